@@ -1,0 +1,53 @@
+# The two commands: `make lab` runs the lab, `make test` passes the tests. Everything is installed into .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
+PORT ?= 8000
+DATALAKE ?= files
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help lab demo test test-all lint lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+
+lab: $(READY)  ## start the lab on this machine and print its link (PORT=8000, DATALAKE=files|s3)
+	@$(BIN)/python hub/lab.py --port $(PORT) --datalake $(DATALAKE)
+
+demo: $(READY)  ## the same without a person: run notebook 01 through the hub, leave it and its picture in build/
+	@$(BIN)/python hub/demo.py
+
+test: $(READY)  ## lint, types, import rules and the tests, with the browser where it can be had
+	@tests/get-chromium
+	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
+	@$(BIN)/mypy -p geodes_lab
+	@$(BIN)/lint-imports --no-cache | tail -n 3
+	@$(BIN)/pytest
+
+test-all: $(READY)  ## the tests with the long ones
+	@tests/get-chromium
+	@$(BIN)/pytest -m ""
+
+lint: $(READY)  ## mend what ruff can mend
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+lock: $(BIN)/uv  ## resolve pyproject.toml anew into requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --python-version 3.11 --generate-hashes --no-annotate --no-header -q -U -o requirements.lock
+
+clean:  ## remove the environment, the lab's state and what was built
+	rm -rf $(VENV) .lab build
+
+$(BIN)/uv:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed: install it, or say which with PYTHON=/path/to/python."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "$(PYTHON) is $$($(PYTHON) -V): Python 3.11 to 3.13 is needed; say which with PYTHON=/path/to/python."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==0.13.9'
+
+# Byte-code is compiled once here: without it every kernel would pay for it (5.5 s for an import instead of 1.8 s).
+$(READY): requirements.lock pyproject.toml hub/package-lock.json | $(BIN)/uv
+	@echo "Installing the lab into $(VENV) (a minute or so the first time) …"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@$(BIN)/python hub/proxy.py
+	@touch $@

@@ -1,0 +1,46 @@
+"""The datalab of GEODES: Earth-observation products opened in place as lazy xarray cubes.
+
+This is the shelf: names only. Each is imported when it is first touched, so that ``import geodes_lab`` costs
+milliseconds and a kernel is ready at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_SHELF = {
+    "GeodesError": "errors",
+    "attach": "cluster",
+    "open_cube": "cube",
+    "open_product": "products",
+    "plot": "plot",
+    "save": "store",
+    "search": "catalog",
+}
+
+__all__ = ["GeodesError", "attach", "open_cube", "open_product", "plot", "save", "search"]
+
+if TYPE_CHECKING:
+    from geodes_lab import plot as plot
+    from geodes_lab.catalog import search as search
+    from geodes_lab.cluster import attach as attach
+    from geodes_lab.cube import open_cube as open_cube
+    from geodes_lab.errors import GeodesError as GeodesError
+    from geodes_lab.products import open_product as open_product
+    from geodes_lab.store import save as save
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _SHELF:
+        raise AttributeError(f"module 'geodes_lab' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module = importlib.import_module(f"geodes_lab.{_SHELF[name]}")
+    value = module if name == _SHELF[name] else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,105 @@
+"""Members of a product: of a zip, read where it lies, or of a folder on disk. Nothing is ever unpacked to disk."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from geodes_lab.datalake import Place, locate
+from geodes_lab.errors import GeodesError
+
+# A product's XML is below 5 MB; what inflates to more is a mistake or an attack.
+_LARGEST_TEXT = 64 * 2**20
+
+
+class Archive:
+    """The members of one product.
+
+    Parameters
+    ----------
+    href
+        The address of a zip (a path, ``s3://`` or ``https://``) or of a folder on disk. Nothing is read until a
+        member is asked for; a zip's list of members then takes two or three small reads at its end.
+    """
+
+    def __init__(self, href: str) -> None:
+        self.place: Place = locate(href)
+        self.name = re.sub(r"(\.SAFE)?(\.zip)?$", "", self.place.name, flags=re.IGNORECASE)
+
+    @cached_property
+    def _zip(self) -> zipfile.ZipFile:
+        try:
+            return zipfile.ZipFile(self.place.open())
+        except zipfile.BadZipFile:
+            size = self.place.size()
+            if size and self.place.read(0, min(4, size)) == b"PK\x03\x04":
+                problem = f"is truncated: {size} bytes, without the directory that ends a zip; fetch it again"
+            else:
+                problem = f"is not a zip ({size} bytes); check the address"
+            raise GeodesError(f"{self.place.href} {problem}.") from None
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The paths of all member files.
+
+        Raises
+        ------
+        GeodesError
+            If the zip is truncated, is no zip, or holds a path that climbs out of it.
+        """
+        if self.place.is_folder:
+            # Paths begin with the folder's own name, as they do in the zip of the same product.
+            folder = Path(self.place.gdal)
+            found = frozenset(
+                p.relative_to(folder.parent).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink()
+            )
+        else:
+            found = frozenset(n for n in self._zip.namelist() if not n.endswith("/"))
+        for name in found:
+            if name.startswith("/") or ".." in PurePosixPath(name).parts:
+                raise GeodesError(f"{self.place.href} holds the path {name!r}, which climbs out of it: refused.")
+        return found
+
+    def find(self, pattern: str, what: str) -> str:
+        """Find the one member whose path matches ``pattern`` to its end.
+
+        Raises
+        ------
+        GeodesError
+            If no member matches, or several do; the sentence calls it ``what``.
+        """
+        found = sorted(n for n in self.names if re.search(f"(?:^|/){pattern}$", n))
+        if len(found) != 1:
+            many = "has no" if not found else f"has {len(found)} times the"
+            raise GeodesError(f"{self.place.href} {many} {what}: the product is incomplete; fetch it again.")
+        return found[0]
+
+    def read(self, name: str) -> bytes:
+        """Read a small member (metadata) whole.
+
+        Raises
+        ------
+        GeodesError
+            If it is missing, damaged, or larger than any metadata is.
+        """
+        if name not in self.names:
+            raise GeodesError(f"{self.place.href} has no member {name}: the product is incomplete; fetch it again.")
+        if self.place.is_folder:
+            return (Path(self.place.gdal).parent / name).read_bytes()
+        info = self._zip.getinfo(name)
+        if info.file_size > _LARGEST_TEXT:
+            raise GeodesError(
+                f"{name} in {self.place.href} claims {info.file_size} bytes, too many for metadata: refused."
+            )
+        try:
+            return self._zip.read(info)
+        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+            raise GeodesError(f"{name} in {self.place.href} is damaged ({error}); fetch the product again.") from error
+
+    def gdal(self, name: str) -> str:
+        """The path by which GDAL opens a member in place."""
+        if self.place.is_folder:
+            return str(Path(self.place.gdal).parent / name)
+        return f"/vsizip/{{{self.place.gdal}}}/{name}"

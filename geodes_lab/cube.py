@@ -1,0 +1,245 @@
+"""Many products become one cube: a variable per band, dims (time, y, x), on the products' own grid unless told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+import pystac
+import xarray as xr
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import BoundingBox
+from odc.geo.xr import xr_coords
+from rasterio.enums import Resampling
+from stackstac.prepare import ASSET_TABLE_DT
+from stackstac.raster_spec import RasterSpec
+from stackstac.to_dask import items_to_dask
+
+from geodes_lab import products
+from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.grid import choose
+from geodes_lab.products import bands as bands_
+from geodes_lab.products.bands import name_of
+from geodes_lab.reader import MosaicReader, Source
+
+Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
+
+
+def open_cube(
+    items: Sequence[Product] | pystac.ItemCollection | Product,
+    *,
+    bands: Sequence[str],
+    bbox: tuple[float, float, float, float] | Sequence[float] | None = None,
+    geobox: GeoBox | None = None,
+    like: xr.Dataset | xr.DataArray | None = None,
+    crs: str | int | None = None,
+    resolution: float | None = None,
+    groupby: Literal["solar_day", "item"] = "solar_day",
+    resampling: str = "nearest",
+    chunks: int = 1024,
+) -> xr.Dataset:
+    """Open many products as one lazy cube.
+
+    Parameters
+    ----------
+    items
+        Items of `geodes_lab.search`, dictionaries of Items, or paths and URLs of products.
+    bands
+        By common name (``red``) or by the product's own (``B04``); the variables are named as they are asked for.
+    bbox
+        West, south, east, north in degrees; the cube covers it in whole pixels, within what the products cover.
+        None: all that the products cover.
+    geobox
+        The exact output grid. Excludes the four arguments below and ``bbox``.
+    like
+        A Dataset or DataArray whose grid to take; as ``geobox``.
+    crs
+        The output CRS; None: the products' own.
+    resolution
+        Pixel size in units of the CRS; None: the finest of the bands.
+    groupby
+        ``"solar_day"``: products of one day at their place are pasted into one slice, the first with data wins;
+        ``"item"``: a slice for each product.
+    resampling
+        Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`.
+    chunks
+        Pixels of a chunk in y and x, counted from the products' first pixel, so that chunks meet the files' tiles.
+
+    Returns
+    -------
+    xarray.Dataset
+        One variable per band, dims ``(time, y, x)``; reflectance as float32 without unit and NaN for no data, classes
+        and masks in their own integers. ``x`` and ``y`` are pixel centres; ``time`` is the acquisition (UTC); the
+        coordinates ``product``, ``baseline`` and ``offset`` say where each slice came from. Metadata are read, no
+        pixel; ``attrs["superseded"]`` names the products left out because a newer processing of them was given too.
+
+    Raises
+    ------
+    GeodesError
+        If there are no products, a band is missing, the products share no grid, ``bbox`` is beyond all of them, or
+        a product is damaged. A pixel that cannot be read raises when it is computed; it is never filled.
+
+    Examples
+    --------
+    >>> import geodes_lab as gl
+    >>> items = gl.search("PEPS_S2_L1C", datetime="2021-06")            # doctest: +SKIP
+    >>> cube = gl.open_cube(items, bands=["red", "nir"])                # doctest: +SKIP
+    """
+    if isinstance(items, (pystac.Item, dict, str, os.PathLike)):
+        items = [items]
+    if isinstance(bands, str):
+        bands = [bands]
+    if resampling not in Resampling.__members__:
+        raise GeodesError(f"There is no resampling {resampling!r}{nearest(resampling, Resampling.__members__) or '.'}")
+    given = list(items)
+    if not given:
+        raise GeodesError(
+            "There are no products to open: the search found nothing; widen its dates, bbox or cloud cover."
+        )
+    if not bands:
+        raise GeodesError("open_cube needs bands, such as bands=['red', 'nir'].")
+    with ThreadPoolExecutor(16) as pool:
+        unpacked = list(pool.map(lambda i: products.unpack(i, bands), given))
+    kept, superseded = newest(unpacked)
+    found = {band: {i.id: bands_.source(i, band) for i in kept} for band in bands}
+    sources = [s for by_item in found.values() for s in by_item.values()]
+    if like is not None:
+        geobox = like.odc.geobox
+    grid = choose(sources, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
+    slices = [
+        group for group in _group(kept, groupby) if any(_overlaps(found[b][i.id], grid) for i in group for b in bands)
+    ]
+    spec = RasterSpec(
+        epsg=grid.crs.epsg, bounds=grid.boundingbox.bbox, resolutions_xy=(grid.resolution.x, -grid.resolution.y)
+    )
+    tiles = _aligned(grid, sources[0], chunks)
+    dims = ("time", "y", "x")
+    variables = {}
+    for band in bands:
+        first = next(iter(found[band].values()))
+        table = _asset_table([[found[band][i.id] for i in group] for group in slices], grid)
+        data = items_to_dask(
+            table,
+            spec,
+            chunksize=(1, 1, *tiles),
+            resampling=Resampling[resampling if np.dtype(first.dtype).kind == "f" else "nearest"],
+            dtype=np.dtype(first.dtype),
+            fill_value=np.dtype(first.dtype).type(first.fill),
+            rescale=False,
+            reader=MosaicReader,
+        )
+        variables[band] = xr.DataArray(data[:, 0], dims=dims, attrs=_attributes(kept[0], first))
+    return xr.Dataset(
+        variables, coords={**_coordinates(slices, found[bands[0]]), **xr_coords(grid)}, attrs=_provenance(superseded)
+    )
+
+
+def newest(items: list[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
+    """Keep the newest processing of each acquisition, and name those left out.
+
+    Two products are one acquisition if platform, time and tile are the same; the later baseline wins, then the later
+    generation. Items without a tile (``grid:code``) are all kept.
+    """
+
+    def version(item: pystac.Item) -> tuple[str, str, str]:
+        p = item.properties
+        return str(p.get("processing:version", "")), str(p.get("s2:generation_time", "")), item.id
+
+    best: dict[Any, pystac.Item] = {}
+    for item in sorted(items, key=version):
+        p = item.properties
+        same = (item.collection_id, p.get("platform"), item.datetime, p["grid:code"]) if "grid:code" in p else item.id
+        best[same] = item
+    kept = sorted(best.values(), key=lambda i: (_time(i), i.id))
+    return kept, sorted({i.id for i in items} - {i.id for i in kept})
+
+
+def _time(item: pystac.Item) -> np.datetime64:
+    if item.datetime is None:
+        raise GeodesError(
+            f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file."
+        )
+    return np.datetime64(item.datetime.replace(tzinfo=None), "ns")
+
+
+def _group(items: list[pystac.Item], groupby: str) -> list[list[pystac.Item]]:
+    if groupby == "item":
+        return [[i] for i in items]
+    if groupby != "solar_day":
+        raise GeodesError(f"groupby is 'solar_day' or 'item', not {groupby!r}.")
+    days: dict[Any, list[pystac.Item]] = {}
+    for item in items:
+        longitude = (item.bbox[0] + item.bbox[2]) / 2 if item.bbox else 0.0
+        assert item.datetime is not None  # _time has refused those without
+        days.setdefault((item.datetime + timedelta(hours=longitude / 15)).date(), []).append(item)
+    return list(days.values())
+
+
+def _overlaps(source: Source, grid: GeoBox) -> bool:
+    bounds: BoundingBox = source.geobox.boundingbox
+    if source.epsg != grid.crs.epsg:
+        bounds = source.geobox.footprint(grid.crs).boundingbox
+    ours = grid.boundingbox
+    return bool(
+        bounds.left < ours.right and bounds.right > ours.left and bounds.bottom < ours.top and bounds.top > ours.bottom
+    )
+
+
+def _asset_table(slices: list[list[Source]], grid: GeoBox) -> NDArray[Any]:
+    """Stackstac's table, one row a slice: the sources in place of the URL; each slice may touch the whole grid."""
+    table = np.full((len(slices), 1), None, dtype=ASSET_TABLE_DT)
+    for row, sources in enumerate(slices):
+        url = tuple(s for s in sources if _overlaps(s, grid))
+        if url:
+            table[row, 0] = (url, grid.boundingbox.bbox, (1.0, 0.0))
+    return table
+
+
+def _aligned(grid: GeoBox, source: Source, chunk: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Chunk sizes in y and x whose edges fall on whole chunks counted from the source's first pixel."""
+    _, _, c, _, _, f = source.transform
+    same = grid.crs.epsg == source.epsg
+    starts = (
+        (round((grid.affine.f - f) / grid.affine.e), round((grid.affine.c - c) / grid.affine.a)) if same else (0, 0)
+    )
+    sizes = []
+    for start, length in zip(starts, grid.shape, strict=True):
+        edges = [0, *range((-start) % chunk or chunk, length, chunk), length]
+        sizes.append(tuple(b - a for a, b in pairwise(edges)))
+    return sizes[0], sizes[1]
+
+
+def _coordinates(slices: list[list[pystac.Item]], sources: dict[str, Source]) -> dict[str, Any]:
+    def joined(values: list[Any]) -> str:
+        return " ".join(dict.fromkeys(str(v) for v in values))
+
+    return {
+        "time": ("time", np.array([_time(g[0]) for g in slices]), {"long_name": "time of acquisition (UTC)"}),
+        "product": ("time", [joined([name_of(i) for i in g]) for g in slices]),
+        "baseline": ("time", [joined([i.properties.get("processing:version", "") for i in g]) for g in slices]),
+        "offset": ("time", [joined([sources[i.id].offset for i in g]) for g in slices]),
+    }
+
+
+def _attributes(item: pystac.Item, source: Source) -> dict[str, Any]:
+    asset = item.assets[source.band]
+    attrs = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
+    if np.dtype(source.dtype).kind == "f" and source.scale != 1.0:
+        attrs["units"] = "1"
+    return attrs
+
+
+def _provenance(superseded: list[str]) -> dict[str, Any]:
+    from geodes_lab import __version__
+
+    return {
+        "Conventions": "CF-1.11",
+        "history": f"opened in place by geodes_lab {__version__}",
+        "superseded": superseded,
+    }

@@ -1,0 +1,195 @@
+"""Where the bytes of a product are: the local mirror, else the datalake's S3, else a plain file or web address."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
+
+from geodes_lab import settings
+from geodes_lab.errors import GeodesError
+
+
+@dataclass(frozen=True)
+class Place:
+    """One object that can be read by ranges of bytes, whatever holds it."""
+
+    href: str
+    """The address as the user or the catalogue wrote it."""
+    scheme: str
+    """``file``, ``s3`` or ``http``."""
+    root: str
+    """``file``: ``/``; ``s3``: the bucket; ``http``: scheme and host."""
+    path: str
+    """The path below the root, without a leading slash."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def gdal(self) -> str:
+        """The path by which GDAL opens this object."""
+        match self.scheme:
+            case "file":
+                return f"/{self.path}"
+            case "s3":
+                return f"/vsis3/{self.root}/{self.path}"
+            case _:
+                return f"/vsicurl/{self.root}/{self.path}"
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a folder on disk."""
+        return self.scheme == "file" and os.path.isdir(f"/{self.path}")
+
+    @cached_property
+    def _store(self) -> ObjectStore:
+        match self.scheme:
+            case "file":
+                return LocalStore()
+            case "s3":
+                endpoint = settings.get("datalake.endpoint")
+                return S3Store(
+                    self.root,
+                    endpoint=endpoint,
+                    region=settings.get("datalake.region"),
+                    virtual_hosted_style_request=False,
+                    client_options={"allow_http": endpoint.startswith("http://")},
+                    retry_config={"max_retries": 3},
+                )
+            case _:
+                return HTTPStore.from_url(self.root, client_options={"allow_http": True})
+
+    def size(self) -> int:
+        """Size in bytes; one request.
+
+        Raises
+        ------
+        GeodesError
+            If there is no such object, or it cannot be reached.
+        """
+        return int(self._ask("find", lambda: obstore.head(self._store, self.path)["size"]))
+
+    def read(self, start: int, length: int) -> bytes:
+        """Read ``length`` bytes from ``start``; one request."""
+        return bytes(self._ask("read", lambda: obstore.get_range(self._store, self.path, start=start, length=length)))
+
+    def open(self) -> BinaryIO:
+        """Open a seekable binary file over the object; reads happen as they are asked for, 64 KiB at least."""
+        return io.BufferedReader(_Ranges(self), 2**16)
+
+    def _ask(self, verb: str, call: Any) -> Any:
+        try:
+            return call()
+        except FileNotFoundError:
+            raise GeodesError(f"{self.href} does not exist{self._where()}.") from None
+        except PermissionError as error:
+            raise GeodesError(
+                f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
+                "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and have not expired."
+            ) from error
+        except Exception as error:
+            raise GeodesError(f"Could not {verb} {self.href}{self._where()}: {_first_line(error)}.") from error
+
+    def _where(self) -> str:
+        return f" on {settings.get('datalake.endpoint')}" if self.scheme == "s3" else ""
+
+
+class _Ranges(io.RawIOBase):
+    """A raw file whose reads are ranges of an object; obstore's own reader gives no ``bytes``, which zipfile needs."""
+
+    def __init__(self, place: Place) -> None:
+        self._place, self._size, self._at = place, place.size(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        if self._at < 0:
+            raise OSError("seek before the beginning")  # as a file does; zipfile relies on it
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), max(self._size - self._at, 0))
+        if length:
+            buffer[:length] = self._place.read(self._at, length)
+            self._at += length
+        return length
+
+
+def locate(href: str | os.PathLike[str]) -> Place:
+    """Choose the place of an object; touches nothing but the local disk.
+
+    Parameters
+    ----------
+    href
+        A path, ``file://``, ``s3://bucket/key``, an ``https://`` address on the datalake (which is a bucket and a
+        key) or on any other web server.
+
+    Returns
+    -------
+    Place
+        The local file where there is one (in the mirror too), else the remote object.
+
+    Raises
+    ------
+    GeodesError
+        If a path does not exist, or the address has a scheme that is not read in place.
+    """
+    text = os.fspath(href)
+    url = urlsplit(text)
+    if url.scheme in ("", "file") or len(url.scheme) == 1:  # one letter: a Windows drive
+        path = Path(unquote(url.path) if url.scheme == "file" else text).expanduser().absolute()
+        if not path.exists():
+            raise GeodesError(f"{text} does not exist: check the path.")
+        return Place(text, "file", "/", str(path).lstrip("/"))
+    if url.scheme == "s3":
+        return _object(text, url.netloc, url.path.lstrip("/"))
+    if url.scheme in ("http", "https"):
+        if url.hostname in settings.get("datalake.hosts"):
+            bucket, _, key = unquote(url.path).lstrip("/").partition("/")
+            return _object(text, bucket, key)
+        return Place(text, "http", f"{url.scheme}://{url.netloc}", url.path.lstrip("/"))
+    raise GeodesError(f"{text} cannot be read in place: give a path, or an s3:// or https:// address.")
+
+
+def _object(href: str, bucket: str, key: str) -> Place:
+    mirror = settings.get("datalake.mirror")
+    if mirror:
+        path = Path(mirror).expanduser().absolute() / bucket / key
+        if path.exists():
+            return Place(href, "file", "/", str(path).lstrip("/"))
+    return Place(href, "s3", bucket, key)
+
+
+def gdal_options() -> dict[str, str]:
+    """GDAL's configuration for reading in place: the datalake's endpoint, retries, and no listing of folders."""
+    endpoint = urlsplit(settings.get("datalake.endpoint"))
+    return {
+        "AWS_S3_ENDPOINT": endpoint.netloc,
+        "AWS_HTTPS": "YES" if endpoint.scheme == "https" else "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_REGION": settings.get("datalake.region"),
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_HTTP_MAX_RETRY": "3",
+        "GDAL_HTTP_RETRY_DELAY": "0.5",
+        # A driver asks for side files (.aux.xml, .msk) beside a member: they are not there, do not ask the server.
+        "GDAL_PAM_ENABLED": "NO",
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

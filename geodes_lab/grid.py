@@ -1,0 +1,133 @@
+"""The output grid of a cube: the products' own unless told, so that pixels are pasted and not warped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from affine import Affine
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import BoundingBox, bbox_intersection, bbox_union
+from odc.geo.geom import box as geom_box
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.reader import Source
+
+
+def choose(
+    sources: Sequence[Source],
+    *,
+    geobox: GeoBox | None = None,
+    bbox: Sequence[float] | None = None,
+    crs: str | int | None = None,
+    resolution: float | None = None,
+) -> GeoBox:
+    """Choose the output grid; no I/O.
+
+    Parameters
+    ----------
+    sources
+        All bands of all products.
+    geobox
+        The exact grid, if the user has one; then the others must be None.
+    bbox
+        West, south, east, north in degrees.
+    crs
+        The output CRS; None: the one that all sources share.
+    resolution
+        Pixel size in units of the CRS; None: the finest of the sources.
+
+    Raises
+    ------
+    GeodesError
+        If the sources share no grid and the user chose none, if ``bbox`` is no box or beyond all products, or
+        if the CRS has no EPSG code.
+    """
+    if geobox is not None:
+        if any(v is not None for v in (bbox, crs, resolution)):
+            raise GeodesError("geobox= and like= say the whole grid: leave out bbox=, crs= and resolution=.")
+        if geobox.crs is None or geobox.crs.epsg is None:
+            raise GeodesError("The grid given has no EPSG code: give one in a CRS that has.")
+        return geobox
+    target = _crs(sources, crs)
+    native = [s for s in sources if s.epsg == target.epsg]
+    if resolution is None:
+        if len(native) < len(sources):
+            raise GeodesError(f"crs={crs!r} is not the products' own: say resolution= too, in units of {target}.")
+        resolution = min(abs(s.transform[0]) for s in sources)
+        _refuse_shifted(sources)
+    if resolution <= 0:
+        raise GeodesError(f"resolution is a pixel's size, more than 0, not {resolution}.")
+    extents = [_extent(s, target) for s in sources]
+    extent = bbox_union(iter(extents))
+    if bbox is not None:
+        extent = _within(bbox, extents, extent, target)
+    anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
+    return _snapped(extent, resolution, anchor_x, anchor_y, target)
+
+
+def _crs(sources: Sequence[Source], crs: str | int | None) -> CRS:
+    if crs is not None:
+        try:
+            target = CRS(crs)
+        except Exception as error:
+            raise GeodesError(f"{crs!r} is no CRS: give one such as 'EPSG:32631'.") from error
+        if target.epsg is None:
+            raise GeodesError(f"{crs!r} has no EPSG code: give a CRS that has one.")
+        return target
+    codes = {s.epsg: s.product for s in sources}
+    if len(codes) > 1:
+        parts = " and ".join(f"{product} in EPSG:{code}" for code, product in sorted(codes.items())[:2])
+        raise GeodesError(f"The products share no grid: {parts}; choose one with crs= and resolution=, or geobox=.")
+    return CRS(f"EPSG:{next(iter(codes))}")
+
+
+def _refuse_shifted(sources: Sequence[Source]) -> None:
+    """Grids of one CRS may still lie between each other's pixels: pasting would move the data by part of a pixel."""
+    for resolution in sorted({abs(s.transform[0]) for s in sources}):
+        same = [s for s in sources if abs(s.transform[0]) == resolution]
+        for other in same[1:]:
+            shift = [(other.transform[i] - same[0].transform[i]) / resolution for i in (2, 5)]
+            if max(abs(v - round(v)) for v in shift) > 1e-3:
+                raise GeodesError(
+                    f"The products share no grid: {other.product} lies {shift[0] % 1:.2f} pixel in x and {shift[1] % 1:.2f} "
+                    f"in y between the {resolution:g} m pixels of {same[0].product}; choose one with resolution=, or geobox=."
+                )
+
+
+def _extent(source: Source, target: CRS) -> BoundingBox:
+    if source.epsg == target.epsg:
+        return source.geobox.boundingbox
+    return source.geobox.footprint(target).boundingbox
+
+
+def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingBox, target: CRS) -> BoundingBox:
+    if len(bbox) != 4:
+        raise GeodesError(f"bbox is (west, south, east, north) in degrees, not {len(bbox)} numbers.")
+    west, south, east, north = map(float, bbox)
+    if not (west < east and south < north and west >= -180 and east <= 180 and south >= -90 and north <= 90):
+        raise GeodesError(f"bbox is (west, south, east, north) in degrees; {tuple(bbox)} is not.")
+    # Densified: the edge of a box in degrees is a curve in metres.
+    asked = geom_box(west, south, east, north, "EPSG:4326").to_crs(target, resolution=0.01).boundingbox
+    if not any(_area(bbox_intersection(iter([asked, e]))) > 0 for e in extents):
+        w, s, e, n = extent.to_crs("EPSG:4326").bbox
+        raise GeodesError(
+            f"bbox {tuple(bbox)} lies outside every product: they cover ({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
+        )
+    return bbox_intersection(iter([asked, extent]))
+
+
+def _area(box: BoundingBox) -> float:
+    return max(box.right - box.left, 0) * max(box.top - box.bottom, 0)
+
+
+def _snapped(extent: BoundingBox, resolution: float, anchor_x: float, anchor_y: float, crs: CRS) -> GeoBox:
+    """Widen an extent to whole pixels counted from the anchor."""
+    tiny = 1e-6  # of a pixel: a bound that is on a pixel's edge but for rounding stays there
+    left = math.floor((extent.left - anchor_x) / resolution + tiny)
+    right = math.ceil((extent.right - anchor_x) / resolution - tiny)
+    top = math.floor((anchor_y - extent.top) / resolution + tiny)
+    bottom = math.ceil((anchor_y - extent.bottom) / resolution - tiny)
+    affine = Affine(resolution, 0, anchor_x + left * resolution, 0, -resolution, anchor_y - top * resolution)
+    return GeoBox((max(bottom - top, 1), max(right - left, 1)), affine, crs)

@@ -1,0 +1,138 @@
+"""The families of products: which one an Item, a path or a URL belongs to, and what it holds.
+
+A family is a small module (see `Family`). Another package adds one through the entry point group
+``geodes_lab.products``; its name is shown, its object is the module.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol, cast
+
+import pystac
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import local
+from geodes_lab.products.bands import name_of
+
+_OURS = ("sentinel2", "raster")
+
+
+class Family(Protocol):
+    """What a module of a product family has."""
+
+    def matches(self, item: pystac.Item) -> bool:
+        """Whether an Item is of this family, told from its fields alone: no I/O."""
+
+    def unpack(self, item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
+        """Make the band Item: one asset per band. Reads metadata, no pixel. ``bands`` says which must be true."""
+
+    def open(self, item: pystac.Item) -> xr.DataTree:
+        """Open the product on its native grids, lazily. Reads metadata, no pixel."""
+
+
+@cache
+def families() -> dict[str, Family]:
+    """All families by name: those of other packages first, then ours."""
+    found = {e.name: cast(Family, e.load()) for e in entry_points(group="geodes_lab.products")}
+    for name in _OURS:
+        found.setdefault(name, cast(Family, import_module(f"geodes_lab.products.{name}")))
+    return found
+
+
+def family_of(item: pystac.Item) -> Family:
+    """Find the family of an Item.
+
+    Raises
+    ------
+    GeodesError
+        If no family knows such products.
+    """
+    for family in families().values():
+        if family.matches(item):
+            return family
+    kind = item.properties.get("product:type") or item.collection_id or "an unknown type"
+    raise GeodesError(f"{name_of(item)} ({kind}) is of no family that opens here; there are: {', '.join(families())}.")
+
+
+def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> pystac.Item:
+    """Take a product as the user has it: an Item, its dictionary, or a path or URL.
+
+    A path becomes a bare Item with one ``data`` asset; what it is, is told from its name and its members.
+    """
+    if isinstance(product, pystac.Item):
+        return product
+    if isinstance(product, dict):
+        try:
+            return pystac.Item.from_dict(product)
+        except Exception as error:
+            raise GeodesError(
+                f"This dictionary is not a STAC Item ({error}); give an Item of gl.search, or a path."
+            ) from error
+    if isinstance(product, (str, os.PathLike)):
+        return local.item(os.fspath(product))
+    raise GeodesError(f"A product is an Item, a dictionary of one, a path or a URL, not {type(product).__name__}.")
+
+
+def unpack(
+    product: pystac.Item | dict[str, Any] | str | os.PathLike[str], bands: Sequence[str] | None = None
+) -> pystac.Item:
+    """Turn a catalogue's Item into a band Item: one asset per band, with its grid and its radiometry.
+
+    Any tool of the field takes the result: the assets' addresses are GDAL's, the fields are STAC 1.1 with the STAC
+    1.0 spellings beside them.
+
+    Parameters
+    ----------
+    product
+        An Item of `geodes_lab.search`, a dictionary of one, or a path or URL of a product.
+    bands
+        The bands that will be read, where only some will; others may then stay as the catalogue describes them.
+
+    Returns
+    -------
+    pystac.Item
+
+    Raises
+    ------
+    GeodesError
+        If the product is damaged, incomplete, or of no known family. Metadata is read, no pixel.
+    """
+    item = as_item(product)
+    return family_of(item).unpack(item, bands)
+
+
+def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> xr.DataTree:
+    """Open one product on its native grids, lazily.
+
+    Parameters
+    ----------
+    product
+        An Item of `geodes_lab.search`, a dictionary of one, or a path or URL of a product (a zip, a SAFE folder,
+        a raster file).
+
+    Returns
+    -------
+    xarray.DataTree
+        One node per native grid; Sentinel-2: ``r10m``, ``r20m``, ``r60m``, each with its bands as variables of
+        dims ``(y, x)``, pixel-centre coordinates in metres, reflectance without unit, NaN where there is no data.
+        Only metadata is read; pixels are read when they are computed.
+
+    Raises
+    ------
+    GeodesError
+        If the product is damaged, incomplete, or of no known family.
+
+    Examples
+    --------
+    >>> import geodes_lab as gl                                         # doctest: +SKIP
+    >>> scene = gl.open_product("S2A_MSIL1C_20210605T105031_N0301_R051_T31TCJ_20210605T125906.zip")  # doctest: +SKIP
+    >>> scene["r10m"].nir.mean().compute()                              # doctest: +SKIP
+    """
+    item = as_item(product)
+    return family_of(item).open(item)

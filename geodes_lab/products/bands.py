@@ -1,0 +1,153 @@
+"""Band Items: an asset per band that says its grid and radiometry, in the words of STAC 1.1 and of STAC 1.0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pystac
+import xarray as xr
+from odc.geo.xr import xr_coords
+
+from geodes_lab import reader
+from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.reader import Source
+
+
+def name_of(item: pystac.Item) -> str:
+    """The product's name: ``identifier`` where the catalogue gives one, else the Item's id."""
+    return str(item.properties.get("identifier") or item.id)
+
+
+def asset(
+    source: Source, *, common_name: str | None, wavelength: float | None, title: str, media_type: str
+) -> pystac.Asset:
+    """Describe one band.
+
+    Parameters
+    ----------
+    source
+        The band's file, grid and radiometry.
+    common_name
+        STAC's common name, such as ``red``; None where there is none.
+    wavelength
+        The centre of the band, in micrometres.
+    title
+        A name for people.
+    media_type
+        The file's media type.
+
+    Notes
+    -----
+    STAC 1.1 has ``bands`` and ``proj:code``; stackstac 0.5 and odc-stac 0.5 still read ``raster:bands``,
+    ``eo:bands`` and ``proj:epsg``. Both are written, saying the same.
+    """
+    eo = {"common_name": common_name, "center_wavelength": wavelength}
+    band = {"name": source.band, **{f"eo:{k}": v for k, v in eo.items() if v is not None}}
+    resolution = abs(source.transform[0])
+    kind = "uint16" if source.dtype == "float32" and source.scale != 1.0 else source.dtype
+    return pystac.Asset(
+        source.href,
+        title=title,
+        media_type=media_type,
+        roles=["data"],
+        extra_fields={
+            "gsd": resolution,
+            "proj:code": f"EPSG:{source.epsg}",
+            "proj:shape": list(source.shape),
+            "proj:transform": list(source.transform),
+            "data_type": kind,
+            "nodata": source.nodata,
+            "raster:scale": source.scale,
+            "raster:offset": source.offset,
+            "bands": [band],
+            "proj:epsg": source.epsg,
+            "raster:bands": [
+                {
+                    "data_type": kind,
+                    "nodata": source.nodata,
+                    "scale": source.scale,
+                    "offset": source.offset,
+                    "spatial_resolution": resolution,
+                }
+            ],
+            "eo:bands": [{"name": source.band, **{k: v for k, v in eo.items() if v is not None}}],
+        },
+    )
+
+
+def source(item: pystac.Item, band: str) -> Source:
+    """Find one band in a band Item, by the asset's key, the band's name or its common name.
+
+    Raises
+    ------
+    GeodesError
+        If the product has no such band, or several of that common name; lists those it has.
+    """
+    key = _key(item, band)
+    fields = item.assets[key].extra_fields
+    code = str(fields.get("proj:code") or item.properties.get("proj:code") or "")
+    if not code.startswith("EPSG:") or not fields.get("proj:transform"):
+        raise GeodesError(f"Band {key} of {name_of(item)} has no map grid: it cannot join a cube; use gl.open_product.")
+    height, width = fields["proj:shape"]
+    scale, offset = fields.get("raster:scale", 1.0), fields.get("raster:offset", 0.0)
+    kind = fields.get("data_type") or "uint16"
+    measured = (scale, offset) != (1.0, 0.0) or np.dtype(kind).kind == "f"
+    href = item.assets[key].get_absolute_href() or item.assets[key].href
+    a, b, c, d, e, f = fields["proj:transform"][:6]
+    return Source(
+        href=href,
+        product=name_of(item),
+        band=key,
+        epsg=int(code.removeprefix("EPSG:")),
+        transform=(a, b, c, d, e, f),
+        shape=(height, width),
+        dtype="float32" if measured else kind,
+        scale=scale,
+        offset=offset,
+        nodata=fields.get("nodata"),
+    )
+
+
+def _key(item: pystac.Item, band: str) -> str:
+    if band in item.assets:
+        return band
+    data = {k: a for k, a in item.assets.items() if "proj:transform" in a.extra_fields}
+    for field in ("name", "eo:common_name"):
+        found = [k for k, a in data.items() if any(b.get(field) == band for b in a.extra_fields.get("bands", []))]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise GeodesError(f"{name_of(item)} has several bands {band!r}: ask for one of {', '.join(found)}.")
+    names = [
+        *data,
+        *(b["eo:common_name"] for a in data.values() for b in a.extra_fields.get("bands", []) if "eo:common_name" in b),
+    ]
+    known = ", ".join(dict.fromkeys(names)) or "none"
+    raise GeodesError(f"{name_of(item)} has no band {band!r}{nearest(band, names) or '.'} It has: {known}.")
+
+
+def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]) -> xr.Dataset:
+    """Open bands of one grid as a Dataset, lazily.
+
+    Parameters
+    ----------
+    item
+        A band Item.
+    keys
+        Assets that share one grid.
+    attrs
+        The attributes of each variable, by key.
+
+    Returns
+    -------
+    xarray.Dataset
+        A variable per band, dims ``(y, x)``, pixel-centre coordinates, ``spatial_ref``.
+    """
+    sources = {k: source(item, k) for k in keys}
+    grid = sources[keys[0]].geobox
+    variables = {
+        k: xr.DataArray(reader.lazy(s), dims=("y", "x"), attrs={**attrs.get(k, {}), "grid_mapping": "spatial_ref"})
+        for k, s in sources.items()
+    }
+    return xr.Dataset(variables, coords=xr_coords(grid))

@@ -1,0 +1,81 @@
+"""The sample datalake: products in their exact public formats, small, with known answers, and their catalogue.
+
+The layout is that of the platform: ``datalake/<bucket>/<key>`` holds the products, ``catalog/`` the Items as GEODES
+writes them, ``truth/`` what the products must say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from geodes_lab.sample import catalogue, sentinel1, sentinel2, sentinel3, truth
+
+# What the folder holds depends on these modules alone: a new version writes it anew.
+VERSION = 1
+_DONE = "sample.json"
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a folder holds a whole sample datalake of this version."""
+    try:
+        return bool(json.loads((folder / _DONE).read_text())["version"] == VERSION)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> None:
+    """Write the sample datalake.
+
+    Parameters
+    ----------
+    folder
+        Where; what an earlier version of the sample left there is replaced, anything else stops it.
+    tell
+        Called with the number of products done, of all, and the name of the last.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds something that is not a sample datalake.
+
+    Notes
+    -----
+    About 20 s on two cores, 150 MB. The same bytes every time.
+    """
+    parts = ("datalake", "catalog", "truth")
+    strangers = [p.name for p in folder.iterdir() if p.name not in (*parts, _DONE)] if folder.exists() else []
+    if strangers:
+        raise FileExistsError(
+            f"{folder} holds {strangers[0]}, which is not of the sample datalake: choose an empty folder."
+        )
+    for part in parts:
+        shutil.rmtree(folder / part, ignore_errors=True)
+    (folder / _DONE).unlink(missing_ok=True)
+
+    entries = catalogue.entries()
+    truth.write(folder / "truth")
+    # Processes, not threads: GDAL encodes a JPEG 2000 while it holds Python's lock.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        futures = {entry: pool.submit(_product, entry, folder / "datalake" / entry.key) for entry in entries}
+        for number, (entry, future) in enumerate(futures.items(), 1):
+            future.result()
+            if tell:
+                tell(number, len(entries), entry.name)
+    catalogue.write(entries, folder)
+    (folder / _DONE).write_text(json.dumps({"version": VERSION, "products": len(entries)}))
+
+
+def _product(entry: catalogue.Entry, path: Path) -> None:
+    match entry.product:
+        case sentinel1.Product():
+            sentinel1.write(entry.product, path)
+        case sentinel2.Scene():
+            sentinel2.write(entry.product, path)
+        case sentinel3.Product():
+            sentinel3.write(entry.product, path)

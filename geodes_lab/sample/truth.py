@@ -1,0 +1,190 @@
+"""The written-down truth of the sample datalake: what the ground is, how it changes, and what a satellite sees of it.
+
+Everything is a function of place, day and one seed, so that a test can ask what a product must say at any pixel. The
+ground is an invented piece of the Lauragais, east of Toulouse, where the Sentinel-2 tiles 31TCJ and 31TDJ overlap.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+
+SEED = 31
+EPSG = 32631
+WEST, NORTH = 397_800, 4_831_980  # metres; on the 60 m grid of both tiles
+ROWS, COLS = 1200, 1416  # pixels of 10 m
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LandCover:
+    """One class of ground: bare ground and full vegetation, mixed by how much is green that day."""
+
+    name: str
+    ground: str
+    """The spectrum where nothing grows: a key of `SPECTRA`."""
+    cover: tuple[float, float]
+    """Fraction of green cover outside, and at the height of, the season."""
+    season: tuple[int, int]
+    """Days of the year when it greens and when it dries."""
+
+
+# Top-of-atmosphere reflectance, bands B01 to B12 in the product's order.
+SPECTRA: dict[str, tuple[float, ...]] = {
+    "soil": (0.150, 0.140, 0.155, 0.185, 0.205, 0.220, 0.235, 0.245, 0.260, 0.120, 0.004, 0.330, 0.290),
+    "vegetation": (0.115, 0.085, 0.085, 0.050, 0.110, 0.320, 0.410, 0.430, 0.460, 0.180, 0.003, 0.210, 0.095),
+    "water": (0.125, 0.100, 0.080, 0.055, 0.045, 0.035, 0.032, 0.028, 0.026, 0.015, 0.003, 0.014, 0.010),
+    "roofs": (0.180, 0.185, 0.195, 0.215, 0.225, 0.235, 0.245, 0.255, 0.262, 0.130, 0.004, 0.290, 0.270),
+    "cloud": (0.620, 0.610, 0.590, 0.600, 0.605, 0.610, 0.615, 0.620, 0.625, 0.420, 0.040, 0.480, 0.400),
+}
+
+CLASSES = {
+    1: LandCover("winter wheat", "soil", (0.08, 0.92), (60, 172)),
+    2: LandCover("maize", "soil", (0.04, 0.95), (165, 265)),
+    3: LandCover("sunflower", "soil", (0.05, 0.85), (150, 232)),
+    4: LandCover("grassland", "soil", (0.45, 0.80), (75, 200)),
+    5: LandCover("broadleaf forest", "soil", (0.25, 0.97), (105, 300)),
+    6: LandCover("water", "water", (0.0, 0.0), (1, 365)),
+    7: LandCover("town", "roofs", (0.15, 0.25), (90, 290)),
+}
+
+# Standard deviation of the sensor's noise, in reflectance.
+NOISE = 0.0003
+
+
+@cache
+def land_cover() -> NDArray[np.uint8]:
+    """The class of each 10 m pixel: fields as the cells nearest to scattered points, a river, woods, two towns."""
+    rng = np.random.default_rng(SEED)
+    y, x = np.mgrid[0:ROWS, 0:COLS].astype(np.float32)
+    nearest = np.full((ROWS, COLS), np.inf, np.float32)
+    classes = np.zeros((ROWS, COLS), np.uint8)
+    for _ in range(260):
+        row, col = rng.uniform(0, ROWS), rng.uniform(0, COLS)
+        kind = rng.choice([1, 2, 3, 4, 5], p=[0.34, 0.20, 0.22, 0.14, 0.10])
+        distance = np.abs(y - row) * rng.uniform(0.7, 1.4) + np.abs(x - col)
+        closer = distance < nearest
+        nearest[closer] = distance[closer]
+        classes[closer] = kind
+    hills = 160 + 60 * np.sin(x / 190) + 25 * np.sin(x / 61)
+    classes[np.abs(y - hills) < 45] = 5
+    classes[np.hypot(y - 820, x - 420) < 75] = 7
+    classes[np.hypot(y - 430, x - 1130) < 52] = 7
+    river = 700 + 170 * np.sin(x / 260 + 0.8) + 30 * np.sin(x / 47)
+    classes[np.abs(y - river) < 6] = 6
+    classes[np.hypot((y - 1010) / 0.6, x - 900) < 80] = 6
+    return classes
+
+
+@cache
+def _texture() -> Floats:
+    """What makes one field differ from the next and one pixel from its neighbour, the same every day: about 1."""
+    rng = np.random.default_rng(SEED + 1)
+    coarse = rng.normal(0, 0.05, (ROWS // 24 + 1, COLS // 24 + 1)).repeat(24, 0).repeat(24, 1)[:ROWS, :COLS]
+    return 1 + coarse + rng.normal(0, 0.003, (ROWS, COLS))
+
+
+def green(kind: int, day: date) -> float:
+    """Fraction of green cover of a class on a day: up and down along two logistic curves."""
+    outside, inside = CLASSES[kind].cover
+    rise, fall = CLASSES[kind].season
+    doy = day.timetuple().tm_yday
+    season = 1 / (1 + np.exp(-(doy - rise) / 9)) - 1 / (1 + np.exp(-(doy - fall) / 9))
+    return float(outside + (inside - outside) * max(season, 0.0))
+
+
+@cache
+def clouds(day: date, amount: float) -> Floats:
+    """Opacity of the clouds on the 60 m grid, 0 to 1; about ``amount`` of the area is covered."""
+    rows, cols = ROWS // 6, COLS // 6
+    if amount == 0:
+        return np.zeros((rows, cols))
+    rng = np.random.default_rng([SEED, day.toordinal()])
+    y, x = np.mgrid[0:rows, 0:cols]
+    field = np.zeros((rows, cols))
+    for _ in range(40):
+        size = rng.uniform(8, 30)
+        field += np.exp(-((y - rng.uniform(0, rows)) ** 2 + (x - rng.uniform(0, cols)) ** 2) / (2 * size**2))
+    threshold = np.quantile(field, 1 - amount)
+    return np.clip((field - threshold) / max(field.max() - threshold, 1e-9) * 3, 0, 1)
+
+
+def seen(swath_edge: bool) -> NDArray[np.bool_]:
+    """Where the instrument looked, on the 60 m grid: all of it, or all west of a slanted swath edge."""
+    rows, cols = ROWS // 6, COLS // 6
+    if not swath_edge:
+        return np.ones((rows, cols), bool)
+    y, x = np.mgrid[0:rows, 0:cols]
+    return x < 150 - 0.22 * y
+
+
+def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.0, swath_edge: bool = False) -> Floats:
+    """What a perfect instrument would have measured.
+
+    Parameters
+    ----------
+    band
+        The product's band number, 0 (B01) to 12 (B12).
+    resolution
+        10, 20 or 60 metres a pixel.
+    day
+        The day of acquisition.
+    cloudiness
+        The fraction of the area under clouds.
+    swath_edge
+        Whether the swath ends inside the area.
+
+    Returns
+    -------
+    numpy.ndarray
+        Top-of-atmosphere reflectance (rows, cols) on the whole area; NaN where the instrument did not look.
+    """
+    classes = land_cover()
+    by_class = np.zeros(max(CLASSES) + 1)
+    for kind, cover in CLASSES.items():
+        fraction = green(kind, day)
+        by_class[kind] = SPECTRA[cover.ground][band] * (1 - fraction) + SPECTRA["vegetation"][band] * fraction
+    ground = by_class[classes] * _texture()
+    step = resolution // 10
+    mean = ground.reshape(ROWS // step, step, COLS // step, step).mean((1, 3))
+    times = 60 // resolution
+    opacity = clouds(day, cloudiness).repeat(times, 0).repeat(times, 1)
+    value = mean * (1 - opacity) + SPECTRA["cloud"][band] * opacity
+    value += np.random.default_rng([SEED, day.toordinal(), band]).normal(0, NOISE, value.shape)
+    value = np.maximum(value, 0.0005)
+    value[~seen(swath_edge).repeat(times, 0).repeat(times, 1)] = np.nan
+    return value
+
+
+def write(folder: Path) -> None:
+    """Write the truth down: ``land_cover.tif`` and ``truth.json`` (classes, spectra, seasons, noise)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = {
+        "driver": "GTiff",
+        "count": 1,
+        "height": ROWS,
+        "width": COLS,
+        "dtype": "uint8",
+        "crs": f"EPSG:{EPSG}",
+        "transform": Affine(10, 0, WEST, 0, -10, NORTH),
+        "compress": "deflate",
+        "tiled": True,
+    }
+    with rasterio.open(folder / "land_cover.tif", "w", **profile) as file:
+        file.write(land_cover(), 1)
+    words = {
+        "classes": {k: asdict(v) for k, v in CLASSES.items()},
+        "spectra": SPECTRA,
+        "noise": NOISE,
+        "seed": SEED,
+    }
+    (folder / "truth.json").write_text(json.dumps(words, indent=1))

@@ -1,0 +1,33 @@
+"""Settings: one short YAML beside this file, loaded into ``dask.config``, so that workers inherit what the user set."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dask.config
+import yaml
+
+
+@cache
+def _load() -> None:
+    defaults = yaml.safe_load(Path(__file__).with_name("geodes_lab.yaml").read_text())
+    dask.config.update_defaults(defaults)
+
+
+def get(key: str) -> Any:
+    """Give one setting, such as ``get("datalake.mirror")``.
+
+    Parameters
+    ----------
+    key
+        The path of the setting below ``geodes_lab`` in ``geodes_lab.yaml``.
+
+    Raises
+    ------
+    KeyError
+        If there is no such setting: a mistake of ours, never of the user.
+    """
+    _load()
+    return dask.config.get(f"geodes_lab.{key}")

@@ -1,0 +1,88 @@
+"""Cubes on disk: sharded Zarr that carries its CRS and where it came from, whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+
+_SHARD = 2048  # pixels in y and x: one file, written by one task
+_CHUNK = 512  # pixels in y and x: what a reader decodes at least
+
+
+def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = False) -> xr.Dataset:
+    """Compute a cube and write it as Zarr 3.
+
+    Parameters
+    ----------
+    data
+        A Dataset, or a DataArray (saved under its name, or ``data``).
+    path
+        The folder to write, such as ``workspace/ndvi.zarr``. It appears when it is complete: an interrupted save
+        leaves nothing under this name.
+    overwrite
+        Whether a folder of that name may be replaced.
+
+    Returns
+    -------
+    xarray.Dataset
+        What was written, opened again lazily: chunks of 512 pixels in shards of 2048.
+
+    Raises
+    ------
+    GeodesError
+        If the folder exists already, or there is nothing to save. What fails while it is computed is raised as it is,
+        and nothing is left behind.
+    """
+    target = Path(path).expanduser()
+    if target.exists() and not overwrite:
+        raise GeodesError(f"{target} exists already: give overwrite=True to replace it, or choose another name.")
+    if target.exists() and not ((target / "zarr.json").exists() or (target / ".zgroup").exists()):
+        raise GeodesError(f"{target} is no Zarr store and is not replaced: choose another name.")
+    dataset = data.to_dataset(name=data.name or "data") if isinstance(data, xr.DataArray) else data
+    if not dataset.data_vars:
+        raise GeodesError("There is no variable to save.")
+    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} saved by geodes_lab"
+    dataset = dataset.assign_attrs(
+        history="\n".join(filter(None, [dataset.attrs.get("history"), made])), Conventions="CF-1.11"
+    )
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        chunked, encoding = _sharded(dataset)
+        chunked.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return xr.open_zarr(target, consolidated=False, decode_coords="all")
+
+
+def _sharded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
+    """Rechunk to whole shards, so that no two tasks write one file, and say the encoding of each variable."""
+    encoding: dict[str, dict[str, Any]] = {}
+    variables = {}
+    for name, variable in dataset.data_vars.items():
+        shards, chunks = [], []
+        for dim, size in zip(variable.dims, variable.shape, strict=True):
+            chunk = min(_CHUNK, size) if dim in ("y", "x") else 1 if dim == "time" else size
+            shard = min(_SHARD, -(-size // chunk) * chunk) if dim in ("y", "x") else chunk
+            chunks.append(max(chunk, 1))
+            shards.append(max(shard, 1))
+        clean = variable.drop_encoding()
+        clean.attrs.pop("grid_mapping", None)
+        if "spatial_ref" in dataset.coords and {"y", "x"} <= set(variable.dims):
+            clean.encoding["grid_mapping"] = "spatial_ref"
+        variables[name] = clean.chunk(dict(zip(variable.dims, shards, strict=True))) if variable.chunks else clean
+        encoding[str(name)] = {"chunks": tuple(chunks), "shards": tuple(shards)}
+        if np.dtype(variable.dtype).kind == "f":
+            encoding[str(name)]["_FillValue"] = np.array(np.nan, variable.dtype)
+    return dataset.assign(variables), encoding

@@ -1,0 +1,184 @@
+"""The whole lab on one machine: sample datalake, hub, one link. ``python hub/lab.py``, or ``make lab``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import proxy
+import psutil
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent
+
+
+class LabError(Exception):
+    """The lab did not start; the message says why, in a sentence."""
+
+
+class Lab:
+    """A hub and all that it starts; a context manager that leaves no process behind.
+
+    Parameters
+    ----------
+    state
+        The folder that keeps the sample datalake, the user's home and the hub's database.
+    port
+        Where to listen on 127.0.0.1; 0: any free port.
+    datalake
+        ``files``: the sample is read from disk; ``s3``: through an S3 server on loopback.
+    """
+
+    def __init__(self, state: Path, port: int = 0, datalake: str = "files") -> None:
+        self.state = state.resolve()
+        self.port = port or _free_port()
+        self.datalake = datalake
+        self.secret = secrets.token_urlsafe(24)
+        self.hub: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The link that logs in, once."""
+        return f"http://127.0.0.1:{self.port}/hub/link?secret={self.secret}"
+
+    def __enter__(self) -> Lab:
+        _adopt_orphans()
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o700)
+        if not _is_free(self.port):
+            raise LabError(
+                f"Port {self.port} is taken: stop what listens there, or choose another with `make lab PORT=8001`."
+            )
+        self._sample()
+        secret = self.state / "login_secret"
+        secret.unlink(missing_ok=True)
+        secret.touch(mode=0o600)
+        secret.write_text(self.secret)
+        self.log = self.state / "hub.log"
+        with self.log.open("wb") as log:
+            self.hub = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "jupyterhub_config.py")],
+                cwd=self.state,
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches us alone; we stop the hub, and the hub its servers
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop the hub, which stops its servers; end whatever is still there."""
+        if self.hub and self.hub.poll() is None:
+            self.hub.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.hub.wait(20)
+        left = psutil.Process().children(recursive=True)
+        for stop in (psutil.Process.terminate, psutil.Process.kill):
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    stop(process)
+            _, left = psutil.wait_procs(left, timeout=5)
+
+    def _sample(self) -> None:
+        subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.state / "sample")], check=True)
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
+            "GEODES_LAB_STATE": str(self.state),
+            "GEODES_LAB_PORT": str(self.port),
+            "GEODES_LAB_HUB_PORT": str(_free_port()),
+            "GEODES_LAB_PROXY_PORT": str(_free_port()),
+            "GEODES_LAB_S3_PORT": str(_free_port()),
+            "GEODES_LAB_DATALAKE": self.datalake,
+            "GEODES_LAB_PROXY": json.dumps(proxy.command()),
+        }
+
+    def _wait(self, seconds: float = 60) -> None:
+        """Wait until the hub answers through its proxy, or has ended."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.hub is not None
+            if self.hub.poll() is not None:
+                raise LabError(f"The hub did not start; the end of {self.log} says:\n{_tail(self.log)}")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/hub/health", timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)  # it has no other way to say that it is ready
+        raise LabError(f"The hub did not answer in {seconds:.0f} s; the end of {self.log} says:\n{_tail(self.log)}")
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of processes whose own parent ends (Linux), so that none escapes when the lab stops."""
+    if sys.platform == "linux":
+        pr_set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _tail(path: Path) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-12:])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Start the whole lab on this machine.")
+    parser.add_argument("--state", type=Path, default=TOP / ".lab", help="what the lab keeps (default: .lab)")
+    parser.add_argument("--port", type=int, default=8000, help="where to listen on 127.0.0.1 (default: 8000; 0: any)")
+    parser.add_argument("--datalake", choices=["files", "s3"], default="files", help="how the sample is read")
+    options = parser.parse_args()
+    # `kill` is as good as Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    try:
+        with Lab(options.state, options.port, options.datalake) as lab:
+            print(
+                f"\nGEODES Lab is ready. Open this link; it works once:\n\n    {lab.url}\n\nCtrl-C stops it.",
+                flush=True,
+            )
+            assert lab.hub is not None
+            lab.hub.wait()
+            print(f"The hub ended by itself; the end of {lab.log} says:\n{_tail(lab.log)}", file=sys.stderr)
+            return 1
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nThe lab has stopped.", flush=True)
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""The user's JupyterLab: the lab's kernel first, no news, no look for updates."""
+
+from pathlib import Path
+
+c = get_config()  # noqa: F821
+
+c.MultiKernelManager.default_kernel_name = "geodes"
+c.KernelSpecManager.allowed_kernelspecs = {"geodes"}
+c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+c.LabApp.news_url = None
+# Settings of JupyterLab for all users of the lab: overrides.json beside this file.
+c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
+c.ContentsManager.allow_hidden = False

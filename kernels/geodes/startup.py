@@ -1,0 +1,24 @@
+"""Runs in the user's namespace when a kernel of the lab starts: light, so that the kernel is ready at once."""
+
+import sys as _sys
+
+import dask as _dask
+
+import geodes_lab as gl
+
+
+def _cluster_at_first_use(*args, **options):
+    from geodes_lab import cluster
+
+    return cluster.get(*args, **options)
+
+
+def _one_sentence(shell, kind, error, traceback, tb_offset=None):
+    """Show an error of ours as its sentence; what led to it is in ``error.__cause__``."""
+    print(f"\x1b[1;31mGeodesError\x1b[0m: {error}", file=_sys.stderr)
+    # Jupyter takes this list as the traceback: the cell still counts as failed.
+    return [f"GeodesError: {error}"]
+
+
+_dask.config.set(scheduler=_cluster_at_first_use)
+get_ipython().set_custom_exc((gl.GeodesError,), _one_sentence)  # noqa: F821

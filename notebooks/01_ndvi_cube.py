@@ -1,0 +1,86 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: GEODES (Python · Dask)
+#     language: python
+#     name: geodes
+# ---
+
+# %% [markdown]
+# # A summer of vegetation, from products in place
+#
+# Nine Sentinel-2 acquisitions over the Lauragais, east of Toulouse, become one cube of NDVI: how green each field is,
+# month by month. The products are zips on the datalake. Nothing is downloaded, nothing is unzipped.
+#
+# `gl` is there already: it is `geodes_lab`, and computations run on a Dask cluster of your own.
+
+# %%
+client = gl.attach()
+client
+
+# %% [markdown]
+# ## Find products
+# Dates are those of the acquisition. Two neighbouring tiles cover the area; products that are mostly cloud stay out.
+
+# %%
+items = gl.search("PEPS_S2_L1C", datetime="2021-06/2021-08", cloud_cover=30)
+[(item.datetime.date().isoformat(), item.properties["grid:code"], item.properties["eo:cloud_cover"]) for item in items]
+
+# %% [markdown]
+# ## One product
+# A product opens on its own grids, at 10, 20 and 60 m. The numbers are reflectances: the offset that each processing
+# baseline wants is taken from the product's own metadata.
+
+# %%
+scene = gl.open_product(items[0])
+scene
+
+# %% [markdown]
+# ## All products as one cube
+# The two tiles of a day are pasted into one slice. The coordinates tell which products a slice came from, and that two
+# processing baselines meet here. Nothing has been read yet but metadata.
+
+# %%
+cube = gl.open_cube(items, bands=["red", "nir"])
+cube
+
+# %% [markdown]
+# ## NDVI, month by month
+# Still nothing is read: this is a plan of work. The median of a month leaves most clouds out.
+
+# %%
+ndvi = ((cube.nir - cube.red) / (cube.nir + cube.red)).rename("ndvi")
+ndvi.attrs = {"long_name": "NDVI", "units": "1"}
+month = ndvi.resample(time="1MS").median(keep_attrs=True)
+month
+
+# %% [markdown]
+# ## Save it, and read it again
+# Here the cluster works: each tile of each product is read where it lies. The result is a Zarr store with its CRS and
+# its history inside.
+
+# %%
+saved = gl.save(month, "workspace/ndvi.zarr", overwrite=True)
+saved
+
+# %% [markdown]
+# ## Look
+# Zoom with the wheel, choose the month with the slider: only what is on the screen is computed.
+
+# %%
+gl.plot.image(saved.ndvi, clim=(0, 0.9))
+
+# %% [markdown]
+# The three months side by side. Wheat is harvested in June, maize and sunflower are green in July and August; woods stay
+# green, the river and the towns never were.
+
+# %%
+picture = saved.ndvi.plot.imshow(col="time", cmap="RdYlGn", vmin=0, vmax=0.9, aspect=1.15, size=3.6)
+
+# %%
+saved.ndvi.mean(["y", "x"]).to_series().round(3)
