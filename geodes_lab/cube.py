@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
 import pystac
+import rioxarray  # noqa: F401  (registers .rio, which users of cubes expect)
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
@@ -107,7 +109,7 @@ def open_cube(
     with ThreadPoolExecutor(16) as pool:
         unpacked = list(pool.map(lambda i: products.unpack(i, bands), given))
     kept, superseded = newest(unpacked)
-    found = {band: {i.id: bands_.source(i, band) for i in kept} for band in bands}
+    found = {band: _one_dtype({i.id: bands_.source(i, band) for i in kept}) for band in bands}
     sources = [s for by_item in found.values() for s in by_item.values()]
     if like is not None:
         geobox = like.odc.geobox
@@ -147,17 +149,25 @@ def newest(items: list[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
     generation. Items without a tile (``grid:code``) are all kept.
     """
 
-    def version(item: pystac.Item) -> tuple[str, str, str]:
+    def version(item: pystac.Item) -> tuple[str, str]:
         p = item.properties
-        return str(p.get("processing:version", "")), str(p.get("s2:generation_time", "")), item.id
+        return str(p.get("processing:version", "")), str(p.get("s2:generation_time", ""))
 
     best: dict[Any, pystac.Item] = {}
     for item in sorted(items, key=version):
         p = item.properties
         same = (item.collection_id, p.get("platform"), item.datetime, p["grid:code"]) if "grid:code" in p else item.id
         best[same] = item
-    kept = sorted(best.values(), key=lambda i: (_time(i), i.id))
+    # In time; within a day the newest processing first, since the first product with data wins a pixel.
+    kept = sorted(sorted(sorted(best.values(), key=lambda i: i.id), key=version, reverse=True), key=_time)
     return kept, sorted({i.id for i in items} - {i.id for i in kept})
+
+
+def _one_dtype(sources: dict[str, Source]) -> dict[str, Source]:
+    """A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data."""
+    common = np.result_type(*{s.dtype for s in sources.values()})
+    dtype = str(np.dtype("float32") if common.kind == "f" else common)
+    return {i: replace(s, dtype=dtype) for i, s in sources.items()}
 
 
 def _time(item: pystac.Item) -> np.datetime64:

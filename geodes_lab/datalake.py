@@ -175,8 +175,10 @@ def _object(href: str, bucket: str, key: str) -> Place:
     return Place(href, "s3", bucket, key)
 
 
-def gdal_options() -> dict[str, str]:
-    """GDAL's configuration for reading in place: the datalake's endpoint, retries, and no listing of folders."""
+def gdal_options(path: str) -> dict[str, str]:
+    """GDAL's configuration for reading one path in place: the datalake's endpoint, retries, no needless requests."""
+    if not path.startswith("/vsi"):
+        return {}  # a plain file may have its grid in a file beside it (.aux.xml, .tfw): GDAL looks
     endpoint = urlsplit(settings.get("datalake.endpoint"))
     return {
         "AWS_S3_ENDPOINT": endpoint.netloc,

@@ -71,12 +71,10 @@ def image(
         low, high = np.nanpercentile(first, (2, 98))
         clim = (float(low), float(high) if high > low else float(low) + 1.0)
 
-    times = (
-        [str(np.datetime_as_string(t, "m")).replace("T", " ") for t in np.atleast_1d(data.time.values)] if dims else []
-    )
+    times = list(data.time.values) if dims else []
 
-    def show(time: str | None = None) -> Any:
-        shown = frame(times.index(time) if time else 0)
+    def show(time: np.datetime64 | None = None) -> Any:
+        shown = frame(0 if time is None else int(np.searchsorted(data.time.values, np.datetime64(time))))
         return hv.Image((shown.x.values, shown.y.values, shown.values), ["x", "y"], hv.Dimension(value))
 
     frames = hv.DynamicMap(show, kdims=[hv.Dimension("time", values=times)] if times else [])
@@ -91,6 +89,8 @@ def image(
         title=label,
         xlabel="x (m)",
         ylabel="y (m)",
+        xformatter="%d",
+        yformatter="%d",
         clabel=str(data.attrs.get("units", "")).replace("1", ""),
         clipping_colors={"NaN": "#d9d9d9"},
     )
@@ -102,3 +102,4 @@ def _ready() -> None:
 
     if not getattr(hv.extension, "_loaded", False):
         hv.extension("bokeh")
+        hv.output(widget_location="bottom")

@@ -58,7 +58,7 @@ class Source:
         return float("nan") if np.dtype(self.dtype).kind == "f" else int(self.nodata or 0)
 
 
-def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> NDArray[Any]:
+def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read one band on a grid.
 
     Parameters
@@ -72,28 +72,31 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> NDArray[A
 
     Returns
     -------
-    numpy.ndarray
-        ``grid.shape`` values of ``source.dtype``; no data (in the file, or beyond its edge) is ``source.fill``.
+    values : numpy.ndarray
+        ``grid.shape`` values of ``source.dtype``: the measure, or the class; ``source.fill`` where there is none.
+    valid : numpy.ndarray
+        Where the product has data: neither nodata nor beyond its edge.
 
     Raises
     ------
     GeodesError
         If the file is missing, damaged or cut, or lies elsewhere than its metadata says; names product, band, window.
     """
-    out = np.full(grid.shape, source.fill, dtype=source.dtype)
+    values = np.full(grid.shape, source.fill, dtype=source.dtype)
+    valid = np.zeros(grid.shape, bool)
     place = native_window(source, grid)
+    if place is not None and 0 in (place[2].width, place[2].height):
+        return values, valid
     try:
-        with rasterio.Env(**gdal_options()), rasterio.open(source.href) as file:
+        with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
             _confirm(source, file)
             if place is None:
-                numbers, valid = _warp(source, file, grid, Resampling[resampling])
                 rows, cols = slice(None), slice(None)
+                numbers, there = _warp(source, file, grid, Resampling[resampling])
             else:
                 rows, cols, window = place
-                if window.width <= 0 or window.height <= 0:
-                    return out
                 numbers = file.read(source.index, window=window)
-                valid = np.ones(numbers.shape, bool) if source.nodata is None else numbers != source.nodata
+                there = _there(numbers, source.nodata)
     except (RasterioError, OSError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         bounds = ", ".join(f"{v:.0f}" for v in grid.boundingbox.bbox)
@@ -101,14 +104,20 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> NDArray[A
             f"Band {source.band} of {source.product} could not be read at ({bounds}) in EPSG:{grid.crs.epsg}: its file "
             f"is damaged or out of reach ({reason}); fetch the product again, or leave it out."
         ) from error
-    if np.dtype(source.dtype).kind == "f":
+    if (source.scale, source.offset) != (1.0, 0.0):
         measure = numbers.astype(source.dtype)
-        if (source.scale, source.offset) != (1.0, 0.0):
-            measure *= np.asarray(source.scale, source.dtype)
-            measure += np.asarray(source.offset, source.dtype)
+        measure *= np.asarray(source.scale, source.dtype)
+        measure += np.asarray(source.offset, source.dtype)
         numbers = measure
-    np.copyto(out[rows, cols], numbers, where=valid, casting="same_kind")
-    return out
+    np.copyto(values[rows, cols], numbers, where=there, casting="unsafe")
+    valid[rows, cols] = there
+    return values, valid
+
+
+def _there(numbers: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Where the file's numbers are data; NaN never is."""
+    there = np.ones(numbers.shape, bool) if nodata is None else numbers != nodata
+    return there & ~np.isnan(numbers) if numbers.dtype.kind == "f" else there
 
 
 def native_window(source: Source, grid: GeoBox) -> tuple[slice, slice, Window] | None:
@@ -170,8 +179,8 @@ def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tu
         warp_mem_limit=256,
     ) as warped:
         numbers = warped.read(source.index)
-        valid = numbers != source.nodata if source.nodata is not None else warped.read(warped.count) > 0
-    return numbers, valid
+        there = _there(numbers, source.nodata)
+        return numbers, there if source.nodata is not None else there & (warped.read(warped.count) > 0)
 
 
 def lazy(source: Source, chunk: int = 1024) -> da.Array:
@@ -189,7 +198,7 @@ def lazy(source: Source, chunk: int = 1024) -> da.Array:
 
 def _block(source: Source, block_info: Any = None) -> NDArray[Any]:
     (top, bottom), (left, right) = block_info[None]["array-location"]
-    return read(source, source.geobox[top:bottom, left:right])
+    return read(source, source.geobox[top:bottom, left:right])[0]
 
 
 class MosaicReader:
@@ -227,10 +236,9 @@ class MosaicReader:
         out = np.full(shape, self.fill_value, self.dtype)
         empty = np.ones(shape, bool)
         for source in self.sources:
-            part = read(source, grid, self.resampling.name)
-            missing = np.isnan(part) if part.dtype.kind == "f" else part == source.fill
-            np.copyto(out, part, where=empty & ~missing, casting="same_kind")
-            empty &= missing
+            values, valid = read(source, grid, self.resampling.name)
+            np.copyto(out, values, where=empty & valid, casting="same_kind")
+            empty &= ~valid
             if not empty.any():
                 break
         return out

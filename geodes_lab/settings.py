@@ -11,9 +11,10 @@ import yaml
 
 
 @cache
-def _load() -> None:
-    defaults = yaml.safe_load(Path(__file__).with_name("geodes_lab.yaml").read_text())
+def _defaults() -> dict[str, Any]:
+    defaults: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("geodes_lab.yaml").read_text())
     dask.config.update_defaults(defaults)
+    return defaults
 
 
 def get(key: str) -> Any:
@@ -29,5 +30,10 @@ def get(key: str) -> Any:
     KeyError
         If there is no such setting: a mistake of ours, never of the user.
     """
-    _load()
-    return dask.config.get(f"geodes_lab.{key}")
+    _defaults()
+    try:
+        return dask.config.get(f"geodes_lab.{key}")
+    except KeyError:
+        # The end of a `with dask.config.set(…)` that began before the first use has taken the defaults away.
+        dask.config.update(dask.config.config, _defaults(), priority="old")
+        return dask.config.get(f"geodes_lab.{key}")

@@ -80,7 +80,7 @@ def _sharded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]
         clean = variable.drop_encoding()
         clean.attrs.pop("grid_mapping", None)
         if "spatial_ref" in dataset.coords and {"y", "x"} <= set(variable.dims):
-            clean.encoding["grid_mapping"] = "spatial_ref"
+            clean.attrs["grid_mapping"] = "spatial_ref"
         variables[name] = clean.chunk(dict(zip(variable.dims, shards, strict=True))) if variable.chunks else clean
         encoding[str(name)] = {"chunks": tuple(chunks), "shards": tuple(shards)}
         if np.dtype(variable.dtype).kind == "f":

@@ -43,7 +43,9 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made = item.clone()
     made.set_self_href(item.get_self_href())
     if bands is not None:
-        keys &= {k for k in keys if {k, *_names(made.assets[k])} & set(bands)}
+        # As in bands.source: a key that is asked for by its own name is that asset and no other.
+        by_name = {b for b in bands if b not in keys}
+        keys &= {k for k in keys if k in bands or _names(made.assets[k]) & by_name}
     with ThreadPoolExecutor(16) as pool:
         found = dict(zip(sorted(keys), pool.map(lambda k: _band_asset(item, k), sorted(keys)), strict=True))
     # What was not looked at is not passed on as if it were true; the names stay, so that errors can list them.
@@ -76,7 +78,7 @@ def _band_asset(item: pystac.Item, key: str) -> pystac.Asset:
     asset = item.assets[key]
     place = locate(asset.get_absolute_href() or asset.href)
     try:
-        with rasterio.Env(**gdal_options()), rasterio.open(place.gdal) as file:
+        with rasterio.Env(**gdal_options(place.gdal)), rasterio.open(place.gdal) as file:
             epsg, dtype, nodata = file.crs and file.crs.to_epsg(), file.dtypes[0], file.nodata
             transform, shape, media = tuple(file.transform)[:6], file.shape, file.driver
     except (RasterioError, OSError) as error:

@@ -20,7 +20,7 @@ from geodes_lab.sample import truth
 
 # The real grids: west edge of each tile and its north edge, EPSG:32631. A product of the sample holds a window of it.
 TILES = {"31TCJ": (300_000, 4_900_020), "31TDJ": (399_960, 4_900_020)}
-PIXELS = 1200  # of 10 m, in each direction
+PIXELS = 1320  # of 10 m, in each direction
 QUANTIFICATION = 10_000
 
 # JPEG 2000 as measured on ESA's files: tile, code block, precinct, in pixels; LRCP, one layer, five resolutions.
@@ -165,6 +165,7 @@ def jpeg2000(numbers: NDArray[Any], origin: tuple[int, int], resolution: int, bi
         "YCBCR420": "NO",
         "RESOLUTIONS": "5",
         "PROGRESSION": "LRCP",
+        "tiled": True,  # else rasterio drops the tile width
         "BLOCKXSIZE": tile,
         "BLOCKYSIZE": tile,
         "CODEBLOCK_WIDTH": block,
@@ -221,8 +222,8 @@ def _cloud_gml(scene: Scene, opaque: NDArray[np.bool_]) -> str:
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0" '
         f'xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="MSK_CLOUDS_T{scene.tile}">\n  <gml:name>MSK_CLOUDS_B00</gml:name>\n'
-        f'  <gml:boundedBy><gml:Envelope srsName="urn:ogc:def:crs:EPSG::{truth.EPSG}"><gml:lowerCorner>{west} {north - 12000}'
-        f"</gml:lowerCorner><gml:upperCorner>{west + 12000} {north}</gml:upperCorner></gml:Envelope></gml:boundedBy>\n"
+        f'  <gml:boundedBy><gml:Envelope srsName="urn:ogc:def:crs:EPSG::{truth.EPSG}"><gml:lowerCorner>{west} {north - 10 * PIXELS}'
+        f"</gml:lowerCorner><gml:upperCorner>{west + 10 * PIXELS} {north}</gml:upperCorner></gml:Envelope></gml:boundedBy>\n"
         f"{members}</eop:Mask>\n"
     )
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 SEED = 31
 EPSG = 32631
-WEST, NORTH = 397_800, 4_831_980  # metres; on the 60 m grid of both tiles
-ROWS, COLS = 1200, 1416  # pixels of 10 m
+WEST, NORTH = 396_600, 4_831_980  # metres; on the 60 m grid of both tiles
+ROWS, COLS = 1320, 1656  # pixels of 10 m
 
 Floats = NDArray[np.float64]
 

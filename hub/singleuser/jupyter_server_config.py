@@ -10,4 +10,3 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = None
 # Settings of JupyterLab for all users of the lab: overrides.json beside this file.
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
-c.ContentsManager.allow_hidden = False

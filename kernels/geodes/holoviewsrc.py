@@ -1,7 +1,31 @@
-# Read by holoviews at import (HOLOVIEWSRC): plots carry their JavaScript, since the lab must work without the internet.
-# It takes this, and PANEL_INLINE=true in the environment; neither alone is enough.
-import holoviews as hv
-import holoviews.ipython
+"""Plots without the internet: read by holoviews at import (HOLOVIEWSRC), with PANEL_INLINE=true in the environment."""
 
-hv.extension.inline = True
-holoviews.ipython.notebook_extension.inline = True
+
+def _offline():
+    # Everything is inside a function: holoviews runs this file without a namespace that functions could see later.
+    import os
+
+    import holoviews as hv
+    import holoviews.ipython
+    from panel.io import notebook
+    from panel.io.resources import patch_model_css
+
+    # Plots carry their JavaScript. It takes this and PANEL_INLINE; neither alone is enough.
+    hv.extension.inline = True
+    holoviews.ipython.notebook_extension.inline = True
+
+    # Widgets still ask a CDN for style sheets (panel 1.9 and 1.10): they are sent to the user's own server, where
+    # panel's extension serves the same files. Panel does so itself for resources="server", less the server's prefix.
+    styles = f"{os.environ.get('JUPYTERHUB_SERVICE_PREFIX', '/')}panel-preview/static/extensions/panel/"
+    render_model = notebook.render_model
+
+    def render_with_own_styles(model, *args, **options):
+        patch_model_css(model, dist_url=styles)
+        if model.document:
+            model.document._template_variables["dist_url"] = styles
+        return render_model(model, *args, **options)
+
+    notebook.render_model = render_with_own_styles
+
+
+_offline()

@@ -1,0 +1,128 @@
+"""What the tests share: the sample datalake, an S3 server before it, the reference data, and settings of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dask
+import pytest
+
+from geodes_lab.sample import build
+
+TOP = Path(__file__).resolve().parents[1]
+SHARED = TOP.parent / "shared" / "data"
+
+sys.path.insert(0, str(TOP / "hub"))
+
+
+@pytest.fixture(autouse=True)
+def nowhere_else() -> Iterator[None]:
+    """No test may reach beyond this machine: the datalake's own endpoint is a closed port on loopback."""
+    with dask.config.set({"geodes_lab.datalake.endpoint": "http://127.0.0.1:9"}):
+        yield
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The sample datalake, written once for each version of its generator."""
+    sources = sorted((TOP / "geodes_lab" / "sample").glob("*.py"))
+    version = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:12]
+    folder = TOP / "build" / f"sample-{version}"
+    if not build.is_complete(folder):
+        for old in folder.parent.glob("sample-*"):
+            shutil.rmtree(old)
+        build.write(folder)
+    return folder
+
+
+@pytest.fixture
+def on_disk(sample: Path) -> Iterator[Path]:
+    """The lab's settings: the sample's catalogue, its products as plain files."""
+    with dask.config.set(
+        {
+            "geodes_lab.catalog.profiles.local.url": str(sample / "catalog" / "catalog.json"),
+            "geodes_lab.datalake.mirror": str(sample / "datalake"),
+        }
+    ):
+        yield sample
+
+
+@pytest.fixture(scope="session")
+def s3(sample: Path) -> Iterator[str]:
+    """A real S3 server on loopback that serves the sample's buckets; gives its endpoint. Keys are in the environment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    key, secret = "geodes-test", secrets.token_urlsafe(16)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "nanio", "serve", "--data-dir", str(sample / "datalake"), "--port", str(port)]
+        + ["--host", "127.0.0.1", "--log-level", "warning"],
+        env={**os.environ, "NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
+    )
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert server.poll() is None, "the S3 server ended"
+            time.sleep(0.05)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ACCESS_KEY_ID", key)
+            patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+            yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def on_s3(sample: Path, s3: str) -> Iterator[Path]:
+    """The lab's settings: the sample's catalogue, its products behind the S3 server and nowhere else."""
+    with dask.config.set(
+        {
+            "geodes_lab.catalog.profiles.local.url": str(sample / "catalog" / "catalog.json"),
+            "geodes_lab.datalake.mirror": None,
+            "geodes_lab.datalake.endpoint": s3,
+        }
+    ):
+        yield sample
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real products and answers that nobody here wrote; read in place."""
+    if not SHARED.exists():
+        pytest.skip(f"the reference data is not at {SHARED.relative_to(TOP.parent)} beside the project")
+    return SHARED
+
+
+@pytest.fixture
+def product(sample: Path) -> Path:
+    """One product of the sample, baseline 03.00, without clouds."""
+    return next((sample / "datalake").glob("sentinel2-l1c/31/T/CJ/2021/06/05/*.zip"))
+
+
+@pytest.fixture
+def altered(product: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Copy a product with some members changed: ``altered(change)``, ``change(name, data)`` gives data or None."""
+
+    def alter(change: Callable[[str, bytes], bytes | None], source: Path = product) -> Path:
+        path = tmp_path / source.name
+        with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
+            for info in old.infolist():
+                data = change(info.filename, old.read(info))
+                if data is not None:
+                    new.writestr(info, data)
+        return path
+
+    return alter
