@@ -116,7 +116,10 @@ def _items(collection: pystac.Catalog) -> Iterator[pystac.Item]:
             dangling.append(link.href)
             continue
         if isinstance(link.target, pystac.Item):
-            yield truthful(link.target)
+            item = truthful(link.target)
+            if isinstance(collection, pystac.Collection):
+                item.set_collection(collection)
+            yield item
     if dangling:
         warnings.warn(
             f"{len(dangling)} Items of {collection.id} do not open and are left out, the first is {dangling[0]}.",

@@ -63,6 +63,7 @@ class Place:
                     endpoint=endpoint,
                     region=settings.get("datalake.region"),
                     virtual_hosted_style_request=False,
+                    skip_signature=not _has_keys(),
                     client_options={"allow_http": endpoint.startswith("http://")},
                     retry_config={"max_retries": 3},
                 )
@@ -92,12 +93,13 @@ class Place:
             return call()
         except FileNotFoundError:
             raise GeodesError(f"{self.href} does not exist{self._where()}.") from None
-        except PermissionError as error:
-            raise GeodesError(
-                f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
-                "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and have not expired."
-            ) from error
         except Exception as error:
+            # obstore 0.12 has PermissionError, but a plain 403 comes as its general error.
+            if isinstance(error, PermissionError) or "403 Forbidden" in str(error):
+                raise GeodesError(
+                    f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
+                    "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and have not expired."
+                ) from error
             raise GeodesError(f"Could not {verb} {self.href}{self._where()}: {_first_line(error)}.") from error
 
     def _where(self) -> str:
@@ -185,6 +187,7 @@ def gdal_options(path: str) -> dict[str, str]:
         "AWS_HTTPS": "YES" if endpoint.scheme == "https" else "NO",
         "AWS_VIRTUAL_HOSTING": "FALSE",
         "AWS_REGION": settings.get("datalake.region"),
+        "AWS_NO_SIGN_REQUEST": "NO" if _has_keys() else "YES",
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
         "GDAL_HTTP_MAX_RETRY": "3",
         "GDAL_HTTP_RETRY_DELAY": "0.5",
@@ -193,5 +196,12 @@ def gdal_options(path: str) -> dict[str, str]:
     }
 
 
+def _has_keys() -> bool:
+    """Whether the environment has keys for S3; without any, both readers would go and ask a cloud's metadata server."""
+    return any(os.environ.get(k) for k in ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_PROFILE"))
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # obstore tells of its retries before it tells what happened.
+    return first.rsplit(" - ", 1)[-1].rstrip(".: ")

@@ -65,8 +65,8 @@ def s3(sample: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     key, secret = "geodes-test", secrets.token_urlsafe(16)
     server = subprocess.Popen(
-        [sys.executable, "-m", "nanio", "serve", "--data-dir", str(sample / "datalake"), "--port", str(port)]
-        + ["--host", "127.0.0.1", "--log-level", "warning"],
+        [sys.executable, "-m", "nanio", "serve", "--log-level", "warning", "--host", "127.0.0.1"]
+        + ["--port", str(port), "--data-dir", str(sample / "datalake")],
         env={**os.environ, "NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
     )
     try:

@@ -43,7 +43,10 @@ def test_members_are_stored_and_match_the_manifest(product):
         assert all(i.compress_type == zipfile.ZIP_STORED for i in archive.infolist())
         root = f"{product.stem}.SAFE/"
         manifest = ET.fromstring(archive.read(f"{root}manifest.safe"))
-        listed = {e.get("href")[2:]: c.text for e, c in zip(manifest.iter("fileLocation"), manifest.iter("checksum"))}
+        listed = {
+            e.get("href")[2:]: c.text
+            for e, c in zip(manifest.iter("fileLocation"), manifest.iter("checksum"), strict=True)
+        }
         assert {root + n for n in listed} == set(archive.namelist()) - {f"{root}manifest.safe"}
         for name, md5 in listed.items():
             assert hashlib.md5(archive.read(root + name)).hexdigest() == md5

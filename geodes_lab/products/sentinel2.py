@@ -64,8 +64,11 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product: grid, offset, quantification and nodata from its own XML.
 
-    The two metadata files are read, no pixel. ``bands`` is not needed: the XML tells the truth of all.
+    The two metadata files are read, no pixel. ``bands`` is not needed: the XML tells the truth of all. A band Item is
+    given back as it is.
     """
+    if any("proj:transform" in a.extra_fields for a in item.assets.values()):
+        return item
     archive = Archive(_product_asset(item).href)
     product = _xml(archive, archive.find(r"MTD_MSIL1C\.xml", "product metadata (MTD_MSIL1C.xml)"))
     tile = _xml(archive, archive.find(r"GRANULE/[^/]+/MTD_TL\.xml", "tile metadata (MTD_TL.xml)"))
@@ -137,7 +140,7 @@ def open(item: pystac.Item) -> xr.DataTree:
                 "title": name_of(unpacked),
                 "time": unpacked.datetime.isoformat() if unpacked.datetime else "",
                 "processing_baseline": unpacked.properties["processing:version"],
-                "source": _product_asset(item).href,
+                "source": next(iter(unpacked.assets.values())).href.split("}")[0].removeprefix("/vsizip/{"),
                 "Conventions": "CF-1.11",
             }
         )

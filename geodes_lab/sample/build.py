@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from geodes_lab.sample import catalogue, sentinel1, sentinel2, sentinel3, truth
+from geodes_lab.sample import catalogue, sentinel1, sentinel1_safe, sentinel2, sentinel3, truth
 
 # What the folder holds depends on these modules alone: a new version writes it anew.
 VERSION = 1
@@ -74,7 +74,7 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
 def _product(entry: catalogue.Entry, path: Path) -> None:
     match entry.product:
         case sentinel1.Product():
-            sentinel1.write(entry.product, path)
+            sentinel1_safe.write(entry.product, path)
         case sentinel2.Scene():
             sentinel2.write(entry.product, path)
         case sentinel3.Product():

@@ -1,0 +1,105 @@
+"""Where bytes are: the same call on disk, on S3 and over HTTP; the mirror first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import dask
+import pytest
+
+from geodes_lab.archive import Archive
+from geodes_lab.datalake import gdal_options, locate
+
+KEY = "sentinel2-l1c/31/T/CJ/2021/06/05/S2A_MSIL1C_20210605T105031_N0300_R051_T31TCJ_20210605T125936.zip"
+
+
+class Ranged(SimpleHTTPRequestHandler):
+    """A web server that honours ranges, as any object store does."""
+
+    def log_message(self, *_args: object) -> None: ...
+
+    def do_GET(self) -> None:
+        data = Path(self.translate_path(self.path)).read_bytes()
+        start, _, end = self.headers["Range"].removeprefix("bytes=").partition("-")
+        part = data[int(start) : int(end) + 1]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(part)))
+        self.send_header("Content-Range", f"bytes {start}-{int(start) + len(part) - 1}/{len(data)}")
+        self.end_headers()
+        self.wfile.write(part)
+
+
+@pytest.fixture
+def web(sample: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Ranged, directory=str(sample / "datalake")))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_mirror_comes_first(on_disk):
+    for href in (f"https://s3.datalake.cnes.fr/{KEY}", f"s3://{KEY}"):
+        place = locate(href)
+        assert place.scheme == "file"
+        assert place.gdal == str(on_disk / "datalake" / KEY)
+
+
+def test_what_the_mirror_has_not_is_on_s3(on_disk):
+    place = locate("https://s3.datalake.cnes.fr/sentinel2-l1c/31/other.zip")
+    assert (place.scheme, place.root, place.path) == ("s3", "sentinel2-l1c", "31/other.zip")
+    assert place.gdal == "/vsis3/sentinel2-l1c/31/other.zip"
+
+
+def test_bytes_are_the_same_everywhere(on_disk, s3, web):
+    near = locate(f"s3://{KEY}")
+    with dask.config.set({"geodes_lab.datalake.mirror": None, "geodes_lab.datalake.endpoint": s3}):
+        for far in (locate(f"s3://{KEY}"), locate(f"{web}/{KEY}")):
+            assert far.scheme != "file"
+            assert far.size() == near.size()
+            assert far.read(1000, 500) == near.read(1000, 500)
+
+
+@pytest.mark.parametrize("place", ["s3", "web", "zip", "folder"])
+def test_members_are_the_same_everywhere(on_disk, s3, web, place, tmp_path):
+    path = on_disk / "datalake" / KEY
+    want = Archive(str(path))
+    if place == "folder":
+        import zipfile
+
+        zipfile.ZipFile(path).extractall(tmp_path)
+        href = str(tmp_path / f"{path.stem}.SAFE")
+    else:
+        href = {"s3": f"s3://{KEY}", "web": f"{web}/{KEY}", "zip": str(path)}[place]
+    with dask.config.set({"geodes_lab.datalake.mirror": None, "geodes_lab.datalake.endpoint": s3}):
+        archive = Archive(href)
+        assert archive.names == want.names
+        name = archive.find("MTD_MSIL1C.xml", "metadata")
+        assert archive.read(name) == want.read(name)
+
+
+def test_list_of_members_takes_few_requests(on_s3, monkeypatch):
+    from geodes_lab.datalake import Place
+
+    asked = []
+    read = Place.read
+    monkeypatch.setattr(Place, "read", lambda self, start, length: asked.append(length) or read(self, start, length))
+    archive = Archive(f"s3://{KEY}")
+    assert len(archive.names) > 15
+    assert len(asked) <= 3
+    assert sum(asked) < 200_000
+
+
+def test_gdal_is_told_the_endpoint_and_never_to_skip_certificates():
+    with dask.config.set({"geodes_lab.datalake.endpoint": "https://s3.datalake.cnes.fr"}):
+        options = gdal_options("/vsis3/bucket/key")
+    assert options["AWS_S3_ENDPOINT"] == "s3.datalake.cnes.fr"
+    assert options["AWS_HTTPS"] == "YES"
+    assert options["AWS_VIRTUAL_HOSTING"] == "FALSE"
+    assert "GDAL_HTTP_UNSAFESSL" not in options
+    assert gdal_options("/home/me/file.tif") == {}
