@@ -87,23 +87,18 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDA
     place = native_window(source, grid)
     if place is not None and 0 in (place[2].width, place[2].height):
         return values, valid
+    reason = ""
     try:
-        with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
-            _confirm(source, file)
-            if place is None:
-                rows, cols = slice(None), slice(None)
-                numbers, there = _warp(source, file, grid, Resampling[resampling])
-            else:
-                rows, cols, window = place
-                numbers = file.read(source.index, window=window)
-                there = _there(numbers, source.nodata)
+        numbers, there, rows, cols = _numbers(source, grid, place, Resampling[resampling])
     except (RasterioError, OSError) as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+    if reason:
+        # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
         bounds = ", ".join(f"{v:.0f}" for v in grid.boundingbox.bbox)
         raise GeodesError(
             f"Band {source.band} of {source.product} could not be read at ({bounds}) in EPSG:{grid.crs.epsg}: its file "
             f"is damaged or out of reach ({reason}); fetch the product again, or leave it out."
-        ) from error
+        )
     if (source.scale, source.offset) != (1.0, 0.0):
         measure = numbers.astype(source.dtype)
         measure *= np.asarray(source.scale, source.dtype)
@@ -112,6 +107,19 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDA
     np.copyto(values[rows, cols], numbers, where=there, casting="unsafe")
     valid[rows, cols] = there
     return values, valid
+
+
+def _numbers(
+    source: Source, grid: GeoBox, place: tuple[slice, slice, Window] | None, resampling: Resampling
+) -> tuple[NDArray[Any], NDArray[np.bool_], slice, slice]:
+    """The file's own numbers, where they are data, and to which rows and columns of the grid they go."""
+    with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
+        _confirm(source, file)
+        if place is None:
+            return *_warp(source, file, grid, resampling), slice(None), slice(None)
+        rows, cols, window = place
+        numbers = file.read(source.index, window=window)
+        return numbers, _there(numbers, source.nodata), rows, cols
 
 
 def _there(numbers: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:

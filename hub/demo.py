@@ -67,6 +67,19 @@ class Visitor:
         return str(reply.json()["token"])
 
 
+def kernel_of(visitor: Visitor) -> JupyterKernelClient:
+    """Start a kernel of the lab on the visitor's server, through the hub."""
+    token = visitor.token()
+    kernel = JupyterKernelClient(
+        server_url=f"{visitor.root}/user/{visitor.name}",
+        token=token,
+        # JupyterHub takes no token from an address, so the websocket gets it as a header too.
+        client_kwargs={"headers": {"Authorization": f"Bearer {token}"}},
+    )
+    kernel.start(name="geodes", path="notebooks")
+    return kernel
+
+
 def run(visitor: Visitor, notebook: Path) -> nbformat.NotebookNode:
     """Run a notebook from top to bottom in the lab's kernel, through the hub; give it with its outputs.
 
@@ -76,12 +89,7 @@ def run(visitor: Visitor, notebook: Path) -> nbformat.NotebookNode:
         If a cell fails; its notebook has all outputs up to there.
     """
     node = nbformat.read(notebook, as_version=4)
-    server = f"{visitor.root}/user/{visitor.name}"
-    token = visitor.token()
-    # JupyterHub takes no token from an address, so the websocket gets it as a header too.
-    headers = {"Authorization": f"Bearer {token}"}
-    kernel = JupyterKernelClient(server_url=server, token=token, client_kwargs={"headers": headers})
-    kernel.start(name="geodes", path="notebooks")
+    kernel = kernel_of(visitor)
     try:
         for number, cell in enumerate((c for c in node.cells if c.cell_type == "code"), 1):
             reply = kernel.execute(cell.source, timeout=150)
@@ -113,6 +121,7 @@ def main() -> int:
     parser.add_argument("--notebook", type=Path, default=TOP / "notebooks" / "01_ndvi_cube.ipynb")
     parser.add_argument("--build", type=Path, default=TOP / "build", help="where the results go (default: build)")
     parser.add_argument("--datalake", choices=["files", "s3"], default="files", help="how the sample is read")
+    parser.add_argument("--sample", type=Path, help="the sample datalake to use (default: write one)")
     options = parser.parse_args()
     options.build.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -120,7 +129,7 @@ def main() -> int:
         # A state folder of its own, so that a lab that runs beside it is not touched.
         with (
             tempfile.TemporaryDirectory(prefix="geodes-lab-") as state,
-            Lab(Path(state), datalake=options.datalake) as lab,
+            Lab(Path(state), datalake=options.datalake, sample=options.sample) as lab,
         ):
             print(f"hub is up after {time.monotonic() - began:.1f} s", flush=True)
             visitor = Visitor(lab.url)

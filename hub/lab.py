@@ -39,10 +39,13 @@ class Lab:
         Where to listen on 127.0.0.1; 0: any free port.
     datalake
         ``files``: the sample is read from disk; ``s3``: through an S3 server on loopback.
+    sample
+        The folder of the sample datalake, written if it is not complete; None: in ``state``.
     """
 
-    def __init__(self, state: Path, port: int = 0, datalake: str = "files") -> None:
+    def __init__(self, state: Path, port: int = 0, datalake: str = "files", sample: Path | None = None) -> None:
         self.state = state.resolve()
+        self.sample = (sample or state / "sample").resolve()
         self.port = port or _free_port()
         self.datalake = datalake
         self.secret = secrets.token_urlsafe(24)
@@ -51,7 +54,7 @@ class Lab:
     @property
     def url(self) -> str:
         """The link that logs in, once."""
-        return f"http://127.0.0.1:{self.port}/hub/link?secret={self.secret}"
+        return f"http://127.0.0.1:{self.port}/hub/link?token={self.secret}"
 
     def __enter__(self) -> Lab:
         _adopt_orphans()
@@ -61,7 +64,7 @@ class Lab:
             raise LabError(
                 f"Port {self.port} is taken: stop what listens there, or choose another with `make lab PORT=8001`."
             )
-        self._sample()
+        subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.sample)], check=True)
         secret = self.state / "login_secret"
         secret.unlink(missing_ok=True)
         secret.touch(mode=0o600)
@@ -96,14 +99,12 @@ class Lab:
                     stop(process)
             _, left = psutil.wait_procs(left, timeout=5)
 
-    def _sample(self) -> None:
-        subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.state / "sample")], check=True)
-
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
             "GEODES_LAB_STATE": str(self.state),
+            "GEODES_LAB_SAMPLE": str(self.sample),
             "GEODES_LAB_PORT": str(self.port),
             "GEODES_LAB_HUB_PORT": str(_free_port()),
             "GEODES_LAB_PROXY_PORT": str(_free_port()),

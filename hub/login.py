@@ -43,10 +43,10 @@ class OneTimeLink(Authenticator):
 
 
 class LinkHandler(BaseHandler):
-    """``/hub/link?secret=…``: log in, or say why not."""
+    """``/hub/link?token=…``: log in, or say why not."""
 
     async def get(self):
-        secret = self.get_argument("secret", "")
+        secret = self.get_argument("token", "")  # a name that the hub keeps out of its log
         user = self.current_user or (await self.login_user({"secret": secret}) if secret else None)
         if user is not None:
             self.redirect(self.get_next_url(user))

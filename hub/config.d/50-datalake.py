@@ -7,7 +7,7 @@ from pathlib import Path
 
 c = get_config()  # noqa: F821
 
-datalake = str(Path(os.environ["GEODES_LAB_STATE"]) / "sample" / "datalake")
+datalake = str(Path(os.environ["GEODES_LAB_SAMPLE"]) / "datalake")
 
 if os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
     port = os.environ["GEODES_LAB_S3_PORT"]

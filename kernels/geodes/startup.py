@@ -1,7 +1,5 @@
 """Runs in the user's namespace when a kernel of the lab starts: light, so that the kernel is ready at once."""
 
-import sys as _sys
-
 import dask as _dask
 
 import geodes_lab as gl
@@ -15,9 +13,9 @@ def _cluster_at_first_use(*args, **options):
 
 def _one_sentence(shell, kind, error, traceback, tb_offset=None):
     """Show an error of ours as its sentence; what led to it is in ``error.__cause__``."""
-    print(f"\x1b[1;31mGeodesError\x1b[0m: {error}", file=_sys.stderr)
-    # Jupyter takes this list as the traceback: the cell still counts as failed.
-    return [f"GeodesError: {error}"]
+    sentence = [f"\x1b[1;31mGeodesError\x1b[0m: {error}"]
+    shell._showtraceback(kind, error, sentence)  # as the kernel shows any other error: the cell counts as failed
+    return sentence
 
 
 _dask.config.set(scheduler=_cluster_at_first_use)
