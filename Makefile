@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-all lint lock clean
+.PHONY: help lab demo test test-all bench lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -28,6 +28,9 @@ test: $(READY)  ## lint, types, import rules and the tests, with the browser whe
 test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
 	@$(BIN)/pytest -m ""
+
+bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md
+	@$(BIN)/python tests/benchmarks/start.py
 
 lint: $(READY)  ## mend what ruff can mend
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

@@ -66,7 +66,9 @@ def run(kernel: KernelManager) -> Iterator[object]:
 
 
 def test_gl_is_there_and_nothing_heavy_yet(run):
-    status, shown = run("import sys; [m for m in ('xarray', 'distributed', 'rasterio', 'holoviews') if m in sys.modules]")
+    status, shown = run(
+        "import sys; [m for m in ('xarray', 'distributed', 'rasterio', 'holoviews') if m in sys.modules]"
+    )
     assert (status, shown) == ("ok", "[]")
     assert run("gl.__version__") == ("ok", "'0.1.0'")
 
@@ -92,7 +94,10 @@ def test_cluster_is_there_at_first_use_and_is_the_users_own(run):
     assert "tls://127.0.0.1" in shown
     assert "'/user/ada/proxy/" in shown
     assert run("gl.attach() is c") == ("ok", "True")
-    assert run("sum(w['memory_limit'] for w in c.scheduler_info()['workers'].values()) <= 1.25 * 2**30") == ("ok", "True")
+    assert run("sum(w['memory_limit'] for w in c.scheduler_info()['workers'].values()) <= 1.25 * 2**30") == (
+        "ok",
+        "True",
+    )
     assert run("sum(w['nthreads'] for w in c.scheduler_info()['workers'].values())") == ("ok", "1")
 
 

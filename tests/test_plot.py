@@ -40,7 +40,9 @@ def test_only_the_frame_on_the_screen_is_computed():
         return block
 
     cube = data(times=3)
-    lazy = da.map_blocks(note, da.from_array(cube.values, chunks=(1, 30, 40)), dtype="float32", meta=np.empty((0, 0, 0), "f4"))
+    lazy = da.map_blocks(
+        note, da.from_array(cube.values, chunks=(1, 30, 40)), dtype="float32", meta=np.empty((0, 0, 0), "f4")
+    )
     shown = gl.plot.image(cube.copy(data=lazy), clim=(0, 1))
     assert computed == []
     shown[cube.time.values[1]]

