@@ -98,6 +98,13 @@ class Archive:
         except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise GeodesError(f"{name} in {self.place.href} is damaged ({error}); fetch the product again.") from error
 
+    def range(self, name: str) -> tuple[int, int] | None:
+        """Where a stored member is in its zip: offset of its local header, and its size; None if it is not stored."""
+        if self.place.is_folder:
+            return None
+        info = self._zip.getinfo(name)
+        return (info.header_offset, info.file_size) if info.compress_type == zipfile.ZIP_STORED else None
+
     def gdal(self, name: str) -> str:
         """The path by which GDAL opens a member in place."""
         if self.place.is_folder:

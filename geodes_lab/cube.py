@@ -28,7 +28,8 @@ from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.grid import choose
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
-from geodes_lab.reader import MosaicReader, Source
+from geodes_lab.reader import MosaicReader
+from geodes_lab.source import Source
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,28 @@ from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
 
 from geodes_lab import settings
 from geodes_lab.errors import GeodesError
+
+
+class Unreachable(GeodesError):
+    """An object is not there, or may not be read, or its server does not answer."""
+
+
+class Traffic:
+    """Requests and bytes that this process has asked for, by this room; what GDAL asks for is not counted."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.bytes = 0
+
+    def add(self, requests: int, size: int) -> None:
+        """Count."""
+        with self._lock:
+            self.requests += requests
+            self.bytes += size
+
+
+traffic = Traffic()
 
 
 @dataclass(frozen=True)
@@ -78,11 +102,34 @@ class Place:
         GeodesError
             If there is no such object, or it cannot be reached.
         """
+        traffic.add(1, 0)
         return int(self._ask("find", lambda: obstore.head(self._store, self.path)["size"]))
 
     def read(self, start: int, length: int) -> bytes:
         """Read ``length`` bytes from ``start``; one request."""
+        traffic.add(1, length)
         return bytes(self._ask("read", lambda: obstore.get_range(self._store, self.path, start=start, length=length)))
+
+    def read_up_to(self, start: int, length: int) -> bytes:
+        """Read ``length`` bytes from ``start``, or fewer where the object ends; one request."""
+        if self.scheme == "file":
+            with Path(self.gdal).open("rb") as file:
+                file.seek(start)
+                data = file.read(length)
+            traffic.add(1, len(data))
+            return data
+        return self.read(start, length)
+
+    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read ranges (start, length) at once, each by a request of its own, ten under way together."""
+        if self.scheme == "file":
+            return [self.read_up_to(start, length) for start, length in ranges]
+        starts, lengths = [r[0] for r in ranges], [r[1] for r in ranges]
+        traffic.add(len(ranges), sum(lengths))
+        parts = self._ask(
+            "read", lambda: obstore.get_ranges(self._store, self.path, starts=starts, lengths=lengths, coalesce=0)
+        )
+        return [bytes(part) for part in parts]
 
     def open(self) -> BinaryIO:
         """Open a seekable binary file over the object; reads happen as they are asked for, 64 KiB at least."""
@@ -92,15 +139,15 @@ class Place:
         try:
             return call()
         except FileNotFoundError:
-            raise GeodesError(f"{self.href} does not exist{self._where()}.") from None
+            raise Unreachable(f"{self.href} does not exist{self._where()}.") from None
         except Exception as error:
             # obstore 0.12 has PermissionError, but a plain 403 comes as its general error.
             if isinstance(error, PermissionError) or "403 Forbidden" in str(error):
-                raise GeodesError(
+                raise Unreachable(
                     f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
                     "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and have not expired."
                 ) from error
-            raise GeodesError(f"Could not {verb} {self.href}{self._where()}: {_first_line(error)}.") from error
+            raise Unreachable(f"Could not {verb} {self.href}{self._where()}: {_first_line(error)}.") from error
 
     def _where(self) -> str:
         return f" on {settings.get('datalake.endpoint')}" if self.scheme == "s3" else ""
@@ -166,6 +213,16 @@ def locate(href: str | os.PathLike[str]) -> Place:
             return _object(text, bucket, key)
         return Place(text, "http", f"{url.scheme}://{url.netloc}", url.path.lstrip("/"))
     raise GeodesError(f"{text} cannot be read in place: give a path, or an s3:// or https:// address.")
+
+
+def place_of(path: str) -> Place:
+    """Give the place of an object by the path that GDAL opens it by: the inverse of `Place.gdal`."""
+    for prefix, scheme in (("/vsis3/", "s3"), ("/vsicurl/", "http")):
+        if path.startswith(prefix):
+            rest = path.removeprefix(prefix)
+            at = rest.index("/", rest.index("://") + 3 if scheme == "http" else 0)
+            return Place(path, scheme, rest[:at], rest[at + 1 :])
+    return Place(path, "file", "/", path.lstrip("/"))
 
 
 def _object(href: str, bucket: str, key: str) -> Place:

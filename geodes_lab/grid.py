@@ -12,7 +12,7 @@ from odc.geo.geom import BoundingBox, bbox_intersection, bbox_union
 from odc.geo.geom import box as geom_box
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.reader import Source
+from geodes_lab.source import Source
 
 
 def choose(

@@ -1,61 +1,27 @@
-"""A window of a band as numpy: pasted where the grids agree, warped only where they do not, masked, then scaled."""
+"""A window of a band as numpy: by tiles of JPEG 2000 where they are understood, else by GDAL; masked, then scaled."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 from typing import Any
 
 import dask.array as da
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import DTypeLike, NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from geodes_lab.datalake import gdal_options
+from geodes_lab import gdal, jpeg2000
+from geodes_lab.datalake import Unreachable
 from geodes_lab.errors import GeodesError
+from geodes_lab.jp2 import NotUnderstood
+from geodes_lab.source import Source
 
-
-@dataclass(frozen=True)
-class Source:
-    """One band of one product: where its file is, on what grid, and how its numbers become a measure."""
-
-    href: str
-    """The path by which GDAL opens the file in place."""
-    product: str
-    """The product's name, for errors and provenance."""
-    band: str
-    """The band's name in the product."""
-    epsg: int
-    """The EPSG code of the native grid."""
-    transform: tuple[float, float, float, float, float, float]
-    """Pixel to CRS, as in ``proj:transform``: metres a pixel, origin at the outer corner of the first pixel."""
-    shape: tuple[int, int]
-    """Rows and columns."""
-    dtype: str = "float32"
-    """What a reader gives: ``float32`` for a measure, an integer for classes and masks."""
-    scale: float = 1.0
-    """Measure = ``number * scale + offset``."""
-    offset: float = 0.0
-    """See ``scale``; applied after nodata is masked."""
-    nodata: float | None = None
-    """The number that stands for no data in the file."""
-    index: int = 1
-    """Which band of the file, from 1."""
-
-    @property
-    def geobox(self) -> GeoBox:
-        """The native grid."""
-        return GeoBox(self.shape, Affine(*self.transform), f"EPSG:{self.epsg}")
-
-    @property
-    def fill(self) -> float | int:
-        """What stands for no data in the output: NaN, or the file's own number for classes."""
-        return float("nan") if np.dtype(self.dtype).kind == "f" else int(self.nodata or 0)
+ways: Counter[str] = Counter()
+"""How often this process has read a window by ``tiles``, by ``gdal``, and by GDAL since tiles were not understood."""
 
 
 def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -84,13 +50,13 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDA
     """
     values = np.full(grid.shape, source.fill, dtype=source.dtype)
     valid = np.zeros(grid.shape, bool)
-    place = native_window(source, grid)
+    place = source.place_on(grid)
     if place is not None and 0 in (place[2].width, place[2].height):
         return values, valid
     reason = ""
     try:
-        numbers, there, rows, cols = _numbers(source, grid, place, Resampling[resampling])
-    except (RasterioError, OSError) as error:
+        numbers, there, rows, cols = _numbers(source, grid, Resampling[resampling])
+    except (RasterioError, OSError, Unreachable) as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
     if reason:
         # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
@@ -109,86 +75,17 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDA
     return values, valid
 
 
-def _numbers(
-    source: Source, grid: GeoBox, place: tuple[slice, slice, Window] | None, resampling: Resampling
-) -> tuple[NDArray[Any], NDArray[np.bool_], slice, slice]:
-    """The file's own numbers, where they are data, and to which rows and columns of the grid they go."""
-    with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
-        _confirm(source, file)
-        if place is None:
-            return *_warp(source, file, grid, resampling), slice(None), slice(None)
-        rows, cols, window = place
-        numbers = file.read(source.index, window=window)
-        return numbers, _there(numbers, source.nodata), rows, cols
-
-
-def _there(numbers: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    """Where the file's numbers are data; NaN never is."""
-    there = np.ones(numbers.shape, bool) if nodata is None else numbers != nodata
-    return there & ~np.isnan(numbers) if numbers.dtype.kind == "f" else there
-
-
-def native_window(source: Source, grid: GeoBox) -> tuple[slice, slice, Window] | None:
-    """Where a grid lies on the source's own pixels: output rows, output columns, window of the file.
-
-    None if the grid has another CRS, another resolution, or cuts through pixels. The window is empty where the grid
-    lies beyond the file's edge.
-    """
-    a, b, c, d, e, f = source.transform
-    g = grid.affine
-    if grid.crs.epsg != source.epsg or max(abs(g.a - a), abs(g.b - b), abs(g.d - d), abs(g.e - e)) > 1e-9 * abs(a):
-        return None
-    col, row = (g.c - c) / a, (g.f - f) / e
-    if max(abs(col - round(col)), abs(row - round(row))) > 1e-3:
-        return None
-    col, row = round(col), round(row)
-    height, width = grid.shape
-    left, top = max(col, 0), max(row, 0)
-    right, bottom = min(col + width, source.shape[1]), min(row + height, source.shape[0])
-    return (
-        slice(top - row, max(bottom, top) - row),
-        slice(left - col, max(right, left) - col),
-        Window(left, top, max(right - left, 0), max(bottom - top, 0)),
-    )
-
-
-def _confirm(source: Source, file: Any) -> None:
-    """Hold the file against what its metadata said: data are never put where they are not."""
-    if file.shape != source.shape:
-        problem = f"has {file.shape[0]} × {file.shape[1]} pixels, not {source.shape[0]} × {source.shape[1]}"
-    elif file.crs and file.crs.to_epsg() not in (None, source.epsg):
-        problem = f"is in EPSG:{file.crs.to_epsg()}, not EPSG:{source.epsg}"
-    elif file.crs and not file.transform.almost_equals(Affine(*source.transform), precision=1e-3):
-        problem = (
-            f"begins at ({file.transform.c}, {file.transform.f}), not ({source.transform[2]}, {source.transform[5]})"
-        )
-    else:
-        return
-    raise GeodesError(
-        f"Band {source.band} of {source.product} contradicts its metadata: the file {problem}; leave the product out."
-    )
-
-
-def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Warp numbers as they are in the file, with their nodata left out of every average."""
-    height, width = grid.shape
-    with WarpedVRT(
-        file,
-        src_crs=f"EPSG:{source.epsg}",
-        src_transform=Affine(*source.transform),
-        crs=str(grid.crs),
-        transform=grid.affine,
-        width=width,
-        height=height,
-        resampling=resampling,
-        src_nodata=source.nodata,
-        nodata=source.nodata,
-        add_alpha=source.nodata is None,
-        warp_mem_limit=256,
-    ) as warped:
-        numbers = warped.read(source.index)
-        there = _there(numbers, source.nodata)
-        return numbers, there if source.nodata is not None else there & (warped.read(warped.count) > 0)
+def _numbers(source: Source, grid: GeoBox, resampling: Resampling) -> gdal.Numbers:
+    if source.href.lower().endswith((".jp2", ".j2k")):
+        try:
+            found = jpeg2000.numbers(source, grid, resampling)
+        except NotUnderstood:
+            ways["not understood"] += 1
+        else:
+            ways["tiles"] += 1
+            return found
+    ways["gdal"] += 1
+    return gdal.numbers(source, grid, resampling)
 
 
 def lazy(source: Source, chunk: int = 1024) -> da.Array:

@@ -26,9 +26,13 @@ sys.path.insert(0, str(TOP / "hub"))
 
 
 @pytest.fixture(autouse=True)
-def nowhere_else() -> Iterator[None]:
-    """No test may reach beyond this machine: the datalake's own endpoint is a closed port on loopback."""
-    with dask.config.set({"geodes_lab.datalake.endpoint": "http://127.0.0.1:9"}):
+def nowhere_else(tmp_path: Path) -> Iterator[None]:
+    """No test reaches beyond this machine or its own folder: the datalake's endpoint is a closed port on loopback."""
+    settings = {
+        "geodes_lab.datalake.endpoint": "http://127.0.0.1:9",
+        "geodes_lab.cache.folder": str(tmp_path / "cache"),
+    }
+    with dask.config.set(settings):
         yield
 
 

@@ -11,7 +11,7 @@ from odc.geo.xr import xr_coords
 
 from geodes_lab import reader
 from geodes_lab.errors import GeodesError, nearest
-from geodes_lab.reader import Source
+from geodes_lab.source import Source
 
 
 def name_of(item: pystac.Item) -> str:
@@ -72,6 +72,7 @@ def asset(
                 }
             ],
             "eo:bands": [{"name": source.band, **{k: v for k, v in eo.items() if v is not None}}],
+            **({"geodes:stored": list(source.stored)} if source.stored else {}),
         },
     )
 
@@ -106,6 +107,7 @@ def source(item: pystac.Item, band: str) -> Source:
         scale=scale,
         offset=offset,
         nodata=fields.get("nodata"),
+        stored=tuple(fields["geodes:stored"]) if fields.get("geodes:stored") else None,
     )
 
 

@@ -15,7 +15,7 @@ from geodes_lab.datalake import gdal_options, locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
-from geodes_lab.reader import Source
+from geodes_lab.source import Source
 
 _RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "image/x.geotiff")
 _SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")

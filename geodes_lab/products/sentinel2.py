@@ -17,7 +17,7 @@ from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
-from geodes_lab.reader import Source
+from geodes_lab.source import Source
 
 _NAME = re.compile(r"S2[A-D]_MSIL1C_\d{8}T\d{6}_N\d{4}_R\d{3}_T\w{5}_\d{8}T\d{6}")
 
@@ -117,6 +117,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             # Baselines before 04.00 have no such element: their offset is zero because their XML says nothing else.
             offset=offsets.get(number, 0.0) * scale,
             nodata=0,
+            stored=archive.range(member),
         )
         made.add_asset(
             band.name,

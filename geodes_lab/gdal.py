@@ -1,0 +1,77 @@
+"""Numbers of a band by GDAL: any raster that it opens, pasted where the grids agree, else warped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
+
+from geodes_lab.datalake import gdal_options
+from geodes_lab.source import Source
+
+Numbers = tuple[NDArray[Any], NDArray[np.bool_], slice, slice]
+
+
+def numbers(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
+    """Read the file's own numbers on a grid.
+
+    Returns
+    -------
+    numbers : numpy.ndarray
+        As they are in the file.
+    there : numpy.ndarray
+        Where they are data.
+    rows, cols : slice
+        The part of the grid that they fill.
+    """
+    place = source.place_on(grid)
+    with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
+        _confirm(source, file)
+        if place is None:
+            return *_warp(source, file, grid, resampling), slice(None), slice(None)
+        rows, cols, window = place
+        found = file.read(source.index, window=window)
+        return found, source.there(found), rows, cols
+
+
+def _confirm(source: Source, file: Any) -> None:
+    """Hold the file against what its metadata said: data are never put where they are not."""
+    if file.shape != source.shape:
+        problem = f"has {file.shape[0]} × {file.shape[1]} pixels, not {source.shape[0]} × {source.shape[1]}"
+    elif file.crs and file.crs.to_epsg() not in (None, source.epsg):
+        problem = f"is in EPSG:{file.crs.to_epsg()}, not EPSG:{source.epsg}"
+    elif file.crs and not file.transform.almost_equals(Affine(*source.transform), precision=1e-3):
+        problem = (
+            f"begins at ({file.transform.c}, {file.transform.f}), not ({source.transform[2]}, {source.transform[5]})"
+        )
+    else:
+        return
+    raise source.contradiction(problem)
+
+
+def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Warp numbers as they are in the file, with their nodata left out of every average."""
+    height, width = grid.shape
+    with WarpedVRT(
+        file,
+        src_crs=f"EPSG:{source.epsg}",
+        src_transform=Affine(*source.transform),
+        crs=str(grid.crs),
+        transform=grid.affine,
+        width=width,
+        height=height,
+        resampling=resampling,
+        src_nodata=source.nodata,
+        nodata=source.nodata,
+        add_alpha=source.nodata is None,
+        warp_mem_limit=256,
+    ) as warped:
+        numbers = warped.read(source.index)
+        there = source.there(numbers)
+        return numbers, there if source.nodata is not None else there & (warped.read(warped.count) > 0)

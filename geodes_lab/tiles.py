@@ -1,0 +1,155 @@
+"""Decoded tiles of JPEG 2000 bands: read as ranges of bytes, each decoded once, shared by the chunks of a process."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import cache, lru_cache
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from dask.utils import parse_bytes
+from numpy.typing import NDArray
+
+from geodes_lab import settings
+from geodes_lab.datalake import Place
+from geodes_lab.index import Index
+from geodes_lab.jp2 import NotUnderstood
+
+# The share of a tile-part that an overview is expected to need, by level; what lacks is read after.
+_SHARE = {1: 0.33, 2: 0.09, 3: 0.026, 4: 0.010, 5: 0.006}
+_FLOOR = 1_024
+
+
+class Tiles:
+    """Decoded tiles, shared by all readers of this process: each is decoded once while it is here.
+
+    Parameters
+    ----------
+    limit
+        Bytes of pixels to keep; the least recently used goes first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+        self._lock = threading.Lock()
+        self._tiles: OrderedDict[Any, Future[NDArray[Any]]] = OrderedDict()
+        self.decoded = 0
+
+    def get(self, index: Index, tiles: Sequence[int], level: int) -> list[NDArray[Any]]:
+        """Give tiles, decoding those that nobody has or is decoding; their bytes are read in one go."""
+        mine: list[tuple[int, Future[NDArray[Any]]]] = []
+        wanted: list[Future[NDArray[Any]]] = []
+        with self._lock:
+            for tile in tiles:
+                key = (index.place, index.first, tile, level)
+                future = self._tiles.get(key)
+                if future is None:
+                    future = self._tiles[key] = Future()
+                    mine.append((tile, future))
+                self._tiles.move_to_end(key)
+                wanted.append(future)
+        if mine:
+            self._fill(index, mine, level)
+        return [f.result() for f in wanted]
+
+    def _fill(self, index: Index, mine: list[tuple[int, Future[NDArray[Any]]]], level: int) -> None:
+        try:
+            for (_, future), pixels in zip(mine, _decode(index, [t for t, _ in mine], level), strict=True):
+                future.set_result(pixels)
+                with self._lock:
+                    self.decoded += 1
+                    self._held += pixels.nbytes
+        except BaseException as error:
+            with self._lock:
+                for tile, future in mine:
+                    if not future.done():
+                        self._tiles.pop((index.place, index.first, tile, level), None)
+                        future.set_exception(error)
+            raise
+        with self._lock:
+            for key in list(self._tiles):
+                if self._held <= self._limit:
+                    break
+                if self._tiles[key].done():
+                    self._held -= self._tiles.pop(key).result().nbytes
+
+
+def _decode(index: Index, tiles: list[int], level: int) -> list[NDArray[Any]]:
+    """Read and decode tiles; of an overview the first bytes of each, and more where they were too few."""
+    parts = index.parts(tiles)
+    share = _SHARE.get(level, 1.0) if level and index.header.prefixes else 1.0
+    wanted = [min(length, max(int(length * share), _FLOOR)) for _, length in parts]
+    read = index.place.read_many([(start, size) for (start, _), size in zip(parts, wanted, strict=True)])
+    decoded = []
+    for tile, (start, length), data in zip(tiles, parts, read, strict=True):
+        while True:
+            try:
+                pixels = imagecodecs.jpeg2k_decode(index.header.alone(tile, data, level), numthreads=1)
+                break
+            except imagecodecs.Jpeg2kError as error:
+                if len(data) >= length:
+                    raise OSError(f"tile {tile} of the JPEG 2000 does not decode: {error}") from None
+                more = min(length, max(2 * len(data), _FLOOR)) - len(data)
+                data += index.place.read(start + len(data), more)
+        decoded.append(np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[np.newaxis])
+    return decoded
+
+
+@cache
+def shared() -> Tiles:
+    """The tiles of this process."""
+    return Tiles(parse_bytes(settings.get("cache.tiles")))
+
+
+@lru_cache(maxsize=4096)
+def index_of(place: Place, stored: tuple[int, int] | None, _stamp: int) -> Index:
+    """The index of one file, kept in memory; ``_stamp`` is the time of a local file, which may be replaced."""
+    return Index(place, stored)
+
+
+def read(index: Index, rows: tuple[int, int], cols: tuple[int, int], level: int = 0) -> NDArray[Any]:
+    """Read a window of the image halved ``level`` times.
+
+    Parameters
+    ----------
+    index
+        Of the file.
+    rows, cols
+        First and last (excluded) pixel of the halved image.
+    level
+        How many times halved; at most ``index.header.levels``.
+
+    Returns
+    -------
+    numpy.ndarray
+        (band, rows, cols), in the file's own integers.
+    """
+    header = index.header
+    if level > header.levels or (level and not header.prefixes):
+        raise NotUnderstood(f"no overview {level} at the beginning of its tiles")
+    down, across = (size >> level for size in header.tile)
+    wide = header.grid[1]
+    if header.grid == (1, 1):  # a tile larger than the image
+        down, across = -(-header.size[0] // (1 << level)), -(-header.size[1] // (1 << level))
+    places = [
+        (r, c)
+        for r in range(rows[0] // down, -(-rows[1] // down))
+        for c in range(cols[0] // across, -(-cols[1] // across))
+    ]
+    out: NDArray[Any] | None = None
+    for (r, c), pixels in zip(places, shared().get(index, [r * wide + c for r, c in places], level), strict=True):
+        if out is None:
+            out = np.empty((pixels.shape[0], rows[1] - rows[0], cols[1] - cols[0]), pixels.dtype)
+        top, left = r * down, c * across
+        y0, y1 = max(top, rows[0]), min(top + pixels.shape[1], rows[1])
+        x0, x1 = max(left, cols[0]), min(left + pixels.shape[2], cols[1])
+        out[:, y0 - rows[0] : y1 - rows[0], x0 - cols[0] : x1 - cols[0]] = pixels[
+            :, y0 - top : y1 - top, x0 - left : x1 - left
+        ]
+    assert out is not None
+    return out

@@ -1,0 +1,258 @@
+"""JPEG 2000 by tiles against GDAL, which decodes whole files and was not written here."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+from test_datalake import Ranged
+
+import geodes_lab as gl
+from geodes_lab import gdal, products, reader, tiles
+from geodes_lab.archive import Archive
+from geodes_lab.datalake import locate, traffic
+from geodes_lab.index import Index
+from geodes_lab.jp2 import NotUnderstood
+from geodes_lab.products import bands
+from geodes_lab.sample import sentinel2
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    """Each test begins without tiles, indexes and counts in memory."""
+    tiles.shared.cache_clear()
+    tiles.index_of.cache_clear()
+    reader.ways.clear()
+
+
+def member(path: Path, ending: str) -> tuple[Index, str]:
+    archive = Archive(str(path))
+    name = next(n for n in archive.names if n.endswith(ending))
+    return Index(archive.place, archive.range(name)), archive.gdal(name)
+
+
+@pytest.mark.parametrize("ending", ["_B04.jp2", "_B05.jp2", "_B01.jp2", "_TCI.jp2"])
+def test_whole_image_is_gdals(product, ending):
+    index, path = member(product, ending)
+    with rasterio.open(path) as file:
+        rows, cols = index.header.size
+        np.testing.assert_array_equal(tiles.read(index, (0, rows), (0, cols)), file.read())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), ending=st.sampled_from(["_B04.jp2", "_B01.jp2"]), level=st.integers(0, 4))
+def test_any_window_at_any_level_is_part_of_the_whole(product, data, ending, level):
+    index, path = member(product, ending)
+    rows, cols = (-(-size // 2**level) for size in index.header.size)
+    top, left = data.draw(st.integers(0, rows - 1)), data.draw(st.integers(0, cols - 1))
+    bottom, right = data.draw(st.integers(top + 1, rows)), data.draw(st.integers(left + 1, cols))
+    whole = tiles.read(index, (0, rows), (0, cols), level)
+    np.testing.assert_array_equal(
+        tiles.read(index, (top, bottom), (left, right), level), whole[:, top:bottom, left:right]
+    )
+    if not level:
+        with rasterio.open(path) as file:
+            np.testing.assert_array_equal(whole, file.read())
+
+
+@pytest.mark.parametrize(
+    ("ending", "level"), [("_B04.jp2", 1), ("_B04.jp2", 2), ("_B04.jp2", 3), ("_B05.jp2", 2), ("_B01.jp2", 1)]
+)
+def test_overview_is_gdals_bit_for_bit(product, ending, level):
+    index, path = member(product, ending)
+    rows, cols = (-(-size // 2**level) for size in index.header.size)
+    with rasterio.open(path, overview_level=level - 1) as file:
+        np.testing.assert_array_equal(tiles.read(index, (0, rows), (0, cols), level), file.read())
+
+
+@pytest.mark.parametrize(
+    "options", [{"TLM": "YES"}, {"PLT": "YES"}, {"PROGRESSION": "RLCP"}, {"REVERSIBLE": "NO", "QUALITY": "60"}]
+)
+def test_other_markers_and_codings_are_read_by_tiles_too(tmp_path, options):
+    path = write(tmp_path, **options)
+    index = Index(locate(path))
+    with rasterio.open(path) as file:
+        np.testing.assert_array_equal(tiles.read(index, (0, 500), (0, 400)), file.read())
+    for level in (1, 2):
+        with rasterio.open(path, overview_level=level - 1) as file:
+            np.testing.assert_array_equal(
+                tiles.read(index, (0, -(-500 // 2**level)), (0, -(-400 // 2**level)), level), file.read()
+            )
+
+
+def write(folder: Path, **options: str) -> Path:
+    rng = np.random.default_rng(0)
+    numbers = (np.add.outer(np.arange(500), np.arange(400)) * 9 + rng.integers(0, 60, (500, 400))).astype("uint16")
+    path = folder / "coded.jp2"
+    profile = {"driver": "JP2OpenJPEG", "count": 1, "height": 500, "width": 400, "dtype": "uint16", "tiled": True}
+    # Small enough for overviews to exist, so that GDAL has something to be compared with.
+    coding = {"QUALITY": "100", "REVERSIBLE": "YES", "RESOLUTIONS": "5", "BLOCKXSIZE": 128, "BLOCKYSIZE": 128}
+    with rasterio.open(
+        path, "w", crs="EPSG:32631", transform=sentinel2.Affine(10, 0, 0, 0, -10, 0), **profile, **coding | options
+    ) as f:
+        f.write(numbers, 1)
+    return path
+
+
+@pytest.mark.parametrize("options", [{"PROGRESSION": "RPCL"}, {"PROGRESSION": "CPRL"}])
+def test_overview_that_is_not_at_the_beginning_is_left_to_gdal(tmp_path, options):
+    index = Index(locate(write(tmp_path, **options)))
+    with pytest.raises(NotUnderstood):
+        tiles.read(index, (0, 10), (0, 10), 1)
+
+
+def test_every_tile_is_decoded_once(on_disk):
+    items = gl.search("PEPS_S2_L1C", datetime="2021-06-05")
+    # Chunks that cut the tiles: four of them meet in most tiles.
+    gl.open_cube(items, bands=["red"], chunks=300).red.compute(scheduler="threads")
+    assert tiles.shared().decoded == 8
+    assert set(reader.ways) == {"tiles"}
+
+
+def test_warm_window_asks_once_for_each_tile_and_for_nothing_else(on_s3):
+    items = gl.search("PEPS_S2_L1C", datetime="2021-06-05", bbox=(1.70, 43.5, 1.72, 43.7))
+    cube = gl.open_cube(items, bands=["red"], bbox=(1.80, 43.53, 1.83, 43.56))
+    cold = cube.red.compute(scheduler="sync")
+    tiles.shared.cache_clear()
+    tiles.index_of.cache_clear()  # only what is on disk stays, as after a restart
+    requests, size = traffic.requests, traffic.bytes
+    warm = cube.red.compute(scheduler="sync")
+    np.testing.assert_array_equal(cold, warm)
+    touched = tiles.shared().decoded
+    assert traffic.requests - requests == touched == 2
+    source = bands.source(products.unpack(items[0]), "red")
+    index = tiles.index_of(locate("s3://" + source.href.split("/vsis3/")[1].split("}")[0]), source.stored, 0)
+    assert traffic.bytes - size <= sum(length for _, length in index.parts([0, 1, 2, 3]))
+
+
+def test_overview_asks_for_the_first_bytes_of_each_tile(product):
+    index, _ = member(product, "_B04.jp2")
+    size = sum(length for _, length in index.parts([0, 1, 2, 3]))
+    for level, share in {4: 0.02, 3: 0.05}.items():
+        before = traffic.bytes
+        tiles.read(index, (0, -(-1320 // 2**level)), (0, -(-1320 // 2**level)), level)
+        assert traffic.bytes - before <= share * size
+
+
+def test_index_is_small_survives_and_stands_many_writers(product):
+    def build(_: int) -> list[tuple[int, int]]:
+        return member(product, "_B04.jp2")[0].parts([3])
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(build, range(32)))
+    assert all(r == results[0] for r in results)
+    files = [p for p in Path(dask.config.get("geodes_lab.cache.folder")).rglob("*") if p.is_file()]
+    assert len(files) == 1
+    assert files[0].stat().st_size < 1000
+    before = traffic.requests
+    assert member(product, "_B04.jp2")[0].parts([3]) == results[0]
+    assert traffic.requests - before <= 4, "the list of members, and nothing of the band"
+    files[0].write_bytes(files[0].read_bytes()[:-1])  # damaged: built anew
+    assert member(product, "_B04.jp2")[0].parts([3]) == results[0]
+
+
+def test_replaced_file_has_a_new_index(altered, product):
+    first = gl.open_cube([product], bands=["red"]).red.values
+
+    def swap(name: str, data: bytes) -> bytes:
+        other = name.replace("_B04.jp2", "_B08.jp2")
+        return zipfile.ZipFile(product).read(other) if name.endswith("_B04.jp2") else data
+
+    assert not np.array_equal(gl.open_cube([altered(swap)], bands=["red"]).red.values, first)
+
+
+def test_compressed_members_are_left_to_gdal_with_the_same_pixels(product, tmp_path):
+    path = tmp_path / product.name
+    with zipfile.ZipFile(product) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    near = gl.open_cube([product], bands=["red"]).red.compute(scheduler="sync")
+    assert set(reader.ways) == {"tiles"}
+    np.testing.assert_array_equal(gl.open_cube([path], bands=["red"]).red.compute(scheduler="sync"), near)
+    assert reader.ways["not understood"] == reader.ways["gdal"] == 4
+
+
+def test_coarse_cube_is_read_from_overviews_and_leaves_out_what_no_data_bled_into(on_disk):
+    items = gl.search("PEPS_S2_L1C", datetime="2021-08-14")
+    fine = gl.open_cube(items, bands=["nir"]).nir.isel(time=0).compute(scheduler="sync")
+    coarse = gl.open_cube(items, bands=["nir"], resolution=80).nir.isel(time=0).compute(scheduler="sync")
+    assert coarse.shape == (165, 207)
+    mean = fine.coarsen(y=8, x=8, boundary="pad").reduce(np.mean)  # NaN where any of the 64 pixels is
+    valid = np.isfinite(coarse.values)
+    assert 0.2 < valid.mean() < 0.7
+    assert np.isfinite(mean.values[valid]).all(), "no pixel that has no data in it"
+    # The wavelet's low-pass is no block mean, but over fields it is near.
+    assert np.nanmedian(np.abs(coarse.values - mean.values)) < 0.002
+
+
+def test_warp_by_tiles_is_gdals_warp(product):
+    item = products.unpack(product)
+    source = bands.source(item, "red")
+    grid = GeoBox.from_bbox((1.80, 43.57, 1.84, 43.60), "EPSG:4326", resolution=0.0001)
+    for way in ("nearest", "bilinear", "cubic"):
+        mine, valid = reader.read(source, grid, way)
+        theirs, there, *_ = gdal.numbers(source, grid, rasterio.enums.Resampling[way])
+        np.testing.assert_array_equal(valid, there)
+        # GDAL approximates the transformation to an eighth of a pixel, from where its window begins.
+        close = np.abs(mine - theirs * source.scale) < 2e-3
+        assert close.mean() > 0.98
+
+
+class Failing(Ranged):
+    """Every third request fails: refused for a while, or cut short."""
+
+    count = 0
+
+    def do_GET(self) -> None:
+        type(self).count += 1
+        if self.count % 3 == 0:
+            self.send_response(503 if self.count % 2 else 500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def failing(sample: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Failing, directory=str(sample / "datalake")))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_requests_that_fail_are_tried_again_and_the_pixels_are_the_same(failing, product, sample):
+    url = f"{failing}/{product.relative_to(sample / 'datalake')}"
+    far = gl.open_cube([url], bands=["red"], bbox=(1.80, 43.58, 1.83, 43.60)).red.compute(scheduler="threads")
+    near = gl.open_cube([product], bands=["red"], bbox=(1.80, 43.58, 1.83, 43.60)).red.compute(scheduler="threads")
+    assert Failing.count > 10
+    np.testing.assert_array_equal(far, near)
+
+
+def test_real_files_of_esa(shared):
+    """All JPEG 2000 files among the reference data: what is read by tiles is what GDAL reads."""
+    understood = 0
+    for path in sorted((shared / "sentinel2-l2a-33TWL").rglob("*.jp2")):
+        with rasterio.open(path) as file:
+            want = file.read()
+        try:
+            index = Index(locate(path))
+            found = tiles.read(index, (0, want.shape[1]), (0, want.shape[2]))
+        except NotUnderstood:
+            continue
+        understood += 1
+        np.testing.assert_array_equal(found, want)
+    assert understood > 10
