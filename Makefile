@@ -20,9 +20,10 @@ demo: $(READY)  ## the same without a person: run notebook 01 through the hub, l
 
 test: $(READY)  ## lint, types, import rules and the tests, with the browser where it can be had
 	@tests/get-chromium
+	@mkdir -p build
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
 	@$(BIN)/mypy -p geodes_lab
-	@$(BIN)/lint-imports --no-cache | tail -n 3
+	@$(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
 	@$(BIN)/pytest
 
 test-all: $(READY)  ## the tests with the long ones
@@ -50,7 +51,7 @@ $(BIN)/uv:
 # Byte-code is compiled once here: without it every kernel would pay for it (5.5 s for an import instead of 1.8 s).
 $(READY): requirements.lock pyproject.toml hub/package-lock.json | $(BIN)/uv
 	@echo "Installing the lab into $(VENV) (a minute or so the first time) …"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
+	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --no-deps -e .
 	@$(BIN)/python hub/proxy.py
 	@touch $@

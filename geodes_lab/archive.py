@@ -52,9 +52,7 @@ class Archive:
         if self.place.is_folder:
             # Paths begin with the folder's own name, as they do in the zip of the same product.
             folder = Path(self.place.gdal)
-            found = frozenset(
-                p.relative_to(folder.parent).as_posix() for p in folder.rglob("*") if p.is_file() and not p.is_symlink()
-            )
+            found = frozenset(p.relative_to(folder.parent).as_posix() for p in folder.rglob("*") if p.is_file())
         else:
             found = frozenset(n for n in self._zip.namelist() if not n.endswith("/"))
         for name in found:
@@ -109,4 +107,6 @@ class Archive:
         """The path by which GDAL opens a member in place."""
         if self.place.is_folder:
             return str(Path(self.place.gdal).parent / name)
+        if "{" in self.place.gdal or "}" in self.place.gdal:
+            raise GeodesError(f"{self.place.href} has a brace in its path, which GDAL cannot open inside: rename it.")
         return f"/vsizip/{{{self.place.gdal}}}/{name}"

@@ -112,7 +112,7 @@ def _items(collection: pystac.Catalog) -> Iterator[pystac.Item]:
     for link in collection.get_item_links():
         try:
             link.resolve_stac_object(root=collection.get_root())
-        except Exception:
+        except (FileNotFoundError, KeyError, ValueError, pystac.STACError):
             dangling.append(link.href)
             continue
         if isinstance(link.target, pystac.Item):
@@ -180,6 +180,10 @@ def truthful(item: pystac.Item) -> pystac.Item:
     """
     if not item.id.startswith("URN:FEATURE:"):
         return item
+    if not {"identifier", "start_datetime"} <= set(item.properties):
+        raise GeodesError(
+            f"{item.id} is an Item of GEODES without identifier or start_datetime: the service has changed."
+        )
     made = item.clone()
     made.set_self_href(item.get_self_href())
     p = made.properties

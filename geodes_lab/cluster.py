@@ -19,13 +19,14 @@ _SHARE_OF_MEMORY = 0.6
 _CORES_PER_WORKER = 4
 
 _lock = threading.Lock()
+_cluster: Any = None
 
 
 def attach() -> Any:
     """Give the client of this user's own Dask cluster; start the cluster if there is none yet.
 
     The cluster listens on loopback behind TLS with keys of its own, so that no other user of the machine can give it
-    work. It ends with the kernel. In a kernel of the lab the first computation calls this by itself.
+    work; its dashboard only shows, and shows to any process of this machine. It ends with the kernel. In a kernel of the lab the first computation calls this by itself.
 
     Returns
     -------
@@ -50,7 +51,10 @@ def attach() -> Any:
         # The kernel's hook (see `get`) has done its work; workers inherit the configuration and must not have it.
         dask.config.set(scheduler=None)
         workers, threads, memory = size()
-        cluster = LocalCluster(
+        global _cluster
+        if _cluster is not None:
+            _cluster.close()  # its client was closed: it must not go on beside the new one
+        _cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
             memory_limit=memory,
@@ -59,7 +63,7 @@ def attach() -> Any:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
         )
-        return Client(cluster)
+        return Client(_cluster)
 
 
 def size() -> tuple[int, int, int]:
@@ -70,10 +74,9 @@ def size() -> tuple[int, int, int]:
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
-    cores = settings.get("cluster.cores") or max(
-        int(min(CPU_COUNT, float(os.environ.get("CPU_LIMIT") or CPU_COUNT))), 1
-    )
     try:
+        allowed = min(CPU_COUNT, float(os.environ.get("CPU_LIMIT") or CPU_COUNT))
+        cores = settings.get("cluster.cores") or max(int(allowed), 1)
         total = parse_bytes(settings.get("cluster.memory") or 0)
         cores = int(cores)
     except ValueError as error:
@@ -88,7 +91,7 @@ def size() -> tuple[int, int, int]:
             "set geodes_lab.cluster.cores and .memory (at least 256 MiB) accordingly."
         )
     workers = -(-cores // _CORES_PER_WORKER)
-    return workers, -(-cores // workers), total // workers
+    return workers, cores // workers, total // workers
 
 
 def get(dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, **options: Any) -> Any:

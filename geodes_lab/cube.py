@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -70,7 +70,8 @@ def open_cube(
         ``"solar_day"``: products of one day at their place are pasted into one slice, the first with data wins;
         ``"item"``: a slice for each product.
     resampling
-        Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`.
+        Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`; classes and masks are never
+        averaged. A grid coarser than a JPEG 2000 band is resampled from the file's overview that is next finer.
     chunks
         Pixels of a chunk in y and x, counted from the products' first pixel, so that chunks meet the files' tiles.
 
@@ -105,49 +106,56 @@ def open_cube(
         raise GeodesError(
             "There are no products to open: the search found nothing; widen its dates, bbox or cloud cover."
         )
+    if chunks < 1:
+        raise GeodesError(f"chunks is a number of pixels, at least 1, not {chunks}.")
     if not bands:
         raise GeodesError("open_cube needs bands, such as bands=['red', 'nir'].")
     with ThreadPoolExecutor(16) as pool:
         unpacked = list(pool.map(lambda i: products.unpack(i, bands), given))
     kept, superseded = newest(unpacked)
-    found = {band: _one_dtype({i.id: bands_.source(i, band) for i in kept}) for band in bands}
-    sources = [s for by_item in found.values() for s in by_item.values()]
+    found = {band: _one_dtype([bands_.source(i, band) for i in kept]) for band in bands}
     if like is not None:
+        if geobox is not None:
+            raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
         geobox = like.odc.geobox
-    grid = choose(sources, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
+        if geobox is None or geobox.crs is None:
+            raise GeodesError("The cube given as like= has no CRS, or no x and y: write one with .rio.write_crs first.")
+    grid = choose([s for ss in found.values() for s in ss], geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
     slices = [
-        group for group in _group(kept, groupby) if any(_overlaps(found[b][i.id], grid) for i in group for b in bands)
+        group
+        for group in _group(kept, found[bands[0]], groupby)
+        if any(_overlaps(found[band][n], grid) for n in group for band in bands)
     ]
     spec = RasterSpec(
         epsg=grid.crs.epsg, bounds=grid.boundingbox.bbox, resolutions_xy=(grid.resolution.x, -grid.resolution.y)
     )
-    tiles = _aligned(grid, sources[0], chunks)
+    tiles = _aligned(grid, found[bands[0]][0], chunks)
     dims = ("time", "y", "x")
     variables = {}
     for band in bands:
-        first = next(iter(found[band].values()))
-        table = _asset_table([[found[band][i.id] for i in group] for group in slices], grid)
+        first = found[band][0]
+        table = _asset_table([[found[band][n] for n in group] for group in slices], grid)
         data = items_to_dask(
             table,
             spec,
             chunksize=(1, 1, *tiles),
-            resampling=Resampling[resampling if np.dtype(first.dtype).kind == "f" else "nearest"],
+            resampling=Resampling[_kernel(resampling, first)],
             dtype=np.dtype(first.dtype),
             fill_value=np.dtype(first.dtype).type(first.fill),
             rescale=False,
             reader=MosaicReader,
         )
         variables[band] = xr.DataArray(data[:, 0], dims=dims, attrs=_attributes(kept[0], first))
-    return xr.Dataset(
-        variables, coords={**_coordinates(slices, found[bands[0]]), **xr_coords(grid)}, attrs=_provenance(superseded)
-    )
+    coords = {**_coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
+    return xr.Dataset(variables, coords=coords, attrs=_provenance(superseded))
 
 
 def newest(items: list[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
     """Keep the newest processing of each acquisition, and name those left out.
 
-    Two products are one acquisition if platform, time and tile are the same; the later baseline wins, then the later
-    generation. Items without a tile (``grid:code``) are all kept.
+    Two Sentinel-2 products are one acquisition if type, platform, time, tile and the start of the datastrip are the same
+    (a tile cut by the end of a datastrip comes as two products that complement each other); the later baseline wins,
+    then the later generation. The same product given twice is one. All else is kept.
     """
 
     def version(item: pystac.Item) -> tuple[str, str]:
@@ -157,18 +165,37 @@ def newest(items: list[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
     best: dict[Any, pystac.Item] = {}
     for item in sorted(items, key=version):
         p = item.properties
-        same = (item.collection_id, p.get("platform"), item.datetime, p["grid:code"]) if "grid:code" in p else item.id
+        strip = re.search(r"_S(\d{8}T\d{6})", str(p.get("s2:datastrip_id")))
+        if strip and "grid:code" in p:
+            same: Any = (p.get("product:type"), p.get("platform"), item.datetime, p["grid:code"], strip.group(1))
+        else:
+            same = frozenset(a.href for a in item.assets.values())
         best[same] = item
     # In time; within a day the newest processing first, since the first product with data wins a pixel.
     kept = sorted(sorted(sorted(best.values(), key=lambda i: i.id), key=version, reverse=True), key=_time)
     return kept, sorted({i.id for i in items} - {i.id for i in kept})
 
 
-def _one_dtype(sources: dict[str, Source]) -> dict[str, Source]:
-    """A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data."""
-    common = np.result_type(*{s.dtype for s in sources.values()})
-    dtype = str(np.dtype("float32") if common.kind == "f" else common)
-    return {i: replace(s, dtype=dtype) for i, s in sources.items()}
+def _one_dtype(sources: list[Source]) -> list[Source]:
+    """A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data.
+
+    Classes stay integers only where each file says which number is no data; else there would be nothing to fill with.
+    """
+    common = np.result_type(*{s.dtype for s in sources})
+    if common.kind != "f" and any(s.nodata is None or not _fits(s.nodata, common) for s in sources):
+        common = np.dtype("float32") if common.itemsize <= 2 else np.dtype("float64")
+    return [replace(s, dtype=str(common)) for s in sources]
+
+
+def _fits(nodata: float, dtype: np.dtype[Any]) -> bool:
+    limits = np.iinfo(dtype)
+    return bool(nodata == int(nodata) and limits.min <= nodata <= limits.max) if np.isfinite(nodata) else False
+
+
+def _kernel(resampling: str, source: Source) -> str:
+    """Classes are never averaged: a kernel that would is replaced by the nearest pixel."""
+    classes = np.dtype(source.dtype).kind != "f"
+    return "nearest" if classes and resampling not in ("nearest", "mode", "min", "max") else resampling
 
 
 def _time(item: pystac.Item) -> np.datetime64:
@@ -179,16 +206,18 @@ def _time(item: pystac.Item) -> np.datetime64:
     return np.datetime64(item.datetime.replace(tzinfo=None), "ns")
 
 
-def _group(items: list[pystac.Item], groupby: str) -> list[list[pystac.Item]]:
+def _group(items: list[pystac.Item], sources: list[Source], groupby: str) -> list[list[int]]:
+    """Which products, by their number, make a slice."""
     if groupby == "item":
-        return [[i] for i in items]
+        return [[n] for n in range(len(items))]
     if groupby != "solar_day":
         raise GeodesError(f"groupby is 'solar_day' or 'item', not {groupby!r}.")
-    days: dict[Any, list[pystac.Item]] = {}
-    for item in items:
-        longitude = (item.bbox[0] + item.bbox[2]) / 2 if item.bbox else 0.0
-        assert item.datetime is not None  # _time has refused those without
-        days.setdefault((item.datetime + timedelta(hours=longitude / 15)).date(), []).append(item)
+    days: dict[Any, list[int]] = {}
+    for number, (item, source) in enumerate(zip(items, sources, strict=True)):
+        # From the grid: a box in degrees says nothing where it crosses the date line.
+        longitude = source.geobox.center_pixel.geographic_extent.centroid.points[0][0]
+        day = (_time(item) + np.timedelta64(round(longitude / 15 * 3600), "s")).astype("datetime64[D]")
+        days.setdefault(day, []).append(number)
     return list(days.values())
 
 
@@ -226,21 +255,31 @@ def _aligned(grid: GeoBox, source: Source, chunk: int) -> tuple[tuple[int, ...],
     return sizes[0], sizes[1]
 
 
-def _coordinates(slices: list[list[pystac.Item]], sources: dict[str, Source]) -> dict[str, Any]:
+def _coordinates(items: list[pystac.Item], slices: list[list[int]], found: dict[str, list[Source]]) -> dict[str, Any]:
     def joined(values: list[Any]) -> str:
         return " ".join(dict.fromkeys(str(v) for v in values))
 
+    offsets = [[found[band][n].offset for n in g for band in found] for g in slices]
     return {
-        "time": ("time", np.array([_time(g[0]) for g in slices]), {"long_name": "time of acquisition (UTC)"}),
-        "product": ("time", [joined([name_of(i) for i in g]) for g in slices]),
-        "baseline": ("time", [joined([i.properties.get("processing:version", "") for i in g]) for g in slices]),
-        "offset": ("time", [joined([sources[i.id].offset for i in g]) for g in slices]),
+        "time": (
+            "time",
+            np.array([_time(items[g[0]]) for g in slices], "datetime64[ns]"),
+            {"long_name": "acquisition (UTC)"},
+        ),
+        "product": ("time", np.array([joined([name_of(items[n]) for n in g]) for g in slices], object)),
+        "baseline": (
+            "time",
+            np.array([joined([items[n].properties.get("processing:version", "") for n in g]) for g in slices], object),
+        ),
+        "offset": ("time", np.array([joined(o) for o in offsets], object)),
     }
 
 
 def _attributes(item: pystac.Item, source: Source) -> dict[str, Any]:
     asset = item.assets[source.band]
-    attrs = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
+    attrs: dict[str, Any] = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
+    if np.dtype(source.dtype).kind != "f":
+        attrs["nodata"] = source.fill
     if np.dtype(source.dtype).kind == "f" and source.scale != 1.0:
         attrs["units"] = "1"
     return attrs

@@ -6,11 +6,11 @@ import io
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import obstore
 from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
@@ -53,6 +53,8 @@ class Place:
     """``file``: ``/``; ``s3``: the bucket; ``http``: scheme and host."""
     path: str
     """The path below the root, without a leading slash."""
+    query: str = field(default="", repr=False)
+    """``http``: what follows the path, with its question mark; often a signature."""
 
     @property
     def name(self) -> str:
@@ -68,7 +70,7 @@ class Place:
             case "s3":
                 return f"/vsis3/{self.root}/{self.path}"
             case _:
-                return f"/vsicurl/{self.root}/{self.path}"
+                return f"/vsicurl/{self.root}/{quote(self.path)}{self.query}"
 
     @property
     def is_folder(self) -> bool:
@@ -92,6 +94,10 @@ class Place:
                     retry_config={"max_retries": 3},
                 )
             case _:
+                if self.query:
+                    raise GeodesError(
+                        f"{self.href} is a signed address: rasters are read there in place, zips are not."
+                    )
                 return HTTPStore.from_url(self.root, client_options={"allow_http": True})
 
     def size(self) -> int:
@@ -138,6 +144,8 @@ class Place:
     def _ask(self, verb: str, call: Any) -> Any:
         try:
             return call()
+        except GeodesError:
+            raise
         except FileNotFoundError:
             raise Unreachable(f"{self.href} does not exist{self._where()}.") from None
         except Exception as error:
@@ -200,7 +208,7 @@ def locate(href: str | os.PathLike[str]) -> Place:
     """
     text = os.fspath(href)
     url = urlsplit(text)
-    if url.scheme in ("", "file") or len(url.scheme) == 1:  # one letter: a Windows drive
+    if url.scheme in ("", "file") or "://" not in text:  # a file's name may have a colon
         path = Path(unquote(url.path) if url.scheme == "file" else text).expanduser().absolute()
         if not path.exists():
             raise GeodesError(f"{text} does not exist: check the path.")
@@ -211,7 +219,10 @@ def locate(href: str | os.PathLike[str]) -> Place:
         if url.hostname in settings.get("datalake.hosts"):
             bucket, _, key = unquote(url.path).lstrip("/").partition("/")
             return _object(text, bucket, key)
-        return Place(text, "http", f"{url.scheme}://{url.netloc}", url.path.lstrip("/"))
+        # The query of a signed address is its key: it goes to the server, and is not shown.
+        query = f"?{url.query}" if url.query else ""
+        shown = text.partition("?")[0]
+        return Place(shown, "http", f"{url.scheme}://{url.netloc}", unquote(url.path).lstrip("/"), query)
     raise GeodesError(f"{text} cannot be read in place: give a path, or an s3:// or https:// address.")
 
 
@@ -220,8 +231,10 @@ def place_of(path: str) -> Place:
     for prefix, scheme in (("/vsis3/", "s3"), ("/vsicurl/", "http")):
         if path.startswith(prefix):
             rest = path.removeprefix(prefix)
+            rest, mark, query = rest.partition("?") if scheme == "http" else (rest, "", "")
             at = rest.index("/", rest.index("://") + 3 if scheme == "http" else 0)
-            return Place(path, scheme, rest[:at], rest[at + 1 :])
+            tail = unquote(rest[at + 1 :]) if scheme == "http" else rest[at + 1 :]
+            return Place(path.partition("?")[0], scheme, rest[:at], tail, mark + query)
     return Place(path, "file", "/", path.lstrip("/"))
 
 

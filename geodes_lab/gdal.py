@@ -9,7 +9,7 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 
 from geodes_lab.datalake import gdal_options
@@ -37,7 +37,10 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
             return *_warp(source, file, grid, resampling), slice(None), slice(None)
         rows, cols, window = place
         found = file.read(source.index, window=window)
-        return found, source.there(found), rows, cols
+        there = source.there(found)
+        if source.nodata is None and MaskFlags.per_dataset in file.mask_flag_enums[source.index - 1]:
+            there &= file.read_masks(source.index, window=window) > 0  # a mask or an alpha band inside the file
+        return found, there, rows, cols
 
 
 def _confirm(source: Source, file: Any) -> None:
@@ -69,9 +72,13 @@ def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tu
         resampling=resampling,
         src_nodata=source.nodata,
         nodata=source.nodata,
-        add_alpha=source.nodata is None,
+        add_alpha=source.nodata is None and not _has_alpha(file),
         warp_mem_limit=256,
     ) as warped:
         numbers = warped.read(source.index)
         there = source.there(numbers)
         return numbers, there if source.nodata is not None else there & (warped.read(warped.count) > 0)
+
+
+def _has_alpha(file: Any) -> bool:
+    return bool(file.colorinterp[-1] == ColorInterp.alpha)

@@ -49,6 +49,15 @@ def choose(
             raise GeodesError("geobox= and like= say the whole grid: leave out bbox=, crs= and resolution=.")
         if geobox.crs is None or geobox.crs.epsg is None:
             raise GeodesError("The grid given has no EPSG code: give one in a CRS that has.")
+        a, b, _, d, e, _ = geobox.affine[:6]
+        if b or d or a <= 0 or e >= 0:
+            raise GeodesError(
+                "The grid given is rotated or not north-up: give one whose rows run south and columns east."
+            )
+        if not any(_area(bbox_intersection(iter([geobox.boundingbox, _extent(s, geobox.crs)]))) > 0 for s in sources):
+            raise GeodesError(
+                f"The grid given, {tuple(geobox.boundingbox.bbox)} in {geobox.crs}, lies outside every product."
+            )
         return geobox
     target = _crs(sources, crs)
     native = [s for s in sources if s.epsg == target.epsg]
@@ -85,15 +94,16 @@ def _crs(sources: Sequence[Source], crs: str | int | None) -> CRS:
 
 def _refuse_shifted(sources: Sequence[Source]) -> None:
     """Grids of one CRS may still lie between each other's pixels: pasting would move the data by part of a pixel."""
-    for resolution in sorted({abs(s.transform[0]) for s in sources}):
-        same = [s for s in sources if abs(s.transform[0]) == resolution]
-        for other in same[1:]:
-            shift = [(other.transform[i] - same[0].transform[i]) / resolution for i in (2, 5)]
-            if max(abs(v - round(v)) for v in shift) > 1e-3:
-                raise GeodesError(
-                    f"The products share no grid: {other.product} lies {shift[0] % 1:.2f} pixel in x and {shift[1] % 1:.2f} "
-                    f"in y between the {resolution:g} m pixels of {same[0].product}; choose one with resolution=, or geobox=."
-                )
+    first = min(sources, key=lambda s: abs(s.transform[0]))
+    for other in sources:
+        size = abs(first.transform[0])
+        shift = [(other.transform[i] - first.transform[i]) / size for i in (2, 5)]
+        if max(abs(v - round(v)) for v in shift) > 1e-3:
+            raise GeodesError(
+                f"The products share no grid: {other.band} of {other.product} lies {shift[0] % 1:.2f} pixel in x and "
+                f"{shift[1] % 1:.2f} in y between the {size:g} m pixels of {first.band} of {first.product}; choose one "
+                "with resolution=, or geobox=."
+            )
 
 
 def _extent(source: Source, target: CRS) -> BoundingBox:
@@ -106,15 +116,25 @@ def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingB
     if len(bbox) != 4:
         raise GeodesError(f"bbox is (west, south, east, north) in degrees, not {len(bbox)} numbers.")
     west, south, east, north = map(float, bbox)
-    if not (west < east and south < north and west >= -180 and east <= 180 and south >= -90 and north <= 90):
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and west != east and -90 <= south < north <= 90):
         raise GeodesError(f"bbox is (west, south, east, north) in degrees; {tuple(bbox)} is not.")
+    if west > east:  # across the date line, as GeoJSON writes it
+        east += 360
+    covered = extent.to_crs("EPSG:4326")
+    w, s, e, n = covered.bbox
+    if (w + e) / 2 + 180 < west:  # the products lie beyond the date line, east of 180
+        w, e = w + 360, e + 360
+    outside = GeodesError(
+        f"bbox {tuple(bbox)} lies outside every product: they cover ({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
+    )
+    # Clipped first: far from the products their projection has no meaning.
+    west, south, east, north = max(west, w - 1), max(south, s - 1), min(east, e + 1), min(north, n + 1)
+    if west >= east or south >= north:
+        raise outside
     # Densified: the edge of a box in degrees is a curve in metres.
     asked = geom_box(west, south, east, north, "EPSG:4326").to_crs(target, resolution=0.01).boundingbox
     if not any(_area(bbox_intersection(iter([asked, e]))) > 0 for e in extents):
-        w, s, e, n = extent.to_crs("EPSG:4326").bbox
-        raise GeodesError(
-            f"bbox {tuple(bbox)} lies outside every product: they cover ({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
-        )
+        raise outside
     return bbox_intersection(iter([asked, extent]))
 
 

@@ -119,7 +119,9 @@ class Index:
         """Write all or nothing: several workers may do so at once, and the last is as good as any."""
         lengths = np.diff([self.first, *self.ends]).astype("<u4")
         raw = self.header.raw
-        data = _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, len(raw), len(lengths)) + raw + lengths.tobytes()
+        data = (
+            _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, len(raw), len(lengths)) + raw + lengths.tobytes()
+        )
         with contextlib.suppress(OSError):  # a full or read-only disk costs time, not correctness
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:

@@ -55,8 +55,12 @@ def image(
         raise GeodesError(
             f"gl.plot.image shows (y, x) or (time, y, x), not {data.dims}: select one value of the others first."
         )
+    data = data.transpose(*dims, "y", "x")
+    if dims and not data.indexes["time"].is_unique:
+        raise GeodesError("gl.plot.image needs one map for each time: the times of this cube are not unique.")
     label = title if title is not None else str(data.attrs.get("long_name") or data.name or "")
     value = str(data.name or "value")
+    unit = {"degree": "°", "degrees_east": "°", "metre": "m"}.get(str(data.x.attrs.get("units", "metre")), "m")
 
     @lru_cache(maxsize=8)
     def frame(index: int) -> xr.DataArray:
@@ -74,7 +78,7 @@ def image(
     times = list(data.time.values) if dims else []
 
     def show(time: np.datetime64 | None = None) -> Any:
-        shown = frame(0 if time is None else int(np.searchsorted(data.time.values, np.datetime64(time))))
+        shown = frame(0 if time is None else int(np.flatnonzero(data.time.values == np.datetime64(time))[0]))
         return hv.Image((shown.x.values, shown.y.values, shown.values), ["x", "y"], hv.Dimension(value))
 
     frames = hv.DynamicMap(show, kdims=[hv.Dimension("time", values=times)] if times else [])
@@ -87,11 +91,10 @@ def image(
         frame_width=width,
         frame_height=height,
         title=label,
-        xlabel="x (m)",
-        ylabel="y (m)",
-        xformatter="%d",
-        yformatter="%d",
-        clabel=str(data.attrs.get("units", "")).replace("1", ""),
+        xlabel=f"x ({unit})",
+        ylabel=f"y ({unit})",
+        **({"xformatter": "%d", "yformatter": "%d"} if unit == "m" else {}),
+        clabel="" if data.attrs.get("units", "1") == "1" else str(data.attrs["units"]),
         clipping_colors={"NaN": "#d9d9d9"},
     )
 

@@ -50,14 +50,14 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDA
     """
     values = np.full(grid.shape, source.fill, dtype=source.dtype)
     valid = np.zeros(grid.shape, bool)
-    place = source.place_on(grid)
-    if place is not None and 0 in (place[2].width, place[2].height):
+    if not source.touches(grid):
         return values, valid
     reason = ""
     try:
         numbers, there, rows, cols = _numbers(source, grid, Resampling[resampling])
     except (RasterioError, OSError, Unreachable) as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
+        reason = reason.partition("?")[0]  # a signature in an address is not shown
     if reason:
         # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
         bounds = ", ".join(f"{v:.0f}" for v in grid.boundingbox.bbox)

@@ -9,6 +9,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from geodes_lab.errors import GeodesError
@@ -82,6 +83,16 @@ class Source:
             slice(left - col, max(right, left) - col),
             Window(left, top, max(right - left, 0), max(bottom - top, 0)),
         )
+
+    def touches(self, grid: GeoBox) -> bool:
+        """Whether any of the band lies on a grid; of another CRS by its bounds, widened by a pixel."""
+        place = self.place_on(grid)
+        if place is not None:
+            return 0 not in (place[2].width, place[2].height)
+        a, _, c, _, e, f = self.transform
+        left, bottom, right, top = transform_bounds(grid.crs, f"EPSG:{self.epsg}", *grid.boundingbox.bbox)
+        rows, cols = self.shape
+        return bool(left < c + (cols + 1) * a and right > c - a and top > f + (rows + 1) * e and bottom < f - e)
 
     def there(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Where the file's numbers are data; NaN never is."""

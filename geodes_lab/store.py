@@ -41,7 +41,7 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
         If the folder exists already, or there is nothing to save. What fails while it is computed is raised as it is,
         and nothing is left behind.
     """
-    target = Path(path).expanduser()
+    target = Path(path).expanduser().resolve()
     if target.exists() and not overwrite:
         raise GeodesError(f"{target} exists already: give overwrite=True to replace it, or choose another name.")
     if target.exists() and not ((target / "zarr.json").exists() or (target / ".zgroup").exists()):
@@ -58,9 +58,11 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     try:
         chunked, encoding = _sharded(dataset)
         chunked.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+        old = target.with_name(f".{target.name}.{os.getpid()}.old")
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(old)  # aside, not away: until the new one is in place something is always there
         partial.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return xr.open_zarr(target, consolidated=False, decode_coords="all")

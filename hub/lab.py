@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import secrets
@@ -49,6 +50,7 @@ class Lab:
         self.port = port or _free_port()
         self.datalake = datalake
         self.secret = secrets.token_urlsafe(24)
+        self.run = secrets.token_hex(8)
         self.hub: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,8 +60,19 @@ class Lab:
 
     def __enter__(self) -> Lab:
         _adopt_orphans()
-        self.state.mkdir(parents=True, exist_ok=True)
-        self.state.chmod(0o700)
+        if not self.state.exists():
+            self.state.mkdir(parents=True, mode=0o700)
+        elif self.state.stat().st_mode & 0o077:
+            raise LabError(
+                f"{self.state} is open to others: choose another folder, or close it with `chmod 700 {self.state}`."
+            )
+        self._lock = (self.state / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LabError(
+                f"A lab runs with {self.state} already: stop it first, or choose another with --state."
+            ) from None
         if not _is_free(self.port):
             raise LabError(
                 f"Port {self.port} is taken: stop what listens there, or choose another with `make lab PORT=8001`."
@@ -92,17 +105,25 @@ class Lab:
             self.hub.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.hub.wait(20)
-        left = psutil.Process().children(recursive=True)
+        left = [p for p in psutil.Process().children(recursive=True) if self._is_ours(p)]
         for stop in (psutil.Process.terminate, psutil.Process.kill):
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     stop(process)
             _, left = psutil.wait_procs(left, timeout=5)
 
+    def _is_ours(self, process: psutil.Process) -> bool:
+        """Whether a process was started by this lab: all of them have its mark in their environment."""
+        try:
+            return process.environ().get("GEODES_LAB_RUN") == self.run
+        except psutil.Error:
+            return False
+
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
+            "GEODES_LAB_RUN": self.run,
             "GEODES_LAB_STATE": str(self.state),
             "GEODES_LAB_SAMPLE": str(self.sample),
             "GEODES_LAB_PORT": str(self.port),
@@ -155,14 +176,19 @@ def _tail(path: Path) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-12:])
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Start the whole lab on this machine.")
     parser.add_argument("--state", type=Path, default=TOP / ".lab", help="what the lab keeps (default: .lab)")
     parser.add_argument("--port", type=int, default=8000, help="where to listen on 127.0.0.1 (default: 8000; 0: any)")
     parser.add_argument("--datalake", choices=["files", "s3"], default="files", help="how the sample is read")
     options = parser.parse_args()
-    # `kill` is as good as Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    # `kill`, and closing the terminal, are as good as Ctrl-C.
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, _interrupt)
     try:
         with Lab(options.state, options.port, options.datalake) as lab:
             print(

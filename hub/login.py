@@ -47,9 +47,12 @@ class LinkHandler(BaseHandler):
 
     async def get(self):
         secret = self.get_argument("token", "")  # a name that the hub keeps out of its log
-        user = self.current_user or (await self.login_user({"secret": secret}) if secret else None)
+        # The secret first, and always used up: a browser that is logged in already must not leave the link open.
+        user = await self.login_user({"secret": secret}) if secret else None
+        user = user or self.current_user
         if user is not None:
-            self.redirect(self.get_next_url(user))
+            # Without the query: the secret goes no further, into no address and no history.
+            self.redirect(url_path_join(self.hub.base_url, "spawn"))
             return
         self.set_status(403)
         self.finish(

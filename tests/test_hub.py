@@ -26,7 +26,14 @@ TOP = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    values = {"STATE": tmp_path, "SAMPLE": tmp_path / "sample", "PORT": 8000, "HUB_PORT": 8001, "PROXY_PORT": 8002}
+    values = {
+        "STATE": tmp_path,
+        "SAMPLE": tmp_path / "sample",
+        "RUN": "x",
+        "PORT": 8000,
+        "HUB_PORT": 8001,
+        "PROXY_PORT": 8002,
+    }
     for name, value in {**values, "S3_PORT": 8003, "PROXY": '["chp"]'}.items():
         monkeypatch.setenv(f"GEODES_LAB_{name}", str(value))
 

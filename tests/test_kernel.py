@@ -166,7 +166,7 @@ def test_kernelspec_names_no_path():
     [
         ({"CPU_LIMIT": "8", "MEM_LIMIT": "10737418240"}, (2, 4)),
         ({"CPU_LIMIT": "0.5", "MEM_LIMIT": "1073741824"}, (1, 1)),
-        ({"CPU_LIMIT": "5"}, (2, 3)),
+        ({"CPU_LIMIT": "5"}, (2, 2)),
     ],
 )
 def test_size_follows_the_profile(monkeypatch, limits, expected):

@@ -45,7 +45,7 @@ def asset(
     eo = {"common_name": common_name, "center_wavelength": wavelength}
     band = {"name": source.band, **{f"eo:{k}": v for k, v in eo.items() if v is not None}}
     resolution = abs(source.transform[0])
-    kind = "uint16" if source.dtype == "float32" and source.scale != 1.0 else source.dtype
+    kind = "uint16" if source.dtype == "float32" and (source.scale, source.offset) != (1.0, 0.0) else source.dtype
     return pystac.Asset(
         source.href,
         title=title,
@@ -72,6 +72,7 @@ def asset(
                 }
             ],
             "eo:bands": [{"name": source.band, **{k: v for k, v in eo.items() if v is not None}}],
+            **({"geodes:band": source.index} if source.index != 1 else {}),
             **({"geodes:stored": list(source.stored)} if source.stored else {}),
         },
     )
@@ -103,10 +104,11 @@ def source(item: pystac.Item, band: str) -> Source:
         epsg=int(code.removeprefix("EPSG:")),
         transform=(a, b, c, d, e, f),
         shape=(height, width),
-        dtype="float32" if measured else kind,
+        dtype="float64" if kind == "float64" else "float32" if measured else kind,
         scale=scale,
         offset=offset,
         nodata=fields.get("nodata"),
+        index=fields.get("geodes:band", 1),
         stored=tuple(fields["geodes:stored"]) if fields.get("geodes:stored") else None,
     )
 

@@ -47,21 +47,29 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         by_name = {b for b in bands if b not in keys}
         keys &= {k for k in keys if k in bands or _names(made.assets[k]) & by_name}
     with ThreadPoolExecutor(16) as pool:
-        found = dict(zip(sorted(keys), pool.map(lambda k: _band_asset(item, k), sorted(keys)), strict=True))
+        found = dict(zip(sorted(keys), pool.map(lambda k: _band_assets(item, k), sorted(keys)), strict=True))
     # What was not looked at is not passed on as if it were true; the names stay, so that errors can list them.
-    made.assets = {k: found.get(k) or pystac.Asset(a.href, roles=a.roles) for k, a in made.assets.items()}
+    made.assets = {}
+    for key, asset in item.assets.items():
+        made.assets |= found.get(key) or {key: pystac.Asset(asset.href, roles=asset.roles)}
     return made
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open each group of bands that share a grid as a node ``r<metres>m``."""
+    """Open each group of bands that share a grid as a node ``r<metres>m`` (``r<metres>m_2`` for the next such grid)."""
     unpacked = unpack(item)
-    grids: dict[str, list[str]] = {}
+    grids: dict[Any, list[str]] = {}
     for key, asset in unpacked.assets.items():
-        if "proj:transform" in asset.extra_fields:
-            grids.setdefault(f"r{asset.extra_fields['gsd']:g}m", []).append(key)
-    nodes = {f"/{name}": bands_.dataset(unpacked, keys, {}) for name, keys in grids.items()}
-    return xr.DataTree.from_dict({"/": xr.Dataset(attrs={"title": name_of(item)}), **nodes})
+        fields = asset.extra_fields
+        if "proj:transform" in fields:
+            grid = (fields["gsd"], fields["proj:code"], tuple(fields["proj:transform"]), tuple(fields["proj:shape"]))
+            grids.setdefault(grid, []).append(key)
+    nodes: dict[str, Any] = {"/": xr.Dataset(attrs={"title": name_of(item)})}
+    for (resolution, *_), keys in grids.items():
+        name = f"/r{resolution:g}m"
+        number = sum(n == name or n.startswith(f"{name}_") for n in nodes)
+        nodes[f"{name}_{number + 1}" if number else name] = bands_.dataset(unpacked, keys, {})
+    return xr.DataTree.from_dict(nodes)
 
 
 def _is_raster(asset: pystac.Asset) -> bool:
@@ -74,55 +82,75 @@ def _names(asset: pystac.Asset) -> set[str]:
     return {b[f] for b in listed for f in ("name", "common_name", "eo:common_name") if b.get(f)}
 
 
-def _band_asset(item: pystac.Item, key: str) -> pystac.Asset:
+def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
+    """Describe the bands of one file by what the file has; of a file of several bands, an asset each."""
     asset = item.assets[key]
     place = locate(asset.get_absolute_href() or asset.href)
     try:
         with rasterio.Env(**gdal_options(place.gdal)), rasterio.open(place.gdal) as file:
-            epsg, dtype, nodata = file.crs and file.crs.to_epsg(), file.dtypes[0], file.nodata
-            transform, shape, media = tuple(file.transform)[:6], file.shape, file.driver
+            epsg, transform, shape = file.crs and file.crs.to_epsg(), tuple(file.transform)[:6], file.shape
+            media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
+            has = list(zip(file.dtypes, file.nodatavals, file.scales, file.offsets, file.descriptions, strict=True))
     except (RasterioError, OSError) as error:
         raise GeodesError(f"Band {key} of {name_of(item)} does not open ({error}); check {place.href}.") from error
     if epsg is None:
         raise GeodesError(f"Band {key} of {name_of(item)} has no EPSG code in its file: it cannot be placed on a map.")
-    said = _said(item, asset)
-    source = Source(
-        href=place.gdal,
-        product=name_of(item),
-        band=key,
-        epsg=epsg,
-        transform=transform,
-        shape=shape,
-        dtype="float32" if (said["scale"], said["offset"]) != (1.0, 0.0) else dtype,
-        scale=said["scale"],
-        offset=said["offset"],
-        nodata=said["nodata"] if said["nodata"] is not None else nodata,
-    )
-    return bands_.asset(
-        source,
-        common_name=said["common_name"],
-        wavelength=said["wavelength"],
-        title=asset.title or key,
-        media_type=pystac.MediaType.JPEG2000 if media == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF,
-    )
+    made = {}
+    for index, (dtype, nodata, scale, offset, description) in enumerate(has, 1):
+        said = _said(item, asset, index if len(has) > 1 else None)
+        # What the Item says of radiometry counts, else what the file says of itself.
+        scale = said["scale"] if said["scale"] is not None else scale
+        offset = said["offset"] if said["offset"] is not None else offset
+        measured = (scale, offset) != (1.0, 0.0)
+        name = key if len(has) == 1 else said["name"] or description or f"{key}_{index}"
+        source = Source(
+            href=place.gdal,
+            product=name_of(item),
+            band=name,
+            epsg=epsg,
+            transform=transform,
+            shape=shape,
+            dtype="float64" if dtype == "float64" else "float32" if measured else dtype,
+            scale=scale,
+            offset=offset,
+            nodata=said["nodata"] if said["nodata"] is not None else nodata,
+            index=index,
+        )
+        made[name] = bands_.asset(
+            source,
+            common_name=said["common_name"],
+            wavelength=said["wavelength"],
+            title=asset.title or name,
+            media_type=media,
+        )
+    return made
 
 
-def _said(item: pystac.Item, asset: pystac.Asset) -> dict[str, Any]:
-    """What the Item says of a band, in the words of STAC 1.1 or 1.0."""
+def _said(item: pystac.Item, asset: pystac.Asset, number: int | None) -> dict[str, Any]:
+    """What the Item says of a band, in the words of STAC 1.1 or 1.0; None for what it does not say.
+
+    ``number`` is that of the band in a file of several.
+    """
     fields = asset.extra_fields
-    band: dict[str, Any] = next(iter(fields.get("bands", [])), {})
-    old: dict[str, Any] = next(iter(fields.get("raster:bands", [])), {})
-    eo: dict[str, Any] = next(iter(fields.get("eo:bands", [])), {})
-    scale = next((d[k] for d, k in ((fields, "raster:scale"), (band, "raster:scale"), (old, "scale")) if k in d), 1.0)
+
+    def listed(field: str) -> dict[str, Any]:
+        entries = fields.get(field, [])
+        at = (number or 1) - 1
+        return dict(entries[at]) if at < len(entries) else {}
+
+    band, old, eo = listed("bands"), listed("raster:bands"), listed("eo:bands")
+    scale = next((d[k] for d, k in ((fields, "raster:scale"), (band, "raster:scale"), (old, "scale")) if k in d), None)
     offset = next(
-        (d[k] for d, k in ((fields, "raster:offset"), (band, "raster:offset"), (old, "offset")) if k in d), 0.0
+        (d[k] for d, k in ((fields, "raster:offset"), (band, "raster:offset"), (old, "offset")) if k in d), None
     )
     if item.properties.get("earthsearch:boa_offset_applied"):
         offset = 0.0
+    nodata = next((d["nodata"] for d in (fields, band, old) if d.get("nodata") is not None), None)
     return {
-        "scale": float(scale),
-        "offset": float(offset),
-        "nodata": next((d["nodata"] for d in (fields, band, old) if d.get("nodata") is not None), None),
+        "name": band.get("name") or eo.get("name"),
+        "scale": None if scale is None else float(scale),
+        "offset": None if offset is None else float(offset),
+        "nodata": None if nodata is None else float(nodata),  # STAC has "nan" and "inf" as words
         "common_name": band.get("eo:common_name") or eo.get("common_name"),
         "wavelength": band.get("eo:center_wavelength") or eo.get("center_wavelength"),
     }

@@ -74,7 +74,17 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     tile = _xml(archive, archive.find(r"GRANULE/[^/]+/MTD_TL\.xml", "tile metadata (MTD_TL.xml)"))
     name = _text(product, "PRODUCT_URI", archive).removesuffix(".SAFE")
     scale = 1 / float(_text(product, "QUANTIFICATION_VALUE", archive))
+    baseline = _text(product, "PROCESSING_BASELINE", archive)
     offsets = {int(e.get("band_id", -1)): float(e.text or 0) for e in product.iter("RADIO_ADD_OFFSET")}
+    if set(offsets) != set(range(len(BANDS))) and (offsets or baseline >= "04.00"):
+        raise GeodesError(
+            f"MTD_MSIL1C.xml of {archive.place.href} (baseline {baseline}) has {len(offsets)} of 13 RADIO_ADD_OFFSET: "
+            "the reflectance would be wrong; fetch the product again."
+        )
+    special = {
+        e.findtext("SPECIAL_VALUE_TEXT"): e.findtext("SPECIAL_VALUE_INDEX") for e in product.iter("Special_Values")
+    }
+    nodata = float(special.get("NODATA") or 0)
     epsg, grids = _grids(tile, archive)
     images = {i.text.rsplit("_", 1)[-1]: i.text for i in product.iter("IMAGE_FILE") if i.text}
 
@@ -83,12 +93,13 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made.properties.update(
         {
             "identifier": name,
-            "processing:version": _text(product, "PROCESSING_BASELINE", archive),
+            "processing:version": baseline,
             "processing:level": "L1C",
             "product:type": "S2MSI1C",
             "proj:code": f"EPSG:{epsg}",
             "platform": _text(product, "SPACECRAFT_NAME", archive).lower(),
             "s2:generation_time": _text(product, "GENERATION_TIME", archive),
+            "s2:datastrip_id": next((e.get("datastripIdentifier") for e in product.iter("Granule")), None),
             "grid:code": f"MGRS-{name.split('_')[5][1:]}",
         }
     )
@@ -114,9 +125,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             transform=transform,
             shape=shape,
             scale=scale,
-            # Baselines before 04.00 have no such element: their offset is zero because their XML says nothing else.
-            offset=offsets.get(number, 0.0) * scale,
-            nodata=0,
+            offset=offsets.get(number, 0.0) * scale,  # none before baseline 04.00
+            nodata=nodata,
             stored=archive.range(member),
         )
         made.add_asset(

@@ -19,6 +19,7 @@ c.Spawner.default_url = "/lab/tree/notebooks/01_ndvi_cube.ipynb"
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 60
 c.Spawner.environment = {
+    "GEODES_LAB_RUN": os.environ["GEODES_LAB_RUN"],  # the mark by which the launcher knows its processes
     "JUPYTER_PATH": str(top),  # kernels/geodes
     "JUPYTER_CONFIG_PATH": str(top / "hub" / "singleuser"),
     "GEODES_LAB_KERNELS": str(top / "kernels"),
