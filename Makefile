@@ -39,8 +39,8 @@ lint: $(READY)  ## mend what ruff can mend
 lock: $(BIN)/uv  ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --python-version 3.11 --generate-hashes --no-annotate --no-header -q -U -o requirements.lock
 
-clean:  ## remove the environment, the lab's state and what was built
-	rm -rf $(VENV) .lab build
+clean:  ## remove the environment and what was built; the lab's state and your files in .lab stay
+	rm -rf $(VENV) build
 
 $(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed: install it, or say which with PYTHON=/path/to/python."; exit 1; }

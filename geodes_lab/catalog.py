@@ -68,6 +68,10 @@ def search(
     """
     wanted = [collections] if isinstance(collections, str) else list(collections)
     asked = _parsed(bbox=bbox, intersects=intersects, datetime=datetime)
+    if limit is not None and limit < 1:
+        raise GeodesError(f"limit is a number of Items, at least 1, not {limit}.")
+    if cloud_cover is not None and not (isinstance(cloud_cover, (int, float)) and 0 <= cloud_cover <= 100):
+        raise GeodesError(f"cloud_cover is the highest percentage, 0 to 100, not {cloud_cover!r}.")
     catalogue = _open(url or _url(profile))
     found = [i for c in _collections(catalogue, wanted) for i in _items(c) if _matches(i, asked, cloud_cover, latest)]
     found.sort(key=lambda i: (i.datetime or _FAR_PAST, i.id))

@@ -34,6 +34,7 @@ def sample(folder: Path, force: bool) -> None:
     if build.is_complete(folder) and not force:
         click.echo(f"{folder} holds the sample datalake already.")
         return
+    click.echo(f"Writing the sample datalake into {folder}: half a minute, 160 MB.")
     with Progress(disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("Writing the sample datalake", total=None)
 

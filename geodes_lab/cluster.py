@@ -50,6 +50,8 @@ def attach() -> Any:
             dask.config.set({"distributed.dashboard.link": f"{prefix}proxy/{{port}}/status"})
         # The kernel's hook (see `get`) has done its work; workers inherit the configuration and must not have it.
         dask.config.set(scheduler=None)
+        # What fails on a worker is raised here, as one sentence; its log would say it twice more before.
+        dask.config.set({"logging": {"distributed": "error", "distributed.worker": "critical"}})
         workers, threads, memory = size()
         global _cluster
         if _cluster is not None:

@@ -106,8 +106,8 @@ def open_cube(
         raise GeodesError(
             "There are no products to open: the search found nothing; widen its dates, bbox or cloud cover."
         )
-    if chunks < 1:
-        raise GeodesError(f"chunks is a number of pixels, at least 1, not {chunks}.")
+    if not isinstance(chunks, int) or chunks < 1:
+        raise GeodesError(f"chunks is a number of pixels, at least 1, not {chunks!r}.")
     if not bands:
         raise GeodesError("open_cube needs bands, such as bands=['red', 'nir'].")
     with ThreadPoolExecutor(16) as pool:

@@ -249,10 +249,14 @@ def _object(href: str, bucket: str, key: str) -> Place:
 
 def gdal_options(path: str) -> dict[str, str]:
     """GDAL's configuration for reading one path in place: the datalake's endpoint, retries, no needless requests."""
+    # GDAL's own threads open a JPEG 2000 again without this thread's configuration: they would ask Amazon instead of
+    # the datalake, and leave zeros where that fails. Dask has threads enough.
+    alone = {"GDAL_NUM_THREADS": "1"}
     if not path.startswith("/vsi"):
-        return {}  # a plain file may have its grid in a file beside it (.aux.xml, .tfw): GDAL looks
+        return alone  # a plain file may have its grid in a file beside it (.aux.xml, .tfw): GDAL looks
     endpoint = urlsplit(settings.get("datalake.endpoint"))
     return {
+        **alone,
         "AWS_S3_ENDPOINT": endpoint.netloc,
         "AWS_HTTPS": "YES" if endpoint.scheme == "https" else "NO",
         "AWS_VIRTUAL_HOSTING": "FALSE",

@@ -66,12 +66,16 @@ def choose(
             raise GeodesError(f"crs={crs!r} is not the products' own: say resolution= too, in units of {target}.")
         resolution = min(abs(s.transform[0]) for s in sources)
         _refuse_shifted(sources)
-    if resolution <= 0:
+    if not isinstance(resolution, (int, float)) or not resolution > 0:
         raise GeodesError(f"resolution is a pixel's size, more than 0, not {resolution}.")
     extents = [_extent(s, target) for s in sources]
     extent = bbox_union(iter(extents))
     if bbox is not None:
         extent = _within(bbox, extents, extent, target)
+    if resolution > max(extent.right - extent.left, extent.top - extent.bottom):
+        raise GeodesError(
+            f"A pixel of {resolution:g} (in units of {target}) is larger than the whole cube: give a smaller resolution=."
+        )
     anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
     return _snapped(extent, resolution, anchor_x, anchor_y, target)
 

@@ -50,6 +50,12 @@ def image(
     from holoviews.operation.datashader import rasterize
 
     _ready()
+    if not isinstance(data, xr.DataArray):
+        raise GeodesError(
+            f"gl.plot.image shows one variable, a DataArray such as cube.red, not a {type(data).__name__}."
+        )
+    if data.dtype == bool:
+        data = data.astype("uint8")
     dims = tuple(d for d in data.dims if d not in ("y", "x"))
     if not {"y", "x"} <= set(data.dims) or dims not in ((), ("time",)):
         raise GeodesError(

@@ -41,6 +41,14 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
         If the folder exists already, or there is nothing to save. What fails while it is computed is raised as it is,
         and nothing is left behind.
     """
+    if not isinstance(data, (xr.Dataset, xr.DataArray)):
+        raise GeodesError(
+            "gl.save takes a Dataset or DataArray: save a node of the tree, such as scene['r10m'].to_dataset()."
+        )
+    if "://" in os.fspath(path) or not os.fspath(path).rstrip("/").endswith(".zarr"):
+        raise GeodesError(
+            f"gl.save writes a Zarr folder on disk, and its name ends in .zarr; {os.fspath(path)} does not."
+        )
     target = Path(path).expanduser().resolve()
     if target.exists() and not overwrite:
         raise GeodesError(f"{target} exists already: give overwrite=True to replace it, or choose another name.")

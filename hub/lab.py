@@ -111,6 +111,7 @@ class Lab:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     stop(process)
             _, left = psutil.wait_procs(left, timeout=5)
+        self._lock.close()
 
     def _is_ours(self, process: psutil.Process) -> bool:
         """Whether a process was started by this lab: all of them have its mark in their environment."""
@@ -189,6 +190,12 @@ def main() -> int:
     # `kill`, and closing the terminal, are as good as Ctrl-C.
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
+    if not 0 <= options.port < 65536:
+        print(
+            f"There is no port {options.port}: choose one from 1024 to 65535 with `make lab PORT=8001`.",
+            file=sys.stderr,
+        )
+        return 1
     try:
         with Lab(options.state, options.port, options.datalake) as lab:
             print(

@@ -5,8 +5,10 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
-#     display_name: GEODES (Python · Dask)
+#     display_name: "GEODES (Python \xB7 Dask)"
 #     language: python
 #     name: geodes
 # ---
@@ -14,7 +16,7 @@
 # %% [markdown]
 # # A summer of vegetation, from products in place
 #
-# Nine Sentinel-2 acquisitions over the Lauragais, east of Toulouse, become one cube of NDVI: how green each field is,
+# Eight Sentinel-2 acquisitions over the Lauragais, east of Toulouse, become one cube of NDVI: how green each field is,
 # month by month. The products are zips on the datalake. Nothing is downloaded, nothing is unzipped.
 #
 # `gl` is there already: it is `geodes_lab`, and computations run on a Dask cluster of your own.

@@ -102,4 +102,5 @@ def test_gdal_is_told_the_endpoint_and_never_to_skip_certificates():
     assert options["AWS_HTTPS"] == "YES"
     assert options["AWS_VIRTUAL_HOSTING"] == "FALSE"
     assert "GDAL_HTTP_UNSAFESSL" not in options
-    assert gdal_options("/home/me/file.tif") == {}
+    assert options["GDAL_NUM_THREADS"] == "1"
+    assert gdal_options("/home/me/file.tif") == {"GDAL_NUM_THREADS": "1"}

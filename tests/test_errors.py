@@ -156,6 +156,10 @@ def test_keys_that_are_refused(on_s3, monkeypatch):
         ({"resampling": "bilinaer"}, "did you mean 'bilinear'?"),
         ({"groupby": "week"}, "'solar_day' or 'item'"),
         ({"bands": []}, "open_cube needs bands"),
+        ({"chunks": 0}, "at least 1, not 0"),
+        ({"chunks": {"x": 512}}, "a number of pixels"),
+        ({"resolution": (10, 10)}, "more than 0"),
+        ({"crs": "EPSG:4326", "resolution": 10}, "larger than the whole cube"),
     ],
 )
 def test_arguments_without_meaning(on_disk, product, arguments, said):
@@ -173,6 +177,9 @@ def test_things_that_are_no_products():
         ({"datetime": "yesterday"}, "does not understand"),
         ({"bbox": (3, 40, 2, 41)}, "west, south, east, north"),
         ({"bbox": (1, 2, 3, 4), "intersects": {}}, "not both"),
+        ({"limit": -1}, "at least 1, not -1"),
+        ({"cloud_cover": (0, 10)}, "0 to 100, not (0, 10)"),
+        ({"cloud_cover": 200}, "0 to 100, not 200"),
         ({"profile": "nowhere"}, "no catalogue profile 'nowhere'"),
         ({"url": os.devnull}, "does not open"),
     ],

@@ -94,6 +94,25 @@ def test_link_works_once_and_only_with_its_secret(lab):
     assert any("jupyterhub-hub-login" in c for c in first.cookies)
     assert explained in httpx.get(lab.url, follow_redirects=True).text, "the same link again, from another browser"
     assert first.get(lab.url, follow_redirects=False).status_code == 302, "the first browser stays logged in"
+    assert "token=" not in reply.headers["location"], "the secret goes no further"
+
+
+def test_browser_that_is_logged_in_uses_the_link_up_all_the_same(tmp_path, sample):
+    """The cookie is kept between starts; a new link must not stay open because an old browser came first."""
+    with Lab(tmp_path / "state", sample=sample) as running:
+        browser = httpx.Client()
+        assert browser.get(running.url).status_code == 302
+    with Lab(tmp_path / "state", sample=sample) as running:
+        assert browser.get(running.url).status_code == 302
+        assert httpx.get(running.url, follow_redirects=True).status_code == 403
+
+
+def test_two_labs_do_not_share_a_folder_nor_an_open_one(lab, sample, tmp_path):
+    with pytest.raises(LabError, match="A lab runs with"), Lab(lab.state, sample=sample):
+        pass
+    tmp_path.chmod(0o755)
+    with pytest.raises(LabError, match="is open to others"), Lab(tmp_path, sample=sample):
+        pass
 
 
 def test_state_is_for_its_owner_alone(lab):
@@ -114,7 +133,7 @@ def test_hub_that_does_not_start_says_why(tmp_path, sample, monkeypatch):
         pass
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_stopping_leaves_no_process(tmp_path, sample, how):
     """A lab with a user's server, a kernel and a Dask cluster, stopped as by Ctrl-C."""
     (tmp_path / "sample").symlink_to(sample)

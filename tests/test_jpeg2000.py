@@ -184,6 +184,26 @@ def test_compressed_members_are_left_to_gdal_with_the_same_pixels(product, tmp_p
     assert reader.ways["not understood"] == reader.ways["gdal"] == 4
 
 
+def test_compressed_members_on_s3_come_through_gdal_whole(sample, s3, product, monkeypatch):
+    """A window over several tiles: GDAL's own threads would lose the endpoint, and fill with zeros."""
+    bucket = sample / "datalake" / "deflated"
+    bucket.mkdir(exist_ok=True)
+    path = bucket / product.name
+    with zipfile.ZipFile(product) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    try:
+        with dask.config.set({"geodes_lab.datalake.mirror": None, "geodes_lab.datalake.endpoint": s3}):
+            far = gl.open_cube([f"s3://deflated/{product.name}"], bands=["red"], chunks=4000).red.compute(
+                scheduler="threads"
+            )
+    finally:
+        path.unlink()
+        bucket.rmdir()
+    assert reader.ways["gdal"] == 1
+    np.testing.assert_array_equal(far, gl.open_cube([product], bands=["red"]).red.compute(scheduler="sync"))
+
+
 def test_coarse_cube_is_read_from_overviews_and_leaves_out_what_no_data_bled_into(on_disk):
     items = gl.search("PEPS_S2_L1C", datetime="2021-08-14")
     fine = gl.open_cube(items, bands=["nir"]).nir.isel(time=0).compute(scheduler="sync")

@@ -105,13 +105,17 @@ def test_stranger_cannot_use_the_cluster(run):
     """Another process on this machine, without the keys of the cluster."""
     _, shown = run("c.scheduler.address")
     address = shown.strip("'")
-    for protocol in ("tcp", "tls"):
+    for protocol, security in (("tcp", "None"), ("tls", "distributed.Security.temporary()")):
         stranger = (
             "import sys, distributed; "
-            f"distributed.Client('{protocol}://{address.removeprefix('tls://')}', timeout=4).submit(len, 'x').result()"
+            f"client = distributed.Client('{protocol}://{address.removeprefix('tls://')}', timeout=4, security={security}); "
+            "client.submit(len, 'x').result()"
         )
         refused = subprocess.run([sys.executable, "-c", stranger], capture_output=True, text=True, timeout=60)
         assert refused.returncode != 0
+        assert "reset by peer" in refused.stderr or "certificate does not match" in refused.stderr, (
+            "it tried, and was refused"
+        )
 
 
 def test_error_on_a_worker_is_one_sentence(run, altered):
@@ -120,6 +124,7 @@ def test_error_on_a_worker_is_one_sentence(run, altered):
     assert status == "error"
     assert "Band B04 of S2A_MSIL1C_20210605T105031" in shown
     assert "Traceback" not in shown
+    assert "Compute Failed" not in shown
 
 
 def test_plot_renders_without_the_internet(run):

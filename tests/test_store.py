@@ -53,9 +53,9 @@ def test_what_exists_is_not_replaced_unless_told(tmp_path):
     gl.save(cube(1, 8, 8), tmp_path / "x.zarr")
     with pytest.raises(gl.GeodesError, match=r"x\.zarr exists already: give overwrite=True"):
         gl.save(cube(1, 8, 8), tmp_path / "x.zarr")
-    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters.zarr").mkdir()
     with pytest.raises(gl.GeodesError, match="is no Zarr store and is not replaced"):
-        gl.save(cube(1, 8, 8), tmp_path / "letters", overwrite=True)
+        gl.save(cube(1, 8, 8), tmp_path / "letters.zarr", overwrite=True)
     assert gl.save(cube(3, 8, 8), tmp_path / "x.zarr", overwrite=True).sizes["time"] == 3
 
 
@@ -79,3 +79,16 @@ def test_array_is_saved_under_its_name_and_nothing_is_refused(tmp_path):
     assert list(gl.save(cube(1, 4, 4).ndvi, tmp_path / "x.zarr").data_vars) == ["ndvi"]
     with pytest.raises(gl.GeodesError, match="no variable to save"):
         gl.save(xr.Dataset(), tmp_path / "y.zarr")
+    for name in ("s3://bucket/x.zarr", "x.nc"):
+        with pytest.raises(gl.GeodesError, match=r"ends in \.zarr"):
+            gl.save(cube(1, 4, 4), name)
+    with pytest.raises(gl.GeodesError, match="save a node of the tree"):
+        gl.save(xr.DataTree(), tmp_path / "y.zarr")
+
+
+def test_whole_cube_of_products_is_saved_with_where_it_came_from(on_disk, tmp_path):
+    made = gl.open_cube(gl.search("PEPS_S2_L1C", datetime="2021-07-15"), bands=["red"], bbox=(1.80, 43.58, 1.81, 43.59))
+    saved = gl.save(made, tmp_path / "cube.zarr")
+    assert saved["product"].values.tolist() == made["product"].values.tolist()
+    assert saved.baseline.values.tolist() == ["05.00 03.01"]
+    np.testing.assert_array_equal(saved.red, made.red)

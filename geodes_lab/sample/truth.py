@@ -114,8 +114,8 @@ def clouds(day: date, amount: float) -> Floats:
     for _ in range(40):
         size = rng.uniform(8, 30)
         field += np.exp(-((y - rng.uniform(0, rows)) ** 2 + (x - rng.uniform(0, cols)) ** 2) / (2 * size**2))
-    threshold = np.quantile(field, 1 - amount)
-    return np.clip((field - threshold) / max(field.max() - threshold, 1e-9) * 3, 0, 1)
+    threshold = float(np.quantile(field, 1 - amount))
+    return np.clip((field - threshold) / max(float(np.max(field)) - threshold, 1e-9) * 3, 0, 1)
 
 
 def seen(swath_edge: bool) -> NDArray[np.bool_]:
