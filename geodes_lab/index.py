@@ -1,4 +1,4 @@
-"""Where the tiles of one JPEG 2000 band are: found by hopping from tile-part to tile-part, and kept on disk."""
+"""Where the tiles of one JPEG 2000 band are: found in a few small reads, and kept on disk."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from geodes_lab import settings
 from geodes_lab.datalake import Place
 from geodes_lab.jp2 import SOC_SIZ, SOT, Header, NotUnderstood
 
 _FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
 _HOP = 4_096  # a tile-part's header; with tiny tiles (no data) several of them
-# On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, lengths of the main header and of the list of lengths.
-_MAGIC, _RECORD = b"gj2\x01", struct.Struct("<4sQQddHH")
+_NEAR = 3  # so many tiles are hopped over; what is farther is searched for
+# On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, lengths of the main header
+# and of the list of runs. A run is tiles that follow each other: the first tile, its offset, how many, their lengths.
+_MAGIC, _RECORD, _RUN = b"gj2\x02", struct.Struct("<4sQQddHH"), struct.Struct("<HQH")
 
 
 class Index:
-    """Where the tile-parts of one band are: built by hopping, as far as needed, and kept on disk.
+    """Where the tile-parts of one band are: found as far as they are needed, and kept on disk.
+
+    A tile-part says its length, so the next one is found by a hop. Far tiles are found by reading about a tile's
+    length where they should be: in coded data the two bytes of the marker that begins a tile-part cannot occur.
 
     Parameters
     ----------
@@ -41,26 +44,26 @@ class Index:
         stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
         name = hashlib.sha256(f"{place.scheme}|{place.root}|{place.path}|{stored}|{stamp}".encode()).hexdigest()
         self._path = Path(settings.get("cache.folder")).expanduser() / "index" / name[:2] / name
-        self.ends: list[int] = []
+        self._parts: dict[int, tuple[int, int]] = {}
         if not self._load():
             self._read_header(stored)
 
     def parts(self, tiles: Sequence[int]) -> list[tuple[int, int]]:
-        """Offset and length of tile-parts; hops on to those that are not known yet.
+        """Offset and length of tile-parts; looks for those that are not known yet.
 
         Raises
         ------
         NotUnderstood
             If tiles do not follow each other in one part each, or the file ends early.
         """
-        last = max(tiles)
-        if last >= len(self.ends):
+        if any(t not in self._parts for t in tiles):
             with self._lock:
-                if last >= len(self.ends):
-                    self._hop(last)
+                unknown = sorted(t for t in tiles if t not in self._parts)
+                for tile in unknown:
+                    self._find(tile)
+                if unknown:
                     self._save()
-        starts = [self.first, *self.ends]
-        return [(starts[t], self.ends[t] - starts[t]) for t in tiles]
+        return [self._parts[t] for t in tiles]
 
     def _read_header(self, stored: tuple[int, int] | None) -> None:
         start, size = stored or (0, 0)
@@ -82,46 +85,102 @@ class Index:
         gml = re.search(rb"<gml:pos>\s*([-\d.eE+]+)[\s,]+([-\d.eE+]+)\s*</gml:pos>", data[skip:found])
         self.centre = (float(gml.group(1)), float(gml.group(2))) if gml else (math.nan, math.nan)
 
-    def _hop(self, last: int) -> None:
-        at = self.ends[-1] if self.ends else self.first
+    def _find(self, tile: int) -> None:
+        """Find one tile: from the nearest known one before it."""
+        before = max((t for t in self._parts if t < tile), default=-1)
+        if tile - before > _NEAR and self.end:
+            before = self._search(tile, before)
+        self._hop(before, tile)
+
+    def _after(self, tile: int) -> int:
+        """Where the tile after a known one begins."""
+        return sum(self._parts[tile]) if tile >= 0 else self.first
+
+    def _search(self, tile: int, before: int) -> int:
+        """Find a known tile nearer to the one that is wanted, by the mean length of those between."""
+        count = self.header.grid[0] * self.header.grid[1]
+        start = self._after(before)
+        mean = max((self.end - start) // (count - before - 1), 64)
+        guess = start + mean * (tile - before - 1) - mean // 2
+        for _ in range(4):
+            if guess <= start:
+                break
+            data = self.place.read_up_to(guess, min(mean + 65_536, self.end - guess))
+            at = data.find(b"\xff\x90\x00\x0a")
+            while at >= 0 and at + 12 <= len(data):
+                found, length = self._part(data, at)
+                if before < found < count and guess + at + length <= self.end:
+                    self._parts[found] = (guess + at, length)
+                    before = found if found <= tile else before
+                    if found >= tile or tile - found <= _NEAR:
+                        break
+                at = data.find(b"\xff\x90\x00\x0a", at + 12)
+            known = [t for t in self._parts if t > before]
+            if tile - before <= _NEAR or tile in self._parts:
+                break
+            # Between the tiles on both sides that are known now, where this one should be.
+            start, last = self._after(before), min(known, default=count)
+            end = self._parts[last][0] if known else self.end
+            mean = max((end - start) // max(last - before - 1, 1), 64)
+            guess = start + mean * (tile - before - 1) - mean // 2
+        return before
+
+    def _part(self, data: bytes, at: int) -> tuple[int, int]:
+        marker, _, tile, length, part, parts = struct.unpack_from(">HHHIBB", data, at)
+        if marker != SOT or part != 0 or parts > 1 or length < 14:
+            raise NotUnderstood("tiles in several parts, or of unknown length")
+        return tile, length
+
+    def _hop(self, before: int, last: int) -> None:
+        at, tile = self._after(before), before + 1
         data, begin = b"", at
-        ends = list(self.ends)
-        while len(ends) <= last:
-            if at + 12 > begin + len(data):
-                begin, data = at, self.place.read_up_to(at, _HOP)
-            if at - begin + 12 > len(data):
-                raise NotUnderstood("the file ends before its last tile")
-            marker, _, tile, length, part, parts = struct.unpack_from(">HHHIBB", data, at - begin)
-            if marker != SOT or tile != len(ends) or part != 0 or parts > 1 or length < 14:
-                raise NotUnderstood("tiles out of order, or in several parts")
-            at += length
-            if self.end and at > self.end:
-                raise NotUnderstood("the file ends within a tile")
-            ends.append(at)
-        self.ends = ends
+        while tile <= last:
+            if tile not in self._parts:
+                if at + 12 > begin + len(data):
+                    begin, data = at, self.place.read_up_to(at, min(_HOP, self.end - at) if self.end else _HOP)
+                if at - begin + 12 > len(data):
+                    raise NotUnderstood("the file ends before its last tile")
+                found, length = self._part(data, at - begin)
+                if found != tile:
+                    raise NotUnderstood("tiles out of order")
+                if self.end and at + length > self.end:
+                    raise NotUnderstood("the file ends within a tile")
+                self._parts[tile] = (at, length)
+            at, tile = self._after(tile), tile + 1
 
     def _load(self) -> bool:
         try:
             data = self._path.read_bytes()
-            magic, self.first, self.end, x, y, size, count = _RECORD.unpack_from(data)
+            magic, self.first, self.end, x, y, size, length = _RECORD.unpack_from(data)
             at = _RECORD.size + size
-            if magic != _MAGIC or len(data) != at + 4 * count:
+            if magic != _MAGIC or len(data) != at + length:
                 return False
             self.centre = (x, y)
             self.header, _ = Header.parse(data[_RECORD.size : at] + struct.pack(">HH", SOT, 10))
-            lengths = np.frombuffer(data, "<u4", count, at).astype("int64")
-            self.ends = [int(e) for e in self.first + np.cumsum(lengths)]
-        except (OSError, struct.error, ValueError, NotUnderstood):
+            parts: dict[int, tuple[int, int]] = {}
+            while at < len(data):
+                tile, start, count = _RUN.unpack_from(data, at)
+                at += _RUN.size
+                for part in struct.unpack_from(f"<{count}I", data, at):
+                    parts[tile] = (start, part)
+                    tile, start = tile + 1, start + part
+                at += 4 * count
+            self._parts = parts
+        except (OSError, struct.error, NotUnderstood):
             return False
         return True
 
     def _save(self) -> None:
         """Write all or nothing: several workers may do so at once, and the last is as good as any."""
-        lengths = np.diff([self.first, *self.ends]).astype("<u4")
+        runs: list[tuple[int, int, list[int]]] = []
+        for tile, (start, length) in sorted(self._parts.items()):
+            if runs and runs[-1][0] + len(runs[-1][2]) == tile:
+                runs[-1][2].append(length)
+            else:
+                runs.append((tile, start, [length]))
+        listed = b"".join(_RUN.pack(t, s, len(p)) + struct.pack(f"<{len(p)}I", *p) for t, s, p in runs)
         raw = self.header.raw
-        data = (
-            _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, len(raw), len(lengths)) + raw + lengths.tobytes()
-        )
+        data = _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, len(raw), len(listed)) + raw + listed
         with contextlib.suppress(OSError):  # a full or read-only disk costs time, not correctness
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:

@@ -188,7 +188,8 @@ def main() -> int:
     parser.add_argument("--datalake", choices=["files", "s3"], default="files", help="how the sample is read")
     options = parser.parse_args()
     # `kill`, and closing the terminal, are as good as Ctrl-C.
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    # Ctrl-C too: a shell that starts us in the background has it ignored.
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     if not 0 <= options.port < 65536:
         print(
