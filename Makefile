@@ -32,6 +32,7 @@ test-all: $(READY)  ## the tests with the long ones
 
 bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md
 	@$(BIN)/python tests/benchmarks/start.py
+	@$(BIN)/python tests/benchmarks/read.py
 
 lint: $(READY)  ## mend what ruff can mend
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

@@ -128,7 +128,7 @@ class Place:
 
     def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Read ranges (start, length) at once, each by a request of its own, ten under way together."""
-        if self.scheme == "file":
+        if self.scheme == "file" or not ranges:
             return [self.read_up_to(start, length) for start, length in ranges]
         starts, lengths = [r[0] for r in ranges], [r[1] for r in ranges]
         traffic.add(len(ranges), sum(lengths))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, lru_cache
 from typing import Any
 
 import imagecodecs
 import numpy as np
+from dask.system import CPU_COUNT
 from dask.utils import parse_bytes
 from numpy.typing import NDArray
 
@@ -19,8 +20,8 @@ from geodes_lab.datalake import Place
 from geodes_lab.index import Index
 from geodes_lab.jp2 import NotUnderstood
 
-# The share of a tile-part that an overview is expected to need, by level; what lacks is read after.
-_SHARE = {1: 0.33, 2: 0.09, 3: 0.026, 4: 0.010, 5: 0.006}
+# The share of a tile-part that an overview is expected to need, by level; grows where it was too little.
+_share = {1: 0.33, 2: 0.09, 3: 0.026, 4: 0.010, 5: 0.006}
 _FLOOR = 1_024
 
 
@@ -80,24 +81,47 @@ class Tiles:
 
 
 def _decode(index: Index, tiles: list[int], level: int) -> list[NDArray[Any]]:
-    """Read and decode tiles; of an overview the first bytes of each, and more where they were too few."""
+    """Read and decode tiles; of an overview the first bytes of each, and more of those where they were too few."""
     parts = index.parts(tiles)
-    share = _SHARE.get(level, 1.0) if level and index.header.prefixes else 1.0
-    wanted = [min(length, max(int(length * share), _FLOOR)) for _, length in parts]
-    read = index.place.read_many([(start, size) for (start, _), size in zip(parts, wanted, strict=True)])
-    decoded = []
-    for tile, (start, length), data in zip(tiles, parts, read, strict=True):
-        while True:
-            try:
-                pixels = imagecodecs.jpeg2k_decode(index.header.alone(tile, data, level), numthreads=1)
-                break
-            except imagecodecs.Jpeg2kError as error:
-                if len(data) >= length:
-                    raise OSError(f"tile {tile} of the JPEG 2000 does not decode: {error}") from None
-                more = min(length, max(2 * len(data), _FLOOR)) - len(data)
-                data += index.place.read(start + len(data), more)
-        decoded.append(np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[np.newaxis])
-    return decoded
+    share = _share.get(level, 1.0) if level and index.header.prefixes else 1.0
+    ends = [min(length, max(int(length * share), _FLOOR)) for _, length in parts]
+    data = index.place.read_many([(start, end) for (start, _), end in zip(parts, ends, strict=True)])
+    decoded: dict[int, NDArray[Any]] = {}
+    missing = list(range(len(tiles)))
+    while missing:
+        streams = [index.header.alone(tiles[n], data[n], level) for n in missing]
+        results = list(_pool().map(_decoded, streams)) if len(streams) > 1 else [_decoded(streams[0])]
+        decoded |= {n: r for n, r in zip(missing, results, strict=True) if isinstance(r, np.ndarray)}
+        failed = {n: r for n, r in zip(missing, results, strict=True) if not isinstance(r, np.ndarray)}
+        for n, error in failed.items():
+            if len(data[n]) >= parts[n][1]:
+                raise OSError(f"tile {tiles[n]} of the JPEG 2000 does not decode: {error}")
+        missing = list(failed)
+        # Half as much again of each, all at once; and the next tiles of this process ask for as much from the start.
+        more = [
+            (parts[n][0] + len(data[n]), min(parts[n][1], len(data[n]) * 3 // 2 + _FLOOR) - len(data[n]))
+            for n in missing
+        ]
+        for n, rest in zip(missing, index.place.read_many(more), strict=True):
+            data[n] += rest
+        if len(missing) * 4 > len(tiles):
+            _share[level] = min(share := share * 1.5, 1.0)
+    return [decoded[n] for n in range(len(tiles))]
+
+
+def _decoded(stream: bytes) -> NDArray[Any] | str:
+    """(band, rows, cols), or what the decoder says; it is strict, so what is cut short never decodes."""
+    try:
+        pixels = imagecodecs.jpeg2k_decode(stream, numthreads=1)
+    except imagecodecs.Jpeg2kError as error:
+        return str(error)
+    return np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[np.newaxis]
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that decode for reads of many tiles: as many as there are cores, however many read."""
+    return ThreadPoolExecutor(CPU_COUNT, thread_name_prefix="jpeg2000")
 
 
 @cache
