@@ -1,4 +1,4 @@
-"""Configuration of the hub: every file of config.d, in order of its number; the chart mounts the same files."""
+"""Configuration of the hub: every file of config.d, in order of its number."""
 
 import os
 import sys

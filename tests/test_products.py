@@ -47,6 +47,7 @@ def test_every_band_is_the_truth(on_disk, day):
 def test_safe_folder_opens_as_its_zip(product, tmp_path):
     zipfile.ZipFile(product).extractall(tmp_path)
     folder = gl.open_product(tmp_path / f"{product.stem}.SAFE")
+    assert folder.attrs["source"] == str(tmp_path / f"{product.stem}.SAFE")
     xr.testing.assert_identical(
         folder["r60m"].to_dataset().compute(), gl.open_product(product)["r60m"].to_dataset().compute()
     )

@@ -93,6 +93,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made.properties.update(
         {
             "identifier": name,
+            "geodes:source": archive.place.href,
             "processing:version": baseline,
             "processing:level": "L1C",
             "product:type": "S2MSI1C",
@@ -151,7 +152,7 @@ def open(item: pystac.Item) -> xr.DataTree:
                 "title": name_of(unpacked),
                 "time": unpacked.datetime.isoformat() if unpacked.datetime else "",
                 "processing_baseline": unpacked.properties["processing:version"],
-                "source": next(iter(unpacked.assets.values())).href.split("}")[0].removeprefix("/vsizip/{"),
+                "source": unpacked.properties["geodes:source"],
                 "Conventions": "CF-1.11",
             }
         )
