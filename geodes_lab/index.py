@@ -44,9 +44,17 @@ class Index:
         stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
         name = hashlib.sha256(f"{place.scheme}|{place.root}|{place.path}|{stored}|{stamp}".encode()).hexdigest()
         self._path = Path(settings.get("cache.folder")).expanduser() / "index" / name[:2] / name
+        self._stored = stored
         self._parts: dict[int, tuple[int, int]] = {}
         if not self._load():
             self._read_header(stored)
+
+    def forget(self) -> None:
+        """Begin anew: the object is not the one that this was made from."""
+        with self._lock:
+            self._path.unlink(missing_ok=True)
+            self._parts = {}
+            self._read_header(self._stored)
 
     def parts(self, tiles: Sequence[int]) -> list[tuple[int, int]]:
         """Offset and length of tile-parts; looks for those that are not known yet.

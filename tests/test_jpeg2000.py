@@ -173,6 +173,28 @@ def test_replaced_file_has_a_new_index(altered, product):
     assert not np.array_equal(gl.open_cube([altered(swap)], bands=["red"]).red.values, first)
 
 
+def test_replaced_object_has_a_new_index_too(on_s3, sample, product):
+    """On S3 nothing tells that an object is new but its bytes: tiles are not where they were."""
+    bucket = sample / "datalake" / "replaced"
+    bucket.mkdir(exist_ok=True)
+    path = bucket / product.name
+    other = next((sample / "datalake").glob("sentinel2-l1c/31/T/DJ/2021/06/20/*.zip"))
+    try:
+        for source in (product, other):
+            tiles.shared.cache_clear()
+            with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w") as new:
+                name = next(n for n in archive.namelist() if n.endswith("_B04.jp2") and "IMG_DATA" in n)
+                new.writestr("a.jp2", archive.read(name))
+                stored = (new.getinfo("a.jp2").header_offset, 10**9)  # of one size, as if padded
+            with rasterio.open(f"/vsizip/{path}/a.jp2") as file:
+                want = file.read()
+            index = tiles.index_of(locate(f"s3://replaced/{path.name}"), stored, 0)
+            np.testing.assert_array_equal(tiles.read(index, (0, 1320), (0, 1320)), want)
+    finally:
+        path.unlink()
+        bucket.rmdir()
+
+
 def test_compressed_members_are_left_to_gdal_with_the_same_pixels(product, tmp_path):
     path = tmp_path / product.name
     with zipfile.ZipFile(product) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
