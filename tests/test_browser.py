@@ -61,6 +61,16 @@ def test_person_runs_notebook_01_and_sees_the_plot(tmp_path, sample):
             page.wait_for_timeout(250)
         assert colours(plot.screenshot()) > 100
 
+        # The slider asks the kernel for another month, and the map shows it.
+        june = plot.screenshot()
+        page.locator(".noUi-handle").first.press("ArrowRight")
+        for _ in range(80):
+            if plot.screenshot() != june:
+                break
+            page.wait_for_timeout(250)
+        expect(page.get_by_text("2021-07-01 00:00:00").locator("visible=true").first).to_be_visible()
+        assert plot.screenshot() != june
+
         page.get_by_title("Dask", exact=False).first.click()
         page.get_by_role("button", name="Auto-detect dashboard URL").click()
         expect(page.get_by_role("button", name="Task Stream")).to_be_visible(timeout=20_000)
