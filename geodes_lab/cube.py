@@ -73,7 +73,7 @@ def open_cube(
         Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`; classes and masks are never
         averaged. A grid coarser than a JPEG 2000 band is resampled from the file's overview that is next finer.
     chunks
-        Pixels of a chunk in y and x, counted from the products' first pixel, so that chunks meet the files' tiles.
+        Pixels of a chunk in y and x, counted from the products' first pixel: 1024 is the tile of a 10 m band of Sentinel-2.
 
     Returns
     -------

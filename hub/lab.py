@@ -77,7 +77,9 @@ class Lab:
             raise LabError(
                 f"Port {self.port} is taken: stop what listens there, or choose another with `make lab PORT=8001`."
             )
-        subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.sample)], check=True)
+        written = subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.sample)])
+        if written.returncode != 0:  # it has said why
+            raise LabError(f"The sample datalake could not be written into {self.sample}.")
         secret = self.state / "login_secret"
         secret.unlink(missing_ok=True)
         secret.touch(mode=0o600)

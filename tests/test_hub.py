@@ -126,6 +126,17 @@ def test_port_that_is_taken_is_said(lab, tmp_path, sample):
         pass
 
 
+def test_sample_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "letters.txt").write_text("mine")
+    with (
+        pytest.raises(LabError, match="could not be written into"),
+        Lab(tmp_path / "state", sample=tmp_path / "sample"),
+    ):
+        pass
+    assert (tmp_path / "sample" / "letters.txt").read_text() == "mine"
+
+
 def test_hub_that_does_not_start_says_why(tmp_path, sample, monkeypatch):
     monkeypatch.setenv("GEODES_LAB_CONFIG_D", str(tmp_path))
     (tmp_path / "10-wrong.py").write_text("c.JupyterHub.log_level = 'LOUD'\n")
