@@ -16,12 +16,14 @@ _SHELF = {
     "attach": "cluster",
     "open_cube": "cube",
     "open_product": "products",
+    "plan": "plan",
     "plot": "plot",
+    "report": "report",
     "save": "store",
     "search": "catalog",
 }
 
-__all__ = ["GeodesError", "attach", "open_cube", "open_product", "plot", "save", "search"]
+__all__ = ["GeodesError", "attach", "open_cube", "open_product", "plan", "plot", "report", "save", "search"]
 
 if TYPE_CHECKING:
     from geodes_lab import plot as plot
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from geodes_lab.cluster import attach as attach
     from geodes_lab.cube import open_cube as open_cube
     from geodes_lab.errors import GeodesError as GeodesError
+    from geodes_lab.plan import plan as plan
     from geodes_lab.products import open_product as open_product
+    from geodes_lab.report import report as report
     from geodes_lab.store import save as save
 
 
@@ -37,7 +41,7 @@ def __getattr__(name: str) -> Any:
     if name not in _SHELF:
         raise AttributeError(f"module 'geodes_lab' has no attribute {name!r}; it has {', '.join(__all__)}")
     module = importlib.import_module(f"geodes_lab.{_SHELF[name]}")
-    value = module if name == _SHELF[name] else getattr(module, name)
+    value = module if name == "plot" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -20,12 +20,12 @@ class Archive:
     Parameters
     ----------
     href
-        The address of a zip (a path, ``s3://`` or ``https://``) or of a folder on disk. Nothing is read until a
+        The address of a zip (a path, ``s3://`` or ``https://``) or of a folder on disk, or its place. Nothing is read until a
         member is asked for; a zip's list of members then takes two or three small reads at its end.
     """
 
-    def __init__(self, href: str) -> None:
-        self.place: Place = locate(href)
+    def __init__(self, href: str | Place) -> None:
+        self.place: Place = href if isinstance(href, Place) else locate(href)
         self.name = re.sub(r"(\.SAFE)?(\.zip)?$", "", self.place.name, flags=re.IGNORECASE)
 
     @cached_property

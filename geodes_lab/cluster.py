@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask
@@ -66,6 +67,35 @@ def attach() -> Any:
             silence_logs=logging.ERROR,
         )
         return Client(_cluster)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The Dask workers that there are, or that `attach` would start."""
+
+    count: int
+    threads: int
+    """Of each."""
+    memory: int
+    """Of each, in bytes."""
+
+
+def workers() -> Workers:
+    """Describe the workers of the client in use, the smallest standing for all; without a client, what `attach` would start."""
+    import sys
+
+    if "distributed" in sys.modules:
+        from distributed import get_client
+
+        try:
+            known = list(get_client(timeout=1).scheduler_info(n_workers=-1)["workers"].values())
+        except (ValueError, OSError):
+            known = []
+        if known:
+            return Workers(
+                len(known), min(w["nthreads"] for w in known), min(int(w["memory_limit"] or 2**62) for w in known)
+            )
+    return Workers(*size())
 
 
 def size() -> tuple[int, int, int]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
+import random
+import re
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
@@ -30,6 +35,8 @@ class Traffic:
         self._lock = threading.Lock()
         self.requests = 0
         self.bytes = 0
+        self.retries: Counter[str] = Counter()
+        """Requests that failed and were made again, by the path that GDAL would open the object by."""
 
     def add(self, requests: int, size: int) -> None:
         """Count."""
@@ -37,8 +44,19 @@ class Traffic:
             self.requests += requests
             self.bytes += size
 
+    def again(self, path: str) -> None:
+        """Count a request that is made again."""
+        with self._lock:
+            self.retries[path] += 1
+
 
 traffic = Traffic()
+
+# Servers and networks fail for a moment: a request is made so many times, each after twice the pause (in seconds) of the
+# one before, give or take a half, so that the readers of a cluster do not come back all at once.
+_TRIES, _PAUSE = 5, 0.1
+_AT_ONCE = 128  # requests of this process under way together
+_FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder error", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -91,14 +109,16 @@ class Place:
                     virtual_hosted_style_request=False,
                     skip_signature=not _has_keys(),
                     client_options={"allow_http": endpoint.startswith("http://")},
-                    retry_config={"max_retries": 3},
+                    retry_config={"max_retries": 0},  # tried again here, and counted
                 )
             case _:
                 if self.query:
                     raise GeodesError(
                         f"{self.href} is a signed address: rasters are read there in place, zips are not."
                     )
-                return HTTPStore.from_url(self.root, client_options={"allow_http": True})
+                return HTTPStore.from_url(
+                    self.root, client_options={"allow_http": True}, retry_config={"max_retries": 0}
+                )
 
     def size(self) -> int:
         """Size in bytes; one request.
@@ -109,56 +129,90 @@ class Place:
             If there is no such object, or it cannot be reached.
         """
         traffic.add(1, 0)
-        return int(self._ask("find", lambda: obstore.head(self._store, self.path)["size"]))
+        return int(_wait(self._ask("find", lambda: obstore.head_async(self._store, self.path)))["size"])
 
     def read(self, start: int, length: int) -> bytes:
-        """Read ``length`` bytes from ``start``; one request."""
-        traffic.add(1, length)
-        return bytes(self._ask("read", lambda: obstore.get_range(self._store, self.path, start=start, length=length)))
-
-    def read_up_to(self, start: int, length: int) -> bytes:
         """Read ``length`` bytes from ``start``, or fewer where the object ends; one request."""
-        if self.scheme == "file":
-            with Path(self.gdal).open("rb") as file:
-                file.seek(start)
-                data = file.read(length)
-            traffic.add(1, len(data))
-            return data
-        return self.read(start, length)
+        return self.fetch([(start, length)])[0].result()
 
-    def read_many(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Read ranges (start, length) at once, each by a request of its own, ten under way together."""
-        if self.scheme == "file" or not ranges:
-            return [self.read_up_to(start, length) for start, length in ranges]
-        starts, lengths = [r[0] for r in ranges], [r[1] for r in ranges]
-        traffic.add(len(ranges), sum(lengths))
-        parts = self._ask(
-            "read", lambda: obstore.get_ranges(self._store, self.path, starts=starts, lengths=lengths, coalesce=0)
+    def fetch(self, ranges: Sequence[tuple[int, int]]) -> list[Future[bytes]]:
+        """Begin to read ranges (start, length), each by a request of its own, many under way together."""
+        if self.scheme == "file":
+            return [_done(self._read_file, start, length) for start, length in ranges]
+        traffic.add(len(ranges), sum(length for _, length in ranges))
+        return [_begin(self._range(start, length)) for start, length in ranges]
+
+    async def _range(self, start: int, length: int) -> bytes:
+        return bytes(
+            await self._ask("read", lambda: obstore.get_range_async(self._store, self.path, start=start, length=length))
         )
-        return [bytes(part) for part in parts]
+
+    def _read_file(self, start: int, length: int) -> bytes:
+        with Path(self.gdal).open("rb") as file:
+            file.seek(start)
+            data = file.read(length)
+        traffic.add(1, len(data))
+        return data
 
     def open(self) -> BinaryIO:
         """Open a seekable binary file over the object; reads happen as they are asked for, 64 KiB at least."""
         return io.BufferedReader(_Ranges(self), 2**16)
 
-    def _ask(self, verb: str, call: Any) -> Any:
-        try:
-            return call()
-        except GeodesError:
-            raise
-        except FileNotFoundError:
-            raise Unreachable(f"{self.href} does not exist{self._where()}.") from None
-        except Exception as error:
-            # obstore 0.12 has PermissionError, but a plain 403 comes as its general error.
-            if isinstance(error, PermissionError) or "403 Forbidden" in str(error):
-                raise Unreachable(
-                    f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
-                    "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and have not expired."
-                ) from error
-            raise Unreachable(f"Could not {verb} {self.href}{self._where()}: {_first_line(error)}.") from error
+    async def _ask(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                async with _turns():
+                    return await call()
+            except GeodesError:
+                raise
+            except FileNotFoundError:
+                raise Unreachable(f"{self.href} does not exist{self._where()}.") from None
+            except Exception as error:
+                said = str(error).partition("\n")[0]
+                if isinstance(error, PermissionError) or "403 Forbidden" in said or "401 Unauthorized" in said:
+                    raise Unreachable(
+                        f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
+                        "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and have not expired."
+                    ) from error
+                if attempt == _TRIES or self.scheme == "file" or _FINAL.search(said):
+                    raise Unreachable(f"Could not {verb} {self.href}{self._where()}: {_first_line(error)}.") from error
+            traffic.again(self.gdal)
+            await asyncio.sleep(_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
+        raise AssertionError("the last attempt returns or raises")
 
     def _where(self) -> str:
         return f" on {settings.get('datalake.endpoint')}" if self.scheme == "s3" else ""
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The loop in which all requests of this process wait; in a thread of its own, since readers are plain functions."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="datalake", daemon=True).start()
+    return loop
+
+
+@cache
+def _turns() -> asyncio.Semaphore:
+    return asyncio.Semaphore(_AT_ONCE)
+
+
+def _begin(call: Coroutine[Any, Any, bytes]) -> Future[bytes]:
+    return asyncio.run_coroutine_threadsafe(call, _loop())
+
+
+def _wait(call: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run_coroutine_threadsafe(call, _loop()).result()
+
+
+def _done(call: Callable[..., bytes], *arguments: int) -> Future[bytes]:
+    """What a call gives or raises, as a future that has come true already: a disk needs no waiting for."""
+    future: Future[bytes] = Future()
+    try:
+        future.set_result(call(*arguments))
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 class _Ranges(io.RawIOBase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from affine import Affine
 from odc.geo.crs import CRS
@@ -54,7 +55,7 @@ def choose(
             raise GeodesError(
                 "The grid given is rotated or not north-up: give one whose rows run south and columns east."
             )
-        if not any(_area(bbox_intersection(iter([geobox.boundingbox, _extent(s, geobox.crs)]))) > 0 for s in sources):
+        if not any(overlaps(s, geobox) for s in sources):
             raise GeodesError(
                 f"The grid given, {tuple(geobox.boundingbox.bbox)} in {geobox.crs}, lies outside every product."
             )
@@ -68,7 +69,7 @@ def choose(
         _refuse_shifted(sources)
     if not isinstance(resolution, (int, float)) or not resolution > 0:
         raise GeodesError(f"resolution is a pixel's size, more than 0, not {resolution}.")
-    extents = [_extent(s, target) for s in sources]
+    extents = [_extent(g, target) for g in dict.fromkeys(s.geobox for s in sources)]
     extent = bbox_union(iter(extents))
     if bbox is not None:
         extent = _within(bbox, extents, extent, target)
@@ -78,6 +79,11 @@ def choose(
         )
     anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
     return _snapped(extent, resolution, anchor_x, anchor_y, target)
+
+
+def overlaps(source: Source, grid: GeoBox) -> bool:
+    """Whether a band and a grid have area in common; of another CRS by its bounds."""
+    return _area(bbox_intersection(iter([grid.boundingbox, _extent(source.geobox, grid.crs)]))) > 0
 
 
 def _crs(sources: Sequence[Source], crs: str | int | None) -> CRS:
@@ -110,10 +116,12 @@ def _refuse_shifted(sources: Sequence[Source]) -> None:
             )
 
 
-def _extent(source: Source, target: CRS) -> BoundingBox:
-    if source.epsg == target.epsg:
-        return source.geobox.boundingbox
-    return source.geobox.footprint(target).boundingbox
+@lru_cache(maxsize=1024)
+def _extent(native: GeoBox, target: CRS) -> BoundingBox:
+    """Thousands of products lie on a few grids."""
+    if native.crs.epsg == target.epsg:
+        return native.boundingbox
+    return native.footprint(target).boundingbox
 
 
 def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingBox, target: CRS) -> BoundingBox:

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geodes_lab import settings
-from geodes_lab.datalake import Place
+from geodes_lab.datalake import Place, Unreachable
 from geodes_lab.jp2 import SOC_SIZ, SOT, Header, NotUnderstood
 
 _FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
 _HOP = 4_096  # a tile-part's header; with tiny tiles (no data) several of them
 _NEAR = 3  # so many tiles are hopped over; what is farther is searched for
-# On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, lengths of the main header
-# and of the list of runs. A run is tiles that follow each other: the first tile, its offset, how many, their lengths.
-_MAGIC, _RECORD, _RUN = b"gj2\x02", struct.Struct("<4sQQddHH"), struct.Struct("<HQH")
+# On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, EPSG code (0: not known),
+# lengths of the main header and of the list of runs. A run is tiles that follow each other: the first tile, its offset, how many, their lengths.
+_MAGIC, _RECORD, _RUN = b"gj2\x03", struct.Struct("<4sQQddIHH"), struct.Struct("<HQH")
 
 
 class Index:
@@ -49,12 +49,16 @@ class Index:
         if not self._load():
             self._read_header(stored)
 
-    def forget(self) -> None:
-        """Begin anew: the object is not the one that this was made from."""
+    def forget(self, tile: int, part: tuple[int, int]) -> None:
+        """Begin anew, if a tile is still said to be where it is not: the object has been replaced.
+
+        What is known stays where the object cannot be reached now.
+        """
         with self._lock:
-            self._path.unlink(missing_ok=True)
-            self._parts = {}
-            self._read_header(self._stored)
+            if self._parts.get(tile) == part:
+                self._read_header(self._stored)
+                self._path.unlink(missing_ok=True)
+                self._parts = {}
 
     def parts(self, tiles: Sequence[int]) -> list[tuple[int, int]]:
         """Offset and length of tile-parts; looks for those that are not known yet.
@@ -75,7 +79,7 @@ class Index:
 
     def _read_header(self, stored: tuple[int, int] | None) -> None:
         start, size = stored or (0, 0)
-        data = self.place.read_up_to(start, _FIRST_READ)
+        data = self.place.read(start, _FIRST_READ)
         skip, self.end = 0, 0
         if stored:
             if data[:4] != b"PK\x03\x04":
@@ -89,9 +93,11 @@ class Index:
             raise NotUnderstood("no JPEG 2000 code-stream at the beginning")
         self.header, length = Header.parse(data[found:])
         self.first = start + found + length
-        # GMLJP2: the centre of the first pixel, in the CRS of the file.
+        # GMLJP2: the CRS of the file, and the centre of the first pixel in it.
         gml = re.search(rb"<gml:pos>\s*([-\d.eE+]+)[\s,]+([-\d.eE+]+)\s*</gml:pos>", data[skip:found])
         self.centre = (float(gml.group(1)), float(gml.group(2))) if gml else (math.nan, math.nan)
+        crs = re.search(rb"EPSG:[\d.]*:(\d{4,6})\b", data[skip:found])
+        self.epsg = int(crs.group(1)) if crs else 0
 
     def _find(self, tile: int) -> None:
         """Find one tile: from the nearest known one before it."""
@@ -113,7 +119,10 @@ class Index:
         for _ in range(4):
             if guess <= start:
                 break
-            data = self.place.read_up_to(guess, min(mean + 65_536, self.end - guess))
+            try:
+                data = self.place.read(guess, min(mean + 65_536, self.end - guess))
+            except Unreachable:
+                break  # the object ends earlier than the directory of its zip says, or fails now: hopping will tell
             at = data.find(b"\xff\x90\x00\x0a")
             while at >= 0 and at + 12 <= len(data):
                 found, length = self._part(data, at)
@@ -145,7 +154,7 @@ class Index:
         while tile <= last:
             if tile not in self._parts:
                 if at + 12 > begin + len(data):
-                    begin, data = at, self.place.read_up_to(at, min(_HOP, self.end - at) if self.end else _HOP)
+                    begin, data = at, self.place.read(at, min(_HOP, self.end - at) if self.end else _HOP)
                 if at - begin + 12 > len(data):
                     raise NotUnderstood("the file ends before its last tile")
                 found, length = self._part(data, at - begin)
@@ -157,14 +166,20 @@ class Index:
             at, tile = self._after(tile), tile + 1
 
     def _load(self) -> bool:
+        found = self._stored_parts()
+        self._parts = found or {}
+        return found is not None
+
+    def _stored_parts(self) -> dict[int, tuple[int, int]] | None:
+        """Read the index from disk: the header into this object, and the parts; None if there is none that is whole."""
         try:
             data = self._path.read_bytes()
-            magic, self.first, self.end, x, y, size, length = _RECORD.unpack_from(data)
+            magic, first, end, x, y, epsg, size, length = _RECORD.unpack_from(data)
             at = _RECORD.size + size
             if magic != _MAGIC or len(data) != at + length:
-                return False
-            self.centre = (x, y)
+                return None
             self.header, _ = Header.parse(data[_RECORD.size : at] + struct.pack(">HH", SOT, 10))
+            self.first, self.end, self.centre, self.epsg = first, end, (x, y), epsg
             parts: dict[int, tuple[int, int]] = {}
             while at < len(data):
                 tile, start, count = _RUN.unpack_from(data, at)
@@ -173,13 +188,17 @@ class Index:
                     parts[tile] = (start, part)
                     tile, start = tile + 1, start + part
                 at += 4 * count
-            self._parts = parts
         except (OSError, struct.error, NotUnderstood):
-            return False
-        return True
+            return None
+        return parts
 
     def _save(self) -> None:
-        """Write all or nothing: several workers may do so at once, and the last is as good as any."""
+        """Write all or nothing, with what others have found meanwhile: several workers may do so at once."""
+        header = self.header
+        known = self._stored_parts()
+        if known is not None and self.header == header:
+            self._parts = {**known, **self._parts}
+        self.header = header
         runs: list[tuple[int, int, list[int]]] = []
         for tile, (start, length) in sorted(self._parts.items()):
             if runs and runs[-1][0] + len(runs[-1][2]) == tile:
@@ -188,7 +207,7 @@ class Index:
                 runs.append((tile, start, [length]))
         listed = b"".join(_RUN.pack(t, s, len(p)) + struct.pack(f"<{len(p)}I", *p) for t, s, p in runs)
         raw = self.header.raw
-        data = _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, len(raw), len(listed)) + raw + listed
+        data = _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, self.epsg, len(raw), len(listed)) + raw + listed
         with contextlib.suppress(OSError):  # a full or read-only disk costs time, not correctness
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:

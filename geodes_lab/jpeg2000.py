@@ -1,134 +1,180 @@
-"""Numbers of a band of JPEG 2000 by its tiles: only those that are needed, at the resolution that is needed."""
+"""An image in JPEG 2000 as a pyramid of tiles: read as ranges of bytes, an overview as the first bytes of each tile."""
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
+import struct
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from typing import Any
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
-from rasterio.warp import reproject, transform_bounds
 
-from geodes_lab import tiles
-from geodes_lab.datalake import place_of
-from geodes_lab.gdal import Numbers
+from geodes_lab.datalake import Place, Unreachable
 from geodes_lab.index import Index
-from geodes_lab.jp2 import NotUnderstood
-from geodes_lab.source import Source
+from geodes_lab.jp2 import SOT, NotUnderstood
+from geodes_lab.openjpeg import Area, Undecodable, decode
+from geodes_lab.source import Span
+from geodes_lab.tiles import Pixels, decoders, shared
 
-_MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
-_BLEED = 2  # pixels of an overview beside no data that have some of it mixed in: the reach of the 5/3 wavelet
+# The share of a tile-part that an overview is expected to need, by level; grows where it was too little.
+_share = {1: 0.33, 2: 0.09, 3: 0.026, 4: 0.010, 5: 0.006}
+_FLOOR = 1_024
+_SMALL = 128  # pixels in y and x: to decode an area of less than this saves nothing
 
 
-def numbers(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
-    """Read the file's own numbers on a grid; returns what `gdal.numbers` returns.
+class Jpeg2000:
+    """One image in JPEG 2000: a `geodes_lab.pyramid.Image`.
 
-    A grid coarser than the band's own is read from the overview that is next finer, except for classes, which no
-    overview keeps.
+    Parameters
+    ----------
+    index
+        Of the file.
+    """
+
+    bleed = 2
+    """Pixels of an overview beside no data that have some of it mixed in: the reach of the 5/3 wavelet."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        header = index.header
+        levels = header.levels if header.prefixes else 0
+        self.shapes = tuple((_halved(header.size[0], n), _halved(header.size[1], n)) for n in range(levels + 1))
+        self.scales = tuple((float(1 << n), float(1 << n)) for n in range(levels + 1))
+        self.centre = index.centre
+        self.epsg = index.epsg or None
+
+    def read(self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None) -> NDArray[Any]:
+        """Read a window; see `geodes_lab.pyramid.Image`."""
+        header = self.index.header
+        if level >= len(self.shapes):
+            raise NotUnderstood(f"no overview {level} at the beginning of its tiles")
+        # A tile may be larger than the image.
+        down, across = (min(t >> level, s) for t, s in zip(header.tile, self.shapes[level], strict=True))
+        places = list(
+            product(range(rows[0] // down, -(-rows[1] // down)), range(cols[0] // across, -(-cols[1] // across)))
+        )
+        areas = [self._area(level, r * down, c * across, (down, across), useful) for r, c in places]
+        numbers = [r * header.grid[1] + c for r, c in places]
+        keys = [(self.index.place, self.index.first, n, level, a) for n, a in zip(numbers, areas, strict=True)]
+
+        def begin(missing: list[int]) -> Sequence[Future[Pixels]]:
+            return self._begin([numbers[n] for n in missing], [areas[n] for n in missing], level)
+
+        found = shared().get(keys, begin)
+        if len(found) == 1 and found[0].shape[1:] == (rows[1] - rows[0], cols[1] - cols[0]):
+            return found[0]  # the tile itself: it belongs to all
+        out: NDArray[Any] | None = None
+        for (r, c), area, pixels in zip(places, areas, found, strict=True):
+            if out is None:
+                out = np.empty((pixels.shape[0], rows[1] - rows[0], cols[1] - cols[0]), pixels.dtype)
+            top, left = r * down + (area[0] if area else 0), c * across + (area[1] if area else 0)
+            y0, y1 = max(top, rows[0]), min(top + pixels.shape[1], rows[1])
+            x0, x1 = max(left, cols[0]), min(left + pixels.shape[2], cols[1])
+            out[:, y0 - rows[0] : y1 - rows[0], x0 - cols[0] : x1 - cols[0]] = pixels[
+                :, y0 - top : y1 - top, x0 - left : x1 - left
+            ]
+        assert out is not None
+        return out
+
+    def _area(self, level: int, top: int, left: int, tile: Span, useful: tuple[Span, Span] | None) -> Area | None:
+        """The part of a tile that anybody will ask for; None: so much of it that the whole is decoded."""
+        if useful is None or min(tile) < 2 * _SMALL:
+            return None
+        height = min(tile[0], self.shapes[level][0] - top)
+        width = min(tile[1], self.shapes[level][1] - left)
+        (y0, y1), (x0, x1) = useful
+        area = max(y0 - top, 0), max(x0 - left, 0), min(y1 - top, height), min(x1 - left, width)
+        part = (area[2] - area[0]) * (area[3] - area[1])
+        return area if 0 < part <= 0.8 * height * width else None
+
+    def _begin(self, tiles: list[int], areas: list[Area | None], level: int) -> Sequence[Future[Pixels]]:
+        """Begin to read tiles; each is decoded when its bytes are there."""
+        share = _share.get(level, 1.0) if level else 1.0
+        parts = self.index.parts(tiles)
+        ends = [min(length, max(int(length * share), _FLOOR)) for _, length in parts]
+        coming = self.index.place.fetch([(start, end) for (start, _), end in zip(parts, ends, strict=True)])
+        found: list[Future[Pixels]] = []
+        for tile, area, part, data in zip(tiles, areas, parts, coming, strict=True):
+            found.append(Future())
+            self._when_there(data, _Tile(tile, area, level, *part), b"", found[-1])
+        return found
+
+    def _when_there(self, coming: Future[bytes], tile: _Tile, before: bytes, pixels: Future[Pixels]) -> None:
+        """Decode a tile in a thread for that, once its bytes have come; of an overview perhaps in several goes."""
+
+        def work() -> None:
+            try:
+                data, now = (before + coming.result(), tile) if before else self._checked(tile, coming)
+                found = self._decoded(now, data)
+                if found is None:
+                    # Half as much again.
+                    more = min(now.length, len(data) * 3 // 2 + _FLOOR) - len(data)
+                    (rest,) = self.index.place.fetch([(now.start + len(data), more)])
+                    self._when_there(rest, now, data, pixels)
+                    return
+                if before and len(data) > 2 * _FLOOR:  # the next overviews of this process ask for what this one took
+                    _share[now.level] += 0.1 * (len(data) / now.length - _share[now.level])
+                pixels.set_result(found)
+            except BaseException as error:
+                pixels.set_exception(error)
+
+        coming.add_done_callback(lambda _: decoders().submit(work))
+
+    def _decoded(self, tile: _Tile, data: bytes) -> Pixels | None:
+        """The pixels; None if the bytes are too few for this overview."""
+        try:
+            return decode(self.index.header.alone(tile.number, data, tile.level), tile.area)
+        except Undecodable as error:
+            if len(data) < tile.length:
+                return None
+            raise OSError(f"tile {tile.number} of the JPEG 2000 does not decode: {error}") from None
+
+    def _checked(self, tile: _Tile, coming: Future[bytes]) -> tuple[bytes, _Tile]:
+        """The bytes of a tile, which must begin as one; else the object has been replaced since its index was made."""
+        begins = struct.pack(">HHH", SOT, 10, tile.number)
+        try:
+            data = coming.result()
+        except Unreachable:
+            data = b""  # perhaps beyond the end of an object that has become smaller
+        if not data.startswith(begins):
+            self.index.forget(tile.number, (tile.start, tile.length))
+            (part,) = self.index.parts([tile.number])
+            tile = replace(tile, start=part[0], length=part[1])
+            some = min(part[1], max(len(data), _FLOOR)) if tile.level else part[1]
+            data = self.index.place.read(part[0], some)
+            if not data.startswith(begins) or self.index.header.size != self.shapes[0]:
+                raise NotUnderstood("tiles are not where the file says")
+        return data, tile
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A tile on its way."""
+
+    number: int
+    area: Area | None
+    level: int
+    start: int
+    """Of its tile-part in the object, in bytes."""
+    length: int
+    """Of its tile-part, in bytes."""
+
+
+@lru_cache(maxsize=4096)
+def open(place: Place, stored: tuple[int, int] | None, _stamp: int) -> Jpeg2000:
+    """Open an image, kept in memory; ``_stamp`` is the time of a local file, which may be replaced.
 
     Raises
     ------
     NotUnderstood
         If this is no JPEG 2000 that can be read by tiles; nothing has been read then but its header.
     """
-    index = _index(source)
-    _confirm(source, index)
-    levels = index.header.levels if index.header.prefixes and np.dtype(source.dtype).kind == "f" else 0
-    level = 0 if source.place_on(grid) else min(_level(source, grid), levels)
-    halved = source.halved(level)
-    place = halved.place_on(grid)
-    if place is None:
-        return _warp(halved, index, level, grid, resampling)
-    rows, cols, window = place
-    top, left = int(window.row_off), int(window.col_off)
-    found, there = _window(halved, index, level, (top, top + int(window.height)), (left, left + int(window.width)))
-    return found, there, rows, cols
+    return Jpeg2000(Index(place, stored))
 
 
-def _index(source: Source) -> Index:
-    if source.href.startswith("/vsizip/"):
-        if source.stored is None:
-            raise NotUnderstood("the member is compressed")
-        place = place_of(source.href.removeprefix("/vsizip/{").partition("}/")[0])
-    else:
-        place = place_of(source.href)
-    stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
-    return tiles.index_of(place, source.stored, stamp)
-
-
-def _confirm(source: Source, index: Index) -> None:
-    rows, cols = index.header.size
-    if (rows, cols) != source.shape:
-        raise source.contradiction(f"has {rows} × {cols} pixels, not {source.shape[0]} × {source.shape[1]}")
-    a, _, c, _, e, f = source.transform
-    x, y = index.centre[0] - a / 2, index.centre[1] - e / 2
-    if not math.isnan(x) and max(abs(x - c), abs(y - f)) > 1e-3 * abs(a):
-        raise source.contradiction(f"begins at ({x}, {y}), not ({c}, {f})")
-
-
-def _level(source: Source, grid: GeoBox) -> int:
-    """How many times the band can be halved and still be at least as fine as the grid."""
-    a, _, _, _, e, _ = source.transform
-    if grid.crs.epsg == source.epsg:
-        ratio = min(abs(grid.affine.a / a), abs(grid.affine.e / e))
-    else:
-        left, bottom, right, top = transform_bounds(grid.crs, f"EPSG:{source.epsg}", *grid.boundingbox.bbox)
-        ratio = min((right - left) / abs(a) / grid.shape[1], (top - bottom) / abs(e) / grid.shape[0])
-    return max(int(math.log2(ratio) + 1e-9), 0) if ratio > 1 else 0
-
-
-def _window(
-    halved: Source, index: Index, level: int, rows: tuple[int, int], cols: tuple[int, int]
-) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
-    """A window of the image, and where it is data; of an overview not beside no data, where both are mixed."""
-    if not level or halved.nodata is None:
-        found = tiles.read(index, rows, cols, level)[halved.index - 1]
-        return found, halved.there(found)
-    top, bottom = max(rows[0] - _BLEED, 0), min(rows[1] + _BLEED, halved.shape[0])
-    left, right = max(cols[0] - _BLEED, 0), min(cols[1] + _BLEED, halved.shape[1])
-    wide = tiles.read(index, (top, bottom), (left, right), level)[halved.index - 1]
-    missing = ~halved.there(wide)
-    if missing.any():
-        for axis in (0, 1):
-            for shift in range(1, _BLEED + 1):
-                missing = missing | _shifted(missing, shift, axis) | _shifted(missing, -shift, axis)
-    inner = slice(rows[0] - top, rows[1] - top), slice(cols[0] - left, cols[1] - left)
-    return wide[inner], ~missing[inner]
-
-
-def _shifted(mask: NDArray[np.bool_], by: int, axis: int) -> NDArray[np.bool_]:
-    out = np.zeros_like(mask)
-    to, of = [slice(None)] * 2, [slice(None)] * 2
-    to[axis], of[axis] = (slice(by, None), slice(None, -by)) if by > 0 else (slice(None, by), slice(-by, None))
-    out[tuple(to)] = mask[tuple(of)]
-    return out
-
-
-def _warp(halved: Source, index: Index, level: int, grid: GeoBox, resampling: Resampling) -> Numbers:
-    """Warp the part of the band that the grid needs; what is no data is left out of every average."""
-    a, b, c, d, e, f = halved.transform
-    left, bottom, right, top = transform_bounds(grid.crs, f"EPSG:{halved.epsg}", *grid.boundingbox.bbox)
-    col0, col1 = math.floor((left - c) / a) - _MARGIN, math.ceil((right - c) / a) + _MARGIN
-    row0, row1 = math.floor((top - f) / e) - _MARGIN, math.ceil((bottom - f) / e) + _MARGIN
-    row0, row1, col0, col1 = max(row0, 0), min(row1, halved.shape[0]), max(col0, 0), min(col1, halved.shape[1])
-    everywhere = slice(None), slice(None)
-    if row0 >= row1 or col0 >= col1:
-        return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
-    found, there = _window(halved, index, level, (row0, row1), (col0, col1))
-    options = {
-        "src_crs": f"EPSG:{halved.epsg}",
-        "src_transform": Affine(a, b, c, d, e, f) * Affine.translation(col0, row0),
-        "dst_crs": str(grid.crs),
-        "dst_transform": grid.affine,
-        "num_threads": 1,
-        "warp_mem_limit": 256,
-    }
-    # A number that the band does not use stands for no data during the warp.
-    hole = float(np.iinfo(found.dtype).max) if halved.nodata is None else halved.nodata
-    source = np.where(there, found, found.dtype.type(hole))
-    out = np.full(grid.shape, hole, found.dtype)
-    reproject(source, out, resampling=resampling, src_nodata=hole, dst_nodata=hole, init_dest_nodata=True, **options)
-    return out, out != hole, *everywhere
+def _halved(size: int, level: int) -> int:
+    return -(-size // (1 << level))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import dask.array as da
 import numpy as np
+import rasterio
 from affine import Affine
 from numpy.typing import DTypeLike, NDArray
 from odc.geo.geobox import GeoBox
@@ -14,17 +17,22 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from geodes_lab import gdal, jpeg2000
-from geodes_lab.datalake import Unreachable
+from geodes_lab import gdal, pyramid
+from geodes_lab.datalake import Unreachable, gdal_options, locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source
 
 ways: Counter[str] = Counter()
-"""How often this process has read a window by ``tiles``, by ``gdal``, and by GDAL since tiles were not understood."""
+"""How often this process has read a window by ``tiles``, and by ``gdal`` where those are not understood."""
 
 
-def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDArray[Any], NDArray[np.bool_]]:
+_CHUNK = 2048  # pixels
+
+
+def read(
+    source: Source, grid: GeoBox, resampling: str = "nearest", within: GeoBox | None = None
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read one band on a grid.
 
     Parameters
@@ -35,6 +43,8 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDA
         The output grid; where it lies on the source's own pixels, they are pasted as they are.
     resampling
         How to resample where it does not: a name of `rasterio.enums.Resampling`.
+    within
+        The larger grid that ``grid`` is a chunk of, if any: what of a tile is beyond it is not decoded.
 
     Returns
     -------
@@ -48,13 +58,11 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDA
     GeodesError
         If the file is missing, damaged or cut, or lies elsewhere than its metadata says; names product, band, window.
     """
-    values = np.full(grid.shape, source.fill, dtype=source.dtype)
-    valid = np.zeros(grid.shape, bool)
     if not source.touches(grid):
-        return values, valid
+        return np.full(grid.shape, source.fill, dtype=source.dtype), np.zeros(grid.shape, bool)
     reason = ""
     try:
-        numbers, there, rows, cols = _numbers(source, grid, Resampling[resampling])
+        numbers, there, rows, cols = _numbers(source, grid, Resampling[resampling], within)
     except (RasterioError, OSError, Unreachable) as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
         reason = reason.partition("?")[0]  # a signature in an address is not shown
@@ -65,38 +73,48 @@ def read(source: Source, grid: GeoBox, resampling: str = "nearest") -> tuple[NDA
             f"Band {source.band} of {source.product} could not be read at ({bounds}) in EPSG:{grid.crs.epsg}: its file "
             f"is damaged or out of reach ({reason}); fetch the product again, or leave it out."
         )
-    if (source.scale, source.offset) != (1.0, 0.0):
-        measure = numbers.astype(source.dtype)
-        measure *= np.asarray(source.scale, source.dtype)
-        measure += np.asarray(source.offset, source.dtype)
-        numbers = measure
-    np.copyto(values[rows, cols], numbers, where=there, casting="unsafe")
-    valid[rows, cols] = there
+    measure = _measure(source, numbers)
+    if not there.all():
+        measure[~there] = source.fill
+    if measure.shape == grid.shape:
+        return measure, there
+    values = np.full(grid.shape, source.fill, dtype=source.dtype)
+    valid = np.zeros(grid.shape, bool)
+    values[rows, cols], valid[rows, cols] = measure, there
     return values, valid
 
 
-def _numbers(source: Source, grid: GeoBox, resampling: Resampling) -> gdal.Numbers:
-    if source.href.lower().endswith((".jp2", ".j2k")):
-        try:
-            found = jpeg2000.numbers(source, grid, resampling)
-        except NotUnderstood:
-            ways["not understood"] += 1
-        else:
-            ways["tiles"] += 1
-            return found
-    ways["gdal"] += 1
-    return gdal.numbers(source, grid, resampling)
+def _measure(source: Source, numbers: NDArray[Any]) -> NDArray[Any]:
+    """A new array, in as few passes as there can be: this is what remains beside decoding."""
+    if (source.scale, source.offset) == (1.0, 0.0):
+        return numbers.astype(source.dtype)
+    dtype = np.dtype(source.dtype)
+    measure: NDArray[Any] = np.multiply(numbers, dtype.type(source.scale), dtype=dtype)
+    if source.offset:
+        measure += dtype.type(source.offset)
+    return measure
 
 
-def lazy(source: Source, chunk: int = 1024) -> da.Array:
+def _numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None) -> gdal.Numbers:
+    try:
+        found = pyramid.numbers(source, grid, resampling, within)
+    except NotUnderstood:
+        ways["gdal"] += 1
+        return gdal.numbers(source, grid, resampling)
+    ways["tiles"] += 1
+    return found
+
+
+def lazy(source: Source) -> da.Array:
     """One band on its own grid as a lazy array; nothing is opened until it is computed.
 
     Returns
     -------
     dask.array.Array
-        ``source.shape`` values of ``source.dtype``, in chunks of ``chunk`` pixels from the file's first pixel: where
-        the file is tiled so, each tile is decoded once.
+        ``source.shape`` values of ``source.dtype``, in chunks of whole tiles of the file, of 2048 pixels or a little less.
     """
+    tile = source.tile or (1024, 1024)
+    chunk = tuple(max(_CHUNK // side, 1) * side for side in tile)
     chunks = da.core.normalize_chunks(chunk, source.shape, dtype=source.dtype)
     return da.map_blocks(_block, source=source, chunks=chunks, dtype=source.dtype, meta=np.empty((0, 0), source.dtype))
 
@@ -106,47 +124,54 @@ def _block(source: Source, block_info: Any = None) -> NDArray[Any]:
     return read(source, source.geobox[top:bottom, left:right])[0]
 
 
-class MosaicReader:
-    """stackstac's Reader for one slice of a cube: several products of one day, pasted one over the other.
+class Reader:
+    """stackstac's Reader: give it to ``stackstac.stack(items, reader=geodes_lab.reader.Reader, …)``.
 
-    stackstac passes whatever stands in the ``url`` column of its asset table: here a tuple of `Source`, in order of
-    precedence. Each has its own radiometry, so that products of two baselines meet in one slice. Our reader replaces
-    stackstac's own because that one ignores overviews, has no mosaic, and decodes JPEG 2000 one band at a time.
+    stackstac's own reader ignores overviews and decodes JPEG 2000 one band at a time; a cube of stackstac is read through
+    tiles and overviews with this one. What stackstac does not pass on (the band Item's nodata) is asked of the file.
     """
 
     def __init__(
         self,
         *,
-        url: tuple[Source, ...],
+        url: str,
         spec: Any,
         resampling: Resampling,
         dtype: DTypeLike,
         fill_value: float | int,
         scale_offset: tuple[float, float],
-        gdal_env: Any,
+        gdal_env: Any = None,
         errors_as_nodata: tuple[Exception, ...] = (),
     ) -> None:
-        self.sources = url
+        self.url = url
         self.spec = spec
         self.resampling = resampling
         self.dtype = np.dtype(dtype)
         self.fill_value = fill_value
+        self.scale_offset = scale_offset
 
     def read(self, window: Window) -> NDArray[Any]:
-        """Read a window of the cube's grid: the first product with data wins each pixel."""
+        """Read a window of the grid of ``spec``."""
         shape = (int(window.height), int(window.width))
-        grid = GeoBox(
-            shape, self.spec.transform * Affine.translation(window.col_off, window.row_off), f"EPSG:{self.spec.epsg}"
-        )
-        out = np.full(shape, self.fill_value, self.dtype)
-        empty = np.ones(shape, bool)
-        for source in self.sources:
-            values, valid = read(source, grid, self.resampling.name)
-            np.copyto(out, values, where=empty & valid, casting="same_kind")
-            empty &= ~valid
-            if not empty.any():
-                break
-        return out
+        affine = self.spec.transform * Affine.translation(window.col_off, window.row_off)
+        grid = GeoBox(shape, affine, f"EPSG:{self.spec.epsg}")
+        source = replace(_source(self.url), scale=self.scale_offset[0], offset=self.scale_offset[1])
+        source = replace(source, dtype=str(np.result_type(self.dtype, "float32")))
+        values, valid = read(source, grid, self.resampling.name)
+        return np.where(valid, values, self.fill_value).astype(self.dtype)
 
     def close(self) -> None:
         """Nothing stays open between reads."""
+
+
+@lru_cache(maxsize=4096)
+def _source(url: str) -> Source:
+    """Describe the first band of a file by what the file says."""
+    place = url if url.startswith("/vsi") else locate(url).gdal
+    with rasterio.Env(**gdal_options(place)), rasterio.open(place) as file:
+        epsg = file.crs.to_epsg() if file.crs else None
+        if epsg is None:
+            raise GeodesError(f"{url} has no EPSG code in its file: it cannot be placed on a map.")
+        return Source(
+            place, url, "1", epsg, tuple(file.transform)[:6], file.shape, dtype=file.dtypes[0], nodata=file.nodata
+        )

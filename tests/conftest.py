@@ -31,8 +31,17 @@ def nowhere_else(tmp_path: Path) -> Iterator[None]:
     settings = {
         "geodes_lab.datalake.endpoint": "http://127.0.0.1:9",
         "geodes_lab.cache.folder": str(tmp_path / "cache"),
+        "geodes_lab.replica.folder": str(tmp_path / "replicas"),
     }
-    with dask.config.set(settings):
+    asked = socket.getaddrinfo
+
+    def only_here(host: str | bytes | None, *arguments: object, **options: object) -> object:
+        if host not in (None, "", "localhost", "127.0.0.1", b"127.0.0.1", "::1", "0.0.0.0", socket.gethostname()):
+            raise socket.gaierror(f"{host!r} is not on this machine")
+        return asked(host, *arguments, **options)
+
+    with dask.config.set(settings), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", only_here)
         yield
 
 

@@ -132,8 +132,13 @@ def test_family_that_is_not_known(on_disk):
 def test_datalake_out_of_reach(on_disk):
     with dask.config.set({"geodes_lab.datalake.mirror": None}):
         text = message(lambda: gl.open_product(gl.search("PEPS_S2_L1C")[0]))
-    assert "Could not find https://s3.datalake.cnes.fr/sentinel2-l1c/" in text
-    assert "on http://127.0.0.1:9" in text
+    assert "could not be fetched from https://geodes-portal.cnes.fr/" in text
+    assert text.endswith("nor does the datalake, http://127.0.0.1:9, answer.")
+
+
+def test_object_out_of_reach(on_disk):
+    text = message(lambda: gl.open_product("s3://sentinel2-l1c/31/none.zip"))
+    assert text.startswith("Could not find s3://sentinel2-l1c/31/none.zip on http://127.0.0.1:9")
 
 
 def test_object_that_is_not_on_s3(on_s3):

@@ -15,7 +15,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 import geodes_lab as gl
-from geodes_lab.cube import newest
+from geodes_lab.days import newest
 
 Maker = Callable[..., pystac.Item]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from odc.geo.xr import xr_coords
 
 from geodes_lab import reader
 from geodes_lab.errors import GeodesError, nearest
-from geodes_lab.source import Source
+from geodes_lab.source import Mask, Source
 
 
 def name_of(item: pystac.Item) -> str:
@@ -74,8 +75,59 @@ def asset(
             "eo:bands": [{"name": source.band, **{k: v for k, v in eo.items() if v is not None}}],
             **({"geodes:band": source.index} if source.index != 1 else {}),
             **({"geodes:stored": list(source.stored)} if source.stored else {}),
+            **({"geodes:tile": list(source.tile)} if source.tile else {}),
+            **({"geodes:overviews": source.overviews} if source.overviews else {}),
         },
     )
+
+
+def has(item: pystac.Item, band: str) -> bool:
+    """Whether a band Item has a band, by the asset's key, the band's name or its common name."""
+    return band in item.assets or any(
+        band in (b.get("name"), b.get("eo:common_name"))
+        for a in item.assets.values()
+        if "proj:transform" in a.extra_fields
+        for b in a.extra_fields.get("bands", [])
+    )
+
+
+def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> tuple[Mask, ...]:
+    """Find what hides the pixels of a product.
+
+    Parameters
+    ----------
+    item
+        A band Item; its masks say their classes in STAC's ``classification:classes`` or ``classification:bitfields``.
+    mask
+        Names of classes, or bands of classes with the numbers that hide; None: nothing.
+
+    Raises
+    ------
+    GeodesError
+        If the product has no such class; lists those it has.
+    """
+    if mask is None:
+        return ()
+    if isinstance(mask, Mapping):
+        return tuple(Mask(source(item, band), tuple(map(int, values))) for band, values in mask.items())
+    wanted = [mask] if isinstance(mask, str) else list(mask)
+    found, known = [], set[str]()
+    for key, asset in item.assets.items():
+        values = {c["name"]: int(c["value"]) for c in asset.extra_fields.get("classification:classes", [])}
+        bits = {
+            f["name"]: ((1 << f["length"]) - 1) << f["offset"]
+            for f in asset.extra_fields.get("classification:bitfields", [])
+        }
+        known |= {*values, *bits}
+        if hiding := tuple(values[w] for w in wanted if w in values):
+            found.append(Mask(source(item, key), hiding))
+        if hiding := sum({bits[w] for w in wanted if w in bits}):
+            found.append(Mask(source(item, key), bits=hiding))
+    for word in wanted:
+        if word not in known:
+            has_ = f"its masks have: {', '.join(sorted(known))}" if known else "it has no mask that says its classes"
+            raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {has_}.")
+    return tuple(found)
 
 
 def source(item: pystac.Item, band: str) -> Source:
@@ -95,7 +147,9 @@ def source(item: pystac.Item, band: str) -> Source:
     scale, offset = fields.get("raster:scale", 1.0), fields.get("raster:offset", 0.0)
     kind = fields.get("data_type") or "uint16"
     measured = (scale, offset) != (1.0, 0.0) or np.dtype(kind).kind == "f"
-    href = item.assets[key].get_absolute_href() or item.assets[key].href
+    href = item.assets[key].href
+    if not href.startswith("/"):
+        href = item.assets[key].get_absolute_href() or href
     a, b, c, d, e, f = fields["proj:transform"][:6]
     return Source(
         href=href,
@@ -110,6 +164,8 @@ def source(item: pystac.Item, band: str) -> Source:
         nodata=fields.get("nodata"),
         index=fields.get("geodes:band", 1),
         stored=tuple(fields["geodes:stored"]) if fields.get("geodes:stored") else None,
+        tile=tuple(fields["geodes:tile"]) if fields.get("geodes:tile") else None,
+        overviews=fields.get("geodes:overviews", 0),
     )
 
 

@@ -90,6 +90,7 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
         with rasterio.Env(**gdal_options(place.gdal)), rasterio.open(place.gdal) as file:
             epsg, transform, shape = file.crs and file.crs.to_epsg(), tuple(file.transform)[:6], file.shape
             media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
+            tile, overviews = file.block_shapes[0], len(file.overviews(1))
             has = list(zip(file.dtypes, file.nodatavals, file.scales, file.offsets, file.descriptions, strict=True))
     except (RasterioError, OSError) as error:
         raise GeodesError(f"Band {key} of {name_of(item)} does not open ({error}); check {place.href}.") from error
@@ -115,6 +116,8 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
             offset=offset,
             nodata=said["nodata"] if said["nodata"] is not None else nodata,
             index=index,
+            tile=tile if min(tile) > 64 else None,  # strips are no tiles
+            overviews=overviews,
         )
         made[name] = bands_.asset(
             source,

@@ -16,6 +16,7 @@ from shapely.geometry import mapping
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
+from geodes_lab.products import packed
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
 
@@ -56,6 +57,10 @@ BANDS = (
 )
 
 
+# Rows and columns of a JPEG 2000 tile by resolution, as every baseline has them; the file is asked before it is read.
+_TILES = {10: (1024, 1024), 20: (640, 640), 60: (192, 192)}
+
+
 def matches(item: pystac.Item) -> bool:
     """Whether an Item is a Sentinel-2 L1C product: by its type, or its name."""
     return item.properties.get("product:type") == "S2MSI1C" or bool(_NAME.match(name_of(item)))
@@ -69,7 +74,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """
     if any("proj:transform" in a.extra_fields for a in item.assets.values()):
         return item
-    archive = Archive(_product_asset(item).href)
+    archive = packed.archive(item)
     product = _xml(archive, archive.find(r"MTD_MSIL1C\.xml", "product metadata (MTD_MSIL1C.xml)"))
     tile = _xml(archive, archive.find(r"GRANULE/[^/]+/MTD_TL\.xml", "tile metadata (MTD_TL.xml)"))
     name = _text(product, "PRODUCT_URI", archive).removesuffix(".SAFE")
@@ -129,6 +134,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             offset=offsets.get(number, 0.0) * scale,  # none before baseline 04.00
             nodata=nodata,
             stored=archive.range(member),
+            tile=_TILES[band.resolution],
+            overviews=4,
         )
         made.add_asset(
             band.name,
@@ -176,17 +183,6 @@ def attributes(asset: pystac.Asset) -> dict[str, Any]:
         "scale_applied": asset.extra_fields["raster:scale"],
         "offset_applied": asset.extra_fields["raster:offset"],
     }
-
-
-def _product_asset(item: pystac.Item) -> pystac.Asset:
-    """The asset that is the whole product: on the datalake where the catalogue says so, else the zip itself."""
-    for key in ("data", "product"):
-        if key in item.assets:
-            return item.assets[key]
-    zips = [a for a in item.assets.values() if "zip" in (a.media_type or "") or a.href.endswith(".zip")]
-    if not zips:
-        raise GeodesError(f"{name_of(item)} has no asset that holds the product; it has: {', '.join(item.assets)}.")
-    return zips[0]
 
 
 def _xml(archive: Archive, member: str) -> ET.Element:

@@ -1,0 +1,177 @@
+"""One variable of a cube: what each of its chunks is pasted from, and the lazy array of them.
+
+The array is one layer of the graph and one table (the `Mosaic`) that every task looks its sources up in, so that the
+graph of a thousand dates is as small as that of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Literal
+
+import dask.array as da
+import numpy as np
+from dask.blockwise import BlockIndex, blockwise
+from dask.highlevelgraph import HighLevelGraph
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from geodes_lab import ledger
+from geodes_lab.errors import GeodesError
+from geodes_lab.reader import read
+from geodes_lab.source import Mask, Source
+
+NODATA, MASKED, FAILED = 1, 2, 4
+"""Bits of a quality: no product has data there; a mask hides it; a product could not be read."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One product's part in a slice."""
+
+    source: Source
+    """Its band."""
+    masks: tuple[Mask, ...] = ()
+    """What hides its pixels."""
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """One variable of a cube, lazily."""
+
+    cube: str
+    """The token of the cube, the same for all its variables."""
+    variable: str
+    """The name of the variable."""
+    grid: GeoBox
+    """The cube's grid."""
+    chunks: tuple[tuple[int, ...], tuple[int, ...]]
+    """Sizes of the chunks in y and in x."""
+    slices: tuple[tuple[Piece, ...], ...]
+    """For each time its products, in order of precedence: the first with data wins a pixel."""
+    resampling: str
+    """A name of `rasterio.enums.Resampling`."""
+    dtype: str
+    """Of the variable."""
+    fill: float | int
+    """Where there is no data."""
+    errors: Literal["raise", "fill"] = "raise"
+    """What to do with a window that cannot be read."""
+
+    @property
+    def layer(self) -> str:
+        """The name of the layer of the graph that reads it."""
+        return f"read-{self.variable}-{self.cube}"
+
+    def window(self, y: int, x: int) -> GeoBox:
+        """The grid of a chunk."""
+        rows, cols = (list(accumulate(sizes, initial=0)) for sizes in self.chunks)
+        return self.grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
+
+    def read(self, time: int, y: int, x: int) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+        """Read one chunk.
+
+        Returns
+        -------
+        values : numpy.ndarray
+            (1, rows, cols) of ``dtype``.
+        quality : numpy.ndarray or None
+            With ``errors="fill"`` as many bytes of `NODATA`, `MASKED`, `FAILED`; 0 where there is data.
+
+        Raises
+        ------
+        GeodesError
+            If a product cannot be read and ``errors`` is ``"raise"``.
+        """
+        grid = self.window(y, x)
+        values, valid = None, None
+        quality = np.full(grid.shape, NODATA, np.uint8) if self.errors == "fill" else None
+        for piece in self.slices[time]:
+            if not piece.source.touches(grid):
+                continue
+            try:
+                found, there = read(piece.source, grid, self.resampling, self.grid)
+                hidden = self._hidden(piece, grid)
+            except GeodesError as error:
+                if quality is None:
+                    raise
+                ledger.note(self.cube, piece.source.product, str(error))
+                quality |= FAILED
+                continue
+            ledger.note(self.cube, piece.source.product)
+            if hidden is not None:
+                hidden &= there
+                there &= ~hidden
+                found[hidden] = self.fill
+                if quality is not None:
+                    quality[hidden] |= MASKED
+            if values is None or valid is None:
+                values, valid = found, there
+            else:
+                np.copyto(values, found, where=there & ~valid, casting="same_kind")
+                valid |= there
+            if valid.all():
+                break
+        if values is None:
+            values = np.full(grid.shape, self.fill, self.dtype)
+        if quality is not None and valid is not None:
+            quality[valid] = 0
+        return values[np.newaxis], None if quality is None else quality[np.newaxis]
+
+    def _hidden(self, piece: Piece, grid: GeoBox) -> NDArray[np.bool_] | None:
+        if not piece.masks:
+            return None
+        hidden = np.zeros(grid.shape, bool)
+        for mask in piece.masks:
+            numbers, there = read(mask.source, grid, "nearest", self.grid)
+            hidden |= there & mask.hides(numbers)
+        return hidden
+
+
+def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
+    """The arrays of a mosaic, dims (time, y, x), a chunk for each time and window; nothing is read.
+
+    Returns
+    -------
+    values : dask.array.Array
+        Of the mosaic's dtype.
+    quality : dask.array.Array or None
+        With ``errors="fill"``, the quality of each pixel; both then come out of one reading.
+    """
+    chunks = ((1,) * len(mosaic.slices), *mosaic.chunks)
+    numblocks = tuple(len(c) for c in chunks)
+    table, name = f"mosaic-{mosaic.variable}-{mosaic.cube}", mosaic.layer
+    fills = mosaic.errors == "fill"
+    layer = blockwise(
+        _read_both if fills else _read_values,
+        name,
+        "tyx",
+        table,
+        "",
+        BlockIndex(numblocks),
+        "tyx",
+        numblocks={table: ()},
+    )
+    graph = HighLevelGraph({table: {(table,): mosaic}, name: layer}, {table: set(), name: {table}})
+    if not fills:
+        return da.Array(graph, name, chunks, dtype=mosaic.dtype), None
+    pair = da.Array(graph, name, chunks, dtype=object)
+    values = pair.map_blocks(_first, dtype=mosaic.dtype, meta=np.empty((0, 0, 0), mosaic.dtype))
+    return values, pair.map_blocks(_second, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+
+
+def _read_values(mosaic: Mosaic, index: tuple[int, int, int]) -> NDArray[Any]:
+    return mosaic.read(*index)[0]
+
+
+def _read_both(mosaic: Mosaic, index: tuple[int, int, int]) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+    return mosaic.read(*index)
+
+
+def _first(pair: tuple[NDArray[Any], NDArray[np.uint8]]) -> NDArray[Any]:
+    return pair[0]
+
+
+def _second(pair: tuple[NDArray[Any], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return pair[1]

@@ -1,0 +1,191 @@
+"""Decoding one code-stream of JPEG 2000: whole by imagecodecs, or an area of it by OpenJPEG itself.
+
+imagecodecs decodes whole images only. OpenJPEG, which it is built on, decodes the code-blocks of an area alone: a quarter
+of a tile takes a quarter of the time. rasterio's wheels and conda environments bring that library along as a shared
+one; where it is not found, the whole is decoded and cut.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import sys
+from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+
+Area = tuple[int, int, int, int]
+"""First row, first column, last row, last column (both excluded), counted from the stream's own first pixel."""
+
+
+class Undecodable(Exception):
+    """What the decoder says of a stream that is damaged, or cut short: it is strict, half a tile never decodes."""
+
+
+class _Component(ctypes.Structure):
+    # opj_image_comp_t of openjpeg.h, the same since 2.0
+    _fields_ = [
+        *((name, c_uint32) for name in ("dx", "dy", "w", "h", "x0", "y0", "prec", "bpp", "sgnd")),
+        *((name, c_uint32) for name in ("resno_decoded", "factor")),
+        ("data", POINTER(c_int32)),
+        ("alpha", ctypes.c_uint16),
+    ]
+
+
+class _Image(ctypes.Structure):
+    # opj_image_t of openjpeg.h: of its fields only those up to the components are used here
+    _fields_ = [
+        *((name, c_uint32) for name in ("x0", "y0", "x1", "y1", "numcomps")),
+        ("color_space", c_int),
+        ("comps", POINTER(_Component)),
+    ]
+
+
+_READ = ctypes.CFUNCTYPE(c_size_t, c_void_p, c_size_t, c_void_p)
+_SKIP = ctypes.CFUNCTYPE(c_int64, c_int64, c_void_p)
+_SEEK = ctypes.CFUNCTYPE(c_int, c_int64, c_void_p)
+_SAY = ctypes.CFUNCTYPE(None, c_char_p, c_void_p)
+
+
+def decode(stream: bytes, area: Area | None = None) -> NDArray[Any]:
+    """Decode a code-stream of one tile, in this thread.
+
+    Parameters
+    ----------
+    stream
+        What `jp2.Header.alone` makes.
+    area
+        The part that is wanted; None: all.
+
+    Returns
+    -------
+    numpy.ndarray
+        (band, rows, cols), in the file's own integers.
+
+    Raises
+    ------
+    Undecodable
+        If the stream is damaged or ends too early.
+    """
+    if area is not None and library() is not None:
+        return _decode_area(stream, area)
+    try:
+        pixels = imagecodecs.jpeg2k_decode(stream, numthreads=1)
+    except imagecodecs.Jpeg2kError as error:
+        raise Undecodable(str(error)) from None
+    bands = np.moveaxis(pixels, -1, 0) if pixels.ndim == 3 else pixels[np.newaxis]
+    if area is None:
+        return bands
+    top, left, bottom, right = area
+    return bands[:, top:bottom, left:right].copy()
+
+
+@cache
+def library() -> Any:
+    """OpenJPEG as a shared library, 2.3 or newer (older ones decode whole tiles for an area); None if not found."""
+    beside = Path(rasterio.__file__).parent
+    found = [*beside.parent.glob("rasterio.libs/*openjp2*"), *beside.glob(".dylibs/*openjp2*")]
+    found += [*Path(sys.prefix, "lib").glob("libopenjp2.*")]
+    for path in [*map(str, found), ctypes.util.find_library("openjp2")]:
+        try:
+            lib = ctypes.CDLL(path) if path else None
+            if lib is None:
+                continue
+            lib.opj_version.restype = c_char_p
+            version = tuple(int(v) for v in lib.opj_version().decode().split(".")[:2])
+            if version < (2, 3):
+                continue
+            _declare(lib)
+        except (OSError, AttributeError, ValueError):
+            continue
+        return lib
+    return None
+
+
+def _declare(lib: Any) -> None:
+    pointer = c_void_p
+    for name, result, arguments in (
+        ("opj_create_decompress", pointer, [c_int]),
+        ("opj_set_default_decoder_parameters", None, [pointer]),
+        ("opj_setup_decoder", c_int, [pointer, pointer]),
+        ("opj_set_error_handler", c_int, [pointer, _SAY, pointer]),
+        ("opj_stream_create", pointer, [c_size_t, c_int]),
+        ("opj_stream_set_read_function", None, [pointer, _READ]),
+        ("opj_stream_set_skip_function", None, [pointer, _SKIP]),
+        ("opj_stream_set_seek_function", None, [pointer, _SEEK]),
+        ("opj_stream_set_user_data", None, [pointer, pointer, pointer]),
+        ("opj_stream_set_user_data_length", None, [pointer, c_uint64]),
+        ("opj_read_header", c_int, [pointer, pointer, POINTER(POINTER(_Image))]),
+        ("opj_set_decode_area", c_int, [pointer, POINTER(_Image), c_int32, c_int32, c_int32, c_int32]),
+        ("opj_decode", c_int, [pointer, pointer, POINTER(_Image)]),
+        ("opj_image_destroy", None, [POINTER(_Image)]),
+        ("opj_stream_destroy", None, [pointer]),
+        ("opj_destroy_codec", None, [pointer]),
+    ):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+
+
+def _decode_area(stream: bytes, area: Area) -> NDArray[Any]:
+    lib, at, said = library(), 0, list[str]()
+
+    def read(buffer: int, size: int, _: Any) -> int:
+        nonlocal at
+        size = min(size, len(stream) - at)
+        if size <= 0:
+            return c_size_t(-1).value  # the end
+        ctypes.memmove(buffer, stream[at : at + size], size)
+        at += size
+        return size
+
+    def skip(size: int, _: Any) -> int:
+        nonlocal at
+        at += min(size, len(stream) - at)
+        return size
+
+    def seek(to: int, _: Any) -> int:
+        nonlocal at
+        at = to
+        return 1
+
+    # Held in this frame: ctypes does not keep what C calls back.
+    callbacks = _READ(read), _SKIP(skip), _SEEK(seek), _SAY(lambda text, _: said.append(text.decode(errors="replace")))
+    image = POINTER(_Image)()
+    codec, source = lib.opj_create_decompress(0), lib.opj_stream_create(len(stream), 1)
+    try:
+        parameters = ctypes.create_string_buffer(16_384)  # opj_dparameters_t is half as large
+        lib.opj_set_default_decoder_parameters(parameters)
+        lib.opj_set_error_handler(codec, callbacks[3], None)
+        lib.opj_stream_set_read_function(source, callbacks[0])
+        lib.opj_stream_set_skip_function(source, callbacks[1])
+        lib.opj_stream_set_seek_function(source, callbacks[2])
+        lib.opj_stream_set_user_data(source, None, None)
+        lib.opj_stream_set_user_data_length(source, len(stream))
+        done = lib.opj_setup_decoder(codec, parameters) and lib.opj_read_header(source, codec, byref(image))
+        if done:
+            x, y = image.contents.x0, image.contents.y0
+            top, left, bottom, right = area
+            done = lib.opj_set_decode_area(codec, image, x + left, y + top, x + right, y + bottom)
+        if not (done and lib.opj_decode(codec, source, image)):
+            raise Undecodable(" ".join(said).strip() or "OpenJPEG gives no reason")
+        return _pixels(image.contents)
+    finally:
+        if image:
+            lib.opj_image_destroy(image)
+        lib.opj_stream_destroy(source)
+        lib.opj_destroy_codec(codec)
+
+
+def _pixels(image: _Image) -> NDArray[Any]:
+    components = [image.comps[n] for n in range(image.numcomps)]
+    if not all(c.data for c in components):
+        raise Undecodable("OpenJPEG gave no pixels")
+    width = 1 if components[0].prec <= 8 else 2 if components[0].prec <= 16 else 4
+    dtype = np.dtype(f"{'i' if components[0].sgnd else 'u'}{width}")
+    return np.stack([np.ctypeslib.as_array(c.data, (c.h, c.w)).astype(dtype) for c in components])

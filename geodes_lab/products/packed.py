@@ -1,0 +1,36 @@
+"""Products that are one zip or one folder: which asset that is, and from where it is read."""
+
+from __future__ import annotations
+
+import pystac
+
+from geodes_lab import replica
+from geodes_lab.archive import Archive
+from geodes_lab.errors import GeodesError
+from geodes_lab.products.bands import name_of
+
+
+def archive(item: pystac.Item) -> Archive:
+    """Open the product of an Item: in the mirror, else on the datalake's S3 where it is reachable, else over HTTPS.
+
+    Raises
+    ------
+    GeodesError
+        If no asset is the whole product, or it is nowhere to be had. Nothing is read but to find out where to read;
+        a product whose only server gives no parts of a file is fetched whole, once (see `geodes_lab.replica`).
+    """
+    asset = _asset(item)
+    others = asset.extra_fields.get("alternate", {}).values()
+    hrefs = [asset.href, *(o["href"] for o in others if "href" in o)]
+    fields = asset.extra_fields
+    return Archive(replica.choose(hrefs, size=fields.get("file:size"), checksum=fields.get("file:checksum")))
+
+
+def _asset(item: pystac.Item) -> pystac.Asset:
+    for key in ("data", "product"):
+        if key in item.assets:
+            return item.assets[key]
+    zips = [a for a in item.assets.values() if "zip" in (a.media_type or "") or a.href.endswith(".zip")]
+    if not zips:
+        raise GeodesError(f"{name_of(item)} has no asset that holds the product; it has: {', '.join(item.assets)}.")
+    return zips[0]

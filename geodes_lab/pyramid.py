@@ -1,0 +1,195 @@
+"""Numbers of a band out of an image and its overviews: the next finer one, pasted where the grids agree, else warped."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+
+from geodes_lab import geotiff, jpeg2000
+from geodes_lab.datalake import place_of
+from geodes_lab.gdal import Numbers
+from geodes_lab.jp2 import NotUnderstood
+from geodes_lab.source import Source, Span
+
+
+class Image(Protocol):
+    """A file that holds an image and its overviews in tiles."""
+
+    shapes: tuple[tuple[int, int], ...]
+    """Rows and columns of the image and of its overviews, finest first."""
+    scales: tuple[tuple[float, float], ...]
+    """Of each, how many of the image's pixels in y and in x make one."""
+    bleed: int
+    """Pixels of an overview beside no data that have some of it mixed in."""
+    epsg: int | None
+    """What the file says of its CRS; None if nothing."""
+    centre: tuple[float, float]
+    """Where the file says that the centre of its first pixel is; NaN if it says nothing."""
+
+    def read(self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None) -> NDArray[Any]:
+        """Read a window.
+
+        Parameters
+        ----------
+        level
+            0 for the image, else the number of the overview in ``shapes``.
+        rows, cols
+            First and last (excluded) pixel, within the shape of that level.
+        useful
+            Rows and columns that will be asked for before long: more of a tile is not decoded.
+
+        Returns
+        -------
+        numpy.ndarray
+            (band, rows, cols), in the file's own numbers; others may hold the same array: it is not to be written to.
+        """
+
+
+def image_of(source: Source) -> Image:
+    """Open the file of a band.
+
+    Raises
+    ------
+    NotUnderstood
+        If it is no image that can be read by tiles; nothing has been read then but its header.
+    """
+    name = source.href.lower()
+    if name.startswith("/vsizip/"):
+        if source.stored is None:
+            raise NotUnderstood("the member is compressed")
+        place = place_of(source.href.removeprefix("/vsizip/{").partition("}/")[0])
+    else:
+        place = place_of(source.href)
+    stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
+    if name.endswith((".jp2", ".j2k")):
+        return jpeg2000.open(place, source.stored, stamp)
+    if name.endswith((".tif", ".tiff")):
+        return geotiff.open(place, source.stored, stamp)
+    raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
+
+
+def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:
+    """Read the file's own numbers on a grid; returns what `gdal.numbers` returns.
+
+    A grid coarser than the band's own is read from the overview that is next finer, except for classes, which no
+    overview keeps.
+
+    Parameters
+    ----------
+    source, grid, resampling
+        As for `gdal.numbers`.
+    within
+        The larger grid that ``grid`` is a chunk of: what of a tile is beyond it is not decoded.
+
+    Raises
+    ------
+    NotUnderstood
+        If this is no image that can be read by tiles; nothing has been read then but its header.
+    """
+    image = image_of(source)
+    _confirm(source, image)
+    level = 0 if source.place_on(grid) or np.dtype(source.dtype).kind != "f" else _level(source, image, grid)
+    reduced = source.reduced(image.scales[level], image.shapes[level])
+    place = reduced.place_on(grid)
+    useful = reduced.spans(within) if within is not None else None
+    if place is None:
+        return _warp(reduced, image, level, grid, resampling, useful)
+    rows, cols, window = place
+    top, left = int(window.row_off), int(window.col_off)
+    spans = (top, top + int(window.height)), (left, left + int(window.width))
+    found, there = _window(reduced, image, level, *spans, useful)
+    return found, there, rows, cols
+
+
+def _confirm(source: Source, image: Image) -> None:
+    rows, cols = image.shapes[0]
+    if (rows, cols) != source.shape:
+        raise source.contradiction(f"has {rows} × {cols} pixels, not {source.shape[0]} × {source.shape[1]}")
+    if image.epsg is not None and image.epsg != source.epsg:
+        raise source.contradiction(f"is in EPSG:{image.epsg}, not EPSG:{source.epsg}")
+    a, _, c, _, e, f = source.transform
+    x, y = image.centre[0] - a / 2, image.centre[1] - e / 2
+    if not math.isnan(x) and max(abs(x - c), abs(y - f)) > 1e-3 * abs(a):
+        raise source.contradiction(f"begins at ({x}, {y}), not ({c}, {f})")
+
+
+def _level(source: Source, image: Image, grid: GeoBox) -> int:
+    """The coarsest overview that is still at least as fine as the grid."""
+    ratio = source.ratio(grid) + 1e-9
+    return max(n for n, scale in enumerate(image.scales) if n == 0 or max(scale) <= ratio)
+
+
+def _window(
+    reduced: Source, image: Image, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None
+) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
+    """A window of the image, and where it is data; of an overview not beside no data, where both are mixed."""
+    reach = image.bleed if level and reduced.nodata is not None else 0
+    top, bottom = max(rows[0] - reach, 0), min(rows[1] + reach, image.shapes[level][0])
+    left, right = max(cols[0] - reach, 0), min(cols[1] + reach, image.shapes[level][1])
+    if useful is not None:
+        useful = _union(useful[0], (top, bottom)), _union(useful[1], (left, right))
+    wide = image.read(level, (top, bottom), (left, right), useful)[reduced.index - 1]
+    there = reduced.there(wide)
+    if reach and not there.all():
+        missing = ~there
+        for axis in (0, 1):
+            for shift in range(1, reach + 1):
+                missing = missing | _shifted(missing, shift, axis) | _shifted(missing, -shift, axis)
+        there = ~missing
+    inner = slice(rows[0] - top, rows[1] - top), slice(cols[0] - left, cols[1] - left)
+    return wide[inner], there[inner]
+
+
+def _union(one: Span, other: Span) -> Span:
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+def _shifted(mask: NDArray[np.bool_], by: int, axis: int) -> NDArray[np.bool_]:
+    out = np.zeros_like(mask)
+    to, of = [slice(None)] * 2, [slice(None)] * 2
+    to[axis], of[axis] = (slice(by, None), slice(None, -by)) if by > 0 else (slice(None, by), slice(-by, None))
+    out[tuple(to)] = mask[tuple(of)]
+    return out
+
+
+def _warp(
+    reduced: Source,
+    image: Image,
+    level: int,
+    grid: GeoBox,
+    resampling: Resampling,
+    useful: tuple[Span, Span] | None,
+) -> Numbers:
+    """Warp the part of the band that the grid needs; what is no data is left out of every average."""
+    rows, cols = reduced.spans(grid)
+    everywhere = slice(None), slice(None)
+    if rows[0] >= rows[1] or cols[0] >= cols[1]:
+        return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
+    found, there = _window(reduced, image, level, rows, cols, useful)
+    options = {
+        "src_crs": f"EPSG:{reduced.epsg}",
+        "src_transform": Affine(*reduced.transform) * Affine.translation(cols[0], rows[0]),
+        "dst_crs": str(grid.crs),
+        "dst_transform": grid.affine,
+        "num_threads": 1,
+        "warp_mem_limit": 256,
+    }
+    # A number that the band does not use stands for no data during the warp.
+    if found.dtype.kind == "f":
+        hole = float("nan")
+    elif reduced.nodata is not None:
+        hole = reduced.nodata
+    else:
+        found, hole = found.astype(np.int64 if found.dtype.itemsize > 2 else np.int32), -(2.0**31)
+    source = np.where(there, found, found.dtype.type(hole))
+    out = np.full(grid.shape, hole, found.dtype)
+    reproject(source, out, resampling=resampling, src_nodata=hole, dst_nodata=hole, init_dest_nodata=True, **options)
+    return out, ~np.isnan(out) if found.dtype.kind == "f" else out != hole, *everywhere

@@ -1,0 +1,118 @@
+"""Which chunks of which mosaics a lazy result needs, and which tiles of which files those touch; nothing is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, product
+
+import numpy as np
+import xarray as xr
+from dask.blockwise import Blockwise
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
+from odc.geo.geobox import GeoBox
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.mosaic import Mosaic
+from geodes_lab.source import Source
+
+_TILE = 1024  # pixels, where a file says nothing of its tiles
+
+Block = tuple[int, int]
+"""Number of a chunk in y and in x."""
+
+
+def mosaics(data: xr.Dataset | xr.DataArray) -> dict[str, Mosaic]:
+    """The mosaics that something lazy was made of, by the layer of its graph that reads them.
+
+    Raises
+    ------
+    GeodesError
+        If it is not lazy, or made of no cube.
+    """
+    graph = data.__dask_graph__() if isinstance(data, (xr.Dataset, xr.DataArray)) else None
+    found = {}
+    for layer in graph.layers.values() if isinstance(graph, HighLevelGraph) else ():
+        if not isinstance(layer, Blockwise) and len(layer) == 1:
+            value = next(iter(layer.values()))
+            value = getattr(value, "value", value)  # a DataNode of dask holds it
+            if isinstance(value, Mosaic):
+                found[value.layer] = value
+    if not found:
+        raise GeodesError(
+            "Nothing of this is read from products: give the lazy cube of gl.open_cube, or what was made of it, as it "
+            "was before .compute()."
+        )
+    return found
+
+
+def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, frozenset[Block]]]]:
+    """The chunks of each mosaic that a result needs, by time."""
+    known = mosaics(data)
+    culled = data.__dask_graph__().cull(set(flatten(data.__dask_keys__())))
+    for layer in culled.layers.values():  # under names that xarray may have lengthened
+        if isinstance(layer, Blockwise) and layer.output in known:
+            places: dict[int, set[Block]] = {}
+            for _, time, y, x in layer.get_output_keys():
+                places.setdefault(time, set()).add((y, x))
+            yield known[layer.output], {time: frozenset(found) for time, found in places.items()}
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What some chunks touch of one file."""
+
+    level: int
+    """Of the overview that is read; 0: the image itself."""
+    tiles: frozenset[tuple[int, int]]
+    """Rows and columns of tiles."""
+    share: float
+    """Of all tiles of that level."""
+    pixels: float
+    """That are decoded of one tile, on the average."""
+    warped: int
+    """Pixels of the output that are warped rather than pasted."""
+
+
+def touched(source: Source, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
+    """Find what chunks of a mosaic touch of one file, from the metadata alone."""
+    # Thousands of products lie on one grid: what is found for one holds for all.
+    whole = 2 if source.stored or source.href.lower().endswith(".jp2") else 1
+    return _touched(
+        Source("", "", "", source.epsg, source.transform, source.shape, source.dtype, tile=source.tile,
+               overviews=source.overviews), whole, mosaic.grid, mosaic.chunks, blocks,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _touched(
+    source: Source, shrink: int, grid: GeoBox, chunks: tuple[tuple[int, ...], tuple[int, ...]], blocks: frozenset[Block]
+) -> Touched:
+    rows, cols = (list(accumulate(sizes, initial=0)) for sizes in chunks)
+    native = source.place_on(grid) is not None
+    # Of JPEG 2000 an overview has the tiles of the image, halved; of a COG it has tiles of its own.
+    level = 0
+    if not native and np.dtype(source.dtype).kind == "f":
+        while level < source.overviews and 2 ** (level + 1) <= source.ratio(grid) + 1e-9:
+            level += 1
+    reduced = source.reduced((2**level, 2**level), (-(-source.shape[0] >> level), -(-source.shape[1] >> level)))
+    high, wide = source.tile or (_TILE, _TILE)
+    if shrink == 2:
+        high, wide = max(high >> level, 1), max(wide >> level, 1)
+    high, wide = min(high, reduced.shape[0]), min(wide, reduced.shape[1])
+    found, warped = set[tuple[int, int]](), 0
+    for y, x in blocks:
+        window = grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
+        if source.touches(window):
+            (top, bottom), (left, right) = reduced.spans(window)
+            found |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
+            warped += 0 if native else window.shape[0] * window.shape[1]
+    (top, bottom), (left, right) = reduced.spans(grid)
+    pixels = sum(
+        (min((r + 1) * high, bottom) - max(r * high, top)) * (min((c + 1) * wide, right) - max(c * wide, left))
+        for r, c in found
+    )
+    count = -(-reduced.shape[0] // high) * -(-reduced.shape[1] // wide)
+    return Touched(level, frozenset(found), len(found) / count, pixels / max(len(found), 1), warped)
