@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -13,10 +12,11 @@ from geodes_lab.source import Source
 
 _TILE = 1024  # pixels, where a file says nothing of its tiles
 _LARGEST = 2048  # pixels: beyond, a chunk gains nothing and memory loses
+_SMALL = 1024  # pixels: below, a chunk is not split for the sake of threads
 # A thread may spend so much of its memory on one chunk, and on the chunks of all dates of one place, which a reduction
 # over time holds at once.
 _CHUNK_SHARE, _COLUMN_SHARE = 1 / 64, 1 / 8
-_CHUNKS_PER_THREAD = 4  # so many, if they are not small, so that all threads have work and reading overlaps with decoding
+_CHUNKS_PER_THREAD = 4  # so that all threads have work, and reading overlaps with decoding
 
 Sizes = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -36,19 +36,31 @@ def choose(grid: GeoBox, source: Source, dates: int, dtype: str, workers: Worker
         Of the largest variable.
     workers
         Whose memory counts.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Sizes in y and in x; all edges but those of the grid are edges of tiles.
     """
-    side = _tile_on(grid, source)
-    memory = workers.memory / workers.threads
-    pixel = np.dtype(dtype).itemsize
-    affordable = math.sqrt(min(memory * _CHUNK_SHARE, memory * _COLUMN_SHARE / max(dates, 1)) / pixel)
-    wanted = workers.count * workers.threads * _CHUNKS_PER_THREAD / max(dates, 1)
-    busy = math.sqrt(grid.shape[0] * grid.shape[1] / wanted)
-    times = max(int(min(affordable, max(busy, _TILE), max(_LARGEST, side)) / side), 1)
-    return aligned(grid, source, side * times)
+    tile = _tile_on(grid, source)
+    thread = workers.memory / workers.threads
+    most = min(thread * _CHUNK_SHARE, thread * _COLUMN_SHARE / max(dates, 1)) / np.dtype(dtype).itemsize
+    wanted = workers.count * workers.threads * _CHUNKS_PER_THREAD
+    for times in range(max(_LARGEST // tile, 1), 0, -1):
+        rows, cols = _sizes(grid, source, tile * times, tile)
+        enough = len(rows) * len(cols) * dates >= wanted or max(*rows, *cols) <= _SMALL
+        if enough and max(rows) * max(cols) <= most:
+            return rows, cols
+    return _sizes(grid, source, tile, tile)
 
 
 def aligned(grid: GeoBox, source: Source, side: int) -> Sizes:
     """Chunk sizes in y and x whose edges fall on whole chunks counted from the source's first pixel."""
+    return _sizes(grid, source, side, side)
+
+
+def _sizes(grid: GeoBox, source: Source, side: int, tile: int) -> Sizes:
+    """Chunks of ``side`` pixels, counted from the edge of the tile that the grid begins in."""
     _, _, c, _, _, f = source.transform
     same = grid.crs.epsg == source.epsg
     starts = (
@@ -56,7 +68,8 @@ def aligned(grid: GeoBox, source: Source, side: int) -> Sizes:
     )
     sizes = []
     for start, length in zip(starts, grid.shape, strict=True):
-        edges = [0, *range((-start) % side or side, length, side), length]
+        first = -(start % tile)
+        edges = [0, *(e for e in range(first + side, length, side) if e > 0), length]
         sizes.append(tuple(b - a for a, b in pairwise(edges)))
     return sizes[0], sizes[1]
 

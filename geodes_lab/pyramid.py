@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +16,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from geodes_lab import geotiff, jpeg2000
-from geodes_lab.datalake import place_of
+from geodes_lab.datalake import Place, place_of
 from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source, Span
@@ -69,11 +71,15 @@ def image_of(source: Source) -> Image:
     else:
         place = place_of(source.href)
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
-    if name.endswith((".jp2", ".j2k")):
-        return jpeg2000.open(place, source.stored, stamp)
-    if name.endswith((".tif", ".tiff")):
-        return geotiff.open(place, source.stored, stamp)
+    with _opening[place]:  # what two threads want at once is opened once
+        if name.endswith((".jp2", ".j2k")):
+            return jpeg2000.open(place, source.stored, stamp)
+        if name.endswith((".tif", ".tiff")):
+            return geotiff.open(place, source.stored, stamp)
     raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
+
+
+_opening: defaultdict[Place, Lock] = defaultdict(Lock)
 
 
 def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import dask
 import pytest
 
-from geodes_lab import GeodesError, replica
+from geodes_lab import GeodesError, replica, transfer
 from geodes_lab.archive import Archive
 from geodes_lab.replica import Fetched, choose
 
@@ -105,7 +105,7 @@ def small(serve, tmp_path) -> Web:
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setattr(replica, "_known", {})
-    monkeypatch.setattr(replica, "_PAUSES", (0, 0, 0))
+    monkeypatch.setattr(transfer, "_PAUSES", (0, 0, 0))
     monkeypatch.delenv("GEODES_API_KEY", raising=False)
     settings = {
         "replica.folder": str(tmp_path / "products"),
@@ -454,8 +454,8 @@ def test_key_goes_to_listed_hosts_and_not_with_a_redirect_to_another(serve, smal
 def test_key_is_not_sent_where_others_can_read_it_nor_if_it_cannot_be_one(small, monkeypatch):
     monkeypatch.setenv("GEODES_API_KEY", KEY)
     with dask.config.set({"geodes_lab.download.hosts": ["geodes-portal.cnes.fr"]}):
-        assert replica._key("https://geodes-portal.cnes.fr/a") == KEY
-        assert replica._key("http://geodes-portal.cnes.fr/a") is None
+        assert transfer._key("https://geodes-portal.cnes.fr/a") == KEY
+        assert transfer._key("http://geodes-portal.cnes.fr/a") is None
     monkeypatch.setenv("GEODES_API_KEY", f"{KEY}\nmore")
     with pytest.raises(GeodesError, match="GEODES_API_KEY has characters") as caught:
         choose([small.href])

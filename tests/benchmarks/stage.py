@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import distributed  # noqa: F401  (both are imported by the first who needs them)
 import imagecodecs
 import numpy as np
 import odc.stac
@@ -28,6 +29,7 @@ import rasterio.shutil
 import shapely
 import shapely.geometry
 import stackstac
+import tifffile  # noqa: F401
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.io import MemoryFile
@@ -92,30 +94,41 @@ def _write(zipped: Path, cog: Path) -> None:
 
 
 def items(dates: int, kind: str = "zip") -> list[pystac.Item]:
-    """Band Items of one product for each date, every five days: ``"zip"`` of JPEG 2000, or ``"cog"``."""
+    """Band Items whose files are there: ``"zip"`` of JPEG 2000, or ``"cog"``."""
     zipped, cog = FOLDER / "original.zip", FOLDER / "original.tif"
     if not zipped.exists() or not cog.exists():
         _write(zipped, cog)
     with zipfile.ZipFile(zipped) as archive:
-        places = {i.filename[-7:-4]: (i.filename, (i.header_offset, i.file_size)) for i in archive.infolist()}
-    around = WHOLE.geographic_extent.boundingbox.bbox
+        places = {i.filename[-7:-4]: (i.header_offset, i.file_size) for i in archive.infolist()}
     (FOLDER / "datalake" / "bench").mkdir(parents=True, exist_ok=True)
+    for number in range(dates):
+        if kind == "zip":
+            _link(zipped, FOLDER / "datalake" / "bench" / f"P{number:04d}.zip")
+        else:
+            for band in BANDS:
+                _link(cog, FOLDER / "datalake" / "bench" / f"P{number:04d}_{band}.tif")
+    return described(dates, kind, places)
+
+
+def described(dates: int, kind: str = "zip", places: dict[str, tuple[int, int]] | None = None) -> list[pystac.Item]:
+    """Band Items of one product for each date, every five days; their files need not be there."""
+    around = WHOLE.geographic_extent.boundingbox.bbox
+    footprint = shapely.geometry.mapping(shapely.box(*around))
     made = []
     for number in range(dates):
-        when = datetime(2021, 1, 1, 10, 50, tzinfo=UTC) + timedelta(days=5 * number)
-        item = pystac.Item(f"P{number:03d}", shapely.geometry.mapping(shapely.box(*around)), list(around), when, {})
+        when = datetime(2001, 1, 1, 10, 50, tzinfo=UTC) + timedelta(days=5 * number)
+        item = pystac.Item(f"P{number:04d}", footprint, list(around), when, {})
         item.properties |= {"grid:code": f"MGRS-{number}", "product:type": "S2MSI1C", "identifier": item.id}
-        for band, (member, stored) in places.items():
-            name = f"P{number:03d}.zip" if kind == "zip" else f"P{number:03d}_{band}.tif"
-            _link(zipped if kind == "zip" else cog, FOLDER / "datalake" / "bench" / name)
+        for band in BANDS:
+            path = f"/vsis3/bench/P{number:04d}"
             source = Source(
-                f"/vsizip/{{/vsis3/bench/{name}}}/{member}" if kind == "zip" else f"/vsis3/bench/{name}",
+                f"/vsizip/{{{path}.zip}}/P.SAFE/IMG_DATA/P_{band}.jp2" if kind == "zip" else f"{path}_{band}.tif",
                 item.id, band, truth.EPSG, tuple(WHOLE.affine)[:6], (SIDE, SIDE), scale=1e-4, nodata=0,
-                stored=stored if kind == "zip" else None, tile=(1024, 1024) if kind == "zip" else (512, 512), overviews=4,
+                stored=(places or {}).get(band, (0, 96_000_000)) if kind == "zip" else None,
+                tile=(1024, 1024) if kind == "zip" else (512, 512), overviews=4,
             )  # fmt: skip
-            item.add_asset(
-                band, bands.asset(source, common_name=None, wavelength=None, title=band, media_type="image/jp2")
-            )
+            media = "image/jp2" if kind == "zip" else "image/tiff"
+            item.add_asset(band, bands.asset(source, common_name=None, wavelength=None, title=band, media_type=media))
         made.append(item)
     return made
 
