@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import io
 import os
 import random
 import re
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -26,6 +29,10 @@ from geodes_lab.errors import GeodesError
 
 class Unreachable(GeodesError):
     """An object is not there, or may not be read, or its server does not answer."""
+
+
+class Replaced(Unreachable):
+    """An object is not the one it was when it was first read."""
 
 
 class Traffic:
@@ -90,6 +97,12 @@ class Place:
             case _:
                 return f"/vsicurl/{self.root}/{quote(self.path)}{self.query}"
 
+    def kept(self, kind: str, part: str) -> Path:
+        """The file in the cache that keeps what is known of (a part of) this object; of a local one, as it is now."""
+        stamp = Path(self.gdal).stat().st_mtime_ns if self.scheme == "file" else 0
+        name = hashlib.sha256(f"{self.scheme}|{self.root}|{self.path}|{part}|{stamp}".encode()).hexdigest()
+        return Path(settings.get("cache.folder")).expanduser() / kind / name[:2] / name
+
     @property
     def is_folder(self) -> bool:
         """Whether this is a folder on disk."""
@@ -135,17 +148,40 @@ class Place:
         """Read ``length`` bytes from ``start``, or fewer where the object ends; one request."""
         return self.fetch([(start, length)])[0].result()
 
-    def fetch(self, ranges: Sequence[tuple[int, int]]) -> list[Future[bytes]]:
-        """Begin to read ranges (start, length), each by a request of its own, many under way together."""
+    def fetch(self, ranges: Sequence[tuple[int, int]], tag: str | None = None) -> list[Future[bytes]]:
+        """Begin to read ranges (start, length), each by a request of its own, many under way together.
+
+        With the ``tag`` of an earlier reading the server is asked to refuse if the object is another one now; the future
+        then has the error `Replaced`.
+        """
         if self.scheme == "file":
             return [_done(self._read_file, start, length) for start, length in ranges]
         traffic.add(len(ranges), sum(length for _, length in ranges))
-        return [_begin(self._range(start, length)) for start, length in ranges]
+        return [_begin(self._range(start, length, tag)) for start, length in ranges]
 
-    async def _range(self, start: int, length: int) -> bytes:
+    def read_tagged(self, start: int, length: int) -> tuple[bytes, str | None]:
+        """Read as `read` does; give what tells this object from another that may take its name too (its ETag)."""
+        if self.scheme == "file":
+            return self._read_file(start, length), None
+        traffic.add(1, length)
+        data, tag = _wait(self._ask("read", lambda: self._get(start, length, None)))
+        return data, tag
+
+    async def _range(self, start: int, length: int, tag: str | None) -> bytes:
+        if tag:
+            data: bytes = (await self._ask("read", lambda: self._get(start, length, tag)))[0]
+            return data
         return bytes(
             await self._ask("read", lambda: obstore.get_range_async(self._store, self.path, start=start, length=length))
         )
+
+    async def _get(self, start: int, length: int, tag: str | None) -> tuple[bytes, str | None]:
+        options = {"range": (start, start + length), **({"if_match": tag} if tag else {})}
+        answer = await obstore.get_async(self._store, self.path, options=options)
+        found = answer.meta["e_tag"] if (answer.meta["e_tag"] or "").strip('"') else None
+        if tag and found != tag:  # a server that does not know the condition
+            raise Replaced(f"{self.href} has been replaced since it was first read{self._where()}.")
+        return bytes(await answer.bytes_async()), found
 
     def _read_file(self, start: int, length: int) -> bytes:
         with Path(self.gdal).open("rb") as file:
@@ -169,6 +205,8 @@ class Place:
                 raise Unreachable(f"{self.href} does not exist{self._where()}.") from None
             except Exception as error:
                 said = str(error).partition("\n")[0]
+                if "412 Precondition" in said:
+                    raise Replaced(f"{self.href} has been replaced since it was first read{self._where()}.") from None
                 if isinstance(error, PermissionError) or "403 Forbidden" in said or "401 Unauthorized" in said:
                     raise Unreachable(
                         f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
@@ -299,6 +337,15 @@ def _object(href: str, bucket: str, key: str) -> Place:
         if path.exists():
             return Place(href, "file", "/", str(path).lstrip("/"))
     return Place(href, "s3", bucket, key)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file of the cache, all or nothing: several workers may do so at once, and the last is as good as any."""
+    with contextlib.suppress(OSError):  # a full or read-only disk costs time, not correctness
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(data)
+        Path(file.name).replace(path)
 
 
 def gdal_options(path: str) -> dict[str, str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import struct
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import lru_cache, partial
@@ -13,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geodes_lab.datalake import Place, Unreachable
+from geodes_lab.datalake import Place, Replaced, Unreachable, write_whole
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Span
 from geodes_lab.tiff import JOB, Level, parse
@@ -47,10 +50,12 @@ class GeoTiff:
 
     def __init__(self, place: Place, stored: tuple[int, int] | None = None, stamp: int = 0) -> None:
         self._place, self._key = place, (place, stored, stamp)
-        header = _Header(place, stored)
-        self._first, self._end = header.first, header.end
+        self._kept = place.kept("tiff", f"{stored}")
+        header = _Header(place, stored, self._kept)
+        self._first, self._end, self._tag = header.first, header.end, header.tag
         try:
             self._levels, self.epsg, self.centre = parse(header, header.end)
+            header.keep()
         except (NotUnderstood, Unreachable):
             raise
         except Exception as error:  # the parser raises whatever it stumbles over
@@ -100,34 +105,47 @@ class GeoTiff:
             else:
                 runs.append([number])
                 ranges.append((start, end))
-        coming = self._place.fetch([(self._first + start, end - start) for start, end in ranges])
+        coming = self._place.fetch([(self._first + start, end - start) for start, end in ranges], self._tag)
         for run, (start, _), data in zip(runs, ranges, coming, strict=True):
-            data.add_done_callback(partial(_decode, image, [(n, found[n]) for n in run], start))
+            data.add_done_callback(partial(self._decode, image, [(n, found[n]) for n in run], start))
         return list(found.values())
 
+    def _decode(self, image: Level, run: list[tuple[int, Future[Pixels]]], start: int, coming: Future[bytes]) -> None:
+        """Decode tiles, whose bytes have come together, in threads for that."""
 
-def _decode(image: Level, run: list[tuple[int, Future[Pixels]]], start: int, data: Future[bytes]) -> None:
-    """Decode tiles, whose bytes have come together, in threads for that."""
+        def work(part: list[tuple[int, Future[Pixels]]], data: memoryview) -> None:
+            for number, pixels in part:
+                try:
+                    pixels.set_result(image.decoded(number, data, start))
+                except BaseException as error:
+                    pixels.set_exception(error)
 
-    def work(part: list[tuple[int, Future[Pixels]]]) -> None:
-        for number, pixels in part:
-            try:
-                pixels.set_result(image.decoded(number, memoryview(data.result()), start))
-            except BaseException as error:
+        try:
+            data = memoryview(coming.result())
+        except Exception as error:
+            if isinstance(error, Replaced):
+                # What this knows is of no use any more. GDAL reads this window; the next is read by what is there now.
+                self._kept.unlink(missing_ok=True)
+                open.cache_clear()
+                error = NotUnderstood(str(error))
+            for _, pixels in run:
                 pixels.set_exception(error)
-
-    step = -(-JOB // image.size)
-    for n in range(0, len(run), step):
-        decoders().submit(work, run[n : n + step])
+            return
+        step = -(-JOB // image.size)
+        for n in range(0, len(run), step):
+            decoders().submit(work, run[n : n + step], data)
 
 
 class _Header:
     """The file, as a parser reads its header: in blocks, each asked for once; nothing behind a member is taken for it."""
 
-    def __init__(self, place: Place, stored: tuple[int, int] | None) -> None:
-        self._place, self._at = place, 0
+    def __init__(self, place: Place, stored: tuple[int, int] | None, kept: Path) -> None:
+        self._place, self._at, self._kept, self._used = place, 0, kept, 0
         self.first, self.end = stored or (0, 2**62)  # where the TIFF begins in the object; its length, at most
-        block = place.read(self.first, _BLOCK)
+        self._blocks: list[tuple[int, bytes]] = []
+        if self._load():
+            return
+        block, self.tag = place.read_tagged(self.first, _BLOCK)
         if stored:
             if len(block) < 30 or block[:4] != b"PK\x03\x04":
                 raise NotUnderstood("no local header of a zip where the directory says")
@@ -137,6 +155,22 @@ class _Header:
         elif len(block) < _BLOCK:
             self.end = len(block)
         self._blocks = [(0, block)]
+
+    def _load(self) -> bool:
+        try:
+            first, end, tag, blocks = json.loads(zlib.decompress(self._kept.read_bytes()))
+            self._blocks = [(start, base64.b85decode(block)) for start, block in blocks]
+            self.first, self.end, self.tag = first, end, tag
+        except (OSError, zlib.error, ValueError, TypeError):
+            return False
+        return True
+
+    def keep(self) -> None:
+        """Write what the parser has read to disk, for the next process; a server that gives no tag is asked each time."""
+        if self._kept.exists() or (self._place.scheme != "file" and not self.tag):
+            return
+        blocks = [(s, base64.b85encode(b[: max(self._used - s, 0)]).decode()) for s, b in self._blocks]
+        write_whole(self._kept, zlib.compress(json.dumps([self.first, self.end, self.tag, blocks]).encode()))
 
     def tell(self) -> int:
         return self._at
@@ -156,6 +190,7 @@ class _Header:
             self._blocks.append((start, block))
         data = block[self._at - start : end - start]
         self._at += len(data)
+        self._used = max(self._used, self._at)
         return data
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import math
 import re
 import struct
-import tempfile
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
-from geodes_lab import settings
-from geodes_lab.datalake import Place, Unreachable
+from geodes_lab.datalake import Place, Unreachable, write_whole
 from geodes_lab.jp2 import SOC_SIZ, SOT, Header, NotUnderstood
 
 _FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
@@ -41,9 +36,7 @@ class Index:
     def __init__(self, place: Place, stored: tuple[int, int] | None = None) -> None:
         self.place = place
         self._lock = threading.Lock()
-        stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
-        name = hashlib.sha256(f"{place.scheme}|{place.root}|{place.path}|{stored}|{stamp}".encode()).hexdigest()
-        self._path = Path(settings.get("cache.folder")).expanduser() / "index" / name[:2] / name
+        self._path = place.kept("index", f"{stored}")
         self._stored = stored
         self._parts: dict[int, tuple[int, int]] = {}
         if not self._load():
@@ -208,8 +201,4 @@ class Index:
         listed = b"".join(_RUN.pack(t, s, len(p)) + struct.pack(f"<{len(p)}I", *p) for t, s, p in runs)
         raw = self.header.raw
         data = _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, self.epsg, len(raw), len(listed)) + raw + listed
-        with contextlib.suppress(OSError):  # a full or read-only disk costs time, not correctness
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
-                file.write(data)
-            Path(file.name).replace(self._path)
+        write_whole(self._path, data)

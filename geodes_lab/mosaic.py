@@ -161,7 +161,7 @@ class _Reads(Blockwise):
     """
 
     @classmethod
-    def of(cls, name: str, table: str, numblocks: tuple[int, int, int], call: Callable[..., Any]) -> _Reads:
+    def of(cls, name: str, table: str, numblocks: tuple[int, ...], call: Callable[..., Any]) -> _Reads:
         plain = blockwise(call, name, "tyx", table, "", BlockIndex(numblocks), "tyx", numblocks={table: ()})
         made = cls(
             plain.output, plain.output_indices, plain.task, plain.indices, plain.numblocks, io_deps=plain.io_deps

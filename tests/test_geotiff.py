@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections.abc import Iterator
 from itertools import product
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import obstore
 import pytest
 import rasterio
 from affine import Affine
@@ -173,9 +175,7 @@ def bucket(on_s3, sample) -> Iterator[Path]:
     folder = sample / "datalake" / "tiffs"
     folder.mkdir(exist_ok=True)
     yield folder
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)
 
 
 def zipped(path: Path, folder: Path) -> tuple[Path, tuple[int, int]]:
@@ -252,13 +252,41 @@ def test_window_asks_for_the_header_and_once_for_neighbouring_tiles(cog, bucket)
     assert traffic.bytes - before < 128 * 128 * 2
 
 
+def put(path: Path) -> Place:
+    """Upload a file, as S3 does it: with a tag."""
+    place = locate("s3://tiffs/a.tif")
+    obstore.put(place._store, place.path, path.read_bytes())
+    return place
+
+
+def test_header_is_kept_for_the_next_process(cog, bucket):
+    place = put(cog)
+    first = GeoTiff(place)
+    before = traffic.requests
+    again = GeoTiff(place)
+    assert traffic.requests == before
+    assert (again.shapes, again.epsg, again.centre) == (first.shapes, first.epsg, first.centre)
+    np.testing.assert_array_equal(whole(again), whole(first))
+
+
+def test_replaced_object_is_noticed_and_read_as_it_is_now(cog, bucket, tmp_path):
+    """A header that was kept leads into the tiles of another file: the object's tag tells."""
+    place = put(cog)
+    old = geotiff.open(place, None, 0)
+    image = numbers("uint16", 1, 700, 800)
+    put(write(tmp_path / "b.tif", image=image, **TILED))
+    with pytest.raises(NotUnderstood, match="has been replaced"):
+        whole(old)
+    np.testing.assert_array_equal(whole(geotiff.open(place, None, 0)), image)
+
+
 def test_tiles_far_from_each_other_are_asked_for_apart(tmp_path, monkeypatch):
     image = np.random.default_rng(0).integers(0, 2**16, (1, 4096, 1024), "uint16")  # nothing to compress: 512 kB a tile
     path = write(tmp_path / "a.tif", image=image, tiled=True, blockxsize=512, blockysize=512)
     opened = GeoTiff(locate(path))
     asked: list[tuple[int, int]] = []
     fetch = Place.fetch
-    monkeypatch.setattr(Place, "fetch", lambda self, ranges: (asked.extend(ranges), fetch(self, ranges))[1])
+    monkeypatch.setattr(Place, "fetch", lambda self, ranges, tag=None: (asked.extend(ranges), fetch(self, ranges, tag))[1])
     np.testing.assert_array_equal(opened.read(0, (0, 4096), (0, 512)), image[:, :, :512])
     assert [length for _, length in asked] == [2**19] * 8
     asked.clear()

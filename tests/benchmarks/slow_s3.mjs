@@ -33,6 +33,11 @@ function serve(request, response) {
   const start = first === undefined ? 0 : Number(first);
   const end = last ? Math.min(Number(last), size - 1) : size - 1;
   const headers = { ETag: `"${size}"`, "Last-Modified": "Fri, 01 Jan 2021 00:00:00 GMT", "Accept-Ranges": "bytes" };
+  if (request.headers["if-match"] && request.headers["if-match"] !== headers.ETag) {
+    response.writeHead(412, headers);
+    response.end();
+    return;
+  }
   if (start > end) {
     response.writeHead(416, { ...headers, "Content-Range": `bytes */${size}` });
     response.end();
