@@ -16,9 +16,9 @@ _SHELF = {
     "attach": "cluster",
     "open_cube": "cube",
     "open_product": "products",
-    "plan": "plan",
+    "plan": "forecast",
     "plot": "plot",
-    "report": "report",
+    "report": "outcome",
     "save": "store",
     "search": "catalog",
 }
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from geodes_lab.cluster import attach as attach
     from geodes_lab.cube import open_cube as open_cube
     from geodes_lab.errors import GeodesError as GeodesError
-    from geodes_lab.plan import plan as plan
+    from geodes_lab.forecast import plan as plan
+    from geodes_lab.outcome import report as report
     from geodes_lab.products import open_product as open_product
-    from geodes_lab.report import report as report
     from geodes_lab.store import save as save
 
 

@@ -190,16 +190,17 @@ def _unpacked(
         raise GeodesError(
             "There are no products to open: the search found nothing; widen its dates, bbox or cloud cover."
         )
-    wanted = [*bands, *mask] if isinstance(mask, Mapping) else bands
 
-    def unpack(item: Product) -> pystac.Item | GeodesError:
+    def unpack(product: Product) -> pystac.Item | GeodesError:
         try:
-            return products.unpack(item, wanted)
+            item = products.as_item(product)
+            return products.unpack(item, [*bands, *bands_.mask_keys(item, mask)])
         except GeodesError as error:
             if errors == "raise":
                 raise
             return error
 
+    products.families()  # once, rather than by each thread
     with ThreadPoolExecutor(16) as pool:
         done = list(pool.map(unpack, items))
     good = [i for i in done if isinstance(i, pystac.Item)]

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -121,7 +122,7 @@ class Place:
                     region=settings.get("datalake.region"),
                     virtual_hosted_style_request=False,
                     skip_signature=not _has_keys(),
-                    client_options={"allow_http": endpoint.startswith("http://")},
+                    client_options={"allow_http": endpoint.startswith("http://"), "timeout": _timeout()},
                     retry_config={"max_retries": 0},  # tried again here, and counted
                 )
             case _:
@@ -130,7 +131,9 @@ class Place:
                         f"{self.href} is a signed address: rasters are read there in place, zips are not."
                     )
                 return HTTPStore.from_url(
-                    self.root, client_options={"allow_http": True}, retry_config={"max_retries": 0}
+                    self.root,
+                    client_options={"allow_http": True, "timeout": _timeout()},
+                    retry_config={"max_retries": 0},
                 )
 
     def size(self) -> int:
@@ -374,6 +377,10 @@ def gdal_options(path: str) -> dict[str, str]:
 def _has_keys() -> bool:
     """Whether the environment has keys for S3; without any, both readers would go and ask a cloud's metadata server."""
     return any(os.environ.get(k) for k in ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_PROFILE"))
+
+
+def _timeout() -> timedelta:
+    return timedelta(seconds=float(settings.get("datalake.timeout")))
 
 
 def _first_line(error: Exception) -> str:

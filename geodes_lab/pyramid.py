@@ -70,13 +70,13 @@ def image_of(source: Source) -> Image:
         place = place_of(source.href.removeprefix("/vsizip/{").partition("}/")[0])
     else:
         place = place_of(source.href)
+    if not name.endswith((".jp2", ".j2k", ".tif", ".tiff")):
+        raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
     with _opening[place]:  # what two threads want at once is opened once
         if name.endswith((".jp2", ".j2k")):
             return jpeg2000.open(place, source.stored, stamp)
-        if name.endswith((".tif", ".tiff")):
-            return geotiff.open(place, source.stored, stamp)
-    raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
+        return geotiff.open(place, source.stored, stamp)
 
 
 _opening: defaultdict[Place, Lock] = defaultdict(Lock)
@@ -129,7 +129,7 @@ def _confirm(source: Source, image: Image) -> None:
 
 def _level(source: Source, image: Image, grid: GeoBox) -> int:
     """The coarsest overview that is still at least as fine as the grid."""
-    ratio = source.ratio(grid) + 1e-9
+    ratio = source.ratio(grid) * 1.01  # the overviews of a COG are a little coarser than their factor says
     return max(n for n, scale in enumerate(image.scales) if n == 0 or max(scale) <= ratio)
 
 

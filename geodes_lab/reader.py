@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
@@ -18,7 +20,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from geodes_lab import gdal, pyramid
-from geodes_lab.datalake import Unreachable, gdal_options, locate
+from geodes_lab.datalake import Unreachable, gdal_options, locate, place_of
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source
@@ -167,11 +169,18 @@ class Reader:
 @lru_cache(maxsize=4096)
 def _source(url: str) -> Source:
     """Describe the first band of a file by what the file says."""
-    place = url if url.startswith("/vsi") else locate(url).gdal
-    with rasterio.Env(**gdal_options(place)), rasterio.open(place) as file:
+    path = url if url.startswith("/vsi") else locate(url).gdal
+    packed = re.match(r"/vsizip/\{?(/?.+?\.zip)\}?/(.+)", path)
+    stored = None
+    if packed:
+        place = place_of(packed[1])
+        with zipfile.ZipFile(place.open()) as archive:
+            info = archive.getinfo(packed[2])
+        stored = (info.header_offset, info.file_size) if info.compress_type == zipfile.ZIP_STORED else None
+        path = f"/vsizip/{{{place.gdal}}}/{packed[2]}"
+    with rasterio.Env(**gdal_options(path)), rasterio.open(path) as file:
         epsg = file.crs.to_epsg() if file.crs else None
         if epsg is None:
             raise GeodesError(f"{url} has no EPSG code in its file: it cannot be placed on a map.")
-        return Source(
-            place, url, "1", epsg, tuple(file.transform)[:6], file.shape, dtype=file.dtypes[0], nodata=file.nodata
-        )
+        grid, shape = tuple(file.transform)[:6], file.shape
+        return Source(path, url, "1", epsg, grid, shape, file.dtypes[0], nodata=file.nodata, stored=stored)

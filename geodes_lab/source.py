@@ -99,7 +99,7 @@ class Source:
         if place is not None:
             return 0 not in (place[2].width, place[2].height)
         a, _, c, _, e, f = self.transform
-        left, bottom, right, top = transform_bounds(grid.crs, f"EPSG:{self.epsg}", *grid.boundingbox.bbox)
+        left, bottom, right, top = _bounds(grid, self.epsg)
         rows, cols = self.shape
         return bool(left < c + (cols + 1) * a and right > c - a and top > f + (rows + 1) * e and bottom < f - e)
 
@@ -108,7 +108,7 @@ class Source:
         a, _, _, _, e, _ = self.transform
         if grid.crs.epsg == self.epsg:
             return float(min(abs(grid.affine.a / a), abs(grid.affine.e / e)))
-        left, bottom, right, top = transform_bounds(grid.crs, f"EPSG:{self.epsg}", *grid.boundingbox.bbox)
+        left, bottom, right, top = _bounds(grid, self.epsg)
         return float(min((right - left) / abs(a) / grid.shape[1], (top - bottom) / abs(e) / grid.shape[0]))
 
     def spans(self, grid: GeoBox) -> tuple[Span, Span]:
@@ -157,10 +157,16 @@ def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> 
 def _spans(shape: tuple[int, int], transform: tuple[float, ...], epsg: int, grid: GeoBox) -> tuple[Span, Span]:
     a, _, c, _, e, f = transform
     same = grid.crs.epsg == epsg
-    box = grid.boundingbox.bbox
-    left, bottom, right, top = box if same else transform_bounds(grid.crs, f"EPSG:{epsg}", *box)
+    left, bottom, right, top = _bounds(grid, epsg)
     on_pixels = same and abs(grid.affine.a - a) < 1e-9 * abs(a)
     margin = 0 if on_pixels else _MARGIN
     col0, col1 = math.floor((left - c) / a + 1e-3) - margin, math.ceil((right - c) / a - 1e-3) + margin
     row0, row1 = math.floor((top - f) / e + 1e-3) - margin, math.ceil((bottom - f) / e - 1e-3) + margin
     return (max(row0, 0), min(row1, shape[0])), (max(col0, 0), min(col1, shape[1]))
+
+
+@lru_cache(maxsize=4096)
+def _bounds(grid: GeoBox, epsg: int) -> tuple[float, float, float, float]:
+    """West, south, east and north of a grid in another CRS."""
+    box = grid.boundingbox.bbox
+    return box if grid.crs.epsg == epsg else transform_bounds(grid.crs, f"EPSG:{epsg}", *box)

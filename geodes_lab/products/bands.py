@@ -91,6 +91,27 @@ def has(item: pystac.Item, band: str) -> bool:
     )
 
 
+def mask_keys(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> list[str]:
+    """Which assets of an Item, of a catalogue or a band Item, are needed to mask; see `masks`."""
+    if mask is None or isinstance(mask, Mapping):
+        return list(mask or ())
+    wanted = {mask} if isinstance(mask, str) else set(mask)
+    names = {k: {*_values(a), *_bits(a)} for k, a in item.assets.items()}
+    # Of a name that no mask has, the error will tell those that there are.
+    return [k for k, has in names.items() if has and (wanted & has or wanted - set().union(*names.values()))]
+
+
+def _values(asset: pystac.Asset) -> dict[str, int]:
+    """Of a band of classes: their numbers by their names."""
+    return {c["name"]: int(c["value"]) for c in asset.extra_fields.get("classification:classes", [])}
+
+
+def _bits(asset: pystac.Asset) -> dict[str, int]:
+    """Of a band of bits: their sum by the names of what they say."""
+    fields = asset.extra_fields.get("classification:bitfields", [])
+    return {f["name"]: ((1 << f["length"]) - 1) << f["offset"] for f in fields}
+
+
 def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> tuple[Mask, ...]:
     """Find what hides the pixels of a product.
 
@@ -113,20 +134,16 @@ def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[i
     wanted = [mask] if isinstance(mask, str) else list(mask)
     found, known = [], set[str]()
     for key, asset in item.assets.items():
-        values = {c["name"]: int(c["value"]) for c in asset.extra_fields.get("classification:classes", [])}
-        bits = {
-            f["name"]: ((1 << f["length"]) - 1) << f["offset"]
-            for f in asset.extra_fields.get("classification:bitfields", [])
-        }
+        values, bits = _values(asset), _bits(asset)
         known |= {*values, *bits}
         if hiding := tuple(values[w] for w in wanted if w in values):
             found.append(Mask(source(item, key), hiding))
-        if hiding := sum({bits[w] for w in wanted if w in bits}):
-            found.append(Mask(source(item, key), bits=hiding))
+        if field := sum({bits[w] for w in wanted if w in bits}):
+            found.append(Mask(source(item, key), bits=field))
     for word in wanted:
         if word not in known:
-            has_ = f"its masks have: {', '.join(sorted(known))}" if known else "it has no mask that says its classes"
-            raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {has_}.")
+            there = f"Its masks have: {', '.join(sorted(known))}" if known else "It has no mask that says its classes"
+            raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {there}.")
     return tuple(found)
 
 

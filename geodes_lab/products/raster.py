@@ -39,10 +39,12 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     bands
         The bands to make true, by asset key, name or common name; None: all raster assets with role ``data``.
     """
-    keys = {k for k, a in item.assets.items() if _is_raster(a) and "data" in (a.roles or ["data"])}
+    keys = {k for k, a in item.assets.items() if _is_raster(a)}
     made = item.clone()
     made.set_self_href(item.get_self_href())
-    if bands is not None:
+    if bands is None:
+        keys = {k for k in keys if "data" in (item.assets[k].roles or ["data"])}
+    else:
         # As in bands.source: a key that is asked for by its own name is that asset and no other.
         by_name = {b for b in bands if b not in keys}
         keys &= {k for k in keys if k in bands or _names(made.assets[k]) & by_name}
@@ -126,6 +128,7 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
             title=asset.title or name,
             media_type=media,
         )
+        made[name].extra_fields |= {k: v for k, v in asset.extra_fields.items() if k.startswith("classification:")}
     return made
 
 

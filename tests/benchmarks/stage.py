@@ -204,19 +204,22 @@ def ours(some: list[pystac.Item], grid: GeoBox) -> Any:
 
 
 def odc_stac(some: list[pystac.Item], grid: GeoBox) -> Any:
-    """Their cube, numbers as they are in the files."""
-    return odc.stac.load(some, bands=list(BANDS), geobox=grid, chunks={"x": 1024, "y": 1024}).to_dataarray()
+    """Their cube, and then the reflectance that it is about: theirs are the numbers of the files."""
+    raw = odc.stac.load(some, bands=list(BANDS), geobox=grid, chunks={"x": 1024, "y": 1024}).to_dataarray()
+    return raw.where(raw != 0).astype("float32") * np.float32(1e-4)
 
 
 def their_stackstac(some: list[pystac.Item], grid: GeoBox) -> Any:
-    """Their cube, with the old spellings that their own `stack` needs."""
+    """Their cube of reflectance (float64: it refuses to scale to less), with the old spellings that it needs."""
     plain = [i.to_dict() for i in some]
     for item in plain:
         for asset in item["assets"].values():  # its timer cannot print a brace; GDAL opens .zip without them
             asset["href"] = asset["href"].replace("{", "").replace("}", "")
     env = stackstac.DEFAULT_GDAL_ENV.updated(always=GDAL | {"AWS_S3_ENDPOINT": os.environ["AWS_S3_ENDPOINT"]})
     options = {"epsg": grid.crs.epsg, "resolution": grid.affine.a, "bounds": grid.boundingbox.bbox, "gdal_env": env}
-    return stackstac.stack(plain, assets=list(BANDS), **options, chunksize=1024, rescale=False, dtype="float64")
+    return stackstac.stack(
+        plain, assets=list(BANDS), **options, chunksize=1024
+    )
 
 
 def window() -> GeoBox:
