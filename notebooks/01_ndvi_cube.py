@@ -62,6 +62,13 @@ month = ndvi.resample(time="1MS").median(keep_attrs=True)
 month
 
 # %% [markdown]
+# ## What will it take?
+# Before anything is read: how many products, requests and bytes, how much work and memory, how long on your workers.
+
+# %%
+gl.plan(month)
+
+# %% [markdown]
 # ## Save it, and read it again
 # Here the cluster works: each tile of each product is read where it lies. The result is a Zarr store with its CRS and
 # its history inside.
@@ -69,6 +76,12 @@ month
 # %%
 saved = gl.save(month, "workspace/ndvi.zarr", overwrite=True)
 saved
+
+# %% [markdown]
+# And after: what became of each product.
+
+# %%
+gl.report(month)
 
 # %% [markdown]
 # ## Look

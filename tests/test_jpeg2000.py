@@ -20,7 +20,7 @@ from odc.geo.geobox import GeoBox
 from test_datalake import Ranged
 
 import geodes_lab as gl
-from geodes_lab import gdal, jpeg2000, products, reader, tiles
+from geodes_lab import gdal, jpeg2000, openjpeg, products, reader, tiles
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import locate, traffic
 from geodes_lab.index import Index
@@ -139,6 +139,54 @@ def test_warm_window_asks_once_for_each_tile_and_for_nothing_else(on_s3):
     source = bands.source(products.unpack(items[0]), "red")
     index = jpeg2000.open(locate("s3://" + source.href.split("/vsis3/")[1].split("}")[0]), source.stored, 0).index
     assert traffic.bytes - size <= sum(length for _, length in index.parts([0, 1, 2, 3]))
+
+
+@pytest.mark.parametrize("found", [True, False])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), ending=st.sampled_from(["_B04.jp2", "_TCI.jp2"]))
+def test_any_area_of_a_tile_is_part_of_the_whole(product, found, data, ending):
+    """With OpenJPEG as a shared library, and without it."""
+    if found and openjpeg.library() is None:
+        pytest.skip("no shared library of OpenJPEG here: areas are cut out of whole tiles")
+    index, _ = member(product, ending)
+    tile = data.draw(st.integers(0, 3))
+    ((start, length),) = index.parts([tile])
+    stream = index.header.alone(tile, index.place.read(start, length), 0)
+    whole = openjpeg.decode(stream)
+    top, left = (data.draw(st.integers(0, size - 1)) for size in whole.shape[1:])
+    bottom, right = data.draw(st.integers(top + 1, whole.shape[1])), data.draw(st.integers(left + 1, whole.shape[2]))
+    with pytest.MonkeyPatch.context() as patch:
+        if not found:
+            patch.setattr(openjpeg, "library", lambda: None)
+        area = openjpeg.decode(stream, (top, left, bottom, right))
+        assert area.dtype == whole.dtype
+        np.testing.assert_array_equal(area, whole[:, top:bottom, left:right])
+        for broken in (stream[: len(stream) // 2], stream[:40], b""):
+            with pytest.raises(openjpeg.Undecodable):
+                openjpeg.decode(broken, (top, left, bottom, right))
+
+
+def test_cube_decodes_of_a_tile_what_it_needs_and_chunks_share_it(on_disk, monkeypatch):
+    decoded: list[int] = []
+    decode = jpeg2000.decode
+
+    def counted(stream: bytes, area: object = None) -> np.ndarray:
+        pixels = decode(stream, area)
+        decoded.append(pixels.size)
+        return pixels
+
+    monkeypatch.setattr(jpeg2000, "decode", counted)
+    items = gl.search("PEPS_S2_L1C", datetime="2021-06-05", bbox=(1.70, 43.5, 1.72, 43.7))
+    source = bands.source(products.unpack(items[0]), "red")
+    grid = source.geobox[900:1100, 950:1150]  # it cuts four tiles
+    whole = gl.open_cube(items, bands=["red"]).red.compute(scheduler="sync")
+    tiles.shared.cache_clear()
+    decoded.clear()
+    cube = gl.open_cube(items, bands=["red"], geobox=grid, chunks=64)
+    part = cube.red.compute(scheduler="threads")
+    np.testing.assert_array_equal(part.values, whole.sel(x=part.x, y=part.y, method="nearest").values)
+    assert len(decoded) == 4, "each tile once, whatever the chunks"
+    assert sum(decoded) == 200 * 200, "and of each what the cube needs"
 
 
 def test_overview_asks_for_the_first_bytes_of_each_tile(product):

@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import dask
 import pytest
 
+import geodes_lab as gl
 from geodes_lab import GeodesError, replica, transfer
 from geodes_lab.archive import Archive
 from geodes_lab.replica import Fetched, choose
@@ -535,3 +536,19 @@ def test_folder_that_cannot_be_written_is_said(small, tmp_path):
         pytest.raises(GeodesError, match=r"cannot hold .*: set geodes_lab\.replica\.folder"),
     ):
         choose([small.href])
+
+
+def test_item_of_geodes_opens_from_its_download_address_where_the_datalake_is_out_of_reach(on_disk, web, product):
+    """As on a laptop outside the platform's network: the same call, the same pixels, one sentence."""
+    item = next(i for i in gl.search("PEPS_S2_L1C", latest=False) if i.id == product.stem)
+    here = (1.76, 43.53, 1.83, 43.60)
+    near = gl.open_cube([item], bands=["red"], bbox=here).red.compute(scheduler="threads")
+    item.assets["product"].extra_fields["alternate"]["https"]["href"] = web.href
+    with dask.config.set({"geodes_lab.datalake.mirror": None}):
+        with pytest.warns(Fetched, match=f"{product.name} was fetched whole"):
+            cube = gl.open_cube([item], bands=["red"], bbox=here)
+        far = cube.red.compute(scheduler="threads")
+        again = gl.open_product(item)
+    assert far.equals(near)
+    assert again["r10m"].red.shape == (1320, 1320)
+    assert web.transfers == 1
