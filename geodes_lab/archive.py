@@ -60,6 +60,10 @@ class Archive:
                 raise GeodesError(f"{self.place.href} holds the path {name!r}, which climbs out of it: refused.")
         return found
 
+    def matching(self, pattern: str) -> list[str]:
+        """The members whose paths match ``pattern`` to their ends."""
+        return sorted(n for n in self.names if re.search(f"(?:^|/){pattern}$", n))
+
     def find(self, pattern: str, what: str) -> str:
         """Find the one member whose path matches ``pattern`` to its end.
 
@@ -68,7 +72,7 @@ class Archive:
         GeodesError
             If no member matches, or several do; the sentence calls it ``what``.
         """
-        found = sorted(n for n in self.names if re.search(f"(?:^|/){pattern}$", n))
+        found = self.matching(pattern)
         if len(found) != 1:
             many = "has no" if not found else f"has {len(found)} times the"
             raise GeodesError(f"{self.place.href} {many} {what}: the product is incomplete; fetch it again.")

@@ -19,7 +19,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from geodes_lab import gdal, pyramid
+from geodes_lab import gdal, polygons, pyramid
 from geodes_lab.datalake import Unreachable, gdal_options, locate, place_of
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
@@ -98,6 +98,8 @@ def _measure(source: Source, numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None) -> gdal.Numbers:
+    if source.href.lower().endswith(".gml"):
+        return *polygons.numbers(source, grid), slice(None), slice(None)
     try:
         found = pyramid.numbers(source, grid, resampling, within)
     except NotUnderstood:

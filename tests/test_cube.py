@@ -188,6 +188,28 @@ def test_real_neighbours_that_share_no_grid_are_refused_unless_told(austria):
     assert gl.open_cube(items, bands=["red"], resolution=120).red.isel(time=0).notnull().mean().compute() > 0.3
 
 
+def test_clouds_are_masked_where_they_are_in_rasters_and_in_polygons(on_disk):
+    """Two baselines, two kinds of mask, one word."""
+    items = gl.search("PEPS_S2_L1C")
+    bare, masked = (
+        gl.open_cube(items, bands=["red"], mask=mask).compute(scheduler="threads") for mask in (None, "cloud")
+    )
+    hidden = (bare.red.notnull() & masked.red.isnull()).values
+    days = by_day()
+    assert {scenes[0].baseline < "04.00" for scenes in days.values()} == {True, False}
+    for number, scenes in enumerate(days.values()):
+        first = scenes[0]
+        opaque = truth.clouds(first.time.date(), first.cloudiness) > 0.5
+        opaque = opaque.repeat(6, 0).repeat(6, 1)[: hidden.shape[1], : hidden.shape[2]]
+        np.testing.assert_array_equal(hidden[number], opaque & bare.red[number].notnull().values)
+    assert hidden.any()
+
+
+def test_class_that_polygons_have_not_is_said(on_disk):
+    with pytest.raises(gl.GeodesError, match=r"has no class 'snow' to mask\. Its masks have: cirrus, cloud\."):
+        gl.open_cube(gl.search("PEPS_S2_L1C", datetime="2021-06-05"), bands=["red"], mask=["cloud", "snow"])
+
+
 # -- against plain numpy --------------------------------------------------------------------------------------------
 
 SIZE = 24

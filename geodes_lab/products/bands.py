@@ -47,6 +47,7 @@ def asset(
     band = {"name": source.band, **{f"eo:{k}": v for k, v in eo.items() if v is not None}}
     resolution = abs(source.transform[0])
     kind = "uint16" if source.dtype == "float32" and (source.scale, source.offset) != (1.0, 0.0) else source.dtype
+    nodata = {} if source.nodata is None else {"nodata": source.nodata}
     return pystac.Asset(
         source.href,
         title=title,
@@ -58,7 +59,7 @@ def asset(
             "proj:shape": list(source.shape),
             "proj:transform": list(source.transform),
             "data_type": kind,
-            "nodata": source.nodata,
+            **nodata,
             "raster:scale": source.scale,
             "raster:offset": source.offset,
             "bands": [band],
@@ -66,7 +67,7 @@ def asset(
             "raster:bands": [
                 {
                     "data_type": kind,
-                    "nodata": source.nodata,
+                    **nodata,
                     "scale": source.scale,
                     "offset": source.offset,
                     "spatial_resolution": resolution,

@@ -16,7 +16,7 @@ from shapely.geometry import mapping
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import packed
+from geodes_lab.products import packed, sentinel2_masks
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
 
@@ -147,6 +147,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
                 media_type=pystac.MediaType.JPEG2000,
             ),
         )
+    made.assets |= sentinel2_masks.assets(archive, Source("", name, "", epsg, *grids[60]))
     return made
 
 

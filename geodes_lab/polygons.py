@@ -1,0 +1,101 @@
+"""Masks that are polygons (GML, Sentinel-2 before baseline 04.00), burnt on a grid as if they were a raster of classes."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+import zipfile
+import zlib
+from functools import lru_cache
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
+from rasterio.features import rasterize
+
+from geodes_lab.datalake import place_of
+from geodes_lab.jp2 import NotUnderstood
+from geodes_lab.source import Source
+
+_GML, _EOP = "{http://www.opengis.net/gml/3.2}", "{http://www.opengis.net/eop/2.0}"
+_LARGEST = 2**26  # bytes of XML; the largest mask of a tile has a few million
+
+
+def numbers(source: Source, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Burn the polygons of one kind on a grid.
+
+    Parameters
+    ----------
+    source
+        Its ``band`` ends in the kind, such as ``OPAQUE``; its grid is that of the product, which the mask covers.
+    grid
+        The output grid.
+
+    Returns
+    -------
+    numbers : numpy.ndarray
+        1 where the centre of a pixel lies in a polygon, else 0.
+    there : numpy.ndarray
+        Where the product is.
+
+    Raises
+    ------
+    NotUnderstood
+        If the file is no such GML.
+    """
+    shapes = _polygons(source.href, source.stored).get(source.band.rsplit("_", 1)[-1], ())
+    return _burnt(shapes, source.epsg, grid), _burnt((shapely.box(*source.geobox.boundingbox),), source.epsg, grid) > 0
+
+
+def _burnt(shapes: tuple[shapely.Geometry, ...], epsg: int, grid: GeoBox) -> NDArray[np.uint8]:
+    if not shapes:
+        return np.zeros(grid.shape, np.uint8)
+    geometry = Geometry(shapely.GeometryCollection(shapes), f"EPSG:{epsg}")
+    if grid.crs.epsg != epsg:
+        geometry = geometry.to_crs(grid.crs, resolution=1000)
+    burnt: NDArray[np.uint8] = rasterize(
+        [(geometry.geom, 1)], out_shape=grid.shape, transform=grid.affine, dtype="uint8"
+    )
+    return burnt
+
+
+@lru_cache(maxsize=512)
+def _polygons(href: str, stored: tuple[int, int] | None) -> dict[str, tuple[shapely.Geometry, ...]]:
+    """The polygons of a file by their kind; one request."""
+    try:
+        root = ET.fromstring(_text(href, stored))
+    except (ET.ParseError, zlib.error, zipfile.BadZipFile) as error:
+        raise NotUnderstood(f"a damaged GML: {error}") from None
+    found: dict[str, list[shapely.Geometry]] = {}
+    for feature in root.iter(f"{_EOP}MaskFeature"):
+        kind = feature.findtext(f"{_EOP}maskType") or ""
+        for polygon in feature.iter(f"{_GML}Polygon"):
+            rings = [_ring(e) for e in polygon.iter(f"{_GML}posList")]
+            if rings:
+                found.setdefault(kind, []).append(shapely.Polygon(rings[0], rings[1:]).buffer(0))
+    return {kind: tuple(shapes) for kind, shapes in found.items()}
+
+
+def _ring(element: ET.Element) -> NDArray[np.float64]:
+    try:
+        flat = np.array((element.text or "").split(), float)
+        return flat.reshape(-1, int(element.get("srsDimension", 2)))[:, :2]
+    except ValueError as error:
+        raise NotUnderstood(f"a damaged GML: {error}") from None
+
+
+def _text(href: str, stored: tuple[int, int] | None) -> bytes:
+    if not href.startswith("/vsizip/"):
+        return place_of(href).read(0, _LARGEST)
+    path, _, member = href.removeprefix("/vsizip/{").partition("}/")
+    place = place_of(path)
+    if stored is None:
+        with zipfile.ZipFile(place.open()) as archive:
+            if archive.getinfo(member).file_size > _LARGEST:
+                raise NotUnderstood("a GML larger than that of any product")
+            return archive.read(member)
+    start, size = stored
+    data = place.read(start, size + 2**12)  # the local header, and names of no reasonable length, before the member
+    skip = 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
+    return data[skip : skip + size]
