@@ -63,6 +63,7 @@ traffic = Traffic()
 # Servers and networks fail for a moment: a request is made so many times, each after twice the pause (in seconds) of the
 # one before, give or take a half, so that the readers of a cluster do not come back all at once.
 _TRIES, _PAUSE = 5, 0.1
+_END = 2**16  # bytes at the end of a zip: the list of some hundred members
 _AT_ONCE = 128  # requests of this process under way together
 _FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder error", re.IGNORECASE)
 
@@ -257,10 +258,14 @@ def _done(call: Callable[..., bytes], *arguments: int) -> Future[bytes]:
 
 
 class _Ranges(io.RawIOBase):
-    """A raw file whose reads are ranges of an object; obstore's own reader gives no ``bytes``, which zipfile needs."""
+    """A raw file whose reads are ranges of an object; obstore's own reader gives no ``bytes``, which zipfile needs.
+
+    The end is read at once: a zip's list of members is there, in most cases all of it.
+    """
 
     def __init__(self, place: Place) -> None:
-        self._place, self._size, self._at = place, place.size(), 0
+        self._place, self._at, self._size = place, 0, place.size()
+        self._end = place.read(max(self._size - _END, 0), min(self._size, _END)) if self._size else b""
 
     def readable(self) -> bool:
         return True
@@ -276,10 +281,13 @@ class _Ranges(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         length = min(len(buffer), max(self._size - self._at, 0))
-        if length:
-            buffer[:length] = self._place.read(self._at, length)
-            self._at += length
-        return length
+        if not length:
+            return 0
+        at = self._at - (self._size - len(self._end))
+        data = self._end[at : at + length] if at >= 0 else self._place.read(self._at, length)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def locate(href: str | os.PathLike[str]) -> Place:

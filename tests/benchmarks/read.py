@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -18,6 +21,7 @@ from geodes_lab.datalake import place_of
 from geodes_lab.products import bands
 
 PEERS = ("odc-stac", "stackstac")
+EODAG = ("eodag-cube==0.9.1", "s3fs==2026.9.0")
 
 
 def make(case: str, dates: int) -> Any:
@@ -25,6 +29,8 @@ def make(case: str, dates: int) -> Any:
     who, what = case.split()
     kind, _, what = what.rpartition("-")
     some = stage.items(dates if what in ("window", "lambert93", "year") else 1, kind or "zip")
+    if what == "one":
+        return gl.open_cube(some, bands=["B04"], geobox=stage.window())
     if what == "band":
         return gl.open_cube(some, bands=["B04"]).B04.data.map_blocks(lambda block: block[:1, :1, :1])  # made, not kept
     if what == "window":
@@ -56,6 +62,25 @@ def part(some: Any, band: str = "B04", area: Any = None) -> tuple[Any, list[tupl
     return image, wanted
 
 
+def eodag(server: stage.Server) -> float | None:
+    """Seconds of EODAG-cube for the window of one band of one date, in an environment of its own; None if it has none."""
+    home, uv = stage.FOLDER / "eodag", Path(sys.prefix) / "bin" / "uv"
+    python = home / "bin" / "python"
+    make_ = [[uv, "venv", "-q", "--allow-existing", home], [uv, "pip", "install", "-q", "--python", python, *EODAG]]
+    if any(subprocess.run(command).returncode for command in make_):
+        return None
+    source = bands.source(stage.items(1)[0], "B04")
+    archive, _, member = source.href.removeprefix("/vsizip/{/vsis3/").partition("}/")
+    asked = {"box": list(stage.window().boundingbox.bbox), "members": [[archive, member]]}
+    asked["endpoint"] = f"http://127.0.0.1:{server.port}"
+    before = server.counts()
+    script = str(Path(__file__).with_name("eodag_way.py"))
+    took = float(subprocess.check_output([python, script, json.dumps(asked)], text=True).split()[-1])
+    after = server.counts()
+    print(f"| EODAG-cube one | {took:.2f} | {after[0] - before[0]} | {(after[1] - before[1]) / 1e6:.1f} |", flush=True)
+    return took
+
+
 def limit(dates: int, area: Any = None, names: tuple[str, ...] = ("B04",)) -> tuple[float, float]:
     """Seconds of the codec alone from memory with as many threads, and of the transfer alone."""
     decode = transfer = 0.0
@@ -77,7 +102,7 @@ def limit(dates: int, area: Any = None, names: tuple[str, ...] = ("B04",)) -> tu
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dates", type=int, default=20)
-    parser.add_argument("--only", nargs="*", default=["window", "overview", "band", "cog", "year"])
+    parser.add_argument("--only", nargs="*", default=["window", "eodag", "overview", "band", "cog", "year"])
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
@@ -108,6 +133,12 @@ def main() -> None:
             ratios.append(f"window: {peer / warm[0]:.1f} × the best peer warm, {peer / cold[0]:.1f} × cold")
             ratios.append(
                 f"window: {warm[1]} requests for {warm[3]} tiles, {warm[2] / tiles:.2f} × the bytes of the tiles"
+            )
+        if "eodag" in options.only:
+            clock("ours one", ", cold index")
+            mine, theirs = clock("ours one", ", warm index"), eodag(server)
+            ratios.append(
+                f"window of one band and date: {theirs / mine[0]:.1f} × EODAG-cube" if theirs else "no EODAG-cube"
             )
         if "overview" in options.only:
             whole = sum(s[1] for s in (bands.source(stage.items(1)[0], b).stored for b in stage.BANDS))
