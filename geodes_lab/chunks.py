@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import dask
 import numpy as np
+from dask.utils import parse_bytes
 from odc.geo.geobox import GeoBox
 
 from geodes_lab.cluster import Workers
@@ -16,6 +18,7 @@ _SMALL = 1024  # pixels: below, a chunk is not split for the sake of threads
 # A thread may spend so much of its memory on one chunk, and on the chunks of all dates of one place, which a reduction
 # over time holds at once.
 _CHUNK_SHARE, _COLUMN_SHARE = 1 / 64, 1 / 8
+_WORKING = 0.5  # of its memory, for a reduction: dask writes to disk from 0.6 on
 _CHUNKS_PER_THREAD = 4  # so that all threads have work, and reading overlaps with decoding
 
 Sizes = tuple[tuple[int, ...], tuple[int, ...]]
@@ -52,6 +55,35 @@ def choose(grid: GeoBox, source: Source, dates: int, dtype: str, workers: Worker
         if enough and max(rows) * max(cols) <= most:
             return rows, cols
     return _sizes(grid, source, tile, tile)
+
+
+def pieces(sizes: Sizes, dates: int, dtype: str, workers: Workers) -> Sizes | None:
+    """Parts of the chunks for workers that could not hold a reduction over time; None where they can.
+
+    dask works on pieces of its ``array.chunk-size`` then, and cuts chunks that are larger where it likes: its pieces span
+    several chunks, and hold all of them. Whole fractions of the chunks are left as they are.
+    """
+    pixel = max(dates, 1) * np.dtype(dtype).itemsize
+    limit = parse_bytes(dask.config.get("array.chunk-size"))
+    rows, cols = max(sizes[0]), max(sizes[1])
+    if rows * cols * pixel <= limit or reduction(rows * cols * pixel) <= _WORKING * workers.memory / workers.threads:
+        return None
+    parts = next((n for n in (2, 4) if -(-rows // n) * -(-cols // n) * pixel <= limit), 4)
+    return _parted(sizes[0], parts), _parted(sizes[1], parts)
+
+
+def reduction(column: int, whole: bool = True) -> int:
+    """Bytes that a thread needs to reduce a column over time: its chunks twice if dask cuts across them, and its work.
+
+    numpy's median takes five times its input (measured).
+    """
+    piece = min(column, parse_bytes(dask.config.get("array.chunk-size")))
+    return (2 if whole and column > piece else 1) * column + 6 * piece
+
+
+def _parted(sizes: tuple[int, ...], parts: int) -> tuple[int, ...]:
+    edges = [round(n * size / parts) for size in sizes for n in range(parts + 1)]
+    return tuple(b - a for a, b in pairwise(edges) if b > a)
 
 
 def aligned(grid: GeoBox, source: Source, side: int) -> Sizes:

@@ -131,17 +131,19 @@ def open_cube(
     masks = [bands_.masks(item, mask) for item in kept]
     finest = min(every, key=lambda s: abs(s.transform[0]))
     largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
-    sizes = (
-        chunks_.aligned(grid, finest, chunks)
-        if chunks is not None
-        else chunks_.choose(grid, finest, len(slices), largest, workers())
-    )
+    parts = None
+    if chunks is not None:
+        sizes = chunks_.aligned(grid, finest, chunks)
+    else:
+        staff = workers()
+        sizes = chunks_.choose(grid, finest, len(slices), largest, staff)
+        parts = chunks_.pieces(sizes, len(slices), largest, staff)
     mosaics = {
         band: _mosaic(band, grid, sizes, _pieces(sources, masks, slices, grid), sources, resampling, errors)
         for band, sources in found.items()
     }
     token = hashlib.blake2b(pickle.dumps(mosaics), digest_size=8).hexdigest()
-    arrays = {band: mosaic.lazy(replace(m, cube=token)) for band, m in mosaics.items()}
+    arrays = {band: mosaic.lazy(replace(m, cube=token), parts) for band, m in mosaics.items()}
     dims = ("time", "y", "x")
     variables = {
         band: xr.DataArray(values, dims=dims, attrs=_attributes(kept, found[band]))

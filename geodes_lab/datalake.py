@@ -168,18 +168,28 @@ class Place:
         if self.scheme == "file":
             return self._read_file(start, length), None
         traffic.add(1, length)
-        data, tag = _wait(self._ask("read", lambda: self._get(start, length, None)))
+        data, tag = _wait(self._get(start, length, None))
         return data, tag
 
     async def _range(self, start: int, length: int, tag: str | None) -> bytes:
-        if tag:
-            data: bytes = (await self._ask("read", lambda: self._get(start, length, tag)))[0]
-            return data
-        return bytes(
-            await self._ask("read", lambda: obstore.get_range_async(self._store, self.path, start=start, length=length))
-        )
+        data: bytes = (await self._get(start, length, tag))[0]
+        return data
 
     async def _get(self, start: int, length: int, tag: str | None) -> tuple[bytes, str | None]:
+        try:
+            found: tuple[bytes, str | None] = await self._ask("read", lambda: self._get_once(start, length, tag))
+        except Unreachable as error:
+            # S3 and HTTP give what there is of a range that goes beyond the end; some servers refuse it.
+            if not re.search("status code: (400|416)", str(error.__cause__)):
+                raise
+            traffic.add(1, 0)
+            size = int((await self._ask("find", lambda: obstore.head_async(self._store, self.path)))["size"])
+            if not start < size < start + length:
+                raise
+            found = await self._ask("read", lambda: self._get_once(start, size - start, tag))
+        return found
+
+    async def _get_once(self, start: int, length: int, tag: str | None) -> tuple[bytes, str | None]:
         options = {"range": (start, start + length), **({"if_match": tag} if tag else {})}
         answer = await obstore.get_async(self._store, self.path, options=options)
         found = answer.meta["e_tag"] if (answer.meta["e_tag"] or "").strip('"') else None

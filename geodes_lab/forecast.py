@@ -12,12 +12,13 @@ import xarray as xr
 from dask.utils import format_bytes, parse_bytes
 
 from geodes_lab import settings
+from geodes_lab.chunks import reduction
 from geodes_lab.cluster import Workers, workers
 from geodes_lab.source import Source
 from geodes_lab.touched import Touched, needed, touched
 
-# Pixels a second of one core, measured (docs/benchmarks.md): JPEG 2000, other files, a warp.
-_JPEG2000, _OTHER, _WARP = 8e6, 60e6, 12e6
+# Pixels a second of one core, measured (docs/benchmarks.md): JPEG 2000, other files, a warp, a median.
+_JPEG2000, _OTHER, _WARP, _MEDIAN = 8e6, 60e6, 12e6, 10e6
 # What the overviews of JPEG 2000 take of the bytes of a tile, by level.
 _SHARES = (1.0, 0.33, 0.09, 0.026, 0.010, 0.006)
 _PACKED = 0.6  # bytes in a file for each byte of its pixels, where its size is not known
@@ -44,7 +45,7 @@ class Plan:
     bytes: int
     """To be read of the files."""
     decode: float
-    """Seconds of one core for decoding and warping."""
+    """Seconds of one core for decoding, warping, and a median over time."""
     memory: int
     """Bytes that a worker holds at most."""
     seconds: float
@@ -95,11 +96,12 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
     """
     staff = workers()
     files: dict[Source, list[Touched]] = {}
-    dates, windows, chunk, column = set[tuple[str, int]](), 0, 0, 0
+    dates, windows, values, chunk, column = set[tuple[str, int]](), 0, 0, 0, 0
     for mosaic, places in needed(data):
         size = max(mosaic.chunks[0]) * max(mosaic.chunks[1]) * np.dtype(mosaic.dtype).itemsize
         chunk, column = max(chunk, size), max(column, size * len(places))
-        windows += sum(map(len, places.values()))
+        blocks_ = sum(map(len, places.values()))
+        windows, values = windows + blocks_, values + blocks_ * size // np.dtype(mosaic.dtype).itemsize
         dates |= {(mosaic.cube, time) for time in places}
         for time, blocks in places.items():
             for piece in mosaic.slices[time]:
@@ -110,7 +112,7 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
     counts = {source: _together(found) for source, found in files.items()}
     tiles = sum(len(t.tiles) for t in counts.values())
     size = int(sum(_bytes(source, t) for source, t in counts.items()))
-    decode = sum(_seconds(source, t) for source, t in counts.items())
+    decode = sum(_seconds(source, t) for source, t in counts.items()) + _median(data, values)
     seconds = max(
         decode / (staff.count * staff.threads),
         size / (parse_bytes(settings.get("plan.bandwidth")) * staff.count),
@@ -146,19 +148,23 @@ def _seconds(source: Source, touched: Touched) -> float:
 
 
 def _memory(data: xr.Dataset | xr.DataArray, staff: Workers, chunk: int, column: int) -> int:
-    """What a worker holds at most: itself, the tiles that it shares, what its threads work on, and the result.
-
-    A reduction over time holds the chunks of all dates of one place, and works on pieces of dask's own chunk size.
-    """
-    piece = min(column, parse_bytes(dask.config.get("array.chunk-size")))
-    thread = 4 * chunk + (column + 3 * piece if column > chunk else 0)
+    """What a worker holds at most: itself, the tiles that it shares, what its threads work on, and the result."""
+    thread = 4 * chunk
+    if column > chunk:  # several dates: they may be reduced
+        cut = any(str(name).startswith("rechunk-split-read") for name in data.__dask_graph__().layers)
+        thread += reduction(column, whole=not cut)
     result = data.nbytes / staff.count
     return int(_IDLE + parse_bytes(settings.get("cache.tiles")) + staff.threads * thread + result)
 
 
+def _median(data: xr.Dataset | xr.DataArray, values: int) -> float:
+    """Seconds of one core for a median, which costs as much as decoding."""
+    return values / _MEDIAN if any(str(n).startswith("nanmedian") for n in data.__dask_graph__().layers) else 0.0
+
+
 def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str, ...]:
     said = []
-    if memory > staff.memory:
+    if memory > staff.memory * float(dask.config.get("distributed.worker.memory.spill") or 1.0):
         said.append(
             f"A worker may need {format_bytes(memory)} of its {format_bytes(staff.memory)}: compute fewer dates or a "
             "smaller area at once, save the cube with gl.save instead of .compute(), or take workers with more memory."

@@ -145,7 +145,7 @@ class _Header:
         self._blocks: list[tuple[int, bytes]] = []
         if self._load():
             return
-        block, self.tag = place.read_tagged(self.first, _BLOCK)
+        block, self.tag = place.read_tagged(self.first, min(_BLOCK, 30 + self.end))
         if stored:
             if len(block) < 30 or block[:4] != b"PK\x03\x04":
                 raise NotUnderstood("no local header of a zip where the directory says")

@@ -72,7 +72,7 @@ class Index:
 
     def _read_header(self, stored: tuple[int, int] | None) -> None:
         start, size = stored or (0, 0)
-        data = self.place.read(start, _FIRST_READ)
+        data = self.place.read(start, min(_FIRST_READ, 30 + size) if stored else _FIRST_READ)
         skip, self.end = 0, 0
         if stored:
             if data[:4] != b"PK\x03\x04":

@@ -132,8 +132,17 @@ class Mosaic:
         return hidden
 
 
-def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
+def lazy(
+    mosaic: Mosaic, parts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+) -> tuple[da.Array, da.Array | None]:
     """The arrays of a mosaic, dims (time, y, x), a chunk for each time and window; nothing is read.
+
+    Parameters
+    ----------
+    mosaic
+        What to read.
+    parts
+        Sizes in y and x that the chunks are cut into after they are read, if at all.
 
     Returns
     -------
@@ -147,10 +156,15 @@ def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
     layer = _Reads.of(mosaic.layer, table, tuple(map(len, chunks)), _read_both if fills else _read_values)
     graph = HighLevelGraph({table: {(table,): mosaic}, mosaic.layer: layer}, {table: set(), mosaic.layer: {table}})
     if not fills:
-        return da.Array(graph, mosaic.layer, chunks, dtype=mosaic.dtype), None
+        return _cut(da.Array(graph, mosaic.layer, chunks, dtype=mosaic.dtype), parts), None
     pair = da.Array(graph, mosaic.layer, chunks, dtype=object)
     values = pair.map_blocks(_first, dtype=mosaic.dtype, meta=np.empty((0, 0, 0), mosaic.dtype))
-    return values, pair.map_blocks(_second, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+    quality = pair.map_blocks(_second, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+    return _cut(values, parts), _cut(quality, parts)
+
+
+def _cut(array: da.Array, parts: tuple[tuple[int, ...], tuple[int, ...]] | None) -> da.Array:
+    return array if parts is None else array.rechunk({1: parts[0], 2: parts[1]}, method="tasks")
 
 
 class _Reads(Blockwise):

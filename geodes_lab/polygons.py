@@ -96,6 +96,7 @@ def _text(href: str, stored: tuple[int, int] | None) -> bytes:
                 raise NotUnderstood("a GML larger than that of any product")
             return archive.read(member)
     start, size = stored
-    data = place.read(start, size + 2**12)  # the local header, and names of no reasonable length, before the member
-    skip = 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
-    return data[skip : skip + size]
+    data = place.read(start, 30 + len(member.encode()) + size)
+    extra = int.from_bytes(data[28:30], "little")  # bytes between the name and the member: few writers put any there
+    data += place.read(start + len(data), extra) if extra else b""
+    return data[len(data) - size :]

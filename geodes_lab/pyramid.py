@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from geodes_lab import geotiff, jpeg2000
+from geodes_lab import geotiff, jpeg2000, zarrs
 from geodes_lab.datalake import Place, place_of
 from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import NotUnderstood
@@ -70,10 +70,13 @@ def image_of(source: Source) -> Image:
         place = place_of(source.href.removeprefix("/vsizip/{").partition("}/")[0])
     else:
         place = place_of(source.href)
-    if not name.endswith((".jp2", ".j2k", ".tif", ".tiff")):
+    is_zarr = not name.endswith((".jp2", ".j2k", ".tif", ".tiff"))
+    if is_zarr and not zarrs.NAMED.search(place.path):
         raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
     with _opening[place]:  # what two threads want at once is opened once
+        if is_zarr:
+            return zarrs.open(place, source.index, stamp)
         if name.endswith((".jp2", ".j2k")):
             return jpeg2000.open(place, source.stored, stamp)
         return geotiff.open(place, source.stored, stamp)

@@ -33,7 +33,7 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     Returns
     -------
     xarray.Dataset
-        What was written, opened again lazily: chunks of 512 pixels in shards of 2048.
+        What was written, opened again lazily, in chunks of whole shards (2048 pixels; 512 within the file).
 
     Raises
     ------
@@ -73,7 +73,9 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return xr.open_zarr(target, consolidated=False, decode_coords="all")
+    # By whole shards: the store's own chunks would make sixteen tasks of one file.
+    whole = {dim: _SHARD for dim in ("y", "x") if dim in dataset.sizes}
+    return xr.open_zarr(target, consolidated=False, decode_coords="all", chunks=whole)
 
 
 def _sharded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:

@@ -121,7 +121,7 @@ def test_family_of_another_package(monkeypatch, tmp_path):
             "x", None, None, None, {"product:type": "MINE", "start_datetime": None, "end_datetime": None}
         )
         assert gl.open_product(item).name == "x"
-        assert list(products.families()) == ["radar", "sentinel2", "raster"]
+        assert list(products.families()) == ["radar", "zarr", "sentinel2", "theia", "raster"]
     finally:
         products.families.cache_clear()
 

@@ -20,7 +20,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import local
 from geodes_lab.products.bands import name_of
 
-_OURS = ("sentinel2", "raster")
+_OURS = ("zarr", "sentinel2", "theia", "raster")
 
 
 class Family(Protocol):
@@ -114,13 +114,14 @@ def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str])
     ----------
     product
         An Item of `geodes_lab.search`, a dictionary of one, or a path or URL of a product (a zip, a SAFE folder,
-        a raster file).
+        a raster file, a Zarr store).
 
     Returns
     -------
     xarray.DataTree
         One node per native grid; Sentinel-2: ``r10m``, ``r20m``, ``r60m``, each with its bands as variables of
         dims ``(y, x)``, pixel-centre coordinates in metres, reflectance without unit, NaN where there is no data.
+        A Zarr store: its own groups, as CF says.
         Only metadata is read; pixels are read when they are computed.
 
     Raises

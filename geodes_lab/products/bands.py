@@ -85,7 +85,7 @@ def asset(
 def has(item: pystac.Item, band: str) -> bool:
     """Whether a band Item has a band, by the asset's key, the band's name or its common name."""
     return band in item.assets or any(
-        band in (b.get("name"), b.get("eo:common_name"))
+        band in (*a.extra_fields.get("geodes:names", ()), b.get("name"), b.get("eo:common_name"))
         for a in item.assets.values()
         if "proj:transform" in a.extra_fields
         for b in a.extra_fields.get("bands", [])
@@ -191,6 +191,8 @@ def _key(item: pystac.Item, band: str) -> str:
     if band in item.assets:
         return band
     data = {k: a for k, a in item.assets.items() if "proj:transform" in a.extra_fields}
+    if other := [k for k, a in data.items() if band in a.extra_fields.get("geodes:names", ())]:
+        return other[0]
     for field in ("name", "eo:common_name"):
         found = [k for k, a in data.items() if any(b.get(field) == band for b in a.extra_fields.get("bands", []))]
         if len(found) == 1:

@@ -9,6 +9,7 @@ import pystac
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
+from geodes_lab.zarrs import NAMED
 
 _SAFE = re.compile(r"^([^/]+)\.SAFE/")
 
@@ -26,7 +27,9 @@ def item(href: str) -> pystac.Item:
     """
     place = locate(href)
     name = place.name
-    if place.is_folder or name.lower().endswith(".zip"):
+    if store := NAMED.search(place.path):
+        name = place.path[: store.start()].rsplit("/", 1)[-1]
+    elif place.is_folder or name.lower().endswith(".zip"):
         archive = Archive(href)
         roots = {m.group(1) for m in map(_SAFE.match, archive.names) if m}
         if len(roots) > 1:

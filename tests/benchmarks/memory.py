@@ -28,7 +28,7 @@ class Watch(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         self.worker = worker
-        self.idle, self.largest = self._now(), (0, 0, 0)
+        self.largest = (0, 0, 0)
         self.done = threading.Event()
         threading.Thread(target=self._look, daemon=True).start()
 
@@ -56,21 +56,14 @@ class Count(SchedulerPlugin):
         self.came += 1
 
 
-def found(dask_worker: Any) -> tuple[int, int, int, int, int, int]:
-    """Of a worker: its peak, what it had at the start, dask's data and our tiles at the peak, written to disk, tiles decoded."""
+def found(dask_worker: Any) -> tuple[int, ...]:
+    """Of a worker: its peak; dask's data and our tiles at that time; bytes spilled; tiles decoded."""
     from geodes_lab import tiles
 
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    watch = dask_worker.plugins["watch"]
-    spilled = sum(v for (_, *what), v in _written(dask_worker) if what[-1] == "bytes")
-    return (
-        int(status["VmHWM"].split()[0]) * 1024, watch.idle[0], *watch.largest[1:], int(spilled),
-        tiles.shared().decoded,
-    )  # fmt: skip
-
-
-def _written(worker: Any) -> list[Any]:
-    return [i for i in worker.data.cumulative_metrics.items() if i[0][0] == "disk-write"]
+    peak, (_, data, kept) = int(status["VmHWM"].split()[0]) * 1024, dask_worker.plugins["watch"].largest
+    spilled = dask_worker.data.cumulative_metrics["disk-write", "bytes"]
+    return peak, data, kept, int(spilled), tiles.shared().decoded
 
 
 def main() -> None:
@@ -97,21 +90,21 @@ def main() -> None:
         cube = gl.open_cube(items, bands=["B04"], geobox=stage.WHOLE[: options.side, : options.side])
         result = cube.B04.median("time").mean()  # a number comes back, not half a gigabyte
         plan = gl.plan(result)
-        print(f"{options.dates} dates of {options.side}² pixels, chunks of {cube.B04.data.chunksize}, CPUs: {os.cpu_count()}\n")
+        print(
+            f"{options.dates} dates of {options.side}² pixels, chunks of {cube.B04.data.chunksize}, CPUs: {os.cpu_count()}\n"
+        )
         began = time.perf_counter()
         result.compute()
         took = time.perf_counter() - began
         seen = list(client.run(found).values())
         restarts = count.came
-    print("| worker | at the start | peak | of it dask's data | of it our tiles | written to disk | tiles decoded |")
-    print("|---|---|---|---|---|---|---|")
-    for number, (peak, idle, data, kept, spilled, decoded) in enumerate(seen):
-        sizes = " | ".join(format_bytes(n) for n in (idle, peak, data, kept, spilled))
-        print(f"| {number} | {sizes} | {decoded} |")
-    peak, spilled = max(s[0] for s in seen), sum(s[4] for s in seen)
-    decoded = sum(s[5] for s in seen)
+    print("| worker | peak | of it dask's data | of it our tiles | spilled | tiles decoded |")
+    print("|---|---|---|---|---|---|")
+    for number, (*sizes, decoded) in enumerate(seen):
+        print(f"| {number} | {' | '.join(map(format_bytes, sizes))} | {decoded} |")
+    peak, spilled, decoded = max(s[0] for s in seen), sum(s[3] for s in seen), sum(s[4] for s in seen)
     print(f"\npeak: {peak / plan.memory:.2f} × the plan ({format_bytes(peak)} of {format_bytes(plan.memory)})")
-    print(f"written to disk: {format_bytes(spilled)}; restarts: {restarts}")
+    print(f"spilled to disk: {format_bytes(spilled)}; restarts: {restarts}")
     print(f"tiles: {decoded / plan.tiles:.2f} × the plan ({plan.tiles})")
     print(f"time: {took / plan.seconds:.2f} × the plan ({took:.0f} s of {plan.seconds:.0f} s)")
 

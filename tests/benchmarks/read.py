@@ -103,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dates", type=int, default=20)
     parser.add_argument("--only", nargs="*", default=["window", "eodag", "overview", "band", "cog", "year"])
+    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
@@ -121,7 +122,7 @@ def main() -> None:
             return server.clock(__file__, case, label)
 
         def best(what: str) -> float:
-            return min(clock(f"{who} {what}")[0] for who in PEERS)
+            return min(clock(f"{who} {what}")[0] for who in options.peers)
 
         if "window" in options.only:
             shutil.rmtree(stage.INDEX, ignore_errors=True)
