@@ -72,13 +72,14 @@ def pieces(sizes: Sizes, dates: int, dtype: str, workers: Workers) -> Sizes | No
     return _parted(sizes[0], parts), _parted(sizes[1], parts)
 
 
-def reduction(column: int, whole: bool = True) -> int:
-    """Bytes that a thread needs to reduce a column over time: its chunks twice if dask cuts across them, and its work.
+def reduction(column: int, part: int | None = None) -> int:
+    """Bytes that a thread needs to reduce a column over time: its chunks, and its work on a piece of them.
 
-    numpy's median takes five times its input (measured).
+    Where the chunks are not parted, dask's pieces may cut across those of two columns. numpy's median takes five times its
+    input (measured).
     """
-    piece = min(column, parse_bytes(dask.config.get("array.chunk-size")))
-    return (2 if whole and column > piece else 1) * column + 6 * piece
+    piece = part or min(column, parse_bytes(dask.config.get("array.chunk-size")))
+    return (2 if part is None and column > piece else 1) * column + 6 * piece
 
 
 def _parted(sizes: tuple[int, ...], parts: int) -> tuple[int, ...]:

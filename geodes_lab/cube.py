@@ -143,7 +143,7 @@ def open_cube(
         for band, sources in found.items()
     }
     token = hashlib.blake2b(pickle.dumps(mosaics), digest_size=8).hexdigest()
-    arrays = {band: mosaic.lazy(replace(m, cube=token), parts) for band, m in mosaics.items()}
+    arrays = {band: mosaic.lazy(replace(m, cube=token, parts=parts)) for band, m in mosaics.items()}
     dims = ("time", "y", "x")
     variables = {
         band: xr.DataArray(values, dims=dims, attrs=_attributes(kept, found[band]))

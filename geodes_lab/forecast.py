@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from html import escape
@@ -96,10 +97,13 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
     """
     staff = workers()
     files: dict[Source, list[Touched]] = {}
+    part: int | None = None
     dates, windows, values, chunk, column = set[tuple[str, int]](), 0, 0, 0, 0
     for mosaic, places in needed(data):
         size = max(mosaic.chunks[0]) * max(mosaic.chunks[1]) * np.dtype(mosaic.dtype).itemsize
         chunk, column = max(chunk, size), max(column, size * len(places))
+        if mosaic.parts is not None:
+            part = max(part or 0, math.prod(map(max, mosaic.parts)) * len(places) * np.dtype(mosaic.dtype).itemsize)
         blocks_ = sum(map(len, places.values()))
         windows, values = windows + blocks_, values + blocks_ * size // np.dtype(mosaic.dtype).itemsize
         dates |= {(mosaic.cube, time) for time in places}
@@ -118,7 +122,7 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
         size / (parse_bytes(settings.get("plan.bandwidth")) * staff.count),
         tiles * float(settings.get("plan.latency")) / (_AT_ONCE * staff.count),
     )
-    memory = _memory(data, staff, chunk, column)
+    memory = _memory(data, staff, chunk, column, part)
     advice = _advice(size, seconds, memory, staff)
     if advice:
         warnings.warn(" ".join(advice), LargePlan, stacklevel=2)
@@ -147,12 +151,11 @@ def _seconds(source: Source, touched: Touched) -> float:
     return len(touched.tiles) * touched.pixels / rate + touched.warped / _WARP
 
 
-def _memory(data: xr.Dataset | xr.DataArray, staff: Workers, chunk: int, column: int) -> int:
+def _memory(data: xr.Dataset | xr.DataArray, staff: Workers, chunk: int, column: int, part: int | None) -> int:
     """What a worker holds at most: itself, the tiles that it shares, what its threads work on, and the result."""
     thread = 4 * chunk
     if column > chunk:  # several dates: they may be reduced
-        cut = any(str(name).startswith("rechunk-split-read") for name in data.__dask_graph__().layers)
-        thread += reduction(column, whole=not cut)
+        thread += reduction(column, part)
     result = data.nbytes / staff.count
     return int(_IDLE + parse_bytes(settings.get("cache.tiles")) + staff.threads * thread + result)
 

@@ -61,6 +61,8 @@ class Mosaic:
     """Where there is no data."""
     errors: Literal["raise", "fill"] = "raise"
     """What to do with a window that cannot be read."""
+    parts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    """Sizes in y and x that the chunks are cut into after they are read, if at all."""
 
     @property
     def layer(self) -> str:
@@ -132,17 +134,8 @@ class Mosaic:
         return hidden
 
 
-def lazy(
-    mosaic: Mosaic, parts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-) -> tuple[da.Array, da.Array | None]:
+def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
     """The arrays of a mosaic, dims (time, y, x), a chunk for each time and window; nothing is read.
-
-    Parameters
-    ----------
-    mosaic
-        What to read.
-    parts
-        Sizes in y and x that the chunks are cut into after they are read, if at all.
 
     Returns
     -------
@@ -156,11 +149,11 @@ def lazy(
     layer = _Reads.of(mosaic.layer, table, tuple(map(len, chunks)), _read_both if fills else _read_values)
     graph = HighLevelGraph({table: {(table,): mosaic}, mosaic.layer: layer}, {table: set(), mosaic.layer: {table}})
     if not fills:
-        return _cut(da.Array(graph, mosaic.layer, chunks, dtype=mosaic.dtype), parts), None
+        return _cut(da.Array(graph, mosaic.layer, chunks, dtype=mosaic.dtype), mosaic.parts), None
     pair = da.Array(graph, mosaic.layer, chunks, dtype=object)
     values = pair.map_blocks(_first, dtype=mosaic.dtype, meta=np.empty((0, 0, 0), mosaic.dtype))
     quality = pair.map_blocks(_second, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
-    return _cut(values, parts), _cut(quality, parts)
+    return _cut(values, mosaic.parts), _cut(quality, mosaic.parts)
 
 
 def _cut(array: da.Array, parts: tuple[tuple[int, ...], tuple[int, ...]] | None) -> da.Array:

@@ -286,7 +286,9 @@ def test_tiles_far_from_each_other_are_asked_for_apart(tmp_path, monkeypatch):
     opened = GeoTiff(locate(path))
     asked: list[tuple[int, int]] = []
     fetch = Place.fetch
-    monkeypatch.setattr(Place, "fetch", lambda self, ranges, tag=None: (asked.extend(ranges), fetch(self, ranges, tag))[1])
+    monkeypatch.setattr(
+        Place, "fetch", lambda self, ranges, tag=None: (asked.extend(ranges), fetch(self, ranges, tag))[1]
+    )
     np.testing.assert_array_equal(opened.read(0, (0, 4096), (0, 512)), image[:, :, :512])
     assert [length for _, length in asked] == [2**19] * 8
     asked.clear()

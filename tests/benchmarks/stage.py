@@ -217,9 +217,7 @@ def their_stackstac(some: list[pystac.Item], grid: GeoBox) -> Any:
             asset["href"] = asset["href"].replace("{", "").replace("}", "")
     env = stackstac.DEFAULT_GDAL_ENV.updated(always=GDAL | {"AWS_S3_ENDPOINT": os.environ["AWS_S3_ENDPOINT"]})
     options = {"epsg": grid.crs.epsg, "resolution": grid.affine.a, "bounds": grid.boundingbox.bbox, "gdal_env": env}
-    return stackstac.stack(
-        plain, assets=list(BANDS), **options, chunksize=1024
-    )
+    return stackstac.stack(plain, assets=list(BANDS), **options, chunksize=1024)
 
 
 def window() -> GeoBox:
