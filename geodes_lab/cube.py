@@ -118,7 +118,7 @@ def open_cube(
         if geobox is None or geobox.crs is None:
             raise GeodesError("The cube given as like= has no CRS, or no x and y: write one with .rio.write_crs first.")
     unpacked, failed = _unpacked(list(items), bands, mask, errors)
-    kept, superseded = days.newest(unpacked)
+    kept, superseded = days.newest([i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked)
     found = {band: _sources(kept, band, dtype) for band in bands}
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
@@ -223,7 +223,8 @@ def _sources(items: list[pystac.Item], band: str, dtype: str | None) -> list[Sou
     if not there:
         bands_.source(items[0], band)  # raises, with the names that the product has
     common = np.result_type(*{s.dtype for s in there})
-    if common.kind != "f" and any(s.nodata is None or not _fits(s.nodata, common) for s in there):
+    unlike = len({s.nodata for s in there}) > 1
+    if common.kind != "f" and (unlike or any(s.nodata is None or not _fits(s.nodata, common) for s in there)):
         common = np.dtype("float32") if common.itemsize <= 2 else np.dtype("float64")
     if common.kind == "f" and dtype is not None:
         common = np.dtype(dtype)

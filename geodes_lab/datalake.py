@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
@@ -110,32 +110,13 @@ class Place:
         """Whether this is a folder on disk."""
         return self.scheme == "file" and os.path.isdir(f"/{self.path}")
 
-    @cached_property
+    @property
     def _store(self) -> ObjectStore:
-        match self.scheme:
-            case "file":
-                return LocalStore()
-            case "s3":
-                endpoint = settings.get("datalake.endpoint")
-                return S3Store(
-                    self.root,
-                    endpoint=endpoint,
-                    region=settings.get("datalake.region"),
-                    virtual_hosted_style_request=False,
-                    skip_signature=not _has_keys(),
-                    client_options={"allow_http": endpoint.startswith("http://"), "timeout": _timeout()},
-                    retry_config={"max_retries": 0},  # tried again here, and counted
-                )
-            case _:
-                if self.query:
-                    raise GeodesError(
-                        f"{self.href} is a signed address: rasters are read there in place, zips are not."
-                    )
-                return HTTPStore.from_url(
-                    self.root,
-                    client_options={"allow_http": True, "timeout": _timeout()},
-                    retry_config={"max_retries": 0},
-                )
+        if self.query:
+            raise GeodesError(f"{self.href} is a signed address: rasters are read there in place, zips are not.")
+        region, timeout = settings.get("datalake.region"), float(settings.get("datalake.timeout"))
+        endpoint = settings.get("datalake.endpoint") if self.scheme == "s3" else ""
+        return _store(self.scheme, self.root, endpoint, region, _has_keys(), timeout, _keys())
 
     def size(self) -> int:
         """Size in bytes; one request.
@@ -236,17 +217,58 @@ class Place:
         return f" on {settings.get('datalake.endpoint')}" if self.scheme == "s3" else ""
 
 
+@lru_cache(maxsize=256)
+def _store(scheme: str, root: str, endpoint: str, region: str, signs: bool, timeout: float, _keys: int) -> ObjectStore:
+    """A client for a bucket or a web server; its connections serve all objects there, as long as the keys are the same."""
+    options = {"allow_http": True, "timeout": timedelta(seconds=timeout)}
+    once = {"max_retries": 0}  # requests are made again by `Place._ask`, and counted
+    match scheme:
+        case "file":
+            return LocalStore()
+        case "s3":
+            return S3Store(
+                root,
+                endpoint=endpoint,
+                region=region,
+                virtual_hosted_style_request=False,
+                skip_signature=not signs,
+                client_options={**options, "allow_http": endpoint.startswith("http://")},
+                retry_config=once,
+            )
+        case _:
+            return HTTPStore.from_url(root, client_options=options, retry_config=once)
+
+
 @cache
-def _loop() -> asyncio.AbstractEventLoop:
-    """The loop in which all requests of this process wait; in a thread of its own, since readers are plain functions."""
+def _made_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="datalake", daemon=True).start()
     return loop
 
 
+def _loop() -> asyncio.AbstractEventLoop:
+    """The loop in which all requests of this process wait; in a thread of its own, since readers are plain functions."""
+    with _first:
+        return _made_loop()
+
+
 @cache
 def _turns() -> asyncio.Semaphore:
     return asyncio.Semaphore(_AT_ONCE)
+
+
+_first = threading.Lock()  # one loop, though many threads come at once
+
+
+def _forked() -> None:
+    """A child of a fork has none of the threads."""
+    global _first
+    _first = threading.Lock()
+    for kept in (_made_loop, _turns, _store):
+        kept.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _begin(call: Coroutine[Any, Any, bytes]) -> Future[bytes]:
@@ -397,8 +419,9 @@ def _has_keys() -> bool:
     return any(os.environ.get(k) for k in ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_PROFILE"))
 
 
-def _timeout() -> timedelta:
-    return timedelta(seconds=float(settings.get("datalake.timeout")))
+def _keys() -> int:
+    """What changes when the keys do, and tells nothing of them."""
+    return hash(tuple(v for k, v in sorted(os.environ.items()) if k.startswith("AWS_")))
 
 
 def _first_line(error: Exception) -> str:

@@ -133,7 +133,9 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
 def _together(found: list[Touched]) -> Touched:
     """What several variables touch of one file (a mask): its tiles are decoded once, its pixels warped for each."""
     first = max(found, key=lambda t: len(t.tiles))
-    return Touched(first.level, first.tiles, first.share, first.pixels, sum(t.warped for t in found))
+    tiles = frozenset[tuple[int, int]]().union(*(t.tiles for t in found if t.level == first.level))
+    share = first.share * len(tiles) / max(len(first.tiles), 1)
+    return Touched(first.level, tiles, share, first.pixels, sum(t.warped for t in found))
 
 
 def _is_jpeg2000(source: Source) -> bool:

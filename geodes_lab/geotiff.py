@@ -20,7 +20,7 @@ from geodes_lab.datalake import Place, Replaced, Unreachable, write_whole
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Span
 from geodes_lab.tiff import JOB, Level, parse
-from geodes_lab.tiles import Pixels, decoders, shared
+from geodes_lab.tiles import Pixels, later, shared
 
 _BLOCK = 2**16  # of a header, in one request: few have more
 _LARGEST_HEADER = 2**26  # bytes
@@ -49,10 +49,11 @@ class GeoTiff:
     """Pixels of an overview beside no data that have some of it mixed in: it was left out when they were made."""
 
     def __init__(self, place: Place, stored: tuple[int, int] | None = None, stamp: int = 0) -> None:
-        self._place, self._key = place, (place, stored, stamp)
+        self._place = place
         self._kept = place.kept("tiff", f"{stored}")
         header = _Header(place, stored, self._kept)
         self._first, self._end, self._tag = header.first, header.end, header.tag
+        self._key = place, stored, stamp, header.tag
         try:
             self._levels, self.epsg, self.centre = parse(header, header.end)
             header.keep()
@@ -133,7 +134,7 @@ class GeoTiff:
             return
         step = -(-JOB // image.size)
         for n in range(0, len(run), step):
-            decoders().submit(work, run[n : n + step], data)
+            later(partial(work, run[n : n + step], data), [p for _, p in run[n : n + step]])
 
 
 class _Header:

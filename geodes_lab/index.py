@@ -37,7 +37,8 @@ class Index:
         self.place = place
         self._lock = threading.Lock()
         self._path = place.kept("index", f"{stored}")
-        self._stored = stored
+        self._stored = self.stored = stored
+        self.made = 0  # how often the object was found to be another one
         self._parts: dict[int, tuple[int, int]] = {}
         if not self._load():
             self._read_header(stored)
@@ -49,9 +50,13 @@ class Index:
         """
         with self._lock:
             if self._parts.get(tile) == part:
-                self._read_header(self._stored)
-                self._path.unlink(missing_ok=True)
-                self._parts = {}
+                self._renew()
+
+    def _renew(self) -> None:
+        self._read_header(self._stored)
+        self._path.unlink(missing_ok=True)
+        self._parts = {}
+        self.made += 1
 
     def parts(self, tiles: Sequence[int]) -> list[tuple[int, int]]:
         """Offset and length of tile-parts; looks for those that are not known yet.
@@ -61,14 +66,23 @@ class Index:
         NotUnderstood
             If tiles do not follow each other in one part each, or the file ends early.
         """
-        if any(t not in self._parts for t in tiles):
-            with self._lock:
-                unknown = sorted(t for t in tiles if t not in self._parts)
-                for tile in unknown:
-                    self._find(tile)
-                if unknown:
-                    self._save()
-        return [self._parts[t] for t in tiles]
+        with self._lock:
+            try:
+                self._find_all(tiles)
+            except NotUnderstood:
+                if not self._parts:
+                    raise
+                # What was known of it leads nowhere: perhaps the object has been replaced.
+                self._renew()
+                self._find_all(tiles)
+            return [self._parts[t] for t in tiles]
+
+    def _find_all(self, tiles: Sequence[int]) -> None:
+        unknown = sorted(t for t in tiles if t not in self._parts)
+        for tile in unknown:
+            self._find(tile)
+        if unknown:
+            self._save()
 
     def _read_header(self, stored: tuple[int, int] | None) -> None:
         start, size = stored or (0, 0)
@@ -187,11 +201,11 @@ class Index:
 
     def _save(self) -> None:
         """Write all or nothing, with what others have found meanwhile: several workers may do so at once."""
-        header = self.header
+        mine = self.header, self.first, self.end, self.centre, self.epsg
         known = self._stored_parts()
-        if known is not None and self.header == header:
+        if known is not None and (self.header, self.first, self.end) == mine[:3]:
             self._parts = {**known, **self._parts}
-        self.header = header
+        self.header, self.first, self.end, self.centre, self.epsg = mine
         runs: list[tuple[int, int, list[int]]] = []
         for tile, (start, length) in sorted(self._parts.items()):
             if runs and runs[-1][0] + len(runs[-1][2]) == tile:

@@ -18,7 +18,7 @@ from geodes_lab.index import Index
 from geodes_lab.jp2 import SOT, NotUnderstood
 from geodes_lab.openjpeg import Area, Undecodable, decode
 from geodes_lab.source import Span
-from geodes_lab.tiles import Pixels, decoders, shared
+from geodes_lab.tiles import Pixels, later, shared
 
 # The share of a tile-part that an overview is expected to need, by level; grows where it was too little.
 _share = {1: 0.33, 2: 0.09, 3: 0.026, 4: 0.010, 5: 0.006}
@@ -38,7 +38,8 @@ class Jpeg2000:
     bleed = 2
     """Pixels of an overview beside no data that have some of it mixed in: the reach of the 5/3 wavelet."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, stamp: int = 0) -> None:
+        self._stamp = stamp
         self.index = index
         header = index.header
         levels = header.levels if header.prefixes else 0
@@ -59,7 +60,8 @@ class Jpeg2000:
         )
         areas = [self._area(level, r * down, c * across, (down, across), useful) for r, c in places]
         numbers = [r * header.grid[1] + c for r, c in places]
-        keys = [(self.index.place, self.index.first, n, level, a) for n, a in zip(numbers, areas, strict=True)]
+        file = self.index.place, self._stamp, self.index.stored, self.index.made
+        keys = [(*file, n, level, a) for n, a in zip(numbers, areas, strict=True)]
 
         def begin(missing: list[int]) -> Sequence[Future[Pixels]]:
             return self._begin([numbers[n] for n in missing], [areas[n] for n in missing], level)
@@ -109,6 +111,8 @@ class Jpeg2000:
         def work() -> None:
             try:
                 data, now = (before + coming.result(), tile) if before else self._checked(tile, coming)
+                if before and len(data) == len(before):
+                    raise OSError(f"the file ends within tile {now.number} of the JPEG 2000")
                 found = self._decoded(now, data)
                 if found is None:
                     # Half as much again.
@@ -122,7 +126,7 @@ class Jpeg2000:
             except BaseException as error:
                 pixels.set_exception(error)
 
-        coming.add_done_callback(lambda _: decoders().submit(work))
+        coming.add_done_callback(lambda _: later(work, [pixels]))
 
     def _decoded(self, tile: _Tile, data: bytes) -> Pixels | None:
         """The pixels; None if the bytes are too few for this overview."""
@@ -135,7 +139,7 @@ class Jpeg2000:
 
     def _checked(self, tile: _Tile, coming: Future[bytes]) -> tuple[bytes, _Tile]:
         """The bytes of a tile, which must begin as one; else the object has been replaced since its index was made."""
-        begins = struct.pack(">HHH", SOT, 10, tile.number)
+        begins = struct.pack(">HHHI", SOT, 10, tile.number, tile.length)
         try:
             data = coming.result()
         except Unreachable:
@@ -146,6 +150,7 @@ class Jpeg2000:
             tile = replace(tile, start=part[0], length=part[1])
             some = min(part[1], max(len(data), _FLOOR)) if tile.level else part[1]
             data = self.index.place.read(part[0], some)
+            begins = struct.pack(">HHHI", SOT, 10, tile.number, tile.length)
             if not data.startswith(begins) or self.index.header.size != self.shapes[0]:
                 raise NotUnderstood("tiles are not where the file says")
         return data, tile
@@ -173,7 +178,7 @@ def open(place: Place, stored: tuple[int, int] | None, _stamp: int) -> Jpeg2000:
     NotUnderstood
         If this is no JPEG 2000 that can be read by tiles; nothing has been read then but its header.
     """
-    return Jpeg2000(Index(place, stored))
+    return Jpeg2000(Index(place, stored), _stamp)
 
 
 def _halved(size: int, level: int) -> int:

@@ -130,7 +130,8 @@ class Mosaic:
         hidden = np.zeros(grid.shape, bool)
         for mask in piece.masks:
             numbers, there = read(mask.source, grid, "nearest", self.grid)
-            hidden |= there & mask.hides(numbers)
+            # A class that is the mask's own no data may be asked for too.
+            hidden |= mask.hides(numbers) & (there | (mask.source.nodata in mask.values))
         return hidden
 
 

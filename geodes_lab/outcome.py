@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -79,23 +80,24 @@ def report(data: xr.Dataset | xr.DataArray) -> Report:
     nothing = {"read": 0, "retried": 0, "filled": 0, "dropped": True}
     for product in data.attrs.get("superseded", []):
         rows[product] = {**nothing, "why": "a newer processing of it was given too"}
-    for sentence in data.attrs.get("failed", []):
-        rows[sentence.split(" ", 1)[0]] = {**nothing, "why": sentence}
+    for number, sentence in enumerate(data.attrs.get("failed", []), 1):
+        rows[f"not opened, {number}"] = {**nothing, "why": sentence}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["read", "retried", "filled", "dropped", "why"])
     table.index.name = "product"
     return Report(table)
 
 
 def _gather(cubes: set[str]) -> tuple[dict[str, Entry], Counter[str]]:
-    told = [_tell(cubes)]
+    told = {os.getpid(): _tell(cubes)}
     if "distributed" in sys.modules:
         from distributed import get_client
 
         with contextlib.suppress(ValueError, OSError):  # no cluster: everything was read here
-            told += get_client(timeout=1).run(_tell, cubes).values()
+            # By process: the workers of a cluster may live in this one.
+            told |= dict(get_client(timeout=1).run(_tell_who, cubes).values())
     entries: dict[str, Entry] = {}
     retries: Counter[str] = Counter()
-    for theirs, again in told:
+    for theirs, again in told.values():
         retries.update(again)
         for product, entry in theirs.items():
             entries.setdefault(product, Entry()).add(entry)
@@ -104,6 +106,10 @@ def _gather(cubes: set[str]) -> tuple[dict[str, Entry], Counter[str]]:
 
 def _tell(cubes: set[str]) -> tuple[dict[str, Entry], dict[str, int]]:
     return ledger.of(cubes), dict(traffic.retries)
+
+
+def _tell_who(cubes: set[str]) -> tuple[int, tuple[dict[str, Entry], dict[str, int]]]:
+    return os.getpid(), _tell(cubes)
 
 
 def _object(href: str) -> str:

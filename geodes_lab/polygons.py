@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import zipfile
 import zlib
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import shapely
@@ -44,7 +45,7 @@ def numbers(source: Source, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np
     NotUnderstood
         If the file is no such GML.
     """
-    shapes = _polygons(source.href, source.stored).get(source.band.rsplit("_", 1)[-1], ())
+    shapes = _polygons(source.href, source.stored, _stamp(source.href)).get(source.band.rsplit("_", 1)[-1], ())
     return _burnt(shapes, source.epsg, grid), _burnt((shapely.box(*source.geobox.boundingbox),), source.epsg, grid) > 0
 
 
@@ -61,7 +62,7 @@ def _burnt(shapes: tuple[shapely.Geometry, ...], epsg: int, grid: GeoBox) -> NDA
 
 
 @lru_cache(maxsize=512)
-def _polygons(href: str, stored: tuple[int, int] | None) -> dict[str, tuple[shapely.Geometry, ...]]:
+def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[str, tuple[shapely.Geometry, ...]]:
     """The polygons of a file by their kind; one request."""
     try:
         root = ET.fromstring(_text(href, stored))
@@ -71,10 +72,16 @@ def _polygons(href: str, stored: tuple[int, int] | None) -> dict[str, tuple[shap
     for feature in root.iter(f"{_EOP}MaskFeature"):
         kind = feature.findtext(f"{_EOP}maskType") or ""
         for polygon in feature.iter(f"{_GML}Polygon"):
-            rings = [_ring(e) for e in polygon.iter(f"{_GML}posList")]
+            rings = [r for r in (_ring(e) for e in polygon.iter(f"{_GML}posList")) if len(r) >= 4]
             if rings:
-                found.setdefault(kind, []).append(shapely.Polygon(rings[0], rings[1:]).buffer(0))
+                found.setdefault(kind, []).append(shapely.make_valid(shapely.Polygon(rings[0], rings[1:])))
     return {kind: tuple(shapes) for kind, shapes in found.items()}
+
+
+def _stamp(href: str) -> int:
+    """The time of a local file, which may be replaced."""
+    place = place_of(href.removeprefix("/vsizip/{").partition("}/")[0])
+    return Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
 
 
 def _ring(element: ET.Element) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+import os
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from geodes_lab import geotiff, jpeg2000, zarrs
-from geodes_lab.datalake import Place, place_of
+from geodes_lab.datalake import place_of
 from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source, Span
@@ -74,7 +74,7 @@ def image_of(source: Source) -> Image:
     if is_zarr and not zarrs.NAMED.search(place.path):
         raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
-    with _opening[place]:  # what two threads want at once is opened once
+    with _opening[hash(place) % len(_opening)]:  # what two threads want at once is opened once
         if is_zarr:
             return zarrs.open(place, source.index, stamp)
         if name.endswith((".jp2", ".j2k")):
@@ -82,7 +82,17 @@ def image_of(source: Source) -> Image:
         return geotiff.open(place, source.stored, stamp)
 
 
-_opening: defaultdict[Place, Lock] = defaultdict(Lock)
+_opening = [Lock() for _ in range(64)]
+
+
+def _forked() -> None:
+    """A child of a fork has none of the threads that may hold these."""
+    _opening[:] = [Lock() for _ in _opening]
+    jpeg2000.open.cache_clear()
+    geotiff.open.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:
@@ -108,7 +118,9 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
     level = 0 if source.place_on(grid) or np.dtype(source.dtype).kind != "f" else _level(source, image, grid)
     reduced = source.reduced(image.scales[level], image.shapes[level])
     place = reduced.place_on(grid)
-    useful = reduced.spans(within) if within is not None else None
+    # As wide as the windows of all chunks will be, so that all ask for the same part of a tile.
+    reach = image.bleed if level and reduced.nodata is not None else 0
+    useful = _widened(reduced.spans(within), reach, reduced.shape) if within is not None else None
     if place is None:
         return _warp(reduced, image, level, grid, resampling, useful)
     rows, cols, window = place
@@ -157,6 +169,16 @@ def _window(
     return wide[inner], there[inner]
 
 
+def _holds(dtype: np.dtype[Any], number: float) -> bool:
+    limits = np.iinfo(dtype)
+    return bool(np.isfinite(number) and number == int(number) and limits.min <= number <= limits.max)
+
+
+def _widened(spans: tuple[Span, Span], by: int, shape: tuple[int, int]) -> tuple[Span, Span]:
+    (top, bottom), (left, right) = spans
+    return (max(top - by, 0), min(bottom + by, shape[0])), (max(left - by, 0), min(right + by, shape[1]))
+
+
 def _union(one: Span, other: Span) -> Span:
     return min(one[0], other[0]), max(one[1], other[1])
 
@@ -194,10 +216,10 @@ def _warp(
     # A number that the band does not use stands for no data during the warp.
     if found.dtype.kind == "f":
         hole = float("nan")
-    elif reduced.nodata is not None:
+    elif reduced.nodata is not None and _holds(found.dtype, reduced.nodata):
         hole = reduced.nodata
     else:
-        found, hole = found.astype(np.int64 if found.dtype.itemsize > 2 else np.int32), -(2.0**31)
+        found, hole = found.astype(np.int64 if found.dtype.itemsize > 2 else np.int32), -(2.0**31)  # smaller than all
     source = np.where(there, found, found.dtype.type(hole))
     out = np.full(grid.shape, hole, found.dtype)
     reproject(source, out, resampling=resampling, src_nodata=hole, dst_nodata=hole, init_dest_nodata=True, **options)

@@ -99,7 +99,10 @@ def _measure(source: Source, numbers: NDArray[Any]) -> NDArray[Any]:
 
 def _numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None) -> gdal.Numbers:
     if source.href.lower().endswith(".gml"):
-        return *polygons.numbers(source, grid), slice(None), slice(None)
+        try:
+            return *polygons.numbers(source, grid), slice(None), slice(None)
+        except NotUnderstood as error:
+            raise OSError(str(error)) from None
     try:
         found = pyramid.numbers(source, grid, resampling, within)
     except NotUnderstood:

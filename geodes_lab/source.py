@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
@@ -98,25 +99,26 @@ class Source:
         place = self.place_on(grid)
         if place is not None:
             return 0 not in (place[2].width, place[2].height)
+        box = _bounds(grid, self.geobox)
+        if box is None:
+            return False
         a, _, c, _, e, f = self.transform
-        left, bottom, right, top = _bounds(grid, self.epsg)
+        left, bottom, right, top = box
         rows, cols = self.shape
-        return bool(left < c + (cols + 1) * a and right > c - a and top > f + (rows + 1) * e and bottom < f - e)
+        x, y = sorted((c, c + cols * a)), sorted((f, f + rows * e))
+        return bool(left < x[1] + abs(a) and right > x[0] - abs(a) and top > y[0] - abs(e) and bottom < y[1] + abs(e))
 
     def ratio(self, grid: GeoBox) -> float:
         """How many of this band's pixels in a row make one of a grid's."""
-        a, _, _, _, e, _ = self.transform
-        if grid.crs.epsg == self.epsg:
-            return float(min(abs(grid.affine.a / a), abs(grid.affine.e / e)))
-        left, bottom, right, top = _bounds(grid, self.epsg)
-        return float(min((right - left) / abs(a) / grid.shape[1], (top - bottom) / abs(e) / grid.shape[0]))
+        return float(min(_ratios(grid, self)))
 
     def spans(self, grid: GeoBox) -> tuple[Span, Span]:
         """Rows and columns of this band that a grid may need, with the margin that a warp needs; empty if none.
 
         Each as the first and the last (excluded); the last may be less than the first where the grid lies beside.
         """
-        return _spans(self.shape, self.transform, self.epsg, grid)
+        # Thousands of products lie on one grid.
+        return _spans(Source("", "", "", self.epsg, self.transform, self.shape), grid)
 
     def there(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Where the file's numbers are data; NaN never is."""
@@ -153,20 +155,52 @@ def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> 
     return GeoBox(shape, Affine(*transform), f"EPSG:{epsg}")
 
 
-@lru_cache(maxsize=1024)
-def _spans(shape: tuple[int, int], transform: tuple[float, ...], epsg: int, grid: GeoBox) -> tuple[Span, Span]:
-    a, _, c, _, e, f = transform
-    same = grid.crs.epsg == epsg
-    left, bottom, right, top = _bounds(grid, epsg)
-    on_pixels = same and abs(grid.affine.a - a) < 1e-9 * abs(a)
-    margin = 0 if on_pixels else _MARGIN
-    col0, col1 = math.floor((left - c) / a + 1e-3) - margin, math.ceil((right - c) / a - 1e-3) + margin
-    row0, row1 = math.floor((top - f) / e + 1e-3) - margin, math.ceil((bottom - f) / e - 1e-3) + margin
-    return (max(row0, 0), min(row1, shape[0])), (max(col0, 0), min(col1, shape[1]))
+@lru_cache(maxsize=4096)
+def _spans(source: Source, grid: GeoBox) -> tuple[Span, Span]:
+    box = _bounds(grid, source.geobox)
+    if box is None:
+        return (0, 0), (0, 0)
+    a, _, c, _, e, f = source.transform
+    down = across = 0
+    if source.place_on(grid) is None:
+        # A kernel of GDAL widens with the ratio of the pixels.
+        down, across = (max(_MARGIN, math.ceil(4 * r)) for r in _ratios(grid, source))
+    left, bottom, right, top = box
+    cols, rows = sorted(((left - c) / a, (right - c) / a)), sorted(((top - f) / e, (bottom - f) / e))
+    col0, col1 = math.floor(cols[0] + 1e-3) - across, math.ceil(cols[1] - 1e-3) + across
+    row0, row1 = math.floor(rows[0] + 1e-3) - down, math.ceil(rows[1] - 1e-3) + down
+    return (max(row0, 0), min(row1, source.shape[0])), (max(col0, 0), min(col1, source.shape[1]))
+
+
+def _ratios(grid: GeoBox, source: Source) -> tuple[float, float]:
+    """How many pixels of a band make one of a grid, down and across; the same for all chunks of a grid."""
+    if grid.crs.epsg == source.epsg:
+        return abs(grid.affine.e / source.transform[4]), abs(grid.affine.a / source.transform[0])
+    left, bottom, right, top = _footprint(source.geobox, grid.crs)
+    return abs(grid.affine.e) * source.shape[0] / (top - bottom), abs(grid.affine.a) * source.shape[1] / (right - left)
 
 
 @lru_cache(maxsize=4096)
-def _bounds(grid: GeoBox, epsg: int) -> tuple[float, float, float, float]:
-    """West, south, east and north of a grid in another CRS."""
-    box = grid.boundingbox.bbox
-    return box if grid.crs.epsg == epsg else transform_bounds(grid.crs, f"EPSG:{epsg}", *box)
+def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] | None:
+    """West, south, east and north in a band's CRS of what a grid has in common with its surroundings; None: nothing.
+
+    Far from a projection's home it has no meaning, so the grid is cut to the surroundings first.
+    """
+    box: tuple[float, float, float, float] = grid.boundingbox.bbox
+    if grid.crs.epsg == native.crs.epsg:
+        return box
+    around = _footprint(native, grid.crs)
+    margin = 2 * max(abs(grid.affine.a), abs(grid.affine.e))
+    margin += 0.1 * max(around[2] - around[0], around[3] - around[1])
+    west, south = max(box[0], around[0] - margin), max(box[1], around[1] - margin)
+    east, north = min(box[2], around[2] + margin), min(box[3], around[3] + margin)
+    if west >= east or south >= north:
+        return None
+    found: tuple[float, float, float, float] = transform_bounds(grid.crs, native.crs, west, south, east, north)
+    return found if all(map(math.isfinite, found)) else None
+
+
+@lru_cache(maxsize=1024)
+def _footprint(native: GeoBox, crs: CRS) -> tuple[float, float, float, float]:
+    box: tuple[float, float, float, float] = native.footprint(crs).boundingbox.bbox
+    return box

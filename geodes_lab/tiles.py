@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections import OrderedDict
@@ -94,17 +95,12 @@ class Tiles:
 
 
 @cache
-def shared() -> Tiles:
-    """The tiles of this process."""
+def _shared() -> Tiles:
     return Tiles(parse_bytes(settings.get("cache.tiles")))
 
 
 @cache
-def decoders() -> ThreadPoolExecutor:
-    """Threads that decode, as many as this Dask worker has (elsewhere: as there are cores), however many read.
-
-    Apart from the threads that compute: while one of those waits for bytes, its core decodes for another.
-    """
+def _decoders() -> ThreadPoolExecutor:
     threads = CPU_COUNT
     if "distributed" in sys.modules:
         from distributed import get_worker
@@ -112,3 +108,45 @@ def decoders() -> ThreadPoolExecutor:
         with contextlib.suppress(ValueError):  # in no worker
             threads = get_worker().state.nthreads
     return ThreadPoolExecutor(threads, thread_name_prefix="decoder")
+
+
+def shared() -> Tiles:
+    """The tiles of this process."""
+    with _first:
+        return _shared()
+
+
+def decoders() -> ThreadPoolExecutor:
+    """Threads that decode, as many as this Dask worker has (elsewhere: as there are cores), however many read.
+
+    Apart from the threads that compute: while one of those waits for bytes, its core decodes for another.
+    """
+    with _first:
+        return _decoders()
+
+
+def later(work: Callable[[], None], futures: Sequence[Future[Pixels]]) -> None:
+    """Decode in a thread for that; where there is none any more, since the process ends, those who wait are told."""
+    try:
+        decoders().submit(work)
+    except RuntimeError as error:
+        for future in futures:
+            future.set_exception(error)
+
+
+def forget() -> None:
+    """Begin without tiles: a test does, and a child of a fork, which has none of the threads."""
+    _shared.cache_clear()
+    _decoders.cache_clear()
+
+
+_first = threading.Lock()  # what is made at first use is made once, though many threads come at once
+
+
+def _forked() -> None:
+    global _first
+    _first = threading.Lock()
+    forget()
+
+
+os.register_at_fork(after_in_child=_forked)

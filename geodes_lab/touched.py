@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.mosaic import Mosaic
-from geodes_lab.source import Source
+from geodes_lab.source import Source, Span
 
 _TILE = 1024  # pixels, where a file says nothing of its tiles
 
@@ -81,8 +81,8 @@ def touched(source: Source, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched
     # Thousands of products lie on one grid: what is found for one holds for all.
     whole = 2 if source.stored or source.href.lower().endswith(".jp2") else 1
     return _touched(
-        Source("", "", "", source.epsg, source.transform, source.shape, source.dtype, tile=source.tile,
-               overviews=source.overviews), whole, mosaic.grid, mosaic.chunks, blocks,
+        Source("", "", "", source.epsg, source.transform, source.shape, source.dtype, nodata=source.nodata,
+               tile=source.tile, overviews=source.overviews), whole, mosaic.grid, mosaic.chunks, blocks,
     )  # fmt: skip
 
 
@@ -95,24 +95,31 @@ def _touched(
     # Of JPEG 2000 an overview has the tiles of the image, halved; of a COG it has tiles of its own.
     level = 0
     if not native and np.dtype(source.dtype).kind == "f":
-        while level < source.overviews and 2 ** (level + 1) <= source.ratio(grid) + 1e-9:
+        while level < source.overviews and 2 ** (level + 1) <= source.ratio(grid) * 1.01:
             level += 1
     reduced = source.reduced((2**level, 2**level), (-(-source.shape[0] >> level), -(-source.shape[1] >> level)))
     high, wide = source.tile or (_TILE, _TILE)
     if shrink == 2:
         high, wide = max(high >> level, 1), max(wide >> level, 1)
     high, wide = min(high, reduced.shape[0]), min(wide, reduced.shape[1])
+    # Beside no data an overview of JPEG 2000 is looked at two pixels farther.
+    reach = 2 if level and shrink == 2 and source.nodata is not None else 0
     found, warped = set[tuple[int, int]](), 0
     for y, x in blocks:
         window = grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
         if source.touches(window):
-            (top, bottom), (left, right) = reduced.spans(window)
+            (top, bottom), (left, right) = _reaching(reduced.spans(window), reach, reduced.shape)
             found |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
             warped += 0 if native else window.shape[0] * window.shape[1]
-    (top, bottom), (left, right) = reduced.spans(grid)
+    (top, bottom), (left, right) = _reaching(reduced.spans(grid), reach, reduced.shape)
     pixels = sum(
         (min((r + 1) * high, bottom) - max(r * high, top)) * (min((c + 1) * wide, right) - max(c * wide, left))
         for r, c in found
     )
     count = -(-reduced.shape[0] // high) * -(-reduced.shape[1] // wide)
     return Touched(level, frozenset(found), len(found) / count, pixels / max(len(found), 1), warped)
+
+
+def _reaching(spans: tuple[Span, Span], reach: int, shape: tuple[int, int]) -> tuple[Span, Span]:
+    (top, bottom), (left, right) = spans
+    return (max(top - reach, 0), min(bottom + reach, shape[0])), (max(left - reach, 0), min(right + reach, shape[1]))

@@ -33,7 +33,7 @@ LITTLE = {"blocksize": 128, "overviews": "AUTO"}
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """Each test begins without tiles and headers in memory."""
-    tiles.shared.cache_clear()
+    tiles.forget()
     geotiff.open.cache_clear()
 
 
@@ -210,7 +210,7 @@ def test_any_window_at_any_level_is_part_of_the_whole(cog, data, level):
 def test_any_window_of_a_stored_member_on_s3_too(cog, bucket, data, level):
     path, stored = zipped(cog, bucket)
     opened = geotiff.open(locate(f"s3://tiffs/{path.name}"), stored, 0)
-    tiles.shared.cache_clear()
+    tiles.forget()
     rows, cols = window(data, opened.shapes[level])
     np.testing.assert_array_equal(opened.read(level, rows, cols), gdals(cog, level)[:, slice(*rows), slice(*cols)])
 
@@ -294,7 +294,7 @@ def test_tiles_far_from_each_other_are_asked_for_apart(tmp_path, monkeypatch):
     asked.clear()
     whole(opened)
     assert len(asked) == 8, "each between tiles that are here already"
-    tiles.shared.cache_clear()
+    tiles.forget()
     asked.clear()
     np.testing.assert_array_equal(whole(opened), image)
     assert [length for _, length in asked] == [2**22] * 2
@@ -441,7 +441,7 @@ def test_header_of_any_bytes_is_read_or_is_an_error(cog, tmp_path, changes):
         data[at] = byte
     path = tmp_path / "a.tif"
     path.write_bytes(data)
-    tiles.shared.cache_clear()
+    tiles.forget()
     try:
         opened = GeoTiff(locate(path))
         assert max(map(max, opened.shapes)) < 2**32

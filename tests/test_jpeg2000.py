@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +34,7 @@ from geodes_lab.sample import sentinel2
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """Each test begins without tiles, indexes and counts in memory."""
-    tiles.shared.cache_clear()
+    tiles.forget()
     jpeg2000.open.cache_clear()
     reader.ways.clear()
 
@@ -129,7 +131,7 @@ def test_warm_window_asks_once_for_each_tile_and_for_nothing_else(on_s3):
     items = gl.search("PEPS_S2_L1C", datetime="2021-06-05", bbox=(1.70, 43.5, 1.72, 43.7))
     cube = gl.open_cube(items, bands=["red"], bbox=(1.80, 43.53, 1.83, 43.56))
     cold = cube.red.compute(scheduler="sync")
-    tiles.shared.cache_clear()
+    tiles.forget()
     jpeg2000.open.cache_clear()  # only what is on disk stays, as after a restart
     requests, size = traffic.requests, traffic.bytes
     warm = cube.red.compute(scheduler="sync")
@@ -180,7 +182,7 @@ def test_cube_decodes_of_a_tile_what_it_needs_and_chunks_share_it(on_disk, monke
     source = bands.source(products.unpack(items[0]), "red")
     grid = source.geobox[900:1100, 950:1150]  # it cuts four tiles
     whole = gl.open_cube(items, bands=["red"]).red.compute(scheduler="sync")
-    tiles.shared.cache_clear()
+    tiles.forget()
     decoded.clear()
     cube = gl.open_cube(items, bands=["red"], geobox=grid, chunks=64)
     part = cube.red.compute(scheduler="threads")
@@ -233,7 +235,7 @@ def test_replaced_object_has_a_new_index_too(on_s3, sample, product):
     other = next((sample / "datalake").glob("sentinel2-l1c/31/T/DJ/2021/06/20/*.zip"))
     try:
         for source in (product, other):
-            tiles.shared.cache_clear()
+            tiles.forget()
             with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w") as new:
                 name = next(n for n in archive.namelist() if n.endswith("_B04.jp2") and "IMG_DATA" in n)
                 new.writestr("a.jp2", archive.read(name))
@@ -352,3 +354,42 @@ def test_real_files_of_esa(shared):
         understood += 1
         np.testing.assert_array_equal(found, want)
     assert understood > 10
+
+
+def test_file_that_was_replaced_gives_its_own_pixels(product, tmp_path):
+    """Under the same name: what was decoded of the old one is not taken for the new."""
+    with zipfile.ZipFile(product) as archive:
+        names = [n for n in archive.namelist() if n.endswith(("_B04.jp2", "_B03.jp2")) and "IMG_DATA" in n]
+        path = tmp_path / "a.jp2"
+        for name in names:
+            path.write_bytes(archive.read(name))
+            with rasterio.open(path) as file:
+                want = file.read(1)
+            found = gl.open_product(path)["r10m"]
+            np.testing.assert_array_equal(next(iter(found.data_vars.values())), want)
+
+
+def test_file_that_ends_within_a_tile_is_an_error_and_no_hang(product, tmp_path):
+    with zipfile.ZipFile(product) as archive:
+        data = archive.read(next(n for n in archive.namelist() if n.endswith("_B04.jp2") and "IMG_DATA" in n))
+    (tmp_path / "a.jp2").write_bytes(data[:-2000])
+    index = Index(locate(tmp_path / "a.jp2"))
+    with pytest.raises((OSError, NotUnderstood)):
+        whole_or_part(index, (0, 1320), (0, 1320))
+
+
+def test_forked_child_reads_too(on_disk):
+    """torch's DataLoader and multiprocessing fork: none of our threads is there in the child."""
+    cube = gl.open_cube(gl.search("PEPS_S2_L1C")[:1], bands=["red"], chunks=256)
+    before = cube.red[0, :256, :256].compute(scheduler="sync")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        child = os.fork()
+    if child == 0:
+        try:
+            same = np.array_equal(cube.red[0, :256, :256].compute(scheduler="sync"), before)
+            other = cube.red[0, 1100:, 1100:].compute(scheduler="sync")
+            os._exit(0 if same and np.isfinite(other).any() else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

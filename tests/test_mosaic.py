@@ -232,7 +232,7 @@ def test_any_two_zones_meet_where_gdal_says(tmp_path, seed, shift):
         made = pystac.Item(f"z{epsg}", None, None, when, {})
         made.add_asset("b", pystac.Asset(str(path), media_type="image/tiff", roles=["data"]))
         items.append(made)
-    tiles.shared.cache_clear()
+    tiles.forget()
     cube = gl.open_cube(items, bands=["b"], geobox=grid).compute(scheduler="sync")
     truth = np.where(warped[0] != 0, warped[0], warped[1])
     # GDAL approximates the transformation to an eighth of a pixel, from where its window begins.
@@ -295,3 +295,75 @@ def test_graph_is_one_layer_and_one_table_a_band(on_disk):
 def test_what_no_image_can_read_by_tiles_says_so():
     with pytest.raises(pyramid.NotUnderstood, match="neither JPEG 2000 nor TIFF"):
         pyramid.image_of(Source("/data/a.vrt", "p", "b", 32631, (10, 0, 0, 0, -10, 0), (4, 4)))
+
+
+def write_grid(path: Path, numbers: np.ndarray, *, nodata: float | None = None, count: int = 1) -> pystac.Item:
+    transform = Affine(10, 0, 300_000, 0, -10, 4_900_000)
+    profile = {"driver": "GTiff", "count": 1, "height": numbers.shape[0], "width": numbers.shape[1], "tiled": True}
+    with rasterio.open(
+        path, "w", **profile, blockxsize=16, blockysize=16, dtype=numbers.dtype, crs="EPSG:32631", transform=transform
+    ) as file:
+        file.write(numbers, 1)
+    made = pystac.Item(path.stem, None, None, datetime(2021, 6, 1 + count, tzinfo=UTC), {})
+    fields = {} if nodata is None else {"nodata": nodata}
+    made.add_asset("b", pystac.Asset(str(path), media_type="image/tiff", roles=["data"], extra_fields=fields))
+    return made
+
+
+@pytest.mark.parametrize("way", ["nearest", "bilinear", "cubic", "lanczos", "average"])
+@pytest.mark.parametrize(("shift", "size"), [(3, 10), (0, 100), (5, 25)])
+def test_chunks_leave_no_seams(tmp_path, way, shift, size):
+    """A kernel that reaches beyond a chunk finds what is there, whatever the grid cuts."""
+    numbers = np.random.default_rng(0).integers(1, 9000, (200, 200)).astype("uint16")
+    made = write_grid(tmp_path / "a.tif", numbers, nodata=0)
+    grid = GeoBox.from_bbox((300_000 + shift, 4_898_100, 301_900 + shift, 4_899_900), "EPSG:32631", resolution=size)
+    whole, parts = (
+        gl.open_cube([made], bands=["b"], geobox=grid, resampling=way, chunks=c).b.compute(scheduler="sync")
+        for c in (4000, 20)
+    )
+    np.testing.assert_array_equal(parts, whole)
+
+
+def test_grid_of_the_whole_world_finds_the_product(tmp_path):
+    made = write_grid(tmp_path / "a.tif", np.full((9000, 9000), 7, "uint8"), nodata=0)
+    grid = GeoBox.from_bbox((-180, -90, 180, 90), "EPSG:4326", resolution=0.25)
+    counts = [
+        int((gl.open_cube([made], bands=["b"], geobox=grid, chunks=c).b == 7).sum().compute(scheduler="sync"))
+        for c in (4000, 180)
+    ]
+    assert counts[0] == counts[1] > 5
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata"), [("uint16", -9999.0), ("uint8", "nan"), ("uint8", 256.0), ("int16", None)]
+)
+def test_no_data_that_the_numbers_cannot_have_hides_none_of_them(tmp_path, dtype, nodata):
+    made = write_grid(tmp_path / "a.tif", np.full((64, 64), 7, dtype), nodata=nodata)
+    grid = GeoBox.from_bbox((300_103, 4_899_500, 300_303, 4_899_700), "EPSG:32631", resolution=10)
+    cube = gl.open_cube([made], bands=["b"], geobox=grid, resampling="bilinear").compute(scheduler="sync")
+    assert set(np.unique(cube.b)) == {7}
+
+
+def test_classes_that_call_no_data_by_two_numbers_become_numbers_with_nan(tmp_path):
+    items = [
+        write_grid(tmp_path / f"{n}.tif", np.array([[n, 1], [2, 3]], "uint8"), nodata=n, count=k)
+        for k, n in enumerate((0, 255))
+    ]
+    cube = gl.open_cube(items, bands=["b"]).compute(scheduler="sync")
+    np.testing.assert_array_equal(cube.b.values, [[[np.nan, 1], [2, 3]]] * 2)
+
+
+def test_band_that_only_a_later_product_has_is_found(tmp_path, one):
+    other = item(tmp_path, 1, Product(0, 0, 1, 2, "uint16", False, False))
+    cube = gl.open_cube([other, one], bands=["c"])
+    assert cube.sizes["time"] == 1
+
+
+def test_file_whose_rows_run_north_is_refused(tmp_path):
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", count=1, height=4, width=4, dtype="uint8", crs="EPSG:32631",
+        transform=Affine(10, 0, 300_000, 0, 10, 4_900_000),
+    ) as file:  # fmt: skip
+        file.write(np.ones((4, 4), "uint8"), 1)
+    with pytest.raises(gl.GeodesError, match="is rotated, or its rows run north: warp it first"):
+        gl.open_product(tmp_path / "a.tif")

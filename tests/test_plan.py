@@ -27,7 +27,7 @@ TOULOUSE = (1.76, 43.53, 1.83, 43.60)
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """Each test begins without tiles and indexes in memory."""
-    tiles.shared.cache_clear()
+    tiles.forget()
     jpeg2000.open.cache_clear()
     geotiff.open.cache_clear()
 
@@ -53,7 +53,7 @@ def test_plan_is_what_reading_then_does(on_s3, make):
     cube = gl.open_cube(one_tile(), bands=["red", "nir"], bbox=TOULOUSE)
     data = make(cube)
     data.compute(scheduler="threads")  # the indexes
-    tiles.shared.cache_clear()
+    tiles.forget()
     plan, before = gl.plan(data), (traffic.requests, traffic.bytes)
     data.compute(scheduler="threads")
     assert traffic.requests - before[0] == plan.tiles == tiles.shared().decoded
@@ -133,6 +133,8 @@ class Faulty(Ranged):
             fault = self.chance.choice(["500", "503", "late", "short"]) if self.chance.random() < 0.1 else ""
         if any(name in self.path for name in self.gone):
             fault = "500"
+        if self.headers["Range"] == "bytes=0-3":
+            fault = ""  # whether it gives parts of files is asked once; what fails then is another test's
         if not fault:
             super().do_GET()
             return

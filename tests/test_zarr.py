@@ -39,7 +39,7 @@ WEST, NORTH = 300_000, 4_900_000
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     """Each test begins without chunks and arrays in memory."""
-    tiles.shared.cache_clear()
+    tiles.forget()
     zarrs.open.cache_clear()
 
 
@@ -218,7 +218,7 @@ def test_any_window_is_part_of_the_whole(stores, data, which, plane):
     top, left = data.draw(st.integers(0, ROWS - 1)), data.draw(st.integers(0, COLS - 1))
     rows, cols = (top, data.draw(st.integers(top + 1, ROWS))), (left, data.draw(st.integers(left + 1, COLS)))
     if data.draw(st.booleans()):
-        tiles.shared.cache_clear()
+        tiles.forget()
     found = image.read(0, rows, cols)
     want = numbers(seed=plane - 1)[slice(*rows), slice(*cols)]
     assert found.shape == (plane, *want.shape)
