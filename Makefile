@@ -33,6 +33,9 @@ test-all: $(READY)  ## the tests with the long ones
 bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md
 	@$(BIN)/python tests/benchmarks/start.py
 	@$(BIN)/python tests/benchmarks/read.py
+	@$(BIN)/python tests/benchmarks/graph.py
+	@$(BIN)/python tests/benchmarks/memory.py --side 3072
+	@$(BIN)/python tests/benchmarks/save.py
 
 lint: $(READY)  ## mend what ruff can mend
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

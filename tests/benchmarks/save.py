@@ -122,7 +122,7 @@ def main() -> None:
     print("| | s, by round | median, MB/s | CPU s, median |\n|---|---|---|---|")
     ratios = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        paths = {who: Path(folder) / f"{who.partition(',')[0]}.zarr" for who in WHO["read"]}
+        paths = {who: Path(folder) / ("raw.zarr" if who == "raw" else "ours.zarr") for who in WHO["read"]}
         for what, everyone in WHO.items():
             took: dict[str, list[tuple[float, float]]] = {who: [] for who in everyone}
             for number in range(options.rounds):
