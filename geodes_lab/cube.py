@@ -118,7 +118,9 @@ def open_cube(
         if geobox is None or geobox.crs is None:
             raise GeodesError("The cube given as like= has no CRS, or no x and y: write one with .rio.write_crs first.")
     unpacked, failed = _unpacked(list(items), bands, mask, errors)
-    kept, superseded = days.newest([i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked)
+    useful = [i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked
+    failed += [f"{name_of(i)} has none of the bands {', '.join(bands)}." for i in unpacked if i not in useful]
+    kept, superseded = days.newest(useful)
     found = {band: _sources(kept, band, dtype) for band in bands}
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)

@@ -373,6 +373,11 @@ def place_of(path: str) -> Place:
     return Place(path, "file", "/", path.lstrip("/"))
 
 
+def object_of(path: str) -> Place:
+    """Give the object that a file is, or is a member of, by the path that GDAL opens the file by."""
+    return place_of(path.removeprefix("/vsizip/{").partition("}/")[0] if path.startswith("/vsizip/") else path)
+
+
 def _object(href: str, bucket: str, key: str) -> Place:
     mirror = settings.get("datalake.mirror")
     if mirror:

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from geodes_lab import ledger
-from geodes_lab.datalake import place_of, traffic
+from geodes_lab.datalake import object_of, traffic
 from geodes_lab.ledger import Entry
 from geodes_lab.touched import mosaics
 
@@ -66,7 +66,7 @@ def report(data: xr.Dataset | xr.DataArray) -> Report:
     objects: dict[str, set[str]] = {}
     for mosaic in found.values():
         for piece in (p for slice_ in mosaic.slices for p in slice_):
-            objects.setdefault(piece.source.product, set()).add(_object(piece.source.href))
+            objects.setdefault(piece.source.product, set()).add(object_of(piece.source.href).gdal)
     rows: dict[str, dict[str, Any]] = {}
     for product, paths in objects.items():
         entry = entries.get(product, Entry())
@@ -110,9 +110,3 @@ def _tell(cubes: set[str]) -> tuple[dict[str, Entry], dict[str, int]]:
 
 def _tell_who(cubes: set[str]) -> tuple[int, tuple[dict[str, Entry], dict[str, int]]]:
     return os.getpid(), _tell(cubes)
-
-
-def _object(href: str) -> str:
-    """The object that a file is, or is in, as `datalake.traffic` names it."""
-    inside = href.removeprefix("/vsizip/{").partition("}/")[0] if href.startswith("/vsizip/") else href
-    return place_of(inside).gdal

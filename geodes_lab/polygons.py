@@ -15,7 +15,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from rasterio.features import rasterize
 
-from geodes_lab.datalake import place_of
+from geodes_lab.datalake import object_of
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source
 
@@ -80,7 +80,7 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
 
 def _stamp(href: str) -> int:
     """The time of a local file, which may be replaced."""
-    place = place_of(href.removeprefix("/vsizip/{").partition("}/")[0])
+    place = object_of(href)
     return Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
 
 
@@ -94,9 +94,8 @@ def _ring(element: ET.Element) -> NDArray[np.float64]:
 
 def _text(href: str, stored: tuple[int, int] | None) -> bytes:
     if not href.startswith("/vsizip/"):
-        return place_of(href).read(0, _LARGEST)
-    path, _, member = href.removeprefix("/vsizip/{").partition("}/")
-    place = place_of(path)
+        return object_of(href).read(0, _LARGEST)
+    place, member = object_of(href), href.partition("}/")[2]
     if stored is None:
         with zipfile.ZipFile(place.open()) as archive:
             if archive.getinfo(member).file_size > _LARGEST:

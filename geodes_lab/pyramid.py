@@ -16,7 +16,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from geodes_lab import geotiff, jpeg2000, zarrs
-from geodes_lab.datalake import place_of
+from geodes_lab.datalake import object_of
 from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source, Span
@@ -64,12 +64,9 @@ def image_of(source: Source) -> Image:
         If it is no image that can be read by tiles; nothing has been read then but its header.
     """
     name = source.href.lower()
-    if name.startswith("/vsizip/"):
-        if source.stored is None:
-            raise NotUnderstood("the member is compressed")
-        place = place_of(source.href.removeprefix("/vsizip/{").partition("}/")[0])
-    else:
-        place = place_of(source.href)
+    if name.startswith("/vsizip/") and source.stored is None:
+        raise NotUnderstood("the member is compressed")
+    place = object_of(source.href)
     is_zarr = not name.endswith((".jp2", ".j2k", ".tif", ".tiff"))
     if is_zarr and not zarrs.NAMED.search(place.path):
         raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
@@ -90,6 +87,7 @@ def _forked() -> None:
     _opening[:] = [Lock() for _ in _opening]
     jpeg2000.open.cache_clear()
     geotiff.open.cache_clear()
+    zarrs.forked()
 
 
 os.register_at_fork(after_in_child=_forked)

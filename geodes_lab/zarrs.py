@@ -139,9 +139,25 @@ def open(place: Place, plane: int, _stamp: int) -> ZarrImage:
     return ZarrImage(place, plane, _stamp)
 
 
-@cache
+_first = threading.Lock()  # one loop, though many threads come at once
+
+
 def _loop() -> asyncio.AbstractEventLoop:
     """The loop in which zarr-python works, apart from that of the requests; what it gives to threads, decoders do."""
+    with _first:
+        return _made_loop()
+
+
+def forked() -> None:
+    """Begin anew in a child of a fork, which has none of the threads."""
+    global _first
+    _first = threading.Lock()
+    _made_loop.cache_clear()
+    open.cache_clear()
+
+
+@cache
+def _made_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     loop.set_default_executor(decoders())
     threading.Thread(target=loop.run_forever, name="zarr", daemon=True).start()

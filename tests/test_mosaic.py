@@ -357,6 +357,7 @@ def test_band_that_only_a_later_product_has_is_found(tmp_path, one):
     other = item(tmp_path, 1, Product(0, 0, 1, 2, "uint16", False, False))
     cube = gl.open_cube([other, one], bands=["c"])
     assert cube.sizes["time"] == 1
+    assert "p1 has none of the bands c." in gl.report(cube).table["why"].tolist()
 
 
 def test_file_whose_rows_run_north_is_refused(tmp_path):
