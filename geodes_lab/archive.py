@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import struct
 import zipfile
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from geodes_lab import extracted
 from geodes_lab.datalake import Place, locate
 from geodes_lab.errors import GeodesError
+from geodes_lab.member import Member
 
 # A product's XML is below 5 MB; what inflates to more is a mistake or an attack.
 _LARGEST_TEXT = 64 * 2**20
@@ -99,6 +102,30 @@ class Archive:
             return self._zip.read(info)
         except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise GeodesError(f"{name} in {self.place.href} is damaged ({error}); fetch the product again.") from error
+
+    def member(self, name: str) -> Member:
+        """Give a member as a file that is read by ranges.
+
+        A member that is compressed cannot be: it is extracted once, whole, into the user's folder of replicas, and a
+        warning says so (see `geodes_lab.extracted`).
+
+        Raises
+        ------
+        GeodesError
+            If it is missing or damaged, or there is no room for it.
+        """
+        if name not in self.names:
+            raise GeodesError(f"{self.place.href} has no member {name}: the product is incomplete; fetch it again.")
+        if self.place.is_folder:
+            place = locate(Path(self.place.gdal).parent / name)
+            return Member(place, 0, place.size())
+        info = self._zip.getinfo(name)
+        head = self.place.read(info.header_offset, 30)
+        if head[:4] != b"PK\x03\x04":
+            raise GeodesError(f"{name} is not where the zip {self.place.href} says: fetch the product again.")
+        start = info.header_offset + 30 + sum(struct.unpack_from("<HH", head, 26))
+        packed = Member(self.place, start, info.compress_size)
+        return packed if info.compress_type == zipfile.ZIP_STORED else extracted.member(packed, info)
 
     def range(self, name: str) -> tuple[int, int] | None:
         """Where a stored member is in its zip: offset of its local header, and its size; None if it is not stored."""

@@ -64,6 +64,7 @@ def read(
         return np.full(grid.shape, source.fill, dtype=source.dtype), np.zeros(grid.shape, bool)
     reason = ""
     try:
+        source = source.kept()
         numbers, there, rows, cols = _numbers(source, grid, Resampling[resampling], within)
     except (RasterioError, OSError, Unreachable) as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
@@ -98,6 +99,8 @@ def _measure(source: Source, numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None) -> gdal.Numbers:
+    if source.native is not None:
+        return *source.native.numbers(source, grid, resampling), slice(None), slice(None)
     if source.href.lower().endswith(".gml"):
         try:
             return *polygons.numbers(source, grid), slice(None), slice(None)

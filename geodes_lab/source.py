@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
@@ -21,6 +22,35 @@ Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
 
 _MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
+
+
+class Promise(Protocol):
+    """What finds out at the first touch of a product what was only predicted of a band; hashable, and goes to workers."""
+
+    def kept(self, source: Source) -> Source:
+        """Give the band as its product says that it is; reads metadata once in a process.
+
+        Raises
+        ------
+        GeodesError
+            If the product lies elsewhere, or has other radiometry, than was predicted.
+        """
+
+
+class Native(Protocol):
+    """What puts a band on a grid that has none of its own, such as a radar's; hashable, and goes to workers."""
+
+    def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Numbers of ``grid.shape`` before scale and offset, and where they are data; reads what the grid needs.
+
+        Raises
+        ------
+        GeodesError, OSError
+            If the product cannot be read.
+        """
+
+    def touched(self, source: Source, grid: GeoBox) -> tuple[int, int, int]:
+        """What `numbers` would read for a grid: requests, bytes, pixels that are decoded; nothing is read."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +85,14 @@ class Source:
     """Rows and columns of a tile of the file, where the metadata tell."""
     overviews: int = 0
     """How many times the file can be read halved, as far as the metadata tell."""
+    promise: Promise | None = None
+    """What finds out the rest at the first touch, where ``href``, ``stored`` and radiometry are only predicted."""
+    native: Native | None = None
+    """What puts the band on a grid, where the file has none; ``transform`` and ``shape`` are then one that suits it."""
+
+    def kept(self) -> Source:
+        """Give the band as it is, where it was only predicted; see `Promise`."""
+        return self if self.promise is None else self.promise.kept(self)
 
     @property
     def geobox(self) -> GeoBox:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,12 @@ from odc.geo.xr import xr_coords
 
 from geodes_lab import reader
 from geodes_lab.errors import GeodesError, nearest
-from geodes_lab.source import Mask, Source
+from geodes_lab.source import Mask, Native, Promise, Source
+
+promises: dict[str, Callable[[pystac.Item, str], Promise]] = {}
+"""Makes what confirms a band of an Item, by the family's name; the asset has that name in ``geodes:promise``."""
+natives: dict[str, Callable[[pystac.Item, str], Native]] = {}
+"""Makes what puts a band of an Item on a grid, by the family's name; the asset has that name in ``geodes:native``."""
 
 
 def name_of(item: pystac.Item) -> str:
@@ -184,6 +189,8 @@ def source(item: pystac.Item, band: str) -> Source:
         stored=tuple(fields["geodes:stored"]) if fields.get("geodes:stored") else None,
         tile=tuple(fields["geodes:tile"]) if fields.get("geodes:tile") else None,
         overviews=fields.get("geodes:overviews", 0),
+        promise=promises[fields["geodes:promise"]](item, key) if "geodes:promise" in fields else None,
+        native=natives[fields["geodes:native"]](item, key) if "geodes:native" in fields else None,
     )
 
 
