@@ -1,0 +1,70 @@
+"""The XML documents of a product, and the sentences for those that are damaged or incomplete."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from geodes_lab.archive import Archive
+from geodes_lab.errors import GeodesError
+
+
+class Document:
+    """One XML member of a product.
+
+    Parameters
+    ----------
+    archive
+        The product's members.
+    member
+        Its path; it is read at once, whole.
+
+    Raises
+    ------
+    GeodesError
+        If it is missing, or not valid XML.
+    """
+
+    def __init__(self, archive: Archive, member: str) -> None:
+        self.name = f"{member.rsplit('/', 1)[-1]} of {archive.place.href}"
+        """What sentences call it."""
+        try:
+            self.root = ET.fromstring(archive.read(member))
+        except (ET.ParseError, ValueError, LookupError) as error:  # the last two: an encoding that does not exist
+            raise GeodesError(f"{self.name} is not valid XML ({error}); fetch the product again.") from error
+        for element in self.root.iter():
+            if isinstance(element.tag, str):
+                element.tag = element.tag.rpartition("}")[2]  # names alone are enough: the products' do not clash
+
+    def text(self, path: str, within: ET.Element | None = None) -> str:
+        """The text of the first element at ``path`` (`xml.etree`'s), which must be there.
+
+        Raises
+        ------
+        GeodesError
+            If there is no such element, or it is empty.
+        """
+        found = (self.root if within is None else within).findtext(path)
+        if found is None or not found.strip():
+            raise GeodesError(f"{self.name} has no {path.rsplit('/', 1)[-1]}: it is damaged; fetch the product again.")
+        return found.strip()
+
+    def number(self, path: str, within: ET.Element | None = None) -> float:
+        """The number at ``path``, which must be there; see `text`."""
+        return self.numbers(path, within, 1)[0]
+
+    def numbers(self, path: str, within: ET.Element | None = None, count: int | None = None) -> list[float]:
+        """The numbers at ``path``, separated by blanks.
+
+        Raises
+        ------
+        GeodesError
+            If they are missing, no numbers, or not as many as they must be.
+        """
+        words = self.text(path, within).split()
+        try:
+            found = [float(w) for w in words]
+        except ValueError:
+            raise GeodesError(f"{path} in {self.name} is no number: {words[0]!r}; fetch the product again.") from None
+        if count is not None and len(found) != count:
+            raise GeodesError(f"{path} in {self.name} has {len(found)} numbers, not {count}; fetch the product again.")
+        return found
