@@ -198,7 +198,7 @@ def _unpacked(
     def unpack(product: Product) -> pystac.Item | GeodesError:
         try:
             item = products.as_item(product)
-            return products.unpack(item, [*bands, *bands_.mask_keys(item, mask)])
+            return products.unpack(item, [*bands, *bands_.mask_keys(item, mask)], confirm=False)
         except GeodesError as error:
             if errors == "raise":
                 raise

@@ -79,7 +79,7 @@ def test_member_is_missing(altered, missing, said):
 
 @pytest.mark.parametrize("member", ["MTD_TL.xml", "MTD_MSIL1C.xml"])
 def test_malformed_xml(altered, member):
-    assert f"{member} in " in message(lambda: red(altered(lambda n, d: d[:400] if n.endswith(member) else d)))
+    assert f"{member} of " in message(lambda: red(altered(lambda n, d: d[:400] if n.endswith(member) else d)))
 
 
 def test_xml_without_a_grid(altered):

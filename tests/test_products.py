@@ -15,7 +15,7 @@ import xarray as xr
 
 import geodes_lab as gl
 from geodes_lab import products
-from geodes_lab.products import sentinel2
+from geodes_lab.products import sentinel2_bands as sentinel2
 from geodes_lab.sample import sentinel2 as generator
 
 

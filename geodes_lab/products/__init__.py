@@ -35,6 +35,9 @@ class Family(Protocol):
     def open(self, item: pystac.Item) -> xr.DataTree:
         """Open the product on its native grids, lazily. Reads metadata, no pixel."""
 
+    # It may also have ``predicted(item) -> Item | None``: the band Item without any reading, where the Item tells it; its
+    # assets then have a ``geodes:promise`` (see `bands.promises`).
+
 
 @cache
 def families() -> dict[str, Family]:
@@ -80,7 +83,10 @@ def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> p
 
 
 def unpack(
-    product: pystac.Item | dict[str, Any] | str | os.PathLike[str], bands: Sequence[str] | None = None
+    product: pystac.Item | dict[str, Any] | str | os.PathLike[str],
+    bands: Sequence[str] | None = None,
+    *,
+    confirm: bool = True,
 ) -> pystac.Item:
     """Turn a catalogue's Item into a band Item: one asset per band, with its grid and its radiometry.
 
@@ -93,6 +99,10 @@ def unpack(
         An Item of `geodes_lab.search`, a dictionary of one, or a path or URL of a product.
     bands
         The bands that will be read, where only some will; others may then stay as the catalogue describes them.
+    confirm
+        Whether the product itself is asked now. If not, and its family can tell from the Item, nothing is read: what
+        is predicted is held against the product when a band is first read, and until then the assets' addresses are
+        patterns that only `geodes_lab` opens. `geodes_lab.open_cube` does so with thousands of products.
 
     Returns
     -------
@@ -104,7 +114,9 @@ def unpack(
         If the product is damaged, incomplete, or of no known family. Metadata is read, no pixel.
     """
     item = as_item(product)
-    return family_of(item).unpack(item, bands)
+    family = family_of(item)
+    predicted = None if confirm else getattr(family, "predicted", None)
+    return (predicted and predicted(item)) or family.unpack(item, bands)
 
 
 def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> xr.DataTree:

@@ -10,6 +10,11 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
 
 
+def is_one(item: pystac.Item) -> bool:
+    """Whether an Item has an asset that holds the whole product."""
+    return _found(item) is not None
+
+
 def archive(item: pystac.Item) -> Archive:
     """Open the product of an Item: in the mirror, else on the datalake's S3 where it is reachable, else over HTTPS.
 
@@ -27,10 +32,13 @@ def archive(item: pystac.Item) -> Archive:
 
 
 def _asset(item: pystac.Item) -> pystac.Asset:
-    for key in ("data", "product"):
-        if key in item.assets:
-            return item.assets[key]
-    zips = [a for a in item.assets.values() if "zip" in (a.media_type or "") or a.href.endswith(".zip")]
-    if not zips:
+    found = _found(item)
+    if found is None:
         raise GeodesError(f"{name_of(item)} has no asset that holds the product; it has: {', '.join(item.assets)}.")
-    return zips[0]
+    return found
+
+
+def _found(item: pystac.Item) -> pystac.Asset | None:
+    named = (item.assets[key] for key in ("data", "product") if key in item.assets)
+    zips = (a for a in item.assets.values() if "zip" in (a.media_type or "") or a.href.endswith(".zip"))
+    return next(named, None) or next(zips, None)

@@ -34,29 +34,32 @@ def assets(archive: Archive, like: Source) -> dict[str, pystac.Asset]:
         ``MSK_OPAQUE``, ``MSK_CIRRUS`` and, since baseline 04.00, ``MSK_SNOW``, each 1 where its class is: the names of the
         classes are ``cloud``, ``cirrus`` and ``snow``.
     """
-    found = {}
     for pattern in (_RASTER, _POLYGONS):
         members = archive.matching(pattern)
-        if len(members) != 1:
-            continue
-        is_raster = pattern == _RASTER
-        for key, index, name, title in _CLASSES[: 3 if is_raster else 2]:
-            source = Source(
-                href=archive.gdal(members[0]),
-                product=like.product,
-                band=key,
-                epsg=like.epsg,
-                transform=like.transform,
-                shape=like.shape,
-                dtype="uint8",
-                index=index if is_raster else 1,
-                stored=archive.range(members[0]),
-                tile=(192, 192) if is_raster else like.shape,
-            )
-            media = pystac.MediaType.JPEG2000 if is_raster else "application/gml+xml"
-            asset = bands_.asset(source, common_name=None, wavelength=None, title=title, media_type=media)
-            asset.roles = ["data-mask", name]
-            asset.extra_fields["classification:classes"] = [{"value": 1, "name": name, "description": title}]
-            found[key] = asset
-        break
+        if len(members) == 1:
+            return described(archive.gdal(members[0]), archive.range(members[0]), like)
+    return {}
+
+
+def described(href: str, stored: tuple[int, int] | None, like: Source) -> dict[str, pystac.Asset]:
+    """Describe the cloud masks of one file, a raster or polygons by its name; see `assets`."""
+    found, is_raster = {}, href.endswith(".jp2")
+    for key, index, name, title in _CLASSES[: 3 if is_raster else 2]:
+        source = Source(
+            href=href,
+            product=like.product,
+            band=key,
+            epsg=like.epsg,
+            transform=like.transform,
+            shape=like.shape,
+            dtype="uint8",
+            index=index if is_raster else 1,
+            stored=stored,
+            tile=(192, 192) if is_raster else like.shape,
+        )
+        media = pystac.MediaType.JPEG2000 if is_raster else "application/gml+xml"
+        asset = bands_.asset(source, common_name=None, wavelength=None, title=title, media_type=media)
+        asset.roles = ["data-mask", name]
+        asset.extra_fields["classification:classes"] = [{"value": 1, "name": name, "description": title}]
+        found[key] = asset
     return found

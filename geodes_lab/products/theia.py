@@ -16,7 +16,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import packed
 from geodes_lab.products.bands import name_of
-from geodes_lab.products.sentinel2 import BANDS
+from geodes_lab.products.sentinel2_bands import BANDS
 from geodes_lab.source import Source
 
 _NAME = re.compile(r"SENTINEL2[A-DX]_\d{8}-\d{6}-\d{3}_L[23]A_T\w{5}_\w_V\d")

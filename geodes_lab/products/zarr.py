@@ -16,7 +16,7 @@ from geodes_lab.products import bands as bands_
 from geodes_lab.products import cf, raster
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.hierarchy import Hierarchy, dims_of, is_time
-from geodes_lab.products.sentinel2 import BANDS
+from geodes_lab.products.sentinel2_bands import BANDS
 from geodes_lab.source import Source
 from geodes_lab.zarrs import NAMED
 

@@ -15,7 +15,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
-from geodes_lab.products.sentinel2 import BANDS
+from geodes_lab.products.sentinel2_bands import BANDS
 from geodes_lab.sample import truth
 
 # The real grids: west edge of each tile and its north edge, EPSG:32631. A product of the sample holds a window of it.

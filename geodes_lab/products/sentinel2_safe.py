@@ -1,0 +1,179 @@
+"""What the metadata of a Sentinel-2 product in ESA's SAFE layout say: its grids, its radiometry, its files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from pystac.utils import str_to_datetime
+
+from geodes_lab.archive import Archive
+from geodes_lab.errors import GeodesError
+from geodes_lab.products.metadata import Document
+from geodes_lab.products.sentinel2_bands import BANDS, NUMBERS, TILES, Image
+from geodes_lab.products.sentinel2_tile import Grids
+from geodes_lab.source import Source
+
+# Of products before December 2016 the names are longer.
+_PRODUCT = r"(?i:MTD_MSIL(1C|2A)|S2\w_(OPER|USER)_MTD_SAFL(1C|2A)\w*)\.xml"
+_TILE = r"GRANULE/[^/]+/(MTD_TL|S2\w_(OPER|USER)_MTD_L(1C|2A)\w*)\.xml"
+
+
+@dataclass(frozen=True)
+class Safe:
+    """One product of level 1C or 2A, of any baseline."""
+
+    name: str
+    """The product's name, without ``.SAFE``."""
+    level: str
+    """``L1C`` or ``L2A``."""
+    baseline: str
+    """Of the processing, such as ``05.10``."""
+    platform: str
+    """Such as ``sentinel-2a``."""
+    start: datetime
+    """Begin of the acquisition, UTC."""
+    generated: str
+    """When it was processed."""
+    datastrip: str | None
+    """Its datastrip's identifier."""
+    epsg: int
+    """The CRS of its tile."""
+    grids: Grids
+    """Transform and shape by resolution."""
+    scale: float
+    """Reflectance = ``number * scale + offset``."""
+    offsets: tuple[float, ...]
+    """By the number of the band, as reflectance; 0 before baseline 04.00."""
+    nodata: float
+    """The number that stands for no data."""
+    quantification: dict[str, float]
+    """Of level 2A: by what ``AOT`` and ``WVP`` are divided."""
+    images: tuple[str, ...]
+    """The paths of its images in the archive."""
+    tile: str
+    """The path of the tile's own metadata in the archive."""
+
+    def source(self, archive: Archive, image: Image) -> Source:
+        """Describe one of its images."""
+        transform, shape = self.grids[image.resolution]
+        scale, offset, dtype = self.scale, 0.0, "float32"
+        if image.band in NUMBERS:
+            offset = self.offsets[NUMBERS[image.band]]
+        elif image.band in self.quantification:
+            scale = 1 / self.quantification[image.band]
+        else:
+            scale, dtype = 1.0, "uint8"
+        return Source(
+            href=archive.gdal(image.member),
+            product=self.name,
+            band=image.key,
+            epsg=self.epsg,
+            transform=transform,
+            shape=shape,
+            dtype=dtype,
+            scale=scale,
+            offset=offset,
+            nodata=self.nodata,
+            stored=archive.range(image.member),
+            tile=TILES[image.resolution],
+            overviews=4,
+        )
+
+
+def read(archive: Archive) -> Safe:
+    """Read the two XML documents of a product.
+
+    Raises
+    ------
+    GeodesError
+        If one is missing or damaged, or does not say what makes reflectance of numbers.
+    """
+    usual = f"MTD_MSIL{'2A' if 'L2A' in archive.name else '1C'}.xml"
+    main = archive.find(_PRODUCT, f"product metadata ({usual})")
+    product = Document(archive, main)
+    tile = archive.find(_TILE, "tile metadata (MTD_TL.xml)")
+    level = "L2A" if "2A" in main.rsplit("/", 1)[-1].upper() else "L1C"
+    prefix = "BOA" if level == "L2A" else "RADIO"
+    baseline = product.text(".//PROCESSING_BASELINE")
+    offsets = {int(e.get("band_id", -1)): float(e.text or 0) for e in product.root.iter(f"{prefix}_ADD_OFFSET")}
+    if set(offsets) != set(range(len(BANDS))) and (offsets or baseline >= "04.00"):
+        raise GeodesError(
+            f"{product.name} (baseline {baseline}) has {len(offsets)} of {len(BANDS)} {prefix}_ADD_OFFSET: "
+            "the reflectance would be wrong; fetch the product again."
+        )
+    special = {
+        e.findtext("SPECIAL_VALUE_TEXT"): e.findtext("SPECIAL_VALUE_INDEX") for e in product.root.iter("Special_Values")
+    }
+    epsg, grids = _grids(Document(archive, tile))
+    granule = next((e for tag in ("Granule", "Granules") for e in product.root.iter(tag)), None)
+    divisor = _quantification(product, "BOA_" if level == "L2A" else "")
+    return Safe(
+        name=_first(product, "PRODUCT_URI_2A", "PRODUCT_URI", or_else=archive.name).removesuffix(".SAFE"),
+        level=level,
+        baseline=baseline,
+        platform=product.text(".//SPACECRAFT_NAME").lower(),
+        start=str_to_datetime(product.text(".//DATATAKE_SENSING_START")),
+        generated=product.text(".//GENERATION_TIME"),
+        datastrip=granule.get("datastripIdentifier") if granule is not None else None,
+        epsg=epsg,
+        grids=grids,
+        scale=1 / divisor,
+        offsets=tuple(offsets.get(n, 0.0) / divisor for n in range(len(BANDS))),
+        nodata=float(special.get("NODATA") or 0),
+        quantification={k: _quantification(product, f"{k}_") for k in ("AOT", "WVP") if level == "L2A"},
+        images=_images(product, archive),
+        tile=tile,
+    )
+
+
+def _images(product: Document, archive: Archive) -> tuple[str, ...]:
+    """The paths of the images that the metadata list; each must be there."""
+    tags = ("IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A")
+    listed = [e.text.strip() for tag in tags for e in product.root.iter(tag) if e.text]
+    there = {m.rsplit("/", 1)[-1]: m for m in archive.matching(r"IMG_DATA/.*\.jp2")}
+    found = []
+    for name in dict.fromkeys(path.rsplit("/", 1)[-1] for path in listed):
+        if "_TCI" in name and f"{name}.jp2" not in there:
+            continue  # a picture, which no number comes from
+        if f"{name}.jp2" not in there:
+            band = re.sub(r".*?_(\w{3})(_\d\dm)?$", r"\1\2", name)
+            raise GeodesError(
+                f"{archive.place.href} has no band {band} ({name}.jp2), which its metadata list: the product is incomplete; "
+                "fetch it again."
+            )
+        found.append(there[f"{name}.jp2"])
+    return tuple(found)
+
+
+def _first(document: Document, *tags: str, or_else: str) -> str:
+    return next((t.strip() for t in (document.root.findtext(f".//{tag}") for tag in tags) if t and t.strip()), or_else)
+
+
+def _quantification(product: Document, of: str) -> float:
+    """The number that numbers are divided by; the first products of level 2A say it under another name."""
+    old = product.root.find(f".//L2A_{of}QUANTIFICATION_VALUE") is not None
+    found = product.number(f".//{'L2A_' if old else ''}{of}QUANTIFICATION_VALUE")
+    if found <= 0:
+        raise GeodesError(f"{product.name} has {found:g} as {of}QUANTIFICATION_VALUE: fetch the product again.")
+    return found
+
+
+def _grids(tile: Document) -> tuple[int, Grids]:
+    code = tile.text(".//HORIZONTAL_CS_CODE")
+    try:
+        sizes = {
+            int(e.get("resolution", 0)): (int(e.findtext("NROWS", "")), int(e.findtext("NCOLS", "")))
+            for e in tile.root.iter("Size")
+        }
+        origins = {
+            int(e.get("resolution", 0)): tuple(float(e.findtext(t, "")) for t in ("XDIM", "YDIM", "ULX", "ULY"))
+            for e in tile.root.iter("Geoposition")
+        }
+        found = {r: ((dx, 0.0, x, 0.0, dy, y), sizes[r]) for r, (dx, dy, x, y) in origins.items()}
+        return int(code.upper().removeprefix("EPSG:")), {r: found[r] for r in (10, 20, 60)}
+    except (KeyError, ValueError) as error:
+        raise GeodesError(
+            f"{tile.name} does not say where its grid lies ({error!r}); fetch the product again."
+        ) from error
