@@ -174,7 +174,10 @@ def _properties(entry: Entry) -> dict[str, Any]:
                 "sat:absolute_orbit": scene.orbit,
                 "s2:datatake_id": f"G{scene.platform}_{scene.time:%Y%m%dT%H%M%S}_{scene.orbit:06d}_N{scene.baseline}",
                 "latest": scene.latest,
-                "proj:shape": [sentinel2.PIXELS, sentinel2.PIXELS],  # not the service's: the scenes are cut out of tiles
+                "proj:shape": [
+                    sentinel2.PIXELS,
+                    sentinel2.PIXELS,
+                ],  # not the service's: the scenes are cut out of tiles
             }
         case sentinel1.Product() as radar:
             return {
