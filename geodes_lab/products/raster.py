@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -30,7 +30,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """Make the band Item; the header of each file that will be read is looked at, since catalogues err.
 
     What an Item says of grid and shape is replaced by what its file has. An offset that the Item says was applied
-    already is not applied again.
+    already is not applied again. What was put right so is said in the property ``geodes:corrected``.
 
     Parameters
     ----------
@@ -54,7 +54,28 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made.assets = {}
     for key, asset in item.assets.items():
         made.assets |= found.get(key) or {key: pystac.Asset(asset.href, roles=asset.roles)}
+    if wrong := sorted({w for k, assets in found.items() for a in assets.values() for w in _wrong(item, k, a)}):
+        made.properties["geodes:corrected"] = wrong
     return made
+
+
+def _wrong(item: pystac.Item, key: str, true: pystac.Asset) -> Iterator[str]:
+    """What an Item says of an asset and its file does not confirm, in sentences."""
+    for field, what in (("proj:shape", "pixels"), ("proj:code", "CRS"), ("proj:transform", "grid")):
+        said, found = item.assets[key].extra_fields.get(field), true.extra_fields[field]
+        if isinstance(said, list):
+            said, found = [float(v) for v in said[: len(found)]], [float(v) for v in found]
+        if said is not None and said != found:
+            yield f"{name_of(item)} says of its {what} {said}, the file has {found}."
+    if item.properties.get("earthsearch:boa_offset_applied") and any(
+        d.get(f) for d in _listed(item.assets[key]) for f in ("offset", "raster:offset")
+    ):
+        yield f"{name_of(item)} says an offset, and that it was applied already: it was not applied again."
+
+
+def _listed(asset: pystac.Asset) -> list[dict[str, Any]]:
+    fields = asset.extra_fields
+    return [fields, *fields.get("bands", []), *fields.get("raster:bands", [])]
 
 
 def open(item: pystac.Item) -> xr.DataTree:
