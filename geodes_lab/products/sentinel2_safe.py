@@ -129,21 +129,20 @@ def read(archive: Archive) -> Safe:
 
 
 def _images(product: Document, archive: Archive) -> tuple[str, ...]:
-    """The paths of the images that the metadata list; each must be there."""
+    """The paths of the images that the metadata list; each band must be there."""
     tags = ("IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A")
     listed = [e.text.strip() for tag in tags for e in product.root.iter(tag) if e.text]
     there = {m.rsplit("/", 1)[-1]: m for m in archive.matching(r"IMG_DATA/.*\.jp2")}
     found = []
     for name in dict.fromkeys(path.rsplit("/", 1)[-1] for path in listed):
-        if "_TCI" in name and f"{name}.jp2" not in there:
-            continue  # a picture, which no number comes from
-        if f"{name}.jp2" not in there:
-            band = re.sub(r".*?_(\w{3})(_\d\dm)?$", r"\1\2", name)
+        band = re.search(r"_(B\d[\dA])(_\d\dm)?$", name)
+        if band and f"{name}.jp2" not in there:
             raise GeodesError(
-                f"{archive.place.href} has no band {band} ({name}.jp2), which its metadata list: the product is incomplete; "
-                "fetch it again."
+                f"{archive.place.href} has no band {band[1]} ({name}.jp2), which its metadata list: the product is "
+                "incomplete; fetch it again."
             )
-        found.append(there[f"{name}.jp2"])
+        if f"{name}.jp2" in there:
+            found.append(there[f"{name}.jp2"])
     return tuple(found)
 
 
