@@ -8,12 +8,11 @@ import struct
 import threading
 from collections.abc import Sequence
 
-from geodes_lab.datalake import Place, Unreachable, write_whole
+from geodes_lab.datalake import Place, write_whole
 from geodes_lab.jp2 import SOC_SIZ, SOT, Header, NotUnderstood
+from geodes_lab.tileparts import TileParts, listed
 
 _FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
-_HOP = 4_096  # a tile-part's header; with tiny tiles (no data) several of them
-_NEAR = 3  # so many tiles are hopped over; what is farther is searched for
 # On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, EPSG code (0: not known),
 # lengths of the main header and of the list of runs. A run is tiles that follow each other: the first tile, its offset, how many, their lengths.
 _MAGIC, _RECORD, _RUN = b"gj2\x03", struct.Struct("<4sQQddIHH"), struct.Struct("<HQH")
@@ -21,9 +20,6 @@ _MAGIC, _RECORD, _RUN = b"gj2\x03", struct.Struct("<4sQQddIHH"), struct.Struct("
 
 class Index:
     """Where the tile-parts of one band are: found as far as they are needed, and kept on disk.
-
-    A tile-part says its length, so the next one is found by a hop. Far tiles are found by reading about a tile's
-    length where they should be: in coded data the two bytes of the marker that begins a tile-part cannot occur.
 
     Parameters
     ----------
@@ -40,6 +36,7 @@ class Index:
         self._stored = self.stored = stored
         self.made = 0  # how often the object was found to be another one
         self._parts: dict[int, tuple[int, int]] = {}
+        self._unsaved = False
         if not self._load():
             self._read_header(stored)
 
@@ -55,7 +52,6 @@ class Index:
     def _renew(self) -> None:
         self._read_header(self._stored)
         self._path.unlink(missing_ok=True)
-        self._parts = {}
         self.made += 1
 
     def parts(self, tiles: Sequence[int]) -> list[tuple[int, int]]:
@@ -68,21 +64,20 @@ class Index:
         """
         with self._lock:
             try:
-                self._find_all(tiles)
+                found = self._found().find(tiles)
             except NotUnderstood:
                 if not self._parts:
                     raise
                 # What was known of it leads nowhere: perhaps the object has been replaced.
                 self._renew()
-                self._find_all(tiles)
+                found = self._found().find(tiles)
+            if found or self._unsaved:
+                self._save()
             return [self._parts[t] for t in tiles]
 
-    def _find_all(self, tiles: Sequence[int]) -> None:
-        unknown = sorted(t for t in tiles if t not in self._parts)
-        for tile in unknown:
-            self._find(tile)
-        if unknown:
-            self._save()
+    def _found(self) -> TileParts:
+        down, across = self.header.grid
+        return TileParts(self.place, self.first, self.end, down * across, self._parts)
 
     def _read_header(self, stored: tuple[int, int] | None) -> None:
         start, size = stored or (0, 0)
@@ -100,77 +95,14 @@ class Index:
             raise NotUnderstood("no JPEG 2000 code-stream at the beginning")
         self.header, length = Header.parse(data[found:])
         self.first = start + found + length
+        down, across = self.header.grid
+        self._parts = listed(data[found : found + length], self.first, down * across)
+        self._unsaved = bool(self._parts)
         # GMLJP2: the CRS of the file, and the centre of the first pixel in it.
         gml = re.search(rb"<gml:pos>\s*([-\d.eE+]+)[\s,]+([-\d.eE+]+)\s*</gml:pos>", data[skip:found])
         self.centre = (float(gml.group(1)), float(gml.group(2))) if gml else (math.nan, math.nan)
         crs = re.search(rb"EPSG:[\d.]*:(\d{4,6})\b", data[skip:found])
         self.epsg = int(crs.group(1)) if crs else 0
-
-    def _find(self, tile: int) -> None:
-        """Find one tile: from the nearest known one before it."""
-        before = max((t for t in self._parts if t < tile), default=-1)
-        if tile - before > _NEAR and self.end:
-            before = self._search(tile, before)
-        self._hop(before, tile)
-
-    def _after(self, tile: int) -> int:
-        """Where the tile after a known one begins."""
-        return sum(self._parts[tile]) if tile >= 0 else self.first
-
-    def _search(self, tile: int, before: int) -> int:
-        """Find a known tile nearer to the one that is wanted, by the mean length of those between."""
-        count = self.header.grid[0] * self.header.grid[1]
-        start = self._after(before)
-        mean = max((self.end - start) // (count - before - 1), 64)
-        guess = start + mean * (tile - before - 1) - mean // 2
-        for _ in range(4):
-            if guess <= start:
-                break
-            try:
-                data = self.place.read(guess, min(mean + 65_536, self.end - guess))
-            except Unreachable:
-                break  # the object ends earlier than the directory of its zip says, or fails now: hopping will tell
-            at = data.find(b"\xff\x90\x00\x0a")
-            while at >= 0 and at + 12 <= len(data):
-                found, length = self._part(data, at)
-                if before < found < count and guess + at + length <= self.end:
-                    self._parts[found] = (guess + at, length)
-                    before = found if found <= tile else before
-                    if found >= tile or tile - found <= _NEAR:
-                        break
-                at = data.find(b"\xff\x90\x00\x0a", at + 12)
-            known = [t for t in self._parts if t > before]
-            if tile - before <= _NEAR or tile in self._parts:
-                break
-            # Between the tiles on both sides that are known now, where this one should be.
-            start, last = self._after(before), min(known, default=count)
-            end = self._parts[last][0] if known else self.end
-            mean = max((end - start) // max(last - before - 1, 1), 64)
-            guess = start + mean * (tile - before - 1) - mean // 2
-        return before
-
-    def _part(self, data: bytes, at: int) -> tuple[int, int]:
-        marker, _, tile, length, part, parts = struct.unpack_from(">HHHIBB", data, at)
-        if marker != SOT or part != 0 or parts > 1 or length < 14:
-            raise NotUnderstood("tiles in several parts, or of unknown length")
-        return tile, length
-
-    def _hop(self, before: int, last: int) -> None:
-        at, tile = self._after(before), before + 1
-        data, begin = b"", at
-        while tile <= last:
-            if tile not in self._parts:
-                if at + 12 > begin + len(data):
-                    begin, data = at, self.place.read(at, min(_HOP, self.end - at) if self.end else _HOP)
-                if at - begin + 12 > len(data):
-                    raise NotUnderstood("the file ends before its last tile")
-                found, length = self._part(data, at - begin)
-                if found != tile:
-                    raise NotUnderstood("tiles out of order")
-                if self.end and at + length > self.end:
-                    raise NotUnderstood("the file ends within a tile")
-                self._parts[tile] = (at, length)
-            at, tile = self._after(tile), tile + 1
 
     def _load(self) -> bool:
         found = self._stored_parts()
@@ -216,3 +148,4 @@ class Index:
         raw = self.header.raw
         data = _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, self.epsg, len(raw), len(listed)) + raw + listed
         write_whole(self._path, data)
+        self._unsaved = False
