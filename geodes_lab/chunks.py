@@ -75,11 +75,11 @@ def pieces(sizes: Sizes, dates: int, dtype: str, workers: Workers) -> Sizes | No
 def reduction(column: int, part: int | None = None) -> int:
     """Bytes that a thread needs to reduce a column over time: its chunks, and its work on a piece of them.
 
-    Where the chunks are not parted, dask's pieces may cut across those of two columns. numpy's median takes five times its
-    input (measured).
+    Where the chunks are parted, the next column comes while the parts of one wait for each other; where they are not,
+    dask's pieces may cut across those of two columns. numpy's median takes five times its input (measured).
     """
     piece = part or min(column, parse_bytes(dask.config.get("array.chunk-size")))
-    return (2 if part is None and column > piece else 1) * column + 6 * piece
+    return (2 if column > piece else 1) * column + 6 * piece
 
 
 def _parted(sizes: tuple[int, ...], parts: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from geodes_lab import settings
 from geodes_lab.chunks import reduction
 from geodes_lab.cluster import Workers, workers
 from geodes_lab.source import Source
+from geodes_lab.tiles import room
 from geodes_lab.touched import Touched, needed, touched
 
 # Pixels a second of one core, measured (docs/benchmarks.md): JPEG 2000, other files, a warp, a median.
@@ -159,7 +160,7 @@ def _memory(data: xr.Dataset | xr.DataArray, staff: Workers, chunk: int, column:
     if column > chunk:  # several dates: they may be reduced
         thread += reduction(column, part)
     result = data.nbytes / staff.count
-    return int(_IDLE + parse_bytes(settings.get("cache.tiles")) + staff.threads * thread + result)
+    return int(_IDLE + room(staff.memory) + staff.threads * thread + result)
 
 
 def _median(data: xr.Dataset | xr.DataArray, values: int) -> float:

@@ -94,20 +94,33 @@ class Tiles:
             future.set_exception(error)
 
 
+def room(memory: int | None) -> int:
+    """Bytes of decoded tiles that a process keeps: what the settings say, and no more than a sixteenth of its memory."""
+    limit = parse_bytes(settings.get("cache.tiles"))
+    return min(limit, memory // 16) if memory else limit
+
+
 @cache
 def _shared() -> Tiles:
-    return Tiles(parse_bytes(settings.get("cache.tiles")))
+    worker = _worker()
+    return Tiles(room(worker.memory_manager.memory_limit if worker else None))
 
 
 @cache
 def _decoders() -> ThreadPoolExecutor:
-    threads = CPU_COUNT
+    worker = _worker()
+    threads = worker.state.nthreads if worker else CPU_COUNT
+    return ThreadPoolExecutor(threads, thread_name_prefix="decoder")
+
+
+def _worker() -> Any:
+    """The Dask worker that this thread works for; None if it does for none."""
     if "distributed" in sys.modules:
         from distributed import get_worker
 
-        with contextlib.suppress(ValueError):  # in no worker
-            threads = get_worker().state.nthreads
-    return ThreadPoolExecutor(threads, thread_name_prefix="decoder")
+        with contextlib.suppress(ValueError):
+            return get_worker()
+    return None
 
 
 def shared() -> Tiles:
