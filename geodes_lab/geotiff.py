@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import struct
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import lru_cache, partial
@@ -16,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geodes_lab.datalake import Place, Replaced, Unreachable, write_whole
+from geodes_lab.datalake import Place, Replaced
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Span
-from geodes_lab.tiff import JOB, Level, parse
+from geodes_lab.tiff import JOB, Level
+from geodes_lab.tiffheader import Header
 from geodes_lab.tiles import Pixels, later, shared
 
-_BLOCK = 2**16  # of a header, in one request: few have more
-_LARGEST_HEADER = 2**26  # bytes
 _GAP, _REQUEST = 2**16, 2**22  # tiles so near to each other are asked for together, up to so many bytes
 
 
@@ -51,16 +46,10 @@ class GeoTiff:
     def __init__(self, place: Place, stored: tuple[int, int] | None = None, stamp: int = 0) -> None:
         self._place = place
         self._kept = place.kept("tiff", f"{stored}")
-        header = _Header(place, stored, self._kept)
+        header = Header.of(place, stored, self._kept)
         self._first, self._end, self._tag = header.first, header.end, header.tag
+        self._levels, self.epsg, self.centre = header.levels, header.epsg, header.centre
         self._key = place, stored, stamp, header.tag
-        try:
-            self._levels, self.epsg, self.centre = parse(header, header.end)
-            header.keep()
-        except (NotUnderstood, Unreachable):
-            raise
-        except Exception as error:  # the parser raises whatever it stumbles over
-            raise NotUnderstood(f"the header of the TIFF is damaged: {error}") from None
         self.shapes = tuple(level.shape for level in self._levels)
         rows, cols = self.shapes[0]
         # An overview covers what the image covers, be its size rounded or not: so GDAL makes it, and so it is placed.
@@ -135,64 +124,6 @@ class GeoTiff:
         step = -(-JOB // image.size)
         for n in range(0, len(run), step):
             later(partial(work, run[n : n + step], data), [p for _, p in run[n : n + step]])
-
-
-class _Header:
-    """The file, as a parser reads its header: in blocks, each asked for once; nothing behind a member is taken for it."""
-
-    def __init__(self, place: Place, stored: tuple[int, int] | None, kept: Path) -> None:
-        self._place, self._at, self._kept, self._used = place, 0, kept, 0
-        self.first, self.end = stored or (0, 2**62)  # where the TIFF begins in the object; its length, at most
-        self._blocks: list[tuple[int, bytes]] = []
-        if self._load():
-            return
-        block, self.tag = place.read_tagged(self.first, min(_BLOCK, 30 + self.end))
-        if stored:
-            if len(block) < 30 or block[:4] != b"PK\x03\x04":
-                raise NotUnderstood("no local header of a zip where the directory says")
-            skip = 30 + sum(struct.unpack_from("<HH", block, 26))
-            self.first += skip
-            block = block[skip : skip + self.end]
-        elif len(block) < _BLOCK:
-            self.end = len(block)
-        self._blocks = [(0, block)]
-
-    def _load(self) -> bool:
-        try:
-            first, end, tag, blocks = json.loads(zlib.decompress(self._kept.read_bytes()))
-            self._blocks = [(start, base64.b85decode(block)) for start, block in blocks]
-            self.first, self.end, self.tag = first, end, tag
-        except (OSError, zlib.error, ValueError, TypeError):
-            return False
-        return True
-
-    def keep(self) -> None:
-        """Write what the parser has read to disk, for the next process; a server that gives no tag is asked each time."""
-        if self._kept.exists() or (self._place.scheme != "file" and not self.tag):
-            return
-        blocks = [(s, base64.b85encode(b[: max(self._used - s, 0)]).decode()) for s, b in self._blocks]
-        write_whole(self._kept, zlib.compress(json.dumps([self.first, self.end, self.tag, blocks]).encode()))
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + (self._at if whence else 0)
-        return self._at
-
-    def read(self, length: int) -> bytes:
-        end = min(self._at + length, self.end)
-        start, block = next((b for b in self._blocks if b[0] <= self._at and end <= b[0] + len(b[1])), (0, b""))
-        if not block and self._at < end:
-            if end - self._at + sum(len(b) for _, b in self._blocks) > _LARGEST_HEADER:
-                raise NotUnderstood("a header larger than that of any image")
-            start, wanted = self._at, min(max(end - self._at, _BLOCK), self.end - self._at)
-            block = self._place.read(self.first + start, wanted)
-            self._blocks.append((start, block))
-        data = block[self._at - start : end - start]
-        self._at += len(data)
-        self._used = max(self._used, self._at)
-        return data
 
 
 @lru_cache(maxsize=1024)
