@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import dask
@@ -61,7 +62,7 @@ def pieces(sizes: Sizes, dates: int, dtype: str, workers: Workers) -> Sizes | No
     """Parts of the chunks for workers that could not hold a reduction over time; None where they can.
 
     dask works on pieces of its ``array.chunk-size`` then, and cuts chunks that are larger where it likes: its pieces span
-    several chunks, and hold all of them. Whole fractions of the chunks are left as they are.
+    several chunks, and hold all of them. Whole fractions of the chunks are left as they are, if no two of them make a piece.
     """
     pixel = max(dates, 1) * np.dtype(dtype).itemsize
     limit = parse_bytes(dask.config.get("array.chunk-size"))
@@ -69,7 +70,8 @@ def pieces(sizes: Sizes, dates: int, dtype: str, workers: Workers) -> Sizes | No
     if rows * cols * pixel <= limit or reduction(rows * cols * pixel) <= _WORKING * workers.memory / workers.threads:
         return None
     parts = next((n for n in (2, 4) if -(-rows // n) * -(-cols // n) * pixel <= limit), 4)
-    return _parted(sizes[0], parts), _parted(sizes[1], parts)
+    largest, side = -(-max(rows, cols) // parts), math.isqrt(limit // pixel)
+    return _parted(sizes[0], largest, side), _parted(sizes[1], largest, side)
 
 
 def reduction(column: int, part: int | None = None) -> int:
@@ -82,9 +84,22 @@ def reduction(column: int, part: int | None = None) -> int:
     return (2 if column > piece else 1) * column + 6 * piece
 
 
-def _parted(sizes: tuple[int, ...], parts: int) -> tuple[int, ...]:
-    edges = [round(n * size / parts) for size in sizes for n in range(parts + 1)]
-    return tuple(b - a for a, b in pairwise(edges) if b > a)
+def _parted(sizes: tuple[int, ...], largest: int, side: int) -> tuple[int, ...]:
+    """Cut chunks into equal parts; one at an edge, whose parts dask would put together, is cut along with its neighbour."""
+    together: list[int] = []
+    for size in sizes:
+        if together and min(size, together[-1]) <= side:
+            together[-1] += size
+        else:
+            together.append(size)
+    parts = []
+    for size in together:
+        count = -(-size // largest)
+        while count > 1 and 2 * size // count <= side:
+            count -= 1
+        edges = [round(n * size / count) for n in range(count + 1)]
+        parts += [b - a for a, b in pairwise(edges)]
+    return tuple(parts)
 
 
 def aligned(grid: GeoBox, source: Source, side: int) -> Sizes:

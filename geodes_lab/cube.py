@@ -26,7 +26,8 @@ from geodes_lab.grid import choose, overlaps
 from geodes_lab.mosaic import Mosaic, Piece
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
-from geodes_lab.source import Mask, Source
+from geodes_lab.provenance import QUALITY, attributes, coordinates, provenance
+from geodes_lab.source import Mask, Sloping, Source
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -45,6 +46,7 @@ def open_cube(
     chunks: int | None = None,
     mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None = None,
     dtype: Literal["float32", "float64"] | None = None,
+    dem: Product | None = None,
     errors: Literal["raise", "fill"] = "raise",
 ) -> xr.Dataset:
     """Open many products as one lazy cube.
@@ -82,6 +84,9 @@ def open_cube(
         ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9, 10]}``.
     dtype
         Of measures; None: float32. Classes keep their own.
+    dem
+        A terrain model (a COG, a Zarr store, any raster of one band; metres above the ellipsoid), for bands in radar geometry: without it
+        they are placed as on the ellipsoid, and relief is displaced.
     errors
         ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data, `report`
         says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
@@ -91,8 +96,9 @@ def open_cube(
     xarray.Dataset
         One variable per band, dims ``(time, y, x)``; reflectance without unit and NaN for no data, classes
         and masks in their own integers. ``x`` and ``y`` are pixel centres; ``time`` is the acquisition (UTC); the
-        coordinates ``product``, ``baseline`` and ``offset`` say where each slice came from. Metadata are read, no
-        pixel; ``attrs["superseded"]`` names the products left out because a newer processing of them was given too.
+        coordinates ``product``, ``baseline`` and ``offset`` say where each slice came from. Metadata are read where the
+        catalogue does not tell, no pixel; ``attrs["superseded"]`` names the products left out because a newer processing of
+        them was given too, ``attrs["corrected"]`` says what the catalogue had wrong.
 
     Raises
     ------
@@ -122,6 +128,8 @@ def open_cube(
     failed += [f"{name_of(i)} has none of the bands {', '.join(bands)}." for i in unpacked if i not in useful]
     kept, superseded = days.newest(useful)
     found = {band: _sources(kept, band, dtype) for band in bands}
+    if dem is not None:
+        found = _over(dem, found)
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
     placed = [next(s for s in (found[b][n] for b in bands) if s is not None) for n in range(len(kept))]
@@ -148,7 +156,7 @@ def open_cube(
     arrays = {band: mosaic.lazy(replace(m, cube=token, parts=parts)) for band, m in mosaics.items()}
     dims = ("time", "y", "x")
     variables = {
-        band: xr.DataArray(values, dims=dims, attrs=_attributes(kept, found[band]))
+        band: xr.DataArray(values, dims=dims, attrs=attributes(kept, found[band]))
         for band, (values, _) in arrays.items()
     }
     if errors == "fill":
@@ -156,17 +164,9 @@ def open_cube(
         together = flags[0]
         for other in flags[1:]:
             together = together | other
-        variables["quality"] = xr.DataArray(together, dims=dims, attrs=_QUALITY)
-    coords = {**_coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
-    return xr.Dataset(variables, coords=coords, attrs=_provenance(superseded, failed))
-
-
-_QUALITY = {
-    "long_name": "quality of the pixel over all bands",
-    "flag_masks": np.array([mosaic.NODATA, mosaic.MASKED, mosaic.FAILED], np.uint8),
-    "flag_meanings": "no_data masked read_failed",
-    "grid_mapping": "spatial_ref",
-}
+        variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
+    coords = {**coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
+    return xr.Dataset(variables, coords=coords, attrs=provenance(kept, superseded, failed))
 
 
 def _refuse(bands: Any, resampling: Any, chunks: Any, dtype: Any, errors: Any) -> None:
@@ -233,6 +233,24 @@ def _sources(items: list[pystac.Item], band: str, dtype: str | None) -> list[Sou
     return [s and replace(s, dtype=str(common)) for s in found]
 
 
+def _over(dem: Product, found: dict[str, list[Source | None]]) -> dict[str, list[Source | None]]:
+    """The bands with the relief of a terrain model."""
+    item = products.unpack(dem)
+    heights = [k for k, a in item.assets.items() if "proj:transform" in a.extra_fields]
+    if len(heights) != 1:
+        raise GeodesError(f"dem= is a raster of one band; {name_of(item)} has {', '.join(heights) or 'none'}.")
+    model = replace(bands_.source(item, heights[0]), dtype="float32")
+    if not any(s is not None and isinstance(s.native, Sloping) for sources in found.values() for s in sources):
+        raise GeodesError("dem= is for bands in radar geometry, and none of these is: leave it out.")
+
+    def over(source: Source | None) -> Source | None:
+        if source is None or not isinstance(source.native, Sloping):
+            return source
+        return replace(source, native=source.native.over(model))
+
+    return {band: [over(s) for s in sources] for band, sources in found.items()}
+
+
 def _fits(nodata: float, dtype: np.dtype[Any]) -> bool:
     limits = np.iinfo(dtype)
     return bool(nodata == int(nodata) and limits.min <= nodata <= limits.max) if np.isfinite(nodata) else False
@@ -263,44 +281,3 @@ def _mosaic(
     if np.dtype(first.dtype).kind != "f" and way not in ("nearest", "mode", "min", "max"):
         way = "nearest"
     return Mosaic("", band, grid, sizes, slices, way, first.dtype, first.fill, errors)
-
-
-def _coordinates(
-    items: list[pystac.Item], slices: list[list[int]], found: dict[str, list[Source | None]]
-) -> dict[str, Any]:
-    def joined(values: list[Any]) -> str:
-        return " ".join(dict.fromkeys(str(v) for v in values))
-
-    offsets = [[s.offset for n in g for s in (found[band][n] for band in found) if s is not None] for g in slices]
-    times = np.array([days.time_of(items[g[0]]) for g in slices], "datetime64[ns]")
-    return {
-        "time": ("time", times, {"long_name": "acquisition (UTC)"}),
-        "product": ("time", np.array([joined([name_of(items[n]) for n in g]) for g in slices], object)),
-        "baseline": (
-            "time",
-            np.array([joined([items[n].properties.get("processing:version", "") for n in g]) for g in slices], object),
-        ),
-        "offset": ("time", np.array([joined(o) for o in offsets], object)),
-    }
-
-
-def _attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[str, Any]:
-    item, source = next((i, s) for i, s in zip(items, sources, strict=True) if s is not None)
-    asset = item.assets[source.band]
-    attrs: dict[str, Any] = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
-    if np.dtype(source.dtype).kind != "f":
-        attrs["nodata"] = source.fill
-    if np.dtype(source.dtype).kind == "f" and source.scale != 1.0:
-        attrs["units"] = "1"
-    return attrs
-
-
-def _provenance(superseded: list[str], failed: list[str]) -> dict[str, Any]:
-    from geodes_lab import __version__
-
-    return {
-        "Conventions": "CF-1.11",
-        "history": f"opened in place by geodes_lab {__version__}",
-        "superseded": superseded,
-        **({"failed": failed} if failed else {}),
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from affine import Affine
@@ -40,6 +40,10 @@ class Promise(Protocol):
 class Native(Protocol):
     """What puts a band on a grid that has none of its own, such as a radar's; hashable, and goes to workers."""
 
+    @property
+    def note(self) -> str:
+        """A sentence on the geometry, for the attributes of variables."""
+
     def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Numbers of ``grid.shape`` before scale and offset, and where they are data; reads what the grid needs.
 
@@ -49,8 +53,13 @@ class Native(Protocol):
             If the product cannot be read.
         """
 
-    def touched(self, source: Source, grid: GeoBox) -> tuple[int, int, int]:
-        """What `numbers` would read for a grid: requests, bytes, pixels that are decoded; nothing is read."""
+
+@runtime_checkable
+class Sloping(Native, Protocol):
+    """A `Native` whose image is displaced by relief, and which can take it into account."""
+
+    def over(self, dem: Source) -> Native:
+        """The same, with the heights of a terrain model, in metres above the ellipsoid."""
 
 
 @dataclass(frozen=True)

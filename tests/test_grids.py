@@ -6,15 +6,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pystac
 import pytest
 import rasterio
 import rasterio.warp
 from affine import Affine
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 import geodes_lab as gl
+from geodes_lab import chunks
+from geodes_lab.cluster import Workers
 from geodes_lab.days import newest
 
 Maker = Callable[..., pystac.Item]
@@ -235,3 +240,18 @@ def test_missing_offsets_are_not_taken_for_zero(altered, sample):
 
     with pytest.raises(gl.GeodesError, match=r"baseline 05\.00\) has 0 of 13 RADIO_ADD_OFFSET"):
         gl.open_cube([altered(drop, new)], bands=["red"])
+
+
+@given(first=st.integers(1, 1024), whole=st.integers(0, 6), last=st.integers(1, 1024))
+@settings(max_examples=60, deadline=None)
+def test_dask_leaves_the_parts_of_chunks_as_they_are(first, whole, last):
+    """It puts neighbours together that fit its pieces, and a median then takes more memory than was planned."""
+    sizes = (first, *(1024,) * whole, last)
+    small = Workers(2, 1, 2 * 2**30)
+    parts = chunks.pieces(((1024,), sizes), 60, "float32", small)
+    assume(parts is not None)
+    assert sum(parts[1]) == sum(sizes)
+    steps = ((1,) * 60, *parts)
+    median = da.nanmedian(da.zeros(tuple(map(sum, steps)), chunks=steps, dtype="float32"), axis=0)
+    together = sum(sizes) <= 747  # all of it is one piece
+    assert together or max(median.chunks[1]) <= max(parts[1]) < 748

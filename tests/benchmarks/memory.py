@@ -40,7 +40,9 @@ class Watch(WorkerPlugin):
         from geodes_lab import tiles
 
         resident = self.worker.monitor.proc.memory_info().rss
-        return resident, int(self.worker.data.fast.total_weight), tiles.shared()._held
+        # Made by the first task: a thread of no worker's would make it as large as elsewhere.
+        held = tiles.shared()._held if tiles._shared.cache_info().currsize else 0
+        return resident, int(self.worker.data.fast.total_weight), held
 
     def _look(self) -> None:
         while not self.done.wait(EVERY):

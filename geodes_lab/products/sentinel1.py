@@ -1,0 +1,224 @@
+"""Sentinel-1 GRD: images in ground range, calibrated to backscatter; in their own geometry, or gridded lazily."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pystac
+import xarray as xr
+from numpy.typing import NDArray
+from pyproj import Transformer
+from scipy.interpolate import RegularGridInterpolator
+from shapely.geometry import MultiPoint, mapping
+
+from geodes_lab import raw
+from geodes_lab.datalake import Place, place_of
+from geodes_lab.products import bands as bands_
+from geodes_lab.products import packed
+from geodes_lab.products.bands import name_of
+from geodes_lab.products.sentinel1_annotation import Annotation
+from geodes_lab.products.sentinel1_calibration import QUANTITIES
+from geodes_lab.products.sentinel1_grid import Geocoded
+from geodes_lab.products.sentinel1_image import Image, images, measurement
+from geodes_lab.source import Native
+
+_NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
+_FAMILY = "sentinel1"
+_TITLES = {
+    "sigma0": "Backscatter coefficient sigma nought",
+    "beta0": "Radar brightness beta nought",
+    "gamma0": "Backscatter coefficient gamma nought",
+}
+
+
+def matches(item: pystac.Item) -> bool:
+    """Whether an Item is such a product: by its name, or its type, and not one with an asset per band."""
+    named = bool(_NAME.match(name_of(item))) or item.properties.get("product:type") == "GRD"
+    return named and (packed.is_one(item) or any("geodes:radar" in a.extra_fields for a in item.assets.values()))
+
+
+def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
+    """Make the band Item of a product; its annotations are read, no pixel.
+
+    Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` where the thermal noise can be
+    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. They lie on no map: the grid that is said is UTM, of the image's
+    own spacing, and the numbers are put on whatever grid is asked for when they are read.
+    """
+    if any("geodes:radar" in a.extra_fields for a in item.assets.values()):
+        return item
+    archive = packed.archive(item)
+    found = list(images(archive))
+    first = found[0].annotation
+    made = item.clone()
+    made.id = name = archive.find(r"manifest\.safe", "manifest (manifest.safe)").split("/")[0].removesuffix(".SAFE")
+    made.datetime = pystac.utils.str_to_datetime(f"{first.start}Z")
+    epsg, transform, shape = _suiting(first)
+    made.properties |= {
+        "identifier": name,
+        "geodes:source": archive.place.href,
+        "product:type": "GRD",
+        "processing:level": "L1",
+        "proj:code": f"EPSG:{epsg}",
+        "sar:instrument_mode": first.mode,
+        "sar:polarizations": [i.annotation.polarisation for i in found],
+        "sat:orbit_state": "ascending" if first.ascending else "descending",
+        "platform": f"sentinel-{name[1:3].lower()}",
+    }
+    made.properties.pop("start_datetime", None)
+    made.properties.pop("end_datetime", None)
+    if made.geometry is None:
+        corners = MultiPoint(np.stack([first.grid.longitude.ravel(), first.grid.latitude.ravel()], axis=1)).convex_hull
+        made.geometry, made.bbox = mapping(corners), list(corners.bounds)
+    made.assets = {}
+    for image in found:
+        told = image.annotation
+        polarisation = told.polarisation.lower()
+        for quantity, noise in _choices(image, told is first):
+            key = quantity if quantity == "incidence" else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
+            source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, nodata=None)
+            title = f"{_TITLES[quantity]}, {told.polarisation}" if quantity in _TITLES else "Incidence angle"
+            title += ", thermal noise subtracted" if noise else ""
+            asset = bands_.asset(
+                source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
+            )
+            asset.extra_fields["geodes:native"] = _FAMILY
+            asset.extra_fields["geodes:radar"] = {
+                "product": archive.place.gdal,
+                "annotation": image.member,
+                "calibration": image.calibration,
+                "noise": noise,
+                "quantity": quantity,
+                "shape": list(told.shape),
+            }
+            if quantity == "sigma0" and not noise:
+                asset.extra_fields["geodes:names"] = [polarisation, told.polarisation]
+            made.add_asset(key, asset)
+    return made
+
+
+def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
+    """What can be made of an image, and the noise that is subtracted, if it is."""
+    for quantity in QUANTITIES:
+        yield quantity, None
+        if image.noise:
+            yield quantity, image.noise
+    if is_first:
+        yield "incidence", None
+
+
+def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int]]:
+    """A grid that suits an image: UTM at its centre, its own spacing, on whole multiples of it."""
+    grid, spacing = told.grid, told.spacing[1]
+    lon = np.where(np.ptp(grid.longitude) > 180, np.mod(grid.longitude, 360), grid.longitude)
+    middle = (float(lon.mean()) + 180) % 360 - 180
+    epsg = (32600 if grid.latitude.mean() >= 0 else 32700) + int((middle + 180) // 6) + 1
+    x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(grid.longitude, grid.latitude)
+    west, east = math.floor(np.min(x) / spacing) * spacing, math.ceil(np.max(x) / spacing) * spacing
+    south, north = math.floor(np.min(y) / spacing) * spacing, math.ceil(np.max(y) / spacing) * spacing
+    shape = round((north - south) / spacing), round((east - west) / spacing)
+    return epsg, (spacing, 0.0, west, 0.0, -spacing, north), shape
+
+
+def _native(item: pystac.Item, key: str) -> Native:
+    asset = item.assets[key]
+    told = asset.extra_fields["geodes:radar"]
+    stored = asset.extra_fields.get("geodes:stored")
+    image = measurement(asset.href, name_of(item), key, tuple(told["shape"]), tuple(stored) if stored else None)
+    place = place_of(told["product"])
+    return Geocoded(place, told["annotation"], told["calibration"], told["noise"], told["quantity"], image)
+
+
+bands_.natives[_FAMILY] = _native
+
+
+def open(item: pystac.Item) -> xr.DataTree:
+    """Open a product with a node for each polarisation, in the image's own geometry.
+
+    Each has ``dn`` (digital number), ``sigma0``, ``beta0`` and ``gamma0`` (linear power, NaN where there is no data), the same
+    ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``; dims ``(line, pixel)``, with
+    ``azimuth_time`` and ``ground_range`` as coordinates. ``geolocation`` below it is the grid of longitudes and latitudes.
+    """
+    archive = packed.archive(item)
+    nodes: dict[str, Any] = {}
+    for image in images(archive):
+        told = image.annotation
+        nodes.setdefault(
+            "/",
+            xr.Dataset(
+                attrs={
+                    "title": image.source.product,
+                    "time": str(told.start),
+                    "source": archive.place.href,
+                    "orbit_pass": "ascending" if told.ascending else "descending",
+                    "geometry": "ground range: not on a map; open_cube puts it on a grid",
+                    "Conventions": "CF-1.11",
+                }
+            ),
+        )
+        path = f"/{told.polarisation.lower()}"
+        nodes[path] = _node(archive.place, image)
+        nodes[f"{path}/geolocation"] = _geolocation(told)
+    return xr.DataTree.from_dict(nodes)
+
+
+def _node(place: Place, image: Image) -> xr.Dataset:
+    told, dims = image.annotation, ("line", "pixel")
+    rows, cols = told.shape
+    numbers = raw.lazy(image.source, "uint16")
+    coords = {
+        "line": np.arange(rows),
+        "pixel": np.arange(cols),
+        "azimuth_time": ("line", told.start + (np.arange(rows) * told.interval * 1e9).astype("timedelta64[ns]")),
+        "ground_range": ("pixel", np.arange(cols) * told.spacing[1], {"units": "m", "long_name": "ground range"}),
+    }
+    variables = {
+        "dn": xr.DataArray(numbers, dims=dims, attrs={"long_name": "digital number, an amplitude", "units": "1"})
+    }
+    for quantity, noise in _choices(image, True):
+        about: dict[str, Any] = {"units": "1", "long_name": _TITLES.get(quantity, "incidence angle on the ellipsoid")}
+        name = f"{quantity}_denoised" if noise else quantity
+        if quantity == "incidence":
+            name, about = "incidence_angle", about | {"units": "degree", "standard_name": "angle_of_incidence"}
+        elif noise:
+            about["long_name"] += ", thermal noise subtracted"
+        made = Geocoded(place, image.member, image.calibration, noise, quantity, image.source)
+        values = da.map_blocks(_calibrated, numbers, made, told if quantity == "incidence" else None, dtype="float32")
+        variables[name] = xr.DataArray(values, dims=dims, attrs=about)
+    return xr.Dataset(variables, coords=coords, attrs={"polarisation": told.polarisation, "swath": told.swath})
+
+
+def _calibrated(
+    numbers: NDArray[np.uint16], made: Geocoded, told: Annotation | None, block_info: Any = None
+) -> NDArray[np.float32]:
+    rows, cols = block_info[None]["array-location"]
+    if told is None:
+        return made.calibrated(numbers, rows, cols)
+    angle = RegularGridInterpolator(
+        (told.grid.line, told.grid.pixel), told.grid.incidence, bounds_error=False, fill_value=None
+    )
+    return np.asarray(angle(tuple(np.meshgrid(np.arange(*rows), np.arange(*cols), indexing="ij"))), np.float32)
+
+
+def _geolocation(told: Annotation) -> xr.Dataset:
+    grid, dims = told.grid, ("grid_line", "grid_pixel")
+    return xr.Dataset(
+        {
+            "height": (dims, grid.height, {"units": "m", "standard_name": "height_above_reference_ellipsoid"}),
+            "incidence_angle": (dims, grid.incidence, {"units": "degree", "standard_name": "angle_of_incidence"}),
+            "elevation_angle": (dims, grid.elevation, {"units": "degree"}),
+            "slant_range_time": (dims, grid.slant_range_time, {"units": "s", "long_name": "two-way slant range time"}),
+        },
+        coords={
+            "image_line": ("grid_line", grid.line.astype(int)),
+            "image_pixel": ("grid_pixel", grid.pixel.astype(int)),
+            "azimuth_time": (dims, grid.azimuth_time),
+            "longitude": (dims, grid.longitude, {"units": "degrees_east", "standard_name": "longitude"}),
+            "latitude": (dims, grid.latitude, {"units": "degrees_north", "standard_name": "latitude"}),
+        },
+    )

@@ -1,0 +1,170 @@
+"""Sentinel-1 backscatter on a map: for each chunk of a grid the image's window is read, calibrated and resampled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from scipy.interpolate import RegularGridInterpolator
+from scipy.ndimage import map_coordinates
+
+from geodes_lab import raw, reader
+from geodes_lab.archive import Archive
+from geodes_lab.datalake import Place
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry
+from geodes_lab.products.sentinel1_annotation import Annotation, Floats
+from geodes_lab.products.sentinel1_calibration import Noise, Table
+from geodes_lab.source import Native, Source
+
+_ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
+_MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
+_PIXELS = 2**22  # of the image, that are held at once
+_FINE = 1536  # pixels of a finer grid, to each side, that are averaged at once
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Geocoded:
+    """What puts one image on a grid; a `geodes_lab.source.Sloping`."""
+
+    place: Place
+    """The product."""
+    annotation: str
+    """The members of the product that describe the image."""
+    calibration: str
+    noise: str | None
+    """None where the noise is left in."""
+    quantity: str
+    """``sigma0``, ``beta0``, ``gamma0`` or ``incidence``."""
+    image: Source
+    """The image, of whose grid the shape alone counts."""
+    dem: Source | None = None
+    """A terrain model, whose heights are above the ellipsoid."""
+
+    @property
+    def note(self) -> str:
+        """How relief was treated."""
+        if self.dem is None:
+            return "ellipsoid height: relief is displaced"
+        return f"relief taken into account by {self.dem.product}, its heights as above the ellipsoid"
+
+    def over(self, dem: Source) -> Native:
+        """The same, with relief."""
+        return replace(self, dem=dem)
+
+    def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[Values, NDArray[np.bool_]]:
+        """Linear power on a grid, and where there is any; see `geodes_lab.source.Native`.
+
+        A grid that is coarser than the image is averaged, where ``average`` is asked for: of all looks in a pixel.
+        """
+        annotation = _annotation(self.place, self.annotation)
+        ratio = source.ratio(grid)
+        if resampling is Resampling.average and ratio > 1.5:
+            return self._averaged(annotation, grid, math.ceil(ratio))
+        order = _ORDERS.get(Resampling.bilinear if resampling is Resampling.average else resampling)
+        if order is None:
+            raise GeodesError(
+                f"Band {source.band} of {source.product} is in radar geometry: its resampling is nearest, bilinear, cubic or "
+                f"average, not {resampling.name}."
+            )
+        found = self._sampled(annotation, grid, order)
+        return found, ~np.isnan(found)
+
+    def _averaged(self, annotation: Annotation, grid: GeoBox, times: int) -> tuple[Values, NDArray[np.bool_]]:
+        """The mean over a finer grid, in parts."""
+        out = np.full(grid.shape, np.nan, np.float32)
+        part = max(_FINE // times, 1)
+        for top in range(0, grid.shape[0], part):
+            for left in range(0, grid.shape[1], part):
+                here = grid[top : min(top + part, grid.shape[0]), left : min(left + part, grid.shape[1])]
+                fine = self._sampled(annotation, here.zoom_out(1 / times), 0)
+                cells = fine.reshape(here.shape[0], times, here.shape[1], times)
+                there = ~np.isnan(cells)
+                total = np.where(there, cells, 0).sum((1, 3), dtype=np.float64)
+                count = there.sum((1, 3))
+                mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+                out[top : top + part, left : left + part] = mean
+        return out, ~np.isnan(out)
+
+    def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
+        """The image at the centres of a grid's pixels; NaN beyond it and where it has no data."""
+        height = None
+        if self.dem is not None:
+            height, known = reader.read(self.dem, grid, "bilinear")
+            height = np.where(known, height, np.nan)
+        line, pixel = sentinel1_geometry.places(grid, annotation, height)
+        out = np.full(grid.shape, np.nan, np.float32)
+        rows, cols = annotation.shape
+        inside = (line >= -0.5) & (line < rows - 0.5) & (pixel >= -0.5) & (pixel < cols - 0.5)
+        if not inside.any():
+            return out
+        line, pixel = line[inside], pixel[inside]
+        if self.quantity == "incidence":
+            known_at = annotation.grid.line, annotation.grid.pixel
+            angle = RegularGridInterpolator(known_at, annotation.grid.incidence, bounds_error=False, fill_value=None)
+            out[inside] = angle((line, pixel))
+            return out
+        left = max(int(pixel.min()) - _MARGIN, 0)
+        right = min(int(pixel.max()) + _MARGIN + 2, cols)
+        block = max(_PIXELS // (right - left), 1)
+        values = np.full(line.shape, np.nan, np.float32)
+        number = np.clip(np.rint(line).astype(int), 0, rows - 1) // block
+        for n in np.unique(number):
+            here = number == n
+            top = max(int(line[here].min()) - _MARGIN, 0)
+            bottom = min(int(line[here].max()) + _MARGIN + 2, rows)
+            window = self._window((top, bottom), (left, right))
+            values[here] = _at(window, line[here] - top, pixel[here] - left, order)
+        out[inside] = values
+        return out
+
+    def _window(self, rows: tuple[int, int], cols: tuple[int, int]) -> Values:
+        """A part of the image, calibrated."""
+        return self.calibrated(raw.window(self.image, rows, cols), rows, cols)
+
+    def calibrated(self, numbers: NDArray[np.generic], rows: tuple[int, int], cols: tuple[int, int]) -> Values:
+        """Make backscatter of the numbers of a window of the image."""
+        lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
+        gains = _tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
+        noise = _noise(self.place, self.noise).at(lines, pixels) if self.noise else None
+        return sentinel1_calibration.calibrated(numbers, gains, noise)[0]
+
+
+def _at(window: Values, line: Floats, pixel: Floats, order: int) -> Values:
+    """Sample a window; what has no data has no weight, and a sample needs half its weight."""
+    there = ~np.isnan(window)
+    places = np.stack([line, pixel])
+    if order == 0:
+        row = np.clip(np.rint(line).astype(int), 0, window.shape[0] - 1)
+        return window[row, np.clip(np.rint(pixel).astype(int), 0, window.shape[1] - 1)]
+    filled = np.where(there, window, np.float32(0))
+    found = map_coordinates(filled, places, order=order, mode="nearest", output=np.float32)
+    if there.all():
+        return found
+    weight = map_coordinates(there.astype(np.float32), places, order=1, mode="nearest", output=np.float32)
+    if order == 1:
+        found = np.divide(found, weight, out=found, where=weight > 0)
+    # A cubic kernel has negative weights: beside no data it is not to be mended by them.
+    return np.where(weight >= (0.5 if order == 1 else 1 - 1e-6), found, np.float32(np.nan))
+
+
+@lru_cache(maxsize=256)
+def _annotation(place: Place, member: str) -> Annotation:
+    return sentinel1_annotation.read(Archive(place), member)
+
+
+@lru_cache(maxsize=256)
+def _tables(place: Place, member: str) -> dict[str, Table]:
+    return sentinel1_calibration.read(Archive(place), member)
+
+
+@lru_cache(maxsize=256)
+def _noise(place: Place, member: str) -> Noise:
+    return sentinel1_calibration.noise(Archive(place), member)

@@ -1,0 +1,92 @@
+"""Images in their own geometry: rows and columns of a file that lies on no map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from geodes_lab import pyramid
+from geodes_lab.datalake import Unreachable, gdal_options
+from geodes_lab.errors import GeodesError
+from geodes_lab.jp2 import NotUnderstood
+from geodes_lab.source import Source, Span
+
+_CHUNK = 2048  # pixels
+
+
+def window(source: Source, rows: Span, cols: Span) -> NDArray[Any]:
+    """Read a window of a file's own numbers, by tiles or strips where they are understood, else by GDAL.
+
+    Parameters
+    ----------
+    source
+        The band; of its grid the shape alone counts.
+    rows, cols
+        First and last (excluded) pixel; within the shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, cols), as they are in the file; others may hold the same array: it is not to be written to.
+
+    Raises
+    ------
+    GeodesError
+        If the file is missing, damaged, cut or of another shape; names product, band and window.
+    """
+    try:
+        try:
+            image = pyramid.image_of(source)
+            shape = image.shapes[0]
+            found = image.read(0, rows, cols)[source.index - 1] if shape == source.shape else None
+        except NotUnderstood:
+            shape, found = _by_gdal(source, rows, cols)
+    except (RasterioError, OSError, Unreachable) as error:
+        reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
+    else:
+        if found is None:
+            raise source.contradiction(f"has {shape[0]} × {shape[1]} pixels, not {source.shape[0]} × {source.shape[1]}")
+        return found
+    # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
+    raise GeodesError(
+        f"Band {source.band} of {source.product} could not be read in rows {rows[0]} to {rows[1]} and columns {cols[0]} to "
+        f"{cols[1]}: its file is damaged or out of reach ({reason}); fetch the product again, or leave it out."
+    )
+
+
+def _by_gdal(source: Source, rows: Span, cols: Span) -> tuple[tuple[int, int], NDArray[Any] | None]:
+    part = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
+    with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
+        return file.shape, file.read(source.index, window=part) if file.shape == source.shape else None
+
+
+def lazy(source: Source, dtype: str, chunks: tuple[int, int] | None = None) -> da.Array:
+    """A whole image as a lazy array; nothing is opened until it is computed.
+
+    Parameters
+    ----------
+    source
+        The band.
+    dtype
+        Of the file's numbers.
+    chunks
+        Rows and columns of a chunk; None: 2048.
+
+    Returns
+    -------
+    dask.array.Array
+        ``source.shape`` numbers, as they are in the file.
+    """
+    sizes = da.core.normalize_chunks(chunks or (_CHUNK, _CHUNK), source.shape, dtype=dtype)
+    return da.map_blocks(_block, source=source, chunks=sizes, dtype=dtype, meta=np.empty((0, 0), dtype))
+
+
+def _block(source: Source, block_info: Any = None) -> NDArray[Any]:
+    rows, cols = block_info[None]["array-location"]
+    return window(source, rows, cols)

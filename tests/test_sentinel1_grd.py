@@ -1,0 +1,315 @@
+"""Sentinel-1 GRD: calibrated as xarray-sentinel does, placed where the generator put it, damaged in every way."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+import rasterio
+import xarray_sentinel.sentinel1 as xarray_sentinel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+
+import geodes_lab as gl
+from geodes_lab import products, raw, tiles
+from geodes_lab.archive import Archive
+from geodes_lab.datalake import traffic
+from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry, sentinel1_grid
+from geodes_lab.replica import Fetched
+from geodes_lab.sample import sentinel1 as generator
+from geodes_lab.sample import truth
+
+
+@pytest.fixture
+def radar(sample) -> Path:
+    return next((sample / "datalake" / "sentinel1-grd").rglob("*.zip"))
+
+
+@pytest.fixture
+def made() -> generator.Product:
+    return generator.products()[0]
+
+
+def where(x, y):
+    """The generator's own geometry, the other way round: line and sample of places in metres."""
+    dx, dy = x - (truth.WEST + truth.COLS * 5), y - (truth.NORTH - truth.ROWS * 5)
+    sin, cos = np.sin(np.radians(generator.HEADING)), np.cos(np.radians(generator.HEADING))
+    along, across = dx * sin + dy * cos, dx * cos - dy * sin
+    return along / 10 + (generator.LINES - 1) / 2, across / 10 + (generator.SAMPLES - 1) / 2
+
+
+def inside(line, sample, margin=0.0):
+    down = (line > margin - 0.5) & (line < generator.LINES - 0.5 - margin)
+    return down & (sample > margin - 0.5) & (sample < generator.SAMPLES - 0.5 - margin)
+
+
+def test_tree_has_a_node_for_each_polarisation(radar, made):
+    tree = gl.open_product(radar)
+    assert set(tree.children) == {"vv", "vh"}
+    node = tree["vv"].to_dataset()
+    assert {"dn", "sigma0", "beta0", "gamma0", "sigma0_denoised", "incidence_angle"} <= set(node.data_vars)
+    assert node.azimuth_time.values[0] == np.datetime64(made.start.replace(tzinfo=None), "ns")
+    assert abs(node.azimuth_time.values[-1] - np.datetime64(made.stop.replace(tzinfo=None))) < np.timedelta64(2, "us")
+    np.testing.assert_array_equal(node.dn.compute(scheduler="sync"), generator.numbers(made, "VV"))
+    lon, lat = generator.degrees(node.line.values[400], node.pixel.values[500])
+    grid = tree["vv/geolocation"]
+    assert abs(float(grid.longitude.mean()) - lon) < 0.01
+    assert abs(float(grid.latitude.mean()) - lat) < 0.01
+
+
+@pytest.mark.parametrize("polarisation", ["VV", "VH"])
+def test_backscatter_without_noise_is_the_truth(radar, made, polarisation):
+    node = gl.open_product(radar)[polarisation.lower()]
+    found = node.sigma0_denoised.compute(scheduler="sync").values
+    want = generator.sigma0(made, polarisation)
+    bright = want > 0.01  # darker ones are a few numbers above the noise, and were rounded
+    np.testing.assert_allclose(found[bright], want[bright], rtol=0.05)
+    assert abs(found[bright].mean() / want[bright].mean() - 1) < 1e-3
+    noisy = node.sigma0.compute(scheduler="sync").values
+    assert (noisy >= found - 1e-6).all()
+
+
+def test_tables_are_those_of_xarray_sentinel(shared):
+    """Real calibration tables, between and beyond their vectors."""
+    folder = shared / "sentinel1-safe" / "S1B_IW_SLC__1SDV_20210401T052622_20210401T052650_026269_032297_EFA4.SAFE"
+    path = next((folder / "annotation" / "calibration").glob("calibration-s1b-iw1-slc-vh*.xml"))
+    theirs = xarray_sentinel.open_calibration_dataset(str(path))
+    archive = Archive(str(folder))
+    mine = sentinel1_calibration.read(archive, next(n for n in archive.names if n.endswith(path.name)))
+    rng = np.random.default_rng(0)
+    lines, pixels = np.sort(rng.uniform(-500, 14_000, 50)), np.sort(rng.uniform(0, 20_000, 60))
+    for name, table in {"sigma0": "sigmaNought", "beta0": "betaNought", "gamma0": "gamma"}.items():
+        want = theirs[table].interp(
+            line=np.clip(lines, *theirs.line.values[[0, -1]]), pixel=np.clip(pixels, *theirs.pixel.values[[0, -1]])
+        )
+        np.testing.assert_allclose(mine[name].at(lines, pixels), want, rtol=1e-6)
+
+
+def test_geolocation_is_that_of_xarray_sentinel_and_the_orbit_agrees(shared):
+    folder = next((shared / "sentinel1-safe").glob("*GRDH*.SAFE"))
+    path = next((folder / "annotation").glob("*vv*.xml"))
+    theirs = xarray_sentinel.open_gcp_dataset(str(path))
+    archive = Archive(str(folder))
+    mine = sentinel1_annotation.read(archive, next(n for n in archive.names if n.endswith(path.name)))
+    for name in ("latitude", "longitude", "height"):
+        np.testing.assert_allclose(getattr(mine.grid, name), theirs[name].values)
+    np.testing.assert_array_equal(mine.grid.azimuth_time[:, 0], theirs.azimuth_time.values)
+    np.testing.assert_array_equal(mine.orbit.time, xarray_sentinel.open_orbit_dataset(str(path)).azimuth_time.values)
+    line, pixel = sentinel1_geometry.locate(mine, mine.grid.longitude, mine.grid.latitude, mine.grid.height)
+    assert np.abs(line - mine.grid.line[:, None]).max() < 0.5, "mountains of 2800 m"
+    assert np.abs(pixel - mine.grid.pixel).max() < 2
+
+
+def test_a_grid_finds_its_places_to_a_hundredth_of_a_pixel(radar):
+    archive = Archive(str(radar))
+    told = sentinel1_annotation.read(archive, next(n for n in archive.names if "annotation/s1a-iw-grd-vv" in n))
+    for crs, size in (("EPSG:32631", 10), ("EPSG:2154", 7), ("EPSG:4326", 1e-4)):
+        bounds = (truth.WEST, truth.NORTH - 9000, truth.WEST + 12_000, truth.NORTH)
+        grid = GeoBox.from_bbox(bounds, "EPSG:32631", resolution=10).to_crs(crs, resolution=size)
+        line, pixel = sentinel1_geometry.places(grid, told)
+        rows, cols = np.meshgrid(np.arange(grid.shape[0]), np.arange(grid.shape[1]), indexing="ij")
+        x, y = grid.affine * (cols + 0.5, rows + 0.5)
+        x, y = rasterio.warp.transform(crs, "EPSG:32631", x.ravel(), y.ravel())[:2]
+        want = where(np.array(x).reshape(rows.shape), np.array(y).reshape(rows.shape))
+        here = inside(*want)
+        assert here.any()
+        assert np.abs(line - want[0])[here].max() < 0.01
+        assert np.abs(pixel - want[1])[here].max() < 0.01
+
+
+def test_cube_is_the_image_at_its_places(on_s3, made):
+    items = [i for i in gl.search("PEPS_S1_L1") if "_GRDH_" in i.id]
+    before = traffic.bytes
+    cube = gl.open_cube(items, bands=["vv", "gamma0_vh", "incidence"])
+    assert traffic.bytes - before < 2_000_000, "annotations, no pixel"
+    assert cube.odc.geobox.crs.epsg == 32631
+    assert cube.odc.geobox.resolution.x == 10
+    assert cube.vv.attrs["geometry"] == "ellipsoid height: relief is displaced"
+    x, y = np.meshgrid(cube.x.values, cube.y.values)
+    line, sample = where(x, y)
+    here = inside(line, sample)
+    cube = pickle.loads(pickle.dumps(cube)).compute(scheduler="sync").isel(time=0)
+    row, col = np.rint(line[here]).astype(int), np.rint(sample[here]).astype(int)
+    for name, polarisation, table in (("vv", "VV", "sigmaNought"), ("gamma0_vh", "VH", "gamma")):
+        gain = np.interp(np.arange(generator.SAMPLES), generator.KNOTS, generator.gains()[table])
+        want = (generator.numbers(made, polarisation).astype(float) / gain) ** 2
+        same = np.isclose(cube[name].values[here], want[row, col], rtol=1e-5)
+        assert same.mean() > 0.999, "but for places half-way between two pixels"
+        assert np.isnan(cube[name].values[~here]).all()
+    assert np.nanmin(cube.incidence) > 35
+    assert np.nanmax(cube.incidence) < 38
+
+
+def test_a_coarse_grid_averages_all_looks(radar, made):
+    grid = GeoBox.from_bbox((403_000, 4_822_000, 407_000, 4_828_000), "EPSG:32631", resolution=200)
+    cube = gl.open_cube([radar], bands=["sigma0_vv_denoised"], geobox=grid, resampling="average")
+    found = cube.sigma0_vv_denoised.isel(time=0).compute(scheduler="sync").values
+    fine = grid.zoom_out(1 / 20)
+    x, y = np.meshgrid(fine.coords["x"].values, fine.coords["y"].values)
+    line, sample = where(x, y)
+    here = inside(line, sample)
+    image = generator.sigma0(made, "VV")
+    values = np.where(
+        here, image[np.clip(np.rint(line), 0, 799).astype(int), np.clip(np.rint(sample), 0, 999).astype(int)], np.nan
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cells beyond the image
+        want = np.nanmean(values.reshape(30, 20, 20, 20), axis=(1, 3))
+    assert np.isfinite(want).sum() > 200
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(want))
+    np.testing.assert_allclose(found, want, rtol=0.01)
+
+
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic"])
+def test_what_is_held_at_once_is_bounded_and_changes_nothing(radar, monkeypatch, resampling):
+    grid = GeoBox.from_bbox((400_000, 4_821_000, 409_000, 4_830_000), "EPSG:32631", resolution=30)
+    cube = gl.open_cube([radar], bands=["vv"], geobox=grid, resampling=resampling)
+    whole = cube.vv.compute(scheduler="sync")
+    sizes, window = [], raw.window
+
+    def counted(source, rows, cols):
+        sizes.append((rows[1] - rows[0]) * (cols[1] - cols[0]))
+        return window(source, rows, cols)
+
+    monkeypatch.setattr(sentinel1_grid, "_PIXELS", 50_000)
+    monkeypatch.setattr(raw, "window", counted)
+    np.testing.assert_allclose(cube.vv.compute(scheduler="sync"), whole, rtol=1e-5)
+    assert max(sizes) < 50_000 + 40 * 1000
+    assert len(sizes) > 10
+
+
+@given(
+    places=st.lists(st.tuples(st.floats(0, 19), st.floats(0, 29)), min_size=1, max_size=20),
+    holes=st.sets(st.tuples(st.integers(0, 19), st.integers(0, 29)), max_size=40),
+)
+@settings(max_examples=100, deadline=None)
+def test_samples_have_no_part_of_what_has_no_data(places, holes):
+    rng = np.random.default_rng(0)
+    window = rng.uniform(1, 2, (20, 30)).astype(np.float32)
+    for hole in holes:
+        window[hole] = np.nan
+    line, pixel = np.array(places).T
+    for order in (0, 1, 3):
+        found = sentinel1_grid._at(window, line, pixel, order)
+        there = found[~np.isnan(found)]
+        assert (there > (0 if order == 3 else 0.999)).all()
+        assert (there < 2.5).all()
+        if order == 0:
+            near = window[np.rint(line).astype(int), np.rint(pixel).astype(int)]
+            np.testing.assert_array_equal(found, near)
+        if not holes:
+            assert len(there) == len(line)
+
+
+def relief(folder: Path, height: float) -> Path:
+    """A terrain model as high everywhere."""
+    path = folder / f"{height:g}.tif"
+    profile = {"driver": "GTiff", "count": 1, "width": 60, "height": 60, "dtype": "float32", "crs": "EPSG:32631"}
+    with rasterio.open(path, "w", **profile, transform=rasterio.Affine(300, 0, 396_000, 0, -300, 4_834_000)) as file:
+        file.write(np.full((60, 60), height, np.float32), 1)
+    return path
+
+
+def test_relief_moves_the_image_towards_the_radar(radar, tmp_path):
+    grid = GeoBox.from_bbox((403_000, 4_823_000, 406_000, 4_827_000), "EPSG:32631", resolution=10)
+    options = {"bands": ["vv"], "geobox": grid}
+    flat = gl.open_cube([radar], **options).vv.isel(time=0).compute(scheduler="sync").values
+    same = gl.open_cube([radar], **options, dem=relief(tmp_path, generator.HEIGHT)).vv
+    assert same.attrs["geometry"].startswith("relief taken into account by 200")
+    same = same.isel(time=0).compute(scheduler="sync").values
+    assert np.isclose(same, flat).mean() > 0.6, "the orbit places lines a fifth of a pixel off"
+    high = gl.open_cube([radar], **options, dem=relief(tmp_path, generator.HEIGHT + 500)).vv.isel(time=0)
+    archive = Archive(str(radar))
+    told = sentinel1_annotation.read(archive, next(n for n in archive.names if "annotation/s1a-iw-grd-vv" in n))
+    line, pixel = sentinel1_geometry.places(grid, told)
+    moved_line, moved = sentinel1_geometry.places(grid, told, np.full(grid.shape, generator.HEIGHT + 500))
+    shift = 500 / np.tan(np.radians(36.5)) / 10
+    assert np.abs((pixel - moved) - shift).max() < 0.02 * shift
+    assert np.abs(line - moved_line).max() < 1
+    assert not np.isclose(high.compute(scheduler="sync").values, flat).mean() > 0.1
+
+
+def test_dem_is_refused_where_nothing_is_displaced(on_disk, product, tmp_path):
+    with pytest.raises(gl.GeodesError, match=r"dem= is for bands in radar geometry"):
+        gl.open_cube([product], bands=["red"], dem=relief(tmp_path, 1))
+
+
+def test_resampling_that_makes_no_sense(radar):
+    cube = gl.open_cube([radar], bands=["vv"], resampling="mode")
+    with pytest.raises(gl.GeodesError, match="its resampling is nearest, bilinear, cubic or average, not mode"):
+        cube.vv.compute(scheduler="sync")
+
+
+def test_unknown_band_lists_those_there_are(radar):
+    with pytest.raises(gl.GeodesError, match=r"has no band 'hh'.*sigma0_vv"):
+        gl.open_cube([radar], bands=["hh"])
+
+
+def test_compressed_measurement_is_extracted_once_and_said(radar, tmp_path, made):
+    path = tmp_path / radar.name
+    with zipfile.ZipFile(radar) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info))
+    with pytest.warns(Fetched, match="compressed"):
+        tree = gl.open_product(path)
+    np.testing.assert_array_equal(tree["vh"].dn.compute(scheduler="sync"), generator.numbers(made, "VH"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gl.open_product(path)
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("calibration-s1a-iw-grd-vh", "has no VH calibration table"),
+        ("-002.tiff", "has no VH measurement"),
+        ("annotation/s1a", "has no annotation of an image"),
+    ],
+)
+def test_member_is_missing(altered, radar, missing, said):
+    path = altered(lambda name, data: None if missing in name else data, radar)
+    with pytest.raises(gl.GeodesError, match=said):
+        gl.open_product(path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "by", "said"),
+    [
+        (rb"<numberOfLines>\d+<", b"<numberOfLines><", "has no numberOfLines"),
+        (rb"<numberOfLines>\d+<", b"<numberOfLines>x<", "is no number: 'x'"),
+        (rb"<productFirstLineUtcTime>[^<]+<", b"<productFirstLineUtcTime>noon<", "is no time: 'noon'"),
+        (rb"</geolocationGridPoint>", b"", "is not valid XML"),
+    ],
+)
+def test_annotation_is_damaged(altered, radar, pattern, by, said):
+    def change(name: str, data: bytes) -> bytes:
+        return re.sub(pattern, by, data, count=1) if "annotation/s1a-iw-grd-vh" in name else data
+
+    with pytest.raises(gl.GeodesError, match=said):
+        products.unpack(altered(change, radar))
+
+
+def test_empty_measurement_is_an_error_when_it_is_read(altered, radar):
+    path = altered(lambda name, data: b"" if name.endswith("-001.tiff") else data, radar)
+    with pytest.raises(gl.GeodesError, match="Band vv of S1A_IW_GRDH"):
+        gl.open_product(path)["vv"].sigma0.compute(scheduler="sync")
+
+
+def test_pixels_are_gdals(radar):
+    archive = Archive(str(radar))
+    member = next(n for n in archive.names if n.endswith("-002.tiff"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(archive.gdal(member)) as file:
+            want = file.read(1, window=((300, 420), (111, 987)))
+    tiles.forget()
+    with dask.config.set(scheduler="sync"):
+        found = gl.open_product(radar)["vh"].dn[300:420, 111:987].values
+    np.testing.assert_array_equal(found, want)
