@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import dask.array as da
@@ -12,7 +14,8 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from geodes_lab import pyramid
-from geodes_lab.datalake import Unreachable, gdal_options
+from geodes_lab.archive import Archive
+from geodes_lab.datalake import Unreachable, gdal_options, object_of
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source, Span
@@ -22,6 +25,8 @@ _CHUNK = 2048  # pixels
 
 def window(source: Source, rows: Span, cols: Span) -> NDArray[Any]:
     """Read a window of a file's own numbers, by tiles or strips where they are understood, else by GDAL.
+
+    A member that is compressed in its zip is extracted first, once, into the user's cache, and a warning says so.
 
     Parameters
     ----------
@@ -40,6 +45,7 @@ def window(source: Source, rows: Span, cols: Span) -> NDArray[Any]:
     GeodesError
         If the file is missing, damaged, cut or of another shape; names product, band and window.
     """
+    source = _extracted(source)
     try:
         try:
             image = pyramid.image_of(source)
@@ -60,14 +66,23 @@ def window(source: Source, rows: Span, cols: Span) -> NDArray[Any]:
     )
 
 
+@lru_cache(maxsize=1024)
+def _extracted(source: Source) -> Source:
+    """A compressed member of a zip as the file on disk that it is extracted to, once; any other as it is."""
+    if source.stored is not None or not source.href.startswith("/vsizip/"):
+        return source
+    member = Archive(object_of(source.href)).member(source.href.partition("}/")[2])
+    return replace(source, href=member.place.gdal)
+
+
 def _by_gdal(source: Source, rows: Span, cols: Span) -> tuple[tuple[int, int], NDArray[Any] | None]:
     part = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
     with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
         return file.shape, file.read(source.index, window=part) if file.shape == source.shape else None
 
 
-def lazy(source: Source, dtype: str, chunks: tuple[int, int] | None = None) -> da.Array:
-    """A whole image as a lazy array; nothing is opened until it is computed.
+def lazy(source: Source, dtype: str, rows: Span | None = None, chunks: tuple[int, int] | None = None) -> da.Array:
+    """An image, or some rows of it, as a lazy array; nothing is opened until it is computed.
 
     Parameters
     ----------
@@ -75,18 +90,21 @@ def lazy(source: Source, dtype: str, chunks: tuple[int, int] | None = None) -> d
         The band.
     dtype
         Of the file's numbers.
+    rows
+        First and last (excluded); None: all.
     chunks
         Rows and columns of a chunk; None: 2048.
 
     Returns
     -------
     dask.array.Array
-        ``source.shape`` numbers, as they are in the file.
+        (rows, ``source.shape[1]``), the numbers as they are in the file.
     """
-    sizes = da.core.normalize_chunks(chunks or (_CHUNK, _CHUNK), source.shape, dtype=dtype)
-    return da.map_blocks(_block, source=source, chunks=sizes, dtype=dtype, meta=np.empty((0, 0), dtype))
+    first, last = rows or (0, source.shape[0])
+    sizes = da.core.normalize_chunks(chunks or (_CHUNK, _CHUNK), (last - first, source.shape[1]), dtype=dtype)
+    return da.map_blocks(_block, source=source, first=first, chunks=sizes, dtype=dtype, meta=np.empty((0, 0), dtype))
 
 
-def _block(source: Source, block_info: Any = None) -> NDArray[Any]:
-    rows, cols = block_info[None]["array-location"]
-    return window(source, rows, cols)
+def _block(source: Source, first: int, block_info: Any = None) -> NDArray[Any]:
+    (top, bottom), cols = block_info[None]["array-location"]
+    return window(source, (first + top, first + bottom), cols)

@@ -25,7 +25,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1_annotation import Annotation
 from geodes_lab.products.sentinel1_calibration import QUANTITIES
 from geodes_lab.products.sentinel1_grid import Geocoded
-from geodes_lab.products.sentinel1_image import Image, images, measurement
+from geodes_lab.products.sentinel1_image import Image, geolocation, images, measurement
 from geodes_lab.source import Native
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
@@ -163,7 +163,7 @@ def open(item: pystac.Item) -> xr.DataTree:
         )
         path = f"/{told.polarisation.lower()}"
         nodes[path] = _node(archive.place, image)
-        nodes[f"{path}/geolocation"] = _geolocation(told)
+        nodes[f"{path}/geolocation"] = geolocation(told)
     return xr.DataTree.from_dict(nodes)
 
 
@@ -203,22 +203,3 @@ def _calibrated(
         (told.grid.line, told.grid.pixel), told.grid.incidence, bounds_error=False, fill_value=None
     )
     return np.asarray(angle(tuple(np.meshgrid(np.arange(*rows), np.arange(*cols), indexing="ij"))), np.float32)
-
-
-def _geolocation(told: Annotation) -> xr.Dataset:
-    grid, dims = told.grid, ("grid_line", "grid_pixel")
-    return xr.Dataset(
-        {
-            "height": (dims, grid.height, {"units": "m", "standard_name": "height_above_reference_ellipsoid"}),
-            "incidence_angle": (dims, grid.incidence, {"units": "degree", "standard_name": "angle_of_incidence"}),
-            "elevation_angle": (dims, grid.elevation, {"units": "degree"}),
-            "slant_range_time": (dims, grid.slant_range_time, {"units": "s", "long_name": "two-way slant range time"}),
-        },
-        coords={
-            "image_line": ("grid_line", grid.line.astype(int)),
-            "image_pixel": ("grid_pixel", grid.pixel.astype(int)),
-            "azimuth_time": (dims, grid.azimuth_time),
-            "longitude": (dims, grid.longitude, {"units": "degrees_east", "standard_name": "longitude"}),
-            "latitude": (dims, grid.latitude, {"units": "degrees_north", "standard_name": "latitude"}),
-        },
-    )

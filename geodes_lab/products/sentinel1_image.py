@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import xarray as xr
+
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import sentinel1_annotation
@@ -59,13 +61,30 @@ def images(archive: Archive) -> Iterator[Image]:
 
 def _source(archive: Archive, member: str, told: Annotation) -> Source:
     """The image, whose grid is its rows and columns."""
-    stored, href = archive.range(member), archive.gdal(member)
-    if stored is None and not archive.place.is_folder:
-        href = archive.member(member).place.gdal  # compressed: extracted once, so that it can be read by parts
     name = member.split("/")[0].removesuffix(".SAFE")
-    return measurement(href, name, told.polarisation.lower(), told.shape, stored)
+    return measurement(archive.gdal(member), name, told.polarisation.lower(), told.shape, archive.range(member))
 
 
 def measurement(href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None) -> Source:
     """Describe an image that lies on no map: its grid is its rows and columns."""
     return Source(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored, tile=(1024, 1024))
+
+
+def geolocation(told: Annotation) -> xr.Dataset:
+    """The geolocation grid of an image as a node of a tree."""
+    grid, dims = told.grid, ("grid_line", "grid_pixel")
+    return xr.Dataset(
+        {
+            "height": (dims, grid.height, {"units": "m", "standard_name": "height_above_reference_ellipsoid"}),
+            "incidence_angle": (dims, grid.incidence, {"units": "degree", "standard_name": "angle_of_incidence"}),
+            "elevation_angle": (dims, grid.elevation, {"units": "degree"}),
+            "slant_range_time": (dims, grid.slant_range_time, {"units": "s", "long_name": "two-way slant range time"}),
+        },
+        coords={
+            "image_line": ("grid_line", grid.line.astype(int)),
+            "image_pixel": ("grid_pixel", grid.pixel.astype(int)),
+            "azimuth_time": (dims, grid.azimuth_time),
+            "longitude": (dims, grid.longitude, {"units": "degrees_east", "standard_name": "longitude"}),
+            "latitude": (dims, grid.latitude, {"units": "degrees_north", "standard_name": "latitude"}),
+        },
+    )

@@ -47,9 +47,9 @@ def write(product: Product, path: Path) -> None:
     for polarisation in SIGMA0:
         stem, image = product.stem(polarisation), numbers(product, polarisation)
         calibration, noises = _tables(product, polarisation)
-        members[f"annotation/{stem}.xml"] = _xml("product", _annotation(product, polarisation, image))
-        members[f"annotation/calibration/noise-{stem}.xml"] = _xml("noise", noises)
-        members[f"annotation/calibration/calibration-{stem}.xml"] = _xml("calibration", calibration)
+        members[f"annotation/{stem}.xml"] = xml("product", _annotation(product, polarisation, image))
+        members[f"annotation/calibration/noise-{stem}.xml"] = xml("noise", noises)
+        members[f"annotation/calibration/calibration-{stem}.xml"] = xml("calibration", calibration)
         members[f"measurement/{stem}.tiff"] = _tiff(product, image)
     members["manifest.safe"] = _manifest(product, members).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def _none(*names: str) -> dict[str, list[Any]]:
     return {f"{name}List": [] for name in names}
 
 
-def _xml(root: str, content: Mapping[str, Any]) -> bytes:
+def xml(root: str, content: Mapping[str, Any]) -> bytes:
     """A document of nested elements; lists and arrays say how many they hold."""
     tree = ET.Element(root)
     _fill(tree, content)
