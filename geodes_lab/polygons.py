@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 import zipfile
 import zlib
@@ -29,7 +30,8 @@ def numbers(source: Source, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np
     Parameters
     ----------
     source
-        Its ``band`` ends in the kind, such as ``OPAQUE``; its grid is that of the product, which the mask covers.
+        Its ``band`` ends in the kind, such as ``OPAQUE``, ``DETECTOR07`` or ``ANY``; its grid is that of the product, which the mask
+        covers.
     grid
         The output grid.
 
@@ -71,10 +73,15 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
     found: dict[str, list[shapely.Geometry]] = {}
     for feature in root.iter(f"{_EOP}MaskFeature"):
         kind = feature.findtext(f"{_EOP}maskType") or ""
+        # Detectors are told by the feature's identifier alone: detector_footprint-B03-07-0.
+        named = re.search(r"-(\d\d)-\d+$", feature.get(f"{_GML}id") or "")
+        detector = (f"DETECTOR{named[1]}",) if named else ()
         for polygon in feature.iter(f"{_GML}Polygon"):
             rings = [r for r in (_ring(e) for e in polygon.iter(f"{_GML}posList")) if len(r) >= 4]
             if rings:
-                found.setdefault(kind, []).append(shapely.make_valid(shapely.Polygon(rings[0], rings[1:])))
+                shape = shapely.make_valid(shapely.Polygon(rings[0], rings[1:]))
+                for name in (kind, "ANY", *detector):
+                    found.setdefault(name, []).append(shape)
     return {kind: tuple(shapes) for kind, shapes in found.items()}
 
 

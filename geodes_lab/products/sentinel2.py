@@ -11,9 +11,18 @@ import xarray as xr
 from shapely import box
 from shapely.geometry import mapping
 
+from geodes_lab import reader
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import packed, sentinel2_masks, sentinel2_promise, sentinel2_safe
+from geodes_lab.products import (
+    packed,
+    sentinel2_angles,
+    sentinel2_masks,
+    sentinel2_promise,
+    sentinel2_quality,
+    sentinel2_safe,
+)
 from geodes_lab.products.bands import name_of
+from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel2_bands import BANDS, NUMBERS, asset, images
 from geodes_lab.source import Source
 
@@ -77,35 +86,70 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open a product as ``r10m``, ``r20m``, ``r60m``: reflectance at the top or bottom of the atmosphere, by common name."""
+    """Open a product as ``r10m``, ``r20m``, ``r60m``: reflectance at the top or bottom of the atmosphere, by common name.
+
+    ``r10m/quality`` and so on have what the product says of its pixels (see `sentinel2_quality.node`; ``r60m/quality`` the clouds
+    too), ``angles`` the grids of sun and view angles, ``r10m/angles`` and so on the same at each pixel, lazily. ``tci`` is the picture that
+    comes with the product; level 2A has ``scl``, ``aot`` and ``wvp``.
+    """
+    archive = packed.archive(item) if packed.is_one(item) else sentinel2_promise.archive(item)
+    safe = sentinel2_safe.read(archive)
     unpacked = unpack(item)
     nodes: dict[str, Any] = {
         "/": xr.Dataset(
             attrs={
-                "title": name_of(unpacked),
-                "time": unpacked.datetime.isoformat() if unpacked.datetime else "",
-                "processing_baseline": unpacked.properties["processing:version"],
-                "source": unpacked.properties["geodes:source"],
+                "title": safe.name,
+                "time": safe.start.isoformat(),
+                "processing_baseline": safe.baseline,
+                "source": archive.place.href,
                 "Conventions": "CF-1.11",
             }
         )
     }
-    level = unpacked.properties["processing:level"]
+    corner = safe.grids[10][0]
+    angles = sentinel2_angles.grids(Document(archive, safe.tile), corner[2], corner[5])
+    if angles is not None:
+        nodes["/angles"] = angles
+    pictures = {i.resolution: i.member for i in images(safe.images) if i.band == "TCI"}
     for resolution in (10, 20, 60):
-        names = {}
-        for key, one in unpacked.assets.items():
-            band = key.split("_")[0]
-            if one.extra_fields["gsd"] == resolution and "data" in (one.roles or ()):
-                names[key] = BANDS[NUMBERS[band]].common_name if band in NUMBERS else band.lower()
-        if names:
-            attrs = {key: attributes(unpacked.assets[key], level) for key in names}
-            nodes[f"/r{resolution}m"] = bands_.dataset(unpacked, list(names), attrs).rename(names)
+        here = {k: a for k, a in unpacked.assets.items() if a.extra_fields["gsd"] == resolution}
+        names = {k: _variable(k) for k, a in here.items() if "data" in (a.roles or ())}
+        if not names:
+            continue
+        attrs = {key: attributes(here[key], safe.level) for key in names}
+        node = bands_.dataset(unpacked, list(names), attrs).rename(names)
+        if resolution in pictures:
+            picture = sentinel2_quality.true_colour(archive, safe, pictures[resolution], resolution)
+            node["tci"] = (("rgb", "y", "x"), picture, {"long_name": "true colour picture"})
+        path = f"/r{resolution}m"
+        nodes[path] = node
+        seen = sentinel2_quality.detectors(archive, safe, resolution)
+        quality = sentinel2_quality.node(archive, safe, resolution, seen)
+        masks = [k for k, a in here.items() if "data-mask" in (a.roles or ())]
+        for key in masks:
+            meaning = (here[key].roles or [""])[-1]
+            about = {"long_name": here[key].title, "flag_values": [0, 1], "flag_meanings": f"no_{meaning} {meaning}"}
+            values = reader.lazy(bands_.source(unpacked, key))
+            quality[key.removeprefix("MSK_").lower()] = (("y", "x"), values, about)
+        if quality.data_vars:
+            nodes[f"{path}/quality"] = quality
+        if angles is not None:
+            nodes[f"{path}/angles"] = sentinel2_angles.on(angles, node.odc.geobox, list(map(str, node.data_vars)), seen)
     return xr.DataTree.from_dict(nodes)
+
+
+def _variable(key: str) -> str:
+    """The name of a band's variable: its common name, else its own."""
+    band = key.split("_")[0]
+    return BANDS[NUMBERS[band]].common_name or band if band in NUMBERS else band.lower()
 
 
 def attributes(asset: pystac.Asset, level: str) -> dict[str, Any]:
     """CF attributes of an image."""
     fields = asset.extra_fields
+    if classes := fields.get("classification:classes"):
+        meanings = " ".join(c["name"] for c in classes)
+        return {"long_name": asset.title, "flag_values": [c["value"] for c in classes], "flag_meanings": meanings}
     if "eo:center_wavelength" not in fields["bands"][0]:
         return {"long_name": asset.title}
     where, name = ("surface", "surface") if level == "L2A" else ("toa", "top-of-atmosphere")

@@ -86,6 +86,21 @@ _OTHERS = {
     "WVP": "Water vapour of the column",
     "SCL": "Scene classification",
 }
+# Of the scene classification, in the order of their numbers.
+_CLASSES = (
+    "no_data",
+    "saturated_or_defective",
+    "dark_area_pixels",
+    "cloud_shadows",
+    "vegetation",
+    "not_vegetated",
+    "water",
+    "unclassified",
+    "cloud_medium_probability",
+    "cloud_high_probability",
+    "thin_cirrus",
+    "snow",
+)
 
 
 def asset(source: Source, band: str) -> pystac.Asset:
@@ -99,10 +114,13 @@ def asset(source: Source, band: str) -> pystac.Asset:
         As in file names. The common name is that of the image under the plain name alone.
     """
     about = BANDS[NUMBERS[band]] if band in NUMBERS else None
-    return bands_.asset(
+    made = bands_.asset(
         source,
         common_name=about.common_name if about and source.band == band else None,
         wavelength=about.wavelength if about else None,
         title=f"{about.title} ({source.band})" if about else _OTHERS[band],
         media_type=pystac.MediaType.JPEG2000,
     )
+    if band == "SCL":
+        made.extra_fields["classification:classes"] = [{"value": n, "name": name} for n, name in enumerate(_CLASSES)]
+    return made
