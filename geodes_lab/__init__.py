@@ -16,6 +16,7 @@ _SHELF = {
     "attach": "cluster",
     "open_cube": "cube",
     "open_product": "products",
+    "open_tracks": "tracks",
     "plan": "forecast",
     "plot": "plot",
     "report": "outcome",
@@ -23,7 +24,18 @@ _SHELF = {
     "search": "catalog",
 }
 
-__all__ = ["GeodesError", "attach", "open_cube", "open_product", "plan", "plot", "report", "save", "search"]
+__all__ = [
+    "GeodesError",
+    "attach",
+    "open_cube",
+    "open_product",
+    "open_tracks",
+    "plan",
+    "plot",
+    "report",
+    "save",
+    "search",
+]
 
 if TYPE_CHECKING:
     from geodes_lab import plot as plot
@@ -35,6 +47,7 @@ if TYPE_CHECKING:
     from geodes_lab.outcome import report as report
     from geodes_lab.products import open_product as open_product
     from geodes_lab.store import save as save
+    from geodes_lab.tracks import open_tracks as open_tracks
 
 
 def __getattr__(name: str) -> Any:

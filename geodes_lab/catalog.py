@@ -207,16 +207,16 @@ def truthful(item: pystac.Item) -> pystac.Item:
         p.pop(filler, None)
     endpoint = p.pop("endpoint_url", None)
     p.pop("endpoint_description", None)
-    zipped = next(
-        (a for a in made.assets.values() if "zip" in (a.media_type or "") and "data" in (a.roles or [])), None
-    )
-    if zipped is not None:
-        _describe(zipped)
-        download = zipped.href
+    data = [a for a in made.assets.values() if "data" in (a.roles or []) and "xml" not in (a.media_type or "")]
+    zips = [a for a in data if "zip" in (a.media_type or "")]
+    whole = zips[0] if zips else data[0] if len(data) == 1 else None  # POSTEL has one HDF5
+    if whole is not None:
+        _describe(whole)
+        download = whole.href
         if endpoint:
-            zipped.href = endpoint
-            zipped.extra_fields["alternate"] = {"https": {"href": download, "title": "GEODES download (API key)"}}
-        made.assets = {"product": zipped, **{k: a for k, a in made.assets.items() if a is not zipped}}
+            whole.href = endpoint
+            whole.extra_fields["alternate"] = {"https": {"href": download, "title": "GEODES download (API key)"}}
+        made.assets = {"product": whole, **{k: a for k, a in made.assets.items() if a is not whole}}
     return made
 
 

@@ -127,6 +127,8 @@ def open_cube(
     useful = [i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked
     failed += [f"{name_of(i)} has none of the bands {', '.join(bands)}." for i in unpacked if i not in useful]
     kept, superseded = days.newest(useful)
+    if raw_ := [name_of(i) for i in kept if i.properties.get("geodes:geometry") == "raw"]:
+        _refuse_raw(raw_, geobox is not None or crs is not None)
     found = {band: _sources(kept, band, dtype) for band in bands}
     if dem is not None:
         found = _over(dem, found)
@@ -184,6 +186,15 @@ def _refuse(bands: Any, resampling: Any, chunks: Any, dtype: Any, errors: Any) -
         raise GeodesError(f"dtype is 'float32' or 'float64', not {dtype!r}: measures have a NaN for no data.")
     if errors not in ("raise", "fill"):
         raise GeodesError(f"errors is 'raise' or 'fill', not {errors!r}.")
+
+
+def _refuse_raw(names: list[str], is_asked: bool) -> None:
+    """What is not orthorectified is put on a map only when the map is said."""
+    if not is_asked:
+        raise GeodesError(
+            f"{names[0]} is raw geometry (L1A), not orthorectified: say the grid to put it on, by crs=, geobox= or like=, and know that "
+            "relief is displaced; or use gl.open_product."
+        )
 
 
 def _unpacked(

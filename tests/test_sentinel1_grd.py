@@ -21,7 +21,13 @@ import geodes_lab as gl
 from geodes_lab import products, raw, tiles
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import traffic
-from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry, sentinel1_grid
+from geodes_lab.products import (
+    sentinel1_annotation,
+    sentinel1_calibration,
+    sentinel1_geometry,
+    sentinel1_grid,
+    tiepoints,
+)
 from geodes_lab.replica import Fetched
 from geodes_lab.sample import sentinel1 as generator
 from geodes_lab.sample import truth
@@ -197,7 +203,7 @@ def test_samples_have_no_part_of_what_has_no_data(places, holes):
         window[hole] = np.nan
     line, pixel = np.array(places).T
     for order in (0, 1, 3):
-        found = sentinel1_grid._at(window, line, pixel, order)
+        found = tiepoints.sampled(window, line, pixel, order)
         there = found[~np.isnan(found)]
         assert (there > (0 if order == 3 else 0.999)).all()
         assert (there < 2.5).all()

@@ -8,11 +8,13 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from rasterio.io import MemoryFile
 
 import geodes_lab as gl
 from geodes_lab import products, reader
+from geodes_lab.sample import theia as generator
 
 NAME = "SENTINEL2A_20210605-105031-024_L2A_T31TCJ_C_V2-2"
 WEST, NORTH, SIDE = 300_000, 4_900_020, 120
@@ -138,6 +140,82 @@ def test_zip_on_s3_is_read_by_tiles(on_s3, sample):
         folder.rmdir()
 
 
+def surface(scene, kind: str, band: str) -> np.ndarray:
+    raw = scene.numbers(kind, band)
+    return np.where(raw == -10000, np.nan, raw / 10_000)
+
+
+def test_sample_of_two_dates_is_the_truth_without_its_clouds(on_s3, sample):
+    """The Items as GEODES gives them: an XML has the role of data too, and the zip is not the first asset."""
+    items = gl.search("THEIA_REFLECTANCE_SENTINEL2_L2A")
+    cube = gl.open_cube(items, bands=["red", "SRE_B8"], mask="cloud").compute(scheduler="threads")
+    for number, scene in enumerate(generator.scenes()[:2]):
+        hidden = (scene.mask("CLM", "R1") & 2) > 0
+        np.testing.assert_allclose(
+            cube.red.values[number], np.where(hidden, np.nan, surface(scene, "FRE", "B4")), atol=1e-6
+        )
+        np.testing.assert_allclose(
+            cube["SRE_B8"].values[number], np.where(hidden, np.nan, surface(scene, "SRE", "B8")), atol=1e-6
+        )
+        assert str(cube.product.values[number]) == scene.name
+        path = next((sample / "datalake").rglob(f"{scene.name}.zip"))
+        with rasterio.open(f"/vsizip/{path}/{scene.name}/{scene.name}_FRE_B4.tif") as file:
+            np.testing.assert_array_equal(file.read(1), scene.numbers("FRE", "B4"))
+    assert ((generator.scenes()[0].mask("CLM", "R1") & 2) > 0).any()
+    assert (generator.scenes()[1].numbers("FRE", "B4") == -10000).any()
+
+
+def test_folder_opens_as_its_zip(product, tmp_path):
+    zipfile.ZipFile(product).extractall(tmp_path / "there")
+    tree = gl.open_product(tmp_path / "there" / NAME)
+    np.testing.assert_array_equal(tree["r10m"].nir.values, want("B8"))
+
+
+def more(path: Path, words: str, files: dict[str, np.ndarray]) -> Path:
+    """Give a product more metadata and more files of 10 m."""
+    metadata = xml().replace("<Special_Values_List>", words + "<Special_Values_List>")
+    write(path, metadata)
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, image in files.items():
+            archive.writestr(f"{NAME}/{NAME}_{name}.tif", tiff(image, 10))
+    return path
+
+
+def test_atmosphere_is_scaled_by_its_own_words(tmp_path):
+    air = np.zeros((SIDE, SIDE), np.uint8) + np.uint8([[30]])
+    air[0] = 0
+    with MemoryFile() as memory:
+        grid = {"crs": "EPSG:32631", "transform": Affine(10, 0, WEST, 0, -10, NORTH)}
+        with memory.open(driver="GTiff", count=2, height=SIDE, width=SIDE, dtype="uint8", **grid) as file:
+            file.write(np.stack([air, air * 2]))
+        both = bytes(memory.read())
+    words = (
+        "<WATER_VAPOR_CONTENT_QUANTIFICATION_VALUE>20</WATER_VAPOR_CONTENT_QUANTIFICATION_VALUE>"
+        "<AEROSOL_OPTICAL_THICKNESS_QUANTIFICATION_VALUE>200</AEROSOL_OPTICAL_THICKNESS_QUANTIFICATION_VALUE>"
+        '<SPECIAL_VALUE name="water_vapor_content_nodata">0</SPECIAL_VALUE>'
+        '<SPECIAL_VALUE name="aerosol_optical_thickness_nodata">0</SPECIAL_VALUE>'
+    )
+    path = more(tmp_path / f"{NAME}.zip", words, {})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(f"{NAME}/{NAME}_ATB_R1.tif", both)
+    tree = gl.open_product(path)
+    for key, value, units in (("wvc", 30 / 20, "g cm-2"), ("aot", 60 / 200, "1")):
+        got = tree["r10m"][key]
+        np.testing.assert_allclose(got.values[1:], value, atol=1e-6)
+        assert np.isnan(got.values[0]).all()
+        assert got.attrs["units"] == units
+
+
+def test_status_of_a_synthesis_hides_its_clouds(tmp_path):
+    status = np.full((SIDE, SIDE), 4, np.uint8)
+    status[:20], status[20:40] = 1, 3
+    path = more(tmp_path / f"{NAME}.zip", "", {"FLG_R1": status})
+    cube = gl.open_cube([path], bands=["SRE_B4"], mask=["water", "snow"])
+    hidden = status == 3
+    np.testing.assert_array_equal(cube["SRE_B4"].values[0], np.where(hidden, np.nan, want("B4", "SRE")))
+    assert gl.open_product(path)["r10m"].flg.attrs["flag_meanings"].split()[4] == "land"
+
+
 def test_deflated_members_give_the_same_pixels(tmp_path):
     path = write(tmp_path / f"{NAME}.zip", method=zipfile.ZIP_DEFLATED)
     np.testing.assert_array_equal(gl.open_cube([path], bands=["red"]).red.values[0], want("B4"))
@@ -155,9 +233,9 @@ def test_band_item_names_one_band_an_asset(product):
 @pytest.mark.parametrize(
     ("metadata", "sentence"),
     [
-        (xml(nodata=""), "does not say its nodata: the reflectance would be wrong"),
+        (xml(nodata=""), r"has no SPECIAL_VALUE\[@name='nodata'\]: it is damaged"),
         (xml().replace("REFLECTANCE_QUANTIFICATION_VALUE", "X"), "has no REFLECTANCE_QUANTIFICATION_VALUE"),
-        (xml().replace("ULX", "X"), "do not say where its grid lies"),
+        (xml().replace("ULX", "X"), "has no ULX: it is damaged"),
         (xml()[:200], "is not valid XML"),
     ],
 )

@@ -20,7 +20,21 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import local
 from geodes_lab.products.bands import name_of
 
-_OURS = ("zarr", "sentinel2", "theia", "raster")
+_OURS = (
+    "zarr",
+    "sentinel2",
+    "sentinel1",
+    "sentinel1_slc",
+    "sentinel1_ocn",
+    "sentinel3",
+    "spot",
+    "s1tiling",
+    "take5",
+    "theia",
+    "theia_raster",
+    "postel",
+    "raster",
+)
 
 
 class Family(Protocol):

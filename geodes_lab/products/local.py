@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pystac
 
@@ -11,7 +12,7 @@ from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.zarrs import NAMED
 
-_SAFE = re.compile(r"^([^/]+)\.SAFE/")
+_SAFE = re.compile(r"^([^/]+)\.(?:SAFE|SEN3)/")
 
 
 def item(href: str) -> pystac.Item:
@@ -26,7 +27,7 @@ def item(href: str) -> pystac.Item:
         If there is nothing, the zip is damaged, or the folder holds no product.
     """
     place = locate(href)
-    name = place.name
+    name, is_dimap = place.name, False
     if store := NAMED.search(place.path):
         name = place.path[: store.start()].rsplit("/", 1)[-1]
     elif place.is_folder or name.lower().endswith(".zip"):
@@ -34,10 +35,14 @@ def item(href: str) -> pystac.Item:
         roots = {m.group(1) for m in map(_SAFE.match, archive.names) if m}
         if len(roots) > 1:
             raise GeodesError(f"{href} holds {len(roots)} products: give the one that you mean.")
-        if not roots and place.is_folder:
-            raise GeodesError(f"{href} is a folder without a product in it: give the .SAFE folder itself.")
+        # A folder that is a product itself has files right in it, such as its metadata.
+        is_dimap = any(n.endswith("METADATA.DIM") for n in archive.names)
+        if not roots and place.is_folder and not is_dimap and all(n.count("/") > 1 for n in archive.names):
+            raise GeodesError(f"{href} is a folder without a product in it: give the product's own folder (.SAFE).")
         name = roots.pop() if roots else archive.name
-    unknown = {"identifier": name, "start_datetime": None, "end_datetime": None}
+    unknown: dict[str, Any] = {"identifier": name, "start_datetime": None, "end_datetime": None}
+    if is_dimap:
+        unknown["product:type"] = "DIMAP"  # no name says it
     bare = pystac.Item(id=name, geometry=None, bbox=None, datetime=None, properties=unknown)
     bare.add_asset("data", pystac.Asset(href, roles=["data"]))
     return bare

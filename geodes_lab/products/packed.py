@@ -6,6 +6,7 @@ import pystac
 
 from geodes_lab import replica
 from geodes_lab.archive import Archive
+from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
 
@@ -16,7 +17,18 @@ def is_one(item: pystac.Item) -> bool:
 
 
 def archive(item: pystac.Item) -> Archive:
-    """Open the product of an Item: in the mirror, else on the datalake's S3 where it is reachable, else over HTTPS.
+    """Open the product of an Item, wherever it lies; see `place`.
+
+    Raises
+    ------
+    GeodesError
+        If no asset is the whole product, or it is nowhere to be had.
+    """
+    return Archive(place(item))
+
+
+def place(item: pystac.Item) -> Place:
+    """Find the product of an Item: in the mirror, else on the datalake's S3 where it is reachable, else over HTTPS.
 
     Raises
     ------
@@ -28,7 +40,7 @@ def archive(item: pystac.Item) -> Archive:
     others = asset.extra_fields.get("alternate", {}).values()
     hrefs = [asset.href, *(o["href"] for o in others if "href" in o)]
     fields = asset.extra_fields
-    return Archive(replica.choose(hrefs, size=fields.get("file:size"), checksum=fields.get("file:checksum")))
+    return replica.choose(hrefs, size=fields.get("file:size"), checksum=fields.get("file:checksum"))
 
 
 def _asset(item: pystac.Item) -> pystac.Asset:

@@ -13,6 +13,7 @@ from scipy.interpolate import CubicHermiteSpline
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
+from geodes_lab.products.tiepoints import TiePoints
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -58,6 +59,14 @@ class Geolocation:
     """(n, m) degrees, on the ellipsoid."""
     elevation: Floats
     """(n, m) degrees."""
+
+    def points(self, spacing: tuple[float, float]) -> TiePoints:
+        """The places alone, of an image with so many metres from line to line and from pixel to pixel."""
+        if "_points" not in self.__dict__:
+            points = TiePoints(self.line, self.pixel, self.longitude, self.latitude, spacing)
+            object.__setattr__(self, "_points", points)  # the same each time: what is reckoned from it is kept by it
+        found: TiePoints = self.__dict__["_points"]
+        return found
 
 
 @dataclass(frozen=True, eq=False)

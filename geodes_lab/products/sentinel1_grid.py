@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from scipy.interpolate import RegularGridInterpolator
-from scipy.ndimage import map_coordinates
 
 from geodes_lab import raw, reader
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry
-from geodes_lab.products.sentinel1_annotation import Annotation, Floats
+from geodes_lab.products.sentinel1_annotation import Annotation
 from geodes_lab.products.sentinel1_calibration import Noise, Table
+from geodes_lab.products.tiepoints import sampled
 from geodes_lab.source import Native, Source
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
@@ -121,7 +121,7 @@ class Geocoded:
             top = max(int(line[here].min()) - _MARGIN, 0)
             bottom = min(int(line[here].max()) + _MARGIN + 2, rows)
             window = self._window((top, bottom), (left, right))
-            values[here] = _at(window, line[here] - top, pixel[here] - left, order)
+            values[here] = sampled(window, line[here] - top, pixel[here] - left, order)
         out[inside] = values
         return out
 
@@ -135,24 +135,6 @@ class Geocoded:
         gains = _tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
         noise = _noise(self.place, self.noise).at(lines, pixels) if self.noise else None
         return sentinel1_calibration.calibrated(numbers, gains, noise)[0]
-
-
-def _at(window: Values, line: Floats, pixel: Floats, order: int) -> Values:
-    """Sample a window; what has no data has no weight, and a sample needs half its weight."""
-    there = ~np.isnan(window)
-    places = np.stack([line, pixel])
-    if order == 0:
-        row = np.clip(np.rint(line).astype(int), 0, window.shape[0] - 1)
-        return window[row, np.clip(np.rint(pixel).astype(int), 0, window.shape[1] - 1)]
-    filled = np.where(there, window, np.float32(0))
-    found = map_coordinates(filled, places, order=order, mode="nearest", output=np.float32)
-    if there.all():
-        return found
-    weight = map_coordinates(there.astype(np.float32), places, order=1, mode="nearest", output=np.float32)
-    if order == 1:
-        found = np.divide(found, weight, out=found, where=weight > 0)
-    # A cubic kernel has negative weights: beside no data it is not to be mended by them.
-    return np.where(weight >= (0.5 if order == 1 else 1 - 1e-6), found, np.float32(np.nan))
 
 
 @lru_cache(maxsize=256)

@@ -13,11 +13,26 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-from geodes_lab.sample import catalogue, sentinel1, sentinel1_safe, sentinel2, sentinel3, truth
+from geodes_lab.sample import (
+    catalogue,
+    sentinel1,
+    sentinel1_ocn,
+    sentinel1_safe,
+    sentinel1_slc,
+    sentinel2,
+    sentinel2_l2a,
+    sentinel3,
+    sentinel3_sen3,
+    spot,
+    theia,
+    theia_others,
+    truth,
+)
 
 # What the folder holds depends on these modules alone: a new version writes it anew.
-VERSION = 1
+VERSION = 2
 _DONE = "sample.json"
 
 
@@ -71,11 +86,20 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
     (folder / _DONE).write_text(json.dumps({"version": VERSION, "products": len(entries)}))
 
 
+_WRITERS: dict[type[Any], Callable[..., None]] = {
+    sentinel1.Product: sentinel1_safe.write,
+    sentinel1_ocn.Product: sentinel1_ocn.write,
+    sentinel1_slc.Product: sentinel1_slc.write,
+    sentinel2.Scene: sentinel2.write,
+    sentinel2_l2a.Product: sentinel2_l2a.write,
+    sentinel3.Product: sentinel3_sen3.write,
+    spot.Product: spot.write,
+    theia.Scene: theia.write,
+    theia_others.LandCover: theia_others.LandCover.write,
+    theia_others.LeafArea: theia_others.LeafArea.write,
+    theia_others.Radar: theia_others.Radar.write,
+}
+
+
 def _product(entry: catalogue.Entry, path: Path) -> None:
-    match entry.product:
-        case sentinel1.Product():
-            sentinel1_safe.write(entry.product, path)
-        case sentinel2.Scene():
-            sentinel2.write(entry.product, path)
-        case sentinel3.Product():
-            sentinel3.write(entry.product, path)
+    _WRITERS[type(entry.product)](entry.product, path)

@@ -10,24 +10,54 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from odc.geo.geom import box
-
-from geodes_lab.sample import sentinel1, sentinel2, sentinel3, truth
+from geodes_lab.sample import (
+    sentinel1,
+    sentinel1_ocn,
+    sentinel1_slc,
+    sentinel2,
+    sentinel2_l2a,
+    sentinel2_xml,
+    sentinel3,
+    spot,
+    theia,
+    theia_others,
+)
 
 _PORTAL = "https://geodes-portal.cnes.fr/api"
 _DATALAKE = "https://s3.datalake.cnes.fr"
 _TITLES = {
     "PEPS_S1_L1": "Sentinel-1 level 1",
+    "PEPS_S1_L2": "Sentinel-1 level 2, ocean",
     "PEPS_S2_L1C": "Sentinel-2 level 1C",
+    "SENTINEL2_L2A": "Sentinel-2 level 2A in ESA's layout (GEODES has none: as other catalogues give it)",
     "PEPS_S3_L1": "Sentinel-3 SRAL level 1",
+    "SWH_SPOT4_L1": "Spot World Heritage, SPOT 4, raw geometry",
+    "THEIA_SWH-PHASE1_SPOT4_L1C": "Spot World Heritage, SPOT 4, orthorectified",
+    "THEIA_REFLECTANCE_SENTINEL2_L2A": "Theia Sentinel-2 level 2A (MAJA)",
+    "THEIA_REFLECTANCE_VENUS_VM5_L2A": "Theia Venµs level 2A (MAJA)",
+    "THEIA_S1TILING_SENTINEL1_L1": "Theia Sentinel-1 on the Sentinel-2 grid",
+    "THEIA_OSO_RASTER_L3B": "Theia land cover of France",
+    "THEIA_POSTEL_VEGETATION_LAI": "POSTEL leaf area index",
+    "SENTINEL3_SR_2_LAN": "Sentinel-3 SRAL level 2 over land (GEODES has none: as other catalogues give it)",
 }
+_TYPES = {".zip": "application/zip", ".h5": "application/x-hdf5", ".gz": "application/gzip"}
 
 
 @dataclass(frozen=True)
 class Entry:
     """One product and what the catalogue says of it."""
 
-    product: sentinel1.Product | sentinel2.Scene | sentinel3.Product
+    product: (
+        sentinel1.Product
+        | sentinel1_slc.Product
+        | sentinel1_ocn.Product
+        | sentinel2.Scene
+        | sentinel2_l2a.Product
+        | sentinel3.Product
+        | spot.Product
+        | theia.Scene
+        | theia_others.Product
+    )
     """What generates it."""
     collection: str
     """The collection's id."""
@@ -53,12 +83,25 @@ def entries() -> list[Entry]:
         zone, band, square = scene.tile[:2], scene.tile[2], scene.tile[3:]
         key = f"sentinel2-l1c/{zone}/{band}/{square}/{scene.time:%Y/%m/%d}/{scene.name}.zip"
         found.append(Entry(scene, "PEPS_S2_L1C", key, scene.time, scene.time, scene.generation + timedelta(hours=6.5)))
+    for surface in sentinel2_l2a.products():
+        key = f"sentinel2-l2a-esa/{surface.start:%Y/%m/%d}/{surface.name}.zip"
+        found.append(Entry(surface, "SENTINEL2_L2A", key, surface.start, surface.start, surface.scene.generation))
     for radar in sentinel1.products():
         key = f"sentinel1-grd/{radar.start:%Y/%m/%d}/{radar.name}.zip"
         found.append(Entry(radar, "PEPS_S1_L1", key, radar.start, radar.stop, radar.stop + timedelta(hours=3)))
+    for image in sentinel1_slc.products():
+        key = f"sentinel1-slc/{image.start:%Y/%m/%d}/{image.name}.zip"
+        found.append(Entry(image, "PEPS_S1_L1", key, image.start, image.stop, image.stop + timedelta(hours=3)))
+    for ocean in sentinel1_ocn.products():
+        key = f"sentinel1-ocn/{ocean.start:%Y/%m/%d}/{ocean.name}.zip"
+        found.append(Entry(ocean, "PEPS_S1_L2", key, ocean.start, ocean.stop, ocean.stop + timedelta(hours=3)))
     for track in sentinel3.products():
-        key = f"sentinel3-sral-l1/{track.start:%Y/%m/%d}/{track.name}.zip"
-        found.append(Entry(track, "PEPS_S3_L1", key, track.start, track.stop, track.stop + timedelta(days=1)))
+        collection, level = ("PEPS_S3_L1", 1) if track.kind.startswith("SR_1") else ("SENTINEL3_SR_2_LAN", 2)
+        key = f"sentinel3-sral-l{level}/{track.start:%Y/%m/%d}/{track.name}.zip"
+        published = track.generation.replace(hour=12) + timedelta(days=1)
+        found.append(Entry(track, collection, key, track.start, track.stop, published))
+    for other in (*theia.scenes(), *theia_others.products(), *spot.products()):
+        found.append(Entry(other, other.collection, other.key, other.time, other.time, other.time + timedelta(days=2)))
     return found
 
 
@@ -143,22 +186,42 @@ def _item(entry: Entry, path: Path) -> dict[str, Any]:
             **_properties(entry),
         },
         "assets": {
-            f"{entry.name}.zip": {
+            **_beside(entry, urn),
+            path.name: {
                 "href": f"{_PORTAL}/download/{urn}/files/{md5}",
-                "title": f"{entry.name}.zip",
+                "title": path.name,
                 "description": f"File size: {len(data)} bytes\n\nIs reference: false\n\nIs online: false\n\nDatatype: RAWDATA"
                 f"\n\nChecksum MD5: {md5}",
-                "type": "application/zip",
+                "type": _TYPES[path.suffix],
                 "roles": ["data"],
-            }
+            },
         },
         "links": [],
     }
 
 
+def _beside(entry: Entry, urn: str) -> dict[str, Any]:
+    """What Theia publishes beside a zip with the same role: its metadata."""
+    if not isinstance(entry.product, theia.Scene):
+        return {}
+    name, md5 = f"{entry.name}_MTD_ALL.xml", hashlib.md5(entry.name.encode()).hexdigest()
+    href = f"{_PORTAL}/download/{urn}/files/{md5}"
+    return {name: {"href": href, "title": name, "type": "application/xml", "roles": ["data"]}}
+
+
 def _properties(entry: Entry) -> dict[str, Any]:
     """What each collection adds, with the service's own spellings and fillers."""
     match entry.product:
+        case sentinel2_l2a.Product() as surface:
+            scene = surface.scene
+            return {
+                "platform": scene.platform,
+                "instrument": "MSI",
+                "product:type": "S2MSI2A",
+                "processing:level": "L2A",
+                "eo:cloud_cover": scene.cloudiness * 100,
+                "proj:shape": [sentinel2_xml.PIXELS, sentinel2_xml.PIXELS],
+            }
         case sentinel2.Scene() as scene:
             return {
                 "platform": scene.platform,
@@ -175,41 +238,45 @@ def _properties(entry: Entry) -> dict[str, Any]:
                 "s2:datatake_id": f"G{scene.platform}_{scene.time:%Y%m%dT%H%M%S}_{scene.orbit:06d}_N{scene.baseline}",
                 "latest": scene.latest,
                 "proj:shape": [
-                    sentinel2.PIXELS,
-                    sentinel2.PIXELS,
+                    sentinel2_xml.PIXELS,
+                    sentinel2_xml.PIXELS,
                 ],  # not the service's: the scenes are cut out of tiles
             }
-        case sentinel1.Product() as radar:
+        case sentinel1.Product() | sentinel1_slc.Product() | sentinel1_ocn.Product() as radar:
+            mode, kind = radar.name.split("_")[1:3]
             return {
                 "platform": radar.name[:3],
                 "instrument": "SAR-C SAR",
-                "product:type": "GRD",
-                "processing:level": "L1",
-                "sar:instrument_mode": "IW",
-                "sar:polarizations": "VV VH",
+                "product:type": kind[:3],
+                "processing:level": "L2" if kind == "OCN" else "L1",
+                "sar:instrument_mode": mode,
+                "sar:polarizations": "VV" if kind == "OCN" else "VV VH",
                 "sat:orbit_state": "Descending",
-                "swath": "IW",
+                "swath": mode,
                 "eo:cloud_cover": 0.0,
                 "proj:bbox": "",
             }
+        case (
+            spot.Product()
+            | theia.Scene()
+            | theia_others.Radar()
+            | theia_others.LandCover()
+            | theia_others.LeafArea() as other
+        ):
+            return other.properties
         case sentinel3.Product() as track:
             return {
                 "platform": track.name[:3],
                 "instrument": "SRAL",
                 "product:type": track.name[4:15],
-                "processing:level": "L1",
+                "processing:level": f"L{track.kind[3]}",
                 "eo:cloud_cover": 0.0,
             }
 
 
 def _footprint(entry: Entry) -> list[list[float]]:
     """The polygon of the product in degrees, closed."""
-    if isinstance(entry.product, sentinel2.Scene):
-        west, north = entry.product.origin
-        size = sentinel2.PIXELS * 10
-        ring = box(west, north - size, west + size, north, f"EPSG:{truth.EPSG}").to_crs("EPSG:4326").exterior.points
-    else:
-        ring = entry.product.footprint
+    ring = sentinel2.ring(entry.product) if isinstance(entry.product, sentinel2.Scene) else entry.product.footprint
     return [[round(x, 7), round(y, 7)] for x, y in ring]
 
 

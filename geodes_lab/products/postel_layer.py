@@ -1,0 +1,87 @@
+"""One array of an HDF5 file that lies on a grid of latitude and longitude, read where it is and put on any grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.warp import reproject
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.member import Member
+from geodes_lab.source import Source, Span
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What reads an array of HDF5: a `geodes_lab.source.Native`."""
+
+    member: Member
+    """The file."""
+    path: str
+    """The array's path in it."""
+    highest: float | None = None
+    """The greatest number that is a measure, where that is known; what is above says why there is none."""
+
+    @property
+    def note(self) -> str:
+        """Nothing is displaced."""
+        return "on the file's own grid of longitudes and latitudes"
+
+    def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read the numbers of a grid, before scale and offset, and where they are data; see `Native`."""
+        place = source.place_on(grid)
+        if place is not None:
+            rows, cols, window = place
+            found, there = self._read(
+                source,
+                (window.row_off, window.row_off + window.height),
+                (window.col_off, window.col_off + window.width),
+            )
+            numbers, valid = np.zeros(grid.shape, found.dtype), np.zeros(grid.shape, bool)
+            numbers[rows, cols], valid[rows, cols] = found, there
+            return numbers, valid
+        across: Span
+        down, across = source.spans(grid)
+        if down[1] <= down[0] or across[1] <= across[0]:
+            return np.zeros(grid.shape, np.float32), np.zeros(grid.shape, bool)
+        found, there = self._read(source, down, across)
+        # NaN is left out of every average; double precision holds any class.
+        warped = np.full(grid.shape, np.nan)
+        reproject(
+            np.where(there, found, np.nan),
+            warped,
+            src_crs=f"EPSG:{source.epsg}",
+            src_transform=Affine(*source.transform) * Affine.translation(across[0], down[0]),
+            src_nodata=np.nan,
+            dst_crs=str(grid.crs),
+            dst_transform=grid.affine,
+            dst_nodata=np.nan,
+            resampling=resampling,
+        )
+        valid = ~np.isnan(warped)
+        return np.where(valid, warped, 0), valid
+
+    def _read(self, source: Source, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        try:
+            with h5py.File(self.member.open(), "r") as file:
+                array = file[self.path]
+                if array.shape != source.shape:
+                    shape = " × ".join(map(str, array.shape))
+                    raise source.contradiction(f"has {shape} pixels, not {source.shape[0]} × {source.shape[1]}")
+                found = np.asarray(array[rows[0] : rows[1], cols[0] : cols[1]])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise GeodesError(
+                f"Band {source.band} of {source.product} could not be read: its file is damaged ({error}); fetch the "
+                "product again."
+            ) from error
+        there = source.there(found)
+        if self.highest is not None:
+            there &= found <= self.highest
+        return found, there

@@ -1,0 +1,148 @@
+"""An image that tie points place on Earth: where its rows and columns lie, and where the pixels of a map lie in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from scipy.interpolate import RectBivariateSpline
+from scipy.ndimage import map_coordinates
+
+Floats = NDArray[np.float64]
+_STEP = 16  # pixels of a grid from one place that is reckoned to the next; in between it is linear
+_TURNS = 8  # of Newton's method, which needs three or four
+
+
+@dataclass(frozen=True, eq=False)
+class TiePoints:
+    """Some lines by some pixels of an image, and where they are."""
+
+    line: Floats
+    """(n,) counted from the centre of the first."""
+    pixel: Floats
+    """(m,) counted from the centre of the first."""
+    longitude: Floats
+    """(n, m) degrees."""
+    latitude: Floats
+    """(n, m) degrees."""
+    spacing: tuple[float, float]
+    """Metres from line to line and from pixel to pixel."""
+
+    def places(self, grid: GeoBox) -> tuple[Floats, Floats]:
+        """Lines and pixels of the image at the centres of a grid's pixels, (rows, cols) each; beyond it where the grid is."""
+        lattice = Lattice(grid, self.step(grid))
+        line, pixel = self.inverse(str(grid.crs))(*lattice.centres)
+        return lattice.between(line), lattice.between(pixel)
+
+    def step(self, grid: GeoBox) -> int:
+        """Pixels of a grid that may be skipped: no more than half a mesh of the tie points, beyond which nothing is known."""
+        meshes = [np.diff(a).min() * s for a, s in zip((self.line, self.pixel), self.spacing, strict=True)]
+        metres = max(abs(grid.affine.a), abs(grid.affine.e)) * (111_320 if grid.crs.geographic else 1)
+        return int(np.clip(min(meshes) / 2 / metres, 1, _STEP))
+
+    def inverse(self, crs: str) -> Inverse:
+        """The tie points the other way round, for places in a CRS."""
+        return _inverse(self, crs)
+
+
+class Lattice:
+    """Some pixels of a grid, of which the others follow."""
+
+    def __init__(self, grid: GeoBox, step: int) -> None:
+        rows, cols = (np.unique(np.append(np.arange(0.0, n, step), n - 1.0)) for n in grid.shape)
+        self._down, self._across = _weights(rows, grid.shape[0]), _weights(cols, grid.shape[1])
+        col, row = np.meshgrid(cols + 0.5, rows + 0.5)
+        a = grid.affine
+        self.centres: tuple[Floats, Floats] = a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
+        """x and y of their centres."""
+
+    def between(self, values: Floats) -> Floats:
+        """Values at all pixels of the grid, out of those at the lattice's."""
+        found: Floats = self._down @ values @ self._across.T
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Inverse:
+    """From places on a map to lines and pixels."""
+
+    x: RectBivariateSpline
+    """Map coordinates by line and pixel."""
+    y: RectBivariateSpline
+    plane: Floats
+    """(2, 3): line and pixel as they would be on a plane."""
+
+    def __call__(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Lines and pixels, of the shape of ``x``."""
+        line, pixel = self.plane @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
+        for _ in range(_TURNS):
+            dx, dy = self.x.ev(line, pixel) - x.ravel(), self.y.ev(line, pixel) - y.ravel()
+            a, b = self.x.ev(line, pixel, dx=1), self.x.ev(line, pixel, dy=1)
+            c, d = self.y.ev(line, pixel, dx=1), self.y.ev(line, pixel, dy=1)
+            # Beyond its knots a spline is flat: there the plane has to do.
+            det = a * d - b * c
+            flat = np.abs(det) < 1e-18
+            det = np.where(flat, 1.0, det)
+            line = line - np.where(flat, 0.0, (d * dx - b * dy) / det)
+            pixel = pixel - np.where(flat, 0.0, (a * dy - c * dx) / det)
+        return line.reshape(x.shape), pixel.reshape(x.shape)
+
+
+@lru_cache(maxsize=64)
+def _inverse(points: TiePoints, crs: str) -> Inverse:
+    x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(points.longitude, points.latitude)
+    if crs.upper() in ("EPSG:4326", "OGC:CRS84"):  # across the antimeridian one side goes on beyond 180°
+        x = np.where(np.ptp(x) > 180, np.mod(x, 360), x)
+    lines, pixels = _widened(points.line), _widened(points.pixel)
+    degrees = min(3, len(lines) - 1), min(3, len(pixels) - 1)
+    splines = [
+        RectBivariateSpline(lines, pixels, _widened(_widened(np.asarray(v)).T).T, kx=degrees[0], ky=degrees[1], s=0)
+        for v in (x, y)
+    ]
+    line, pixel = np.meshgrid(points.line, points.pixel, indexing="ij")
+    flat = np.stack([np.ravel(x), np.ravel(y), np.ones(line.size)], axis=1)
+    plane = np.linalg.lstsq(flat, np.stack([line.ravel(), pixel.ravel()], axis=1), rcond=None)[0].T
+    return Inverse(splines[0], splines[1], plane)
+
+
+def _widened(values: Floats) -> Floats:
+    """One more value at each end of the first axis, straight on."""
+    return np.concatenate([2 * values[:1] - values[1:2], values, 2 * values[-1:] - values[-2:-1]])
+
+
+def _weights(knots: Floats, size: int) -> Floats:
+    """(size, knots): how much of each knot is in each pixel."""
+    return np.stack([np.interp(np.arange(size), knots, unit) for unit in np.eye(len(knots))], axis=1)
+
+
+def sampled(window: NDArray[np.float32], line: Floats, pixel: Floats, order: int) -> NDArray[np.float32]:
+    """Sample a window of an image, NaN where it has no data.
+
+    Parameters
+    ----------
+    window
+        (lines, pixels); what is NaN has no weight, and a sample needs half its weight.
+    line, pixel
+        (n,) places in the window.
+    order
+        0: the nearest; 1: bilinear; 3: cubic.
+    """
+    there = ~np.isnan(window)
+    if order == 0:
+        row = np.clip(np.rint(line).astype(int), 0, window.shape[0] - 1)
+        nearest: NDArray[np.float32] = window[row, np.clip(np.rint(pixel).astype(int), 0, window.shape[1] - 1)]
+        return nearest
+    places = np.stack([line, pixel])
+    filled = np.where(there, window, np.float32(0))
+    found: NDArray[np.float32] = map_coordinates(filled, places, order=order, mode="nearest", output=np.float32)
+    if there.all():
+        return found
+    weight = map_coordinates(there.astype(np.float32), places, order=1, mode="nearest", output=np.float32)
+    if order == 1:
+        found = np.divide(found, weight, out=found, where=weight > 0)
+    # A cubic kernel has negative weights: beside no data it is not to be mended by them.
+    return np.where(weight >= (0.5 if order == 1 else 1 - 1e-6), found, np.float32(np.nan))

@@ -1,0 +1,279 @@
+"""Scenes of Spot World Heritage: one as the satellite took it (L1A, DIMAP), one orthorectified (L1C); numbers of a formula."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import Transformer
+from rasterio.io import MemoryFile
+
+from geodes_lab.sample import truth
+
+SIDE, SPACING, TURN = 300, 20.0, 10.0  # pixels, metres a pixel, degrees by which the track leaves the grid
+# In the order of the file, which is SPOT 4's own: name, gain (numbers per W m-2 sr-1 um-1), and the slopes of the formula.
+BANDS = (
+    ("XS3", 1.24, (0.010, 0.002)),
+    ("XS2", 1.89, (0.004, 0.009)),
+    ("XS1", 1.64, (0.008, -0.006)),
+    ("SWIR", 9.80, (-0.005, 0.011)),
+)
+BIAS = 0.5
+_CENTRE = (truth.WEST + 7000.0, truth.NORTH - 6000.0)
+_QUANTIFICATION, _NODATA = 1000.0, -10_000.0
+ORTHO = (truth.WEST, truth.NORTH)
+ORTHO_SIDE = 240
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product of the sample."""
+
+    level: str
+    """``L1A`` or ``L1C``."""
+    start: datetime
+    """When it was taken, UTC."""
+
+    @property
+    def name(self) -> str:
+        """The product's name."""
+        if self.level == "L1A":
+            return f"SPOT4-HRVIR1-X_{self.start:%Y%m%d-%H%M%S}_L1A_045-262"
+        return f"SPOT4-HRVIR1-XS_{self.start:%Y%m%d-%H%M%S}-123_L1C_045-262-0_D_V1-0"
+
+    @property
+    def time(self) -> datetime:
+        """When it was taken, UTC."""
+        return self.start
+
+    @property
+    def collection(self) -> str:
+        """The collection's id."""
+        return "SWH_SPOT4_L1" if self.level == "L1A" else "THEIA_SWH-PHASE1_SPOT4_L1C"
+
+    @property
+    def key(self) -> str:
+        """The path on the datalake: bucket and key."""
+        bucket = "swh-l1a" if self.level == "L1A" else "muscate/SPOTWORLDHERITAGE"
+        return f"{bucket}/{self.start:%Y/%m/%d}/{self.name}.zip"
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """What the catalogue adds; the mode of the instrument stands in a radar's field, as the service has it."""
+        return {
+            "platform": "SPOT4", "instrument": "HRVIR1", "product:type": self.level, "processing:level": self.level,
+            "sar:instrument_mode": "I", "eo:cloud_cover": 0.0,
+        }  # fmt: skip
+
+    @property
+    def footprint(self) -> list[tuple[float, float]]:
+        """Longitude and latitude of the corners, closed."""
+        end = SIDE - 1
+        x, y = ground(np.array([end, end, 0, 0, end]), np.array([0, end, end, 0, 0]))
+        lon, lat = _degrees().transform(x, y)
+        return list(zip(np.asarray(lon).tolist(), np.asarray(lat).tolist(), strict=True))
+
+
+def products() -> list[Product]:
+    """One of each level, of 1999."""
+    return [
+        Product("L1A", datetime(1999, 7, 12, 10, 45, 23, tzinfo=UTC)),
+        Product("L1C", datetime(1999, 8, 2, 10, 41, 7, tzinfo=UTC)),
+    ]
+
+
+def ground(line: NDArray[np.generic], pixel: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Easting and northing of the centres of pixels of L1A, in metres of EPSG:32631."""
+    down, across = (np.asarray(v, float) - (SIDE - 1) / 2 for v in (line, pixel))
+    sin, cos = np.sin(np.radians(TURN)), np.cos(np.radians(TURN))
+    return _CENTRE[0] + SPACING * (across * cos - down * sin), _CENTRE[1] - SPACING * (across * sin + down * cos)
+
+
+def numbers(band: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a band has at a place, before it is rounded: a plane, so that places can be told by numbers."""
+    east, south = BANDS[band][2]
+    return 110 + east * (x - _CENTRE[0]) + south * (_CENTRE[1] - y)
+
+
+def write(product: Product, path: Path) -> None:
+    """Write one product as a zip with stored members; the same product always gives the same bytes."""
+    members = _raw(product) if product.level == "L1A" else _ortho(product)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            archive.writestr(zipfile.ZipInfo(name, product.start.timetuple()[:6]), members[name])
+
+
+def _raw(product: Product) -> dict[str, bytes]:
+    line, pixel = np.mgrid[0:SIDE, 0:SIDE]
+    x, y = ground(line, pixel)
+    image = np.stack([np.clip(np.rint(numbers(n, x, y)), 1, 254) for n in range(len(BANDS))]).astype(np.uint8)
+    image[:, :, :3] = 0  # beside the swath
+    with MemoryFile(ext=".tif") as memory:
+        with (
+            rasterio.Env(GDAL_PAM_ENABLED="NO"),
+            memory.open(
+                driver="GTiff", count=len(BANDS), height=SIDE, width=SIDE, dtype="uint8", interleave="pixel"
+            ) as file,
+        ):
+            file.write(image)
+        data = bytes(memory.read())
+    return {"SCENE01/METADATA.DIM": _dimap(product).encode(), "SCENE01/IMAGERY.TIF": data}
+
+
+def _dimap(product: Product) -> str:
+    end = SIDE - 1
+    corners = [(0, 0), (0, end), (end, end), (end, 0)]
+    vertices = ""
+    for row, col in corners:
+        x, y = ground(np.array(row), np.array(col))
+        lon, lat = _degrees().transform(float(x), float(y))
+        vertices += (
+            f"    <Vertex>\n      <FRAME_LON>{lon:+.10e}</FRAME_LON>\n      <FRAME_LAT>{lat:+.10e}</FRAME_LAT>\n"
+            f"      <FRAME_ROW>{row + 1}</FRAME_ROW>\n      <FRAME_COL>{col + 1}</FRAME_COL>\n    </Vertex>\n"
+        )
+    row, col = np.mgrid[0:SIDE:20, 0:SIDE:20]
+    lon, lat = (np.asarray(v).ravel() for v in _degrees().transform(*ground(row, col)))
+    r, c = row.ravel() + 1.0, col.ravel() + 1.0
+    terms = np.stack([np.ones_like(r), r, c, r * c, r * r, c * c], axis=1)
+    lists = ""
+    for tag, values in (("lc", lon), ("pc", lat)):
+        weights = np.linalg.lstsq(terms, values, rcond=None)[0]
+        lists += (
+            f"      <{tag}_List>\n"
+            + "".join(f"        <{tag}>{w:+.12e}</{tag}>\n" for w in weights)
+            + f"      </{tag}_List>\n"
+        )
+    spectra = "".join(
+        f"    <Spectral_Band_Info>\n      <BAND_INDEX>{n}</BAND_INDEX>\n      <BAND_DESCRIPTION>{name}</BAND_DESCRIPTION>\n"
+        "      <PHYSICAL_UNIT>equivalent radiance (W.m-2.Sr-1.um-1)</PHYSICAL_UNIT>\n"
+        f"      <PHYSICAL_BIAS>{BIAS:f}</PHYSICAL_BIAS>\n      <PHYSICAL_GAIN>{gain:f}</PHYSICAL_GAIN>\n    </Spectral_Band_Info>\n"
+        for n, (name, gain, _) in enumerate(BANDS, 1)
+    )
+    specials = "".join(
+        f"    <Special_Value>\n      <SPECIAL_VALUE_INDEX>{value}</SPECIAL_VALUE_INDEX>\n"
+        f"      <SPECIAL_VALUE_TEXT>{text}</SPECIAL_VALUE_TEXT>\n    </Special_Value>\n"
+        for text, value in (("SATURATED", 255), ("NODATA", 0))
+    )
+    return f"""<?xml version="1.0" encoding="ISO-8859-1"?>
+<Dimap_Document name="METADATA.DIM">
+  <Metadata_Id>
+    <METADATA_FORMAT version="1.1">DIMAP</METADATA_FORMAT>
+    <METADATA_PROFILE>SPOTSCENE_1A</METADATA_PROFILE>
+  </Metadata_Id>
+  <Dataset_Id>
+    <DATASET_NAME>{product.name}</DATASET_NAME>
+  </Dataset_Id>
+  <Dataset_Frame>
+{vertices}  </Dataset_Frame>
+  <Geoposition>
+    <Simplified_Location_Model>
+      <Direct_Location_Model>
+{lists}      </Direct_Location_Model>
+    </Simplified_Location_Model>
+  </Geoposition>
+  <Image_Display>
+{specials}  </Image_Display>
+  <Dataset_Sources>
+    <Source_Information>
+      <SOURCE_ID>{product.name}</SOURCE_ID>
+      <Scene_Source>
+        <IMAGING_DATE>{product.start:%Y-%m-%d}</IMAGING_DATE>
+        <IMAGING_TIME>{product.start:%H:%M:%S}</IMAGING_TIME>
+        <MISSION>SPOT</MISSION>
+        <MISSION_INDEX>4</MISSION_INDEX>
+        <INSTRUMENT>HRVIR</INSTRUMENT>
+        <SUN_AZIMUTH>+1.3920e+02</SUN_AZIMUTH>
+        <SUN_ELEVATION>+6.1300e+01</SUN_ELEVATION>
+      </Scene_Source>
+    </Source_Information>
+  </Dataset_Sources>
+  <Raster_Dimensions>
+    <NCOLS>{SIDE}</NCOLS>
+    <NROWS>{SIDE}</NROWS>
+    <NBANDS>{len(BANDS)}</NBANDS>
+  </Raster_Dimensions>
+  <Raster_Encoding>
+    <NBITS>8</NBITS>
+    <DATA_TYPE>UNSIGNED</DATA_TYPE>
+  </Raster_Encoding>
+  <Data_Access>
+    <Data_File>
+      <DATA_FILE_PATH href="IMAGERY.TIF"/>
+    </Data_File>
+  </Data_Access>
+  <Image_Interpretation>
+{spectra}  </Image_Interpretation>
+</Dimap_Document>
+"""
+
+
+def reflectance(band: int) -> NDArray[np.float64]:
+    """What a band of L1C says (rows, columns); NaN in a corner."""
+    row, col = np.mgrid[0:ORTHO_SIDE, 0:ORTHO_SIDE]
+    found = np.round(0.05 * (band + 1) + 0.0005 * row + 0.0002 * col, 3)
+    return np.where((row < 20) & (col < 20), np.nan, found)
+
+
+def _ortho(product: Product) -> dict[str, bytes]:
+    members = {f"{product.name}/{product.name}_MTD_ALL.xml": _muscate(product).encode()}
+    for n, (band, _, _) in enumerate(BANDS):
+        values = reflectance(n) * _QUANTIFICATION
+        image = np.where(np.isnan(values), _NODATA, np.rint(values)).astype(np.int16)
+        with MemoryFile(ext=".tif") as memory:
+            with memory.open(
+                driver="GTiff", count=1, height=ORTHO_SIDE, width=ORTHO_SIDE, dtype="int16", crs=f"EPSG:{truth.EPSG}",
+                transform=Affine(SPACING, 0, ORTHO[0], 0, -SPACING, ORTHO[1]), compress="deflate", tiled=True,
+            ) as file:  # fmt: skip
+                file.write(image, 1)
+            members[f"{product.name}/{product.name}_{band}.tif"] = bytes(memory.read())
+    return members
+
+
+def _muscate(product: Product) -> str:
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<Muscate_Metadata_Document>
+  <Product_Characteristics>
+    <PRODUCT_ID>{product.name}</PRODUCT_ID>
+    <ACQUISITION_DATE>{product.start:%Y-%m-%dT%H:%M:%S}.123Z</ACQUISITION_DATE>
+    <PRODUCT_LEVEL>L1C</PRODUCT_LEVEL>
+    <PLATFORM>SPOT4</PLATFORM>
+  </Product_Characteristics>
+  <Geoposition_Informations>
+    <Coordinate_Reference_System>
+      <Horizontal_Coordinate_System>
+        <HORIZONTAL_CS_CODE>{truth.EPSG}</HORIZONTAL_CS_CODE>
+      </Horizontal_Coordinate_System>
+    </Coordinate_Reference_System>
+    <Geopositioning>
+      <Group_Geopositioning_List>
+        <Group_Geopositioning group_id="XS">
+          <ULX>{ORTHO[0]}</ULX>
+          <ULY>{ORTHO[1]}</ULY>
+          <XDIM>{SPACING:g}</XDIM>
+          <YDIM>-{SPACING:g}</YDIM>
+          <NROWS>{ORTHO_SIDE}</NROWS>
+          <NCOLS>{ORTHO_SIDE}</NCOLS>
+        </Group_Geopositioning>
+      </Group_Geopositioning_List>
+    </Geopositioning>
+  </Geoposition_Informations>
+  <Radiometric_Informations>
+    <REFLECTANCE_QUANTIFICATION_VALUE>{_QUANTIFICATION:g}</REFLECTANCE_QUANTIFICATION_VALUE>
+    <Special_Values_List>
+      <SPECIAL_VALUE name="nodata">{_NODATA:g}</SPECIAL_VALUE>
+    </Special_Values_List>
+  </Radiometric_Informations>
+</Muscate_Metadata_Document>
+"""
+
+
+def _degrees() -> Transformer:
+    return Transformer.from_crs(truth.EPSG, 4326, always_xy=True)
