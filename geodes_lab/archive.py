@@ -34,7 +34,14 @@ class Archive:
     @cached_property
     def _zip(self) -> zipfile.ZipFile:
         try:
-            return zipfile.ZipFile(self.place.open())
+            found = zipfile.ZipFile(self.place.open())
+            if any(not 0 <= i.header_offset < found.start_dir for i in found.infolist()):
+                raise GeodesError(f"The list of members of {self.place.href} is damaged: fetch the product again.")
+            return found
+        except (ValueError, OverflowError, NotImplementedError) as error:
+            raise GeodesError(
+                f"The list of members of {self.place.href} is damaged ({error}): fetch the product again."
+            ) from None
         except zipfile.BadZipFile:
             size = self.place.size()
             if size and self.place.read(0, min(4, size)) == b"PK\x03\x04":

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,10 @@ def open_tracks(
     kept, superseded = newest(list(items))
     # Threads for the zips' lists and the first bytes of the files; HDF5 itself does one thing at a time.
     with ThreadPoolExecutor(16) as pool:
-        passes = list(pool.map(lambda name: _Pass(name, *_opened(items[name], node, variables)), kept))
+        passes = list(pool.map(lambda name: _Pass(name, *_opened(items[name], node, variables, box is not None)), kept))
     best = sorted(passes, key=lambda p: p.name.version, reverse=True)
-    found = {p: _records(p, best[: best.index(p)], box) for p in passes}
-    inside = [(p, run) for p, wanted in found.items() for run in _runs(wanted)]
+    found = {p: _records(p, best[:n], box) for n, p in enumerate(best)}
+    inside = [(p, run) for p in passes for run in _runs(found[p])]
     if not inside:
         where = "these products have any record" if box is None else f"these products has a record in bbox {box}"
         raise GeodesError(f"None of {where}.")
@@ -94,7 +95,7 @@ def open_tracks(
         )
     except ValueError as error:
         raise GeodesError(
-            f"Node {node} of these products has not always the same samples ({_line(error)}): give variables= of one "
+            f"Node {node} of these products has not always the same samples ({str(error).splitlines()[0]}): give variables= of one "
             "dimension, or products of one baseline."
         ) from error
     data.attrs = {
@@ -151,6 +152,12 @@ class _Pass:
     data: xr.Dataset
     source: str
 
+    @cached_property
+    def span(self) -> tuple[Any, Any]:
+        times = self.data.time.values
+        never = np.datetime64("NaT", "ns")  # which neither takes where there is a time
+        return np.fmin.reduce(times, initial=never), np.fmax.reduce(times, initial=never)
+
     @property
     def along(self) -> list[str]:
         return [str(k) for k, v in self.data.data_vars.items() if "time" in v.dims]
@@ -171,7 +178,8 @@ def _items(given: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]
     return named
 
 
-def _opened(item: pystac.Item, node: str, variables: Sequence[str] | None) -> tuple[xr.Dataset, str]:
+def _opened(item: pystac.Item, node: str, variables: Sequence[str] | None, placed: bool) -> tuple[xr.Dataset, str]:
+    """The track, its index and, if it is to be ``placed``, its places: read now, while the file is open."""
     tracks, attrs = sentinel3.stored(item, variables)
     if node not in tracks:
         raise GeodesError(
@@ -186,22 +194,24 @@ def _opened(item: pystac.Item, node: str, variables: Sequence[str] | None) -> tu
         if "time" not in tracks[node][variable].dims:
             raise GeodesError(f"{variable} of {name_of(item)} does not lie along time: use gl.open_product.")
     wanted = tracks[node] if variables is None else tracks[node][list(variables)]
-    return netcdf.decoded(wanted, {"time": True}), str(attrs["source"])
+    found = netcdf.decoded(wanted, {"time": True})
+    if placed and not {"longitude", "latitude"} <= set(found.coords):
+        raise GeodesError(f"Node {node} of {name_of(item)} has no places: leave out bbox=, or choose another node.")
+    if placed:
+        found = found.assign_coords({c: found[c].load() for c in ("longitude", "latitude")})
+    return found, str(attrs["source"])
 
 
 def _records(track: _Pass, better: list[_Pass], box: Box | None) -> NDArray[np.bool_]:
-    """Which records are wanted: in the box, and of a time that no better product has. Its places are read, and kept."""
+    """Which records are wanted: in the box, and of a time that no better product has."""
     times = track.data.time.values
     wanted = np.ones(times.shape, bool)
     for other in better:
-        if (other.name.platform, other.name.kind) == (track.name.platform, track.name.kind) and other.data.time.size:
-            wanted &= (times < other.data.time.values.min()) | (times > other.data.time.values.max())
-    if box is not None and wanted.any():
-        if not {"longitude", "latitude"} <= set(track.data.coords):
-            raise GeodesError(f"{track.name.text} has no places in this node: leave out bbox=, or choose another node.")
-        track.data = track.data.assign_coords({c: track.data[c].load() for c in ("longitude", "latitude")})
-        longitude = sentinel3_tracks.wrapped(track.data.longitude)
-        wanted &= _inside(longitude.values, track.data.latitude.values, box)
+        same = (other.name.platform, other.name.kind) == (track.name.platform, track.name.kind)
+        if same and other.span[0] <= track.span[1] and other.span[1] >= track.span[0]:
+            wanted &= (times < other.span[0]) | (times > other.span[1])
+    if box is not None:
+        wanted &= _inside(sentinel3_tracks.wrapped(track.data.longitude).values, track.data.latitude.values, box)
     return wanted
 
 
@@ -238,7 +248,3 @@ def _box(bbox: Sequence[float]) -> Box:
     if not (-180 <= west <= 180 and -180 <= east <= 180 and west != east and -90 <= south < north <= 90):
         raise GeodesError(f"bbox is (west, south, east, north) in degrees; {tuple(bbox)} is not.")
     return west, south, east, north
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

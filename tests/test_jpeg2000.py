@@ -138,9 +138,10 @@ def test_warm_window_asks_once_for_each_tile_and_for_nothing_else(on_s3):
     np.testing.assert_array_equal(cold, warm)
     touched = tiles.shared().decoded
     assert traffic.requests - requests == touched == 2
+    read = traffic.bytes - size
     source = bands.source(products.unpack(items[0]), "red")
     index = jpeg2000.open(locate("s3://" + source.href.split("/vsis3/")[1].split("}")[0]), source.stored, 0).index
-    assert traffic.bytes - size <= sum(length for _, length in index.parts([0, 1, 2, 3]))
+    assert read <= sum(length for _, length in index.parts([0, 1, 2, 3]))
 
 
 @pytest.mark.parametrize("found", [True, False])

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from functools import lru_cache
+
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
@@ -68,3 +72,28 @@ class Document:
         if count is not None and len(found) != count:
             raise GeodesError(f"{path} in {self.name} has {len(found)} numbers, not {count}; fetch the product again.")
         return found
+
+    def epsg(self, path: str) -> int:
+        """The EPSG code at ``path``, with or without the word before it.
+
+        Raises
+        ------
+        GeodesError
+            If it is missing, or the code of no CRS.
+        """
+        text = self.text(path)
+        code = text.upper().removeprefix("EPSG:")
+        if not code.isdigit() or not _is_known(int(code)):
+            raise GeodesError(
+                f"{path.rsplit('/', 1)[-1]} in {self.name} is no EPSG code: {text!r}; fetch the product again."
+            )
+        return int(code)
+
+
+@lru_cache(maxsize=256)
+def _is_known(code: int) -> bool:
+    try:
+        CRS.from_epsg(code)
+    except (CRSError, OverflowError):
+        return False
+    return True

@@ -85,10 +85,7 @@ class Metadata:
         """For what else a family needs."""
         self.name = member.rsplit("/", 1)[-1].removesuffix("_MTD_ALL.xml")
         """The product's name, by which its files begin."""
-        text = self.document.text(".//HORIZONTAL_CS_CODE").upper().removeprefix("EPSG:")
-        if not text.isdigit():
-            raise GeodesError(f"HORIZONTAL_CS_CODE in {self.document.name} is no EPSG code: {text!r}.")
-        self.epsg = int(text)
+        self.epsg = self.document.epsg(".//HORIZONTAL_CS_CODE")
         """The EPSG code of all its grids."""
         self.grids = {str(g.get("group_id")): self._grid(g) for g in self.document.root.iter("Group_Geopositioning")}
         """Grids by group: ``R1`` (10 m) and ``R2`` (20 m) of Sentinel-2, ``XS`` of the others."""

@@ -160,7 +160,7 @@ def _quantification(product: Document, of: str) -> float:
 
 
 def _grids(tile: Document) -> tuple[int, Grids]:
-    code = tile.text(".//HORIZONTAL_CS_CODE")
+    code = tile.epsg(".//HORIZONTAL_CS_CODE")
     try:
         sizes = {
             int(e.get("resolution", 0)): (int(e.findtext("NROWS", "")), int(e.findtext("NCOLS", "")))
@@ -171,7 +171,7 @@ def _grids(tile: Document) -> tuple[int, Grids]:
             for e in tile.root.iter("Geoposition")
         }
         found = {r: ((dx, 0.0, x, 0.0, dy, y), sizes[r]) for r, (dx, dy, x, y) in origins.items()}
-        return int(code.upper().removeprefix("EPSG:")), {r: found[r] for r in (10, 20, 60)}
+        return code, {r: found[r] for r in (10, 20, 60)}
     except (KeyError, ValueError) as error:
         raise GeodesError(
             f"{tile.name} does not say where its grid lies ({error!r}); fetch the product again."

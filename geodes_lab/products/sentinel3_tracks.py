@@ -104,7 +104,7 @@ def _short(name: str, end: str) -> str:
     if end == "01":
         return re.sub(r"_01(?=$|_ku$|_c$|_plrm_ku$)", "", name)
     short = name.removesuffix(f"_{end}")
-    return short.removesuffix("_acq") if end.endswith("_acq") else short
+    return re.sub("_acq(_valid_cyles_ind)?$", "", short) if end.endswith("_acq") else short
 
 
 def _track(flat: xr.Dataset, end: str, members: dict[str, str]) -> xr.Dataset:

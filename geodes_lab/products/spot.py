@@ -22,7 +22,7 @@ from geodes_lab.products.spot_grid import Placed
 from geodes_lab.source import Native
 
 _FAMILY = "spot"
-_NAME = re.compile(r"SPOT\d[-_]HR\w+[-_]|SPOT\d-\w+_\d{8}-\d{6}-\d{3}_L1[AC]_\d{3}-\d{3}-")
+_NAME = re.compile(r"SPOT\d-HR\w+-\w+_\d{8}-\d{6}(-\d{3})?_L1[AC]_\d{3}-\d{3}")
 _COLLECTION = re.compile(r"SWH_SPOT\d+_L1|THEIA_SWH-PHASE1_SPOT\d_L1C|THEIA_SPIRIT_SPOT5_L1A")
 RAW = "L1A: raw geometry, not orthorectified"
 

@@ -240,7 +240,7 @@ def _model(told: Document) -> tuple[tuple[float, ...], tuple[float, ...]] | None
     found = told.root.find(".//Direct_Location_Model")
     if found is None:
         return None
-    lists = [tuple(float(e.text or "nan") for e in found.iter(tag)) for tag in ("lc", "pc")]
+    lists = [tuple(told.number(".", e) for e in found.iter(tag)) for tag in ("lc", "pc")]
     if any(len(c) != 6 or not all(map(math.isfinite, c)) for c in lists):
         return None
     return lists[0], lists[1]
