@@ -9,6 +9,7 @@ import numpy as np
 import pystac
 
 from geodes_lab import days, mosaic
+from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
 
@@ -43,17 +44,36 @@ def coordinates(
 
 
 def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[str, Any]:
-    """The attributes of a variable, told by the first product that has it."""
-    item, source = next((i, s) for i, s in zip(items, sources, strict=True) if s is not None)
+    """The attributes of a variable, told by the first product that has it.
+
+    Raises
+    ------
+    GeodesError
+        If products measure it in different units: a variable has one.
+    """
+    having = [(i, s) for i, s in zip(items, sources, strict=True) if s is not None]
+    item, source = having[0]
+    units = _units(item, source)
+    for other, measured in having:
+        if _units(other, measured) != units:
+            raise GeodesError(
+                f"Band {source.band} of {name_of(item)} is in {units}, {measured.band} of {name_of(other)} in "
+                f"{_units(other, measured)} (1: a reflectance or another ratio): they cannot be one variable; open two cubes."
+            )
     asset = item.assets[source.band]
     attrs: dict[str, Any] = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
     if np.dtype(source.dtype).kind != "f":
         attrs["nodata"] = source.fill
-    if np.dtype(source.dtype).kind == "f" and source.scale != 1.0:
-        attrs["units"] = "1"
+    if np.dtype(source.dtype).kind == "f" and (source.scale != 1.0 or units != "1"):
+        attrs["units"] = units
     if source.native is not None:
         attrs["geometry"] = source.native.note
     return attrs
+
+
+def _units(item: pystac.Item, source: Source) -> str:
+    """Of what a family of ours says itself; what other catalogues write there is not uniform."""
+    return "1" if source.native is None else str(item.assets[source.band].extra_fields.get("unit", "1"))
 
 
 def provenance(items: list[pystac.Item], superseded: list[str], failed: list[str]) -> dict[str, Any]:

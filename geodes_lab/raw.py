@@ -50,7 +50,11 @@ def window(source: Source, rows: Span, cols: Span) -> NDArray[Any]:
         try:
             image = pyramid.image_of(source)
             shape = image.shapes[0]
-            found = image.read(0, rows, cols)[source.index - 1] if shape == source.shape else None
+            found = None
+            if shape == source.shape:
+                bands = image.read(0, rows, cols)
+                _refuse(source, len(bands))
+                found = bands[source.index - 1]
         except NotUnderstood:
             shape, found = _by_gdal(source, rows, cols)
     except (RasterioError, OSError, Unreachable) as error:
@@ -78,7 +82,13 @@ def _extracted(source: Source) -> Source:
 def _by_gdal(source: Source, rows: Span, cols: Span) -> tuple[tuple[int, int], NDArray[Any] | None]:
     part = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
     with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
+        _refuse(source, file.count)
         return file.shape, file.read(source.index, window=part) if file.shape == source.shape else None
+
+
+def _refuse(source: Source, count: int) -> None:
+    if source.index > count:
+        raise source.contradiction(f"has {count} bands, not {source.index}")
 
 
 def lazy(source: Source, dtype: str, rows: Span | None = None, chunks: tuple[int, int] | None = None) -> da.Array:

@@ -14,17 +14,22 @@ import xarray as xr
 from shapely.geometry import Polygon, mapping
 
 from geodes_lab import raw
+from geodes_lab.archive import Archive
+from geodes_lab.datalake import place_of
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import packed, spot_dimap, spot_ortho
+from geodes_lab.products import packed, spot_dimap, spot_location, spot_ortho
 from geodes_lab.products.bands import name_of
-from geodes_lab.products.spot_dimap import Scene
+from geodes_lab.products.spot_dimap import Band, Scene
 from geodes_lab.products.spot_grid import Placed
 from geodes_lab.source import Native
 
 _FAMILY = "spot"
-_NAME = re.compile(r"SPOT\d-HR\w+-\w+_\d{8}-\d{6}(-\d{3})?_L1[AC]_\d{3}-\d{3}")
+# L1A as GEODES names it, such as 008-012_S2_693-381-0_2007-02-10-14-19-06_HRV-2_X_DT_GU; L1C as Theia does.
+_NAME = re.compile(
+    r"\d{3}-\d{3}_S[1-5]_\d{3}-\d{3}-\d_\d{4}(-\d\d){5}_HR|SPOT\d[-_]HR\w+[-_]|SPOT\d-\w+-\w+_\d{8}-\d{6}-\d{3}_L1[AC]_"
+)
 _COLLECTION = re.compile(r"SWH_SPOT\d+_L1|THEIA_SWH-PHASE1_SPOT\d_L1C|THEIA_SPIRIT_SPOT5_L1A")
-RAW = "L1A: raw geometry, not orthorectified"
+_UNITS = "W m-2 sr-1 um-1"
 
 
 def matches(item: pystac.Item) -> bool:
@@ -40,24 +45,24 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product; its metadata are read, no pixel.
 
-    Bands have their common names (``green``, ``red``, ``nir``, ``swir16``, ``pan``), in whatever order they are in the file. L1A is radiance in
-    W m⁻² sr⁻¹ µm⁻¹, and lies on no map: `geodes_lab.open_cube` takes it when the grid is said, and flags it.
+    Bands have their common names (``green``, ``red``, ``nir``, ``swir16``, ``pan``), in whatever order they are in the file.
+    L1A is radiance in W m⁻² sr⁻¹ µm⁻¹, and lies on no map: `geodes_lab.open_cube` takes it when the grid is said, and
+    flags it.
     """
     if any("proj:transform" in a.extra_fields for a in item.assets.values()):
         return item
     archive = packed.archive(item)
     if not archive.matching(spot_dimap.MEMBER):
         return spot_ortho.unpack(item, archive)
-    scene = spot_dimap.read(archive)
+    scene = _scene(item, archive)
     made = item.clone()
-    made.id = scene.name
     made.datetime = scene.time
-    epsg, transform, shape = scene.suiting
+    epsg, transform, shape = scene.location.suiting
     made.properties |= {
         "identifier": scene.name,
         "geodes:source": archive.place.href,
         "geodes:geometry": "raw",
-        "platform": scene.platform,
+        "platform": f"spot-{scene.satellite}",
         "processing:level": "L1A",
         "proj:code": f"EPSG:{epsg}",
         "view:sun_azimuth": scene.sun[0],
@@ -66,9 +71,12 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made.properties.pop("start_datetime", None)
     made.properties.pop("end_datetime", None)
     if made.geometry is None:
-        ring = Polygon(scene.corners)
-        made.geometry, made.bbox = mapping(ring), list(ring.bounds)
+        ring = Polygon(scene.location.corners)
+        made.id, made.geometry, made.bbox = scene.name, mapping(ring), list(ring.bounds)
     made.assets = {}
+    about = {
+        "product": archive.place.gdal, "shape": list(scene.shape), "way": scene.location.way, "satellite": scene.satellite,
+    }  # fmt: skip
     for band in scene.bands:
         source = replace(scene.source(band), epsg=epsg, transform=transform, shape=shape)
         asset = bands_.asset(
@@ -78,25 +86,24 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             title=f"{band.name} ({band.title}), radiance",
             media_type=pystac.MediaType.TIFF,
         )
-        asset.extra_fields |= {
-            "geodes:native": _FAMILY,
-            "geodes:dimap": {"product": archive.place.gdal, "shape": list(scene.shape)},
-            "unit": "W m-2 sr-1 um-1",
-        }
+        asset.extra_fields |= {"geodes:native": _FAMILY, "geodes:dimap": about, "unit": _UNITS}
         made.add_asset(band.key, asset)
     return made
 
 
+def _scene(item: pystac.Item, archive: Archive) -> Scene:
+    """The scene, by the name that the catalogue has for it, if that is known."""
+    scene, name = spot_dimap.read(archive), name_of(item)
+    return replace(scene, name=name) if item.collection_id or _NAME.match(name) else scene
+
+
 def _native(item: pystac.Item, key: str) -> Native:
-    asset = item.assets[key]
-    stored = asset.extra_fields.get("geodes:stored")
-    image = spot_dimap.image(
-        asset.href, name_of(item), key, tuple(asset.extra_fields["geodes:dimap"]["shape"]),
-        tuple(stored) if stored else None,
-    )  # fmt: skip
-    fields = asset.extra_fields
+    fields = item.assets[key].extra_fields
+    about, stored = fields["geodes:dimap"], fields.get("geodes:stored")
+    rows, cols = about["shape"]
+    image = spot_dimap.image(item.assets[key].href, name_of(item), key, (rows, cols), tuple(stored) if stored else None)
     image = replace(image, index=fields.get("geodes:band", 1), nodata=fields.get("nodata"))
-    return Placed(fields["geodes:dimap"]["product"], image)
+    return Placed(about["product"], image, about["way"], about["satellite"])
 
 
 bands_.natives[_FAMILY] = _native
@@ -105,52 +112,65 @@ bands_.natives[_FAMILY] = _native
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product in its own geometry.
 
-    L1A: the root has ``green``, ``red``, ``nir`` and so on, radiance in W m⁻² sr⁻¹ µm⁻¹ (NaN where there is no data), dims ``(line, pixel)``, and
-    ``saturated_green`` and so on where a number is saturated; ``ground_control`` are the places that the metadata give. L1C: ``r20m`` and so on.
+    L1A: the root has ``green``, ``red``, ``nir`` and so on, radiance in W m⁻² sr⁻¹ µm⁻¹ (NaN where there is no data), dims
+    ``(line, pixel)``, and ``saturated_green`` and so on, where a number is saturated. The attributes have what a reflectance
+    needs: ``solar_irradiance`` of each band, where the document says it, and the sun's angles. ``ground_control`` has the
+    places that the document gives. L1C: ``r20m`` and so on.
     """
-    archive = packed.archive(item)
+    known = next(
+        (a.extra_fields["geodes:dimap"] for a in item.assets.values() if "geodes:dimap" in a.extra_fields), None
+    )
+    if "geodes:source" in item.properties and known is None:
+        return spot_ortho.open(item)
+    archive = Archive(place_of(known["product"])) if known else packed.archive(item)
     if not archive.matching(spot_dimap.MEMBER):
         return spot_ortho.open(spot_ortho.unpack(item, archive))
-    scene = spot_dimap.read(archive)
-    dims = ("line", "pixel")
-    variables: dict[str, Any] = {}
-    for band in scene.bands:
-        numbers = raw.lazy(scene.source(band), scene.dtype)
-        about = {
-            "long_name": f"{band.name} ({band.title}), radiance at the top of the atmosphere",
-            "standard_name": "toa_outgoing_radiance_per_unit_wavelength",
-            "units": "W m-2 sr-1 um-1",
-            "gain": band.gain,
-            "bias": band.bias,
-            "wavelength": band.wavelength or "",
-        }
-        values = da.where(numbers != scene.nodata, numbers.astype("float32") / band.gain + band.bias, np.float32("nan"))
-        variables[band.key] = (dims, values.astype("float32"), about)
-        if scene.saturated is not None:
-            says = {
-                "long_name": f"{band.name} is saturated",
-                "flag_values": [0, 1],
-                "flag_meanings": "measured saturated",
-            }
-            variables[f"saturated_{band.key}"] = (dims, (numbers == scene.saturated).astype("uint8"), says)
+    scene = _scene(item, archive)
     attrs = {
         "title": scene.name,
         "time": scene.time.isoformat(),
-        "platform": scene.platform,
-        "source": archive.place.href,
-        "geometry": RAW,
+        "platform": f"spot-{scene.satellite}",
+        "instrument": scene.instrument,
+        "source": item.properties.get("geodes:source", archive.place.href),
+        "processing_level": "L1A",
+        "geometry": "raw, as the instrument took it; on a map it is "
+        + spot_location.note(scene.location.way, scene.satellite),
         "sun_azimuth": scene.sun[0],
         "sun_elevation": scene.sun[1],
         "Conventions": "CF-1.11",
     }
     coords = {"line": np.arange(scene.shape[0]), "pixel": np.arange(scene.shape[1])}
+    variables: dict[str, Any] = {}
+    for band in scene.bands:
+        variables |= _variables(scene, band)
     return xr.DataTree.from_dict(
         {"/": xr.Dataset(variables, coords=coords, attrs=attrs), "/ground_control": _ground_control(scene)}
     )
 
 
+def _variables(scene: Scene, band: Band) -> dict[str, Any]:
+    """A band's radiance, and where it is saturated."""
+    numbers = raw.lazy(scene.source(band), scene.dtype)
+    about: dict[str, Any] = {
+        "long_name": f"{band.name} ({band.title}), radiance at the top of the atmosphere",
+        "standard_name": "toa_outgoing_radiance_per_unit_wavelength",
+        "units": _UNITS,
+        "gain": band.gain,
+        "bias": band.bias,
+    }
+    about |= {} if band.wavelength is None else {"wavelength": band.wavelength}
+    about |= {} if band.irradiance is None else {"solar_irradiance": band.irradiance}
+    radiance = numbers.astype("float32") / np.float32(band.gain) + np.float32(band.bias)
+    dims = ("line", "pixel")
+    found: dict[str, Any] = {band.key: (dims, da.where(numbers != scene.nodata, radiance, np.float32("nan")), about)}
+    if scene.saturated is not None:
+        says = {"long_name": f"{band.name} is saturated", "flag_values": [0, 1], "flag_meanings": "measured saturated"}
+        found[f"saturated_{band.key}"] = (dims, (numbers == scene.saturated).astype("uint8"), says)
+    return found
+
+
 def _ground_control(scene: Scene) -> xr.Dataset:
-    rows, cols, lons, lats = np.array(scene.points).T
+    rows, cols, lons, lats = scene.location.points.T
     return xr.Dataset(
         coords={
             "longitude": ("point", lons, {"units": "degrees_east", "standard_name": "longitude"}),

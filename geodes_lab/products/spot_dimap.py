@@ -1,46 +1,37 @@
-"""What the DIMAP document of a Spot scene says: its bands in the order of the file, its calibration, where it lies."""
+"""What the DIMAP document of a Spot scene says: its bands and where the file has them, its calibration, where it lies."""
 
 from __future__ import annotations
 
 import math
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 
-import numpy as np
 import pystac
-from pyproj import Transformer
 
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
+from geodes_lab.products import spot_location
 from geodes_lab.products.metadata import Document
-from geodes_lab.products.tiepoints import Floats, TiePoints
+from geodes_lab.products.spot_location import Location
 from geodes_lab.source import Source
 
-MEMBER = r"(?:[^/]+/)*METADATA\.DIM"
-_NODES = 11  # places of the location model to each side
-_AGREED = 3.0  # pixels by which the location model may leave the corners that are given
+MEMBER = r"(?i:METADATA\.DIM)"
+_LARGEST = 100_000  # rows or columns; of the largest scenes 24 000
 # By the names that DIMAP has them: common name, centre in micrometres, for people.
 _BANDS = {
     "XS1": ("green", 0.545, "green"),
     "XS2": ("red", 0.645, "red"),
     "XS3": ("nir", 0.835, "near infrared"),
     "SWIR": ("swir16", 1.665, "short-wave infrared"),
-    "PAN": ("pan", 0.600, "panchromatic"),
+    "PAN": ("pan", None, "panchromatic"),
 }
+_PAN = {"1": 0.615, "2": 0.615, "3": 0.615, "4": 0.645, "5": 0.595}  # micrometres, by the satellite's number
 _ALIASES = {
-    "B1": "XS1",
-    "B2": "XS2",
-    "B3": "XS3",
-    "B4": "SWIR",
-    "XS4": "SWIR",
-    "P": "PAN",
-    "HM": "PAN",
-    "HMA": "PAN",
-    "HMB": "PAN",
-    "M": "PAN",
-}
+    "B1": "XS1", "B2": "XS2", "B3": "XS3", "B4": "SWIR", "XS4": "SWIR", "P": "PAN", "M": "PAN", "HM": "PAN", "HMA": "PAN",
+    "HMB": "PAN", "THX": "PAN", "THR": "PAN",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +45,8 @@ class Band:
     gain: float
     """Radiance = number / gain + bias."""
     bias: float
+    irradiance: float | None
+    """Of the sun at the top of the atmosphere, W m⁻² µm⁻¹, at the mean distance; None if the document says none."""
     key: str
     """Its common name, else its own in lower case."""
     common_name: str | None
@@ -68,8 +61,11 @@ class Scene:
     """One scene."""
 
     name: str
-    platform: str
-    """Such as ``spot-4``."""
+    """The document's, such as ``40482610111291030381M``: satellite, place on the grid of Spot, time, instrument and mode."""
+    satellite: str
+    """Its number, ``1`` to ``5``."""
+    instrument: str
+    """With its mode, such as ``HRVIR1 I``."""
     time: datetime
     """When it was taken, UTC."""
     shape: tuple[int, int]
@@ -83,79 +79,17 @@ class Scene:
     sun: tuple[float, float]
     """Azimuth and elevation, degrees."""
     bands: tuple[Band, ...]
-    points: tuple[tuple[float, float, float, float], ...]
-    """Row and column from 0, longitude and latitude of the places that the document gives: corners first."""
-    model: tuple[tuple[float, ...], tuple[float, ...]] | None
-    """Coefficients of longitude and of latitude by row and column from 1: 1, r, c, rc, r², c²; None if there is none."""
+    """By wavelength."""
+    location: Location
     href: str
     """The path by which GDAL opens the image."""
     stored: tuple[int, int] | None
     """Where it is in its zip, if it is stored."""
 
-    @property
-    def corners(self) -> list[tuple[float, float]]:
-        """Longitudes and latitudes of the corners, around."""
-        around = math.atan2
-        row, col = (n / 2 for n in self.shape)
-        ordered = sorted(self.points[:4], key=lambda p: around(p[0] - row, p[1] - col))
-        return [(lon, lat) for _, _, lon, lat in ordered]
-
     def source(self, band: Band) -> Source:
         """Describe a band; of its grid the shape alone counts."""
         plain = image(self.href, self.name, band.key, self.shape, self.stored)
         return replace(plain, index=band.index, nodata=self.nodata, scale=1 / band.gain, offset=band.bias)
-
-    @cached_property
-    def ties(self) -> TiePoints:
-        """Where lines and pixels lie: by the location model if it agrees with the corners, else between the corners."""
-        rows, cols = (np.linspace(0, n - 1, _NODES) for n in self.shape)
-        line, pixel = np.meshgrid(rows, cols, indexing="ij")
-        lon, lat = self._located(line, pixel)
-        middle = _NODES // 2
-        metres = 111_320 * math.cos(math.radians(float(lat[middle, middle])))
-        along = math.hypot((lon[-1, middle] - lon[0, middle]) * metres, (lat[-1, middle] - lat[0, middle]) * 110_600)
-        across = math.hypot((lon[middle, -1] - lon[middle, 0]) * metres, (lat[middle, -1] - lat[middle, 0]) * 110_600)
-        return TiePoints(rows, cols, lon, lat, (along / (self.shape[0] - 1), across / (self.shape[1] - 1)))
-
-    def _located(self, line: Floats, pixel: Floats) -> tuple[Floats, Floats]:
-        if self.model is not None:
-            r, c = line + 1, pixel + 1
-            terms = np.stack([np.ones_like(r), r, c, r * c, r * r, c * c])
-            lon, lat = (np.tensordot(m, terms, 1) for m in self.model)
-            if self._off(lon, lat, line, pixel) < _AGREED:
-                return lon, lat
-        corners = np.array(self.points[:4])
-        r, c = corners[:, 0], corners[:, 1]
-        known = np.stack([np.ones(4), r, c, r * c], axis=1)
-        try:
-            weights = np.linalg.solve(known, corners[:, 2:])
-        except np.linalg.LinAlgError:
-            raise GeodesError(
-                f"The corners of {self.name} are not those of a scene: fetch the product again."
-            ) from None
-        terms = np.stack([np.ones_like(line), line, pixel, line * pixel])
-        return np.tensordot(weights[:, 0], terms, 1), np.tensordot(weights[:, 1], terms, 1)
-
-    def _off(self, lon: Floats, lat: Floats, line: Floats, pixel: Floats) -> float:
-        """By how many pixels the corners of a mesh leave those of the document, at most."""
-        size = math.hypot(lon[0, -1] - lon[0, 0], lat[0, -1] - lat[0, 0]) / (self.shape[1] - 1)
-        worst = 0.0
-        for row, col, x, y in self.points[:4]:
-            at = (0 if row < self.shape[0] / 2 else -1), (0 if col < self.shape[1] / 2 else -1)
-            worst = max(worst, math.hypot(lon[at] - x, lat[at] - y) / size)
-        return worst
-
-    @property
-    def suiting(self) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int]]:
-        """EPSG code, transform and shape of a grid that suits the scene: UTM, of its own spacing in whole metres."""
-        ties = self.ties
-        lon, lat = float(ties.longitude.mean()), float(ties.latitude.mean())
-        epsg = (32600 if lat >= 0 else 32700) + int((lon + 180) // 6) + 1
-        x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(ties.longitude, ties.latitude)
-        size = float(max(round(min(ties.spacing)), 1))
-        west, north = math.floor(np.min(x) / size) * size, math.ceil(np.max(y) / size) * size
-        shape = math.ceil((north - np.min(y)) / size), math.ceil((np.max(x) - west) / size)
-        return epsg, (size, 0.0, west, 0.0, -size, north), shape
 
 
 def image(href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None) -> Source:
@@ -169,57 +103,89 @@ def read(archive: Archive) -> Scene:
     Raises
     ------
     GeodesError
-        If it is missing or damaged, or lacks what makes radiance of numbers.
+        If it is missing or damaged, or lacks what makes radiance of numbers; or if there are several.
     """
+    if len(scenes := archive.matching(MEMBER)) > 1:
+        folders = ", ".join(s.rpartition("/")[0] for s in scenes)
+        raise GeodesError(
+            f"{archive.place.href} holds {len(scenes)} scenes: give the folder of one of them ({folders})."
+        )
     member = archive.find(MEMBER, "scene's metadata (METADATA.DIM)")
     told = Document(archive, member)
     folder = member.rpartition("/")[0]
     data = told.root.find(".//Data_File/DATA_FILE_PATH")
     file = (data.get("href") if data is not None else None) or "IMAGERY.TIF"
-    path = archive.find(re.escape(f"{folder}/{file}" if folder else file), f"image ({file})")
+    path = archive.find(f"(?i:{re.escape(f'{folder}/{file}' if folder else file)})", f"image ({file})")
     special = {
         (e.findtext("SPECIAL_VALUE_TEXT") or "").strip(): told.number("SPECIAL_VALUE_INDEX", e)
         for e in told.root.iter("Special_Value")
     }
-    bits = int(told.number(".//Raster_Encoding/NBITS"))
+    bits = told.number(".//Raster_Encoding/NBITS")
     if bits not in (8, 16):
-        raise GeodesError(f"{told.name} says numbers of {bits} bits: only 8 and 16 are read.")
+        raise GeodesError(f"{told.name} says numbers of {bits:g} bits: only 8 and 16 are read.")
     source = told.root.find(".//Scene_Source")
     date, clock = (told.text(tag, source) for tag in ("IMAGING_DATE", "IMAGING_TIME"))
     try:
         time = pystac.utils.str_to_datetime(f"{date}T{clock}Z").astimezone(UTC)
     except ValueError:
         raise GeodesError(f"IMAGING_DATE in {told.name} is no date: {date!r} {clock!r}.") from None
-    name = told.root.findtext(".//Dataset_Id/DATASET_NAME") or told.root.findtext(".//Source_Information/SOURCE_ID")
+    named = (told.root.findtext(f".//{tag}") for tag in ("Source_Information/SOURCE_ID", "Dataset_Id/DATASET_NAME"))
+    name = next((n.strip() for n in named if n and n.strip()), archive.name)
+    satellite = told.text("MISSION_INDEX", source)
+    shape = _count(told, "NROWS"), _count(told, "NCOLS")
     return Scene(
-        name=(archive.name if name is None else name).strip(),
-        platform=f"spot-{told.text('MISSION_INDEX', source)}",
+        name=name,
+        satellite=satellite,
+        instrument=_instrument(source),
         time=time,
-        shape=(int(told.number(".//Raster_Dimensions/NROWS")), int(told.number(".//Raster_Dimensions/NCOLS"))),
-        dtype=f"uint{bits}",
+        shape=shape,
+        dtype=f"uint{bits:.0f}",
         nodata=special.get("NODATA", 0.0),
         saturated=special.get("SATURATED"),
         sun=(told.number("SUN_AZIMUTH", source), told.number("SUN_ELEVATION", source)),
-        bands=_bands(told),
-        points=_points(told),
-        model=_model(told),
+        bands=_bands(told, satellite),
+        location=spot_location.read(told, name, shape),
         href=archive.gdal(path),
         stored=archive.range(path),
     )
 
 
-def _bands(told: Document) -> tuple[Band, ...]:
-    count = int(told.number(".//Raster_Dimensions/NBANDS"))
+def _count(told: Document, tag: str) -> int:
+    found = told.number(f".//Raster_Dimensions/{tag}")
+    if not 1 <= found <= _LARGEST:
+        raise GeodesError(f"{tag} in {told.name} is {found:g}: no scene is so; fetch the product again.")
+    return int(found)
+
+
+def _instrument(source: ET.Element | None) -> str:
+    tags = ("INSTRUMENT", "INSTRUMENT_INDEX", "SENSOR_CODE")
+    name, number, mode = ((source.findtext(t) if source is not None else None) or "" for t in tags)
+    return f"{name}{number} {mode}".strip()
+
+
+def _bands(told: Document, satellite: str) -> tuple[Band, ...]:
+    count = _count(told, "NBANDS")
+    sun = {
+        told.number("BAND_INDEX", e): told.number("SOLAR_IRRADIANCE_VALUE", e)
+        for e in told.root.iter("Band_Solar_Irradiance")
+    }
+    infos = list(told.root.iter("Spectral_Band_Info"))
+    listed = {told.number("BAND_INDEX", info): _name(info) for info in infos}
     found = []
-    for info in told.root.iter("Spectral_Band_Info"):
-        index = int(told.number("BAND_INDEX", info))
-        name = (info.findtext("BAND_DESCRIPTION") or f"band {index}").strip().upper()
-        common, wavelength, title = _BANDS.get(_ALIASES.get(name, name), (None, None, name))
+    for info in infos:
+        number, name = told.number("BAND_INDEX", info), _name(info)
+        common, wavelength, title = _BANDS.get(name, (None, None, name))
         gain, bias = told.number("PHYSICAL_GAIN", info), told.number("PHYSICAL_BIAS", info)
-        if gain <= 0:
-            raise GeodesError(f"PHYSICAL_GAIN of {name} in {told.name} is {gain:g}: fetch the product again.")
+        if not (0 < gain < math.inf and math.isfinite(bias)):
+            raise GeodesError(
+                f"PHYSICAL_GAIN of {name} in {told.name} is {gain:g}, PHYSICAL_BIAS {bias:g}: fetch the product again."
+            )
         key = common or name.lower().replace(" ", "_")
-        found.append(Band(name, index, gain, bias, key, common, wavelength, title))
+        centre = _PAN.get(satellite) if name == "PAN" else wavelength
+        index = _in_file(told, listed).get(name, number)
+        found.append(
+            Band(name, int(index) if index in listed else 0, gain, bias, sun.get(number), key, common, centre, title)
+        )
     if sorted(b.index for b in found) != list(range(1, count + 1)) or len({b.key for b in found}) != count:
         raise GeodesError(
             f"{told.name} describes {len(found)} bands of {count}, or one twice: the radiance would be wrong."
@@ -227,20 +193,26 @@ def _bands(told: Document) -> tuple[Band, ...]:
     return tuple(sorted(found, key=lambda b: b.wavelength or math.inf))
 
 
-def _points(told: Document) -> tuple[tuple[float, float, float, float], ...]:
-    tags = ("FRAME_ROW", "FRAME_COL", "FRAME_LON", "FRAME_LAT")
-    frame = [tuple(told.number(t, v) for t in tags) for v in told.root.iter("Vertex")]
-    if len(frame) < 4:
-        raise GeodesError(f"{told.name} gives {len(frame)} corners of the scene, not 4: it cannot be placed.")
-    centre = [tuple(told.number(t, v) for t in tags) for v in told.root.iter("Scene_Center")]
-    return tuple((r - 1, c - 1, lon, lat) for r, c, lon, lat in [*frame[:4], *centre])
+def _name(info: ET.Element) -> str:
+    name = (info.findtext("BAND_DESCRIPTION") or "").strip().upper()
+    return _ALIASES.get(name, name or "BAND")
 
 
-def _model(told: Document) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    found = told.root.find(".//Direct_Location_Model")
-    if found is None:
-        return None
-    lists = [tuple(told.number(".", e) for e in found.iter(tag)) for tag in ("lc", "pc")]
-    if any(len(c) != 6 or not all(map(math.isfinite, c)) for c in lists):
-        return None
-    return lists[0], lists[1]
+def _in_file(told: Document, listed: dict[float, str]) -> dict[str, float]:
+    """Where the file has the bands, if not where the document says.
+
+    Scenes list their bands by wavelength, as 1 to 4, and their files have the near infrared first: XS3, XS2, XS1 and SWIR, which as
+    red, green and blue are the false colours that everyone knows. CNES's Orfeo ToolBox, and whoever held real scenes against
+    their previews, read them so. Any other list is believed as it stands.
+    """
+    if [listed.get(n) for n in (1, 2, 3)] != ["XS1", "XS2", "XS3"]:
+        return {}
+    shown = told.root.find(".//Band_Display_Order")
+    if shown is not None:
+        order = [told.number(f"{colour}_CHANNEL", shown) for colour in ("RED", "GREEN", "BLUE")]
+        if order != [1, 2, 3]:
+            raise GeodesError(
+                f"{told.name} shows its bands {', '.join(f'{n:g}' for n in order)} as red, green and blue, where scenes of Spot "
+                "show 1, 2, 3: which band of the file is which is not known, and guessing would swap green and near infrared."
+            )
+    return {"XS3": 1, "XS2": 2, "XS1": 3}

@@ -14,8 +14,9 @@ from geodes_lab import raw
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import place_of
 from geodes_lab.errors import GeodesError
-from geodes_lab.products import spot_dimap
-from geodes_lab.products.tiepoints import TiePoints, sampled
+from geodes_lab.products import spot_dimap, spot_location
+from geodes_lab.products.spot_dimap import Scene
+from geodes_lab.products.tiepoints import sampled
 from geodes_lab.source import Source
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
@@ -31,11 +32,15 @@ class Placed:
     """The path by which GDAL opens the product."""
     image: Source
     """The band, of whose grid the shape alone counts."""
+    way: str
+    """How the scene is placed, for people."""
+    satellite: str
+    """Its number."""
 
     @property
     def note(self) -> str:
         """That it is no orthoimage."""
-        return "not orthorectified: placed by the scene's corners or location model, relief is displaced"
+        return spot_location.note(self.way, self.satellite)
 
     def numbers(
         self, source: Source, grid: GeoBox, resampling: Resampling
@@ -47,7 +52,7 @@ class Placed:
                 f"Band {source.band} of {source.product} is in raw geometry: its resampling is nearest, bilinear or cubic, not "
                 f"{resampling.name}."
             )
-        line, pixel = _ties(self.product).places(grid)
+        line, pixel = _scene(self.product).location.ties.places(grid)
         out = np.full(grid.shape, np.nan, np.float32)
         rows, cols = self.image.shape
         inside = (line >= -0.5) & (line < rows - 0.5) & (pixel >= -0.5) & (pixel < cols - 0.5)
@@ -67,5 +72,5 @@ class Placed:
 
 
 @lru_cache(maxsize=256)
-def _ties(product: str) -> TiePoints:
-    return spot_dimap.read(Archive(place_of(product))).ties
+def _scene(product: str) -> Scene:
+    return spot_dimap.read(Archive(place_of(product)))

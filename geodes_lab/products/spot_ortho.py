@@ -1,6 +1,8 @@
 """Spot scenes that CNES orthorectified (L1C, Spot World Heritage): GeoTIFFs whose numbers the MUSCATE metadata explain.
 
-Written from the public description of MUSCATE's layout; no product was at hand. What it does not say is refused, not guessed.
+No product was at hand. Names of products, a file for each band with ``XS1``, ``XS2``, ``XS3`` or ``SWIR`` in its name, and the
+metadata's place, time and angles are as CNES's snow-swh reads them; quantification and nodata are as in MUSCATE's other products.
+What the metadata do not say is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -18,19 +20,29 @@ from geodes_lab.products import muscate
 from geodes_lab.products.muscate import Metadata
 from geodes_lab.source import Source
 
-_FILE = r"[^/]+_(?:TOA_|REF_)?(XS\d|SWIR|PAN|P|B\d)\.(?:tif|TIF|tiff)"
+_FILE = r"[^/]+_(XS\d|SWIR|PAN|P|B\d)\.(?i:tiff?)"
+_PAN = ("PAN", "P")
 
 
 def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
     """Make the band Item; the metadata are read, no pixel. Bands have MUSCATE's names, and common names by their wavelengths."""
     about = Metadata(archive)
-    files = {m[1]: path for path in archive.matching(_FILE) if (m := re.search(_FILE + "$", path))}
+    files: dict[str, str] = {}
+    for path in archive.matching(_FILE):
+        found = re.search(_FILE + "$", path)
+        if found is None or "/MASKS/" in path:
+            continue
+        if found[1] in files:
+            raise GeodesError(
+                f"{archive.place.href} has two files of band {found[1]}, {files[found[1]]} and {path}: its layout is not known."
+            )
+        files[found[1]] = path
     if not files:
         raise GeodesError(
             f"{archive.place.href} has no file of a band (such as *_XS1.tif): the product is incomplete, or of a layout that is not known."
         )
     scale, nodata, wavelengths = 1 / about.quantification(), about.nodata(), about.wavelengths
-    common = muscate.common_names({b: wavelengths[b] for b in files if b in wavelengths})
+    common = muscate.common_names({b: wavelengths[b] for b in files if b in wavelengths and b not in _PAN})
     made = item.clone()
     made.id = about.name
     made.datetime = about.time
@@ -47,7 +59,7 @@ def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
             archive.gdal(path), about.name, band, about.epsg, grid.transform, grid.shape, scale=scale, nodata=nodata,
             stored=archive.range(path),
         )  # fmt: skip
-        name = "pan" if band in ("PAN", "P") else common.get(band)
+        name = "pan" if band in _PAN else common.get(band)
         title = f"{(name or band).capitalize()} ({band}), top-of-atmosphere reflectance"
         made.add_asset(
             band,

@@ -18,7 +18,8 @@ from rasterio.io import MemoryFile
 from geodes_lab.sample import truth
 
 SIDE, SPACING, TURN = 300, 20.0, 10.0  # pixels, metres a pixel, degrees by which the track leaves the grid
-# In the order of the file, which is SPOT 4's own: name, gain (numbers per W m-2 sr-1 um-1), and the slopes of the formula.
+# In the order of the file; the document lists them by wavelength, and numbers them so, as those of real scenes do.
+# Name, gain (numbers per W m-2 sr-1 um-1), and the slopes of the formula.
 BANDS = (
     ("XS3", 1.24, (0.010, 0.002)),
     ("XS2", 1.89, (0.004, 0.009)),
@@ -26,6 +27,8 @@ BANDS = (
     ("SWIR", 9.80, (-0.005, 0.011)),
 )
 BIAS = 0.5
+LISTED = {"XS1": 1843.0, "XS2": 1568.0, "XS3": 1052.0, "SWIR": 233.0}
+"""The bands as the document lists them, with the sun's irradiance in W m-2 um-1."""
 _CENTRE = (truth.WEST + 7000.0, truth.NORTH - 6000.0)
 _QUANTIFICATION, _NODATA = 1000.0, -10_000.0
 ORTHO = (truth.WEST, truth.NORTH)
@@ -45,7 +48,7 @@ class Product:
     def name(self) -> str:
         """The product's name."""
         if self.level == "L1A":
-            return f"SPOT4-HRVIR1-X_{self.start:%Y%m%d-%H%M%S}_L1A_045-262"
+            return f"001-004_S4_045-262-0_{self.start:%Y-%m-%d-%H-%M-%S}_HRVIR-1_I_DT_TO"
         return f"SPOT4-HRVIR1-XS_{self.start:%Y%m%d-%H%M%S}-123_L1C_045-262-0_D_V1-0"
 
     @property
@@ -151,11 +154,17 @@ def _dimap(product: Product) -> str:
             + "".join(f"        <{tag}>{w:+.12e}</{tag}>\n" for w in weights)
             + f"      </{tag}_List>\n"
         )
+    gains = {name: gain for name, gain, _ in BANDS}
     spectra = "".join(
         f"    <Spectral_Band_Info>\n      <BAND_INDEX>{n}</BAND_INDEX>\n      <BAND_DESCRIPTION>{name}</BAND_DESCRIPTION>\n"
         "      <PHYSICAL_UNIT>equivalent radiance (W.m-2.Sr-1.um-1)</PHYSICAL_UNIT>\n"
-        f"      <PHYSICAL_BIAS>{BIAS:f}</PHYSICAL_BIAS>\n      <PHYSICAL_GAIN>{gain:f}</PHYSICAL_GAIN>\n    </Spectral_Band_Info>\n"
-        for n, (name, gain, _) in enumerate(BANDS, 1)
+        f"      <PHYSICAL_BIAS>{BIAS:f}</PHYSICAL_BIAS>\n      <PHYSICAL_GAIN>{gains[name]:f}</PHYSICAL_GAIN>\n    </Spectral_Band_Info>\n"
+        for n, name in enumerate(LISTED, 1)
+    )
+    suns = "".join(
+        f"        <Band_Solar_Irradiance>\n          <BAND_INDEX>{n}</BAND_INDEX>\n"
+        f"          <SOLAR_IRRADIANCE_VALUE>{value:g}</SOLAR_IRRADIANCE_VALUE>\n        </Band_Solar_Irradiance>\n"
+        for n, value in enumerate(LISTED.values(), 1)
     )
     specials = "".join(
         f"    <Special_Value>\n      <SPECIAL_VALUE_INDEX>{value}</SPECIAL_VALUE_INDEX>\n"
@@ -169,7 +178,7 @@ def _dimap(product: Product) -> str:
     <METADATA_PROFILE>SPOTSCENE_1A</METADATA_PROFILE>
   </Metadata_Id>
   <Dataset_Id>
-    <DATASET_NAME>{product.name}</DATASET_NAME>
+    <DATASET_NAME>SCENE 4 045-262 {product.start:%y/%m/%d %H:%M:%S} 1 I</DATASET_NAME>
   </Dataset_Id>
   <Dataset_Frame>
 {vertices}  </Dataset_Frame>
@@ -180,16 +189,23 @@ def _dimap(product: Product) -> str:
     </Simplified_Location_Model>
   </Geoposition>
   <Image_Display>
+    <Band_Display_Order>
+      <RED_CHANNEL>1</RED_CHANNEL>
+      <GREEN_CHANNEL>2</GREEN_CHANNEL>
+      <BLUE_CHANNEL>3</BLUE_CHANNEL>
+    </Band_Display_Order>
 {specials}  </Image_Display>
   <Dataset_Sources>
     <Source_Information>
-      <SOURCE_ID>{product.name}</SOURCE_ID>
+      <SOURCE_ID>4045262{product.start:%y%m%d%H%M%S}1I</SOURCE_ID>
       <Scene_Source>
         <IMAGING_DATE>{product.start:%Y-%m-%d}</IMAGING_DATE>
         <IMAGING_TIME>{product.start:%H:%M:%S}</IMAGING_TIME>
         <MISSION>SPOT</MISSION>
         <MISSION_INDEX>4</MISSION_INDEX>
         <INSTRUMENT>HRVIR</INSTRUMENT>
+        <INSTRUMENT_INDEX>1</INSTRUMENT_INDEX>
+        <SENSOR_CODE>I</SENSOR_CODE>
         <SUN_AZIMUTH>+1.3920e+02</SUN_AZIMUTH>
         <SUN_ELEVATION>+6.1300e+01</SUN_ELEVATION>
       </Scene_Source>
@@ -209,6 +225,12 @@ def _dimap(product: Product) -> str:
       <DATA_FILE_PATH href="IMAGERY.TIF"/>
     </Data_File>
   </Data_Access>
+  <Data_Strip>
+    <Sensor_Calibration>
+      <Solar_Irradiance>
+{suns}      </Solar_Irradiance>
+    </Sensor_Calibration>
+  </Data_Strip>
   <Image_Interpretation>
 {spectra}  </Image_Interpretation>
 </Dimap_Document>
