@@ -85,8 +85,8 @@ def open_cube(
     dtype
         Of measures; None: float32. Classes keep their own.
     dem
-        A terrain model (a COG, a Zarr store, any raster of one band; metres above the ellipsoid), for bands in radar geometry: without it
-        they are placed as on the ellipsoid, and relief is displaced.
+        A terrain model (a COG, a Zarr store, any raster of one band; metres above the ellipsoid), for bands in radar geometry, which
+        are no data where it has none. Without it they are placed at the heights of their own tie points: relief is displaced.
     errors
         ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data, `report`
         says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
@@ -130,10 +130,10 @@ def open_cube(
     if raw_ := [name_of(i) for i in kept if i.properties.get("geodes:geometry") == "raw"]:
         _refuse_raw(raw_, geobox is not None or crs is not None)
     found = {band: _sources(kept, band, dtype) for band in bands}
-    if dem is not None:
-        found = _over(dem, found)
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
+    if dem is not None:
+        found = _over(dem, found, grid)
     placed = [next(s for s in (found[b][n] for b in bands) if s is not None) for n in range(len(kept))]
     slices = [
         group
@@ -244,7 +244,7 @@ def _sources(items: list[pystac.Item], band: str, dtype: str | None) -> list[Sou
     return [s and replace(s, dtype=str(common)) for s in found]
 
 
-def _over(dem: Product, found: dict[str, list[Source | None]]) -> dict[str, list[Source | None]]:
+def _over(dem: Product, found: dict[str, list[Source | None]], grid: GeoBox) -> dict[str, list[Source | None]]:
     """The bands with the relief of a terrain model."""
     item = products.unpack(dem)
     heights = [k for k, a in item.assets.items() if "proj:transform" in a.extra_fields]
@@ -253,6 +253,10 @@ def _over(dem: Product, found: dict[str, list[Source | None]]) -> dict[str, list
     model = replace(bands_.source(item, heights[0]), dtype="float32")
     if not any(s is not None and isinstance(s.native, Sloping) for sources in found.values() for s in sources):
         raise GeodesError("dem= is for bands in radar geometry, and none of these is: leave it out.")
+    if not overlaps(model, grid):
+        raise GeodesError(
+            f"dem= has no height of this place: {name_of(item)} lies beside the cube; give one that covers it."
+        )
 
     def over(source: Source | None) -> Source | None:
         if source is None or not isinstance(source.native, Sloping):

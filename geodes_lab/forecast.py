@@ -17,7 +17,7 @@ from geodes_lab.chunks import reduction
 from geodes_lab.cluster import Workers, workers
 from geodes_lab.source import Source
 from geodes_lab.tiles import room
-from geodes_lab.touched import Touched, needed, touched
+from geodes_lab.touched import Touched, file_of, needed, touched
 
 # Pixels a second of one core, measured (docs/benchmarks.md): JPEG 2000, other files, a warp, a median.
 _JPEG2000, _OTHER, _WARP, _MEDIAN = 8e6, 60e6, 12e6, 10e6
@@ -113,7 +113,7 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
                 for source in (piece.source, *(m.source for m in piece.masks)):
                     some = touched(source, mosaic, blocks)
                     if some.tiles:
-                        files.setdefault(source, []).append(some)
+                        files.setdefault(file_of(source), []).append(some)
     counts = {source: _together(found) for source, found in files.items()}
     tiles = sum(len(t.tiles) for t in counts.values())
     size = int(sum(_bytes(source, t) for source, t in counts.items()))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, product
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
@@ -16,7 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.mosaic import Mosaic
-from geodes_lab.source import Source, Span
+from geodes_lab.source import Native, Source, Span
 
 _TILE = 1024  # pixels, where a file says nothing of its tiles
 
@@ -60,6 +61,18 @@ def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, 
             yield known[layer.output], {time: frozenset(found) for time, found in places.items()}
 
 
+@runtime_checkable
+class Windowed(Native, Protocol):
+    """A `Native` that tells what it will read of its image, before it reads."""
+
+    @property
+    def image(self) -> Source:
+        """The image, of whose grid the shape alone counts, and its tiles."""
+
+    def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
+        """Rows and columns of the image that a grid may need, each as the first and the last (excluded); empty if none."""
+
+
 @dataclass(frozen=True)
 class Touched:
     """What some chunks touch of one file."""
@@ -76,14 +89,39 @@ class Touched:
     """Pixels of the output that are warped rather than pasted."""
 
 
+def file_of(source: Source) -> Source:
+    """What stands for the file of a band: the image of one that lies on no grid, for all that is made of it."""
+    return source.native.image if isinstance(source.native, Windowed) else source
+
+
 def touched(source: Source, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
     """Find what chunks of a mosaic touch of one file, from the metadata alone."""
+    if isinstance(source.native, Windowed):
+        return _windows(source, source.native, mosaic, blocks)
     # Thousands of products lie on one grid: what is found for one holds for all.
     whole = 2 if source.stored or source.href.lower().endswith(".jp2") else 1
     return _touched(
         Source("", "", "", source.epsg, source.transform, source.shape, source.dtype, nodata=source.nodata,
                tile=source.tile, overviews=source.overviews), whole, mosaic.grid, mosaic.chunks, blocks,
     )  # fmt: skip
+
+
+def _windows(source: Source, native: Windowed, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
+    """Of an image that lies on no grid: the tiles of the windows that it says it will read."""
+    rows, cols = (list(accumulate(sizes, initial=0)) for sizes in mosaic.chunks)
+    shape = native.image.shape
+    high, wide = (min(t, s) for t, s in zip(native.image.tile or (_TILE, _TILE), shape, strict=True))
+    found, warped = set[tuple[int, int]](), 0
+    for y, x in blocks:
+        window = mosaic.grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
+        if source.touches(window):
+            (top, bottom), (left, right) = native.spans(source, window)
+            if top < bottom and left < right:
+                found |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
+            warped += window.shape[0] * window.shape[1]
+    count = -(-shape[0] // high) * -(-shape[1] // wide)
+    pixels = min(high * wide, shape[0] * shape[1] / max(len(found), 1))
+    return Touched(0, frozenset(found), len(found) / count, pixels, warped)
 
 
 @lru_cache(maxsize=4096)

@@ -24,8 +24,8 @@ from geodes_lab.products import packed
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1_annotation import Annotation
 from geodes_lab.products.sentinel1_calibration import QUANTITIES
-from geodes_lab.products.sentinel1_grid import Geocoded
-from geodes_lab.products.sentinel1_image import Image, geolocation, images, measurement
+from geodes_lab.products.sentinel1_grid import Geocoded, Plane
+from geodes_lab.products.sentinel1_image import Image, geolocation, images, measurement, processor
 from geodes_lab.source import Native
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
@@ -56,11 +56,11 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     found = list(images(archive))
     first = found[0].annotation
     made = item.clone()
-    made.id = name = archive.find(r"manifest\.safe", "manifest (manifest.safe)").split("/")[0].removesuffix(".SAFE")
+    made.id, version = processor(archive)
     made.datetime = pystac.utils.str_to_datetime(f"{first.start}Z")
-    epsg, transform, shape = _suiting(first)
+    epsg, transform, shape, plane = _suiting(first)
     made.properties |= {
-        "identifier": name,
+        "identifier": made.id,
         "geodes:source": archive.place.href,
         "product:type": "GRD",
         "processing:level": "L1",
@@ -68,7 +68,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         "sar:instrument_mode": first.mode,
         "sar:polarizations": [i.annotation.polarisation for i in found],
         "sat:orbit_state": "ascending" if first.ascending else "descending",
-        "platform": f"sentinel-{name[1:3].lower()}",
+        "platform": f"sentinel-{made.id[1:3].lower()}",
+        "processing:version": version,
     }
     made.properties.pop("start_datetime", None)
     made.properties.pop("end_datetime", None)
@@ -81,20 +82,22 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         polarisation = told.polarisation.lower()
         for quantity, noise in _choices(image, told is first):
             key = quantity if quantity == "incidence" else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
-            source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, nodata=None)
+            source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, tile=None)
             title = f"{_TITLES[quantity]}, {told.polarisation}" if quantity in _TITLES else "Incidence angle"
             title += ", thermal noise subtracted" if noise else ""
             asset = bands_.asset(
                 source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
             )
-            asset.extra_fields["geodes:native"] = _FAMILY
+            asset.extra_fields |= {"geodes:native": _FAMILY, "unit": "degree" if quantity == "incidence" else "1"}
             asset.extra_fields["geodes:radar"] = {
                 "product": archive.place.gdal,
                 "annotation": image.member,
                 "calibration": image.calibration,
                 "noise": noise,
                 "quantity": quantity,
+                "polarisation": polarisation,
                 "shape": list(told.shape),
+                "plane": [*plane.line, *plane.pixel, plane.reach],
             }
             if quantity == "sigma0" and not noise:
                 asset.extra_fields["geodes:names"] = [polarisation, told.polarisation]
@@ -112,8 +115,8 @@ def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
         yield "incidence", None
 
 
-def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int]]:
-    """A grid that suits an image: UTM at its centre, its own spacing, on whole multiples of it."""
+def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int], Plane]:
+    """A grid that suits an image: UTM at its centre, its own spacing, on whole multiples of it; and where the image is on it."""
     grid, spacing = told.grid, told.spacing[1]
     lon = np.where(np.ptp(grid.longitude) > 180, np.mod(grid.longitude, 360), grid.longitude)
     middle = (float(lon.mean()) + 180) % 360 - 180
@@ -122,16 +125,20 @@ def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, f
     west, east = math.floor(np.min(x) / spacing) * spacing, math.ceil(np.max(x) / spacing) * spacing
     south, north = math.floor(np.min(y) / spacing) * spacing, math.ceil(np.max(y) / spacing) * spacing
     shape = round((north - south) / spacing), round((east - west) / spacing)
-    return epsg, (spacing, 0.0, west, 0.0, -spacing, north), shape
+    line, pixel = np.meshgrid(grid.line, grid.pixel, indexing="ij")
+    plane = Plane.of(np.ravel(x), np.ravel(y), line.ravel(), pixel.ravel())
+    return epsg, (spacing, 0.0, west, 0.0, -spacing, north), shape, plane
 
 
 def _native(item: pystac.Item, key: str) -> Native:
     asset = item.assets[key]
     told = asset.extra_fields["geodes:radar"]
     stored = asset.extra_fields.get("geodes:stored")
-    image = measurement(asset.href, name_of(item), key, tuple(told["shape"]), tuple(stored) if stored else None)
-    place = place_of(told["product"])
-    return Geocoded(place, told["annotation"], told["calibration"], told["noise"], told["quantity"], image)
+    polarisation, (rows, cols) = told["polarisation"], told["shape"]
+    image = measurement(asset.href, name_of(item), polarisation, (rows, cols), tuple(stored) if stored else None)
+    place, plane = place_of(told["product"]), told["plane"]
+    about = Plane((plane[0], plane[1], plane[2]), (plane[3], plane[4], plane[5]), plane[6])
+    return Geocoded(place, told["annotation"], told["calibration"], told["noise"], told["quantity"], image, about)
 
 
 bands_.natives[_FAMILY] = _native
@@ -145,6 +152,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     ``azimuth_time`` and ``ground_range`` as coordinates. ``geolocation`` below it is the grid of longitudes and latitudes.
     """
     archive = packed.archive(item)
+    name, version = processor(archive)
     nodes: dict[str, Any] = {}
     for image in images(archive):
         told = image.annotation
@@ -152,11 +160,13 @@ def open(item: pystac.Item) -> xr.DataTree:
             "/",
             xr.Dataset(
                 attrs={
-                    "title": image.source.product,
+                    "title": name,
                     "time": str(told.start),
                     "source": archive.place.href,
                     "orbit_pass": "ascending" if told.ascending else "descending",
                     "geometry": "ground range: not on a map; open_cube puts it on a grid",
+                    "processor": f"Sentinel-1 IPF {version}".strip(),
+                    "calibration": "squared digital number by squared gain, bilinear in the product's own table",
                     "Conventions": "CF-1.11",
                 }
             ),
@@ -187,6 +197,8 @@ def _node(place: Place, image: Image) -> xr.Dataset:
             name, about = "incidence_angle", about | {"units": "degree", "standard_name": "angle_of_incidence"}
         elif noise:
             about["long_name"] += ", thermal noise subtracted"
+        if quantity == "sigma0":
+            about["standard_name"] = "surface_backwards_scattering_coefficient_of_radar_wave"
         made = Geocoded(place, image.member, image.calibration, noise, quantity, image.source)
         values = da.map_blocks(_calibrated, numbers, made, told if quantity == "incidence" else None, dtype="float32")
         variables[name] = xr.DataArray(values, dims=dims, attrs=about)

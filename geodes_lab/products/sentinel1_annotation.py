@@ -5,8 +5,10 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
@@ -70,11 +72,23 @@ class Geolocation:
 
 
 @dataclass(frozen=True, eq=False)
+class Conversion:
+    """From slant range to ground range, at one time."""
+
+    time: np.datetime64
+    """UTC."""
+    near: float
+    """Metres of slant range, from which the polynomial counts."""
+    polynomial: Polynomial
+    """Metres of ground range from the first sample, by metres of slant range from ``near``."""
+
+
+@dataclass(frozen=True, eq=False)
 class Annotation:
     """One image: a polarisation of a swath."""
 
-    document: Document
-    """All that it says."""
+    name: str
+    """What sentences call it."""
     product_type: str
     """``GRD`` or ``SLC``."""
     mode: str
@@ -95,31 +109,36 @@ class Annotation:
     """Metres from line to line and from sample to sample."""
     slant_range_time: float
     """Two-way, seconds, of the first sample."""
+    range_rate: float
+    """Samples a second of the instrument, which those of a slant range image are."""
+    ascending: bool
+    """Whether the satellite flew north."""
     orbit: Orbit | None
     """The state vectors; None if it says none."""
+    conversions: tuple[Conversion, ...]
+    """From slant to ground range, in the order of their times; none of an image in slant range."""
     grid: Geolocation
     """The geolocation grid."""
     noise_removed: bool
     """Whether the thermal noise was subtracted by the processor."""
 
-    @property
-    def ascending(self) -> bool:
-        """Whether the satellite flew north."""
-        return self.document.text("generalAnnotation/productInformation/pass").lower() == "ascending"
-
 
 def read(archive: Archive, member: str) -> Annotation:
-    """Read the annotation of an image.
+    """Read the annotation of an image; see `understood`."""
+    return understood(Document(archive, member))
+
+
+def understood(told: Document) -> Annotation:
+    """Take from the annotation of an image what the image needs: the document is many times larger, and need not be kept.
 
     Raises
     ------
     GeodesError
-        If it is missing, damaged, or lacks what an image needs.
+        If it is damaged, or lacks what an image needs.
     """
-    told = Document(archive, member)
-    image = "imageAnnotation/imageInformation/"
+    image, product = "imageAnnotation/imageInformation/", "generalAnnotation/productInformation/"
     return Annotation(
-        document=told,
+        name=told.name,
         product_type=told.text("adsHeader/productType"),
         mode=told.text("adsHeader/mode"),
         swath=told.text("adsHeader/swath"),
@@ -130,7 +149,10 @@ def read(archive: Archive, member: str) -> Annotation:
         interval=told.number(f"{image}azimuthTimeInterval"),
         spacing=(told.number(f"{image}azimuthPixelSpacing"), told.number(f"{image}rangePixelSpacing")),
         slant_range_time=told.number(f"{image}slantRangeTime"),
+        range_rate=told.number(f"{product}rangeSamplingRate"),
+        ascending=told.text(f"{product}pass").lower() == "ascending",
         orbit=_orbit(told),
+        conversions=_conversions(told),
         grid=_grid(told),
         noise_removed=told.root.findtext(".//thermalNoiseCorrectionPerformed", "").strip() == "true",
     )
@@ -177,6 +199,17 @@ def _orbit(told: Document) -> Orbit | None:
     if (np.diff(times) <= np.timedelta64(0)).any():
         raise GeodesError(f"The orbit in {told.name} does not go forward in time: fetch the product again.")
     return Orbit(times, vectors["position"], vectors["velocity"])
+
+
+def _conversions(told: Document) -> tuple[Conversion, ...]:
+    found = told.root.findall("coordinateConversion/coordinateConversionList/coordinateConversion")
+    made = [
+        Conversion(time(told, "azimuthTime", c), told.number("sr0", c), Polynomial(told.numbers("srgrCoefficients", c)))
+        for c in found
+    ]
+    if any(b.time <= a.time for a, b in pairwise(made)):
+        raise GeodesError(f"The conversions to ground range in {told.name} are out of order: fetch the product again.")
+    return tuple(made)
 
 
 def _grid(told: Document) -> Geolocation:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import interp1d
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1_annotation import Annotation, seconds, time
 
 
@@ -44,15 +45,20 @@ class Burst:
         return shapely.Polygon(ring)
 
 
-def bursts(annotation: Annotation) -> list[Burst]:
+def bursts(annotation: Annotation, told: Document) -> list[Burst]:
     """The bursts of an image, or the whole of it where it has none.
+
+    Parameters
+    ----------
+    annotation, told
+        What the annotation says of the image, and the annotation itself.
 
     Raises
     ------
     GeodesError
         If the annotation contradicts itself.
     """
-    told, (rows, cols) = annotation.document, annotation.shape
+    rows, cols = annotation.shape
     found = told.root.findall("swathTiming/burstList/burst")
     if not found:
         edges = np.zeros(rows, int), np.full(rows, cols - 1)

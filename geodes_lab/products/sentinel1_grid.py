@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 from rasterio.enums import Resampling
 from scipy.interpolate import RegularGridInterpolator
 
@@ -17,22 +20,49 @@ from geodes_lab.archive import Archive
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry
-from geodes_lab.products.sentinel1_annotation import Annotation
+from geodes_lab.products.sentinel1_annotation import Annotation, Floats
 from geodes_lab.products.sentinel1_calibration import Noise, Table
 from geodes_lab.products.tiepoints import sampled
-from geodes_lab.source import Native, Source
+from geodes_lab.source import Native, Source, Span
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
-_PIXELS = 2**22  # of the image, that are held at once
+_PIXELS, _READ = 2**22, 2**24  # of the image, that are calibrated and that are read at once
 _FINE = 1536  # pixels of a finer grid, to each side, that are averaged at once
 
 Values = NDArray[np.float32]
 
 
+class Plane(NamedTuple):
+    """About where an image lies on a map: line = a x + b y + c, pixel = d x + e y + f."""
+
+    line: tuple[float, float, float]
+    pixel: tuple[float, float, float]
+    reach: float
+    """Lines or pixels that places may be off."""
+
+    @classmethod
+    def of(cls, x: Floats, y: Floats, line: Floats, pixel: Floats) -> Plane:
+        """The nearest one to some places."""
+        here = np.stack([x, y, np.ones(x.shape)], axis=1)
+        image = np.stack([line, pixel], axis=1)
+        fit = np.linalg.lstsq(here, image, rcond=None)[0]
+        (a, b, c), (d, e, f) = fit.T.tolist()
+        return cls((a, b, c), (d, e, f), float(np.abs(here @ fit - image).max()))
+
+    def spans(self, x: Floats, y: Floats, shape: tuple[int, int]) -> tuple[Span, Span]:
+        """Lines and pixels of an image around some places, and around what they are sampled by."""
+        found = []
+        for (a, b, c), size in zip((self.line, self.pixel), shape, strict=True):
+            place, margin = a * x + b * y + c, self.reach + _MARGIN + 2
+            first = int(np.clip(place.min() - margin, 0, size))
+            found.append((first, max(int(np.clip(place.max() + margin, 0, size)), first)))
+        return found[0], found[1]
+
+
 @dataclass(frozen=True)
 class Geocoded:
-    """What puts one image on a grid; a `geodes_lab.source.Sloping`."""
+    """What puts one image on a grid; a `geodes_lab.source.Sloping` and `geodes_lab.touched.Windowed`."""
 
     place: Place
     """The product."""
@@ -45,6 +75,8 @@ class Geocoded:
     """``sigma0``, ``beta0``, ``gamma0`` or ``incidence``."""
     image: Source
     """The image, of whose grid the shape alone counts."""
+    plane: Plane | None = None
+    """About where it is on the grid that suits it, for plans; None: anywhere."""
     dem: Source | None = None
     """A terrain model, whose heights are above the ellipsoid."""
 
@@ -58,6 +90,22 @@ class Geocoded:
     def over(self, dem: Source) -> Native:
         """The same, with relief."""
         return replace(self, dem=dem)
+
+    def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
+        """Lines and pixels of the image that a grid may need; see `geodes_lab.touched.Windowed`."""
+        rows, cols = self.image.shape
+        if self.quantity == "incidence":
+            return (0, 0), (0, 0)
+        if self.plane is None:
+            return (0, rows), (0, cols)
+        high, wide = grid.shape
+        x, y = (
+            np.array(v)
+            for v in zip(*(grid.affine * c for c in product((0, wide / 2, wide), (0, high / 2, high))), strict=True)
+        )
+        if grid.crs.epsg != source.epsg:
+            x, y = Transformer.from_crs(str(grid.crs), source.epsg, always_xy=True).transform(x, y)
+        return self.plane.spans(x, y, (rows, cols))
 
     def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[Values, NDArray[np.bool_]]:
         """Linear power on a grid, and where there is any; see `geodes_lab.source.Native`.
@@ -113,7 +161,9 @@ class Geocoded:
             return out
         left = max(int(pixel.min()) - _MARGIN, 0)
         right = min(int(pixel.max()) + _MARGIN + 2, cols)
-        block = max(_PIXELS // (right - left), 1)
+        tile = self.image.tile[1] if self.image.tile else 1
+        read = (-(-right // tile) - left // tile) * tile  # a strip is as wide as the image
+        block = max(min(_PIXELS // (right - left), _READ // read), 1)
         values = np.full(line.shape, np.nan, np.float32)
         number = np.clip(np.rint(line).astype(int), 0, rows - 1) // block
         for n in np.unique(number):

@@ -11,8 +11,11 @@ import xarray as xr
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import sentinel1_annotation
+from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1_annotation import Annotation
 from geodes_lab.source import Source
+
+_STRIPS = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Image:
     """The measurement: of its grid the shape alone counts."""
     annotation: Annotation
     """What the annotation says."""
+    document: Document
+    """The annotation itself."""
 
 
 def images(archive: Archive) -> Iterator[Image]:
@@ -46,7 +51,8 @@ def images(archive: Archive) -> Iterator[Image]:
         )
     for member in members:
         stem = member.rsplit("/", 1)[-1].removesuffix(".xml")
-        told = sentinel1_annotation.read(archive, member)
+        document = Document(archive, member)
+        told = sentinel1_annotation.understood(document)
         what = f"{told.polarisation} measurement ({stem}.tiff)"
         image = archive.find(rf"measurement/{re.escape(stem)}(-cog)?\.tiff", what)
         noise = archive.matching(rf"annotation/calibration/noise-{re.escape(stem)}\.xml")
@@ -56,7 +62,16 @@ def images(archive: Archive) -> Iterator[Image]:
             noise=noise[0] if noise and not told.noise_removed else None,
             source=_source(archive, image, told),
             annotation=told,
+            document=document,
         )
+
+
+def processor(archive: Archive) -> tuple[str, str]:
+    """The product's name, and the version of the processor that made it; empty if the manifest says none."""
+    member = archive.find(r"manifest\.safe", "manifest (manifest.safe)")
+    made = Document(archive, member).root.findall(".//software")
+    versions = [s.get("version", "") for s in made if "IPF" in s.get("name", "")]
+    return member.split("/")[0].removesuffix(".SAFE"), versions[0] if versions else ""
 
 
 def _source(archive: Archive, member: str, told: Annotation) -> Source:
@@ -67,7 +82,9 @@ def _source(archive: Archive, member: str, told: Annotation) -> Source:
 
 def measurement(href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None) -> Source:
     """Describe an image that lies on no map: its grid is its rows and columns."""
-    return Source(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored, tile=(1024, 1024))
+    # ESA's have a strip for each line, several of which are read at once; a COG has tiles.
+    tile = (1024, 1024) if href.lower().endswith("-cog.tiff") else (max(_STRIPS // (2 * shape[1]), 1), shape[1])
+    return Source(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored, tile=tile)
 
 
 def geolocation(told: Annotation) -> xr.Dataset:

@@ -59,7 +59,7 @@ def open(item: pystac.Item) -> xr.DataTree:
         }
         nodes.setdefault("/", xr.Dataset(attrs=about))
         nodes[path] = xr.Dataset(attrs={"swath": told.swath, "polarisation": told.polarisation})
-        for burst in bursts_of(told):
+        for burst in bursts_of(told, image.document):
             nodes[f"{path}/{_name(burst)}"] = _node(image, burst)
         nodes[f"{path}/geolocation"] = geolocation(told)
         nodes[f"{path}/calibration"] = _calibration(sentinel1_calibration.read(archive, image.calibration))
@@ -91,7 +91,7 @@ def bursts(
     rows = []
     for path, image in _named(list(images(archive))):
         told = image.annotation
-        for burst in bursts_of(told):
+        for burst in bursts_of(told, image.document):
             footprint = burst.footprint(told)
             if bbox is None or footprint.intersects(shapely.box(*bbox)):
                 rows.append(
@@ -129,7 +129,6 @@ def _node(image: Image, burst: Burst) -> xr.Dataset:
     measured = da.map_blocks(
         _valid, numbers, burst.first, burst.last, dtype="complex64", meta=np.empty((0, 0), "complex64")
     )
-    sampling = told.document.number("generalAnnotation/productInformation/rangeSamplingRate")
     coords = {
         "line": np.arange(*burst.lines),
         "pixel": np.arange(cols),
@@ -139,7 +138,7 @@ def _node(image: Image, burst: Burst) -> xr.Dataset:
         ),
         "slant_range_time": (
             "pixel",
-            told.slant_range_time + np.arange(cols) / sampling,
+            told.slant_range_time + np.arange(cols) / told.range_rate,
             {"units": "s", "long_name": "two-way slant range time"},
         ),
     }
