@@ -25,8 +25,9 @@ from geodes_lab.source import Native
 
 _FAMILY = "spot"
 # L1A as GEODES names it, such as 008-012_S2_693-381-0_2007-02-10-14-19-06_HRV-2_X_DT_GU; L1C as Theia does.
+# By CNES's own identifier, or by MUSCATE's, whose place is a number of SPOT's grid: other places are Take5's sites.
 _NAME = re.compile(
-    r"\d{3}-\d{3}_S[1-5]_\d{3}-\d{3}-\d_\d{4}(-\d\d){5}_HR|SPOT\d[-_]HR\w+[-_]|SPOT\d-\w+-\w+_\d{8}-\d{6}-\d{3}_L1[AC]_"
+    r"\d{3}-\d{3}_S[1-5]_\d{3}-\d{3}-\d_\d{4}(-\d\d){5}_HR|SPOT\d-HR\w+-\w+_\d{8}-\d{6}(-\d{3})?_L1[AC]_\d{3}-\d{3}"
 )
 _COLLECTION = re.compile(r"SWH_SPOT\d+_L1|THEIA_SWH-PHASE1_SPOT\d_L1C|THEIA_SPIRIT_SPOT5_L1A")
 _UNITS = "W m-2 sr-1 um-1"
