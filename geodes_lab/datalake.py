@@ -187,7 +187,7 @@ class Place:
 
     def open(self) -> BinaryIO:
         """Open a seekable binary file over the object; reads happen as they are asked for, 64 KiB at least."""
-        return io.BufferedReader(_Ranges(self), 2**16)
+        return io.BufferedReader(Ranges(self), 2**16)
 
     async def _ask(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
         for attempt in range(1, _TRIES + 1):
@@ -289,33 +289,41 @@ def _done(call: Callable[..., bytes], *arguments: int) -> Future[bytes]:
     return future
 
 
-class _Ranges(io.RawIOBase):
+class Ranges(io.RawIOBase):
     """A raw file whose reads are ranges of an object; obstore's own reader gives no ``bytes``, which zipfile needs.
 
     The end is read at once: a zip's list of members is there, in most cases all of it.
     """
 
     def __init__(self, place: Place) -> None:
-        self._place, self._at, self._size = place, 0, place.size()
-        self._end = place.read(max(self._size - _END, 0), min(self._size, _END)) if self._size else b""
+        self._place, self._at, self.size = place, 0, place.size()
+        """In bytes."""
+        self._end, self.tag = (
+            place.read_tagged(max(self.size - _END, 0), min(self.size, _END)) if self.size else (b"", None)
+        )
+        """What tells the object from another that may take its name."""
 
     def readable(self) -> bool:
+        """Yes."""
         return True
 
     def seekable(self) -> bool:
+        """Yes."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        """Go to where the next read begins; no I/O."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
         if self._at < 0:
             raise OSError("seek before the beginning")  # as a file does; zipfile relies on it
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        length = min(len(buffer), max(self._size - self._at, 0))
+        """Read; a request, unless it is at the end."""
+        length = min(len(buffer), max(self.size - self._at, 0))
         if not length:
             return 0
-        at = self._at - (self._size - len(self._end))
+        at = self._at - (self.size - len(self._end))
         data = self._end[at : at + length] if at >= 0 else self._place.read(self._at, length)
         buffer[: len(data)] = data
         self._at += len(data)

@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import struct
 import warnings
-import zipfile
 import zlib
-from pathlib import Path
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dask.utils import format_bytes
 
-from geodes_lab.datalake import locate
+from geodes_lab import room
+from geodes_lab.datalake import place_of
 from geodes_lab.errors import GeodesError
+from geodes_lab.listing import DEFLATED, Entry
 from geodes_lab.member import Member
+from geodes_lab.progress import bar
 from geodes_lab.replica import Fetched
+from geodes_lab.room import NoRoom, Part
 
 _STEP = 2**23  # bytes of a request
 _AHEAD = 4  # requests under way together
+_PIECE = 2**22  # bytes that are inflated in one go
+_RATIO = 1100  # Deflate makes a byte of no more than 1032
 
 
-def member(packed: Member, info: zipfile.ZipInfo) -> Member:
+def member(packed: Member, entry: Entry) -> Member:
     """Extract a member, unless that was done before.
 
     Parameters
     ----------
     packed
         Its compressed bytes.
-    info
+    entry
         What the zip says of it.
 
     Returns
@@ -38,15 +43,13 @@ def member(packed: Member, info: zipfile.ZipInfo) -> Member:
     Raises
     ------
     GeodesError
-        If it is damaged, compressed in a way that is not read, or larger than it says.
+        If it is damaged, compressed in a way that is not read, or larger than it says; or there is no room for it.
     """
-    name = f"{info.filename} in {packed.place.href}"
-    if info.compress_type != zipfile.ZIP_DEFLATED:
-        raise GeodesError(
-            f"{name} is compressed in a way that is not read (method {info.compress_type}): pack it anew."
-        )
-    part = f"{info.filename}|{info.header_offset}|{info.CRC}"
-    return _kept(packed, part, name, Path(info.filename).suffix, _Whole(info.file_size, info.CRC, -15))
+    name = f"{entry.name} in {packed.place.href}"
+    if entry.method != DEFLATED:
+        raise GeodesError(f"{name} is compressed in a way that is not read (method {entry.method}): pack it anew.")
+    part = f"{entry.name}|{entry.offset}|{entry.crc}"
+    return _kept(packed, part, name, entry.name.rsplit("/", 1)[-1], _Whole(entry.size, entry.crc, -15))
 
 
 def gunzipped(packed: Member, name: str) -> Member:
@@ -67,13 +70,13 @@ def gunzipped(packed: Member, name: str) -> Member:
     Raises
     ------
     GeodesError
-        If it is no such file, is damaged, or holds several files, or one of 4 GiB and more.
+        If it is no such file, is damaged, or holds several files, or one of 4 GiB and more; or there is no room for it.
     """
     if packed.size < 20 or packed.read(0, 3) != b"\x1f\x8b\x08":
         raise GeodesError(f"{name} is not compressed by gzip ({packed.size} bytes): fetch the product again.")
     crc, size = struct.unpack("<II", packed.read(packed.size - 8, 8))
-    suffix = Path(name.removesuffix(".gz")).suffix
-    return _kept(packed, f"{packed.start}|{crc}", name, suffix, _Whole(size, crc, 31))
+    plain = name.rsplit("/", 1)[-1].removesuffix(".gz")
+    return _kept(packed, f"{packed.start}|{crc}", name, plain, _Whole(size, crc, 31))
 
 
 class _Whole(NamedTuple):
@@ -85,35 +88,65 @@ class _Whole(NamedTuple):
     """Of `zlib`: -15 for bare Deflate, 31 for gzip."""
 
 
-def _kept(packed: Member, part: str, name: str, suffix: str, whole: _Whole) -> Member:
-    target = packed.place.kept("members", part).with_suffix(suffix)
-    if not (target.exists() and target.stat().st_size == whole.size):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part_of_it = target.with_suffix(".part")
-        _inflate(packed, whole, part_of_it, name)
-        part_of_it.replace(target)
-        warnings.warn(
-            f"{name} is compressed, so it was extracted whole ({format_bytes(whole.size)}); it is kept as {target}.",
-            Fetched,
-            stacklevel=5,
-        )
-    return Member(locate(target), 0, whole.size)
+def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Member:
+    """Extract a file, unless that was done before, or another thread or process does it meanwhile."""
+    key = packed.place.kept("members", part).name
+    target = room.path_of(key, f"-{plain}")
+    found = Member(place_of(str(target)), 0, whole.size)
+    if room.kept(target, whole.size):
+        return found
+    if whole.size > packed.size * _RATIO:
+        raise GeodesError(f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size}; refused.")
+    try:
+        with room.making(room.path_of(key, ".part"), whole.size) as made:
+            if room.kept(target, whole.size):
+                return found
+            made.reserve(whole.size)
+            _extract(packed, whole, made, name)
+            made.keep(target)
+    except NoRoom as error:
+        raise GeodesError(f"{name} is compressed and could not be extracted: {error}.") from error
+    warnings.warn(
+        f"{name} is compressed, so it was extracted whole ({format_bytes(whole.size)}); it is kept as {target}.",
+        Fetched,
+        stacklevel=5,
+    )
+    return found
 
 
-def _inflate(packed: Member, whole: _Whole, path: Path, name: str) -> None:
+def _extract(packed: Member, whole: _Whole, made: Part, name: str) -> None:
     inflater, crc, size = zlib.decompressobj(whole.window), 0, 0
-    starts = range(0, packed.size, _STEP)
-    with path.open("wb") as file:
-        for first in range(0, len(starts), _AHEAD):
-            ranges = [(packed.start + s, min(_STEP, packed.size - s)) for s in starts[first : first + _AHEAD]]
-            for coming in packed.place.fetch(ranges):
-                try:
-                    data = inflater.decompress(coming.result(), whole.size + 1 - size)
-                except zlib.error as error:
-                    raise GeodesError(f"{name} is damaged ({error}); fetch the product again.") from None
-                size, crc = size + len(data), zlib.crc32(data, crc)
-                if size > whole.size:
-                    break
-                file.write(data)
+    with bar(name.rsplit("/", 1)[-1]) as tell:
+        for data in _coming(packed, name):
+            try:
+                for piece in _pieces(inflater, data):
+                    size, crc = size + len(piece), zlib.crc32(piece, crc)
+                    if size > whole.size:
+                        raise zlib.error("it inflates to more bytes than it says")
+                    made.file.write(piece)
+            except zlib.error as error:
+                raise GeodesError(f"{name} is damaged ({error}); fetch the product again.") from None
+            tell(size, whole.size)
     if size != whole.size or crc != whole.crc:
         raise GeodesError(f"{name} is damaged: it inflates to other bytes than it says; fetch the product again.")
+
+
+def _coming(packed: Member, name: str) -> Iterator[bytes]:
+    """The compressed bytes, in order; some requests are under way while others are worked on."""
+    starts = range(0, packed.size, _STEP)
+    for first in range(0, len(starts), _AHEAD):
+        ranges = [(packed.start + s, min(_STEP, packed.size - s)) for s in starts[first : first + _AHEAD]]
+        for coming in packed.place.fetch(ranges):
+            try:
+                yield coming.result()
+            except OSError as error:  # of the disk that is read from, not the one that is written to
+                raise GeodesError(f"{name} could not be read ({error.strerror}): check its disk.") from error
+
+
+def _pieces(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What bytes inflate to, never much at a time: a few may hold gigabytes."""
+    full = True
+    while full:
+        piece = inflater.decompress(data, _PIECE)
+        data, full = inflater.unconsumed_tail, len(piece) == _PIECE
+        yield piece

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Sequence
 
 from geodes_lab.datalake import Place, write_whole
-from geodes_lab.jp2 import SOC_SIZ, SOT, Header, NotUnderstood
+from geodes_lab.directory import behind
+from geodes_lab.jp2 import SOC_SIZ, SOT, Header, Mislabelled, NotUnderstood, kind
 from geodes_lab.tileparts import TileParts, listed
 
 _FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
@@ -84,12 +85,11 @@ class Index:
         data = self.place.read(start, min(_FIRST_READ, 30 + size) if stored else _FIRST_READ)
         skip, self.end = 0, 0
         if stored:
-            if data[:4] != b"PK\x03\x04":
-                raise NotUnderstood("no local header of a zip where the directory says")
-            name, extra = struct.unpack_from("<HH", data, 26)
-            skip = 30 + name + extra
+            skip = behind(data)
             # What follows in the zip is another member: nothing of it may be taken for this one.
             data, self.end = data[: skip + size], start + skip + size
+        if kind(data[skip : skip + 8]) == "TIFF":
+            raise Mislabelled("a TIFF")
         found = data.find(SOC_SIZ, skip)
         if found < 0:
             raise NotUnderstood("no JPEG 2000 code-stream at the beginning")

@@ -18,9 +18,27 @@ _DROPPED = (0xFF55, 0xFF57, 0xFF64)
 # Coding styles and quantisation of single components, regions of interest, changes of progression, packed headers.
 _UNUSUAL = (0xFF53, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF60, 0xFF61)
 
+_TILES = 65_535  # of an image, says the standard
+_LARGEST = 2**28  # numbers of a tile: half a gigabyte of them
+
 
 class NotUnderstood(Exception):
-    """The file is no JPEG 2000 that is read by tiles here; GDAL may read it."""
+    """The file is no image that is read by tiles here; GDAL may read it."""
+
+
+class Mislabelled(NotUnderstood):
+    """The file is an image of the other kind, JPEG 2000 or TIFF, than its name says."""
+
+
+_JP2 = b"\x00\x00\x00\x0cjP  "  # the first box of a file that holds more than a code-stream
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+
+
+def kind(beginning: bytes) -> str | None:
+    """Tell ``JPEG 2000`` and ``TIFF`` by the first bytes of a file; None: neither."""
+    if beginning.startswith((SOC_SIZ, _JP2)):
+        return "JPEG 2000"
+    return "TIFF" if beginning.startswith(_TIFF) else None
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,10 @@ class Header:
             raise NotUnderstood("the main header is damaged") from error
         if (x0, y0, tx0, ty0) != (0, 0, 0, 0) or steps != {(1, 1)} or not across or not down or _QCD not in segments:
             raise NotUnderstood("an image with offsets, or components of several resolutions")
+        if not width or not height or levels > 32 or -(-width // across) * -(-height // down) > _TILES:
+            raise NotUnderstood("the main header is damaged")
+        if min(width, across) * min(height, down) * components > _LARGEST:
+            raise NotUnderstood("tiles too large to be decoded at once")
         whole = (across % (1 << levels) == 0 and down % (1 << levels) == 0) or (across >= width and down >= height)
         prefixes = progression in (0, 1) and layers == 1 and whole and cod[4] & 6 == 0
         return cls(bytes(kept), (height, width), (down, across), levels, prefixes), at

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,9 +14,12 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 from rasterio.features import rasterize
 
+from geodes_lab import directory
 from geodes_lab.datalake import object_of
+from geodes_lab.directory import behind
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source
+from geodes_lab.xmltree import parsed
 
 _GML, _EOP = "{http://www.opengis.net/gml/3.2}", "{http://www.opengis.net/eop/2.0}"
 _LARGEST = 2**26  # bytes of XML; the largest mask of a tile has a few million
@@ -67,8 +68,8 @@ def _burnt(shapes: tuple[shapely.Geometry, ...], epsg: int, grid: GeoBox) -> NDA
 def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[str, tuple[shapely.Geometry, ...]]:
     """The polygons of a file by their kind; one request."""
     try:
-        root = ET.fromstring(_text(href, stored))
-    except (ET.ParseError, zlib.error, zipfile.BadZipFile) as error:
+        root = parsed(_text(href, stored))
+    except ValueError as error:
         raise NotUnderstood(f"a damaged GML: {error}") from None
     found: dict[str, list[shapely.Geometry]] = {}
     for feature in root.iter(f"{_EOP}MaskFeature"):
@@ -100,16 +101,15 @@ def _ring(element: ET.Element) -> NDArray[np.float64]:
 
 
 def _text(href: str, stored: tuple[int, int] | None) -> bytes:
-    if not href.startswith("/vsizip/"):
-        return object_of(href).read(0, _LARGEST)
     place, member = object_of(href), href.partition("}/")[2]
+    if not href.startswith("/vsizip/"):
+        return place.read(0, _LARGEST)
     if stored is None:
-        with zipfile.ZipFile(place.open()) as archive:
-            if archive.getinfo(member).file_size > _LARGEST:
-                raise NotUnderstood("a GML larger than that of any product")
-            return archive.read(member)
+        return directory.read(place, member, _LARGEST)
     start, size = stored
+    if size > _LARGEST:
+        raise NotUnderstood("a GML larger than that of any product")
     data = place.read(start, 30 + len(member.encode()) + size)
-    extra = int.from_bytes(data[28:30], "little")  # bytes between the name and the member: few writers put any there
-    data += place.read(start + len(data), extra) if extra else b""
-    return data[len(data) - size :]
+    missing = behind(data) + size - len(data)  # few writers put anything between the name and the member
+    data += place.read(start + len(data), missing) if missing > 0 else b""
+    return data[behind(data) :][:size]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -16,9 +17,9 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from geodes_lab import geotiff, jpeg2000, zarrs
-from geodes_lab.datalake import object_of
+from geodes_lab.datalake import Place, object_of
 from geodes_lab.gdal import Numbers
-from geodes_lab.jp2 import NotUnderstood
+from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
 
 
@@ -74,12 +75,20 @@ def image_of(source: Source) -> Image:
     with _opening[hash(place) % len(_opening)]:  # what two threads want at once is opened once
         if is_zarr:
             return zarrs.open(place, source.index, stamp)
-        if name.endswith((".jp2", ".j2k")):
-            return jpeg2000.open(place, source.stored, stamp)
-        return geotiff.open(place, source.stored, stamp)
+        key = place, source.stored, stamp
+        openers: list[Callable[..., Image]] = [geotiff.open, jpeg2000.open]
+        if name.endswith((".jp2", ".j2k")) != (key in _mislabelled):
+            openers.reverse()
+        try:
+            return openers[0](*key)
+        except Mislabelled:
+            found = openers[1](*key)
+            _mislabelled.symmetric_difference_update([key])  # found out once; and once more if the object is replaced
+            return found
 
 
 _opening = [Lock() for _ in range(64)]
+_mislabelled: set[tuple[Place, tuple[int, int] | None, int]] = set()
 
 
 def _forked() -> None:

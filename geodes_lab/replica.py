@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
-import hashlib
-import os
-import re
-import shutil
 import socket
 import threading
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NoReturn
 from urllib.parse import urlsplit
 
-from dask.utils import format_bytes, parse_bytes
+from dask.utils import format_bytes
 
-from geodes_lab import settings
+from geodes_lab import room, settings
 from geodes_lab.datalake import Place, Unreachable, locate
 from geodes_lab.errors import GeodesError
+from geodes_lab.room import NoRoom
 from geodes_lab.transfer import Remote
 
 _REMEMBERED = 300.0  # seconds for which the answer to a probe holds
-_IN_USE = 3600.0  # a replica that was asked for within so many seconds is not removed
 
 
 class Fetched(UserWarning):
@@ -123,24 +114,17 @@ class _Replica:
     remote: Remote
 
     def _path(self, ending: str) -> Path:
-        folder = Path(settings.get("replica.folder")).expanduser().absolute()
-        return folder / (hashlib.sha256(self.remote.address.encode()).hexdigest()[:24] + ending)
+        return room.path_of(self.remote.address, ending)
 
     def _target(self, is_zip: bool) -> Path:
         if self.remote.place.name.lower().endswith(".zip"):
-            return self._path("-" + re.sub(r"[^\w.+-]", "_", self.remote.place.name, flags=re.ASCII)[-160:])
+            return self._path(f"-{self.remote.place.name}")
         return self._path(".zip" if is_zip else "")
 
     def kept(self) -> Place | None:
         """Give the replica if there is one, and note that it is in use."""
-        for path in (self._target(True), self._target(False)):
-            with contextlib.suppress(OSError):
-                stat = path.stat()
-                if self.remote.size in (None, stat.st_size):
-                    # The time of change stays as it is: what others know of a file, they keep under it.
-                    os.utime(path, ns=(time.time_ns(), stat.st_mtime_ns))
-                    return locate(path)
-        return None
+        found = (p for p in (self._target(True), self._target(False)) if room.kept(p, self.remote.size))
+        return next(map(locate, found), None)
 
     def somehow(self) -> Place:
         """Read it in place where its server allows that, else fetch it."""
@@ -149,30 +133,17 @@ class _Replica:
 
     def fetch(self) -> Place:
         """Fetch the product, unless another thread or process does it meanwhile."""
-        remote, part = self.remote, self._path(".part")
+        remote = self.remote
         try:
-            part.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(part) as file:
-                try:
-                    if kept := self.kept():
-                        part.unlink()
-                        return kept
-                    file.truncate(0)  # what one that died has left
-                    if remote.size is not None:
-                        self._make_room(file, remote.size)  # before a request that may count against the quota
-                    is_zip = remote.fetch(file, partial(self._make_room, file))
-                    os.fsync(file.fileno())
-                    target = part.replace(self._target(is_zip))
-                except BaseException:
-                    part.unlink(missing_ok=True)
-                    raise
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                self._no_room(remote.size)
-            raise GeodesError(
-                f"{part.parent} cannot hold {remote.name} ({error.strerror}): set geodes_lab.replica.folder to a folder "
-                "of yours."
-            ) from error
+            with room.making(self._path(".part"), remote.size) as part:
+                if kept := self.kept():
+                    return kept
+                if remote.size is not None:
+                    part.reserve(remote.size)  # before a request that may count against the quota
+                target = self._target(remote.fetch(part.file, part.reserve))
+                part.keep(target)
+        except NoRoom as error:
+            remote.fail(str(error))
         warnings.warn(
             f"{remote.name} was fetched whole ({format_bytes(target.stat().st_size)}), because "
             f"{urlsplit(remote.address).hostname} gives no parts of it; it is kept as {target}.",
@@ -180,63 +151,3 @@ class _Replica:
             stacklevel=4,
         )
         return locate(target)
-
-    def _make_room(self, file: BinaryIO, need: int) -> None:
-        """Reserve ``need`` bytes for ``file``; replicas that were not used for longest go, and what the dead left."""
-        if os.fstat(file.fileno()).st_size >= need:
-            return
-        limit, part = parse_bytes(settings.get("replica.limit")), self._path(".part")
-        now = f"raise geodes_lab.replica.limit, now {format_bytes(limit)}"
-        if need > limit:
-            self.remote.fail(f"its {format_bytes(need)} are more than all replicas together may take; {now}")
-        with _alone(part.with_name(".lock")):
-            others = []
-            for path in part.parent.iterdir():
-                with contextlib.suppress(FileNotFoundError):  # a part may be done or given up at any time
-                    if path.name not in (".lock", part.name):
-                        others.append((path.stat().st_atime, path.stat().st_size, path))
-            taken = sum(size for _, size, _ in others)
-            for used, size, path in sorted(others):
-                if taken + need <= limit and shutil.disk_usage(part.parent).free >= need:
-                    break
-                if (path.suffix == ".part" or time.time() - used > _IN_USE) and _remove_unless_held(path):
-                    taken -= size
-            if taken + need > limit:
-                self.remote.fail(f"its {format_bytes(need)} do not fit beside those in use within the last hour; {now}")
-            if shutil.disk_usage(part.parent).free < need:
-                self._no_room(need)
-            os.truncate(file.fileno(), need)  # takes no room yet, and counts for others
-
-    def _no_room(self, need: int | None) -> NoReturn:
-        much, folder = f", it needs {format_bytes(need)}" if need else "", self._path("").parent
-        self.remote.fail(f"the disk of {folder} is full{much}; free some room, or set geodes_lab.replica.folder")
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, made if needed, that no other thread or process holds; the system lets go of it if we die."""
-    while True:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(path, file):
-                yield file
-                return
-
-
-def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether the name is still this file's: while we waited, it may have become the replica, or been removed."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _remove_unless_held(path: Path) -> bool:
-    try:
-        with path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if is_ours := _is_at(path, file):
-                path.unlink()
-            return is_ours
-    except (BlockingIOError, FileNotFoundError):
-        return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import zlib
 from array import array
 from base64 import b64decode, b64encode
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from geodes_lab.datalake import Place, Unreachable, write_whole
-from geodes_lab.jp2 import NotUnderstood
+from geodes_lab.directory import behind
+from geodes_lab.jp2 import Mislabelled, NotUnderstood, kind
 from geodes_lab.tiff import Level, parse
 
 _BLOCK = 2**16  # of a header, in one request: few have more
@@ -103,13 +103,13 @@ class _File:
         self.first, self.end = stored or (0, 2**62)
         block, self.tag = place.read_tagged(self.first, min(_BLOCK, 30 + self.end))
         if stored:
-            if len(block) < 30 or block[:4] != b"PK\x03\x04":
-                raise NotUnderstood("no local header of a zip where the directory says")
-            skip = 30 + sum(struct.unpack_from("<HH", block, 26))
+            skip = behind(block)
             self.first += skip
             block = block[skip : skip + self.end]
         elif len(block) < _BLOCK:
             self.end = len(block)
+        if kind(block[:8]) == "JPEG 2000":
+            raise Mislabelled("a JPEG 2000")
         self._blocks = [(0, block)]
 
     def tell(self) -> int:

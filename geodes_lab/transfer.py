@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import httpx
 from geodes_lab import settings
 from geodes_lab.datalake import Place, Unreachable, traffic
 from geodes_lab.errors import GeodesError
+from geodes_lab.progress import bar
 
 _PAUSES = (1.0, 5.0, 20.0)  # seconds before the next attempts; few, for each may count against the quota
 _TIMEOUT = httpx.Timeout(30, read=120)
@@ -84,7 +84,7 @@ class Remote:
         GeodesError
             If the server does not answer, refuses it or gives something else, or the key cannot be one.
         """
-        with _bar(self.name) as tell:
+        with bar(self.name) as tell:
             return self._patiently(lambda: self._transfer(file, make_room, tell))
 
     def fail(self, problem: str) -> NoReturn:
@@ -196,17 +196,3 @@ def _key(address: str) -> str | None:
     if not (key.isascii() and key.isprintable()):  # the HTTP library would show it in its complaint
         raise GeodesError("GEODES_API_KEY has characters that no key has: copy it again from your profile.")
     return key
-
-
-@contextlib.contextmanager
-def _bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar in a terminal or notebook; of transfers side by side, only that of the main thread."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    shown = (console.is_terminal or console.is_jupyter) and threading.current_thread() is threading.main_thread()
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
-        task = progress.add_task(name[:60], total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

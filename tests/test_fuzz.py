@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 import warnings
+import xml.etree.ElementTree as ET
 import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import dask
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import geodes_lab as gl
-from geodes_lab import jpeg2000, tiles
+from geodes_lab import jpeg2000, reader, tiles
+from geodes_lab.archive import Archive
 from geodes_lab.datalake import locate
 from geodes_lab.index import Index
 from geodes_lab.jp2 import Header, NotUnderstood
+from geodes_lab.source import Source
 
 FAMILIES = {
     "sentinel2": ("sentinel2-l1c/31/T/CJ/2021/08/04", (".xml",)),
@@ -67,34 +77,79 @@ def damaged(data: bytes, seed: int) -> bytes:
     return bytes(found)
 
 
+def restructured(data: bytes, seed: int) -> bytes:
+    """XML that is well-formed still: elements dropped, doubled, emptied, of other values or attributes."""
+    rng = random.Random(seed)
+    root = ET.fromstring(data)
+    for _ in range(rng.randint(1, 4)):
+        parents = [e for e in root.iter() if len(e)]
+        if not parents:
+            break
+        parent = rng.choice(parents)
+        child = rng.choice(list(parent))
+        values = ["", "-5", "0", "inf", "nan", "x", "1e9", "9" * 400, "1 2", "2021-99-99T99:99:99", "true", "EPSG:4326"]
+        match rng.randrange(5):
+            case 0:
+                parent.remove(child)
+            case 1:
+                parent.insert(0, child)
+            case 2:
+                child.text = rng.choice([*values, (child.text or "") * 2, (child.text or "")[:-1]])
+            case 3:
+                for key in child.attrib:
+                    child.set(key, rng.choice(values))
+            case 4:
+                child.attrib.clear()
+    return ET.tostring(root)
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[None]:
+    """Only our own error may come out, one sentence."""
+    try:
+        yield
+    except gl.GeodesError as error:
+        if "\n" in str(error):
+            pytest.fail(f"several lines: {error}")
+
+
 def opened(path: Path) -> None:
     """Open a product, and read a corner of all it has; only our own error may come out."""
     tiles.forget()
-    try:
-        with dask.config.set(scheduler="sync"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = gl.open_product(path)
-            for node in tree.subtree:
-                for variable in list(node.data_vars.values())[:2]:
-                    variable[tuple(slice(0, 2) for _ in variable.dims)].values  # noqa: B018
-    except gl.GeodesError:
-        pass
+    with ours(), dask.config.set(scheduler="sync"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = gl.open_product(path)
+        for node in tree.subtree:
+            for variable in list(node.data_vars.values())[:2]:
+                variable[tuple(slice(0, 2) for _ in variable.dims)].values  # noqa: B018
 
 
 def original(sample: Path, family: str) -> Path:
     return sorted((sample / "datalake" / FAMILIES[family][0]).rglob("*.zip"))[0]
 
 
+@cache
+def without(source: Path, chosen: str) -> bytes:
+    """A product's zip without one member."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(file, "w") as new:
+        for info in old.infolist():
+            if info.filename != chosen:
+                new.writestr(info, old.read(info))
+    return file.getvalue()
+
+
 def altered_metadata(sample: Path, folder: Path, family: str, seed: int) -> Path:
     source, endings = original(sample, family), FAMILIES[family][1]
     rng = random.Random(seed)
     path = folder / source.name
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
-        infos = old.infolist()
-        chosen = rng.choice([i.filename for i in infos if i.filename.endswith(endings)])
-        for info in infos:
-            data = old.read(info)
-            new.writestr(info, damaged(data, seed) if info.filename == chosen else data)
+    with zipfile.ZipFile(source) as old:
+        chosen = rng.choice([n for n in old.namelist() if n.endswith(endings)])
+        data = old.read(chosen)
+    change = restructured if not chosen.endswith(".nc") and rng.random() < 0.5 else damaged
+    path.write_bytes(without(source, chosen))
+    with zipfile.ZipFile(path, "a") as new:
+        new.writestr(chosen, change(data, seed))
     return path
 
 
@@ -125,6 +180,41 @@ def test_zips(sample, tmp_path, family, seed, tail):
     opened(path)
 
 
+def packed(rng: random.Random) -> bytes:
+    """A small zip, in one of the ways that zips are written."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.comment = rng.choice([b"", b"c" * 50])
+        for number in range(rng.randint(1, 4)):
+            info = zipfile.ZipInfo(rng.choice(["a/MTD%d.xml", "é%d", "b%d.nc"]) % number)
+            info.compress_type = rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+            with archive.open(info, "w", force_zip64=rng.random() < 0.3) as member:
+                member.write(rng.choice([b"", b"<a/>" * rng.randint(1, 500), bytes(3000)]))
+    return file.getvalue()
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(QUICK, max_examples=400)
+def test_lists_of_members(tmp_path, seed):
+    rng = random.Random(seed)
+    data = bytearray(packed(rng))
+    cut = data.find(b"PK\x01\x02") if rng.random() < 0.7 else 0
+    if rng.random() < 0.3:
+        data[cut:] = damaged(bytes(data[cut:]), seed)
+    for _ in range(rng.randint(1, 4)):
+        if cut < len(data):
+            data[rng.randrange(cut, len(data))] = rng.choice([0, 1, 255, rng.randrange(256)])
+    path = tmp_path / "a.zip"
+    path.write_bytes(data)
+    archive = Archive(str(path))
+    with ours(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in archive.names:
+            for use in (archive.read, archive.member, archive.range):
+                with ours():
+                    use(name)
+
+
 @given(seed=st.integers(0, 2**32))
 @settings(QUICK, max_examples=60)
 def test_code_streams(sample, tmp_path, seed):
@@ -147,6 +237,48 @@ def test_code_streams(sample, tmp_path, seed):
 def test_headers_of_any_bytes(data):
     with pytest.raises(NotUnderstood):
         Header.parse(b"\xff\x4f\xff\x51" + data)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> list[tuple[str, bytes]]:
+    ways = [
+        ("jp2", {"driver": "JP2OpenJPEG", "BLOCKXSIZE": 256, "BLOCKYSIZE": 256}),
+        ("jp2", {"driver": "JP2OpenJPEG", "CODEC": "J2K"}),
+        ("tif", {"driver": "GTiff", "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}),
+        ("tif", {"driver": "GTiff", "compress": "lzw", "BIGTIFF": "YES"}),
+        ("tif", {"driver": "COG", "compress": "zstd", "blocksize": 128}),
+    ]
+    found, pixels = [], np.random.default_rng(3).integers(0, 4000, BAND.shape, "uint16")
+    for number, (suffix, options) in enumerate(ways):
+        path = tmp_path_factory.mktemp("images") / f"{number}.{suffix}"
+        profile = {"width": BAND.shape[1], "height": BAND.shape[0], "count": 1, "dtype": "uint16"}
+        with rasterio.open(
+            path, "w", crs="EPSG:32631", transform=Affine(*BAND.transform), **profile, **options
+        ) as file:
+            file.write(pixels, 1)
+        found.append((suffix, path.read_bytes()))
+    return found
+
+
+BAND = Source("", "product", "band", 32631, (10, 0, 3e5, 0, -10, 4.8e6), (600, 700), "uint16")
+
+
+@given(seed=st.integers(0, 2**32), number=st.integers(0, 4))
+@settings(QUICK, max_examples=150)
+def test_windows_of_images(images, tmp_path, seed, number):
+    rng, (suffix, whole) = random.Random(seed), images[number]
+    data, head = bytearray(whole), rng.choice([120, 300, 600, len(whole)])
+    if rng.random() < 0.4:
+        data[:head] = damaged(bytes(data[:head]), seed)
+    for _ in range(rng.randint(0, 5)):
+        data[rng.randrange(min(head, len(data)))] = rng.choice([0, 1, 128, 255, rng.randrange(256)])
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(data)
+    tiles.forget()
+    band = replace(BAND, href=str(path))
+    grid = band.geobox[:40, :40] if rng.random() < 0.7 else band.geobox[:80, :80].zoom_out(2)
+    with ours():
+        assert reader.read(band, grid)[0].shape == (40, 40)
 
 
 def test_the_files_by_their_bytes(sample, tmp_path):

@@ -22,7 +22,7 @@ import pytest
 from dask.utils import format_bytes
 
 import geodes_lab as gl
-from geodes_lab import GeodesError, replica, transfer
+from geodes_lab import GeodesError, replica, room, transfer
 from geodes_lab.archive import Archive
 from geodes_lab.replica import Fetched, choose
 
@@ -523,7 +523,7 @@ def test_product_larger_than_all_room_is_refused_before_it_is_asked_for(small, f
 
 
 def test_full_disk_says_how_much_is_needed(small, folder, monkeypatch):
-    monkeypatch.setattr(replica.shutil, "disk_usage", lambda _path: SimpleNamespace(free=10))
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _path: SimpleNamespace(free=10))
     with pytest.raises(GeodesError, match=r"is full, it needs 97\.\d+ kiB; free some room"):
         choose([small.href], size=len(small.data))
     assert small.transfers == 0

@@ -19,6 +19,8 @@ promises: dict[str, Callable[[pystac.Item, str], Promise]] = {}
 natives: dict[str, Callable[[pystac.Item, str], Native]] = {}
 """Makes what puts a band of an Item on a grid, by the family's name; the asset has that name in ``geodes:native``."""
 
+_LARGEST = 2**22  # pixels in a row or column
+
 
 def name_of(item: pystac.Item) -> str:
     """The product's name: ``identifier`` where the catalogue gives one, else the Item's id."""
@@ -48,6 +50,11 @@ def asset(
     STAC 1.1 has ``bands`` and ``proj:code``; stackstac 0.5 and odc-stac 0.5 still read ``raster:bands``,
     ``eo:bands`` and ``proj:epsg``. Both are written, saying the same.
     """
+    if not 1 <= min(source.shape) <= max(source.shape) <= _LARGEST:
+        raise GeodesError(
+            f"Band {source.band} of {source.product} has {source.shape[0]} × {source.shape[1]} pixels, its metadata say, which "
+            "no image has; fetch the product again."
+        )
     eo = {"common_name": common_name, "center_wavelength": wavelength}
     band = {"name": source.band, **{f"eo:{k}": v for k, v in eo.items() if v is not None}}
     resolution = abs(source.transform[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from functools import lru_cache
 
@@ -10,6 +11,7 @@ from pyproj.exceptions import CRSError
 
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
+from geodes_lab.xmltree import parsed
 
 
 class Document:
@@ -32,8 +34,8 @@ class Document:
         self.name = f"{member.rsplit('/', 1)[-1]} of {archive.place.href}"
         """What sentences call it."""
         try:
-            self.root = ET.fromstring(archive.read(member))
-        except (ET.ParseError, ValueError, LookupError) as error:  # the last two: an encoding that does not exist
+            self.root = parsed(archive.read(member))
+        except ValueError as error:
             raise GeodesError(f"{self.name} is not valid XML ({error}); fetch the product again.") from error
         for element in self.root.iter():
             if isinstance(element.tag, str):
@@ -53,8 +55,11 @@ class Document:
         return found.strip()
 
     def number(self, path: str, within: ET.Element | None = None) -> float:
-        """The number at ``path``, which must be there; see `text`."""
-        return self.numbers(path, within, 1)[0]
+        """The number at ``path``, which must be there and finite; see `numbers`."""
+        found = self.numbers(path, within, 1)[0]
+        if not math.isfinite(found):
+            raise GeodesError(f"{path} in {self.name} is no number: '{found}'; fetch the product again.")
+        return found
 
     def numbers(self, path: str, within: ET.Element | None = None, count: int | None = None) -> list[float]:
         """The numbers at ``path``, separated by blanks.

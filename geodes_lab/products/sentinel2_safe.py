@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,15 +98,25 @@ def read(archive: Archive) -> Safe:
     level = "L2A" if "2A" in main.rsplit("/", 1)[-1].upper() else "L1C"
     prefix = "BOA" if level == "L2A" else "RADIO"
     baseline = product.text(".//PROCESSING_BASELINE")
-    offsets = {int(e.get("band_id", -1)): float(e.text or 0) for e in product.root.iter(f"{prefix}_ADD_OFFSET")}
+    special = {
+        e.findtext("SPECIAL_VALUE_TEXT"): e.findtext("SPECIAL_VALUE_INDEX") for e in product.root.iter("Special_Values")
+    }
+    try:
+        offsets = {int(e.get("band_id", -1)): float(e.text or 0) for e in product.root.iter(f"{prefix}_ADD_OFFSET")}
+        nodata = float(special.get("NODATA") or 0)
+        start = str_to_datetime(product.text(".//DATATAKE_SENSING_START"))
+        if not all(map(math.isfinite, (nodata, *offsets.values()))):
+            raise ValueError("not finite")
+    except (ValueError, OverflowError) as error:
+        raise GeodesError(
+            f"{prefix}_ADD_OFFSET, NODATA or DATATAKE_SENSING_START of {product.name} is damaged ({error}); fetch the product "
+            "again."
+        ) from error
     if set(offsets) != set(range(len(BANDS))) and (offsets or baseline >= "04.00"):
         raise GeodesError(
             f"{product.name} (baseline {baseline}) has {len(offsets)} of {len(BANDS)} {prefix}_ADD_OFFSET: "
             "the reflectance would be wrong; fetch the product again."
         )
-    special = {
-        e.findtext("SPECIAL_VALUE_TEXT"): e.findtext("SPECIAL_VALUE_INDEX") for e in product.root.iter("Special_Values")
-    }
     epsg, grids = _grids(Document(archive, tile))
     granule = next((e for tag in ("Granule", "Granules") for e in product.root.iter(tag)), None)
     divisor = _quantification(product, "BOA_" if level == "L2A" else "")
@@ -114,14 +125,14 @@ def read(archive: Archive) -> Safe:
         level=level,
         baseline=baseline,
         platform=product.text(".//SPACECRAFT_NAME").lower(),
-        start=str_to_datetime(product.text(".//DATATAKE_SENSING_START")),
+        start=start,
         generated=product.text(".//GENERATION_TIME"),
         datastrip=granule.get("datastripIdentifier") if granule is not None else None,
         epsg=epsg,
         grids=grids,
         scale=1 / divisor,
         offsets=tuple(offsets.get(n, 0.0) / divisor for n in range(len(BANDS))),
-        nodata=float(special.get("NODATA") or 0),
+        nodata=nodata,
         quantification={k: _quantification(product, f"{k}_") for k in ("AOT", "WVP") if level == "L2A"},
         images=_images(product, archive),
         tile=tile,

@@ -1,0 +1,44 @@
+"""XML of unknown origin as a tree: bounded in memory and time, nothing outside it is looked at."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import xml.etree.ElementTree as ET
+
+_LARGEST = 2**21  # tags; those of the largest metadata are some hundred thousand
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_DECLARED = re.compile(rb"^\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]{1,40})[\"']")
+
+
+def parsed(data: bytes) -> ET.Element:
+    """Parse a document.
+
+    Parameters
+    ----------
+    data
+        All of it. What declares entities is refused: no product does, and a few bytes of them may stand for gigabytes, or for
+        a file of another.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, is not well-formed, is in no encoding or another than it says, or is larger than any metadata.
+    """
+    if not data.strip(b"\0 \t\r\n"):
+        raise ValueError("it is empty" if not data else "it holds no text")
+    declared = _DECLARED.match(data[:256])
+    encoding = next((e for bom, e in _BOMS.items() if data.startswith(bom)), None)
+    try:
+        # Decoded before it is looked at: what is looked for could hide in an unusual encoding.
+        text = data.decode(encoding or (declared[1].decode("ascii") if declared else "utf-8"))
+    except LookupError:
+        raise ValueError("it says an encoding that does not exist") from None
+    if "<!ENTITY" in text:
+        raise ValueError("it declares entities, which metadata have none of: refused")
+    if text.count("<") > _LARGEST:
+        raise ValueError("it has more elements than any metadata: refused")
+    try:
+        return ET.fromstring(text)
+    except ET.ParseError as error:
+        raise ValueError(str(error)) from None
