@@ -2,12 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
 PORT ?= 8000
 DATALAKE ?= files
+SECONDS_EACH ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-all bench lint lock clean
+.PHONY: help lab demo test test-all fuzz bench lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -29,6 +30,14 @@ test: $(READY)  ## lint, types, import rules and the tests, with the browser whe
 test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
 	@$(BIN)/pytest -m ""
+
+fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linux on x86-64, where atheris installs)
+	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet 'atheris==3.0.0'
+	@mkdir -p build/fuzz
+	@for target in xml zip jpeg2000 tiff; do \
+		DASK_GEODES_LAB__CACHE__FOLDER=build/fuzz/cache DASK_GEODES_LAB__REPLICA__FOLDER=build/fuzz/replicas \
+		$(BIN)/python tests/fuzzer.py $$target build/fuzz/$$target -max_total_time=$(SECONDS_EACH) -verbosity=0 -artifact_prefix=build/fuzz/ \
+		2>build/fuzz/$$target.log && echo "$$target: nothing found in $(SECONDS_EACH) s" || { tail -40 build/fuzz/$$target.log; exit 1; }; done
 
 bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md
 	@$(BIN)/python tests/benchmarks/start.py

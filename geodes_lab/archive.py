@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -26,13 +27,20 @@ class Archive:
     href
         The address of a zip (a path, ``s3://`` or ``https://``) or of a folder on disk, or its place. Nothing is read until a
         member is asked for; a zip's list of members then takes two small reads at its end, once for all who share a cache.
+    leave_out
+        Folders of which the members are not seen.
     """
 
-    def __init__(self, href: str | Place) -> None:
+    def __init__(self, href: str | Place, *, leave_out: Sequence[str] = ()) -> None:
         self.place: Place = href if isinstance(href, Place) else locate(href)
+        self.left_out = tuple(leave_out)
         self.name = re.sub(r"(\.SAFE)?(\.zip)?$", "", self.place.name, flags=re.IGNORECASE)
 
-    @property
+    def without(self, folders: Sequence[str]) -> Archive:
+        """The same product, seen without the members of some folders."""
+        return Archive(self.place, leave_out=folders)
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """The paths of all member files.
 
@@ -42,9 +50,12 @@ class Archive:
             If the zip is truncated, is no zip, or holds what no product does, such as a path that climbs out of it; if the
             folder holds more files than any product.
         """
-        return self._files if self.place.is_folder else directory.of(self.place).names
+        found = self._files() if self.place.is_folder else directory.of(self.place).names
+        if not self.left_out:
+            return found
+        hidden = re.compile(f"(?:^|/)(?:{'|'.join(map(re.escape, self.left_out))})/")
+        return frozenset(n for n in found if not hidden.search(n))
 
-    @cached_property
     def _files(self) -> frozenset[str]:
         """Of a folder; their paths begin with its own name, as they do in the zip of the same product."""
         folder, found = Path(self.place.gdal), list[str]()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 from affine import Affine
 from odc.geo.crs import CRS
@@ -13,6 +12,7 @@ from odc.geo.geom import BoundingBox, bbox_intersection, bbox_union
 from odc.geo.geom import box as geom_box
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.footprint import footprint
 from geodes_lab.source import Source
 
 
@@ -69,7 +69,7 @@ def choose(
         _refuse_shifted(sources)
     if not isinstance(resolution, (int, float)) or not resolution > 0:
         raise GeodesError(f"resolution is a pixel's size, more than 0, not {resolution}.")
-    extents = [_extent(g, target) for g in dict.fromkeys(s.geobox for s in sources)]
+    extents = [footprint(g, target) for g in dict.fromkeys(s.geobox for s in sources)]
     extent = bbox_union(iter(extents))
     if bbox is not None:
         extent = _within(bbox, extents, extent, target)
@@ -83,7 +83,7 @@ def choose(
 
 def overlaps(source: Source, grid: GeoBox) -> bool:
     """Whether a band and a grid have area in common; of another CRS by its bounds."""
-    return _area(bbox_intersection(iter([grid.boundingbox, _extent(source.geobox, grid.crs)]))) > 0
+    return _area(bbox_intersection(iter([grid.boundingbox, footprint(source.geobox, grid.crs)]))) > 0
 
 
 def _crs(sources: Sequence[Source], crs: str | int | None) -> CRS:
@@ -114,14 +114,6 @@ def _refuse_shifted(sources: Sequence[Source]) -> None:
                 f"{shift[1] % 1:.2f} in y between the {size:g} m pixels of {first.band} of {first.product}; choose one "
                 "with resolution=, or geobox=."
             )
-
-
-@lru_cache(maxsize=1024)
-def _extent(native: GeoBox, target: CRS) -> BoundingBox:
-    """Thousands of products lie on a few grids."""
-    if native.crs.epsg == target.epsg:
-        return native.boundingbox
-    return native.footprint(target).boundingbox
 
 
 def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingBox, target: CRS) -> BoundingBox:

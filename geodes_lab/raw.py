@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -10,7 +11,7 @@ import dask.array as da
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from geodes_lab import pyramid
@@ -81,9 +82,16 @@ def _extracted(source: Source) -> Source:
 
 def _by_gdal(source: Source, rows: Span, cols: Span) -> tuple[tuple[int, int], NDArray[Any] | None]:
     part = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
-    with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
+    with rasterio.Env(**gdal_options(source.href)), _opened(source.href) as file:
         _refuse(source, file.count)
         return file.shape, file.read(source.index, window=part) if file.shape == source.shape else None
+
+
+def _opened(href: str) -> rasterio.DatasetReader:
+    """A file of which it is known that it lies on no map: rasterio need not warn of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(href)
 
 
 def _refuse(source: Source, count: int) -> None:

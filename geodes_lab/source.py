@@ -10,13 +10,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.footprint import footprint, meaningful
 
 Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
@@ -223,8 +223,9 @@ def _ratios(grid: GeoBox, source: Source) -> tuple[float, float]:
     """How many pixels of a band make one of a grid, down and across; the same for all chunks of a grid."""
     if grid.crs.epsg == source.epsg:
         return abs(grid.affine.e / source.transform[4]), abs(grid.affine.a / source.transform[0])
-    left, bottom, right, top = _footprint(source.geobox, grid.crs)
-    return abs(grid.affine.e) * source.shape[0] / (top - bottom), abs(grid.affine.a) * source.shape[1] / (right - left)
+    rows, cols = meaningful(source.geobox, grid.crs).shape
+    left, bottom, right, top = footprint(source.geobox, grid.crs)
+    return abs(grid.affine.e) * rows / (top - bottom), abs(grid.affine.a) * cols / (right - left)
 
 
 @lru_cache(maxsize=4096)
@@ -236,7 +237,7 @@ def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] |
     box: tuple[float, float, float, float] = grid.boundingbox.bbox
     if grid.crs.epsg == native.crs.epsg:
         return box
-    around = _footprint(native, grid.crs)
+    around = footprint(native, grid.crs).bbox
     margin = 2 * max(abs(grid.affine.a), abs(grid.affine.e))
     margin += 0.1 * max(around[2] - around[0], around[3] - around[1])
     west, south = max(box[0], around[0] - margin), max(box[1], around[1] - margin)
@@ -245,9 +246,3 @@ def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] |
         return None
     found: tuple[float, float, float, float] = transform_bounds(grid.crs, native.crs, west, south, east, north)
     return found if all(map(math.isfinite, found)) else None
-
-
-@lru_cache(maxsize=1024)
-def _footprint(native: GeoBox, crs: CRS) -> tuple[float, float, float, float]:
-    box: tuple[float, float, float, float] = native.footprint(crs).boundingbox.bbox
-    return box

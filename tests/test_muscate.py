@@ -76,7 +76,7 @@ def test_band_lies_on_the_grid_of_its_group_else_of_its_resolution(tmp_path):
         (xml(scale="0"), "REFLECTANCE_QUANTIFICATION_VALUE in .* is 0"),
         (xml(scale="many"), "is no number: 'many'"),
         (xml().replace("-10.<", "10.<"), "whose rows run north"),
-        (xml().replace("253615.0", "nan"), "whose rows run north"),
+        (xml().replace("253615.0", "nan"), "ULX in .* is no number: 'nan'"),
         (xml()[:300], "is not valid XML"),
         ("", "is not valid XML"),
     ],

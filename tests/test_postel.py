@@ -10,6 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from affine import Affine
+from rasterio.warp import Resampling, reproject, transform
 
 import geodes_lab as gl
 from geodes_lab import products
@@ -160,3 +162,33 @@ def test_sample_opens_from_s3(on_s3):
     assert [i.assets["product"].href.rsplit(".", 1)[-1] for i in items] == ["h5", "gz"]
     cube = gl.open_cube(items, bands=["LAI"], bbox=(0, 40, 2, 42)).compute(scheduler="threads")
     np.testing.assert_allclose(cube.LAI.values[1], want(LEAVES[1])[960:1000, 3600:3640], atol=1e-6)
+
+
+@pytest.mark.parametrize(("crs", "resolution"), [(32631, 1000), (2154, 1000), (3857, 2000), (3035, 1000)])
+def test_a_map_of_the_world_is_read_on_a_map_of_a_country(folder, crs, resolution):
+    """Most of the world has no place in such a CRS; what has is where rasterio puts it."""
+    cube = gl.open_cube(
+        [folder / f"{LEAVES[0].name}.h5"], bands=["lai"], bbox=(0, 42, 4, 46), crs=crs, resolution=resolution
+    )
+    assert 0 < cube.odc.geobox.geographic_extent.boundingbox.left + 1 < 2
+    wanted = np.full(cube.lai.shape[1:], np.nan, "float32")
+    reproject(
+        want(LEAVES[0]).astype("float32"), wanted,
+        src_transform=Affine(0.05, 0, -180, 0, -0.05, 90), src_crs="EPSG:4326", src_nodata=np.nan,
+        dst_transform=cube.odc.geobox.affine, dst_crs=f"EPSG:{crs}", dst_nodata=np.nan,
+        resampling=Resampling.nearest,
+    )  # fmt: skip
+    same = np.isclose(cube.lai.values[0], wanted, equal_nan=True)
+    assert same.mean() > 0.999, "but for pixels on an edge"
+    assert np.isfinite(wanted).any()
+
+
+def test_a_map_of_the_world_beside_sentinel2(folder, sample):
+    scene = sorted((sample / "datalake/sentinel2-l1c/31/T/CJ/2021/08/04").glob("*.zip"))[0]
+    like = gl.open_cube([scene], bands=["red"], resolution=60)
+    lai = gl.open_cube([folder / f"{LEAVES[0].name}.h5"], bands=["lai"], like=like).lai[0]
+    assert lai.shape == like.red.shape[1:]
+    x, y = float(like.x[7]), float(like.y[9])
+    longitude, latitude = transform("EPSG:32631", "EPSG:4326", [x], [y])
+    there = want(LEAVES[0])[int((90 - latitude[0]) / 0.05), int((longitude[0] + 180) / 0.05)]
+    np.testing.assert_allclose(float(lai[9, 7]), there, atol=1e-6)

@@ -58,7 +58,9 @@ def asset(
     eo = {"common_name": common_name, "center_wavelength": wavelength}
     band = {"name": source.band, **{f"eo:{k}": v for k, v in eo.items() if v is not None}}
     resolution = abs(source.transform[0])
-    kind = "uint16" if source.dtype == "float32" and (source.scale, source.offset) != (1.0, 0.0) else source.dtype
+    kind = source.dtype
+    if source.dtype == "float32" and (source.scale, source.offset) != (1.0, 0.0):
+        kind = "int16" if (source.nodata or 0) < 0 else "uint16"
     nodata = {} if source.nodata is None else {"nodata": source.nodata}
     return pystac.Asset(
         source.href,

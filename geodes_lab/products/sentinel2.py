@@ -16,6 +16,7 @@ from geodes_lab.products import bands as bands_
 from geodes_lab.products import (
     packed,
     sentinel2_angles,
+    sentinel2_granules,
     sentinel2_masks,
     sentinel2_promise,
     sentinel2_quality,
@@ -49,7 +50,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """
     if _is_unpacked(item) and not sentinel2_promise.is_predicted(item):
         return item
-    archive = packed.archive(item) if packed.is_one(item) else sentinel2_promise.archive(item)
+    archive = sentinel2_granules.archive(item) if packed.is_one(item) else sentinel2_promise.archive(item)
     safe = sentinel2_safe.read(archive)
     made = item.clone()
     made.id = safe.name
@@ -92,7 +93,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     too), ``angles`` the grids of sun and view angles, ``r10m/angles`` and so on the same at each pixel, lazily. ``tci`` is the picture that
     comes with the product; level 2A has ``scl``, ``aot`` and ``wvp``.
     """
-    archive = packed.archive(item) if packed.is_one(item) else sentinel2_promise.archive(item)
+    archive = sentinel2_granules.archive(item) if packed.is_one(item) else sentinel2_promise.archive(item)
     safe = sentinel2_safe.read(archive)
     unpacked = unpack(item)
     nodes: dict[str, Any] = {

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from xml.etree.ElementTree import Element
 
 from pystac.utils import str_to_datetime
 
@@ -95,7 +96,7 @@ def read(archive: Archive) -> Safe:
     main = archive.find(_PRODUCT, f"product metadata ({usual})")
     product = Document(archive, main)
     tile = archive.find(_TILE, "tile metadata (MTD_TL.xml)")
-    level = "L2A" if "2A" in main.rsplit("/", 1)[-1].upper() else "L1C"
+    level = "L2A" if re.search(r"(MSI|SAF)L2A", main.rsplit("/", 1)[-1], re.IGNORECASE) else "L1C"
     prefix = "BOA" if level == "L2A" else "RADIO"
     baseline = product.text(".//PROCESSING_BASELINE")
     special = {
@@ -118,31 +119,40 @@ def read(archive: Archive) -> Safe:
             "the reflectance would be wrong; fetch the product again."
         )
     epsg, grids = _grids(Document(archive, tile))
-    granule = next((e for tag in ("Granule", "Granules") for e in product.root.iter(tag)), None)
     divisor = _quantification(product, "BOA_" if level == "L2A" else "")
+    name = _first(product, "PRODUCT_URI_2A", "PRODUCT_URI", or_else=archive.name).removesuffix(".SAFE")
+    of_several = re.search(r"_T\d\d[A-Z]{3}(?=[_/])", tile) if archive.left_out else None
+    if of_several:
+        name += of_several[0]
+    granules = [
+        e
+        for tag in ("Granule", "Granules")
+        for e in product.root.iter(tag)
+        if of_several is None or of_several[0] in e.get("granuleIdentifier", "")
+    ]
     return Safe(
-        name=_first(product, "PRODUCT_URI_2A", "PRODUCT_URI", or_else=archive.name).removesuffix(".SAFE"),
+        name=name,
         level=level,
         baseline=baseline,
         platform=product.text(".//SPACECRAFT_NAME").lower(),
         start=start,
         generated=product.text(".//GENERATION_TIME"),
-        datastrip=granule.get("datastripIdentifier") if granule is not None else None,
+        datastrip=granules[0].get("datastripIdentifier") if granules else None,
         epsg=epsg,
         grids=grids,
         scale=1 / divisor,
         offsets=tuple(offsets.get(n, 0.0) / divisor for n in range(len(BANDS))),
         nodata=nodata,
         quantification={k: _quantification(product, f"{k}_") for k in ("AOT", "WVP") if level == "L2A"},
-        images=_images(product, archive),
+        images=_images(granules, archive),
         tile=tile,
     )
 
 
-def _images(product: Document, archive: Archive) -> tuple[str, ...]:
-    """The paths of the images that the metadata list; each band must be there."""
+def _images(granules: list[Element], archive: Archive) -> tuple[str, ...]:
+    """The paths of the images that the metadata list of the tile; each band must be there."""
     tags = ("IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A")
-    listed = [e.text.strip() for tag in tags for e in product.root.iter(tag) if e.text]
+    listed = [e.text.strip() for g in granules for tag in tags for e in g.iter(tag) if e.text]
     there = {m.rsplit("/", 1)[-1]: m for m in archive.matching(r"IMG_DATA/.*\.jp2")}
     found = []
     for name in dict.fromkeys(path.rsplit("/", 1)[-1] for path in listed):
