@@ -40,7 +40,7 @@ class Archive:
         """The same product, seen without the members of some folders."""
         return Archive(self.place, leave_out=folders)
 
-    @cached_property
+    @property
     def names(self) -> frozenset[str]:
         """The paths of all member files.
 
@@ -50,12 +50,13 @@ class Archive:
             If the zip is truncated, is no zip, or holds what no product does, such as a path that climbs out of it; if the
             folder holds more files than any product.
         """
-        found = self._files() if self.place.is_folder else directory.of(self.place).names
+        found = self._files if self.place.is_folder else directory.of(self.place).names
         if not self.left_out:
             return found
         hidden = re.compile(f"(?:^|/)(?:{'|'.join(map(re.escape, self.left_out))})/")
         return frozenset(n for n in found if not hidden.search(n))
 
+    @cached_property
     def _files(self) -> frozenset[str]:
         """Of a folder; their paths begin with its own name, as they do in the zip of the same product."""
         folder, found = Path(self.place.gdal), list[str]()
