@@ -14,6 +14,8 @@ __version__ = "0.1.0"
 _SHELF = {
     "GeodesError": "errors",
     "attach": "cluster",
+    "availability": "catalog",
+    "collections": "catalog",
     "open_cube": "cube",
     "open_product": "products",
     "open_tracks": "tracks",
@@ -27,6 +29,8 @@ _SHELF = {
 __all__ = [
     "GeodesError",
     "attach",
+    "availability",
+    "collections",
     "open_cube",
     "open_product",
     "open_tracks",
@@ -39,6 +43,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from geodes_lab import plot as plot
+    from geodes_lab.catalog import availability as availability
+    from geodes_lab.catalog import collections as collections
     from geodes_lab.catalog import search as search
     from geodes_lab.cluster import attach as attach
     from geodes_lab.cube import open_cube as open_cube

@@ -98,7 +98,7 @@ class Remote:
         algorithm = next((name for code, name in _HASHES.items() if checksum.startswith(code)), None)
         made = hashlib.new(algorithm or "md5", usedforsecurity=False)
         written = file.seek(0)
-        with self._answer("GET", {}, _key(self.address)) as answer:
+        with self._answer("GET", {}, key(self.address)) as answer:
             chunks = answer.iter_bytes(2**20)
             chunk = start = next(chunks, b"")
             self._check(answer, start)
@@ -139,13 +139,13 @@ class Remote:
         if status != 200:
             self.fail(f"the server answered {status}; tell the operator")
         if is_page:
-            key = _key(self.address)
-            said = " ".join((text.replace(key, "…") if key else text).split())[:200]
+            secret = key(self.address)
+            said = " ".join((text.replace(secret, "…") if secret else text).split())[:200]
             what = "an HTML page" if is_html else f"JSON ({said})"
             self.fail(f"the server gave {what} in place of the product; {self._advice()}")
 
     def _advice(self) -> str:
-        if _key(self.address):
+        if key(self.address):
             return "check that GEODES_API_KEY is right and has not expired"
         if urlsplit(self.address).hostname in settings.get("download.hosts"):
             return "set GEODES_API_KEY to the key from your profile on the portal"
@@ -169,14 +169,14 @@ class Remote:
         raise AssertionError("the last attempt returns or fails")
 
     @contextlib.contextmanager
-    def _answer(self, method: str, headers: dict[str, str], key: str | None = None) -> Iterator[httpx.Response]:
+    def _answer(self, method: str, headers: dict[str, str], secret: str | None = None) -> Iterator[httpx.Response]:
         home = httpx.URL(self.address)
 
         def sign(request: httpx.Request) -> None:
             # Redirects pass here too, and inherit the headers: the key goes to the server that we began with, only.
             request.headers.pop("X-API-Key", None)
-            if key and (request.url.scheme, request.url.netloc) == (home.scheme, home.netloc):
-                request.headers["X-API-Key"] = key
+            if secret and (request.url.scheme, request.url.netloc) == (home.scheme, home.netloc):
+                request.headers["X-API-Key"] = secret
 
         traffic.add(1, 0)
         with (
@@ -186,13 +186,13 @@ class Remote:
             yield answer
 
 
-def _key(address: str) -> str | None:
+def key(address: str) -> str | None:
     """Give the user's key if this address may have it: its host is listed, and nobody on the way reads it."""
-    url, key = urlsplit(address), os.environ.get("GEODES_API_KEY", "").strip()
+    url, found = urlsplit(address), os.environ.get("GEODES_API_KEY", "").strip()
     host = url.hostname or ""
     is_private = url.scheme == "https" or host in ("localhost", "::1") or host.startswith("127.")
-    if not key or not is_private or host not in settings.get("download.hosts"):
+    if not found or not is_private or host not in settings.get("download.hosts"):
         return None
-    if not (key.isascii() and key.isprintable()):  # the HTTP library would show it in its complaint
+    if not (found.isascii() and found.isprintable()):  # the HTTP library would show it in its complaint
         raise GeodesError("GEODES_API_KEY has characters that no key has: copy it again from your profile.")
-    return key
+    return found

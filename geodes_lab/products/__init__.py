@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 import pystac
 import xarray as xr
 
+from geodes_lab import tape
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import local
 from geodes_lab.products.bands import name_of
@@ -153,7 +154,7 @@ def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str])
     Raises
     ------
     GeodesError
-        If the product is damaged, incomplete, or of no known family.
+        If the product is damaged, incomplete, on tape, or of no known family.
 
     Examples
     --------
@@ -162,4 +163,7 @@ def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str])
     >>> scene["r10m"].nir.mean().compute()                              # doctest: +SKIP
     """
     item = as_item(product)
-    return family_of(item).open(item)
+    try:
+        return family_of(item).open(item)
+    except GeodesError as error:
+        raise tape.explained(item, error) from error

@@ -1,0 +1,178 @@
+"""Items as rows of stac-geoparquet, and back: what DuckDB, GDAL and other tools of the field read as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import shapely
+from shapely.geometry import mapping, shape
+
+ROWS = 4096
+"""Of a group, which is the least that is read."""
+_TIMES = ("datetime", "start_datetime", "end_datetime", "published", "created", "updated", "expires")
+TOP = ("type", "stac_version", "stac_extensions", "id", "collection", "geometry", "bbox", "links", "assets")
+"""The columns that are no properties."""
+_JSON = (
+    b"geodes:json"  # in a file's metadata: the columns that are JSON text, since their shape differs from Item to Item
+)
+_BBOX = ("xmin", "ymin", "xmax", "ymax")
+# What says that a table is stac-geoparquet; versions of its own and of GeoParquet's specification.
+_STAC = b"stac-geoparquet"
+_GEO = {
+    "version": "1.1.0",
+    "primary_column": "geometry",
+    "columns": {
+        "geometry": {
+            "encoding": "WKB",
+            "geometry_types": [],
+            "covering": {"bbox": {k: ["bbox", k] for k in _BBOX}},
+        }
+    },
+}
+
+
+def table(records: Sequence[dict[str, Any]]) -> pa.Table:
+    """Make a table of Items of one collection, given as dictionaries; they are left as they are.
+
+    Links go, but for those that lead elsewhere than to the Item and its catalogue.
+    """
+    flat = [_flat(r) for r in records]
+    names = list(dict.fromkeys(k for row in flat for k in row))
+    ragged = [n for n in names if any(_is_ragged(row.get(n)) for row in flat) and n not in TOP]
+    columns = {n: [row.get(n) for row in flat] for n in names}
+    for name in ragged:
+        columns[name] = [None if v is None else json.dumps(v, separators=(",", ":")) for v in columns[name]]
+    arrays = {n: _array(n, v) for n, v in columns.items() if any(x is not None for x in v)}
+    return pa.table(arrays).replace_schema_metadata(said(ragged))
+
+
+def said(texts: Sequence[str]) -> dict[bytes, bytes]:
+    """What a file of Items says of itself; ``texts`` are the columns that are JSON text."""
+    return {
+        _JSON: json.dumps(list(texts)).encode(),
+        _STAC: json.dumps({"version": "1.0.0"}).encode(),
+        b"geo": json.dumps(_GEO).encode(),
+    }
+
+
+def texts(rows: pa.Table) -> list[str]:
+    """The columns that are JSON text, because their shape differs from Item to Item."""
+    found: list[str] = json.loads((rows.schema.metadata or {}).get(_JSON, b"[]"))
+    return found
+
+
+def with_texts(rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
+    """The same with some columns as JSON text, as another table has them."""
+    for name in set(wanted) - set(texts(rows)):
+        if name in rows.column_names:
+            values = [None if v is None else json.dumps(_said(v)) for v in rows[name].to_pylist()]
+            rows = rows.set_column(rows.column_names.index(name), name, pa.array(values, pa.string()))
+    return rows
+
+
+def records(rows: pa.Table) -> list[dict[str, Any]]:
+    """The Items of a table, as dictionaries."""
+    written = set(texts(rows))
+    geometries = shapely.from_wkb(rows["geometry"].to_pylist()) if "geometry" in rows.column_names else []
+    found = []
+    for number, row in enumerate(rows.drop_columns(["geometry"] if len(geometries) else []).to_pylist()):
+        full = {k: json.loads(v) if k in written else _said(v) for k, v in row.items() if v is not None}
+        item = {k: full.pop(k) for k in TOP if k in full}
+        geometry = geometries[number] if len(geometries) else None
+        item["geometry"] = None if geometry is None else json.loads(json.dumps(mapping(geometry)))
+        if "bbox" in item:
+            item["bbox"] = [item["bbox"][k] for k in _BBOX]
+        found.append({"type": "Feature", "links": [], "assets": {}, **item, "properties": full})
+    return found
+
+
+def write(rows: pa.Table, path: Path) -> None:
+    """Write a table, sorted so that what lies together and was taken together is read together; whole or not there."""
+    part = path.with_suffix(".part")
+    pq.write_table(
+        rows.take(_order(rows)),
+        part,
+        compression="zstd",
+        compression_level=6,
+        row_group_size=ROWS,
+        write_statistics=True,
+    )
+    part.replace(path)
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    row = {k: v for k, v in record.items() if k in TOP}
+    row["links"] = [
+        link for link in record.get("links", ()) if link.get("rel") not in ("self", "root", "parent", "collection")
+    ]
+    geometry, bbox = record.get("geometry"), record.get("bbox")
+    footprint = None if geometry is None else shape(geometry)
+    row["geometry"] = None if footprint is None else shapely.to_wkb(footprint)
+    if bbox is None and footprint is not None:
+        bbox = footprint.bounds
+    row["bbox"] = (
+        None
+        if bbox is None
+        else dict(zip(_BBOX, map(float, bbox if len(bbox) == 4 else _flattened(bbox)), strict=True))
+    )
+    return row | {k: v for k, v in record["properties"].items() if k not in TOP}
+
+
+def _flattened(bbox: Sequence[float]) -> tuple[float, float, float, float]:
+    """A box with heights without them."""
+    return bbox[0], bbox[1], bbox[3], bbox[4]
+
+
+def _is_ragged(value: Any) -> bool:
+    """Whether a value has a shape of its own, so that no column has a type for all."""
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value))
+
+
+def _array(name: str, values: list[Any]) -> pa.Array:
+    if name in _TIMES:
+        return pc.cast(pa.array(values, pa.string()), pa.timestamp("us", "UTC"))
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # whole numbers and others, or two kinds
+        if all(v is None or isinstance(v, (int, float)) for v in values):
+            return pa.array([None if v is None else float(v) for v in values])
+        raise
+
+
+def _said(value: Any) -> Any:
+    """A value as JSON has it; of a struct without what is not there."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat() + "Z"
+    if isinstance(value, dict):
+        return {k: _said(v) for k, v in value.items() if v is not None}
+    return [_said(v) for v in value] if isinstance(value, list) else value
+
+
+def _order(rows: pa.Table) -> pa.Array:
+    """Along a space-filling curve through the middles of the boxes, then by time."""
+    if "bbox" not in rows.column_names:
+        return pc.sort_indices(rows["datetime"])
+    box = rows["bbox"].combine_chunks()
+    west, south, east, north = (np.nan_to_num(pc.struct_field(box, k).to_numpy(zero_copy_only=False)) for k in _BBOX)
+    x = ((west + east) / 2 + 180) / 360 * 65535
+    y = ((south + north) / 2 + 90) / 180 * 65535
+    cell = _interleaved(x.clip(0, 65535).astype("uint64")) | (
+        _interleaved(y.clip(0, 65535).astype("uint64")) << np.uint64(1)
+    )
+    time = rows["datetime"].cast(pa.int64()).fill_null(0).to_numpy()
+    return pa.array(np.lexsort((time, cell)))
+
+
+def _interleaved(n: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """The bits of 16-bit numbers, each with room for another beside it (Morton's order)."""
+    for shift, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+        n = (n | (n << np.uint64(shift))) & np.uint64(mask)
+    return n

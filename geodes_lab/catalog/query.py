@@ -1,0 +1,208 @@
+"""What a search asks for: read once, checked before any request, and held against each Item that a catalogue answers with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pystac
+from pystac_client import ItemSearch
+from shapely import box, prepare
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from geodes_lab.errors import GeodesError
+
+FAR_PAST, FAR_FUTURE = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+Range = tuple[Any, Any]
+"""The lowest and the highest value; None: no bound."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A search, in the words of STAC."""
+
+    collections: tuple[str, ...]
+    """Their ids, as the catalogue has them now."""
+    area: BaseGeometry | None = None
+    """What the footprint must intersect, in degrees."""
+    start: datetime = FAR_PAST
+    """The acquisition ends then or later."""
+    end: datetime = FAR_FUTURE
+    """The acquisition begins before this."""
+    ids: tuple[str, ...] = ()
+    """Names of products; empty: all."""
+    latest: bool = True
+    """Whether superseded versions are left out."""
+    sortby: tuple[tuple[str, bool], ...] = (("datetime", False), ("id", False))
+    """Properties in order of weight, each with whether the greatest comes first."""
+    limit: int | None = None
+    """The largest number of Items; None: all."""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    """By property: a value, a tuple of the lowest and the highest, or a list of values of which one is right."""
+
+    @property
+    def any_time(self) -> bool:
+        """Whether nothing is said of the time."""
+        return (self.start, self.end) == (FAR_PAST, FAR_FUTURE)
+
+    def matches(self, item: pystac.Item) -> bool:
+        """Whether an Item that tells the truth is asked for. What it does not say of itself is not held against it."""
+        p = item.properties
+        begin, end = (pystac.utils.str_to_datetime(p[k]) if p.get(k) else item.datetime for k in _BOUNDS)
+        if begin is not None and end is not None and (begin >= self.end or end < self.start):
+            return False
+        if self.area is not None and item.geometry and not self.area.intersects(shape(item.geometry)):
+            return False
+        if self.ids and not {item.id, p.get("identifier")} & set(self.ids):
+            return False
+        if self.latest and p.get("latest") is False:
+            return False
+        return all(_fits(p[k], wanted) for k, wanted in self.filters.items() if p.get(k) is not None)
+
+    def sorted(self, items: list[pystac.Item]) -> list[pystac.Item]:
+        """Bring Items into the order that is asked for; those without the property come last."""
+        for name, descending in reversed(self.sortby):
+            items.sort(key=lambda i: _key(i, name), reverse=descending)
+            items.sort(key=lambda i: _value(i, name) is None)
+        return items
+
+
+_BOUNDS = ("start_datetime", "end_datetime")
+
+
+def parse(
+    collections: Sequence[str],
+    *,
+    bbox: Sequence[float] | None = None,
+    intersects: Mapping[str, Any] | None = None,
+    datetime: str | None = None,
+    cloud_cover: float | None = None,
+    orbit: int | Sequence[int] | None = None,
+    tile: str | Sequence[str] | None = None,
+    product_type: str | Sequence[str] | None = None,
+    ids: str | Sequence[str] | None = None,
+    latest: bool = True,
+    sortby: str | Sequence[str] | None = None,
+    limit: int | None = None,
+    queryables: Mapping[str, Any],
+) -> Query:
+    """Read what a user asks for; see `geodes_lab.search`. ``queryables`` has full property names, such as ``sat:orbit_state``.
+
+    Raises
+    ------
+    GeodesError
+        If an argument has no meaning.
+    """
+    area, start, end = _where_and_when(bbox, intersects, datetime)
+    filters: dict[str, Any] = {k: v for k, v in queryables.items() if v is not None}
+    if cloud_cover is not None:
+        if not (isinstance(cloud_cover, (int, float)) and 0 <= cloud_cover <= 100):
+            raise GeodesError(f"cloud_cover is the highest percentage, 0 to 100, not {cloud_cover!r}.")
+        filters["eo:cloud_cover"] = (None, float(cloud_cover))
+    if orbit is not None:
+        filters["sat:relative_orbit"] = _numbers("orbit", orbit)
+    if tile is not None:
+        filters["grid:code"] = [_tile(t) for t in _several(tile)]
+    if product_type is not None:
+        filters["product:type"] = _several(product_type)
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise GeodesError(f"limit is a number of Items, at least 1, not {limit!r}.")
+    for name, value in filters.items():
+        if isinstance(value, tuple) and len(value) != 2:
+            raise GeodesError(
+                f"{name}={value!r}: a tuple is the lowest and the highest value; a list says which are right."
+            )
+    order = tuple((name.lstrip("+-"), name.startswith("-")) for name in _several(sortby or "datetime"))
+    return Query(
+        collections=tuple(dict.fromkeys(collections)),
+        area=area,
+        start=start,
+        end=end,
+        ids=tuple(_several(ids)) if ids is not None else (),
+        latest=latest,
+        sortby=(*order, *([("id", False)] if "id" not in dict(order) else [])),
+        limit=limit,
+        filters=filters,
+    )
+
+
+def _several(value: str | Sequence[Any]) -> list[Any]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _numbers(name: str, value: int | Sequence[int]) -> list[int]:
+    numbers = [value] if isinstance(value, int) else list(value)
+    if not all(isinstance(n, int) for n in numbers):
+        raise GeodesError(f"{name} is a number, such as 51, or a list of numbers, not {value!r}.")
+    return numbers
+
+
+def _tile(text: str) -> str:
+    found = re.fullmatch(r"(?:MGRS-|T)?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z]{2})", text.upper())
+    if not found:
+        raise GeodesError(f"tile is an MGRS tile, such as 31TCJ, not {text!r}.")
+    return f"MGRS-{found[1]}"
+
+
+def _where_and_when(
+    bbox: Sequence[float] | None, intersects: Mapping[str, Any] | None, when: str | None
+) -> tuple[BaseGeometry | None, datetime, datetime]:
+    """Let pystac-client read dates and boxes, so that a search means the same here as against any API."""
+    if bbox is not None and intersects is not None:
+        raise GeodesError("Give bbox= or intersects=, not both.")
+    given: dict[str, Any] = {
+        k: v for k, v in (("bbox", bbox), ("intersects", intersects), ("datetime", when)) if v is not None
+    }
+    try:
+        said = ItemSearch("https://localhost/search", method="POST", **given).get_parameters()
+        area = shape(said["intersects"]) if "intersects" in said else None
+    except Exception as error:  # pystac-client raises bare ones too
+        raise GeodesError(f"The search does not understand {given}: {error}.") from error
+    if "bbox" in said:
+        area = _box(said["bbox"])
+    if area is not None:
+        prepare(area)
+    start, end = _interval(said.get("datetime", "../.."))
+    return area, start, end
+
+
+def _box(bbox: Sequence[float]) -> BaseGeometry:
+    if len(bbox) == 4:
+        west, south, east, north = bbox
+        if -180 <= west <= 180 and -180 <= east <= 180 and west != east and -90 <= south < north <= 90:
+            # Across the date line, as GeoJSON writes it.
+            return box(*bbox) if west < east else box(west, south, 180, north).union(box(-180, south, east, north))
+    raise GeodesError(f"bbox is (west, south, east, north) in degrees; {tuple(bbox)} is not.")
+
+
+def _interval(text: str) -> tuple[datetime, datetime]:
+    """Begin and end (excluded)."""
+    start, _, end = text.partition("/")
+    first = pystac.utils.str_to_datetime(start) if start not in ("", "..") else FAR_PAST
+    if "/" not in text:
+        return first, first + timedelta(microseconds=1)
+    if end in ("", ".."):
+        return first, FAR_FUTURE
+    # pystac-client ends an interval at a whole second, which is part of it.
+    return first, pystac.utils.str_to_datetime(end) + timedelta(seconds=1)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, tuple):
+        low, high = wanted
+        return (low is None or value >= low) and (high is None or value <= high)
+    values = value if isinstance(value, list) else [value]
+    return any(v in (wanted if isinstance(wanted, list) else [wanted]) for v in values)
+
+
+def _value(item: pystac.Item, name: str) -> Any:
+    return {"id": item.id, "datetime": item.datetime}.get(name) or item.properties.get(name)
+
+
+def _key(item: pystac.Item, name: str) -> Any:
+    value = _value(item, name)
+    return (value is not None, value if value is not None else 0)
