@@ -9,6 +9,8 @@ from typing import Any
 import dask.config
 import yaml
 
+_NAME = "geodes_lab"
+
 
 @cache
 def _defaults() -> dict[str, Any]:
@@ -30,10 +32,8 @@ def get(key: str) -> Any:
     KeyError
         If there is no such setting: a mistake of ours, never of the user.
     """
-    _defaults()
-    try:
-        return dask.config.get(f"geodes_lab.{key}")
-    except KeyError:
+    ours = _defaults()
+    if not dask.config.config.get(_NAME, {}).keys() >= ours[_NAME].keys():
         # The end of a `with dask.config.set(…)` that began before the first use has taken the defaults away.
-        dask.config.update(dask.config.config, _defaults(), priority="old")
-        return dask.config.get(f"geodes_lab.{key}")
+        dask.config.update(dask.config.config, ours, priority="old")
+    return dask.config.get(f"{_NAME}.{key}")

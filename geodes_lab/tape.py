@@ -134,7 +134,7 @@ def _ask(portal: str, products: Sequence[Product]) -> dict[str, bool]:
 def _told(portal: str, answer: httpx.Response) -> dict[str, bool]:
     try:
         said = answer.raise_for_status().json()
-        files = [f for p in said.get("products", [said]) for f in p.get("files", ())]
+        files = [f for p in said.get("products", [said]) for f in p["files"]]
         return {f["checksum"]: bool(f["available"]) for f in files}
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError, AttributeError):
         raise GeodesError(

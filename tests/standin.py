@@ -117,7 +117,8 @@ class StandIn:
     def _column(self, name: str) -> np.ndarray:
         if name == "id":
             return np.array([i["id"] for i in self.items], object)
-        return np.array([i["properties"].get(name) for i in self.items], object)
+        values = [i["properties"].get(name) for i in self.items]
+        return np.array([_moment(v) for v in values] if name.endswith("datetime") else values, object)
 
     @lru_cache(maxsize=64)  # noqa: B019
     def _found(self, asked: str) -> np.ndarray:
@@ -132,12 +133,14 @@ class StandIn:
         if area and area["type"] != "Point":  # a point is ignored
             there &= shapely.intersects(self._geometries, shape(area))
         for name, conditions in body.get("query", {}).items():
-            for operator, value in conditions.items():
+            for operator, told in conditions.items():
+                value = _moment(told) if name.endswith("datetime") else told
                 there &= self._fits(self._column(name), operator, value)
         rows = np.flatnonzero(there)
         for order in reversed(body.get("sortBy", [])):
             values = self._column(order["field"])[rows]
-            place = np.argsort(np.array([("" if v is None else v) for v in values], object), kind="stable")
+            least = datetime.min.replace(tzinfo=UTC) if order["field"].endswith("datetime") else ""
+            place = np.argsort(np.array([(least if v is None else v) for v in values], object), kind="stable")
             rows = rows[place[::-1] if order["direction"].startswith("d") else place]
         return rows
 
@@ -180,6 +183,11 @@ class StandIn:
             there = item is not None and item["properties"]["identifier"] not in self.on_tape
             found.append({"id": item and item["id"], "files": [{"checksum": checksum, "available": there}]})
         return json.dumps({"products": found}).encode()
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time, whatever decimals it has."""
+    return None if text is None else datetime.fromisoformat(text)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -240,7 +248,7 @@ class _Handler(BaseHTTPRequestHandler):
         )  # fmt: skip
         if text is None:
             return 404, b"{}"
-        checksum = json.loads(text)["assets"]["product"]["href"].rsplit("/", 1)[-1]
+        checksum = json.loads(text)["assets"][f"{identifier}.zip"]["href"].rsplit("/", 1)[-1]
         return 200, json.dumps(
             {"files": [{"checksum": checksum, "available": identifier not in self.service.on_tape}]}
         ).encode()

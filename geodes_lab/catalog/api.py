@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -93,7 +94,7 @@ class Api:
         """
         asked: dict[str, Any] = {"collections": list(query.collections), "limit": self.profile.page, "method": "POST"}
         if query.area is not None:
-            box = query.area.equals(query.area.envelope)
+            box = query.area.geom_type == "Polygon" and query.area.equals(query.area.envelope)
             asked |= {"bbox": list(query.area.bounds)} if box else {"intersects": mapping(query.area)}
         if not query.any_time:
             start, end = (None if t in (FAR_PAST, FAR_FUTURE) else t for t in (query.start, query.end))
@@ -112,18 +113,28 @@ class Api:
             ]
             # Of what is filtered here there may be more to read: then all of it is.
             asked["max_items"] = query.limit if set(asked) & {"filter", "query"} or not query.filters else None
+        found: dict[tuple[str, str], pystac.Item] = {}
+        counted = None
         try:
-            search = self._client.search(**asked)
-            found = {(i.collection_id, i.id): truthful(i) for i in search.items()}
-            matched = search.matched() if asked.get("max_items") is None else None
+            for page in self._client.search(**asked).pages_as_dicts():
+                if counted is None:  # some services count, some of those anew for each page
+                    counted = page.get("numberMatched", page.get("context", {}).get("matched"))
+                for raw in page["features"]:
+                    found[raw.get("collection"), raw["id"]] = self._item(raw)
         except APIError as error:
             raise self._service.refusal(error) from error
-        if matched is not None and len(found) < matched:
+        if asked.get("max_items") is None and counted is not None and len(found) < counted:
             raise GeodesError(
-                f"The catalogue {self.name} gave {len(found)} of the {matched} Items that it counts: try again, or ask for less at "
+                f"The catalogue {self.name} gave {len(found)} of the {counted} Items that it counts: try again, or ask for less at "
                 "once, such as one month."
             )
         return list(found.values())
+
+    def _item(self, raw: dict[str, Any]) -> pystac.Item:
+        with warnings.catch_warnings():
+            # What pystac cannot bring to STAC 1.1, such as an older storage extension, stays as it is.
+            warnings.filterwarnings("ignore", ".*were not migrated", UserWarning)
+            return truthful(pystac.Item.from_dict(raw, root=self._client, preserve_dict=False))
 
 
 def _filters(filters: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -99,12 +99,15 @@ class Index:
             return []
         paths = [str(snapshot.folder / f.path) for f in files]
         try:
-            rows = self._rows(query, paths, snapshot, files)
-            return _read(rows)
+            found = _read(self._rows(query, paths, snapshot, files))
         except (duckdb.Error, OSError, pa.ArrowException) as error:
             raise GeodesError(
                 f"The catalogue {self.name} at {snapshot.folder} cannot be read ({str(error).splitlines()[0]}): harvest it anew."
             ) from error
+        for record in found:  # it names a collection, so that STAC wants a link to it
+            href = f"{snapshot.source}/collections/{record['collection']}"
+            record["links"].append({"rel": "collection", "href": href, "type": "application/json"})
+        return found
 
     def _rows(self, query: Query, paths: list[str], snapshot: Snapshot, files: Sequence[File]) -> list[tuple[str, int]]:
         """The file and the row of each Item, in order."""

@@ -53,7 +53,7 @@ class Service:
 
     def refusal(self, error: APIError) -> GeodesError:
         """Say in a sentence why a request failed."""
-        status, text = error.status_code, _plain(str(error))
+        status, text = getattr(error, "status_code", None), _plain(str(error))  # one without an answer has none
         if status == 429 or "quota" in text.lower() or "rate limit" in text.lower():
             return GeodesError(
                 f"The catalogue {self.name} refuses more requests for now ({text or status}): wait until the hour is over, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -97,9 +98,18 @@ def true(raw: dict[str, Any]) -> dict[str, Any]:
         "geometry": raw.get("geometry"),
         **({"bbox": raw["bbox"]} if raw.get("bbox") else {}),
         "properties": p,
-        "links": [link for link in raw.get("links", ()) if link.get("rel") in ("root", "parent", "collection", "self")],
+        "links": _links(raw.get("links", ())),
         "assets": assets,
     }
+
+
+def _links(told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of STAC; the one to the collection is made of the Item's own address where the service leaves it out."""
+    links = [link for link in told if link.get("rel") in ("root", "parent", "collection", "self")]
+    own = next((link["href"] for link in links if link["rel"] == "self"), "")
+    if "/items/" in own and not any(link["rel"] == "collection" for link in links):
+        links.append({"rel": "collection", "href": own.rpartition("/items/")[0], "type": "application/json"})
+    return links
 
 
 def _assets(raw: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
