@@ -52,12 +52,13 @@ class StandIn:
         self.files, self.old_availability = files or {}, old_availability
         self.requests: list[tuple[str, str, Any]] = []
         self.served = 0.0
-        self.put(items)
+        self.items, self.portal = list(items), ""
 
     def put(self, items: Sequence[dict[str, Any]]) -> None:
         """Have these Items from now on."""
         self.items = list(items)
-        self._texts = [json.dumps(i).encode() for i in self.items]
+        # The addresses in Items lead here.
+        self._texts = [json.dumps(i).replace("https://geodes-portal.cnes.fr", self.portal).encode() for i in self.items]
         self._geometries = shapely.from_geojson([json.dumps(i["geometry"]) for i in self.items])
         self._column.cache_clear()
         self._found.cache_clear()
@@ -67,8 +68,7 @@ class StandIn:
         self._server.daemon_threads = True
         self.portal = f"http://127.0.0.1:{self._server.server_port}"
         self.url = f"{self.portal}/api/stac"
-        # The addresses in Items lead here.
-        self._texts = [t.replace(b"https://geodes-portal.cnes.fr", self.portal.encode()) for t in self._texts]
+        self.put(self.items)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -216,6 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(
                 200, json.dumps({"type": "Catalog", "id": "gdh", "stac_version": "1.0.0-beta.2", "links": []}).encode()
             )
+        elif path == "/api/stac/conformance":
+            self._send(200, b'{"conformsTo": ["https://api.stacspec.org/v1.0.0/core"]}')
         elif path in ("/api/stac/search", "/api/stac/items") and body is not None:
             self._send(*service.search(body))
         elif path == "/api/stac/collections":
@@ -229,6 +231,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._download(parts[2], parts[4])
         elif path.startswith("/api/quicklook/"):
             self._send(200, b"\xff\xd8\xff\xd9", "image/jpeg")
+        elif path == "/processing/download/get" and not self._is_known():
+            self._send(401, b'{"description": "no key"}')
         elif path == "/processing/download/get":
             left = service.quota if service.quota is not None else 100
             self._send(200, json.dumps({"maxQuota": 100, "remainingQuota": left}).encode())

@@ -100,7 +100,8 @@ class Geodes:
         if query.end < FAR_FUTURE:
             asked["start_datetime"] = {"lte": _time(query.end - timedelta(microseconds=1))}
         for name, wanted in query.filters.items():
-            if (condition := _condition(name, wanted)) is not None:
+            several = self.profile.queryables.get(name) == "array" or name == "sar:polarizations"
+            if (condition := _condition(name, wanted, several)) is not None:
                 asked.setdefault(self._called(name), {}).update(condition)
         body[self.profile.sort] = [
             {"field": self._called(name), "direction": "desc" if descending else "asc"}
@@ -189,12 +190,15 @@ def _area(part: BaseGeometry) -> dict[str, Any]:
     return {"bbox": list(part.bounds)} if part.equals(part.envelope) else {"intersects": mapping(part)}
 
 
-def _condition(name: str, wanted: Any) -> dict[str, Any] | None:
-    """A condition in the service's operators; None where it has none that means the same: the answer is held against it."""
+def _condition(name: str, wanted: Any, several: bool) -> dict[str, Any] | None:
+    """A condition in the service's operators; None where it has none that means the same: the answer is held against it.
+
+    ``several`` says that an Item has several values, which the service keeps in a list, or in one string.
+    """
     if isinstance(wanted, tuple):
         bounds = {k: _said(name, v) for k, v in zip(("gte", "lte"), wanted, strict=True) if v is not None}
         return bounds or None
-    if name == "sar:polarizations":  # one string of all of them
+    if several:
         values = wanted if isinstance(wanted, list) else [wanted]
         return {"contains": values[0]} if len(values) == 1 else None
     if isinstance(wanted, list):

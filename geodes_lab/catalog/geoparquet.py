@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
-from shapely.geometry import mapping, shape
+from shapely.geometry import mapping
 
 ROWS = 4096
 """Of a group, which is the least that is read."""
@@ -45,11 +46,11 @@ def table(records: Sequence[dict[str, Any]]) -> pa.Table:
     Links go, but for those that lead elsewhere than to the Item and its catalogue.
     """
     flat = [_flat(r) for r in records]
-    names = list(dict.fromkeys(k for row in flat for k in row))
-    ragged = [n for n in names if any(_is_ragged(row.get(n)) for row in flat) and n not in TOP]
-    columns = {n: [row.get(n) for row in flat] for n in names}
+    columns = {n: [row.get(n) for row in flat] for n in dict.fromkeys(k for row in flat for k in row)}
+    columns |= _places(records)
+    ragged = [n for n, values in columns.items() if n not in TOP and _is_ragged(values)]
     for name in ragged:
-        columns[name] = [None if v is None else json.dumps(v, separators=(",", ":")) for v in columns[name]]
+        columns[name] = [None if v is None else orjson.dumps(v).decode() for v in columns[name]]
     arrays = {n: _array(n, v) for n, v in columns.items() if any(x is not None for x in v)}
     return pa.table(arrays).replace_schema_metadata(said(ragged))
 
@@ -109,21 +110,25 @@ def write(rows: pa.Table, path: Path) -> None:
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    row = {k: v for k, v in record.items() if k in TOP}
+    row = {k: v for k, v in record["properties"].items() if k not in TOP}
+    row |= {k: v for k, v in record.items() if k in TOP and k not in ("geometry", "bbox")}
     row["links"] = [
         link for link in record.get("links", ()) if link.get("rel") not in ("self", "root", "parent", "collection")
     ]
-    geometry, bbox = record.get("geometry"), record.get("bbox")
-    footprint = None if geometry is None else shape(geometry)
-    row["geometry"] = None if footprint is None else shapely.to_wkb(footprint)
-    if bbox is None and footprint is not None:
-        bbox = footprint.bounds
-    row["bbox"] = (
-        None
-        if bbox is None
-        else dict(zip(_BBOX, map(float, bbox if len(bbox) == 4 else _flattened(bbox)), strict=True))
-    )
-    return row | {k: v for k, v in record["properties"].items() if k not in TOP}
+    return row
+
+
+def _places(records: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Footprints and their boxes, all at once."""
+    geometries = shapely.from_geojson([g and orjson.dumps(g) for g in (r.get("geometry") for r in records)])
+    bounds = shapely.bounds(geometries).tolist()
+    boxes = []
+    for record, geometry, around in zip(records, geometries, bounds, strict=True):
+        bbox = record.get("bbox") or (None if geometry is None else around)
+        if bbox is not None and len(bbox) == 6:
+            bbox = _flattened(bbox)
+        boxes.append(None if bbox is None else dict(zip(_BBOX, map(float, bbox), strict=True)))
+    return {"geometry": shapely.to_wkb(geometries).tolist(), "bbox": boxes}
 
 
 def _flattened(bbox: Sequence[float]) -> tuple[float, float, float, float]:
@@ -131,9 +136,10 @@ def _flattened(bbox: Sequence[float]) -> tuple[float, float, float, float]:
     return bbox[0], bbox[1], bbox[3], bbox[4]
 
 
-def _is_ragged(value: Any) -> bool:
-    """Whether a value has a shape of its own, so that no column has a type for all."""
-    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value))
+def _is_ragged(values: Sequence[Any]) -> bool:
+    """Whether values have shapes of their own, so that no column has a type for all."""
+    kinds = set(map(type, values))
+    return dict in kinds or (list in kinds and any(isinstance(v, (dict, list)) for some in values for v in some or ()))
 
 
 def _array(name: str, values: list[Any]) -> pa.Array:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
+import gc
 import itertools
-import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from geodes_lab.catalog import geoparquet, snapshot
 from geodes_lab.catalog.geodes import Geodes
+from geodes_lab.catalog.months import merged
+from geodes_lab.catalog.parts import Parts
 from geodes_lab.catalog.query import Query
-from geodes_lab.catalog.snapshot import File, Snapshot
+from geodes_lab.catalog.snapshot import Collection, Snapshot, moment
 from geodes_lab.errors import GeodesError
 
 _WINDOW = 8_000  # Items that are asked for together: deeper pages are slow, and the catalogue grows meanwhile
-_FLUSH = 40_000  # Items in memory before they are written
 _FIRST = datetime(2014, 1, 1, tzinfo=UTC)  # nothing was published before
 _PARTS = "parts"
-_BOX = ("xmin", "ymin", "xmax", "ymax")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +35,8 @@ class Outcome:
     """Items that were new or newer."""
     total: int
     """Items that there are now."""
+    counted: int
+    """Items that the service counts; others than ``total``: some were removed there, or changed without being published anew."""
 
 
 def harvest(
@@ -47,6 +44,7 @@ def harvest(
     folder: Path,
     collections: Sequence[str],
     *,
+    anew: bool = False,
     tell: Callable[[str, int, int], None] = lambda *_: None,
 ) -> list[Outcome]:
     """Bring a folder up to date with a catalogue.
@@ -59,6 +57,9 @@ def harvest(
         Made if needed. Searches of it go on meanwhile: they see what was there before, until a collection is done.
     collections
         Their ids.
+    anew
+        Whether all is fetched again, not only what was published since the last time. Whether a version is the latest of its
+        product changes without a publication, so that this is done now and then.
     tell
         Called with the collection, the Items that are done and those that the service counts.
 
@@ -73,33 +74,51 @@ def harvest(
         If the service fails, another harvest is at work in the folder, or the folder is that of another profile.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _alone(folder), _without_collector():
         before = Snapshot.load(folder)
         if before.source not in ("", catalogue.profile.url):
             raise GeodesError(f"{folder} was harvested from {before.source}: give another folder.")
         titles = {c.id: c.title for c in catalogue.collections()}
-        return [_one(catalogue, folder, name, titles.get(name, ""), tell) for name in collections]
+        return [_one(catalogue, folder, name, titles.get(name, ""), anew, tell) for name in collections]
 
 
-def _one(catalogue: Geodes, folder: Path, name: str, title: str, tell: Callable[[str, int, int], None]) -> Outcome:
+def _one(
+    catalogue: Geodes, folder: Path, name: str, title: str, anew: bool, tell: Callable[[str, int, int], None]
+) -> Outcome:
     before = Snapshot.load(folder)
-    known = before.collections.get(name, snapshot.Collection())
-    parts = _Parts(folder / _PARTS / name)
-    since = parts.done or (datetime.fromisoformat(known.published) if known.published else _FIRST)
-    until = datetime.now(UTC)
+    known = before.collections.get(name, Collection())
+    parts = Parts(folder / _PARTS / (f"{name}-anew" if anew else name))
+    last = None if anew or not known.published else datetime.fromisoformat(known.published)
+    since, until = parts.done or last or _FIRST, datetime.now(UTC)
     asked = Query((name,), latest=False, sortby=(("published", False), ("id", False)))
     counted, done = catalogue.count(_published(asked, since, until)), 0
-    for start, end, there in _windows(catalogue, asked, since, until, counted):
-        records = catalogue.records(_published(asked, start, end)) if there else []
+    for records, end in _ahead(_fetched(catalogue, asked, _windows(catalogue, asked, since, until, counted))):
         parts.add(records, end)
         done += len(records)
         tell(name, min(done, counted), counted)
     parts.flush()
-    after = _merged(before, folder, name, title, parts)
-    replace(after, source=catalogue.profile.url, taken=snapshot.moment(datetime.now(UTC))).save()
+    after = merged(before, name, title, parts, anew=anew)
+    replace(after, source=catalogue.profile.url, taken=moment(datetime.now(UTC))).save()
     _tidy(folder, after)
     parts.clear()
-    return Outcome(name, done, sum(f.rows for f in after.files if f.collection == name))
+    total = sum(f.rows for f in after.files if f.collection == name)
+    return Outcome(name, done, total, catalogue.count(asked))
+
+
+def _fetched(
+    catalogue: Geodes, query: Query, windows: Iterator[tuple[datetime, datetime, int]]
+) -> Iterator[tuple[list[dict[str, Any]], datetime]]:
+    for start, end, there in windows:
+        yield (catalogue.records(_published(query, start, end)) if there else []), end
+
+
+def _ahead(several: Iterator[_T]) -> Iterator[_T]:
+    """The same, the next one made while the last is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, several, None)
+        while (one := coming.result()) is not None:
+            coming = pool.submit(next, several, None)
+            yield one
 
 
 def _published(query: Query, start: datetime, end: datetime) -> Query:
@@ -121,117 +140,6 @@ def _windows(
     yield from _windows(catalogue, query, middle, end, max(there - first, 1) if there > first else 0)
 
 
-class _Parts:
-    """What was fetched and is not yet part of the catalogue; on disk, so that nothing is fetched twice."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._waiting = folder, list[dict[str, Any]]()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._state = folder / "done.json"
-        told = json.loads(self._state.read_text()) if self._state.exists() else {"until": None, "parts": []}
-        self.done = datetime.fromisoformat(told["until"]) if told["until"] else None
-        """Up to what time of publication all is there."""
-        self._names: list[str] = told["parts"]
-        self._until = self.done
-
-    def add(self, records: list[dict[str, Any]], until: datetime) -> None:
-        """Take the Items of a window that ends at ``until``."""
-        self._waiting += records
-        self._until = until
-        if len(self._waiting) >= _FLUSH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits, then that it is there."""
-        if self._waiting:
-            name = f"{len(self._names):06d}.parquet"
-            pq.write_table(
-                geoparquet.table(self._waiting), self._folder / name, compression="zstd", compression_level=1
-            )
-            self._names.append(name)
-            self._waiting = []
-        self.done = self._until
-        told = {"until": self.done and self.done.isoformat(), "parts": self._names}
-        part = self._state.with_suffix(".part")
-        part.write_text(json.dumps(told))
-        part.replace(self._state)
-
-    def tables(self) -> Iterator[pa.Table]:
-        """What was fetched, in order of publication."""
-        for name in self._names:
-            yield pq.read_table(self._folder / name)
-
-    def clear(self) -> None:
-        """Forget all: it is part of the catalogue."""
-        shutil.rmtree(self._folder)
-
-
-def _merged(before: Snapshot, folder: Path, name: str, title: str, parts: _Parts) -> Snapshot:
-    """The catalogue with what is new: each month that has some is written anew, beside what it was."""
-    months: dict[str, list[pa.Table]] = {}
-    known = before.collections.get(name, snapshot.Collection())
-    published, queryables = known.published, dict(known.queryables)
-    for table in parts.tables():
-        month = pc.strftime(table["datetime"], format="%Y-%m")
-        for value in pc.unique(month).to_pylist():
-            months.setdefault(value, []).append(table.filter(pc.equal(month, value)))
-        latest = pc.max(table["published"]).as_py() if "published" in table.column_names else None
-        published = max(filter(None, (published, latest and snapshot.moment(latest))), default=None)
-        queryables |= _types(table.schema)
-    files = [f for f in before.files if f.collection != name or f.month not in months]
-    for month, tables in months.items():
-        old = [pq.read_table(folder / f.path) for f in before.files if (f.collection, f.month) == (name, month)]
-        files.append(_written(folder, name, month, _newest(_joined([*old, *tables]))))
-    title = title or known.title
-    collections = {**before.collections, name: snapshot.Collection(title, published, queryables)}
-    return replace(before, collections=collections, files=tuple(sorted(files, key=lambda f: (f.collection, f.month))))
-
-
-def _joined(tables: list[pa.Table]) -> pa.Table:
-    """One table of several, whose columns need not be the same."""
-    texts = sorted({t for table in tables for t in geoparquet.texts(table)})
-    joined = pa.concat_tables([geoparquet.with_texts(t, texts) for t in tables], promote_options="permissive")
-    return joined.replace_schema_metadata(tables[-1].schema.metadata | geoparquet.said(texts))
-
-
-def _newest(table: pa.Table) -> pa.Table:
-    """Of Items that came twice the last one."""
-    key = "geodes:urn" if "geodes:urn" in table.column_names else "id"
-    numbered = pa.table({"key": table[key], "row": pa.array(range(len(table)))})
-    return table.take(numbered.group_by("key").aggregate([("row", "max")])["row_max"])
-
-
-def _written(folder: Path, name: str, month: str, table: pa.Table) -> File:
-    # Under a name of its own: whoever reads the snapshot before goes on reading what that one names.
-    stamp = hashlib.sha256(f"{name}{month}{datetime.now(UTC).isoformat()}".encode()).hexdigest()[:12]
-    path = Path("items") / name / f"{month}-{stamp}.parquet"
-    (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    geoparquet.write(table, folder / path)
-    start = table["start_datetime" if "start_datetime" in table.column_names else "datetime"]
-    end = table["end_datetime" if "end_datetime" in table.column_names else "datetime"]
-    box = None
-    if "bbox" in table.column_names and not table["bbox"].null_count:
-        edges = [pc.struct_field(table["bbox"], k) for k in _BOX]
-        west, south, east, north = (f(e).as_py() for f, e in zip((pc.min, pc.min, pc.max, pc.max), edges, strict=True))
-        box = (west, south, east, north)
-    first, last = (snapshot.moment(t) for t in (pc.min(start).as_py(), pc.max(end).as_py()))
-    return File(str(path), name, month, len(table), first, last, box)
-
-
-def _types(schema: pa.Schema) -> dict[str, str]:
-    """The properties among the columns, with their types in the words of JSON."""
-    found = {}
-    for column in schema:
-        if column.name not in geoparquet.TOP:
-            kind = column.type
-            names = (
-                (pa.types.is_boolean, "boolean"), (pa.types.is_integer, "integer"), (pa.types.is_floating, "number"),
-                (pa.types.is_timestamp, "date"), (pa.types.is_list, "array"), (pa.types.is_struct, "object"),
-            )  # fmt: skip
-            found[column.name] = next((n for test, n in names if test(kind)), "string")
-    return found
-
-
 def _tidy(folder: Path, now: Snapshot) -> None:
     """Remove files that neither this snapshot names nor the one before it did: a search may still be at them."""
     wanted = {f.path for f in now.files}
@@ -239,6 +147,18 @@ def _tidy(folder: Path, now: Snapshot) -> None:
         age = datetime.now(UTC).timestamp() - path.stat().st_mtime
         if str(path.relative_to(folder)) not in wanted and age > 3600:
             path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Items are trees: looking for cycles among so many of them takes as long as all the rest, and finds none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 @contextlib.contextmanager

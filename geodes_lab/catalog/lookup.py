@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.api import Api
 from geodes_lab.catalog.catalogue import Catalogue, Collection
 from geodes_lab.catalog.geodes import Geodes
+from geodes_lab.catalog.harvest import Outcome, harvest
 from geodes_lab.catalog.index import Index
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query, parse
@@ -163,6 +165,30 @@ def collections(*, profile: str | None = None, url: str | None = None) -> pd.Dat
     }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("collection")
     return table.astype({"count": "Int64"}) if rows else table
+
+
+def harvested(
+    profile: str,
+    folder: Path,
+    collections: Sequence[str] = (),
+    *,
+    anew: bool = False,
+    tell: Callable[[str, int, int], None] = lambda *_: None,
+) -> list[Outcome]:
+    """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvest.harvest`.
+
+    Raises
+    ------
+    GeodesError
+        If the profile or a collection does not exist, or the catalogue is not of GEODES's kind.
+    """
+    catalogue = opened(profiles.load(profile))
+    if not isinstance(catalogue, Geodes):
+        raise GeodesError(
+            f"The catalogue {profile} is of kind {catalogue.profile.kind}: only kind geodes is harvested."
+        )
+    wanted = _known(catalogue, collections) if collections else [c.id for c in sorted(catalogue.collections())]
+    return harvest(catalogue, folder, wanted, anew=anew, tell=tell)
 
 
 def opened(chosen: Profile) -> Catalogue:

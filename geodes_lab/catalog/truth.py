@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import pystac
 
@@ -124,13 +123,13 @@ def _assets(raw: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
     if whole is not None and endpoint:
         whole["alternate"] = {"https": {"href": whole["href"], "alternate:name": "GEODES download (API key)"}}
         whole["href"], whole["storage:refs"] = endpoint, [_SCHEME]
-        address = urlsplit(endpoint)
+        scheme, _, host, bucket = endpoint.split("/", 4)[:4]
         properties["storage:schemes"] = {
             _SCHEME: {
                 "type": "custom-s3",
-                "platform": f"{address.scheme}://{address.netloc}",
+                "platform": f"{scheme}//{host}",
                 "title": "The datalake of CNES",
-                "bucket": address.path.split("/")[1],
+                "bucket": bucket,
             }
         }
     found: dict[str, Any] = {} if whole is None else {"product": whole}
