@@ -84,7 +84,7 @@ class _Patient:
     def item(self) -> dict[str, Any]:
         """One Sentinel-2 product, as the service writes it."""
         body = {"collections": ["PEPS_S2_L1C"], self.profile.sort: [{"field": "start_datetime", "direction": "asc"}]}
-        found: dict[str, Any] = self.search(**body).raise_for_status().json()["features"][0]
+        found: dict[str, Any] = self.search("", **body).raise_for_status().json()["features"][0]
         return found
 
     @property

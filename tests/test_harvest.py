@@ -22,6 +22,7 @@ from standin import StandIn, products
 import geodes_lab as gl
 from geodes_lab.catalog import harvest as harvest_module
 from geodes_lab.catalog.lookup import harvested
+from geodes_lab.catalog.snapshot import alone
 from geodes_lab.cli import main
 from geodes_lab.errors import GeodesError
 
@@ -193,7 +194,7 @@ def _harvest_until_killed(settings: dict, folder: Path) -> None:
     from geodes_lab.catalog import months
 
     written = []
-    write = months._written
+    write = months.written
 
     def dying(*arguments):
         written.append(arguments)
@@ -201,7 +202,7 @@ def _harvest_until_killed(settings: dict, folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return write(*arguments)
 
-    months._written = dying
+    months.written = dying
     with dask.config.set(settings):
         harvested("geodes", folder, ["PEPS_S2_L1C"], anew=True)
 
@@ -222,7 +223,7 @@ def test_crash_leaves_the_catalogue_as_it_was(geodes, tmp_path):
 
 
 def test_two_harvests_at_once_and_another_catalogue_are_refused(geodes, folder, tmp_path):
-    with harvest_module._alone(folder), pytest.raises(GeodesError, match="Another harvest is at work"):
+    with alone(folder, "Another harvest is at work"), pytest.raises(GeodesError, match="Another harvest is at work"):
         harvested("geodes", folder, ["PEPS_S2_L1C"])
     with (
         StandIn(ITEMS[:10]) as other,

@@ -91,6 +91,7 @@ def records(rows: pa.Table) -> list[dict[str, Any]]:
         item["geometry"] = None if geometry is None else json.loads(json.dumps(mapping(geometry)))
         if "bbox" in item:
             item["bbox"] = [item["bbox"][k] for k in _BBOX]
+        full.setdefault("datetime", None)  # STAC wants it said, where there is an interval instead
         found.append({"type": "Feature", "links": [], "assets": {}, **item, "properties": full})
     return found
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,7 +15,7 @@ from geodes_lab.catalog.geodes import Geodes
 from geodes_lab.catalog.months import merged
 from geodes_lab.catalog.parts import Parts
 from geodes_lab.catalog.query import Query
-from geodes_lab.catalog.snapshot import Collection, Snapshot, moment
+from geodes_lab.catalog.snapshot import Collection, Snapshot, alone, moment
 from geodes_lab.errors import GeodesError
 
 _WINDOW = 8_000  # Items that are asked for together: deeper pages are slow, and the catalogue grows meanwhile
@@ -74,7 +72,7 @@ def harvest(
         If the service fails, another harvest is at work in the folder, or the folder is that of another profile.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _without_collector():
+    with alone(folder, "Another harvest is at work"), _without_collector():
         before = Snapshot.load(folder)
         if before.source not in ("", catalogue.profile.url):
             raise GeodesError(f"{folder} was harvested from {before.source}: give another folder.")
@@ -99,7 +97,7 @@ def _one(
     parts.flush()
     after = merged(before, name, title, parts, anew=anew)
     replace(after, source=catalogue.profile.url, taken=moment(datetime.now(UTC))).save()
-    _tidy(folder, after)
+    after.tidy()
     parts.clear()
     total = sum(f.rows for f in after.files if f.collection == name)
     return Outcome(name, done, total, catalogue.count(asked))
@@ -140,15 +138,6 @@ def _windows(
     yield from _windows(catalogue, query, middle, end, max(there - first, 1) if there > first else 0)
 
 
-def _tidy(folder: Path, now: Snapshot) -> None:
-    """Remove files that neither this snapshot names nor the one before it did: a search may still be at them."""
-    wanted = {f.path for f in now.files}
-    for path in itertools.chain((folder / "items").rglob("*.parquet"), (folder / "items").rglob("*.part")):
-        age = datetime.now(UTC).timestamp() - path.stat().st_mtime
-        if str(path.relative_to(folder)) not in wanted and age > 3600:
-            path.unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
     """Items are trees: looking for cycles among so many of them takes as long as all the rest, and finds none."""
@@ -159,13 +148,3 @@ def _without_collector() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise GeodesError(f"Another harvest is at work in {folder}: wait until it is done.") from None
-        yield

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -18,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from geodes_lab.catalog import geoparquet
 from geodes_lab.catalog.catalogue import Collection
+from geodes_lab.catalog.cql2 import sql
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import FAR_FUTURE, FAR_PAST, Query
 from geodes_lab.catalog.snapshot import NAME, File, Snapshot
@@ -78,8 +80,8 @@ class Index:
         """The Items of a query, in order and no more than asked for."""
         return [pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query)]
 
-    def records(self, query: Query) -> list[dict[str, Any]]:
-        """The same as dictionaries.
+    def records(self, query: Query, *, skip: int = 0) -> list[dict[str, Any]]:
+        """The same as dictionaries, without the first ``skip``.
 
         Raises
         ------
@@ -87,42 +89,64 @@ class Index:
             If a file is missing or damaged.
         """
         snapshot = self.snapshot
-        if query.ids and query.any_time and (near := self._around_names(query)) is not None:
-            found = self._records(snapshot, near)
+        if query.ids and query.any_time and not skip and (near := self._around_names(query)) is not None:
+            found = self._records(snapshot, near, 0)
             if {r["id"] for r in found} == set(query.ids):
                 return found
-        return self._records(snapshot, query)
+        return self._records(snapshot, query, skip)
 
-    def _records(self, snapshot: Snapshot, query: Query) -> list[dict[str, Any]]:
+    def count(self, query: Query) -> int:
+        """How many Items a query has, whatever its limit; of no condition but the collection without a look at them."""
+        snapshot = self.snapshot
+        files = list(snapshot.needed(query))
+        if replace(query, limit=None, sortby=()) == Query(query.collections, latest=False, sortby=()):
+            return sum(f.rows for f in files)
+        with self._explained(snapshot):
+            ((number,),) = (
+                self._asked("count(*)", replace(query, limit=None), snapshot, files, "") if files else ((0,),)
+            )
+        return int(number)
+
+    def _records(self, snapshot: Snapshot, query: Query, skip: int) -> list[dict[str, Any]]:
         files = list(snapshot.needed(query))
         if not files:
             return []
-        paths = [str(snapshot.folder / f.path) for f in files]
-        try:
-            found = _read(self._rows(query, paths, snapshot, files))
-        except (duckdb.Error, OSError, pa.ArrowException) as error:
-            raise GeodesError(
-                f"The catalogue {self.name} at {snapshot.folder} cannot be read ({str(error).splitlines()[0]}): harvest it anew."
-            ) from error
+        there = _columns(snapshot, files)
+        order = ", ".join(
+            f'"{n}" {"DESC" if d else "ASC"} NULLS LAST' for n, d in query.sortby if n in {*there, "id", "datetime"}
+        )
+        tail = (
+            f" ORDER BY {order}" + (f" LIMIT {query.limit:d}" if query.limit is not None else "") + f" OFFSET {skip:d}"
+        )
+        with self._explained(snapshot):
+            found = _read(self._asked("filename, file_row_number", query, snapshot, files, tail))
         for record in found:  # it names a collection, so that STAC wants a link to it
             href = f"{snapshot.source}/collections/{record['collection']}"
             record["links"].append({"rel": "collection", "href": href, "type": "application/json"})
         return found
 
-    def _rows(self, query: Query, paths: list[str], snapshot: Snapshot, files: Sequence[File]) -> list[tuple[str, int]]:
-        """The file and the row of each Item, in order."""
-        there = {k for c in {f.collection for f in files} for k in snapshot.collections[c].queryables}
-        conditions, values = _conditions(query, there)
-        order = ", ".join(
-            f'"{n}" {"DESC" if d else "ASC"} NULLS LAST' for n, d in query.sortby if n in there | {"id", "datetime"}
+    @contextlib.contextmanager
+    def _explained(self, snapshot: Snapshot) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.ConversionException, duckdb.BinderException) as error:
+            raise GeodesError(f"{self.name} cannot compare what is asked for: {str(error).splitlines()[0]}.") from error
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            raise GeodesError(
+                f"The catalogue {self.name} at {snapshot.folder} cannot be read ({str(error).splitlines()[0]}): harvest it anew."
+            ) from error
+
+    def _asked(
+        self, wanted: str, query: Query, snapshot: Snapshot, files: Sequence[File], tail: str
+    ) -> list[tuple[Any, ...]]:
+        """What DuckDB has of the rows that fit."""
+        conditions, values = _conditions(query, _columns(snapshot, files))
+        text = (
+            f"SELECT {wanted} FROM read_parquet(?, filename = true, file_row_number = true, union_by_name = true) "
+            f"WHERE {' AND '.join(conditions) or 'true'}{tail}"
         )
-        sql = (
-            "SELECT filename, file_row_number FROM read_parquet(?, filename = true, file_row_number = true, "
-            f"union_by_name = true) WHERE {' AND '.join(conditions) or 'true'} ORDER BY {order}"
-        )
-        if query.limit is not None:
-            sql += f" LIMIT {query.limit:d}"
-        found: list[tuple[str, int]] = self._connection.cursor().execute(sql, [paths, *values]).fetchall()
+        paths = [str(snapshot.folder / f.path) for f in files]
+        found: list[tuple[Any, ...]] = self._connection.cursor().execute(text, [paths, *values]).fetchall()
         return found
 
     def _around_names(self, query: Query) -> Query | None:
@@ -134,7 +158,12 @@ class Index:
         return replace(query, start=min(known) - timedelta(days=1), end=max(known) + timedelta(days=2))
 
 
-def _conditions(query: Query, there: set[str]) -> tuple[list[str], list[Any]]:
+def _columns(snapshot: Snapshot, files: Sequence[File]) -> dict[str, str]:
+    """The properties that files have, with their types."""
+    return {k: v for c in {f.collection for f in files} for k, v in snapshot.collections[c].queryables.items()}
+
+
+def _conditions(query: Query, there: Mapping[str, str]) -> tuple[list[str], list[Any]]:
     """In SQL, with the values to be put in; what an Item does not say of itself is not held against it."""
     found: list[str] = []
     values: list[Any] = []
@@ -163,9 +192,11 @@ def _conditions(query: Query, there: set[str]) -> tuple[list[str], list[Any]]:
                     add(f"({column} IS NULL OR {column} {operator} ?)", bound)
         else:
             several = wanted if isinstance(wanted, list) else [wanted]
-            is_list = name in ("sar:polarizations", "keywords", "continent_code", "instruments")
-            test = f"list_has_any({column}, ?)" if is_list else f"{column} IN (SELECT unnest(?))"
+            test = f"list_has_any({column}, ?)" if there[name] == "array" else f"{column} IN (SELECT unnest(?))"
             add(f"({column} IS NULL OR {test})", several)
+    if query.cql2 is not None:
+        condition, bound = sql(query.cql2, there)
+        add(condition, *bound)
     return found, values
 
 

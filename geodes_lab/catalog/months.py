@@ -15,6 +15,7 @@ from geodes_lab.catalog import geoparquet
 from geodes_lab.catalog.parts import Parts
 from geodes_lab.catalog.snapshot import Collection, File, Snapshot, moment
 
+_BOUNDS = ("start_datetime", "end_datetime")
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -40,15 +41,16 @@ def merged(before: Snapshot, name: str, title: str, parts: Parts, *, anew: bool)
         for table in tables:
             latest = pc.max(table["published"]).as_py() if "published" in table.column_names else None
             published = max(filter(None, (published, latest and moment(latest))), default=None)
-            queryables |= _types(table.schema)
+            queryables |= types(table.schema)
         old = [] if anew else [f for f in before.files if (f.collection, f.month) == (name, month)]
         tables = [*(pq.read_table(before.folder / f.path) for f in old), *tables]
-        files.append(_written(before.folder, name, month, _newest(_joined(tables))))
-    collections = {**before.collections, name: Collection(title or known.title, published, queryables)}
+        files.append(written(before.folder, name, month, _newest(joined(tables))))
+    told = replace(known, title=title or known.title, published=published, queryables=queryables)
+    collections = {**before.collections, name: told}
     return replace(before, collections=collections, files=tuple(sorted(files, key=lambda f: (f.collection, f.month))))
 
 
-def _joined(tables: list[pa.Table]) -> pa.Table:
+def joined(tables: list[pa.Table]) -> pa.Table:
     """One table of several, whose columns need not be the same."""
     texts = sorted({t for table in tables for t in geoparquet.texts(table)})
     joined = pa.concat_tables([geoparquet.with_texts(t, texts) for t in tables], promote_options="permissive")
@@ -62,14 +64,14 @@ def _newest(table: pa.Table) -> pa.Table:
     return table.take(numbered.group_by("key").aggregate([("row", "max")])["row_max"])
 
 
-def _written(folder: Path, name: str, month: str, table: pa.Table) -> File:
+def written(folder: Path, name: str, month: str, table: pa.Table) -> File:
+    """Write the Items of one month, and say what they have."""
     # Under a name of its own: whoever reads the snapshot before goes on reading what that one names.
     stamp = hashlib.sha256(f"{name}{month}{datetime.now(UTC).isoformat()}".encode()).hexdigest()[:12]
     path = Path("items") / name / f"{month}-{stamp}.parquet"
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     geoparquet.write(table, folder / path)
-    start = table["start_datetime" if "start_datetime" in table.column_names else "datetime"]
-    end = table["end_datetime" if "end_datetime" in table.column_names else "datetime"]
+    start, end = (pc.coalesce(*(table[c] for c in (k, "datetime") if c in table.column_names)) for k in _BOUNDS)
     box = None
     if "bbox" in table.column_names and not table["bbox"].null_count:
         edges = [pc.struct_field(table["bbox"], k) for k in _BOX]
@@ -79,7 +81,7 @@ def _written(folder: Path, name: str, month: str, table: pa.Table) -> File:
     return File(str(path), name, month, len(table), first, last, box)
 
 
-def _types(schema: pa.Schema) -> dict[str, str]:
+def types(schema: pa.Schema) -> dict[str, str]:
     """The properties among the columns, with their types in the words of JSON."""
     found = {}
     for column in schema:

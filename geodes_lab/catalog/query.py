@@ -43,6 +43,8 @@ class Query:
     """The largest number of Items; None: all."""
     filters: Mapping[str, Any] = field(default_factory=dict)
     """By property: a value, a tuple of the lowest and the highest, or a list of values of which one is right."""
+    cql2: Mapping[str, Any] | None = None
+    """One more condition, in CQL2 JSON; a harvested catalogue alone understands it."""
 
     @property
     def any_time(self) -> bool:

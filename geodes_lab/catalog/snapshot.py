@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import itertools
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
@@ -43,6 +47,10 @@ class Collection:
     """Of the last Item: what is published later is new."""
     queryables: dict[str, str] = field(default_factory=dict)
     """The properties of its Items, with their types."""
+    owner: str = ""
+    """Whose results they are; empty: they are the catalogue's."""
+    document: dict[str, Any] = field(default_factory=dict)
+    """What STAC says of it, where somebody has said it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,15 @@ class Snapshot:
         part.write_text(json.dumps(told, indent=1))
         part.replace(self.folder / NAME)
 
+    def tidy(self) -> None:
+        """Remove files that neither this snapshot names nor the one before it did: a search may still be at them."""
+        wanted = {f.path for f in self.files}
+        items = self.folder / "items"
+        for path in itertools.chain(items.rglob("*.parquet"), items.rglob("*.part")):
+            age = datetime.now(UTC).timestamp() - path.stat().st_mtime
+            if str(path.relative_to(self.folder)) not in wanted and age > _KEPT:
+                path.unlink(missing_ok=True)
+
     def needed(self, query: Query) -> Iterator[File]:
         """The files that may have what a query asks for."""
         start, end = (t.astimezone(UTC).strftime(_FORM) for t in (query.start, query.end))
@@ -102,6 +119,25 @@ class Snapshot:
                 yield file
 
 
+@contextlib.contextmanager
+def alone(folder: Path, otherwise: str) -> Iterator[None]:
+    """Hold a folder for oneself while it is changed.
+
+    Raises
+    ------
+    GeodesError
+        That says ``otherwise``, if another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GeodesError(f"{otherwise} in {folder}: wait until it is done.") from None
+        yield
+
+
+_KEPT = 3600  # seconds that a file stays which is no longer named
 _FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 

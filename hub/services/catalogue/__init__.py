@@ -1,0 +1,1 @@
+"""The catalogue as a service of the hub: a STAC API of what was harvested and of the users' own results, and its page."""

@@ -1,0 +1,81 @@
+"""The application: the STAC API and the page, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from stac_fastapi.api.app import StacApi
+from stac_fastapi.api.models import (
+    ItemCollectionUri,
+    create_get_request_model,
+    create_post_request_model,
+    create_request_model,
+)
+from stac_fastapi.extensions.fields import FieldsExtension
+from stac_fastapi.extensions.filter import FilterExtension
+from stac_fastapi.extensions.pagination import TokenPaginationExtension
+from stac_fastapi.extensions.sort import SortExtension
+from stac_fastapi.extensions.transaction import TransactionExtension
+from stac_fastapi.types.config import ApiSettings
+
+from catalogue.access import Rights
+from catalogue.login import Hub
+from catalogue.queryables import Queryables
+from catalogue.reads import Reads
+from catalogue.results import Results
+from catalogue.shelves import Shelves
+
+
+def made(harvested: Path, results: Path, rights: Rights | None = None, hub: Hub | None = None) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    harvested
+        The folder of the catalogue.
+    results
+        The folder of what users put there.
+    rights
+        Who sees what; all is public if not given.
+    hub
+        Who asks; the one of the environment if not given.
+    """
+    hub = hub or Hub()
+    shelves = Shelves(harvested, results, rights or Rights())
+    title = "The catalogue of GEODES Lab"
+    description = "The products of GEODES near the data, and what the users of the lab made of them."
+    settings = ApiSettings(
+        openapi_url=f"{hub.prefix}stac/api", docs_url=f"{hub.prefix}stac/api.html", stac_fastapi_title=title,
+        stac_fastapi_description=description, stac_fastapi_landing_id="geodes-lab", stac_fastapi_version="1",
+    )  # fmt: skip
+    reads = Reads(
+        shelves=shelves, hub=hub, stac_version="1.1.0", landing_page_id="geodes-lab", title=title, description=description
+    )  # fmt: skip
+    searching = [
+        SortExtension(),
+        FieldsExtension(),
+        FilterExtension(client=Queryables(shelves, hub)),
+        TokenPaginationExtension(),
+    ]
+    writing = TransactionExtension(client=Results(shelves=shelves, hub=hub, reads=reads), settings=settings)
+    reads.extensions = [*searching, writing]
+    api = StacApi(
+        settings=settings,
+        client=reads,
+        router=APIRouter(prefix=f"{hub.prefix}stac"),
+        stac_version="1.1.0",
+        extensions=[*searching, writing],
+        search_get_request_model=create_get_request_model(searching),
+        search_post_request_model=create_post_request_model(searching),
+        items_get_request_model=create_request_model("Items", ItemCollectionUri, searching, request_type="GET"),
+    )
+
+    @api.app.middleware("http")
+    async def keep(request: Request, call: Any) -> Any:
+        # The link to the next page repeats the body, which is read but once.
+        request.state.body = await request.body() if request.method == "POST" else b""
+        return await call(request)
+
+    return api.app

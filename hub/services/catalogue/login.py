@@ -1,0 +1,97 @@
+"""Who asks: by the token of a program, or by the cookie that a browser got when its user logged in at the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from tornado.web import create_signed_value, decode_signed_value
+
+from catalogue.access import Person
+
+_KNOWN = 60.0  # seconds that an answer of the hub is kept: so long a change of groups may take
+_COOKIE, _STATE = "geodes-catalogue", "geodes-catalogue-state"
+
+
+class Hub:
+    """The hub whose service this is, as its environment says; without one, everybody is nobody."""
+
+    def __init__(self) -> None:
+        self.prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+        self._api = os.environ.get("JUPYTERHUB_API_URL", "")
+        self._token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
+        self._client_id = os.environ.get("JUPYTERHUB_CLIENT_ID", "")
+        self._base = os.environ.get("JUPYTERHUB_BASE_URL", "/")
+        self._secret = hashlib.sha256(f"catalogue {self._token}".encode()).hexdigest()
+        self._client = httpx.Client(timeout=10)
+        self._known: dict[str, tuple[float, Person]] = {}
+
+    def person(self, request: Request) -> Person:
+        """Say who asks; the hub is asked at most once a minute for each token."""
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() in ("token", "bearer") and token:
+            return self._who(token.strip())
+        value = request.cookies.get(_COOKIE)
+        kept = decode_signed_value(self._secret, _COOKIE, value, max_age_days=1) if value and self._api else None
+        return replace(self._who(kept.decode()), by_cookie=True) if kept else Person()
+
+    def _who(self, token: str) -> Person:
+        if not self._api:
+            return Person()
+        key = hashlib.sha256(token.encode()).hexdigest()
+        when, person = self._known.get(key, (0.0, Person()))
+        if time.monotonic() - when > _KNOWN or not when:
+            person = self._asked(token)
+            self._known = {k: v for k, v in self._known.items() if time.monotonic() - v[0] < _KNOWN}
+            self._known[key] = (time.monotonic(), person)
+        return person
+
+    def _asked(self, token: str) -> Person:
+        said = self._client.get(f"{self._api}/user", headers={"Authorization": f"token {token}"})
+        name = said.json().get("name") if said.status_code == 200 else None
+        if not name or said.json().get("kind") != "user":
+            return Person()
+        # The groups by our own right: a user's token need not have the scope that tells them.
+        told = self._client.get(f"{self._api}/users/{name}", headers={"Authorization": f"token {self._token}"})
+        return Person(name, frozenset(told.json().get("groups", ())) if told.status_code == 200 else frozenset())
+
+    def begin(self, request: Request) -> Response:
+        """Send a browser to the hub, to come back to `end`."""
+        state = secrets.token_urlsafe(24)
+        asked = {"client_id": self._client_id, "redirect_uri": self._back, "response_type": "code", "state": state}
+        answer = RedirectResponse(f"{self._base}hub/api/oauth2/authorize?{urlencode(asked)}")
+        self._keep(request, answer, _STATE, state, 600)
+        return answer
+
+    def end(self, request: Request, code: str, state: str) -> Response:
+        """Take what the hub sent the browser back with."""
+        kept = decode_signed_value(self._secret, _STATE, request.cookies.get(_STATE, ""), max_age_days=1)
+        if not kept or not secrets.compare_digest(kept.decode(), state):
+            return Response("This log-in was not begun here, or too long ago: open the catalogue anew.", 403)
+        asked = {
+            "client_id": self._client_id, "client_secret": self._token, "grant_type": "authorization_code", "code": code,
+            "redirect_uri": self._back,
+        }  # fmt: skip
+        said = self._client.post(f"{self._api}/oauth2/token", data=asked)
+        if said.status_code != 200:
+            return Response("The hub does not confirm this log-in: open the catalogue anew.", 403)
+        answer = RedirectResponse(self.prefix)
+        self._keep(request, answer, _COOKIE, said.json()["access_token"], 86400)
+        answer.delete_cookie(_STATE, path=self.prefix)
+        return answer
+
+    @property
+    def _back(self) -> str:
+        return f"{self.prefix}oauth_callback"
+
+    def _keep(self, request: Request, answer: Response, name: str, value: str, seconds: int) -> None:
+        signed = create_signed_value(self._secret, name, value).decode()
+        secure = request.headers.get("X-Forwarded-Proto", request.url.scheme).startswith("https")
+        answer.set_cookie(name, signed, seconds, path=self.prefix, httponly=True, samesite="lax", secure=secure)

@@ -1,0 +1,45 @@
+"""What searches may ask for, as JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attr
+from fastapi import Request
+from stac_fastapi.extensions.filter.client import BaseFiltersClient
+from stac_fastapi.types.errors import NotFoundError
+
+from catalogue.login import Hub
+from catalogue.shelves import Shelves
+
+_CORE: dict[str, dict[str, Any]] = {
+    "id": {"type": "string", "title": "The product's name"},
+    "collection": {"type": "string", "title": "The collection"},
+    "geometry": {"$ref": "https://geojson.org/schema/Geometry.json", "title": "The footprint"},
+    "datetime": {"type": "string", "format": "date-time", "title": "The begin of the acquisition"},
+}
+
+
+@attr.s(auto_attribs=True)
+class Queryables(BaseFiltersClient):
+    """The properties that the Items of collections have."""
+
+    shelves: Shelves
+    hub: Hub
+
+    def get_queryables(self, collection_id: str | None = None, **said: Any) -> dict[str, Any]:
+        """``GET /queryables`` and ``GET /collections/{collection_id}/queryables``."""
+        request: Request = said["request"]
+        there = list(self.shelves.collections(self.hub.person(request)))
+        if collection_id is not None and collection_id not in there:
+            raise NotFoundError(f"There is no collection {collection_id}, or it is not for you.")
+        known = self.shelves.queryables([collection_id] if collection_id else there)
+        told = {k: {"type": "string", "format": "date-time"} if v == "date" else {"type": v} for k, v in known.items()}
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": str(request.url),
+            "type": "object",
+            "title": f"Queryables of {collection_id or 'all collections'}",
+            "properties": {**dict(sorted(told.items())), **_CORE},
+            "additionalProperties": False,
+        }

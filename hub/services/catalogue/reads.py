@@ -1,0 +1,186 @@
+"""What the STAC API answers to those who read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+import attr
+import orjson
+from fastapi import HTTPException, Request
+from stac_fastapi.types.core import BaseCoreClient
+from stac_fastapi.types.errors import NotFoundError
+from stac_fastapi.types.links import CollectionLinks, ItemLinks, filter_links
+from stac_fastapi.types.requests import get_base_url
+
+from catalogue.access import READERS, Person
+from catalogue.fields import chosen
+from catalogue.login import Hub
+from catalogue.shelves import Shelves
+from geodes_lab.catalog import cql2
+from geodes_lab.catalog import profile as profiles
+from geodes_lab.catalog.query import Query, parse
+from geodes_lab.catalog.snapshot import Collection
+from geodes_lab.errors import GeodesError
+
+_MOST = 1000  # Items of a page
+
+
+@attr.s(auto_attribs=True)
+class Reads(BaseCoreClient):
+    """Core, Features, Item Search, Filter, Sort and Fields, over what the asking person may see."""
+
+    shelves: Shelves = attr.ib(kw_only=True)
+    hub: Hub = attr.ib(kw_only=True)
+
+    def all_collections(self, **said: Any) -> dict[str, Any]:
+        """``GET /collections``."""
+        base = get_base_url(said["request"])
+        person = self.hub.person(said["request"])
+        found = [self._document(n, c, base) for n, c in sorted(self.shelves.collections(person).items())]
+        links = [{"rel": "root", "type": "application/json", "href": base}]
+        links.append({"rel": "self", "type": "application/json", "href": f"{base}collections"})
+        return {"collections": found, "links": links, "numberMatched": len(found), "numberReturned": len(found)}
+
+    def get_collection(self, collection_id: str, **said: Any) -> dict[str, Any]:
+        """``GET /collections/{collection_id}``."""
+        return self._document(collection_id, self._told(collection_id, said["request"]), get_base_url(said["request"]))
+
+    def get_item(self, item_id: str, collection_id: str, **said: Any) -> dict[str, Any]:
+        """``GET /collections/{collection_id}/items/{item_id}``."""
+        self._told(collection_id, said["request"])
+        found = self.shelves.page(Query((collection_id,), ids=(item_id,), latest=False, limit=1), 0)
+        if not found:
+            raise NotFoundError(f"There is no Item {item_id} in {collection_id}.")
+        return _linked(found[0], get_base_url(said["request"]))
+
+    def item_collection(
+        self, collection_id: str, bbox: Any = None, datetime: Any = None, limit: int | None = 10, token: str | None = None,
+        **said: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """``GET /collections/{collection_id}/items``."""
+        self._told(collection_id, said["request"])
+        asked = {"bbox": bbox, "datetime": datetime, "limit": limit, "token": token, **said}
+        return self._page(said["request"], [collection_id], asked, f"collections/{collection_id}/items")
+
+    def get_search(self, collections: list[str] | None = None, **said: Any) -> dict[str, Any]:
+        """``GET /search``."""
+        return self._page(said["request"], collections, said, "search")
+
+    def post_search(self, search_request: Any, **said: Any) -> dict[str, Any]:
+        """``POST /search``."""
+        told = search_request.model_dump(mode="json", exclude_none=True)
+        return self._page(said["request"], told.pop("collections", None), told, "search")
+
+    def _told(self, name: str, request: Request) -> Collection:
+        found = self.shelves.collections(self.hub.person(request)).get(name)
+        if found is None:
+            raise NotFoundError(f"There is no collection {name}, or it is not for you.")
+        return found
+
+    def _page(self, request: Request, wanted: list[str] | None, asked: Mapping[str, Any], path: str) -> dict[str, Any]:
+        try:
+            query, skip = self._query(self.hub.person(request), wanted, asked)
+            records = self.shelves.page(query, skip) if query.collections else []
+            counted = self.shelves.count(query) if query.collections else 0
+        except GeodesError as error:
+            raise HTTPException(400, str(error)) from error
+        base, limit = get_base_url(request), query.limit or 0
+        fields = _fields(asked.get("fields"))
+        links = [{"rel": "root", "type": "application/json", "href": base}]
+        links.append({"rel": "self", "type": "application/geo+json", "href": str(request.url)})
+        if len(records) == limit and counted != skip + limit:
+            links.append(_next(request, f"{base}{path}", skip + limit))
+        return {
+            "type": "FeatureCollection",
+            "features": [chosen(_linked(r, base), *fields) for r in records],
+            "links": links,
+            "numberReturned": len(records),
+            **({} if counted is None else {"numberMatched": counted}),
+        }
+
+    def _query(self, person: Person, wanted: list[str] | None, asked: Mapping[str, Any]) -> tuple[Query, int]:
+        there = self.shelves.collections(person)
+        # Of one that there is not, or is not for this person, nothing is found: both look the same.
+        names = [n for n in wanted if n in there] if wanted else list(there)
+        area = asked.get("intersects")
+        query = parse(
+            names,
+            bbox=_flat(asked.get("bbox")),
+            intersects=orjson.loads(area) if isinstance(area, str) else _geojson(area),
+            datetime=asked.get("datetime"),
+            ids=asked.get("ids"),
+            latest=False,
+            sortby=_order(asked.get("sortby")),
+            limit=min(asked.get("limit") or 10, _MOST),
+            queryables={},
+        )
+        told = asked.get("filter_expr")
+        if isinstance(told, str):
+            as_json = (asked.get("filter_lang") or "cql2-text") == "cql2-json"
+            told = orjson.loads(told) if as_json else cql2.parsed(told)
+        token = str(asked.get("token") or 0).removeprefix("next:")
+        if not token.isdecimal():
+            raise HTTPException(400, f"There is no page {token!r}: follow the link to the next one.")
+        return replace(query, cql2=told), int(token)
+
+    def _document(self, name: str, told: Collection, base: str) -> dict[str, Any]:
+        box, span = self.shelves.extent(name)
+        known = profiles.geodes()["collections"].get(name, {})
+        made = {
+            "type": "Collection",
+            "stac_version": "1.1.0",
+            "stac_extensions": [],
+            "id": name,
+            "title": told.title or name,
+            "description": told.title or f"Products of {name}",
+            "license": "other",
+            "keywords": [known["format"]] if known.get("format") else [],
+            **told.document,
+            "extent": {"spatial": {"bbox": [box]}, "temporal": {"interval": [span]}},
+        }
+        made.pop(READERS, None)
+        links = CollectionLinks(name, base).create_links() + filter_links(told.document.get("links", []))
+        link = {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json"}
+        return {**made, "links": [*links, {**link, "href": f"{base}collections/{name}/queryables"}]}
+
+
+def _next(request: Request, href: str, skip: int) -> dict[str, Any]:
+    token = f"next:{skip}"
+    link = {"rel": "next", "type": "application/geo+json", "method": request.method}
+    if request.method == "POST":
+        return {**link, "href": href, "body": {**orjson.loads(request.state.body), "token": token}}
+    return {**link, "href": f"{href}?{urlencode({**request.query_params, 'token': token})}"}
+
+
+def _linked(record: dict[str, Any], base: str) -> dict[str, Any]:
+    own = [link for link in record["links"] if link["rel"] not in ("self", "root", "parent", "collection")]
+    return {**record, "links": [*ItemLinks(record["collection"], base, record["id"]).create_links(), *own]}
+
+
+def _geojson(area: Any) -> Any:
+    return area.model_dump(exclude_none=True) if hasattr(area, "model_dump") else area
+
+
+def _flat(box: Any) -> Any:
+    return (box[0], box[1], box[3], box[4]) if box is not None and len(box) == 6 else box
+
+
+def _order(told: Any) -> list[str] | None:
+    """Of GET ``-datetime``, of POST ``{"field": …, "direction": …}``."""
+    if not told:
+        return None
+    several = [t if isinstance(t, str) else f"{'-' if t['direction'] == 'desc' else ''}{t['field']}" for t in told]
+    return [f"{'-' if t.startswith('-') else ''}{t.lstrip('+-').removeprefix('properties.')}" for t in several]
+
+
+def _fields(told: Any) -> tuple[set[str], set[str]]:
+    """Included and excluded: of GET in one list, of POST apart."""
+    if not told:
+        return set(), set()
+    if isinstance(told, Mapping):
+        return set(told.get("include") or ()), set(told.get("exclude") or ())
+    excluded = {t[1:] for t in told if t.startswith("-")}
+    return {t.lstrip("+") for t in told if not t.startswith("-")}, excluded
