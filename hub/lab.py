@@ -133,6 +133,7 @@ class Lab:
             "GEODES_LAB_HUB_PORT": str(_free_port()),
             "GEODES_LAB_PROXY_PORT": str(_free_port()),
             "GEODES_LAB_S3_PORT": str(_free_port()),
+            "GEODES_LAB_CATALOGUE_PORT": str(_free_port()),
             "GEODES_LAB_DATALAKE": self.datalake,
             "GEODES_LAB_PROXY": json.dumps(proxy.command()),
         }

@@ -34,7 +34,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "HUB_PORT": 8001,
         "PROXY_PORT": 8002,
     }
-    for name, value in {**values, "S3_PORT": 8003, "PROXY": '["chp"]'}.items():
+    for name, value in {**values, "S3_PORT": 8003, "CATALOGUE_PORT": 8004, "PROXY": '["chp"]'}.items():
         monkeypatch.setenv(f"GEODES_LAB_{name}", str(value))
 
 

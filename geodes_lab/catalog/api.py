@@ -35,7 +35,7 @@ class Api:
 
     @cached_property
     def _service(self) -> Service:
-        return Service(self.profile.name, self.profile.url)
+        return Service(self.profile.name, self.profile.url, self.profile.token)
 
     @cached_property
     def _client(self) -> Client:

@@ -20,6 +20,7 @@ from geodes_lab.catalog.harvest import Outcome, harvest
 from geodes_lab.catalog.index import Index
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query, parse
+from geodes_lab.catalog.shelf import Shelf
 from geodes_lab.catalog.static import Static
 from geodes_lab.errors import GeodesError, nearest
 
@@ -189,6 +190,23 @@ def harvested(
         )
     wanted = _known(catalogue, collections) if collections else [c.id for c in sorted(catalogue.collections())]
     return harvest(catalogue, folder, wanted, anew=anew, tell=tell)
+
+
+def shelved(url: str, folder: Path) -> None:
+    """Take a static catalogue into a folder of the form of a harvest, if the folder has none yet.
+
+    Raises
+    ------
+    GeodesError
+        If the catalogue does not open.
+    """
+    if index.is_one(str(folder)):
+        return
+    source, shelf = Static(profiles.load(url=url)), Shelf(folder)
+    for told in source.collections():
+        shelf.create(told.id, {"title": told.title})
+        items = source.items(Query((told.id,), latest=False))
+        shelf.put(told.id, [i.to_dict(include_self_link=False, transform_hrefs=False) for i in items])
 
 
 def opened(chosen: Profile) -> Catalogue:

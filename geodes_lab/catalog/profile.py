@@ -31,6 +31,8 @@ class Profile:
     """Where availability and quota are asked."""
     search: str = "search"
     """What a search is sent to, below ``url``."""
+    token: str = ""
+    """The environment variable that holds a token for it; the token itself is no setting."""
     page: int = 100
     """Items of an answer, at most."""
     parallel: int = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import orjson
@@ -26,13 +27,15 @@ class Service:
         What sentences call it.
     url
         Its address.
-    key
-        Sent as ``X-API-Key``, if given; never said.
+    token
+        The environment variable that holds a token to be sent, if there is one; never said.
     """
 
-    def __init__(self, name: str, url: str, key: str | None = None) -> None:
+    def __init__(self, name: str, url: str, token: str = "") -> None:
         self.name, self.url = name, url
-        self.io = StacApiIO(headers={"X-API-Key": key} if key else None, timeout=_TIMEOUT, max_retries=_retry())
+        held = os.environ.get(token, "") if token else ""
+        headers = {"Authorization": f"token {held}"} if held else None
+        self.io = StacApiIO(headers=headers, timeout=_TIMEOUT, max_retries=_retry())
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request, again where that may help; give the JSON that it is answered by.

@@ -17,6 +17,7 @@ from typing import Any
 
 from geodes_lab.sample import (
     catalogue,
+    quicklook,
     sentinel1,
     sentinel1_ocn,
     sentinel1_safe,
@@ -32,7 +33,7 @@ from geodes_lab.sample import (
 )
 
 # What the folder holds depends on these modules alone: a new version writes it anew.
-VERSION = 2
+VERSION = 3
 _DONE = "sample.json"
 
 
@@ -103,3 +104,4 @@ _WRITERS: dict[type[Any], Callable[..., None]] = {
 
 def _product(entry: catalogue.Entry, path: Path) -> None:
     _WRITERS[type(entry.product)](entry.product, path)
+    quicklook.write(path, path.parents[len(Path(entry.key).parts) - 1] / entry.quicklook)

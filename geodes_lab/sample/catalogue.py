@@ -75,6 +75,11 @@ class Entry:
         """The product's name."""
         return self.product.name
 
+    @property
+    def quicklook(self) -> str:
+        """The path of its picture on the datalake, if it has one; the service keeps them on its portal."""
+        return f"quicklook/{self.name}.jpg"
+
 
 def entries() -> list[Entry]:
     """All products of the sample."""
@@ -123,7 +128,7 @@ def write(entries: list[Entry], folder: Path) -> None:
     )
     for name in collections:
         mine = [e for e in entries if e.collection == name]
-        items = [_item(e, folder / "datalake" / e.key) for e in mine]
+        items = [_item(e, folder / "datalake") for e in mine]
         for entry, item in zip(mine, items, strict=True):
             _json(root / name / f"{entry.name}.json", item)
         boxes = [i["bbox"] for i in items]
@@ -155,7 +160,8 @@ def write(entries: list[Entry], folder: Path) -> None:
         )
 
 
-def _item(entry: Entry, path: Path) -> dict[str, Any]:
+def _item(entry: Entry, folder: Path) -> dict[str, Any]:
+    path = folder / entry.key
     data = path.read_bytes()
     md5 = hashlib.md5(data).hexdigest()
     # A name-based identifier, so that the same sample always has the same Items.
@@ -195,8 +201,24 @@ def _item(entry: Entry, path: Path) -> dict[str, Any]:
                 "type": _TYPES[path.suffix],
                 "roles": ["data"],
             },
+            **_picture(entry, folder),
         },
         "links": [],
+    }
+
+
+def _picture(entry: Entry, folder: Path) -> dict[str, Any]:
+    path = folder / entry.quicklook
+    if not path.exists():
+        return {}
+    size, md5 = path.stat().st_size, hashlib.md5(path.read_bytes()).hexdigest()
+    return {
+        f"{entry.start:%Y/%m/%d}/{entry.name[:3]}/{entry.name}_quicklook.jpg": {
+            "href": f"{_DATALAKE}/{entry.quicklook}",
+            "description": f"File size: {size} bytes\n\nDatatype: QUICKLOOK_SD\n\nChecksum MD5: {md5}",
+            "type": "image/jpeg",
+            "roles": ["overview"],
+        }
     }
 
 

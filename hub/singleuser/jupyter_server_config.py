@@ -1,5 +1,6 @@
 """The user's JupyterLab: the lab's kernel first, no news, no look for updates."""
 
+import sys
 from pathlib import Path
 
 c = get_config()  # noqa: F821
@@ -10,3 +11,6 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = None
 # Settings of JupyterLab for all users of the lab: overrides.json beside this file.
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
+# A search of the catalogue's page becomes a notebook: searches.py beside this file.
+sys.path.insert(0, str(Path(__file__).parent))
+c.ServerApp.jpserver_extensions = {"searches": True}

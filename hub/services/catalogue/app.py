@@ -21,6 +21,7 @@ from stac_fastapi.extensions.transaction import TransactionExtension
 from stac_fastapi.types.config import ApiSettings
 
 from catalogue.access import Rights
+from catalogue.face import routes
 from catalogue.login import Hub
 from catalogue.queryables import Queryables
 from catalogue.reads import Reads
@@ -28,7 +29,9 @@ from catalogue.results import Results
 from catalogue.shelves import Shelves
 
 
-def made(harvested: Path, results: Path, rights: Rights | None = None, hub: Hub | None = None) -> FastAPI:
+def made(
+    harvested: Path, results: Path, rights: Rights | None = None, hub: Hub | None = None, assets: Path | None = None
+) -> FastAPI:
     """Make the application.
 
     Parameters
@@ -41,6 +44,8 @@ def made(harvested: Path, results: Path, rights: Rights | None = None, hub: Hub 
         Who sees what; all is public if not given.
     hub
         Who asks; the one of the environment if not given.
+    assets
+        The folder ``node_modules`` that has the map's library; without it the page has no map.
     """
     hub = hub or Hub()
     shelves = Shelves(harvested, results, rights or Rights())
@@ -78,4 +83,5 @@ def made(harvested: Path, results: Path, rights: Rights | None = None, hub: Hub 
         request.state.body = await request.body() if request.method == "POST" else b""
         return await call(request)
 
+    api.app.include_router(routes(shelves, hub, assets))
     return api.app

@@ -1,0 +1,34 @@
+"""``python -m catalogue``: serve the catalogue, where the hub's environment says."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+import yaml
+
+from catalogue.access import Rights
+from catalogue.app import made
+from geodes_lab.catalog.lookup import shelved
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve a harvested catalogue as a STAC API, with its page.")
+    parser.add_argument("harvested", type=Path, help="the folder that `geodes-lab harvest` wrote")
+    parser.add_argument("results", type=Path, help="the folder of what users put into the catalogue")
+    parser.add_argument("--static", help="a static catalogue's catalog.json, taken into the folder if that is empty")
+    parser.add_argument("--rights", type=Path, help="YAML: restricted: {collection: [groups]}")
+    parser.add_argument("--assets", type=Path, help="node_modules, for the map of the page")
+    options = parser.parse_args()
+    if options.static:
+        shelved(options.static, options.harvested)
+    told = yaml.safe_load(options.rights.read_text()) if options.rights else {}
+    application = made(options.harvested, options.results, Rights(told.get("restricted") or {}), assets=options.assets)
+    url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1:8010"))
+    uvicorn.run(application, host=url.hostname or "127.0.0.1", port=url.port or 8010, log_level="warning")
+
+
+main()

@@ -1,0 +1,180 @@
+// The catalogue's page: what is searched is what `gl.search` would be given, and "Open in a notebook" gives it that.
+import { drawBox, toBbox } from "./box.js";
+
+const L = window.L;
+const $ = (id) => document.getElementById(id);
+const ASKABLE = new Set(["string", "integer", "number"]);
+const state = { bbox: null, next: null, shown: [], layers: new Map(), queryables: {} };
+
+const map = L.map("map", { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
+const footprints = L.featureGroup().addTo(map);
+let drawn = null;
+
+async function told(response) {
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(body.detail || body.description || `The service answers ${response.status}.`);
+  return body;
+}
+
+const get = (path) => fetch(path).then(told);
+const post = (path, body) =>
+  fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then(told);
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+async function drawLand() {
+  const atlas = await get("assets/land.json");
+  const land = window.topojson.feature(atlas, atlas.objects.countries);
+  L.geoJSON(land, { className: "land", interactive: false, weight: 0.5 }).addTo(map).bringToBack();
+}
+
+async function listCollections() {
+  const { collections } = await get("stac/collections");
+  for (const c of collections) $("collection").append(new Option(`${c.title} (${c.id})`, c.id));
+  const asked = new URLSearchParams(location.search).get("collection");
+  if (asked && collections.some((c) => c.id === asked)) $("collection").value = asked;
+  await chooseCollection();
+}
+
+async function chooseCollection() {
+  const name = $("collection").value;
+  if (!name) return;
+  const schema = await get(`stac/collections/${encodeURIComponent(name)}/queryables`);
+  state.queryables = schema.properties;
+  $("clouds-row").hidden = !("eo:cloud_cover" in schema.properties);
+  const askable = Object.entries(schema.properties).filter(([, s]) => ASKABLE.has(s.type) && !s.format);
+  $("property").replaceChildren(new Option("—", ""), ...askable.map(([key]) => new Option(key, key)));
+}
+
+// As `gl.search` has it; null is left out.
+function asked() {
+  const found = { collections: $("collection").value };
+  if (state.bbox) found.bbox = state.bbox;
+  if ($("from").value || $("to").value) found.datetime = `${$("from").value || ".."}/${$("to").value || ".."}`;
+  if (!$("clouds-row").hidden && Number($("clouds").value) < 100) found.cloud_cover = Number($("clouds").value);
+  const property = $("property").value;
+  if (property && $("value").value) found[property.replaceAll(/[:-]/g, "_")] = value(property);
+  return found;
+}
+
+function value(property) {
+  const number = state.queryables[property].type !== "string" && Number($("value").value);
+  return number === false || Number.isNaN(number) ? $("value").value.trim() : number;
+}
+
+// The same in the words of the STAC API.
+function body() {
+  const { collections, bbox, cloud_cover } = asked();
+  const property = $("property").value;
+  const from = $("from").value ? `${$("from").value}T00:00:00Z` : "..";
+  const to = $("to").value ? `${$("to").value}T23:59:59.999999Z` : "..";
+  const conditions = [];
+  if (cloud_cover !== undefined) {
+    conditions.push({ op: "<=", args: [{ property: "eo:cloud_cover" }, cloud_cover] });
+  }
+  if (property && $("value").value) conditions.push({ op: "=", args: [{ property }, value(property)] });
+  if ("latest" in state.queryables) {
+    // As `gl.search` does by itself: superseded versions are left out.
+    const latest = { property: "latest" };
+    conditions.push({ op: "or", args: [{ op: "isNull", args: [latest] }, { op: "=", args: [latest, true] }] });
+  }
+  const found = { collections: [collections], limit: 30, sortby: [{ field: "properties.datetime", direction: "desc" }] };
+  if (bbox) found.bbox = bbox;
+  if (from !== ".." || to !== "..") found.datetime = `${from}/${to}`;
+  if (conditions.length) found.filter = { op: "and", args: conditions };
+  return found;
+}
+
+async function search(event) {
+  event?.preventDefault();
+  footprints.clearLayers();
+  state.layers.clear();
+  state.shown = [];
+  $("results").replaceChildren();
+  $("said").textContent = "Searching …";
+  return show(() => post("stac/search", body()));
+}
+
+async function show(ask) {
+  try {
+    const page = await ask();
+    state.next = page.links.find((link) => link.rel === "next") || null;
+    for (const item of page.features) add(item);
+    const all = page.numberMatched ?? `more than ${state.shown.length}`;
+    $("said").textContent = state.shown.length
+      ? `${state.shown.length} of ${all} products, the latest first.`
+      : "Nothing found: take a larger box, a longer time, or more clouds.";
+    if (footprints.getLayers().length) map.fitBounds(footprints.getBounds(), { maxZoom: 7, padding: [30, 30] });
+  } catch (error) {
+    state.next = null;
+    $("said").textContent = error.message;
+  }
+  $("more").hidden = !state.next;
+  $("notebook").hidden = !state.shown.length;
+  $("notebook").href = `/hub/user-redirect/geodes/notebook?search=${encodeURIComponent(JSON.stringify(asked()))}`;
+}
+
+function add(item) {
+  state.shown.push(item);
+  const p = item.properties;
+  const picture = element("img", {
+    src: `quicklook/${encodeURIComponent(item.collection)}/${encodeURIComponent(item.id)}`, alt: "", loading: "lazy",
+  });
+  picture.addEventListener("error", () => picture.classList.add("none"));
+  const facts = [p.platform, p["product:type"], p["grid:code"], p["sat:orbit_state"]].filter(Boolean).join(" · ");
+  const clouds = p["eo:cloud_cover"] === undefined ? "" : ` · ${Math.round(p["eo:cloud_cover"])} % clouds`;
+  const button = element(
+    "button", { type: "button", class: "card" }, picture,
+    element("span", {}, element("b", {}, (p.datetime || p.start_datetime).slice(0, 16).replace("T", " ")),
+      element("span", { class: "facts" }, facts + clouds), element("span", { class: "name" }, item.id)),
+  );
+  $("results").append(element("li", {}, button));
+  const layer = item.geometry ? L.geoJSON(item, { className: "footprint", weight: 1.5 }).addTo(footprints) : null;
+  const mark = (on) => {
+    button.classList.toggle("marked", on);
+    layer?.setStyle({ weight: on ? 4 : 1.5, fillOpacity: on ? 0.35 : 0.12 });
+  };
+  button.addEventListener("mouseenter", () => mark(true));
+  button.addEventListener("mouseleave", () => mark(false));
+  button.addEventListener("focus", () => mark(true));
+  button.addEventListener("blur", () => mark(false));
+  button.addEventListener("click", () => layer && map.fitBounds(layer.getBounds(), { maxZoom: 10 }));
+  layer?.on("mouseover", () => mark(true)).on("mouseout", () => mark(false));
+  layer?.on("click", () => {
+    button.scrollIntoView({ block: "nearest" });
+    button.focus();
+  });
+  layer?.setStyle({ fillOpacity: 0.12 });
+}
+
+function setArea(bounds) {
+  if (drawn) drawn.remove();
+  drawn = bounds ? L.rectangle(bounds, { className: "area", fill: false, weight: 2, interactive: false }).addTo(map) : null;
+  state.bbox = bounds ? toBbox(bounds) : null;
+  $("area").textContent = state.bbox ? `Box: ${state.bbox.join(", ")}` : "Anywhere on Earth";
+  $("draw").setAttribute("aria-pressed", "false");
+}
+
+$("search").addEventListener("submit", search);
+$("collection").addEventListener("change", chooseCollection);
+$("clouds").addEventListener("input", () => ($("clouds-said").textContent = $("clouds").value));
+$("draw").addEventListener("click", () => {
+  $("draw").setAttribute("aria-pressed", "true");
+  drawBox(map, (bounds) => (bounds ? setArea(bounds) : $("draw").setAttribute("aria-pressed", "false")));
+});
+$("clear").addEventListener("click", () => setArea(null));
+$("more").addEventListener("click", () => {
+  const next = state.next;
+  return show(() => (next.method === "POST" ? post("stac/search", next.body) : get(next.href)));
+});
+
+get("me").then((me) => {
+  const link = element("a", { href: "login" }, "Log in");
+  $("me").replaceChildren(...(me.name ? [`${me.name}`] : [link]));
+});
+await Promise.all([drawLand(), listCollections()]).catch((error) => ($("said").textContent = error.message));
