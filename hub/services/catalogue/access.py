@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection as Several
 from dataclasses import dataclass, field
 
 from geodes_lab.catalog.snapshot import Collection
 
+_NAME = re.compile(r"[\w@-]+(\.[\w@-]+)+", re.ASCII)
 READERS = "geodes:readers"
 """In a user's collection: the groups that may read it; ``*`` is everybody."""
 
@@ -37,5 +39,5 @@ class Rights:
         return name not in self.restricted or bool(person.groups & set(self.restricted[name]))
 
     def may_name(self, person: Person, name: str) -> bool:
-        """Whether a person's results may be called so: the name begins with the person's own."""
-        return bool(person.name) and name.startswith(f"{person.name}.")
+        """Whether a person's results may be called so: the name begins with the person's own, and can be part of a path."""
+        return bool(person.name) and name.startswith(f"{person.name}.") and bool(_NAME.fullmatch(name))

@@ -28,6 +28,9 @@ from catalogue.reads import Reads
 from catalogue.results import Results
 from catalogue.shelves import Shelves
 
+# Clients look for these of 1.0; the extension itself says 1.1.
+_SORT = [f"https://api.stacspec.org/v1.0.0/{part}#sort" for part in ("item-search", "ogcapi-features")]
+
 
 def made(
     harvested: Path, results: Path, rights: Rights | None = None, hub: Hub | None = None, assets: Path | None = None
@@ -59,7 +62,7 @@ def made(
         shelves=shelves, hub=hub, stac_version="1.1.0", landing_page_id="geodes-lab", title=title, description=description
     )  # fmt: skip
     searching = [
-        SortExtension(),
+        SortExtension(conformance_classes=_SORT),
         FieldsExtension(),
         FilterExtension(client=Queryables(shelves, hub)),
         TokenPaginationExtension(),
@@ -79,8 +82,8 @@ def made(
 
     @api.app.middleware("http")
     async def keep(request: Request, call: Any) -> Any:
-        # The link to the next page repeats the body, which is read but once.
-        request.state.body = await request.body() if request.method == "POST" else b""
+        # The link to the next page repeats the body, and a patch is what came; a body is read but once.
+        request.state.body = await request.body() if request.method in ("POST", "PATCH") else b""
         return await call(request)
 
     api.app.include_router(routes(shelves, hub, assets))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-_ALWAYS = {"type", "stac_version", "id", "collection", "geometry", "bbox", "links", "assets", "properties.datetime"}
+_ALWAYS = {"type", "stac_version", "id", "collection"}
+DEFAULT = {"type", "stac_version", "id", "collection", "geometry", "bbox", "links", "assets", "properties.datetime"}
+"""What is given where a client says that it wants to say what it wants, and then does not."""
 
 
 def chosen(item: dict[str, Any], included: set[str], excluded: set[str]) -> dict[str, Any]:
@@ -16,31 +18,32 @@ def chosen(item: dict[str, Any], included: set[str], excluded: set[str]) -> dict
         As STAC has it.
     included, excluded
         Names such as ``assets`` or ``properties.eo:cloud_cover``. None included: all are, but those excluded. Some included:
-        those, and what an Item cannot be without, but what is excluded.
+        those alone; of two that concern the same part the longer name counts, of equal ones the included.
     """
     if not included and not excluded:
         return item
-    wanted = included | (_ALWAYS - excluded) if included else set()
-    found = _some(item, {tuple(w.split(".")) for w in wanted}) if wanted else _copy(item)
-    for path in (e.split(".") for e in excluded if e not in included):
-        place: Any = found
-        for step in path[:-1]:
-            place = place.get(step, {}) if isinstance(place, dict) else {}
-        if isinstance(place, dict):
-            place.pop(path[-1], None)
-    return {**found, "id": item["id"], "collection": item["collection"]}
+    rules = {tuple(_split(name)): False for name in excluded}
+    rules |= {tuple(_split(name)): True for name in (included | _ALWAYS if included else ())}
+    return _some(item, (), rules, not included)
 
 
-def _some(place: dict[str, Any], paths: set[tuple[str, ...]]) -> dict[str, Any]:
+def _some(
+    place: dict[str, Any], path: tuple[str, ...], rules: dict[tuple[str, ...], bool], wanted: bool
+) -> dict[str, Any]:
     found = {}
     for key, value in place.items():
-        below = {p[1:] for p in paths if p[0] == key}
-        if () in below:
+        here = (*path, key)
+        is_wanted = rules.get(here, wanted)
+        if isinstance(value, dict) and any(len(r) > len(here) and r[: len(here)] == here for r in rules):
+            below = _some(value, here, rules, is_wanted)
+            if below or is_wanted:
+                found[key] = below
+        elif is_wanted:
             found[key] = value
-        elif below and isinstance(value, dict):
-            found[key] = _some(value, below)
     return found
 
 
-def _copy(place: Any) -> Any:
-    return {k: _copy(v) for k, v in place.items()} if isinstance(place, dict) else place
+def _split(name: str) -> list[str]:
+    # A property may have a point in its name, the parts before it have none.
+    head, _, rest = name.partition(".")
+    return [head, rest] if rest else [head]

@@ -16,7 +16,7 @@ from stac_fastapi.types.links import CollectionLinks, ItemLinks, filter_links
 from stac_fastapi.types.requests import get_base_url
 
 from catalogue.access import READERS, Person
-from catalogue.fields import chosen
+from catalogue.fields import DEFAULT, chosen
 from catalogue.login import Hub
 from catalogue.shelves import Shelves
 from geodes_lab.catalog import cql2
@@ -72,6 +72,9 @@ class Reads(BaseCoreClient):
     def post_search(self, search_request: Any, **said: Any) -> dict[str, Any]:
         """``POST /search``."""
         told = search_request.model_dump(mode="json", exclude_none=True)
+        fields = search_request.fields
+        if fields is not None and "include" in fields.model_fields_set and not fields.include:
+            told["fields"] = {**told.get("fields", {}), "include": DEFAULT}
         return self._page(said["request"], told.pop("collections", None), told, "search")
 
     def _told(self, name: str, request: Request) -> Collection:

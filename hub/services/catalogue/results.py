@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attr
+import orjson
 from fastapi import HTTPException
 from jsonpatch import JsonPatch, JsonPatchException
 from jsonpointer import JsonPointerException
@@ -52,7 +53,7 @@ class Results(BaseTransactionsClient):
         """``PATCH /collections/{collection_id}``."""
         self._own(collection_id, said["request"])
         document = self.shelves.collections(self.hub.person(said["request"]))[collection_id].document
-        self._shelf.create(collection_id, _patched(document, patch) | {"id": collection_id})
+        self._shelf.create(collection_id, _patched(document, patch, said["request"]) | {"id": collection_id})
         return self.reads.get_collection(collection_id, **said)
 
     def delete_collection(self, collection_id: str, **said: Any) -> Any:
@@ -86,7 +87,7 @@ class Results(BaseTransactionsClient):
     def patch_item(self, collection_id: str, item_id: str, patch: Any, **said: Any) -> Any:
         """``PATCH /collections/{collection_id}/items/{item_id}``: a merge patch, or a list of operations."""
         self._own(collection_id, said["request"])
-        told = _patched(self._there(collection_id, item_id), patch)
+        told = _patched(self._there(collection_id, item_id), patch, said["request"])
         _same(told["id"], item_id)
         self._put(collection_id, [told])
         return self.reads.get_item(item_id, collection_id, **said)
@@ -142,14 +143,15 @@ def _same(told: str | None, wanted: str) -> None:
         raise HTTPException(400, f"The address says {wanted}, the body {told}: make them the same.")
 
 
-def _patched(document: dict[str, Any], patch: Any) -> dict[str, Any]:
+def _patched(document: dict[str, Any], patch: Any, request: Request) -> dict[str, Any]:
     if isinstance(patch, list):
         try:
             found: dict[str, Any] = JsonPatch([_operation(p) for p in patch]).apply(document)
             return found
         except (JsonPatchException, JsonPointerException) as error:
             raise HTTPException(409, f"The patch does not fit: {error}.") from error
-    return _merged(document, patch.model_dump(mode="json", exclude_unset=True))
+    # As it came: the model of stac-fastapi leaves out what it does not know.
+    return _merged(document, orjson.loads(request.state.body))
 
 
 def _operation(told: Any) -> dict[str, Any]:
