@@ -74,7 +74,7 @@ class Reads(BaseCoreClient):
         told = search_request.model_dump(mode="json", exclude_none=True)
         fields = search_request.fields
         if fields is not None and "include" in fields.model_fields_set and not fields.include:
-            told["fields"] = {**told.get("fields", {}), "include": DEFAULT}
+            told["fields"] = {**told.get("fields", {}), "include": DEFAULT - (fields.exclude or set())}
         return self._page(said["request"], told.pop("collections", None), told, "search")
 
     def _told(self, name: str, request: Request) -> Collection:
