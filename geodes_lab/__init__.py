@@ -16,6 +16,7 @@ _SHELF = {
     "attach": "cluster",
     "availability": "catalog",
     "collections": "catalog",
+    "explore": "explorer",
     "open_cube": "cube",
     "open_product": "products",
     "open_tracks": "tracks",
@@ -31,6 +32,7 @@ __all__ = [
     "attach",
     "availability",
     "collections",
+    "explore",
     "open_cube",
     "open_product",
     "open_tracks",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from geodes_lab.cluster import attach as attach
     from geodes_lab.cube import open_cube as open_cube
     from geodes_lab.errors import GeodesError as GeodesError
+    from geodes_lab.explorer import explore as explore
     from geodes_lab.forecast import plan as plan
     from geodes_lab.outcome import report as report
     from geodes_lab.products import open_product as open_product

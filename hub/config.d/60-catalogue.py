@@ -51,6 +51,7 @@ c.Spawner.server_token_scopes = [
 address = f"http://127.0.0.1:{os.environ['GEODES_LAB_PORT']}/services/catalogue/stac"
 c.Spawner.environment.update(
     {
+        "DASK_GEODES_LAB__PLOT__LAND": str(modules / "world-atlas" / "countries-110m.json"),
         "DASK_GEODES_LAB__CATALOG__PROFILES__LAB__KIND": "stac",
         "DASK_GEODES_LAB__CATALOG__PROFILES__LAB__URL": address,
         "DASK_GEODES_LAB__CATALOG__PROFILES__LAB__TOKEN": "JUPYTERHUB_API_TOKEN",

@@ -27,9 +27,17 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+// Across the date line a ring goes on beyond 180 degrees, instead of all the way back.
+function continued(part) {
+  if (typeof part[0][0] !== "number") return part.map(continued);
+  let last = part[0][0];
+  return part.map(([x, y]) => [(last = x + 360 * Math.round((last - x) / 360)), y]);
+}
+
 async function drawLand() {
   const atlas = await get("assets/land.json");
   const land = window.topojson.feature(atlas, atlas.objects.countries);
+  for (const { geometry } of land.features) geometry.coordinates = continued(geometry.coordinates);
   L.geoJSON(land, { className: "land", interactive: false, weight: 0.5 }).addTo(map).bringToBack();
 }
 
