@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 PORT ?= 8000
 DATALAKE ?= files
 SECONDS_EACH ?= 60
+ITEMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -39,12 +40,13 @@ fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linu
 		$(BIN)/python tests/fuzzer.py $$target build/fuzz/$$target -max_total_time=$(SECONDS_EACH) -verbosity=0 -artifact_prefix=build/fuzz/ \
 		2>build/fuzz/$$target.log && echo "$$target: nothing found in $(SECONDS_EACH) s" || { tail -40 build/fuzz/$$target.log; exit 1; }; done
 
-bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md
+bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md (ITEMS=10000000 for the large catalogue)
 	@$(BIN)/python tests/benchmarks/start.py
 	@$(BIN)/python tests/benchmarks/read.py
 	@$(BIN)/python tests/benchmarks/graph.py
 	@$(BIN)/python tests/benchmarks/memory.py --side 3072
 	@$(BIN)/python tests/benchmarks/save.py
+	@$(BIN)/python tests/benchmarks/catalogue.py --items $(ITEMS)
 
 lint: $(READY)  ## mend what ruff can mend
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import shapely
 from shapely.geometry import mapping
 
-ROWS = 4096
+ROWS = 2048
 """Of a group, which is the least that is read."""
 _TIMES = ("datetime", "start_datetime", "end_datetime", "published", "created", "updated", "expires")
 TOP = ("type", "stac_version", "stac_extensions", "id", "collection", "geometry", "bbox", "links", "assets")

@@ -26,6 +26,8 @@ service = {
         str(sample / "catalog" / "catalog.json"),
         "--assets",
         str(modules),
+        # Collections that only some groups see: see docs/catalogue.md.
+        *(["--rights", os.environ["GEODES_LAB_RIGHTS"]] if "GEODES_LAB_RIGHTS" in os.environ else []),
     ],
     "environment": {
         "PYTHONPATH": str(here / "services"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import keyword
 import re
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,10 @@ def notebook(search: dict[str, Any]) -> nbformat.NotebookNode:
     """
     asked = dict(search)
     collections = asked.pop("collections", None)
-    if not isinstance(collections, (str, list)) or len(asked) > _MOST or not all(map(_NAME.fullmatch, asked)):
+    named = all(_NAME.fullmatch(k) and not keyword.iskeyword(k) for k in asked)
+    if not isinstance(collections, (str, list)) or len(asked) > _MOST or not named:
         raise ValueError("a search has collections, and arguments of gl.search")
-    given = [repr(collections), *(f"{k}={_literal(v)}" for k, v in asked.items())]
+    given = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in asked.items())]
     call = f"items = gl.search({', '.join(given)})\nprint(len(items), 'products')\ngl.availability(items).head(10)"
     cells = [
         new_markdown_cell("# Products from the catalogue\n\nThe search that you made on the catalogue's page."),

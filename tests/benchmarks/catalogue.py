@@ -1,0 +1,275 @@
+"""The catalogue: searches of millions of Items beside pgstac and the plain files, a harvest, and 32 clients at once.
+
+``python tests/benchmarks/catalogue.py --items 10000000``; pgstac takes as many, up to ``--peer-items``, since it loads slowly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import dask
+import duckdb
+import httpx
+import numpy as np
+import orjson
+import pgstac
+import pyarrow.parquet as pq
+import synthetic
+
+from geodes_lab.catalog import profile as profiles
+from geodes_lab.catalog.geodes import Geodes
+from geodes_lab.catalog.harvest import harvest
+from geodes_lab.catalog.index import Index
+from geodes_lab.catalog.lookup import found
+from geodes_lab.catalog.profile import Profile
+from geodes_lab.catalog.query import parse
+from geodes_lab.catalog.snapshot import Snapshot
+
+TOP = Path(__file__).resolve().parents[2]
+FOLDER = TOP / "build" / "bench" / "catalogue"
+WARM, ASKED, CLIENTS = 20, 200, 32
+STAND_IN = """
+import sys; sys.path.insert(0, {tests!r})
+from standin import StandIn, products
+with StandIn(products({items})) as service:
+    print(service.url, flush=True)
+    for _ in sys.stdin:
+        print(service.served, flush=True)
+"""
+
+
+def searches(seed: int = 1) -> list[dict]:
+    """Boxes of 24 degrees and a month each: at a million Items each has a hundred, which is the page."""
+    rng, asked = random.Random(seed), []
+    for _ in range(WARM + ASKED):
+        west, south = rng.uniform(-179, 155), rng.uniform(-48, 44)
+        asked.append(
+            {
+                "bbox": [west, south, west + 24, south + 24],
+                "datetime": f"{rng.randint(2016, 2023)}-{rng.randint(1, 12):02d}",
+            }
+        )
+    return asked
+
+
+def p95(name: str, ask: Callable[[dict], int]) -> float:
+    """Print how long searches take, in milliseconds."""
+    times, counts = [], []
+    for asked in searches():
+        begin = time.perf_counter()
+        counts.append(ask(asked))
+        times.append((time.perf_counter() - begin) * 1e3)
+    middle, high = np.percentile(times[WARM:], [50, 95])
+    print(f"  {name:42} p50 {middle:7.1f} ms   p95 {high:7.1f} ms   {np.mean(counts):.0f} Items on average", flush=True)
+    return float(high)
+
+
+def ours(snapshot: Snapshot) -> Callable[[dict], int]:
+    index = Index(Profile("bench", "local", str(snapshot.folder)))
+    return lambda a: len(index.records(parse([synthetic.NAME], **a, limit=100, latest=False, queryables={})))
+
+
+def plain(snapshot: Snapshot) -> Callable[[dict], int]:
+    """The same files as any GeoParquet: DuckDB looks at all of them, and finds by their statistics what it can skip."""
+    connection = duckdb.connect()
+    connection.execute("SET parquet_metadata_cache = true; SET TimeZone = 'UTC'")
+    files = [str(snapshot.folder / f.path) for f in snapshot.files]
+
+    def ask(a: dict) -> int:
+        query = parse([synthetic.NAME], **a, queryables={})
+        w, s, e, n = a["bbox"]
+        rows = connection.execute(
+            "SELECT * FROM read_parquet(?) WHERE datetime >= ? AND datetime < ? AND bbox.xmin <= ? AND bbox.xmax >= ? "
+            "AND bbox.ymin <= ? AND bbox.ymax >= ? ORDER BY datetime, id LIMIT 100",
+            [files, query.start, query.end, e, w, n, s],
+        ).fetchall()
+        return len(rows)
+
+    return ask
+
+
+def peer(environment: dict[str, str]) -> Callable[[dict], int]:
+    """pgstac's own function, asked by its own driver in its own environment."""
+    code = """
+import sys, json, psycopg
+connection = psycopg.connect(autocommit=True)
+connection.execute("SET search_path TO pgstac, public")
+for line in sys.stdin:
+    found = connection.execute("SELECT search(%s::text::jsonb)", [line]).fetchone()[0]
+    print(len(found["features"]), flush=True)
+"""
+    process = subprocess.Popen(
+        [str(pgstac.VENV / "bin" / "python"), "-c", code],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def ask(a: dict) -> int:
+        process.stdin.write(body(a).decode() + "\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    return ask
+
+
+def body(a: dict) -> bytes:
+    query = parse([synthetic.NAME], **a, queryables={})
+    span = f"{query.start:%Y-%m-%dT%H:%M:%SZ}/{query.end:%Y-%m-%dT%H:%M:%SZ}"
+    order = [{"field": "datetime", "direction": "asc"}, {"field": "id", "direction": "asc"}]
+    return orjson.dumps(
+        {"collections": [synthetic.NAME], "bbox": a["bbox"], "datetime": span, "limit": 100, "sortby": order}
+    )
+
+
+def sizes(snapshot: Snapshot) -> None:
+    """Print the bytes of an Item: those that a search looks at, and all."""
+    rest = ("assets", "links", "stac_extensions", "geodes:urn", "identifier", "storage:schemes")
+    looked_at = whole = rows = 0
+    for file in snapshot.files:
+        metadata = pq.ParquetFile(snapshot.folder / file.path).metadata
+        rows += metadata.num_rows
+        for group in range(metadata.num_row_groups):
+            columns = [metadata.row_group(group).column(k) for k in range(metadata.num_columns)]
+            whole += sum(c.total_compressed_size for c in columns)
+            looked_at += sum(c.total_compressed_size for c in columns if not c.path_in_schema.startswith(rest))
+    print(
+        f"  an Item takes {looked_at / rows:.0f} bytes in the columns that searches look at, {whole / rows:.0f} in all",
+        flush=True,
+    )
+
+
+def harvesting(items: int) -> None:
+    """Print the speed of a harvest, and what a search of 2 000 Items costs beside the stand-in's own work."""
+    code = STAND_IN.format(tests=str(TOP / "tests"), items=items)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        url = process.stdout.readline().strip()
+
+        def served() -> float:
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return float(process.stdout.readline())
+
+        with dask.config.set({"geodes_lab.catalog.profiles.geodes.url": url}), tempfile.TemporaryDirectory() as folder:
+            catalogue = Geodes(profiles.load("geodes"))
+            begin = time.perf_counter()
+            harvest(catalogue, Path(folder), ["PEPS_S2_L1C"])
+            taken = time.perf_counter() - begin
+            print(
+                f"  harvest of {items:,} Items: {items / taken:,.0f} a second, {served():.1f} s of {taken:.1f} s are the stand-in's",
+                flush=True,
+            )
+            query = parse(["PEPS_S2_L1C"], datetime="2015-07/2017-06", limit=2000, latest=False, queryables={})
+            found(catalogue, query)
+            ratios, asked = [], httpx.Client()
+            for _ in range(7):
+                begin = time.perf_counter()
+                number = len(found(catalogue, query))
+                whole = time.perf_counter() - begin
+                # The service's own time: the same pages, one after another, by a client that does not look at them.
+                page = next(iter(catalogue._bodies(query)))
+                begin = time.perf_counter()
+                for at in range(1, -(-number // 80) + 1):
+                    asked.post(f"{url}/search", json={**page, "page": at}).read()
+                ratios.append(whole / (time.perf_counter() - begin))
+            print(
+                f"  search of {number:,} Items by pages of 80: {np.median(ratios):.2f} × the time that the service needs for its pages",
+                flush=True,
+            )
+        process.terminate()
+
+
+async def clients(url: str, seconds: float) -> tuple[int, int, np.ndarray]:
+    """Ask with many clients at once; gives the answers, the errors and the times."""
+    lines, times, errors, end = [body(a) for a in searches(2)], [], [0], time.perf_counter() + seconds
+
+    async def one(number: int) -> None:
+        rng = random.Random(number)
+        async with httpx.AsyncClient(timeout=60) as client:
+            while time.perf_counter() < end:
+                begin = time.perf_counter()
+                try:
+                    answer = await client.post(
+                        url, content=rng.choice(lines), headers={"Content-Type": "application/json"}
+                    )
+                    answer.raise_for_status().json()
+                except httpx.HTTPError:
+                    errors[0] += 1
+                times.append((time.perf_counter() - begin) * 1e3)
+
+    await asyncio.gather(*(one(n) for n in range(CLIENTS)))
+    return len(times), errors[0], np.array(times)
+
+
+def load(name: str, url: str, seconds: float) -> float:
+    """Print what many clients meet."""
+    for _ in range(200):  # until it answers
+        try:
+            httpx.post(
+                url, content=body(searches()[0]), headers={"Content-Type": "application/json"}, timeout=60
+            ).raise_for_status()
+            break
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    number, errors, times = asyncio.run(clients(url, seconds))
+    middle, high = np.percentile(times, [50, 99])
+    print(
+        f"  {name:42} {number / seconds:7.1f} a second   p50 {middle:6.0f} ms   p99 {high:6.0f} ms   {errors} errors",
+        flush=True,
+    )
+    return number / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--peer-items", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=60, help="of the load with many clients")
+    options = parser.parse_args()
+    wanted = sorted({options.peer_items, options.items})
+    print("Search: collection, box of 24° and month, the first 100 Items", flush=True)
+    high = {}
+    for items in wanted:
+        snapshot = synthetic.write(FOLDER / str(items), items, lambda text: None)
+        high[items] = p95(f"geodes_lab, {items:,} Items", ours(snapshot))
+        scan = p95(f"plain GeoParquet by DuckDB, {items:,} Items", plain(snapshot))
+        print(f"  ratio of p95, plain files / ours: {scan / high[items]:.1f}", flush=True)
+        sizes(snapshot)
+    if len(wanted) == 2:
+        print(f"  p95 at {wanted[1]:,} is {high[wanted[1]] / high[wanted[0]]:.2f} × that at {wanted[0]:,}", flush=True)
+    print("Harvest and search of the service", flush=True)
+    harvesting(60_000)
+    print(f"The service: {CLIENTS} clients at once for {options.seconds:.0f} s", flush=True)
+    snapshot = synthetic.write(FOLDER / str(options.peer_items), options.peer_items)
+    number = pgstac.port()
+    command = [sys.executable, "-m", "catalogue", str(snapshot.folder), str(FOLDER / "results")]
+    environment = {"PYTHONPATH": str(TOP / "hub" / "services"), "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{number}"}
+    with subprocess.Popen(command, env=environment) as server:
+        mine = load("geodes_lab", f"http://127.0.0.1:{number}/stac/search", options.seconds)
+        server.terminate()
+    if pgstac.reason():
+        print(f"  {pgstac.reason()}", flush=True)
+    with nullcontext() if pgstac.reason() else pgstac.database(snapshot) as database:
+        if database is None:
+            return
+        other = p95(f"pgstac, {options.peer_items:,} Items", peer(database))
+        print(f"  ratio of p95, pgstac / ours: {other / high[options.peer_items]:.1f}", flush=True)
+        with pgstac.api(database) as url:
+            theirs = load("stac-fastapi-pgstac", f"{url}/search", options.seconds)
+        print(f"  ratio of requests per second, ours / theirs: {mine / theirs:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
