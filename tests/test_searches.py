@@ -50,5 +50,5 @@ def test_any_values_are_literals_of_one_call(collections, asked):
     ],
 )
 def test_what_is_no_search_is_refused(search):
-    with pytest.raises(ValueError, match="a search has|an argument is"):
+    with pytest.raises(ValueError, match=r"a search has|an argument is"):
         notebook(search)

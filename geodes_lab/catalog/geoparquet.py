@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
-from shapely.geometry import mapping
 
 ROWS = 2048
 """Of a group, which is the least that is read."""
@@ -82,13 +81,13 @@ def with_texts(rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
 def records(rows: pa.Table) -> list[dict[str, Any]]:
     """The Items of a table, as dictionaries."""
     written = set(texts(rows))
-    geometries = shapely.from_wkb(rows["geometry"].to_pylist()) if "geometry" in rows.column_names else []
+    geometries = shapely.to_geojson(shapely.from_wkb(rows["geometry"].to_pylist())).tolist() if "geometry" in rows.column_names else []
     found = []
     for number, row in enumerate(rows.drop_columns(["geometry"] if len(geometries) else []).to_pylist()):
-        full = {k: json.loads(v) if k in written else _said(v) for k, v in row.items() if v is not None}
+        full = {k: orjson.loads(v) if k in written else _said(v) for k, v in row.items() if v is not None}
         item = {k: full.pop(k) for k in TOP if k in full}
         geometry = geometries[number] if len(geometries) else None
-        item["geometry"] = None if geometry is None else json.loads(json.dumps(mapping(geometry)))
+        item["geometry"] = None if geometry is None else orjson.loads(geometry)
         if "bbox" in item:
             item["bbox"] = [item["bbox"][k] for k in _BBOX]
         full.setdefault("datetime", None)  # STAC wants it said, where there is an interval instead

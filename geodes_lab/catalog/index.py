@@ -209,13 +209,17 @@ def _within(area: BaseGeometry, add: Any) -> None:
 
 def _read(rows: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
     """The Items of rows, in their order; of each file the groups that have one are read."""
-    places: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    places: dict[str, list[tuple[int, int]]] = {}
     for at, (path, row) in enumerate(rows):
-        places.setdefault((path, row // geoparquet.ROWS), []).append((row % geoparquet.ROWS, at))
+        places.setdefault(path, []).append((row, at))
     found: dict[int, dict[str, Any]] = {}
-    for (path, group), wanted in places.items():
+    for path, wanted in places.items():
+        groups = sorted({row // geoparquet.ROWS for row, _ in wanted})
+        # Each group but a file's last has as many rows, so that the place of a row among those that are read is known.
+        first = {group: n * geoparquet.ROWS for n, group in enumerate(groups)}
         with pq.ParquetFile(path) as file:
-            some = file.read_row_group(group).take([row for row, _ in wanted])
+            table = file.read_row_groups(groups)
+        some = table.take([first[row // geoparquet.ROWS] + row % geoparquet.ROWS for row, _ in wanted])
         found.update(zip((at for _, at in wanted), geoparquet.records(some), strict=True))
     return [found[at] for at in range(len(rows))]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import calendar
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from geodes_lab.catalog import geoparquet, months
 from geodes_lab.catalog.snapshot import Collection, Snapshot, moment
 
 NAME = "PEPS_S2_L1C"
-_YEARS = range(2016, 2024)
+YEARS = range(2016, 2024)
 _TILES = 12_000
 _TEXTS = ["political", "storage:schemes"]
 # Tiles lie on land-like rows: many in the north, few in the south; each is seen from one or two orbits.
@@ -64,7 +63,7 @@ FROM named
 """
 
 
-def write(folder: Path, items: int, tell=lambda text: None) -> Snapshot:
+def write(folder: Path, items: int, years: range = YEARS) -> Snapshot:
     """Write a catalogue of so many Items; what is there already stays."""
     snapshot = Snapshot.load(folder)
     if snapshot.files:
@@ -77,8 +76,8 @@ def write(folder: Path, items: int, tell=lambda text: None) -> Snapshot:
         str(next(Path(duckdb_extension_spatial.__file__).parent.glob("extensions/*/*.duckdb_extension")))
     )
     connection.execute(_MAKE_TILES)
-    every = [(y, m) for y in _YEARS for m in range(1, 13)]
-    files, known, begin = [], {}, time.perf_counter()
+    every = [(y, m) for y in years for m in range(1, 13)]
+    files, known = [], {}
     for number, (year, month) in enumerate(every):
         rows = items * (number + 1) // len(every) - items * number // len(every)
         days = calendar.monthrange(year, month)[1]
@@ -88,7 +87,6 @@ def write(folder: Path, items: int, tell=lambda text: None) -> Snapshot:
         table = connection.execute(text).to_arrow_table().replace_schema_metadata(geoparquet.said(_TEXTS))
         known |= months.types(table.schema)
         files.append(months.written(folder, NAME, f"{year}-{month:02d}", table))
-        tell(f"{sum(f.rows for f in files):,} of {items:,} Items written, {time.perf_counter() - begin:.0f} s")
     told = {NAME: Collection("Sentinel-2 level 1C", moment(datetime.now(UTC)), known)}
     made = Snapshot(folder, "https://geodes.example/stac", moment(datetime.now(UTC)), told, tuple(files))
     made.save()
