@@ -41,15 +41,18 @@ class StandIn:
         Identifiers of products that are not on disk.
     files
         What downloads give, by identifier.
+    latency
+        Seconds that each page of a search takes besides, as over a network.
     """
 
     def __init__(
         self, items: Sequence[dict[str, Any]], *, key: str = "secret", quota: int | None = None,
         faults: Iterator[int] | None = None, on_tape: frozenset[str] = frozenset(),
         files: dict[str, bytes] | None = None, page: int = 80, old_availability: bool = False,
+        latency: float = 0,
     ) -> None:  # fmt: skip
         self.key, self.quota, self.faults, self.on_tape, self.page = key, quota, faults or iter(()), on_tape, page
-        self.files, self.old_availability = files or {}, old_availability
+        self.files, self.old_availability, self.latency = files or {}, old_availability, latency
         self.requests: list[tuple[str, str, Any]] = []
         self.served = 0.0
         self.items, self.portal = list(items), ""
@@ -219,6 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/api/stac/conformance":
             self._send(200, b'{"conformsTo": ["https://api.stacspec.org/v1.0.0/core"]}')
         elif path in ("/api/stac/search", "/api/stac/items") and body is not None:
+            time.sleep(service.latency)
             self._send(*service.search(body))
         elif path == "/api/stac/collections":
             whole = body is None or (body.get("page") or 1) == 1

@@ -131,16 +131,18 @@ class Geodes:
         raws, matched = self._page(body, 1)
         there, pages = len(raws), math.ceil(matched / self.profile.page)
         found = [true(raw) for raw in raws]
-        at = 2
+        at, useful = 2, _useful(found, query)
         with ThreadPoolExecutor(self.profile.parallel) as pool:
-            while at <= pages and (query.limit is None or _useful(found, query) < query.limit):
+            while at <= pages and (query.limit is None or useful < query.limit):
                 # Without a limit all are under way at once, as many together as the pool allows.
                 block = range(at, pages + 1 if query.limit is None else min(at + self.profile.parallel, pages + 1))
                 for raws, now in pool.map(lambda number: self._page(body, number), block):
                     if now != matched:
                         return None
                     there += len(raws)
-                    found += [true(raw) for raw in raws]
+                    new = [true(raw) for raw in raws]
+                    found += new
+                    useful += _useful(new, query)
                 at = block.stop
         if len({r["properties"]["geodes:urn"] for r in found}) != there or there != min(
             matched, (at - 1) * self.profile.page
@@ -160,9 +162,20 @@ class Geodes:
             ) from None
 
 
-def _useful(found: list[dict[str, Any]], query: Query) -> int:
-    items = (pystac.Item.from_dict(r, migrate=False) for r in found)
-    return sum(query.matches(i) for i in items)
+@dataclass(slots=True)
+class _Seen:
+    """As much of an Item as a query looks at: to make whole ones only to count them takes longer than to fetch them."""
+
+    id: str
+    properties: dict[str, Any]
+    geometry: dict[str, Any] | None
+    datetime: datetime | None
+
+
+def _useful(records: list[dict[str, Any]], query: Query) -> int:
+    if query.limit is None:
+        return 0
+    return sum(query.matches(_Seen(r["id"], r["properties"], r["geometry"], None)) for r in records)
 
 
 def _collection(said: dict[str, Any]) -> Collection:

@@ -81,7 +81,11 @@ def with_texts(rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
 def records(rows: pa.Table) -> list[dict[str, Any]]:
     """The Items of a table, as dictionaries."""
     written = set(texts(rows))
-    geometries = shapely.to_geojson(shapely.from_wkb(rows["geometry"].to_pylist())).tolist() if "geometry" in rows.column_names else []
+    geometries = (
+        shapely.to_geojson(shapely.from_wkb(rows["geometry"].to_pylist())).tolist()
+        if "geometry" in rows.column_names
+        else []
+    )
     found = []
     for number, row in enumerate(rows.drop_columns(["geometry"] if len(geometries) else []).to_pylist()):
         full = {k: orjson.loads(v) if k in written else _said(v) for k, v in row.items() if v is not None}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import pystac
 from pystac_client import ItemSearch
@@ -19,6 +19,15 @@ from geodes_lab.errors import GeodesError
 FAR_PAST, FAR_FUTURE = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 Range = tuple[Any, Any]
 """The lowest and the highest value; None: no bound."""
+
+
+class Described(Protocol):
+    """What a query looks at: a `pystac.Item` is one, and so is less than that."""
+
+    id: str
+    properties: dict[str, Any]
+    geometry: dict[str, Any] | None
+    datetime: datetime | None
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,13 @@ class Query:
         """Whether nothing is said of the time."""
         return (self.start, self.end) == (FAR_PAST, FAR_FUTURE)
 
-    def matches(self, item: pystac.Item) -> bool:
+    def matches(self, item: Described) -> bool:
         """Whether an Item that tells the truth is asked for. What it does not say of itself is not held against it."""
         p = item.properties
-        begin, end = (pystac.utils.str_to_datetime(p[k]) if p.get(k) else item.datetime for k in _BOUNDS)
-        if begin is not None and end is not None and (begin >= self.end or end < self.start):
-            return False
+        if not self.any_time:
+            begin, end = (_moment(p[k]) if p.get(k) else item.datetime for k in _BOUNDS)
+            if begin is not None and end is not None and (begin >= self.end or end < self.start):
+                return False
         if self.area is not None and item.geometry and not self.area.intersects(shape(item.geometry)):
             return False
         if self.ids and not {item.id, p.get("identifier")} & set(self.ids):
@@ -71,6 +81,11 @@ class Query:
             items.sort(key=lambda i: _key(i, name), reverse=descending)
             items.sort(key=lambda i: _value(i, name) is None)
         return items
+
+
+def _moment(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 _BOUNDS = ("start_datetime", "end_datetime")

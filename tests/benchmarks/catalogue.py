@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import dask
@@ -40,7 +40,7 @@ WARM, ASKED, CLIENTS = 20, 200, 32
 STAND_IN = """
 import sys; sys.path.insert(0, {tests!r})
 from standin import StandIn, products
-with StandIn(products({items})) as service:
+with StandIn(products({items}), latency={latency}) as service:
     print(service.url, flush=True)
     for _ in sys.stdin:
         print(service.served, flush=True)
@@ -149,46 +149,54 @@ def sizes(snapshot: Snapshot) -> None:
     )
 
 
-def harvesting(items: int) -> None:
-    """Print the speed of a harvest, and what a search of 2 000 Items costs beside the stand-in's own work."""
-    code = STAND_IN.format(tests=str(TOP / "tests"), items=items)
+@contextmanager
+def stand_in(items: int, latency: float) -> Iterator[tuple[str, Callable[[], float]]]:
+    """A stand-in for GEODES in a process of its own; gives its address, and what tells the seconds that it worked."""
+    code = STAND_IN.format(tests=str(TOP / "tests"), items=items, latency=latency)
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        url = process.stdout.readline().strip()
 
         def served() -> float:
             process.stdin.write("\n")
             process.stdin.flush()
             return float(process.stdout.readline())
 
-        with dask.config.set({"geodes_lab.catalog.profiles.geodes.url": url}), tempfile.TemporaryDirectory() as folder:
-            catalogue = Geodes(profiles.load("geodes"))
-            begin = time.perf_counter()
-            harvest(catalogue, Path(folder), ["PEPS_S2_L1C"])
-            taken = time.perf_counter() - begin
-            print(
-                f"  harvest of {items:,} Items: {items / taken:,.0f} a second, {served():.1f} s of {taken:.1f} s are the stand-in's",
-                flush=True,
-            )
-            query = parse(["PEPS_S2_L1C"], datetime="2015-07/2017-06", limit=2000, latest=False, queryables={})
-            found(catalogue, query)
-            ratios, asked = [], httpx.Client()
-            for _ in range(7):
-                begin = time.perf_counter()
-                number = len(found(catalogue, query))
-                whole = time.perf_counter() - begin
-                # The service's own time: the same pages, one after another, by a client that does not look at them.
-                page = next(iter(catalogue._bodies(query)))
-                begin = time.perf_counter()
-                for at in range(1, -(-number // 80) + 1):
-                    asked.post(f"{url}/search", json={**page, "page": at}).read()
-                ratios.append(whole / (time.perf_counter() - begin))
-            print(
-                f"  search of {number:,} Items by pages of 80: {np.median(ratios):.2f} × the time that the service needs for its pages",
-                flush=True,
-            )
+        url = process.stdout.readline().strip()
+        with dask.config.set({"geodes_lab.catalog.profiles.geodes.url": url}):
+            yield url, served
         process.terminate()
+
+
+def harvesting(items: int) -> None:
+    """Print the speed of a harvest."""
+    with stand_in(items, 0) as (_, served), tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        harvest(Geodes(profiles.load("geodes")), Path(folder), ["PEPS_S2_L1C"])
+        taken = time.perf_counter() - begin
+        speed = f"{items / taken:,.0f} a second, {served():.1f} s of {taken:.1f} s are the stand-in's"
+    print(f"  harvest of {items:,} Items: {speed}", flush=True)
+
+
+def paging(latency: float) -> None:
+    """Print what a search of 2 000 Items costs beside the same pages, fetched one after another and not looked at."""
+    with stand_in(20_000, latency) as (url, _), httpx.Client() as client:
+        catalogue = Geodes(profiles.load("geodes"))
+        query = parse(["PEPS_S2_L1C"], datetime="2015-07/2017-06", limit=2000, latest=False, queryables={})
+        number = len(found(catalogue, query))
+        body, ratios = next(iter(catalogue._bodies(query))), []
+        for _ in range(5):
+            begin = time.perf_counter()
+            found(catalogue, query)
+            whole = time.perf_counter() - begin
+            begin = time.perf_counter()
+            for page in range(1, -(-number // 80) + 1):
+                client.post(f"{url}/search", json={**body, "page": page}).read()
+            ratios.append(whole / (time.perf_counter() - begin))
+    print(
+        f"  search of {number:,} Items by pages of 80, {latency * 1e3:.0f} ms a page: {np.median(ratios):.2f} × the service's own time",
+        flush=True,
+    )
 
 
 async def clients(url: str, seconds: float) -> tuple[int, int, np.ndarray]:
@@ -255,6 +263,8 @@ def main() -> None:
         print(f"  p95 at {wanted[1]:,} is {high[wanted[1]] / high[wanted[0]]:.2f} × that at {wanted[0]:,}", flush=True)
     print("Harvest and search of the service", flush=True)
     harvesting(60_000)
+    for latency in (0, 0.05, 0.2):
+        paging(latency)
     print(f"The service: {CLIENTS} clients at once for {options.seconds:.0f} s", flush=True)
     snapshot = synthetic.write(FOLDER / str(options.peer_items), options.peer_items)
     number = pgstac.port()
