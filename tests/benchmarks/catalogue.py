@@ -231,6 +231,8 @@ def load(name: str, url: str, seconds: float) -> float:
             break
         except httpx.HTTPError:
             time.sleep(0.1)
+    else:
+        raise RuntimeError(f"{name} does not answer at {url}")
     number, errors, times = asyncio.run(clients(url, seconds))
     middle, high = np.percentile(times, [50, 99])
     print(

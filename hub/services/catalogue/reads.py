@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import attr
 import orjson
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Request, Response
 from stac_fastapi.types.core import BaseCoreClient
 from stac_fastapi.types.errors import NotFoundError
 from stac_fastapi.types.links import CollectionLinks, ItemLinks, filter_links
@@ -59,17 +59,17 @@ class Reads(BaseCoreClient):
     def item_collection(
         self, collection_id: str, bbox: Any = None, datetime: Any = None, limit: int | None = 10, token: str | None = None,
         **said: Any,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> Response:  # fmt: skip
         """``GET /collections/{collection_id}/items``."""
         self._told(collection_id, said["request"])
         asked = {"bbox": bbox, "datetime": datetime, "limit": limit, "token": token, **said}
         return self._page(said["request"], [collection_id], asked, f"collections/{collection_id}/items")
 
-    def get_search(self, collections: list[str] | None = None, **said: Any) -> dict[str, Any]:
+    def get_search(self, collections: list[str] | None = None, **said: Any) -> Response:
         """``GET /search``."""
         return self._page(said["request"], collections, said, "search")
 
-    def post_search(self, search_request: Any, **said: Any) -> dict[str, Any]:
+    def post_search(self, search_request: Any, **said: Any) -> Response:
         """``POST /search``."""
         told = search_request.model_dump(mode="json", exclude_none=True)
         fields = search_request.fields
@@ -83,7 +83,7 @@ class Reads(BaseCoreClient):
             raise NotFoundError(f"There is no collection {name}, or it is not for you.")
         return found
 
-    def _page(self, request: Request, wanted: list[str] | None, asked: Mapping[str, Any], path: str) -> dict[str, Any]:
+    def _page(self, request: Request, wanted: list[str] | None, asked: Mapping[str, Any], path: str) -> Response:
         try:
             query, skip = self._query(self.hub.person(request), wanted, asked)
             records = self.shelves.page(query, skip) if query.collections else []
@@ -96,13 +96,15 @@ class Reads(BaseCoreClient):
         links.append({"rel": "self", "type": "application/geo+json", "href": str(request.url)})
         if len(records) == limit and counted != skip + limit:
             links.append(_next(request, f"{base}{path}", skip + limit))
-        return {
+        told = {
             "type": "FeatureCollection",
             "features": [chosen(_linked(r, base), *fields) for r in records],
             "links": links,
             "numberReturned": len(records),
             **({} if counted is None else {"numberMatched": counted}),
         }
+        # Written here: FastAPI would look at each value of each Item first, which takes longer than to find them.
+        return Response(orjson.dumps(told), media_type="application/geo+json")
 
     def _query(self, person: Person, wanted: list[str] | None, asked: Mapping[str, Any]) -> tuple[Query, int]:
         there = self.shelves.collections(person)
