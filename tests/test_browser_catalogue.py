@@ -40,7 +40,7 @@ def lab(tmp_path_factory, sample):
         kernel = {"name": "geodes", "display_name": "GEODES (Python · Dask)", "language": "python"}
         cells = [
             "import geodes_lab as gl\ne = gl.explore('PEPS_S2_L1C')\ne",
-            "print('found', len(e.items), e.arguments)",
+            f"print('found', len(e.items), e.arguments)\n{PUBLISH}",
         ]
         notebook = new_notebook(cells=[new_code_cell(c) for c in cells], metadata={"kernelspec": kernel})
         path = found.state / "home" / "notebooks" / "explore.ipynb"
@@ -137,6 +137,8 @@ def test_map_in_a_notebook_gives_the_items_back(lab, person):
     cells.first.click()
     person.get_by_role("menuitem", name="Run", exact=True).click()
     person.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    # Results of one's own, put there by the token of one's own server, and found again.
+    expect(cells.nth(1)).to_contain_text("published 201 201 ['mine']", timeout=90_000)
     search = person.get_by_role("button", name="Search", exact=True)
     expect(search).to_be_visible(timeout=90_000)
     search.click()
@@ -156,5 +158,3 @@ def test_map_in_a_notebook_gives_the_items_back(lab, person):
     person.keyboard.press("Control+Enter")
     expect(cells.nth(1)).to_contain_text("found 0", timeout=60_000)
     expect(cells.nth(1)).to_contain_text("'bbox'")
-    # Results of one's own, put there by the token of one's own server, and found again.
-    expect(cells.nth(2)).to_contain_text("published 201 201 ['mine']", timeout=60_000)

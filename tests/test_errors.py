@@ -182,7 +182,7 @@ def test_things_that_are_no_products():
     ("arguments", "said"),
     [
         ({"datetime": "yesterday"}, "does not understand"),
-        ({"bbox": (3, 40, 2, 41)}, "west, south, east, north"),
+        ({"bbox": (2, 41, 3, 40)}, "west, south, east, north"),
         ({"bbox": (1, 2, 3, 4), "intersects": {}}, "not both"),
         ({"limit": -1}, "at least 1, not -1"),
         ({"cloud_cover": (0, 10)}, "0 to 100, not (0, 10)"),
