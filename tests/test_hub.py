@@ -60,7 +60,8 @@ def test_every_address_is_on_loopback(environment, monkeypatch):
     config = load(TOP / "hub" / "jupyterhub_config.py")
     addresses = [config.JupyterHub.bind_url, config.JupyterHub.hub_bind_url, config.ConfigurableHTTPProxy.api_url]
     assert all(a.startswith("http://127.0.0.1:") for a in addresses)
-    (service,) = config.JupyterHub.services
+    service = next(s for s in config.JupyterHub.services if s["name"] == "datalake")
+    assert all(s.get("url", "http://127.0.0.1:1").startswith("http://127.0.0.1:") for s in config.JupyterHub.services)
     assert service["command"][service["command"].index("--host") + 1] == "127.0.0.1"
     secret = service["environment"]["NANIO_SECRET_KEY"]
     assert secret not in " ".join(service["command"]), "no secret in what ps shows"

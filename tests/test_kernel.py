@@ -155,7 +155,9 @@ def test_import_is_light():
 def test_shelf_has_what_it_says():
     assert all(getattr(gl, name) is not None for name in gl.__all__)
     assert set(gl.__all__) <= set(dir(gl))
-    with pytest.raises(AttributeError, match="it has GeodesError, attach, open_cube"):
+    with pytest.raises(
+        AttributeError, match="it has GeodesError, attach, availability, collections, explore, open_cube"
+    ):
         gl.open_cubes  # noqa: B018
 
 

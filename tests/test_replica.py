@@ -456,8 +456,8 @@ def test_key_goes_to_listed_hosts_and_not_with_a_redirect_to_another(serve, smal
 def test_key_is_not_sent_where_others_can_read_it_nor_if_it_cannot_be_one(small, monkeypatch):
     monkeypatch.setenv("GEODES_API_KEY", KEY)
     with dask.config.set({"geodes_lab.download.hosts": ["geodes-portal.cnes.fr"]}):
-        assert transfer._key("https://geodes-portal.cnes.fr/a") == KEY
-        assert transfer._key("http://geodes-portal.cnes.fr/a") is None
+        assert transfer.key("https://geodes-portal.cnes.fr/a") == KEY
+        assert transfer.key("http://geodes-portal.cnes.fr/a") is None
     monkeypatch.setenv("GEODES_API_KEY", f"{KEY}\nmore")
     with pytest.raises(GeodesError, match="GEODES_API_KEY has characters") as caught:
         choose([small.href])
