@@ -94,7 +94,9 @@ def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
     expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.")
     expect(person.locator("#results li")).to_have_count(18)
     expect(person.locator("path.footprint")).to_have_count(18)
-    person.wait_for_function("document.querySelector('#results img').naturalWidth > 100")
+    # Awaited inside the page: a poll of Playwright's evaluates text, which the page's own policy forbids.
+    seen = person.locator("#results img").first.evaluate("image => image.decode().then(() => image.naturalWidth)")
+    assert seen > 100
     # A box at the west of the footprints, clouds, a property and dates each leave fewer.
     person.fill("#from", "2021-07-01")
     person.locator("#clouds").fill("10")
