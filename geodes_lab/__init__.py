@@ -17,6 +17,7 @@ _SHELF = {
     "availability": "catalog",
     "collections": "catalog",
     "explore": "explorer",
+    "filesystem": "clients",
     "open_cube": "cube",
     "open_product": "products",
     "open_tracks": "tracks",
@@ -33,6 +34,7 @@ __all__ = [
     "availability",
     "collections",
     "explore",
+    "filesystem",
     "open_cube",
     "open_product",
     "open_tracks",
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from geodes_lab.catalog import availability as availability
     from geodes_lab.catalog import collections as collections
     from geodes_lab.catalog import search as search
+    from geodes_lab.clients import filesystem as filesystem
     from geodes_lab.cluster import attach as attach
     from geodes_lab.cube import open_cube as open_cube
     from geodes_lab.errors import GeodesError as GeodesError

@@ -15,16 +15,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
 import obstore
-from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
+from obstore.store import ObjectStore
 
-from geodes_lab import settings
+from geodes_lab import clients, settings
 from geodes_lab.errors import GeodesError
 
 
@@ -63,8 +61,9 @@ traffic = Traffic()
 # Servers and networks fail for a moment: a request is made so many times, each after twice the pause (in seconds) of the
 # one before, give or take a half, so that the readers of a cluster do not come back all at once.
 _TRIES, _PAUSE = 5, 0.1
+_TRIES_OF_KNOWN = 8  # of a server that has answered this process before: it comes back; 13 s in all
+_answered: set[tuple[str, str]] = set()
 _END = 2**16  # bytes at the end of a zip: the list of some hundred members
-_AT_ONCE = 128  # requests of this process under way together
 _FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder error", re.IGNORECASE)
 
 
@@ -111,12 +110,11 @@ class Place:
         return self.scheme == "file" and os.path.isdir(f"/{self.path}")
 
     @property
-    def _store(self) -> ObjectStore:
+    def store(self) -> ObjectStore:
+        """The client of its server."""
         if self.query:
             raise GeodesError(f"{self.href} is a signed address: rasters are read there in place, zips are not.")
-        region, timeout = settings.get("datalake.region"), float(settings.get("datalake.timeout"))
-        endpoint = settings.get("datalake.endpoint") if self.scheme == "s3" else ""
-        return _store(self.scheme, self.root, endpoint, region, _has_keys(), timeout, _keys())
+        return clients.store(self.scheme, self.root)
 
     def size(self) -> int:
         """Size in bytes; one request.
@@ -127,7 +125,7 @@ class Place:
             If there is no such object, or it cannot be reached.
         """
         traffic.add(1, 0)
-        return int(_wait(self._ask("find", lambda: obstore.head_async(self._store, self.path)))["size"])
+        return int(_wait(self.ask("find", lambda: obstore.head_async(self.store, self.path)))["size"])
 
     def read(self, start: int, length: int) -> bytes:
         """Read ``length`` bytes from ``start``, or fewer where the object ends; one request."""
@@ -158,21 +156,21 @@ class Place:
 
     async def _get(self, start: int, length: int, tag: str | None) -> tuple[bytes, str | None]:
         try:
-            found: tuple[bytes, str | None] = await self._ask("read", lambda: self._get_once(start, length, tag))
+            found: tuple[bytes, str | None] = await self.ask("read", lambda: self._get_once(start, length, tag))
         except Unreachable as error:
             # S3 and HTTP give what there is of a range that goes beyond the end; some servers refuse it.
             if not re.search("status code: (400|416)", str(error.__cause__)):
                 raise
             traffic.add(1, 0)
-            size = int((await self._ask("find", lambda: obstore.head_async(self._store, self.path)))["size"])
+            size = int((await self.ask("find", lambda: obstore.head_async(self.store, self.path)))["size"])
             if not start < size < start + length:
                 raise
-            found = await self._ask("read", lambda: self._get_once(start, size - start, tag))
+            found = await self.ask("read", lambda: self._get_once(start, size - start, tag))
         return found
 
     async def _get_once(self, start: int, length: int, tag: str | None) -> tuple[bytes, str | None]:
         options = {"range": (start, start + length), **({"if_match": tag} if tag else {})}
-        answer = await obstore.get_async(self._store, self.path, options=options)
+        answer = await obstore.get_async(self.store, self.path, options=options)
         found = answer.meta["e_tag"] if (answer.meta["e_tag"] or "").strip('"') else None
         if tag and found != tag:  # a server that does not know the condition
             raise Replaced(f"{self.href} has been replaced since it was first read{self._where()}.")
@@ -189,11 +187,30 @@ class Place:
         """Open a seekable binary file over the object; reads happen as they are asked for, 64 KiB at least."""
         return io.BufferedReader(Ranges(self), 2**16)
 
-    async def _ask(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        for attempt in range(1, _TRIES + 1):
+    async def ask(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Make a request in the loop of the clients; again where that may help.
+
+        Parameters
+        ----------
+        verb
+            What sentences call it.
+        call
+            Makes it once.
+
+        Raises
+        ------
+        GeodesError
+            If it fails in the end: `Unreachable`, `Replaced`.
+        """
+        server, is_renewed, attempt = (self.scheme, self.root), False, 0
+        while True:
+            attempt += 1
+            mark = clients.at_hand() if self.scheme == "s3" else None
             try:
-                async with _turns():
-                    return await call()
+                async with clients.turns():
+                    found = await call()
+                _answered.add(server)
+                return found
             except GeodesError:
                 raise
             except FileNotFoundError:
@@ -202,81 +219,44 @@ class Place:
                 said = str(error).partition("\n")[0]
                 if "412 Precondition" in said:
                     raise Replaced(f"{self.href} has been replaced since it was first read{self._where()}.") from None
+                if "External AWS credential provider" in said:
+                    raise Unreachable(
+                        f"{self.href} may not be read{self._where()}: {clients.trouble or said}"
+                    ) from None
                 if isinstance(error, PermissionError) or "403 Forbidden" in said or "401 Unauthorized" in said:
+                    if self.scheme == "s3" and not is_renewed and await self._renewed(mark):
+                        is_renewed = True  # keys end while requests wait for their turn; those of now may be good
+                        continue
                     raise Unreachable(
                         f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
-                        "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) and have not expired."
+                        "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or geodes_lab.credentials.s3), have not expired, and "
+                        "that the collection is open to you."
                     ) from error
-                if attempt == _TRIES or self.scheme == "file" or _FINAL.search(said):
+                if (
+                    attempt >= (_TRIES_OF_KNOWN if server in _answered else _TRIES)
+                    or self.scheme == "file"
+                    or _FINAL.search(said)
+                ):
                     raise Unreachable(f"Could not {verb} {self.href}{self._where()}: {_first_line(error)}.") from error
             traffic.again(self.gdal)
             await asyncio.sleep(_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
-        raise AssertionError("the last attempt returns or raises")
+
+    async def _renewed(self, mark: int | None) -> bool:
+        try:
+            return await asyncio.to_thread(clients.again, mark)
+        except GeodesError as error:
+            raise Unreachable(f"{self.href} may not be read{self._where()}: {error}") from error
 
     def _where(self) -> str:
         return f" on {settings.get('datalake.endpoint')}" if self.scheme == "s3" else ""
 
 
-@lru_cache(maxsize=256)
-def _store(scheme: str, root: str, endpoint: str, region: str, signs: bool, timeout: float, _keys: int) -> ObjectStore:
-    """A client for a bucket or a web server; its connections serve all objects there, as long as the keys are the same."""
-    options = {"allow_http": True, "timeout": timedelta(seconds=timeout)}
-    once = {"max_retries": 0}  # requests are made again by `Place._ask`, and counted
-    match scheme:
-        case "file":
-            return LocalStore()
-        case "s3":
-            return S3Store(
-                root,
-                endpoint=endpoint,
-                region=region,
-                virtual_hosted_style_request=False,
-                skip_signature=not signs,
-                client_options={**options, "allow_http": endpoint.startswith("http://")},
-                retry_config=once,
-            )
-        case _:
-            return HTTPStore.from_url(root, client_options=options, retry_config=once)
-
-
-@cache
-def _made_loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="datalake", daemon=True).start()
-    return loop
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    """The loop in which all requests of this process wait; in a thread of its own, since readers are plain functions."""
-    with _first:
-        return _made_loop()
-
-
-@cache
-def _turns() -> asyncio.Semaphore:
-    return asyncio.Semaphore(_AT_ONCE)
-
-
-_first = threading.Lock()  # one loop, though many threads come at once
-
-
-def _forked() -> None:
-    """A child of a fork has none of the threads."""
-    global _first
-    _first = threading.Lock()
-    for kept in (_made_loop, _turns, _store):
-        kept.cache_clear()
-
-
-os.register_at_fork(after_in_child=_forked)
-
-
 def _begin(call: Coroutine[Any, Any, bytes]) -> Future[bytes]:
-    return asyncio.run_coroutine_threadsafe(call, _loop())
+    return asyncio.run_coroutine_threadsafe(call, clients.loop())
 
 
 def _wait(call: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run_coroutine_threadsafe(call, _loop()).result()
+    return asyncio.run_coroutine_threadsafe(call, clients.loop()).result()
 
 
 def _done(call: Callable[..., bytes], *arguments: int) -> Future[bytes]:
@@ -402,39 +382,6 @@ def write_whole(path: Path, data: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(data)
         Path(file.name).replace(path)
-
-
-def gdal_options(path: str) -> dict[str, str]:
-    """GDAL's configuration for reading one path in place: the datalake's endpoint, retries, no needless requests."""
-    # GDAL's own threads open a JPEG 2000 again without this thread's configuration: they would ask Amazon instead of
-    # the datalake, and leave zeros where that fails. Dask has threads enough.
-    alone = {"GDAL_NUM_THREADS": "1"}
-    if not path.startswith("/vsi"):
-        return alone  # a plain file may have its grid in a file beside it (.aux.xml, .tfw): GDAL looks
-    endpoint = urlsplit(settings.get("datalake.endpoint"))
-    return {
-        **alone,
-        "AWS_S3_ENDPOINT": endpoint.netloc,
-        "AWS_HTTPS": "YES" if endpoint.scheme == "https" else "NO",
-        "AWS_VIRTUAL_HOSTING": "FALSE",
-        "AWS_REGION": settings.get("datalake.region"),
-        "AWS_NO_SIGN_REQUEST": "NO" if _has_keys() else "YES",
-        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-        "GDAL_HTTP_MAX_RETRY": "3",
-        "GDAL_HTTP_RETRY_DELAY": "0.5",
-        # A driver asks for side files (.aux.xml, .msk) beside a member: they are not there, do not ask the server.
-        "GDAL_PAM_ENABLED": "NO",
-    }
-
-
-def _has_keys() -> bool:
-    """Whether the environment has keys for S3; without any, both readers would go and ask a cloud's metadata server."""
-    return any(os.environ.get(k) for k in ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_PROFILE"))
-
-
-def _keys() -> int:
-    """What changes when the keys do, and tells nothing of them."""
-    return hash(tuple(v for k, v in sorted(os.environ.items()) if k.startswith("AWS_")))
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 
-from geodes_lab.datalake import gdal_options
+from geodes_lab import gdalenv
 from geodes_lab.source import Source
 
 Numbers = tuple[NDArray[Any], NDArray[np.bool_], slice, slice]
@@ -30,8 +30,12 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
     rows, cols : slice
         The part of the grid that they fill.
     """
+    return gdalenv.within(source.href, lambda: _read(source, grid, resampling))
+
+
+def _read(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
     place = source.place_on(grid)
-    with rasterio.Env(**gdal_options(source.href)), rasterio.open(source.href) as file:
+    with rasterio.open(source.href) as file:
         _confirm(source, file)
         if place is None:
             return *_warp(source, file, grid, resampling), slice(None), slice(None)

@@ -12,7 +12,7 @@ import obstore
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from geodes_lab import datalake
+from geodes_lab import clients
 from geodes_lab.datalake import Place, Replaced, Unreachable, traffic
 
 _NOTHING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -111,10 +111,10 @@ class Objects(Store):
                     wanted = {"range": {"suffix": suffix}}
                 elif suffix:
                     traffic.add(1, 0)
-                    size = (await obstore.head_async(self.place._store, path))["size"]
+                    size = (await obstore.head_async(self.place.store, path))["size"]
                     wanted = {"range": (max(size - suffix, 0), size)}
                 traffic.add(1, 0)
-                answer = await obstore.get_async(self.place._store, path, options=wanted)
+                answer = await obstore.get_async(self.place.store, path, options=wanted)
             except _NOTHING:
                 return None
             except Exception:
@@ -144,7 +144,7 @@ class Objects(Store):
         """Give the names in a folder."""
         traffic.add(1, 0)
         folder = f"{self._folder}/{prefix}".rstrip("/")
-        asked = self._ask("list", lambda: obstore.list_with_delimiter_async(self.place._store, prefix=folder))
+        asked = self._ask("list", lambda: obstore.list_with_delimiter_async(self.place.store, prefix=folder))
         found = await asyncio.wrap_future(asked)
         for path in [*found["common_prefixes"], *(o["path"] for o in found["objects"])]:
             yield path.rstrip("/").rsplit("/", 1)[-1]
@@ -166,4 +166,4 @@ class Objects(Store):
         self._check_writable()
 
     def _ask(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(self.place._ask(verb, call), datalake._loop())
+        return asyncio.run_coroutine_threadsafe(self.place.ask(verb, call), clients.loop())

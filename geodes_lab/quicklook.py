@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import pystac
 
-from geodes_lab import settings
+from geodes_lab import settings, trust
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 
@@ -46,7 +46,7 @@ def picture(item: pystac.Item) -> tuple[bytes, str] | None:
     if host not in settings.get("download.hosts"):
         return None
     try:
-        answer = httpx.get(asset.href, timeout=_TIMEOUT).raise_for_status()
+        answer = httpx.get(asset.href, timeout=_TIMEOUT, verify=trust.context()).raise_for_status()
     except httpx.HTTPError as error:
         raise GeodesError(f"The quicklook of {item.id} cannot be read ({error}): try again later.") from error
     return answer.content[:_MOST], answer.headers.get("Content-Type", kind)

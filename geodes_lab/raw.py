@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from geodes_lab import pyramid
+from geodes_lab import gdalenv, pyramid
 from geodes_lab.archive import Archive
-from geodes_lab.datalake import Unreachable, gdal_options, object_of
+from geodes_lab.datalake import Unreachable, object_of
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source, Span
@@ -82,9 +82,13 @@ def _extracted(source: Source) -> Source:
 
 def _by_gdal(source: Source, rows: Span, cols: Span) -> tuple[tuple[int, int], NDArray[Any] | None]:
     part = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
-    with rasterio.Env(**gdal_options(source.href)), _opened(source.href) as file:
-        _refuse(source, file.count)
-        return file.shape, file.read(source.index, window=part) if file.shape == source.shape else None
+
+    def read() -> tuple[tuple[int, int], NDArray[Any] | None]:
+        with _opened(source.href) as file:
+            _refuse(source, file.count)
+            return file.shape, file.read(source.index, window=part) if file.shape == source.shape else None
+
+    return gdalenv.within(source.href, read)
 
 
 def _opened(href: str) -> rasterio.DatasetReader:

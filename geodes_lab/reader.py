@@ -19,8 +19,8 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from geodes_lab import gdal, polygons, pyramid
-from geodes_lab.datalake import Unreachable, gdal_options, locate, place_of
+from geodes_lab import gdal, gdalenv, polygons, pyramid
+from geodes_lab.datalake import Unreachable, locate, place_of
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source
@@ -186,7 +186,7 @@ def _source(url: str) -> Source:
             info = archive.getinfo(packed[2])
         stored = (info.header_offset, info.file_size) if info.compress_type == zipfile.ZIP_STORED else None
         path = f"/vsizip/{{{place.gdal}}}/{packed[2]}"
-    with rasterio.Env(**gdal_options(path)), rasterio.open(path) as file:
+    with gdalenv.environment(path), rasterio.open(path) as file:
         epsg = file.crs.to_epsg() if file.crs else None
         if epsg is None:
             raise GeodesError(f"{url} has no EPSG code in its file: it cannot be placed on a map.")

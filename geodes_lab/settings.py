@@ -33,7 +33,13 @@ def get(key: str) -> Any:
         If there is no such setting: a mistake of ours, never of the user.
     """
     ours = _defaults()
-    if not dask.config.config.get(_NAME, {}).keys() >= ours[_NAME].keys():
-        # The end of a `with dask.config.set(…)` that began before the first use has taken the defaults away.
+    if _lacks(dask.config.config, ours):
+        # The end of a `with dask.config.set(…)` that began before the first use has taken defaults away.
         dask.config.update(dask.config.config, ours, priority="old")
     return dask.config.get(f"{_NAME}.{key}")
+
+
+def _lacks(there: Any, wanted: dict[str, Any]) -> bool:
+    if not isinstance(there, dict):
+        return False  # the user has said something else altogether
+    return any(k not in there or (isinstance(v, dict) and _lacks(there[k], v)) for k, v in wanted.items())

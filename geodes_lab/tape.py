@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pystac
 
-from geodes_lab import settings, transfer
+from geodes_lab import settings, transfer, trust
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 
@@ -111,7 +111,9 @@ def _ask(portal: str, products: Sequence[Product]) -> dict[str, bool]:
     said = [{"href": p.download, "endpointURL": p.endpoint} for p in products]
     try:
         with httpx.Client(
-            headers={"X-API-Key": key} if key else {}, timeout=_TIMEOUT, transport=httpx.HTTPTransport(retries=2)
+            headers={"X-API-Key": key} if key else {},
+            timeout=_TIMEOUT,
+            transport=httpx.HTTPTransport(verify=trust.context(), retries=2),
         ) as client:
             answer = client.post(f"{portal}/fastavailability", json={"availability": said})
             if answer.status_code in (404, 405):

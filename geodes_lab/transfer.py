@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import time
 import zipfile
@@ -15,9 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from geodes_lab import settings
+from geodes_lab import credentials, settings, trust
 from geodes_lab.datalake import Place, Unreachable, traffic
-from geodes_lab.errors import GeodesError
 from geodes_lab.progress import bar
 
 _PAUSES = (1.0, 5.0, 20.0)  # seconds before the next attempts; few, for each may count against the quota
@@ -180,7 +178,9 @@ class Remote:
 
         traffic.add(1, 0)
         with (
-            httpx.Client(event_hooks={"request": [sign]}, follow_redirects=True, timeout=_TIMEOUT) as client,
+            httpx.Client(
+                event_hooks={"request": [sign]}, follow_redirects=True, timeout=_TIMEOUT, verify=trust.context()
+            ) as client,
             client.stream(method, home, headers={"Accept-Encoding": "identity", **headers}) as answer,
         ):
             yield answer
@@ -188,11 +188,10 @@ class Remote:
 
 def key(address: str) -> str | None:
     """Give the user's key if this address may have it: its host is listed, and nobody on the way reads it."""
-    url, found = urlsplit(address), os.environ.get("GEODES_API_KEY", "").strip()
+    url = urlsplit(address)
     host = url.hostname or ""
     is_private = url.scheme == "https" or host in ("localhost", "::1") or host.startswith("127.")
-    if not found or not is_private or host not in settings.get("download.hosts"):
+    if not is_private or host not in settings.get("download.hosts"):
         return None
-    if not (found.isascii() and found.isprintable()):  # the HTTP library would show it in its complaint
-        raise GeodesError("GEODES_API_KEY has characters that no key has: copy it again from your profile.")
-    return found
+    found = credentials.current("api_key")
+    return None if found is None else found["key"]

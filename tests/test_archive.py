@@ -150,7 +150,7 @@ def test_replaced_zip_is_read_as_it_is_now(bucket, tmp_path, where):
     def put(*options: object) -> None:
         path = write(tmp_path / "new.zip", *options)
         if where == "s3 with tags":
-            obstore.put(locate(href)._store, "a.zip", path.read_bytes())
+            obstore.put(locate(href).store, "a.zip", path.read_bytes())
         else:
             shutil.copy(path, folder / "part")
             (folder / "part").replace(folder / "a.zip")

@@ -14,8 +14,9 @@ from pathlib import Path
 import dask
 import pytest
 
+from geodes_lab import gdalenv
 from geodes_lab.archive import Archive
-from geodes_lab.datalake import gdal_options, locate, traffic
+from geodes_lab.datalake import locate, traffic
 
 KEY = "sentinel2-l1c/31/T/CJ/2021/06/05/S2A_MSIL1C_20210605T105031_N0300_R051_T31TCJ_20210605T125936.zip"
 
@@ -128,10 +129,10 @@ def test_members_of_a_large_zip_whose_sizes_follow_them(tmp_path, s3, sample):
 
 def test_gdal_is_told_the_endpoint_and_never_to_skip_certificates():
     with dask.config.set({"geodes_lab.datalake.endpoint": "https://s3.datalake.cnes.fr"}):
-        options = gdal_options("/vsis3/bucket/key")
+        options = gdalenv.options("/vsis3/bucket/key")
     assert options["AWS_S3_ENDPOINT"] == "s3.datalake.cnes.fr"
     assert options["AWS_HTTPS"] == "YES"
     assert options["AWS_VIRTUAL_HOSTING"] == "FALSE"
     assert "GDAL_HTTP_UNSAFESSL" not in options
     assert options["GDAL_NUM_THREADS"] == "1"
-    assert gdal_options("/home/me/file.tif") == {"GDAL_NUM_THREADS": "1"}
+    assert gdalenv.options("/home/me/file.tif") == {"GDAL_NUM_THREADS": "1"}

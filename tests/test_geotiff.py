@@ -255,7 +255,7 @@ def test_window_asks_for_the_header_and_once_for_neighbouring_tiles(cog, bucket)
 def put(path: Path) -> Place:
     """Upload a file, as S3 does it: with a tag."""
     place = locate("s3://tiffs/a.tif")
-    obstore.put(place._store, place.path, path.read_bytes())
+    obstore.put(place.store, place.path, path.read_bytes())
     return place
 
 

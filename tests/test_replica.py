@@ -459,7 +459,7 @@ def test_key_is_not_sent_where_others_can_read_it_nor_if_it_cannot_be_one(small,
         assert transfer.key("https://geodes-portal.cnes.fr/a") == KEY
         assert transfer.key("http://geodes-portal.cnes.fr/a") is None
     monkeypatch.setenv("GEODES_API_KEY", f"{KEY}\nmore")
-    with pytest.raises(GeodesError, match="GEODES_API_KEY has characters") as caught:
+    with pytest.raises(GeodesError, match="GEODES_API_KEY, has characters") as caught:
         choose([small.href])
     assert KEY not in str(caught.value)
 

@@ -230,7 +230,7 @@ def upload(folder: Path, href: str) -> None:
     place = locate(href)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            obstore.put(place._store, f"{place.path}/{path.relative_to(folder)}", path.read_bytes())
+            obstore.put(place.store, f"{place.path}/{path.relative_to(folder)}", path.read_bytes())
 
 
 @pytest.mark.parametrize(("which", "indexes"), [("plain", 0), ("sharded", 4)])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import rasterio
 from rasterio.errors import RasterioError
 
-from geodes_lab.datalake import gdal_options
+from geodes_lab import gdalenv
 from geodes_lab.errors import GeodesError
 
 
@@ -47,7 +47,7 @@ def read(path: str, name: str) -> Header:
     """
     problem = ""
     try:
-        with rasterio.Env(**gdal_options(path)), rasterio.open(path) as file:
+        with gdalenv.environment(path), rasterio.open(path) as file:
             epsg, transform = file.crs and file.crs.to_epsg(), file.transform
             found = file.shape, file.dtypes[0], file.nodata, file.tags()
     except (RasterioError, OSError) as error:

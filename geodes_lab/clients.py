@@ -1,0 +1,186 @@
+"""Clients of the servers that hold objects: their connections, their keys, and the loop in which all requests wait."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
+
+from geodes_lab import credentials, settings, trust
+from geodes_lab.errors import GeodesError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
+_AT_ONCE = 128  # requests of this process under way together
+_LOOK = 10.0  # seconds after which keys that do not end are looked for again: the user may have set others
+
+
+def store(scheme: str, root: str) -> ObjectStore:
+    """Give the client for the disk, a bucket or a web server; its connections serve all objects there.
+
+    Parameters
+    ----------
+    scheme
+        ``file``, ``s3`` or ``http``.
+    root
+        The bucket, or scheme and host.
+
+    Raises
+    ------
+    GeodesError
+        If the settings of the datalake make no sense.
+    """
+    timeout, authorities = float(settings.get("datalake.timeout")), trust.authorities()
+    if scheme != "s3":
+        return _store(scheme, root, "", "", None, timeout, authorities)
+    endpoint, region = settings.get("datalake.endpoint"), settings.get("datalake.region")
+    return _store(scheme, root, endpoint, region, _signature(), timeout, authorities)
+
+
+def again(mark: int | None) -> bool:
+    """Say that the datalake refused the keys of a mark; whether there are others to try. Asks their source, which may take seconds."""
+    if not credentials.refused("s3", mark):
+        return False
+    _generation[0] += 1  # obstore would go on with those that it has kept
+    return True
+
+
+def at_hand() -> int | None:
+    """The mark of the keys that this process has now; None: there are none. Asks nobody."""
+    keys = credentials.at_hand("s3")
+    return None if keys is None else keys.mark
+
+
+def _provide() -> S3Credential:
+    """Keys, whenever obstore asks: it does so before each request if they last for less than five minutes, yet not more than ten times a second."""
+    global trouble
+    try:
+        keys = credentials.current("s3")
+        if keys is None:
+            raise GeodesError("there are no keys of the datalake any more: set them again")
+    except GeodesError as error:
+        trouble = error
+        raise
+    ends = (
+        datetime.now(UTC) + timedelta(seconds=_LOOK)
+        if keys.expires is None
+        else datetime.fromtimestamp(keys.expires, UTC)
+    )
+    return {
+        "access_key_id": keys["access_key_id"],
+        "secret_access_key": keys["secret_access_key"],
+        "token": keys.get("session_token"),
+        "expires_at": ends,
+    }
+
+
+trouble: GeodesError | None = None
+"""Why there were no keys when there were to be some: obstore tells it in words of its own."""
+
+
+def filesystem() -> Any:
+    """Give the datalake as a file system of fsspec, for libraries that want one; its keys are fresh as those of all readers here.
+
+    Returns
+    -------
+    obstore.fsspec.FsspecStore
+        Asynchronous ones of fsspec may be used within its loop alone; this one is for plain calls: ``filesystem().ls("sentinel2-l1c/31")``.
+        Nothing is asked until it is used.
+    """
+    from obstore.fsspec import FsspecStore
+
+    settled = _s3(
+        settings.get("datalake.endpoint"), float(settings.get("datalake.timeout")), trust.authorities(), _signature()
+    )
+    return FsspecStore("s3", config={"region": settings.get("datalake.region"), **settled.pop("config")}, **settled)
+
+
+@lru_cache(maxsize=256)
+def _store(
+    scheme: str,
+    root: str,
+    endpoint: str,
+    region: str,
+    signature: tuple[int, int] | None,
+    timeout: float,
+    authorities: str | None,
+) -> ObjectStore:
+    match scheme:
+        case "file":
+            return LocalStore()
+        case "s3":
+            settled = _s3(endpoint, timeout, authorities, signature)
+            return S3Store(root, region=region, **settled.pop("config"), **settled)
+        case _:
+            return HTTPStore.from_url(root, client_options=_options(True, timeout, authorities), retry_config=_once())
+
+
+def _s3(endpoint: str, timeout: float, authorities: str | None, signature: tuple[int, int] | None) -> dict[str, Any]:
+    """What a client of S3 is made with."""
+    return {
+        "config": {"endpoint": endpoint, "virtual_hosted_style_request": False, "skip_signature": signature is None},
+        "client_options": _options(endpoint.startswith("http://"), timeout, authorities),
+        "retry_config": _once(),
+        **({} if signature is None else {"credential_provider": _provide}),
+    }
+
+
+def _once() -> dict[str, Any]:
+    return {"max_retries": 0}  # requests are made again by `Place`, and counted
+
+
+def _options(is_plain: bool, timeout: float, authorities: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"allow_http": is_plain, "timeout": timedelta(seconds=timeout)}
+    return {**found, "root_certificate": authorities} if authorities else found
+
+
+_generation = [0]
+
+
+def _signature() -> tuple[int, int] | None:
+    """What changes when a client has to forget the keys that it has kept; None: requests are not signed.
+
+    Without any keys, obstore and GDAL would go and ask a cloud's metadata server.
+    """
+    if not credentials.known("s3"):
+        return None
+    return _generation[0], credentials.standing("s3")
+
+
+@cache
+def _made_loop() -> asyncio.AbstractEventLoop:
+    made = asyncio.new_event_loop()
+    threading.Thread(target=made.run_forever, name="datalake", daemon=True).start()
+    return made
+
+
+def loop() -> asyncio.AbstractEventLoop:
+    """The loop in which all requests of this process wait; in a thread of its own, since readers are plain functions."""
+    with _first:
+        return _made_loop()
+
+
+@cache
+def turns() -> asyncio.Semaphore:
+    """Of which each request under way holds one."""
+    return asyncio.Semaphore(_AT_ONCE)
+
+
+_first = threading.Lock()  # one loop, though many threads come at once
+
+
+def _forked() -> None:
+    """A child of a fork has none of the threads."""
+    global _first
+    _first = threading.Lock()
+    for kept in (_made_loop, turns, _store):
+        kept.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forked)

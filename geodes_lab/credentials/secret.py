@@ -1,0 +1,77 @@
+"""A secret that is in the memory of the process that uses it, and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Literal, NoReturn, get_args
+
+Kind = Literal["s3", "api_key", "token"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""All of them."""
+
+
+class Secret(Mapping[str, str]):
+    """What opens a door, by name (``access_key_id``, ``secret_access_key``, ``session_token``; ``key``; ``token``).
+
+    It does not show itself, and does not travel: neither in a pickle, nor in a copy. What hands it on (`geodes_lab.cluster.lending`) takes
+    it apart on purpose.
+
+    Parameters
+    ----------
+    values
+        The parts.
+    expires
+        When it ends, in seconds since 1970; None: not known to end.
+    """
+
+    __slots__ = ("__values", "born", "expires", "mark")
+
+    def __init__(self, values: Mapping[str, str], expires: float | None = None) -> None:
+        self.__values = dict(values)
+        self.born = time.time()
+        """When it came."""
+        self.expires = expires
+        """When it ends, in seconds since 1970; None: not known to end."""
+        told = "\0".join(f"{k}\0{v}" for k, v in sorted(values.items()))
+        self.mark = int.from_bytes(hashlib.blake2b(told.encode(), digest_size=6).digest())
+        """A number that tells it from another, and tells nothing of it."""
+
+    def __getitem__(self, name: str) -> str:
+        return self.__values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__values)
+
+    def __len__(self) -> int:
+        return len(self.__values)
+
+    @property
+    def left(self) -> float:
+        """Seconds until it ends; infinite if it is not known to."""
+        return math.inf if self.expires is None else self.expires - time.time()
+
+    @property
+    def due(self) -> float:
+        """When to renew it, in seconds since 1970: with a quarter of its life left, or five minutes of a long one."""
+        return math.inf if self.expires is None else self.expires - min(300.0, (self.expires - self.born) / 4)
+
+    def __repr__(self) -> str:
+        until = (
+            "" if self.expires is None else f", until {datetime.fromtimestamp(self.expires, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        )
+        return f"<secret{until}>"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.mark == other.mark
+
+    def __hash__(self) -> int:
+        return self.mark
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a secret does not travel: each process asks for its own")

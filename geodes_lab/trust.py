@@ -1,0 +1,72 @@
+"""Whom this process trusts over TLS: the authorities of the system, and those of the datalake's own; nobody else, ever."""
+
+from __future__ import annotations
+
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+import certifi
+
+from geodes_lab import settings
+from geodes_lab.errors import GeodesError
+
+
+def authorities() -> str | None:
+    """The certificates (PEM) of the setting ``datalake.ca``; None: there are none beside the system's.
+
+    Raises
+    ------
+    GeodesError
+        If the file is not there, or has no certificate.
+    """
+    path = settings.get("datalake.ca")
+    if not path:
+        return None
+    where = Path(path).expanduser()
+    try:
+        return _read(str(where), where.stat().st_mtime_ns)
+    except OSError:
+        raise GeodesError(
+            f"geodes_lab.datalake.ca names {path}, which cannot be read: give the file with the datalake's CA certificates."
+        ) from None
+
+
+def context() -> ssl.SSLContext:
+    """How HTTP clients verify a server; checks are never off."""
+    return _context(authorities())
+
+
+def bundle() -> str | None:
+    """The path of a file with the system's authorities and the datalake's, for libraries that take one file; None: their own."""
+    own = authorities()
+    if own is None:
+        return None
+    folder = Path(settings.get("cache.folder")).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    text = Path(certifi.where()).read_text() + "\n" + own
+    path = folder / "authorities.pem"
+    if not path.exists() or path.read_text() != text:
+        part = path.with_suffix(f".{id(text):x}")
+        part.write_text(text)
+        part.replace(path)
+    return str(path)
+
+
+@lru_cache(maxsize=8)
+def _read(path: str, _stamp: int) -> str:
+    text = Path(path).read_text(errors="replace")
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError):
+        raise GeodesError(f"geodes_lab.datalake.ca names {path}, which has no certificates: it must be PEM.") from None
+    return text
+
+
+@lru_cache(maxsize=8)
+def _context(own: str | None) -> ssl.SSLContext:
+    made = ssl.create_default_context(cafile=certifi.where())
+    made.load_default_certs()
+    if own:
+        made.load_verify_locations(cadata=own)
+    return made
