@@ -15,6 +15,7 @@ _SHELF = {
     "GeodesError": "errors",
     "attach": "cluster",
     "availability": "catalog",
+    "clusters": "cluster",
     "collections": "catalog",
     "explore": "explorer",
     "filesystem": "clients",
@@ -32,6 +33,7 @@ __all__ = [
     "GeodesError",
     "attach",
     "availability",
+    "clusters",
     "collections",
     "explore",
     "filesystem",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from geodes_lab.catalog import search as search
     from geodes_lab.clients import filesystem as filesystem
     from geodes_lab.cluster import attach as attach
+    from geodes_lab.cluster import clusters as clusters
     from geodes_lab.cube import open_cube as open_cube
     from geodes_lab.errors import GeodesError as GeodesError
     from geodes_lab.explorer import explore as explore

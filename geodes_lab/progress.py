@@ -3,22 +3,125 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from dask.utils import format_bytes, format_time
+
+_EVERY = 0.25  # seconds between two drawings in a notebook
+
+
+class Bar(Protocol):
+    """A bar that is seen until it ends, and leaves nothing behind."""
+
+    def update(self, done: float, total: float | None) -> None:
+        """Draw how much is done, of how much if that is known; from any thread."""
+
+    def end(self) -> None:
+        """Take the bar away."""
+
+
+def new(name: str, in_bytes: bool = False) -> Bar | None:
+    """Show a bar where a person looks; None: nobody does.
+
+    Parameters
+    ----------
+    name
+        What takes a while.
+    in_bytes
+        Whether bytes are counted, not things.
+    """
+    if _in_notebook():
+        return _InNotebook(name, in_bytes)
+    return _InTerminal(name, in_bytes) if sys.stderr.isatty() else None
 
 
 @contextlib.contextmanager
 def bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar; of those side by side, only that of the main thread.
+    """Show a bar of bytes; of those side by side, only that of the main thread.
 
     Yields what is to be told the bytes that are done, and those of all, if that is known.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    shown = new(name[:60], in_bytes=True) if threading.current_thread() is threading.main_thread() else None
+    try:
+        yield (lambda done, total: None) if shown is None else shown.update
+    finally:
+        if shown is not None:
+            shown.end()
 
-    console = Console(stderr=True)
-    shown = (console.is_terminal or console.is_jupyter) and threading.current_thread() is threading.main_thread()
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
-        task = progress.add_task(name[:60], total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+class _InTerminal:
+    """By rich."""
+
+    def __init__(self, name: str, in_bytes: bool) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn() if in_bytes else MofNCompleteColumn(),
+        )
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        self._task = self._progress.add_task(name, total=None)
+        self._progress.start()
+
+    def update(self, done: float, total: float | None) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+    def end(self) -> None:
+        self._progress.stop()
+
+
+class _InNotebook:
+    """By the notebook's own display, which is emptied at the end; widgets would stay in the file."""
+
+    def __init__(self, name: str, in_bytes: bool) -> None:
+        from IPython.display import display
+
+        self._name, self._count = html.escape(name), format_bytes if in_bytes else (lambda n: f"{n:,.0f}")
+        self._began = self._drawn = time.monotonic()
+        self._lock, self._ended = threading.Lock(), False
+        self._handle: Any = display(self._drawing(0, None), raw=True, display_id=True)
+
+    def update(self, done: float, total: float | None) -> None:
+        with self._lock:
+            if not self._ended and time.monotonic() - self._drawn > _EVERY:
+                self._drawn = time.monotonic()
+                self._handle.update(self._drawing(done, total), raw=True)
+
+    def end(self) -> None:
+        with self._lock:
+            if not self._ended:
+                self._ended = True
+                self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
+
+    def _drawing(self, done: float, total: float | None) -> dict[str, str]:
+        passed = time.monotonic() - self._began
+        known = f' value="{done:.0f}" max="{total:.0f}"' if total else ""
+        of = f"{self._count(done)} of {self._count(total)}" if total else self._count(done) if done else ""
+        left = f", {format_time(passed / done * (total - done))} left" if total and done else ""
+        words = f"{of}, {format_time(passed)}{left}" if of else format_time(passed)
+        return {
+            "text/plain": f"{self._name}: {words}",
+            "text/html": f'<div><label>{self._name} <progress style="width:20em;vertical-align:middle"{known}></progress></label> {words}</div>',
+        }
+
+
+def _in_notebook() -> bool:
+    if "ipykernel" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None

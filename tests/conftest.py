@@ -32,6 +32,8 @@ def nowhere_else(tmp_path: Path) -> Iterator[None]:
         "geodes_lab.datalake.endpoint": "http://127.0.0.1:9",
         "geodes_lab.cache.folder": str(tmp_path / "cache"),
         "geodes_lab.replica.folder": str(tmp_path / "replicas"),
+        "geodes_lab.cluster.place": "local",
+        "geodes_lab.cluster.folder": str(tmp_path / "running"),
     }
     asked = socket.getaddrinfo
 

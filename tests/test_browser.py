@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,5 +89,17 @@ def test_person_runs_notebook_01_and_sees_the_plot(tmp_path, sample):
         picture = page.screenshot(path=build / "lab.png")
         assert colours(picture) > 200
 
+        # The notebook's own cluster is in the panel, its plots show, and it stops when it is told to.
+        cluster = page.locator(".dask-ClusterListingItem")
+        expect(cluster).to_contain_text(re.compile(r"local [0-9a-f]{4}"), timeout=20_000)
+        expect(cluster).to_contain_text("Number of Workers: 1")
+        page.get_by_role("button", name="Task Stream").click()
+        inside = page.frame_locator("iframe").last
+        expect(inside.locator(".bk-Figure, .bk-Row, .bk-GridBox").first).to_be_visible(timeout=30_000)
+        page.screenshot(path=build / "dask.png")
+        cluster.locator(".dask-ClusterListingItem-stop").click()
+        expect(cluster).to_have_count(0, timeout=30_000)
+
     assert elsewhere == [], "the lab asks nothing of the internet"
-    assert refused == []
+    # A dashboard in a process that has imported panel asks for panel's script at the root; it does without.
+    assert [r for r in refused if "/static/extensions/panel/panel.min.js" not in r] == []

@@ -18,5 +18,24 @@ def _one_sentence(shell, kind, error, traceback, tb_offset=None):
     return sentence
 
 
+def _watch_memory(shell):
+    """If the kernel before was killed for its memory, say so above what the first cell shows."""
+    from ipykernel.connect import get_connection_file
+
+    from geodes_lab import vitals
+
+    said = vitals.watch(get_connection_file())
+    if said:
+
+        def tell(*_):
+            import sys
+
+            shell.events.unregister("pre_run_cell", tell)
+            print(said, file=sys.stderr, flush=True)
+
+        shell.events.register("pre_run_cell", tell)
+
+
 _dask.config.set(scheduler=_cluster_at_first_use)
+_watch_memory(get_ipython())  # noqa: F821
 get_ipython().set_custom_exc((gl.GeodesError,), _one_sentence)  # noqa: F821

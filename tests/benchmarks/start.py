@@ -50,9 +50,9 @@ def cluster(ours: bool) -> float:
     code = (
         "import logging, time\n"
         "from distributed import Client, LocalCluster\n"
-        "from geodes_lab.cluster import attach, size\n"
+        "from geodes_lab.cluster import attach\nfrom geodes_lab.cluster.size import size\n"
         "if __name__ == '__main__':\n"
-        "    w, t, m = size()\n"
+        "    s = size(); w, t, m = s.count, s.threads, s.memory\n"
         "    began = time.perf_counter()\n"
         f"    client = {start}\n"
         "    client.submit(abs, -1).result()\n"

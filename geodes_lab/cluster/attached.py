@@ -1,0 +1,116 @@
+"""The front door: one call that gives the Dask cluster of this user, wherever it is."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dask
+
+from geodes_lab import settings
+from geodes_lab.cluster.wanted import PLACES, Wanted, understood
+from geodes_lab.errors import GeodesError
+
+if TYPE_CHECKING:
+    from geodes_lab.cluster.keeper import Keeper
+
+_lock = threading.RLock()
+_keeper: Keeper | None = None
+
+
+def attach(
+    *, workers: int | None = None, memory: str | int | None = None, adaptive: bool = False, place: str | None = None
+) -> Any:
+    """Give the client of this user's own Dask cluster; start the cluster if there is none yet.
+
+    The cluster is local, of a dask-gateway, or jobs in a SLURM queue: where it runs is the setting ``geodes_lab.cluster.place``, else the gateway if one
+    is configured (``DASK_GATEWAY__ADDRESS``), else SLURM where ``sbatch`` is there, else this server. It works behind TLS with keys of its own, its dashboard
+    answers its owner alone, and it ends with the kernel, when it does nothing for as long as ``cluster.idle`` says, or by ``gl.clusters().stop()``.
+    In a kernel of the lab the first computation calls this by itself.
+
+    Parameters
+    ----------
+    workers
+        How many; with ``adaptive`` the most. None: as many as there is room for, or the settings say.
+    memory
+        Of each worker, such as ``"4GiB"``. Another memory is another cluster: what the old one holds is lost.
+    adaptive
+        Whether workers come and go with the work.
+    place
+        ``local``, ``gateway`` or ``slurm``, whatever the settings say.
+
+    Returns
+    -------
+    distributed.Client
+        The same one each time; given arguments change its cluster. A client that the user made is left as it is and given back.
+
+    Raises
+    ------
+    GeodesError
+        If what is asked for makes no sense, does not fit, or the place refuses it.
+    """
+    from distributed import get_client
+
+    wanted = understood(workers, memory, adaptive)
+    global _keeper
+    with _lock:
+        known = _keeper is not None and not _keeper.is_closed
+        try:
+            client = get_client(timeout=5)
+        except ValueError:
+            client = None  # none yet
+        if client is not None and not (known and _keeper is not None and client is _keeper.client):
+            return client
+        if client is None and known and _keeper is not None:
+            _keeper.close()  # its client was closed: it must not go on beside the new one
+            known = False
+        where = _place(place)
+        if known and _keeper is not None:
+            moves = place is not None and where != _keeper.place
+            if not moves and (wanted.is_nothing or _module(_keeper.place).change(_keeper, wanted)):
+                return _keeper.client
+            _keeper.close()
+        _keeper = _start(where, wanted)
+        return _keeper.client
+
+
+def get(dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, **options: Any) -> Any:
+    """Dask's scheduler of the lab's kernels: attach at the first computation, then compute there.
+
+    Set by the kernel as ``dask.config.set(scheduler=get)``. Once the client exists Dask uses it directly.
+    """
+    return attach().get(dsk, keys, **options)
+
+
+def _start(where: str, wanted: Wanted) -> Keeper:
+    from geodes_lab.cluster import keeper
+
+    keeper.unhook()
+    # What fails on a worker is raised here, as one sentence; its log would say it twice more before.
+    dask.config.set({"logging": {"distributed": "error", "distributed.worker": "critical"}})
+    try:
+        made: Keeper = _module(where).start(wanted)
+    except BaseException:
+        keeper.hook()
+        raise
+    return made
+
+
+def _place(said: str | None) -> str:
+    from geodes_lab.cluster import slurm
+
+    place = said or settings.get("cluster.place")
+    if place is not None and place not in PLACES:
+        raise GeodesError(f"A cluster is {', '.join(PLACES[:-1])} or {PLACES[-1]}, not {place!r}.")
+    if place is None:
+        by_gateway = os.environ.get("DASK_GATEWAY__ADDRESS") or dask.config.get("gateway.address", None)
+        place = "gateway" if by_gateway else "slurm" if slurm.is_there() else "local"
+    return str(place)
+
+
+def _module(place: str) -> Any:
+    from geodes_lab.cluster import gateway, local, slurm
+
+    return {"local": local, "gateway": gateway, "slurm": slurm}[place]

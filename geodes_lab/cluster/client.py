@@ -1,0 +1,78 @@
+"""The lab's client: distributed's own, whose workers know the kernel's settings of now, and whose losses are explained."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from typing import Any
+
+import dask
+from distributed import Client
+from distributed.core import clean_exception
+from distributed.scheduler import KilledWorker
+
+from geodes_lab.cluster import bar, deaths
+from geodes_lab.cluster.lending import Borrower
+from geodes_lab.errors import GeodesError
+
+_REMEMBERED = 100  # tasks that were given up
+
+
+class LabClient(Client):
+    """A `distributed.Client` of a cluster of the lab.
+
+    Parameters
+    ----------
+    cluster
+        The cluster.
+    place
+        ``local``, ``gateway`` or ``slurm``.
+    """
+
+    def __init__(self, cluster: Any, place: str, **said: Any) -> None:
+        self._place = place
+        self._given_up: OrderedDict[str, str] = OrderedDict()
+        self._told: Any = None
+        super().__init__(cluster, **said)
+
+    def tell_settings(self) -> None:
+        """Let the workers, and those that come, have the settings of the kernel as they are now; a request if they have changed."""
+        now = dask.config.config.get("geodes_lab", {})
+        if now != self._told:
+            self._told = copy.deepcopy(now)
+            self.register_plugin(Borrower(self._told))
+
+    def _graph_to_futures(self, *arguments: Any, **said: Any) -> Any:
+        # Whatever is computed comes through here: compute, persist, get, submit, map.
+        if not self.asynchronous:
+            self.tell_settings()
+        return super()._graph_to_futures(*arguments, **said)
+
+    def gather(
+        self, futures: Any, errors: str = "raise", direct: bool | None = None, asynchronous: bool | None = None
+    ) -> Any:
+        """Gather results, with a bar if it takes a while; as distributed's own else."""
+        if self.asynchronous or asynchronous:
+            return super().gather(futures, errors, direct, asynchronous)
+        with bar.shown(self, futures):
+            return super().gather(futures, errors, direct, asynchronous)
+
+    def witness(self, event: tuple[float, dict[str, Any]]) -> None:
+        """Tell the person of a worker that died: called with what a `deaths.Witness` told."""
+        said = event[1]
+        text = deaths.sentence(said, self._place)
+        if said["given_up"]:
+            self._given_up[said["given_up"]] = text
+            while len(self._given_up) > _REMEMBERED:
+                self._given_up.popitem(last=False)
+        else:
+            bar.say(text)
+
+    def _handle_task_erred(self, key: Any = None, exception: Any = None, traceback: Any = None) -> None:
+        _, error, _ = clean_exception(exception, traceback)
+        if isinstance(error, KilledWorker):
+            text = self._given_up.get(str(error.task), f"{error}")
+            explained = GeodesError(text)
+            explained.__cause__ = error
+            exception, traceback = explained, None
+        super()._handle_task_erred(key, exception, traceback)

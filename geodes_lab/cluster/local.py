@@ -1,0 +1,147 @@
+"""A cluster in the user's own server: behind TLS on loopback, within what the server may use."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dask
+from dask.utils import format_bytes
+
+from geodes_lab import settings
+from geodes_lab.cluster import gate, running
+from geodes_lab.cluster.keeper import Keeper
+from geodes_lab.cluster.size import Workers, allowance, size
+from geodes_lab.cluster.wanted import Wanted
+from geodes_lab.errors import GeodesError
+
+_IN_MEMORY = ("tmpfs", "ramfs")
+
+
+def start(wanted: Wanted) -> Keeper:
+    """Start a cluster, after room was made for it: clusters of other kernels that do nothing and hold nothing end.
+
+    Raises
+    ------
+    GeodesError
+        If the workers do not fit beside those of the user's other clusters.
+    """
+    from distributed import LocalCluster
+
+    with running.alone():  # two kernels that start at once must not both take the same memory
+        workers = _room(wanted)
+        cluster = LocalCluster(
+            n_workers=1 if wanted.adaptive else workers.count,
+            threads_per_worker=workers.threads,
+            memory_limit=workers.memory,
+            security=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,
+            local_directory=spill_folder(),
+            http_prefix=f"/{os.urandom(16).hex()}",  # of the workers' own pages, which nobody needs
+        )
+        link = dashboard(cluster.scheduler)
+        if wanted.adaptive:
+            cluster.adapt(minimum=1, maximum=workers.count)
+        return Keeper(cluster, "local", link, reserved=workers.count * workers.memory)
+
+
+def change(keeper: Keeper, wanted: Wanted) -> bool:
+    """Change the number of workers of a cluster; False if it has to be another cluster, since the workers differ."""
+    each = int(keeper.cluster.new_spec["options"]["memory_limit"])
+    free = allowance().memory - sum(o.reserved for o in _beside() if o.id != keeper.id)
+    count = wanted.workers or max(free // each, 1)
+    if wanted.memory not in (None, each) or count * each > free:
+        return False
+    keeper.reserve(count * each)
+    if wanted.adaptive:
+        keeper.cluster.adapt(minimum=1, maximum=count)
+    else:
+        keeper.cluster.scale(count)
+    return True
+
+
+def dashboard(scheduler: Any) -> str:
+    """Close the dashboard to strangers; give where its owner finds it: behind the hub's login, if there is a hub."""
+    secret, prefix = gate.close(scheduler), os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    template = f"{prefix}proxy/{{port}}/{secret}/status" if prefix else f"http://127.0.0.1:{{port}}/{secret}/status"
+    dask.config.set({"distributed.dashboard.link": template})  # what the client's own repr shows
+    return template.format(port=scheduler.http_server.port)
+
+
+def spill_folder() -> str:
+    """Where workers put what does not fit into their memory: on the local disk, never in the home, which has a quota.
+
+    Raises
+    ------
+    GeodesError
+        If the setting names a folder in the home, or there is no disk but the home.
+    """
+    said = settings.get("cluster.spill")
+    home = Path.home().resolve()
+    candidates = [Path(said)] if said else [Path(os.environ.get("TMPDIR") or tempfile.gettempdir()), Path("/var/tmp")]
+    for one in candidates:
+        where = one.expanduser().resolve()
+        if (
+            where.is_dir()
+            and os.access(where, os.W_OK)
+            and not where.is_relative_to(home)
+            and _kind(where) not in _IN_MEMORY
+        ):
+            found = where / f"geodes-lab-{os.getuid()}" / "spill"
+            found.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if found.stat().st_uid == os.getuid():
+                return str(found)
+    tried = ", ".join(map(str, candidates))
+    raise GeodesError(
+        f"Workers have no place on a local disk ({tried} is none, or lies in the home or in memory): set geodes_lab.cluster.spill."
+    )
+
+
+def _kind(where: Path) -> str:
+    """The kind of file system that a folder lies on; empty where the system does not tell."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return ""
+    best, kind = "", ""
+    for line in mounts.read_text().splitlines():
+        _, at, this, *_ = line.split()
+        at = at.replace("\\040", " ")
+        if where.is_relative_to(at) and len(at) >= len(best):
+            best, kind = at, this
+    return kind
+
+
+def _room(wanted: Wanted) -> Workers:
+    others = _beside()
+    try:
+        return size(wanted.workers, wanted.memory, sum(o.reserved for o in others))
+    except GeodesError:
+        if not others:
+            raise
+        # They come back at their next computation.
+        idle = [o.id for o in others if not o.tasks and not o.held]
+        if not idle or not running.stopped(idle, 20):
+            raise _full(others) from None
+    return size(wanted.workers, wanted.memory, sum(o.reserved for o in _beside()))
+
+
+def _beside() -> list[running.Running]:
+    """The clusters that share the memory of this server."""
+    server = running.me("local", "", "").server
+    return [o for o in running.listed() if o.place == "local" and o.server == server]
+
+
+def _full(others: list[running.Running]) -> GeodesError:
+    said = ", ".join(
+        f"{o.name} (of the kernel with process {o.pid}) has {format_bytes(o.reserved)} and {'computes' if o.tasks else 'holds results'}"
+        for o in others
+    )
+    return GeodesError(
+        f"There is no memory left for another cluster: {said}. Wait until it is done, stop it in the Dask panel or with "
+        "gl.clusters().stop(), or take a larger profile."
+    )

@@ -1,0 +1,116 @@
+"""How large the workers are: those that there are, and those that a cluster in this server would have."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from dask.utils import format_bytes, parse_bytes
+
+from geodes_lab import settings
+from geodes_lab.errors import GeodesError
+
+# The kernel itself, its plots and the system live on the rest.
+_SHARE_OF_MEMORY = 0.6
+_CORES_PER_WORKER = 4
+LEAST = 2**28
+"""Bytes without which no cluster works."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The Dask workers that there are, or that `attach` would start."""
+
+    count: int
+    threads: int
+    """Of each."""
+    memory: int
+    """Of each, in bytes."""
+
+
+def workers() -> Workers:
+    """Describe the workers of the client in use, the smallest standing for all; without a client, what `attach` would start."""
+    if "distributed" in sys.modules:
+        from distributed import get_client
+
+        try:
+            known = list(get_client(timeout=1).scheduler_info(n_workers=-1)["workers"].values())
+        except (ValueError, OSError):
+            known = []
+        if known:
+            return Workers(
+                len(known), min(w["nthreads"] for w in known), min(int(w["memory_limit"] or 2**62) for w in known)
+            )
+    return size()
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What Dask workers in this server may use, of all clusters together."""
+
+    cores: int
+    memory: int
+    """In bytes."""
+
+
+def allowance() -> Allowance:
+    """What the settings say, else the share of what this server may use: the smallest of machine, control group and profile.
+
+    Raises
+    ------
+    GeodesError
+        If the settings ``cluster.memory`` or ``cluster.cores`` make no sense.
+    """
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    try:
+        allowed = min(CPU_COUNT, float(os.environ.get("CPU_LIMIT") or CPU_COUNT))
+        cores = int(settings.get("cluster.cores") or max(int(allowed), 1))
+        total = parse_bytes(settings.get("cluster.memory") or 0)
+    except ValueError as error:
+        raise GeodesError(
+            f"The settings of geodes_lab.cluster make no sense ({error}): say memory as '8GiB', cores as 4."
+        ) from error
+    available = int(min(MEMORY_LIMIT, parse_bytes(os.environ.get("MEM_LIMIT") or MEMORY_LIMIT)))
+    total = total or int(available * _SHARE_OF_MEMORY)
+    if not cores >= 1 or not LEAST <= total <= available:
+        raise GeodesError(
+            f"A cluster of {cores} cores and {format_bytes(total)} does not fit: this server has {format_bytes(available)}; "
+            "set geodes_lab.cluster.cores and .memory (at least 256 MiB) accordingly."
+        )
+    return Allowance(cores, total)
+
+
+def size(count: int | None = None, memory: int | None = None, taken: int = 0) -> Workers:
+    """The workers of a cluster in this server.
+
+    Parameters
+    ----------
+    count
+        How many; None: one for each four cores.
+    memory
+        Bytes of each; None: what there is, shared alike.
+    taken
+        Bytes that other clusters of this user have.
+
+    Raises
+    ------
+    GeodesError
+        If they do not fit.
+    """
+    allowed = allowance()
+    free = allowed.memory - taken
+    least = memory or LEAST
+    if count is not None and count < 1:
+        raise GeodesError(f"A cluster of {count} workers computes nothing: say at least 1.")
+    number = count or min(-(-allowed.cores // _CORES_PER_WORKER), max(free // least, 1))
+    each = memory or free // number
+    if each * number > free or each < LEAST:
+        others = f", of which your other clusters have {format_bytes(taken)}" if taken else ""
+        raise GeodesError(
+            f"{number} workers of {format_bytes(max(each, LEAST))} do not fit: Dask workers of this server may use {format_bytes(allowed.memory)}"
+            f"{others}; ask for fewer or smaller ones, stop another cluster (gl.clusters()), or take a larger profile."
+        )
+    return Workers(number, max(allowed.cores // number, 1), each)

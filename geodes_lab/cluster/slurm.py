@@ -1,0 +1,158 @@
+"""A cluster whose workers are jobs of a SLURM queue, as on CNES's TREX; the scheduler is in the kernel."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from dask.utils import parse_bytes
+
+from geodes_lab import settings
+from geodes_lab.cluster import local, versions
+from geodes_lab.cluster.keeper import Keeper
+from geodes_lab.cluster.wanted import Wanted
+from geodes_lab.errors import GeodesError
+
+_NAME = "geodes-lab"  # of the jobs
+_CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
+_REMEDY = "Set geodes_lab.cluster.slurm.python to the Python of this kernel's environment, or leave it out."
+
+
+def is_there() -> bool:
+    """Whether this machine can submit jobs: its commands are there, and a cluster that they know."""
+    configured = (
+        "SLURM_CONF" in os.environ or "SLURM_JOB_ID" in os.environ or any(Path(p).exists() for p in _CONFIGURATIONS)
+    )
+    return configured and shutil.which("sbatch") is not None
+
+
+def start(wanted: Wanted) -> Keeper:
+    """Submit jobs, each a worker, after the software of their Python was held against the kernel's.
+
+    Raises
+    ------
+    GeodesError
+        If there is no SLURM, the queue refuses the jobs, the user has as many as the settings allow, or the software differs.
+    """
+    from dask_jobqueue import SLURMCluster
+    from distributed.security import Security
+
+    if shutil.which("sbatch") is None:
+        raise GeodesError(
+            "There is no sbatch on this machine, so that no jobs can be submitted: set geodes_lab.cluster.place to local."
+        )
+    said = settings.get("cluster.slurm")
+    python = said["python"] or sys.executable
+    _refuse(python)
+    count = _most(wanted.workers or int(said["jobs"]), said)
+    keys = Path(said["folder"]).expanduser()
+    keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    cluster = SLURMCluster(
+        queue=said["queue"],
+        account=said["account"],
+        walltime=said["walltime"],
+        cores=int(said["cores"]),
+        processes=1,
+        memory=str(wanted.memory or parse_bytes(said["memory"])),
+        job_name=_NAME,
+        python=python,
+        security=Security.temporary(),
+        shared_temp_directory=str(keys),  # the workers' TLS keys, for their owner alone; gone with the cluster
+        local_directory=said["spill"],
+        log_directory=str(keys / "logs"),
+        interface=said["interface"],
+        scheduler_options={
+            "dashboard_address": "127.0.0.1:0",
+            **(
+                {"interface": said["interface"]}
+                if said["interface"]
+                else {"host": said["host"]}
+                if said["host"]
+                else {}
+            ),
+        },
+        # A worker that loses its scheduler ends, and its job with it: the queue is empty a minute after a kernel was killed.
+        death_timeout=60,
+        job_extra_directives=list(said["directives"]),
+        job_script_prologue=list(said["prologue"]),
+        silence_logs="critical",
+    )
+    try:
+        link = local.dashboard(cluster.scheduler)
+        if wanted.adaptive:
+            cluster.adapt(minimum=0, maximum=count)
+        else:
+            _submit(cluster, count)
+        return Keeper(cluster, "slurm", link)
+    except BaseException:
+        cluster.close()
+        raise
+
+
+def change(keeper: Keeper, wanted: Wanted) -> bool:
+    """Change the number of jobs; False if it has to be another cluster, since the workers differ."""
+    if wanted.memory is not None:
+        return False
+    said = settings.get("cluster.slurm")
+    count = _most(wanted.workers or int(said["jobs"]), said, of_this=len(keeper.cluster.worker_spec))
+    if wanted.adaptive:
+        keeper.cluster.adapt(minimum=0, maximum=count)
+    else:
+        _submit(keeper.cluster, count)
+    return True
+
+
+def _submit(cluster: Any, count: int) -> None:
+    """Submit the first job here, where a refusal of the queue is seen; dask-jobqueue would only log it."""
+    script = cluster.job_script()
+    done = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, timeout=60)
+    if done.returncode != 0:
+        why = " ".join(
+            done.stderr.replace("sbatch:", "").replace("error:", "").replace("allocation failure:", "").split()
+        )
+        raise GeodesError(
+            f"SLURM refuses the workers ({why}): check geodes_lab.cluster.slurm (queue, account, cores, memory, walltime)."
+        )
+    cluster.scale(jobs=count)
+
+
+def _most(count: int, said: dict[str, Any], of_this: int = 0) -> int:
+    """How many jobs this user may have, all clusters together, on whatever node their kernels are: the queue knows.
+
+    Raises
+    ------
+    GeodesError
+        If it is less than was asked for.
+    """
+    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--name", _NAME, "--format", "%i"]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if listed.returncode != 0:
+        raise GeodesError(
+            f"SLURM does not answer ({' '.join(listed.stderr.split())}): try again later, or tell its operator."
+        )
+    others = len(listed.stdout.split()) - of_this
+    if count + max(others, 0) > int(said["most"]):
+        raise GeodesError(
+            f"{count} workers are too many: you may have {said['most']} at once (geodes_lab.cluster.slurm.most), and {others} of yours "
+            "are in the queue already; scancel --name geodes-lab ends them all."
+        )
+    return count
+
+
+def _refuse(python: str) -> None:
+    if os.path.realpath(python) == os.path.realpath(sys.executable):
+        return
+    try:
+        code = f"import json; print(json.dumps({versions.ASK}))"
+        told = json.loads(
+            subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        raise GeodesError(f"The Python of the workers, {python}, does not run here. {_REMEDY}") from None
+    versions.refuse(told, f"The Python of the workers, {python},", _REMEDY)

@@ -1,0 +1,94 @@
+"""The Dask panel of JupyterLab shows the user's own clusters, wherever they were started, and stops them; work on them is activity.
+
+The panel is dask-labextension's. What it asks (which clusters are there, stop this one, make it larger) is answered from what the clusters tell of
+themselves (`geodes_lab.cluster.running`), in place of the clusters that the panel would start in the server's own process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from dask.utils import format_bytes
+from tornado.ioloop import PeriodicCallback
+from tornado.web import HTTPError
+
+from geodes_lab.cluster import running
+from geodes_lab.cluster.running import Running
+
+_EVERY = 30.0  # seconds between two looks whether clusters work
+_SOON = 10.0  # seconds within which a cluster stops
+
+
+class Clusters:
+    """In the place of ``dask_labextension.manager.manager``."""
+
+    def list_clusters(self) -> list[dict[str, Any]]:
+        """All clusters of this user."""
+        return [_model(one) for one in running.listed()]
+
+    def get_cluster(self, cluster_id: str) -> dict[str, Any] | None:
+        """One of them."""
+        return next((m for m in self.list_clusters() if m["id"] == cluster_id), None)
+
+    async def close_cluster(self, cluster_id: str) -> dict[str, Any] | None:
+        """Stop one, and wait until it has."""
+        found = self.get_cluster(cluster_id)
+        if found is not None:
+            await asyncio.to_thread(running.stopped, [cluster_id], _SOON)
+        return found
+
+    async def start_cluster(self, cluster_id: str = "", configuration: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Refuse: a cluster belongs to a kernel."""
+        raise HTTPError(409, reason="A cluster belongs to a notebook: write gl.attach() in one, or just compute.")
+
+    async def scale_cluster(self, cluster_id: str, n: int) -> dict[str, Any] | None:
+        """Refuse: the kernel knows what fits."""
+        raise HTTPError(409, reason="Write gl.attach(workers=…) in the notebook that has the cluster.")
+
+    def adapt_cluster(self, cluster_id: str, minimum: int, maximum: int) -> dict[str, Any] | None:
+        """Refuse: the kernel knows what fits."""
+        raise HTTPError(409, reason="Write gl.attach(workers=…, adaptive=True) in the notebook that has the cluster.")
+
+
+def _model(one: Running) -> dict[str, Any]:
+    """A cluster as the panel wants it."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "scheduler_address": one.scheduler,
+        "dashboard_link": one.dashboard,
+        "workers": one.workers,
+        "memory": format_bytes(one.memory),
+        "cores": one.threads,
+    }
+
+
+def note(activity: dict[str, datetime]) -> bool:
+    """Count clusters that compute as activity of the server: a kernel that waits for its workers looks idle; give whether one does.
+
+    Parameters
+    ----------
+    activity
+        When each part of the server was last active; what the server reports to the hub is the latest.
+    """
+    works = any(one.tasks for one in running.listed())
+    if works:
+        activity["geodes_lab.clusters"] = datetime.now(UTC)
+    return works
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "clusters"}]
+
+
+def _load_jupyter_server_extension(app: Any) -> None:
+    from dask_labextension import clusterhandler, dashboardhandler
+
+    ours = Clusters()
+    # The handlers look it up in their modules when they are asked.
+    clusterhandler.manager = dashboardhandler.manager = ours
+    activity = app.web_app.settings.setdefault("last_activity_times", {})
+    looks = PeriodicCallback(lambda: note(activity), _EVERY * 1000)
+    app.io_loop.add_callback(looks.start)
