@@ -104,6 +104,8 @@ def hub(url: str) -> Secret:
         If it gives none.
     """
     held = os.environ.get("JUPYTERHUB_API_TOKEN", "")
+    if url == "hub":
+        url = f"{os.environ.get('JUPYTERHUB_API_URL', '')}/geodes/token"
     try:
         answer = httpx.get(url, headers={"Authorization": f"token {held}"}, timeout=_SECONDS, verify=context())
         found = _understood("token", answer.json()) if answer.status_code == 200 else None
