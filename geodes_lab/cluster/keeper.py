@@ -7,6 +7,7 @@ import math
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,11 +36,15 @@ class Keeper:
         Where a browser finds its dashboard.
     reserved
         Bytes that its workers may have together, even while fewer are there.
+    ended
+        Called when it has ended.
     """
 
-    def __init__(self, cluster: Any, place: str, link: str, reserved: int = 0) -> None:
+    def __init__(
+        self, cluster: Any, place: str, link: str, reserved: int = 0, ended: Callable[[], None] = lambda: None
+    ) -> None:
         idle()  # a setting that makes no sense is said now
-        self.cluster, self.place = cluster, place
+        self.cluster, self.place, self._ended = cluster, place, ended
         self.client = LabClient(cluster, place)
         self.is_closed = False
         self._checked: set[str] = set()
@@ -127,10 +132,17 @@ class Keeper:
             return
         self.is_closed = True
         self.client.loop.add_callback(self._ticks.stop)
-        with contextlib.suppress(Exception):  # the scheduler may be gone
+        with contextlib.suppress(OSError):  # the scheduler may be gone
             self.client.close(timeout=5)
-        with contextlib.suppress(Exception):
-            self.cluster.close(timeout=20)
+        try:
+            # A cluster of a gateway is told apart from our connection to it.
+            self.cluster.shutdown() if self.place == "gateway" else self.cluster.close(timeout=20)
+        except Exception as error:
+            if threading.main_thread().is_alive():  # else the process ends, and the cluster with it
+                bar.say(
+                    f"The cluster {self._one.name} could not be stopped ({error}): it stops by itself when it is idle."
+                )
+        self._ended()
         running.remove(self.id)
         hook()
 

@@ -6,11 +6,13 @@ import getpass
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 from dask.utils import parse_bytes
 
 from geodes_lab import settings
@@ -21,6 +23,7 @@ from geodes_lab.errors import GeodesError
 
 _NAME = "geodes-lab"  # of the jobs
 _CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
+_COUNTED = "PENDING,CONFIGURING,RUNNING,SUSPENDED"
 _REMEDY = "Set geodes_lab.cluster.slurm.python to the Python of this kernel's environment, or leave it out."
 
 
@@ -51,8 +54,8 @@ def start(wanted: Wanted) -> Keeper:
     python = said["python"] or sys.executable
     _refuse(python)
     count = _most(wanted.workers or int(said["jobs"]), said)
-    keys = Path(said["folder"]).expanduser()
-    keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = Path(said["folder"]).expanduser()
+    keys = _folder_of_keys(folder)
     cluster = SLURMCluster(
         queue=said["queue"],
         account=said["account"],
@@ -65,7 +68,7 @@ def start(wanted: Wanted) -> Keeper:
         security=Security.temporary(),
         shared_temp_directory=str(keys),  # the workers' TLS keys, for their owner alone; gone with the cluster
         local_directory=said["spill"],
-        log_directory=str(keys / "logs"),
+        log_directory=str(folder / "logs"),
         interface=said["interface"],
         scheduler_options={
             "dashboard_address": "127.0.0.1:0",
@@ -89,9 +92,10 @@ def start(wanted: Wanted) -> Keeper:
             cluster.adapt(minimum=0, maximum=count)
         else:
             _submit(cluster, count)
-        return Keeper(cluster, "slurm", link)
+        return Keeper(cluster, "slurm", link, ended=lambda: _forget(cluster, keys))
     except BaseException:
         cluster.close()
+        _forget(cluster, keys)
         raise
 
 
@@ -106,6 +110,25 @@ def change(keeper: Keeper, wanted: Wanted) -> bool:
     else:
         _submit(keeper.cluster, count)
     return True
+
+
+def _folder_of_keys(folder: Path) -> Path:
+    """Make a folder for the keys of one cluster, seen by all nodes; what was left of kernels that were killed is removed."""
+    here = socket.gethostname()
+    for old in folder.glob(f"{here}-*"):
+        if not psutil.pid_exists(int(old.name.rsplit("-", 2)[1])):
+            shutil.rmtree(old, ignore_errors=True)
+    made = folder / f"{here}-{os.getpid()}-{os.urandom(4).hex()}"
+    made.mkdir(parents=True, mode=0o700)
+    return made
+
+
+def _forget(cluster: Any, keys: Path) -> None:
+    """Remove the keys of a cluster that has ended; dask-jobqueue holds their files open, and would remove them when it is collected."""
+    for held in vars(cluster).values():
+        if str(getattr(held, "name", "")).startswith(str(keys)):
+            held.close()
+    shutil.rmtree(keys, ignore_errors=True)
 
 
 def _submit(cluster: Any, count: int) -> None:
@@ -130,7 +153,18 @@ def _most(count: int, said: dict[str, Any], of_this: int = 0) -> int:
     GeodesError
         If it is less than was asked for.
     """
-    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--name", _NAME, "--format", "%i"]
+    command = [
+        "squeue",
+        "--noheader",
+        "--user",
+        getpass.getuser(),
+        "--name",
+        _NAME,
+        "--states",
+        _COUNTED,
+        "--format",
+        "%i",
+    ]
     listed = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if listed.returncode != 0:
         raise GeodesError(
@@ -146,7 +180,7 @@ def _most(count: int, said: dict[str, Any], of_this: int = 0) -> int:
 
 
 def _refuse(python: str) -> None:
-    if os.path.realpath(python) == os.path.realpath(sys.executable):
+    if Path(python).absolute() == Path(sys.executable).absolute():  # not resolved: two environments may share a Python
         return
     try:
         code = f"import json; print(json.dumps({versions.ASK}))"

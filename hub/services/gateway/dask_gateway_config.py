@@ -1,0 +1,32 @@
+"""The gateway of Dask clusters, as the lab wants it: ``dask-gateway-server --config dask_gateway_config.py``; the Helm chart mounts this file.
+
+Where it listens and how it knows people is set beside it. What is here holds everywhere: commands that today's distributed has, dashboards
+behind a gate, clusters that stop, and a cap for each user.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from traitlets import import_item
+
+c = get_config()  # noqa: F821
+
+sys.path.insert(0, str(Path(__file__).parent))
+from capped import capped  # noqa: E402  (it lies beside this file)
+
+Backend = capped(
+    import_item(os.environ.get("GEODES_LAB_GATEWAY_BACKEND", "dask_gateway_server.backends.kubernetes.KubeBackend"))
+)
+c.DaskGateway.backend_class = Backend
+limits = c[Backend.__name__]
+# Of each user, all clusters together.
+limits.user_max_clusters = int(os.environ.get("GEODES_LAB_GATEWAY_CLUSTERS", 2))
+limits.user_max_cores = float(os.environ.get("GEODES_LAB_GATEWAY_CORES", 64))
+limits.user_max_memory = os.environ.get("GEODES_LAB_GATEWAY_MEMORY", "256 G")
+# dask-gateway still calls the commands dask-scheduler and dask-worker, which distributed has removed (dask-gateway#945). The preload puts a
+# gate before the dashboard, which the gateway would show to anybody (dask-gateway#570).
+c.ClusterConfig.scheduler_cmd = ["dask", "scheduler", "--preload", "geodes_lab.cluster.gate"]
+c.ClusterConfig.worker_cmd = ["dask", "worker"]
+# The kernel stops its cluster when it ends, and an idle one before; this is for clusters whose kernel was killed.
+c.ClusterConfig.idle_timeout = float(os.environ.get("GEODES_LAB_GATEWAY_IDLE", 3600))
