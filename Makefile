@@ -20,8 +20,9 @@ lab: $(READY)  ## start the lab on this machine and print its link (PORT=8000, D
 demo: $(READY)  ## the same without a person: run notebook 01 through the hub, leave it and its picture in build/
 	@$(BIN)/python hub/demo.py
 
-test: $(READY)  ## lint, types, import rules and the tests, with the browser where it can be had
+test: $(READY)  ## lint, types, import rules and the tests, with the browser and SLURM where they can be had
 	@tests/get-chromium
+	@tests/get-slurm
 	@mkdir -p build
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
 	@$(BIN)/mypy -p geodes_lab
@@ -30,6 +31,7 @@ test: $(READY)  ## lint, types, import rules and the tests, with the browser whe
 
 test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
+	@tests/get-slurm
 	@$(BIN)/pytest -m ""
 
 fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linux on x86-64, where atheris installs)

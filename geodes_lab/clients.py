@@ -51,6 +51,11 @@ def again(mark: int | None) -> bool:
     return True
 
 
+def serves() -> bool:
+    """Whether this process works for a kernel: what it is to read has been opened there."""
+    return credentials.is_lent()
+
+
 def at_hand() -> int | None:
     """The mark of the keys that this process has now; None: there are none. Asks nobody."""
     keys = credentials.at_hand("s3")

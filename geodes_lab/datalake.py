@@ -61,7 +61,9 @@ traffic = Traffic()
 # Servers and networks fail for a moment: a request is made so many times, each after twice the pause (in seconds) of the
 # one before, give or take a half, so that the readers of a cluster do not come back all at once.
 _TRIES, _PAUSE = 5, 0.1
-_TRIES_OF_KNOWN = 8  # of a server that has answered this process before: it comes back; 13 s in all
+_TRIES_OF_KNOWN = (
+    8  # of a server that has answered this process, or the kernel that it works for: it comes back; 13 s in all
+)
 _answered: set[tuple[str, str]] = set()
 _END = 2**16  # bytes at the end of a zip: the list of some hundred members
 _FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder error", re.IGNORECASE)
@@ -233,7 +235,7 @@ class Place:
                         "that the collection is open to you."
                     ) from error
                 if (
-                    attempt >= (_TRIES_OF_KNOWN if server in _answered else _TRIES)
+                    attempt >= (_TRIES_OF_KNOWN if server in _answered or clients.serves() else _TRIES)
                     or self.scheme == "file"
                     or _FINAL.search(said)
                 ):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -231,6 +232,49 @@ def test_two_kernels_of_a_user_share_the_memory_of_the_server(kernels):
     assert sum(c.reserved for c in gl.clusters()) <= 1.2 * 2**30
     gl.clusters().stop()
     assert b("gl.attach().submit(abs, -4).result()") == "4"
+
+
+def test_two_users_at_once_stay_inside_their_memory(kernels, sample):
+    """Each has a server of its own, and computes a median of all dates; nothing but their settings keeps them small."""
+    limit = 3 * 2**29
+    said = {
+        "MEM_LIMIT": str(limit),
+        "DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__URL": str(sample / "catalog" / "catalog.json"),
+        "DASK_GEODES_LAB__DATALAKE__MIRROR": str(sample / "datalake"),
+    }
+    users = [kernels(**said, JUPYTERHUB_SERVICE_PREFIX=f"/user/{name}/") for name in ("ada", "bob")]
+    for one in users:
+        assert one("len(gl.attach().scheduler_info()['workers'])") == "1"
+    for one in users:
+        one.send(
+            "float(gl.open_cube(gl.search('PEPS_S2_L1C'), bands=['red']).red.chunk(time=-1).median('time').mean())"
+        )
+    peaks = [0, 0]
+    waiting = set(range(2))
+    answers: dict[int, str] = {}
+    readers = [
+        threading.Thread(target=lambda n=n: answers.update({n: users[n].process.stdout.readline()})) for n in range(2)
+    ]
+    for reader in readers:
+        reader.start()
+    while waiting:
+        for n in list(waiting):
+            family = [psutil.Process(users[n].process.pid)]
+            family += family[0].children(recursive=True)
+            peaks[n] = max(peaks[n], sum(_resident(p) for p in family))
+            if n in answers:
+                waiting.discard(n)
+        time.sleep(0.05)
+    assert answers[0] == answers[1]
+    assert 0 < float(answers[0]) < 1
+    assert all(2**28 < peak < limit for peak in peaks), peaks
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return process.memory_info().rss
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def test_kernel_that_is_killed_leaves_neither_process_nor_entry(kernels):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
-import proxy
+import hubbing
 import pytest
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from awaiting import awaited
@@ -25,47 +21,21 @@ from tokens import came, remaining
 TOP = Path(__file__).resolve().parents[1]
 LIFE = 8.0  # seconds of an access token
 
-CONFIG = """
-import json, os, sys
-sys.path.insert(0, {hub!r})
-c = get_config()
-c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
-c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
-c.JupyterHub.db_url = "sqlite:///{state}/hub.sqlite"
-c.JupyterHub.cookie_secret_file = "{state}/cookie_secret"
-c.ConfigurableHTTPProxy.command = {proxy!r}
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{proxy_port}"
-c.ConfigurableHTTPProxy.pid_file = "{state}/proxy.pid"
-c.JupyterHub.log_level = "DEBUG"
+MORE = """
 c.JupyterHub.authenticator_class = "generic-oauth"
 c.GenericOAuthenticator.client_id = c.GenericOAuthenticator.client_secret = "lab"
-c.GenericOAuthenticator.authorize_url = "{provider}/oauth2/authorize"
-c.GenericOAuthenticator.token_url = "{provider}/oauth2/token"
-c.GenericOAuthenticator.userdata_url = "{provider}/userinfo"
-c.GenericOAuthenticator.oauth_callback_url = "http://127.0.0.1:{port}/hub/oauth_callback"
+c.GenericOAuthenticator.authorize_url = "PROVIDER/oauth2/authorize"
+c.GenericOAuthenticator.token_url = "PROVIDER/oauth2/token"
+c.GenericOAuthenticator.userdata_url = "PROVIDER/userinfo"
+c.GenericOAuthenticator.oauth_callback_url = "http://127.0.0.1:PORT/hub/oauth_callback"
 c.GenericOAuthenticator.scope = ["openid", "offline_access"]
 c.GenericOAuthenticator.username_claim = "sub"
 c.GenericOAuthenticator.basic_auth = True
 c.GenericOAuthenticator.allow_all = True
 c.Authenticator.enable_auth_state = True
 c.CryptKeeper.keys = [os.urandom(32)]
-c.JupyterHub.spawner_class = "simple"
-c.SimpleLocalProcessSpawner.home_dir_template = "{state}/home"
-c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
-c.Spawner.environment = {{
-    "JUPYTER_PATH": {top!r},
-    "JUPYTER_CONFIG_PATH": {hub!r} + "/singleuser",
-    "DASK_GEODES_LAB__CLUSTER__FOLDER": "{state}/running",
-    "DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__URL": {catalog!r},
-}}
-load_subconfig({hub!r} + "/config.d/70-tokens.py")
+load_subconfig("HUB/config.d/70-tokens.py")
 """
-
-
-def free() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -79,36 +49,9 @@ def provider() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory, provider, sample) -> Iterator[tuple[str, Path]]:
-    state, port = tmp_path_factory.mktemp("hub"), free()
-    (state / "home").mkdir()
-    said = {
-        "hub": str(TOP / "hub"), "port": port, "hub_port": free(), "state": state, "proxy": proxy.command(), "proxy_port": free(),
-        "provider": provider, "top": str(TOP), "catalog": str(sample / "catalog" / "catalog.json"),
-    }  # fmt: skip
-    (state / "config.py").write_text(CONFIG.format(**said))
-    with (state / "hub.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterhub", "-f", str(state / "config.py")],
-            cwd=state,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"},
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-
-        def answers() -> bool:
-            assert process.poll() is None, (state / "hub.log").read_text()[-2000:]
-            try:
-                return httpx.get(f"{url}/hub/health").status_code == 200
-            except httpx.HTTPError:
-                return False
-
-        awaited(answers, 60)
+    state = tmp_path_factory.mktemp("hub")
+    with hubbing.hub(state, MORE.replace("PROVIDER", provider), sample / "catalog" / "catalog.json") as url:
         yield url, state
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def login(url: str, name: str) -> Visitor:

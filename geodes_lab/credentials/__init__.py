@@ -4,7 +4,7 @@ There are three *kinds*: ``s3``, the keys of the datalake; ``api_key``, the key 
 person by. Where each comes from is a setting (``geodes_lab.credentials``); what it is, is none.
 """
 
-from geodes_lab.credentials.renewal import at_hand, current, known, lend_by, refused, standing
+from geodes_lab.credentials.renewal import at_hand, current, is_lent, known, lend_by, refused, standing
 from geodes_lab.credentials.secret import KINDS, Kind, Secret
 
-__all__ = ["KINDS", "Kind", "Secret", "at_hand", "current", "known", "lend_by", "refused", "standing"]
+__all__ = ["KINDS", "Kind", "Secret", "at_hand", "current", "is_lent", "known", "lend_by", "refused", "standing"]

@@ -64,6 +64,11 @@ def lend_by(lender: Lender | None) -> None:
     _forget()
 
 
+def is_lent() -> bool:
+    """Whether another process lends to this one."""
+    return _lender is not None
+
+
 def current(kind: Kind) -> Secret | None:
     """Give the secret of a kind, fresh; None if there is none, and the settings describe none.
 
