@@ -234,6 +234,7 @@ def test_two_kernels_of_a_user_share_the_memory_of_the_server(kernels):
     assert b("gl.attach().submit(abs, -4).result()") == "4"
 
 
+@pytest.mark.slow
 def test_two_users_at_once_stay_inside_their_memory(kernels, sample):
     """Each has a server of its own, and computes a median of all dates; nothing but their settings keeps them small."""
     limit = 3 * 2**29
