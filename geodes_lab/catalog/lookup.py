@@ -18,6 +18,7 @@ from geodes_lab.catalog.catalogue import Catalogue, Collection
 from geodes_lab.catalog.geodes import Geodes
 from geodes_lab.catalog.harvest import Outcome, harvest
 from geodes_lab.catalog.index import Index
+from geodes_lab.catalog.items import Items
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query, parse
 from geodes_lab.catalog.shelf import Shelf
@@ -60,7 +61,7 @@ def search(
     profile: str | None = None,
     url: str | None = None,
     **queryables: Any,
-) -> pystac.ItemCollection:
+) -> Items:
     """Find products in a catalogue.
 
     Parameters
@@ -99,8 +100,8 @@ def search(
 
     Returns
     -------
-    pystac.ItemCollection
-        In the order asked for. ``datetime`` is the acquisition, ``published`` the publication; ``file:size`` and
+    Items
+        A `pystac.ItemCollection` in the order asked for, which a notebook shows as a map and a table. ``datetime`` is the acquisition, ``published`` the publication; ``file:size`` and
         ``file:checksum`` stand at the product's asset, whose address is its place on the datalake. A product that lacks the
         property asked for stays or goes as the catalogue has it.
 
@@ -119,7 +120,7 @@ def search(
         wanted, bbox=bbox, intersects=intersects, datetime=datetime, cloud_cover=cloud_cover, orbit=orbit, tile=tile,
         product_type=product_type, ids=ids, latest=latest, sortby=sortby, limit=limit, queryables=asked,
     )  # fmt: skip
-    return pystac.ItemCollection(found(catalogue, query))
+    return Items(found(catalogue, query))
 
 
 def found(catalogue: Catalogue, query: Query) -> list[pystac.Item]:
