@@ -29,7 +29,7 @@ def sample(folder: Path, force: bool) -> None:
     """Write the sample datalake into FOLDER.
 
     Products in their exact public formats with known answers, their catalogue as GEODES writes it, and the truth
-    they were made from. About half a minute, 150 MB.
+    they were made from. About half a minute, 190 MB.
 
     Example: geodes-lab sample ~/geodes-sample
     """
@@ -40,7 +40,7 @@ def sample(folder: Path, force: bool) -> None:
     if build.is_complete(folder) and not force:
         click.echo(f"{folder} holds the sample datalake already.")
         return
-    click.echo(f"Writing the sample datalake into {folder}: half a minute, 160 MB.")
+    click.echo(f"Writing the sample datalake into {folder}: half a minute, 190 MB.")
     with Progress(disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("Writing the sample datalake", total=None)
 
