@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import holoviews as hv
 import numpy as np
 import pytest
@@ -74,7 +76,7 @@ def test_refuses_what_is_no_map_and_what_is_empty():
 
 def bands(times: int = 2, **made: xr.DataArray) -> xr.Dataset:
     one = data(times)
-    return xr.Dataset({"red": one, "green": one * 2, "blue": -one, **made})
+    return xr.Dataset({"red": one, "green": one * 2, "blue": -one} | made)
 
 
 def test_large_map_is_computed_where_and_as_far_as_it_is_seen(monkeypatch):
@@ -90,8 +92,12 @@ def test_large_map_is_computed_where_and_as_far_as_it_is_seen(monkeypatch):
     assert near.shape == (100, 100), "every pixel of the window"
     np.testing.assert_array_equal(near, cube.ndvi[0, 100:200, 100:200])
     assert seen.show(None, (0, 1), (0, 1)).ndvi.shape == (75, 100), "beside the map: all of it"
-    monkeypatch.setattr(frames, "MOST", 10)
-    assert gl.plot.image(cube.ndvi)[cube.time.values[0]] is not None
+    monkeypatch.setattr(sys.modules["geodes_lab.plot.rgb"], "_MOST", 10_000)
+    shown = gl.plot.rgb(bands(2))
+    assert shown[cube.time.values[0]] is not None
+    assert hv.render(
+        gl.plot.rgb(bands(times=1, red=data(1, 300, 400), green=data(1, 300, 400), blue=data(1, 300, 400)))
+    )
 
 
 def test_rgb_is_stretched_by_percentiles_and_gamma():

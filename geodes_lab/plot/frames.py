@@ -80,8 +80,8 @@ class Frames:
         if not self.is_large:
             return hv.DynamicMap(lambda *time: show(self.show(*time)), kdims=kdims)
 
-        def seen(*time: Any, x_range: Range = None, y_range: Range = None) -> Any:
-            return show(self.show(time[0] if time else None, x_range, y_range))
+        def seen(*time: Any, **ranges: Range) -> Any:
+            return show(self.show(time[0] if time else None, **ranges))
 
         return hv.DynamicMap(seen, kdims=kdims, streams=[RangeXY()])
 
