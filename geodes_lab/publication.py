@@ -128,7 +128,7 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
     names = [str(v) for v in data.data_vars] if is_zarr else _listed(data.attrs.get("long_name", "data"))
     epsg = box.crs.to_epsg()
     asset = {
-        "href": str(target), "type": media, "roles": ["data"], "title": target.name,
+        "href": target.as_uri(), "type": media, "roles": ["data"], "title": target.name,
         "bands": [{"name": n} for n in names],
         "proj:code": f"EPSG:{epsg}", "proj:shape": list(box.shape), "proj:transform": list(box.affine)[:6],
     }  # fmt: skip

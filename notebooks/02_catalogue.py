@@ -82,10 +82,13 @@ both = gl.search(["PEPS_S2_L1C", "PEPS_S1_L1"], bbox=area, datetime="2021-06-05/
 gl.plot.footprints(both, title="5 and 6 June 2021")
 
 # %% [markdown]
-# A misspelt word is refused before anything is asked, with the nearest right one. This cell fails, and is meant to.
+# A misspelt word is refused before anything is asked, with the nearest right one.
 
-# %% tags=["raises-exception"]
-gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-06", platfrom="S2A", profile=profile)
+# %%
+try:
+    gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-06", platfrom="S2A", profile=profile)
+except gl.GeodesError as error:
+    print(error)
 
 # %% [markdown]
 # ## Can it be read now?

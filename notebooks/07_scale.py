@@ -73,8 +73,11 @@ data = next(asset for asset in lost.assets.values() if "data" in asset.roles)
 data.href = data.href.replace(".zip", "-lost.zip")
 faulty = [*items[:2], lost, *items[3:]]
 
-# %% tags=["raises-exception"]
-gl.open_cube(faulty, bands=["red"], bbox=area, resolution=60).red.mean().compute()
+# %%
+try:
+    gl.open_cube(faulty, bands=["red"], bbox=area, resolution=60).red.mean().compute()
+except gl.GeodesError as error:
+    print(error)
 
 # %% [markdown]
 # With `errors="fill"` the work goes on: what cannot be read is left out or becomes no data, never

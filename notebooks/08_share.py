@@ -23,7 +23,7 @@
 import os
 from pathlib import Path
 
-from IPython.display import HTML
+from IPython.display import IFrame
 
 import geodes_lab as gl
 
@@ -80,8 +80,8 @@ gl.open_product(found[0])
 
 # %% [markdown]
 # ## An app, for everybody else
-# A few lines of Panel in a file beside this notebook. The lab serves it to whoever is logged in to your server, in a kernel of
-# its own.
+# A few lines of Panel in a file beside this notebook. The lab serves it, in a kernel of its own, to you and to whom you let use
+# your server. Below it is alive; `address` opens it alone.
 
 # %%
 # %%writefile workspace/share/app.py
@@ -99,7 +99,7 @@ pn.template.MaterialTemplate(title="NDVI by month", main=[pn.Column(pn.panel(by_
 # %%
 app = Path("workspace/share/app.py").resolve().relative_to(Path.home())
 address = f"{os.environ.get('JUPYTERHUB_SERVICE_PREFIX', '/')}panel-preview/render/{app}"
-HTML(f'<a href="{address}" target="_blank">Open the app</a>')
+IFrame(address, width="100%", height=760)
 
 # %% [markdown]
 # ## A picture, for the report
