@@ -6,9 +6,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import pytest
-
 import pages as site_
+import pytest
 
 
 class Page(HTMLParser):

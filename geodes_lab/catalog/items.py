@@ -38,9 +38,13 @@ class Items(pystac.ItemCollection):
             return NotImplemented
         return Items([*self, *other])
 
+    def lines(self) -> list[str]:
+        """Say each product in a line: when it was acquired, by whom, where, clouds, its name."""
+        return ["  ".join(_row(i)).rstrip() for i in self]
+
     def __repr__(self) -> str:
-        lines = [f"{len(self)} products", *("  ".join(_row(i)).rstrip() for i in self[:_ROWS])]
-        return "\n".join([*lines, *([f"… and {len(self) - _ROWS} more"] if len(self) > _ROWS else [])])
+        more = [f"… and {len(self) - _ROWS} more"] if len(self) > _ROWS else []
+        return "\n".join([f"{len(self)} products", *self[:_ROWS].lines(), *more])
 
     def _repr_html_(self) -> str:
         if not len(self):
