@@ -29,8 +29,7 @@ client
 
 # %% [markdown]
 # On one machine the cluster is as large as your server may be. On a platform with a Dask gateway or SLURM the same call asks for
-# workers there, `gl.attach(workers=20, memory="8GiB")`; where there are none it says so in a sentence. Everything below
-# is the same on both.
+# workers there: `gl.attach(workers=20, memory="8GiB")`. Everything below is the same on both.
 
 # %%
 profile = "local"
@@ -80,8 +79,8 @@ except gl.GeodesError as error:
     print(error)
 
 # %% [markdown]
-# With `errors="fill"` the work goes on: what cannot be read is left out or becomes no data, never
-# a zero, and is told.
+# With `errors="fill"` the work goes on: what cannot be read is left out or becomes no data, never a
+# zero, and is told.
 
 # %%
 careful = gl.open_cube(faulty, bands=["red", "nir"], bbox=area, resolution=60, mask="cloud", errors="fill")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
@@ -40,6 +41,12 @@ def spread(png: bytes) -> float:
     return float(np.subtract(*np.percentile(grey, (95, 5))))
 
 
+def blue(png: bytes) -> float:
+    """The share of a picture that is as blue as a footprint."""
+    r, _, b = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), "int16").transpose(2, 0, 1)
+    return float((b - r > 60).mean())
+
+
 class Person:
     """Somebody at a browser, who has logged in; what the pages ask of other machines, and what is refused, is noted."""
 
@@ -68,12 +75,16 @@ class Person:
     def run(self, name: str, seconds: int = 150) -> Locator:
         """Run all cells; done when the last cell has its number."""
         notebook = self.open(name)
-        notebook.locator(".jp-CodeCell .jp-InputArea-prompt").first.click()  # the menu acts on what was touched last
-        self.page.get_by_role("menuitem", name="Run", exact=True).click()
-        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        numbers = notebook.locator(".jp-CodeCell .jp-InputArea-prompt")
+        for _ in range(5):  # a kernel that has just come up may take nothing yet: a person would try again
+            numbers.first.click()  # the menu acts on what was touched last
+            self.page.get_by_role("menuitem", name="Run", exact=True).click()
+            self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            with contextlib.suppress(AssertionError):
+                expect(numbers.first).to_have_text(re.compile(r"\[\d+\]:"), timeout=20_000)
+                break
         cells = json.loads((TOP / "notebooks" / f"{name}.ipynb").read_text())["cells"]
         last = sum(cell["cell_type"] == "code" for cell in cells)
-        numbers = notebook.locator(".jp-CodeCell .jp-InputArea-prompt")
         try:
             expect(numbers.last).to_have_text(f"[{last}]:", timeout=seconds * 1000)
         except AssertionError:
@@ -115,8 +126,6 @@ def test_person_runs_notebook_01_and_sees_the_plots(person):
     picture, ndvi = person.painted(plots.nth(0)), person.painted(plots.nth(1))
     assert spread(picture) > 60
     assert spread(ndvi) > 60
-    for name in ("x (m)", "y (m)"):  # axes
-        expect(notebook.get_by_text(name, exact=True).first).to_have_count(1)
 
     # The slider asks the kernel for another month, and the map shows it. Just after the last cell the kernel may
     # not listen to the slider yet: a person would move it again.
@@ -140,8 +149,12 @@ def test_person_finds_products_in_notebook_02(person):
     notebook = person.run("02_catalogue")
     map_ = notebook.locator(".leaflet-container")
     map_.scroll_into_view_if_needed()
-    expect(map_.locator("path.leaflet-interactive").first).to_be_attached(timeout=30_000)
-    assert colours(map_.screenshot(path=BUILD / "02_map.png")) > 10
+    expect(map_.locator("path.leaflet-interactive[stroke='#0b63b5']").first).to_be_attached(timeout=30_000)
+    for _ in range(40):  # it flies to what was found
+        if blue(map_.screenshot(path=BUILD / "02_map.png")) > 0.002:
+            break
+        person.page.wait_for_timeout(250)
+    assert blue(map_.screenshot()) > 0.002, "footprints are seen"
     expect(notebook.locator("img[src^='data:image/jpeg']").first).to_have_count(1)
     expect(notebook.get_by_text("did you mean 'platform'?")).to_have_count(1)
     expect(notebook.get_by_text("THEIA_SWH-PHASE1_SPOT4_L1C: 1 new, 1 in all.")).to_have_count(1)

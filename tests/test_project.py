@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 import yaml
 
@@ -91,3 +93,31 @@ def test_links_of_the_documents_lead_somewhere():
         for link in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", document.read_text()):
             if document.parent.name != "docs" or not MADE.match(link):
                 assert (document.parent / link).exists(), f"{document.name} links to {link}"
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "notebooks").glob("*.py")), ids=lambda p: p.stem)
+def test_french_version_is_up_to_date_and_whole(path):
+    """`make notebooks` makes them; a cell without a translation, or a translation without a cell, stops it."""
+    sys.path.insert(0, str(TOP / "notebooks" / "french"))
+    import translate
+
+    made, kept = translate.translated(path), nbformat.read(translate.target(path), as_version=4)
+    assert [(c.cell_type, c.source) for c in made.cells] == [(c.cell_type, c.source) for c in kept.cells]
+    english = jupytext.read(path)
+    assert [c.source for c in made.cells if c.cell_type == "code"] == [
+        c.source for c in english.cells if c.cell_type == "code"
+    ]
+    texts = [(e.source, f.source) for e, f in zip(english.cells, made.cells, strict=True) if e.cell_type == "markdown"]
+    assert all(e != f for e, f in texts)
+    # What is code in a text stays as it is.
+    assert all(sorted(re.findall(r"`[^`]+`", e)) == sorted(re.findall(r"`[^`]+`", f)) for e, f in texts)
+
+
+def test_cell_without_a_translation_is_said(tmp_path, monkeypatch):
+    sys.path.insert(0, str(TOP / "notebooks" / "french"))
+    import translate
+
+    path = tmp_path / "01_ndvi_cube.py"
+    path.write_text((TOP / "notebooks" / "01_ndvi_cube.py").read_text().replace("## Look\n", "## See\n"))
+    with pytest.raises(translate.MissingError, match=r"has no translation of:\n\n## See"):
+        translate.translated(path)
