@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-all fuzz bench lint lock clean
+.PHONY: help lab demo test test-all docs notebooks fuzz bench lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -33,6 +33,14 @@ test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
 	@tests/get-slurm
 	@$(BIN)/pytest -m ""
+
+docs: $(READY)  ## the documentation, into build/docs; runs those notebooks that have changed (a few minutes the first time)
+	@$(BIN)/python docs/execute.py
+	@$(BIN)/python docs/pages.py
+
+notebooks: $(READY)  ## bring the notebooks' pairs and their French versions up to date
+	@$(BIN)/jupytext --quiet --sync notebooks/*.py
+	@$(BIN)/python notebooks/french/translate.py
 
 fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linux on x86-64, where atheris installs)
 	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet 'atheris==3.0.0'

@@ -24,6 +24,7 @@ _SHELF = {
     "open_tracks": "tracks",
     "plan": "forecast",
     "plot": "plot",
+    "publish": "publication",
     "report": "outcome",
     "save": "store",
     "search": "catalog",
@@ -42,6 +43,7 @@ __all__ = [
     "open_tracks",
     "plan",
     "plot",
+    "publish",
     "report",
     "save",
     "search",
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from geodes_lab.forecast import plan as plan
     from geodes_lab.outcome import report as report
     from geodes_lab.products import open_product as open_product
+    from geodes_lab.publication import publish as publish
     from geodes_lab.store import save as save
     from geodes_lab.tracks import open_tracks as open_tracks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,14 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.vrt import WarpedVRT
 
 from geodes_lab import gdalenv
 from geodes_lab.source import Source
+
+# Rasterio silences it around itself, which threads undo for each other: it would say so of grids that begin at zero.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.(features|warp)")
 
 Numbers = tuple[NDArray[Any], NDArray[np.bool_], slice, slice]
 

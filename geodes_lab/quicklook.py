@@ -35,7 +35,7 @@ def picture(item: pystac.Item) -> tuple[bytes, str] | None:
     GeodesError
         If it cannot be read.
     """
-    asset = next((a for a in item.assets.values() if set(_ROLES) & set(a.roles or ())), None)
+    asset = _asset(item)
     if asset is None:
         return None
     host = urlsplit(asset.href).hostname
@@ -50,3 +50,19 @@ def picture(item: pystac.Item) -> tuple[bytes, str] | None:
     except httpx.HTTPError as error:
         raise GeodesError(f"The quicklook of {item.id} cannot be read ({error}): try again later.") from error
     return answer.content[:_MOST], answer.headers.get("Content-Type", kind)
+
+
+def local(item: pystac.Item) -> tuple[bytes, str] | None:
+    """Read the picture of an Item where it lies in the datalake's mirror on this machine; None where it does not."""
+    asset = _asset(item)
+    if asset is None or urlsplit(asset.href).hostname not in settings.get("datalake.hosts"):
+        return None
+    try:
+        place = locate(asset.href)
+        return (place.read(0, _MOST), asset.media_type or "image/jpeg") if place.scheme == "file" else None
+    except GeodesError:
+        return None
+
+
+def _asset(item: pystac.Item) -> pystac.Asset | None:
+    return next((a for a in item.assets.values() if set(_ROLES) & set(a.roles or ())), None)

@@ -1,4 +1,4 @@
-"""Cubes on disk: sharded Zarr that carries its CRS and where it came from, whole or not there at all."""
+"""Cubes on disk: sharded Zarr, or maps as COG; with their CRS and where they came from, whole or not there at all."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from geodes_lab import cog
 from geodes_lab.errors import GeodesError
 
+_TIFF = (".tif", ".tiff")
 _SHARD = 2048  # pixels in y and x: one file, written by one task
 _CHUNK = 512  # pixels in y and x: what a reader decodes at least
 
 
 def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = False) -> xr.Dataset:
-    """Compute a cube and write it as Zarr 3.
+    """Compute a cube and write it, as Zarr 3 or as cloud-optimised GeoTIFF.
 
     Parameters
     ----------
     data
         A Dataset, or a DataArray (saved under its name, or ``data``).
     path
-        The folder to write, such as ``workspace/ndvi.zarr``. It appears when it is complete: an interrupted save
-        leaves nothing under this name.
+        What to write: a folder such as ``workspace/ndvi.zarr``, or a file such as ``workspace/ndvi.tif`` of maps, a band
+        for each time of one variable or for each variable of one time. It appears when it is complete: an interrupted
+        save leaves nothing under this name.
     overwrite
-        Whether a folder of that name may be replaced.
+        Whether what has that name may be replaced.
 
     Returns
     -------
@@ -38,29 +41,30 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     Raises
     ------
     GeodesError
-        If the folder exists already, or there is nothing to save. What fails while it is computed is raised as it is,
+        If it exists already, there is nothing to save, or a GeoTIFF cannot hold it. What fails while it is computed is raised as it is,
         and nothing is left behind.
     """
     if not isinstance(data, (xr.Dataset, xr.DataArray)):
         raise GeodesError(
             "gl.save takes a Dataset or DataArray: save a node of the tree, such as scene['r10m'].to_dataset()."
         )
-    if "://" in os.fspath(path) or not os.fspath(path).rstrip("/").endswith(".zarr"):
+    if "://" in os.fspath(path) or not os.fspath(path).rstrip("/").endswith((".zarr", *_TIFF)):
         raise GeodesError(
-            f"gl.save writes a Zarr folder on disk, and its name ends in .zarr; {os.fspath(path)} does not."
+            f"gl.save writes to disk, a folder whose name ends in .zarr or a file in .tif; {os.fspath(path)} does not."
         )
     target = Path(path).expanduser().resolve()
     if target.exists() and not overwrite:
         raise GeodesError(f"{target} exists already: give overwrite=True to replace it, or choose another name.")
+    if target.name.endswith(_TIFF):
+        if target.is_dir():
+            raise GeodesError(f"{target} is a folder and is not replaced: choose another name.")
+        return cog.write(_dated(data), target)
     if target.exists() and not ((target / "zarr.json").exists() or (target / ".zgroup").exists()):
         raise GeodesError(f"{target} is no Zarr store and is not replaced: choose another name.")
     dataset = data.to_dataset(name=data.name or "data") if isinstance(data, xr.DataArray) else data
     if not dataset.data_vars:
         raise GeodesError("There is no variable to save.")
-    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} saved by geodes_lab"
-    dataset = dataset.assign_attrs(
-        history="\n".join(filter(None, [dataset.attrs.get("history"), made])), Conventions="CF-1.11"
-    )
+    dataset = _dated(dataset).assign_attrs(Conventions="CF-1.11")
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -76,6 +80,12 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     # By whole shards: the store's own chunks would make sixteen tasks of one file.
     whole = {dim: _SHARD for dim in ("y", "x") if dim in dataset.sizes}
     return xr.open_zarr(target, consolidated=False, decode_coords="all", chunks=whole)
+
+
+def _dated(data: Any) -> Any:
+    """Say in the history when it was saved."""
+    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} saved by geodes_lab"
+    return data.assign_attrs(history="\n".join(filter(None, [data.attrs.get("history"), made])))
 
 
 def _sharded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:

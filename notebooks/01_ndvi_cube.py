@@ -19,19 +19,24 @@
 # Eight Sentinel-2 acquisitions over the Lauragais, east of Toulouse, become one cube of NDVI: how green each field is,
 # month by month. The products are zips on the datalake. Nothing is downloaded, nothing is unzipped.
 #
-# `gl` is there already: it is `geodes_lab`, and computations run on a Dask cluster of your own.
+# In the lab `gl` is there already. Computations run on a Dask cluster of your own.
 
 # %%
+import geodes_lab as gl
+
 client = gl.attach()
 client
 
 # %% [markdown]
 # ## Find products
-# Dates are those of the acquisition. Two neighbouring tiles cover the area; products that are mostly cloud stay out.
+# Dates are those of the acquisition. Two neighbouring tiles cover the area; products that are mostly cloud stay out. The
+# profile `"local"` is the sample datalake; with `"geodes"` the same cells work on the real one.
 
 # %%
-items = gl.search("PEPS_S2_L1C", datetime="2021-06/2021-08", cloud_cover=30)
-[(item.datetime.date().isoformat(), item.properties["grid:code"], item.properties["eo:cloud_cover"]) for item in items]
+profile = "local"
+area = (1.73, 43.52, 1.91, 43.63)  # west, south, east, north
+items = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-06/2021-08", cloud_cover=30, profile=profile)
+items
 
 # %% [markdown]
 # ## One product
@@ -48,8 +53,14 @@ scene
 # processing baselines meet here. Nothing has been read yet but metadata.
 
 # %%
-cube = gl.open_cube(items, bands=["red", "nir"])
+cube = gl.open_cube(items, bands=["red", "green", "blue", "nir"], bbox=area)
 cube
+
+# %% [markdown]
+# In true colours, darkest and brightest 2 % cut off. Move the slider: a day is computed when it is shown.
+
+# %%
+gl.plot.rgb(cube, gamma=1.4)
 
 # %% [markdown]
 # ## NDVI, month by month
@@ -89,6 +100,12 @@ gl.report(month)
 
 # %%
 gl.plot.image(saved.ndvi, clim=(0, 0.9))
+
+# %% [markdown]
+# As a film, which plays without a kernel too.
+
+# %%
+gl.plot.animate(saved.ndvi, clim=(0, 0.9), width=300)
 
 # %% [markdown]
 # The three months side by side. Wheat is harvested in June, maize and sunflower are green in July and August; woods stay

@@ -22,7 +22,7 @@ from geodes_lab.sample import build
 TOP = Path(__file__).resolve().parents[1]
 SHARED = TOP.parent / "shared" / "data"
 
-sys.path[:0] = [str(TOP / "hub"), str(TOP / "hub" / "services"), str(TOP / "hub" / "singleuser")]
+sys.path[:0] = [str(TOP / "docs"), str(TOP / "hub"), str(TOP / "hub" / "services"), str(TOP / "hub" / "singleuser")]
 
 
 @pytest.fixture(autouse=True)

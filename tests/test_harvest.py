@@ -232,7 +232,7 @@ def test_two_harvests_at_once_and_another_catalogue_are_refused(geodes, folder, 
     ):
         harvested("geodes", folder, ["PEPS_S2_L1C"])
     with (
-        pytest.raises(GeodesError, match="only kind geodes is harvested"),
+        pytest.raises(GeodesError, match="GEODES and static catalogues are harvested"),
         dask.config.set({"geodes_lab.catalog.profiles.local.url": str(folder)}),
     ):
         harvested("local", tmp_path)

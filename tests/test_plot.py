@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import holoviews as hv
 import numpy as np
 import pytest
@@ -70,3 +72,162 @@ def test_refuses_what_is_no_map_and_what_is_empty():
     with pytest.raises(gl.GeodesError, match="a DataArray such as"):
         gl.plot.image(data().to_dataset())
     assert gl.plot.image(data() > 100)[data().time.values[0]] is not None
+
+
+def bands(times: int = 2, **made: xr.DataArray) -> xr.Dataset:
+    one = data(times)
+    return xr.Dataset({"red": one, "green": one * 2, "blue": -one} | made)
+
+
+def test_large_map_is_computed_where_and_as_far_as_it_is_seen(monkeypatch):
+    from geodes_lab.plot import frames
+
+    cube = data(times=1, rows=300, cols=400).to_dataset()
+    seen = frames.Frames(cube, "gl.plot.image", most=10_000)
+    assert seen.is_large
+    whole = seen.show().ndvi
+    assert whole.shape == (75, 100)
+    np.testing.assert_array_equal(whole, cube.ndvi[0, ::4, ::4])
+    near = seen.show(None, (300_995, 301_995), (4_798_005, 4_799_005)).ndvi
+    assert near.shape == (100, 100), "every pixel of the window"
+    np.testing.assert_array_equal(near, cube.ndvi[0, 100:200, 100:200])
+    assert seen.show(None, (0, 1), (0, 1)).ndvi.shape == (75, 100), "beside the map: all of it"
+    monkeypatch.setattr(sys.modules["geodes_lab.plot.rgb"], "_MOST", 10_000)
+    shown = gl.plot.rgb(bands(2))
+    assert shown[cube.time.values[0]] is not None
+    assert hv.render(
+        gl.plot.rgb(bands(times=1, red=data(1, 300, 400), green=data(1, 300, 400), blue=data(1, 300, 400)))
+    )
+
+
+def test_rgb_is_stretched_by_percentiles_and_gamma():
+    cube = bands(times=1).isel(time=0)
+    shown = gl.plot.rgb(cube, percentiles=(0, 100), width=40)[()]
+    assert isinstance(shown, hv.RGB)
+    # The first pixel is the lowest of red and green, and the highest of blue.
+    first = [shown.dimension_values(v, flat=False)[-1, 0] for v in shown.vdims]
+    assert first == [0, 0, 255, 255]
+    plain, bright = (
+        gl.plot.rgb(cube, limits=(0, 2400), gamma=g, width=40)[()].dimension_values(2).mean() for g in (1, 2)
+    )
+    assert bright > plain * 1.2
+    holes = cube.assign(red=cube.red.where(cube.x > 300_200))
+    shown = gl.plot.rgb(holes, width=40)[()]
+    alpha = shown.dimension_values("A", flat=False)
+    assert (alpha[:, :20] == 0).all()
+    assert (alpha[:, 21:] == 255).all()
+
+
+def test_compare_wipes_one_map_over_the_other():
+    left, right = data(times=1).isel(time=0) * 0 + 1, data(times=1).isel(time=0) * 0 + 2
+    shown = gl.plot.compare(left, right, clim=(0, 2), width=40)
+    for swipe, share in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)):
+        values = shown[swipe].get(0).dimension_values("value")
+        assert (values == 1).mean() == pytest.approx(share, abs=0.03)
+    pictures = gl.plot.compare(bands().isel(time=0), bands().isel(time=1))
+    assert isinstance(pictures[0.3].get(0), hv.RGB)
+    named = gl.plot.compare(*data(), clim=(0, 1))[0.5].get(0)
+    assert hv.Store.lookup_options("bokeh", named, "plot").kwargs["title"] == "2021-06-01 | 2021-07-01"
+
+
+def test_film_has_a_frame_for_each_time_and_a_player():
+    film = gl.plot.animate(data(times=3, cols=400), width=100)
+    assert len(film) == 3
+    first = film.last
+    assert first.dimension_values("ndvi", flat=False).shape == (8, 100), "thinned to the screen"
+    assert "2021-07-31" in str(first.opts.get("plot").kwargs["title"])
+    assert isinstance(gl.plot.animate(bands()).last, hv.RGB)
+    page = film._repr_mimebundle_()[0]["text/html"]
+    assert "Player" in page or "player" in page
+
+
+def test_series_is_one_line_or_several_and_leaves_out_no_data():
+    cube = data(times=3)
+    line = cube.mean(["y", "x"]).where(lambda v: v.time != v.time[1])
+    curve, points = gl.plot.series(line)
+    np.testing.assert_allclose(curve.dimension_values("ndvi"), line.values[[0, 2]])
+    assert len(points) == 2
+    several = gl.plot.series(cube[:, :4, 0].rename(y="field").drop_vars("field"))
+    assert [len(overlay) for overlay in several] == [4, 4]
+    both = gl.plot.series(xr.Dataset({"vv": cube[:, 0, 0], "vh": cube[:, 0, 0] * 2}))
+    assert list(both.get(0).keys()) == ["vv", "vh"]
+    many = xr.DataArray(
+        np.sin(np.arange(50_000)),
+        dims="time",
+        coords={"time": np.arange(50_000).astype("M8[s]").astype("M8[ns]")},
+        name="v",
+    )
+    assert isinstance(gl.plot.series(many), hv.DynamicMap | hv.Overlay)
+
+
+def track(records: int) -> xr.Dataset:
+    along = np.linspace(0, 1, records)
+    coords = {
+        "time": np.datetime64("2021-06-07", "ns") + (along * 1e9).astype("m8[ns]"),
+        "longitude": ("time", 1 + along),
+        "latitude": ("time", 43 + 2 * along),
+    }
+    return xr.Dataset({"height": ("time", along * 100, {"units": "m"})}, coords=coords)
+
+
+@pytest.mark.parametrize("records", [50, 30_000])
+def test_tracks_are_points_on_the_ground(records):
+    shown = gl.plot.tracks(track(records), "height")
+    assert isinstance(shown, hv.Overlay | hv.DynamicMap)
+    if records == 50:
+        points = shown.get(1)
+        assert points.range("longitude") == (1, 2)
+        assert points.range("latitude") == (43, 45)
+        assert points.dimension_values("height").max() == 100
+
+
+def test_tiles_are_drawn_where_the_settings_name_some_and_asked_for_nowhere_else():
+    import dask
+
+    assert not any(isinstance(e, hv.Tiles) for e in gl.plot.tracks(track(5), "height"))
+    with dask.config.set({"geodes_lab.plot.basemap": "http://127.0.0.1/{Z}/{X}/{Y}.png"}):
+        shown = gl.plot.tracks(track(5), "height")
+        assert isinstance(shown.get(0), hv.Tiles)
+        assert shown.get(1).range("longitude")[0] == pytest.approx(111_319, abs=1), "metres of Mercator"
+        with pytest.raises(gl.GeodesError, match="open it with crs='EPSG:3857'"):
+            gl.plot.image(data(), basemap=True)
+    assert gl.plot.image(data(), basemap=True)[data().time.values[0]] is not None, (
+        "no tiles are set: none are asked for"
+    )
+
+
+def test_footprints_are_those_of_the_items(on_disk):
+    items = gl.search("PEPS_S2_L1C", datetime="2021-06-05")
+    areas = gl.plot.footprints(items).get(1)
+    assert len(areas.split()) == 2
+    west, south, east, north = (
+        f(v) for f, v in zip((min, min, max, max), zip(*(i.bbox for i in items), strict=True), strict=True)
+    )
+    assert areas.range("longitude") == pytest.approx((west, east))
+    assert areas.range("latitude") == pytest.approx((south, north))
+    with pytest.raises(gl.GeodesError, match="no footprint to show"):
+        gl.plot.footprints([])
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: gl.plot.rgb(bands(), bands=("red", "green")), "three bands, such as"),
+        (lambda: gl.plot.rgb(bands()[["red"]]), "has no green: open it with that band"),
+        (lambda: gl.plot.rgb(data()), "of a Dataset, not a DataArray"),
+        (lambda: gl.plot.compare(data(1).isel(time=0), bands(1).isel(time=0)), "not one of each"),
+        (lambda: gl.plot.compare(data(1).isel(time=0), data(1).isel(time=0, x=slice(5))), "like= the first"),
+        (lambda: gl.plot.compare(data(), data()), "select one time of each"),
+        (lambda: gl.plot.animate(data(1).isel(time=0)), "this has no time"),
+        (lambda: gl.plot.animate(data(201, 2, 2)), "these are 201"),
+        (lambda: gl.plot.series(data()), r"reduce the others first, such as by .mean"),
+        (lambda: gl.plot.series(data(2, 40, 1).squeeze("x")), "these are 40"),
+        (lambda: gl.plot.tracks(track(5), "heigth"), "did you mean 'height'"),
+        (lambda: gl.plot.tracks(track(5).height * np.nan), "nothing to show"),
+        (lambda: gl.plot.tracks(data()), "along time with longitude and latitude"),
+        (lambda: gl.plot.image(data()[:, :0]), "the cube has no y"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(call, said):
+    with pytest.raises(gl.GeodesError, match=said):
+        call()

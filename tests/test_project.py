@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 import yaml
 
@@ -23,7 +25,7 @@ def name(requirement: str) -> str:
 
 def test_environment_yml_is_pyproject():
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
+    wanted = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
     listed = yaml.safe_load((TOP / "environment.yml").read_text())["dependencies"]
     (pip,) = (entry["pip"] for entry in listed if isinstance(entry, dict))
     conda = [entry for entry in listed if isinstance(entry, str)]
@@ -35,7 +37,7 @@ def test_lock_has_every_requirement_with_hashes_and_no_address():
     lock = (TOP / "requirements.lock").read_text()
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lock.splitlines() if "==" in line}
-    for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
+    for requirement in project["dependencies"] + [r for e in project["optional-dependencies"].values() for r in e]:
         assert name(requirement).lower().replace("_", "-") in pinned
     assert lock.count("--hash=sha256:") > len(pinned)
     assert "://" not in lock
@@ -69,7 +71,7 @@ def test_notebook_is_its_pair_without_outputs(path):
 
 def test_help_lists_the_targets():
     shown = subprocess.check_output(["make", "help"], cwd=TOP, text=True)
-    for target in ("lab", "demo", "test", "test-all", "bench"):
+    for target in ("lab", "demo", "test", "test-all", "docs", "notebooks", "bench"):
         assert re.search(rf"^  make {target}\b", shown, re.M)
 
 
@@ -82,7 +84,40 @@ def test_readme_names_the_two_commands_and_its_picture_is_small():
     assert (TOP / picture).stat().st_size < 300_000
 
 
+# Pages that docs/pages.py makes; where links in the built site lead is in test_site.
+MADE = re.compile(r"^(tutorial/|tutorial$|cli\.md$|changelog\.md$|contributing\.md$|design/index$)")
+
+
 def test_links_of_the_documents_lead_somewhere():
     for document in [*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")]:
         for link in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", document.read_text()):
-            assert (document.parent / link).exists(), f"{document.name} links to {link}"
+            if document.parent.name != "docs" or not MADE.match(link):
+                assert (document.parent / link).exists(), f"{document.name} links to {link}"
+
+
+@pytest.mark.parametrize("path", sorted((TOP / "notebooks").glob("*.py")), ids=lambda p: p.stem)
+def test_french_version_is_up_to_date_and_whole(path):
+    """`make notebooks` makes them; a cell without a translation, or a translation without a cell, stops it."""
+    sys.path.insert(0, str(TOP / "notebooks" / "french"))
+    import translate
+
+    made, kept = translate.translated(path), nbformat.read(translate.target(path), as_version=4)
+    assert [(c.cell_type, c.source) for c in made.cells] == [(c.cell_type, c.source) for c in kept.cells]
+    english = jupytext.read(path)
+    assert [c.source for c in made.cells if c.cell_type == "code"] == [
+        c.source for c in english.cells if c.cell_type == "code"
+    ]
+    texts = [(e.source, f.source) for e, f in zip(english.cells, made.cells, strict=True) if e.cell_type == "markdown"]
+    assert all(e != f for e, f in texts)
+    # What is code in a text stays as it is.
+    assert all(sorted(re.findall(r"`[^`]+`", e)) == sorted(re.findall(r"`[^`]+`", f)) for e, f in texts)
+
+
+def test_cell_without_a_translation_is_said(tmp_path, monkeypatch):
+    sys.path.insert(0, str(TOP / "notebooks" / "french"))
+    import translate
+
+    path = tmp_path / "01_ndvi_cube.py"
+    path.write_text((TOP / "notebooks" / "01_ndvi_cube.py").read_text().replace("## Look\n", "## See\n"))
+    with pytest.raises(translate.MissingError, match=r"has no translation of:\n\n## See"):
+        translate.translated(path)

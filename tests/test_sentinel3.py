@@ -27,7 +27,7 @@ from geodes_lab.sample import sentinel3, sentinel3_level2, sentinel3_sen3
 from geodes_lab.tracks import newest, within
 
 ALL = sentinel3.products()
-LEVEL1, LAN_NR, LAN_NT, LAN_NEXT = ALL[0], *ALL[3:]
+LEVEL1, LAN_NR, LAN_NT, LAN_NEXT = ALL[0], *ALL[3:6]
 LAKE = (1.7, 43.45, 1.95, 43.65)
 
 

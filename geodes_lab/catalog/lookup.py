@@ -18,6 +18,7 @@ from geodes_lab.catalog.catalogue import Catalogue, Collection
 from geodes_lab.catalog.geodes import Geodes
 from geodes_lab.catalog.harvest import Outcome, harvest
 from geodes_lab.catalog.index import Index
+from geodes_lab.catalog.items import Items
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query, parse
 from geodes_lab.catalog.shelf import Shelf
@@ -60,7 +61,7 @@ def search(
     profile: str | None = None,
     url: str | None = None,
     **queryables: Any,
-) -> pystac.ItemCollection:
+) -> Items:
     """Find products in a catalogue.
 
     Parameters
@@ -99,8 +100,8 @@ def search(
 
     Returns
     -------
-    pystac.ItemCollection
-        In the order asked for. ``datetime`` is the acquisition, ``published`` the publication; ``file:size`` and
+    Items
+        A `pystac.ItemCollection` in the order asked for, which a notebook shows as a map and a table. ``datetime`` is the acquisition, ``published`` the publication; ``file:size`` and
         ``file:checksum`` stand at the product's asset, whose address is its place on the datalake. A product that lacks the
         property asked for stays or goes as the catalogue has it.
 
@@ -119,7 +120,7 @@ def search(
         wanted, bbox=bbox, intersects=intersects, datetime=datetime, cloud_cover=cloud_cover, orbit=orbit, tile=tile,
         product_type=product_type, ids=ids, latest=latest, sortby=sortby, limit=limit, queryables=asked,
     )  # fmt: skip
-    return pystac.ItemCollection(found(catalogue, query))
+    return Items(found(catalogue, query))
 
 
 def found(catalogue: Catalogue, query: Query) -> list[pystac.Item]:
@@ -176,20 +177,22 @@ def harvested(
     anew: bool = False,
     tell: Callable[[str, int, int], None] = lambda *_: None,
 ) -> list[Outcome]:
-    """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvest.harvest`.
+    """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvest.harvest`. A static one is taken whole each time.
 
     Raises
     ------
     GeodesError
-        If the profile or a collection does not exist, or the catalogue is not of GEODES's kind.
+        If the profile or a collection does not exist, or the catalogue is neither of GEODES's kind nor static.
     """
     catalogue = opened(profiles.load(profile))
-    if not isinstance(catalogue, Geodes):
-        raise GeodesError(
-            f"The catalogue {profile} is of kind {catalogue.profile.kind}: only kind geodes is harvested."
-        )
     wanted = _known(catalogue, collections) if collections else [c.id for c in sorted(catalogue.collections())]
-    return harvest(catalogue, folder, wanted, anew=anew, tell=tell)
+    if isinstance(catalogue, Geodes):
+        return harvest(catalogue, folder, wanted, anew=anew, tell=tell)
+    if isinstance(catalogue, Static):
+        return [_taken(catalogue, c, Shelf(folder), tell) for c in sorted(catalogue.collections()) if c.id in wanted]
+    raise GeodesError(
+        f"The catalogue {profile} is of kind {catalogue.profile.kind}: GEODES and static catalogues are harvested."
+    )
 
 
 def shelved(url: str, folder: Path) -> None:
@@ -204,9 +207,20 @@ def shelved(url: str, folder: Path) -> None:
         return
     source, shelf = Static(profiles.load(url=url)), Shelf(folder)
     for told in source.collections():
-        shelf.create(told.id, {"title": told.title})
-        items = source.items(Query((told.id,), latest=False))
-        shelf.put(told.id, [i.to_dict(include_self_link=False, transform_hrefs=False) for i in items])
+        _taken(source, told, shelf)
+
+
+def _taken(
+    source: Static, told: Collection, shelf: Shelf, tell: Callable[[str, int, int], None] = lambda *_: None
+) -> Outcome:
+    """Put a collection of a static catalogue on a shelf, in the place of what was there of it."""
+    items = source.items(Query((told.id,), latest=False))
+    records = [i.to_dict(include_self_link=False, transform_hrefs=False) for i in items]
+    shelf.drop(told.id)
+    shelf.create(told.id, {"title": told.title})
+    shelf.put(told.id, records)
+    tell(told.id, len(records), len(records))
+    return Outcome(told.id, len(records), len(records), len(records))
 
 
 def opened(chosen: Profile) -> Catalogue:

@@ -19,6 +19,7 @@ from geodes_lab.sample import (
     sentinel2_xml,
     sentinel3,
     spot,
+    spot_heritage,
     theia,
     theia_others,
 )
@@ -32,6 +33,7 @@ _TITLES = {
     "SENTINEL2_L2A": "Sentinel-2 level 2A in ESA's layout (GEODES has none: as other catalogues give it)",
     "PEPS_S3_L1": "Sentinel-3 SRAL level 1",
     "SWH_SPOT4_L1": "Spot World Heritage, SPOT 4, raw geometry",
+    "THEIA_SWH-PHASE1_SPOT1_L1C": "Spot World Heritage, SPOT 1, orthorectified",
     "THEIA_SWH-PHASE1_SPOT4_L1C": "Spot World Heritage, SPOT 4, orthorectified",
     "THEIA_REFLECTANCE_SENTINEL2_L2A": "Theia Sentinel-2 level 2A (MAJA)",
     "THEIA_REFLECTANCE_VENUS_VM5_L2A": "Theia Venµs level 2A (MAJA)",
@@ -55,6 +57,7 @@ class Entry:
         | sentinel2_l2a.Product
         | sentinel3.Product
         | spot.Product
+        | spot_heritage.Product
         | theia.Scene
         | theia_others.Product
     )
@@ -105,7 +108,7 @@ def entries() -> list[Entry]:
         key = f"sentinel3-sral-l{level}/{track.start:%Y/%m/%d}/{track.name}.zip"
         published = track.generation.replace(hour=12) + timedelta(days=1)
         found.append(Entry(track, collection, key, track.start, track.stop, published))
-    for other in (*theia.scenes(), *theia_others.products(), *spot.products()):
+    for other in (*theia.scenes(), *theia_others.products(), *spot.products(), *spot_heritage.products()):
         found.append(Entry(other, other.collection, other.key, other.time, other.time, other.time + timedelta(days=2)))
     return found
 
@@ -280,6 +283,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
             }
         case (
             spot.Product()
+            | spot_heritage.Product()
             | theia.Scene()
             | theia_others.Radar()
             | theia_others.LandCover()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
 import numpy as np
@@ -17,11 +17,19 @@ LOOKS = 4.4  # equivalent number of looks of a real GRDH product
 HEADING = -165.0  # degrees from grid north: a descending pass, which looks to the right, that is west
 HEIGHT = 200.0  # of the ground above the ellipsoid, metres, everywhere
 
-# Mean backscatter sigma0 in decibels of each class of the truth; water in VH lies below the noise.
+# Mean backscatter sigma0 in decibels of each class of the truth on the first day; water in VH lies below the noise.
 SIGMA0 = {
     "VV": dict(zip(truth.CLASSES, (-12.0, -10.0, -9.5, -11.5, -8.0, -20.0, -3.0), strict=True)),
     "VH": dict(zip(truth.CLASSES, (-18.5, -17.5, -16.0, -17.0, -13.5, -28.0, -11.0), strict=True)),
 }
+
+# By how many decibels a class changes when bare ground becomes full vegetation: crops scatter in VH, wheat dims VV.
+GROWTH = {
+    "VV": {1: -5.0, 2: 2.0, 3: 2.5, 4: 0.5, 5: 0.5},
+    "VH": {1: -1.0, 2: 5.0, 3: 4.0, 4: 1.0, 5: 1.0},
+}
+FIRST = datetime(2021, 6, 6, 6, 1, 0, 246_813, tzinfo=UTC)  # the day of SIGMA0
+REPEAT = 12  # days until the satellite comes again along the same track
 
 # The image straddles two beams, as every wide-swath image does: first and last sample of each.
 SWATHS = {"IW1": (0, 399), "IW2": (400, SAMPLES - 1)}
@@ -85,8 +93,11 @@ class Product:
 
 
 def products() -> list[Product]:
-    """The sample's only radar image: a morning in June 2021, the day after a cloudless Sentinel-2 image."""
-    return [Product(datetime(2021, 6, 6, 6, 1, 0, 246_813, tzinfo=UTC))]
+    """A morning in June 2021, the day after a cloudless Sentinel-2 image, and four later passes along the same track."""
+    return [
+        Product(FIRST + timedelta(days=REPEAT * n), orbit=38209 + 175 * n, datatake=0x04824A + 0x584 * n)
+        for n in (0, 1, 3, 5, 7)
+    ]
 
 
 def ground(line: ArrayLike, sample: ArrayLike) -> tuple[Floats, Floats]:
@@ -123,10 +134,16 @@ def sigma0(product: Product, polarisation: str) -> Floats:
         Sigma nought (lines, samples), linear, on the ellipsoid.
     """
     by_class = np.zeros(max(truth.CLASSES) + 1)
-    for kind, decibels in SIGMA0[polarisation].items():
-        by_class[kind] = 10 ** (decibels / 10)
+    for kind in truth.CLASSES:
+        by_class[kind] = 10 ** (decibels(kind, polarisation, product.start.date()) / 10)
     rng = np.random.default_rng([truth.SEED, product.start.toordinal(), list(SIGMA0).index(polarisation)])
     return np.asarray(by_class[land_cover()] * rng.gamma(LOOKS, 1 / LOOKS, (LINES, SAMPLES)))
+
+
+def decibels(kind: int, polarisation: str, day: date) -> float:
+    """Mean sigma0 of a class of the truth on a day, in decibels."""
+    grown = truth.green(kind, day) - truth.green(kind, FIRST.date())
+    return SIGMA0[polarisation][kind] + GROWTH[polarisation].get(kind, 0.0) * grown
 
 
 def noise(polarisation: str) -> Floats:

@@ -87,11 +87,12 @@ class Product:
 
 
 def products() -> list[Product]:
-    """The sample's altimeter products: a morning in June 2021, of level 2 in two processings, and the next pass."""
+    """The sample's altimeter products: a morning in June 2021, of level 2 in two processings, and the next pass of both levels."""
     first = datetime(2021, 6, 7, 10, 24, 31, 500_000, tzinfo=UTC)
     level1 = [Product(first, kind) for kind in ("SR_1_SRA", "SR_1_SRA_A", "SR_1_SRA_BS")]
-    later = Product(first + timedelta(days=27), "SR_2_LAN", cycle=73, timeliness="NT")
-    return [*level1, Product(first, "SR_2_LAN"), Product(first, "SR_2_LAN", timeliness="NT"), later]
+    again = first + timedelta(days=27)
+    later = [Product(again, kind, cycle=73, timeliness="NT") for kind in ("SR_2_LAN", "SR_1_SRA")]
+    return [*level1, Product(first, "SR_2_LAN"), Product(first, "SR_2_LAN", timeliness="NT"), *later]
 
 
 def track(seconds: Floats) -> tuple[Floats, Floats]:

@@ -107,11 +107,15 @@ def numbers(band: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArra
 
 def write(product: Product, path: Path) -> None:
     """Write one product as a zip with stored members; the same product always gives the same bytes."""
-    members = _raw(product) if product.level == "L1A" else _ortho(product)
+    pack(path, product.start, _raw(product) if product.level == "L1A" else _ortho(product))
+
+
+def pack(path: Path, start: datetime, members: dict[str, bytes]) -> None:
+    """Write members into a zip, stored."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
-            archive.writestr(zipfile.ZipInfo(name, product.start.timetuple()[:6]), members[name])
+            archive.writestr(zipfile.ZipInfo(name, start.timetuple()[:6]), members[name])
 
 
 def _raw(product: Product) -> dict[str, bytes]:
@@ -245,28 +249,34 @@ def reflectance(band: int) -> NDArray[np.float64]:
 
 
 def _ortho(product: Product) -> dict[str, bytes]:
-    members = {f"{product.name}/{product.name}_MTD_ALL.xml": _muscate(product).encode()}
-    for n, (band, _, _) in enumerate(BANDS):
-        values = reflectance(n) * _QUANTIFICATION
+    return ortho(product.name, product.start, {band: reflectance(n) for n, (band, _, _) in enumerate(BANDS)})
+
+
+def ortho(name: str, start: datetime, bands: dict[str, NDArray[np.float64]]) -> dict[str, bytes]:
+    """The members of an orthorectified product (L1C) whose first pixel is the truth's, from reflectance by band."""
+    shape = next(iter(bands.values())).shape
+    members = {f"{name}/{name}_MTD_ALL.xml": _muscate(name, start, shape).encode()}
+    for band, measured in bands.items():
+        values = measured * _QUANTIFICATION
         image = np.where(np.isnan(values), _NODATA, np.rint(values)).astype(np.int16)
         with MemoryFile(ext=".tif") as memory:
             with memory.open(
-                driver="GTiff", count=1, height=ORTHO_SIDE, width=ORTHO_SIDE, dtype="int16", crs=f"EPSG:{truth.EPSG}",
+                driver="GTiff", count=1, height=shape[0], width=shape[1], dtype="int16", crs=f"EPSG:{truth.EPSG}",
                 transform=Affine(SPACING, 0, ORTHO[0], 0, -SPACING, ORTHO[1]), compress="deflate", tiled=True,
             ) as file:  # fmt: skip
                 file.write(image, 1)
-            members[f"{product.name}/{product.name}_{band}.tif"] = bytes(memory.read())
+            members[f"{name}/{name}_{band}.tif"] = bytes(memory.read())
     return members
 
 
-def _muscate(product: Product) -> str:
+def _muscate(name: str, start: datetime, shape: tuple[int, ...]) -> str:
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <Muscate_Metadata_Document>
   <Product_Characteristics>
-    <PRODUCT_ID>{product.name}</PRODUCT_ID>
-    <ACQUISITION_DATE>{product.start:%Y-%m-%dT%H:%M:%S}.123Z</ACQUISITION_DATE>
+    <PRODUCT_ID>{name}</PRODUCT_ID>
+    <ACQUISITION_DATE>{start:%Y-%m-%dT%H:%M:%S}.123Z</ACQUISITION_DATE>
     <PRODUCT_LEVEL>L1C</PRODUCT_LEVEL>
-    <PLATFORM>SPOT4</PLATFORM>
+    <PLATFORM>{name[:5]}</PLATFORM>
   </Product_Characteristics>
   <Geoposition_Informations>
     <Coordinate_Reference_System>
@@ -281,8 +291,8 @@ def _muscate(product: Product) -> str:
           <ULY>{ORTHO[1]}</ULY>
           <XDIM>{SPACING:g}</XDIM>
           <YDIM>-{SPACING:g}</YDIM>
-          <NROWS>{ORTHO_SIDE}</NROWS>
-          <NCOLS>{ORTHO_SIDE}</NCOLS>
+          <NROWS>{shape[0]}</NROWS>
+          <NCOLS>{shape[1]}</NCOLS>
         </Group_Geopositioning>
       </Group_Geopositioning_List>
     </Geopositioning>

@@ -61,9 +61,19 @@ CLASSES = {
 NOISE = 0.0003
 
 
+DAMMED = 1996
+"""The year since which the lake is there."""
+
+
 @cache
-def land_cover() -> NDArray[np.uint8]:
-    """The class of each 10 m pixel: fields as the cells nearest to scattered points, a river, woods, two towns."""
+def land_cover(year: int = 2021) -> NDArray[np.uint8]:
+    """The class of each 10 m pixel: fields as the cells nearest to scattered points, a river, woods, a lake, two towns.
+
+    Parameters
+    ----------
+    year
+        Before `DAMMED` there were fields where the lake is; the towns have grown since 1990.
+    """
     rng = np.random.default_rng(SEED)
     y, x = np.mgrid[0:ROWS, 0:COLS].astype(np.float32)
     nearest = np.full((ROWS, COLS), np.inf, np.float32)
@@ -77,11 +87,13 @@ def land_cover() -> NDArray[np.uint8]:
         classes[closer] = kind
     hills = 160 + 60 * np.sin(x / 190) + 25 * np.sin(x / 61)
     classes[np.abs(y - hills) < 45] = 5
-    classes[np.hypot(y - 820, x - 420) < 75] = 7
-    classes[np.hypot(y - 430, x - 1130) < 52] = 7
+    grown = min(0.55 + 0.45 * (year - 1990) / 30, 1.0)
+    classes[np.hypot(y - 820, x - 420) < 75 * grown] = 7
+    classes[np.hypot(y - 430, x - 1130) < 52 * grown] = 7
     river = 700 + 170 * np.sin(x / 260 + 0.8) + 30 * np.sin(x / 47)
     classes[np.abs(y - river) < 6] = 6
-    classes[np.hypot((y - 1010) / 0.6, x - 900) < 80] = 6
+    if year >= DAMMED:
+        classes[np.hypot((y - 1010) / 0.6, x - 900) < 80] = 6
     return classes
 
 
@@ -148,7 +160,7 @@ def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.
     numpy.ndarray
         Top-of-atmosphere reflectance (rows, cols) on the whole area; NaN where the instrument did not look.
     """
-    classes = land_cover()
+    classes = land_cover(day.year)
     by_class = np.zeros(max(CLASSES) + 1)
     for kind, cover in CLASSES.items():
         fraction = green(kind, day)

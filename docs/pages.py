@@ -1,0 +1,124 @@
+"""Build the documentation: gather the pages in ``build/docs-src``, then Sphinx, where every warning is an error.
+
+``python docs/pages.py``: with the notebooks as they were run by ``docs/execute.py``; one that was not is shown without its outputs.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import execute
+import jupytext
+import nbformat
+import panel
+from sphinx.cmd.build import main as sphinx
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent
+SOURCE, SITE = TOP / "build" / "docs-src", TOP / "build" / "docs"
+_LOAD, _EXECUTED = "application/vnd.holoviews_load.v0+json", "application/vnd.holoviews_exec.v0+json"
+_STYLES = "panel-preview/static/extensions/panel/"  # where panel's widgets look for them in the lab
+
+
+def gather() -> None:
+    """Put all pages in one folder, as Sphinx wants them."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    SOURCE.mkdir(parents=True)
+    for page in (*HERE.glob("*.md"), HERE / "conf.py"):
+        shutil.copy(page, SOURCE)
+    shutil.copytree(HERE / "images", SOURCE / "images")
+    shutil.copytree(HERE / "_static", SOURCE / "_static")
+    shutil.copytree(HERE / "design", SOURCE / "design")
+    shutil.copy(TOP / "geodes_lab" / "geodes_lab.yaml", SOURCE)
+    pages = [p.stem for p in sorted((HERE / "design").glob("*.md"))]
+    listed = "\n".join(
+        ["# Design", "", "What was decided, and why.", "", "```{toctree}", ":maxdepth: 1", "", *pages, "```", ""]
+    )
+    (SOURCE / "design" / "index.md").write_text(listed)
+    for name in ("CHANGELOG", "CONTRIBUTING"):
+        text = (TOP / f"{name}.md").read_text().replace("](docs/", "](")
+        (SOURCE / f"{name.lower()}.md").write_text(text)
+    (SOURCE / "cli.md").write_text(commands())
+    (SOURCE / "tutorial").mkdir()
+    scripts: set[str] = set()
+    for path in sorted((TOP / "notebooks").glob("*.py")):
+        notebook = execute.kept(path) or jupytext.read(path)
+        scripts |= _still(notebook)
+        nbformat.write(notebook, SOURCE / "tutorial" / f"{path.stem}.ipynb")
+    if scripts:
+        (SOURCE / "_static" / "plots.js").write_text(max(scripts, key=len))
+        for folder in ("css", "bundled/theme"):
+            shutil.copytree(panel.__path__[0] + f"/dist/{folder}", SOURCE / "_static" / "panel" / folder)
+
+
+def commands() -> str:
+    """The page of the command line, as its own help has it."""
+    from geodes_lab.cli import main
+
+    text = [
+        "# Command line", "", "```text", _help(main, "geodes-lab"), "```", "", "Results go to standard output, what is going on to standard "
+        "error, and only where that is a terminal. `--json` gives results for programs. The exit code is 0, 1 where something "
+        "failed (said in a sentence), 2 where the call makes no sense.", "",
+        "Words are completed by the shell after `eval \"$(_GEODES_LAB_COMPLETE=bash_source geodes-lab)\"` in `~/.bashrc`; for zsh "
+        "`zsh_source` in `~/.zshrc`, for fish `_GEODES_LAB_COMPLETE=fish_source geodes-lab | source` in its configuration.", "",
+    ]  # fmt: skip
+    for name, command in sorted(main.commands.items()):
+        text += [f"## geodes-lab {name}", "", "```text", _help(command, f"geodes-lab {name}"), "```", ""]
+    return "\n".join(text)
+
+
+def _help(command: click.Command, name: str) -> str:
+    return command.get_help(click.Context(command, info_name=name, max_content_width=110))
+
+
+def _still(notebook: nbformat.NotebookNode) -> set[str]:
+    """Make the outputs those of a page without a kernel: one copy of the plots' script for all, no widgets."""
+    notebook.metadata.pop("widgets", None)
+    scripts: set[str] = set()
+    for cell in (c for c in notebook.cells if c.cell_type == "code"):
+        kept: list[Any] = []
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if script := data.get(_LOAD):
+                scripts.add(script)
+                continue
+            if "application/vnd.jupyter.widget-view+json" in data:
+                about = "<p><i>A map to draw on and search; it is alive in the lab.</i></p>"
+                output.data = {"text/html": f"{about}<img src='../_static/explore.png' alt='' width='700'>"}
+            if _EXECUTED in data or (set(data) == {"text/html"} and "<style>" in data["text/html"]):
+                output.data.pop("text/plain", None)
+                output.data.pop(_EXECUTED, None)
+            if output.output_type in ("execute_result", "display_data"):
+                page = "".join(output.data.get("text/html", ""))
+                if page:
+                    output.data["text/html"] = re.sub(rf"(/user/[^/\"]+)?/{_STYLES}", "../_static/panel/", page)
+                if not any("".join(v).strip() if isinstance(v, str | list) else v for v in output.data.values()):
+                    continue
+            kept.append(output)
+        cell.outputs = kept
+    if scripts:
+        # Before the first plot: a page asks for it once.
+        head = nbformat.v4.new_markdown_cell('```{raw} html\n<script src="../_static/plots.js"></script>\n```')
+        notebook.cells.insert(1, head)
+    return scripts
+
+
+def main() -> int:
+    """Gather and build; give Sphinx's exit status."""
+    gather()
+    shutil.rmtree(SITE, ignore_errors=True)
+    told = sphinx(
+        ["-q", "-W", "--keep-going", "-b", "html", "-d", str(TOP / "build" / "docs-trees"), str(SOURCE), str(SITE)]
+    )
+    if told == 0:
+        print(f"The documentation is in {SITE.relative_to(TOP)}/index.html")
+    return told
+
+
+if __name__ == "__main__":
+    sys.exit(main())

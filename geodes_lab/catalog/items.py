@@ -1,0 +1,137 @@
+"""What a search gives: a collection of Items that shows itself as a map, a table and small pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from html import escape
+from typing import Any
+
+import pystac
+from shapely import get_parts
+from shapely.geometry import shape
+
+from geodes_lab import land, quicklook
+
+_ROWS = 12  # of the table
+_DRAWN = 400  # footprints; more make the page slow, and nobody tells them apart
+_PICTURES = 6
+_WIDTH, _HEIGHT = 300, 200  # of the map, in pixels
+_LEAST = 0.02  # degrees that the map is wide at least
+
+Box = tuple[float, float, float, float]
+
+
+class Items(pystac.ItemCollection):
+    """An ordered collection of `pystac.Item`: what `geodes_lab.search` gives.
+
+    A part of it, and a sum of two, are such collections too. A notebook shows it as a map of the footprints, a table of
+    the first products, and their quicklooks where these lie on this machine: showing it asks nothing of any server.
+    """
+
+    def __getitem__(self, chosen: Any) -> Any:
+        found: Any = super().__getitem__(chosen)
+        return Items(found) if isinstance(chosen, slice) else found
+
+    def __add__(self, other: object) -> Items:
+        if not isinstance(other, pystac.ItemCollection):
+            return NotImplemented
+        return Items([*self, *other])
+
+    def lines(self) -> list[str]:
+        """Say each product in a line: when it was acquired, by whom, where, clouds, its name."""
+        return ["  ".join(_row(i)).rstrip() for i in self]
+
+    def __repr__(self) -> str:
+        more = [f"… and {len(self) - _ROWS} more"] if len(self) > _ROWS else []
+        return "\n".join([f"{len(self)} products", *self[:_ROWS].lines(), *more])
+
+    def _repr_html_(self) -> str:
+        if not len(self):
+            return "<p>0 products: widen the dates, the bbox or the cloud cover of the search.</p>"
+        left = "style='text-align:left;padding:1px 8px;white-space:nowrap'"
+        head = "".join(f"<th {left}>{h}</th>" for h in ("acquired", "", "where", "clouds", "product"))
+        body = "".join(f"<tr>{''.join(f'<td {left}>{escape(c)}</td>' for c in _row(i))}</tr>" for i in self[:_ROWS])
+        more = f"<p>… and {len(self) - _ROWS} more</p>" if len(self) > _ROWS else ""
+        table = f"<table style='font-size:12px;margin:0'><tr>{head}</tr>{body}</table>{more}"
+        columns = f"<div>{_map(list(self))}</div><div style='overflow:auto'>{table}</div>"
+        return (
+            f"<div><b>{len(self)} products</b>"
+            f"<div style='display:flex;gap:12px;align-items:flex-start;margin:4px 0'>{columns}</div>{_pictures(self)}</div>"
+        )
+
+
+def _row(item: pystac.Item) -> tuple[str, ...]:
+    p = item.properties
+    when = f"{item.datetime:%Y-%m-%d %H:%M}" if item.datetime else str(p.get("start_datetime", ""))[:16]
+    clouds = f"{p['eo:cloud_cover']:.0f} %" if "eo:cloud_cover" in p else ""
+    where = str(p.get("grid:code") or p.get("sat:orbit_state") or "").removeprefix("MGRS-")
+    return when, str(p.get("platform", "")), where, clouds, item.id
+
+
+def _map(items: list[pystac.Item]) -> str:
+    """The footprints as a small SVG, over the outlines of the countries where there are some."""
+    rings = [r for i in items[:_DRAWN] if i.geometry for r in _rings(i.geometry)]
+    if not rings:
+        return ""
+    xs, ys = [x for r in rings for x, _ in r], [y for r in rings for _, y in r]
+    box = _around((min(xs), min(ys), max(xs), max(ys)))
+    opacity = max(0.05, min(0.35, 2 / len(rings)))
+    drawn = "".join(f"<path d='{_path(r, box)}'/>" for r in rings)
+    west, south, east, north = box
+    said = f"{west:.2f}° to {east:.2f}° E, {south:.2f}° to {north:.2f}° N"
+    return (
+        f"<svg width='{_WIDTH}' height='{_HEIGHT}' viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img' "
+        f"aria-label='Footprints, {said}' style='background:#e8eef3;border:1px solid #c9d2da'><title>{said}</title>"
+        f"<g fill='#f7f5ef' stroke='#9fb0bf' stroke-width='0.7'>{''.join(_countries(box))}</g>"
+        f"<g fill='#0b63b5' fill-opacity='{opacity:.2f}' stroke='#0b63b5'>{drawn}</g>"
+        f"<text x='4' y='{_HEIGHT - 5}' font-size='10' fill='#4a5a68'>{said}</text></svg>"
+    )
+
+
+def _countries(box: Box) -> Iterator[str]:
+    for feature in (land.outlines() or {}).get("features", []):
+        for ring in _rings(feature["geometry"]):
+            xs, ys = [x for x, _ in ring], [y for _, y in ring]
+            if min(xs) <= box[2] and max(xs) >= box[0] and min(ys) <= box[3] and max(ys) >= box[1]:
+                yield f"<path d='{_path(ring, box)}'/>"
+
+
+def _rings(geometry: dict[str, Any]) -> list[list[tuple[float, float]]]:
+    polygons = [p for p in get_parts(shape(geometry)) if p.geom_type == "Polygon"]
+    return [[(float(x), float(y)) for x, y, *_ in p.exterior.coords] for p in polygons]
+
+
+def _around(box: Box) -> Box:
+    """What the map shows: the box with a margin, in the map's own shape; a degree is drawn as wide as high."""
+    west, south, east, north = box
+    wide = max((east - west) * 1.4, (north - south) * 1.4 * _WIDTH / _HEIGHT, _LEAST)
+    high = wide * _HEIGHT / _WIDTH
+    x, y = (west + east) / 2, (south + north) / 2
+    return x - wide / 2, y - high / 2, x + wide / 2, y + high / 2
+
+
+def _path(ring: list[tuple[float, float]], box: Box) -> str:
+    west, south, east, north = box
+    places = (
+        f"{(x - west) / (east - west) * _WIDTH:.1f},{(north - y) / (north - south) * _HEIGHT:.1f}" for x, y in ring
+    )
+    return f"M{'L'.join(places)}Z"
+
+
+def _pictures(items: Iterable[pystac.Item]) -> str:
+    """The quicklooks that lie on this machine, of the first products that have one."""
+    found: list[str] = []
+    for item in items:
+        if len(found) == _PICTURES:
+            break
+        if (seen := quicklook.local(item)) is not None:
+            data, kind = seen
+            when = f"{item.datetime:%Y-%m-%d}" if item.datetime else ""
+            source = f"data:{escape(kind, quote=True)};base64,{base64.b64encode(data).decode()}"
+            name = escape(item.id, quote=True)
+            found.append(
+                f"<figure style='margin:0'><img src='{source}' alt='{name}' title='{name}' height='110'/>"
+                f"<figcaption style='font-size:11px'>{when}</figcaption></figure>"
+            )
+    return f"<div style='display:flex;gap:6px;flex-wrap:wrap'>{''.join(found)}</div>" if found else ""

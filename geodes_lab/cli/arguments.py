@@ -1,0 +1,103 @@
+"""What several commands take: boxes, products, the options of a cube."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+
+from geodes_lab.errors import GeodesError
+
+
+@contextlib.contextmanager
+def failing() -> Iterator[None]:
+    """Say what goes wrong in a sentence, and end with 1."""
+    try:
+        yield
+    except (GeodesError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+class Box(click.ParamType):  # type: ignore[type-arg]
+    """West, south, east, north."""
+
+    name = "W,S,E,N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read four numbers."""
+        if not isinstance(value, str):
+            return value
+        try:
+            west, south, east, north = (float(v) for v in value.replace(",", " ").split())
+        except ValueError:
+            self.fail(f"{value!r} is not west,south,east,north in degrees, such as 1.7,43.5,1.9,43.6", param, ctx)
+        return west, south, east, north
+
+
+class Words(click.ParamType):  # type: ignore[type-arg]
+    """Words with commas between them."""
+
+    name = "A,B,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Split them."""
+        return value.split(",") if isinstance(value, str) else value
+
+
+def bbox(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option ``--bbox``. Write it with ``=`` where it begins with a minus: ``--bbox=-1.5,43,0,44``."""
+    return click.option("--bbox", type=Box(), help="In degrees; --bbox=-1.5,43,0,44 where it begins with a minus.")(
+        command
+    )
+
+
+def cube(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the products and the options of a cube."""
+    options: list[Callable[..., Any]] = [
+        click.argument("products", nargs=-1, required=True),
+        click.option("--bands", type=Words(), required=True, help="Such as red,nir; B04 or gamma0_vv are names too."),
+        bbox,
+        click.option("--resolution", type=float, help="Size of a pixel; the products' own if not said."),
+        click.option("--crs", help="Such as EPSG:2154; the products' own if not said."),
+        click.option("--resampling", default="nearest", show_default=True, help="Where the grid is another."),
+        click.option("--mask", type=Words(), help="Classes of the products' own masks to hide, such as cloud."),
+        click.option("--fill", is_flag=True, help="Go on where a product cannot be read: no data, and it is said."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def opened(products: Sequence[str], options: dict[str, Any]) -> Any:
+    """Open the cube that the options of `cube` describe."""
+    from geodes_lab.cube import open_cube
+
+    told = {k: v for k, v in options.items() if v is not None and k != "fill"}
+    return open_cube(listed(products), errors="fill" if options["fill"] else "raise", **told)
+
+
+def listed(products: Sequence[str]) -> list[Any]:
+    """The products that are named: paths and URLs, or files of Items (``-``: standard input) as ``search --json`` writes them."""
+    found: list[Any] = []
+    for name in products:
+        if name != "-" and not name.endswith((".json", ".geojson")):
+            found.append(name)
+            continue
+        try:
+            with click.open_file(name, encoding="utf-8") as file:
+                told = json.load(file)
+            found += told["features"] if told.get("type") == "FeatureCollection" else [told]
+        except (ValueError, KeyError, AttributeError) as error:
+            raise GeodesError(f"{name} holds no Items: write it with `geodes-lab search … --json`.") from error
+    return found
+
+
+def progress() -> Any:
+    """A bar on the terminal while something is computed; nothing where there is no terminal."""
+    from dask.diagnostics.progress import ProgressBar
+
+    return ProgressBar(out=sys.stderr) if sys.stderr.isatty() else contextlib.nullcontext()

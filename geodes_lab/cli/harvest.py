@@ -1,0 +1,64 @@
+"""``geodes-lab harvest``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from geodes_lab.errors import GeodesError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+@click.command()
+@click.argument("profile")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--collection",
+    "wanted",
+    multiple=True,
+    help="One collection; may be given several times. All of them, if not given.",
+)
+@click.option("--anew", is_flag=True, help="Fetch all again, not only what was published since the last time.")
+@click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+def harvest(profile: str, folder: Path, wanted: tuple[str, ...], anew: bool, as_json: bool) -> None:
+    """Bring the catalogue PROFILE into FOLDER, as stac-geoparquet.
+
+    A later run fetches what was published since; one that was broken off goes on where it was. Searches of FOLDER go on
+    meanwhile. Then point gl.search at it: geodes_lab.catalog.profiles.local.url, or gl.search(…, url=FOLDER).
+
+    Example: geodes-lab harvest geodes ~/catalogue --collection PEPS_S2_L1C
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from geodes_lab.catalog.lookup import harvested
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=total)
+            progress.update(tasks[name], completed=done, total=total)
+
+        try:
+            outcomes = harvested(profile, folder, list(wanted), anew=anew, tell=tell)
+        except (GeodesError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps([asdict(o) for o in outcomes], indent=1))
+        return
+    for o in outcomes:
+        click.echo(f"{o.collection}: {o.found} new, {o.total} in all.")
+        if o.counted != o.total:
+            click.echo(
+                f"  {profile} counts {o.counted}: `geodes-lab harvest {profile} {folder} --anew` makes them equal."
+            )

@@ -1,0 +1,52 @@
+"""``geodes-lab save``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from geodes_lab.cli.arguments import cube, failing, opened, progress
+
+
+@click.command()
+@cube
+@click.option("--every", metavar="PERIOD", help="Reduce the times to one for each period: 1MS a month, 10D ten days.")
+@click.option("--reduce", "way", type=click.Choice(["median", "mean", "min", "max"]), default="median",
+              show_default=True, help="How the times of a period become one.")  # fmt: skip
+@click.option("--to", "target", required=True, metavar="PATH", help="What to write: ….zarr, or ….tif for one band.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@click.option("--json", "as_json", is_flag=True, help="Say what was written and read as JSON.")
+def save(
+    products: tuple[str, ...], every: str | None, way: str, target: str, overwrite: bool, as_json: bool, **options: Any
+) -> None:
+    """Compute a cube of PRODUCTS and write it as Zarr or COG.
+
+    PRODUCTS are paths and URLs, or files of Items as `search --json` writes them (-: standard input). What cannot be read
+    ends it with 1 and leaves nothing behind; with --fill it becomes no data and is reported.
+
+    \b
+    Examples:
+      geodes-lab save found.json --bands red,nir --mask cloud --every 1MS --to months.zarr
+      geodes-lab save scene.zip --bands red --bbox 1.7,43.5,1.9,43.6 --to red.tif
+    """
+    from geodes_lab.outcome import report
+    from geodes_lab.store import save as saved
+
+    with failing():
+        data = opened(products, options)
+        result = getattr(data.resample(time=every), way)(keep_attrs=True) if every else data
+        if target.endswith((".tif", ".tiff")) and len(result.data_vars) == 1:
+            result = next(iter(result.data_vars.values()))
+        with progress():
+            written = saved(result, target, overwrite=overwrite)
+        told = report(data)
+    if as_json:
+        table = told.table.reset_index().to_dict(orient="records")
+        click.echo(json.dumps({"path": target, "sizes": dict(written.sizes), "products": table}, indent=1, default=str))
+        return
+    click.echo(f"{target}: {', '.join(map(str, written.data_vars))}, {dict(written.sizes)}")
+    lost = told.table.query("filled > 0 or dropped")
+    for name, row in lost.iterrows():
+        click.echo(f"  {name}: {row['filled']} windows filled. {row['why']}", err=True)

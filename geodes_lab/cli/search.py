@@ -1,0 +1,58 @@
+"""``geodes-lab search``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from geodes_lab.cli.arguments import Words, bbox, failing
+
+
+@click.command()
+@click.argument("collections", nargs=-1, required=True)
+@bbox
+@click.option("--datetime", help="Of the acquisition: 2021-06-05, 2021-06/2021-08 …")
+@click.option("--cloud-cover", type=float, help="The highest, in percent.")
+@click.option("--tile", type=Words(), help="MGRS tiles, such as 31TCJ.")
+@click.option("--orbit", type=int, help="The relative orbit.")
+@click.option("--product-type", help="Such as GRD.")
+@click.option("--id", "ids", multiple=True, help="The name of a product; may be given several times.")
+@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Any other queryable; may be given several times.")
+@click.option("--sortby", help="A property; -eo:cloud_cover for the greatest first.")
+@click.option("--all-versions", is_flag=True, help="Every processing, not the latest alone.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--profile", help="The catalogue in the settings: local, geodes, lab …")
+@click.option("--url", help="Another catalogue: a STAC API, a catalog.json, a harvested folder.")
+@click.option("--json", "as_json", is_flag=True, help="A GeoJSON of Items, for programs and for plan and save.")
+def search(
+    collections: tuple[str, ...], where: tuple[str, ...], ids: tuple[str, ...], all_versions: bool, as_json: bool, **asked: Any
+) -> None:  # fmt: skip
+    """Find products of COLLECTIONS.
+
+    Exits with 0 also where nothing is found.
+
+    \b
+    Examples:
+      geodes-lab search PEPS_S2_L1C --bbox 1.7,43.5,1.9,43.6 --datetime 2021-06/2021-08 --cloud-cover 30
+      geodes-lab search PEPS_S1_L1 --product-type GRD --where sat_orbit_state=descending --limit 3
+      geodes-lab search PEPS_S2_L1C --tile 31TCJ --profile geodes --json > found.json
+    """
+    from geodes_lab.catalog import search as searched
+
+    more: dict[str, Any] = {}
+    for pair in where:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--where")
+        more[name] = value
+    told = {k: v for k, v in asked.items() if v is not None}
+    with failing():
+        items = searched(list(collections), ids=list(ids) or None, latest=not all_versions, **told, **more)
+    if as_json:
+        click.echo(json.dumps(items.to_dict(transform_hrefs=False)))
+        return
+    for line in items.lines():
+        click.echo(line)
+    click.echo(f"{len(items)} products.", err=True)

@@ -1,0 +1,105 @@
+"""A cube as a film."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.plot.frames import Frames, ready
+from geodes_lab.plot.image import label, limits, one, unit
+from geodes_lab.plot.rgb import picture, stretch, three
+
+_MOST_FRAMES = 200  # more make a page of hundreds of megabytes
+
+
+def animate(
+    data: xr.DataArray | xr.Dataset,
+    *,
+    bands: Sequence[str] = ("red", "green", "blue"),
+    cmap: str = "RdYlGn",
+    clim: tuple[float, float] | None = None,
+    percentiles: tuple[float, float] = (2, 98),
+    gamma: float = 1.0,
+    fps: float = 2.0,
+    title: str | None = None,
+    width: int = 420,
+) -> Any:
+    """Show the maps of a cube one after another, with a player below.
+
+    Parameters
+    ----------
+    data
+        A variable ``(time, y, x)``, or a cube with three bands; lazy or not. All frames are computed now, thinned to
+        the screen, and kept in the page: the film plays without a kernel too.
+    bands, percentiles, gamma
+        Of a cube: as for `geodes_lab.plot.rgb`.
+    cmap, clim
+        Of a variable: as for `geodes_lab.plot.image`.
+    fps
+        Maps a second.
+    title
+        Above the map; None: the variable's long name. The date follows.
+    width
+        Width of the map in pixels of the screen.
+
+    Returns
+    -------
+    holoviews.HoloMap
+        One element for each time, which composes as any holoviews object does.
+
+    Raises
+    ------
+    GeodesError
+        If there is no time, there are more than 200 of them, or the first frame has no data.
+    """
+    import holoviews as hv
+
+    ready()
+    call = "gl.plot.animate"
+    is_picture = isinstance(data, xr.Dataset)
+    wanted = three(data, bands, call) if is_picture else one(data, call)
+    if "time" not in wanted.sizes:
+        raise GeodesError(f"{call} shows maps one after another, and this has no time: gl.plot.image shows one map.")
+    if wanted.sizes["time"] > _MOST_FRAMES:
+        raise GeodesError(
+            f"{call} keeps all frames in the page, at most {_MOST_FRAMES}; these are {wanted.sizes['time']}: "
+            "select or resample the times, or use gl.plot.image."
+        )
+    step = -(-wanted.sizes["x"] // width)
+    thin = wanted.isel(y=slice(None, None, step), x=slice(None, None, step)).compute()
+    frames = Frames(thin, call)
+    axes = frames.axes(width)
+    value = next(map(str, wanted))
+    name = title if title is not None else "" if is_picture else label(wanted[value])
+    found = stretch(frames.show(), percentiles) if is_picture else []
+    clim = clim or (None if is_picture else limits(frames.show()[value]))
+
+    def element(time: Any) -> Any:
+        frame, options = frames.show(time), {"title": f"{name} {str(time)[:10]}".strip(), **axes}
+        if is_picture:
+            return picture(frame, found, gamma).opts(bgcolor="#d9d9d9", **options)
+        shown = hv.Image((frame.x.values, frame.y.values, frame[value].values), ["x", "y"], hv.Dimension(value))
+        colours = {"cmap": cmap, "clim": clim, "colorbar": True, "clabel": unit(wanted[value])}
+        return shown.opts(clipping_colors={"NaN": "#d9d9d9"}, **colours, **options)
+
+    return _film()({time: element(time) for time in frames.times}, kdims=["time"]).with_speed(fps)
+
+
+def _film() -> Any:
+    """A HoloMap that shows itself with a player; made late, so that holoviews is imported when it is needed."""
+    import holoviews as hv
+
+    class Film(hv.HoloMap):
+        speed = 2.0
+
+        def with_speed(self, fps: float) -> Film:
+            self.speed = fps
+            return self
+
+        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+            return hv.renderer("bokeh").instance(holomap="scrubber", fps=self.speed).components(self)
+
+    return Film

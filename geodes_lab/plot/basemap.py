@@ -1,0 +1,76 @@
+"""What lies below a map: tiles where the settings name some, else the outlines of the countries, else nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from geodes_lab import land, settings
+from geodes_lab.errors import GeodesError
+
+_MERCATOR = "EPSG:3857"
+
+
+def under(data: xr.DataArray, call: str) -> Any:
+    """Give the tiles below a cube; none where none are set, so that nothing is asked of the internet.
+
+    Raises
+    ------
+    GeodesError
+        If tiles are set and the cube is not on their grid.
+    """
+    import holoviews as hv
+
+    template = settings.get("plot.basemap")
+    if template is None:
+        return hv.Overlay([])
+    crs = data.rio.crs if "spatial_ref" in data.coords else None
+    if crs is None or crs.to_epsg() != 3857:
+        raise GeodesError(f"{call} draws a basemap below cubes in EPSG:3857 alone: open it with crs='EPSG:3857'.")
+    return hv.Tiles(template)
+
+
+class Ground:
+    """The plane of a map of places that are told in degrees: Mercator above tiles, else longitude and latitude."""
+
+    def __init__(self, wanted: bool) -> None:
+        self.template = settings.get("plot.basemap") if wanted else None
+        self._wanted = wanted
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the axes are called."""
+        return {} if self.template else {"xlabel": "longitude (°)", "ylabel": "latitude (°)"}
+
+    def place(self, longitude: Any, latitude: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where places lie in the plane."""
+        lon, lat = np.asarray(longitude, "f8"), np.asarray(latitude, "f8")
+        if not self.template:
+            return lon, lat
+        from pyproj import Transformer
+
+        x, y = Transformer.from_crs("EPSG:4326", _MERCATOR, always_xy=True).transform(lon, lat)
+        return np.asarray(x), np.asarray(y)
+
+    def draw(self) -> Any:
+        """Make the lowest layer; it never widens what the map shows."""
+        import holoviews as hv
+
+        if self.template:
+            return hv.Tiles(self.template)
+        countries = land.outlines() if self._wanted else None
+        rings = [
+            np.array(polygon[0])
+            for feature in (countries or {}).get("features", [])
+            for polygon in (
+                feature["geometry"]["coordinates"]
+                if feature["geometry"]["type"] == "MultiPolygon"
+                else [feature["geometry"]["coordinates"]]
+            )
+        ]
+        return hv.Polygons(rings, ["longitude", "latitude"]).opts(
+            color="#f1efe7", line_color="#9fb0bf", apply_ranges=False
+        )

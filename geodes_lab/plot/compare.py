@@ -1,0 +1,117 @@
+"""Two maps of one place, one wiped over the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.plot.frames import Frames, ready
+from geodes_lab.plot.image import label, limits, one, unit
+from geodes_lab.plot.rgb import picture, stretch, three
+
+_MOST = 1_500_000  # pixels: both maps go to the screen again for each move
+
+
+def compare(
+    left: xr.DataArray | xr.Dataset,
+    right: xr.DataArray | xr.Dataset,
+    *,
+    bands: Sequence[str] = ("red", "green", "blue"),
+    cmap: str = "RdYlGn",
+    clim: tuple[float, float] | None = None,
+    percentiles: tuple[float, float] = (2, 98),
+    gamma: float = 1.0,
+    titles: tuple[str, str] | None = None,
+    width: int = 560,
+) -> Any:
+    """Show two maps of one place in one frame, with a slider that moves the border between them.
+
+    Parameters
+    ----------
+    left, right
+        Two variables, or two cubes with three bands, of dims ``(y, x)`` on one grid; lazy or not, each computed once.
+    bands
+        Of cubes: those shown as red, green and blue; each cube is stretched by itself.
+    cmap, clim
+        Of variables: as for `geodes_lab.plot.image`; the limits, where none are given, are those of the left one.
+    percentiles, gamma
+        Of cubes: as for `geodes_lab.plot.rgb`.
+    titles
+        What is on the left and on the right; None: the dates, where the maps have a time.
+    width
+        Width of the map in pixels of the screen.
+
+    Returns
+    -------
+    holoviews.DynamicMap
+        With the dimension ``swipe``, from 0 (all of ``right``) to 1 (all of ``left``).
+
+    Raises
+    ------
+    GeodesError
+        If they lie on different grids, have other dims, or one is a variable and the other a cube.
+    """
+    import holoviews as hv
+    from holoviews.operation.datashader import rasterize
+
+    ready()
+    call = "gl.plot.compare"
+    is_picture = isinstance(left, xr.Dataset)
+    if is_picture != isinstance(right, xr.Dataset):
+        raise GeodesError(f"{call} compares two variables, or two cubes of three bands, not one of each.")
+    maps = [
+        three(m, bands, call) if is_picture else one(m, call).rename({str(m.name or "value"): "value"})
+        for m in (left, right)
+    ]
+    if "time" in maps[0].sizes or "time" in maps[1].sizes:
+        raise GeodesError(f"{call} compares two maps (y, x): select one time of each, such as .isel(time=0).")
+    frames = [Frames(m.drop_vars("time", errors="ignore"), call, _MOST) for m in maps]
+    if any(not np.array_equal(maps[0][d].values, maps[1][d].values) for d in ("y", "x")):
+        raise GeodesError(f"{call} compares maps of one grid: open the second with like= the first.")
+    shown = [f.show() for f in frames]
+    x = shown[0].x.values
+    edges = float(x[0]), float(x[-1])
+    border = hv.Dimension("swipe", range=(0.0, 1.0), default=0.5, step=0.02)
+
+    def at(swipe: float) -> float:
+        return edges[0] + swipe * (edges[1] - edges[0])
+
+    def line(swipe: float) -> Any:
+        return hv.VLine(at(swipe)).opts(color="black", line_width=1.5)
+
+    axes = frames[0].axes(width)
+    words = titles or (_date(left), _date(right))
+    options = {"title": " | ".join(filter(None, words)), **axes}
+    if is_picture:
+        coloured = [picture(s, stretch(s, percentiles), gamma) for s in shown]
+        parts = [np.stack([p.dimension_values(v, flat=False)[::-1] for v in p.vdims]) for p in coloured]
+
+        def wiped(swipe: float) -> Any:
+            both = np.where(_is_left(x, at(swipe)), *parts)
+            return hv.RGB((x, shown[0].y.values, *both), vdims=list("RGBA"))
+
+        options["bgcolor"] = "#d9d9d9"
+    else:
+        told = shown[0]["value"]
+        clim = clim or limits(told)
+
+        def wiped(swipe: float) -> Any:
+            both = np.where(_is_left(x, at(swipe)), *(s["value"].values for s in shown))
+            return hv.Image((x, shown[0].y.values, both), ["x", "y"], hv.Dimension("value", label=label(told)))
+
+        options |= {"cmap": cmap, "clim": clim, "colorbar": True, "tools": ["hover"], "clabel": unit(told)}
+        options["clipping_colors"] = {"NaN": "#d9d9d9"}
+    size = {"width": axes["frame_width"], "height": axes["frame_height"]}
+    return rasterize(hv.DynamicMap(wiped, kdims=[border]), **size).opts(**options) * hv.DynamicMap(line, kdims=[border])
+
+
+def _is_left(x: Any, border: float) -> Any:
+    return x <= border if x[0] <= x[-1] else x >= border
+
+
+def _date(data: xr.DataArray | xr.Dataset) -> str:
+    return str(data.time.values)[:10] if "time" in data.coords and data.time.ndim == 0 else ""

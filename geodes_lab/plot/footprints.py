@@ -1,0 +1,80 @@
+"""Where products lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pystac
+from shapely import get_parts
+from shapely.geometry import shape
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.plot.basemap import Ground
+from geodes_lab.plot.frames import ready
+
+
+def footprints(
+    items: Iterable[pystac.Item] | pystac.Item, *, title: str = "", width: int = 560, basemap: bool = True
+) -> Any:
+    """Show the footprints of products on a map; a pointer on one says which it is.
+
+    Parameters
+    ----------
+    items
+        What `geodes_lab.search` gives.
+    title
+        Above the map.
+    width
+        Width of the map in pixels of the screen.
+    basemap
+        As for `geodes_lab.plot.tracks`.
+
+    Returns
+    -------
+    holoviews.Overlay
+
+    Raises
+    ------
+    GeodesError
+        If there is no Item, or none has a footprint.
+    """
+    import holoviews as hv
+
+    ready()
+    items = [items] if isinstance(items, pystac.Item) else list(items)
+    ground = Ground(basemap)
+    polygons = []
+    for item in items:
+        if not item.geometry:
+            continue
+        told = {
+            "product": item.id,
+            "date": f"{item.datetime:%Y-%m-%d}" if item.datetime else "",
+            "clouds": f"{item.properties['eo:cloud_cover']:.0f} %" if "eo:cloud_cover" in item.properties else "",
+        }
+        for part in get_parts(shape(item.geometry)):
+            if part.geom_type == "Polygon":
+                x, y = ground.place(*np.array(part.exterior.coords)[:, :2].T)
+                polygons.append({"longitude": x, "latitude": y, **told})
+    if not polygons:
+        raise GeodesError("There is no footprint to show: the search found nothing, or its Items have no geometry.")
+    x = np.concatenate([p["longitude"] for p in polygons])
+    y = np.concatenate([p["latitude"] for p in polygons])
+    margin = 0.4 * max(float(np.ptp(x)), float(np.ptp(y)), 1e-3)
+    areas = hv.Polygons(polygons, ["longitude", "latitude"], ["product", "date", "clouds"]).opts(
+        color="#0b63b5",
+        fill_alpha=min(0.25, 2 / len(polygons)),
+        line_color="#0b63b5",
+        line_width=1.2,
+        tools=["hover"],
+    )
+    return (ground.draw() * areas).opts(
+        title=title,
+        xlim=(float(x.min()) - margin, float(x.max()) + margin),
+        ylim=(float(y.min()) - margin, float(y.max()) + margin),
+        frame_width=width,
+        frame_height=int(width * 0.7),
+        **ground.labels,
+    )

@@ -1,0 +1,102 @@
+"""A map of one variable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.plot.basemap import under
+from geodes_lab.plot.frames import Frames, ready
+
+
+def image(
+    data: xr.DataArray,
+    *,
+    cmap: str = "RdYlGn",
+    clim: tuple[float, float] | None = None,
+    title: str | None = None,
+    width: int = 560,
+    basemap: bool = False,
+) -> Any:
+    """Show a map, with a slider where there is time.
+
+    Parameters
+    ----------
+    data
+        Dims ``(y, x)`` or ``(time, y, x)``; lazy or not. A frame is computed when it is shown, and kept; of a large one
+        only the part and the detail that the screen shows.
+    cmap
+        A colour map of bokeh or matplotlib.
+    clim
+        Lowest and highest value of the colours; None: the 2nd and 98th percentile of the first frame.
+    title
+        Above the map; None: the variable's long name.
+    width
+        Width of the map in pixels of the screen.
+    basemap
+        Whether the tiles of the setting ``geodes_lab.plot.basemap`` lie below; the cube must be in EPSG:3857. Where no
+        tiles are set, nothing is asked of the internet.
+
+    Returns
+    -------
+    holoviews.DynamicMap
+        It composes with ``+`` and ``*`` as any holoviews object does.
+
+    Raises
+    ------
+    GeodesError
+        If the dims are others, or the first frame has no data at all and no ``clim`` is given.
+    """
+    import holoviews as hv
+    from holoviews.operation.datashader import rasterize
+
+    ready()
+    variable = one(data, "gl.plot.image")
+    frames, value = Frames(variable, "gl.plot.image"), next(map(str, variable))
+    clim = clim or limits(frames.show()[value])
+
+    def show(frame: xr.Dataset) -> Any:
+        return hv.Image((frame.x.values, frame.y.values, frame[value].values), ["x", "y"], hv.Dimension(value))
+
+    axes = frames.axes(width)
+    picture = rasterize(
+        frames.dynamic(show), aggregator="mean", width=axes["frame_width"], height=axes["frame_height"]
+    ).opts(
+        cmap=cmap,
+        clim=clim,
+        colorbar=True,
+        tools=["hover"],
+        title=title if title is not None else label(data),
+        clabel=unit(data),
+        clipping_colors={"NaN": "transparent" if basemap else "#d9d9d9"},
+        **axes,
+    )
+    return under(data, "gl.plot.image") * picture if basemap else picture
+
+
+def one(data: Any, call: str) -> xr.Dataset:
+    """Make a Dataset of one variable; refuse what is none."""
+    if not isinstance(data, xr.DataArray):
+        raise GeodesError(f"{call} shows one variable, a DataArray such as cube.red, not a {type(data).__name__}.")
+    return data.to_dataset(name=data.name or "value")
+
+
+def limits(frame: xr.DataArray) -> tuple[float, float]:
+    """The 2nd and 98th percentile of a frame."""
+    if not np.isfinite(frame.values).any():
+        raise GeodesError(f"The first frame of {frame.name} has no data: give clim=(lowest, highest).")
+    low, high = np.nanpercentile(frame.values, (2, 98))
+    return float(low), float(high) if high > low else float(low) + 1.0
+
+
+def label(data: xr.DataArray) -> str:
+    """What a variable is called."""
+    return str(data.attrs.get("long_name") or data.name or "")
+
+
+def unit(data: xr.DataArray) -> str:
+    """The unit of a variable, if it has one."""
+    return "" if str(data.attrs.get("units", "1")) == "1" else str(data.attrs["units"])

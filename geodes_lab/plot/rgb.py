@@ -1,0 +1,111 @@
+"""A picture of three bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.plot.basemap import under
+from geodes_lab.plot.frames import Frames, ready
+
+_MOST = 1_500_000  # pixels: there are three bands
+Limits = list[tuple[float, float]]
+
+
+def rgb(
+    data: xr.Dataset,
+    bands: Sequence[str] = ("red", "green", "blue"),
+    *,
+    percentiles: tuple[float, float] = (2, 98),
+    limits: tuple[float, float] | None = None,
+    gamma: float = 1.0,
+    title: str = "",
+    width: int = 560,
+    basemap: bool = False,
+) -> Any:
+    """Show three bands as a picture, with a slider where there is time.
+
+    Parameters
+    ----------
+    data
+        A cube with the bands; dims ``(y, x)`` or ``(time, y, x)``; lazy or not.
+    bands
+        Those shown as red, green and blue: ``("nir", "red", "green")`` shows vegetation in red.
+    percentiles
+        Of each band in the first frame, what becomes black and what becomes full colour.
+    limits
+        The same as two numbers for all bands, such as ``(0, 0.3)``: pictures that are to be compared need equal ones.
+    gamma
+        More than 1 brightens what is dark.
+    title
+        Above the picture.
+    width
+        Width of the picture in pixels of the screen.
+    basemap
+        As for `geodes_lab.plot.image`.
+
+    Returns
+    -------
+    holoviews.DynamicMap
+        It composes with ``+`` and ``*`` as any holoviews object does. Pixels without data are transparent.
+
+    Raises
+    ------
+    GeodesError
+        If a band is not there, the dims are others, or the first frame has no data and no ``limits`` are given.
+    """
+    from holoviews.operation.datashader import rasterize
+
+    ready()
+    frames = Frames(three(data, bands, "gl.plot.rgb"), "gl.plot.rgb", _MOST)
+    found = [limits] * 3 if limits else stretch(frames.show(), percentiles)
+
+    def show(frame: xr.Dataset) -> Any:
+        return picture(frame, found, gamma)
+
+    axes = frames.axes(width)
+    shown = rasterize(frames.dynamic(show), width=axes["frame_width"], height=axes["frame_height"])
+    shown = shown.opts(title=title, bgcolor="#d9d9d9", **axes)
+    return under(data[bands[0]], "gl.plot.rgb") * shown if basemap else shown
+
+
+def three(data: Any, bands: Sequence[str], call: str) -> xr.Dataset:
+    """Choose the three bands; refuse what has none."""
+    if not isinstance(data, xr.Dataset):
+        raise GeodesError(f"{call} shows three bands of a Dataset, not a {type(data).__name__}.")
+    if len(bands) != 3 or isinstance(bands, str):
+        raise GeodesError(f"{call} shows three bands, such as bands=('red', 'green', 'blue').")
+    if missing := [b for b in bands if b not in data]:
+        raise GeodesError(
+            f"{call} shows {', '.join(bands)}, and the cube has no {missing[0]}: open it with that band, or give bands= of "
+            f"{', '.join(map(str, data.data_vars))}."
+        )
+    return data[list(dict.fromkeys(bands))].assign_attrs(bands=list(bands))
+
+
+def stretch(frame: xr.Dataset, percentiles: tuple[float, float]) -> Limits:
+    """What is black and what is full colour in each band of a frame."""
+    found = []
+    for band in frame.attrs["bands"]:
+        values = frame[band].values
+        if not np.isfinite(values).any():
+            raise GeodesError(f"The first frame of {band} has no data: give limits=(lowest, highest).")
+        low, high = np.nanpercentile(values, percentiles)
+        found.append((float(low), float(high) if high > low else float(low) + 1.0))
+    return found
+
+
+def picture(frame: xr.Dataset, limits: Limits, gamma: float) -> Any:
+    """Make a holoviews RGB of a frame: 0 to 255, transparent where a band has no data."""
+    import holoviews as hv
+
+    values = np.stack([frame[b].values for b in frame.attrs["bands"]], -1).astype("float32")
+    seen = np.isfinite(values).all(-1)
+    low, high = np.array(limits, "float32").T
+    scaled = np.clip((values - low) / (high - low), 0, 1) ** (1 / gamma)
+    colours = [np.where(seen, np.rint(scaled[..., n] * 255), 0).astype("uint8") for n in range(3)]
+    return hv.RGB((frame.x.values, frame.y.values, *colours, (seen * 255).astype("uint8")), vdims=list("RGBA"))

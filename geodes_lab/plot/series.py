@@ -1,0 +1,91 @@
+"""What changes along time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.plot.frames import ready
+from geodes_lab.plot.image import label, unit
+
+_LINES = 30  # more are told apart by nobody
+_MANY = 20_000  # values of a line that are drawn one by one; more are rasterised
+
+
+def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: int = 640, height: int = 280) -> Any:
+    """Show values along time, as a line with its points.
+
+    Parameters
+    ----------
+    data
+        A variable of dim ``time``, or of ``time`` and one more, of which each value is a line; or a Dataset, of which
+        each variable is a line. Computed now. Values that are no data are left out, and the line goes on to the next.
+    title
+        Above the lines; None: the variable's long name.
+    width, height
+        In pixels of the screen.
+
+    Returns
+    -------
+    holoviews.Overlay
+        Or a NdOverlay of them, with a legend.
+
+    Raises
+    ------
+    GeodesError
+        If there is no time, there are other dims, or more lines than can be told apart.
+    """
+    import holoviews as hv
+
+    ready()
+    if isinstance(data, xr.Dataset):
+        lines = {str(k): v for k, v in data.data_vars.items()}
+        values, what, title = "value", "variable", title or ""
+    else:
+        others = [str(d) for d in data.dims if d != "time"]
+        if len(others) > 1:
+            raise GeodesError(
+                f"gl.plot.series shows (time) or (time, one more), not {data.dims}: reduce the others first, such as by "
+                ".mean(['y', 'x'])."
+            )
+        values, what = str(data.name or "value"), (others or [""])[0]
+        title = label(data) if title is None else title
+        many = range(data.sizes[what]) if what else ()
+        keys = data[what].values if what in data.coords else list(many)
+        lines = {_key(k): data.isel({what: n}) for n, k in zip(many, keys, strict=True)} if what else {"": data}
+    if len(lines) > _LINES:
+        raise GeodesError(f"gl.plot.series tells {_LINES} lines apart; these are {len(lines)}: select some.")
+    units = {unit(v) for v in lines.values()}
+    axis = f"{values} ({units.pop()})" if len(units) == 1 and any(units) else values
+    layers = [_line(v, hv.Dimension(values, label=axis)) for v in lines.values()]
+    options = {"title": title, "frame_width": width, "frame_height": height, "show_grid": True}
+    if not what:
+        return hv.Overlay(layers[0]).opts(**options)
+    each = (dict(zip(lines, drawn, strict=True)) for drawn in zip(*layers, strict=True))
+    shown = hv.Overlay([hv.NdOverlay(e, kdims=[what], sort=False) for e in each])
+    return shown.opts(legend_position="right", **options)
+
+
+def _line(data: xr.DataArray, dimension: Any) -> list[Any]:
+    """A line, and the points on it where they can be told apart."""
+    import holoviews as hv
+    from holoviews.operation.datashader import rasterize
+
+    if data.dims != ("time",):
+        raise GeodesError(
+            f"gl.plot.series shows values along time, not {data.dims}: reduce the others first, such as by .mean(['y', 'x'])."
+        )
+    data = data.compute()
+    there = np.isfinite(data.values.astype("f8"))
+    told = (data.time.values[there], data.values[there])
+    if there.sum() > _MANY:
+        return [rasterize(hv.Curve(told, "time", dimension), line_width=1).opts(cmap="Blues", cnorm="eq_hist")]
+    curve = hv.Curve(told, "time", dimension).opts(tools=["hover"], line_width=1.5)
+    return [curve, hv.Scatter(told, "time", dimension).opts(size=5)]
+
+
+def _key(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else str(value)

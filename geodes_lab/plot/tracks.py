@@ -1,0 +1,104 @@
+"""Measurements along the tracks of an altimeter, on a map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.plot.basemap import Ground
+from geodes_lab.plot.frames import ready
+from geodes_lab.plot.image import label, unit
+
+_MANY = 20_000  # points that are drawn one by one; more are rasterised
+
+
+def tracks(
+    data: xr.Dataset | xr.DataArray,
+    variable: str | None = None,
+    *,
+    cmap: str = "viridis",
+    clim: tuple[float, float] | None = None,
+    title: str | None = None,
+    width: int = 480,
+    basemap: bool = True,
+) -> Any:
+    """Show measurements along tracks as coloured points on a map.
+
+    Parameters
+    ----------
+    data
+        What `geodes_lab.open_tracks` gives, or one variable along it: dim ``time``, coordinates ``longitude`` and
+        ``latitude``. The variable and the places are computed now.
+    variable
+        The one that is shown, of a Dataset.
+    cmap, clim
+        Colours, and their lowest and highest value; None: the 2nd and 98th percentile.
+    title
+        Above the map; None: the variable's long name.
+    width
+        Width of the map in pixels of the screen.
+    basemap
+        Whether the tiles of the setting ``geodes_lab.plot.basemap`` lie below, or, where none are set, the outlines of the
+        countries of ``geodes_lab.plot.land``.
+
+    Returns
+    -------
+    holoviews.Overlay
+
+    Raises
+    ------
+    GeodesError
+        If there is no such variable, or it has no places, or no data.
+    """
+    import holoviews as hv
+    from holoviews.operation.datashader import rasterize
+
+    ready()
+    found = _chosen(data, variable)
+    found = found.compute()
+    values = found.values.astype("f8")
+    lon, lat = (np.broadcast_to(found[c].values, values.shape) for c in ("longitude", "latitude"))
+    there = np.isfinite(values) & np.isfinite(lon) & np.isfinite(lat)
+    if not there.any():
+        raise GeodesError(f"{found.name or 'This variable'} has no data along these tracks: there is nothing to show.")
+    ground, name = Ground(basemap), str(found.name or "value")
+    x, y = ground.place(lon[there], lat[there])
+    low, high = clim or (float(v) for v in np.percentile(values[there], (2, 98)))
+    colours = {"cmap": cmap, "clim": (low, high if high > low else low + 1.0), "colorbar": True, "clabel": unit(found)}
+    told = [hv.Dimension("longitude", label="longitude"), hv.Dimension("latitude", label="latitude")]
+    if there.sum() > _MANY:
+        points = rasterize(hv.Points((x, y, values[there]), told, name), aggregator="mean")
+        points = points.opts(**colours)
+    else:
+        columns = {"longitude": x, "latitude": y, name: values[there], "time": found.time.values[there]}
+        points = hv.Points(columns, told, [name, "time"]).opts(color=name, size=5, tools=["hover"], **colours)
+    return (ground.draw() * points).opts(
+        title=label(found) if title is None else title,
+        frame_width=width,
+        frame_height=int(width * _shape(y, x)),
+        **ground.labels,
+    )
+
+
+def _chosen(data: xr.Dataset | xr.DataArray, variable: str | None) -> xr.DataArray:
+    if isinstance(data, xr.Dataset):
+        if variable is None or variable not in data:
+            raise GeodesError(
+                f"gl.plot.tracks shows one variable{nearest(str(variable), map(str, data.data_vars)) if variable else ''}: "
+                f"give one of {', '.join(map(str, data.data_vars))}."
+            )
+        data = data[variable]
+    if data.dims != ("time",) or not {"longitude", "latitude"} <= set(data.coords):
+        raise GeodesError(
+            f"gl.plot.tracks shows a variable along time with longitude and latitude; {data.name} has dims {data.dims} and "
+            f"coordinates {', '.join(map(str, data.coords)) or 'none'}."
+        )
+    return data
+
+
+def _shape(y: Any, x: Any) -> float:
+    """Height by width of the map: that of what it shows, within what fits a screen."""
+    return float(np.clip(np.ptp(y) / max(np.ptp(x), 1e-9), 0.5, 1.2))

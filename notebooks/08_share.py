@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: "GEODES (Python \xB7 Dask)"
+#     language: python
+#     name: geodes
+# ---
+
+# %% [markdown]
+# # Sharing a result
+#
+# A map that nobody can open is half a result. The same cube as Zarr for those who compute, as COG for those who look, in the
+# catalogue for those who search, and as a small app for those who do none of these.
+
+# %%
+import os
+from pathlib import Path
+
+from IPython.display import IFrame
+
+import geodes_lab as gl
+
+profile = "local"
+area = (1.73, 43.52, 1.91, 43.63)
+items = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-06/2021-08", cloud_cover=30, profile=profile)
+cube = gl.open_cube(items, bands=["red", "nir"], bbox=area, resolution=20, mask="cloud")
+ndvi = ((cube.nir - cube.red) / (cube.nir + cube.red)).rename("ndvi")
+ndvi.attrs = {"long_name": "NDVI", "units": "1"}
+month = ndvi.resample(time="1MS").median(keep_attrs=True)
+
+# %% [markdown]
+# ## Zarr, for computing
+# Sharded, with CRS and history inside; xarray opens it anywhere.
+
+# %%
+saved = gl.save(month, "workspace/share/ndvi.zarr", overwrite=True)
+saved
+
+# %% [markdown]
+# ## COG, for looking
+# A cloud-optimised GeoTIFF of the months, a band each: QGIS, a browser or a tile server open it as it is.
+
+# %%
+gl.save(saved.ndvi, "workspace/share/ndvi.tif", overwrite=True)
+
+# %%
+# !rio info workspace/share/ndvi.tif --indent 1 | head -40
+
+# %% [markdown]
+# ## The catalogue, for finding
+# An Item of a collection of your own, in the lab's catalogue. It is for you alone unless you say who may read it: `"*"` is
+# everybody.
+
+# %%
+item = gl.publish(
+    "workspace/share/ndvi.tif",
+    "ndvi",
+    title="NDVI by month",
+    readers=["*"],
+    properties={"mean": float(saved.ndvi.mean())},
+)
+item.collection_id, item.assets["tif"].href
+
+# %% [markdown]
+# Whoever may see it finds it, by what it is and by what it says.
+
+# %%
+found = gl.search(item.collection_id, bbox=area, mean=(0.2, 0.9), profile="lab")
+found
+
+# %%
+gl.open_product(found[0])
+
+# %% [markdown]
+# ## An app, for everybody else
+# A few lines of Panel in a file beside this notebook. The lab serves it, in a kernel of its own, to you and to whom you let use
+# your server. Below it is alive; `address` opens it alone.
+
+# %%
+# %%writefile workspace/share/app.py
+import panel as pn
+import xarray as xr
+
+import geodes_lab as gl
+
+pn.extension(sizing_mode="stretch_width")
+ndvi = xr.open_zarr("ndvi.zarr", consolidated=False, decode_coords="all").ndvi
+by_month = gl.plot.image(ndvi, clim=(0, 0.9), width=620)
+through = gl.plot.series(ndvi.mean(["y", "x"]), title="mean NDVI", width=620, height=160)
+pn.template.MaterialTemplate(title="NDVI by month", main=[pn.Column(pn.panel(by_month), through)]).servable()
+
+# %%
+app = Path("workspace/share/app.py").resolve().relative_to(Path.home())
+address = f"{os.environ.get('JUPYTERHUB_SERVICE_PREFIX', '/')}panel-preview/render/{app}"
+IFrame(address, width="100%", height=760)
+
+# %% [markdown]
+# ## A picture, for the report
+
+# %%
+picture = saved.ndvi.plot.imshow(col="time", cmap="RdYlGn", vmin=0, vmax=0.9, size=3.2, aspect=1.2)
+picture.fig.savefig("workspace/share/ndvi.png", dpi=150)
