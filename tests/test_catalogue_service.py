@@ -17,9 +17,9 @@ import pytest
 import uvicorn
 from catalogue.access import READERS, Person, Rights
 from catalogue.app import made
-from catalogue.login import Hub
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from person import Hub
 from standin import StandIn, products
 
 import geodes_lab as gl

@@ -1,22 +1,30 @@
-"""The sample datalake: read as plain files, or through an S3 server on loopback when GEODES_LAB_DATALAKE is 's3'."""
+"""The datalake: the sample, as plain files or through an S3 server on loopback; or the operator's."""
 
 import os
 import secrets
-import sys
-from pathlib import Path
+
+from beside import services
+from installation import installation, python
 
 c = get_config()  # noqa: F821
 
-datalake = str(Path(os.environ["GEODES_LAB_SAMPLE"]) / "datalake")
+here = installation()
+lake = here.lab.datalake
 
-if os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
-    port = os.environ["GEODES_LAB_S3_PORT"]
+if here.sample is None:
+    # Only the gate can tell a person from another: where it stands, nothing else of the datalake is told.
+    if lake.folder and not lake.gate:
+        c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": lake.folder})
+    if lake.endpoint and not lake.gate:
+        c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__ENDPOINT": lake.endpoint})
+elif os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
+    datalake, port = str(here.sample / "datalake"), str(here.port("s3"))
     key, secret = "geodes-sample", secrets.token_urlsafe(24)
-    c.JupyterHub.services = [
+    services(c).append(
         {
             "name": "datalake",
             "command": [
-                sys.executable,
+                python(),
                 "-m",
                 "nanio",
                 "serve",
@@ -29,7 +37,7 @@ if os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
             ],
             "environment": {"NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
         }
-    ]
+    )
     c.Spawner.environment.update(
         {
             "DASK_GEODES_LAB__DATALAKE__ENDPOINT": f"http://127.0.0.1:{port}",
@@ -38,4 +46,4 @@ if os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
         }
     )
 else:
-    c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": datalake})
+    c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": str(here.sample / "datalake")})

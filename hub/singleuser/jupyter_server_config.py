@@ -13,4 +13,4 @@ c.LabApp.news_url = None
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
 # A search of the catalogue's page becomes a notebook: searches.py beside this file.
 sys.path.insert(0, str(Path(__file__).parent))
-c.ServerApp.jpserver_extensions = {"searches": True}
+c.ServerApp.jpserver_extensions = {"searches": True, "cleaning": True}
