@@ -25,6 +25,7 @@ FILE = {
     "contact": "desk@example.org",
     "login": {"kind": "oidc", "oidc": {**OIDC, "claims": {"groups": ["groups", "realm_access.roles"]}}, "blocked": ["mallory"]},
     "servers": {"kind": "accounts"},
+    "datalake": {"gate": True, "endpoint": "https://s3.example.org"},
     "profiles": {"S": {"title": "Small"}, "M": {"title": "Medium", "memory": "8 GiB"}, "GPU": {"title": "GPU", "gpus": 1}},
     "groups": {
         "geodes/admins": {"admin": True, "profiles": ["S", "M"]},
@@ -67,6 +68,8 @@ def changed(path: str, value: object) -> dict:
         ("listen", "http://0.0.0.0:8000", "without TLS"),
         ("groups", {"geodes": {"enter": False}}, "lets nobody enter"),
         ("groups.geodes.enter", "yes please", "true or false is wanted"),
+        ("datalake.gate", False, "restricted names places, which only the gate can keep"),
+        ("datalake.endpoint", "", "datalake.gate needs the datalake's endpoint or folder"),
         ("subdomains", True, "subdomains needs the public address"),
     ],
 )

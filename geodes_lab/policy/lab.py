@@ -147,6 +147,8 @@ class Datalake:
     """A folder that holds buckets as folders, in place of an endpoint."""
     gate: bool = False
     """Whether servers read through the lab's gate: it knows who asks, refuses what is restricted, and counts."""
+    collections: dict[str, str] = field(default_factory=dict)
+    """For the accounts: which collection is in a ``bucket`` or ``bucket/prefix``; others are called as their bucket."""
 
 
 @dataclass(frozen=True)
@@ -310,6 +312,10 @@ def _problems(lab: Lab) -> Iterable[str]:
         )
     if lab.login.kind == "oidc" and not any(g.enter or g.admin for g in lab.groups.values()):
         yield "groups lets nobody enter: give at least one group with enter: true."
+    if any(r.places for r in lab.restricted.values()) and lab.login.kind == "oidc" and not lab.datalake.gate:
+        yield "restricted names places, which only the gate can keep: say datalake.gate: true."
+    if lab.datalake.gate and not (lab.datalake.folder or lab.datalake.endpoint):
+        yield "datalake.gate needs the datalake's endpoint or folder."
     if lab.subdomains and not lab.address:
         yield "subdomains needs the public address."
     if not 0 < lab.home.warn <= 1:

@@ -1,9 +1,9 @@
-"""The datalake: the sample, as plain files or through an S3 server on loopback; or the operator's."""
+"""The datalake: the sample, as plain files or through an S3 server on loopback; or the operator's, with or without the gate."""
 
 import os
 import secrets
 
-from beside import services
+from beside import add, address, services
 from installation import installation, python
 
 c = get_config()  # noqa: F821
@@ -11,11 +11,30 @@ c = get_config()  # noqa: F821
 here = installation()
 lake = here.lab.datalake
 
-if here.sample is None:
-    # Only the gate can tell a person from another: where it stands, nothing else of the datalake is told.
-    if lake.folder and not lake.gate:
+if lake.gate:
+    # Servers read through it by their own token; nothing else of the datalake is told, since only the gate tells people apart.
+    gate = address("data").partition("/services/")[0]
+    add(
+        c,
+        "data",
+        environment={"GEODES_LAB_USAGE_READS": f"{address('usage')}/api/reads"},
+        scopes=["read:users:name", "read:users:groups", "access:services!service=usage"],
+        for_servers=True,
+    )
+    c.Spawner.environment.update(
+        {
+            "DASK_GEODES_LAB__DATALAKE__ENDPOINT": gate,
+            "AWS_ENDPOINT_URL": gate,
+            # S3's clients sign with these; what counts is the session token, which is the server's own and ends with it.
+            "AWS_ACCESS_KEY_ID": "lab",
+            "AWS_SECRET_ACCESS_KEY": "lab",
+            "AWS_SESSION_TOKEN": lambda spawner: spawner.api_token,
+        }
+    )
+elif here.sample is None:
+    if lake.folder:
         c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": lake.folder})
-    if lake.endpoint and not lake.gate:
+    if lake.endpoint:
         c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__ENDPOINT": lake.endpoint})
 elif os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
     datalake, port = str(here.sample / "datalake"), str(here.port("s3"))

@@ -50,12 +50,13 @@ class Hub:
         """Say who asks; the hub is asked at most once a minute for each token."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() in ("token", "bearer") and token:
-            return self._who(token.strip())
+            return self.who(token.strip())
         value = request.cookies.get(self._cookie)
         kept = decode_signed_value(self._secret, self._cookie, value, max_age_days=1) if value and self._api else None
-        return replace(self._who(kept.decode()), by_cookie=True) if kept else Person()
+        return replace(self.who(kept.decode()), by_cookie=True) if kept else Person()
 
-    def _who(self, token: str) -> Person:
+    def who(self, token: str) -> Person:
+        """Say whose token it is; of a token that may not ask this service, nobody's."""
         if not self._api:
             return Person()
         key = hashlib.sha256(token.encode()).hexdigest()
@@ -65,6 +66,11 @@ class Hub:
             self._known = {k: v for k, v in self._known.items() if time.monotonic() - v[0] < _KNOWN}
             self._known[key] = (time.monotonic(), person)
         return person
+
+    def known(self, token: str) -> Person | None:
+        """What is known of a token already, without asking."""
+        when, person = self._known.get(hashlib.sha256(token.encode()).hexdigest(), (0.0, Person()))
+        return person if when and time.monotonic() - when <= _KNOWN else None
 
     def _asked(self, token: str) -> Person:
         said = self._client.get(f"{self._api}/user", headers={"Authorization": f"token {token}"})

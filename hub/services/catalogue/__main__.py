@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import uvicorn
+from serving import serve
 
 from catalogue.access import Rights
 from catalogue.app import made
@@ -29,8 +28,8 @@ def main() -> None:
     # The one person of a lab on loopback sees all.
     restricted = {name: told.groups for name, told in lab.restricted.items()} if lab.login.kind == "oidc" else {}
     application = made(options.harvested, options.results, Rights(restricted), assets=options.assets)
-    url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1:8010"))
-    uvicorn.run(application, host=url.hostname or "127.0.0.1", port=url.port or 8010, log_level="warning")
+
+    serve(application, 8010)
 
 
 main()
