@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
-import re
 import subprocess
 from pathlib import Path
 
 from installation import installation
 from jupyterhub.spawner import LocalProcessSpawner
 
+from geodes_lab.policy.account import account
+
 _MARK = "GEODES Lab"
-_SIMPLE = re.compile(r"[a-z0-9][a-z0-9_-]{0,23}")
-_SUM = re.compile(r"[0-9a-f]{16}")  # nobody takes another's place by being called as the sum of that name
-
-
-def account(name: str, prefix: str) -> str:
-    """How a person's account is called: with a prefix, so that nobody becomes an account of the system.
-
-    Names that an account cannot have are replaced by a sum of them, which no other name has.
-    """
-    if _SIMPLE.fullmatch(name) and not _SUM.fullmatch(name):
-        return f"{prefix}{name}"
-    return f"{prefix}{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def ensure(name: str) -> pwd.struct_passwd:
@@ -41,7 +29,8 @@ def ensure(name: str) -> pwd.struct_passwd:
         found = pwd.getpwnam(unix)
     except KeyError:
         # Others may pass through the folder of the homes, and see no name in it.
-        here.homes.mkdir(parents=True, exist_ok=True, mode=0o711)
+        here.homes.mkdir(parents=True, exist_ok=True)
+        here.homes.chmod(0o711)
         subprocess.run(
             ["useradd", "--user-group", "--no-create-home", "--home-dir", str(here.homes / unix), "--comment", _MARK]
             + ["--shell", "/bin/bash", unix],

@@ -11,6 +11,8 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = None
 # Settings of JupyterLab for all users of the lab: overrides.json beside this file.
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
+# What the lab has to say while one works: labextensions/geodes-lab-notices.
+c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
 # A search of the catalogue's page becomes a notebook: searches.py beside this file.
 sys.path.insert(0, str(Path(__file__).parent))
-c.ServerApp.jpserver_extensions = {"searches": True, "cleaning": True}
+c.ServerApp.jpserver_extensions = {"searches": True, "cleaning": True, "presence": True}
