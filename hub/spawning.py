@@ -44,7 +44,7 @@ def form(spawner: Any) -> str:
     rows = [
         f'<div class="form-check"><input class="form-check-input" type="radio" name="profile" id="profile-{k}" value="{k}"'
         f'{" checked" if k == first else ""}><label class="form-check-label" for="profile-{k}"><b>{html.escape(p.title)}</b>'
-        f"{f' · <span lang=fr>{html.escape(p.titre)}</span>' if p.titre else ''} — {p.cores:g} cores, {p.memory}"
+        f"{f' · <span lang=fr>{html.escape(p.titre)}</span>' if p.titre else ''} — {p.cores:g} core{'' if p.cores == 1 else 's'}, {p.memory}"
         f"{f', {p.gpus} GPU' if p.gpus else ''}</label></div>"
         for k, p in ((html.escape(name), profile) for name, profile in allowed.items())
     ]
@@ -90,7 +90,7 @@ def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
     if not lab.profiles:
         return
     wish = (spawner.user_options or {}).get("profile") or _default(allowed)
-    if wish not in allowed:
+    if not isinstance(wish, str) or wish not in allowed:
         may = f"you may have {', '.join(allowed)}" if allowed else "none of your groups has one"
         raise SpawnRefused(f"The size {str(wish)[:30]!r} is not for you: {may}. Ask {lab.contact} for another.")
     profile = allowed[wish]

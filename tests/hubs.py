@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import httpx
 import psutil
 import pytest
 import yaml
+from jupyter_kernel_client import JupyterKernelClient
 
 TOP = Path(__file__).resolve().parents[1]
 SERVICES = ("catalogue", "data", "usage", "culler", "home")
@@ -37,6 +39,7 @@ for folder in /etc $CLOSED; do
   mount -t overlay overlay -o lowerdir="$folder",upperdir="$0/$number/upper",workdir="$0/$number/work" "$folder"
   [ "$folder" = /etc ] || chmod 711 "$folder"
 done
+[ -z "$KEPT" ] || cp -p "$KEPT"/* /etc/
 exec "$@"
 """
 
@@ -46,7 +49,9 @@ def _apart() -> bool:
         return False
     with tempfile.TemporaryDirectory() as folder:
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _APART, folder, "true"]
-        return subprocess.run(command, env={**os.environ, "CLOSED": ""}, capture_output=True).returncode == 0
+        return (
+            subprocess.run(command, env={**os.environ, "CLOSED": "", "KEPT": ""}, capture_output=True).returncode == 0
+        )
 
 
 needs_accounts = pytest.mark.skipif(
@@ -71,15 +76,30 @@ class Production:
         Whether the proxy is a process of its own, which outlives the hub.
     config
         More configuration, run after that of the hub.
+    environment
+        More environment.
+    disk
+        The size of a disk of its own for the state, so that it can be filled.
     """
 
     def __init__(
-        self, file: dict[str, Any], *, own_proxy: bool = False, config: str = "", environment: Any = None
+        self,
+        file: dict[str, Any],
+        *,
+        own_proxy: bool = False,
+        config: str = "",
+        environment: Any = None,
+        disk: str = "",
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="geodes-lab-hub-"))
         self.folder.chmod(0o711)
         self.state, self.homes = self.folder / "state", self.folder / "homes"
         self.state.mkdir(mode=0o700)
+        self.disk = disk
+        if disk:
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", f"size={disk},mode=700", "tmpfs", str(self.state)], check=True
+            )
         self.port = free_port()
         self.ports = {name: free_port() for name in (*SERVICES, "hub", "proxy", "s3")}
         self.url = f"http://127.0.0.1:{self.port}"
@@ -152,9 +172,7 @@ class Production:
             overlays.mkdir()
             command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _APART, str(overlays), *command]
             environment["CLOSED"] = " ".join(_closed())
-            accounts = self.folder / "etc"  # accounts made by an earlier start of this hub
-            if accounts.exists():
-                environment["KEPT"] = str(accounts)
+            environment["KEPT"] = self._accounts()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.state, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -167,6 +185,21 @@ class Production:
                 if httpx.get(f"{self.url}/hub/health", timeout=2).status_code == 200:
                     return
             time.sleep(0.1)
+
+    def _accounts(self) -> str:
+        """The accounts that an earlier start of this hub made: its servers still have them before their eyes."""
+        names = [f"{n}{end}" for n in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid") for end in ("", "-")]
+        for process in self.pids():
+            etc = Path(f"/proc/{process.pid}/root/etc")
+            with contextlib.suppress(OSError, psutil.Error):
+                if process.uids().real and (etc / "passwd").read_text() != Path("/etc/passwd").read_text():
+                    kept = self.folder / "accounts"
+                    kept.mkdir(exist_ok=True)
+                    for name in names:
+                        if (etc / name).exists():
+                            shutil.copy2(etc / name, kept / name)
+                    return str(kept)
+        return ""
 
     def pids(self) -> list[psutil.Process]:
         """The processes that this hub started, by their mark; the tests' own is none of them."""
@@ -192,6 +225,8 @@ class Production:
         psutil.wait_procs(left, timeout=5)
         for place in self.folder.glob("overlays-*"):
             subprocess.run(["umount", "-q", str(place)], capture_output=True)
+        if self.disk:
+            subprocess.run(["umount", "-l", str(self.state)], capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def said(self) -> str:
@@ -253,6 +288,30 @@ class Browser:
                     if event.get("ready"):
                         return
         raise AssertionError(f"no server\n{self.hub.said()[-3000:]}")
+
+
+class Person:
+    """Somebody with a server and a kernel on it."""
+
+    def __init__(self, hub: Production, name: str) -> None:
+        self.hub, self.name = hub, name
+        self.browser = Browser(hub)
+        assert self.browser.login(name).status_code == 200
+        self.browser.spawn(name)
+        self.token = self.browser.token(name)
+        self.kernel = JupyterKernelClient(
+            server_url=f"{hub.url}/user/{name}",
+            token=self.token,
+            client_kwargs={"headers": {"Authorization": f"Bearer {self.token}"}},
+        )
+        self.kernel.start(name="geodes", path="notebooks")
+
+    def run(self, code: str) -> str:
+        """Run code in the person's kernel; give what it prints, or the error."""
+        reply = self.kernel.execute(textwrap.dedent(code), timeout=120)
+        said = ["".join(o.get("text", "")) for o in reply["outputs"] if o["output_type"] == "stream"]
+        failed = [f"{o['ename']}: {o['evalue']}" for o in reply["outputs"] if o["output_type"] == "error"]
+        return "".join([*said, *failed]).strip()
 
 
 def message(page: httpx.Response) -> str:

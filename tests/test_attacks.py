@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,37 +13,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import yaml
-from hubs import Browser, Production, needs_accounts
-from jupyter_kernel_client import JupyterKernelClient
+from hubs import Browser, Person, Production, needs_accounts
 from provider import Provider
 
 pytestmark = [needs_accounts, pytest.mark.slow]
 
 TOP = Path(__file__).resolve().parents[1]
-
-
-class Person:
-    """Somebody with a server and a kernel on it."""
-
-    def __init__(self, hub: Production, name: str) -> None:
-        self.hub, self.name = hub, name
-        self.browser = Browser(hub)
-        assert self.browser.login(name).status_code == 200
-        self.browser.spawn(name)
-        self.token = self.browser.token(name)
-        self.kernel = JupyterKernelClient(
-            server_url=f"{hub.url}/user/{name}",
-            token=self.token,
-            client_kwargs={"headers": {"Authorization": f"Bearer {self.token}"}},
-        )
-        self.kernel.start(name="geodes", path="notebooks")
-
-    def run(self, code: str) -> str:
-        """Run code in the person's kernel; give what it prints, or the error."""
-        reply = self.kernel.execute(textwrap.dedent(code), timeout=120)
-        said = ["".join(o.get("text", "")) for o in reply["outputs"] if o["output_type"] == "stream"]
-        failed = [f"{o['ename']}: {o['evalue']}" for o in reply["outputs"] if o["output_type"] == "error"]
-        return "".join([*said, *failed]).strip()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import os
 
 from beside import roles
-from installation import installation
+from installation import HUB, installation
 
 c = get_config()  # noqa: F821
 
@@ -24,6 +24,7 @@ c.JupyterHub.log_level = "WARN"
 if lab.subdomains:
     c.JupyterHub.subdomain_host = here.address
 c.JupyterHub.authenticate_prometheus = True
+c.JupyterHub.template_paths = [str(HUB / "templates")]
 c.JupyterHub.active_server_limit = lab.servers.maximum
 # The address of a page may hold a search or the name of a notebook: others' sites are not told.
 c.JupyterHub.tornado_settings = {

@@ -1,5 +1,6 @@
-"""The user's JupyterLab: the lab's kernel first, no news, no look for updates."""
+"""The user's JupyterLab: the lab's kernel first, the lab's news, no look for updates."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ c = get_config()  # noqa: F821
 c.MultiKernelManager.default_kernel_name = "geodes"
 c.KernelSpecManager.allowed_kernelspecs = {"geodes"}
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
-c.LabApp.news_url = None
+c.LabApp.news_url = os.environ.get("GEODES_LAB_NEWS")  # the lab's own, not Jupyter's
 # Settings of JupyterLab for all users of the lab: overrides.json beside this file.
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
 # What the lab has to say while one works: labextensions/geodes-lab-notices.

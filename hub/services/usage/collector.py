@@ -15,7 +15,7 @@ from hubapi import HubApi, Server
 from geodes_lab.policy.lab import Lab
 from usage.accounts import Books, Session
 
-_HOMES = 3600.0  # seconds between two looks at the homes
+_HOMES = 600.0  # seconds between two looks at the homes
 _log = logging.getLogger("usage")
 
 

@@ -1,7 +1,7 @@
 // A federated extension of JupyterLab without a build: it needs no library, only the application that it is given.
 (() => {
   const EVERY = 30_000;
-  const french = (document.documentElement.lang || navigator.language || "en").toLowerCase().startsWith("fr");
+  const french = (navigator.language || "en").toLowerCase().startsWith("fr");
   const say = (english, frenchText) => (french ? frenchText : english);
   const base = () => JSON.parse(document.getElementById("jupyter-config-data").textContent).baseUrl;
   const cookie = (name) => (document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`)) || [])[1] || "";
