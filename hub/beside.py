@@ -56,7 +56,7 @@ def add(
                 "GEODES_LAB_SETTINGS": str(here.file),
                 "GEODES_LAB_STATE": str(here.state),
                 "GEODES_LAB_ADDRESS": here.address,
-                **{k: v for k, v in os.environ.items() if k.startswith("DASK_GEODES_LAB__")},
+                **{k: v for k, v in os.environ.items() if k.startswith("DASK_GEODES_LAB__") or k == "GEODES_LAB_RUN"},
                 **(environment or {}),
             },
         }

@@ -6,6 +6,7 @@ import html
 import json
 import secrets
 from typing import Any
+from urllib.parse import urlencode
 
 import accounts
 from beside import address
@@ -106,7 +107,8 @@ def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
 
 async def _within(spawner: Any) -> None:
     """Ask the accounts of use; where they do not answer nobody is kept from work."""
-    url = f"{address('usage')}/api/limits/{spawner.user.name}"
+    groups = urlencode([("group", g) for g in sorted(_groups(spawner))])
+    url = f"{address('usage')}/api/limits/{spawner.user.name}?{groups}"
     try:
         answer = await AsyncHTTPClient().fetch(url, headers={"Authorization": f"token {TOKEN}"}, request_timeout=5)
         told = json.loads(answer.body)

@@ -203,6 +203,9 @@ def test_own_use_is_for_oneself_and_all_of_it_for_operators(url):
         assert get(url, path, "o").status_code == 200, path
     assert get(url, "api/limits/alice", "s").json()["allowed"] is True
     assert get(url, "api/limits/alice", "b").status_code == 403
+    # The hub says the groups as of now; a person does not choose their own.
+    assert get(url, "api/limits/alice?group=operators", "s").json()["parts"] == {}
+    assert get(url, "api/limits?group=operators", "a").json()["parts"] != {}
     assert get(url, "api/limits", "a").json()["parts"]["core_hours"] == pytest.approx(0.2, rel=0.01)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 import pages
@@ -52,9 +52,10 @@ class Reception:
 
     async def _state(self, person: Person) -> face.State:
         """What is shown of a person; what does not answer is not shown."""
+        groups = urlencode([("group", g) for g in sorted(person.groups)])
         me, use, stops = await asyncio.gather(
             self._ask(f"{self._api}/users/{person.name}" if self._api else ""),
-            self._ask(f"{self._usage}/api/limits/{person.name}" if self._usage else ""),
+            self._ask(f"{self._usage}/api/limits/{person.name}?{groups}" if self._usage else ""),
             self._ask(f"{self._culler}/stops/{person.name}" if self._culler else ""),
         )
         server = ((me or {}).get("servers") or {}).get("")

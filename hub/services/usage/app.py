@@ -96,7 +96,9 @@ class Desk:
         person = person or asker.name
         if not person or (asker.name != person and asker.service not in _ASK):
             return _no()
-        groups = asker.groups if asker.name == person else self.collector.groups.get(person, ())
+        # The hub's own services know the groups as of this moment; what the collector saw is of its last look.
+        known = request.query_params.getlist("group") if asker.service else asker.groups
+        groups = known or self.collector.groups.get(person, ())
         use = self.books.of(person, this_month(datetime.now(UTC)))
         told = verdict(use, groups, self.lab)
         return JSONResponse({**asdict(told), "used": asdict(use)})

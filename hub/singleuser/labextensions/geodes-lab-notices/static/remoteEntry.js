@@ -6,11 +6,11 @@
   const base = () => JSON.parse(document.getElementById("jupyter-config-data").textContent).baseUrl;
   const cookie = (name) => (document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`)) || [])[1] || "";
 
-  async function ask(method) {
-    const answer = await fetch(`${base()}geodes/notices`, {
-      method, credentials: "same-origin", headers: method === "GET" ? {} : { "X-XSRFToken": decodeURIComponent(cookie("_xsrf")) },
-    });
-    if (!answer.ok) throw new Error(`notices: ${answer.status}`);
+  // JupyterHub wants the token of every request that is no navigation, of reading ones too.
+  async function ask(method, path = "notices") {
+    const headers = { Accept: "application/json", "X-XSRFToken": decodeURIComponent(cookie("_xsrf")) };
+    const answer = await fetch(`${base()}geodes/${path}`, { method, headers, credentials: "same-origin" });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
     return answer.json();
   }
 
@@ -35,10 +35,10 @@
         told = notice.stops;
         const at = clock(notice.stops);
         const sentence = notice.why === "idle"
-          ? say(`Nothing happens on this server: it will be stopped at ${at}. Unsaved work in kernels would be lost. Do anything here to keep it.`,
-            `Il ne se passe rien sur ce serveur : il sera arrêté à ${at}. Le travail non enregistré des noyaux serait perdu. Faites quoi que ce soit ici pour le garder.`)
-          : say(`This server has grown old: it will be stopped at ${at}. Save your work; you can start a new one at once.`,
-            `Ce serveur a atteint son âge limite : il sera arrêté à ${at}. Enregistrez votre travail ; vous pourrez en démarrer un autre aussitôt.`);
+          ? say(`Nothing happens here: the server stops at ${at}, and its kernels with it. Press any key to keep it.`,
+            `Il ne se passe rien ici : le serveur s’arrête à ${at}, et ses noyaux avec lui. Une touche suffit pour le garder.`)
+          : say(`This server is old: it stops at ${at}. Save your work; you can start a new one at once.`,
+            `Ce serveur est trop vieux : il s’arrête à ${at}. Enregistrez votre travail ; un autre peut démarrer aussitôt.`);
         shown = await notify(sentence, "warning");
       }
     }
@@ -58,7 +58,7 @@
             `Votre dernier serveur a été arrêté (${when}) à cause de son âge. Ce qui tournait : ${what}.`), "info");
       }
       await show(heard);
-      const space = await (await fetch(`${base()}geodes/space`, { headers: { Accept: "application/json" } })).json();
+      const space = await ask("GET", "space");
       if (space.rescue || space.warn) {
         const part = Math.round(space.part * 100);
         notify(say(`Your home is ${part} % full: ${location.origin}${base()}geodes/space shows what fills it.`,
