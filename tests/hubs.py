@@ -80,6 +80,8 @@ class Production:
         More environment.
     disk
         The size of a disk of its own for the state, so that it can be filled.
+    python
+        The interpreter that runs it.
     """
 
     def __init__(
@@ -90,12 +92,13 @@ class Production:
         config: str = "",
         environment: Any = None,
         disk: str = "",
+        python: Path | str = sys.executable,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="geodes-lab-hub-"))
         self.folder.chmod(0o711)
         self.state, self.homes = self.folder / "state", self.folder / "homes"
         self.state.mkdir(mode=0o700)
-        self.disk = disk
+        self.disk, self.python = disk, Path(python)
         if disk:
             subprocess.run(
                 ["mount", "-t", "tmpfs", "-o", f"size={disk},mode=700", "tmpfs", str(self.state)], check=True
@@ -131,7 +134,7 @@ class Production:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("GEODES_LAB_", "JUPYTER"))}
         return {
             **kept,
-            "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
             "GEODES_LAB_SETTINGS": str(self.file),
             "GEODES_LAB_STATE": str(self.state),
             "GEODES_LAB_RUN": self.mark,
@@ -165,7 +168,7 @@ class Production:
 
     def start(self) -> None:
         """Start the hub and await it."""
-        command = [sys.executable, "-m", "jupyterhub", "-f", str(self.config)]
+        command = [str(self.python), "-m", "jupyterhub", "-f", str(self.config)]
         environment = self.environment
         if _IS_APART:
             overlays = self.folder / f"overlays-{secrets.token_hex(4)}"

@@ -7,11 +7,14 @@ import logging
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geodes_lab.policy.lab import Lab, load
 
@@ -24,6 +27,41 @@ def lab() -> Lab:
 def state() -> Path:
     """The folder of what the services keep."""
     return Path(os.environ["GEODES_LAB_STATE"])
+
+
+class Later:
+    """An application that takes its time: until it is there, requests hear so.
+
+    The hub waits ten seconds for each of its services when it starts, and does not start without them.
+
+    Parameters
+    ----------
+    make
+        Makes the application, in a thread. If it fails this process ends, and the hub starts it anew.
+    """
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._made: ASGIApp | None = None
+        threading.Thread(target=self._make, args=(make,), daemon=True).start()
+
+    def _make(self, make: Callable[[], ASGIApp]) -> None:
+        try:
+            self._made = make()
+        except BaseException:
+            logging.getLogger("serving").exception("the service does not start")
+            os._exit(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if scope["type"] == "lifespan":
+            while (await receive())["type"] != "lifespan.shutdown":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+        elif self._made is None:
+            starting = Response("This service is starting: try again in a moment.", 503, {"Retry-After": "2"})
+            await starting(scope, receive, send)
+        else:
+            await self._made(scope, receive, send)
 
 
 def serve(application: ASGIApp, default: int) -> None:

@@ -6,12 +6,25 @@ import argparse
 import os
 from pathlib import Path
 
-from serving import serve
+from serving import Later, serve
+from starlette.types import ASGIApp
 
-from catalogue.access import Rights
-from catalogue.app import made
-from geodes_lab.catalog.lookup import shelved
 from geodes_lab.policy.lab import Lab, load
+
+
+def application(options: argparse.Namespace) -> ASGIApp:
+    """Make the application; a static catalogue may take a while, and so do the imports."""
+    from catalogue.access import Rights
+    from catalogue.app import made
+    from geodes_lab.catalog.lookup import shelved
+
+    if options.static:
+        shelved(options.static, options.harvested)
+    file = os.environ.get("GEODES_LAB_SETTINGS")
+    lab = load(file) if file else Lab()
+    # The one person of a lab on loopback sees all.
+    restricted = {name: told.groups for name, told in lab.restricted.items()} if lab.login.kind == "oidc" else {}
+    return made(options.harvested, options.results, Rights(restricted), assets=options.assets)
 
 
 def main() -> None:
@@ -21,15 +34,7 @@ def main() -> None:
     parser.add_argument("--static", help="a static catalogue's catalog.json, taken into the folder if that is empty")
     parser.add_argument("--assets", type=Path, help="node_modules, for the map of the page")
     options = parser.parse_args()
-    if options.static:
-        shelved(options.static, options.harvested)
-    file = os.environ.get("GEODES_LAB_SETTINGS")
-    lab = load(file) if file else Lab()
-    # The one person of a lab on loopback sees all.
-    restricted = {name: told.groups for name, told in lab.restricted.items()} if lab.login.kind == "oidc" else {}
-    application = made(options.harvested, options.results, Rights(restricted), assets=options.assets)
-
-    serve(application, 8010)
+    serve(Later(lambda: application(options)), 8010)
 
 
 main()
