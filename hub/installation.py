@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from geodes_lab.policy.lab import Lab, load
@@ -91,8 +92,17 @@ class Installation:
 def installation() -> Installation:
     """This installation, as the environment says now."""
     file = Path(os.environ.get("GEODES_LAB_SETTINGS") or HUB / "lab.yaml")
-    lab = load(file)
+    try:
+        stamp = file.stat().st_mtime_ns
+    except OSError:
+        stamp = 0
+    lab = _read(file, stamp)
     return Installation(lab, file, Path(os.environ.get("GEODES_LAB_STATE") or lab.state))
+
+
+@lru_cache(maxsize=4)
+def _read(file: Path, stamp: int) -> Lab:
+    return load(file)  # once: each start of a server asks several times
 
 
 def python() -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import secrets
+import time
 from typing import Any
-from urllib.parse import urlencode
 
 import accounts
 from beside import address
@@ -16,8 +17,10 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.web import HTTPError
 
 from geodes_lab.policy.lab import Profile
+from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.people import rights
 
+_FRESH = 30.0  # seconds
 TOKEN = secrets.token_hex(32)
 """By this the hub asks the accounts of use; another one at each start."""
 
@@ -105,18 +108,36 @@ def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
         spawner.environment = {**spawner.environment, "CUDA_VISIBLE_DEVICES": ""}
 
 
+class _Used:
+    """What everybody has used, asked of the accounts at most every half a minute: not by each of five hundred starts."""
+
+    def __init__(self) -> None:
+        self._when = float("-inf")
+        self._told: dict[str, dict[str, float]] = {}
+        self._asking = asyncio.Lock()
+
+    async def of(self, person: str, log: Any) -> dict[str, float]:
+        """What one has used; nothing, where the accounts do not answer: nobody is kept from work by that."""
+        async with self._asking:
+            if time.monotonic() - self._when > _FRESH:
+                try:
+                    headers = {"Authorization": f"token {TOKEN}"}
+                    answer = await AsyncHTTPClient().fetch(
+                        f"{address('usage')}/api/used", headers=headers, request_timeout=5
+                    )
+                    self._told, self._when = json.loads(answer.body), time.monotonic()
+                except (HTTPClientError, OSError, ValueError) as error:
+                    log.warning("The accounts of use do not answer (%s): what they last said counts.", error)
+        return self._told.get(person, {})
+
+
+_used = _Used()
+
+
 async def _within(spawner: Any) -> None:
-    """Ask the accounts of use; where they do not answer nobody is kept from work."""
-    groups = urlencode([("group", g) for g in sorted(_groups(spawner))])
-    url = f"{address('usage')}/api/limits/{spawner.user.name}?{groups}"
-    try:
-        answer = await AsyncHTTPClient().fetch(url, headers={"Authorization": f"token {TOKEN}"}, request_timeout=5)
-        told = json.loads(answer.body)
-    except (HTTPClientError, OSError, ValueError) as error:
-        spawner.log.warning("The accounts of use do not answer (%s): %s starts without.", error, spawner.user.name)
-        return
-    if not told["allowed"]:
-        raise SpawnRefused(f"{told['reason']} Ask {installation().lab.contact} for more.")
+    told = verdict(await _used.of(spawner.user.name, spawner.log), _groups(spawner), installation().lab)
+    if not told.allowed:
+        raise SpawnRefused(f"{told.reason} Ask {installation().lab.contact} for more.")
 
 
 def _tell(spawner: Any, storage: int | None) -> None:

@@ -64,10 +64,18 @@ def status(hub: Production, path: str, token: str = "") -> int:
     return httpx.get(f"{hub.url}{path}", headers=headers, timeout=20).status_code
 
 
-def one_of(hub: Production, word: str) -> psutil.Process:
+def one_of(hub: Production, name: str) -> psutil.Process:
     """The process whose command has a word."""
-    (found,) = (p for p in hub.pids() if word in p.cmdline())
+    (found,) = (p for p in hub.pids() if word(p, name))
     return found
+
+
+def word(process: psutil.Process, name: str) -> bool:
+    """Whether a process's command has a word; one that is just ending has none."""
+    try:
+        return name in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def test_killed_hub_takes_no_server_along_and_comes_back(hub, alice):
@@ -76,7 +84,7 @@ def test_killed_hub_takes_no_server_along_and_comes_back(hub, alice):
     hub.process.wait()
     assert alice.run("print(kept)") == "42", "while there is no hub"
     # Its services do not outlive it: the ports are free for the next ones.
-    until(lambda: not any("catalogue" in p.cmdline() for p in hub.pids()))
+    until(lambda: not any(word(p, "catalogue") for p in hub.pids()))
     hub.start()
     assert alice.run("print(kept)") == "42"
     again = httpx.get(f"{hub.url}/hub/api/users/alice", headers={"Authorization": f"token {alice.token}"}).json()
@@ -104,7 +112,7 @@ def test_killed_proxy_comes_back_with_all_its_routes(hub, alice):
 def test_killed_service_comes_back(hub, name):
     before = one_of(hub, name)
     before.kill()
-    until(lambda: any(name in p.cmdline() and p.pid != before.pid for p in hub.pids()))
+    until(lambda: any(word(p, name) and p.pid != before.pid for p in hub.pids()))
     until(lambda: status(hub, f"/services/{name}/") < 500)
 
 

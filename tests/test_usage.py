@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from served import served
 from usage.accounts import Books, Session, Use, this_month
 from usage.app import made
 from usage.collector import Collector, size
-from usage.limits import verdict
 
 from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.reading import read
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -151,9 +152,9 @@ def test_old_names_are_forgotten_and_their_sums_stay(books):
     ],
 )
 def test_limits(use, allowed, word):
-    told = verdict(use, {"geodes"}, lab())
+    told = verdict(asdict(use), {"geodes"}, lab())
     assert (told.allowed, word in told.reason) == (allowed, True)
-    assert verdict(use, {"operators"}, lab()).allowed, "no limit"
+    assert verdict(asdict(use), {"operators"}, lab()).allowed, "no limit"
 
 
 class FakeApi:
@@ -164,11 +165,8 @@ class FakeApi:
             Server("alice", "", ("geodes", "land"), datetime.now(UTC) - timedelta(hours=1), NOON, "S", True)
         ]
 
-    async def people(self) -> dict[str, tuple[str, ...]]:
-        return {p.name: tuple(p.groups) for p in PEOPLE.values() if p.name}
-
-    async def servers(self) -> list[Server]:
-        return self.running
+    async def people(self) -> tuple[dict[str, tuple[str, ...]], list[Server]]:
+        return {p.name: tuple(p.groups) for p in PEOPLE.values() if p.name}, self.running
 
 
 @pytest.fixture
@@ -202,6 +200,8 @@ def test_own_use_is_for_oneself_and_all_of_it_for_operators(url):
         assert [get(url, path, t).status_code for t in ("a", "x")] in ([403, 403], [403, 307]), path
         assert get(url, path, "o").status_code == 200, path
     assert get(url, "api/limits/alice", "s").json()["allowed"] is True
+    assert get(url, "api/used", "s").json()["alice"]["core_hours"] == pytest.approx(2, rel=0.01)
+    assert [get(url, "api/used", t).status_code for t in ("a", "o", "x")] == [403, 403, 403]
     assert get(url, "api/limits/alice", "b").status_code == 403
     # The hub says the groups as of now; a person does not choose their own.
     assert get(url, "api/limits/alice?group=operators", "s").json()["parts"] == {}

@@ -44,9 +44,14 @@ class HubApi:
         """Every server that runs or starts."""
         return [s async for user in self._users(state="active") for s in _servers(user)]
 
-    async def people(self) -> dict[str, tuple[str, ...]]:
-        """Everybody whom the hub knows, with their groups."""
-        return {user["name"]: tuple(user.get("groups", ())) async for user in self._users()}
+    async def people(self) -> tuple[dict[str, tuple[str, ...]], list[Server]]:
+        """Everybody whom the hub knows, with their groups, and every server, in one look."""
+        groups: dict[str, tuple[str, ...]] = {}
+        servers: list[Server] = []
+        async for user in self._users():
+            groups[user["name"]] = tuple(user.get("groups", ()))
+            servers += _servers(user)
+        return groups, servers
 
     async def stop(self, server: Server) -> None:
         """Stop a server; one that has stopped meanwhile is as good."""

@@ -199,14 +199,20 @@ class Books:
 
     def of(self, person: str, month: str) -> Use:
         """The sums of one."""
-        return self.by_person(month).get(person, Use())
+        several = self._sessions(month, person)
+        with self._open() as books:
+            asked = ("select sum(bytes) from reads where person = ? and day like ?", (person, f"{month}-%"))
+            (read,) = books.execute(*asked).fetchone()
+            kept = books.execute("select bytes from storage where person = ?", (person,)).fetchone()
+        return Use(sum(s[3] for s in several), sum(s[4] for s in several), int(read or 0), int(kept[0]) if kept else 0)
 
-    def _sessions(self, month: str) -> list[tuple[str, str, str, float, float]]:
+    def _sessions(self, month: str, person: str | None = None) -> list[tuple[str, str, str, float, float]]:
         begin, end = (t.timestamp() for t in span(month))
+        who, given = ("", ()) if person is None else (" and person = ?", (person,))
         with self._open() as books:
             rows = books.execute(
-                "select person, groups, profile, cores, memory, started, seen from sessions where seen > ? and started < ?",
-                (begin, end),
+                f"select person, groups, profile, cores, memory, started, seen from sessions where seen > ? and started < ?{who}",
+                (begin, end, *given),
             ).fetchall()
         return [
             (p, g, f, c * hours, m * hours)

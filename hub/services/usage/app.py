@@ -22,11 +22,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.people import rights
 from usage.accounts import Books, Use, span, this_month
 from usage.collector import Collector
 from usage.faces import everybody, mine
-from usage.limits import verdict
 from usage.metrics import metrics
 
 _ASK = ("spawn", "home", "gateway")  # services that may ask about anybody
@@ -72,7 +72,7 @@ class Desk:
             )
             return pages.page(request, self.lab, body[0], body[1], person.name)
         use = self.books.of(person.name, month)
-        told = verdict(use, person.groups, self.lab)
+        told = verdict(asdict(use), person.groups, self.lab)
         body = mine(
             pages.language(request, self.lab), month, use, rights(person.groups, self.lab).quota, told,
             self.books.by_collection(month, person.name), self.is_operator(person),
@@ -100,8 +100,15 @@ class Desk:
         known = request.query_params.getlist("group") if asker.service else asker.groups
         groups = known or self.collector.groups.get(person, ())
         use = self.books.of(person, this_month(datetime.now(UTC)))
-        told = verdict(use, groups, self.lab)
+        told = verdict(asdict(use), groups, self.lab)
         return JSONResponse({**asdict(told), "used": asdict(use)})
+
+    async def used(self, request: Request) -> Response:
+        """What everybody has used this month: asked by the hub, which holds it against the quotas of those who start something."""
+        if (await self.who(request)).service not in _ASK:
+            return _no()
+        people = await run_in_threadpool(self.books.by_person, this_month(datetime.now(UTC)))
+        return JSONResponse({p: asdict(u) for p, u in people.items() if p})
 
     async def reads(self, request: Request) -> Response:
         """Take what the gate counted; tell it who has read all that the month allows."""
@@ -115,7 +122,7 @@ class Desk:
         await run_in_threadpool(self.books.add_reads, rows, self.collector.groups, now)
         refused = {}
         for person, use in (await run_in_threadpool(self.books.by_person, this_month(now))).items():
-            told = verdict(Use(read=use.read), self.collector.groups.get(person, ()), self.lab)
+            told = verdict({"read": use.read}, self.collector.groups.get(person, ()), self.lab)
             if person and not told.allowed:
                 refused[person] = told.reason
         return JSONResponse({"refused": refused})
@@ -201,6 +208,7 @@ def made(lab: Lab, books: Books, collector: Collector, hub: Hub) -> Starlette:
         Route(f"{at}api/mine", desk.mine),
         Route(f"{at}api/limits", desk.limits),
         Route(f"{at}api/limits/{{person}}", desk.limits),
+        Route(f"{at}api/used", desk.used),
         Route(f"{at}api/reads", desk.reads, methods=["POST"]),
         Route(f"{at}api/storage", desk.storage, methods=["POST"]),
         Route(f"{at}export.{{form:str}}", desk.export),

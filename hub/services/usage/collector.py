@@ -60,8 +60,7 @@ class Collector:
 
     async def look(self, now: datetime) -> None:
         """Look once."""
-        self.groups = await self.api.people()
-        self.running = await self.api.servers()
+        self.groups, self.running = await self.api.people()
         sessions = []
         for s in self.running:
             profile = self.lab.profiles.get(s.profile)

@@ -8,9 +8,9 @@ from dataclasses import fields
 from pages import Language, table
 
 from geodes_lab.policy.lab import Quota
+from geodes_lab.policy.limits import Verdict
 from geodes_lab.policy.units import Bytes
 from usage.accounts import Use
-from usage.limits import Verdict
 
 _TEXT = {
     "en": {

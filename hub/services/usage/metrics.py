@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from geodes_lab.policy.limits import verdict
 from usage.accounts import Books, this_month
 from usage.collector import Collector
-from usage.limits import verdict
 
 
 def metrics(books: Books, collector: Collector) -> bytes:
@@ -41,6 +42,6 @@ def metrics(books: Books, collector: Collector) -> bytes:
     for person, use in books.by_person(month).items():
         if person:
             storage.labels(person).set(use.storage)
-            for kind, used in verdict(use, collector.groups.get(person, ()), collector.lab).parts.items():
+            for kind, used in verdict(asdict(use), collector.groups.get(person, ()), collector.lab).parts.items():
                 part.labels(person, kind).set(used)
     return generate_latest(registry)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
 from geodes_lab.policy.lab import Lab, Quota
 from geodes_lab.policy.people import rights
 from geodes_lab.policy.units import Bytes
-from usage.accounts import Use
 
 _WORDS = {
     "core_hours": "core-hours",
@@ -31,14 +30,24 @@ class Verdict:
     """How much of each limit is used: 1 is all of it."""
 
 
-def verdict(use: Use, groups: Collection[str], lab: Lab) -> Verdict:
-    """Hold what was used against the quota."""
+def verdict(use: Mapping[str, float], groups: Collection[str], lab: Lab) -> Verdict:
+    """Hold what was used against the quota.
+
+    Parameters
+    ----------
+    use
+        What a person has used this month, by the names of `Quota`.
+    groups
+        The person's groups.
+    lab
+        The operator's file.
+    """
     quota: Quota = rights(groups, lab).quota
-    parts = {f.name: getattr(use, f.name) / limit for f in fields(Quota) if (limit := getattr(quota, f.name))}
+    parts = {f.name: use.get(f.name, 0) / limit for f in fields(Quota) if (limit := getattr(quota, f.name))}
     for name in _REASONS:
         if parts.get(name, 0) >= 1:
-            used, limit = getattr(use, name), getattr(quota, name)
-            said = f"{Bytes(used)} of {limit}" if name == "read" else f"{used:.0f} of {limit:.0f}"
+            used, limit = use[name], getattr(quota, name)
+            said = f"{Bytes(int(used))} of {limit}" if name == "read" else f"{used:.0f} of {limit:.0f}"
             return Verdict(
                 False,
                 f"Your quota of this month is used up: {said} {_WORDS[name]}. It begins anew on the first.",
