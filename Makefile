@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-all docs notebooks fuzz bench lint lock clean
+.PHONY: help lab demo test test-all docs notebooks fuzz bench audit lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -57,6 +57,10 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmar
 	@$(BIN)/python tests/benchmarks/memory.py --side 3072
 	@$(BIN)/python tests/benchmarks/save.py
 	@$(BIN)/python tests/benchmarks/catalogue.py --items $(ITEMS)
+
+audit: $(READY)  ## what is known to be wrong with the packages of the lock file (asks the index about each), and the auditor's checks
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
+	@$(BIN)/pytest tests/test_auditor.py
 
 lint: $(READY)  ## mend what ruff can mend
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

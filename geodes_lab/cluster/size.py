@@ -73,8 +73,11 @@ def allowance() -> Allowance:
         raise GeodesError(
             f"The settings of geodes_lab.cluster make no sense ({error}): say memory as '8GiB', cores as 4."
         ) from error
+    # What the operator lets Dask have of a profile (GEODES_LAB_DASK_…), beside what the profile is.
+    cores = min(cores, int(float(os.environ.get("GEODES_LAB_DASK_CORES") or 0)) or cores)
     available = int(min(MEMORY_LIMIT, parse_bytes(os.environ.get("MEM_LIMIT") or MEMORY_LIMIT)))
     total = total or int(available * _SHARE_OF_MEMORY)
+    total = min(total, int(float(os.environ.get("GEODES_LAB_DASK_MEMORY") or 0)) or total)
     if not cores >= 1 or not LEAST <= total <= available:
         raise GeodesError(
             f"A cluster of {cores} cores and {format_bytes(total)} does not fit: this server has {format_bytes(available)}; "

@@ -1,17 +1,37 @@
-"""Where the hub listens and what it keeps: loopback only; everything in the state folder, for its owner alone."""
+"""Where the hub listens and what it keeps: all of it in the state folder, for its owner alone. On Kubernetes the chart says."""
 
 import os
-from pathlib import Path
+
+from beside import roles
+from installation import HUB, installation
 
 c = get_config()  # noqa: F821
 
-state = Path(os.environ["GEODES_LAB_STATE"])
+here = installation()
+lab = here.lab
 
-c.JupyterHub.bind_url = f"http://127.0.0.1:{os.environ['GEODES_LAB_PORT']}"
-c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{os.environ['GEODES_LAB_HUB_PORT']}"
-c.JupyterHub.db_url = f"sqlite:///{state}/hub.sqlite"
-c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
+if not here.on_kubernetes:
+    os.umask(0o077)  # the database is made with the rights that this leaves
+    c.JupyterHub.bind_url = here.listen
+    c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{here.port('hub')}"
+    c.JupyterHub.db_url = f"sqlite:///{here.state}/hub.sqlite"
+    c.JupyterHub.cookie_secret_file = str(here.state / "cookie_secret")
+    if lab.certificate:
+        c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = lab.certificate, lab.key
+    # One person on one machine: stopping the lab stops everything. Of others the servers outlive the hub.
+    c.JupyterHub.cleanup_servers = c.JupyterHub.cleanup_proxy = lab.login.kind == "link"
 c.JupyterHub.log_level = "WARN"
-# One person on one machine: stopping the lab stops everything.
-c.JupyterHub.cleanup_servers = True
-c.JupyterHub.cleanup_proxy = True
+if lab.subdomains:
+    c.JupyterHub.subdomain_host = here.address
+c.JupyterHub.authenticate_prometheus = True
+c.JupyterHub.template_paths = [str(HUB / "templates")]
+c.JupyterHub.active_server_limit = lab.servers.maximum
+# The address of a page may hold a search or the name of a notebook: others' sites are not told.
+c.JupyterHub.tornado_settings = {
+    "headers": {
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        **({"Strict-Transport-Security": "max-age=31536000"} if here.address.startswith("https:") else {}),
+    }
+}
+roles(c)  # each user's own, which the files below extend

@@ -2,10 +2,21 @@
 
 import json
 import os
-from pathlib import Path
+
+import proxy
+from installation import installation
 
 c = get_config()  # noqa: F821
 
-c.ConfigurableHTTPProxy.command = json.loads(os.environ["GEODES_LAB_PROXY"])
-c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{os.environ['GEODES_LAB_PROXY_PORT']}"
-c.ConfigurableHTTPProxy.pid_file = str(Path(os.environ["GEODES_LAB_STATE"]) / "proxy.pid")
+here = installation()
+if not here.on_kubernetes:
+    chosen = os.environ.get("GEODES_LAB_PROXY")
+    c.ConfigurableHTTPProxy.command = json.loads(chosen) if chosen else proxy.command()
+    c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{here.port('proxy')}"
+    c.ConfigurableHTTPProxy.pid_file = str(here.state / "proxy.pid")
+    # Where others supervise the proxy (docs/operator.md) it goes on while the hub starts anew.
+    supervised = "CONFIGPROXY_AUTH_TOKEN" in os.environ
+    c.ConfigurableHTTPProxy.should_start = not supervised
+    if supervised:
+        # It has forgotten all ways when it starts anew; the hub looks at them as often as at what is used, and gives them again.
+        c.JupyterHub.last_activity_interval = 20

@@ -1,17 +1,61 @@
-"""Who may enter: the one person who started the lab, by the link that it printed."""
+"""Who may enter: the one person who started the lab, by the link that it printed; or the people of a provider, by their groups."""
 
-import os
-import pwd
-from pathlib import Path
+import jupyterhub
+from beside import roles
+from installation import installation
+from login import owner
 
 c = get_config()  # noqa: F821
 
-try:
-    user = pwd.getpwuid(os.getuid()).pw_name
-except KeyError:  # a container may run as a number that no account has
-    user = "me"
+here = installation()
+lab = here.lab
 
-c.JupyterHub.authenticator_class = "login.OneTimeLink"
-c.OneTimeLink.user = user
-c.OneTimeLink.secret_file = str(Path(os.environ["GEODES_LAB_STATE"]) / "login_secret")
-c.OneTimeLink.allowed_users = {user}
+if lab.login.oidc is None:
+    c.JupyterHub.authenticator_class = "login.OneTimeLink"
+    c.OneTimeLink.user = owner()
+    c.OneTimeLink.secret_file = str(here.state / "login_secret")
+    c.OneTimeLink.allowed_users = {owner()}
+else:
+    oidc = lab.login.oidc
+    c.JupyterHub.authenticator_class = "oidc.Oidc"
+    c.Oidc.settings_file = str(here.file)
+    c.Oidc.login_service = oidc.title
+    c.Oidc.client_id = oidc.client_id
+    c.Oidc.client_secret = here.secret("client_secret")
+    c.Oidc.oauth_callback_url = f"{here.address}/hub/oauth_callback"
+    c.Oidc.authorize_url, c.Oidc.token_url = oidc.url("authorize"), oidc.url("token")
+    c.Oidc.userdata_url, c.Oidc.keys_url = oidc.url("userinfo"), oidc.url("keys")
+    c.Oidc.logout_redirect_url = (
+        f"{oidc.url('logout')}?client_id={oidc.client_id}&post_logout_redirect_uri={here.address}/hub/logged-out"
+    )
+    c.Oidc.scope = list(oidc.scopes)
+    c.Oidc.username_claim = oidc.claims.name
+    c.Oidc.enable_pkce = c.Oidc.validate_server_cert = True
+    c.Oidc.auto_login = True
+    c.Oidc.basic_auth = oidc.basic_auth
+    c.Oidc.http_request_kwargs = {"ca_certs": oidc.authority} if oidc.authority else {}
+    # Groups decide, and are the provider's: nobody enters by a list of names, nor because of having entered before.
+    c.Oidc.allow_all = c.Oidc.allow_existing_users = False
+    c.Oidc.manage_groups = True
+    c.Oidc.allowed_groups = {name for name, g in lab.groups.items() if g.enter or g.admin}
+    c.Oidc.enable_auth_state = True
+    c.Oidc.auth_refresh_age = int(oidc.refresh)
+    c.Oidc.refresh_pre_spawn = True
+    if jupyterhub.version_info >= (6, 1):  # before, it was so always
+        c.Oidc.auth_refresh_strict = True
+    # The first key encrypts, the others still open what they once closed.
+    c.CryptKeeper.keys = here.secret("crypt_keys", make=not here.on_kubernetes).split()
+    admins = [name for name, g in lab.groups.items() if g.admin]
+    # JupyterHub's own role `admin` may enter everybody's server and make tokens for everybody, whatever `admin_access`
+    # says, and cannot be narrowed: an operator of the lab has this one instead.
+    roles(c).append(
+        {
+            "name": "operator",
+            "description": "Sees who is there and what runs; starts and stops servers; enters none.",
+            "scopes": [
+                "admin-ui", "list:users", "read:users", "servers", "list:groups", "read:groups", "list:services", "read:services",
+                "read:hub", "read:metrics",
+            ],
+            "groups": admins,
+        }
+    )  # fmt: skip

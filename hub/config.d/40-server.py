@@ -1,32 +1,63 @@
-"""The user's server: JupyterLab with the kernel of the lab, in a home of its own."""
+"""The user's server: JupyterLab with the kernel of the lab, in a home of its own, in the size that the person may have."""
 
 import os
-from pathlib import Path
 
-from home import furnish
+import spawning
+from beside import roles, services
+from installation import TOP, installation, python
 
 c = get_config()  # noqa: F821
 
-state = Path(os.environ["GEODES_LAB_STATE"])
-top = Path(__file__).resolve().parents[2]
+here = installation()
+lab = here.lab
+roles(c)  # and with them the scopes of a server's token
 
-# Runs everybody as the hub's own user: right for one person on loopback, and the login admits only that one.
-c.JupyterHub.spawner_class = "jupyterhub.spawner.SimpleLocalProcessSpawner"
-c.SimpleLocalProcessSpawner.home_dir_template = str(state / "home")
-c.Spawner.pre_spawn_hook = furnish
-c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
+match lab.servers.kind:
+    case "process":
+        # Runs everybody as the hub's own user: right for one person on loopback, and the login admits only that one.
+        c.JupyterHub.spawner_class = "jupyterhub.spawner.SimpleLocalProcessSpawner"
+        c.SimpleLocalProcessSpawner.home_dir_template = str(here.state / "home")
+        c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
+    case "accounts":
+        c.JupyterHub.spawner_class = "accounts.AccountSpawner"
+    case "systemd":
+        c.JupyterHub.spawner_class = "systemdspawner.SystemdSpawner"
+        c.SystemdSpawner.unit_name_template = "geodes-lab-{USERID}"
+        c.SystemdSpawner.disable_user_sudo = c.SystemdSpawner.isolate_tmp = True
+        c.SystemdSpawner.unit_extra_properties = {
+            # Others' processes, with their arguments and environments, are not seen.
+            "ProtectProc": "invisible",
+            "ProtectSystem": "strict",
+            "ReadWritePaths": str(here.homes),
+            "ProtectKernelTunables": "yes",
+            "ProtectControlGroups": "yes",
+            "RestrictSUIDSGID": "yes",
+            "MemorySwapMax": "0",
+            "TasksMax": "2048",
+            "OOMPolicy": "continue",
+        }
+    case "kubernetes":
+        c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
+
+top = lab.servers.folder if here.on_kubernetes else str(TOP)
+c.Spawner.cmd = ["python" if here.on_kubernetes else python(), f"{top}/hub/singleuser/start.py"]
+c.Spawner.pre_spawn_hook = spawning.prepare
+c.Spawner.options_form = spawning.form
+c.Spawner.options_from_form = spawning.chosen
 c.Spawner.default_url = "/lab/tree/notebooks/01_ndvi_cube.ipynb"
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 60
+# What a user writes into their home does not configure the server that others' browsers may meet.
+c.Spawner.disable_user_config = True
 c.Spawner.environment = {
-    "GEODES_LAB_RUN": os.environ["GEODES_LAB_RUN"],  # the mark by which the launcher knows its processes
-    "JUPYTER_PATH": str(top),  # kernels/geodes
-    "JUPYTER_CONFIG_PATH": str(top / "hub" / "singleuser"),
-    "GEODES_LAB_KERNELS": str(top / "kernels"),
+    "JUPYTER_PATH": top,  # kernels/geodes
+    "JUPYTER_CONFIG_PATH": f"{top}/hub/singleuser",
+    "GEODES_LAB_KERNELS": f"{top}/kernels",
     # Plots carry their JavaScript: both are needed, see kernels/geodes/holoviewsrc.py.
-    "HOLOVIEWSRC": str(top / "kernels" / "geodes" / "holoviewsrc.py"),
+    "HOLOVIEWSRC": f"{top}/kernels/geodes/holoviewsrc.py",
     "PANEL_INLINE": "true",
-    "DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__URL": str(
-        Path(os.environ["GEODES_LAB_SAMPLE"]) / "catalog" / "catalog.json"
-    ),
 }
+if "GEODES_LAB_RUN" in os.environ:  # the mark by which the launcher knows its processes
+    c.Spawner.environment.update({"GEODES_LAB_RUN": os.environ["GEODES_LAB_RUN"]})
+# By this the hub asks the accounts of use whether a person has something left.
+services(c).append({"name": "spawn", "api_token": spawning.TOKEN})

@@ -1,22 +1,49 @@
-"""The sample datalake: read as plain files, or through an S3 server on loopback when GEODES_LAB_DATALAKE is 's3'."""
+"""The datalake: the sample, as plain files or through an S3 server on loopback; or the operator's, with or without the gate."""
 
 import os
 import secrets
-import sys
-from pathlib import Path
+
+from beside import add, address, services
+from installation import installation, python
 
 c = get_config()  # noqa: F821
 
-datalake = str(Path(os.environ["GEODES_LAB_SAMPLE"]) / "datalake")
+here = installation()
+lake = here.lab.datalake
 
-if os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
-    port = os.environ["GEODES_LAB_S3_PORT"]
+if lake.gate:
+    # Servers read through it by their own token; nothing else of the datalake is told, since only the gate tells people apart.
+    gate = address("data").partition("/services/")[0]
+    add(
+        c,
+        "data",
+        environment={"GEODES_LAB_USAGE_READS": f"{address('usage')}/api/reads"},
+        scopes=["read:users:name", "read:users:groups", "access:services!service=usage"],
+        for_servers=True,
+    )
+    c.Spawner.environment.update(
+        {
+            "DASK_GEODES_LAB__DATALAKE__ENDPOINT": gate,
+            "AWS_ENDPOINT_URL": gate,
+            # S3's clients sign with these; what counts is the session token, which is the server's own and ends with it.
+            "AWS_ACCESS_KEY_ID": "lab",
+            "AWS_SECRET_ACCESS_KEY": "lab",
+            "AWS_SESSION_TOKEN": lambda spawner: spawner.api_token,
+        }
+    )
+elif here.sample is None:
+    if lake.folder:
+        c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": lake.folder})
+    if lake.endpoint:
+        c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__ENDPOINT": lake.endpoint})
+elif os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
+    datalake, port = str(here.sample / "datalake"), str(here.port("s3"))
     key, secret = "geodes-sample", secrets.token_urlsafe(24)
-    c.JupyterHub.services = [
+    services(c).append(
         {
             "name": "datalake",
             "command": [
-                sys.executable,
+                python(),
                 "-m",
                 "nanio",
                 "serve",
@@ -29,7 +56,7 @@ if os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
             ],
             "environment": {"NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
         }
-    ]
+    )
     c.Spawner.environment.update(
         {
             "DASK_GEODES_LAB__DATALAKE__ENDPOINT": f"http://127.0.0.1:{port}",
@@ -38,4 +65,4 @@ if os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
         }
     )
 else:
-    c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": datalake})
+    c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": str(here.sample / "datalake")})

@@ -17,7 +17,7 @@ from tornado.web import HTTPError
 from geodes_lab.cluster import running
 from geodes_lab.cluster.running import Running
 
-_EVERY = 30.0  # seconds between two looks whether clusters work
+_EVERY = 15.0  # seconds between two looks whether clusters work
 _SOON = 10.0  # seconds within which a cluster stops
 
 
@@ -65,17 +65,20 @@ def _model(one: Running) -> dict[str, Any]:
     }
 
 
-def note(activity: dict[str, datetime]) -> bool:
-    """Count clusters that compute as activity of the server: a kernel that waits for its workers looks idle; give whether one does.
+def note(settings: dict[str, Any]) -> bool:
+    """Count clusters that compute as use of the server: a kernel that waits for its workers looks idle; give whether one does.
 
     Parameters
     ----------
-    activity
-        When each part of the server was last active; what the server reports to the hub is the latest.
+    settings
+        Of the server: what ends with ``_last_activity`` counts for the lab's culler (``presence.py``), what is among the
+        ``last_activity_times`` for what Jupyter tells the hub.
     """
     works = any(one.tasks for one in running.listed())
     if works:
-        activity["geodes_lab.clusters"] = datetime.now(UTC)
+        now = datetime.now(UTC)
+        settings["geodes_lab_clusters_last_activity"] = now
+        settings.setdefault("last_activity_times", {})["geodes_lab.clusters"] = now
     return works
 
 
@@ -89,6 +92,5 @@ def _load_jupyter_server_extension(app: Any) -> None:
     ours = Clusters()
     # The handlers look it up in their modules when they are asked.
     clusterhandler.manager = dashboardhandler.manager = ours
-    activity = app.web_app.settings.setdefault("last_activity_times", {})
-    looks = PeriodicCallback(lambda: note(activity), _EVERY * 1000)
+    looks = PeriodicCallback(lambda: note(app.web_app.settings), _EVERY * 1000)
     app.io_loop.add_callback(looks.start)

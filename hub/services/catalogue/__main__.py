@@ -5,14 +5,26 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import uvicorn
-import yaml
+from serving import Later, serve
+from starlette.types import ASGIApp
 
-from catalogue.access import Rights
-from catalogue.app import made
-from geodes_lab.catalog.lookup import shelved
+from geodes_lab.policy.lab import Lab, load
+
+
+def application(options: argparse.Namespace) -> ASGIApp:
+    """Make the application; a static catalogue may take a while, and so do the imports."""
+    from catalogue.access import Rights
+    from catalogue.app import made
+    from geodes_lab.catalog.lookup import shelved
+
+    if options.static:
+        shelved(options.static, options.harvested)
+    file = os.environ.get("GEODES_LAB_SETTINGS")
+    lab = load(file) if file else Lab()
+    # The one person of a lab on loopback sees all.
+    restricted = {name: told.groups for name, told in lab.restricted.items()} if lab.login.kind == "oidc" else {}
+    return made(options.harvested, options.results, Rights(restricted), assets=options.assets)
 
 
 def main() -> None:
@@ -20,15 +32,9 @@ def main() -> None:
     parser.add_argument("harvested", type=Path, help="the folder that `geodes-lab harvest` wrote")
     parser.add_argument("results", type=Path, help="the folder of what users put into the catalogue")
     parser.add_argument("--static", help="a static catalogue's catalog.json, taken into the folder if that is empty")
-    parser.add_argument("--rights", type=Path, help="YAML: restricted: {collection: [groups]}")
     parser.add_argument("--assets", type=Path, help="node_modules, for the map of the page")
     options = parser.parse_args()
-    if options.static:
-        shelved(options.static, options.harvested)
-    told = yaml.safe_load(options.rights.read_text()) if options.rights else {}
-    application = made(options.harvested, options.results, Rights(told.get("restricted") or {}), assets=options.assets)
-    url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", "http://127.0.0.1:8010"))
-    uvicorn.run(application, host=url.hostname or "127.0.0.1", port=url.port or 8010, log_level="warning")
+    serve(Later(lambda: application(options)), 8010)
 
 
 main()

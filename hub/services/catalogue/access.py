@@ -6,22 +6,13 @@ import re
 from collections.abc import Collection as Several
 from dataclasses import dataclass, field
 
+from person import Person
+
 from geodes_lab.catalog.snapshot import Collection
 
 _NAME = re.compile(r"[\w@-]+(\.[\w@-]+)+", re.ASCII)
 READERS = "geodes:readers"
 """In a user's collection: the groups that may read it; ``*`` is everybody."""
-
-
-@dataclass(frozen=True)
-class Person:
-    """Who asks."""
-
-    name: str = ""
-    """Empty: nobody has logged in."""
-    groups: frozenset[str] = frozenset()
-    by_cookie: bool = False
-    """Whether a browser said it by itself: enough to read, not enough to change anything."""
 
 
 @dataclass(frozen=True)

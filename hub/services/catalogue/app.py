@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from person import Hub
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.models import (
     ItemCollectionUri,
@@ -22,7 +23,6 @@ from stac_fastapi.types.config import ApiSettings
 
 from catalogue.access import Rights
 from catalogue.face import routes
-from catalogue.login import Hub
 from catalogue.queryables import Queryables
 from catalogue.reads import Reads
 from catalogue.results import Results

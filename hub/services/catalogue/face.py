@@ -7,8 +7,8 @@ from pathlib import Path
 import pystac
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response
+from person import Hub
 
-from catalogue.login import Hub
 from catalogue.shelves import Shelves
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError

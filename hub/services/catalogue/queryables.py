@@ -6,10 +6,10 @@ from typing import Any
 
 import attr
 from fastapi import Request
+from person import Hub
 from stac_fastapi.extensions.filter.client import BaseFiltersClient
 from stac_fastapi.types.errors import NotFoundError
 
-from catalogue.login import Hub
 from catalogue.shelves import Shelves
 
 _CORE: dict[str, dict[str, Any]] = {

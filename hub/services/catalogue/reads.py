@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import attr
 import orjson
 from fastapi import HTTPException, Request, Response
+from person import Hub
 from stac_fastapi.types.core import BaseCoreClient
 from stac_fastapi.types.errors import NotFoundError
 from stac_fastapi.types.links import CollectionLinks, ItemLinks, filter_links
@@ -17,7 +18,6 @@ from stac_fastapi.types.requests import get_base_url
 
 from catalogue.access import READERS, Person
 from catalogue.fields import DEFAULT, chosen
-from catalogue.login import Hub
 from catalogue.shelves import Shelves
 from geodes_lab.catalog import cql2
 from geodes_lab.catalog import profile as profiles

@@ -9,12 +9,12 @@ import orjson
 from fastapi import HTTPException
 from jsonpatch import JsonPatch, JsonPatchException
 from jsonpointer import JsonPointerException
+from person import Hub
 from stac_fastapi.extensions.transaction.client import BaseTransactionsClient
 from stac_fastapi.types.errors import ConflictError, NotFoundError
 from starlette.requests import Request
 
 from catalogue.access import Person
-from catalogue.login import Hub
 from catalogue.reads import Reads
 from catalogue.shelves import Shelves
 from geodes_lab.catalog.query import Query

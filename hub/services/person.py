@@ -1,4 +1,4 @@
-"""Who asks: by the token of a program, or by the cookie that a browser got when its user logged in at the hub."""
+"""Who asks a service: by the token of a program, or by the cookie that a browser got when its user logged in at the hub."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import httpx
@@ -14,22 +14,35 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from tornado.web import create_signed_value, decode_signed_value
 
-from catalogue.access import Person
-
 _KNOWN = 60.0  # seconds that an answer of the hub is kept: so long a change of groups may take
-_COOKIE, _STATE = "geodes-catalogue", "geodes-catalogue-state"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks."""
+
+    name: str = ""
+    """Empty: nobody has logged in."""
+    groups: frozenset[str] = frozenset()
+    by_cookie: bool = False
+    """Whether a browser said it by itself: enough to read, not enough to change anything."""
+    service: str = ""
+    """Not a person but one of the hub's services."""
 
 
 class Hub:
     """The hub whose service this is, as its environment says; without one, everybody is nobody."""
 
     def __init__(self) -> None:
+        name = os.environ.get("JUPYTERHUB_SERVICE_NAME", "service")
+        self.name = name
+        self._cookie, self._state = f"geodes-{name}", f"geodes-{name}-state"
         self.prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
         self._api = os.environ.get("JUPYTERHUB_API_URL", "")
         self._token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
         self._client_id = os.environ.get("JUPYTERHUB_CLIENT_ID", "")
         self._base = os.environ.get("JUPYTERHUB_BASE_URL", "/")
-        self._secret = hashlib.sha256(f"catalogue {self._token}".encode()).hexdigest()
+        self._secret = hashlib.sha256(f"{name} {self._token}".encode()).hexdigest()
         self._client = httpx.Client(timeout=10)
         self._known: dict[str, tuple[float, Person]] = {}
 
@@ -37,12 +50,13 @@ class Hub:
         """Say who asks; the hub is asked at most once a minute for each token."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() in ("token", "bearer") and token:
-            return self._who(token.strip())
-        value = request.cookies.get(_COOKIE)
-        kept = decode_signed_value(self._secret, _COOKIE, value, max_age_days=1) if value and self._api else None
-        return replace(self._who(kept.decode()), by_cookie=True) if kept else Person()
+            return self.who(token.strip())
+        value = request.cookies.get(self._cookie)
+        kept = decode_signed_value(self._secret, self._cookie, value, max_age_days=1) if value and self._api else None
+        return replace(self.who(kept.decode()), by_cookie=True) if kept else Person()
 
-    def _who(self, token: str) -> Person:
+    def who(self, token: str) -> Person:
+        """Say whose token it is; of a token that may not ask this service, nobody's."""
         if not self._api:
             return Person()
         key = hashlib.sha256(token.encode()).hexdigest()
@@ -53,38 +67,48 @@ class Hub:
             self._known[key] = (time.monotonic(), person)
         return person
 
+    def known(self, token: str) -> Person | None:
+        """What is known of a token already, without asking."""
+        when, person = self._known.get(hashlib.sha256(token.encode()).hexdigest(), (0.0, Person()))
+        return person if when and time.monotonic() - when <= _KNOWN else None
+
     def _asked(self, token: str) -> Person:
         said = self._client.get(f"{self._api}/user", headers={"Authorization": f"token {token}"})
-        name = said.json().get("name") if said.status_code == 200 else None
-        if not name or said.json().get("kind") != "user":
+        told = said.json() if said.status_code == 200 else {}
+        name = told.get("name")
+        # A token that may not ask this service says who it is, and that is not enough.
+        needed = {f"access:services!service={self.name}", "access:services"}
+        if not name or not needed & set(told.get("scopes", ())):
             return Person()
+        if told.get("kind") != "user":
+            return Person(service=name)
         # The groups by our own right: a user's token need not have the scope that tells them.
-        told = self._client.get(f"{self._api}/users/{name}", headers={"Authorization": f"token {self._token}"})
-        return Person(name, frozenset(told.json().get("groups", ())) if told.status_code == 200 else frozenset())
+        mine = self._client.get(f"{self._api}/users/{name}", headers={"Authorization": f"token {self._token}"})
+        return Person(name, frozenset(mine.json().get("groups", ())) if mine.status_code == 200 else frozenset())
 
     def begin(self, request: Request) -> Response:
         """Send a browser to the hub, to come back to `end`."""
         state = secrets.token_urlsafe(24)
         asked = {"client_id": self._client_id, "redirect_uri": self._back, "response_type": "code", "state": state}
         answer = RedirectResponse(f"{self._base}hub/api/oauth2/authorize?{urlencode(asked)}")
-        self._keep(request, answer, _STATE, state, 600)
+        self._keep(request, answer, self._state, state, 600)
         return answer
 
     def end(self, request: Request, code: str, state: str) -> Response:
         """Take what the hub sent the browser back with."""
-        kept = decode_signed_value(self._secret, _STATE, request.cookies.get(_STATE, ""), max_age_days=1)
+        kept = decode_signed_value(self._secret, self._state, request.cookies.get(self._state, ""), max_age_days=1)
         if not kept or not secrets.compare_digest(kept.decode(), state):
-            return Response("This log-in was not begun here, or too long ago: open the catalogue anew.", 403)
+            return Response("This log-in was not begun here, or too long ago: open the page anew.", 403)
         asked = {
             "client_id": self._client_id, "client_secret": self._token, "grant_type": "authorization_code", "code": code,
             "redirect_uri": self._back,
         }  # fmt: skip
         said = self._client.post(f"{self._api}/oauth2/token", data=asked)
         if said.status_code != 200:
-            return Response("The hub does not confirm this log-in: open the catalogue anew.", 403)
+            return Response("The hub does not confirm this log-in: open the page anew.", 403)
         answer = RedirectResponse(self.prefix)
-        self._keep(request, answer, _COOKIE, said.json()["access_token"], 86400)
-        answer.delete_cookie(_STATE, path=self.prefix)
+        self._keep(request, answer, self._cookie, said.json()["access_token"], 86400)
+        answer.delete_cookie(self._state, path=self.prefix)
         return answer
 
     @property

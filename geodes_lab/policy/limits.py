@@ -1,0 +1,56 @@
+"""Whether somebody may start something more, by what the month has seen and the quota of their groups."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+
+from geodes_lab.policy.lab import Lab, Quota
+from geodes_lab.policy.people import rights
+from geodes_lab.policy.units import Bytes
+
+_WORDS = {
+    "core_hours": "core-hours",
+    "memory_hours": "GiB-hours of memory",
+    "read": "read from the datalake",
+    "storage": "stored",
+}
+# A full home is no reason against a server: one is needed to make room. See hub/singleuser/space.py.
+_REASONS = ("core_hours", "memory_hours", "read")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether something may be started."""
+
+    allowed: bool
+    reason: str
+    """A sentence; empty if it may."""
+    parts: dict[str, float]
+    """How much of each limit is used: 1 is all of it."""
+
+
+def verdict(use: Mapping[str, float], groups: Collection[str], lab: Lab) -> Verdict:
+    """Hold what was used against the quota.
+
+    Parameters
+    ----------
+    use
+        What a person has used this month, by the names of `Quota`.
+    groups
+        The person's groups.
+    lab
+        The operator's file.
+    """
+    quota: Quota = rights(groups, lab).quota
+    parts = {f.name: use.get(f.name, 0) / limit for f in fields(Quota) if (limit := getattr(quota, f.name))}
+    for name in _REASONS:
+        if parts.get(name, 0) >= 1:
+            used, limit = use[name], getattr(quota, name)
+            said = f"{Bytes(int(used))} of {limit}" if name == "read" else f"{used:.0f} of {limit:.0f}"
+            return Verdict(
+                False,
+                f"Your quota of this month is used up: {said} {_WORDS[name]}. It begins anew on the first.",
+                parts,
+            )
+    return Verdict(True, "", parts)

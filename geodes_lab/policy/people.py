@@ -1,0 +1,213 @@
+"""From what a provider says of a person to what that person may do, with the reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from geodes_lab.policy.lab import Dask, Lab, Quota, Restricted
+
+# What can be part of a path, of an address and of a unix account: no one else's home can be named with it.
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+
+Code = Literal["accepted", "no name", "bad name", "blocked", "no claim", "bad claim", "no groups", "no rule"]
+Language = Literal["en", "fr"]
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a person may do."""
+
+    admin: bool
+    profiles: tuple[str, ...]
+    """In the order of the operator's file."""
+    dask: Dask
+    quota: Quota
+    restricted: frozenset[str]
+    """The restricted collections that the person may see and read."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a person enters, and why."""
+
+    code: Code
+    name: str
+    groups: frozenset[str]
+    rule: str
+    """The line of the operator's file that decided."""
+    seen: tuple[str, ...]
+    """What was looked at, a sentence each, for the operator."""
+    detail: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the person enters."""
+        return self.code == "accepted"
+
+    def sentence(self, contact: str, language: Language = "en") -> str:
+        """What a refused person reads."""
+        return _SENTENCES[self.code][language].format(name=self.name or "?", detail=self.detail, contact=contact)
+
+
+_SENTENCES: dict[Code, dict[Language, str]] = {
+    "accepted": {"en": "You may enter, {name}.", "fr": "Vous pouvez entrer, {name}."},
+    "no name": {
+        "en": "Your login succeeded, but the login service did not say your name ({detail}). Tell {contact}.",
+        "fr": "Votre connexion a réussi, mais le service de connexion n'a pas donné votre nom ({detail}). Signalez-le à {contact}.",
+    },
+    "bad name": {
+        "en": "Your login succeeded, but your name, {name!r}, cannot be used here: letters, digits, dot, dash and underscore. "
+        "Tell {contact}.",
+        "fr": "Votre connexion a réussi, mais votre nom, {name!r}, ne peut pas servir ici : lettres, chiffres, point, tiret et "
+        "souligné. Signalez-le à {contact}.",
+    },
+    "blocked": {
+        "en": "Your login succeeded, but the account {name} is blocked in this lab. Ask {contact}.",
+        "fr": "Votre connexion a réussi, mais le compte {name} est bloqué dans ce laboratoire. Adressez-vous à {contact}.",
+    },
+    "no claim": {
+        "en": "Your login as {name} succeeded, but the login service did not say which groups you are in ({detail}), and this lab "
+        "goes by groups. This is for {contact} to mend, not for you: show them this sentence.",
+        "fr": "Votre connexion en tant que {name} a réussi, mais le service de connexion n'a pas dit à quels groupes vous appartenez "
+        "({detail}), et ce laboratoire décide d'après les groupes. C'est à {contact} d'y remédier : montrez-lui cette phrase.",
+    },
+    "bad claim": {
+        "en": "Your login as {name} succeeded, but the login service said your groups in a form that this lab does not understand "
+        "({detail}). This is for {contact} to mend, not for you: show them this sentence.",
+        "fr": "Votre connexion en tant que {name} a réussi, mais le service de connexion a donné vos groupes sous une forme inconnue "
+        "({detail}). C'est à {contact} d'y remédier : montrez-lui cette phrase.",
+    },
+    "no groups": {
+        "en": "Your login as {name} succeeded, but you are in no group yet, and this lab is for members of some. Ask {contact} to "
+        "add you.",
+        "fr": "Votre connexion en tant que {name} a réussi, mais vous n'êtes encore dans aucun groupe, et ce laboratoire est "
+        "réservé aux membres de certains. Demandez à {contact} de vous ajouter.",
+    },
+    "no rule": {
+        "en": "Your login as {name} succeeded, but none of your groups ({detail}) opens this lab. Ask {contact} to add you to one "
+        "that does.",
+        "fr": "Votre connexion en tant que {name} a réussi, mais aucun de vos groupes ({detail}) n'ouvre ce laboratoire. Demandez à "
+        "{contact} de vous ajouter à l'un de ceux qui l'ouvrent.",
+    },
+}
+
+
+def decide(claims: Mapping[str, Any], lab: Lab) -> Decision:
+    """Decide about a person by what the provider says.
+
+    Parameters
+    ----------
+    claims
+        As the provider gives them: userinfo, or what a token holds.
+    lab
+        The operator's file.
+    """
+    if lab.login.oidc is None:
+        return Decision("no rule", "", frozenset(), "login.kind: link", ("This lab has no login by a provider.",))
+    wanted = lab.login.oidc.claims
+    seen: list[str] = []
+    name = str(_claim(claims, wanted.name) or "").lower()
+    seen.append(f"The name is {name!r}, of the claim {wanted.name}.")
+
+    def told(code: Code, rule: str, groups: Collection[str] = (), detail: str = "") -> Decision:
+        return Decision(code, name, frozenset(groups), rule, tuple(seen), detail)
+
+    if not name:
+        return told("no name", "login.oidc.claims.name", detail=f"no claim {wanted.name}")
+    if not NAME.fullmatch(name):
+        return told("bad name", "login.oidc.claims.name")
+    if name in lab.login.blocked:
+        return told("blocked", "login.blocked")
+    groups: set[str] = set()
+    found = False
+    for path in wanted.groups:
+        value = _claim(claims, path)
+        if value is None:
+            seen.append(f"There is no claim {path}; there are {', '.join(sorted(map(str, claims))) or 'none'}.")
+            continue
+        try:
+            several = _names(value)
+        except ValueError:
+            seen.append(f"The claim {path} is a {type(value).__name__}, not a list of names.")
+            return told("bad claim", "login.oidc.claims.groups", groups, f"{path} is a {type(value).__name__}")
+        found = True
+        groups |= several
+        seen.append(f"The claim {path} gives {', '.join(sorted(several)) or 'no group'}.")
+    if not found:
+        missing = f"no claim {' nor '.join(wanted.groups)}"
+        return told("no claim", "login.oidc.claims.groups", detail=missing)
+    if not groups:
+        return told("no groups", "groups")
+    for group, rule in lab.groups.items():
+        opens = rule.admin or rule.enter
+        if group not in groups:
+            seen.append(f"The rule groups.{group} does not match.")
+        elif not opens:
+            seen.append(f"The rule groups.{group} matches, and does not open the lab.")
+        else:
+            seen.append(f"The rule groups.{group} matches, and opens the lab{' as admin' if rule.admin else ''}.")
+            return told("accepted", f"groups.{group}", groups)
+    return told("no rule", "groups", groups, ", ".join(sorted(groups)))
+
+
+def rights(groups: Collection[str], lab: Lab) -> Rights:
+    """What the members of some groups may do; in a lab for one person, everything."""
+    if lab.login.kind == "link":
+        every = frozenset(lab.restricted)
+        return Rights(True, tuple(lab.profiles), Dask(10**6, 10**6, Dask.memory), Quota(), every)
+    mine = [rule for name, rule in lab.groups.items() if name in groups]
+    chosen = {p for rule in mine for p in rule.profiles}
+    quotas = [rule.quota for rule in mine]
+    return Rights(
+        admin=any(rule.admin for rule in mine),
+        profiles=tuple(p for p in lab.profiles if p in chosen),
+        dask=Dask(
+            max((r.dask.clusters for r in mine), default=0),
+            max((r.dask.cores for r in mine), default=0),
+            max((r.dask.memory for r in mine), default=Dask.memory),
+        ),
+        quota=Quota(**{f.name: _largest([getattr(q, f.name) for q in quotas]) for f in fields(Quota)}),
+        restricted=frozenset(name for name, told in lab.restricted.items() if set(told.groups) & set(groups)),
+    )
+
+
+def holding(place: str, lab: Lab) -> list[tuple[str, Restricted]]:
+    """The restricted collections that an object of the datalake may belong to, by its ``bucket/key``."""
+    return [
+        (name, told)
+        for name, told in lab.restricted.items()
+        if any(place == p.rstrip("/") or place.startswith(f"{p.rstrip('/')}/") for p in told.places)
+    ]
+
+
+def _largest(values: list[Any]) -> Any:
+    return None if not values or None in values else max(values)
+
+
+def _claim(claims: Mapping[str, Any], path: str) -> Any:
+    if path in claims:  # names of claims may have dots: https://geodes.example/groups
+        return claims[path]
+    value: Any = claims
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _names(value: Any) -> set[str]:
+    """The groups that a claim lists; ``/a/b`` of Keycloak is b in a: who is in it is in a too, as Keycloak has it."""
+    if isinstance(value, str):
+        value = [v for v in re.split(r"[,;\s]+", value) if v]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(value)
+    found = set()
+    for entry in value:
+        if isinstance(entry, Mapping):
+            entry = entry.get("path") or entry.get("name")
+        if not isinstance(entry, str):
+            raise ValueError(value)
+        parts = entry.strip("/").split("/") if entry.startswith("/") else [entry]
+        found |= {"/".join(parts[: n + 1]) for n in range(len(parts)) if parts[0]}
+    return found

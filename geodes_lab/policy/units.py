@@ -1,0 +1,49 @@
+"""Sizes and times as people write them: ``4 GiB``, ``90 min``."""
+
+from __future__ import annotations
+
+import re
+
+_SIZES = {"": 1, "B": 1, **{p + u: b ** (i + 1) for i, p in enumerate("kMGTP") for u, b in (("B", 1000), ("iB", 1024))}}
+_SIZES |= {"KiB": 1024, "KB": 1000}
+_TIMES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "day": 86400, "days": 86400}
+_WRITTEN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
+
+
+class Bytes(int):
+    """A number of bytes."""
+
+    @classmethod
+    def read(cls, text: object) -> Bytes:
+        """Read ``4 GiB``, ``500MB`` or a plain number."""
+        return cls(_read(text, _SIZES, "a size such as 4 GiB"))
+
+    def __str__(self) -> str:
+        for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("kiB", 2**10)):
+            if self >= factor:
+                return f"{self / factor:.3g} {unit}"
+        return f"{int(self)} B"
+
+
+class Seconds(int):
+    """A time in seconds."""
+
+    @classmethod
+    def read(cls, text: object) -> Seconds:
+        """Read ``90 min``, ``12h`` or ``0``; a number has its unit, for nobody knows what 60 is."""
+        if text in (0, "0"):
+            return cls(0)
+        return cls(_read(text, _TIMES, "a time such as 90 min"))
+
+    def __str__(self) -> str:
+        for unit, factor in (("d", 86400), ("h", 3600), ("min", 60)):
+            if self and self % factor == 0:
+                return f"{self // factor} {unit}"
+        return f"{int(self)} s"
+
+
+def _read(text: object, units: dict[str, int], wanted: str) -> int:
+    found = _WRITTEN.fullmatch(str(text).strip()) if not isinstance(text, bool) else None
+    if not found or found[2] not in units:
+        raise ValueError(f"{text!r} is not {wanted}")
+    return round(float(found[1]) * units[found[2]])

@@ -1,0 +1,24 @@
+"""The accounts of use: who reserves and reads how much; asked by the hub before a server starts."""
+
+from beside import add, roles
+from installation import installation
+
+c = get_config()  # noqa: F821
+
+here = installation()
+homes = {
+    "process": str(here.state / "home"),
+    "accounts": f"{here.homes}/{{account}}",
+    "systemd": f"{here.homes}/{{account}}",
+    "kubernetes": "",  # each home is a volume of its own, which servers report themselves
+}[here.lab.servers.kind]
+
+add(
+    c,
+    "usage",
+    environment={"GEODES_LAB_HOMES": homes},
+    scopes=["list:users", "read:users:name", "read:users:groups", "read:users:activity", "read:servers"],
+    display=True,
+    for_servers=True,
+)
+roles(c).append({"name": "spawn", "scopes": ["access:services!service=usage"], "services": ["spawn"]})

@@ -1,0 +1,20 @@
+"""Servers that nobody uses are stopped, and old ones; their people are told before and afterwards."""
+
+from beside import add, address
+
+c = get_config()  # noqa: F821
+
+add(
+    c,
+    "culler",
+    scopes=[
+        "list:users",
+        "read:users:name",
+        "read:users:activity",
+        "read:servers",
+        "delete:servers",
+        "read:users:groups",
+    ],
+    for_servers=True,
+)
+c.Spawner.environment.update({"GEODES_LAB_CULLER": address("culler")})

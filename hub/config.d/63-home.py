@@ -1,0 +1,20 @@
+"""The first page of the lab, and the news: on the page, in JupyterLab, as a feed."""
+
+from beside import add, address
+from installation import installation
+
+c = get_config()  # noqa: F821
+
+add(
+    c,
+    "home",
+    environment={"GEODES_LAB_USAGE": address("usage"), "GEODES_LAB_CULLER": address("culler")},
+    scopes=[
+        "list:users", "read:users:name", "read:users:groups", "read:servers", "access:services!service=usage",
+        "access:services!service=culler",
+    ],
+    display=True,
+)  # fmt: skip
+c.Spawner.environment.update({"GEODES_LAB_NEWS": f"{address('home')}/feed.atom"})
+if installation().lab.login.oidc is not None:  # the one person of a local lab goes to the notebook at once
+    c.JupyterHub.default_url = "/services/home/"

@@ -1,0 +1,90 @@
+"""The culler's addresses: servers tell it that they are used, and hear what comes; and its look at all of them, every minute."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import httpx
+from hubapi import HubApi, time
+from person import Hub
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from culler.stops import Stop, Stops
+from culler.watch import Beat, Watch
+
+_log = logging.getLogger("culler")
+_MOST = 50  # names of what runs
+
+
+def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
+    """Make the application."""
+
+    async def beat(request: Request) -> Response:
+        person = await run_in_threadpool(hub.person, request)
+        if not person.name or person.by_cookie:
+            return Response("A server says this by its own token.", 403)
+        try:
+            told = await request.json()
+            now = datetime.now(UTC)
+            running = tuple(str(r)[:200] for r in told.get("running", ())[:_MOST])
+            server = str(told.get("server", ""))
+            # Nobody is active in the future: that would be a server that never stops.
+            watch.beats[person.name, server] = Beat(now, min(time(told["active"]), now), running)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Response("When the server was last used is wanted: active, an ISO time.", 400)
+        notice = watch.notices.get((person.name, server))
+        if notice is not None and notice.why == "idle" and watch.beats[person.name, server].active > notice.said:
+            watch.notices.pop((person.name, server))  # it is used again
+            notice = None
+        last = next((s for s in stops.of(person.name) if s.server == server), None)
+        return JSONResponse(
+            {
+                "notice": {"why": notice.why, "stops": notice.stops.isoformat()} if notice else None,
+                "stopped": asdict(last) if last else None,
+            }
+        )
+
+    async def told(request: Request) -> Response:
+        person = await run_in_threadpool(hub.person, request)
+        if person.service != "home" and person.name != request.path_params["person"]:
+            return Response("This is not for you.", 403)
+        return JSONResponse([asdict(s) for s in stops.of(request.path_params["person"])])
+
+    @contextlib.asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        looking = asyncio.create_task(_keep_looking(watch, stops, api))
+        yield
+        looking.cancel()
+
+    routes = [Route(f"{hub.prefix}beat", beat, methods=["POST"]), Route(f"{hub.prefix}stops/{{person}}", told)]
+    return Starlette(routes=routes, lifespan=life)
+
+
+async def _keep_looking(watch: Watch, stops: Stops, api: HubApi) -> None:
+    while True:
+        try:
+            await look(watch, stops, api)
+        except httpx.HTTPError as error:
+            _log.warning("the hub does not answer (%s): nothing is stopped for now", error)
+        await asyncio.sleep(watch.rules.every)
+
+
+async def look(watch: Watch, stops: Stops, api: HubApi) -> None:
+    """Look once, and stop what is due."""
+    now = datetime.now(UTC)
+    for server, why in watch.look([s for s in await api.servers() if s.ready], now):
+        beat = watch.beats.get((server.person, server.name))
+        since = watch.active(server, now) if why == "idle" else server.started
+        _log.warning("stopping the server %s of %s: %s", server.name, server.person, why)
+        await api.stop(server)
+        running = beat.running if beat else ()
+        stops.add(server.person, Stop(server.name, now.isoformat(), why, running, int((now - since).total_seconds())))

@@ -1,0 +1,216 @@
+"""The gate: requests of S3, each held against the rights of the person whose token it carries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from email.utils import format_datetime
+from urllib.parse import unquote
+from xml.sax.saxutils import escape
+
+from person import Hub, Person
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from data.lake import Away, Lake, NoObject, NotAsAsked, Object
+from data.tally import Tally
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.people import holding
+
+_MOST = 1000  # names in a list
+_log = logging.getLogger("data")
+
+
+class Refusal(Exception):
+    """A request that is not answered by an object; as S3 says it."""
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status, self.code = status, code
+
+
+class Gate:
+    """Answers GET and HEAD of objects, and lists; it changes nothing.
+
+    Parameters
+    ----------
+    lab
+        The operator's file: which places are restricted, and to whom.
+    lake
+        What is behind.
+    hub
+        Who asks.
+    tally
+        Who has read how much.
+    """
+
+    def __init__(self, lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> None:
+        self.lab, self.lake, self.hub, self.tally = lab, lake, hub, tally
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            person = await self._person(request)
+            # As it came, not as a framework understood it: what is compared is what is asked for.
+            bucket, _, key = _path(request).partition("/")
+            if not bucket:
+                raise Refusal(403, "AccessDenied", "The gate lists no buckets.")
+            if person.name in self.tally.refused:
+                raise Refusal(403, "AccessDenied", self.tally.refused[person.name])
+            if not key:
+                return await self._list(person, bucket, request)
+            self._hold(person, f"{bucket}/{key}")
+            return await self._object(person, bucket, key, request)
+        except Refusal as refusal:
+            return _error(request, refusal)
+
+    async def _person(self, request: Request) -> Person:
+        # S3's clients sign with a session token, which is the person's own token of the hub; the rest of the signature says
+        # nothing that the token does not.
+        kind, _, held = request.headers.get("authorization", "").partition(" ")
+        token = request.headers.get("x-amz-security-token") or (
+            held.strip() if kind.lower() in ("token", "bearer") else ""
+        )
+        if not token:
+            raise Refusal(
+                403,
+                "AccessDenied",
+                "Who asks is not known: AWS_SESSION_TOKEN is your server's own JUPYTERHUB_API_TOKEN in the lab.",
+            )
+        person = self.hub.known(token) or await run_in_threadpool(self.hub.who, token)
+        if not person.name:
+            raise Refusal(403, "InvalidToken", "The token is not valid, or no longer: that of a server ends with it.")
+        return person
+
+    def _hold(self, person: Person, place: str) -> None:
+        """Refuse what the person may not read; the sentence does not say whether the object is there."""
+        for name, told in holding(place, self.lab):
+            if not person.groups & set(told.groups):
+                _log.warning("%s refused %s of %s", person.name, place, name)
+                raise Refusal(
+                    403,
+                    "AccessDenied",
+                    f"{person.name} may not read {name}: it is for members of {' or '.join(told.groups)}. Ask {self.lab.contact}.",
+                )
+
+    async def _object(self, person: Person, bucket: str, key: str, request: Request) -> Response:
+        head = request.method == "HEAD"
+        try:
+            found = await self.lake.get(bucket, key, dict(request.headers), head)
+        except NoObject:
+            raise Refusal(404, "NoSuchKey", f"There is no {bucket}/{key}.") from None
+        except NotAsAsked as error:
+            codes = {304: "NotModified", 412: "PreconditionFailed", 416: "InvalidRange"}
+            raise Refusal(error.status, codes[error.status], "The object is not as the request wants it.") from None
+        except Away as error:
+            _log.error("the datalake: %s", error)
+            raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the gate.") from None
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Content-Length": str(found.end - found.start),
+            "Last-Modified": format_datetime(found.changed, usegmt=True),
+            "Content-Type": "application/octet-stream",
+            **({"ETag": found.tag} if found.tag else {}),
+        }
+        if found.body is None:
+            return Response(headers=headers)
+        is_part = "range" in request.headers
+        if is_part:
+            headers["Content-Range"] = f"bytes {found.start}-{found.end - 1}/{found.size}"
+        body = self._counted(person, self._collection(f"{bucket}/{key}"), found)
+        return StreamingResponse(body, 206 if is_part else 200, headers)
+
+    async def _counted(self, person: Person, collection: str, found: Object) -> AsyncIterator[bytes]:
+        assert found.body is not None
+        async for chunk in found.body:
+            self.tally.add(person.name, collection, len(chunk))
+            yield bytes(chunk)
+
+    def _collection(self, place: str) -> str:
+        for name, _ in holding(place, self.lab):
+            return name
+        known = self.lab.datalake.collections
+        within = [p for p in known if place == p.rstrip("/") or place.startswith(f"{p.rstrip('/')}/")]
+        return known[max(within, key=len)] if within else place.partition("/")[0]
+
+    async def _list(self, person: Person, bucket: str, request: Request) -> Response:
+        """ListObjectsV2; what the person may not read is not in it."""
+        asked = request.query_params
+        prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "") == "/"
+        after = asked.get("continuation-token") or asked.get("start-after", "")
+        most = min(int(asked.get("max-keys", _MOST)) if asked.get("max-keys", "1").isdigit() else _MOST, _MOST)
+        shown: list[str] = []
+        last, more = "", False
+        try:
+            async for name, size, changed in self.lake.names(bucket, prefix, after, delimiter):
+                if any(
+                    not person.groups & set(told.groups)
+                    for _, told in holding(f"{bucket}/{name.rstrip('/')}", self.lab)
+                ):
+                    continue
+                if len(shown) == most:
+                    more = True
+                    break
+                last = name
+                if changed is None:
+                    shown.append(f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>")
+                else:
+                    when = changed.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+                    shown.append(
+                        f"<Contents><Key>{escape(name)}</Key><LastModified>{when}</LastModified><Size>{size}</Size></Contents>"
+                    )
+        except NoObject:
+            raise Refusal(404, "NoSuchBucket", f"There is no bucket {bucket}.") from None
+        except Exception as error:
+            _log.error("the datalake: %s", error)
+            raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the gate.") from None
+        following = f"<NextContinuationToken>{escape(last)}</NextContinuationToken>" if more else ""
+        return Response(
+            f'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>{escape(bucket)}'
+            f"</Name><Prefix>{escape(prefix)}</Prefix><KeyCount>{len(shown)}</KeyCount><MaxKeys>{most}</MaxKeys>"
+            f"<IsTruncated>{str(more).lower()}</IsTruncated>{following}{''.join(shown)}</ListBucketResult>",
+            media_type="application/xml",
+        )
+
+
+def made(lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> Starlette:
+    """Make the application; S3's clients speak to its root, since some know no endpoint below another path."""
+    gate = Gate(lab, lake, hub, tally)
+
+    @contextlib.asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        telling = asyncio.create_task(tally.keep_telling())
+        yield
+        telling.cancel()
+
+    async def info(_: Request) -> Response:
+        return Response("The gate before the datalake; S3's clients speak to its root.", media_type="text/plain")
+
+    return Starlette(
+        routes=[Route(hub.prefix, info), Route("/{path:path}", gate.answer, methods=["GET", "HEAD"])], lifespan=life
+    )
+
+
+def _path(request: Request) -> str:
+    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    path = unquote(raw.partition(b"?")[0].decode("latin-1"), errors="strict").removeprefix("/")
+    parts = path.rstrip("/").split("/") if path.rstrip("/") else []
+    # Two ways to write one place would be a way around a rule for one of them.
+    if any(p in ("", ".", "..") for p in parts) or "\\" in path or "\0" in path:
+        raise Refusal(400, "InvalidURI", "A key has no empty parts, no '.' and no '..'.")
+    return "/".join(parts)
+
+
+def _error(request: Request, refusal: Refusal) -> Response:
+    if request.method == "HEAD" or refusal.status == 304:
+        return Response(status_code=refusal.status)
+    body = (
+        f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{refusal.code}</Code><Message>{escape(str(refusal))}</Message>'
+        f"<Resource>{escape(request.url.path)}</Resource></Error>"
+    )
+    return Response(body, refusal.status, media_type="application/xml")

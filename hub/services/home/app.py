@@ -1,0 +1,146 @@
+"""The addresses of the first page and of the news."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import httpx
+import pages
+from person import Hub, Person
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.people import rights
+from home import face
+from home.news import News
+
+
+class Reception:
+    """Answers.
+
+    Parameters
+    ----------
+    lab, news, hub
+        The operator's file, the announcements, and who asks.
+    usage, culler
+        Where the accounts and the culler are asked; empty: they are not.
+    """
+
+    def __init__(self, lab: Lab, news: News, hub: Hub, usage: str = "", culler: str = "") -> None:
+        self.lab, self.news, self.hub, self._usage, self._culler = lab, news, hub, usage, culler
+        token = os.environ.get("JUPYTERHUB_API_TOKEN", "0")
+        self._web = httpx.AsyncClient(timeout=5, headers={"Authorization": f"token {token}"})
+        self._api = os.environ.get("JUPYTERHUB_API_URL", "")
+        self.address = f"{os.environ.get('GEODES_LAB_ADDRESS', '')}{hub.prefix}"
+
+    async def page(self, request: Request) -> Response:
+        """The page; for who has not logged in, the news and the way in."""
+        person = await run_in_threadpool(self.hub.person, request)
+        state = await self._state(person) if person.name else face.State()
+        tongue = pages.language(request, self.lab)
+        base = self.hub.prefix.removesuffix("services/home/") or "/"
+        clusters = os.environ.get("GEODES_LAB_CLUSTERS", "")
+        body = face.body(tongue, state, self.news.all(), base, clusters)
+        return pages.page(request, self.lab, face.title(tongue, state), body, person.name)
+
+    async def _state(self, person: Person) -> face.State:
+        """What is shown of a person; what does not answer is not shown."""
+        groups = urlencode([("group", g) for g in sorted(person.groups)])
+        me, use, stops = await asyncio.gather(
+            self._ask(f"{self._api}/users/{person.name}" if self._api else ""),
+            self._ask(f"{self._usage}/api/limits/{person.name}?{groups}" if self._usage else ""),
+            self._ask(f"{self._culler}/stops/{person.name}" if self._culler else ""),
+        )
+        server = ((me or {}).get("servers") or {}).get("")
+        return face.State(
+            name=person.name,
+            profile=(server.get("user_options") or {}).get("profile", "") if server else None,
+            since=(server.get("started") or "") if server else "",
+            stops=stops or [],
+            parts=(use or {}).get("parts", {}),
+            core_hours=(use or {}).get("used", {}).get("core_hours", 0.0),
+            operator=self.is_operator(person),
+        )
+
+    async def _ask(self, url: str) -> Any:
+        try:
+            answer = await self._web.get(url) if url else None
+            return answer.json() if answer is not None and answer.status_code == 200 else None
+        except (httpx.HTTPError, ValueError):
+            return None
+
+    def is_operator(self, person: Person) -> bool:
+        """Whether somebody may publish."""
+        return bool(person.name) and rights(person.groups, self.lab).admin
+
+    async def listed(self, request: Request) -> Response:
+        """The news as JSON, for everybody."""
+        return JSONResponse([vars(a) for a in self.news.all()])
+
+    async def feed(self, request: Request) -> Response:
+        """The news as Atom, for everybody: readers of feeds and JupyterLab log in nowhere."""
+        text = self.news.feed(self.lab.name, self.address, pages.language(request, self.lab))
+        return Response(text, media_type="application/atom+xml; charset=utf-8", headers={"Cache-Control": "max-age=60"})
+
+    async def publish(self, request: Request) -> Response:
+        """Publish, by the page's form or a token."""
+        person, refused = await self._operator(request)
+        if refused:
+            return refused
+        try:
+            told = dict(parse_qsl((await request.body()).decode())) if person.by_cookie else await request.json()
+            made = await run_in_threadpool(self.news.add, {k: v for k, v in told.items() if v})
+        except (ValueError, AttributeError) as error:
+            return JSONResponse({"detail": f"This is no announcement: {error}."}, 400)
+        return RedirectResponse(self.hub.prefix, 303) if person.by_cookie else JSONResponse(vars(made), 201)
+
+    async def remove(self, request: Request) -> Response:
+        """Take one back."""
+        person, refused = await self._operator(request)
+        if refused:
+            return refused
+        there = await run_in_threadpool(self.news.remove, request.path_params["name"])
+        if person.by_cookie:
+            return RedirectResponse(self.hub.prefix, 303)
+        return Response(status_code=204 if there else 404)
+
+    async def _operator(self, request: Request) -> tuple[Person, Response | None]:
+        person = await run_in_threadpool(self.hub.person, request)
+        # A browser says by itself where a form comes from; another site's is refused, and so is a browser that says nothing.
+        elsewhere = person.by_cookie and request.headers.get("sec-fetch-site") != "same-origin"
+        if not self.is_operator(person) or elsewhere:
+            return person, JSONResponse({"detail": "This is for operators."}, 403)
+        return person, None
+
+
+def made(reception: Reception) -> Starlette:
+    """Make the application."""
+    hub, at = reception.hub, reception.hub.prefix
+
+    async def begin(request: Request) -> Response:
+        return hub.begin(request)
+
+    async def end(request: Request) -> Response:
+        return await run_in_threadpool(
+            hub.end, request, request.query_params.get("code", ""), request.query_params.get("state", "")
+        )
+
+    return Starlette(
+        routes=[
+            Route(at, reception.page),
+            Route(f"{at}look.css", pages.look),
+            Route(f"{at}login", begin),
+            Route(f"{at}oauth_callback", end),
+            Route(f"{at}feed.atom", reception.feed),
+            Route(f"{at}api/news", reception.listed),
+            Route(f"{at}news", reception.publish, methods=["POST"]),
+            Route(f"{at}news/{{name}}/remove", reception.remove, methods=["POST"]),
+        ]
+    )

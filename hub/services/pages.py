@@ -1,0 +1,95 @@
+"""The look that the small services' pages share: plain HTML, no script, French and English."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from geodes_lab.policy.lab import Lab
+
+Language = Literal["en", "fr"]
+_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+_NAMES = {
+    "en": {"home": "Home", "catalogue": "Catalogue", "usage": "My usage", "server": "My server", "skip": "To the content", "other": "Français"},
+    "fr": {"home": "Accueil", "catalogue": "Catalogue", "usage": "Mon usage", "server": "Mon serveur", "skip": "Au contenu", "other": "English"},
+}  # fmt: skip
+
+
+def language(request: Request, lab: Lab) -> Language:
+    """French or English: as the address says, as it was chosen before, as the browser asks, or as the operator says."""
+    asked = [request.query_params.get("lang", ""), request.cookies.get("geodes-lang", "")]
+    asked += [part.strip() for part in request.headers.get("accept-language", "").split(",")]
+    for said in asked:
+        if said[:2].lower() in ("en", "fr"):
+            return "fr" if said[:2].lower() == "fr" else "en"
+    return lab.language
+
+
+def page(request: Request, lab: Lab, title: str, body: str, person: str = "", status: int = 200) -> Response:
+    """A whole page.
+
+    Parameters
+    ----------
+    request
+        What it answers.
+    lab
+        The operator's file.
+    title, body
+        The title as text, the body as HTML.
+    person
+        Who is logged in.
+    status
+        Of the answer.
+    """
+    tongue = language(request, lab)
+    names = _NAMES[tongue]
+    base = request.scope.get("root_path", "") or "/"
+    links = [
+        ("services/home/", "home"),
+        ("services/catalogue/", "catalogue"),
+        ("services/usage/", "usage"),
+        ("hub/home", "server"),
+    ]
+    menu = "".join(
+        f'<li><a href="{base}{path}"{" aria-current=page" if request.url.path == base + path else ""}>{names[key]}</a></li>'
+        for path, key in links
+    )
+    other = "en" if tongue == "fr" else "fr"
+    answer = HTMLResponse(
+        f'<!doctype html><html lang="{tongue}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, '
+        f'initial-scale=1"><title>{html.escape(title)} · {html.escape(lab.name)}</title><link rel="icon" href="data:,">'
+        f'<link rel="stylesheet" href="look.css"><link rel="alternate" type="application/atom+xml" title="{html.escape(lab.name)}" '
+        f'href="{base}services/home/feed.atom"></head><body><a class="skip" href="#content">{names["skip"]}</a><header>'
+        f'<a class="brand" href="{base}services/home/">{html.escape(lab.name)}</a><nav aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav>'
+        f'<span class="person">{html.escape(person)}</span><a href="?lang={other}" lang="{other}" hreflang="{other}">{names["other"]}</a></header>'
+        f'<main id="content"><h1>{html.escape(title)}</h1>{body}</main></body></html>',
+        status,
+        headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"},
+    )
+    if request.query_params.get("lang") in ("en", "fr"):
+        answer.set_cookie("geodes-lang", request.query_params["lang"], 365 * 86400, path=base, samesite="lax")
+    return answer
+
+
+async def look(_: Request) -> Response:
+    """The style sheet."""
+    return FileResponse(Path(__file__).with_name("look.css"), media_type="text/css")
+
+
+def table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
+    """A table whose cells are text; all columns but the first are numbers."""
+    top = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in heads)
+    lines = "".join(
+        "<tr>"
+        + f'<th scope="row">{html.escape(row[0])}</th>'
+        + "".join(f"<td>{html.escape(c)}</td>" for c in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f"<table><caption>{html.escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
+    )

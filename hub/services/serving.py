@@ -1,0 +1,77 @@
+"""How each small service beside the hub is served: on loopback, where the hub says, and never longer than the hub lives."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from geodes_lab.policy.lab import Lab, load
+
+
+def lab() -> Lab:
+    """The operator's file."""
+    return load(os.environ["GEODES_LAB_SETTINGS"])
+
+
+def state() -> Path:
+    """The folder of what the services keep."""
+    return Path(os.environ["GEODES_LAB_STATE"])
+
+
+class Later:
+    """An application that takes its time: until it is there, requests hear so.
+
+    The hub waits ten seconds for each of its services when it starts, and does not start without them.
+
+    Parameters
+    ----------
+    make
+        Makes the application, in a thread. If it fails this process ends, and the hub starts it anew.
+    """
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._made: ASGIApp | None = None
+        threading.Thread(target=self._make, args=(make,), daemon=True).start()
+
+    def _make(self, make: Callable[[], ASGIApp]) -> None:
+        try:
+            self._made = make()
+        except BaseException:
+            logging.getLogger("serving").exception("the service does not start")
+            os._exit(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if scope["type"] == "lifespan":
+            while (await receive())["type"] != "lifespan.shutdown":
+                await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+        elif self._made is None:
+            starting = Response("This service is starting: try again in a moment.", 503, {"Retry-After": "2"})
+            await starting(scope, receive, send)
+        else:
+            await self._made(scope, receive, send)
+
+
+def serve(application: ASGIApp, default: int) -> None:
+    """Serve until told to stop.
+
+    A hub that is killed stops none of its services by itself; without this the next one would find their ports taken.
+    """
+    if sys.platform == "linux" and "JUPYTERHUB_SERVICE_URL" in os.environ:
+        parent_death_signal = 1
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM, 0, 0, 0)
+    logging.basicConfig(level=logging.WARNING, format="[%(name)s] %(levelname)s %(message)s")
+    url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", f"http://127.0.0.1:{default}"))
+    uvicorn.run(application, host=url.hostname or "127.0.0.1", port=url.port or default, log_level="warning")

@@ -1,0 +1,115 @@
+"""A page of the user's own server that says how full the home is and helps to make room: ``/geodes/space``."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import space
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.utils import url_path_join
+from tornado.web import HTTPError, authenticated
+
+_TEXT = {
+    "en": {
+        "title": "Room in your home", "used": "{used} of {limit} are used ({part:.0%}).",
+        "rescue": "Your home is full: {reason}. The server started in rescue mode, so that you can make room: kernels work, and "
+        "nothing new can be saved into the home until there is room.",
+        "again": "There is room again. Stop the server and start it anew: then it is as always.",
+        "what": "What fills it", "anew": "can be made anew", "size": "Size", "name": "Name", "remove": "Remove what is ticked",
+        "removed": "Removed {size}.", "stop": "To the hub, to stop and start", "files": "To JupyterLab", "nothing": "Nothing large is here.",
+    },
+    "fr": {
+        "title": "Place dans votre espace", "used": "{used} sur {limit} sont utilisés ({part:.0%}).",
+        "rescue": "Votre espace est plein : {reason}. Le serveur a démarré en mode secours pour que vous fassiez de la place : les noyaux "
+        "fonctionnent, mais rien de nouveau ne peut être enregistré tant qu'il n'y a pas de place.",
+        "again": "Il y a de nouveau de la place. Arrêtez le serveur et redémarrez-le : tout sera comme d'habitude.",
+        "what": "Ce qui le remplit", "anew": "peut être refait", "size": "Taille", "name": "Nom", "remove": "Supprimer ce qui est coché",
+        "removed": "{size} supprimés.", "stop": "Au hub, pour arrêter et redémarrer", "files": "À JupyterLab",
+        "nothing": "Rien de volumineux ici.",
+    },
+}  # fmt: skip
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;color:#16283a;max-width:52rem;margin:2rem auto;padding:0 1rem}table{border-collapse:"
+    "collapse;width:100%}td,th{text-align:left;padding:.3rem .5rem;border-bottom:1px solid #d5dde5}td:last-child,th:last-child{text-align:"
+    "right;white-space:nowrap}.note{background:#fff4df;border-left:4px solid #b86e00;padding:.6rem 1rem}button{background:#0b63b5;color:"
+    "#fff;border:0;border-radius:4px;padding:.5rem 1rem;font:inherit;font-weight:600;margin:1rem 0}meter{width:100%;height:1.4rem}"
+    ":focus-visible{outline:3px solid #f0a020}"
+)
+
+
+class Page(JupyterHandler):
+    """The page, and what its form does."""
+
+    @authenticated
+    async def get(self) -> None:
+        """Show how full the home is; as JSON for programs."""
+        now = await _aside(space.measure, Path.home())
+        if "application/json" in self.request.headers.get("Accept", ""):
+            warn = now.part >= float(os.environ.get("GEODES_LAB_HOME_WARN") or 0.8)
+            self.finish(json.dumps({**vars(now), "part": now.part, "warn": warn, "rescue": _rescue()}))
+            return
+        self.finish(self._page(now, await _aside(space.fillers, Path.home()), 0))
+
+    @authenticated
+    async def post(self) -> None:
+        """Remove what was ticked, and show the page again."""
+        home, total = Path.home(), 0
+        for name in self.get_arguments("path", strip=False):
+            try:
+                total += await _aside(space.remove, home, name)
+            except (ValueError, OSError) as error:
+                raise HTTPError(400, f"{name!r} cannot be removed: it is not in the home, or not yours.") from error
+        self.finish(self._page(await _aside(space.measure, home), await _aside(space.fillers, home), total))
+
+    def _page(self, now: space.Space, found: list[tuple[str, int, bool]], removed: int) -> str:
+        tongue = "fr" if self.request.headers.get("Accept-Language", "").lower().startswith("fr") else "en"
+        text = _TEXT[tongue]
+        anew = f" <small>({text['anew']})</small>"
+        rows = "".join(
+            f"<tr><td><input type=checkbox name=path value='{html.escape(n, quote=True)}' id=p{i}{' checked' if c else ''}></td>"
+            f"<td><label for=p{i}>{html.escape(n)}{anew if c else ''}</label></td><td>{space.said(s)}</td></tr>"
+            for i, (n, s, c) in enumerate(found)
+        )
+        notes = []
+        if removed:
+            notes.append(text["removed"].format(size=space.said(removed)))
+        if _rescue():
+            roomy = now.free >= space.NEEDED
+            notes.append(text["again"] if roomy else text["rescue"].format(reason=html.escape(_rescue())))
+        table = (
+            f"<form method=post>{self.xsrf_form_html()}<h2>{text['what']}</h2><table><thead><tr><th><span aria-hidden=true>✓</span></th>"
+            f"<th>{text['name']}</th><th>{text['size']}</th></tr></thead><tbody>{rows}</tbody></table><button>{text['remove']}</button></form>"
+            if found
+            else f"<p>{text['nothing']}</p>"
+        )
+        told = text["used"].format(used=space.said(now.used), limit=space.said(now.limit), part=now.part)
+        hub = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/home"
+        return (
+            f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+            f"<title>{text['title']}</title><style>{_STYLE}</style><main><h1>{text['title']}</h1>"
+            f"{''.join(f'<p class=note role=status>{n}</p>' for n in notes)}<p id=said>{told}</p>"
+            f"<meter min=0 max=1 high={os.environ.get('GEODES_LAB_HOME_WARN') or 0.8} value={min(now.part, 1):.3f} aria-labelledby=said></meter>"
+            f"{table}<p><a href='{hub}'>{text['stop']}</a> · <a href='{self.base_url}lab'>{text['files']}</a></p></main></html>"
+        )
+
+
+def _rescue() -> str:
+    return os.environ.get("GEODES_LAB_RESCUE", "")
+
+
+async def _aside(call: Any, *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, call, *arguments)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "cleaning"}]
+
+
+def _load_jupyter_server_extension(app: Any) -> None:
+    app.web_app.add_handlers(".*$", [(url_path_join(app.base_url, "geodes/space"), Page)])

@@ -1,0 +1,91 @@
+// A federated extension of JupyterLab without a build: it needs no library, only the application that it is given.
+(() => {
+  const EVERY = 30_000;
+  const french = (navigator.language || "en").toLowerCase().startsWith("fr");
+  const say = (english, frenchText) => (french ? frenchText : english);
+  const base = () => JSON.parse(document.getElementById("jupyter-config-data").textContent).baseUrl;
+  const cookie = (name) => (document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`)) || [])[1] || "";
+
+  // JupyterHub wants the token of every request that is no navigation, of reading ones too.
+  async function ask(method, path = "notices") {
+    const headers = { Accept: "application/json", "X-XSRFToken": decodeURIComponent(cookie("_xsrf")) };
+    const answer = await fetch(`${base()}geodes/${path}`, { method, headers, credentials: "same-origin" });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+    return answer.json();
+  }
+
+  const clock = (text) => new Date(text).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+
+  function activate(app) {
+    let shown = null; // the notification of a stop that is to come
+    let told = ""; // which stop it is of
+    const notify = (message, type, options = {}) =>
+      app.commands.execute("apputils:notify", { message, type, options: { autoClose: false, ...options } });
+    const dismiss = () => {
+      if (shown) app.commands.execute("apputils:dismiss-notification", { id: shown }).catch(() => {});
+      shown = null;
+      told = "";
+    };
+
+    async function show(heard) {
+      const notice = heard.notice;
+      if (!notice) dismiss();
+      else if (told !== notice.stops) {
+        dismiss();
+        told = notice.stops;
+        const at = clock(notice.stops);
+        const sentence = notice.why === "idle"
+          ? say(`Nothing happens here: the server stops at ${at}, and its kernels with it. Press any key to keep it.`,
+            `Il ne se passe rien ici : le serveur s’arrête à ${at}, et ses noyaux avec lui. Une touche suffit pour le garder.`)
+          : say(`This server is old: it stops at ${at}. Save your work; you can start a new one at once.`,
+            `Ce serveur est trop vieux : il s’arrête à ${at}. Enregistrez votre travail ; un autre peut démarrer aussitôt.`);
+        shown = await notify(sentence, "warning");
+      }
+    }
+
+    async function first() {
+      const heard = await ask("GET");
+      const stopped = heard.stopped;
+      if (stopped && localStorage.getItem("geodes-lab-stopped") !== stopped.when) {
+        localStorage.setItem("geodes-lab-stopped", stopped.when);
+        const what = stopped.running.length ? stopped.running.join(", ") : say("no kernel", "aucun noyau");
+        const minutes = Math.round(stopped.after / 60);
+        const when = new Date(stopped.when).toLocaleString();
+        notify(stopped.why === "idle"
+          ? say(`Your last server was stopped (${when}) after ${minutes} min without activity. What ran: ${what}.`,
+            `Votre dernier serveur a été arrêté (${when}) après ${minutes} min sans activité. Ce qui tournait : ${what}.`)
+          : say(`Your last server was stopped (${when}) because of its age. What ran: ${what}.`,
+            `Votre dernier serveur a été arrêté (${when}) à cause de son âge. Ce qui tournait : ${what}.`), "info");
+      }
+      await show(heard);
+      const space = await ask("GET", "space");
+      if (space.rescue || space.warn) {
+        const part = Math.round(space.part * 100);
+        notify(say(`Your home is ${part} % full: ${location.origin}${base()}geodes/space shows what fills it.`,
+          `Votre espace est plein à ${part} % : ${location.origin}${base()}geodes/space montre ce qui le remplit.`), space.rescue ? "error" : "warning");
+      }
+    }
+
+    // A person is here: said at most every half a minute.
+    let last = 0;
+    const present = () => {
+      if (Date.now() - last < EVERY) return;
+      last = Date.now();
+      ask("POST").then(show).catch(() => {});
+    };
+    for (const kind of ["keydown", "pointerdown", "wheel"]) document.addEventListener(kind, present, { capture: true, passive: true });
+
+    app.restored.then(() => {
+      present();
+      first().catch((error) => console.warn(error));
+      setInterval(() => ask("GET").then(show).catch(() => {}), EVERY);
+    });
+  }
+
+  const plugin = { id: "geodes-lab-notices:plugin", description: "What the lab has to say.", autoStart: true, activate };
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB["geodes-lab-notices"] = {
+    init: () => {},
+    get: async () => () => ({ __esModule: true, default: plugin }),
+  };
+})();

@@ -1,0 +1,149 @@
+"""How full the home is, what fills it, and making room."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+NEEDED = 24 * 2**20  # bytes that must be free for a server to write what it writes at its start
+_PATIENCE = 20.0  # seconds for looking through a home
+# What can be made anew; it is offered first.
+_CACHES = (
+    ".cache",
+    ".local/share/Trash",
+    ".ipynb_checkpoints",
+    "dask-worker-space",
+    ".conda/pkgs",
+    ".npm",
+    "__pycache__",
+)
+
+
+@dataclass(frozen=True)
+class Space:
+    """How full a home is."""
+
+    used: int
+    limit: int
+    """The quota, else the size of the disk; in bytes."""
+    free: int
+    """What can still be written, of the quota and of the disk."""
+    whole: bool
+    """Whether all of the home was looked at; else it holds more."""
+
+    @property
+    def part(self) -> float:
+        """How much of what is allowed is used."""
+        return self.used / self.limit if self.limit else 1.0
+
+
+def measure(home: Path, patience: float = _PATIENCE) -> Space:
+    """Look through a home; other file systems in it, and what links lead to, are not of it."""
+    disk = os.statvfs(home)
+    quota = int(os.environ.get("GEODES_LAB_HOME_QUOTA") or 0)
+    free = disk.f_bavail * disk.f_frsize
+    used, whole = _size(home, home.stat().st_dev, time.monotonic() + patience)
+    if quota:
+        return Space(used, quota, min(free, max(quota - used, 0)), whole)
+    return Space(disk.f_blocks * disk.f_frsize - free, disk.f_blocks * disk.f_frsize, free, True)
+
+
+def problem(home: Path) -> str:
+    """Why a server could not write into a home; empty if it can."""
+    try:
+        space = measure(home)
+        probe = home / f".geodes-lab-probe-{os.getpid()}"
+        with contextlib.ExitStack() as clean:
+            clean.callback(lambda: probe.unlink(missing_ok=True))
+            probe.write_bytes(b"0" * 2**16)
+    except OSError as error:
+        return f"nothing can be written into it ({error.strerror})"
+    if space.free < NEEDED:
+        return f"{said(space.used)} of {said(space.limit)} are used"
+    return ""
+
+
+def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
+    """What fills a home, the largest first: path, bytes, and whether it can be made anew."""
+    device, deadline = home.stat().st_dev, time.monotonic() + _PATIENCE
+    found: dict[str, tuple[int, bool]] = {}
+    for path in _places(home, 3):
+        name = path.relative_to(home).as_posix()
+        made_anew = any(name == c or path.name == c for c in _CACHES)
+        if any(name.startswith(f"{other}/") and known for other, (_, known) in found.items()):
+            continue  # a part of what is offered already
+        with contextlib.suppress(OSError):
+            if made_anew or not path.is_dir():
+                size = _size(path, device, deadline)[0]
+                if size > 2**20 or (made_anew and size):
+                    found[name] = (size, made_anew)
+            elif len(path.relative_to(home).parts) == 3:
+                found[name] = (_size(path, device, deadline)[0], False)
+    ordered = sorted(((n, s, c) for n, (s, c) in found.items() if s), key=lambda f: (not f[2], -f[1]))
+    return ordered[:most]
+
+
+def remove(home: Path, name: str) -> int:
+    """Remove a file or folder of a home; give the bytes that it had. A link is removed, not what it leads to.
+
+    Raises
+    ------
+    ValueError
+        If it is not inside the home.
+    """
+    path = home / name
+    inside = (
+        path.parent.resolve().is_relative_to(home.resolve()) and path.parent.resolve() / path.name != home.resolve()
+    )
+    if not name or Path(name).is_absolute() or ".." in Path(name).parts or not inside or not os.path.lexists(path):
+        raise ValueError(name)
+    size = _size(path, home.stat().st_dev, time.monotonic() + _PATIENCE)[0]
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    return size
+
+
+def _places(home: Path, depth: int) -> Iterator[Path]:
+    level = [home]
+    for _ in range(depth):
+        following = []
+        for folder in level:
+            with contextlib.suppress(OSError):
+                for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+                    yield Path(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        following.append(Path(entry.path))
+        level = following
+
+
+def _size(path: Path, device: int, deadline: float) -> tuple[int, bool]:
+    total, left = 0, [str(path)]
+    while left:
+        if time.monotonic() > deadline:
+            return total, False
+        here = left.pop()
+        try:
+            told = os.lstat(here)
+            total += told.st_blocks * 512 // max(told.st_nlink if stat.S_ISREG(told.st_mode) else 1, 1)
+            if stat.S_ISDIR(told.st_mode) and told.st_dev == device:
+                left.extend(e.path for e in os.scandir(here))
+        except OSError:
+            continue
+    return total, True
+
+
+def said(size: float) -> str:
+    """A size for people."""
+    for unit in ("B", "kiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} TiB"

@@ -1,0 +1,59 @@
+"""Starts the user's server, as the user: the home is looked at and furnished, then JupyterHub's own single-user server follows.
+
+A home that is full does not keep anybody out: what the server itself must write goes elsewhere, and it opens on a page that
+helps to make room.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import space
+
+import notebooks
+
+_TOP = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    """Become the server."""
+    os.umask(0o022)  # the hub's own is for its secrets
+    home = Path.home()
+    reason = space.problem(home)
+    if reason:
+        os.environ.update(elsewhere(reason))
+    else:
+        notebooks.deliver(_TOP / "notebooks", home / "notebooks")
+        share(home)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]])
+
+
+def elsewhere(reason: str) -> dict[str, str]:
+    """The environment of a server that writes nothing into the home by itself."""
+    folder = Path(tempfile.mkdtemp(prefix="geodes-lab-rescue-"))
+    names = {
+        "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTER_DATA_DIR": "data", "JUPYTER_CONFIG_DIR": "config", "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_SETTINGS_DIR": "lab-settings", "JUPYTERLAB_WORKSPACES_DIR": "lab-workspaces", "XDG_CACHE_HOME": "cache",
+        "DASK_GEODES_LAB__CACHE__FOLDER": "cache", "DASK_TEMPORARY_DIRECTORY": "dask",
+    }  # fmt: skip
+    for name in set(names.values()):
+        (folder / name).mkdir(exist_ok=True)
+    return {
+        **{k: str(folder / v) for k, v in names.items()},
+        "GEODES_LAB_RESCUE": reason,
+        "JUPYTERHUB_DEFAULT_URL": "/geodes/space",
+    }
+
+
+def share(home: Path) -> None:
+    """Show the folder that all share in the home, where nothing else is called so."""
+    shared, place = os.environ.get("GEODES_LAB_SHARED"), home / "shared"
+    if shared and Path(shared).is_dir() and not os.path.lexists(place):
+        place.symlink_to(shared)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""What an auditor would run, check by check, upon the configuration of production.yaml; each beside a configuration that is wrong in
+just that, so that a check that finds nothing is known to look.
+
+Numbers 11 and 12 are of the chart, 14 and 15 of the gateway: they are with those.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+import spawning
+import yaml
+from installation import installation
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from geodes_lab.policy.lab import load
+from geodes_lab.policy.people import decide
+from geodes_lab.policy.reading import Refused
+
+TOP = Path(__file__).resolve().parents[1]
+# With these one becomes another, or reads what only the hub may.
+DANGEROUS = {
+    "admin:users", "admin:servers", "admin:auth_state", "admin:services", "admin:groups", "tokens", "access:servers", "users", "shutdown",
+    "inherit", "admin:server_state",
+}  # fmt: skip
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch) -> Path:
+    """The operator's example, with its secrets, on this machine."""
+    for name in [n for n in os.environ if n.startswith("GEODES_LAB_")]:
+        monkeypatch.delenv(name)
+    state = tmp_path / "state"
+    (state / "secrets").mkdir(parents=True, mode=0o700)
+    (state / "secrets" / "client_secret").write_text("x" * 40)
+    (state / "secrets" / "client_secret").chmod(0o600)
+    text = (TOP / "hub" / "production.yaml").read_text().replace("/var/lib/geodes-lab", str(state))
+    path = tmp_path / "lab.yaml"
+    path.write_text(text)
+    monkeypatch.setenv("GEODES_LAB_SETTINGS", str(path))
+    return path
+
+
+@pytest.fixture
+def config(file) -> Config:
+    before = os.umask(0o022)
+    try:
+        return PyFileConfigLoader(str(TOP / "hub" / "jupyterhub_config.py")).load_config()
+    finally:
+        os.umask(before)
+
+
+def login(c: Config) -> list[str]:
+    """1: who enters."""
+    oidc = c.Oidc
+    return [
+        *(["a dummy login"] if "dummy" in str(c.JupyterHub.authenticator_class).lower() else []),
+        *(["everybody enters"] if oidc.get("allow_all") or oidc.get("allow_existing_users") else []),
+        *(["no group is wanted"] if not oidc.get("allowed_groups") or not oidc.get("manage_groups") else []),
+        *(["names enter"] if oidc.get("allowed_users") or oidc.get("admin_users") else []),
+    ]
+
+
+def transport(c: Config) -> list[str]:
+    """2: the provider is who it says, and a code that is caught is of no use."""
+    return [k for k in ("validate_server_cert", "enable_pkce") if c.Oidc.get(k) is not True]
+
+
+def entrance(c: Config) -> list[str]:
+    """3: nobody enters another's server, admins included."""
+    found = [f"{r['name']}: {s}" for r in c.JupyterHub.load_roles for s in r["scopes"] if s in DANGEROUS]
+    found += ["admin_access"] if c.JupyterHub.get("admin_access") else []
+    return found + (["JupyterHub's own admins"] if c.Oidc.get("admin_groups") or c.Oidc.get("admin_users") else [])
+
+
+def services(c: Config) -> list[str]:
+    """4: services have scopes, and only those."""
+    roles = {s: r for r in c.JupyterHub.load_roles for s in r.get("services", ())}
+    found = [s["name"] for s in c.JupyterHub.services if s.get("admin") or s["name"] not in roles]
+    return found + [f"{s}: {scope}" for s, r in roles.items() for scope in r["scopes"] if scope in DANGEROUS]
+
+
+def server_tokens(c: Config) -> list[str]:
+    """5: what a server's token may."""
+    fine = re.compile(r"users:activity!server|access:servers!server|read:users:name!user|access:services!service=\w+")
+    return [s for s in c.Spawner.get("server_token_scopes", ["everything"]) if not fine.fullmatch(s)]
+
+
+def encrypted(c: Config) -> list[str]:
+    """6: what the provider gave is kept encrypted, by keys from a secret."""
+    keys = c.CryptKeeper.get("keys", []) if "CryptKeeper" in c else []
+    written = Path(os.environ["GEODES_LAB_SETTINGS"]).read_text()
+    return [
+        *(["not kept encrypted"] if not c.Oidc.get("enable_auth_state") or not keys else []),
+        *(["a key in the file"] if any(k in written for k in keys) else []),
+        *(["a weak key"] if any(len(bytes.fromhex(k)) < 32 for k in keys) else []),
+    ]
+
+
+def no_refresh_token(c: Config) -> list[str]:
+    """7: no way from what the provider gave into a server; tests/test_attacks.py looks at running ones."""
+    found = [k for k in ("auth_state_hook",) if c.Spawner.get(k)]
+    return found + [k for k in c.Spawner.environment if re.search("REFRESH|CLIENT_SECRET|CRYPT|AUTH_STATE", k)]
+
+
+def people_apart(c: Config) -> list[str]:
+    """8: a host name each, or said that people must trust each other; what users write configures no server."""
+    said = "trust each other" in (TOP / "docs" / "operator.md").read_text()
+    return [
+        *(["neither host names nor a warning"] if not c.JupyterHub.get("subdomain_host") and not said else []),
+        *(["users configure their servers"] if c.Spawner.get("disable_user_config") is not True else []),
+    ]
+
+
+def loopback_or_tls(c: Config) -> list[str]:
+    """10: what listens elsewhere has TLS."""
+    addresses = [c.JupyterHub.bind_url, c.JupyterHub.hub_bind_url, c.ConfigurableHTTPProxy.api_url]
+    addresses += [s["url"] for s in c.JupyterHub.services if "url" in s]
+    return [a for a in addresses if urlsplit(a).hostname != "127.0.0.1" and not c.JupyterHub.get("ssl_cert")]
+
+
+def shared_is_read_only(c: Config) -> list[str]:
+    """16: a server writes into homes, and into nothing else."""
+    told = c.SystemdSpawner.unit_extra_properties if "SystemdSpawner" in c else {}
+    homes = installation().homes
+    return [
+        *(["the system"] if told.get("ProtectSystem") != "strict" else []),
+        *([told.get("ReadWritePaths", "all")] if told.get("ReadWritePaths") != str(homes) else []),
+    ]
+
+
+def metrics(c: Config) -> list[str]:
+    """17: metrics are for who shows who they are."""
+    return [] if c.JupyterHub.get("authenticate_prometheus") is True else ["metrics are open"]
+
+
+def set_(path: str, value: object) -> Callable[[Config], None]:
+    def damage(c: Config) -> None:
+        *parents, last = path.split(".")
+        place = c
+        for part in parents:
+            place = place[part]
+        place[last] = value
+
+    return damage
+
+
+def role(scope: str) -> Callable[[Config], None]:
+    return lambda c: c.JupyterHub.load_roles[0]["scopes"].append(scope)
+
+
+@pytest.mark.parametrize(
+    ("check", "damage"),
+    [
+        (login, set_("JupyterHub.authenticator_class", "dummy")),
+        (login, set_("Oidc.allow_all", True)),
+        (login, set_("Oidc.allowed_groups", set())),
+        (login, set_("Oidc.manage_groups", False)),
+        (transport, set_("Oidc.validate_server_cert", False)),
+        (transport, set_("Oidc.enable_pkce", False)),
+        (entrance, role("access:servers")),
+        (entrance, set_("Oidc.admin_groups", {"geodes/operators"})),
+        (services, lambda c: c.JupyterHub.services.append({"name": "old", "admin": True})),
+        (services, lambda c: c.JupyterHub.load_roles.append({"name": "x", "services": ["usage"], "scopes": ["admin:users"]})),
+        (server_tokens, lambda c: c.Spawner.server_token_scopes.append("inherit")),
+        (server_tokens, lambda c: c.Spawner.pop("server_token_scopes")),
+        (encrypted, set_("Oidc.enable_auth_state", False)),
+        (encrypted, set_("CryptKeeper.keys", [])),
+        (encrypted, set_("CryptKeeper.keys", ["00ff"])),
+        (no_refresh_token, set_("Spawner.auth_state_hook", print)),
+        (no_refresh_token, set_("Spawner.environment", {"REFRESH_TOKEN": "x"})),
+        (people_apart, set_("Spawner.disable_user_config", False)),
+        (loopback_or_tls, set_("JupyterHub.bind_url", "http://0.0.0.0:80")),
+        (loopback_or_tls, lambda c: c.JupyterHub.services.append({"name": "x", "url": "http://10.0.0.1:1"})),
+        (shared_is_read_only, set_("SystemdSpawner.unit_extra_properties", {})),
+        (metrics, set_("JupyterHub.authenticate_prometheus", False)),
+    ],
+)  # fmt: skip
+def test_configuration_and_its_negative_control(config, check, damage):
+    assert check(config) == []
+    wrong = copy.deepcopy(config)
+    damage(wrong)
+    assert check(wrong), f"{check.__doc__} does not see it"
+
+
+def test_1_person_without_groups_is_refused_with_a_reason(file):
+    lab = load(file)
+    refused = decide({"preferred_username": "nora"}, lab)
+    assert not refused.accepted
+    assert "did not say which groups" in refused.sentence(lab.contact)
+    assert decide({"preferred_username": "nora", "groups": ["/geodes/users"]}, lab).accepted, "the control"
+
+
+def test_9_secrets_are_for_the_hub_alone(file, config):
+    here = installation()
+    for name in ("client_secret", "crypt_keys"):
+        assert (here.state / "secrets" / name).stat().st_mode & 0o077 == 0
+        (here.state / "secrets" / name).chmod(0o640)
+        with pytest.raises(Refused, match="Others may read the secret"):
+            here.secret(name)
+    with pytest.raises(Refused, match="is not to be had"):
+        here.secret("missing")
+
+
+def test_9_what_the_hub_makes_is_for_the_hub_alone(file):
+    """The database and the rest are made after the configuration has run; tests/test_oidc.py looks at a running hub's."""
+    before = os.umask(0o022)
+    try:
+        PyFileConfigLoader(str(TOP / "hub" / "config.d" / "10-hub.py")).load_config()
+        assert os.umask(0o022) == 0o077
+    finally:
+        os.umask(before)
+
+
+def spawner(wish: object, *groups: str) -> SimpleNamespace:
+    return SimpleNamespace(
+        user=SimpleNamespace(name="alice", groups=[SimpleNamespace(name=g) for g in groups]),
+        user_options={"profile": wish, "mem_limit": "1T", "image": "evil"} if wish else {},
+        environment={},
+        mem_limit=None,
+        cpu_limit=None,
+    )
+
+
+def test_13_sizes_are_enforced_whatever_a_request_says(file):
+    for wish in ("L", "GPU", "nonsense", ["S"], {"memory": 1}):
+        with pytest.raises(spawning.SpawnRefused, match="is not for you: you may have S, M"):
+            spawning._size(one := spawner(wish, "geodes/users"), spawning.sizes(one))
+    one = spawner("M", "geodes/users")
+    spawning._size(one, spawning.sizes(one))
+    assert (one.mem_limit, one.cpu_limit, one.user_options) == (16 * 2**30, 4.0, {"profile": "M"})
+    assert one.environment["CUDA_VISIBLE_DEVICES"] == ""
+    one = spawner("L", "geodes/users", "geodes/heavy")
+    spawning._size(one, spawning.sizes(one))
+    assert one.cpu_limit == 16, "the control: with the group it is had"
+    one = spawner(None, "geodes/users")
+    spawning._size(one, spawning.sizes(one))
+    assert one.user_options == {"profile": "S"}
+    with pytest.raises(spawning.SpawnRefused, match="none of your groups has one"):
+        spawning._size(one := spawner(None), spawning.sizes(one))
+
+
+def test_13_form_shows_what_the_person_may_have(file):
+    text = spawning.form(spawner(None, "geodes/users"))
+    assert 'value="M"' in text
+    assert 'value="L"' not in text
+    assert 'value="L"' in spawning.form(spawner(None, "geodes/users", "geodes/heavy"))
+    assert spawning.form(spawner(None)) == "", "no choice, no form"
+    assert spawning.chosen({"profile": ["M"], "image": ["evil"]}) == {"profile": "M"}
+
+
+def test_19_versions_are_pinned_with_hashes_and_audited():
+    lines = [line for line in (TOP / "requirements.lock").read_text().splitlines() if line and not line[0].isspace()]
+    assert all(re.match(r"[\w.\[\]-]+==\S+", line) for line in lines)
+    shown = subprocess.check_output(["make", "-n", "audit"], cwd=TOP, text=True)
+    assert "pip-audit" in shown
+    assert "requirements.lock" in shown
+    assert not re.match(r"[\w.\[\]-]+==\S+", "numpy>=2"), "the control"
+
+
+def test_example_keeps_no_secret():
+    text = (TOP / "hub" / "production.yaml").read_text()
+    told = yaml.safe_load(text)
+    assert "client_secret" not in told["login"]["oidc"]
+    assert not re.search(r"[0-9a-f]{32}", text)

@@ -1,0 +1,138 @@
+"""Living with the hub, on real servers: a home that is full, a quota that is used up, a server that says that it is used."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from hubs import Browser, Person, Production, message, needs_accounts
+from provider import Provider
+from usage.accounts import Books, Session
+
+pytestmark = [needs_accounts, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Provider]:
+    with Provider() as running:
+        for name in ("alice", "bob", "fred"):
+            running.put(name, groups=["geodes"])
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hub(provider, sample) -> Iterator[Production]:
+    hub = Production(
+        {
+            "contact": "desk@example.org",
+            "login": {"kind": "oidc", "oidc": provider.settings()},
+            "servers": {"kind": "accounts"},
+            "profiles": {"S": {"title": "Small", "cores": 1, "memory": "2 GiB"}},
+            "groups": {"geodes": {"profiles": ["S"], "quota": {"core_hours": 10}}},
+            "catalogue": {"static": str(sample / "catalog" / "catalog.json")},
+            "usage": {"every": "1 s"},
+        }
+    )
+    # Bob has used what the month allows, before the hub starts.
+    now = datetime.now(UTC)
+    start = max(now - timedelta(hours=6), now.replace(day=1, hour=0, minute=0, second=0))
+    cores = 11 * 3600 / max((now - start).total_seconds(), 1)
+    books = Books(hub.state / "usage.sqlite")
+    books.saw([Session("bob", "", start, "S", cores, 2**30, ("geodes",))], now)
+    with hub as running:
+        yield running
+
+
+def test_quota_that_is_used_up_starts_no_server_and_says_so(hub):
+    bob = Browser(hub)
+    bob.login("bob")
+    reply = bob.api("POST", "/users/bob/server", json={})
+    assert reply.status_code == 403
+    assert "Your quota of this month is used up: 11 of 10 core-hours" in reply.text
+    assert "desk@example.org" in reply.text
+    page = bob.web.get(f"{hub.url}/hub/spawn")
+    assert "used up" in message(page) or "used up" in page.text
+    mine = bob.web.get(f"{hub.url}/services/usage/", headers={"Accept-Language": "en"})
+    assert "used up" in mine.text
+
+
+def test_full_home_starts_in_rescue_mode_and_is_cleaned(hub):
+    fred = Person(hub, "fred")
+    assert fred.run("import os; print(os.environ.get('GEODES_LAB_RESCUE'))") == "None"
+    home = hub.homes / "lab-fred"
+    owner = home.stat()
+    fred.kernel.stop()
+    assert fred.browser.api("DELETE", "/users/fred/server").status_code in (202, 204)
+    _until_stopped(fred)
+    # A small disk, which the hub alone sees: it lives in a mount namespace of its own.
+    subprocess.run(["nsenter", "-t", str(hub.process.pid), "-m", "mount", "-t", "tmpfs", "-o",
+                    f"size=48m,uid={owner.st_uid},gid={owner.st_gid},mode=700", "tmpfs", str(home)], check=True)  # fmt: skip
+    inside = f"/proc/{hub.process.pid}/root{home}"
+    cache = Path(inside) / ".cache"
+    cache.mkdir()
+    with contextlib.suppress(OSError), (cache / "waste").open("wb") as waste:
+        while True:
+            waste.write(b"0" * 2**16)
+    for path in (cache, cache / "waste"):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    again = Person(hub, "fred")
+    assert "are used" in again.run("import os; print(os.environ['GEODES_LAB_RESCUE'])") or "No space" in again.run(
+        "import os; print(os.environ['GEODES_LAB_RESCUE'])"
+    )
+    assert "No space left" in again.run(
+        "open('/'.join([__import__('os').environ['HOME'], 'x']), 'w').write('1' * 10**6)"
+    )
+    assert again.run("print(6 * 7)") == "42", "kernels work"
+    page = again.browser.web.get(f"{hub.url}/user/fred/geodes/space", headers={"Accept-Language": "en"})
+    assert "rescue mode" in page.text
+    assert ".cache <small>(can be made anew)" in page.text
+    tokens = [c.value for c in again.browser.web.cookies.jar if c.name == "_xsrf" and "fred" in (c.path or "")]
+    url = f"{hub.url}/user/fred/geodes/space"
+    assert again.browser.web.post(url, data={"path": ".cache"}).status_code == 403, "another site's form does nothing"
+    cleaned = again.browser.web.post(
+        url, data={"path": ".cache", "_xsrf": tokens[-1]}, headers={"Accept-Language": "en"}
+    )
+    assert cleaned.status_code == 200, cleaned.text
+    assert "There is room again" in cleaned.text
+    outside = again.browser.web.post(url, data={"path": "../lab-alice", "_xsrf": tokens[-1]})
+    assert outside.status_code == 400
+    again.kernel.stop()
+    again.browser.api("DELETE", "/users/fred/server")
+    _until_stopped(again)
+    last = Person(hub, "fred")
+    assert (
+        last.run(
+            "import os; print(os.environ.get('GEODES_LAB_RESCUE'), len(os.listdir(os.environ['HOME'] + '/notebooks')) > 0)"
+        )
+        == "None True"
+    )
+
+
+def test_silent_kernel_counts_as_use(hub):
+    alice = Person(hub, "alice")
+    ask = lambda: httpx.get(  # noqa: E731
+        f"{hub.url}/user/alice/geodes/notices", headers={"Authorization": f"token {alice.token}"}
+    )
+    assert ask().json()["notice"] is None
+    code = """
+        import os, httpx, time
+        ask = httpx.Client(headers={'Authorization': 'token ' + os.environ['JUPYTERHUB_API_TOKEN']})
+        url = os.environ['GEODES_LAB_CULLER'] + '/beat'
+        print(ask.post(url, json={'active': '2020-01-01T00:00:00Z', 'server': ''}).status_code)
+        print(ask.post(url.replace('beat', 'stops/bob')).status_code, ask.get(url.replace('beat', 'stops/bob')).status_code)
+    """
+    assert alice.run(code) == "200\n405 403", "it speaks for itself alone"
+
+
+def _until_stopped(person: Person) -> None:
+    import time
+
+    deadline = time.monotonic() + 30
+    while person.browser.api("GET", f"/users/{person.name}").json()["servers"] and time.monotonic() < deadline:
+        time.sleep(0.2)
