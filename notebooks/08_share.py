@@ -1,7 +1,6 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -23,7 +22,7 @@
 import os
 from pathlib import Path
 
-from IPython.display import IFrame
+from IPython.display import HTML
 
 import geodes_lab as gl
 
@@ -81,7 +80,7 @@ gl.open_product(found[0])
 # %% [markdown]
 # ## An app, for everybody else
 # A few lines of Panel in a file beside this notebook. The lab serves it, in a kernel of its own, to you and to whom you let use
-# your server. Below it is alive; `address` opens it alone.
+# your server. The button opens it, and `address` is where it is.
 
 # %%
 # %%writefile workspace/share/app.py
@@ -99,7 +98,7 @@ pn.template.MaterialTemplate(title="NDVI by month", main=[pn.Column(pn.panel(by_
 # %%
 app = Path("workspace/share/app.py").resolve().relative_to(Path.home())
 address = f"{os.environ.get('JUPYTERHUB_SERVICE_PREFIX', '/')}panel-preview/render/{app}"
-IFrame(address, width="100%", height=760)
+HTML(f'<form action="{address}" target="_blank"><button>Open the app</button></form>')
 
 # %% [markdown]
 # ## A picture, for the report
