@@ -89,11 +89,11 @@ import xarray as xr
 
 import geodes_lab as gl
 
-pn.extension(sizing_mode="stretch_width")
+pn.extension()
 ndvi = xr.open_zarr("ndvi.zarr", consolidated=False, decode_coords="all").ndvi
-by_month = gl.plot.image(ndvi, clim=(0, 0.9), width=620)
+by_month = pn.panel(gl.plot.image(ndvi, clim=(0, 0.9), width=620), widget_location="top_left")
 through = gl.plot.series(ndvi.mean(["y", "x"]), title="mean NDVI", width=620, height=160)
-pn.template.MaterialTemplate(title="NDVI by month", main=[pn.Column(pn.panel(by_month), through)]).servable()
+pn.Column("# NDVI by month", by_month, through).servable(title="NDVI by month")
 
 # %%
 app = Path("workspace/share/app.py").resolve().relative_to(Path.home())
