@@ -38,7 +38,7 @@ def explore(
     collections
         The collection to begin with, or those to choose from; None: all of the catalogue.
     bbox, datetime, cloud_cover
-        As for `geodes_lab.search`: what the form begins with.
+        As for `geodes_lab.search`: what the form begins with. With a box or dates the first search is made at once.
     profile, url
         Where to look; as for `geodes_lab.search`.
 
@@ -59,10 +59,13 @@ def explore(
         if name not in ids:
             raise GeodesError(f"There is no collection {name!r} in {catalogue.name}. It has: {', '.join(ids)}.")
     # One name is what to begin with, several are the choice.
-    return Explorer(
+    made = Explorer(
         ids if isinstance(collections, str) else wanted, wanted[0], bbox=bbox, datetime=datetime, cloud_cover=cloud_cover,
         profile=profile, url=url,
     )  # fmt: skip
+    if bbox is not None or datetime is not None:
+        made.search()  # before it is shown: footprints that come while a notebook makes the map are lost to it
+    return made
 
 
 class Explorer(ipywidgets.VBox):

@@ -1,7 +1,6 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -46,7 +45,7 @@ explorer = gl.explore("PEPS_S2_L1C", bbox=area, datetime="2021-06/2021-08", prof
 explorer
 
 # %%
-explorer.search()
+print(len(explorer.items), "products")
 explorer.arguments
 
 # %% [markdown]

@@ -1,7 +1,6 @@
 # ---
 # jupyter:
 #   jupytext:
-#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -23,7 +22,7 @@
 import os
 from pathlib import Path
 
-from IPython.display import IFrame
+from IPython.display import HTML
 
 import geodes_lab as gl
 
@@ -81,7 +80,7 @@ gl.open_product(found[0])
 # %% [markdown]
 # ## An app, for everybody else
 # A few lines of Panel in a file beside this notebook. The lab serves it, in a kernel of its own, to you and to whom you let use
-# your server. Below it is alive; `address` opens it alone.
+# your server. The button opens it, and `address` is where it is.
 
 # %%
 # %%writefile workspace/share/app.py
@@ -90,16 +89,16 @@ import xarray as xr
 
 import geodes_lab as gl
 
-pn.extension(sizing_mode="stretch_width")
+pn.extension()
 ndvi = xr.open_zarr("ndvi.zarr", consolidated=False, decode_coords="all").ndvi
-by_month = gl.plot.image(ndvi, clim=(0, 0.9), width=620)
+by_month = pn.panel(gl.plot.image(ndvi, clim=(0, 0.9), width=620), widget_location="top_left")
 through = gl.plot.series(ndvi.mean(["y", "x"]), title="mean NDVI", width=620, height=160)
-pn.template.MaterialTemplate(title="NDVI by month", main=[pn.Column(pn.panel(by_month), through)]).servable()
+pn.Column("# NDVI by month", by_month, through).servable(title="NDVI by month")
 
 # %%
 app = Path("workspace/share/app.py").resolve().relative_to(Path.home())
 address = f"{os.environ.get('JUPYTERHUB_SERVICE_PREFIX', '/')}panel-preview/render/{app}"
-IFrame(address, width="100%", height=760)
+HTML(f'<form action="{address}" target="_blank"><button>Open the app</button></form>')
 
 # %% [markdown]
 # ## A picture, for the report

@@ -137,7 +137,7 @@ def test_save_writes_months_as_zarr_and_maps_as_cog(found, tmp_path):
     told = json.loads(result.stdout)
     assert told["sizes"]["time"] == 1
     assert sum(p["read"] > 0 for p in told["products"]) == 3, "where two tiles overlap, one is read"
-    assert float(xr.open_zarr(target).nir.mean()) > 0.2
+    assert float(xr.open_zarr(target, consolidated=False).nir.mean()) > 0.2
     result = run("save", str(found), "--bands", "red", "--bbox", BOX, "--to", str(tmp_path / "red.tif"))
     assert result.exit_code == 0, result.output
     assert "red" in result.stdout

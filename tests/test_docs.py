@@ -23,7 +23,8 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "least"), [("products.md", 6), ("howto.md", 20), ("coming-from.md", 1), ("index.md", 1)]
+    ("page", "least"),
+    [("products.md", 6), ("howto.md", 20), ("coming-from.md", 1), ("index.md", 1), ("../README.md", 1)],
 )
 def test_examples_run(on_disk, tmp_path, monkeypatch, page, least):
     monkeypatch.chdir(tmp_path)  # some save into workspace/
