@@ -16,4 +16,4 @@ c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
 c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
 # A search of the catalogue's page becomes a notebook: searches.py beside this file.
 sys.path.insert(0, str(Path(__file__).parent))
-c.ServerApp.jpserver_extensions = {"searches": True, "cleaning": True, "presence": True}
+c.ServerApp.jpserver_extensions = {"searches": True, "cleaning": True, "presence": True, "guests": True}
