@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import html
 import io
 import os
 import random
@@ -66,6 +67,7 @@ _TRIES_OF_KNOWN = (
 )
 _answered: set[tuple[str, str]] = set()
 _END = 2**16  # bytes at the end of a zip: the list of some hundred members
+_SENTENCE = re.compile(r"<Code>AccessDenied</Code><Message>([^<]{40,400})</Message>")
 _FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder error", re.IGNORECASE)
 
 
@@ -229,6 +231,8 @@ class Place:
                     if self.scheme == "s3" and not is_renewed and await self._renewed(mark):
                         is_renewed = True  # keys end while requests wait for their turn; those of now may be good
                         continue
+                    if told := _SENTENCE.search(str(error)):  # a server that says why, as the lab's gate does
+                        raise Unreachable(f"{self.href} may not be read: {html.unescape(told[1])}") from error
                     raise Unreachable(
                         f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
                         "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or geodes_lab.credentials.s3), have not expired, and "

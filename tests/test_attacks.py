@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -290,6 +291,18 @@ def test_restricted_collection_at_search_at_open_and_at_s3(provider, hub, bob):
     assert bob.run(f"print(open({str(Path(hub_lake(hub)) / place)!r}, 'rb').read(4))") in ("b'PK\\x03\\x04'",), (
         "the sample lies in a folder that all may read; a real datalake does not"
     )
+    # What bob read is in the accounts, as counted by the gate.
+    bob.run(
+        "import geodes_lab as gl; gl.open_product(gl.search('PEPS_S2_L1C', profile='lab', limit=1)[0])['r60m'].to_dataset().mean().compute()"
+    )
+    until = time.monotonic() + 30
+    mine = f"{hub.url}/services/usage/api/mine"
+    while time.monotonic() < until:
+        if (told := httpx.get(mine, headers={"Authorization": f"token {bob.token}"}).json())["read"]:
+            break
+        time.sleep(0.5)
+    assert told["read"] > 0
+    assert "PEPS_S1_L1" not in told["collections"], "nothing of what is restricted"
     # A member of the group gets all three; this is a third person, so that nobody's rights change meanwhile.
     provider.put("rita", groups=["geodes", "radar"])
     rita = Person(hub, "rita")
@@ -313,8 +326,6 @@ def test_tokens_of_a_stopped_server_end_with_it(provider, hub):
     assert ask() == 200
     tom.kernel.stop()
     assert tom.browser.api("DELETE", "/users/tom/server").status_code in (202, 204)
-    import time
-
     deadline = time.monotonic() + 30
     while ask() == 200 and time.monotonic() < deadline:
         time.sleep(0.2)

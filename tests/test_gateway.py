@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import cloudpickle
 import dask
+import dask.array as da
 import dask_gateway.config  # noqa: F401  (its defaults, before a test sets some and takes all away with them)
 import httpx
 import pytest
@@ -233,8 +236,6 @@ def test_job_of_three_minutes_outlives_its_keys(ada, sample, tmp_path):
 
 def test_datalake_that_is_down_for_five_seconds_and_a_worker_that_is_killed(ada, sample, tmp_path):
     """Both while a job computes: its result is right."""
-    import threading
-
     lake = KeyedS3(sample / "datalake")
     with lake:
         settings = {
@@ -257,3 +258,25 @@ def test_datalake_that_is_down_for_five_seconds_and_a_worker_that_is_killed(ada,
             threading.Timer(5, lake.up).start()
             client.run(os._exit, 1, workers=list(client.scheduler_info()["workers"])[:1], on_error="ignore")
             assert float(future.result(120)) == expected
+
+
+def test_scheduler_that_is_gone_is_one_sentence_and_the_next_computation_is_right(ada):
+    client = gl.attach(workers=1)
+    assert client.submit(abs, -1).result(60) == 1
+    pid = client.run_on_scheduler(os.getpid)
+    x = da.ones(4, chunks=2).map_blocks(_slowly)
+    killer = threading.Timer(1, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(
+        gl.GeodesError, match="The scheduler of your cluster is gone, and with it what the workers held: compute again"
+    ):
+        x.compute(scheduler=client)
+    awaited(lambda: len(gl.clusters()) == 0, 60)
+    other = gl.attach(workers=1)
+    assert other is not client
+    assert float(x.sum().compute(scheduler=other)) == 4
+
+
+def _slowly(block: object) -> object:
+    time.sleep(2)
+    return block

@@ -42,7 +42,9 @@ def load(path: Path) -> Config:
 
 
 @pytest.mark.parametrize("path", sorted((TOP / "hub" / "config.d").glob("*.py")), ids=lambda p: p.stem)
-def test_each_file_sets_on_a_bare_configuration(environment, path):
+def test_each_file_sets_on_a_bare_configuration(environment, path, monkeypatch):
+    monkeypatch.setenv("GEODES_LAB_GATEWAY_URL", "http://127.0.0.1:8020")
+    monkeypatch.setenv("GEODES_LAB_GATEWAY_TOKEN", "x")
     assert load(path) != Config()
 
 
@@ -52,6 +54,8 @@ def test_whole_configuration_is_short_and_in_order(environment, monkeypatch):
     assert config.JupyterHub.bind_url == "http://127.0.0.1:8000"
     assert config.JupyterHub.authenticator_class == "login.OneTimeLink"
     assert "DASK_GEODES_LAB__DATALAKE__MIRROR" in str(config.Spawner.environment)
+    assert "extra_handlers" not in config.JupyterHub, "who came by a link has no access token"
+    assert not any(s["name"] == "dask-gateway" for s in config.JupyterHub.services), "there is none here"
 
 
 def test_every_address_is_on_loopback(environment, monkeypatch):

@@ -129,6 +129,30 @@ def test_error_on_a_worker_is_one_sentence(run, altered):
     assert "Compute Failed" not in shown
 
 
+def test_long_computation_has_a_bar_that_leaves_nothing_behind(kernel, run):
+    drawn: list[dict[str, str]] = []
+    client = kernel.blocking_client()
+    client.start_channels()
+
+    def collect(message: dict[str, object]) -> None:
+        if message["msg_type"] in ("display_data", "update_display_data"):
+            drawn.append(message["content"]["data"])
+
+    code = (
+        "import dask.array as da, time; da.ones(4, chunks=1).map_blocks(lambda b: time.sleep(1.2) or b).sum().compute()"
+    )
+    client.execute_interactive(code, timeout=60, output_hook=collect)
+    awaited(
+        lambda: (
+            (drawn and drawn[-1]["text/plain"] == "") or client.execute_interactive("1", output_hook=collect) is None
+        )
+    )
+    client.stop_channels()
+    assert "<progress" in drawn[0]["text/html"]
+    assert any("of 4" in d["text/plain"] or " of " in d["text/plain"] for d in drawn), "it says how far it is"
+    assert drawn[-1]["text/html"] == ""
+
+
 def test_plot_renders_without_the_internet(run):
     status, shown = run(
         "p = gl.plot.image(cube.red, clim=(0, 0.3)); from IPython.display import display; display(p); type(p).__name__"

@@ -23,6 +23,7 @@ def provider() -> Iterator[Provider]:
     with Provider() as running:
         for name in ("alice", "bob", "fred"):
             running.put(name, groups=["geodes"])
+        running.put("greta", groups=["geodes"])
         yield running
 
 
@@ -128,6 +129,56 @@ def test_silent_kernel_counts_as_use(hub):
         print(ask.post(url.replace('beat', 'stops/bob')).status_code, ask.get(url.replace('beat', 'stops/bob')).status_code)
     """
     assert alice.run(code) == "200\n405 403", "it speaks for itself alone"
+
+
+def test_share_is_for_who_was_invited_and_for_reading_alone(hub):
+    alice = Person(hub, "alice")
+    greta, bob = Browser(hub), Browser(hub)
+    greta.login("greta")
+    bob.login("bob")
+    mine, theirs = {"Authorization": f"token {alice.token}"}, {"Authorization": f"token {greta.token('greta')}"}
+    page = f"{hub.url}/user/alice/nbconvert/html/notebooks/01_ndvi_cube.ipynb"
+    shares = f"{hub.url}/user/alice/geodes/shares"
+    assert httpx.get(page, headers=theirs).status_code in (403, 404)
+    assert httpx.post(shares, json={"notebook": "../x.ipynb"}, headers=mine).status_code == 400
+    assert httpx.post(shares, json={"notebook": "no.ipynb"}, headers=mine).status_code == 404
+    told = httpx.post(shares, json={"notebook": "notebooks/01_ndvi_cube.ipynb"}, headers=mine)
+    assert told.json()["places"] == ["/user/alice/nbconvert/html/notebooks/01_ndvi_cube.ipynb"]
+    # By a link, which whoever gets it accepts once; JupyterHub's shares with a group reach no token (6.1.1: only the person's own).
+    made = alice.browser.api("POST", "/share-codes/alice/", json={})
+    assert made.status_code == 200, made.text
+    form = {"code": made.json()["code"], "_xsrf": greta.xsrf["X-XSRFToken"]}
+    accepted = greta.web.post(f"{hub.url}/hub/accept-share", data=form, follow_redirects=False)
+    assert accepted.status_code in (302, 303), accepted.text[-800:]
+    # As a browser gets it when its user agrees: a token for this server.
+    scopes = ["access:servers!server=alice/", "read:users:name!user=greta"]
+    theirs = {"Authorization": f"token {greta.token('greta', scopes=scopes)}"}
+    refused = bob.api("POST", "/users/bob/tokens", json={"scopes": ["access:servers!server=alice/"]})
+    assert refused.status_code in (400, 403), "not invited"
+    seen = httpx.get(page, headers=theirs, timeout=60)
+    assert seen.status_code == 200, [
+        line for line in seen.text.splitlines() if "<h1" in line or "<p" in line or "is not" in line
+    ]
+    assert "A summer of vegetation" in seen.text
+    assert httpx.get(page, headers={"Authorization": f"token {bob.token('bob')}"}).status_code in (403, 404), (
+        "not invited"
+    )
+    # In the server, and no further: JupyterHub alone would let greta run code as alice.
+    for method, path in (
+        ("GET", "lab"), ("GET", "api/contents"), ("GET", "api/kernels"), ("POST", "api/kernels"), ("GET", "geodes/shares"),
+        ("POST", "geodes/shares"), ("POST", "geodes/space"), ("GET", "geodes/notices"), ("GET", "files/notebooks/01_ndvi_cube.ipynb"),
+        ("GET", "proxy/8000/"), ("GET", "dask/clusters"), ("GET", "api/terminals"), ("GET", "nbconvert/python/notebooks/01_ndvi_cube.ipynb"),
+        ("GET", "nbconvert/html/notebooks/../notebooks/other.ipynb"),
+    ):  # fmt: skip
+        answer = httpx.request(
+            method, f"{hub.url}/user/alice/{path}", headers=theirs, json={} if method == "POST" else None
+        )
+        assert answer.status_code in (403, 404), (method, path, answer.status_code)
+        assert httpx.get(f"{hub.url}/user/alice/api/kernels", headers=mine).status_code == 200, "the control"
+    assert httpx.request("DELETE", shares, json={"notebook": "notebooks/01_ndvi_cube.ipynb"}, headers=mine).json() == {
+        "places": []
+    }
+    assert httpx.get(page, headers=theirs).status_code == 403
 
 
 def _until_stopped(person: Person) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from asyncio import CancelledError
 from collections import OrderedDict
 from typing import Any
 
@@ -15,6 +16,7 @@ from geodes_lab.cluster import bar, deaths
 from geodes_lab.cluster.lending import Borrower
 from geodes_lab.errors import GeodesError
 
+_LOST = "scheduler-connection-lost"  # distributed's own word
 _REMEMBERED = 100  # tasks that were given up
 
 
@@ -54,8 +56,15 @@ class LabClient(Client):
         """Gather results, with a bar if it takes a while; as distributed's own else."""
         if self.asynchronous or asynchronous:
             return super().gather(futures, errors, direct, asynchronous)
-        with bar.shown(self, futures):
-            return super().gather(futures, errors, direct, asynchronous)
+        try:
+            with bar.shown(self, futures):
+                return super().gather(futures, errors, direct, asynchronous)
+        except CancelledError as error:
+            if _LOST not in f"{error} {getattr(error, 'reason', '')}":
+                raise  # the user has cancelled it
+        raise GeodesError(
+            "The scheduler of your cluster is gone, and with it what the workers held: compute again, which starts another cluster."
+        )
 
     def witness(self, event: tuple[float, dict[str, Any]]) -> None:
         """Tell the person of a worker that died: called with what a `deaths.Witness` told."""

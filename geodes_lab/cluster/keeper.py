@@ -78,8 +78,8 @@ class Keeper:
             return
         self._ticking = True
         try:
-            if self.client.status not in ("running", "connecting"):
-                self._end()  # the user has closed it
+            if self.client.status != "running":
+                self._end()  # the user has closed it, or its scheduler is gone: one in this process does not come back
                 return
             now = self._tell()
             if now.tasks or now.held:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,6 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from geodes_lab.policy.reading import Refused, read
+from geodes_lab.policy.sense import is_loopback, problems
 from geodes_lab.policy.units import Bytes, Seconds
 
 _GIB = 2**30
@@ -251,7 +250,7 @@ class Lab:
     usage: Usage = field(default_factory=Usage)
 
     def __post_init__(self) -> None:
-        for problem in _problems(self):
+        for problem in problems(self):
             raise ValueError(problem)
 
     @property
@@ -278,45 +277,3 @@ def load(path: Path | str) -> Lab:
     except Refused as refused:
         raise Refused(f"{path}: {refused}") from None
     return lab
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or number is this machine seen from itself."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _problems(lab: Lab) -> Iterable[str]:
-    for name, group in lab.groups.items():
-        for profile in group.profiles:
-            if profile not in lab.profiles:
-                yield f"groups.{name} has the profile {profile!r}, which `profiles` does not describe."
-    if lab.servers.profile and lab.servers.profile not in lab.profiles:
-        yield f"servers.profile is {lab.servers.profile!r}, which `profiles` does not describe."
-    if bool(lab.certificate) != bool(lab.key):
-        yield "certificate and key go together."
-    on_kubernetes = lab.servers.kind == "kubernetes"
-    if not lab.is_local and not lab.certificate and not lab.behind_tls and not on_kubernetes:
-        yield (
-            f"listen is {lab.listen}, without TLS: give certificate and key, or listen on 127.0.0.1, or say behind_tls: true if "
-            "a server with TLS stands before it."
-        )
-    if lab.login.kind == "link" and (not lab.is_local or lab.servers.kind != "process"):
-        yield "login.kind is link, which is for one person on loopback: use oidc for others."
-    if lab.login.kind == "oidc" and lab.servers.kind == "process":
-        yield (
-            "servers.kind is process, which runs everybody as one user: for the people of a provider it is accounts, systemd "
-            "or kubernetes."
-        )
-    if lab.login.kind == "oidc" and not any(g.enter or g.admin for g in lab.groups.values()):
-        yield "groups lets nobody enter: give at least one group with enter: true."
-    if any(r.places for r in lab.restricted.values()) and lab.login.kind == "oidc" and not lab.datalake.gate:
-        yield "restricted names places, which only the gate can keep: say datalake.gate: true."
-    if lab.datalake.gate and not (lab.datalake.folder or lab.datalake.endpoint):
-        yield "datalake.gate needs the datalake's endpoint or folder."
-    if lab.subdomains and not lab.address:
-        yield "subdomains needs the public address."
-    if not 0 < lab.home.warn <= 1:
-        yield "home.warn is a part, such as 0.8."

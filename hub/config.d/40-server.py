@@ -3,7 +3,7 @@
 import os
 
 import spawning
-from beside import roles, services
+from beside import allow, roles, services
 from installation import TOP, installation, python
 
 c = get_config()  # noqa: F821
@@ -11,6 +11,8 @@ c = get_config()  # noqa: F821
 here = installation()
 lab = here.lab
 roles(c)  # and with them the scopes of a server's token
+# Shares, by a link that is accepted; what a guest may see of a server is guarded in hub/singleuser/guests.py.
+allow(c, "user", "shares!user")
 
 match lab.servers.kind:
     case "process":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +48,7 @@ def page(request: Request, lab: Lab, title: str, body: str, person: str = "", st
     """
     tongue = language(request, lab)
     names = _NAMES[tongue]
-    base = request.scope.get("root_path", "") or "/"
+    base = os.environ.get("JUPYTERHUB_BASE_URL", "/")
     links = [
         ("services/home/", "home"),
         ("services/catalogue/", "catalogue"),

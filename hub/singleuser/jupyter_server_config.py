@@ -17,4 +17,10 @@ c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions
 # A search of the catalogue's page becomes a notebook: searches.py beside this file.
 sys.path.insert(0, str(Path(__file__).parent))
 # The Dask panel shows the user's own clusters: clusters.py.
-c.ServerApp.jpserver_extensions = {"searches": True, "cleaning": True, "presence": True, "clusters": True}
+c.ServerApp.jpserver_extensions = {
+    "searches": True,
+    "cleaning": True,
+    "presence": True,
+    "guests": True,
+    "clusters": True,
+}

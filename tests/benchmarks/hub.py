@@ -1,5 +1,5 @@
 """The hub under load: ours beside a bare JupyterHub in the same run, with a spawner that starts nothing; abandoned websockets; a hub
-that is killed under it; real users who each run the NDVI notebook with a cluster of their own.
+that is killed under it; real users who each run the NDVI notebook with a cluster of their own; and what passes through the gate before the datalake.
 
 ``python tests/benchmarks/hub.py [--users 500] [--real 8]``
 """
@@ -335,15 +335,88 @@ def real(number: int) -> None:
     print(f"{sum('FAILED' in o for o in outcomes)} of {number} failed")
 
 
+def gate_backend(port: int, folder: str) -> None:
+    """The gate before a folder, for one known person."""
+    import uvicorn
+    from data.gate import made
+    from data.lake import Lake
+    from data.tally import Tally
+    from person import Hub
+    from person import Person as Somebody
+
+    from geodes_lab.policy.lab import Lab
+    from geodes_lab.policy.reading import read
+
+    class Known(Hub):
+        def who(self, token: str) -> Somebody:
+            return Somebody("alice", frozenset({"geodes"}))
+
+        known = who
+
+    lab = read(Lab, {"datalake": {"folder": folder, "gate": True}}, "")
+    uvicorn.run(
+        made(lab, Lake(lab.datalake, Path("/none")), Known(), Tally("", "")),
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+    )
+
+
+def gate(seconds: float = 8) -> None:
+    """How much passes through the gate: eight readers, ranges of 1 and 8 MiB, from a folder."""
+    import obstore
+    from obstore.store import LocalStore, S3Store
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "bucket").mkdir()
+        (Path(folder) / "bucket" / "object").write_bytes(os.urandom(2**28))
+        port = free_port()
+        standing = subprocess.Popen([sys.executable, __file__, "--gate-backend", str(port), folder])
+        try:
+            through = S3Store(
+                "bucket", endpoint=f"http://127.0.0.1:{port}", region="us-east-1", virtual_hosted_style_request=False, access_key_id="lab",
+                secret_access_key="lab", session_token="t", client_options={"allow_http": True},
+            )  # fmt: skip
+            for _ in range(200):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                time.sleep(0.1)
+            for size in (2**20, 2**23):
+                for name, store in (
+                    ("the folder itself", LocalStore(Path(folder) / "bucket")),
+                    ("through the gate", through),
+                ):
+                    until = time.monotonic() + seconds
+
+                    def reader(number: int, store=store, size=size, until=until) -> int:
+                        done = 0
+                        while time.monotonic() < until:
+                            start = (done * 7 + number * 2**25) % (2**28 - size)
+                            done += len(obstore.get_range(store, "object", start=start, length=size))
+                        return done
+
+                    with ThreadPoolExecutor(8) as pool:
+                        total = sum(pool.map(reader, range(8)))
+                    print(f"{size // 2**20} MiB ranges, {name}: {total / seconds / 1e6:.0f} MB/s", flush=True)
+        finally:
+            standing.terminate()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", type=int, default=500, help="of the crowd (0: none)")
     parser.add_argument("--real", type=int, default=8, help="real users (0: none)")
     parser.add_argument("--backend", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--gate-backend", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.gate_backend:
+        gate_backend(int(options.gate_backend[0]), options.gate_backend[1])
+        return
     if options.backend:
         backend(options.backend)
         return
+    gate()
     if options.users:
         crowd(options.users)
     if options.real:

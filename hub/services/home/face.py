@@ -76,7 +76,7 @@ def body(tongue: Language, state: State, news: list[Announcement], base: str, cl
         _card(text["catalogue"], f"<p>{text['find']}</p>", f"{base}services/catalogue/", text["toit"]),
         _card(text["notebooks"], f"<p>{text['examples']}</p>", f"{lab}/lab/tree/notebooks", text["tothem"]),
         _card(text["clusters"], f"<p>{text['dask']}</p>", clusters or f"{lab}/lab", text["toclusters"]),
-        _card(text["usage"], _usage(tongue, state), f"{base}services/usage/", text["more"]),
+        _card(text["usage"], _usage(tongue, state, base), f"{base}services/usage/", text["more"]),
         _news(tongue, news, state.operator),
     ]
     return f'<p class="soft">{text["intro"]}</p><div class="cards">{"".join(cards)}</div>'
@@ -106,7 +106,7 @@ def _server(tongue: Language, state: State, base: str) -> str:
     return f'<section class="card"><h2>{text["server"]}</h2><p>{html.escape(said)}</p><p>{buttons}</p></section>'
 
 
-def _usage(tongue: Language, state: State) -> str:
+def _usage(tongue: Language, state: State, base: str) -> str:
     text = _TEXT[tongue]
     if not state.parts:
         return f"<p>{text['nolimit'].format(hours=f'{state.core_hours:.1f}')}</p>"
@@ -116,7 +116,9 @@ def _usage(tongue: Language, state: State) -> str:
         for kind, part in state.parts.items()
     )
     if state.parts.get("storage", 0) >= 0.8:
-        meters += f'<p class="note">{text["full"]} <a href="/hub/user-redirect/geodes/space">{text["space"]}</a></p>'
+        meters += (
+            f'<p class="note">{text["full"]} <a href="{base}hub/user-redirect/geodes/space">{text["space"]}</a></p>'
+        )
     return meters
 
 

@@ -1,0 +1,53 @@
+"""Whether the lines of the operator's file go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from geodes_lab.policy.lab import Lab
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or number is this machine seen from itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def problems(lab: Lab) -> Iterable[str]:
+    """What in the operator's file cannot go together, a sentence each."""
+    for name, group in lab.groups.items():
+        for profile in group.profiles:
+            if profile not in lab.profiles:
+                yield f"groups.{name} has the profile {profile!r}, which `profiles` does not describe."
+    if lab.servers.profile and lab.servers.profile not in lab.profiles:
+        yield f"servers.profile is {lab.servers.profile!r}, which `profiles` does not describe."
+    if bool(lab.certificate) != bool(lab.key):
+        yield "certificate and key go together."
+    on_kubernetes = lab.servers.kind == "kubernetes"
+    if not lab.is_local and not lab.certificate and not lab.behind_tls and not on_kubernetes:
+        yield (
+            f"listen is {lab.listen}, without TLS: give certificate and key, or listen on 127.0.0.1, or say behind_tls: true if "
+            "a server with TLS stands before it."
+        )
+    if lab.login.kind == "link" and (not lab.is_local or lab.servers.kind != "process"):
+        yield "login.kind is link, which is for one person on loopback: use oidc for others."
+    if lab.login.kind == "oidc" and lab.servers.kind == "process":
+        yield (
+            "servers.kind is process, which runs everybody as one user: for the people of a provider it is accounts, systemd "
+            "or kubernetes."
+        )
+    if lab.login.kind == "oidc" and not any(g.enter or g.admin for g in lab.groups.values()):
+        yield "groups lets nobody enter: give at least one group with enter: true."
+    if any(r.places for r in lab.restricted.values()) and lab.login.kind == "oidc" and not lab.datalake.gate:
+        yield "restricted names places, which only the gate can keep: say datalake.gate: true."
+    if lab.datalake.gate and not (lab.datalake.folder or lab.datalake.endpoint):
+        yield "datalake.gate needs the datalake's endpoint or folder."
+    if lab.subdomains and not lab.address:
+        yield "subdomains needs the public address."
+    if not 0 < lab.home.warn <= 1:
+        yield "home.warn is a part, such as 0.8."
