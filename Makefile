@@ -36,7 +36,7 @@ test-all: $(READY)  ## the tests with the long ones
 
 docs: $(READY)  ## the documentation, into build/docs; runs those notebooks that have changed (a few minutes the first time)
 	@$(BIN)/python docs/execute.py
-	@$(BIN)/python docs/pages.py
+	@$(BIN)/python docs/website.py
 
 notebooks: $(READY)  ## bring the notebooks' pairs and their French versions up to date
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py

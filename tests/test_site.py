@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import pages as site_
 import pytest
+import website as site_
 
 
 class Page(HTMLParser):

@@ -1,6 +1,6 @@
 """Build the documentation: gather the pages in ``build/docs-src``, then Sphinx, where every warning is an error.
 
-``python docs/pages.py``: with the notebooks as they were run by ``docs/execute.py``; one that was not is shown without its outputs.
+``python docs/website.py``: with the notebooks as they were run by ``docs/execute.py``; one that was not is shown without its outputs.
 """
 
 from __future__ import annotations
