@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import json
 import os
 import subprocess
@@ -478,3 +479,32 @@ def test_cluster_that_computes_is_use_of_the_server_and_the_panel_stops_it(small
     assert ours.list_clusters() == []
     with pytest.raises(Exception, match="belongs to a notebook"):
         asyncio.run(ours.start_cluster())
+
+
+def test_quota_that_is_used_up_is_said_before_a_cluster_starts(small, monkeypatch):
+    told: list[str] = []
+
+    class Accounts(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.append(f"{self.path} {self.headers['Authorization']}")
+            body = json.dumps({"allowed": False, "reason": "You have used 100 of 100 core-hours of November."}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Accounts) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("GEODES_LAB_USAGE", f"http://127.0.0.1:{server.server_port}/services/usage")
+        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "mine")
+        with pytest.raises(
+            gl.GeodesError, match=r"No new cluster: You have used 100 of 100 core-hours of November. What runs goes on."
+        ):
+            gl.attach()
+        server.shutdown()
+    assert told == ["/services/usage/api/limits token mine"]
+    monkeypatch.setenv("GEODES_LAB_USAGE", "http://127.0.0.1:9")
+    assert gl.attach().submit(abs, -1).result() == 1, "where nobody answers nobody is kept from work"

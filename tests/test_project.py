@@ -88,7 +88,7 @@ def test_readme_names_the_two_commands_and_its_picture_is_small():
     assert (TOP / picture).stat().st_size < 300_000
 
 
-# Pages that docs/pages.py makes; where links in the built site lead is in test_site.
+# Pages that docs/website.py makes; where links in the built site lead is in test_site.
 MADE = re.compile(r"^(tutorial/|tutorial$|cli\.md$|changelog\.md$|contributing\.md$|design/index$)")
 
 

@@ -44,7 +44,7 @@ def test_pages_are_there(site):
         "howto.html",
         "reference.html",
         "cli.html",
-        "operators.html",
+        "operator.html",
         "faq.html",
         "coming-from.html",
     } <= names

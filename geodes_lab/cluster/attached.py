@@ -85,8 +85,9 @@ def get(dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, **options: 
 
 
 def _start(where: str, wanted: Wanted) -> Keeper:
-    from geodes_lab.cluster import keeper
+    from geodes_lab.cluster import keeper, limits
 
+    limits.refuse()
     keeper.unhook()
     # What fails on a worker is raised here, as one sentence; its log would say it twice more before.
     dask.config.set({"logging": {"distributed": "error", "distributed.worker": "critical"}})

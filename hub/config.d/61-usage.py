@@ -1,6 +1,6 @@
 """The accounts of use: who reserves and reads how much; asked by the hub before a server starts."""
 
-from beside import add, roles
+from beside import add, address, roles
 from installation import installation
 
 c = get_config()  # noqa: F821
@@ -21,4 +21,6 @@ add(
     display=True,
     for_servers=True,
 )
+# gl.attach asks there whether a cluster may start.
+c.Spawner.environment.update({"GEODES_LAB_USAGE": address("usage")})
 roles(c).append({"name": "spawn", "scopes": ["access:services!service=usage"], "services": ["spawn"]})
