@@ -42,7 +42,7 @@ from geodes_lab.sample import sentinel1_safe, truth
 
 @pytest.fixture
 def radar(sample) -> Path:
-    return next((sample / "datalake" / "sentinel1-grd").rglob("*.zip"))
+    return min((sample / "datalake" / "sentinel1-grd").rglob("*.zip"))
 
 
 @pytest.fixture
