@@ -91,7 +91,10 @@ def services(c: Config) -> list[str]:
 
 def server_tokens(c: Config) -> list[str]:
     """5: what a server's token may."""
-    fine = re.compile(r"users:activity!server|access:servers!server|read:users:name!user|access:services!service=\w+")
+    # The last: a fresh access token of its own user, and nothing else (hub/tokens.py).
+    fine = re.compile(
+        r"users:activity!server|access:servers!server|read:users:name!user|access:services!service=[\w-]+|custom:geodes-lab:token"
+    )
     return [s for s in c.Spawner.get("server_token_scopes", ["everything"]) if not fine.fullmatch(s)]
 
 
