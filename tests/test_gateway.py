@@ -264,7 +264,7 @@ def test_scheduler_that_is_gone_is_one_sentence_and_the_next_computation_is_righ
     client = gl.attach(workers=1)
     assert client.submit(abs, -1).result(60) == 1
     pid = client.run_on_scheduler(os.getpid)
-    x = da.ones(4, chunks=2).map_blocks(_slowly)
+    x = da.ones(4, chunks=2).map_blocks(lambda block: time.sleep(2) or block, dtype=float)
     killer = threading.Timer(1, os.kill, (pid, signal.SIGKILL))
     killer.start()
     with pytest.raises(
@@ -275,8 +275,3 @@ def test_scheduler_that_is_gone_is_one_sentence_and_the_next_computation_is_righ
     other = gl.attach(workers=1)
     assert other is not client
     assert float(x.sum().compute(scheduler=other)) == 4
-
-
-def _slowly(block: object) -> object:
-    time.sleep(2)
-    return block

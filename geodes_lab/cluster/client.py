@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from asyncio import CancelledError
 from collections import OrderedDict
 from typing import Any
 
 import dask
 from distributed import Client
+from distributed.client import FutureCancelledError, FuturesCancelledError
 from distributed.core import clean_exception
 from distributed.scheduler import KilledWorker
 
@@ -59,7 +59,7 @@ class LabClient(Client):
         try:
             with bar.shown(self, futures):
                 return super().gather(futures, errors, direct, asynchronous)
-        except CancelledError as error:
+        except (FutureCancelledError, FuturesCancelledError) as error:
             if _LOST not in f"{error} {getattr(error, 'reason', '')}":
                 raise  # the user has cancelled it
         raise GeodesError(
