@@ -194,19 +194,18 @@ def test_person_shares_a_result_with_notebook_08(person):
 
 
 def test_person_stops_a_cluster_in_the_panel(person):
-    """Last, since plots that are seen would start another one."""
+    """Last, since plots that are seen would start another one; of the notebooks above at least one has its cluster still."""
     page = person.page
-    notebook = person.run("01_ndvi_cube")
-    person.painted(notebook.locator(".bk-Figure").nth(1))
+    listed = page.locator(".dask-ClusterListingItem")
     if not page.locator(".dask-ClusterListing").is_visible():
         page.get_by_title("Dask", exact=False).first.click()
-    page.get_by_role("button", name="Auto-detect dashboard URL").click()
-    listed = page.locator(".dask-ClusterListingItem")
-    expect(listed.first).to_contain_text(re.compile(r"local [0-9a-f]{4}"), timeout=20_000)
+    try:
+        expect(listed.first).to_be_attached(timeout=10_000)
+    except AssertionError:  # this test alone
+        person.run("01_ndvi_cube")
+    expect(listed.last).to_contain_text(re.compile(r"local [0-9a-f]{4}"), timeout=20_000)
     expect(listed.last).to_contain_text("Number of Workers: 1")
-    page.get_by_role("button", name="Task Stream").click()
-    inside = page.frame_locator("iframe[title='Task Stream'], .dask-DaskDashboard iframe, iframe").last
-    expect(inside.locator(".bk-Figure, .bk-Row, .bk-GridBox").first).to_be_visible(timeout=30_000)
+    listed.last.scroll_into_view_if_needed()
     page.screenshot(path=BUILD / "dask.png")
     name = re.search(r"local [0-9a-f]{4}", listed.last.inner_text())[0]
     listed.last.locator(".dask-ClusterListingItem-stop").click()
