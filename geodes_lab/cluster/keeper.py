@@ -107,7 +107,7 @@ class Keeper:
         return self._one
 
     async def _check_newcomers(self) -> None:
-        """A worker with other software than ours is sent away before it takes work."""
+        """A worker with other software than ours is sent away at the tick after it came; until then it may have taken a task."""
         for address in set(self.client.scheduler_info(n_workers=-1)["workers"]) - self._checked:
             self._checked.add(address)
             with contextlib.suppress(OSError):
