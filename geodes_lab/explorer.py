@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from geodes_lab.quicklook import picture
 _SHOWN = 200  # footprints on the map; more make it slow, and nobody tells them apart
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
 _FOUND = {"color": "#0b63b5", "weight": 1.5, "fillOpacity": 0.12}
+_HIGH = 520  # pixels of the map, which is rarely less wide
 _HOVER = {"weight": 4, "fillOpacity": 0.35}
 
 
@@ -107,7 +109,7 @@ class Explorer(ipywidgets.VBox):
             self._facts,
         ]
         side = ipywidgets.VBox(form, layout=ipywidgets.Layout(width="340px", padding="0 8px 0 0"))
-        super().__init__([ipywidgets.HBox([side, self._map], layout=ipywidgets.Layout(min_height="520px"))])
+        super().__init__([ipywidgets.HBox([side, self._map], layout=ipywidgets.Layout(min_height=f"{_HIGH}px"))])
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -143,7 +145,7 @@ class Explorer(ipywidgets.VBox):
                 max(b[-2] if len(b) == 4 else b[3] for b in boxes),
                 max(b[-1] if len(b) == 4 else b[4] for b in boxes),
             )
-            self._map.fit_bounds([[south - 0.5, west - 0.5], [north + 0.5, east + 0.5]])
+            self._look_at(west - 0.5, south - 0.5, east + 0.5, north + 0.5)
         return self.items
 
     def _made_map(self) -> ipyleaflet.Map:
@@ -154,7 +156,7 @@ class Explorer(ipywidgets.VBox):
         elif countries:
             layers.append(ipyleaflet.GeoJSON(data=countries, style=_LAND))
         layers.append(self._footprints)
-        height = ipywidgets.Layout(height="520px", flex="1 1 auto")
+        height = ipywidgets.Layout(height=f"{_HIGH}px", flex="1 1 auto")
         found = ipyleaflet.Map(layers=layers, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height)
         options = {"shapeOptions": {"color": "#b3261e", "fillOpacity": 0.05}}
         control = ipyleaflet.DrawControl(
@@ -163,9 +165,18 @@ class Explorer(ipywidgets.VBox):
         control.on_draw(self._drawn)
         found.add(control)
         if self._bbox:
-            west, south, east, north = self._bbox
-            found.fit_bounds([[south, west], [north, east]])
+            self._map = found
+            self._look_at(*self._bbox)
         return found
+
+    def _look_at(self, west: float, south: float, east: float, north: float) -> None:
+        """Not by ``fit_bounds``, which needs a running event loop and a browser: a script has neither, a map not yet shown no browser."""
+        east += 360 if east < west else 0  # across the date line
+        middle = (south + north) / 2
+        self._map.center = (middle, (west + east) / 2)
+        degrees = max(east - west, (north - south) / math.cos(math.radians(min(abs(middle), 80))), 1e-3)
+        pixels = 256 * degrees / 360  # at zoom 0
+        self._map.zoom = max(1, min(int(math.log2(_HIGH / pixels)), 15))
 
     def _drawn(self, control: Any, action: str, geo_json: dict[str, Any]) -> None:
         if action == "deleted":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import dask
@@ -23,6 +24,17 @@ def test_items_of_the_search_and_the_one_that_is_chosen_come_back(on_disk):
     assert explorer.selected.id == found[1].id
     assert explorer._picture.value[:3] == b"\xff\xd8\xff"
     assert [i.id for i in gl.search(**explorer.arguments)] == [i.id for i in found]
+
+
+def test_map_looks_at_the_box_without_an_event_loop(on_disk):
+    asyncio.run(asyncio.sleep(0))  # a script that has used asyncio has no loop any more
+    explorer = gl.explore("PEPS_S2_L1C", bbox=(1.0, 43.0, 3.0, 44.0))
+    south, west, north, east = 43.0, 1.0, 44.0, 3.0
+    assert south < explorer._map.center[0] < north
+    assert west < explorer._map.center[1] < east
+    boxes = [i.bbox for i in explorer.items]
+    wide = max(b[2] for b in boxes) - min(b[0] for b in boxes)
+    assert 520 / 8 < 256 * 2**explorer._map.zoom * wide / 360 <= 520
 
 
 def test_what_goes_wrong_is_said_beside_the_button(on_disk):

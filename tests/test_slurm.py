@@ -56,8 +56,8 @@ def test_workers_are_jobs_and_end_with_the_cluster(place, sample, on_disk, tmp_p
     assert client.submit(os.getenv, "SLURM_JOB_NAME").result(90) == "geodes-lab"
     assert client.scheduler.address.startswith("tls://127.0.0.1:")
     assert jobs() == ["RUNNING"]
-    (one,) = gl.clusters()
-    assert (one.place, one.workers, one.threads) == ("slurm", 1, 1)
+    # the list is as fresh as the keeper's last tick, a second at most
+    awaited(lambda: [(one.place, one.workers, one.threads) for one in gl.clusters()] == [("slurm", 1, 1)], 10)
     assert gl.attach() is client
     cube = gl.open_cube(gl.search("PEPS_S2_L1C", datetime="2021-06-05"), bands=["red"], bbox=(1.80, 43.58, 1.82, 43.60))
     with dask.config.set({"scheduler": "synchronous"}):
