@@ -34,7 +34,7 @@ def test_map_looks_at_the_box_without_an_event_loop(on_disk):
     assert west < explorer._map.center[1] < east
     boxes = [i.bbox for i in explorer.items]
     wide = max(b[2] for b in boxes) - min(b[0] for b in boxes)
-    assert 520 / 8 < 256 * 2**explorer._map.zoom * wide / 360 <= 520
+    assert 520 / 8 < 256 * 2**explorer._map.zoom * (wide + 1) / 360 <= 520
 
 
 def test_what_goes_wrong_is_said_beside_the_button(on_disk):
