@@ -91,9 +91,10 @@ def services(c: Config) -> list[str]:
 
 def server_tokens(c: Config) -> list[str]:
     """5: what a server's token may."""
-    # The last: a fresh access token of its own user, and nothing else (hub/tokens.py).
+    # A fresh access token of its own user, and nothing else (hub/tokens.py); the names of the user's own groups, to share with them.
     fine = re.compile(
         r"users:activity!server|access:servers!server|read:users:name!user|access:services!service=[\w-]+|custom:geodes-lab:token"
+        r"|shares!server|read:groups:name"
     )
     return [s for s in c.Spawner.get("server_token_scopes", ["everything"]) if not fine.fullmatch(s)]
 
