@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+from rasterio.errors import NotGeoreferencedWarning
 
 from geodes_lab.sample import (
     catalogue,
@@ -44,6 +47,11 @@ def is_complete(folder: Path) -> bool:
         return bool(json.loads((folder / _DONE).read_text())["version"] == VERSION)
     except (OSError, ValueError, KeyError):
         return False
+
+
+def _quiet() -> None:
+    """Raw scenes and radar images lie on no map when they are written, as they should: rasterio need not warn of it."""
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> None:
@@ -78,7 +86,7 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
     entries = catalogue.entries()
     truth.write(folder / "truth")
     # Processes, not threads: GDAL encodes a JPEG 2000 while it holds Python's lock.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_quiet) as pool:
         futures = {entry: pool.submit(_product, entry, folder / "datalake" / entry.key) for entry in entries}
         for number, (entry, future) in enumerate(futures.items(), 1):
             future.result()
