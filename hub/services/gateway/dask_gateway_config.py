@@ -19,6 +19,8 @@ Backend = capped(
     import_item(os.environ.get("GEODES_LAB_GATEWAY_BACKEND", "dask_gateway_server.backends.kubernetes.KubeBackend"))
 )
 c.DaskGateway.backend_class = Backend
+# Beside a hub: only tokens that may ask this service are let in, which dask-gateway does not ask for by itself.
+c.JupyterHubAuthenticator.jupyterhub_service_name = "dask-gateway"
 limits = c[Backend.__name__]
 # Of each user, all clusters together.
 limits.user_max_clusters = int(os.environ.get("GEODES_LAB_GATEWAY_CLUSTERS", 2))
