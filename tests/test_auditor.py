@@ -1,7 +1,7 @@
 """What an auditor would run, check by check, upon the configuration of production.yaml; each beside a configuration that is wrong in
 just that, so that a check that finds nothing is known to look.
 
-Numbers 11 and 12 are of the chart, 14 and 15 of the gateway: they are with those.
+Numbers 11 and 12 are of the chart: tests/test_chart_hub.py, test_chart_pods.py and test_chart_network.py have the whole. 14 and 15 are of the gateway: they are with it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import charting
 import pytest
 import spawning
 import yaml
 from installation import installation
+from netpol import End, Network
+from restricted import beyond, violations
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -232,6 +235,41 @@ def spawner(wish: object, *groups: str) -> SimpleNamespace:
         mem_limit=None,
         cpu_limit=None,
     )
+
+
+@charting.needs_helm
+def test_11_pods_have_no_power():
+    """Those of people and of Dask are in tests/test_chart_hub.py and tests/test_chart_pods.py."""
+    made = charting.pods(charting.rendered("cnes"))
+    assert len(made) >= 7
+    for name, pod in made.items():
+        assert [*violations(pod["spec"]), *beyond(pod["spec"])] == [], name
+        first = {"name": "first", "image": "x:1", "securityContext": {"privileged": True}}
+        assert "first: privileged" in list(violations({**pod["spec"], "initContainers": [first]})), "the control"
+
+
+@charting.needs_helm
+def test_12_people_do_not_reach_each_other():
+    """The whole table is in tests/test_chart_network.py."""
+    documents = charting.rendered("cnes")
+    net = Network(tuple(d for d in documents if d["kind"] == "NetworkPolicy"))
+    a, b = (
+        End(n, f"10.2.0.{i}", {"app": "jupyterhub", "component": "singleuser-server", "release": "lab"})
+        for i, n in enumerate("ab", 1)
+    )
+    scheduler = End(
+        "b's scheduler", "10.2.0.3", {"gateway.dask.org/cluster": "b", "app.kubernetes.io/component": "dask-scheduler"}
+    )
+    hub = End("hub", "10.2.0.4", {"app": "jupyterhub", "component": "hub", "release": "lab"})
+    kept = [
+        (b, 8888),
+        (scheduler, 8786),
+        (End("database", "10.30.2.10"), 5432),
+        (End("metadata", "169.254.169.254"), 80),
+    ]
+    assert not any(net.may(a, target, port) for target, port in kept)
+    assert net.may(a, hub, 8081)
+    assert all(Network(()).may(a, target, port) for target, port in kept), "the control"
 
 
 def test_13_sizes_are_enforced_whatever_a_request_says(file):
