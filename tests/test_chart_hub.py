@@ -168,6 +168,7 @@ def test_environment_of_a_server_is_the_labs_and_the_charts(hub):
     )
     assert env["DASK_GATEWAY__ADDRESS"] == "http://traefik-dask-gateway"
     assert env["GEODES_LAB_USAGE"] == "http://usage:8080/services/usage"
+    assert env["GEODES_LAB_STORAGE"] == "http://usage:8080/services/usage/api/storage", "nobody else sees the home"
     assert env["JUPYTER_PATH"] == "/opt/geodes-lab"
     if example == "cnes":
         assert env["AWS_ENDPOINT_URL"] == "http://data:8080"
