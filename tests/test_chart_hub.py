@@ -43,6 +43,7 @@ def mounted(example: str, root: Path) -> dict[str, str]:
     """Put files where the hub's pod has them, below a folder; give the environment of the pod, with paths there."""
     documents, told = rendered(example), values(example, "jupyterhub")["hub"]
     volumes = {v["name"]: v for v in told["extraVolumes"]}
+    assert not set(volumes) & {"config", "secret", "pvc", "files"}, "zero-to-jupyterhub's own are called so"
     for mount in told["extraVolumeMounts"]:
         assert mount["readOnly"] is True
         volume, folder = volumes[mount["name"]], root / mount["mountPath"].lstrip("/")

@@ -36,6 +36,8 @@ def test_dockerfile_has_one_base_by_argument_and_no_root():
     assert bases == {"${BASE}", "built", "system"}
     assert re.search(r"^ARG BASE$", DOCKERFILE, re.M), "no default: a digest is not made up"
     assert re.findall(r"^USER (\S+)", DOCKERFILE, re.M) == ["1000:1000"]
+    hub = DOCKERFILE[DOCKERFILE.index("AS hub\n") :]
+    assert "WORKDIR /srv/jupyterhub" in hub, "where zero-to-jupyterhub has the volume of the database"
     for stage in ("user", "hub"):
         assert f"FROM system AS {stage}\n" in DOCKERFILE, "both end as nobody"
     assert set(SYSTEM) - {"libgcc-s1"} <= set(DOCKERFILE.split())
