@@ -1,8 +1,9 @@
-"""The chart, rendered by the real helm. The two charts that it stands upon are rendered where `helm dependency build` has brought them into
-``helm/geodes-lab/charts``; else a stub of the same name and version stands in, which shows the values that it is given."""
+"""The chart, rendered by the real helm. For each of the two charts that it stands upon a stub of the same name and version stands in, which shows
+the values that it is given; where `helm dependency build` has brought the charts themselves, one test renders those too."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 import subprocess
@@ -31,17 +32,23 @@ data:
 @cache
 def chart() -> Path:
     """A copy of the chart with its dependencies, whole: the links to hub/ are followed."""
-    folder = Path(tempfile.mkdtemp(prefix="geodes-lab-chart-")) / "geodes-lab"
-    shutil.copytree(CHART, folder)
+    above = tempfile.mkdtemp(prefix="geodes-lab-chart-")
+    atexit.register(shutil.rmtree, above, ignore_errors=True)
+    folder = Path(above) / "geodes-lab"
+    shutil.copytree(CHART, folder, ignore=shutil.ignore_patterns("charts"))
     for needed in yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]:
-        if not (folder / "charts" / f"{needed['name']}-{needed['version']}.tgz").exists():
-            stub = folder / "charts" / needed["name"]
-            (stub / "templates").mkdir(parents=True)
-            (stub / "Chart.yaml").write_text(
-                yaml.safe_dump({"apiVersion": "v2", "name": needed["name"], "version": needed["version"]})
-            )
-            (stub / "templates" / "values.yaml").write_text(_STUB.format(name=needed["name"]))
+        stub = folder / "charts" / needed["name"]
+        (stub / "templates").mkdir(parents=True)
+        told = {"apiVersion": "v2", "name": needed["name"], "version": needed["version"]}
+        (stub / "Chart.yaml").write_text(yaml.safe_dump(told))
+        (stub / "templates" / "values.yaml").write_text(_STUB.format(name=needed["name"]))
     return folder
+
+
+def has_upstream() -> bool:
+    """Whether the two charts themselves are there."""
+    needed = yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]
+    return all((CHART / "charts" / f"{d['name']}-{d['version']}.tgz").exists() for d in needed)
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:

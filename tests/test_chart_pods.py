@@ -9,7 +9,9 @@ import charting
 import kubernetes_validate
 import pytest
 import upstream
-from charting import EXAMPLES, needs_helm, rendered, values
+import yaml
+from charting import EXAMPLES, needs_helm, one, rendered, values
+from netpol import matches
 from restricted import beyond, violations
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
@@ -87,6 +89,28 @@ def test_everything_upstream_has_requests(example):
         assert {"cpu", "memory"} <= set(told["resources"]["requests"])
     assert hub["hub"]["pdb"]["enabled"]
     assert hub["proxy"]["chp"]["pdb"]["enabled"]
+
+
+@pytest.mark.skipif(
+    not charting.has_upstream(),
+    reason="`helm dependency build helm/geodes-lab` brings zero-to-jupyterhub and dask-gateway, where it can",
+)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_with_the_charts_themselves(example):
+    file = f"{charting.CHART}/values-{example}.yaml"
+    done = charting.helm("template", "lab", str(charting.CHART), "--namespace", "lab", "-f", file)
+    assert done.returncode == 0, done.stderr
+    documents = tuple(d for d in yaml.safe_load_all(done.stdout) if d)
+    policies = [d for d in documents if d["kind"] == "NetworkPolicy"]
+    assert all(d["metadata"]["name"].startswith("geodes-lab-") for d in policies), "no second set"
+    made = charting.pods(documents)
+    for name, pod in made.items():
+        assert sum(matches(p["spec"]["podSelector"], pod["metadata"]["labels"]) for p in policies) > 2, (
+            f"{name} is not held"
+        )
+    for name in ("Deployment/hub", "Deployment/proxy"):
+        assert list(violations(made[name]["spec"])) == []
+    assert one(documents, "Service", "traefik-dask-gateway")["kind"] == "Service", "whose name the hub is told"
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
