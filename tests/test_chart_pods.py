@@ -50,6 +50,7 @@ def test_pods_of_dask(example):
         assert container["args"][:2] == command, "commands that today's distributed has (dask-gateway#945)"
         assert ("geodes_lab.cluster.gate" in container["args"]) is (component == "dask-scheduler")
         assert made["metadata"]["labels"]["app.kubernetes.io/component"] == component
+        assert made["spec"].get("imagePullSecrets") == ([{"name": "registry"}] if example == "cnes" else None)
         assert {m["mountPath"] for m in container["volumeMounts"]} >= {
             "/scratch",
             "/var/cache/geodes-lab",

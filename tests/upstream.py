@@ -77,7 +77,7 @@ DASK_GATEWAY = keys(
         image=keys("name tag pullPolicy"),
         auth=keys("type simple kerberos custom", jupyterhub=keys("apiToken apiTokenFromSecretName apiTokenFromSecretKey apiUrl")),
         backend=keys(
-            "namespace environment imagePullSecrets", image=keys("name tag pullPolicy"), scheduler=_POD, worker={**_POD, "threads": None}
+            "namespace environment", image=keys("name tag pullPolicy"), scheduler=_POD, worker={**_POD, "threads": None}
         ),
     ),
     controller=keys(
