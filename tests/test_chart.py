@@ -141,6 +141,7 @@ def test_schema_refuses(options, said):
         (["--set", "secret=another"], "the hub mounts geodes-lab"),
         (["--set", "jupyterhub.singleuser.cloudMetadata.blockWithIptables=true"], "a privileged container"),
         (["--set", "jupyterhub.cull.enabled=true"], "the lab's own culler"),
+        (["--set-json", 'jupyterhub.hub.extraVolumeMounts=[{"name": "mine", "mountPath": "/mine"}]'], "repeat the lines of values.yaml"),
         (["--set", "jupyterhub.singleuser.networkPolicy.enabled=true"], "the policies of all pods"),
         (["--set", "dask-gateway.enabled=false"], "GEODES_LAB_GATEWAY_URL to null"),
         (["--set", "lab.restricted.X.groups={a},lab.restricted.X.places={b}"], "only the gate can keep"),

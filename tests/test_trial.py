@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gatewaying import gateway
 from hubs import Browser, Production, needs_accounts
 from provider import Provider
 from trial import ROBOT, SCOPES
@@ -23,21 +24,24 @@ TOP = Path(__file__).resolve().parents[1]
 TOKEN = secrets.token_hex(32)
 
 
+def production(provider: Provider, sample: Path) -> Production:
+    provider.put("alice", groups=["/geodes"])
+    file = {
+        "login": {"kind": "oidc", "oidc": provider.settings(refresh="1 s")},
+        "servers": {"kind": "accounts"},
+        "profiles": {"S": {"title": "Small", "cores": 2, "memory": "3 GiB"}},
+        "groups": {"geodes": {"profiles": ["S"]}, "operators": {"admin": True}},
+        "trial": "geodes",
+        "catalogue": {"static": str(sample / "catalog" / "catalog.json")},
+        "datalake": {"folder": str(sample / "datalake"), "gate": True},
+    }
+    return Production(file, environment={"GEODES_LAB_TRIAL_TOKEN": TOKEN})
+
+
 @pytest.fixture(scope="module")
 def hub(sample) -> Iterator[Production]:
-    with Provider() as provider:
-        provider.put("alice", groups=["/geodes"])
-        file = {
-            "login": {"kind": "oidc", "oidc": provider.settings(refresh="1 s")},
-            "servers": {"kind": "accounts"},
-            "profiles": {"S": {"title": "Small", "cores": 2, "memory": "3 GiB"}},
-            "groups": {"geodes": {"profiles": ["S"]}, "operators": {"admin": True}},
-            "trial": "geodes",
-            "catalogue": {"static": str(sample / "catalog" / "catalog.json")},
-            "datalake": {"folder": str(sample / "datalake"), "gate": True},
-        }
-        with Production(file, environment={"GEODES_LAB_TRIAL_TOKEN": TOKEN}) as running:
-            yield running
+    with Provider() as provider, production(provider, sample) as running:
+        yield running
 
 
 def trial(hub: Production, token: str = TOKEN, collection: str = "PEPS_S2_L1C") -> subprocess.CompletedProcess[str]:
@@ -64,9 +68,28 @@ def test_robot_has_a_server_a_cluster_and_a_product(hub):
     assert [line.split(" ")[0] for line in said] == ["robot@lab", "its", "JupyterHub", "a", "opened", "its", "the"], (
         done.stdout
     )
-    assert "a cluster of one worker computes" in said
+    assert said[3].startswith("a cluster of one worker computes: local")
     assert "S2" in said[4]
     assert "(16, 16)" in said[4]
+
+
+@needs_accounts
+@pytest.mark.slow
+def test_robots_cluster_is_the_gateways_where_there_is_one(sample, tmp_path):
+    """As on Kubernetes, but for the backend, which starts processes."""
+    token = secrets.token_hex(32)
+    with Provider() as provider:
+        hub = production(provider, sample)
+        told = {"JUPYTERHUB_API_TOKEN": token, "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub.ports['hub']}/hub/api"}
+        with gateway(
+            tmp_path, 'c.DaskGateway.authenticator_class = "dask_gateway_server.auth.JupyterHubAuthenticator"', **told
+        ) as address:
+            hub.extra |= {"GEODES_LAB_GATEWAY_URL": address, "GEODES_LAB_GATEWAY_TOKEN": token}
+            with hub:
+                done = trial(hub)
+                assert done.returncode == 0, done.stdout + done.stderr
+                assert "a cluster of one worker computes: gateway" in done.stdout
+                assert "opened S2" in done.stdout
 
 
 @needs_accounts
