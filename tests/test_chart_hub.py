@@ -15,6 +15,7 @@ import kubernetes_validate
 import kubespawner
 import pytest
 import test_auditor
+import upstream
 from charting import EXAMPLES, needs_helm, one, rendered, values
 from jupyterhub.objects import Hub, Server
 from kubernetes_asyncio.client import ApiClient
@@ -199,3 +200,13 @@ def test_privileged_container_of_the_upstream_default_would_be_seen(hub, tmp_pat
     made = pod(load(example, tmp_path, cloudMetadata={}), "S")
     assert "block-cloud-metadata: privileged" in set(violations(made["spec"]))
     assert "block-cloud-metadata: no limits.memory" in set(beyond(made["spec"]))
+
+
+def test_what_zero_to_jupyterhub_sets_is_there_in_our_versions():
+    from jupyterhub.app import JupyterHub
+    from jupyterhub.crypto import CryptKeeper
+    from jupyterhub.proxy import ConfigurableHTTPProxy
+
+    for part in (JupyterHub, CryptKeeper, ConfigurableHTTPProxy, kubespawner.KubeSpawner):
+        known = part.class_traits(config=True)
+        assert [t for t in upstream.TRAITS[part.__name__].split() if t not in known] == [], part.__name__

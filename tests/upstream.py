@@ -92,6 +92,26 @@ DASK_GATEWAY = keys(
 )  # fmt: skip
 
 
+# What its configuration sets, whatever the values: it was written for JupyterHub 5, and the hub's image has that of the lock file.
+TRAITS = {
+    "JupyterHub": (
+        "spawner_class cleanup_servers last_activity_interval tornado_settings db_url concurrent_spawn_limit active_server_limit base_url "
+        "allow_named_servers named_server_limit_per_user authenticate_prometheus redirect_to_server shutdown_on_logout template_paths "
+        "template_vars hub_bind_url hub_connect_url services load_roles cookie_secret admin_access authenticator_class log_level"
+    ),
+    "ConfigurableHTTPProxy": "api_url should_start auth_token",
+    "CryptKeeper": "keys",
+    "KubeSpawner": (
+        "common_labels namespace consecutive_failure_limit pod_name_template start_timeout image_pull_policy events_enabled extra_labels "
+        "extra_annotations uid fs_gid service_account storage_extra_labels node_selector node_affinity_required node_affinity_preferred "
+        "pod_affinity_required pod_affinity_preferred pod_anti_affinity_required pod_anti_affinity_preferred lifecycle_hooks init_containers "
+        "extra_containers mem_limit mem_guarantee cpu_limit cpu_guarantee extra_resource_limits extra_resource_guarantees environment "
+        "profile_list extra_pod_config image allow_privilege_escalation image_pull_secrets scheduler_name priority_class_name tolerations "
+        "pvc_name_template storage_pvc_ensure storage_class storage_access_modes storage_capacity volumes volume_mounts cmd default_url debug"
+    ),
+}
+
+
 def unknown(values: dict[str, Any], known: Known, path: str = "") -> Iterator[str]:
     """The values that a chart does not take: its own schema lets no other pass."""
     for name, value in values.items():
