@@ -14,10 +14,9 @@ from oauthenticator.oauth2 import OAuthCallbackHandler
 from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 from traitlets import Unicode
-from trial import ROBOT
 
 from geodes_lab.policy.lab import Lab, load
-from geodes_lab.policy.people import Decision, Language, decide
+from geodes_lab.policy.people import ROBOT, Decision, Language, decide
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 _DOWN = {

@@ -15,11 +15,10 @@ from installation import installation
 from login import owner
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.web import HTTPError
-from trial import ROBOT
 
 from geodes_lab.policy.lab import Profile
 from geodes_lab.policy.limits import verdict
-from geodes_lab.policy.people import rights
+from geodes_lab.policy.people import rights, standing
 
 _FRESH = 30.0  # seconds
 TOKEN = secrets.token_hex(32)
@@ -174,6 +173,4 @@ def _default(allowed: dict[str, Profile]) -> str:
 
 
 def _groups(spawner: Any) -> set[str]:
-    if spawner.user.name == ROBOT:  # the provider knows nothing of it
-        return {installation().lab.trial}
-    return {g.name for g in spawner.user.groups}
+    return set(standing(spawner.user.name, {g.name for g in spawner.user.groups}, installation().lab))

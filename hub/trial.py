@@ -13,11 +13,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from geodes_lab.policy.people import ROBOT
+
 if TYPE_CHECKING:
     import httpx
     from jupyter_kernel_client import JupyterKernelClient
 
-ROBOT = "robot@lab"
 SCOPES = [f"{scope}!user={ROBOT}" for scope in ("admin:users", "servers", "tokens", "access:servers")]
 """What the service behind it may do: nothing to anybody else."""
 

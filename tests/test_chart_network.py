@@ -86,7 +86,7 @@ TABLE = [
     (A, HOUSE, 443, False), (A, LOGIN, 443, False), (A, API, 8000, False), (A, PROXY, 8001, False), (A, HUB, 22, False), (A, CONTROLLER, 8000, False),
     (A, PROMETHEUS, 9090, False), (A, HARVEST, 8080, False), (A, ELSEWHERE, 8081, False),
     # Dask works: the kernel through the gateway's proxy, workers with their scheduler and each other, all with the gateway.
-    (TRAEFIK, API, 8000, True), (TRAEFIK, SCHEDULER, 8786, True), (TRAEFIK, SCHEDULER, 8787, True), (API, SCHEDULER, 8788, True), (API, HUB, 8081, True),
+    (TRAEFIK, API, 8000, True), (TRAEFIK, SCHEDULER, 8786, True), (TRAEFIK, SCHEDULER, 8787, True), (API, SCHEDULER, 8788, True), (API, HUB, 8081, True), (API, USAGE, 8080, True),
     (WORKER, SCHEDULER, 8786, True), (SCHEDULER, WORKER, 40000, True), (WORKER, WORKER, 40000, True), (SCHEDULER, API, 8000, True), (HUB, TRAEFIK, 8000, True),
     (CONTROLLER, KUBERNETES, 443, True), (API, KUBERNETES, 443, True), (TRAEFIK, KUBERNETES, 443, True),
     (WORKER, DATA, 8080, True), (WORKER, PUBLIC, 443, True), (WORKER, METADATA, 80, False), (WORKER, DATABASE, 5432, False), (WORKER, DATALAKE, 443, False),

@@ -32,6 +32,7 @@ def dask_pods(example: str) -> Iterator[dict[str, Any]]:
     path = line.removeprefix('load_subconfig("').removesuffix('")').replace("/opt/geodes-lab", str(TOP))
     c.merge(PyFileConfigLoader(path).load_config())
     assert c.DaskGateway.backend_class.__name__ == "CappedKubeBackend"
+    assert c.CappedKubeBackend.rights_url == "http://usage:8080/services/usage", "caps are by groups"
     assert c.JupyterHubAuthenticator.jupyterhub_service_name == "dask-gateway"
     controller, config = KubeController(config=c), KubeClusterConfig(config=c)
     for is_worker in (False, True):

@@ -14,10 +14,10 @@ import pytest
 from gatewaying import gateway
 from hubs import Browser, Production, needs_accounts
 from provider import Provider
-from trial import ROBOT, SCOPES
+from trial import SCOPES
 
 from geodes_lab.policy.lab import Lab
-from geodes_lab.policy.people import NAME
+from geodes_lab.policy.people import NAME, ROBOT
 from geodes_lab.policy.reading import Refused, read
 
 TOP = Path(__file__).resolve().parents[1]
@@ -80,7 +80,11 @@ def test_robots_cluster_is_the_gateways_where_there_is_one(sample, tmp_path):
     token = secrets.token_hex(32)
     with Provider() as provider:
         hub = production(provider, sample)
-        told = {"JUPYTERHUB_API_TOKEN": token, "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub.ports['hub']}/hub/api"}
+        told = {
+            "JUPYTERHUB_API_TOKEN": token,
+            "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub.ports['hub']}/hub/api",
+            "GEODES_LAB_USAGE": f"http://127.0.0.1:{hub.ports['usage']}/services/usage",
+        }
         with gateway(
             tmp_path, 'c.DaskGateway.authenticator_class = "dask_gateway_server.auth.JupyterHubAuthenticator"', **told
         ) as address:
