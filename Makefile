@@ -69,6 +69,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmar
 	@$(BIN)/python tests/benchmarks/memory.py --side 3072
 	@$(BIN)/python tests/benchmarks/save.py
 	@$(BIN)/python tests/benchmarks/catalogue.py --items $(ITEMS)
+	@$(BIN)/python tests/benchmarks/catalogue_service.py
 	@$(BIN)/python tests/benchmarks/hub.py
 
 audit: $(READY)  ## what is known to be wrong with the packages of the lock file (asks the index about each), and the auditor's checks

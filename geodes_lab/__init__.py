@@ -28,6 +28,7 @@ _SHELF = {
     "report": "outcome",
     "save": "store",
     "search": "catalog",
+    "share": "sharing",
 }
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "report",
     "save",
     "search",
+    "share",
 ]
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from geodes_lab.outcome import report as report
     from geodes_lab.products import open_product as open_product
     from geodes_lab.publication import publish as publish
+    from geodes_lab.sharing import share as share
     from geodes_lab.store import save as save
     from geodes_lab.tracks import open_tracks as open_tracks
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dask
+import hypothesis  # noqa: F401  (its plugin would at the end, where threads of tests upset CPython 3.11's parser)
 import pytest
 
 from geodes_lab.sample import build

@@ -19,13 +19,15 @@ class Provider:
     def __init__(self) -> None:
         self.app = made()
         self.asked: list[tuple[str, dict[str, str]]] = []
-        self.paths: list[str] = []
+        self.fails = False
+        """Whether it answers nothing but its login form, as one does whose database is gone."""
 
         @self.app.before_request
-        def note() -> None:
+        def note() -> Any:
             import flask
 
             self.asked.append((flask.request.path, dict(flask.request.values)))
+            return ("away", 503) if self.fails and flask.request.path != "/oauth2/authorize" else None
 
         with self.app.test_request_context():
             self.app.preprocess_request()

@@ -1,7 +1,7 @@
 """What an auditor would run, check by check, upon the configuration of production.yaml; each beside a configuration that is wrong in
 just that, so that a check that finds nothing is known to look.
 
-Numbers 11 and 12 are of the chart: tests/test_chart_hub.py, test_chart_pods.py and test_chart_network.py have the whole. 14 and 15 are of the gateway: they are with it.
+Those that need what runs are with that: `ELSEWHERE` names them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,16 @@ from geodes_lab.policy.people import decide
 from geodes_lab.policy.reading import Refused
 
 TOP = Path(__file__).resolve().parents[1]
+ELSEWHERE = {
+    7: ["test_attacks.py::test_no_refresh_token_where_a_user_looks", "test_oidc.py::test_what_the_provider_gave_is_encrypted_and_in_no_log"],
+    8: ["test_attacks.py::test_requests_of_another_site", "test_attacks.py::test_server_and_hub_api_of_another"],
+    11: ["test_chart_hub.py::test_pods_of_every_size", "test_chart_pods.py::test_pods_of_dask"],
+    12: ["test_chart_network.py::test_table"],
+    14: ["test_gateway.py::test_user_sees_stops_and_enters_no_cluster_of_another", "test_gateway.py::test_dashboard_is_closed_to_who_has_its_address"],
+    15: ["test_gateway.py::test_workers_carry_no_key_of_another_user"],
+    16: ["test_attacks.py::test_shared_folder_is_read_only"],
+    18: ["test_attacks.py::test_tokens_of_a_stopped_server_end_with_it"],
+}  # fmt: skip
 # With these one becomes another, or reads what only the hub may.
 DANGEROUS = {
     "admin:users", "admin:servers", "admin:auth_state", "admin:services", "admin:groups", "tokens", "access:servers", "users", "shutdown",
@@ -94,9 +104,10 @@ def services(c: Config) -> list[str]:
 
 def server_tokens(c: Config) -> list[str]:
     """5: what a server's token may."""
-    # The last: a fresh access token of its own user, and nothing else (hub/tokens.py).
+    # A fresh access token of its own user, and nothing else (hub/tokens.py); the names of the user's own groups, to share with them.
     fine = re.compile(
         r"users:activity!server|access:servers!server|read:users:name!user|access:services!service=[\w-]+|custom:geodes-lab:token"
+        r"|shares!server|read:groups:name"
     )
     return [s for s in c.Spawner.get("server_token_scopes", ["everything"]) if not fine.fullmatch(s)]
 
@@ -239,7 +250,7 @@ def spawner(wish: object, *groups: str) -> SimpleNamespace:
 
 @charting.needs_helm
 def test_11_pods_have_no_power():
-    """Those of people and of Dask are in tests/test_chart_hub.py and tests/test_chart_pods.py."""
+    """Those that the chart itself describes."""
     made = charting.pods(charting.rendered("cnes"))
     assert len(made) >= 7
     for name, pod in made.items():
@@ -250,7 +261,7 @@ def test_11_pods_have_no_power():
 
 @charting.needs_helm
 def test_12_people_do_not_reach_each_other():
-    """The whole table is in tests/test_chart_network.py."""
+    """The heart of the table."""
     documents = charting.rendered("cnes")
     net = Network(tuple(d for d in documents if d["kind"] == "NetworkPolicy"))
     a, b = (
@@ -313,3 +324,9 @@ def test_example_keeps_no_secret():
     told = yaml.safe_load(text)
     assert "client_secret" not in told["login"]["oidc"]
     assert not re.search(r"[0-9a-f]{32}", text)
+
+
+def test_checks_that_need_what_runs_are_there():
+    for names in ELSEWHERE.values():
+        for file, name in (n.split("::") for n in names):
+            assert re.search(rf"^def {name}\(", (TOP / "tests" / file).read_text(), re.M), name

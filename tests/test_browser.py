@@ -41,6 +41,24 @@ def spread(png: bytes) -> float:
     return float(np.subtract(*np.percentile(grey, (95, 5))))
 
 
+def axes(png: bytes) -> bool:
+    """Whether a plot has numbers at its left and below it: dark specks on white, in the margins where no data are."""
+    grey = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+    high, wide = grey.shape
+    left, below = grey[:, : wide // 14], grey[-high // 16 :, wide // 5 : -wide // 5]
+    return all(0.003 < (margin < 130).mean() < 0.3 and (margin > 240).mean() > 0.6 for margin in (left, below))
+
+
+def without_axes(png: bytes) -> bytes:
+    """The same with its margins painted over."""
+    grey = np.array(Image.open(io.BytesIO(png)).convert("L"))
+    high, wide = grey.shape
+    grey[:, : wide // 14] = grey[-high // 16 :] = 255
+    painted = io.BytesIO()
+    Image.fromarray(grey).save(painted, "png")
+    return painted.getvalue()
+
+
 def blue(png: bytes) -> float:
     """The share of a picture that is as blue as a footprint."""
     r, _, b = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), "int16").transpose(2, 0, 1)
@@ -115,8 +133,8 @@ def person(tmp_path_factory, sample: Path) -> Iterator[Person]:
         yield person
     assert person.elsewhere == [], "the lab asks nothing of the internet"
     # A dashboard in a process that has imported panel asks for panel's script at the root, and does without; that of a cluster
-    # which was stopped is asked for until its tab is closed.
-    expected = ("/static/extensions/panel/panel.min.js", "/proxy/")
+    # which was stopped is asked for, by the panel too, until its tab is closed.
+    expected = ("/static/extensions/panel/panel.min.js", "/proxy/", "/individual-plots.json")
     assert [r for r in person.refused if not any(e in r for e in expected)] == []
 
 
@@ -131,6 +149,9 @@ def test_person_runs_notebook_01_and_sees_the_plots(person):
     picture, ndvi = person.painted(plots.nth(0)), person.painted(plots.nth(1))
     assert spread(picture) > 60
     assert spread(ndvi) > 60
+    (BUILD / "01_ndvi.png").write_bytes(ndvi)
+    assert axes(ndvi)
+    assert not axes(without_axes(ndvi)), "the control"
 
     # The slider asks the kernel for another month, and the map shows it. Just after the last cell the kernel may
     # not listen to the slider yet: a person would move it again.
@@ -165,6 +186,7 @@ def test_person_finds_products_in_notebook_02(person):
     expect(notebook.get_by_text("THEIA_SWH-PHASE1_SPOT4_L1C: 1 new, 1 in all.")).to_have_count(1)
     footprints = person.painted(notebook.locator(".bk-Figure").first, 40)
     assert spread(footprints) > 20
+    assert axes(footprints)
 
 
 def test_person_shares_a_result_with_notebook_08(person):
@@ -184,6 +206,7 @@ def test_person_shares_a_result_with_notebook_08(person):
     seen = person.painted(plot)
     app.screenshot(path=BUILD / "08_app.png")
     assert spread(seen) > 60
+    assert axes(seen)
     for turn in range(40):
         if turn % 6 == 0:
             slider.press("ArrowRight" if turn % 12 == 0 else "ArrowLeft")

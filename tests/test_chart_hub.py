@@ -20,6 +20,7 @@ from charting import EXAMPLES, needs_helm, one, rendered, values
 from jupyterhub.objects import Hub, Server
 from kubernetes_asyncio.client import ApiClient
 from restricted import beyond, violations
+from supervised import SupervisedProxy
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -72,6 +73,7 @@ def hub(request, tmp_path, monkeypatch) -> tuple[str, Config]:
     assert environment.pop("PYTHONPATH") in sys.path
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "ab" * 32)  # of zero-to-jupyterhub's own Secret
     # There is no Kubernetes to ask: pods are made, not started.
     monkeypatch.setattr(kubespawner.spawner, "load_config", lambda **_: None)
     monkeypatch.setattr(kubespawner.spawner, "shared_client", lambda _: None)
@@ -139,6 +141,9 @@ def test_auditors_checks_hold_for_the_charts_hub(hub):
     ):  # fmt: skip
         assert check(c) == [], check.__doc__
     assert "bind_url" not in c.JupyterHub, "where it listens is the chart's"
+    proxy = SupervisedProxy(config=c)
+    assert (proxy.should_start, proxy.api_url) == (False, "http://proxy-api:8001"), "so is the proxy"
+    assert c.JupyterHub.last_activity_interval == 300
     assert c.JupyterHub.template_paths == [str(TOP / "hub" / "templates")]
 
 

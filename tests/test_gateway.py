@@ -15,7 +15,8 @@ from pathlib import Path
 import cloudpickle
 import dask
 import dask.array as da
-import dask_gateway.config  # noqa: F401  (its defaults, before a test sets some and takes all away with them)
+import dask_gateway
+import dask_gateway.config
 import httpx
 import pytest
 from awaiting import awaited
@@ -232,6 +233,44 @@ def test_job_outlives_its_keys(ada, sample, tmp_path):
 def test_job_of_three_minutes_outlives_its_keys(ada, sample, tmp_path):
     lake = job(ada, sample, tmp_path, 180)
     assert lake.issued >= 18
+
+
+def test_workers_carry_no_key_of_another_user(ada, sample, tmp_path):
+    """Sought in the memory of the processes; that it is found in the worker of whose key it is shows that the search sees it."""
+    with KeyedS3(sample / "datalake") as lake:
+        settings = {
+            "geodes_lab.catalog.profiles.local.url": str(sample / "catalog" / "catalog.json"),
+            "geodes_lab.datalake.mirror": None,
+            "geodes_lab.datalake.endpoint": lake.url,
+            "geodes_lab.credentials.s3.command": credential_process(tmp_path / "assume.py", lake, "t0k3n"),
+        }
+        bobs = dask_gateway.Gateway(ada, auth=dask_gateway.BasicAuth("bob"))
+        with dask.config.set(settings), bobs.new_cluster() as other, other.get_client(set_as_default=False) as his:
+            other.scale(1)
+            his.wait_for_workers(1, timeout=60)
+            client = gl.attach(workers=1)
+            cube = gl.open_cube(gl.search("PEPS_S2_L1C"), bands=["red"], bbox=(1.78, 43.56, 1.86, 43.62))
+            assert client.compute(cube.red.mean()).result(90) > 0
+            mine, theirs = [_memory(*c.run(os.getpid).values()) for c in (client, his)]
+    secrets = [g.encode() for g in lake.given]
+    assert any(s in mine for s in secrets), "the control: her own worker has it"
+    assert [s for s in secrets if s in theirs] == []
+
+
+def _memory(pid: int) -> bytes:
+    """What a process may write to: its heap, its stacks, its environment."""
+    found = []
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                place, rights, *rest = line.split()
+                if rights.startswith("rw") and not any(r.startswith(("/dev", "[vv")) for r in rest):
+                    start, end = (int(n, 16) for n in place.split("-"))
+                    memory.seek(start)
+                    found.append(memory.read(end - start))
+    except PermissionError:
+        pytest.skip("this system lets nobody look into another process (ptrace_scope)")
+    return b"".join(found)
 
 
 def test_datalake_that_is_down_for_five_seconds_and_a_worker_that_is_killed(ada, sample, tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,9 +23,10 @@ pytestmark = [needs_accounts, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Provider]:
     with Provider() as running:
-        for name in ("alice", "bob", "fred"):
+        for name in ("bob", "fred"):
             running.put(name, groups=["geodes"])
-        running.put("greta", groups=["geodes"])
+        for name in ("alice", "greta"):
+            running.put(name, groups=["geodes", "of the land/team"])
         yield running
 
 
@@ -35,7 +38,10 @@ def hub(provider, sample) -> Iterator[Production]:
             "login": {"kind": "oidc", "oidc": provider.settings()},
             "servers": {"kind": "accounts"},
             "profiles": {"S": {"title": "Small", "cores": 1, "memory": "2 GiB"}},
-            "groups": {"geodes": {"profiles": ["S"], "quota": {"core_hours": 10}}},
+            "groups": {
+                "geodes": {"profiles": ["S"], "quota": {"core_hours": 10}},
+                "of the land/team": {"enter": False},
+            },
             "catalogue": {"static": str(sample / "catalog" / "catalog.json")},
             "usage": {"every": "1 s"},
         }
@@ -48,6 +54,11 @@ def hub(provider, sample) -> Iterator[Production]:
     books.saw([Session("bob", "", start, "S", cores, 2**30, ("geodes",))], now)
     with hub as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def alice(hub) -> Person:
+    return Person(hub, "alice")
 
 
 def test_quota_that_is_used_up_starts_no_server_and_says_so(hub):
@@ -115,8 +126,7 @@ def test_full_home_starts_in_rescue_mode_and_is_cleaned(hub):
     )
 
 
-def test_silent_kernel_counts_as_use(hub):
-    alice = Person(hub, "alice")
+def test_silent_kernel_counts_as_use(hub, alice):
     ask = lambda: httpx.get(  # noqa: E731
         f"{hub.url}/user/alice/geodes/notices", headers={"Authorization": f"token {alice.token}"}
     )
@@ -131,8 +141,7 @@ def test_silent_kernel_counts_as_use(hub):
     assert alice.run(code) == "200\n405 403", "it speaks for itself alone"
 
 
-def test_share_is_for_who_was_invited_and_for_reading_alone(hub):
-    alice = Person(hub, "alice")
+def test_share_is_for_who_was_invited_and_for_reading_alone(hub, alice):
     greta, bob = Browser(hub), Browser(hub)
     greta.login("greta")
     bob.login("bob")
@@ -144,7 +153,7 @@ def test_share_is_for_who_was_invited_and_for_reading_alone(hub):
     assert httpx.post(shares, json={"notebook": "no.ipynb"}, headers=mine).status_code == 404
     told = httpx.post(shares, json={"notebook": "notebooks/01_ndvi_cube.ipynb"}, headers=mine)
     assert told.json()["places"] == ["/user/alice/nbconvert/html/notebooks/01_ndvi_cube.ipynb"]
-    # By a link, which whoever gets it accepts once; JupyterHub's shares with a group reach no token (6.1.1: only the person's own).
+    # By a link, which whoever gets it accepts once.
     made = alice.browser.api("POST", "/share-codes/alice/", json={})
     assert made.status_code == 200, made.text
     form = {"code": made.json()["code"], "_xsrf": greta.xsrf["X-XSRFToken"]}
@@ -179,6 +188,39 @@ def test_share_is_for_who_was_invited_and_for_reading_alone(hub):
         "places": []
     }
     assert httpx.get(page, headers=theirs).status_code == 403
+
+
+def test_share_with_a_group_is_for_its_members(hub, alice):
+    greta, bob = Browser(hub), Browser(hub)
+    greta.login("greta")
+    bob.login("bob")
+    alice.run("import os, geodes_lab as gl; os.chdir(os.path.expanduser('~/notebooks'))")
+    refused = alice.run("gl.share('02_catalogue.ipynb', groups=['geodes/others'])")
+    assert (
+        "GeodesError: Sharing with the group geodes/others is refused: you share with groups that you are in" in refused
+    )
+    page = alice.run(
+        "seen = gl.share('02_catalogue.ipynb', groups=['of the land/team']); print(seen.url, seen.invitation)"
+    )
+    page, invitation = page.split()
+    assert page == f"{hub.url}/user/alice/nbconvert/html/notebooks/02_catalogue.ipynb"
+    assert invitation == "None"
+    seen = _entered(greta, page)
+    assert seen.status_code == 200, seen.text[-800:]
+    assert "jp-Notebook" in seen.text or "jp-Cell" in seen.text
+    assert greta.web.get(f"{hub.url}/user/alice/api/contents").status_code in (403, 404), "no further"
+    assert _entered(bob, page).status_code in (403, 404), "no member"
+    alice.run("seen.stop()")
+    assert greta.web.get(page).status_code == 403
+
+
+def _entered(who: Browser, page: str) -> httpx.Response:
+    """What somebody meets at a page of another's server, having agreed that the server learns who they are."""
+    answer = who.web.get(page)
+    if "oauth_login" in answer.text or "/oauth2/authorize" in str(answer.url):
+        fields = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', answer.text))
+        answer = who.web.post(str(answer.url), data={k: html.unescape(v) for k, v in fields.items()})
+    return answer
 
 
 def _until_stopped(person: Person) -> None:

@@ -15,8 +15,10 @@ if not here.on_kubernetes:
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{here.port('proxy')}"
     c.ConfigurableHTTPProxy.pid_file = str(here.state / "proxy.pid")
     # Where others supervise the proxy (docs/operator.md) it goes on while the hub starts anew.
-    supervised = "CONFIGPROXY_AUTH_TOKEN" in os.environ
-    c.ConfigurableHTTPProxy.should_start = not supervised
-    if supervised:
-        # It has forgotten all ways when it starts anew; the hub looks at them as often as at what is used, and gives them again.
-        c.JupyterHub.last_activity_interval = 20
+    if "CONFIGPROXY_AUTH_TOKEN" in os.environ:
+        c.JupyterHub.proxy_class = "supervised.SupervisedProxy"
+        c.SupervisedProxy.should_start = False
+else:
+    # zero-to-jupyterhub supervises it, and has the hub look each minute for a proxy that has forgotten: ours looks at less.
+    c.JupyterHub.proxy_class = "supervised.SupervisedProxy"
+    c.JupyterHub.last_activity_interval = 300

@@ -2,6 +2,7 @@
 
 import os
 
+import sharing
 import spawning
 from beside import allow, roles, services
 from installation import TOP, installation, python
@@ -11,8 +12,13 @@ c = get_config()  # noqa: F821
 here = installation()
 lab = here.lab
 roles(c)  # and with them the scopes of a server's token
-# Shares, by a link that is accepted; what a guest may see of a server is guarded in hub/singleuser/guests.py.
+# Shares, with one's groups or by a link that is accepted; what a guest may see of a server is guarded in hub/singleuser/guests.py.
 allow(c, "user", "shares!user")
+sharing.reach_tokens()
+roles(c).extend(sharing.role(name) for name in lab.groups)
+c.Spawner.server_token_scopes.extend(
+    ["shares!server", "read:groups:name"]
+)  # of which the owner has those of their groups
 
 match lab.servers.kind:
     case "process":
@@ -52,6 +58,7 @@ c.Spawner.http_timeout = 60
 # What a user writes into their home does not configure the server that others' browsers may meet.
 c.Spawner.disable_user_config = True
 c.Spawner.environment = {
+    "GEODES_LAB_ADDRESS": here.address,
     "JUPYTER_PATH": top,  # kernels/geodes
     "JUPYTER_CONFIG_PATH": f"{top}/hub/singleuser",
     "GEODES_LAB_KERNELS": f"{top}/kernels",

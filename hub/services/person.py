@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from tornado.web import create_signed_value, decode_signed_value
 
 _KNOWN = 60.0  # seconds that an answer of the hub is kept: so long a change of groups may take
+_SESSION = "jupyterhub-session-id"  # the hub's cookie, of all that a browser got in one login
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,16 @@ class Hub:
             return self.who(token.strip())
         value = request.cookies.get(self._cookie)
         kept = decode_signed_value(self._secret, self._cookie, value, max_age_days=1) if value and self._api else None
-        return replace(self.who(kept.decode()), by_cookie=True) if kept else Person()
+        if not kept:
+            return Person()
+        # Who logs out loses this cookie, and the token its worth: what is known of it is not good any longer.
+        return replace(self.who(kept.decode(), request.cookies.get(_SESSION, "")), by_cookie=True)
 
-    def who(self, token: str) -> Person:
-        """Say whose token it is; of a token that may not ask this service, nobody's."""
+    def who(self, token: str, session: str = "") -> Person:
+        """Say whose token it is, within a session of a browser's; of a token that may not ask this service, nobody's."""
         if not self._api:
             return Person()
-        key = hashlib.sha256(token.encode()).hexdigest()
+        key = _key(token, session)
         when, person = self._known.get(key, (0.0, Person()))
         if time.monotonic() - when > _KNOWN or not when:
             person = self._asked(token)
@@ -69,7 +73,7 @@ class Hub:
 
     def known(self, token: str) -> Person | None:
         """What is known of a token already, without asking."""
-        when, person = self._known.get(hashlib.sha256(token.encode()).hexdigest(), (0.0, Person()))
+        when, person = self._known.get(_key(token), (0.0, Person()))
         return person if when and time.monotonic() - when <= _KNOWN else None
 
     def _asked(self, token: str) -> Person:
@@ -119,3 +123,7 @@ class Hub:
         signed = create_signed_value(self._secret, name, value).decode()
         secure = request.headers.get("X-Forwarded-Proto", request.url.scheme).startswith("https")
         answer.set_cookie(name, signed, seconds, path=self.prefix, httponly=True, samesite="lax", secure=secure)
+
+
+def _key(token: str, session: str = "") -> str:
+    return hashlib.sha256(f"{session} {token}".encode()).hexdigest()

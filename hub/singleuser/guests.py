@@ -4,7 +4,8 @@ JupyterHub's shares let a person or a group *into* a server, and who is in may r
 stopped here, before any handler, unless the address is one that was shared: a notebook as a page, or an app that runs.
 
 ``POST /geodes/shares {"notebook": "notebooks/a.ipynb"}`` or ``{"port": 5006}`` shares, ``DELETE`` takes back, ``GET`` lists; it ends with the
-server. Then others are invited by the hub: ``POST /hub/api/share-codes/NAME/`` gives a link that is accepted once.
+server. Others are let in by the hub: a group by ``POST /hub/api/shares/NAME/ {"group": …}``, a person by the link that
+``POST /hub/api/share-codes/NAME/`` gives. ``geodes_lab.share`` does both.
 """
 
 from __future__ import annotations

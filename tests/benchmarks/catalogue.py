@@ -1,19 +1,18 @@
-"""The catalogue: searches of millions of Items beside pgstac and the plain files, a harvest, and 32 clients at once.
+"""The catalogue: searches of millions of Items beside pgstac and the plain files, a harvest, and searches of a service by its pages.
 
-``python tests/benchmarks/catalogue.py --items 10000000``; pgstac takes as many, up to ``--peer-items``, since it loads slowly.
+``python tests/benchmarks/catalogue.py --items 10000000``; pgstac has ``--peer-items`` of them, since it loads slowly.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
@@ -36,7 +35,7 @@ from geodes_lab.catalog.snapshot import Snapshot
 
 TOP = Path(__file__).resolve().parents[2]
 FOLDER = TOP / "build" / "bench" / "catalogue"
-WARM, ASKED, CLIENTS = 20, 200, 32
+WARM, ASKED = 20, 200
 STAND_IN = """
 import sys; sys.path.insert(0, {tests!r})
 from standin import StandIn, products
@@ -199,92 +198,41 @@ def paging(latency: float) -> None:
     )
 
 
-async def clients(url: str, seconds: float) -> tuple[int, int, np.ndarray]:
-    """Ask with many clients at once; gives the answers, the errors and the times."""
-    lines, times, errors, end = [body(a) for a in searches(2)], [], [0], time.perf_counter() + seconds
-
-    async def one(number: int) -> None:
-        rng = random.Random(number)
-        async with httpx.AsyncClient(timeout=60) as client:
-            while time.perf_counter() < end:
-                begin = time.perf_counter()
-                try:
-                    answer = await client.post(
-                        url, content=rng.choice(lines), headers={"Content-Type": "application/json"}
-                    )
-                    answer.raise_for_status().json()
-                except httpx.HTTPError:
-                    errors[0] += 1
-                times.append((time.perf_counter() - begin) * 1e3)
-
-    await asyncio.gather(*(one(n) for n in range(CLIENTS)))
-    return len(times), errors[0], np.array(times)
-
-
-def load(name: str, url: str, seconds: float) -> float:
-    """Print what many clients meet."""
-    for _ in range(200):  # until it answers
-        try:
-            httpx.post(
-                url, content=body(searches()[0]), headers={"Content-Type": "application/json"}, timeout=60
-            ).raise_for_status()
-            break
-        except httpx.HTTPError:
-            time.sleep(0.1)
+def searching(items: int, peer_items: int) -> None:
+    """Print how long a search takes at several sizes, and beside pgstac's own function."""
+    wanted = sorted({peer_items, items})
+    print("Search: collection, box of 24° and month, the first 100 Items", flush=True)
+    high = {}
+    for number in wanted:
+        snapshot = synthetic.write(FOLDER / str(number), number)
+        high[number] = p95(f"geodes_lab, {number:,} Items", ours(snapshot))
+        scan = p95(f"plain GeoParquet by DuckDB, {number:,} Items", plain(snapshot))
+        print(f"  ratio of p95, plain files / ours: {scan / high[number]:.1f}", flush=True)
+        sizes(snapshot)
+    # What a search meets at a size is a month of that size: one year of such months is searched as all would be.
+    year = range(2023, 2024)
+    months = synthetic.write(FOLDER / "year-of-43", 43_000_000 // len(synthetic.YEARS), year)
+    p95("geodes_lab, months as of 43,000,000 Items", ours(months), year)
+    if not pgstac.reason():
+        with pgstac.database(synthetic.write(FOLDER / str(peer_items), peer_items)) as database:
+            other = p95(f"pgstac, {peer_items:,} Items", peer(database))
+            print(f"  ratio of p95, pgstac / ours: {other / high[peer_items]:.1f}", flush=True)
     else:
-        raise RuntimeError(f"{name} does not answer at {url}")
-    number, errors, times = asyncio.run(clients(url, seconds))
-    middle, high = np.percentile(times, [50, 99])
-    print(
-        f"  {name:42} {number / seconds:7.1f} a second   p50 {middle:6.0f} ms   p99 {high:6.0f} ms   {errors} errors",
-        flush=True,
-    )
-    return number / seconds
+        print(f"  {pgstac.reason()}", flush=True)
+    if len(wanted) == 2:
+        print(f"  p95 at {wanted[1]:,} is {high[wanted[1]] / high[wanted[0]]:.2f} × that at {wanted[0]:,}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--peer-items", type=int, default=1_000_000)
-    parser.add_argument("--seconds", type=float, default=60, help="of the load with many clients")
     options = parser.parse_args()
-    wanted = sorted({options.peer_items, options.items})
-    print("Search: collection, box of 24° and month, the first 100 Items", flush=True)
-    high = {}
-    for items in wanted:
-        snapshot = synthetic.write(FOLDER / str(items), items)
-        high[items] = p95(f"geodes_lab, {items:,} Items", ours(snapshot))
-        scan = p95(f"plain GeoParquet by DuckDB, {items:,} Items", plain(snapshot))
-        print(f"  ratio of p95, plain files / ours: {scan / high[items]:.1f}", flush=True)
-        sizes(snapshot)
-    # What a search meets at a size is a month of that size: one year of such months is searched as all would be.
-    year = range(2023, 2024)
-    months = synthetic.write(FOLDER / "year-of-43", 43_000_000 // len(synthetic.YEARS), year)
-    p95("geodes_lab, months as of 43,000,000 Items", ours(months), year)
-    if len(wanted) == 2:
-        print(f"  p95 at {wanted[1]:,} is {high[wanted[1]] / high[wanted[0]]:.2f} × that at {wanted[0]:,}", flush=True)
+    searching(options.items, options.peer_items)
     print("Harvest and search of the service", flush=True)
     harvesting(60_000)
     for latency in (0, 0.05, 0.2):
         paging(latency)
-    print(f"The service: {CLIENTS} clients at once for {options.seconds:.0f} s", flush=True)
-    snapshot = synthetic.write(FOLDER / str(options.peer_items), options.peer_items)
-    number = pgstac.port()
-    command = [sys.executable, "-m", "catalogue", str(snapshot.folder), str(FOLDER / "results")]
-    environment = {"PYTHONPATH": str(TOP / "hub" / "services"), "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{number}"}
-    with subprocess.Popen(command, env=environment) as server:
-        mine = load("geodes_lab", f"http://127.0.0.1:{number}/stac/search", options.seconds)
-        server.terminate()
-    if pgstac.reason():
-        print(f"  {pgstac.reason()}", flush=True)
-    with nullcontext() if pgstac.reason() else pgstac.database(snapshot) as database:
-        if database is None:
-            return
-        other = p95(f"pgstac, {options.peer_items:,} Items", peer(database))
-        print(f"  ratio of p95, pgstac / ours: {other / high[options.peer_items]:.1f}", flush=True)
-        with pgstac.api(database) as url:
-            theirs = load("stac-fastapi-pgstac", f"{url}/search", options.seconds)
-        print(f"  ratio of requests per second, ours / theirs: {mine / theirs:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ from hub import _NOTHING, _ours, starts  # noqa: E402
 _MIB = 2**20
 # It may ask what the lab's services may: more rights would have the hub look for more.
 _SERVICE = """
-c.JupyterHub.last_activity_interval = 60  # as zero-to-jupyterhub has it
 c.JupyterHub.services.append({{'name': 'asks', 'api_token': {token!r}}})
 c.JupyterHub.load_roles.append({{'name': 'asks', 'services': ['asks'], 'scopes': ['read:users:name', 'read:users:groups']}})
 """

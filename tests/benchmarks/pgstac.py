@@ -109,19 +109,9 @@ def _load(snapshot: Snapshot, folder: Path, environment: dict[str, str]) -> None
 def api(environment: dict[str, str]) -> Iterator[str]:
     """Its STAC API, stac-fastapi-pgstac, in one process as ours; gives its address."""
     number = port()
-    settings = {
-        "POSTGRES_USER": environment["PGUSER"], "POSTGRES_PASS": "x", "POSTGRES_PASSWORD": "x", "POSTGRES_DBNAME": environment["PGDATABASE"],
-        "POSTGRES_HOST": "127.0.0.1", "POSTGRES_HOST_READER": "127.0.0.1", "POSTGRES_HOST_WRITER": "127.0.0.1",
-        "POSTGRES_PORT": environment["PGPORT"], "DB_MIN_CONN_SIZE": "1", "DB_MAX_CONN_SIZE": "10", "ENABLE_TRANSACTIONS_EXTENSIONS": "false",
-    }  # fmt: skip
-    command = [
-        str(VENV / "bin" / "uvicorn"),
-        "stac_fastapi.pgstac.app:app",
-        "--port",
-        str(number),
-        "--log-level",
-        "error",
-    ]
+    settings = {"DB_MIN_CONN_SIZE": "1", "DB_MAX_CONN_SIZE": "10"}
+    factory = ["stac_fastapi.pgstac.app:create_app", "--factory"]
+    command = [str(VENV / "bin" / "uvicorn"), *factory, "--port", str(number), "--log-level", "error"]
     with subprocess.Popen(command, env={**environment, **settings}) as server:
         try:
             yield f"http://127.0.0.1:{number}"

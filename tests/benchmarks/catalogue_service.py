@@ -1,0 +1,115 @@
+"""The catalogue's service with many clients at once, beside stac-fastapi-pgstac, each in one process and with the same Items.
+
+``python tests/benchmarks/catalogue_service.py --items 300000``
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import numpy as np
+import pgstac
+import synthetic
+from catalogue import FOLDER, TOP, body, searches
+
+from geodes_lab.catalog.snapshot import Snapshot
+
+CLIENTS = 32
+
+
+async def clients(url: str, seconds: float) -> tuple[int, int, np.ndarray]:
+    """Ask with many clients at once; gives the answers, the errors and the times."""
+    lines, times, errors, end = [body(a) for a in searches(2)], [], [0], time.perf_counter() + seconds
+
+    async def one(number: int) -> None:
+        rng = random.Random(number)
+        async with httpx.AsyncClient(timeout=60) as client:
+            while time.perf_counter() < end:
+                begin = time.perf_counter()
+                try:
+                    answer = await client.post(
+                        url, content=rng.choice(lines), headers={"Content-Type": "application/json"}
+                    )
+                    answer.raise_for_status().json()
+                except httpx.HTTPError:
+                    errors[0] += 1
+                times.append((time.perf_counter() - begin) * 1e3)
+
+    await asyncio.gather(*(one(n) for n in range(CLIENTS)))
+    return len(times), errors[0], np.array(times)
+
+
+def load(name: str, url: str, seconds: float) -> float:
+    """Print what many clients meet."""
+    for _ in range(200):  # until it answers
+        try:
+            httpx.post(
+                url, content=body(searches()[0]), headers={"Content-Type": "application/json"}, timeout=60
+            ).raise_for_status()
+            break
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    else:
+        raise RuntimeError(f"{name} does not answer at {url}")
+    number, errors, times = asyncio.run(clients(url, seconds))
+    middle, high = np.percentile(times, [50, 99])
+    print(
+        f"  {name:42} {number / seconds:7.1f} a second   p50 {middle:6.0f} ms   p99 {high:6.0f} ms   {errors} errors",
+        flush=True,
+    )
+    return number / seconds
+
+
+def serving(items: int, seconds: float) -> None:
+    """Print what many clients get from our service and from pgstac's, each alone, in turn and twice."""
+    print(f"The service: {CLIENTS} clients at once for {seconds:.0f} s, {items:,} Items", flush=True)
+    snapshot = synthetic.write(FOLDER / str(items), items)
+    if pgstac.reason():
+        print(f"  {pgstac.reason()}", flush=True)
+        with service(snapshot) as url:
+            load("geodes_lab", url, seconds)
+        return
+    with pgstac.database(snapshot) as database:
+        rates: dict[str, list[float]] = {"ours": [], "theirs": []}
+        for turn in ("ours", "theirs", "theirs", "ours"):
+            if turn == "ours":
+                with service(snapshot) as url:
+                    rates[turn].append(load("geodes_lab", url, seconds))
+            else:
+                with pgstac.api(database) as url:
+                    rates[turn].append(load("stac-fastapi-pgstac", f"{url}/search", seconds))
+        print(
+            f"  ratio of requests per second, ours / theirs: {sum(rates['ours']) / sum(rates['theirs']):.2f}",
+            flush=True,
+        )
+
+
+@contextmanager
+def service(snapshot: Snapshot) -> Iterator[str]:
+    """Our service, in one process as theirs; gives the address of its search."""
+    number = pgstac.port()
+    command = [sys.executable, "-m", "catalogue", str(snapshot.folder), str(FOLDER / "results")]
+    environment = {"PYTHONPATH": str(TOP / "hub" / "services"), "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{number}"}
+    with subprocess.Popen(command, env=environment) as server:
+        yield f"http://127.0.0.1:{number}/stac/search"
+        server.terminate()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, default=300_000)
+    parser.add_argument("--seconds", type=float, default=60)
+    options = parser.parse_args()
+    serving(options.items, options.seconds)
+
+
+if __name__ == "__main__":
+    main()
