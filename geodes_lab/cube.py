@@ -203,7 +203,7 @@ def _unpacked(
     """The band Items, and the sentences of those products that do not open, if they may be left out."""
     if not items:
         raise GeodesError(
-            "There are no products to open: the search found nothing; widen its dates, bbox or cloud cover."
+            "There are no products to open: the search found nothing; widen its dates, bbox (west, south, east, north: longitudes first) or cloud cover."
         )
 
     def unpack(product: Product) -> pystac.Item | GeodesError:

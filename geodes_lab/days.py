@@ -72,6 +72,11 @@ def group(items: Sequence[pystac.Item], sources: Sequence[Source], groupby: str)
         The products, and a band of each.
     groupby
         ``"solar_day"``: those of one day at their place; ``"item"``: each its own.
+
+    Raises
+    ------
+    GeodesError
+        If ``groupby`` is neither, or products of two levels would be pasted into one slice.
     """
     if groupby == "item":
         return [[n] for n in range(len(items))]
@@ -81,7 +86,20 @@ def group(items: Sequence[pystac.Item], sources: Sequence[Source], groupby: str)
     for number, (item, source) in enumerate(zip(items, sources, strict=True)):
         seconds = round(_longitude(source.geobox) / 15 * 3600)
         days.setdefault((time_of(item) + np.timedelta64(seconds, "s")).astype("datetime64[D]"), []).append(number)
+    for day, numbers in days.items():
+        _refuse_mixed(str(day), [items[n] for n in numbers])
     return list(days.values())
+
+
+def _refuse_mixed(day: str, items: Sequence[pystac.Item]) -> None:
+    """Reflectance above the atmosphere and below it are two quantities, whatever their bands are called."""
+    levels = {str(i.properties["processing:level"]): i for i in reversed(items) if i.properties.get("processing:level")}
+    if len(levels) > 1:
+        (one, first), (other, second) = sorted(levels.items())[:2]
+        raise GeodesError(
+            f"On {day} {name_of(first)} is {one} and {name_of(second)} is {other}: pasted into one slice their numbers would mix; open a cube of "
+            "each, or give groupby='item'."
+        )
 
 
 @lru_cache(maxsize=1024)

@@ -15,5 +15,8 @@ class GeodesError(Exception):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Say what was probably meant: ``"; did you mean 'red'?"``, or nothing when no known word is near."""
-    match = difflib.get_close_matches(word.lower(), known_lower := {k.lower(): k for k in known}, n=1, cutoff=0.6)
+    known_lower = {k.lower(): k for k in known}
+    # A result's collection has its owner before its name: ada.ndvi.
+    match = [k for k in known_lower if k.endswith(f".{word.lower()}")][:1]
+    match = match or difflib.get_close_matches(word.lower(), known_lower, n=1, cutoff=0.6)
     return f"; did you mean {known_lower[match[0]]!r}?" if match else ""

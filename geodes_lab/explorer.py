@@ -20,6 +20,7 @@ from geodes_lab.quicklook import picture
 _SHOWN = 200  # footprints on the map; more make it slow, and nobody tells them apart
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
 _FOUND = {"color": "#0b63b5", "weight": 1.5, "fillOpacity": 0.12}
+_ASKED = "#b3261e"  # the box of the search
 _HIGH = 520  # pixels of the map, which is rarely less wide
 _HOVER = {"weight": 4, "fillOpacity": 0.35}
 
@@ -93,7 +94,8 @@ class Explorer(ipywidgets.VBox):
         self._list = ipywidgets.Select(options=[], rows=9, layout=ipywidgets.Layout(width="auto"))
         self._picture = ipywidgets.Image(layout=ipywidgets.Layout(display="none", width="180px"))
         self._facts = ipywidgets.HTML()
-        self._footprints = ipyleaflet.GeoJSON(style=_FOUND, hover_style=_HOVER)
+        # With data from the start: a layer without any is made by no browser, and what comes later is lost to it.
+        self._footprints = ipyleaflet.GeoJSON(data=_collection([]), style=_FOUND, hover_style=_HOVER)
         self._map = self._made_map()
         self._button.on_click(lambda _: self.search())
         self._list.observe(lambda change: self._choose(change["new"]), names="value")
@@ -135,17 +137,16 @@ class Explorer(ipywidgets.VBox):
         finally:
             self._button.disabled = False
         shown = [i for i in self.items if i.geometry][:_SHOWN]
-        features = [{"type": "Feature", "geometry": i.geometry, "properties": {"id": i.id}} for i in shown]
-        self._footprints.data = {"type": "FeatureCollection", "features": features}
+        self._footprints.data = _collection(shown)
         self._list.options = [(_line(i), i.id) for i in self.items]
-        if shown:
+        if shown and not self._bbox:  # with a box the map looks at that
             boxes = [i.bbox for i in shown if i.bbox]
             west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
             east, north = (
                 max(b[-2] if len(b) == 4 else b[3] for b in boxes),
                 max(b[-1] if len(b) == 4 else b[4] for b in boxes),
             )
-            self._look_at(west - 0.5, south - 0.5, east + 0.5, north + 0.5)
+            self._look_at(west, south, east, north)
         return self.items
 
     def _made_map(self) -> ipyleaflet.Map:
@@ -158,7 +159,7 @@ class Explorer(ipywidgets.VBox):
         layers.append(self._footprints)
         height = ipywidgets.Layout(height=f"{_HIGH}px", flex="1 1 auto")
         found = ipyleaflet.Map(layers=layers, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height)
-        options = {"shapeOptions": {"color": "#b3261e", "fillOpacity": 0.05}}
+        options = {"shapeOptions": {"color": _ASKED, "fillOpacity": 0.05}}
         control = ipyleaflet.DrawControl(
             rectangle=options, polygon={}, polyline={}, circle={}, marker={}, circlemarker={}, edit=False
         )
@@ -166,7 +167,13 @@ class Explorer(ipywidgets.VBox):
         found.add(control)
         if self._bbox:
             self._map = found
-            self._look_at(*self._bbox)
+            west, south, east, north = self._bbox
+            self._look_at(west, south, east, north)
+            if west < east:
+                bounds = ((south, west), (north, east))
+                found.add(
+                    ipyleaflet.Rectangle(bounds=bounds, color=_ASKED, fill_opacity=0.02, weight=2, interactive=False)
+                )
         return found
 
     def _look_at(self, west: float, south: float, east: float, north: float) -> None:
@@ -174,7 +181,7 @@ class Explorer(ipywidgets.VBox):
         east += 360 if east < west else 0  # across the date line
         middle = (south + north) / 2
         self._map.center = (middle, (west + east) / 2)
-        degrees = max(east - west, (north - south) / math.cos(math.radians(min(abs(middle), 80))), 1e-3)
+        degrees = 1.2 * max(east - west, (north - south) / math.cos(math.radians(min(abs(middle), 80))), 1e-3)
         pixels = 256 * degrees / 360  # at zoom 0
         self._map.zoom = max(1, min(int(math.log2(_HIGH / pixels)), 15))
 
@@ -223,3 +230,8 @@ def _line(item: pystac.Item) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _collection(items: Sequence[pystac.Item]) -> dict[str, Any]:
+    features = [{"type": "Feature", "geometry": i.geometry, "properties": {"id": i.id}} for i in items]
+    return {"type": "FeatureCollection", "features": features}

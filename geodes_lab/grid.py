@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 from affine import Affine
@@ -11,9 +12,13 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox, bbox_intersection, bbox_union
 from odc.geo.geom import box as geom_box
 
+from geodes_lab.box import checked
 from geodes_lab.errors import GeodesError
 from geodes_lab.footprint import footprint
 from geodes_lab.source import Source
+
+Box = tuple[float, float, float, float]
+_MUCH = 0.5  # of a box: what covers less is told
 
 
 def choose(
@@ -117,13 +122,8 @@ def _refuse_shifted(sources: Sequence[Source]) -> None:
 
 
 def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingBox, target: CRS) -> BoundingBox:
-    if len(bbox) != 4:
-        raise GeodesError(f"bbox is (west, south, east, north) in degrees, not {len(bbox)} numbers.")
-    west, south, east, north = map(float, bbox)
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and west != east and -90 <= south < north <= 90):
-        raise GeodesError(f"bbox is (west, south, east, north) in degrees; {tuple(bbox)} is not.")
-    if west > east:  # across the date line, as GeoJSON writes it
-        east += 360
+    west, south, east, north = checked(bbox)
+    east += 360 if east < west else 0
     covered = extent.to_crs("EPSG:4326")
     w, s, e, n = covered.bbox
     if (w + e) / 2 + 180 < west:  # the products lie beyond the date line, east of 180
@@ -131,6 +131,7 @@ def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingB
     outside = GeodesError(
         f"bbox {tuple(bbox)} lies outside every product: they cover ({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
     )
+    _tell_if_cut((west, south, east, north), (w, s, e, n))
     # Clipped first: far from the products their projection has no meaning.
     west, south, east, north = max(west, w - 1), max(south, s - 1), min(east, e + 1), min(north, n + 1)
     if west >= east or south >= north:
@@ -140,6 +141,26 @@ def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingB
     if not any(_area(bbox_intersection(iter([asked, e]))) > 0 for e in extents):
         raise outside
     return bbox_intersection(iter([asked, extent]))
+
+
+def _tell_if_cut(asked: Box, covered: Box) -> None:
+    """Warn of a cube that is much smaller than what was asked for; a box round all products asks for all of them."""
+    common = (
+        max(asked[0], covered[0]),
+        max(asked[1], covered[1]),
+        min(asked[2], covered[2]),
+        min(asked[3], covered[3]),
+    )
+    part = _size(common) / _size(asked)
+    if 0 < part < _MUCH and common != covered:
+        warnings.warn(
+            f"The products cover {100 * part:.0f} % of the bbox: the cube is cut to ({', '.join(f'{v:.3f}' for v in common)}).",
+            stacklevel=5,
+        )
+
+
+def _size(box: Box) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
 
 
 def _area(box: BoundingBox) -> float:

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geodes_lab import netcdf, products
+from geodes_lab.box import checked
 from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.products import sentinel3, sentinel3_name, sentinel3_tracks
 from geodes_lab.products.bands import name_of
@@ -69,7 +70,7 @@ def open_tracks(
     >>> lake = gl.open_tracks(items, bbox=(1.2, 43.2, 1.4, 43.4), variables=["alt", "range_ku"])  # doctest: +SKIP
     >>> (lake.alt - lake.range_ku).to_dataframe(name="height")                            # doctest: +SKIP
     """
-    box = None if bbox is None else _box(bbox)
+    box = None if bbox is None else checked(bbox)
     items = _items(products)
     kept, superseded = newest(list(items))
     # Threads for the zips' lists and the first bytes of the files; HDF5 itself does one thing at a time.
@@ -124,7 +125,7 @@ def within(track: xr.Dataset, bbox: Sequence[float]) -> xr.Dataset:
     xarray.Dataset
         As lazy as before; longitudes and latitudes are read now, and kept. It may be empty.
     """
-    box = _box(bbox)
+    box = checked(bbox)
     if not {"longitude", "latitude"} <= set(track.coords):
         raise GeodesError("This track has no longitude and latitude: bbox says nothing of it; choose another node.")
     placed = track.assign_coords(longitude=track.longitude.compute(), latitude=track.latitude.compute())
@@ -238,13 +239,3 @@ def _inside(longitude: NDArray[np.float64], latitude: NDArray[np.float64], box: 
     west, south, east, north = box
     after, before = longitude >= west, longitude <= east
     return ((after | before) if west > east else (after & before)) & (latitude >= south) & (latitude <= north)
-
-
-def _box(bbox: Sequence[float]) -> Box:
-    try:
-        west, south, east, north = map(float, bbox)
-    except (TypeError, ValueError):
-        raise GeodesError(f"bbox is (west, south, east, north) in degrees; {bbox!r} is not.") from None
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and west != east and -90 <= south < north <= 90):
-        raise GeodesError(f"bbox is (west, south, east, north) in degrees; {tuple(bbox)} is not.")
-    return west, south, east, north

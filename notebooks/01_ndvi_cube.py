@@ -63,10 +63,12 @@ gl.plot.rgb(cube, gamma=1.4)
 
 # %% [markdown]
 # ## NDVI, month by month
-# Still nothing is read: this is a plan of work. The median of a month leaves most clouds out.
+# Still nothing is read: this is a plan of work. The products' own mask hides clouds, and the median of a month passes over
+# what the mask has missed.
 
 # %%
-ndvi = ((cube.nir - cube.red) / (cube.nir + cube.red)).rename("ndvi")
+clear = gl.open_cube(items, bands=["red", "nir"], bbox=area, mask="cloud")
+ndvi = ((clear.nir - clear.red) / (clear.nir + clear.red)).rename("ndvi")
 ndvi.attrs = {"long_name": "NDVI", "units": "1"}
 month = ndvi.resample(time="1MS").median(keep_attrs=True)
 month

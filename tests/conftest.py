@@ -27,6 +27,14 @@ sys.path[:0] = [str(TOP / "docs"), str(TOP / "hub"), str(TOP / "hub" / "services
 
 
 @pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """The hub's configuration makes files its owner's alone; a test that loads it must not make others' files so."""
+    os.umask(before := os.umask(0o022))
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def nowhere_else(tmp_path: Path) -> Iterator[None]:
     """No test reaches beyond this machine or its own folder: the datalake's endpoint is a closed port on loopback."""
     settings = {

@@ -139,11 +139,14 @@ def test_token_of_a_server_can_do_little(bob):
     """
     scopes, codes = bob.run(code).splitlines()
     assert set(codes.split()) <= {"403", "404"}
-    # Of itself alone: that it is used, who it is, and that it may ask the services beside the hub.
-    allowed = ("access:servers!server=bob/", "access:services!service=", "read:users:", "users:activity!")
+    # Of itself alone: that it is used, who it is, that it may ask the services beside the hub and for an access token, and share itself
+    # with the groups of its owner.
+    allowed = (
+        r"access:servers!server=bob/|access:services!service=[\w-]+|read:users:\S+=bob|users:activity!\S+=bob/?|custom:geodes-lab:token"
+        r"|(read:|groups:|users:|read:groups:|read:users:)?shares!server=bob/|read:groups:name!group=geodes"
+    )
     told = json.loads(scopes.replace("'", '"'))
-    assert all("=bob" in s or s.startswith("access:services!service=") for s in told), scopes
-    assert all(s.startswith(allowed) for s in told), scopes
+    assert [s for s in told if not re.fullmatch(allowed, s)] == []
 
 
 def test_no_refresh_token_where_a_user_looks(provider, alice, bob):

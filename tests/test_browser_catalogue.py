@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
@@ -147,7 +148,10 @@ def test_map_in_a_notebook_gives_the_items_back(lab, person):
     expect(search).to_be_visible(timeout=90_000)
     search.click()
     expect(person.get_by_text("18 products.")).to_be_visible(timeout=60_000)
-    expect(person.locator(".leaflet-overlay-pane path")).not_to_have_count(0)
+    expect(person.locator(".leaflet-overlay-pane path[stroke='#0b63b5']")).not_to_have_count(
+        0
+    )  # footprints, not coasts
+    person.screenshot(path=Path(__file__).resolve().parents[1] / "build" / "explore.png")
     person.locator("select[size] option, .widget-select select option").first.click()
     expect(person.locator("img.jupyter-widgets")).to_be_visible()
     assert colours(person.locator(".leaflet-container").screenshot()) > 20

@@ -313,3 +313,13 @@ def test_two_zones_are_refused_and_warped_when_told(tmp_path):
         gl.open_cube(items, bands=["b"])
     cube = gl.open_cube(items, bands=["b"], crs="EPSG:32631", resolution=10)
     assert set(np.unique(cube.b)) == {0, 7}
+
+
+def test_levels_are_not_pasted_into_one_slice(on_disk):
+    items = gl.search(["PEPS_S2_L1C", "SENTINEL2_L2A"], datetime="2021-08-29")
+    assert {i.properties["processing:level"] for i in items} == {"L1C", "L2A"}
+    with pytest.raises(
+        gl.GeodesError, match=r"On 2021-08-29 \S+ is L1C and \S+ is L2A: .*open a cube of each, or give groupby='item'"
+    ):
+        gl.open_cube(items, bands=["red"])
+    assert gl.open_cube(items, bands=["red"], groupby="item").sizes["time"] == len(items)

@@ -126,9 +126,29 @@ def test_solar_day_is_that_of_the_place(make):
 def test_bbox_across_the_date_line(make):
     items = [make("e", ramp(), x=700_000, y=10_000_000 - 1_800_000, epsg=32760, size=1000)]
     whole = gl.open_cube(items, bands=["b"])
-    part = gl.open_cube(items, bands=["b"], bbox=(178.95, -17.0, -179.9, -16.0))
+    with pytest.warns(
+        UserWarning, match=r"cover 13 % of the bbox: the cube is cut to \(178\.950, -16\.634, 179\.344, -16\.268\)"
+    ):
+        part = gl.open_cube(items, bands=["b"], bbox=(178.95, -17.0, -179.9, -16.0))
     assert 0 < part.sizes["x"] < whole.sizes["x"]
     assert gl.open_cube(items, bands=["b"], bbox=(-180, -90, 180, 90)).sizes["y"] == whole.sizes["y"]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "sentence"),
+    [
+        (
+            (1.9, 43.5, 1.7, 43.6),
+            "in .* west is more than east, which would be the long way round the earth: swap them",
+        ),
+        ((1.7, 43.6, 1.9, 43.5), "is not"),
+        ((1.7, 43.5, 1.9), "is not"),
+        (("west", 43.5, 1.9, 43.6), "is not"),
+    ],
+)
+def test_box_in_another_order_is_refused(make, bbox, sentence):
+    with pytest.raises(gl.GeodesError, match=rf"bbox is \(west, south, east, north\) in degrees; .*{sentence}"):
+        gl.open_cube([make("a", ramp())], bands=["b"], bbox=bbox)
 
 
 def test_classes_without_a_number_for_no_data_become_nan_where_nothing_is(make):

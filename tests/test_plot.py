@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import geodes_lab as gl
+from geodes_lab.plot.image import colours
 
 
 def data(times: int = 2, rows: int = 30, cols: int = 40) -> xr.DataArray:
@@ -231,3 +232,14 @@ def test_footprints_are_those_of_the_items(on_disk):
 def test_what_cannot_be_shown_is_said(call, said):
     with pytest.raises(gl.GeodesError, match=said):
         call()
+
+
+@pytest.mark.parametrize(
+    ("name", "attrs", "wanted"),
+    [
+        ("ndvi", {}, "RdYlGn"), ("mean", {"long_name": "greenest NDVI of the year"}, "RdYlGn"), ("red", {"units": "1"}, "gray"),
+        ("gamma0", {"units": "dB"}, "viridis"), ("landvisible", {}, "gray"),
+    ],
+)  # fmt: skip
+def test_colours_suit_what_is_shown(name, attrs, wanted):
+    assert colours(xr.DataArray(np.zeros((2, 2)), dims=("y", "x"), name=name, attrs=attrs)) == wanted

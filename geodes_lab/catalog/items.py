@@ -48,7 +48,7 @@ class Items(pystac.ItemCollection):
 
     def _repr_html_(self) -> str:
         if not len(self):
-            return "<p>0 products: widen the dates, the bbox or the cloud cover of the search.</p>"
+            return "<p>0 products: widen the dates, the bbox (west, south, east, north: longitudes first) or the cloud cover of the search.</p>"
         left = "style='text-align:left;padding:1px 8px;white-space:nowrap'"
         head = "".join(f"<th {left}>{h}</th>" for h in ("acquired", "", "where", "clouds", "product"))
         body = "".join(f"<tr>{''.join(f'<td {left}>{escape(c)}</td>' for c in _row(i))}</tr>" for i in self[:_ROWS])
@@ -78,8 +78,8 @@ def _map(items: list[pystac.Item]) -> str:
     box = _around((min(xs), min(ys), max(xs), max(ys)))
     opacity = max(0.05, min(0.35, 2 / len(rings)))
     drawn = "".join(f"<path d='{_path(r, box)}'/>" for r in rings)
-    west, south, east, north = box
-    said = f"{west:.2f}° to {east:.2f}° E, {south:.2f}° to {north:.2f}° N"
+    # What they cover, not what the picture shows: it is taken for the box of a search.
+    said = f"{min(xs):.2f}° to {max(xs):.2f}° E, {min(ys):.2f}° to {max(ys):.2f}° N"
     return (
         f"<svg width='{_WIDTH}' height='{_HEIGHT}' viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img' "
         f"aria-label='Footprints, {said}' style='background:#e8eef3;border:1px solid #c9d2da'><title>{said}</title>"

@@ -67,7 +67,11 @@ def load(name: str | None = None, url: str | None = None) -> Profile:
     if not told.get("url"):
         raise GeodesError(
             f"The catalogue profile {name!r} has no url: "
-            + ("start the lab with `make lab`, which sets it, or " if told.get("kind") == "local" else "")
+            + (
+                "the lab's own notebooks and terminals have one; elsewhere say a catalogue by url= (--url) or another profile, or "
+                if told.get("kind") == "local"
+                else ""
+            )
             + f"set geodes_lab.catalog.profiles.{name}.url to its address, the path of a catalog.json or of a harvested index."
         )
     return _made(name, told)

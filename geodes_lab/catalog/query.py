@@ -14,6 +14,7 @@ from shapely import box, prepare
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from geodes_lab.box import checked
 from geodes_lab.errors import GeodesError
 
 FAR_PAST, FAR_FUTURE = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -171,16 +172,23 @@ def _where_and_when(
     """Let pystac-client read dates and boxes, so that a search means the same here as against any API."""
     if bbox is not None and intersects is not None:
         raise GeodesError("Give bbox= or intersects=, not both.")
-    given: dict[str, Any] = {
-        k: v for k, v in (("bbox", bbox), ("intersects", intersects), ("datetime", when)) if v is not None
-    }
+    said: dict[str, Any] = {}
+    for name, value, right in (
+        ("datetime", when, "write 2021-06, 2021-06-05 or 2021-06-01/2021-08-31"), ("intersects", intersects, "give a GeoJSON geometry"),
+    ):  # fmt: skip
+        if value is not None:
+            try:
+                given: dict[str, Any] = {name: value}
+                said |= ItemSearch("https://localhost/search", method="POST", **given).get_parameters()
+            except Exception as error:  # pystac-client raises bare ones too
+                why = str(error).rstrip(".")
+                raise GeodesError(f"The search does not understand {name} {value!r} ({why}): {right}.") from error
     try:
-        said = ItemSearch("https://localhost/search", method="POST", **given).get_parameters()
         area = shape(said["intersects"]) if "intersects" in said else None
-    except Exception as error:  # pystac-client raises bare ones too
-        raise GeodesError(f"The search does not understand {given}: {error}.") from error
-    if "bbox" in said:
-        area = _box(said["bbox"])
+    except Exception as error:
+        raise GeodesError(f"The search does not understand intersects ({error}): give a GeoJSON geometry.") from error
+    if bbox is not None:
+        area = _box(bbox)
     if area is not None:
         prepare(area)
     start, end = _interval(said.get("datetime", "../.."))
@@ -188,12 +196,10 @@ def _where_and_when(
 
 
 def _box(bbox: Sequence[float]) -> BaseGeometry:
-    if len(bbox) == 4:
-        west, south, east, north = bbox
-        if -180 <= west <= 180 and -180 <= east <= 180 and west != east and -90 <= south < north <= 90:
-            # Across the date line, as GeoJSON writes it.
-            return box(*bbox) if west < east else box(west, south, 180, north).union(box(-180, south, east, north))
-    raise GeodesError(f"bbox is (west, south, east, north) in degrees; {tuple(bbox)} is not.")
+    west, south, east, north = checked(bbox)
+    if west < east:
+        return box(west, south, east, north)
+    return box(west, south, 180, north).union(box(-180, south, east, north))
 
 
 def _interval(text: str) -> tuple[datetime, datetime]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any
 
 import orjson
@@ -97,4 +98,7 @@ def _plain(text: str) -> str:
 
 
 def _reason(text: str) -> str:
-    return text.rpartition("Caused by ")[2].strip("()") or text
+    if "NameResolution" in text:
+        return "its name is not known here"
+    said = text.rpartition("Caused by ")[2].strip("()") or text
+    return re.sub(r"<[^>]*>|HTTPS?Connection[^:]*: ", "", said).strip("\"' ")

@@ -9,7 +9,7 @@ import xarray as xr
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.plot.frames import Frames, ready
-from geodes_lab.plot.image import label, limits, one, unit
+from geodes_lab.plot.image import colours, label, limits, one, unit
 from geodes_lab.plot.rgb import picture, stretch, three
 
 _MOST_FRAMES = 200  # more make a page of hundreds of megabytes
@@ -19,7 +19,7 @@ def animate(
     data: xr.DataArray | xr.Dataset,
     *,
     bands: Sequence[str] = ("red", "green", "blue"),
-    cmap: str = "RdYlGn",
+    cmap: str | None = None,
     clim: tuple[float, float] | None = None,
     percentiles: tuple[float, float] = (2, 98),
     gamma: float = 1.0,
@@ -82,8 +82,8 @@ def animate(
         if is_picture:
             return picture(frame, found, gamma).opts(bgcolor="#d9d9d9", **options)
         shown = hv.Image((frame.x.values, frame.y.values, frame[value].values), ["x", "y"], hv.Dimension(value))
-        colours = {"cmap": cmap, "clim": clim, "colorbar": True, "clabel": unit(wanted[value])}
-        return shown.opts(clipping_colors={"NaN": "#d9d9d9"}, **colours, **options)
+        look = {"cmap": cmap or colours(wanted[value]), "clim": clim, "colorbar": True, "clabel": unit(wanted[value])}
+        return shown.opts(clipping_colors={"NaN": "#d9d9d9"}, **look, **options)
 
     return _film()({time: element(time) for time in frames.times}, kdims=["time"]).with_speed(fps)
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.plot.frames import Frames, ready
-from geodes_lab.plot.image import label, limits, one, unit
+from geodes_lab.plot.image import colours, label, limits, one, unit
 from geodes_lab.plot.rgb import picture, stretch, three
 
 _MOST = 1_500_000  # pixels: both maps go to the screen again for each move
@@ -21,7 +21,7 @@ def compare(
     right: xr.DataArray | xr.Dataset,
     *,
     bands: Sequence[str] = ("red", "green", "blue"),
-    cmap: str = "RdYlGn",
+    cmap: str | None = None,
     clim: tuple[float, float] | None = None,
     percentiles: tuple[float, float] = (2, 98),
     gamma: float = 1.0,
@@ -97,13 +97,20 @@ def compare(
         options["bgcolor"] = "#d9d9d9"
     else:
         told = shown[0]["value"]
+        named = told.rename(getattr(left, "name", None))
         clim = clim or limits(told)
 
         def wiped(swipe: float) -> Any:
             both = np.where(_is_left(x, at(swipe)), *(s["value"].values for s in shown))
             return hv.Image((x, shown[0].y.values, both), ["x", "y"], hv.Dimension("value", label=label(told)))
 
-        options |= {"cmap": cmap, "clim": clim, "colorbar": True, "tools": ["hover"], "clabel": unit(told)}
+        options |= {
+            "cmap": cmap or colours(named),
+            "clim": clim,
+            "colorbar": True,
+            "tools": ["hover"],
+            "clabel": unit(told),
+        }
         options["clipping_colors"] = {"NaN": "#d9d9d9"}
     size = {"width": axes["frame_width"], "height": axes["frame_height"]}
     return rasterize(hv.DynamicMap(wiped, kdims=[border]), **size).opts(**options) * hv.DynamicMap(line, kdims=[border])

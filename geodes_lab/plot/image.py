@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from geodes_lab.plot.frames import Frames, ready
 def image(
     data: xr.DataArray,
     *,
-    cmap: str = "RdYlGn",
+    cmap: str | None = None,
     clim: tuple[float, float] | None = None,
     title: str | None = None,
     width: int = 560,
@@ -29,7 +30,8 @@ def image(
         Dims ``(y, x)`` or ``(time, y, x)``; lazy or not. A frame is computed when it is shown, and kept; of a large one
         only the part and the detail that the screen shows.
     cmap
-        A colour map of bokeh or matplotlib.
+        A colour map of bokeh or matplotlib; None: from red to green for an index such as NDVI, grey for a band, viridis for what has
+        a unit.
     clim
         Lowest and highest value of the colours; None: the 2nd and 98th percentile of the first frame.
     title
@@ -65,7 +67,7 @@ def image(
     picture = rasterize(
         frames.dynamic(show), aggregator="mean", width=axes["frame_width"], height=axes["frame_height"]
     ).opts(
-        cmap=cmap,
+        cmap=cmap or colours(data),
         clim=clim,
         colorbar=True,
         tools=["hover"],
@@ -90,6 +92,13 @@ def limits(frame: xr.DataArray) -> tuple[float, float]:
         raise GeodesError(f"The first frame of {frame.name} has no data: give clim=(lowest, highest).")
     low, high = np.nanpercentile(frame.values, (2, 98))
     return float(low), float(high) if high > low else float(low) + 1.0
+
+
+def colours(data: xr.DataArray) -> str:
+    """The colour map that suits a variable: by its name and its unit."""
+    if re.search(r"\b(nd[a-z]i|savi|msavi|evi)\d?\b", f"{data.name} {data.attrs.get('long_name', '')}".lower()):
+        return "RdYlGn"
+    return "viridis" if unit(data) else "gray"
 
 
 def label(data: xr.DataArray) -> str:

@@ -32,17 +32,13 @@ add(
     display=True,
     for_servers=True,
 )
-c.Spawner.environment.update(
-    {
-        "DASK_GEODES_LAB__PLOT__LAND": str(modules / "world-atlas" / "countries-110m.json"),
-        "DASK_GEODES_LAB__CATALOG__PROFILES__LAB__KIND": "stac",
-        "DASK_GEODES_LAB__CATALOG__PROFILES__LAB__URL": f"{address('catalogue')}/stac",
-        "DASK_GEODES_LAB__CATALOG__PROFILES__LAB__TOKEN": "JUPYTERHUB_API_TOKEN",
-    }
-)
+ours = {"KIND": "stac", "URL": f"{address('catalogue')}/stac", "TOKEN": "JUPYTERHUB_API_TOKEN"}
+c.Spawner.environment.update({f"DASK_GEODES_LAB__CATALOG__PROFILES__LAB__{k}": v for k, v in ours.items()})
+c.Spawner.environment["DASK_GEODES_LAB__PLOT__LAND"] = str(modules / "world-atlas" / "countries-110m.json")
 if sample:
     c.Spawner.environment.update(
         {"DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__URL": str(sample / "catalog" / "catalog.json")}
     )
-else:
-    c.Spawner.environment.update({"DASK_GEODES_LAB__CATALOG__PROFILE": "lab"})
+else:  # what the notebooks call local is the lab's own catalogue
+    c.Spawner.environment.update({f"DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__{k}": v for k, v in ours.items()})
+    c.Spawner.environment["DASK_GEODES_LAB__CATALOG__PROFILE"] = "lab"
