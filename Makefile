@@ -3,13 +3,16 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 PORT ?= 8000
 DATALAKE ?= files
 SECONDS_EACH ?= 60
+BASE ?=
+REGISTRY ?= geodes-lab
+TAG ?= 0.1.0
 ITEMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-all docs notebooks fuzz bench audit lint lock clean
+.PHONY: help lab demo test test-all chart images docs notebooks fuzz bench audit lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -23,6 +26,7 @@ demo: $(READY)  ## the same without a person: run notebook 01 through the hub, l
 test: $(READY)  ## lint, types, import rules and the tests, with the browser and SLURM where they can be had
 	@tests/get-chromium
 	@tests/get-slurm
+	@tests/get-helm
 	@mkdir -p build
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
 	@$(BIN)/mypy -p geodes_lab
@@ -32,7 +36,15 @@ test: $(READY)  ## lint, types, import rules and the tests, with the browser and
 test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
 	@tests/get-slurm
+	@tests/get-helm
 	@$(BIN)/pytest -m ""
+
+chart: $(READY)  ## the Helm chart: lint, schemas, rendered objects, pods, policies, images (UPDATE=1 writes the snapshots anew)
+	@tests/get-helm
+	@$(BIN)/pytest tests/test_chart*.py tests/test_images.py
+
+images: $(READY)  ## both images, with docker or podman: BASE=python:3.11-slim-bookworm@sha256:… says upon what, REGISTRY= and TAG= as what
+	@helm/images/build.sh '$(BASE)' '$(REGISTRY)' '$(TAG)'
 
 docs: $(READY)  ## the documentation, into build/docs; runs those notebooks that have changed (a few minutes the first time)
 	@$(BIN)/python docs/execute.py

@@ -88,6 +88,11 @@ class Installation:
             raise Refused(f"Others may read the secret {path}: close it with `chmod 600 {path}`.")
         return text
 
+    def has(self, name: str) -> bool:
+        """Whether there is a secret of that name."""
+        held = f"GEODES_LAB_{name.upper()}" in os.environ
+        return held or (Path(self.lab.secrets or self.state / "secrets") / name).exists()
+
 
 def installation() -> Installation:
     """This installation, as the environment says now."""

@@ -16,7 +16,7 @@ from tornado.web import HTTPError
 from traitlets import Unicode
 
 from geodes_lab.policy.lab import Lab, load
-from geodes_lab.policy.people import Decision, Language, decide
+from geodes_lab.policy.people import ROBOT, Decision, Language, decide
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 _DOWN = {
@@ -179,6 +179,8 @@ class Oidc(GenericOAuthenticator):
 
     async def refresh_user(self, user, handler=None, **options):
         """Ask the provider anew: who may no longer enter is out, and an absence of the provider does not stop work at once."""
+        if user.name == ROBOT:  # the provider knows nothing of it
+            return True
         try:
             model = await super().refresh_user(user, handler, **options)
         except (HTTPClientError, OSError, jwt.PyJWKClientConnectionError) as error:

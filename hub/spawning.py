@@ -18,7 +18,7 @@ from tornado.web import HTTPError
 
 from geodes_lab.policy.lab import Profile
 from geodes_lab.policy.limits import verdict
-from geodes_lab.policy.people import rights
+from geodes_lab.policy.people import rights, standing
 
 _FRESH = 30.0  # seconds
 TOKEN = secrets.token_hex(32)
@@ -101,11 +101,24 @@ def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
     spawner.user_options = {"profile": wish}  # what else came with the request means nothing
     spawner.mem_limit, spawner.cpu_limit = int(profile.memory), float(profile.cores)
     if installation().on_kubernetes:
-        spawner.extra_resource_limits = {profile.gpu_kind: str(profile.gpus)} if profile.gpus else {}
-        if profile.image:
-            spawner.image = profile.image
+        _reserve(spawner, profile)
     elif not profile.gpus:
         spawner.environment = {**spawner.environment, "CUDA_VISIBLE_DEVICES": ""}
+
+
+def _reserve(spawner: Any, profile: Profile) -> None:
+    """What the pod is given for certain: all of its memory, since memory cannot be lent, and a part of its cores."""
+    here = installation().lab
+    spawner.mem_guarantee, spawner.cpu_guarantee = int(profile.memory), float(profile.cores) * here.servers.reserve
+    spawner.extra_resource_limits = {profile.gpu_kind: str(profile.gpus)} if profile.gpus else {}
+    if profile.image:
+        spawner.image = profile.image
+    # All read what is shared; operators write it.
+    writes = rights(_groups(spawner), here).admin
+    spawner.volume_mounts = [
+        {**m, "readOnly": not writes} if here.home.shared and m.get("mountPath") == here.home.shared else m
+        for m in spawner.volume_mounts
+    ]
 
 
 class _Used:
@@ -160,4 +173,4 @@ def _default(allowed: dict[str, Profile]) -> str:
 
 
 def _groups(spawner: Any) -> set[str]:
-    return {g.name for g in spawner.user.groups}
+    return set(standing(spawner.user.name, {g.name for g in spawner.user.groups}, installation().lab))

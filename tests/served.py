@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,12 @@ import uvicorn
 
 
 @contextmanager
-def served(application: Any) -> Iterator[str]:
+def served(application: Any, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve; give the address."""
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error"))
+    config = uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error")
+    config.load()
+    config.ssl = tls
+    server = uvicorn.Server(config)
     ready = threading.Event()
     started = server.startup
 
@@ -26,7 +30,7 @@ def served(application: Any) -> Iterator[str]:
     thread.start()
     try:
         assert ready.wait(20)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(10)

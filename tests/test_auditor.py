@@ -15,10 +15,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import charting
 import pytest
 import spawning
 import yaml
 from installation import installation
+from netpol import End, Network
+from restricted import beyond, violations
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -30,6 +33,8 @@ TOP = Path(__file__).resolve().parents[1]
 ELSEWHERE = {
     7: ["test_attacks.py::test_no_refresh_token_where_a_user_looks", "test_oidc.py::test_what_the_provider_gave_is_encrypted_and_in_no_log"],
     8: ["test_attacks.py::test_requests_of_another_site", "test_attacks.py::test_server_and_hub_api_of_another"],
+    11: ["test_chart_hub.py::test_pods_of_every_size", "test_chart_pods.py::test_pods_of_dask"],
+    12: ["test_chart_network.py::test_table"],
     14: ["test_gateway.py::test_user_sees_stops_and_enters_no_cluster_of_another", "test_gateway.py::test_dashboard_is_closed_to_who_has_its_address"],
     15: ["test_gateway.py::test_workers_carry_no_key_of_another_user"],
     16: ["test_attacks.py::test_shared_folder_is_read_only"],
@@ -241,6 +246,41 @@ def spawner(wish: object, *groups: str) -> SimpleNamespace:
         mem_limit=None,
         cpu_limit=None,
     )
+
+
+@charting.needs_helm
+def test_11_pods_have_no_power():
+    """Those that the chart itself describes."""
+    made = charting.pods(charting.rendered("cnes"))
+    assert len(made) >= 7
+    for name, pod in made.items():
+        assert [*violations(pod["spec"]), *beyond(pod["spec"])] == [], name
+        first = {"name": "first", "image": "x:1", "securityContext": {"privileged": True}}
+        assert "first: privileged" in list(violations({**pod["spec"], "initContainers": [first]})), "the control"
+
+
+@charting.needs_helm
+def test_12_people_do_not_reach_each_other():
+    """The heart of the table."""
+    documents = charting.rendered("cnes")
+    net = Network(tuple(d for d in documents if d["kind"] == "NetworkPolicy"))
+    a, b = (
+        End(n, f"10.2.0.{i}", {"app": "jupyterhub", "component": "singleuser-server", "release": "lab"})
+        for i, n in enumerate("ab", 1)
+    )
+    scheduler = End(
+        "b's scheduler", "10.2.0.3", {"gateway.dask.org/cluster": "b", "app.kubernetes.io/component": "dask-scheduler"}
+    )
+    hub = End("hub", "10.2.0.4", {"app": "jupyterhub", "component": "hub", "release": "lab"})
+    kept = [
+        (b, 8888),
+        (scheduler, 8786),
+        (End("database", "10.30.2.10"), 5432),
+        (End("metadata", "169.254.169.254"), 80),
+    ]
+    assert not any(net.may(a, target, port) for target, port in kept)
+    assert net.may(a, hub, 8081)
+    assert all(Network(()).may(a, target, port) for target, port in kept), "the control"
 
 
 def test_13_sizes_are_enforced_whatever_a_request_says(file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import httpx
 import numpy as np
 import obstore
 import pytest
+import trustme
 from data.gate import made
-from data.lake import Lake, part
+from data.lake import Away, Lake, part
 from data.tally import Tally
 from obstore.store import S3Store
 from person import Hub, Person
@@ -225,3 +227,28 @@ def test_what_the_accounts_do_not_take_is_kept():
     asyncio.run(tell())
     tally.add("bob", "X", 2)
     assert tally._counted["bob", "X"] == 7
+
+
+def test_authority_of_the_datalake_itself(tmp_path):
+    """Without the file of `geodes_lab.datalake.ca` the gate does not believe a datalake that its own authority signed."""
+
+    async def told(scope, receive, send):
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-length", b"5"), (b"last-modified", b"Wed, 25 Nov 2026 10:00:00 GMT")],
+            }
+        )
+        await send({"type": "http.response.body", "body": b"bytes" if scope["method"] == "GET" else b""})
+
+    authority, there = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(there))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with served(told, context) as url:
+        lake = lab(endpoint=url).datalake
+        with pytest.raises(Away):
+            asyncio.run(Lake(lake, tmp_path / "none").get("open", "a", {}, True))
+        with dask.config.set({"geodes_lab.datalake.ca": str(there)}):
+            assert asyncio.run(Lake(lake, tmp_path / "none").get("open", "a", {}, True)).size == 5

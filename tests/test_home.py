@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 import space
 import start
+import storage
+from served import served
 
 import notebooks
 
@@ -135,3 +139,20 @@ def test_start_itself_needs_little(tmp_path):
         [sys.executable, "-c", code, str(Path(start.__file__).parent)], capture_output=True, text=True
     )
     assert said.stdout.strip() == "[]"
+
+
+def test_server_tells_how_large_its_home_is(tmp_path, monkeypatch):
+    heard = []
+
+    async def accounts(scope, receive, send):
+        heard.append((dict(scope["headers"])[b"authorization"], json.loads((await receive())["body"])))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "mine")
+    monkeypatch.setenv("GEODES_LAB_HOME_QUOTA", str(2**30))
+    (tmp_path / "cube.zarr").write_bytes(os.urandom(3_000_000))
+    with served(accounts) as url:
+        told = asyncio.run(storage.tell(f"{url}/services/usage/api/storage", tmp_path))
+    assert heard == [(b"token mine", {"bytes": told})]
+    assert 3_000_000 <= told < 3_200_000

@@ -13,7 +13,7 @@ from hubs import Browser, Person, Production, needs_accounts
 from provider import Provider
 
 TOP = Path(__file__).resolve().parents[1]
-pytestmark = [pytest.mark.slow, needs_accounts]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def older() -> Path:
     return python
 
 
+@needs_accounts
 def test_hub_of_version_5_runs_the_same_files(older, sample, monkeypatch):
     version = subprocess.check_output([str(older), "-m", "jupyterhub", "--version"], text=True).strip()
     assert version.startswith("5.5")
@@ -81,3 +82,40 @@ def test_hub_of_version_5_runs_the_same_files(older, sample, monkeypatch):
                 time.sleep(0.3)
             assert alice.browser.api("GET", "/user").status_code in (401, 403)
             assert "not recognized" not in hub.said(), "no setting that this version does not know"
+
+
+DATABASE = """
+import logging, sys
+from jupyterhub import dbutil, orm
+
+what, url = sys.argv[1:]
+if what == "upgrade":
+    dbutil.upgrade_if_needed(url, log=logging.getLogger())
+session = orm.new_session_factory(url)()
+if what == "make":
+    session.add(orm.User(name="alice"))
+    session.commit()
+print(*(user.name for user in session.query(orm.User)))
+"""
+
+
+def test_database_of_version_5_is_upgraded_and_only_its_copy_leads_back(older, tmp_path):
+    """What docs/chart.md tells of an upgrade and of a rollback."""
+    url = f"sqlite:///{tmp_path}/hub.sqlite"
+
+    def open_(python: str | Path, what: str = "open") -> subprocess.CompletedProcess[str]:
+        path = {"PATH": f"{Path(python).parent}:{os.environ['PATH']}"}  # alembic is called by its name
+        command = [str(python), "-c", DATABASE, what, url]
+        return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **path})
+
+    assert open_(older, "make").stdout.strip() == "alice"
+    refused = open_(sys.executable)
+    assert refused.returncode
+    assert "Backup your database and run `jupyterhub upgrade-db`" in refused.stderr
+    assert open_(older).stdout.strip() == "alice", "nothing was lost"
+    assert open_(sys.executable, "upgrade").stdout.strip() == "alice"
+    assert open_(sys.executable).stdout.strip() == "alice"
+    assert "DatabaseSchemaMismatch" in open_(older).stderr, "there is no way back …"
+    (kept,) = tmp_path.glob("hub.sqlite.*")
+    kept.replace(tmp_path / "hub.sqlite")
+    assert open_(older).stdout.strip() == "alice", "… but the copy"

@@ -125,3 +125,16 @@ def test_cell_without_a_translation_is_said(tmp_path, monkeypatch):
     path.write_text((TOP / "notebooks" / "01_ndvi_cube.py").read_text().replace("## Look\n", "## See\n"))
     with pytest.raises(translate.MissingError, match=r"has no translation of:\n\n## See"):
         translate.translated(path)
+
+
+def test_scale_is_what_its_sum_gives():
+    import scale
+
+    v = {name: i.value for name, i in scale.INPUTS.items()}
+    assert scale.written(scale.PAGE.read_text(), scale.tables(v)) == scale.PAGE.read_text(), "python docs/scale.py"
+    assert all(i.source.startswith(("measured: ", "assumed", "given")) for i in scale.INPUTS.values())
+    assert scale.need(v, 2000).users_nodes > scale.need(v, 1000).users_nodes
+    assert scale.need({**v, "medium": 0.9}, 1000).cost > scale.need(v, 1000).cost
+    first = [what for _, what, _ in scale.breaks(v)]
+    assert len(first) == 5
+    assert scale.breaks({**v, "gates": 1})[0][1] == "1 gates (`services.data.most`)"

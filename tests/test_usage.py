@@ -35,6 +35,7 @@ PEOPLE = {
     "d": Person(service="data"),
     "s": Person(service="spawn"),
     "x": Person(service="culler"),
+    "g": Person(service="dask-gateway"),
 }
 
 
@@ -206,6 +207,13 @@ def test_own_use_is_for_oneself_and_all_of_it_for_operators(url):
     # The hub says the groups as of now; a person does not choose their own.
     assert get(url, "api/limits/alice?group=operators", "s").json()["parts"] == {}
     assert get(url, "api/limits?group=operators", "a").json()["parts"] != {}
+    # A gateway asks how much Dask somebody may have.
+    assert get(url, "api/limits/alice?group=geodes", "g").json()["dask"] == {
+        "clusters": 1,
+        "cores": 8,
+        "memory": 32 * GIB,
+    }
+    assert get(url, "api/limits/alice", "x").status_code == 403
     assert get(url, "api/limits", "a").json()["parts"]["core_hours"] == pytest.approx(0.2, rel=0.01)
 
 

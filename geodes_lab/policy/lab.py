@@ -173,6 +173,8 @@ class Servers:
     """Unix accounts are called so, then as the person: no person becomes an account of the system."""
     folder: str = "/opt/geodes-lab"
     """Kubernetes: where the lab's own files are in the image."""
+    reserve: float = 0.25
+    """Kubernetes: the part of its cores that a server has for certain; the rest it has while others leave it."""
     maximum: int = 0
     """Servers at once; 0: as many as fit."""
 
@@ -234,6 +236,8 @@ class Lab:
     state: str = "/var/lib/geodes-lab"
     secrets: str = ""
     """The folder with `client_secret`, `crypt_keys`, `datalake_key` …, a file each; nothing said: ``secrets`` in the state."""
+    trial: str = ""
+    """The group whose rights the robot has that tries the lab (``hub/trial.py``); nothing said: there is no robot."""
     contact: str = "the operator of this lab"
     """Whom a refused person is told to ask."""
     language: Literal["en", "fr"] = "en"

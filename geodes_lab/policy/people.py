@@ -12,6 +12,9 @@ from geodes_lab.policy.lab import Dask, Lab, Quota, Restricted
 # What can be part of a path, of an address and of a unix account: no one else's home can be named with it.
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 
+ROBOT = "robot@lab"
+"""Who tries the lab (``hub/trial.py``): nobody of the provider's, since no person's name has an @."""
+
 Code = Literal["accepted", "no name", "bad name", "blocked", "no claim", "bad claim", "no groups", "no rule"]
 Language = Literal["en", "fr"]
 
@@ -93,6 +96,11 @@ _SENTENCES: dict[Code, dict[Language, str]] = {
         "{contact} de vous ajouter à l'un de ceux qui l'ouvrent.",
     },
 }
+
+
+def standing(name: str, groups: Collection[str], lab: Lab) -> Collection[str]:
+    """The groups that count for a person: those that are known, and of the robot the one that the operator's file names."""
+    return {lab.trial} if name == ROBOT else groups
 
 
 def decide(claims: Mapping[str, Any], lab: Lab) -> Decision:

@@ -49,5 +49,9 @@ def problems(lab: Lab) -> Iterable[str]:
         yield "datalake.gate needs the datalake's endpoint or folder."
     if lab.subdomains and not lab.address:
         yield "subdomains needs the public address."
+    if lab.trial and lab.trial not in lab.groups:
+        yield f"trial names the group {lab.trial!r}, which `groups` does not describe."
+    if not 0 < lab.servers.reserve <= 1:
+        yield "servers.reserve is a part, such as 0.25."
     if not 0 < lab.home.warn <= 1:
         yield "home.warn is a part, such as 0.8."

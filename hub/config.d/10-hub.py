@@ -28,10 +28,12 @@ c.JupyterHub.template_paths = [str(HUB / "templates")]
 c.JupyterHub.active_server_limit = lab.servers.maximum
 # The address of a page may hold a search or the name of a notebook: others' sites are not told.
 c.JupyterHub.tornado_settings = {
+    # A pod takes a while: its person is shown at once what becomes of it.
+    **({"slow_spawn_timeout": 0} if here.on_kubernetes else {}),
     "headers": {
         "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
         **({"Strict-Transport-Security": "max-age=31536000"} if here.address.startswith("https:") else {}),
-    }
+    },
 }
 roles(c)  # each user's own, which the files below extend

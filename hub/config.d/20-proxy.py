@@ -18,3 +18,7 @@ if not here.on_kubernetes:
     if "CONFIGPROXY_AUTH_TOKEN" in os.environ:
         c.JupyterHub.proxy_class = "supervised.SupervisedProxy"
         c.SupervisedProxy.should_start = False
+else:
+    # zero-to-jupyterhub supervises it, and has the hub look each minute for a proxy that has forgotten: ours looks at less.
+    c.JupyterHub.proxy_class = "supervised.SupervisedProxy"
+    c.JupyterHub.last_activity_interval = 300

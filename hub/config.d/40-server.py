@@ -68,5 +68,11 @@ c.Spawner.environment = {
 }
 if "GEODES_LAB_RUN" in os.environ:  # the mark by which the launcher knows its processes
     c.Spawner.environment.update({"GEODES_LAB_RUN": os.environ["GEODES_LAB_RUN"]})
+if here.on_kubernetes:
+    # zero-to-jupyterhub says an environment of KubeSpawner (singleuser.extraEnv), which goes before that of every Spawner: from here on the two are one.
+    c.Spawner.environment = c.KubeSpawner.environment = {
+        **c.KubeSpawner.get("environment", {}),
+        **c.Spawner.environment,
+    }
 # By this the hub asks the accounts of use whether a person has something left.
 services(c).append({"name": "spawn", "api_token": spawning.TOKEN})

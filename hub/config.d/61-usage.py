@@ -23,4 +23,6 @@ add(
 )
 # gl.attach asks there whether a cluster may start.
 c.Spawner.environment.update({"GEODES_LAB_USAGE": address("usage")})
+if here.on_kubernetes:
+    c.Spawner.environment.update({"GEODES_LAB_STORAGE": f"{address('usage')}/api/storage"})
 roles(c).append({"name": "spawn", "scopes": ["access:services!service=usage"], "services": ["spawn"]})

@@ -4,14 +4,16 @@ import os
 
 from beside import allow, roles, services
 from gateway import SERVICE, stop_clusters
+from installation import installation
 
 c = get_config()  # noqa: F821
 
 if "GEODES_LAB_GATEWAY_URL" in os.environ:
     access = f"access:services!service={SERVICE}"
-    services(c).append({"name": SERVICE, "api_token": os.environ["GEODES_LAB_GATEWAY_TOKEN"]})
-    # It tells who asks.
-    roles(c).append({"name": SERVICE, "scopes": ["read:users:name", "read:users:groups"], "services": [SERVICE]})
+    services(c).append({"name": SERVICE, "api_token": installation().secret("gateway_token")})
+    # It tells who asks, and asks the accounts of use how much that person may have.
+    scopes = ["read:users:name", "read:users:groups", "access:services!service=usage"]
+    roles(c).append({"name": SERVICE, "scopes": scopes, "services": [SERVICE]})
     allow(c, "user", access)
     c.Spawner.server_token_scopes.append(access)
     c.Spawner.post_stop_hook = stop_clusters

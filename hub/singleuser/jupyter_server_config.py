@@ -21,6 +21,7 @@ c.ServerApp.jpserver_extensions = {
     "searches": True,
     "cleaning": True,
     "presence": True,
+    "storage": True,
     "guests": True,
     "clusters": True,
 }

@@ -12,6 +12,7 @@ from typing import Any
 import obstore
 from obstore.store import LocalStore, ObjectStore, S3Store
 
+from geodes_lab import trust
 from geodes_lab.policy.lab import Datalake
 
 _CHUNK = 2**20  # bytes of an answer that are sent on together
@@ -73,12 +74,14 @@ class Lake:
         signs: dict[str, Any] = (
             {"credential_provider": self._credentials} if self._keys.exists() else {"skip_signature": True}
         )
+        authorities = trust.authorities()
+        known = {"root_certificate": authorities} if authorities else {}
         return S3Store(
             bucket,
             endpoint=endpoint,
             region=self._told.region,
             virtual_hosted_style_request=False,
-            client_options={"allow_http": endpoint.startswith("http://"), "timeout": timedelta(seconds=60)},
+            client_options={"allow_http": endpoint.startswith("http://"), "timeout": timedelta(seconds=60), **known},
             **signs,
         )
 

@@ -1,12 +1,19 @@
-"""A cap for each user over all of their clusters: dask-gateway has one for each cluster only, and users have made thousands of pods so."""
+"""A cap for each user over all of their clusters: dask-gateway has one for each cluster only, and users have made thousands of pods so.
+
+Where there are accounts of use (``rights_url``) they say how much a person may have, by the groups of the operator's file, and whether the
+quota of the month is used up; where they do not answer, and where there are none, one cap is everybody's.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+from dataclasses import dataclass
 from typing import Any
 
+from aiohttp import ClientError, ClientSession, ClientTimeout
 from dask_gateway_server.traitlets import MemoryLimit
-from traitlets import Float, Integer
+from traitlets import Float, Integer, Unicode
 from traitlets.config import Configurable
 
 
@@ -17,12 +24,24 @@ def capped(backend: type) -> type:
     )
 
 
+@dataclass(frozen=True)
+class Cap:
+    """What a user may have at once, all clusters together; None: no limit."""
+
+    clusters: int
+    cores: float | None
+    memory: int | None
+
+
 class _Caps(Configurable):
     """What is put before a backend."""
 
     user_max_clusters = Integer(2, min=1, help="Clusters of a user at once.", config=True)
     user_max_cores = Float(None, allow_none=True, min=0.0, help="Cores of all clusters of a user.", config=True)
     user_max_memory = MemoryLimit(None, allow_none=True, help="Memory of all clusters of a user.", config=True)
+    rights_url = Unicode(
+        help="The accounts of use, which say what each user may have; nothing said: all the same.", config=True
+    )
 
     async def start_cluster(self, user: Any, cluster_options: dict[str, Any]) -> str:
         """Start one, unless the user has as many as a user may."""
@@ -36,15 +55,40 @@ class _Caps(Configurable):
         """Let a cluster have its share of what the user may have."""
         from dask_gateway_server.backends.base import PublicException
 
+        cap = await self._cap(user)
         options, config = await super().process_cluster_options(user, request)  # type: ignore[misc]
         mine = await self.list_clusters(username=user.name)  # type: ignore[attr-defined]
-        if len(mine) >= self.user_max_clusters:
+        if len(mine) >= cap.clusters:
             raise PublicException(
-                f"the limit is {self.user_max_clusters} clusters at once, and you have {', '.join(c.name for c in mine)}"
+                f"the limit is {cap.clusters} clusters at once, and you have {', '.join(c.name for c in mine) or 'none'}"
             )
         # Each has its share, so that all together stay within the cap whatever they grow to.
-        for name, most in (("cluster_max_cores", self.user_max_cores), ("cluster_max_memory", self.user_max_memory)):
+        for name, most in (("cluster_max_cores", cap.cores), ("cluster_max_memory", cap.memory)):
             if most is not None:
-                share, own = type(most)(most / self.user_max_clusters), getattr(config, name)
+                share, own = type(most)(most / cap.clusters), getattr(config, name)
                 setattr(config, name, share if own is None else min(own, share))
         return options, config
+
+    async def _cap(self, user: Any) -> Cap:
+        """Ask how much a user may have."""
+        from dask_gateway_server.backends.base import PublicException
+
+        everybodys = Cap(self.user_max_clusters, self.user_max_cores, self.user_max_memory)
+        if not self.rights_url:
+            return everybodys
+        asked = [("group", group) for group in sorted(user.groups)]
+        head = {"Authorization": f"token {os.environ.get('JUPYTERHUB_API_TOKEN', '')}"}
+        try:
+            async with (
+                ClientSession(timeout=ClientTimeout(total=5)) as client,
+                client.get(f"{self.rights_url}/api/limits/{user.name}", params=asked, headers=head) as answer,
+            ):
+                answer.raise_for_status()
+                told = await answer.json()
+        except (ClientError, OSError, ValueError, TimeoutError) as error:
+            self.log.warning("The accounts of use do not answer (%s): everybody's cap counts for %s.", error, user.name)  # type: ignore[attr-defined]
+            return everybodys
+        if not told["allowed"]:
+            raise PublicException(told["reason"])
+        dask = told["dask"]
+        return Cap(int(dask["clusters"]), float(dask["cores"]), int(dask["memory"]))

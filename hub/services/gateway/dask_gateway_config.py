@@ -19,11 +19,16 @@ Backend = capped(
     import_item(os.environ.get("GEODES_LAB_GATEWAY_BACKEND", "dask_gateway_server.backends.kubernetes.KubeBackend"))
 )
 c.DaskGateway.backend_class = Backend
+# Beside a hub: only tokens that may ask this service are let in, which dask-gateway does not ask for by itself.
+c.JupyterHubAuthenticator.jupyterhub_service_name = "dask-gateway"
 limits = c[Backend.__name__]
-# Of each user, all clusters together.
+# Of each user, all clusters together, where the accounts of use do not say it by groups.
 limits.user_max_clusters = int(os.environ.get("GEODES_LAB_GATEWAY_CLUSTERS", 2))
 limits.user_max_cores = float(os.environ.get("GEODES_LAB_GATEWAY_CORES", 64))
 limits.user_max_memory = os.environ.get("GEODES_LAB_GATEWAY_MEMORY", "256 G")
+# The chart's gateway has no environment of ours; there the accounts of use are called so.
+kubernetes = Backend.__name__ == "CappedKubeBackend"
+limits.rights_url = os.environ.get("GEODES_LAB_USAGE", "http://usage:8080/services/usage" if kubernetes else "")
 # dask-gateway still calls the commands dask-scheduler and dask-worker, which distributed has removed (dask-gateway#945). The preload puts a
 # gate before the dashboard, which the gateway would show to anybody (dask-gateway#570).
 c.ClusterConfig.scheduler_cmd = ["dask", "scheduler", "--preload", "geodes_lab.cluster.gate"]

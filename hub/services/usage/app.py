@@ -23,13 +23,13 @@ from starlette.routing import Route
 
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.limits import verdict
-from geodes_lab.policy.people import rights
+from geodes_lab.policy.people import rights, standing
 from usage.accounts import Books, Use, span, this_month
 from usage.collector import Collector
 from usage.faces import everybody, mine
 from usage.metrics import metrics
 
-_ASK = ("spawn", "home", "gateway")  # services that may ask about anybody
+_ASK = ("spawn", "home", "dask-gateway")  # services that may ask about anybody
 _FIELDS = ("kind", "name", *Use.__dataclass_fields__)
 
 
@@ -98,10 +98,10 @@ class Desk:
             return _no()
         # The hub's own services know the groups as of this moment; what the collector saw is of its last look.
         known = request.query_params.getlist("group") if asker.service else asker.groups
-        groups = known or self.collector.groups.get(person, ())
+        groups = standing(person, known or self.collector.groups.get(person, ()), self.lab)
         use = self.books.of(person, this_month(datetime.now(UTC)))
         told = verdict(asdict(use), groups, self.lab)
-        return JSONResponse({**asdict(told), "used": asdict(use)})
+        return JSONResponse({**asdict(told), "used": asdict(use), "dask": asdict(rights(groups, self.lab).dask)})
 
     async def used(self, request: Request) -> Response:
         """What everybody has used this month: asked by the hub, which holds it against the quotas of those who start something."""

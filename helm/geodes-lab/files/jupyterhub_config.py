@@ -1,0 +1,1 @@
+../../../hub/jupyterhub_config.py

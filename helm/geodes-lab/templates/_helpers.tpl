@@ -1,0 +1,55 @@
+{{- define "lab.labels" -}}
+app.kubernetes.io/name: geodes-lab
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "lab.pods" -}}
+{{- /* By these pods are found: (list root component). */ -}}
+app.kubernetes.io/name: geodes-lab
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "lab.image" -}}
+image: {{ .Values.image.name }}:{{ .Values.image.tag }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- end }}
+
+{{- define "lab.pod" -}}
+{{- /* What every pod of ours is: nobody's account of the cluster, no root, no more than it needs. */ -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets: {{ toJson . }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 1000
+  runAsGroup: 1000
+  fsGroup: 1000
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "lab.container" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "lab.settings" -}}
+{{- /* The environment that every program of the lab needs. */ -}}
+- {name: HOME, value: /tmp}
+- {name: GEODES_LAB_SETTINGS, value: /etc/geodes-lab/lab/lab.yaml}
+- {name: GEODES_LAB_STATE, value: {{ .Values.lab.state }}}
+- {name: GEODES_LAB_ADDRESS, value: {{ .Values.lab.address | quote }}}
+{{- with .Values.lab.datalake.endpoint }}
+- {name: DASK_GEODES_LAB__DATALAKE__ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{- with .Values.datalake.authority.configMap }}
+- {name: DASK_GEODES_LAB__DATALAKE__CA, value: /etc/geodes-lab/authority/{{ $.Values.datalake.authority.key }}}
+{{- end }}
+{{- end }}

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Builds both images: build.sh BASE@sha256:… REGISTRY TAG. `make images` runs it.
+set -eu
+cd "$(dirname "$0")/../.."
+base=$1 registry=$2 tag=$3
+case $base in
+*@sha256:????????????????????????????????????????????????????????????????) ;;
+*)
+	echo "BASE is ${base:-not given}: give a Debian image with Python 3.11 to 3.13 and its digest, such as BASE=python:3.11-slim-bookworm@sha256:…" >&2
+	echo "(docker buildx imagetools inspect python:3.11-slim-bookworm shows today's digest)." >&2
+	exit 2
+	;;
+esac
+engine=$(command -v docker || command -v podman) || { echo "There is neither docker nor podman here." >&2; exit 2; }
+
+for kind in user hub; do
+	"$engine" build --file helm/images/Dockerfile --build-arg "BASE=$base" --target $kind --tag "$registry/$kind:$tag" .
+	"$engine" run --rm --entrypoint cat "$registry/$kind:$tag" /opt/geodes-lab/versions.json >"build/versions-$kind.json"
+	"$engine" run --rm --entrypoint cat "$registry/$kind:$tag" /opt/geodes-lab/sbom.json >"build/sbom-$kind.json"
+done
+cmp build/versions-user.json build/versions-hub.json || { echo "The two images differ in what must be equal." >&2; exit 1; }
+echo "$registry/user:$tag and $registry/hub:$tag; build/sbom-user.json and build/sbom-hub.json say what is in them"

@@ -1,0 +1,16 @@
+"""Who asks from outside, each where it has a token: Prometheus, and the robot that tries the lab (hub/trial.py)."""
+
+from beside import roles, services
+from installation import installation
+from trial import SCOPES
+
+c = get_config()  # noqa: F821
+
+here = installation()
+roles(c)
+if here.has("prometheus_token"):
+    services(c).append({"name": "prometheus", "api_token": here.secret("prometheus_token")})
+    roles(c).append({"name": "prometheus", "scopes": ["read:metrics"], "services": ["prometheus"]})
+if here.lab.trial:
+    services(c).append({"name": "trial", "api_token": here.secret("trial_token")})
+    roles(c).append({"name": "trial", "scopes": SCOPES, "services": ["trial"]})

@@ -1,0 +1,184 @@
+"""A robot tries the lab as a person would: it has a server, a kernel, a Dask cluster of one worker, and opens a product.
+
+``python hub/trial.py`` is what `helm test` runs; it works on one machine too. The robot is nobody of the provider's: no person's name has
+an @. It has the rights of the group that the operator's file names (``trial``), and a token that is good for a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from geodes_lab.policy.people import ROBOT
+
+if TYPE_CHECKING:
+    import httpx
+    from jupyter_kernel_client import JupyterKernelClient
+
+SCOPES = [f"{scope}!user={ROBOT}" for scope in ("admin:users", "servers", "tokens", "access:servers")]
+"""What the service behind it may do: nothing to anybody else."""
+
+_CLUSTER = "client = gl.attach(workers=1); print(client.submit(sum, [40, 2]).result(120), list(gl.clusters())[0].place)"
+_PRODUCT = """
+wanted = {collection!r} or gl.collections().index[0]
+(item,) = gl.search(wanted, limit=1)
+tree = gl.open_product(item)
+node, name = next((n, v) for n in tree.subtree for v in n.data_vars if n[v].ndim >= 2)
+corner = node[name][(..., slice(0, 16), slice(0, 16))].compute()
+print(item.id, name, corner.shape)
+"""
+
+
+class TrialError(Exception):
+    """A step went wrong; the message says which."""
+
+
+class Trial:
+    """The steps.
+
+    Parameters
+    ----------
+    hub, token
+        Address and token of the hub's API, for the service ``trial``.
+    public
+        Where servers are reached.
+    patience
+        Seconds within which a server starts.
+    """
+
+    def __init__(self, hub: str, token: str, public: str, patience: float = 600) -> None:
+        import httpx
+
+        self.hub, self.public, self.patience = hub.rstrip("/"), public.rstrip("/"), patience
+        self._service = httpx.Client(headers={"Authorization": f"token {token}"}, timeout=60)
+        self._robot = ""
+
+    def login(self) -> str:
+        """Make the robot, if it is not there, and a token of its own."""
+        made = self._service.post(self._url())
+        if made.status_code not in (201, 409):
+            raise TrialError(f"The robot was not made: {_said(made)}")
+        asked = {"note": "trial", "expires_in": 900}
+        given = self._service.post(f"{self._url()}/tokens", json=asked)
+        if given.status_code != 201:
+            raise TrialError(f"The robot got no token: {_said(given)}")
+        self._robot = given.json()["token"]
+        seen = self._ask("GET", f"{self.hub}/user")
+        if seen.json()["name"] != ROBOT:
+            raise TrialError(f"The robot's token is {seen.json()['name']}'s.")
+        return f"{ROBOT} has logged in, for a quarter of an hour"
+
+    def start(self) -> str:
+        """Start its server, and follow what the hub tells of it."""
+        began = time.monotonic()
+        asked = self._service.post(f"{self._url()}/server", json={})
+        if asked.status_code not in (201, 202, 400):  # 400: it runs already
+            raise TrialError(f"The server was refused: {_said(asked)}")
+        progress = f"{self._url()}/server/progress"
+        with self._service.stream("GET", progress, timeout=self.patience) as events:
+            for line in events.iter_lines():
+                event = json.loads(line[5:]) if line.startswith("data:") else {}
+                if event.get("failed"):
+                    raise TrialError(f"The server did not start: {event.get('message')}")
+                if event.get("ready"):
+                    return f"its server is up after {time.monotonic() - began:.0f} s"
+        raise TrialError("The hub stopped telling of the server before it was ready.")
+
+    def versions(self, kernel: JupyterKernelClient) -> str:
+        """Hold the versions of JupyterHub of both images against each other."""
+        hub = self._ask("GET", f"{self.hub}/").json()["version"]
+        user = run(kernel, "import jupyterhub; print(jupyterhub.__version__)")
+        if hub.split(".")[0] != user.split(".")[0]:
+            raise TrialError(f"The hub is JupyterHub {hub} and servers have {user}: give both images one tag.")
+        return f"JupyterHub {hub} in the hub and {user} in servers"
+
+    def kernel(self) -> JupyterKernelClient:
+        """Start a kernel of the lab, through the proxy."""
+        from jupyter_kernel_client import JupyterKernelClient
+
+        kernel = JupyterKernelClient(
+            server_url=f"{self.public}/user/{ROBOT}",
+            token=self._robot,
+            client_kwargs={"headers": {"Authorization": f"Bearer {self._robot}"}},
+        )
+        kernel.start(name="geodes", path="notebooks")
+        return kernel
+
+    def stop(self) -> str:
+        """Stop the server; its home stays for the next trial."""
+        gone = self._service.delete(f"{self._url()}/server")
+        if gone.status_code not in (202, 204):
+            raise TrialError(f"The server was not stopped: {_said(gone)}")
+        return "its server has been stopped"
+
+    def _url(self) -> str:
+        return f"{self.hub}/users/{ROBOT}"
+
+    def _ask(self, method: str, url: str) -> httpx.Response:
+        answer = self._service.request(method, url, headers={"Authorization": f"token {self._robot}"})
+        if answer.status_code != 200:
+            raise TrialError(f"The robot may not ask {url}: {_said(answer)}")
+        return answer
+
+
+def run(kernel: JupyterKernelClient, code: str) -> str:
+    """Run code in the kernel; give what it prints last.
+
+    Raises
+    ------
+    TrialError
+        If it fails.
+    """
+    reply: Any = kernel.execute(code, timeout=300)
+    printed = "".join("".join(o.get("text", "")) for o in reply["outputs"] if o["output_type"] == "stream").strip()
+    if reply["status"] != "ok":
+        said = [f"{o['ename']}: {o['evalue']}" for o in reply["outputs"] if o["output_type"] == "error"]
+        raise TrialError(f"{' '.join(said) or reply['status']} in:\n{code.strip()}")
+    return printed.splitlines()[-1] if printed else ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--hub", default=os.environ.get("JUPYTERHUB_API_URL", "http://hub:8081/hub/api"), help="the hub's API"
+    )
+    parser.add_argument("--public", default="http://proxy-public", help="where servers are reached")
+    parser.add_argument("--collection", default="", help="of which a product is opened (default: the first)")
+    options = parser.parse_args()
+    import httpx
+
+    trial = Trial(options.hub, os.environ["JUPYTERHUB_API_TOKEN"], options.public)
+    try:
+        print(trial.login(), flush=True)
+        print(trial.start(), flush=True)
+        try:
+            kernel = trial.kernel()
+            print(trial.versions(kernel), flush=True)
+            answer, _, cluster = run(kernel, _CLUSTER).partition(" ")
+            if answer != "42":
+                raise TrialError(f"The cluster computed {answer!r} instead of 42.")
+            print(f"a cluster of one worker computes: {cluster}", flush=True)
+            print(f"opened {run(kernel, _PRODUCT.format(collection=options.collection))}", flush=True)
+            kernel.stop()
+        finally:
+            print(trial.stop(), flush=True)
+    except (TrialError, httpx.HTTPError, OSError) as error:
+        print(error or type(error).__name__, file=sys.stderr)
+        return 1
+    print("the lab works")
+    return 0
+
+
+def _said(answer: httpx.Response) -> str:
+    try:
+        return f"{answer.status_code}, {answer.json()['message']}"
+    except (ValueError, KeyError):
+        return f"{answer.status_code}, {answer.text[:200]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

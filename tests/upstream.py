@@ -1,0 +1,172 @@
+"""What is known of the two charts that ours stands upon, where they cannot be had: which values they take, and what zero-to-jupyterhub 4 and
+dask-gateway 2026 make of those. Facts, in words of ours; where the charts are there, they are rendered instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from traitlets.config import Config
+
+Known = dict[str, Any]
+
+
+def keys(names: str, **inside: Any) -> Known:
+    """Names that a value may have; what is inside is not held, unless it is said."""
+    return {**dict.fromkeys(names.split()), **inside}
+
+
+_IMAGE = keys("name tag pullPolicy pullSecrets")
+_POLICY = keys("enabled ingress egress egressAllowRules interNamespaceAccessLabels allowedIngressPorts")
+_PDB = keys("enabled maxUnavailable minAvailable")
+_AFFINITY = keys("", nodeAffinity=keys("matchNodePurpose"), tolerations=None)
+
+JUPYTERHUB = keys(
+    "fullnameOverride nameOverride enabled custom imagePullSecrets global debug",
+    hub=keys(
+        "revisionHistoryLimit config service baseUrl cookieSecret initContainers nodeSelector tolerations concurrentSpawnLimit "
+        "consecutiveFailureLimit activeServerLimit deploymentStrategy labels annotations command args extraConfig extraFiles extraEnv "
+        "extraContainers extraVolumes extraVolumeMounts resources podSecurityContext containerSecurityContext lifecycle loadRoles services "
+        "allowNamedServers namedServerLimitPerUser authenticatePrometheus redirectToServer shutdownOnLogout templatePaths templateVars "
+        "livenessProbe readinessProbe existingSecret serviceAccount extraPodSpec",
+        image=_IMAGE, pdb=_PDB, networkPolicy=_POLICY, db=keys("type upgrade pvc url password"),
+    ),
+    rbac=keys("create"),
+    proxy=keys(
+        "secretToken annotations deploymentStrategy labels https traefik secretSync",
+        service=keys("type labels annotations nodePorts disableHttpPort extraPorts loadBalancerIP loadBalancerSourceRanges"),
+        chp=keys(
+            "revisionHistoryLimit containerSecurityContext extraCommandLineFlags livenessProbe readinessProbe resources defaultTarget "
+            "errorTarget extraEnv nodeSelector tolerations extraPodSpec",
+            image=_IMAGE, pdb=_PDB, networkPolicy=_POLICY,
+        ),
+    ),
+    singleuser=keys(
+        "podNameTemplate extraTolerations nodeSelector extraNodeAffinity extraPodAffinity extraPodAntiAffinity networkTools events "
+        "extraAnnotations extraLabels extraFiles extraEnv lifecycleHooks initContainers extraContainers allowPrivilegeEscalation uid fsGid "
+        "serviceAccountName startTimeout cpu memory extraResource cmd defaultUrl extraPodConfig profileList",
+        image=_IMAGE, networkPolicy=_POLICY, cloudMetadata=keys("blockWithIptables ip"),
+        storage=keys(
+            "type extraLabels extraVolumes extraVolumeMounts static capacity homeMountPath",
+            dynamic=keys("storageClass pvcNameTemplate volumeNameTemplate storageAccessModes subPath"),
+        ),
+    ),
+    scheduling=keys(
+        "podPriority userPlaceholder",
+        userScheduler=keys(
+            "enabled revisionHistoryLimit replicas logLevel plugins pluginConfig containerSecurityContext image nodeSelector tolerations "
+            "labels annotations pdb resources serviceAccount extraPodSpec"
+        ),
+        corePods=_AFFINITY, userPods=_AFFINITY,
+    ),
+    prePuller=keys(
+        "revisionHistoryLimit labels annotations resources containerSecurityContext extraTolerations hook continuous pullProfileListImages "
+        "extraImages pause"
+    ),
+    ingress=keys("enabled annotations ingressClassName hosts pathSuffix pathType tls extraPaths"),
+    cull=keys("enabled users adminUsers removeNamedServers timeout every concurrency maxAge"),
+)  # fmt: skip
+
+_SIZE = keys("request limit")
+_POD = keys("extraPodConfig extraContainerConfig", cores=_SIZE, memory=_SIZE)
+DASK_GATEWAY = keys(
+    "fullnameOverride nameOverride enabled global rbac",
+    gateway=keys(
+        "replicas imagePullSecrets annotations resources livenessProbe readinessProbe nodeSelector affinity tolerations extraConfig prefix "
+        "loglevel service",
+        image=keys("name tag pullPolicy"),
+        auth=keys("type simple kerberos custom", jupyterhub=keys("apiToken apiTokenFromSecretName apiTokenFromSecretKey apiUrl")),
+        backend=keys(
+            "namespace environment", image=keys("name tag pullPolicy"), scheduler=_POD, worker={**_POD, "threads": None}
+        ),
+    ),
+    controller=keys(
+        "enabled imagePullSecrets annotations resources nodeSelector affinity tolerations loglevel completedClusterMaxAge "
+        "completedClusterCleanupPeriod backoffBaseDelay backoffMaxDelay k8sApiRateLimit k8sApiRateLimitBurst",
+        image=keys("name tag pullPolicy"),
+    ),
+    traefik=keys(
+        "replicas image imagePullSecrets annotations resources nodeSelector affinity tolerations additionalArguments loglevel dashboard",
+        service=keys("type annotations spec ports"),
+    ),
+)  # fmt: skip
+
+
+# What its configuration sets, whatever the values: it was written for JupyterHub 5, and the hub's image has that of the lock file.
+TRAITS = {
+    "JupyterHub": (
+        "spawner_class cleanup_servers last_activity_interval tornado_settings db_url concurrent_spawn_limit active_server_limit base_url "
+        "allow_named_servers named_server_limit_per_user authenticate_prometheus redirect_to_server shutdown_on_logout template_paths "
+        "template_vars hub_bind_url hub_connect_url services load_roles cookie_secret admin_access authenticator_class log_level"
+    ),
+    "ConfigurableHTTPProxy": "api_url should_start auth_token",
+    "CryptKeeper": "keys",
+    "KubeSpawner": (
+        "common_labels namespace consecutive_failure_limit pod_name_template start_timeout image_pull_policy events_enabled extra_labels "
+        "extra_annotations uid fs_gid service_account storage_extra_labels node_selector node_affinity_required node_affinity_preferred "
+        "pod_affinity_required pod_affinity_preferred pod_anti_affinity_required pod_anti_affinity_preferred lifecycle_hooks init_containers "
+        "extra_containers mem_limit mem_guarantee cpu_limit cpu_guarantee extra_resource_limits extra_resource_guarantees environment "
+        "profile_list extra_pod_config image allow_privilege_escalation image_pull_secrets scheduler_name priority_class_name tolerations "
+        "pvc_name_template storage_pvc_ensure storage_class storage_access_modes storage_capacity volumes volume_mounts cmd default_url debug"
+    ),
+}
+
+
+def unknown(values: dict[str, Any], known: Known, path: str = "") -> Iterator[str]:
+    """The values that a chart does not take: its own schema lets no other pass."""
+    for name, value in values.items():
+        if name not in known:
+            yield f"{path}{name}"
+        elif known[name] is not None and isinstance(value, dict):
+            yield from unknown(value, known[name], f"{path}{name}.")
+
+
+def spawner(c: Config, values: dict[str, Any], release: str = "lab") -> None:
+    """Set what zero-to-jupyterhub makes of the values of people's servers, on a configuration, before ours runs."""
+    user, hub = values["singleuser"], values["hub"]
+    c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
+    c.JupyterHub.services, c.JupyterHub.load_roles = [], []
+    c.JupyterHub.last_activity_interval = 60
+    c.ConfigurableHTTPProxy.api_url, c.ConfigurableHTTPProxy.should_start = "http://proxy-api:8001", False
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
+    c.Spawner.cmd = "jupyterhub-singleuser"
+    k = c.KubeSpawner
+    k.namespace = "lab"
+    k.common_labels = {"app": "jupyterhub", "release": release, "app.kubernetes.io/name": "jupyterhub"}
+    k.extra_labels = user.get("extraLabels", {"hub.jupyter.org/network-access-hub": "true"})
+    k.image = f"{user['image']['name']}:{user['image']['tag']}"
+    k.uid, k.fs_gid = user.get("uid", 1000), user.get("fsGid", 100)
+    k.allow_privilege_escalation = user.get("allowPrivilegeEscalation", False)
+    k.start_timeout, k.mem_guarantee = user.get("startTimeout", 300), "1G"
+    k.environment = user.get("extraEnv", {})
+    k.init_containers = list(user.get("initContainers", []))
+    storage = user["storage"]
+    k.storage_pvc_ensure, k.storage_capacity = True, storage.get("capacity", "10Gi")
+    home = {"name": "volume-{user_server}", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}
+    k.volumes = [home, *storage.get("extraVolumes", [])]
+    mount = {"name": "volume-{user_server}", "mountPath": storage.get("homeMountPath", "/home/jovyan")}
+    k.volume_mounts = [mount, *storage.get("extraVolumeMounts", [])]
+    if user.get("cloudMetadata", {}).get("blockWithIptables", True):
+        privileged = {"privileged": True, "runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}
+        k.init_containers.append(
+            {"name": "block-cloud-metadata", "image": "network-tools", "securityContext": privileged}
+        )
+    for section, told in hub.get("config", {}).items():
+        c[section].update(told)
+
+
+def gateway(c: Config, values: dict[str, Any]) -> None:
+    """Set what dask-gateway's chart makes of the values of its pods."""
+    told = values["gateway"]["backend"]
+    c.KubeBackend.gateway_instance = c.KubeController.gateway_instance = "dask-gateway"
+    c.KubeBackend.api_url = c.KubeController.api_url = "http://api-dask-gateway.lab:8000/api"
+    c.KubeClusterConfig.image = f"{told['image']['name']}:{told['image']['tag']}"
+    c.KubeClusterConfig.environment = told.get("environment", {})
+    for part in ("scheduler", "worker"):
+        for what in ("cores", "memory"):
+            c.KubeClusterConfig[f"{part}_{what}"] = told[part][what]["request"]
+            c.KubeClusterConfig[f"{part}_{what}_limit"] = told[part][what]["limit"]
+        c.KubeClusterConfig[f"{part}_extra_pod_config"] = told[part].get("extraPodConfig", {})
+        c.KubeClusterConfig[f"{part}_extra_container_config"] = told[part].get("extraContainerConfig", {})
+    if "threads" in told["worker"]:
+        c.KubeClusterConfig.worker_threads = told["worker"]["threads"]
