@@ -65,7 +65,10 @@ class Plan:
             ("bytes to read", format_bytes(self.bytes)),
             ("decoding", f"{self.decode:.0f} core-seconds"),
             ("memory of a worker", f"{format_bytes(self.memory)} at most, of {format_bytes(staff.memory)}"),
-            ("time to expect", f"{_span(self.seconds)} on {staff.count} workers of {staff.threads} threads"),
+            (
+                "time to expect",
+                f"{_span(self.seconds)} on {_several(staff.count, 'worker')} of {_several(staff.threads, 'thread')}",
+            ),
         ]
 
     def __repr__(self) -> str:
@@ -182,6 +185,10 @@ def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str
             "that it is read once."
         )
     return tuple(said)
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _span(seconds: float) -> str:

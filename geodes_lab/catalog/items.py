@@ -124,6 +124,7 @@ def _pictures(items: Iterable[pystac.Item]) -> str:
     found: list[str] = []
     for item in items:
         if len(found) == _PICTURES:
+            found.append(f"<span style='font-size:11px'>the first {_PICTURES}</span>")
             break
         if (seen := quicklook.local(item)) is not None:
             data, kind = seen
