@@ -87,8 +87,18 @@ def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
     person.goto(f"{root(lab)}/services/catalogue/")
     expect(person.locator("#me")).to_have_text("Log in")
     expect(person.locator("#collection option")).not_to_have_count(0)
+    # A login leads away and back, and forgets nothing.
+    person.select_option("#collection", "PEPS_S2_L1C")
+    expect(person.locator("#property option[value=platform]")).to_have_count(1)
+    person.fill("#from", "2021-07-01")
+    person.select_option("#property", "platform")
+    person.fill("#value", "S2A")
     person.click("#me a")
     expect(person.locator("#me")).not_to_have_text("Log in")
+    expect(person.locator("#said")).to_have_text(re.compile(r"^\d of \d products"))
+    assert person.locator("#from").input_value() == "2021-07-01"
+    assert person.locator("#property").input_value() == "platform"
+    person.goto(f"{root(lab)}/services/catalogue/")
     expect(person.locator("path.land")).not_to_have_count(0)
     person.select_option("#collection", "PEPS_S2_L1C")
     person.get_by_role("button", name="Search").click()

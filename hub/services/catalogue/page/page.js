@@ -4,6 +4,7 @@ import { drawBox, toBbox } from "./box.js";
 const L = window.L;
 const $ = (id) => document.getElementById(id);
 const ASKABLE = new Set(["string", "integer", "number"]);
+const KEPT = ["from", "to", "clouds", "property", "value"]; // of the form, while one logs in
 const state = { bbox: null, next: null, shown: [], layers: new Map(), queryables: {} };
 
 const map = L.map("map", { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
@@ -181,8 +182,31 @@ $("more").addEventListener("click", () => {
   return show(() => (next.method === "POST" ? post("stac/search", next.body) : get(next.href)));
 });
 
+// A login leads away from the page and back to it: the search is as it was.
+function keep() {
+  const values = Object.fromEntries(KEPT.map((id) => [id, $(id).value]));
+  sessionStorage.setItem("asked", JSON.stringify({ values, bbox: state.bbox }));
+}
+
+async function restore() {
+  const kept = JSON.parse(sessionStorage.getItem("asked") ?? "null");
+  sessionStorage.removeItem("asked");
+  if (!kept) return;
+  $("collection").value = kept.values.collection;
+  await chooseCollection();
+  for (const id of KEPT) $(id).value = kept.values[id];
+  $("clouds-said").textContent = $("clouds").value;
+  if (kept.bbox) {
+    const [west, south, east, north] = kept.bbox;
+    setArea(L.latLngBounds([south, west], [north, east < west ? east + 360 : east]));
+  }
+  await search();
+}
+
 get("me").then((me) => {
   const link = element("a", { href: "login" }, "Log in");
+  link.addEventListener("click", keep);
   $("me").replaceChildren(...(me.name ? [`${me.name}`] : [link]));
 });
 await Promise.all([drawLand(), listCollections()]).catch((error) => ($("said").textContent = error.message));
+await restore();
