@@ -4,7 +4,7 @@ import { drawBox, toBbox } from "./box.js";
 const L = window.L;
 const $ = (id) => document.getElementById(id);
 const ASKABLE = new Set(["string", "integer", "number"]);
-const KEPT = ["from", "to", "clouds", "property", "value"]; // of the form, while one logs in
+const KEPT = ["collection", "from", "to", "clouds", "property", "value"]; // of the form, while one logs in
 const state = { bbox: null, next: null, shown: [], layers: new Map(), queryables: {} };
 
 const map = L.map("map", { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
