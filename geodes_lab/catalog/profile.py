@@ -68,7 +68,7 @@ def load(name: str | None = None, url: str | None = None) -> Profile:
         raise GeodesError(
             f"The catalogue profile {name!r} has no url: "
             + (
-                "the lab's own notebooks and terminals have one; elsewhere say a catalogue by url= (--url) or another profile, or "
+                "the lab's own notebooks and terminals have one (`make lab`); elsewhere say a catalogue by url= (--url) or another profile, or "
                 if told.get("kind") == "local"
                 else ""
             )

@@ -34,11 +34,11 @@ add(
 )
 ours = {"KIND": "stac", "URL": f"{address('catalogue')}/stac", "TOKEN": "JUPYTERHUB_API_TOKEN"}
 c.Spawner.environment.update({f"DASK_GEODES_LAB__CATALOG__PROFILES__LAB__{k}": v for k, v in ours.items()})
-c.Spawner.environment["DASK_GEODES_LAB__PLOT__LAND"] = str(modules / "world-atlas" / "countries-110m.json")
+c.Spawner.environment.update({"DASK_GEODES_LAB__PLOT__LAND": str(modules / "world-atlas" / "countries-110m.json")})
 if sample:
     c.Spawner.environment.update(
         {"DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__URL": str(sample / "catalog" / "catalog.json")}
     )
 else:  # what the notebooks call local is the lab's own catalogue
     c.Spawner.environment.update({f"DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__{k}": v for k, v in ours.items()})
-    c.Spawner.environment["DASK_GEODES_LAB__CATALOG__PROFILE"] = "lab"
+    c.Spawner.environment.update({"DASK_GEODES_LAB__CATALOG__PROFILE": "lab"})
