@@ -238,9 +238,10 @@ class Production:
 
 
 def _closed() -> list[str]:
-    """Folders above the interpreter that others may not pass through."""
-    parents = Path(sys.executable).resolve().parents
-    return [str(p) for p in reversed(parents) if p != Path("/") and not p.stat().st_mode & 0o001]
+    """Folders above the interpreter and the project that others may not pass through; the outer ones first."""
+    needed = (Path(sys.executable).resolve(), Path(sys.prefix), TOP)
+    parents = {p for path in needed for p in path.parents if p != Path("/") and not p.stat().st_mode & 0o001}
+    return [str(p) for p in sorted(parents, key=lambda p: len(p.parts))]
 
 
 _IS_APART = _apart()
