@@ -56,13 +56,13 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
     sun = {kind: _values(told, root, f"Sun_Angles_Grid/{kind}") for kind in ("Zenith", "Azimuth")}
     shape = sun["Zenith"].shape
     views = root.findall("Viewing_Incidence_Angles_Grids")
-    found = sorted({int(v.get("detectorId", 0)) for v in views})
-    numbers = sorted({int(v.get("bandId", -1)) for v in views})
+    places = [_place(told, v) for v in views]
+    numbers, found = (sorted(set(n)) for n in (zip(*places, strict=True) if places else ((), ())))
     if any(not 0 <= n < len(BANDS) for n in numbers):
         raise GeodesError(f"The view angles in {told.name} are of no band of the instrument: fetch the product again.")
     seen = {kind: np.full((len(numbers), len(found), *shape), np.nan, np.float32) for kind in ("Zenith", "Azimuth")}
-    for view in views:
-        place = numbers.index(int(view.get("bandId", -1))), found.index(int(view.get("detectorId", 0)))
+    for view, (number, detector) in zip(views, places, strict=True):
+        place = numbers.index(number), found.index(detector)
         for kind, values in seen.items():
             grid = _values(told, view, kind)
             if grid.shape != shape:
@@ -85,6 +85,16 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
         },
     )
     return _described(made)
+
+
+def _place(told: Document, view: ET.Element) -> tuple[int, int]:
+    """The number of the band, and of the detector."""
+    try:
+        return int(view.get("bandId", -1)), int(view.get("detectorId", 0))
+    except ValueError as error:
+        raise GeodesError(
+            f"The view angles in {told.name} are of a band or detector without a number: fetch the product again."
+        ) from error
 
 
 def on(angles: xr.Dataset, grid: GeoBox, bands: Sequence[str], detectors: Mapping[str, da.Array]) -> xr.Dataset:
