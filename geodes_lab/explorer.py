@@ -84,6 +84,7 @@ class Explorer(ipywidgets.VBox):
         self.selected: pystac.Item | None = None
         """The Item that was chosen, on the map or in the list."""
         self._bbox = list(bbox) if bbox is not None else None
+        self._given: ipyleaflet.Rectangle | None = None
         wide = ipywidgets.Layout(width="auto")
         self._collection = ipywidgets.Dropdown(options=list(choice), value=first, description="Collection", layout=wide)
         self._dates = ipywidgets.Text(datetime or "", placeholder="2021-06/2021-08", description="Dates", layout=wide)
@@ -171,9 +172,9 @@ class Explorer(ipywidgets.VBox):
             self._look_at(west, south, east, north)
             if west < east:
                 bounds = ((south, west), (north, east))
-                found.add(
-                    ipyleaflet.Rectangle(bounds=bounds, color=_ASKED, fill_opacity=0.02, weight=2, interactive=False)
-                )
+                look = {"color": _ASKED, "fill_opacity": 0.02, "weight": 2, "interactive": False}
+                self._given = ipyleaflet.Rectangle(bounds=bounds, **look)
+                found.add(self._given)
         return found
 
     def _look_at(self, west: float, south: float, east: float, north: float) -> None:
@@ -186,6 +187,9 @@ class Explorer(ipywidgets.VBox):
         self._map.zoom = max(1, min(int(math.log2(_HIGH / pixels)), 15))
 
     def _drawn(self, control: Any, action: str, geo_json: dict[str, Any]) -> None:
+        if self._given is not None:  # it is the box of the search no longer
+            self._map.remove(self._given)
+            self._given = None
         if action == "deleted":
             self._bbox = None
             return

@@ -6,6 +6,7 @@ JupyterHub lets a server be shared with a group, shows it to the members, and fo
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -22,8 +23,9 @@ def reach_tokens() -> None:
 
 def role(group: str) -> dict[str, Any]:
     """The role by which members share with a group: they may know its name, which JupyterHub asks for."""
-    name = re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")
-    return {"name": f"shares-with-{name}", "scopes": [f"read:groups:name!group={group}"], "groups": [group]}
+    name = re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")[:100]
+    mark = hashlib.sha256(group.encode()).hexdigest()[:8]  # a/b and a-b are two groups
+    return {"name": f"shares-with-{name}-{mark}", "scopes": [f"read:groups:name!group={group}"], "groups": [group]}
 
 
 def _with_groups(of: Iterable[Any], owner: Any) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -25,6 +25,16 @@ QUIET = [
     "--no-first-run",
     "--disable-gpu",
 ]
+
+
+def enter(page: Page, url: str, name: str) -> Page:
+    """Log in at a hub of several people as a person does: from the first page, by the provider's form."""
+    page.goto(f"{url}/")
+    page.locator("a.button").click()
+    page.fill("input[name=sub]", name)
+    page.locator("button[type=submit]").first.click()
+    page.wait_for_load_state()
+    return page
 
 
 @contextmanager

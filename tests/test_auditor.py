@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import charting
 import pytest
+import sharing
 import spawning
 import yaml
 from installation import installation
@@ -330,3 +331,9 @@ def test_checks_that_need_what_runs_are_there():
     for names in ELSEWHERE.values():
         for file, name in (n.split("::") for n in names):
             assert re.search(rf"^def {name}\(", (TOP / "tests" / file).read_text(), re.M), name
+
+
+def test_groups_that_are_spelt_alike_share_each_by_a_role_of_its_own():
+    names = [sharing.role(group)["name"] for group in ("a/b", "a-b", "A B", "équipe", "项目")]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-z0-9\-_~.]{1,253}[a-z0-9]", name) for name in names)

@@ -9,6 +9,7 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 from browser import chromium, needs_chromium
+from browser import enter as enter_at
 from hubs import Production, needs_accounts
 from playwright.sync_api import Browser, Page, expect
 from provider import Provider
@@ -57,12 +58,7 @@ def browser() -> Iterator[Browser]:
 def enter(browser: Browser, hub: Production, name: str, locale: str = "en-US") -> Page:
     """Log in as a person does, from the first page."""
     page = browser.new_context(locale=locale, viewport={"width": 1280, "height": 900}).new_page()
-    page.goto(f"{hub.url}/")
-    page.locator("a.button").click()
-    page.fill("input[name=sub]", name)
-    page.locator("button[type=submit]").first.click()
-    page.wait_for_load_state()
-    return page
+    return enter_at(page, hub.url, name)
 
 
 def barriers(page: Page) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browser import chromium, needs_chromium
+from browser import chromium, enter, needs_chromium
 from hubs import Production, needs_accounts
 from playwright.sync_api import Browser, Page, expect
 from provider import Provider
@@ -41,16 +41,6 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-def enter(page: Page, hub: Production, name: str) -> Page:
-    """Log in as a person does, at the provider's form."""
-    page.goto(f"{hub.url}/")
-    page.locator("a.button").click()
-    page.fill("input[name=sub]", name)
-    page.locator("button[type=submit]").first.click()
-    page.wait_for_load_state()
-    return page
-
-
 def leave(page: Page, hub: Production) -> None:
     """Log out, at the provider's too."""
     page.goto(f"{hub.url}/hub/logout")
@@ -70,16 +60,16 @@ def reloaded(page: Page, address: str) -> None:
 
 def test_group_that_changes_between_logins(hub, provider, browser):
     provider.put("alice", groups=["geodes"])
-    page = enter(browser.new_page(), hub, "alice")
+    page = enter(browser.new_page(), hub.url, "alice")
     expect(page.get_by_role("heading", name="Welcome, alice")).to_be_visible()
     assert page.goto(f"{hub.url}/hub/admin").status == 403, "no operator"
     leave(page, hub)
     provider.put("alice", groups=["elsewhere"])
-    enter(page, hub, "alice")
+    enter(page, hub.url, "alice")
     expect(page.get_by_text("none of your groups (elsewhere)")).to_be_visible()
     expect(page.get_by_text("desk@example.org")).to_be_visible()
     provider.put("alice", groups=["operators"])
-    page = enter(browser.new_page(), hub, "alice")
+    page = enter(browser.new_page(), hub.url, "alice")
     expect(page.get_by_role("heading", name="Welcome, alice")).to_be_visible()
     assert page.goto(f"{hub.url}/hub/admin").status == 200
     expect(page.get_by_text("alice").first).to_be_visible()
@@ -87,7 +77,7 @@ def test_group_that_changes_between_logins(hub, provider, browser):
 
 def test_token_that_ended_is_refreshed_and_without_another_one_logs_in_again(hub, provider, browser):
     provider.put("dora", groups=["geodes"])
-    page = enter(browser.new_page(), hub, "dora")
+    page = enter(browser.new_page(), hub.url, "dora")
     provider.expire("dora")
     before = sum(v.get("grant_type") == "refresh_token" for _, v in provider.asked)
     for _ in range(60):
@@ -105,7 +95,7 @@ def test_token_that_ended_is_refreshed_and_without_another_one_logs_in_again(hub
 
 def test_provider_that_fails_within_a_login_and_beside_who_is_in(hub, provider, browser):
     provider.put("emil", groups=["geodes"])
-    inside = enter(browser.new_page(), hub, "emil")
+    inside = enter(browser.new_page(), hub.url, "emil")
     inside.goto(f"{hub.url}/hub/token")
     outside = browser.new_context(locale="fr-FR").new_page()
     outside.goto(f"{hub.url}/hub/oauth_login")
@@ -118,7 +108,7 @@ def test_provider_that_fails_within_a_login_and_beside_who_is_in(hub, provider, 
         assert inside.url == f"{hub.url}/hub/token", "who is in stays, for a while"
     finally:
         provider.fails = False
-    again = enter(browser.new_page(), hub, "emil")
+    again = enter(browser.new_page(), hub.url, "emil")
     expect(again.get_by_role("heading", name="Welcome, emil")).to_be_visible()
 
 
@@ -126,6 +116,6 @@ def test_key_that_is_rotated(provider, browser):
     provider.put("ines", groups=["geodes"])
     with Production(lab(provider, claims={"source": "id_token"})) as hub:
         for _ in range(2):
-            page = enter(browser.new_context().new_page(), hub, "ines")
+            page = enter(browser.new_context().new_page(), hub.url, "ines")
             expect(page.get_by_role("heading", name="Welcome, ines")).to_be_visible()
             provider.rotate()

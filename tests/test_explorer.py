@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import dask
+import ipyleaflet
 import pytest
 
 import geodes_lab as gl
@@ -35,6 +36,17 @@ def test_map_looks_at_the_box_without_an_event_loop(on_disk):
     boxes = [i.bbox for i in explorer.items]
     wide = max(b[2] for b in boxes) - min(b[0] for b in boxes)
     assert 520 / 8 < 256 * 2**explorer._map.zoom * (wide + 1) / 360 <= 520
+
+
+def test_box_that_is_drawn_takes_the_place_of_the_one_given(on_disk):
+    explorer = gl.explore("PEPS_S2_L1C", bbox=(1.0, 43.0, 3.0, 44.0))
+    given = explorer._given
+    assert given in explorer._map.layers
+    drawn = {"geometry": {"coordinates": [[[1.8, 43.5], [1.8, 43.6], [1.9, 43.6], [1.9, 43.5], [1.8, 43.5]]]}}
+    (control,) = (c for c in explorer._map.controls if isinstance(c, ipyleaflet.DrawControl))
+    explorer._drawn(control, "created", drawn)
+    assert given not in explorer._map.layers
+    assert explorer.arguments["bbox"] == [1.8, 43.5, 1.9, 43.6]
 
 
 def test_what_goes_wrong_is_said_beside_the_button(on_disk):
