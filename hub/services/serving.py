@@ -74,4 +74,8 @@ def serve(application: ASGIApp, default: int) -> None:
         ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM, 0, 0, 0)
     logging.basicConfig(level=logging.WARNING, format="[%(name)s] %(levelname)s %(message)s")
     url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", f"http://127.0.0.1:{default}"))
-    uvicorn.run(application, host=url.hostname or "127.0.0.1", port=url.port or default, log_level="warning")
+    uvicorn.run(
+        application, host=url.hostname or "127.0.0.1", port=url.port or default, log_level="warning",
+        # Its headers are bounded, which those of httptools are not; a connection that says nothing is closed.
+        http="h11", h11_max_incomplete_event_size=2**16, timeout_keep_alive=15, limit_concurrency=1024,
+    )  # fmt: skip
