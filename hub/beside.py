@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from installation import HUB, installation, python
+from installation import HUB, Installation, installation, python
 
 _USER = "user"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a service needs beside its own folder."""
+
+    reads: tuple[str, ...] = ()
+    """Files and folders, read-only."""
+    secrets: tuple[str, ...] = ()
+    """Names of files in the folder of secrets."""
+    former: tuple[str, ...] = ()
+    """What an earlier version of the lab kept for it in the state itself."""
+    capability: str = ""
+    """The one power of root that it has; each is a risk, so that whoever has one takes nothing from users."""
 
 
 def add(
@@ -19,6 +35,8 @@ def add(
     scopes: list[str] | None = None,
     display: bool = False,
     for_servers: bool = False,
+    listens: bool = True,
+    needs: Needs | None = None,
 ) -> None:
     """Set what the hub has to know of a service that ``python -m NAME`` starts.
 
@@ -36,35 +54,69 @@ def add(
         Whether it is in the hub's menu.
     for_servers
         Whether users' servers may ask it too, by their own token.
+    listens
+        Whether it has an address.
+    needs
+        What it reads and has beside its own folder; nothing if not given.
     """
     here = installation()
     access = f"access:services!service={name}"
-    service: dict[str, Any] = {
-        "name": name,
-        "display": display,
-        "oauth_no_confirm": True,
-        "oauth_client_allowed_scopes": ["read:users:name!user", access],
-    }
+    service: dict[str, Any] = {"name": name, "display": display}
+    if listens:
+        service |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": ["read:users:name!user", access]}
     if here.on_kubernetes:  # a pod of its own, which the chart starts; the token is a secret of both
         service |= {"url": f"http://{name}:8080", "api_token": here.secret(f"{name}_token")}
     else:
+        if listens:
+            service |= {"url": f"http://127.0.0.1:{here.port(name)}"}
         service |= {
-            "url": f"http://127.0.0.1:{here.port(name)}",
-            "command": [python(), "-m", name, *(arguments or [])],
+            "command": confined(name, [python(), "-m", name, *(arguments or [])], needs or Needs(), listens=listens),
             "environment": {
                 "PYTHONPATH": str(HUB / "services"),
-                "GEODES_LAB_SETTINGS": str(here.file),
-                "GEODES_LAB_STATE": str(here.state),
                 "GEODES_LAB_ADDRESS": here.address,
                 **{k: v for k, v in os.environ.items() if k.startswith("DASK_GEODES_LAB__") or k == "GEODES_LAB_RUN"},
                 **(environment or {}),
             },
         }
     services(c).append(service)
-    allow(c, _USER, access)
+    if listens:
+        allow(c, _USER, access)
     if for_servers:
         c.Spawner.server_token_scopes.append(access)
     roles(c).append({"name": name, "scopes": scopes or [], "services": [name]})
+
+
+def confined(name: str, command: list[str], needs: Needs, *, listens: bool = True) -> list[str]:
+    """The command that runs another as a user of its own without rights (hub/confined.py)."""
+    here = installation()
+    told = {
+        "name": [name],
+        "state": [here.state],
+        "keeps": [keeps(here, name)],
+        "settings": [here.file],
+        "secrets": [here.lab.secrets or here.state / "secrets"],
+        "secret": needs.secrets,
+        "reads": [*needs.reads, *_authority()],
+        "hides": [] if here.homes in map(Path, needs.reads) else [here.homes],
+        "former": needs.former,
+        "capability": [needs.capability] if needs.capability else [],
+        "port": [here.port(name)] if listens else [],
+    }
+    said = [f"--{option}={value}" for option, values in told.items() for value in values]
+    # The one person of a lab on loopback may start it where the system confines nothing.
+    lenient = ["--lenient"] if here.lab.servers.kind == "process" else []
+    return [python(), str(HUB / "confined.py"), *said, *lenient, "--", *command]
+
+
+def keeps(here: Installation, name: str) -> Path:
+    """The folder that a service owns."""
+    return here.state / "services" / name
+
+
+def _authority() -> list[str]:
+    """The file of the datalake's own authority, where a setting names one."""
+    found = os.environ.get("DASK_GEODES_LAB__DATALAKE__CA")
+    return [found] if found else []
 
 
 def allow(c: Any, role: str, *scopes: str) -> None:

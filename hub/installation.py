@@ -14,10 +14,10 @@ from geodes_lab.policy.reading import Refused
 
 HUB = Path(__file__).resolve().parent
 TOP = HUB.parent
-# Where the services beside the hub listen, if the launcher has not chosen otherwise.
-_PORTS = {
-    "hub": 8081, "proxy": 8082, "s3": 8083, "catalogue": 8011, "data": 8012, "usage": 8013, "culler": 8014, "home": 8015,
-}  # fmt: skip
+# Where the hub, its proxy's API and the services listen, if the launcher has not chosen otherwise: below 1024, where the hub is root, since
+# any account of the machine may take another port while nobody has it, and would get what is meant for the lab.
+_PORTS = ("hub", "proxy", "catalogue", "data", "usage", "culler", "home", "s3")
+_LOW, _HIGH = 881, 8081
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Installation:
 
     def port(self, name: str) -> int:
         """Where one of the services listens."""
-        return int(os.environ.get(f"GEODES_LAB_{name.upper()}_PORT", _PORTS[name]))
+        first = _LOW if os.geteuid() == 0 and self.lab.servers.kind in ("accounts", "systemd") else _HIGH
+        return int(os.environ.get(f"GEODES_LAB_{name.upper()}_PORT", first + _PORTS.index(name)))
 
     def secret(self, name: str, make: bool = False) -> str:
         """A secret, from the folder of secrets or the environment; made and kept there if it may be, and is not there.

@@ -71,9 +71,10 @@ def one_of(hub: Production, name: str) -> psutil.Process:
 
 
 def word(process: psutil.Process, name: str) -> bool:
-    """Whether a process's command has a word; one that is just ending has none."""
+    """Whether a process's command has a word; one that is just ending has none, and who stays beside a service is not the service."""
     try:
-        return name in process.cmdline()
+        line = process.cmdline()
+        return name in line and not any(part.endswith("confined.py") for part in line)
     except psutil.Error:
         return False
 

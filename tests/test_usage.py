@@ -15,12 +15,13 @@ import pytest
 from hubapi import Server
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from measure.homes import size, sizes
 from person import Hub, Person
 from prometheus_client.parser import text_string_to_metric_families
 from served import served
-from usage.accounts import Books, Session, Use, this_month
+from usage.accounts import Books, Session, Use
 from usage.app import made
-from usage.collector import Collector, size
+from usage.collector import Collector
 
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.limits import verdict
@@ -36,6 +37,7 @@ PEOPLE = {
     "s": Person(service="spawn"),
     "x": Person(service="culler"),
     "g": Person(service="dask-gateway"),
+    "m": Person(service="measure"),
 }
 
 
@@ -177,12 +179,15 @@ def url(tmp_path, books) -> Iterator[str]:
     (tmp_path / "alice").mkdir()
     (tmp_path / "alice" / "file").write_bytes(os.urandom(100_000))
     told = lab(metrics_token_file=str(token))
-    collector = Collector(told, books, FakeApi(), lambda person: tmp_path / person)
+    collector = Collector(told, books, FakeApi())
     with served(made(told, books, collector, Known())) as address:
         for _ in range(100):
-            if collector.looked and books.of("alice", this_month(datetime.now(UTC))).storage:
+            if collector.looked:
                 break
             __import__("time").sleep(0.05)
+        found = {f"lab-{name}": n for name, n in sizes(tmp_path).items()}
+        head = {"Authorization": "token m"}
+        assert httpx.post(f"{address}/api/storage", json={"homes": found}, headers=head).status_code == 204
         yield address
 
 
@@ -267,3 +272,28 @@ def test_size_of_a_folder_counts_no_link(tmp_path):
     (tmp_path / "away").symlink_to("/usr")
     assert 50_000 <= size(tmp_path) < 80_000
     assert size(Path("/nowhere")) == 0
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    here = os.open(deep, os.O_RDONLY)
+    for _ in range(40):  # longer than a path may be, so that it cannot be named
+        os.mkdir("x" * 200, dir_fd=here)
+        below = os.open("x" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    descriptor = os.open("hidden", os.O_WRONLY | os.O_CREAT, dir_fd=here)
+    os.write(descriptor, os.urandom(500_000))
+    os.close(descriptor)
+    os.close(here)
+    assert size(deep) > 500_000
+
+
+def test_nobody_says_how_large_another_s_home_is(url):
+    """Nor one's own, where it is measured: that would be a way around the quota."""
+    for token in ("a", "o", "x", "s", "unknown"):
+        for body in ({"bytes": 1}, {"homes": {"lab-alice": 1}}):
+            reply = httpx.post(f"{url}/api/storage", json=body, headers={"Authorization": f"token {token}"})
+            assert reply.status_code == 403, token
+    assert get(url, "api/mine", "a").json()["storage"] >= 100_000
+    head = {"Authorization": "token m"}
+    for strange in ([], {"homes": 5}, {"homes": {"lab-alice": "many"}}, {"homes": {"lab-alice": -5}}, {}):
+        assert httpx.post(f"{url}/api/storage", json=strange, headers=head).status_code in (204, 400)

@@ -3,7 +3,7 @@
 import os
 import secrets
 
-from beside import add, address, services
+from beside import Needs, add, address, confined, services
 from installation import installation, python
 
 c = get_config()  # noqa: F821
@@ -20,6 +20,7 @@ if lake.gate:
         environment={"GEODES_LAB_USAGE_READS": f"{address('usage')}/api/reads"},
         scopes=["read:users:name", "read:users:groups", "access:services!service=usage"],
         for_servers=True,
+        needs=Needs(reads=(lake.folder,) if lake.folder else (), secrets=("datalake_key",)),
     )
     c.Spawner.environment.update(
         {
@@ -42,18 +43,12 @@ elif os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
     services(c).append(
         {
             "name": "datalake",
-            "command": [
-                python(),
-                "-m",
-                "nanio",
-                "serve",
-                "--data-dir",
-                datalake,
-                "--host",
-                "127.0.0.1",
-                "--port",
-                port,
-            ],
+            "command": confined(
+                "s3",
+                [python(), "-m", "nanio", "serve", "--data-dir", datalake, "--host", "127.0.0.1", "--port", port],
+                Needs(reads=(datalake,)),
+                listens=False,  # it takes its port itself
+            ),
             "environment": {"NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
         }
     )

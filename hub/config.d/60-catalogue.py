@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from beside import add, address
+from beside import Needs, add, address, keeps
 from installation import installation
 
 c = get_config()  # noqa: F821
@@ -12,7 +12,8 @@ here = installation()
 sample, told = here.sample, here.lab.catalogue
 modules = Path(sys.prefix) / "proxy" / "node_modules"
 # A folder for each version of the sample: what was taken from another one is not mixed with it.
-folder = told.folder or str(here.state / "catalogue" / (sample.name if sample else "harvested"))
+own = keeps(here, "catalogue")
+folder = told.folder or str(own / "catalogue" / (sample.name if sample else "harvested"))
 static = told.static or (str(sample / "catalog" / "catalog.json") if sample else "")
 mirror = str(sample / "datalake") if sample else here.lab.datalake.folder
 
@@ -21,7 +22,7 @@ add(
     "catalogue",
     arguments=[
         folder,
-        str(here.state / "results"),
+        str(own / "results"),
         *(["--static", static] if static else []),
         "--assets",
         str(modules),
@@ -31,6 +32,10 @@ add(
     scopes=["read:users:name", "read:users:groups"],
     display=True,
     for_servers=True,
+    needs=Needs(
+        reads=tuple(p for p in (told.folder, static and str(Path(static).parent), mirror) if p),
+        former=("catalogue", "results"),
+    ),
 )
 ours = {"KIND": "stac", "URL": f"{address('catalogue')}/stac", "TOKEN": "JUPYTERHUB_API_TOKEN"}
 c.Spawner.environment.update({f"DASK_GEODES_LAB__CATALOG__PROFILES__LAB__{k}": v for k, v in ours.items()})

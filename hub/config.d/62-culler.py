@@ -1,6 +1,6 @@
 """Servers that nobody uses are stopped, and old ones; their people are told before and afterwards."""
 
-from beside import add, address
+from beside import Needs, add, address
 
 c = get_config()  # noqa: F821
 
@@ -16,5 +16,6 @@ add(
         "read:users:groups",
     ],
     for_servers=True,
+    needs=Needs(former=("stops.json",)),
 )
 c.Spawner.environment.update({"GEODES_LAB_CULLER": address("culler")})

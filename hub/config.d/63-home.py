@@ -1,6 +1,6 @@
 """The first page of the lab, and the news: on the page, in JupyterLab, as a feed."""
 
-from beside import add, address
+from beside import Needs, add, address
 from installation import installation
 
 c = get_config()  # noqa: F821
@@ -14,6 +14,7 @@ add(
         "access:services!service=culler",
     ],
     display=True,
+    needs=Needs(former=("news.json",)),
 )  # fmt: skip
 c.Spawner.environment.update({"GEODES_LAB_NEWS": f"{address('home')}/feed.atom"})
 if installation().lab.login.oidc is not None:  # the one person of a local lab goes to the notebook at once

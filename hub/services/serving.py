@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -25,8 +26,13 @@ def lab() -> Lab:
 
 
 def state() -> Path:
-    """The folder of what the services keep."""
+    """The folder that this service owns."""
     return Path(os.environ["GEODES_LAB_STATE"])
+
+
+def secret(name: str) -> Path:
+    """The file of a secret of the lab; only those that this service needs are there."""
+    return Path(os.environ.get("GEODES_LAB_SECRETS") or lab().secrets or state() / "secrets") / name
 
 
 class Later:
@@ -64,18 +70,26 @@ class Later:
             await self._made(scope, receive, send)
 
 
+def end_with_hub() -> None:
+    """End when what started this process ends."""
+    if sys.platform == "linux" and "JUPYTERHUB_API_TOKEN" in os.environ:
+        parent_death_signal = 1
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM, 0, 0, 0)
+
+
 def serve(application: ASGIApp, default: int) -> None:
     """Serve until told to stop.
 
     A hub that is killed stops none of its services by itself; without this the next one would find their ports taken.
     """
-    if sys.platform == "linux" and "JUPYTERHUB_SERVICE_URL" in os.environ:
-        parent_death_signal = 1
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM, 0, 0, 0)
+    end_with_hub()
     logging.basicConfig(level=logging.WARNING, format="[%(name)s] %(levelname)s %(message)s")
     url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", f"http://127.0.0.1:{default}"))
-    uvicorn.run(
+    config = uvicorn.Config(
         application, host=url.hostname or "127.0.0.1", port=url.port or default, log_level="warning",
         # Its headers are bounded, which those of httptools are not; a connection that says nothing is closed.
         http="h11", h11_max_incomplete_event_size=2**16, timeout_keep_alive=15, limit_concurrency=1024,
     )  # fmt: skip
+    # The socket that hub/confined.py holds: nobody else can take the port, while this service is started anew either.
+    held = os.environ.get("GEODES_LAB_LISTEN")
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(held))] if held else None)

@@ -10,10 +10,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import httpx
+from bounds import Bounded
 from hubapi import HubApi, time
 from person import Hub
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -66,7 +68,7 @@ def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
         looking.cancel()
 
     routes = [Route(f"{hub.prefix}beat", beat, methods=["POST"]), Route(f"{hub.prefix}stops/{{person}}", told)]
-    return Starlette(routes=routes, lifespan=life)
+    return Starlette(routes=routes, lifespan=life, middleware=[Middleware(Bounded, body=64 * 2**10)])
 
 
 async def _keep_looking(watch: Watch, stops: Stops, api: HubApi) -> None:

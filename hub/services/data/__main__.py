@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import serving
 from person import Hub
@@ -13,6 +12,6 @@ from data.lake import Lake
 from data.tally import Tally
 
 lab = serving.lab()
-keys = Path(lab.secrets or serving.state() / "secrets") / "datalake_key"
+keys = serving.secret("datalake_key")
 tally = Tally(os.environ.get("GEODES_LAB_USAGE_READS", ""), os.environ.get("JUPYTERHUB_API_TOKEN", ""))
 serving.serve(made(lab, Lake(lab.datalake, keys), Hub(), tally), 8012)

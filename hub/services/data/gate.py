@@ -10,9 +10,11 @@ from email.utils import format_datetime
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
+from bounds import Bounded
 from person import Hub, Person
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -192,7 +194,9 @@ def made(lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> Starlette:
         return Response("The gate before the datalake; S3's clients speak to its root.", media_type="text/plain")
 
     return Starlette(
-        routes=[Route(hub.prefix, info), Route("/{path:path}", gate.answer, methods=["GET", "HEAD"])], lifespan=life
+        routes=[Route(hub.prefix, info), Route("/{path:path}", gate.answer, methods=["GET", "HEAD"])],
+        lifespan=life,
+        middleware=[Middleware(Bounded, body=0, at_once=1024)],  # each may be a long download
     )
 
 

@@ -9,9 +9,11 @@ from urllib.parse import parse_qsl, urlencode
 
 import httpx
 import pages
+from bounds import Bounded
 from person import Hub, Person
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -142,5 +144,6 @@ def made(reception: Reception) -> Starlette:
             Route(f"{at}api/news", reception.listed),
             Route(f"{at}news", reception.publish, methods=["POST"]),
             Route(f"{at}news/{{name}}/remove", reception.remove, methods=["POST"]),
-        ]
+        ],
+        middleware=[Middleware(Bounded, body=128 * 2**10)],
     )

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from pathlib import Path
 
 import serving
 from hubapi import HubApi
 from person import Hub
 
-from geodes_lab.policy.account import account
 from usage.accounts import Books
 from usage.app import made
 from usage.collector import Collector
 
 lab = serving.lab()
-homes = os.environ.get("GEODES_LAB_HOMES", "")
-
-
-def home_of(person: str) -> Path:
-    """Where a person's home is."""
-    return Path(homes.replace("{account}", account(person, lab.servers.account_prefix)))
-
-
+token = serving.secret(Path(lab.usage.metrics_token_file or "metrics_token").name)
+if token.exists():  # a file of the folder of secrets, as it is brought to this service
+    lab = replace(lab, usage=replace(lab.usage, metrics_token_file=str(token)))
 books = Books(serving.state() / "usage.sqlite")
-serving.serve(made(lab, books, Collector(lab, books, HubApi(), home_of if homes else None), Hub()), 8013)
+serving.serve(made(lab, books, Collector(lab, books, HubApi()), Hub()), 8013)

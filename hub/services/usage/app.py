@@ -14,13 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pages
+from bounds import MIB, Bounded
 from person import Hub, Person
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from geodes_lab.policy.account import account
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.people import rights, standing
@@ -128,16 +131,26 @@ class Desk:
         return JSONResponse({"refused": refused})
 
     async def storage(self, request: Request) -> Response:
-        """Take what a server says of its own home, where this machine does not see the homes."""
-        person = await self.who(request)
-        if not person.name or person.by_cookie or self.collector.home_of is not None:
+        """Take how large homes are: of the service that measures them, or on Kubernetes, where none can, of each person's own server."""
+        asker = await self.who(request)
+        by_servers = self.lab.servers.kind == "kubernetes"
+        if not (asker.service == "measure" or (by_servers and asker.name and not asker.by_cookie)):
             return _no()
+        if asker.service and self.collector.looked is None:
+            return Response("It is not known yet who there is: tell it again.", 503)
         try:
-            size = max(int((await request.json())["bytes"]), 0)
-        except (ValueError, KeyError, TypeError):
+            told = await request.json()
+            sizes = self._people(told["homes"]) if asker.service else {asker.name: _bytes(told["bytes"])}
+        except (ValueError, KeyError, TypeError, AttributeError):
             return Response("Bytes are wanted.", 400)
-        await run_in_threadpool(self.books.set_storage, {person.name: size}, datetime.now(UTC))
+        await run_in_threadpool(self.books.set_storage, sizes, datetime.now(UTC))
         return Response(status_code=204)
+
+    def _people(self, homes: dict[str, int]) -> dict[str, int]:
+        """The sizes of accounts, by the people whose they are; the empty account is everybody's."""
+        prefix = self.lab.servers.account_prefix
+        found = {p: homes.get(account(p, prefix), homes.get("")) for p in self.collector.groups}
+        return {p: _bytes(size) for p, size in found.items() if size is not None}
 
     async def export(self, request: Request) -> Response:
         """All sums of a month, as CSV or JSON."""
@@ -214,7 +227,12 @@ def made(lab: Lab, books: Books, collector: Collector, hub: Hub) -> Starlette:
         Route(f"{at}export.{{form:str}}", desk.export),
         Route(f"{at}metrics", desk.metrics),
     ]
-    return Starlette(routes=routes, lifespan=life)
+    # The gate's rows are the largest that come: of each person and collection one.
+    return Starlette(routes=routes, lifespan=life, middleware=[Middleware(Bounded, body=16 * MIB)])
+
+
+def _bytes(told: int) -> int:
+    return min(max(int(told), 0), 2**60)
 
 
 def _no() -> Response:
