@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote
 
 import dask
 import httpx
@@ -17,12 +18,16 @@ import trustme
 from data.gate import made
 from data.lake import Away, Lake, part
 from data.tally import Tally
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from obstore.store import S3Store
 from person import Hub, Person
 from served import served
+from starlette.responses import Response
 
 import geodes_lab as gl
 from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.places import bucket_and_key
 from geodes_lab.policy.reading import read
 
 SECRET = "sentinel1-slc"
@@ -41,9 +46,12 @@ class Known(Hub):
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("lake")
-    for name in ("open/a.bin", "open/b/c.bin", "mixed/secret/x", "mixed/secretary", f"{SECRET}/p.zip"):
+    for name in ("open/a.bin", "open/b/c.bin", "mixed/secret/x", "mixed/secretary", f"{SECRET}/p.zip", "open/100%.bin"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(os.urandom(3_000_000) if name == "open/a.bin" else name.encode())
+        (folder / name).write_bytes(os.urandom(3_000_000) if name == "open/a.bin" else f"bytes of {name}".encode())
+    (folder / "open" / "to-the-secret").symlink_to(folder / SECRET)
+    (folder / "open" / "to-etc").symlink_to("/etc")
+    (folder / "link-to-secret").symlink_to(folder / SECRET)
     return folder
 
 
@@ -119,47 +127,176 @@ def test_restricted_is_for_the_group_alone(gate):
         reply = get(gate, place, "b")
         assert reply.status_code == 403, place
         assert "bob may not read RADAR: it is for members of radar. Ask desk@example.org." in reply.text
-    assert get(gate, f"{SECRET}/p.zip", "a").content == f"{SECRET}/p.zip".encode()
+    assert get(gate, f"{SECRET}/p.zip", "a").content == f"bytes of {SECRET}/p.zip".encode()
     assert get(gate, f"{SECRET}/not-there", "a").status_code == 404
     assert get(gate, "mixed/secretary", "b").status_code == 200, "another name that begins alike"
     with pytest.raises(obstore.exceptions.PermissionDeniedError):
         obstore.get(store(gate, SECRET, "b"), "p.zip")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        f"open/../{SECRET}/p.zip",
-        f"open/%2e%2e/{SECRET}/p.zip",
-        f"/{SECRET}/p.zip",
-        "mixed//secret/x",
-        "mixed/./secret/x",
-        "mixed/secret%2f..%2fsecret/x",
-        "mixed\\secret\\x",
-        "open/..%5c..%5cetc",
-        "%2e%2e/etc/passwd",
-        "open/%00",
-    ],
-)
-def test_no_other_way_of_writing_leads_around_a_rule(gate, lake, path):
-    # By hand, since clients straighten what they are given.
+WAYS_AROUND = [
+    f"open/../{SECRET}/p.zip",
+    f"open/%2e%2e/{SECRET}/p.zip",
+    f"/{SECRET}/p.zip",
+    "mixed//secret/x",
+    "mixed/./secret/x",
+    "mixed/secret%2f..%2fsecret/x",
+    "mixed\\secret\\x",
+    "open/..%5c..%5cetc",
+    "%2e%2e/etc/passwd",
+    "open/%00",
+    f"%252e%252e/{SECRET}/p.zip",
+    f"%252e/{SECRET}/p.zip",
+    f"%25252e%25252e/{SECRET}/p.zip",
+    f"open%2f..%2f{SECRET}/p.zip",
+    f"open%252f..%252f{SECRET}/p.zip",
+    f"open/%252e%252e/{SECRET}/p.zip",
+    f"open/%252e%252e%252f{SECRET}%252fp.zip",
+    f"{SECRET}%23/x",
+    f"{SECRET}%3f/p.zip",
+    f"{SECRET}%3fx=/p.zip",
+    f"{SECRET.upper()}/p.zip",
+    f"{SECRET}%20/p.zip",
+    f"{SECRET}./p.zip",
+    f"open@{SECRET}/p.zip",
+    f"open/a.bin%3f/../../{SECRET}/p.zip",
+    f"open/a.bin%23/../../{SECRET}/p.zip",
+    f"open/%0d%0aHost:%20x/{SECRET}",
+    f"http://127.0.0.1/{SECRET}/p.zip",
+    f"open;/../{SECRET}/p.zip",
+    "mixed/%73ecret/x",
+    "mixed/%2573ecret/x",
+    "mixed/secret",
+    "mixed/secret/",
+    "open/to-the-secret/p.zip",
+    "open/to-etc/passwd",
+    "link-to-secret/p.zip",
+]
+
+
+def by_hand(url: str, path: str, token: str = "b", method: str = "GET") -> tuple[int, bytes]:
+    """A request as it is written, since clients straighten what they are given."""
     import http.client
     from urllib.parse import urlsplit
 
-    connection = http.client.HTTPConnection(urlsplit(gate).netloc)
-    connection.putrequest("GET", f"/{path}", skip_accept_encoding=True)
-    connection.putheader("x-amz-security-token", "b")
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection.putrequest(method, f"/{path}", skip_accept_encoding=True)
+    connection.putheader("x-amz-security-token", token)
     connection.endheaders()
     reply = connection.getresponse()
-    assert reply.status in (400, 403, 404), reply.read()
-    connection.close()
+    try:
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("path", WAYS_AROUND)
+def test_no_other_way_of_writing_leads_around_a_rule(gate, lake, path):
+    status, body = by_hand(gate, path)
+    assert status in (400, 403, 404), body
+    assert b"bytes of" not in body
+
+
+class Upstream:
+    """An S3 server that understands paths in its own way, as servers and what stands before them do.
+
+    ``decodes`` is how often it decodes a path; with ``normalises`` it takes dots and empty parts away.
+    """
+
+    def __init__(self, folder: Path, decodes: int, normalises: bool) -> None:
+        self.folder, self.decodes, self.normalises = folder, decodes, normalises
+
+    async def __call__(self, scope, receive, send) -> None:
+        path = (scope.get("raw_path") or b"").partition(b"?")[0].decode("latin-1")
+        for _ in range(self.decodes):
+            path = unquote(path)
+        if self.normalises:
+            path = os.path.normpath(f"/{path}")
+        bucket, _, key = path.strip("/").partition("/")
+        query = dict(parse_qsl(scope["query_string"].decode()))
+        if not key and (self.folder / bucket).is_dir() and bucket:
+            names = [
+                p.relative_to(self.folder / bucket).as_posix()
+                for p in sorted((self.folder / bucket).rglob("*"))
+                if p.is_file()
+            ]
+            rows = "".join(
+                f'<Contents><Key>{n}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>"1"</ETag></Contents>'
+                for n in names if n.startswith(query.get("prefix", ""))
+            )  # fmt: skip
+            await Response(f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>")(
+                scope, receive, send
+            )
+            return
+        found = self.folder / bucket / key
+        if not key or not found.is_file() or "\0" in key:
+            code = "NoSuchKey" if (self.folder / bucket).is_dir() else "NoSuchBucket"
+            await Response(f"<Error><Code>{code}</Code></Error>", 404)(scope, receive, send)
+            return
+        head = {"ETag": '"1"', "Last-Modified": "Wed, 25 Nov 2026 10:00:00 GMT"}
+        await Response(found.read_bytes(), 200, head)(scope, receive, send)
+
+
+@pytest.fixture(
+    scope="module", params=[(1, False), (1, True), (2, True)], ids=["as it is", "normalises", "decodes twice"]
+)
+def gate_on_s3(request, lake) -> Iterator[str]:
+    with served(Upstream(lake, *request.param)) as upstream:
+        told = lab(endpoint=upstream)
+        with served(made(told, Lake(told.datalake, Path("/none")), Known(), Tally("", ""))) as url:
+            yield url
+
+
+@pytest.mark.parametrize("path", WAYS_AROUND)
+def test_nor_where_an_s3_server_stands_behind_it(gate_on_s3, path):
+    for method in ("GET", "HEAD"):
+        status, body = by_hand(gate_on_s3, path, method=method)
+        # A link is a folder's own affair; what this server follows is open to all there.
+        if "to-" not in path:
+            assert status in (400, 403, 404), (method, body)
+            assert b"bytes of" not in body
+
+
+def test_keys_arrive_as_they_are_asked_for(gate_on_s3):
+    assert by_hand(gate_on_s3, f"{SECRET}/p.zip", "a") == (200, f"bytes of {SECRET}/p.zip".encode()), "the control"
+    assert by_hand(gate_on_s3, "open/b/c.bin")[0] == 200
+    assert by_hand(gate_on_s3, "open/%62/c.bin") == by_hand(gate_on_s3, "open/b/c.bin"), "decoded once"
+    assert by_hand(gate_on_s3, "open/100%25.bin")[0] == 200, "and written anew"
+
+
+def test_bucket_that_there_is_not_is_no_failure(gate, gate_on_s3):
+    for url in (gate, gate_on_s3):
+        status, body = by_hand(url, "nothing-here?list-type=2")
+        assert (status, b"NoSuchBucket" in body) == (404, True)
+        assert by_hand(url, "nothing-here/x")[0] == 404
+        assert by_hand(url, f"{SECRET}?list-type=2")[1].count(b"p.zip") == 0
+        assert by_hand(url, "open?list-type=2")[1].count(b"a.bin") == 1
+
+
+@given(
+    raw=st.lists(
+        st.sampled_from(
+            [*"ab./%25", "%2e", "%2f", "%5c", "..", "open", "mixed", "secret", SECRET, "//", "%00", "%23", "?", "#"]
+        ),
+        max_size=9,
+    ).map("".join)
+)
+@settings(max_examples=500, deadline=None)
+def test_what_the_grammar_takes_is_one_place_and_stays_it(raw):
+    try:
+        bucket, key = bucket_and_key(raw.encode())
+    except ValueError:
+        return
+    for again in (f"/{bucket}/{key}", unquote(f"/{bucket}/{key}")) if "%" not in key else (f"/{bucket}/{key}",):
+        assert os.path.normpath(again) == f"/{bucket}/{key}".rstrip("/")
+    assert not set(bucket) & set("%/?#@:\\ ")
 
 
 def test_lists_leave_out_what_is_restricted(gate):
     listed = lambda bucket, token, **how: [  # noqa: E731
         o["path"] for batch in obstore.list(store(gate, bucket, token), **how) for o in batch
     ]
-    assert listed("open", "b") == ["a.bin", "b/c.bin"]
+    assert listed("open", "b") == ["100%.bin", "a.bin", "b/c.bin"], "and nothing behind a link"
     assert listed("mixed", "a") == ["secret/x", "secretary"]
     assert listed("mixed", "b") == ["secretary"]
     assert listed(SECRET, "b") == []
@@ -167,7 +304,7 @@ def test_lists_leave_out_what_is_restricted(gate):
     assert (list(found["common_prefixes"]), [o["path"] for o in found["objects"]]) == ([], ["secretary"])
     page = get(gate, "open?list-type=2&max-keys=1", "b").text
     assert "<IsTruncated>true" in page
-    assert "<NextContinuationToken>a.bin" in page
+    assert "<NextContinuationToken>100%.bin" in page
     assert "b/c.bin" in get(gate, "open?list-type=2&continuation-token=a.bin", "b").text
 
 

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from datetime import datetime
 from email.utils import format_datetime
-from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from bounds import Bounded
@@ -23,8 +23,10 @@ from data.lake import Away, Lake, NoObject, NotAsAsked, Object
 from data.tally import Tally
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import holding
+from geodes_lab.policy.places import bucket_and_key
 
 _MOST = 1000  # names in a list
+_PATIENCE = 60.0  # seconds for one
 _log = logging.getLogger("data")
 
 
@@ -59,14 +61,16 @@ class Gate:
         try:
             person = await self._person(request)
             # As it came, not as a framework understood it: what is compared is what is asked for.
-            bucket, _, key = _path(request).partition("/")
-            if not bucket:
-                raise Refusal(403, "AccessDenied", "The gate lists no buckets.")
+            bucket, key = _place(request)
             if person.name in self.tally.refused:
                 raise Refusal(403, "AccessDenied", self.tally.refused[person.name])
             if not key:
                 return await self._list(person, bucket, request)
             self._hold(person, f"{bucket}/{key}")
+            try:  # a link in a folder is another name of a place
+                self._hold(person, self.lake.real(bucket, key))
+            except NoObject:
+                raise Refusal(404, "NoSuchKey", f"There is no {bucket}/{key}.") from None
             return await self._object(person, bucket, key, request)
         except Refusal as refusal:
             return _error(request, refusal)
@@ -93,7 +97,7 @@ class Gate:
         """Refuse what the person may not read; the sentence does not say whether the object is there."""
         for name, told in holding(place, self.lab):
             if not person.groups & set(told.groups):
-                _log.warning("%s refused %s of %s", person.name, place, name)
+                _log.warning("%s refused %r of %s", person.name, place, name)
                 raise Refusal(
                     403,
                     "AccessDenied",
@@ -149,7 +153,7 @@ class Gate:
         shown: list[str] = []
         last, more = "", False
         try:
-            async for name, size, changed in self.lake.names(bucket, prefix, after, delimiter):
+            async for name, size, changed in self._names(bucket, prefix, after, delimiter):
                 if any(
                     not person.groups & set(told.groups)
                     for _, told in holding(f"{bucket}/{name.rstrip('/')}", self.lab)
@@ -168,6 +172,8 @@ class Gate:
                     )
         except NoObject:
             raise Refusal(404, "NoSuchBucket", f"There is no bucket {bucket}.") from None
+        except TimeoutError:
+            raise Refusal(503, "SlowDown", f"{bucket} has too much to list: ask below a longer prefix.") from None
         except Exception as error:
             _log.error("the datalake: %s", error)
             raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the gate.") from None
@@ -178,6 +184,14 @@ class Gate:
             f"<IsTruncated>{str(more).lower()}</IsTruncated>{following}{''.join(shown)}</ListBucketResult>",
             media_type="application/xml",
         )
+
+    async def _names(
+        self, bucket: str, prefix: str, after: str, delimiter: bool
+    ) -> AsyncIterator[tuple[str, int, datetime | None]]:
+        """List, for as long as anybody waits for it."""
+        async with asyncio.timeout(_PATIENCE):
+            async for told in self.lake.names(bucket, prefix, after, delimiter):
+                yield told
 
 
 def made(lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> Starlette:
@@ -200,14 +214,14 @@ def made(lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> Starlette:
     )
 
 
-def _path(request: Request) -> str:
+def _place(request: Request) -> tuple[str, str]:
     raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
-    path = unquote(raw.partition(b"?")[0].decode("latin-1"), errors="strict").removeprefix("/")
-    parts = path.rstrip("/").split("/") if path.rstrip("/") else []
-    # Two ways to write one place would be a way around a rule for one of them.
-    if any(p in ("", ".", "..") for p in parts) or "\\" in path or "\0" in path:
-        raise Refusal(400, "InvalidURI", "A key has no empty parts, no '.' and no '..'.")
-    return "/".join(parts)
+    if raw.partition(b"?")[0] in (b"", b"/"):
+        raise Refusal(403, "AccessDenied", "The gate lists no buckets.")
+    try:
+        return bucket_and_key(raw)
+    except ValueError as error:
+        raise Refusal(400, "InvalidURI", str(error)) from None
 
 
 def _error(request: Request, refusal: Refusal) -> Response:

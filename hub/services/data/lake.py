@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,6 +64,7 @@ class Lake:
     def __init__(self, told: Datalake, keys: Path) -> None:
         self._told, self._keys = told, keys
         self._store = lru_cache(256)(self._made)
+        self._straight = lru_cache(4096)(self._is_straight)
 
     def _made(self, bucket: str) -> ObjectStore:
         if self._told.folder:
@@ -90,6 +92,33 @@ class Lake:
         found = {"access_key_id": key, "secret_access_key": secret, "token": token[0] if token else None}
         return {**found, "expires_at": datetime.now(UTC) + _RENEWED}
 
+    def real(self, bucket: str, key: str) -> str:
+        """The place that a key leads to: of a folder, behind its links.
+
+        Raises
+        ------
+        NoObject
+            If a link leads out of the datalake.
+        """
+        if not self._told.folder:
+            return f"{bucket}/{key}"
+        whole = Path(self._told.folder).resolve()
+        found = Path(os.path.realpath(whole / bucket / key))
+        if not found.is_relative_to(whole):
+            raise NoObject
+        return found.relative_to(whole).as_posix()
+
+    def _listed(self, bucket: str, name: str) -> bool:
+        """Whether a list says a name: of a folder, what lies behind a link is in none."""
+        if not self._told.folder:
+            return True
+        folder, _, last = name.rstrip("/").rpartition("/")
+        return self._straight(bucket, folder) and not (Path(self._told.folder) / bucket / folder / last).is_symlink()
+
+    def _is_straight(self, bucket: str, folder: str) -> bool:
+        place = Path(self._told.folder).resolve() / bucket / folder
+        return Path(os.path.realpath(place)) == place
+
     async def get(self, bucket: str, key: str, headers: dict[str, str], head: bool) -> Object:
         """Give an object, or the part of it that a request's headers ask for.
 
@@ -110,6 +139,8 @@ class Lake:
                 meta: Any = await obstore.head_async(store, key)
                 return Object(meta["size"], 0, meta["size"], meta["e_tag"] or "", meta["last_modified"], None)
             found = await obstore.get_async(store, key, options=options)
+        except NoObject:
+            raise
         except FileNotFoundError:
             raise NoObject from None
         except ValueError:
@@ -132,6 +163,7 @@ class Lake:
                 found = await obstore.list_with_delimiter_async(store, folder or None)
                 every = [(f"{p}/", 0, None) for p in found["common_prefixes"]]
                 every += [(o["path"], o["size"], o["last_modified"]) for o in found["objects"]]
+                every = [told for told in every if self._listed(bucket, told[0])]
                 for name, size, changed in sorted(every):
                     if name.startswith(prefix) and name > after:
                         yield name, size, changed
@@ -140,7 +172,7 @@ class Lake:
             if self._told.folder:  # a folder has no order of its own
                 whole = [told async for batch in batches for told in batch]
                 for told in sorted(whole, key=lambda t: t["path"]):
-                    if told["path"].startswith(prefix) and told["path"] > after:
+                    if told["path"].startswith(prefix) and told["path"] > after and self._listed(bucket, told["path"]):
                         yield told["path"], told["size"], told["last_modified"]
                 return
             async for batch in batches:
@@ -149,6 +181,12 @@ class Lake:
                         yield told["path"], told["size"], told["last_modified"]
         except FileNotFoundError:
             return
+        except NoObject:
+            raise
+        except Exception as error:
+            if "NoSuchBucket" in str(error) or "status code: 404" in str(error):
+                raise NoObject from None
+            raise
 
 
 def part(header: str) -> Any:
