@@ -10,12 +10,11 @@ import ipyleaflet
 import ipywidgets
 import pystac
 
-from geodes_lab import land, settings
+from geodes_lab import land, quicklook, settings
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog import search
 from geodes_lab.catalog.lookup import opened
 from geodes_lab.errors import GeodesError
-from geodes_lab.quicklook import picture
 
 _SHOWN = 200  # footprints on the map; more make it slow, and nobody tells them apart
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
@@ -209,7 +208,7 @@ class Explorer(ipywidgets.VBox):
             " · ".join(str(v) for v in told if v)
         )
         try:
-            seen = picture(self.selected)
+            seen = quicklook.read(self.selected)
         except GeodesError as error:
             self._facts.value += f"<br>{_escaped(str(error))}"
             return

@@ -2,67 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import httpx
 import pystac
 
-from geodes_lab import settings, trust
+from geodes_lab import outside, picture, settings
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 
 _ROLES = ("overview", "thumbnail")
 _MOST = 4_000_000  # bytes: what is larger is no small picture
-_TIMEOUT = httpx.Timeout(20.0)
 
 
-def picture(item: pystac.Item) -> tuple[bytes, str] | None:
+def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = None) -> tuple[bytes, str] | None:
     """Read the picture of an Item, from the datalake or the portal.
 
     Parameters
     ----------
     item
         Its asset of the role ``overview`` or ``thumbnail`` is read.
+    from_datalake
+        Reads an address on the datalake, up to so many bytes, as the person who asks may; None: as this process may.
 
     Returns
     -------
     tuple or None
-        The file and its media type; None if the Item has none, or it lies on a host that the settings do not name: an Item may
-        come from anybody.
+        The picture, decoded and written anew, and its media type; None if the Item has none, or it lies on a host that the settings do not
+        name: an Item may come from anybody.
 
     Raises
     ------
     GeodesError
-        If it cannot be read.
+        If it cannot be read, or is no picture.
     """
-    asset = _asset(item)
-    if asset is None:
+    href = address(item)
+    if href is None:
         return None
-    host = urlsplit(asset.href).hostname
-    kind = asset.media_type or "image/jpeg"
-    if host in settings.get("datalake.hosts"):
-        place = locate(asset.href)
-        return place.read(0, min(place.size(), _MOST)), kind
-    if host not in settings.get("download.hosts"):
+    if is_on_datalake(href):
+        data = (from_datalake or _own)(href, _MOST)
+    elif outside.is_allowed(href, settings.get("download.hosts")):
+        data = outside.fetched(href, settings.get("download.hosts"), _MOST)
+    else:
         return None
-    try:
-        answer = httpx.get(asset.href, timeout=_TIMEOUT, verify=trust.context()).raise_for_status()
-    except httpx.HTTPError as error:
-        raise GeodesError(f"The quicklook of {item.id} cannot be read ({error}): try again later.") from error
-    return answer.content[:_MOST], answer.headers.get("Content-Type", kind)
+    return picture.anew(data, item.id)
 
 
 def local(item: pystac.Item) -> tuple[bytes, str] | None:
-    """Read the picture of an Item where it lies in the datalake's mirror on this machine; None where it does not."""
-    asset = _asset(item)
-    if asset is None or urlsplit(asset.href).hostname not in settings.get("datalake.hosts"):
+    """Read the picture of an Item where it lies in the datalake's mirror on this machine; None where it does not, or is none."""
+    href = address(item)
+    if href is None or not is_on_datalake(href):
         return None
     try:
-        place = locate(asset.href)
-        return (place.read(0, _MOST), asset.media_type or "image/jpeg") if place.scheme == "file" else None
+        place = locate(href)
+        return picture.anew(place.read(0, _MOST), item.id) if place.scheme == "file" else None
     except GeodesError:
         return None
 
 
-def _asset(item: pystac.Item) -> pystac.Asset | None:
-    return next((a for a in item.assets.values() if set(_ROLES) & set(a.roles or ())), None)
+def address(item: pystac.Item) -> str | None:
+    """Where an Item says that its picture is."""
+    return next((str(a.href) for a in item.assets.values() if set(_ROLES) & set(a.roles or ())), None)
+
+
+def is_on_datalake(href: str) -> bool:
+    """Whether an address is an object of the datalake: on one of its hosts, and no other port or name before it."""
+    try:
+        parts = urlsplit(href)
+        return parts.scheme == "https" and parts.netloc in settings.get("datalake.hosts")
+    except ValueError:
+        return False
+
+
+def _own(href: str, most: int) -> bytes:
+    place = locate(href)
+    return place.read(0, most)

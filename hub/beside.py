@@ -36,6 +36,7 @@ def add(
     display: bool = False,
     for_servers: bool = False,
     listens: bool = True,
+    acts_at: tuple[str, ...] = (),
     needs: Needs | None = None,
 ) -> None:
     """Set what the hub has to know of a service that ``python -m NAME`` starts.
@@ -56,6 +57,8 @@ def add(
         Whether users' servers may ask it too, by their own token.
     listens
         Whether it has an address.
+    acts_at
+        Other services that it asks as the person whose page it makes, by that person's own token.
     needs
         What it reads and has beside its own folder; nothing if not given.
     """
@@ -63,7 +66,9 @@ def add(
     access = f"access:services!service={name}"
     service: dict[str, Any] = {"name": name, "display": display}
     if listens:
-        service |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": ["read:users:name!user", access]}
+        further = [f"access:services!service={other}" for other in acts_at]
+        allowed = ["read:users:name!user", access, *further]
+        service |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": allowed}
     if here.on_kubernetes:  # a pod of its own, which the chart starts; the token is a secret of both
         service |= {"url": f"http://{name}:8080", "api_token": here.secret(f"{name}_token")}
     else:

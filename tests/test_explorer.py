@@ -10,10 +10,9 @@ import ipyleaflet
 import pytest
 
 import geodes_lab as gl
-from geodes_lab import land
+from geodes_lab import land, quicklook
 from geodes_lab.errors import GeodesError
 from geodes_lab.explorer import _box
-from geodes_lab.quicklook import picture
 
 
 def test_items_of_the_search_and_the_one_that_is_chosen_come_back(on_disk):
@@ -92,8 +91,8 @@ def test_outlines_are_read_from_topojson(tmp_path):
 
 def test_quicklook_of_a_host_that_nobody_named_is_not_fetched(on_disk):
     item = gl.search("PEPS_S2_L1C", limit=1)[0]
-    assert picture(item)[1] == "image/jpeg"
+    assert quicklook.read(item)[1] == "image/jpeg"
     item.assets["quicklook"].href = "http://127.0.0.1:9/secret"
-    assert picture(item) is None
+    assert quicklook.read(item) is None
     del item.assets["quicklook"]
-    assert picture(item) is None
+    assert quicklook.read(item) is None

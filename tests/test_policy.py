@@ -217,3 +217,20 @@ def test_doctor_says_which_rule_and_why(tmp_path):
     assert said.returncode == 1
     assert secret not in said.stderr + said.stdout
     assert doctor("--claims", token).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["\u212aevin", "ſam", "İpek", "ＪＥＡＮ", "kevin\u200b", "je\u0301an", "kevin\n"])
+def test_letters_that_look_like_others_are_nobody_else(name):
+    """The small letter of the Kelvin sign is k: such names are refused, and not made into others'."""
+    lab = read(Lab, FILE, "")
+    decision = decide({"preferred_username": name, "groups": ["geodes"], "realm_access": {"roles": []}}, lab)
+    assert decision.code == "bad name"
+    assert decision.name not in ("kevin", "sam", "ipek", "jean")
+
+
+@given(name=st.text(max_size=12))
+def test_only_ascii_becomes_a_name(name):
+    decision = decide({"preferred_username": name, "groups": ["geodes"]}, read(Lab, FILE, ""))
+    if NAME.fullmatch(decision.name):
+        assert name.isascii()
+        assert decision.name == name.lower()

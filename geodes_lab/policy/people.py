@@ -117,7 +117,9 @@ def decide(claims: Mapping[str, Any], lab: Lab) -> Decision:
         return Decision("no rule", "", frozenset(), "login.kind: link", ("This lab has no login by a provider.",))
     wanted = lab.login.oidc.claims
     seen: list[str] = []
-    name = str(_claim(claims, wanted.name) or "").lower()
+    given = str(_claim(claims, wanted.name) or "")
+    # Letters outside ASCII first: the small one of the Kelvin sign is k, and who is called so would become kevin.
+    name = given.lower() if given.isascii() else given
     seen.append(f"The name is {name!r}, of the claim {wanted.name}.")
 
     def told(code: Code, rule: str, groups: Collection[str] = (), detail: str = "") -> Decision:
@@ -189,6 +191,13 @@ def holding(place: str, lab: Lab) -> list[tuple[str, Restricted]]:
         for name, told in lab.restricted.items()
         if any(place == p.rstrip("/") or place.startswith(f"{p.rstrip('/')}/") for p in told.places)
     ]
+
+
+def refusing(groups: Collection[str], place: str, lab: Lab) -> str:
+    """The restricted collection that keeps the members of some groups from a place (``bucket/key``); empty: they may read it."""
+    if lab.login.kind == "link":
+        return ""
+    return next((name for name, told in holding(place, lab) if not set(told.groups) & set(groups)), "")
 
 
 def _largest(values: list[Any]) -> Any:

@@ -15,7 +15,9 @@ modules = Path(sys.prefix) / "proxy" / "node_modules"
 own = keeps(here, "catalogue")
 folder = told.folder or str(own / "catalogue" / (sample.name if sample else "harvested"))
 static = told.static or (str(sample / "catalog" / "catalog.json") if sample else "")
-mirror = str(sample / "datalake") if sample else here.lab.datalake.folder
+gated = here.lab.datalake.gate
+mirror = "" if gated else str(sample / "datalake") if sample else here.lab.datalake.folder
+gate = address("data").partition("/services/")[0] if gated else ""
 
 add(
     c,
@@ -27,7 +29,9 @@ add(
         "--assets",
         str(modules),
     ],
-    environment={"DASK_GEODES_LAB__DATALAKE__MIRROR": mirror} if mirror else {},
+    # Before a gate quicklooks are read through it, as the person who asks; else the datalake is open to all.
+    environment={"GEODES_LAB_GATE": gate, **({"DASK_GEODES_LAB__DATALAKE__MIRROR": mirror} if mirror else {})},
+    acts_at=("data",) if gated else (),
     # It tells who asks, and of which groups that person is.
     scopes=["read:users:name", "read:users:groups"],
     display=True,

@@ -59,6 +59,15 @@ class Hub:
         # Who logs out loses this cookie, and the token its worth: what is known of it is not good any longer.
         return replace(self.who(kept.decode(), request.cookies.get(_SESSION, "")), by_cookie=True)
 
+    def token(self, request: Request) -> str:
+        """The token by which a request says who asks: for asking another service of the lab as that person, and for nothing else."""
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        if kind.lower() in ("token", "bearer") and token:
+            return token.strip()
+        value = request.cookies.get(self._cookie)
+        kept = decode_signed_value(self._secret, self._cookie, value, max_age_days=1) if value and self._api else None
+        return kept.decode() if kept else ""
+
     def who(self, token: str, session: str = "") -> Person:
         """Say whose token it is, within a session of a browser's; of a token that may not ask this service, nobody's."""
         if not self._api:

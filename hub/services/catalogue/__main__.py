@@ -16,6 +16,7 @@ def application(options: argparse.Namespace) -> ASGIApp:
     """Make the application; a static catalogue may take a while, and so do the imports."""
     from catalogue.access import Rights
     from catalogue.app import made
+    from catalogue.quicklooks import Quicklooks
     from geodes_lab.catalog.lookup import shelved
 
     if options.static:
@@ -24,7 +25,8 @@ def application(options: argparse.Namespace) -> ASGIApp:
     lab = load(file) if file else Lab()
     # The one person of a lab on loopback sees all.
     restricted = {name: told.groups for name, told in lab.restricted.items()} if lab.login.kind == "oidc" else {}
-    return made(options.harvested, options.results, Rights(restricted), assets=options.assets)
+    quicklooks = Quicklooks(lab, os.environ.get("GEODES_LAB_GATE", ""))
+    return made(options.harvested, options.results, Rights(restricted), assets=options.assets, quicklooks=quicklooks)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from stac_fastapi.types.config import ApiSettings
 from catalogue.access import Rights
 from catalogue.face import routes
 from catalogue.queryables import Queryables
+from catalogue.quicklooks import Quicklooks
 from catalogue.reads import Reads
 from catalogue.results import Results
 from catalogue.shelves import Shelves
@@ -33,7 +34,12 @@ _SORT = [f"https://api.stacspec.org/v1.0.0/{part}#sort" for part in ("item-searc
 
 
 def made(
-    harvested: Path, results: Path, rights: Rights | None = None, hub: Hub | None = None, assets: Path | None = None
+    harvested: Path,
+    results: Path,
+    rights: Rights | None = None,
+    hub: Hub | None = None,
+    assets: Path | None = None,
+    quicklooks: Quicklooks | None = None,
 ) -> FastAPI:
     """Make the application.
 
@@ -49,6 +55,8 @@ def made(
         Who asks; the one of the environment if not given.
     assets
         The folder ``node_modules`` that has the map's library; without it the page has no map.
+    quicklooks
+        Where small pictures are read; with this process's own rights if not given.
     """
     hub = hub or Hub()
     shelves = Shelves(harvested, results, rights or Rights())
@@ -86,5 +94,5 @@ def made(
         request.state.body = await request.body() if request.method in ("POST", "PATCH") else b""
         return await call(request)
 
-    api.app.include_router(routes(shelves, hub, assets))
+    api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks()))
     return api.app

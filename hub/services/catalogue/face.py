@@ -9,10 +9,10 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 from person import Hub
 
+from catalogue.quicklooks import NotForYou, Quicklooks
 from catalogue.shelves import Shelves
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
-from geodes_lab.quicklook import picture
 
 _HERE = Path(__file__).with_name("page")
 _OURS = {"page.js": "text/javascript", "box.js": "text/javascript", "page.css": "text/css"}
@@ -31,7 +31,15 @@ _POLICY = (
 )
 
 
-def routes(shelves: Shelves, hub: Hub, assets: Path | None) -> APIRouter:
+# What a user made, or led to: pixels, whatever a browser would rather take them for.
+_OF_USERS = {
+    "Cache-Control": "private, max-age=86400",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+
+
+def routes(shelves: Shelves, hub: Hub, assets: Path | None, quicklooks: Quicklooks) -> APIRouter:
     """The page's addresses, below the service's prefix."""
     router = APIRouter(prefix=hub.prefix.rstrip("/"), include_in_schema=False)
 
@@ -62,15 +70,22 @@ def routes(shelves: Shelves, hub: Hub, assets: Path | None) -> APIRouter:
 
     @router.get("/quicklook/{collection}/{item}")
     def quicklook(collection: str, item: str, request: Request) -> Response:
-        if collection not in shelves.collections(hub.person(request)):
+        person = hub.person(request)
+        if collection not in shelves.collections(person):
             raise HTTPException(404, f"There is no collection {collection}, or it is not for you.")
         found = shelves.page(Query((collection,), ids=(item,), latest=False, limit=1), 0)
         try:
-            seen = picture(pystac.Item.from_dict(found[0], migrate=False)) if found else None
+            seen = (
+                quicklooks.of(pystac.Item.from_dict(found[0], migrate=False), person, hub.token(request))
+                if found
+                else None
+            )
+        except NotForYou as error:
+            raise HTTPException(403, str(error)) from error
         except GeodesError as error:
             raise HTTPException(502, str(error)) from error
-        if seen is None or not seen[1].startswith("image/") or "svg" in seen[1]:  # an SVG could run as a page of ours
+        if seen is None:
             raise HTTPException(404, f"{item} has no quicklook.")
-        return Response(seen[0], media_type=seen[1], headers={"Cache-Control": "private, max-age=86400"})
+        return Response(seen[0], media_type=seen[1], headers=_OF_USERS)
 
     return router

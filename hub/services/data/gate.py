@@ -22,7 +22,7 @@ from starlette.routing import Route
 from data.lake import Away, Lake, NoObject, NotAsAsked, Object
 from data.tally import Tally
 from geodes_lab.policy.lab import Lab
-from geodes_lab.policy.people import holding
+from geodes_lab.policy.people import holding, refusing
 from geodes_lab.policy.places import bucket_and_key
 
 _MOST = 1000  # names in a list
@@ -95,14 +95,15 @@ class Gate:
 
     def _hold(self, person: Person, place: str) -> None:
         """Refuse what the person may not read; the sentence does not say whether the object is there."""
-        for name, told in holding(place, self.lab):
-            if not person.groups & set(told.groups):
-                _log.warning("%s refused %r of %s", person.name, place, name)
-                raise Refusal(
-                    403,
-                    "AccessDenied",
-                    f"{person.name} may not read {name}: it is for members of {' or '.join(told.groups)}. Ask {self.lab.contact}.",
-                )
+        name = refusing(person.groups, place, self.lab)
+        if name:
+            _log.warning("%s refused %r of %s", person.name, place, name)
+            who = " or ".join(self.lab.restricted[name].groups)
+            raise Refusal(
+                403,
+                "AccessDenied",
+                f"{person.name} may not read {name}: it is for members of {who}. Ask {self.lab.contact}.",
+            )
 
     async def _object(self, person: Person, bucket: str, key: str, request: Request) -> Response:
         head = request.method == "HEAD"
@@ -154,10 +155,7 @@ class Gate:
         last, more = "", False
         try:
             async for name, size, changed in self._names(bucket, prefix, after, delimiter):
-                if any(
-                    not person.groups & set(told.groups)
-                    for _, told in holding(f"{bucket}/{name.rstrip('/')}", self.lab)
-                ):
+                if refusing(person.groups, f"{bucket}/{name.rstrip('/')}", self.lab):
                     continue
                 if len(shown) == most:
                     more = True
