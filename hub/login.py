@@ -10,6 +10,7 @@ from pathlib import Path
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.utils import url_path_join
+from logout import Ending
 from traitlets import Unicode
 
 
@@ -36,8 +37,8 @@ class OneTimeLink(Authenticator):
         return url_path_join(base_url, "link")
 
     def get_handlers(self, app):
-        """Serve the link."""
-        return [("/link", LinkHandler)]
+        """Serve the link, and a log-out that ends copied cookies too."""
+        return [("/link", LinkHandler), ("/logout", Ending)]
 
     async def authenticate(self, handler, data):
         """Hold the secret of the link against the file, in constant time."""

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import jwt
 from jupyterhub.handlers import BaseHandler
+from logout import EndingAtProvider
 from oauthenticator.generic import GenericOAuthenticator
 from oauthenticator.oauth2 import OAuthCallbackHandler
 from tornado.httpclient import HTTPClientError
@@ -82,6 +83,7 @@ class Oidc(GenericOAuthenticator):
     settings_file = Unicode(help="The operator's file.").tag(config=True)
     keys_url = Unicode(help="Where the provider's public keys are (JWKS).").tag(config=True)
     callback_handler = Callback
+    logout_handler = EndingAtProvider
 
     def __init__(self, **options):
         super().__init__(**options)

@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from tornado.web import create_signed_value, decode_signed_value
 
 _KNOWN = 60.0  # seconds that an answer of the hub is kept: so long a change of groups may take
+_OF_SESSION = 5.0  # the same for a browser's cookie: a copy of it is good for so long after its owner has logged out
 _SESSION = "jupyterhub-session-id"  # the hub's cookie, of all that a browser got in one login
 
 
@@ -74,7 +75,7 @@ class Hub:
             return Person()
         key = _key(token, session)
         when, person = self._known.get(key, (0.0, Person()))
-        if time.monotonic() - when > _KNOWN or not when:
+        if time.monotonic() - when > (_OF_SESSION if session else _KNOWN) or not when:
             person = self._asked(token)
             self._known = {k: v for k, v in self._known.items() if time.monotonic() - v[0] < _KNOWN}
             self._known[key] = (time.monotonic(), person)
