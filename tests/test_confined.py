@@ -16,7 +16,7 @@ import psutil
 import pytest
 from awaiting import awaited
 from confined import number
-from hubs import Production, needs_accounts
+from hubs import _APART, Production, _closed, needs_accounts
 from provider import Provider
 
 TOP = Path(__file__).resolve().parents[1]
@@ -218,6 +218,42 @@ def test_port_is_held_and_everything_ends_with_the_one_that_started_it(state):
     assert process.wait(20) in (-signal.SIGTERM, 128 + signal.SIGTERM)
     psutil.wait_procs([child], timeout=20)
     assert not child.is_running()
+
+
+def test_who_is_not_root_gives_a_service_no_more_than_it_has(state, tmp_path):
+    """`make lab` by a person: there is one user, and the service cannot become another."""
+    for path in (state, *state.rglob("*")):
+        os.chown(path, 65534, 65534)
+    overlays = tmp_path / "overlays"
+    overlays.mkdir()
+    for parent in state.parents:
+        if (
+            parent.stat().st_uid == 0
+            and not parent.stat().st_mode & 0o001
+            and parent.is_relative_to(tmp_path.parents[1])
+        ):
+            parent.chmod(0o711)
+    show = "import json, os; print(json.dumps([os.getuid(), os.environ['GEODES_LAB_STATE'], os.getcwd(), dict(l.split(':', 1) for l in open('/proc/self/status'))['NoNewPrivs'].strip()]))"
+    apart = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        _APART,
+        str(overlays),
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ]
+    environment = {**os.environ, "CLOSED": " ".join(_closed()), "KEPT": ""}
+    told = [*apart, *command(state, "--lenient", then=[sys.executable, "-c", show])]
+    done = subprocess.run(told, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0, done.stderr
+    keeps = str(state / "services" / "one")
+    assert json.loads(done.stdout) == [65534, keeps, keeps, "1"]
 
 
 def test_every_service_of_a_running_hub_is_confined(sample):

@@ -10,7 +10,7 @@ add(
     "home",
     environment={"GEODES_LAB_USAGE": address("usage"), "GEODES_LAB_CULLER": address("culler")},
     scopes=[
-        "list:users", "read:users:name", "read:users:groups", "read:servers", "access:services!service=usage",
+        "read:users:name", "read:users:groups", "read:servers", "access:services!service=usage",
         "access:services!service=culler",
     ],
     display=True,
