@@ -28,5 +28,7 @@ c.ServerApp.jpserver_extensions = {
     "presence": True,
     "storage": True,
     "guests": True,
+    "apps": True,
+    "previews": True,
     "clusters": True,
 }
