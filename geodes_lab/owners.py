@@ -13,14 +13,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-_DEPTH = 20  # symbolic links after each other
+_LINKS = 20  # on the way of one path
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LISTENS = "0A"
 SOCKET_PATH = 107
 """Characters that the path of a socket may have."""
 
 
-def fault(path: Path, owner: int | None = None, depth: int = 0) -> str:
+def fault(path: Path, owner: int | None = None) -> str:
     """Say why somebody else could put something of theirs in the place of a path; empty if nobody can.
 
     Each folder above it, and each link on the way, belongs to root or to the owner, and others cannot write there, but for folders such as
@@ -33,26 +33,33 @@ def fault(path: Path, owner: int | None = None, depth: int = 0) -> str:
     owner
         The account that it is for; None: that of this process.
     """
-    owner = os.geteuid() if owner is None else owner
-    whole = Path(os.path.abspath(path))
-    if depth > _DEPTH:
-        return f"{path} leads in a circle"
-    for one in (*reversed(whole.parents), whole):
+    trusted = {os.geteuid() if owner is None else owner, *_roots()}
+    done, left, links = Path("/"), list(reversed(path.absolute().parts[1:])), 0
+    here = "/"
+    while True:
         try:
-            told = one.lstat()
+            told = Path(here).lstat()
         except FileNotFoundError:
             return ""
         except OSError as error:
-            return f"{one} cannot be looked at ({error.strerror})"
-        if told.st_uid not in {owner, *_roots()}:
-            return f"{one} belongs to somebody else"
+            return f"{here} cannot be looked at ({error.strerror})"
+        if told.st_uid not in trusted:
+            return f"{here} belongs to somebody else"
         if stat.S_ISLNK(told.st_mode):
-            beyond = fault(one.parent / one.readlink(), owner, depth + 1)
-            if beyond:
-                return beyond
+            links += 1
+            if links > _LINKS:
+                return f"{path} leads in a circle"
+            target = Path(here).readlink()
+            done = Path("/") if target.is_absolute() else done
+            left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
         elif told.st_mode & 0o022 and not (stat.S_ISDIR(told.st_mode) and told.st_mode & stat.S_ISVTX):
-            return f"other accounts may write into {one}"
-    return ""
+            return f"other accounts may write into {here}"
+        else:
+            done = Path(here)
+        if not left:
+            return ""
+        part = left.pop()
+        here = str(done.parent if part == ".." else done / part)
 
 
 def private(path: Path, owner: int | None = None) -> str:
