@@ -21,8 +21,8 @@ _SECONDS = 30.0
 class Share:
     """What is shown to others; made by `share`."""
 
-    what: str | int
-    """The notebook's path in the home, or the port of the app."""
+    what: str
+    """The notebook's path in the home, or the whole path of the app's socket."""
     groups: tuple[str, ...]
     """Whose members see it."""
     url: str
@@ -46,7 +46,9 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     Parameters
     ----------
     what
-        A notebook in the home, or the port of an app that listens here, such as that of ``panel serve``.
+        A notebook in the home, or the socket that an app listens at, such as that of ``panel serve --unix-socket``. Variables in it are
+        replaced: in ``$GEODES_LAB_RUNTIME``, a folder of your server's, sockets are out of everybody else's reach. A port is not: all
+        accounts of the machine can ask there.
     groups
         Groups of yours whose members see it, as the lab knows them; none: it is for those whom you send ``invitation``.
 
@@ -58,19 +60,26 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     Raises
     ------
     GeodesError
-        If this is no server of a hub, there is no such notebook, or a group is not one of yours.
+        If this is no server of a hub, there is no such notebook or app, or a group is not one of yours.
 
     Examples
     --------
     >>> import geodes_lab as gl                                          # doctest: +SKIP
     >>> gl.share("08_share.ipynb", groups=["geodes/users"]).url          # doctest: +SKIP
+    >>> gl.share("$GEODES_LAB_RUNTIME/map.sock").invitation              # doctest: +SKIP
     """
     user, api = os.environ.get("JUPYTERHUB_USER"), os.environ.get("JUPYTERHUB_API_URL")
     if not user or not api:
         raise GeodesError(
             "gl.share shows a notebook or an app of a server of the lab's hub, and this is none: log in to a lab, or start one with `make lab`."
         )
-    one = what if isinstance(what, int) else _in_home(Path(what))
+    if isinstance(what, int):
+        raise GeodesError(
+            f"Port {what} is open to every account of this machine, so that it is not shared: let the app listen at a socket, "
+            "`panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: gl.share('$GEODES_LAB_RUNTIME/app.sock')."
+        )
+    path = Path(os.path.expandvars(what)).expanduser()
+    one = str(path.absolute()) if path.is_socket() else _in_home(path)
     server = f"{api}/shares/{user}/{os.environ.get('JUPYTERHUB_SERVER_NAME', '')}"
     for group in groups:
         _asked(
@@ -81,8 +90,8 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
         )
     places: list[str] = _asked("POST", _own(), _named(one), f"{one} is not shared")["places"]
     end = (
-        f"/proxy/{one}/"
-        if isinstance(one, int)
+        f"/geodes/apps/{path.stem}/"
+        if path.is_socket()
         else f"/nbconvert/html/{httpx.URL(path='/' + one).raw_path.decode()[1:]}"
     )
     address = os.environ.get("GEODES_LAB_ADDRESS", "")
@@ -97,12 +106,12 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
 def _in_home(path: Path) -> str:
     whole, home = path.expanduser().resolve(), Path.home().resolve()
     if whole.suffix != ".ipynb" or not whole.is_file() or not whole.is_relative_to(home):
-        raise GeodesError(f"{path} is no notebook in your home: say its path, or the port of an app that runs.")
+        raise GeodesError(f"{path} is no notebook in your home: say its path, or the socket of an app that runs.")
     return str(whole.relative_to(home))
 
 
-def _named(what: str | int) -> dict[str, Any]:
-    return {"port": what} if isinstance(what, int) else {"notebook": what}
+def _named(what: str) -> dict[str, Any]:
+    return {"socket": what} if what.startswith("/") else {"notebook": what}
 
 
 def _own() -> str:

@@ -9,10 +9,12 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -86,6 +88,8 @@ class Lab:
         secret.unlink(missing_ok=True)
         secret.touch(mode=0o600)
         secret.write_text(self.secret)
+        # For sockets, whose paths are short: below /tmp, where nobody else passes through it.
+        self.sockets = tempfile.mkdtemp(prefix="geodes-lab-", dir="/tmp")
         self.log = self.state / "hub.log"
         with self.log.open("wb") as log:
             self.hub = subprocess.Popen(
@@ -115,6 +119,7 @@ class Lab:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     stop(process)
             _, left = psutil.wait_procs(left, timeout=5)
+        shutil.rmtree(self.sockets, ignore_errors=True)
         self._lock.close()
 
     def _is_ours(self, process: psutil.Process) -> bool:
@@ -130,6 +135,7 @@ class Lab:
             "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
             "GEODES_LAB_RUN": self.run,
             "GEODES_LAB_STATE": str(self.state),
+            "GEODES_LAB_RUNTIME": self.sockets,
             "GEODES_LAB_SAMPLE": str(self.sample),
             "GEODES_LAB_PORT": str(self.port),
             "GEODES_LAB_HUB_PORT": str(_free_port()),

@@ -82,8 +82,10 @@ async def prepare(spawner: Any) -> None:
     if lab.servers.kind in ("accounts", "systemd"):
         try:
             found = accounts.ensure(spawner.user.name)
-        except RuntimeError as error:
+            sockets = accounts.runtime(found)
+        except (RuntimeError, OSError) as error:
             raise SpawnRefused(f"{error} Tell {lab.contact}.") from None
+        spawner.environment = {**spawner.environment, "GEODES_LAB_RUNTIME": str(sockets)}
         if lab.servers.kind == "systemd":
             spawner.username_template = found.pw_name
     _tell(spawner, quota.storage or lab.home.quota)

@@ -137,6 +137,7 @@ class Production:
             "PATH": f"{self.python.parent}:{os.environ['PATH']}",
             "GEODES_LAB_SETTINGS": str(self.file),
             "GEODES_LAB_STATE": str(self.state),
+            "GEODES_LAB_RUNTIMES": str(self.folder / "run"),  # this machine's own is not touched
             "GEODES_LAB_RUN": self.mark,
             **{f"GEODES_LAB_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             **({"CONFIGPROXY_AUTH_TOKEN": self.proxy_token} if self.own_proxy else {}),

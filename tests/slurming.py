@@ -72,6 +72,10 @@ def slurm(folder: Path) -> Iterator[Path]:
 
         awaited(is_idle, 60)
         yield config
+        # A job that ends tells the controller so: without one it would wait for it.
+        awaited(
+            lambda: not subprocess.run(["squeue", "-h"], env=environment, capture_output=True, timeout=20).stdout, 60
+        )
     finally:
         for process in reversed(started):
             process.terminate()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import tempfile
+
 import pytest
 
 import geodes_lab as gl
@@ -33,9 +37,29 @@ def test_what_is_no_notebook_of_the_home_is_refused(server, name):
 
 
 def test_hub_that_is_away_is_said_without_the_token(server):
+    (server / "a.ipynb").write_text("{}")
     with pytest.raises(gl.GeodesError, match=r"the group team is refused: .*does not answer \(ConnectError\)") as error:
-        gl.share(5006, groups=["team"])
+        gl.share(server / "a.ipynb", groups=["team"])
     assert "known-secret" not in str(error.value)
+
+
+def test_port_is_not_shared_and_a_socket_is(server, monkeypatch, tmp_path_factory):
+    """Whoever has an account on the machine asks a port of loopback; a socket in a closed folder is its owner's."""
+    with pytest.raises(
+        gl.GeodesError, match=r"Port 5006 is open to every account .*--unix-socket \$GEODES_LAB_RUNTIME"
+    ):
+        gl.share(5006, groups=["team"])
+    folder = tempfile.mkdtemp(dir="/tmp")  # by a short name
+    monkeypatch.setenv("GEODES_LAB_RUNTIME", folder)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{folder}/map.sock")
+        with pytest.raises(gl.GeodesError, match=r"the group team is refused: .*does not answer \(ConnectError\)"):
+            gl.share("$GEODES_LAB_RUNTIME/map.sock", groups=["team"])
+    shutil.rmtree(folder)
+    with pytest.raises(
+        gl.GeodesError, match="is no notebook in your home: say its path, or the socket of an app that runs"
+    ):
+        gl.share("$GEODES_LAB_RUNTIME/map.sock")
 
 
 def test_invitation_is_not_shown_by_chance():

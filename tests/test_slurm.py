@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from slurming import needs_slurm, slurm
 from test_cluster import Kernel
 
 import geodes_lab as gl
+from geodes_lab import owners
 from geodes_lab.cluster import attached
 from geodes_lab.cluster import slurm as ours
 
@@ -70,9 +72,17 @@ def test_workers_are_jobs_and_end_with_the_cluster(place, sample, on_disk, tmp_p
     assert list(keys.iterdir())
     script = client.cluster.job_script()
     assert "BEGIN" not in script
+    # What does not fit into their memory is in a folder that nobody could take before them, and nobody else looks into.
+    spills = client.run(lambda dask_worker: dask_worker.local_directory)
+    folders = {
+        Path(s).parents[1] if Path(s).parent.name == "dask-scratch-space" else Path(s).parent for s in spills.values()
+    }
+    assert len(folders) == 2
+    assert all(re.fullmatch(r"/tmp/geodes-lab-\d+-\w{10}", str(f)) and not owners.private(f) for f in folders), folders
     gl.clusters().stop()
     awaited(lambda: jobs() == [], 60)
     assert not keys.exists()
+    awaited(lambda: not any(f.exists() for f in folders), 30)
 
 
 def test_jobs_end_when_the_kernel_is_killed(place, tmp_path):

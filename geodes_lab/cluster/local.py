@@ -11,7 +11,7 @@ from typing import Any
 import dask
 from dask.utils import format_bytes
 
-from geodes_lab import settings
+from geodes_lab import owners, private, settings
 from geodes_lab.cluster import gate, running
 from geodes_lab.cluster.keeper import Keeper
 from geodes_lab.cluster.size import Workers, allowance, size
@@ -76,6 +76,8 @@ def dashboard(scheduler: Any) -> str:
 def spill_folder() -> str:
     """Where workers put what does not fit into their memory: on the local disk, never in the home, which has a quota.
 
+    It is closed to others, in a place where nobody else can put another in its stead; one that somebody has taken is passed over.
+
     Raises
     ------
     GeodesError
@@ -84,21 +86,21 @@ def spill_folder() -> str:
     said = settings.get("cluster.spill")
     home = Path.home().resolve()
     candidates = [Path(said)] if said else [Path(os.environ.get("TMPDIR") or tempfile.gettempdir()), Path("/var/tmp")]
+    tried = []
     for one in candidates:
         where = one.expanduser().resolve()
-        if (
-            where.is_dir()
-            and os.access(where, os.W_OK)
-            and not where.is_relative_to(home)
-            and _kind(where) not in _IN_MEMORY
-        ):
-            found = where / f"geodes-lab-{os.getuid()}" / "spill"
-            found.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if found.stat().st_uid == os.getuid():
-                return str(found)
-    tried = ", ".join(map(str, candidates))
+        if not where.is_dir() or not os.access(where, os.W_OK):
+            tried.append(f"{where} is no folder that you may write into")
+        elif where.is_relative_to(home):
+            tried.append(f"{where} lies in the home")
+        elif _kind(where) in _IN_MEMORY:
+            tried.append(f"{where} lies in memory")
+        elif (found := private.below(where)) is None or owners.make(found / "spill"):
+            tried.append(owners.fault(where) or f"nothing can be made in {where}")
+        else:
+            return str(found / "spill")
     raise GeodesError(
-        f"Workers have no place on a local disk ({tried} is none, or lies in the home or in memory): set geodes_lab.cluster.spill."
+        f"Workers have no place on a local disk ({'; '.join(tried)}): set geodes_lab.cluster.spill to a folder on one that is yours, or root's."
     )
 
 

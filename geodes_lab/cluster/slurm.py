@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 from dask.utils import parse_bytes
 
-from geodes_lab import settings
+from geodes_lab import owners, settings
 from geodes_lab.cluster import local, versions
 from geodes_lab.cluster.keeper import Keeper
 from geodes_lab.cluster.wanted import Wanted
@@ -24,6 +24,7 @@ from geodes_lab.errors import GeodesError
 _NAME = "geodes-lab"  # of the jobs
 _CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
 _COUNTED = "PENDING,CONFIGURING,RUNNING,SUSPENDED"
+_SPILL = "GEODES_LAB_SPILL"  # the variable of a job that has the worker's folder on the node's disk
 _REMEDY = "Set geodes_lab.cluster.slurm.python to the Python of this kernel's environment, or leave it out."
 
 
@@ -67,7 +68,7 @@ def start(wanted: Wanted) -> Keeper:
         python=python,
         security=Security.temporary(),
         shared_temp_directory=str(keys),  # the workers' TLS keys, for their owner alone; gone with the cluster
-        local_directory=said["spill"],
+        local_directory=f'"${_SPILL}"',
         log_directory=str(folder / "logs"),
         interface=said["interface"],
         scheduler_options={
@@ -83,7 +84,7 @@ def start(wanted: Wanted) -> Keeper:
         # A worker that loses its scheduler ends, and its job with it: the queue is empty a minute after a kernel was killed.
         death_timeout=60,
         job_extra_directives=list(said["directives"]),
-        job_script_prologue=list(said["prologue"]),
+        job_script_prologue=[*said["prologue"], *_spill(said["spill"])],
         silence_logs="critical",
     )
     try:
@@ -112,8 +113,26 @@ def change(keeper: Keeper, wanted: Wanted) -> bool:
     return True
 
 
+def _spill(folder: str) -> list[str]:
+    """The lines of a job that make the worker's own folder, by a name that nobody guesses: all who have jobs on a node write into its ``/tmp``."""
+    return [
+        f'{_SPILL}=$(mktemp -d "{folder}/{_NAME}-$(id -u)-XXXXXXXXXX") || exit 1',
+        f"trap 'rm -rf -- \"${_SPILL}\"' EXIT",
+    ]
+
+
 def _folder_of_keys(folder: Path) -> Path:
-    """Make a folder for the keys of one cluster, seen by all nodes; what was left of kernels that were killed is removed."""
+    """Make a folder for the keys of one cluster, seen by all nodes; what was left of kernels that were killed is removed.
+
+    Raises
+    ------
+    GeodesError
+        If others could change it.
+    """
+    if said := owners.make(folder):
+        raise GeodesError(
+            f"The keys of workers have no private folder: {said}. Set geodes_lab.cluster.slurm.folder to one in your home."
+        )
     here = socket.gethostname()
     for old in folder.glob(f"{here}-*"):
         if not psutil.pid_exists(int(old.name.rsplit("-", 2)[1])):

@@ -2,6 +2,7 @@
 
 import os
 
+import accounts
 import sharing
 import spawning
 from beside import allow, roles, services
@@ -36,7 +37,7 @@ match lab.servers.kind:
             # Others' processes, with their arguments and environments, are not seen.
             "ProtectProc": "invisible",
             "ProtectSystem": "strict",
-            "ReadWritePaths": str(here.homes),
+            "ReadWritePaths": f"{here.homes} {accounts.runtimes()}",
             "ProtectKernelTunables": "yes",
             "ProtectControlGroups": "yes",
             "RestrictSUIDSGID": "yes",
@@ -68,6 +69,10 @@ c.Spawner.environment = {
 }
 if "GEODES_LAB_RUN" in os.environ:  # the mark by which the launcher knows its processes
     c.Spawner.environment.update({"GEODES_LAB_RUN": os.environ["GEODES_LAB_RUN"]})
+if (
+    "GEODES_LAB_RUNTIME" in os.environ and lab.servers.kind == "process"
+):  # the launcher's, for the sockets of its one person
+    c.Spawner.environment.update({"GEODES_LAB_RUNTIME": os.environ["GEODES_LAB_RUNTIME"]})
 if here.on_kubernetes:
     # zero-to-jupyterhub says an environment of KubeSpawner (singleuser.extraEnv), which goes before that of every Spawner: from here on the two are one.
     c.Spawner.environment = c.KubeSpawner.environment = {

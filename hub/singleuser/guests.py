@@ -1,10 +1,10 @@
 """What somebody else may see of this server: what its owner shared, by reading, and nothing else.
 
 JupyterHub's shares let a person or a group *into* a server, and who is in may run code there as its owner. So whoever is not the owner is
-stopped here, before any handler, unless the address is one that was shared: a notebook as a page, or an app that runs.
+stopped here, before any handler, unless the address is one that was shared: a notebook as a page, or an app that runs (``apps.py``).
 
-``POST /geodes/shares {"notebook": "notebooks/a.ipynb"}`` or ``{"port": 5006}`` shares, ``DELETE`` takes back, ``GET`` lists; it ends with the
-server. Others are let in by the hub: a group by ``POST /hub/api/shares/NAME/ {"group": …}``, a person by the link that
+``POST /geodes/shares {"notebook": "notebooks/a.ipynb"}`` or ``{"socket": "/run/…/map.sock"}`` shares, ``DELETE`` takes back, ``GET`` lists; it
+ends with the server. Others are let in by the hub: a group by ``POST /hub/api/shares/NAME/ {"group": …}``, a person by the link that
 ``POST /hub/api/share-codes/NAME/`` gives. ``geodes_lab.share`` does both.
 """
 
@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+import apps
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
 
 _READING = ("GET", "HEAD")
+# What a GET does here starts something or asks something: by a link of another site it must not.
+_DOING = ("panel-preview/render/", "dask/dashboard-check/")
 
 
 class Shared:
@@ -29,7 +32,7 @@ class Shared:
     def __init__(self, base_url: str) -> None:
         self._base = base_url
         self.notebooks: set[str] = set()
-        self.ports: set[int] = set()
+        self.apps: dict[str, apps.App] = {}
 
     def is_open(self, method: str, path: str) -> bool:
         """Whether an address is for guests."""
@@ -43,12 +46,16 @@ class Shared:
         # What comes with the lab's pages, and where a login leads back to.
         if inner.startswith(("static/", "oauth_callback")) or inner == "oauth_callback":
             return True
-        return any(inner == f"proxy/{port}" or inner.startswith(f"proxy/{port}/") for port in self.ports)
+        return any(inner == f"geodes/apps/{name}" or inner.startswith(f"geodes/apps/{name}/") for name in self.apps)
+
+    def does(self, path: str) -> bool:
+        """Whether a mere look at an address does something."""
+        return unquote(path).startswith(tuple(self._base + inner for inner in _DOING))
 
     def places(self) -> list[str]:
         """The addresses of what is shared."""
         pages = [f"nbconvert/html/{quote(n)}" for n in sorted(self.notebooks)]
-        return [url_path_join(self._base, p) for p in [*pages, *(f"proxy/{n}/" for n in sorted(self.ports))]]
+        return [url_path_join(self._base, p) for p in [*pages, *(f"geodes/apps/{n}/" for n in sorted(self.apps))]]
 
 
 def guard(provider: Any, shared: Shared, owner: str) -> None:
@@ -64,9 +71,17 @@ def guard(provider: Any, shared: Shared, owner: str) -> None:
             and not shared.is_open(handler.request.method, handler.request.path)
         ):
             raise HTTPError(403, f"{owner} has not shared this with you.")
+        headers = handler.request.headers
+        if shared.does(handler.request.path) and "Authorization" not in headers and not _is_from_here(headers):
+            raise HTTPError(403, "A link from elsewhere starts nothing here: open it from your own JupyterLab.")
         return user
 
     provider.get_user = get_user
+
+
+def _is_from_here(headers: Any) -> bool:
+    """Whether a browser says that one of this server's own pages asks."""
+    return headers.get("Sec-Fetch-Site") == "same-origin"
 
 
 class Shares(APIHandler):
@@ -86,32 +101,43 @@ class Shares(APIHandler):
     @authenticated
     async def post(self) -> None:
         """Share."""
-        kind, value = self._asked()
-        if kind == "notebook" and not (Path(self.settings["server_root_dir"]).expanduser() / value).is_file():
-            raise HTTPError(404, f"There is no notebook {value}.")
-        (self.shared.notebooks if kind == "notebook" else self.shared.ports).add(value)
+        told = self.get_json_body() or {}
+        if "socket" in told:
+            name, socket = apps.found(told["socket"])
+            held = self.shared.apps.get(name)
+            if held and held.socket != socket:
+                raise HTTPError(409, f"Another app is shared as {name}: stop that, or give the socket another name.")
+            self.shared.apps[name] = held or apps.App(socket)
+        else:
+            notebook = self._notebook(told)
+            if not (Path(self.settings["server_root_dir"]).expanduser() / notebook).is_file():
+                raise HTTPError(404, f"There is no notebook {notebook}.")
+            self.shared.notebooks.add(notebook)
         await self.get()
 
     @authenticated
     async def delete(self) -> None:
-        """Take back."""
-        kind, value = self._asked()
-        (self.shared.notebooks if kind == "notebook" else self.shared.ports).discard(value)
+        """Take back; who looks at an app is sent away."""
+        told = self.get_json_body() or {}
+        if isinstance(told.get("socket"), str):
+            for name, app in list(self.shared.apps.items()):
+                if str(app.socket) == told["socket"]:
+                    self.shared.apps.pop(name).close()
+        else:
+            self.shared.notebooks.discard(self._notebook(told))
         await self.get()
 
-    def _asked(self) -> tuple[str, Any]:
-        told = self.get_json_body() or {}
-        name, port = told.get("notebook"), told.get("port")
+    def _notebook(self, told: dict[str, Any]) -> str:
+        name = told.get("notebook")
         if (
-            isinstance(name, str)
-            and name.endswith(".ipynb")
-            and ".." not in name.split("/")
-            and not name.startswith("/")
+            not isinstance(name, str)
+            or not name.endswith(".ipynb")
+            or ".." in name.split("/")
+            or "//" in name
+            or name.startswith("/")
         ):
-            return "notebook", name
-        if isinstance(port, int) and not isinstance(port, bool) and 1024 <= port < 65536:
-            return "port", port
-        raise HTTPError(400, "A notebook of the home, or the port of an app, is wanted.")
+            raise HTTPError(400, "A notebook of the home, or the socket of an app, is wanted.")
+        return name
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

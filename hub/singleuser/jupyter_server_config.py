@@ -4,8 +4,15 @@ import os
 import sys
 from pathlib import Path
 
+# What is loaded from here: searches.py and the others beside this file.
+sys.path.insert(0, str(Path(__file__).parent))
+import runtime
+
 c = get_config()  # noqa: F821
 
+# On a machine of several accounts anybody reads what a kernel says on a port of loopback: its channels are sockets in a folder of its owner's.
+c.JupyterApp.runtime_dir = str(runtime.settle())
+c.KernelManager.transport = "ipc"
 c.MultiKernelManager.default_kernel_name = "geodes"
 c.KernelSpecManager.allowed_kernelspecs = {"geodes"}
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
@@ -14,8 +21,6 @@ c.LabApp.news_url = os.environ.get("GEODES_LAB_NEWS")  # the lab's own, not Jupy
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
 # What the lab has to say while one works: labextensions/geodes-lab-notices.
 c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
-# A search of the catalogue's page becomes a notebook: searches.py beside this file.
-sys.path.insert(0, str(Path(__file__).parent))
 # The Dask panel shows the user's own clusters: clusters.py.
 c.ServerApp.jpserver_extensions = {
     "searches": True,
@@ -23,5 +28,7 @@ c.ServerApp.jpserver_extensions = {
     "presence": True,
     "storage": True,
     "guests": True,
+    "apps": True,
+    "previews": True,
     "clusters": True,
 }

@@ -1,14 +1,18 @@
 """An address of the user's server that makes a notebook of a search: where the catalogue's page leads.
 
-``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there. What comes with the address
-is never code: each value is read as JSON and written as a literal of Python.
+``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there. What comes with the address is never code: each value
+is read as JSON and written as a literal of Python. Nor is it an address, a profile or a file: a link decides what is searched, and never where.
+A link from elsewhere writes nothing until its reader agrees.
 """
 
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import keyword
+import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,23 +23,68 @@ from jupyter_server.utils import url_path_join
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tornado.web import HTTPError, authenticated
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+# Other arguments of `geodes_lab.search` are plain values (a test holds both lists against it), or properties of the catalogue.
+PLAIN = {
+    "collections",
+    "bbox",
+    "datetime",
+    "cloud_cover",
+    "orbit",
+    "tile",
+    "product_type",
+    "ids",
+    "latest",
+    "sortby",
+    "limit",
+}
+# What says where is searched; and what might, one day.
+NEVER = {
+    "profile",
+    "url",
+    "intersects",
+    "token",
+    "key",
+    "api_key",
+    "folder",
+    "path",
+    "file",
+    "href",
+    "endpoint",
+    "kind",
+    "index",
+    "headers",
+}
 _MOST = 20  # arguments
+_TEXT, _LIST, _WHOLE = 500, 100, 16_384  # characters of a text, values of a list, characters of all
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;color:#16283a;max-width:52rem;margin:2rem auto;padding:0 1rem}pre{background:#eef3f7;"
+    "padding:1rem;white-space:pre-wrap;overflow-wrap:anywhere}button{background:#0b63b5;color:#fff;border:0;border-radius:4px;padding:.5rem 1rem;"
+    "font:inherit;font-weight:600}:focus-visible{outline:3px solid #f0a020}"
+)
+_ASKS = {
+    "en": ("A notebook of a search", "A link from elsewhere wants to put this search into a notebook of yours:", "Make the notebook"),
+    "fr": ("Un notebook pour une recherche", "Un lien venu d'ailleurs veut mettre cette recherche dans un notebook à vous :", "Créer le notebook"),
+}  # fmt: skip
 
 
 def notebook(search: dict[str, Any]) -> nbformat.NotebookNode:
-    """Make a notebook that searches; ``search`` has the arguments of `geodes_lab.search`.
+    """Make a notebook that searches; ``search`` has plain arguments of `geodes_lab.search`.
 
     Raises
     ------
     ValueError
-        If it has what is no argument.
+        If it has what is no argument, or one that says where is searched.
     """
     asked = dict(search)
     collections = asked.pop("collections", None)
     named = all(_NAME.fullmatch(k) and not keyword.iskeyword(k) for k in asked)
     if not isinstance(collections, (str, list)) or len(asked) > _MOST or not named:
         raise ValueError("a search has collections, and arguments of gl.search")
+    if wrong := sorted(NEVER.intersection(asked)):
+        raise ValueError(f"an argument is what is searched, and {wrong[0]} says where or how")
+    if any(k.startswith("geodes_") for k in asked):
+        raise ValueError("an argument is no word of the lab's own")
     given = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in asked.items())]
     call = f"items = gl.search({', '.join(given)})\nprint(len(items), 'products')\ngl.availability(items).head(10)"
     cells = [
@@ -52,9 +101,32 @@ def notebook(search: dict[str, Any]) -> nbformat.NotebookNode:
 
 def _literal(value: Any) -> str:
     several = value if isinstance(value, list) else [value]
-    if not all(isinstance(v, (str, int, float, bool)) for v in several):
-        raise ValueError("an argument is a text, a number or a list of those")
+    if not all(isinstance(v, (str, int, float, bool)) for v in several) or len(several) > _LIST:
+        raise ValueError(f"an argument is a text, a number or a list of those, of {_LIST} at most")
+    if any(isinstance(v, str) and len(v) > _TEXT for v in several):
+        raise ValueError(f"an argument is a text of {_TEXT} characters at most")
+    if any(isinstance(v, float) and not math.isfinite(v) for v in several):
+        raise ValueError("an argument is a number that is finite")
     return repr(value)
+
+
+def read(text: str) -> nbformat.NotebookNode:
+    """Make the notebook of what an address says.
+
+    Raises
+    ------
+    ValueError
+        If it is too long, no JSON, or no search.
+    """
+    if len(text) > _WHOLE:
+        raise ValueError(f"it has more than {_WHOLE} characters")
+    try:
+        search = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(search, dict):
+        raise ValueError("a search has collections, and arguments of gl.search")
+    return notebook(search)
 
 
 class Notebook(JupyterHandler):
@@ -62,18 +134,52 @@ class Notebook(JupyterHandler):
 
     @authenticated
     def get(self) -> None:
-        """Answer; the same search gives the same notebook, and what the user changed in it stays."""
+        """Answer the catalogue's page, which is the lab's own; ask first where a link from elsewhere was followed."""
+        made = self._made()
+        headers = self.request.headers
+        if "Authorization" in headers or headers.get("Sec-Fetch-Site") == "same-origin":
+            self._write(made)
+        else:
+            self._ask(made)
+
+    @authenticated
+    def post(self) -> None:
+        """Its reader agrees; Jupyter has looked at the form's token."""
+        self._write(self._made())
+
+    def _made(self) -> nbformat.NotebookNode:
         try:
-            made = notebook(json.loads(self.get_argument("search")))
+            return read(self.get_argument("search"))
         except (ValueError, TypeError, AttributeError) as error:
             raise HTTPError(400, f"This is no search: {error}.") from error
+
+    def _write(self, made: nbformat.NotebookNode) -> None:
+        """The same search gives the same notebook, and what the user changed in it stays."""
         text = nbformat.writes(made)
-        name = f"search-{hashlib.sha256(text.encode()).hexdigest()[:8]}.ipynb"
+        name = f"search-{hashlib.sha256(text.encode()).hexdigest()[:16]}.ipynb"
         path = Path(self.settings["server_root_dir"]).expanduser() / "notebooks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_text(text)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            pass
+        else:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
         self.redirect(url_path_join(self.base_url, "lab/tree/notebooks", name))
+
+    def _ask(self, made: nbformat.NotebookNode) -> None:
+        tongue = "fr" if self.request.headers.get("Accept-Language", "").lower().startswith("fr") else "en"
+        title, said, button = _ASKS[tongue]
+        code = html.escape(made.cells[1].source)
+        search = html.escape(self.get_argument("search"), quote=True)
+        action = html.escape(url_path_join(self.base_url, "geodes/notebook"), quote=True)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(
+            f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title>"
+            f'<style>{_STYLE}</style><main><h1>{title}</h1><p>{said}</p><pre>{code}</pre><form method=post action="{action}">'
+            f'{self.xsrf_form_html()}<input type=hidden name=search value="{search}"><button>{button}</button></form></main></html>'
+        )
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

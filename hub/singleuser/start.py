@@ -32,10 +32,10 @@ def main() -> None:
 
 
 def elsewhere(reason: str) -> dict[str, str]:
-    """The environment of a server that writes nothing into the home by itself."""
+    """The environment of a server that writes nothing into the home by itself; its sockets are elsewhere anyway (``runtime.py``)."""
     folder = Path(tempfile.mkdtemp(prefix="geodes-lab-rescue-"))
     names = {
-        "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTER_DATA_DIR": "data", "JUPYTER_CONFIG_DIR": "config", "IPYTHONDIR": "ipython",
+        "JUPYTER_DATA_DIR": "data", "JUPYTER_CONFIG_DIR": "config", "IPYTHONDIR": "ipython",
         "JUPYTERLAB_SETTINGS_DIR": "lab-settings", "JUPYTERLAB_WORKSPACES_DIR": "lab-workspaces", "XDG_CACHE_HOME": "cache",
         "DASK_GEODES_LAB__CACHE__FOLDER": "cache", "DASK_TEMPORARY_DIRECTORY": "dask",
     }  # fmt: skip

@@ -1,0 +1,23 @@
+"""Starts debugpy's adapter, which lets in programs of its own account alone; ``kernel.py`` has debugpy start this in its place."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
+
+import debugpy.adapter  # noqa: E402
+from debugpy.common import sockets  # noqa: E402
+
+from geodes_lab import owners  # noqa: E402
+
+
+def own(ipv6: bool = False) -> owners.OwnListener:
+    family = owners.socket.AF_INET6 if ipv6 else owners.socket.AF_INET
+    return owners.OwnListener(family, owners.socket.SOCK_STREAM)
+
+
+sockets._new_sock = own
+runpy.run_path(str(Path(debugpy.adapter.__file__).parent), run_name="__main__")
