@@ -23,7 +23,7 @@ from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
 
 
-_AT_ONCE = 2**26  # pixels of an image that are warped at once: with all that a warp needs, a gigabyte
+_AT_ONCE = 2**25  # pixels of an image that are warped at once: with all that a warp needs, half a gigabyte or more
 
 
 class Image(Protocol):
