@@ -12,7 +12,7 @@ from dask.array.core import normalize_chunks
 from xarray.backends import BackendArray
 from xarray.core.indexing import LazilyIndexedArray
 
-from geodes_lab import netcdf3, netcdf4
+from geodes_lab import limits, netcdf3, netcdf4
 from geodes_lab.errors import GeodesError
 from geodes_lab.member import Member
 
@@ -93,6 +93,11 @@ def stored(
             problem = "is no NetCDF" if member.size else "is empty"
             raise GeodesError(f"{name} {problem} ({member.size} bytes): fetch the product again.")
         made = {k: told(v, f"{k} of {name}") for k, v in variables.items() if wanted is None or wanted(k)}
+        for key, variable in made.items():
+            size = variable.size * variable.dtype.itemsize
+            limits.refuse(f"{key} of {name}", size, limits.ARRAY)
+            if variable.dims == (key,):  # it will be an index, and read whole
+                limits.refuse(f"The coordinate {key} of {name}", size, limits.COORDINATE)
         coordinates = xr.Coordinates({k: v for k, v in made.items() if v.dims == (k,)}, indexes={})
         return xr.Dataset({k: v for k, v in made.items() if v.dims != (k,)}, coordinates, dict(attrs))
     except _DAMAGE as error:
@@ -148,6 +153,7 @@ def _chunks(variable: xr.Variable) -> dict[Any, tuple[int, ...]]:
 
 
 def _repeated(step: int, size: int) -> tuple[int, ...]:
+    step = max(step, -(-size // limits.PIECES))  # edges that are so near to each other tell nothing
     return tuple(min(step, size - at) for at in range(0, size, step))
 
 

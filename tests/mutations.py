@@ -136,8 +136,8 @@ class Maker:
         else:
             source.rename(path)
         files = sorted(p for p in path.rglob("*") if p.is_file())
-        said = []
-        for _ in range(rng.randint(1, 3)):
+        said: list[str] = []
+        for _ in range(rng.randint(1, 3) if files else 0):
             one = files[[str(f) for f in files].index(_choose([str(f) for f in files], rng))]
             match rng.randrange(6):
                 case 0:
