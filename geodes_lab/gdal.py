@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
@@ -14,7 +13,7 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.vrt import WarpedVRT
 
-from geodes_lab import gdalenv
+from geodes_lab import gdalenv, limits, rasters
 from geodes_lab.source import Source
 
 # Rasterio silences it around itself, which threads undo for each other: it would say so of grids that begin at zero.
@@ -40,7 +39,10 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
 
 def _read(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
     place = source.place_on(grid)
-    with rasterio.open(source.href) as file:
+    if place is None:
+        down, across = source.spans(grid)
+        limits.refuse_pixels(source, max(down[1] - down[0], 0) * max(across[1] - across[0], 0))
+    with rasters.opened(source.href) as file:
         _confirm(source, file)
         if place is None:
             return *_warp(source, file, grid, resampling), slice(None), slice(None)
@@ -54,6 +56,8 @@ def _read(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
 
 def _confirm(source: Source, file: Any) -> None:
     """Hold the file against what its metadata said: data are never put where they are not."""
+    if source.index > file.count:
+        raise source.contradiction(f"has {file.count} bands, not {source.index}")
     if file.shape != source.shape:
         problem = f"has {file.shape[0]} × {file.shape[1]} pixels, not {source.shape[0]} × {source.shape[1]}"
     elif file.crs and file.crs.to_epsg() not in (None, source.epsg):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geodes_lab import limits
 from geodes_lab.datalake import Place, Replaced
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Span
@@ -19,6 +20,7 @@ from geodes_lab.tiff import JOB, Level
 from geodes_lab.tiffheader import Header
 from geodes_lab.tiles import Pixels, later, shared
 
+_TEXT = 2**24  # bytes
 _GAP, _REQUEST = 2**16, 2**22  # tiles so near to each other are asked for together, up to so many bytes
 
 
@@ -55,29 +57,46 @@ class GeoTiff:
         # An overview covers what the image covers, be its size rounded or not: so GDAL makes it, and so it is placed.
         self.scales = tuple((rows / r, cols / c) for r, c in self.shapes)
 
-    def read(self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None) -> NDArray[Any]:
+    def read(
+        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
+    ) -> NDArray[Any]:
         """Read a window; see `geodes_lab.pyramid.Image`. Tiles are decoded whole, whatever is ``useful``."""
         image = self._levels[level]
         down, across = image.tile
         vertical = range(rows[0] // down, -(-rows[1] // down))
         horizontal = range(cols[0] // across, -(-cols[1] // across))
-        places = list(product(range(image.planes), vertical, horizontal))
+        bands = image.planes * image.samples
+        # Of many bands GDAL reads one alone, tile by tile: all together could be more than there is room for.
+        wanted = range(bands) if band is None or band >= bands else range(band, band + 1)
+        planes = range(wanted[0] // image.samples, wanted[-1] // image.samples + 1)
+        count = len(planes) * len(vertical) * len(horizontal)
+        pixels = len(wanted) * (rows[1] - rows[0]) * (cols[1] - cols[0])
+        if (
+            count > max(limits.WINDOW // image.size, 4)
+            or count > limits.PIECES
+            or pixels * image.dtype.itemsize > limits.WINDOW
+        ):
+            raise NotUnderstood("a window whose tiles are too many to be held at once")
+        places = list(product(planes, vertical, horizontal))
         numbers = [(plane * image.grid[0] + r) * image.grid[1] + c for plane, r, c in places]
 
         def begin(missing: list[int]) -> Sequence[Future[Pixels]]:
             return self._begin(image, [numbers[n] for n in missing])
 
         found = shared().get([(*self._key, level, n) for n in numbers], begin)
-        bands, native = image.planes * image.samples, image.dtype.newbyteorder("=")
-        out = np.empty((bands, rows[1] - rows[0], cols[1] - cols[0]), native)
-        for (plane, r, c), pixels in zip(places, found, strict=True):
+        native = image.dtype.newbyteorder("=")
+        out = np.empty((len(wanted), rows[1] - rows[0], cols[1] - cols[0]), native)
+        for (plane, r, c), tile in zip(places, found, strict=True):
             top, left = r * down, c * across
-            y0, y1 = max(top, rows[0]), min(top + pixels.shape[1], rows[1])
-            x0, x1 = max(left, cols[0]), min(left + pixels.shape[2], cols[1])
-            out[plane : plane + image.samples, y0 - rows[0] : y1 - rows[0], x0 - cols[0] : x1 - cols[0]] = pixels[
-                :, y0 - top : y1 - top, x0 - left : x1 - left
+            y0, y1 = max(top, rows[0]), min(top + tile.shape[1], rows[1])
+            x0, x1 = max(left, cols[0]), min(left + tile.shape[2], cols[1])
+            mine = slice(None) if len(wanted) == bands else slice(wanted[0] % image.samples, wanted[0] % image.samples + 1)
+            at = plane * image.samples if len(wanted) == bands else 0
+            out[at : at + image.samples, y0 - rows[0] : y1 - rows[0], x0 - cols[0] : x1 - cols[0]] = tile[
+                mine, y0 - top : y1 - top, x0 - left : x1 - left
             ]
-        return out
+        # The others are not read: they are given as the one that is wanted, so that this has its number.
+        return out if len(wanted) == bands else np.broadcast_to(out, (bands, *out.shape[1:]))
 
     def _begin(self, image: Level, numbers: list[int]) -> Sequence[Future[Pixels]]:
         """Begin to read tiles, neighbours in one request; each is decoded when its bytes are there."""
@@ -139,7 +158,12 @@ def open(place: Place, stored: tuple[int, int] | None, _stamp: int) -> GeoTiff:
         raise NotUnderstood("a signed address, which only GDAL reads")
     if place.scheme == "file" and not stored:
         mask, told = (Path(place.gdal + suffix) for suffix in (".msk", ".aux.xml"))
-        text = told.read_bytes() if told.exists() else b""
-        if mask.exists() or b"<SRS" in text or b"<GeoTransform" in text:
+        text = _text(told) if told.exists() else b""
+        if mask.exists() or text is None or b"<SRS" in text or b"<GeoTransform" in text:
             raise NotUnderstood("a file beside it says otherwise")
     return GeoTiff(place, stored, _stamp)
+
+
+def _text(path: Path) -> bytes | None:
+    """A small text beside a raster; None if it is none, but a pipe or larger than any: whoever opens the file with it says so."""
+    return path.read_bytes() if path.is_file() and path.stat().st_size < _TEXT else None

@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Sequence
 
+from geodes_lab import codeblocks
 from geodes_lab.datalake import Place, write_whole
 from geodes_lab.directory import behind
 from geodes_lab.jp2 import SOC_SIZ, SOT, Header, Mislabelled, NotUnderstood, kind
@@ -94,6 +95,7 @@ class Index:
         if found < 0:
             raise NotUnderstood("no JPEG 2000 code-stream at the beginning")
         self.header, length = Header.parse(data[found:])
+        codeblocks.check(self.place.href, data[found : found + length])
         self.first = start + found + length
         down, across = self.header.grid
         self._parts = listed(data[found : found + length], self.first, down * across)
@@ -118,6 +120,7 @@ class Index:
             if magic != _MAGIC or len(data) != at + length:
                 return None
             self.header, _ = Header.parse(data[_RECORD.size : at] + struct.pack(">HH", SOT, 10))
+            codeblocks.check(self.place.href, self.header.raw)
             self.first, self.end, self.centre, self.epsg = first, end, (x, y), epsg
             parts: dict[int, tuple[int, int]] = {}
             while at < len(data):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from geodes_lab import limits
+
 SOC_SIZ = b"\xff\x4f\xff\x51"  # the first two markers of any code-stream
 SOT = 0xFF90
 _SIZ, _COD, _QCD, _EOC = 0xFF51, 0xFF52, 0xFF5C, b"\xff\xd9"
@@ -19,7 +21,8 @@ _DROPPED = (0xFF55, 0xFF57, 0xFF64)
 _UNUSUAL = (0xFF53, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF60, 0xFF61)
 
 _TILES = 65_535  # of an image, says the standard
-_LARGEST = 2**28  # numbers of a tile: half a gigabyte of them
+# Numbers of a tile, all components together, decoded at once: OpenJPEG takes ten bytes for each. An image in one piece has 10980².
+_LARGEST = limits.TILE // 2
 
 
 class NotUnderstood(Exception):
@@ -60,6 +63,12 @@ class Header:
     def grid(self) -> tuple[int, int]:
         """How many tiles, down and across."""
         return -(-self.size[0] // self.tile[0]), -(-self.size[1] // self.tile[1])
+
+    @property
+    def components(self) -> int:
+        """The bands of the image."""
+        found: int = struct.unpack_from(">H", self.raw, 40)[0]
+        return found
 
     @classmethod
     def parse(cls, data: bytes) -> tuple[Header, int]:

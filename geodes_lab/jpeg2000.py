@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geodes_lab import limits
+from geodes_lab.codeblocks import is_plain
 from geodes_lab.datalake import Place, Unreachable
 from geodes_lab.index import Index
 from geodes_lab.jp2 import SOT, NotUnderstood
@@ -48,13 +50,19 @@ class Jpeg2000:
         self.centre = index.centre
         self.epsg = index.epsg or None
 
-    def read(self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None) -> NDArray[Any]:
-        """Read a window; see `geodes_lab.pyramid.Image`."""
+    def read(
+        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
+    ) -> NDArray[Any]:
+        """Read a window; see `geodes_lab.pyramid.Image`. All bands of a tile are decoded together."""
         header = self.index.header
         if level >= len(self.shapes):
             raise NotUnderstood(f"no overview {level} at the beginning of its tiles")
         # A tile may be larger than the image.
         down, across = (min(t >> level, s) for t, s in zip(header.tile, self.shapes[level], strict=True))
+        together = min(down * across * header.components, limits.TILE)  # numbers of a tile, decoded as four bytes each
+        count = (-(-rows[1] // down) - rows[0] // down) * (-(-cols[1] // across) - cols[0] // across)
+        if count > max(limits.WINDOW // (4 * together), 4):
+            raise NotUnderstood("a window whose tiles are too many to be held at once")
         places = list(
             product(range(rows[0] // down, -(-rows[1] // down)), range(cols[0] // across, -(-cols[1] // across)))
         )
@@ -130,6 +138,11 @@ class Jpeg2000:
 
     def _decoded(self, tile: _Tile, data: bytes) -> Pixels | None:
         """The pixels; None if the bytes are too few for this overview."""
+        plain = is_plain(data)
+        if plain is False:
+            raise NotUnderstood("a tile with a coding style of its own")
+        if plain is None and len(data) < tile.length:
+            return None
         try:
             return decode(self.index.header.alone(tile.number, data, tile.level), tile.area)
         except Undecodable as error:

@@ -12,7 +12,7 @@ from dask.array.core import normalize_chunks
 from xarray.backends import BackendArray
 from xarray.core.indexing import LazilyIndexedArray
 
-from geodes_lab import netcdf3, netcdf4
+from geodes_lab import limits, netcdf3, netcdf4
 from geodes_lab.errors import GeodesError
 from geodes_lab.member import Member
 
@@ -92,7 +92,12 @@ def stored(
         else:
             problem = "is no NetCDF" if member.size else "is empty"
             raise GeodesError(f"{name} {problem} ({member.size} bytes): fetch the product again.")
-        made = {k: _told(v, f"{k} of {name}") for k, v in variables.items() if wanted is None or wanted(k)}
+        made = {k: told(v, f"{k} of {name}") for k, v in variables.items() if wanted is None or wanted(k)}
+        for key, variable in made.items():
+            size = variable.size * variable.dtype.itemsize
+            limits.refuse(f"{key} of {name}", size, limits.ARRAY)
+            if variable.dims == (key,):  # it will be an index, and read whole
+                limits.refuse(f"The coordinate {key} of {name}", size, limits.COORDINATE)
         coordinates = xr.Coordinates({k: v for k, v in made.items() if v.dims == (k,)}, indexes={})
         return xr.Dataset({k: v for k, v in made.items() if v.dims != (k,)}, coordinates, dict(attrs))
     except _DAMAGE as error:
@@ -148,6 +153,7 @@ def _chunks(variable: xr.Variable) -> dict[Any, tuple[int, ...]]:
 
 
 def _repeated(step: int, size: int) -> tuple[int, ...]:
+    step = max(step, -(-size // limits.PIECES))  # edges that are so near to each other tell nothing
     return tuple(min(step, size - at) for at in range(0, size, step))
 
 
@@ -156,30 +162,32 @@ def _is_flag(variable: xr.Variable) -> bool:
     return variable.dtype.kind in "iu" and any(f in attrs for f in _FLAGS) and "scale_factor" not in attrs
 
 
-def _told(variable: xr.Variable, name: str) -> xr.Variable:
+def told(variable: xr.Variable, name: str, form: str = "NetCDF") -> xr.Variable:
+    """The same lazy variable, with a sentence for what goes wrong when it is read; it calls the variable ``name``."""
     lazy: Any = variable._data  # a LazilyIndexedArray
-    return xr.Variable(variable.dims, LazilyIndexedArray(_Numbers(lazy.array, name)), variable.attrs, variable.encoding)
+    array = LazilyIndexedArray(_Numbers(lazy.array, name, form))
+    return xr.Variable(variable.dims, array, variable.attrs, variable.encoding)
 
 
 class _Numbers(BackendArray):
     """What a variable is read from, with a sentence for what goes wrong."""
 
-    def __init__(self, array: Any, name: str) -> None:
-        self.array, self.name = array, name
+    def __init__(self, array: Any, name: str, form: str) -> None:
+        self.array, self.name, self.form = array, name, form
         self.shape, self.dtype = array.shape, array.dtype
 
     def __getitem__(self, key: Any) -> Any:
         try:
             return np.asarray(self.array[key])
-        except _DAMAGE as error:
-            raise _damaged(self.name, error) from error
+        except Exception as error:  # whatever a library or a codec stumbles over
+            raise _damaged(self.name, error, self.form) from error
 
 
-def _damaged(name: str, error: Exception) -> GeodesError:
+def _damaged(name: str, error: Exception, form: str = "NetCDF") -> GeodesError:
     cause: BaseException | None = error
     while cause is not None:  # what the datalake has said reaches us through HDF5
         if isinstance(cause, GeodesError):
             return cause
         cause = cause.__cause__ or cause.__context__
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return GeodesError(f"{name} does not read as NetCDF ({said}); fetch the product again.")
+    return GeodesError(f"{name} does not read as {form} ({said}); fetch the product again.")

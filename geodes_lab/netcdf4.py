@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import h5py
 import numpy as np
 import xarray as xr
 from xarray.backends import BackendArray, H5NetCDFStore
 from xarray.core.indexing import IndexingSupport, LazilyIndexedArray, explicit_indexing_adapter
 
+from geodes_lab import hdf5
 from geodes_lab.errors import GeodesError
 from geodes_lab.member import Member
 
@@ -52,20 +54,21 @@ def read(
         If there is no such group.
     """
     try:
-        store = _store(member, group, file)
+        store = _store(member, name, group, file)
     except OSError as error:
         if "group not found" in str(error):
             raise GeodesError(f"{name} has no group {group}; open it without one to see what it has.") from None
         raise
     variables = {}
     for key in [n for n in store.ds.variables if wanted is None or wanted(n)]:
+        hdf5.check(store.ds.variables[key]._h5ds, f"{key} of {name}")
         found = store.open_store_variable(key, store.ds.variables[key])
         lazy = LazilyIndexedArray(_Array(member, group, key, found.shape, found.dtype))
         variables[key] = xr.Variable(found.dims, lazy, found.attrs, found.encoding)
     return variables, dict(store.get_attrs())
 
 
-def _store(member: Member, group: str | None, file: BinaryIO | None = None) -> H5NetCDFStore:
+def _store(member: Member, name: str, group: str | None, file: BinaryIO | None = None) -> H5NetCDFStore:
     """The file, opened by this process once: a worker that did so for each task would read its descriptions each time."""
     place = member.place
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
@@ -74,8 +77,12 @@ def _store(member: Member, group: str | None, file: BinaryIO | None = None) -> H
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]
+    file = file or member.open()
+    with h5py.File(file, "r") as looked_at:
+        hdf5.check_links(looked_at, name)
+    file.seek(0)
     # HDF5 that is no NetCDF has arrays whose dimensions have no names: they get some.
-    store = H5NetCDFStore.open(file or member.open(), group=group, phony_dims="access")
+    store = H5NetCDFStore.open(file, group=group, phony_dims="access")
     with _lock:
         _kept[key] = store
         while len(_kept) > _OPEN:
@@ -93,6 +100,11 @@ class _Array(BackendArray):
         return explicit_indexing_adapter(key, self.shape, IndexingSupport.OUTER_1VECTOR, self._read)
 
     def _read(self, key: Any) -> Any:
-        store = _store(self.member, self.group)
+        about = f"{self.name} of {self.member.place.href}"
+        store = _store(self.member, self.member.place.href, self.group)
         with store.lock:
+            array = store.ds.variables[self.name]._h5ds
+            hdf5.check(array, about)  # in a worker too: the file may be another now
+            if len(key) == array.ndim:
+                hdf5.check_chunks(array, key, about)
             return store.ds.variables[self.name][key]

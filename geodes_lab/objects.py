@@ -1,8 +1,14 @@
-"""The objects of a Zarr store as zarr-python and xarray ask for them, read with the datalake's retries and counters."""
+"""The objects of a Zarr store as zarr-python and xarray ask for them, read with the datalake's retries and counters.
+
+Whatever is read is looked at before zarr-python acts on it: documents by `geodes_lab.zarrlayout`, chunks by how much they hold.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import stat
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -12,9 +18,13 @@ import obstore
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from geodes_lab import clients
+from geodes_lab import clients, limits, zarrlayout
 from geodes_lab.datalake import Place, Replaced, Unreachable, traffic
+from geodes_lab.errors import GeodesError
+from geodes_lab.zarrlayout import Layout
 
+NAMED = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
+"""By what an address is known to be in a Zarr store: the end of the store's name."""
 _NOTHING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 _Found = tuple[bytes, str | None] | None
@@ -39,8 +49,10 @@ class Objects(Store):
         super().__init__(read_only=True)
         self.place, self._folder = place, place.path.rstrip("/")
         self._indexes: dict[str, Future[_Found]] = {}
-        self.check: Callable[[bytes, bool], None] | None = None
-        """Raises if bytes that were read are not whole; told whether they are a part of an object."""
+        self._layouts: dict[str, Layout] = {}
+        self._own: set[str] = set()  # of format 2: the arrays that say that they are coordinates
+        store = NAMED.search(self._folder)
+        self._root = os.path.realpath(f"/{self._folder[: store.end()] if store else self._folder}") if place.scheme == "file" else ""
         self._counts_back = True  # whether the server gives the end of an object, without being told where it is
 
     def __getstate__(self) -> dict[str, Any]:
@@ -62,6 +74,8 @@ class Objects(Store):
 
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Read an object or a part of it, in any loop; None if there is none."""
+        self._refuse_outside(key)
+        layout = self._layout(key)
         match byte_range:
             case SuffixByteRequest(suffix):
                 # The index at the end of a shard: it is asked for with each chunk, and read once.
@@ -70,6 +84,7 @@ class Objects(Store):
                     self._indexes[key].add_done_callback(lambda done: self._settle(key, done))
                 coming = self._indexes.get(key) or self._begin(key, {}, suffix)
             case RangeByteRequest(start, end):
+                limits.refuse(f"A chunk in {key} of {self.place.href}", end - start, limits.TILE + 2**20)
                 coming = self._begin(key, {"range": (start, end), **self._condition(key)})
             case OffsetByteRequest(offset):
                 coming = self._begin(key, {"range": {"offset": offset}})
@@ -84,9 +99,53 @@ class Objects(Store):
             return None
         if isinstance(byte_range, RangeByteRequest) and len(found[0]) != byte_range.end - byte_range.start:
             raise OSError(f"{key} ends early")
-        if self.check is not None and not isinstance(byte_range, SuffixByteRequest):
-            self.check(found[0], byte_range is not None)
+        if not isinstance(byte_range, SuffixByteRequest):
+            self._look(key, found[0], layout, byte_range is not None)
         return prototype.buffer.from_bytes(found[0])
+
+    def _layout(self, key: str) -> Layout | None:
+        """How the array is stored that an object is of; None: it is a document, or of an array that nobody has opened."""
+        parts = key.split("/")
+        if parts[-1] in zarrlayout.DOCUMENTS:
+            return None
+        return next((found for n in range(len(parts) - 1, -1, -1) if (found := self._layouts.get("/".join(parts[:n])))), None)
+
+    def _look(self, key: str, data: bytes, layout: Layout | None, is_part: bool) -> None:
+        """Look at what was read, before anybody acts on it."""
+        if layout is not None:
+            layout.check(key, data, is_part)
+            return
+        folder, _, name = key.rpartition("/")
+        if name not in zarrlayout.DOCUMENTS:
+            return
+        self._layouts |= zarrlayout.read(self.place.href, key, data)
+        if name == ".zattrs" and zarrlayout.is_coordinate(folder.rpartition("/")[2], data):
+            self._own.add(folder)
+        for path in self._own & self._layouts.keys():
+            zarrlayout.check_coordinate(self._layouts[path])
+
+    def _refuse_outside(self, key: str) -> None:
+        """Refuse a key that leads out of the store, by its name or by a link.
+
+        Raises
+        ------
+        GeodesError
+            If it does.
+        """
+        if not zarrlayout.clean(key):
+            raise GeodesError(f"{self.place.href} has the name {key[:80]!r} in it, which may lead out of it: refused.")
+        if self.place.scheme != "file":
+            return
+        path = f"/{self._folder}/{key}"
+        true = os.path.realpath(path)
+        if not f"{true}/".startswith(f"{self._root}/"):
+            raise GeodesError(f"{path} is a link that leads out of its Zarr store, to {true}: refused; copy what it means into the store.")
+        try:
+            kind = os.stat(path).st_mode
+        except (OSError, ValueError):
+            return  # it is not there, which is no error
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise GeodesError(f"{path} is no file but a pipe or a device: refused.")
 
     def _settle(self, key: str, done: Future[_Found]) -> None:
         """Keep the index of a shard only while it can be told whether the shard is still the same."""
@@ -102,6 +161,9 @@ class Objects(Store):
 
     def _begin(self, key: str, options: dict[str, Any], suffix: int = 0) -> Future[_Found]:
         """Begin to read an object, by obstore's options, or so many bytes of its end."""
+
+        layout = self._layout(key)
+        most = layout.object_bytes if layout else zarrlayout.LARGEST
 
         async def call() -> _Found:
             path = f"{self._folder}/{key}"
@@ -122,6 +184,9 @@ class Objects(Store):
                     raise
                 self._counts_back = False  # some servers do not know how to, and each says so in its own way
                 return await call()
+            if not wanted:
+                # Of an object that nobody has told of it is asked how large it is before it is read.
+                limits.refuse(f"{key} of {self.place.href}", answer.meta["size"], most)
             data, tag = bytes(await answer.bytes_async()), answer.meta["e_tag"]
             traffic.add(0, len(data))
             if options.get("if_match", tag) != tag:  # a server that does not know the condition
@@ -138,15 +203,20 @@ class Objects(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether there is such an object."""
+        self._refuse_outside(key)
         return await asyncio.wrap_future(self._begin(key, {"head": True})) is not None
 
     async def list_dir(self, prefix: str) -> AsyncGenerator[str, None]:
         """Give the names in a folder."""
+        if prefix.strip("/"):
+            self._refuse_outside(prefix.strip("/"))
         traffic.add(1, 0)
         folder = f"{self._folder}/{prefix}".rstrip("/")
         asked = self._ask("list", lambda: obstore.list_with_delimiter_async(self.place.store, prefix=folder))
         found = await asyncio.wrap_future(asked)
         for path in [*found["common_prefixes"], *(o["path"] for o in found["objects"])]:
+            if self.place.scheme == "file" and os.path.islink(f"/{path}") and os.path.isdir(f"/{path}"):
+                raise GeodesError(f"/{path} is a link to a folder, inside a Zarr store: refused; copy what it means into the store.")
             yield path.rstrip("/").rsplit("/", 1)[-1]
 
     def list(self) -> AsyncGenerator[str, None]:

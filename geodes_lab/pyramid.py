@@ -16,11 +16,14 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
-from geodes_lab import geotiff, jpeg2000, zarrs
+from geodes_lab import geotiff, jpeg2000, limits, zarrs
 from geodes_lab.datalake import Place, object_of
 from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
+
+
+_AT_ONCE = 2**25  # pixels of an image that are warped at once: with all that a warp needs, half a gigabyte or more
 
 
 class Image(Protocol):
@@ -37,7 +40,9 @@ class Image(Protocol):
     centre: tuple[float, float]
     """Where the file says that the centre of its first pixel is; NaN if it says nothing."""
 
-    def read(self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None) -> NDArray[Any]:
+    def read(
+        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
+    ) -> NDArray[Any]:
         """Read a window.
 
         Parameters
@@ -48,11 +53,18 @@ class Image(Protocol):
             First and last (excluded) pixel, within the shape of that level.
         useful
             Rows and columns that will be asked for before long: more of a tile is not decoded.
+        band
+            The one that is wanted, from 0, if it is one: the others need not be true, or there.
 
         Returns
         -------
         numpy.ndarray
             (band, rows, cols), in the file's own numbers; others may hold the same array: it is not to be written to.
+
+        Raises
+        ------
+        NotUnderstood
+            If the window takes too much at once: what reads it piece by piece can.
         """
 
 
@@ -164,7 +176,10 @@ def _window(
     left, right = max(cols[0] - reach, 0), min(cols[1] + reach, image.shapes[level][1])
     if useful is not None:
         useful = _union(useful[0], (top, bottom)), _union(useful[1], (left, right))
-    wide = image.read(level, (top, bottom), (left, right), useful)[reduced.index - 1]
+    bands = image.read(level, (top, bottom), (left, right), useful, reduced.index - 1)
+    if reduced.index > len(bands):
+        raise reduced.contradiction(f"has {len(bands)} bands, not {reduced.index}")
+    wide = bands[reduced.index - 1]
     there = reduced.there(wide)
     if reach and not there.all():
         missing = ~there
@@ -211,6 +226,14 @@ def _warp(
     everywhere = slice(None), slice(None)
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
+    pixels = (rows[1] - rows[0]) * (cols[1] - cols[0])
+    limits.refuse_pixels(reduced, pixels)
+    if pixels > _AT_ONCE and max(grid.shape) > 1:
+        axis = int(grid.shape[1] > grid.shape[0])
+        middle = grid.shape[axis] // 2
+        halves = (grid[:, :middle], grid[:, middle:]) if axis else (grid[:middle], grid[middle:])
+        parts = [_warp(reduced, image, level, half, resampling, useful) for half in halves]
+        return *(np.concatenate(both, axis) for both in list(zip(*parts, strict=True))[:2]), *everywhere
     found, there = _window(reduced, image, level, rows, cols, useful)
     options = {
         "src_crs": f"EPSG:{reduced.epsg}",

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import dask.array as da
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from geodes_lab import gdalenv, pyramid
+from geodes_lab import gdalenv, pyramid, rasters
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import Unreachable, object_of
 from geodes_lab.errors import GeodesError
@@ -53,7 +51,7 @@ def window(source: Source, rows: Span, cols: Span) -> NDArray[Any]:
             shape = image.shapes[0]
             found = None
             if shape == source.shape:
-                bands = image.read(0, rows, cols)
+                bands = image.read(0, rows, cols, None, source.index - 1)
                 _refuse(source, len(bands))
                 found = bands[source.index - 1]
         except NotUnderstood:
@@ -84,18 +82,11 @@ def _by_gdal(source: Source, rows: Span, cols: Span) -> tuple[tuple[int, int], N
     part = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
 
     def read() -> tuple[tuple[int, int], NDArray[Any] | None]:
-        with _opened(source.href) as file:
+        with rasters.opened(source.href) as file:
             _refuse(source, file.count)
             return file.shape, file.read(source.index, window=part) if file.shape == source.shape else None
 
     return gdalenv.within(source.href, read)
-
-
-def _opened(href: str) -> rasterio.DatasetReader:
-    """A file of which it is known that it lies on no map: rasterio need not warn of it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return rasterio.open(href)
 
 
 def _refuse(source: Source, count: int) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import DTypeLike, NDArray
 from odc.geo.geobox import GeoBox
@@ -19,7 +18,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from geodes_lab import gdal, gdalenv, polygons, pyramid
+from geodes_lab import gdal, gdalenv, limits, polygons, pyramid, rasters
 from geodes_lab.datalake import Unreachable, locate, place_of
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
@@ -30,6 +29,7 @@ ways: Counter[str] = Counter()
 
 
 _CHUNK = 2048  # pixels
+_LARGEST = 2**26  # pixels of a tile that is a chunk of its own; one strip of an image of 10980² has twice as many
 
 
 def read(
@@ -124,6 +124,8 @@ def lazy(source: Source) -> da.Array:
         ``source.shape`` values of ``source.dtype``, in chunks of whole tiles of the file, of 2048 pixels or a little less.
     """
     tile = source.tile or (1024, 1024)
+    if not 0 < min(tile) <= max(tile) <= limits.SIDE or tile[0] * tile[1] > _LARGEST:
+        tile = (1024, 1024)  # what is said of tiles is no reason to read all of an image at once
     chunk = tuple(max(_CHUNK // side, 1) * side for side in tile)
     chunks = da.core.normalize_chunks(chunk, source.shape, dtype=source.dtype)
     return da.map_blocks(_block, source=source, chunks=chunks, dtype=source.dtype, meta=np.empty((0, 0), source.dtype))
@@ -186,7 +188,7 @@ def _source(url: str) -> Source:
             info = archive.getinfo(packed[2])
         stored = (info.header_offset, info.file_size) if info.compress_type == zipfile.ZIP_STORED else None
         path = f"/vsizip/{{{place.gdal}}}/{packed[2]}"
-    with gdalenv.environment(path), rasterio.open(path) as file:
+    with gdalenv.environment(path), rasters.opened(path) as file:
         epsg = file.crs.to_epsg() if file.crs else None
         if epsg is None:
             raise GeodesError(f"{url} has no EPSG code in its file: it cannot be placed on a map.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import math
 import threading
 from concurrent.futures import Future
 from functools import cache, lru_cache
@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from zarr.api.asynchronous import open_array
 
+from geodes_lab import limits
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
-from geodes_lab.objects import Objects
+from geodes_lab.objects import NAMED, Objects
 from geodes_lab.source import Span
 from geodes_lab.tiles import Pixels, decoders, shared
 
-NAMED = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
-"""By what an address is known to be in a Zarr store: the end of the store's name."""
+__all__ = ["NAMED", "ZarrImage", "forked", "open"]
 
 
 class ZarrImage:
@@ -65,13 +65,13 @@ class ZarrImage:
         shape = self._array.shape
         if len(shape) not in (2, 3) or self._array.dtype.kind not in "biuf":
             raise OSError(f"a Zarr array of {self._array.dtype} and shape {shape} is no image")
-        if any("blosc" in type(c).__name__.lower() for c in self._array.compressors[-1:]):
-            objects.check = self._check_blosc
         self._plane = plane - 1
         self.shapes: tuple[tuple[int, int], ...] = ((shape[-2], shape[-1]),)
         self.scales: tuple[tuple[float, float], ...] = ((1.0, 1.0),)
 
-    def read(self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None) -> NDArray[Any]:
+    def read(
+        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
+    ) -> NDArray[Any]:
         """Read a window; see `geodes_lab.pyramid.Image`. Chunks are decoded whole, whatever is ``useful``.
 
         Of several planes only the one of this image is read: it is given under its number, and under all before.
@@ -80,6 +80,10 @@ class ZarrImage:
         front = [range(self._plane // d, self._plane // d + 1) for d in deep]
         vertical = range(rows[0] // down, -(-rows[1] // down))
         horizontal = range(cols[0] // across, -(-cols[1] // across))
+        count, chunk = len(vertical) * len(horizontal), math.prod(self._array.chunks) * self._array.dtype.itemsize
+        limits.refuse(f"A window of {self._place.href}", count, limits.PIECES, "chunks")
+        if count > 4:
+            limits.refuse(f"A window of {self._place.href}", count * chunk, limits.WINDOW)
         places = list(product(*front, vertical, horizontal))
         keys = [(self._place, self._stamp, "zarr", at, self._written(at)) for at in places]
         found = shared().get(keys, lambda missing: [_begin(self._chunk(places[n])) for n in missing])
@@ -108,11 +112,6 @@ class ZarrImage:
             ) from None
         native = np.dtype("uint8") if pixels.dtype.kind == "b" else pixels.dtype.newbyteorder("=")
         return pixels.astype(native, copy=False).reshape(-1, *pixels.shape[-2:])
-
-    def _check_blosc(self, data: bytes, is_part: bool) -> None:
-        """Refuse a frame of Blosc that is cut: numcodecs would decode whatever is in memory behind it."""
-        if is_part == bool(self._array.shards) and int.from_bytes(data[12:16], "little") != len(data):
-            raise OSError("it is cut")
 
     def _written(self, at: tuple[int, ...]) -> int:
         """When the object of a chunk was written: a store on disk is where people write, one chunk and then another."""

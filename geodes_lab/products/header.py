@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import rasterio
 from rasterio.errors import RasterioError
 
-from geodes_lab import gdalenv
+from geodes_lab import gdalenv, rasters
 from geodes_lab.errors import GeodesError
 
 
@@ -47,7 +46,7 @@ def read(path: str, name: str) -> Header:
     """
     problem = ""
     try:
-        with gdalenv.environment(path), rasterio.open(path) as file:
+        with gdalenv.environment(path), rasters.opened(path) as file:
             epsg, transform = file.crs and file.crs.to_epsg(), file.transform
             found = file.shape, file.dtypes[0], file.nodata, file.tags()
     except (RasterioError, OSError) as error:

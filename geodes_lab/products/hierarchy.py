@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 import pystac
 import xarray as xr
 import zarr
+from xarray.backends import ZarrStore
 
+from geodes_lab import limits
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
+from geodes_lab.netcdf import told
 from geodes_lab.objects import Objects
 
 _DIMS = {"y": "x", "lat": "lon", "latitude": "longitude", "northing": "easting"}
@@ -50,11 +54,14 @@ class Hierarchy:
         except FileNotFoundError:
             raise GeodesError(f"{place.href} is no Zarr store: it has no metadata of one; check the address.") from None
         except Exception as error:  # whatever zarr-python stumbles over
-            raise GeodesError(f"The metadata of {place.href} are damaged ({error}); fetch the store again.") from error
+            raise self._damaged(error) from error
         said = self._root.attrs.get("stac_discovery")
         said = said.get("properties") if isinstance(said, Mapping) else None
         self.discovered: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
         """What an EOPF product says of itself in the words of STAC."""
+
+    def _damaged(self, error: Exception) -> GeodesError:
+        return GeodesError(f"The metadata of {self.place.href} are damaged ({_line(error)}); fetch the store again.")
 
     def images(self, inside: str) -> dict[str, Any]:
         """Find all arrays, below a path in the store, that are images by their dims.
@@ -73,7 +80,13 @@ class Hierarchy:
             members = {inside: node}
         else:
             self._refuse_unlisted()
-            members = {f"{inside}/{path}".strip("/"): node for path, node in sorted(node.members(max_depth=None))}
+            try:
+                listed = sorted(node.members(max_depth=None))
+            except GeodesError:
+                raise
+            except Exception as error:
+                raise self._damaged(error) from error
+            members = {f"{inside}/{path}".strip("/"): node for path, node in listed}
             self._nodes |= members
         found = {p: a for p, a in members.items() if isinstance(a, zarr.Array) and _is_image(a)}
         if not found:
@@ -95,6 +108,10 @@ class Hierarchy:
                 self._nodes[path] = self._root[path] if path else self._root
             except (KeyError, IndexError, FileNotFoundError):
                 self._nodes[path] = None
+            except GeodesError:
+                raise
+            except Exception as error:  # as in opening the store
+                raise self._damaged(error) from error
         return self._nodes[path]
 
     def near(self, path: str, name: str) -> tuple[str, Any] | None:
@@ -112,13 +129,16 @@ class Hierarchy:
         if found is None or found[1].ndim > 1:
             return None
         if found[0] not in self._read:
+            size = found[1].size * found[1].dtype.itemsize
+            limits.refuse(f"The coordinate {found[0]} of {self.place.href}", size, limits.COORDINATE)
+            limits.refuse(f"The coordinate {found[0]} of {self.place.href}", found[1].nchunks, limits.PIECES, "chunks")
             try:
                 self._read[found[0]] = np.atleast_1d(found[1][...])
             except GeodesError:
                 raise
             except Exception as error:
                 raise GeodesError(
-                    f"{found[0]} of {self.place.href} does not decode ({error}); fetch it again."
+                    f"{found[0]} of {self.place.href} does not decode ({_line(error)}); fetch it again."
                 ) from error
         return self._read[found[0]], dict(found[1].attrs)
 
@@ -146,20 +166,41 @@ class Hierarchy:
         return None
 
     def tree(self, inside: str) -> xr.DataTree:
-        """Open a group, or that of an array, with all below it, lazily and decoded."""
+        """Open a group, or that of an array, with all below it, lazily and decoded.
+
+        Raises
+        ------
+        GeodesError
+            If what describes it is damaged; on computing, if numbers are.
+        """
         node = self._node(inside)
         group = inside.rpartition("/")[0] if node is None or isinstance(node, zarr.Array) else inside
         self._refuse_unlisted()
-        whole = self._root.metadata.consolidated_metadata is not None
-        objects: Any = self._objects  # xarray takes a store of zarr-python, and does not say so
         try:
-            return xr.open_datatree(
-                objects, engine="zarr", group=group or None, chunks={}, consolidated=whole, decode_coords="all"
-            )
+            found = self._node(group)
+            if not isinstance(found, zarr.Group):
+                raise KeyError(f"no group {group!r}")
+            below = [p for p, n in sorted(found.members(max_depth=None)) if isinstance(n, zarr.Group)]
+            return xr.DataTree.from_dict({f"/{p}": self._dataset(f"{group}/{p}".strip("/")) for p in ["", *below]})
         except GeodesError:
             raise
         except Exception as error:
-            raise GeodesError(f"{self._product} does not open as a tree of Datasets ({error}).") from error
+            raise GeodesError(f"{self._product} does not open as a tree of Datasets ({_line(error)}).") from error
+
+    def _dataset(self, group: str) -> xr.Dataset:
+        """One group, lazily and decoded."""
+        objects: Any = self._objects  # xarray takes a store of zarr-python, and does not say so
+        whole = self._root.metadata.consolidated_metadata is not None
+        store = ZarrStore.open_group(objects, mode="r", group=group or None, consolidated=whole)
+        where = f"{group} of {self.place.href}".removeprefix(" of ")
+        stored = {str(k): told(v, f"{k} of {where}", "Zarr") for k, v in store.get_variables().items()}
+        coordinates = xr.Coordinates({k: v for k, v in stored.items() if v.dims == (k,)}, indexes={})
+        flat = xr.Dataset({k: v for k, v in stored.items() if v.dims != (k,)}, coordinates, dict(store.get_attrs()))
+        made = xr.decode_cf(flat, decode_coords="all")
+        chunks = {k: v.encoding.get("preferred_chunks", {}) for k, v in made.variables.items() if k not in made.xindexes}
+        lazy = {k: made[k].variable.chunk(c, name=f"{k}-{uuid4().hex}") for k, c in chunks.items()}  # type: ignore[arg-type]
+        coords = {k: v for k, v in lazy.items() if k in made.coords}
+        return made.assign({k: v for k, v in lazy.items() if k not in coords}).assign_coords(coords)
 
 
 def dims_of(array: Any) -> tuple[str, ...]:
@@ -169,6 +210,10 @@ def dims_of(array: Any) -> tuple[str, ...]:
     else:
         names = array.attrs.get("_ARRAY_DIMENSIONS") or ()
     return tuple(map(str, names))
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def is_time(dim: str) -> bool:

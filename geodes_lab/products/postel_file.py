@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pystac
 
-from geodes_lab import extracted
+from geodes_lab import extracted, hdf5
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
@@ -84,6 +84,7 @@ class File:
             if not isinstance(node, h5py.Dataset):
                 found.append((path, node))
             elif node.ndim == 2 and node.dtype.kind in "iuf":
+                hdf5.check(node, f"{path} of {self.name}")
                 attrs = {k.upper(): _plain(v) for holder in (node.file, node) for k, v in holder.attrs.items()}
                 found.append((path, Array(path, node.shape, node.dtype.name, attrs)))
 
@@ -91,9 +92,13 @@ class File:
             raise GeodesError(f"{self.name} is empty (0 bytes): fetch the product again.")
         try:
             with h5py.File(self.member.open(), "r") as file:
+                hdf5.check_links(file, self.name)
                 file.visititems(visit)
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise GeodesError(f"{self.name} does not open as HDF5 ({error}); fetch the product again.") from error
+        except GeodesError:
+            raise
+        except Exception as error:  # whatever HDF5, or what it calls, stumbles over
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise GeodesError(f"{self.name} does not open as HDF5 ({said}); fetch the product again.") from error
         return found
 
 

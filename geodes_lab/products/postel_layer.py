@@ -13,9 +13,12 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
+from geodes_lab import hdf5, limits
 from geodes_lab.errors import GeodesError
 from geodes_lab.member import Member
 from geodes_lab.source import Source, Span
+
+_AT_ONCE = 2**25  # pixels that are warped at once, in double precision
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class Layer:
         down, across = source.spans(grid)
         if down[1] <= down[0] or across[1] <= across[0]:
             return np.zeros(grid.shape, np.float32), np.zeros(grid.shape, bool)
+        pixels = (down[1] - down[0]) * (across[1] - across[0])
+        limits.refuse_pixels(source, pixels)
+        if pixels > _AT_ONCE and max(grid.shape) > 1:
+            axis = int(grid.shape[1] > grid.shape[0])
+            middle = grid.shape[axis] // 2
+            halves = (grid[:, :middle], grid[:, middle:]) if axis else (grid[:middle], grid[middle:])
+            parts = [self.numbers(source, half, resampling) for half in halves]
+            return np.concatenate([p[0] for p in parts], axis), np.concatenate([p[1] for p in parts], axis)
         found, there = self._read(source, down, across)
         # NaN is left out of every average; double precision holds any class.
         warped = np.full(grid.shape, np.nan)
@@ -71,14 +82,21 @@ class Layer:
     def _read(self, source: Source, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         try:
             with h5py.File(self.member.open(), "r") as file:
+                hdf5.check_links(file, self.member.place.href)
                 array = file[self.path]
                 if array.shape != source.shape:
                     shape = " × ".join(map(str, array.shape))
                     raise source.contradiction(f"has {shape} pixels, not {source.shape[0]} × {source.shape[1]}")
+                about = f"{self.path} of {self.member.place.href}"
+                hdf5.check(array, about)
+                hdf5.check_chunks(array, (slice(*rows), slice(*cols)), about)
                 found = np.asarray(array[rows[0] : rows[1], cols[0] : cols[1]])
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        except GeodesError:
+            raise
+        except Exception as error:  # whatever HDF5, or what it calls, stumbles over
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise GeodesError(
-                f"Band {source.band} of {source.product} could not be read: its file is damaged ({error}); fetch the "
+                f"Band {source.band} of {source.product} could not be read: its file is damaged ({said}); fetch the "
                 "product again."
             ) from error
         there = source.there(found)

@@ -7,11 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pystac
-import rasterio
 import xarray as xr
 from rasterio.errors import RasterioError
 
-from geodes_lab import gdalenv
+from geodes_lab import gdalenv, rasters
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
@@ -111,7 +110,7 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
     asset = item.assets[key]
     place = locate(asset.get_absolute_href() or asset.href)
     try:
-        with gdalenv.environment(place.gdal), rasterio.open(place.gdal) as file:
+        with gdalenv.environment(place.gdal), rasters.opened(place.gdal) as file:
             epsg, transform, shape = file.crs and file.crs.to_epsg(), tuple(file.transform)[:6], file.shape
             media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
             tile, overviews = file.block_shapes[0], len(file.overviews(1))

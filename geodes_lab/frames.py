@@ -1,0 +1,127 @@
+"""How much compressed bytes hold, told without decompressing them, or piece by piece: a few kilobytes may claim gigabytes."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Protocol
+
+_PIECE = 2**20  # bytes that are decompressed in one go, and forgotten
+_BLOCK = 2**17  # bytes that a block of zstd holds at most
+_MEMORY = 2**27  # bytes that a decompressor may take for itself
+
+
+class Decompressor(Protocol):
+    """What the modules of Python's own library have."""
+
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+        """Decompress some more."""
+
+
+def held(way: str, data: bytes, most: int) -> int:
+    """How many bytes a frame holds, or at most holds.
+
+    Parameters
+    ----------
+    way
+        ``blosc``, ``lz4``, ``zstd``, ``gzip``, ``zlib``, ``bz2`` or ``lzma``, as numcodecs and Zarr write them.
+    data
+        The frame.
+    most
+        What is looked for: beyond this the count may stop.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    try:
+        return _WAYS[way](data, most)
+    except (struct.error, IndexError, zlib.error, OSError, EOFError, lzma.LZMAError) as error:
+        raise ValueError(str(error) or "it is cut") from None
+
+
+def _blosc(data: bytes, _: int) -> int:
+    size, _, packed = struct.unpack_from("<III", data, 4)
+    if packed != len(data):  # the decompressor would go on with whatever is in memory behind it
+        raise ValueError("it is cut")
+    return int(size)
+
+
+def _lz4(data: bytes, _: int) -> int:
+    return int(struct.unpack_from("<I", data)[0])
+
+
+def _zstd(data: bytes, most: int) -> int:
+    """By the frames' headers, and of those that do not say it by their blocks."""
+    at = total = 0
+    while at < len(data):
+        magic = struct.unpack_from("<I", data, at)[0]
+        if magic & 0xFFFFFFF0 == 0x184D2A50:  # a frame to be skipped
+            at += 8 + int(struct.unpack_from("<I", data, at + 4)[0])
+            continue
+        if magic != 0xFD2FB528:
+            raise ValueError("no frame of zstd")
+        flags = data[at + 4]
+        is_single, wide = flags >> 5 & 1, (0, 2, 4, 8)[flags >> 6]
+        wide = wide or is_single
+        at += 5 + (not is_single) + (0, 1, 2, 4)[flags & 3]
+        said = int.from_bytes(data[at : at + wide], "little") + (256 if wide == 2 else 0)
+        at, blocks, is_last = at + wide, 0, False
+        while not is_last:
+            head = int.from_bytes(data[at : at + 3], "little")
+            if at + 3 > len(data):
+                raise ValueError("it is cut")
+            is_last, kind, size = bool(head & 1), head >> 1 & 3, head >> 3
+            blocks += _BLOCK if kind == 2 else size
+            at += 3 + (1 if kind == 1 else size)
+            if total + blocks > most + _BLOCK and not wide:
+                return total + blocks
+        at += 4 * (flags >> 2 & 1)
+        total += max(said, 0) if wide else blocks
+        if total > most:
+            return total
+    return total
+
+
+def _counted(make: Callable[[], Decompressor], several: bool) -> Callable[[bytes, int], int]:
+    def count(data: bytes, most: int) -> int:
+        total, rest = 0, data
+        while rest:
+            inflater = make()
+            total, rest = _count(inflater, rest, total, most)
+            if total > most or not several:
+                break
+            rest = rest.lstrip(b"\0")
+        return total
+
+    return count
+
+
+def _count(inflater: Decompressor, data: bytes, total: int, most: int) -> tuple[int, bytes]:
+    """Decompress one stream, and count."""
+    while True:
+        piece = inflater.decompress(data, _PIECE)
+        total += len(piece)
+        data = getattr(inflater, "unconsumed_tail", b"")  # of zlib alone: the others keep it
+        if total > most or inflater.eof:  # type: ignore[attr-defined]
+            return total, inflater.unused_data  # type: ignore[attr-defined,no-any-return]
+        if not piece and not data:
+            raise ValueError("it is cut")
+
+
+_WAYS: dict[str, Callable[[bytes, int], int]] = {
+    "blosc": _blosc,
+    "lz4": _lz4,
+    "zstd": _zstd,
+    "gzip": _counted(lambda: zlib.decompressobj(31), True),
+    "zlib": _counted(lambda: zlib.decompressobj(15), False),
+    "bz2": _counted(bz2.BZ2Decompressor, True),
+    "lzma": _counted(lambda: lzma.LZMADecompressor(memlimit=_MEMORY), True),
+}
+"""By the names that numcodecs and Zarr give them."""
+WAYS = frozenset(_WAYS)
+"""The ways whose frames are understood."""
