@@ -401,7 +401,9 @@ def _named(text: str) -> str:
     """The path of a ``file://`` address, which is one of this machine."""
     url = urlsplit(text)
     if url.netloc not in ("", "localhost") or url.query or url.fragment:
-        raise GeodesError(f"{text} is no file of this machine: write file:///path, or the path alone, without a host, ? or #.")
+        raise GeodesError(
+            f"{text} is no file of this machine: write file:///path, or the path alone, without a host, ? or #."
+        )
     return unquote(url.path)
 
 
@@ -410,7 +412,9 @@ def _file(text: str, name: str) -> Place:
         path = Path(name).expanduser().absolute()
         there = path.exists()
     except (OSError, ValueError, RuntimeError) as error:  # too long, no right to the folder, a NUL, nobody's home
-        raise GeodesError(f"{text!r} cannot be looked at ({getattr(error, 'strerror', error)}): check the path.") from None
+        raise GeodesError(
+            f"{text!r} cannot be looked at ({getattr(error, 'strerror', error)}): check the path."
+        ) from None
     if not there:
         raise GeodesError(f"{text} does not exist: check the path.")
     return Place(text, "file", "/", str(path).lstrip("/"))
@@ -425,7 +429,10 @@ def _object(href: str, bucket: str, key: str) -> Place:
         path = root.joinpath(bucket, *key.removesuffix("/").split("/"))
         try:
             real = path.resolve(strict=True)
-        except (OSError, RuntimeError):  # it is not there, may not be seen, has too long a name, or a link leads to itself
+        except (
+            OSError,
+            RuntimeError,
+        ):  # it is not there, may not be seen, has too long a name, or a link leads to itself
             return Place(href, "s3", bucket, key)
         if not real.is_relative_to(root.resolve()):
             raise GeodesError(
@@ -449,9 +456,13 @@ def _checked(href: str, bucket: str, key: str) -> str:
         )
     # One slash at the end is a folder, such as that of a Zarr store.
     if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")):
-        raise GeodesError(f"{href} names no object of the bucket {bucket}: its key has an empty part, '.' or '..'; check the address.")
+        raise GeodesError(
+            f"{href} names no object of the bucket {bucket}: its key has an empty part, '.' or '..'; check the address."
+        )
     if _NO_KEY.search(key) or len(key.encode(errors="replace")) > _LONGEST:
-        raise GeodesError(f"{href!r} names no object of the bucket {bucket}: its key is too long, or has characters that no key has.")
+        raise GeodesError(
+            f"{href!r} names no object of the bucket {bucket}: its key is too long, or has characters that no key has."
+        )
     return key
 
 

@@ -37,9 +37,7 @@ class Api:
 
     @cached_property
     def _service(self) -> Service:
-        return Service(
-            self.profile.name, self.profile.url, self.profile.token, files=self.profile.names_files
-        )
+        return Service(self.profile.name, self.profile.url, self.profile.token, files=self.profile.names_files)
 
     @contextlib.contextmanager
     def _understood(self) -> Iterator[None]:
@@ -92,9 +90,10 @@ class Api:
     def collections(self) -> list[Collection]:
         """All of its collections; the service is asked once."""
         found = []
-        for c in self._collections:
-            start, end = (c.extent.temporal.intervals or [[None, None]])[0]
-            found.append(Collection(c.id, c.title or "", start, end))
+        with self._understood():
+            for c in self._collections:
+                start, end = (c.extent.temporal.intervals or [[None, None]])[0]
+                found.append(Collection(c.id, c.title or "", start, end))
         return found
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:

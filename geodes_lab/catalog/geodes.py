@@ -19,7 +19,7 @@ from geodes_lab.catalog import received
 from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import FAR_FUTURE, FAR_PAST, Query
-from geodes_lab.catalog.service import Service
+from geodes_lab.catalog.service import MOST, Service
 from geodes_lab.catalog.truth import true
 from geodes_lab.errors import GeodesError, shown
 
@@ -138,6 +138,7 @@ class Geodes:
 
     def _read(self, body: dict[str, Any], query: Query) -> list[dict[str, Any]] | None:
         """All pages, or as many as the limit needs; None if they do not agree on what there is."""
+        before = self._service.taken
         raws, matched = self._page(body, 1)
         there, pages = len(raws), math.ceil(matched / self.profile.page)
         if query.limit is None and pages > _PAGES:
@@ -154,6 +155,10 @@ class Geodes:
                 for raws, now in pool.map(lambda number: self._page(body, number), block):
                     if now != matched:
                         return None
+                    if self._service.taken - before > MOST:
+                        raise GeodesError(
+                            f"The catalogue {self.name} gives more than 1 GiB of products: ask for less at once, such as one month."
+                        )
                     there += len(raws)
                     new = [self._true(raw) for raw in raws]
                     found += new
@@ -200,7 +205,11 @@ def _useful(records: list[dict[str, Any]], query: Query) -> int:
 
 
 def _collection(said: dict[str, Any]) -> Collection:
-    if not isinstance(said["id"], str) or shown(said["id"]) != said["id"] or not isinstance(said.get("title") or "", str):
+    if (
+        not isinstance(said["id"], str)
+        or shown(said["id"]) != said["id"]
+        or not isinstance(said.get("title") or "", str)
+    ):
         raise ValueError(f"its id or title is no name, {said['id']!r}")
     interval = said.get("extent", {}).get("temporal", {}).get("interval") or [[None, None]]
     start, end = (pystac.utils.str_to_datetime(t) if t else None for t in interval[0])

@@ -49,7 +49,9 @@ def page(told: Any, whose: str) -> Raw:
         raise Refused(f"{whose} answers by what is no page of Items: check its address.")
     for name in ("features", "collections", "links"):
         if not (isinstance(told.get(name, []), list) and all(isinstance(v, dict) for v in told.get(name, []))):
-            raise Refused(f"{whose} answers by a page whose {name} are no list of objects: it is no STAC API, or has a fault.")
+            raise Refused(
+                f"{whose} answers by a page whose {name} are no list of objects: it is no STAC API, or has a fault."
+            )
     return told
 
 
@@ -89,7 +91,9 @@ def document(told: Any, base: str, whose: str, *, files: bool = False) -> Raw:
                 if "href" in other:
                     other["href"] = _whole(other["href"], base, files)
     except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
-        raise Refused(f"{whose} gives {name!r}, which is not what STAC says ({error or type(error).__name__}).") from error
+        raise Refused(
+            f"{whose} gives {name!r}, which is not what STAC says ({error or type(error).__name__})."
+        ) from error
     return told
 
 
@@ -121,7 +125,11 @@ def _hold(told: Raw) -> None:
         for key, value in told["properties"].items():
             if key in _TEXTS and not isinstance(value or "", str):
                 raise TypeError(f"its {key} is no text")
-            if key in _NUMBERS and value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            if (
+                key in _NUMBERS
+                and value is not None
+                and (isinstance(value, bool) or not isinstance(value, (int, float)))
+            ):
                 raise TypeError(f"its {key} is no number")
         bounds = told.get("bbox")
         if bounds is not None and (len(bounds) not in (4, 6) or not all(isinstance(b, (int, float)) for b in bounds)):
@@ -137,7 +145,17 @@ _KINDS: dict[str, type] = {
     "type": str, "stac_version": str, "stac_extensions": list, "collection": str, "geometry": dict, "bbox": list, "properties": dict,
     "links": list, "assets": dict, "title": str, "description": str, "extent": dict, "conformsTo": list,
 }  # fmt: skip
-_TEXTS = {"datetime", "start_datetime", "end_datetime", "published", "created", "updated", "identifier", "platform", "grid:code"}
+_TEXTS = {
+    "datetime",
+    "start_datetime",
+    "end_datetime",
+    "published",
+    "created",
+    "updated",
+    "identifier",
+    "platform",
+    "grid:code",
+}
 _NUMBERS = {"eo:cloud_cover"}
 
 

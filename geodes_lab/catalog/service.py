@@ -24,7 +24,8 @@ _PASSING = (500, 502, 503, 504)  # what may go well at the next attempt
 _WAIT = 120  # seconds, at most, that a server can make us wait before the next one
 _BODIES = ("POST", "PUT", "PATCH")
 _PAGES = 10_000  # of one search
-_GIB = 2**30  # bytes of all pages of one search
+MOST = 2**30
+"""Bytes of all pages of one search."""
 
 
 class Service:
@@ -44,7 +45,8 @@ class Service:
 
     def __init__(self, name: str, url: str, token: str = "", *, files: bool = False) -> None:
         self.name, self.url, self.files = name, url, files
-        self.io = Io(self)
+        self.io, self.taken = Io(self), 0
+        """How pystac reads it; bytes that it has answered by."""
         self.web = Web(url, token, retry=_retry())
 
     @property
@@ -90,6 +92,7 @@ class Service:
             failed = APIError(text[:10_000].decode("utf-8", "replace"))
             failed.status_code = answer.status_code
             raise failed
+        self.taken += len(text)
         return text
 
     def refusal(self, error: APIError) -> GeodesError:
@@ -123,7 +126,11 @@ class Io(StacApiIO):
         self._service = service
 
     def request(
-        self, href: str, method: str | None = None, headers: dict[str, str] | None = None, parameters: dict[str, Any] | None = None
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
     ) -> str:
         """Send a request; headers that a link asks for are not sent."""
         return self._service.read(href, method or "GET", parameters).decode("utf-8")
@@ -136,7 +143,8 @@ class Io(StacApiIO):
         method = str(told.get("method", "GET")).upper()
         if method not in ("GET", "POST"):
             raise Refused(f"{self._service.whose} has a link that is followed by {method}: refused.")
-        body = told.get("body") if isinstance(told.get("body"), dict) else {}
+        said = told.get("body")
+        body: dict[str, Any] = said if isinstance(said, dict) else {}
         if method == "POST" and told.get("merge"):
             body = {**(kwargs.get("parameters") or {}), **body}
         return self.request(str(told["href"]), method, parameters=body if method == "POST" else None)
@@ -147,7 +155,11 @@ class Io(StacApiIO):
         return found
 
     def stac_object_from_dict(
-        self, d: dict[str, Any], href: HREF | None = None, root: pystac.Catalog | None = None, preserve_dict: bool = True
+        self,
+        d: dict[str, Any],
+        href: HREF | None = None,
+        root: pystac.Catalog | None = None,
+        preserve_dict: bool = True,
     ) -> pystac.STACObject:
         """Make an object of pystac of what was read at an address."""
         held = received.document(d, str(href), self._service.whose, files=self._service.files)
@@ -163,12 +175,13 @@ class Io(StacApiIO):
         Refused
             If the pages lead in a circle, or are more than those of any search.
         """
-        whose, source, asked, base = self._service.whose, url, {"method": method, "parameters": parameters}, url
-        seen, ids, size = set[str](), set[tuple[Any, Any]](), 0
+        whose, base = self._service.whose, url
+        source: HREF = url
+        asked: dict[str, Any] = {"method": method, "parameters": parameters}
+        seen, ids, before = set[str](), set[tuple[Any, Any]](), self._service.taken
         for number in range(_PAGES + 1):
             text = self.read_text(source, **asked)
-            size += len(text)
-            if number == _PAGES or size > _GIB:
+            if number == _PAGES or self._service.taken - before > MOST:
                 break
             page = received.page(self.json_loads(text), whose)
             some = page.get("features") or page.get("collections") or []
@@ -181,7 +194,9 @@ class Io(StacApiIO):
                 raise Refused(f"{whose} gives the same page again and again: it has a fault; tell its operator.")
             ids |= new
             yield page
-            link = next((k for k in page.get("links") or () if k.get("rel") == "next" and isinstance(k.get("href"), str)), None)
+            link = next(
+                (k for k in page.get("links") or () if k.get("rel") == "next" and isinstance(k.get("href"), str)), None
+            )
             if link is None:
                 return
             step = self._service.web.follow(link["href"], str(link.get("method", "GET")), base)
@@ -191,7 +206,9 @@ class Io(StacApiIO):
                 raise Refused(f"{whose} leads from page to page in a circle: it has a fault; tell its operator.")
             seen.add(mark)
             source, asked, base = Link.from_dict(link), {"parameters": parameters}, step
-        raise Refused(f"{whose} gives more than {_PAGES} pages, or 1 GiB of them: ask for less at once, such as one month.")
+        raise Refused(
+            f"{whose} gives more than {_PAGES} pages, or 1 GiB of them: ask for less at once, such as one month."
+        )
 
 
 def _retry() -> Retry:
@@ -199,6 +216,8 @@ def _retry() -> Retry:
         total=_ATTEMPTS - 1, backoff_factor=0.2, status_forcelist=_PASSING, allowed_methods=None, raise_on_status=False,
         respect_retry_after_header=True, retry_after_max=_WAIT,
     )  # fmt: skip
+
+
 def _plain(text: str) -> str:
     """What a body says for people, in one line; of JSON its message alone."""
     try:

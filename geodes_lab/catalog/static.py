@@ -47,7 +47,9 @@ class Files(DefaultStacIO):
         href = str(os.fspath(source))
         if not _is_remote(href):
             if self._is_remote:
-                raise Refused(f"The catalogue {self._profile.url} leads to {href!r}, which is no address of a web server: refused.")
+                raise Refused(
+                    f"The catalogue {self._profile.url} leads to {href!r}, which is no address of a web server: refused."
+                )
             return super().read_text(href)
         try:
             answer, text = self._web.ask(href)
@@ -63,7 +65,11 @@ class Files(DefaultStacIO):
         return found
 
     def stac_object_from_dict(
-        self, d: dict[str, Any], href: HREF | None = None, root: pystac.Catalog | None = None, preserve_dict: bool = True
+        self,
+        d: dict[str, Any],
+        href: HREF | None = None,
+        root: pystac.Catalog | None = None,
+        preserve_dict: bool = True,
     ) -> pystac.STACObject:
         """Make an object of pystac of a file; one of a server names no file of this machine, whoever links to it."""
         if _is_remote(str(href)):

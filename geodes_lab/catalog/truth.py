@@ -23,7 +23,9 @@ _EXTENSIONS = {
     "storage:schemes": "storage/v2.0.0",
 }
 _SCHEME = "datalake"
-_ENDPOINT = re.compile(r"(?:https?|s3)://[^/]+/[^/]+")  # what else is said there is no place on a datalake, such as a file of ours
+_ENDPOINT = re.compile(
+    r"(?:https?|s3)://[^/]+/[^/]+"
+)  # what else is said there is no place on a datalake, such as a file of ours
 _KEYS = {"overview": "quicklook", "data": "metadata"}  # by role; data that are not the product are its XML
 
 

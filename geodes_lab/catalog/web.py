@@ -103,14 +103,20 @@ class Web:
             found = own = None
             whole = address
         if found is None:
-            raise Refused(f"The catalogue at {self.home} leads to {address!r}, which is no address of a web server: refused.")
+            raise Refused(
+                f"The catalogue at {self.home} leads to {address!r}, which is no address of a web server: refused."
+            )
         if found == own:
             return whole
         upgraded = own is not None and (own.scheme, own.port, found) == ("http", 80, ("https", own.host, 443))
         if method.upper() != "GET" and not upgraded:
-            raise Refused(f"The catalogue at {self.home} leads a {method.upper()} request to another server, {found.text}: refused.")
+            raise Refused(
+                f"The catalogue at {self.home} leads a {method.upper()} request to another server, {found.text}: refused."
+            )
         if not _may_be_public(found.host):
-            raise Refused(f"The catalogue at {self.home} leads to {found.text}, a server on this machine or in its network: refused.")
+            raise Refused(
+                f"The catalogue at {self.home} leads to {found.text}, a server on this machine or in its network: refused."
+            )
         return whole
 
     def ask(self, address: str, method: str = "GET", body: Any = None, query: Any = None) -> tuple[Response, bytes]:
@@ -128,14 +134,16 @@ class Web:
         for _ in range(_REDIRECTS + 1):
             told: dict[str, Any] = {"params": query} if body is None else {"json": body}
             prepared = self.session.prepare_request(Request(method, address, **told))
-            settled = self.session.merge_environment_settings(prepared.url, {}, True, None, None)
+            settled = self.session.merge_environment_settings(prepared.url or "", {}, True, None, None)
             with self.session.send(prepared, timeout=_TIMEOUT, allow_redirects=False, **settled) as answer:
                 if answer.status_code not in _MOVED or not (target := answer.headers.get("Location")):
                     return answer, self._body(answer, until)
             if answer.status_code == 303 or (answer.status_code in (301, 302) and method == "POST"):
                 method, body = "GET", None
             address, query = self.follow(target, method, prepared.url), None
-        raise Refused(f"The catalogue at {self.home} redirects without end: check its address, and your key if it needs one.")
+        raise Refused(
+            f"The catalogue at {self.home} redirects without end: check its address, and your key if it needs one."
+        )
 
     def _body(self, answer: Response, until: float) -> bytes:
         parts, size = [], 0
@@ -143,12 +151,21 @@ class Web:
         while part := answer.raw.read1(_STEP, decode_content=True):
             size += len(part)
             if size > LARGEST:
-                raise Refused(f"{_named(answer)} has more than {LARGEST // MIB} MiB, which no catalogue answers by: ask for less at once.")
+                raise Refused(
+                    f"{_named(answer)} has more than {LARGEST // MIB} MiB, which no catalogue answers by: ask for less at once."
+                )
             if time.monotonic() > until:
-                raise Refused(f"{_named(answer)} has not come whole within {_SECONDS:.0f} s: try again later, or ask for less at once.")
+                raise Refused(
+                    f"{_named(answer)} has not come whole within {_SECONDS:.0f} s: try again later, or ask for less at once."
+                )
             parts.append(part)
         length = answer.headers.get("Content-Length", "")
-        if "Content-Encoding" not in answer.headers and length.isdecimal() and size < int(length) and answer.request.method != "HEAD":
+        if (
+            "Content-Encoding" not in answer.headers
+            and length.isdecimal()
+            and size < int(length)
+            and answer.request.method != "HEAD"
+        ):
             raise Refused(f"{_named(answer)} was cut after {size} bytes: try again.")
         return b"".join(parts)
 
@@ -187,12 +204,17 @@ def is_public(address: str) -> bool:
 class _Seen:
     """A connection that looks where it has led, before anything is said: a name may lead elsewhere each time it is asked for."""
 
+    host: str
+
     def _new_conn(self) -> Any:
         made: Any = super()._new_conn()  # type: ignore[misc]
         peer = made.getpeername()[0]
         if not is_public(peer):
             made.close()
-            raise Refused(f"{self.host} is a server on this machine or in its network ({peer}), and another than the catalogue's: refused.")  # type: ignore[attr-defined]
+            raise Refused(
+                f"A catalogue leads to {self.host}, a server on this machine or in its network ({peer}), and not the catalogue's own: "
+                "refused."
+            )
         return made
 
 

@@ -106,7 +106,9 @@ def guard(address: str, what: str) -> None:
     """
     found = origin(address)
     if found is None:
-        raise GeodesError(f"{what} is not sent to {address!r}: write it as https://host:port/path, without a name or password.")
+        raise GeodesError(
+            f"{what} is not sent to {address!r}: write it as https://host:port/path, without a name or password."
+        )
     if not found.is_private:
         raise GeodesError(
             f"{what} is not sent to {found.text}, since others on the way could read it: use https, or list {found.host}:{found.port} in "
