@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
 
 from geodes_lab import credentials, settings, trust
+from geodes_lab.credentials.origin import guard
 from geodes_lab.errors import GeodesError
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def _signature() -> tuple[int, int] | None:
     """
     if not credentials.known("s3"):
         return None
+    guard(settings.get("datalake.endpoint"), "The key of the datalake")
     return _generation[0], credentials.standing("s3")
 
 

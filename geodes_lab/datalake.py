@@ -68,6 +68,12 @@ _TRIES_OF_KNOWN = (
 _answered: set[tuple[str, str]] = set()
 _END = 2**16  # bytes at the end of a zip: the list of some hundred members
 _SENTENCE = re.compile(r"<Code>AccessDenied</Code><Message>([^<]{40,400})</Message>")
+# The grammar of S3: what is no bucket, or no key that a file system may have, is refused before it is part of a path.
+_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
+_NO_KEY = re.compile(r"[\x00-\x1f\x7f\\]")
+_LONGEST = 1024  # bytes of a key
+ELSEWHERE = "file-elsewhere"
+"""The scheme of what the Item of a server calls a file: one of the server's machine, which is not looked for on this one."""
 _FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder error", re.IGNORECASE)
 
 
@@ -336,18 +342,28 @@ def locate(href: str | os.PathLike[str]) -> Place:
         If a path does not exist, or the address has a scheme that is not read in place.
     """
     text = os.fspath(href)
-    url = urlsplit(text)
-    if url.scheme in ("", "file") or "://" not in text:  # a file's name may have a colon
-        path = Path(unquote(url.path) if url.scheme == "file" else text).expanduser().absolute()
-        if not path.exists():
-            raise GeodesError(f"{text} does not exist: check the path.")
-        return Place(text, "file", "/", str(path).lstrip("/"))
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018  (it is read here for the first time)
+    except ValueError as error:
+        raise GeodesError(f"{text!r} is no address ({error}): give a path, or an s3:// or https:// address.") from None
+    if url.scheme == ELSEWHERE:
+        raise GeodesError(
+            f"file:{text.partition(':')[2]} is a file of the machine of the catalogue that names it, and is not looked for on this one: "
+            "if both have the same files, set files: true in the catalogue's profile, or give the path itself."
+        )
+    if url.scheme == "file" and "://" in text:
+        return _file(text, _named(text))
+    if "://" not in text:  # a file's name may have a colon
+        return _file(text, unquote(url.path) if text.startswith("file:/") else text)
     if url.scheme == "s3":
-        return _object(text, url.netloc, url.path.lstrip("/"))
+        if url.query or url.fragment:
+            raise GeodesError(f"{text} has more than a bucket and a key: give the address up to its ? or #.")
+        return _object(text, url.netloc, url.path.removeprefix("/"))
     if url.scheme in ("http", "https"):
         if url.hostname in settings.get("datalake.hosts"):
-            bucket, _, key = unquote(url.path).lstrip("/").partition("/")
-            return _object(text, bucket, key)
+            bucket, _, key = unquote(url.path).removeprefix("/").partition("/")
+            return _object(text.partition("?")[0], bucket, key)
         # The query of a signed address is its key: it goes to the server, and is not shown.
         query = f"?{url.query}" if url.query else ""
         shown = text.partition("?")[0]
@@ -356,14 +372,23 @@ def locate(href: str | os.PathLike[str]) -> Place:
 
 
 def place_of(path: str) -> Place:
-    """Give the place of an object by the path that GDAL opens it by: the inverse of `Place.gdal`."""
-    for prefix, scheme in (("/vsis3/", "s3"), ("/vsicurl/", "http")):
-        if path.startswith(prefix):
-            rest = path.removeprefix(prefix)
-            rest, mark, query = rest.partition("?") if scheme == "http" else (rest, "", "")
-            at = rest.index("/", rest.index("://") + 3 if scheme == "http" else 0)
-            tail = unquote(rest[at + 1 :]) if scheme == "http" else rest[at + 1 :]
-            return Place(path.partition("?")[0], scheme, rest[:at], tail, mark + query)
+    """Give the place of an object by the path that GDAL opens it by: the inverse of `Place.gdal`.
+
+    Raises
+    ------
+    GeodesError
+        If it names no object.
+    """
+    if path.startswith("/vsis3/"):
+        bucket, _, key = path.removeprefix("/vsis3/").partition("/")
+        return Place(path, "s3", bucket, _checked(path, bucket, key))
+    if path.startswith("/vsicurl/"):
+        rest, mark, query = path.removeprefix("/vsicurl/").partition("?")
+        scheme, _, after = rest.partition("://")
+        host, _, tail = after.partition("/")
+        if scheme not in ("http", "https") or not host:
+            raise GeodesError(f"{path} names no address of a web server.")
+        return Place(path.partition("?")[0], "http", f"{scheme}://{host}", unquote(tail), mark + query)
     return Place(path, "file", "/", path.lstrip("/"))
 
 
@@ -372,13 +397,73 @@ def object_of(path: str) -> Place:
     return place_of(path.removeprefix("/vsizip/{").partition("}/")[0] if path.startswith("/vsizip/") else path)
 
 
+def _named(text: str) -> str:
+    """The path of a ``file://`` address, which is one of this machine."""
+    url = urlsplit(text)
+    if url.netloc not in ("", "localhost") or url.query or url.fragment:
+        raise GeodesError(
+            f"{text} is no file of this machine: write file:///path, or the path alone, without a host, ? or #."
+        )
+    return unquote(url.path)
+
+
+def _file(text: str, name: str) -> Place:
+    try:
+        path = Path(name).expanduser().absolute()
+        there = path.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, no right to the folder, a NUL, nobody's home
+        raise GeodesError(
+            f"{text!r} cannot be looked at ({getattr(error, 'strerror', error)}): check the path."
+        ) from None
+    if not there:
+        raise GeodesError(f"{text} does not exist: check the path.")
+    return Place(text, "file", "/", str(path).lstrip("/"))
+
+
 def _object(href: str, bucket: str, key: str) -> Place:
+    """An object of the datalake: in the mirror where it has one, else on S3."""
+    _checked(href, bucket, key)
     mirror = settings.get("datalake.mirror")
     if mirror:
-        path = Path(mirror).expanduser().absolute() / bucket / key
-        if path.exists():
-            return Place(href, "file", "/", str(path).lstrip("/"))
+        root = Path(mirror).expanduser().absolute()
+        path = root.joinpath(bucket, *key.removesuffix("/").split("/"))
+        try:
+            real = path.resolve(strict=True)
+        except (
+            OSError,
+            RuntimeError,
+        ):  # it is not there, may not be seen, has too long a name, or a link leads to itself
+            return Place(href, "s3", bucket, key)
+        if not real.is_relative_to(root.resolve()):
+            raise GeodesError(
+                f"{href} is a link in the mirror, {root}, that leads out of it: refused; the operator can mount there what lies elsewhere."
+            )
+        return Place(href, "file", "/", str(path).lstrip("/"))
     return Place(href, "s3", bucket, key)
+
+
+def _checked(href: str, bucket: str, key: str) -> str:
+    """The key, if both are what S3 calls a bucket and a key, and the key could be the path of a file below the bucket's folder.
+
+    Raises
+    ------
+    GeodesError
+        If not.
+    """
+    if not _BUCKET.fullmatch(bucket):
+        raise GeodesError(
+            f"{href} names no bucket: {bucket!r} must have 3 to 63 small letters, digits, dots or hyphens; check the address."
+        )
+    # One slash at the end is a folder, such as that of a Zarr store.
+    if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")):
+        raise GeodesError(
+            f"{href} names no object of the bucket {bucket}: its key has an empty part, '.' or '..'; check the address."
+        )
+    if _NO_KEY.search(key) or len(key.encode(errors="replace")) > _LONGEST:
+        raise GeodesError(
+            f"{href!r} names no object of the bucket {bucket}: its key is too long, or has characters that no key has."
+        )
+    return key
 
 
 def write_whole(path: Path, data: bytes) -> None:

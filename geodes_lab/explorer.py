@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import ipyleaflet
@@ -13,8 +14,9 @@ import pystac
 from geodes_lab import land, quicklook, settings
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog import search
+from geodes_lab.catalog.items import clouds
 from geodes_lab.catalog.lookup import opened
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 
 _SHOWN = 200  # footprints on the map; more make it slow, and nobody tells them apart
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
@@ -136,11 +138,11 @@ class Explorer(ipywidgets.VBox):
             self._said.value = f"{number} products{more}." if number else "Nothing found."
         finally:
             self._button.disabled = False
-        shown = [i for i in self.items if i.geometry][:_SHOWN]
-        self._footprints.data = _collection(shown)
+        drawn = [i for i in self.items if i.geometry][:_SHOWN]
+        self._footprints.data = _collection(drawn)
         self._list.options = [(_line(i), i.id) for i in self.items]
-        if shown and not self._bbox:  # with a box the map looks at that
-            boxes = [i.bbox for i in shown if i.bbox]
+        if drawn and not self._bbox:  # with a box the map looks at that
+            boxes = [i.bbox for i in drawn if i.bbox]
             west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
             east, north = (
                 max(b[-2] if len(b) == 4 else b[3] for b in boxes),
@@ -227,12 +229,12 @@ def _box(lons: Sequence[float], lats: Sequence[float]) -> list[float]:
 def _line(item: pystac.Item) -> str:
     p = item.properties
     when = f"{item.datetime:%Y-%m-%d %H:%M}" if item.datetime else str(p.get("start_datetime", ""))[:16]
-    clouds = f"  {p['eo:cloud_cover']:.0f} %" if "eo:cloud_cover" in p else ""
-    return f"{when}  {p.get('platform', '')}  {str(p.get('grid:code', '')).removeprefix('MGRS-')}{clouds}"
+    told = f"{when}  {p.get('platform', '')}  {str(p.get('grid:code', '')).removeprefix('MGRS-')}  {clouds(item)}"
+    return shown(told).rstrip()
 
 
 def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    return escape(shown(text))
 
 
 def _collection(items: Sequence[pystac.Item]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -11,8 +12,10 @@ import rasterio
 from rasterio.errors import RasterioError
 
 from geodes_lab import clients, credentials, settings, trust
+from geodes_lab.credentials.origin import guard
 
 _T = TypeVar("_T")
+_UNBOUND = ("GDAL_HTTP_HEADERS", "GDAL_HTTP_USERPWD", "GDAL_HTTP_COOKIE", "GDAL_HTTP_BEARER")
 
 
 @contextlib.contextmanager
@@ -24,7 +27,7 @@ def environment(path: str) -> Iterator[None]:
     GeodesError
         If there are to be keys and there are none.
     """
-    keys = _keys() if path.startswith("/vsi") else {}
+    keys = _keys() if "/vsis3/" in path else {}
     with rasterio.Env(**options(path)):
         # Not as options of the Env, which would keep them and show them.
         rasterio.env.setenv(**keys)
@@ -51,6 +54,9 @@ def options(path: str) -> dict[str, str]:
         "GDAL_HTTP_RETRY_DELAY": "0.5",
         # A driver asks for side files (.aux.xml, .msk) beside a member: they are not there, do not ask the server.
         "GDAL_PAM_ENABLED": "NO",
+        # What the environment has for no server in particular would go to each one that an Item names: passwords of ~/.netrc, headers.
+        "GDAL_HTTP_NETRC": "NO",
+        **{name: "" for name in _UNBOUND if name in os.environ},
         **({"GDAL_CURL_CA_BUNDLE": authorities, "CURL_CA_BUNDLE": authorities} if authorities else {}),
     }
 
@@ -73,5 +79,6 @@ def _keys() -> dict[str, Any]:
     keys = credentials.current("s3") if credentials.known("s3") else None
     if keys is None:
         return {}
+    guard(settings.get("datalake.endpoint"), "The key of the datalake")
     token = {"AWS_SESSION_TOKEN": keys["session_token"]} if "session_token" in keys else {"AWS_SESSION_TOKEN": ""}
     return {"AWS_ACCESS_KEY_ID": keys["access_key_id"], "AWS_SECRET_ACCESS_KEY": keys["secret_access_key"], **token}

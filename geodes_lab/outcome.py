@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ import xarray as xr
 
 from geodes_lab import ledger
 from geodes_lab.datalake import object_of, traffic
+from geodes_lab.errors import shown
 from geodes_lab.ledger import Entry
 from geodes_lab.touched import mosaics
 
@@ -27,10 +29,10 @@ class Report:
     ``why``."""
 
     def __repr__(self) -> str:
-        return f"{self._summary()}\n{self.table.to_string()}"
+        return "\n".join(map(shown, f"{self._summary()}\n{self.table.to_string()}".splitlines()))
 
     def _repr_html_(self) -> str:
-        return f"<p>{self._summary()}</p>{self.table.to_html(max_rows=50)}"
+        return f"<p>{escape(self._summary())}</p>{self.table.to_html(max_rows=50, escape=True, render_links=False)}"
 
     def _summary(self) -> str:
         t = self.table

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from dask.utils import format_bytes, format_time
 
+from geodes_lab.errors import shown
+
 _EVERY = 0.25  # seconds between two drawings in a notebook
 
 
@@ -35,6 +37,7 @@ def new(name: str, in_bytes: bool = False) -> Bar | None:
     in_bytes
         Whether bytes are counted, not things.
     """
+    name = shown(name)
     if _in_notebook():
         return _InNotebook(name, in_bytes)
     return _InTerminal(name, in_bytes) if sys.stderr.isatty() else None
@@ -69,7 +72,7 @@ class _InTerminal:
         )
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a product's name is no markup of rich
             BarColumn(),
             DownloadColumn() if in_bytes else MofNCompleteColumn(),
         )

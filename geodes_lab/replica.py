@@ -16,7 +16,7 @@ from dask.utils import format_bytes
 
 from geodes_lab import room, settings
 from geodes_lab.datalake import Place, Unreachable, locate
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 from geodes_lab.room import NoRoom
 from geodes_lab.transfer import Remote
 
@@ -145,7 +145,7 @@ class _Replica:
         except NoRoom as error:
             remote.fail(str(error))
         warnings.warn(
-            f"{remote.name} was fetched whole ({format_bytes(target.stat().st_size)}), because "
+            f"{shown(remote.name)} was fetched whole ({format_bytes(target.stat().st_size)}), because "
             f"{urlsplit(remote.address).hostname} gives no parts of it; it is kept as {target}.",
             Fetched,
             stacklevel=4,

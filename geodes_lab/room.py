@@ -39,6 +39,8 @@ def path_of(key: str, ending: str) -> Path:
     """
     folder = Path(settings.get("replica.folder")).expanduser().absolute()
     ending = re.sub(r"[^\w.+-]", "_", ending, flags=re.ASCII)[-160:]
+    if ending.endswith(".part") and ending != ".part":  # a name that would have it taken for what the dead have left
+        ending += "_"
     return folder / (hashlib.sha256(key.encode()).hexdigest()[:24] + ending)
 
 
@@ -142,7 +144,8 @@ def _full(folder: Path, need: int | None) -> NoRoom:
 def _alone(path: Path) -> Iterator[BinaryIO]:
     """Open a file, made if needed, that no other thread or process holds; the system lets go of it if we die."""
     while True:
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        # No link is followed: in a folder that others may write, one would lead to a file of ours, which is emptied.
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if _is_at(path, file):
                 yield file

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
 import pystac
 
-from geodes_lab import settings, transfer, trust
+from geodes_lab import display, settings, transfer, trust
+from geodes_lab.credentials import origin
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 
+display.guard()  # whoever has Items of ours has come by here
 _TIMEOUT = httpx.Timeout(20.0)
 _TOGETHER = 100  # products in one question
 _PARALLEL = 8
+_LARGEST = 2**23  # bytes of an answer
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Product:
     @property
     def portal(self) -> str:
         """The portal's own address."""
-        url = urlsplit(self.download)
+        url = urlsplit(self.download)  # without a name and password: `product` takes no address that has them
         return f"{url.scheme}://{url.netloc}"
 
     @property
@@ -52,7 +56,7 @@ def product(item: pystac.Item) -> Product | None:
         others = asset.extra_fields.get("alternate", {}).values()
         for href in (asset.href, *(o.get("href", "") for o in others)):
             # An Item may come from anywhere: only a portal that the settings name is asked.
-            if "/api/download/" in href and urlsplit(href).hostname in settings.get("download.hosts"):
+            if "/api/download/" in href and origin.listed(href, settings.get("download.hosts")):
                 name = str(item.properties.get("identifier") or item.id)
                 return Product(name, href, asset.href if asset.href != href else None)
     return None
@@ -115,9 +119,9 @@ def _ask(portal: str, products: Sequence[Product]) -> dict[str, bool]:
             timeout=_TIMEOUT,
             transport=httpx.HTTPTransport(verify=trust.context(), retries=2),
         ) as client:
-            answer = client.post(f"{portal}/fastavailability", json={"availability": said})
+            answer = _answer(client, "POST", f"{portal}/fastavailability", {"availability": said})
             if answer.status_code in (404, 405):
-                several = [client.get(f"{portal}/availability/{quote(p.name)}") for p in products]
+                several = [_answer(client, "GET", f"{portal}/availability/{quote(p.name, safe='')}") for p in products]
             else:
                 several = [answer]
     except httpx.HTTPError as error:
@@ -131,6 +135,18 @@ def _ask(portal: str, products: Sequence[Product]) -> dict[str, bool]:
             )
         found |= _told(portal, one)
     return found
+
+
+def _answer(client: httpx.Client, method: str, address: str, body: Any = None) -> httpx.Response:
+    """Ask, and take no more than such an answer can have. Redirects are not followed: the key is for this server."""
+    with client.stream(method, address, json=body) as answer:
+        parts, size = [], 0
+        for part in answer.iter_bytes():
+            size += len(part)
+            if size > _LARGEST:
+                raise httpx.DecodingError("its answer is larger than any that is meant", request=answer.request)
+            parts.append(part)
+    return httpx.Response(answer.status_code, content=b"".join(parts), request=answer.request)
 
 
 def _told(portal: str, answer: httpx.Response) -> dict[str, bool]:

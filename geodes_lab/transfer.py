@@ -10,11 +10,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
 from geodes_lab import credentials, settings, trust
+from geodes_lab.credentials import origin
 from geodes_lab.datalake import Place, Unreachable, traffic
 from geodes_lab.progress import bar
 
@@ -145,7 +145,9 @@ class Remote:
     def _advice(self) -> str:
         if key(self.address):
             return "check that GEODES_API_KEY is right and has not expired"
-        if urlsplit(self.address).hostname in settings.get("download.hosts"):
+        if origin.listed(self.address, settings.get("download.hosts")):
+            if (whom := origin.origin(self.address)) and not whom.is_private:
+                return "no key was sent, since others on the way could read it: its address must begin with https"
             return "set GEODES_API_KEY to the key from your profile on the portal"
         return "no key was sent, for its host is not in geodes_lab.download.hosts"
 
@@ -173,7 +175,7 @@ class Remote:
         def sign(request: httpx.Request) -> None:
             # Redirects pass here too, and inherit the headers: the key goes to the server that we began with, only.
             request.headers.pop("X-API-Key", None)
-            if secret and (request.url.scheme, request.url.netloc) == (home.scheme, home.netloc):
+            if secret and origin.same(str(request.url), self.address):
                 request.headers["X-API-Key"] = secret
 
         traffic.add(1, 0)
@@ -188,10 +190,8 @@ class Remote:
 
 def key(address: str) -> str | None:
     """Give the user's key if this address may have it: its host is listed, and nobody on the way reads it."""
-    url = urlsplit(address)
-    host = url.hostname or ""
-    is_private = url.scheme == "https" or host in ("localhost", "::1") or host.startswith("127.")
-    if not is_private or host not in settings.get("download.hosts"):
+    whom = origin.origin(address)
+    if whom is None or not whom.is_private or not origin.listed(address, settings.get("download.hosts")):
         return None
     found = credentials.current("api_key")
     return None if found is None else found["key"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -19,6 +20,7 @@ from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import FAR_FUTURE, FAR_PAST, Query
 from geodes_lab.catalog.service import Service
 from geodes_lab.catalog.truth import truthful
+from geodes_lab.catalog.web import Refused, caused
 from geodes_lab.errors import GeodesError
 
 
@@ -35,19 +37,41 @@ class Api:
 
     @cached_property
     def _service(self) -> Service:
-        return Service(self.profile.name, self.profile.url, self.profile.token)
+        return Service(self.profile.name, self.profile.url, self.profile.token, files=self.profile.names_files)
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Whatever a service answers, what goes wrong is a sentence: pystac and pystac-client raise many kinds."""
+        try:
+            yield
+        except GeodesError:
+            raise
+        except APIError as error:
+            raise self._service.refusal(error) from error
+        except Exception as error:
+            if said := caused(error):
+                raise said from error
+            raise GeodesError(
+                f"The catalogue {self.name} at {self.profile.url} answers in a way that is not understood "
+                f"({type(error).__name__}: {str(error)[:200]}): it is no STAC API, or has a fault."
+            ) from error
 
     @cached_property
     def _client(self) -> Client:
         try:
             found = Client.from_file(self.profile.url, stac_io=self._service.io)
+            is_one = found.conforms_to("ITEM_SEARCH")
         except APIError as error:
             raise self._service.refusal(error) from error
+        except GeodesError:
+            raise
         except Exception as error:  # pystac and pystac-client raise many kinds at what is no catalogue
+            if said := caused(error):
+                raise said from error
             raise GeodesError(
                 f"{self.profile.url} is no STAC API ({error}); check the url of the profile {self.name!r}."
             ) from error
-        if not found.conforms_to("ITEM_SEARCH"):
+        if not is_one:
             raise GeodesError(
                 f"The catalogue {self.name} at {self.profile.url} says that it has no Item Search: give the landing page of a "
                 "STAC API, or the path of a static catalogue's catalog.json."
@@ -56,10 +80,8 @@ class Api:
 
     @cached_property
     def _collections(self) -> list[pystac.Collection]:
-        try:
+        with self._understood():
             return list(self._client.get_collections())
-        except APIError as error:
-            raise self._service.refusal(error) from error
 
     def ids(self) -> Sequence[str]:
         """The ids of its collections; the service is asked once."""
@@ -68,9 +90,10 @@ class Api:
     def collections(self) -> list[Collection]:
         """All of its collections; the service is asked once."""
         found = []
-        for c in self._collections:
-            start, end = (c.extent.temporal.intervals or [[None, None]])[0]
-            found.append(Collection(c.id, c.title or "", start, end))
+        with self._understood():
+            for c in self._collections:
+                start, end = (c.extent.temporal.intervals or [[None, None]])[0]
+                found.append(Collection(c.id, c.title or "", start, end))
         return found
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
@@ -78,11 +101,12 @@ class Api:
         if not self._client.conforms_to("FILTER"):
             return {}
         try:
-            said = self._client.get_merged_queryables(list(collections))
+            named = self._client.get_merged_queryables(list(collections)).get("properties", {})
+            return {k: str(v.get("type", "")) if isinstance(v, dict) else "" for k, v in named.items()}
+        except Refused:
+            raise
         except Exception:  # a list is a help, not a need: some services say that they have one and have none
             return {}
-        named = said.get("properties", {})
-        return {k: str(v.get("type", "")) if isinstance(v, dict) else "" for k, v in named.items()}
 
     def items(self, query: Query) -> list[pystac.Item]:
         """All Items of a query; the API's own pages are followed.
@@ -115,14 +139,12 @@ class Api:
             asked["max_items"] = query.limit if set(asked) & {"filter", "query"} or not query.filters else None
         found: dict[tuple[str, str], pystac.Item] = {}
         counted = None
-        try:
+        with self._understood():
             for page in self._client.search(**asked).pages_as_dicts():
                 if counted is None:  # some services count, some of those anew for each page
-                    counted = page.get("numberMatched", page.get("context", {}).get("matched"))
+                    counted = _number(page.get("numberMatched", (page.get("context") or {}).get("matched")))
                 for raw in page["features"]:
                     found[raw.get("collection"), raw["id"]] = self._item(raw)
-        except APIError as error:
-            raise self._service.refusal(error) from error
         if asked.get("max_items") is None and counted is not None and len(found) < counted:
             raise GeodesError(
                 f"The catalogue {self.name} gave {len(found)} of the {counted} Items that it counts: try again, or ask for less at "
@@ -135,6 +157,10 @@ class Api:
             # What pystac cannot bring to STAC 1.1, such as an older storage extension, stays as it is.
             warnings.filterwarnings("ignore", ".*were not migrated", UserWarning)
             return truthful(pystac.Item.from_dict(raw, root=self._client, preserve_dict=False))
+
+
+def _number(said: Any) -> int | None:
+    return said if isinstance(said, int) and not isinstance(said, bool) else None
 
 
 def _filters(filters: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,9 @@ import pystac
 
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query
+from geodes_lab.errors import GeodesError, shown
+
+_LONGEST = 200  # bytes of a folder's name, with what stands beside it
 
 
 class Collection(NamedTuple):
@@ -23,6 +26,27 @@ class Collection(NamedTuple):
     """Of the last; None: it goes on, or is not known."""
     number: int | None = None
     """Items in it, if the catalogue says."""
+
+
+def named(name: str) -> str:
+    """The id of a collection, if it can be the name of a folder: a harvest keeps each collection in one.
+
+    Raises
+    ------
+    GeodesError
+        If it cannot, such as one that climbs out of the harvest.
+    """
+    if (
+        not name
+        or name in (".", "..")
+        or len(name.encode(errors="replace")) > _LONGEST
+        or shown(name) != name
+        or {*"/\\"} & set(name)
+    ):
+        raise GeodesError(
+            f"The collection {name[:80]!r} has an id that no folder can have, and is not harvested: name the others."
+        )
+    return name
 
 
 class Catalogue(Protocol):

@@ -15,16 +15,18 @@ from shapely import get_parts
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
+from geodes_lab.catalog import received
 from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import FAR_FUTURE, FAR_PAST, Query
-from geodes_lab.catalog.service import Service
+from geodes_lab.catalog.service import MOST, Service
 from geodes_lab.catalog.truth import true
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 
 _ATTEMPTS = 3  # to read pages that agree: the catalogue grows while it is read
 _PARTS = 8  # of an area that are asked for one by one; one of more is asked for by its bounds
 _NAMES = 50  # of products in one request
+_PAGES = 20_000  # of one search: two million products
 _POINT = 1e-6  # degrees around a point: the service ignores points, and answers with products from anywhere
 
 
@@ -41,7 +43,7 @@ class Geodes:
 
     @cached_property
     def _service(self) -> Service:
-        return Service(self.profile.name, self.profile.url)
+        return Service(self.profile.name, self.profile.url, self.profile.token, files=self.profile.names_files)
 
     def ids(self) -> Sequence[str]:
         """The ids of its collections, as far as the profile knows them."""
@@ -53,8 +55,13 @@ class Geodes:
         # Read without pystac: it takes no collection of 1.0.0-beta.2, which the service says.
         for page in range(1, 100):
             said = self._service.ask("POST", "/collections", {"page": page, "limit": 500})
-            several = said.get("collections", []) if isinstance(said, dict) else []
-            found += [_collection(c) for c in several]
+            several = received.page(said, self._service.whose).get("collections", [])
+            try:
+                found += [_collection(c) for c in several]
+            except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+                raise GeodesError(
+                    f"The catalogue {self.name} has a collection that is not understood ({error}): the service has changed."
+                ) from error
             if len(several) < 500:
                 break
         return found
@@ -65,7 +72,10 @@ class Geodes:
 
     def items(self, query: Query) -> list[pystac.Item]:
         """All Items of a query; pages are read side by side and held against the number that the service counts."""
-        return [pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query)]
+        made = [pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query)]
+        for item in made:  # its links are read within bounds too
+            setattr(item, "_stac_io", self._service.io)  # noqa: B010
+        return made
 
     def records(self, query: Query) -> list[dict[str, Any]]:
         """The same as dictionaries.
@@ -128,9 +138,15 @@ class Geodes:
 
     def _read(self, body: dict[str, Any], query: Query) -> list[dict[str, Any]] | None:
         """All pages, or as many as the limit needs; None if they do not agree on what there is."""
+        before = self._service.taken
         raws, matched = self._page(body, 1)
         there, pages = len(raws), math.ceil(matched / self.profile.page)
-        found = [true(raw) for raw in raws]
+        if query.limit is None and pages > _PAGES:
+            raise GeodesError(
+                f"The catalogue {self.name} counts {matched:,} products, more than one search gives: ask for less at once, such as one "
+                "month, or harvest the catalogue."
+            )
+        found = [self._true(raw) for raw in raws]
         at, useful = 2, _useful(found, query)
         with ThreadPoolExecutor(self.profile.parallel) as pool:
             while at <= pages and (query.limit is None or useful < query.limit):
@@ -139,8 +155,12 @@ class Geodes:
                 for raws, now in pool.map(lambda number: self._page(body, number), block):
                     if now != matched:
                         return None
+                    if self._service.taken - before > MOST:
+                        raise GeodesError(
+                            f"The catalogue {self.name} gives more than 1 GiB of products: ask for less at once, such as one month."
+                        )
                     there += len(raws)
-                    new = [true(raw) for raw in raws]
+                    new = [self._true(raw) for raw in raws]
                     found += new
                     useful += _useful(new, query)
                 at = block.stop
@@ -154,12 +174,18 @@ class Geodes:
         """One page, and how many products the service counts."""
         said = self._service.ask("POST", f"/{self.profile.search}", body | {"page": number})
         try:
-            return said["features"], int(said["context"]["matched"])
-        except (TypeError, KeyError, ValueError):
+            matched = int(said["context"]["matched"])
+            if matched < 0 or len(said["features"]) > max(self.profile.page, body["limit"]):
+                raise ValueError("it counts wrong")
+            return received.page(said, self._service.whose)["features"], matched
+        except (TypeError, KeyError, ValueError, OverflowError):
             raise GeodesError(
                 f"The catalogue {self.name} answered a search without features or context.matched: the service has changed; "
                 "`geodes-lab doctor` says how."
             ) from None
+
+    def _true(self, raw: dict[str, Any]) -> dict[str, Any]:
+        return received.document(true(raw), self.profile.url, self._service.whose, files=self.profile.names_files)
 
 
 @dataclass(slots=True)
@@ -179,6 +205,12 @@ def _useful(records: list[dict[str, Any]], query: Query) -> int:
 
 
 def _collection(said: dict[str, Any]) -> Collection:
+    if (
+        not isinstance(said["id"], str)
+        or shown(said["id"]) != said["id"]
+        or not isinstance(said.get("title") or "", str)
+    ):
+        raise ValueError(f"its id or title is no name, {said['id']!r}")
     interval = said.get("extent", {}).get("temporal", {}).get("interval") or [[None, None]]
     start, end = (pystac.utils.str_to_datetime(t) if t else None for t in interval[0])
     count = next(

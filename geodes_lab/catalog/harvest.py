@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from geodes_lab.catalog.catalogue import named
 from geodes_lab.catalog.geodes import Geodes
 from geodes_lab.catalog.months import merged
 from geodes_lab.catalog.parts import Parts
@@ -71,6 +72,8 @@ def harvest(
     GeodesError
         If the service fails, another harvest is at work in the folder, or the folder is that of another profile.
     """
+    for name in collections:
+        named(name)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder, "Another harvest is at work"), _without_collector():
         before = Snapshot.load(folder)

@@ -12,6 +12,7 @@ from shapely import get_parts
 from shapely.geometry import shape
 
 from geodes_lab import land, quicklook
+from geodes_lab.errors import shown
 
 _ROWS = 12  # of the table
 _DRAWN = 400  # footprints; more make the page slow, and nobody tells them apart
@@ -62,11 +63,18 @@ class Items(pystac.ItemCollection):
 
 
 def _row(item: pystac.Item) -> tuple[str, ...]:
+    """What is told of a product, whatever its catalogue has put there: short words, in one line, that no terminal obeys."""
     p = item.properties
     when = f"{item.datetime:%Y-%m-%d %H:%M}" if item.datetime else str(p.get("start_datetime", ""))[:16]
-    clouds = f"{p['eo:cloud_cover']:.0f} %" if "eo:cloud_cover" in p else ""
     where = str(p.get("grid:code") or p.get("sat:orbit_state") or "").removeprefix("MGRS-")
-    return when, str(p.get("platform", "")), where, clouds, item.id
+    words = (when, str(p.get("platform", ""))[:40], where[:40], clouds(item), str(item.id)[:200])
+    return tuple(map(shown, words))
+
+
+def clouds(item: pystac.Item) -> str:
+    """The cloud cover for people; empty where there is none, or none that is a number."""
+    told = item.properties.get("eo:cloud_cover")
+    return f"{told:.0f} %" if isinstance(told, (int, float)) and not isinstance(told, bool) else ""
 
 
 def _map(items: list[pystac.Item]) -> str:
@@ -130,7 +138,7 @@ def _pictures(items: Iterable[pystac.Item]) -> str:
             data, kind = seen
             when = f"{item.datetime:%Y-%m-%d}" if item.datetime else ""
             source = f"data:{escape(kind, quote=True)};base64,{base64.b64encode(data).decode()}"
-            name = escape(item.id, quote=True)
+            name = escape(str(item.id), quote=True)
             found.append(
                 f"<figure style='margin:0'><img src='{source}' alt='{name}' title='{name}' height='110'/>"
                 f"<figcaption style='font-size:11px'>{when}</figcaption></figure>"

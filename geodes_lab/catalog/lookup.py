@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pystac
 from geodes_lab.catalog import index
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.api import Api
-from geodes_lab.catalog.catalogue import Catalogue, Collection
+from geodes_lab.catalog.catalogue import Catalogue, Collection, named
 from geodes_lab.catalog.geodes import Geodes
 from geodes_lab.catalog.harvest import Outcome, harvest
 from geodes_lab.catalog.index import Index
@@ -23,10 +24,11 @@ from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query, parse
 from geodes_lab.catalog.shelf import Shelf
 from geodes_lab.catalog.static import Static
-from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.errors import GeodesError, nearest, shown
 
 # How the extensions of STAC begin the names of properties; in a keyword a colon is an underscore.
 _MOST = 20  # ids in a sentence
+_MONTH = re.compile(r"\d{4}-\d\d-\d\dT")  # how a time begins; its month is the name of a file
 _PREFIXES = (
     "eo",
     "grid",
@@ -149,19 +151,19 @@ def collections(*, profile: str | None = None, url: str | None = None) -> pd.Dat
     """
     chosen = profiles.load(profile, url)
     catalogue = opened(chosen)
-    listed = sorted(catalogue.collections())
+    listed = sorted(catalogue.collections(), key=lambda c: c.id)
     known = chosen.collections or profiles.geodes()["collections"]
     with ThreadPoolExecutor(chosen.parallel) as pool:
         counts = list(pool.map(lambda c: _count(catalogue, c), listed))
     rows = {
         c.id: {
-            "title": c.title,
+            "title": shown(c.title),
             "start": c.start,
             "end": c.end,
             "count": n,
             "format": known.get(c.id, {}).get("format", ""),
             "open_cube": known.get(c.id, {}).get("cube", ""),
-            "queryables": ", ".join(sorted(catalogue.queryables([c.id]))),
+            "queryables": shown(", ".join(sorted(catalogue.queryables([c.id])))),
         }
         for c, n in zip(listed, counts, strict=True)
     }
@@ -214,8 +216,15 @@ def _taken(
     source: Static, told: Collection, shelf: Shelf, tell: Callable[[str, int, int], None] = lambda *_: None
 ) -> Outcome:
     """Put a collection of a static catalogue on a shelf, in the place of what was there of it."""
+    named(told.id)
     items = source.items(Query((told.id,), latest=False))
     records = [i.to_dict(include_self_link=False, transform_hrefs=False) for i in items]
+    for record in records:
+        p = record["properties"]
+        if not _MONTH.match(str(p.get("datetime") or p.get("start_datetime"))):
+            raise GeodesError(
+                f"{record['id']} of {told.id} has no time of acquisition that is one: it cannot be harvested."
+            )
     shelf.drop(told.id)
     shelf.create(told.id, {"title": told.title})
     shelf.put(told.id, records)

@@ -12,6 +12,7 @@ import dask.config
 import yaml
 
 from geodes_lab import settings
+from geodes_lab.credentials.origin import below
 from geodes_lab.errors import GeodesError, nearest
 
 KINDS = ("geodes", "stac", "local")
@@ -32,7 +33,9 @@ class Profile:
     search: str = "search"
     """What a search is sent to, below ``url``."""
     token: str = ""
-    """The environment variable that holds a token for it; the token itself is no setting."""
+    """The environment variable that holds a token for it; the token itself is no setting. It goes to addresses below ``url`` alone."""
+    files: bool | None = None
+    """Whether its Items may name files of this machine; None: if there is a token, as for the lab's own, whose results are in shared folders."""
     page: int = 100
     """Items of an answer, at most."""
     parallel: int = 8
@@ -50,6 +53,11 @@ class Profile:
     queryables: Mapping[str, str] = field(default_factory=dict)
     """The properties that may be asked for, with their types. Empty: the catalogue is asked."""
 
+    @property
+    def names_files(self) -> bool:
+        """Whether its Items may name files of this machine."""
+        return bool(self.token) if self.files is None else self.files
+
 
 def load(name: str | None = None, url: str | None = None) -> Profile:
     """Find a profile by its name, or make one of an address; no I/O but a file of ours.
@@ -61,7 +69,11 @@ def load(name: str | None = None, url: str | None = None) -> Profile:
     """
     profiles = settings.get("catalog.profiles")
     if url is not None:
-        return _made(name or url, (_complete(name, profiles) if name else {}) | {"url": url})
+        told = _complete(name, profiles) if name else {}
+        if not below(url, str(told.get("url") or "")):
+            # What the settings trust is the address that they name: another one gets neither its credential nor its rights.
+            told = {k: v for k, v in told.items() if k not in ("token", "files")}
+        return _made(name or url, told | {"url": url})
     name = name or settings.get("catalog.profile")
     told = _complete(name, profiles)
     if not told.get("url"):

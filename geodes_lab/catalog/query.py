@@ -65,7 +65,7 @@ class Query:
         """Whether an Item that tells the truth is asked for. What it does not say of itself is not held against it."""
         p = item.properties
         if not self.any_time:
-            begin, end = (_moment(p[k]) if p.get(k) else item.datetime for k in _BOUNDS)
+            begin, end = (_moment(p.get(k)) or item.datetime for k in _BOUNDS)
             if begin is not None and end is not None and (begin >= self.end or end < self.start):
                 return False
         if self.area is not None and item.geometry and not self.area.intersects(shape(item.geometry)):
@@ -84,8 +84,12 @@ class Query:
         return items
 
 
-def _moment(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
+def _moment(text: Any) -> datetime | None:
+    """A time; None where it is none: an Item may say anything, and what is no time says none."""
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -217,7 +221,10 @@ def _interval(text: str) -> tuple[datetime, datetime]:
 def _fits(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, tuple):
         low, high = wanted
-        return (low is None or value >= low) and (high is None or value <= high)
+        try:
+            return bool((low is None or value >= low) and (high is None or value <= high))
+        except TypeError:  # text where others have a number: what cannot be compared says nothing
+            return True
     values = value if isinstance(value, list) else [value]
     return any(v in (wanted if isinstance(wanted, list) else [wanted]) for v in values)
 
@@ -228,4 +235,9 @@ def _value(item: pystac.Item, name: str) -> Any:
 
 def _key(item: pystac.Item, name: str) -> Any:
     value = _value(item, name)
-    return (value is not None, value if value is not None else 0)
+    if value is None:
+        return (0, 0)
+    if isinstance(value, (bool, int, float)):
+        return (1, value)
+    # Of several kinds each has a place of its own: they cannot be compared.
+    return (2, value) if isinstance(value, datetime) else (3, value if isinstance(value, str) else str(value))

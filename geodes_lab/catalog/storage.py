@@ -8,6 +8,7 @@ import pandas as pd
 import pystac
 
 from geodes_lab import tape
+from geodes_lab.errors import shown
 
 
 def availability(items: Iterable[pystac.Item]) -> pd.DataFrame:
@@ -41,5 +42,5 @@ def availability(items: Iterable[pystac.Item]) -> pd.DataFrame:
         else:
             state = {True: "disk", False: "tape", None: "unknown"}[told[product.download]]
             advice = {"disk": "", "tape": product.way_out, "unknown": f"{product.portal} does not tell"}[state]
-        rows.append({"product": name, "state": state, "advice": advice})
+        rows.append({"product": shown(name), "state": state, "advice": shown(advice)})
     return pd.DataFrame(rows, columns=["product", "state", "advice"]).set_index("product")

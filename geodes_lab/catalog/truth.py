@@ -23,6 +23,9 @@ _EXTENSIONS = {
     "storage:schemes": "storage/v2.0.0",
 }
 _SCHEME = "datalake"
+_ENDPOINT = re.compile(
+    r"(?:https?|s3)://[^/]+/[^/]+"
+)  # what else is said there is no place on a datalake, such as a file of ours
 _KEYS = {"overview": "quicklook", "data": "metadata"}  # by role; data that are not the product are its XML
 
 
@@ -34,6 +37,11 @@ def truthful(item: pystac.Item) -> pystac.Item:
         true(item.to_dict(include_self_link=False, transform_hrefs=False)), preserve_dict=False
     )
     made.set_self_href(item.get_self_href())
+    link = item.get_root_link()
+    root = link.target if link is not None and link.is_resolved() else None
+    # How its links are read stays with it: pystac's own way knows no bounds.
+    if (io := getattr(item, "_stac_io", None) or getattr(root, "_stac_io", None)) is not None:
+        setattr(made, "_stac_io", io)  # noqa: B010  (pystac has it for all, and says so for catalogues alone)
     return made
 
 
@@ -54,8 +62,18 @@ def true(raw: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     GeodesError
-        If it has no name or no time of acquisition: the service has changed.
+        If it has no name or no time of acquisition, or fields of other kinds: the service has changed.
     """
+    try:
+        return _true(raw)
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise GeodesError(
+            f"{str(raw.get('id'))[:200]} is an Item of GEODES that is not understood ({type(error).__name__}: {error}): the service has "
+            "changed."
+        ) from error
+
+
+def _true(raw: dict[str, Any]) -> dict[str, Any]:
     p = dict(raw["properties"])
     if not {"identifier", "start_datetime"} <= set(p):
         raise GeodesError(
@@ -120,7 +138,7 @@ def _assets(raw: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
     zips = [a for a in data if "zip" in (a.get("type") or "")]
     whole = zips[0] if zips else data[0] if len(data) == 1 else None  # POSTEL has one HDF5
     endpoint = properties.pop("endpoint_url", None)
-    if whole is not None and endpoint:
+    if whole is not None and endpoint and _ENDPOINT.match(endpoint):
         whole["alternate"] = {"https": {"href": whole["href"], "alternate:name": "GEODES download (API key)"}}
         whole["href"], whole["storage:refs"] = endpoint, [_SCHEME]
         scheme, _, host, bucket = endpoint.split("/", 4)[:4]

@@ -5,21 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
 
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 
 
 @contextlib.contextmanager
 def failing() -> Iterator[None]:
-    """Say what goes wrong in a sentence, and end with 1."""
-    try:
-        yield
-    except (GeodesError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    """Say what goes wrong in a sentence, and end with 1; names of unknown origin steer no terminal, in warnings too."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _warned
+        try:
+            yield
+        except (GeodesError, OSError) as error:
+            raise click.ClickException(shown(str(error))) from error
+
+
+def _warned(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    click.echo(f"{category.__name__}: {shown(str(message))}", err=True)
 
 
 class Box(click.ParamType):  # type: ignore[type-arg]
@@ -91,7 +98,7 @@ def listed(products: Sequence[str]) -> list[Any]:
             with click.open_file(name, encoding="utf-8") as file:
                 told = json.load(file)
             found += told["features"] if told.get("type") == "FeatureCollection" else [told]
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, RecursionError) as error:
             raise GeodesError(f"{name} holds no Items: write it with `geodes-lab search … --json`.") from error
     return found
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 
 
 @click.command()
@@ -38,7 +38,8 @@ def doctor(profile: str, as_json: bool, claims: str | None, settings: str | None
             findings.append(finding)
             if not as_json:
                 click.echo(
-                    click.style(f"{finding.state:10}", colours[finding.state]) + f"{finding.fact}: {finding.text}"
+                    click.style(f"{finding.state:10}", colours[finding.state])
+                    + shown(f"{finding.fact}: {finding.text}")
                 )
     except GeodesError as error:
         raise click.ClickException(str(error)) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -40,24 +40,24 @@ def harvest(profile: str, folder: Path, wanted: tuple[str, ...], anew: bool, as_
 
     from geodes_lab.catalog.lookup import harvested
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         tasks: dict[str, TaskID] = {}
 
         def tell(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = progress.add_task(name, total=total)
+                tasks[name] = progress.add_task(shown(name), total=total)
             progress.update(tasks[name], completed=done, total=total)
 
         try:
             outcomes = harvested(profile, folder, list(wanted), anew=anew, tell=tell)
         except (GeodesError, OSError) as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(shown(str(error))) from error
     if as_json:
         click.echo(json.dumps([asdict(o) for o in outcomes], indent=1))
         return
     for o in outcomes:
-        click.echo(f"{o.collection}: {o.found} new, {o.total} in all.")
+        click.echo(f"{shown(o.collection)}: {o.found} new, {o.total} in all.")
         if o.counted != o.total:
             click.echo(
                 f"  {profile} counts {o.counted}: `geodes-lab harvest {profile} {folder} --anew` makes them equal."

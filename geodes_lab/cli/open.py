@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from geodes_lab.cli.arguments import failing, listed
+from geodes_lab.errors import shown
 
 
 @click.command("open")
@@ -31,7 +32,8 @@ def open_(product: str, as_json: bool) -> None:
         if first is None or others:
             raise click.ClickException(f"{product} holds {len(others) + 1 if first else 0} Items: give one product.")
         tree = open_product(first)
-    click.echo(json.dumps(_told(tree), indent=1, ensure_ascii=False) if as_json else str(tree))
+    text = json.dumps(_told(tree), indent=1, ensure_ascii=False) if as_json else str(tree)
+    click.echo("\n".join(map(shown, text.split("\n"))))  # names and attributes are the product's words
 
 
 def _told(tree: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from geodes_lab.cli.arguments import cube, failing, opened, progress
+from geodes_lab.errors import shown
 
 
 @click.command()
@@ -46,7 +47,7 @@ def save(
         table = told.table.reset_index().to_dict(orient="records")
         click.echo(json.dumps({"path": target, "sizes": dict(written.sizes), "products": table}, indent=1, default=str))
         return
-    click.echo(f"{target}: {', '.join(map(str, written.data_vars))}, {dict(written.sizes)}")
+    click.echo(shown(f"{target}: {', '.join(map(str, written.data_vars))}, {dict(written.sizes)}"))
     lost = told.table.query("filled > 0 or dropped")
     for name, row in lost.iterrows():
-        click.echo(f"  {name}: {row['filled']} windows filled. {row['why']}", err=True)
+        click.echo(shown(f"  {name}: {row['filled']} windows filled. {row['why']}"), err=True)

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from geodes_lab import settings
+from geodes_lab.credentials import origin
 from geodes_lab.credentials.secret import Kind, Secret
 from geodes_lab.errors import GeodesError
 from geodes_lab.trust import context
@@ -103,11 +104,18 @@ def hub(url: str) -> Secret:
     GeodesError
         If it gives none.
     """
-    held = os.environ.get("JUPYTERHUB_API_TOKEN", "")
+    held, home = os.environ.get("JUPYTERHUB_API_TOKEN", ""), os.environ.get("JUPYTERHUB_API_URL", "")
     if url == "hub":
-        url = f"{os.environ.get('JUPYTERHUB_API_URL', '')}/geodes/token"
+        url = f"{home}/geodes/token"
+    if not origin.below(url, home):
+        raise GeodesError(
+            f"geodes_lab.credentials.token.url is {url!r}, which is not the hub's: this server's own token goes to {home or 'a hub'} alone; "
+            "write url: hub."
+        )
+    origin.guard(url, "The token of this server")
     try:
-        answer = httpx.get(url, headers={"Authorization": f"token {held}"}, timeout=_SECONDS, verify=context())
+        headers = {"Authorization": f"token {held}"}
+        answer = httpx.get(url, headers=headers, timeout=_SECONDS, verify=context(), follow_redirects=False)
         found = _understood("token", answer.json()) if answer.status_code == 200 else None
         said = _said(answer)
     except (httpx.HTTPError, ValueError) as error:
@@ -135,8 +143,9 @@ def sts(endpoint: str, role: str | None, seconds: int, token: Secret) -> Secret:
         "WebIdentityToken": token["token"],
         **({"RoleArn": role} if role else {}),
     }
+    origin.guard(endpoint, "Your access token")
     try:
-        answer = httpx.post(endpoint, data=asked, timeout=_SECONDS, verify=context())
+        answer = httpx.post(endpoint, data=asked, timeout=_SECONDS, verify=context(), follow_redirects=False)
         parts = {e.tag.rpartition("}")[2]: (e.text or "").strip() for e in parsed(answer.content).iter()}
         found = _understood("s3", parts) if answer.status_code == 200 else None
         said = f"HTTP {answer.status_code} {parts.get('Code', '')}".strip()

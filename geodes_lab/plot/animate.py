@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.plot.frames import Frames, ready
+from geodes_lab.plot.frames import Frames, ready, titled
 from geodes_lab.plot.image import colours, label, limits, one, unit
 from geodes_lab.plot.rgb import picture, stretch, three
 
@@ -73,7 +73,7 @@ def animate(
     frames = Frames(thin, call)
     axes = frames.axes(width)
     value = next(map(str, wanted))
-    name = title if title is not None else "" if is_picture else label(wanted[value])
+    name = title if title is not None else "" if is_picture else titled(label(wanted[value]))
     found = stretch(frames.show(), percentiles) if is_picture else []
     clim = clim or (None if is_picture else limits(frames.show()[value]))
 

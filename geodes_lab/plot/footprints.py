@@ -12,7 +12,7 @@ from shapely.geometry import shape
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.plot.basemap import Ground
-from geodes_lab.plot.frames import ready
+from geodes_lab.plot.frames import ready, words
 
 
 def footprints(
@@ -49,10 +49,11 @@ def footprints(
     for item in items:
         if not item.geometry:
             continue
+        clouds = item.properties.get("eo:cloud_cover")
         told = {
-            "product": item.id,
+            "product": words(item.id),
             "date": f"{item.datetime:%Y-%m-%d}" if item.datetime else "",
-            "clouds": f"{item.properties['eo:cloud_cover']:.0f} %" if "eo:cloud_cover" in item.properties else "",
+            "clouds": f"{clouds:.0f} %" if isinstance(clouds, (int, float)) else "",
         }
         for part in get_parts(shape(item.geometry)):
             if part.geom_type == "Polygon":

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 
 MOST = 4_000_000  # pixels of a frame that are computed; of more, every second, third … is
 Range = tuple[float, float] | None
+
+
+# What bokeh would take for mathematics: it would fetch a library for it from the internet.
+_MATHS = re.compile(r"\$(?=\$)|\\(?=[(\[])")
+
+
+def words(text: Any) -> str:
+    """What a product or a catalogue calls something, as a label may have it: text in one line, never mathematics."""
+    return _MATHS.sub(r"\g<0> ", shown(str(text)[:200]))
+
+
+def titled(text: str) -> str:
+    """The same as a title of holoviews, which has fields in braces."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def ready() -> None:

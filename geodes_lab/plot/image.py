@@ -10,7 +10,7 @@ import xarray as xr
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.plot.basemap import under
-from geodes_lab.plot.frames import Frames, ready
+from geodes_lab.plot.frames import Frames, ready, titled, words
 
 
 def image(
@@ -71,7 +71,7 @@ def image(
         clim=clim,
         colorbar=True,
         tools=["hover"],
-        title=title if title is not None else label(data),
+        title=title if title is not None else titled(label(data)),
         clabel=unit(data),
         clipping_colors={"NaN": "transparent" if basemap else "#d9d9d9"},
         **axes,
@@ -103,9 +103,9 @@ def colours(data: xr.DataArray) -> str:
 
 def label(data: xr.DataArray) -> str:
     """What a variable is called."""
-    return str(data.attrs.get("long_name") or data.name or "")
+    return words(data.attrs.get("long_name") or data.name or "")
 
 
 def unit(data: xr.DataArray) -> str:
     """The unit of a variable, if it has one."""
-    return "" if str(data.attrs.get("units", "1")) == "1" else str(data.attrs["units"])
+    return "" if str(data.attrs.get("units", "1")) == "1" else words(data.attrs["units"])

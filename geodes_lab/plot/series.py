@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.plot.frames import ready
+from geodes_lab.plot.frames import ready, titled, words
 from geodes_lab.plot.image import label, unit
 
 _LINES = 30  # more are told apart by nobody
@@ -42,7 +42,7 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
 
     ready()
     if isinstance(data, xr.Dataset):
-        lines = {str(k): v for k, v in data.data_vars.items()}
+        lines = {words(k): v for k, v in data.data_vars.items()}
         values, what, title = "value", "variable", title or ""
     else:
         others = [str(d) for d in data.dims if d != "time"]
@@ -51,8 +51,8 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
                 f"gl.plot.series shows (time) or (time, one more), not {data.dims}: reduce the others first, such as by "
                 ".mean(['y', 'x'])."
             )
-        values, what = str(data.name or "value"), (others or [""])[0]
-        title = label(data) if title is None else title
+        values, what = words(data.name or "value"), (others or [""])[0]
+        title = titled(label(data)) if title is None else title
         many = range(data.sizes[what]) if what else ()
         keys = data[what].values if what in data.coords else list(many)
         lines = {_key(k): data.isel({what: n}) for n, k in zip(many, keys, strict=True)} if what else {"": data}
@@ -88,4 +88,8 @@ def _line(data: xr.DataArray, dimension: Any) -> list[Any]:
 
 
 def _key(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) and not isinstance(value, np.datetime64) else str(value)
+    return (
+        value.item()
+        if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.str_))
+        else words(value)
+    )
