@@ -34,6 +34,7 @@ if lab.apart:
 c.JupyterHub.authenticate_prometheus = True
 c.JupyterHub.template_paths = [str(HUB / "templates")]
 c.JupyterHub.active_server_limit = lab.servers.maximum
+below = "; includeSubDomains" if lab.apart else ""
 # The address of a page may hold a search or the name of a notebook: others' sites are not told.
 c.JupyterHub.tornado_settings = {
     # A pod takes a while: its person is shown at once what becomes of it.
@@ -41,7 +42,7 @@ c.JupyterHub.tornado_settings = {
     "headers": {
         "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
-        **({"Strict-Transport-Security": "max-age=31536000"} if here.address.startswith("https:") else {}),
+        **({"Strict-Transport-Security": f"max-age=31536000{below}"} if here.address.startswith("https:") else {}),
     },
 }
 roles(c)  # each user's own, which the files below extend
