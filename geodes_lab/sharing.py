@@ -95,7 +95,10 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
         else f"/nbconvert/html/{httpx.URL(path='/' + one).raw_path.decode()[1:]}"
     )
     address = os.environ.get("GEODES_LAB_ADDRESS", "")
-    url = address + next(p for p in places if p.endswith(end))
+    # Where people have host names of their own, the server is at its person's, and the invitation at the hub's.
+    own = httpx.URL(os.environ.get("JUPYTERHUB_PUBLIC_URL") or address)
+    url = f"{own.scheme}://{own.netloc.decode()}" if own.host else ""
+    url += next(p for p in places if p.endswith(end))
     invitation = None
     if not groups:
         code = _asked("POST", server.replace("/shares/", "/share-codes/"), {}, "The hub makes no invitation")

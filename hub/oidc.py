@@ -8,6 +8,7 @@ import time
 from functools import cached_property
 
 import jwt
+from hosts import ToService
 from jupyterhub.handlers import BaseHandler
 from logout import EndingAtProvider
 from oauthenticator.generic import GenericOAuthenticator
@@ -100,8 +101,9 @@ class Oidc(GenericOAuthenticator):
         return jwt.PyJWKClient(self.keys_url, lifespan=300, timeout=10, ssl_context=context)
 
     def get_handlers(self, app):
-        """The provider's addresses, and the page after a log-out."""
-        return [*super().get_handlers(app), ("/logged-out", LoggedOut)]
+        """The provider's addresses, the page after a log-out, and the ways to services that have host names of their own."""
+        apart = [(r"/services/([a-z]+)(/.*)?", ToService)] if self.lab.apart else []
+        return [*super().get_handlers(app), ("/logged-out", LoggedOut), *apart]
 
     async def token_to_user(self, token_info):
         """What the provider says of a person: from the place that the operator named, verified where it is a token."""

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import trustme
 import yaml
 from jupyter_kernel_client import JupyterKernelClient
 
@@ -74,10 +76,14 @@ class Production:
         The operator's file, as YAML has it; addresses and folders are set here.
     own_proxy
         Whether the proxy is a process of its own, which outlives the hub.
+    host
+        The name by which browsers know it, below which people and services have theirs; "": all have one origin, at a number.
     config
         More configuration, run after that of the hub.
     environment
         More environment.
+    descriptors
+        How many it and what it starts may have, as a unit of systemd says; 0: as many as this process.
     disk
         The size of a disk of its own for the state, so that it can be filled.
     python
@@ -89,8 +95,10 @@ class Production:
         file: dict[str, Any],
         *,
         own_proxy: bool = False,
+        host: str = "",
         config: str = "",
         environment: Any = None,
+        descriptors: int = 0,
         disk: str = "",
         python: Path | str = sys.executable,
     ) -> None:
@@ -98,15 +106,19 @@ class Production:
         self.folder.chmod(0o711)
         self.state, self.homes = self.folder / "state", self.folder / "homes"
         self.state.mkdir(mode=0o700)
-        self.disk, self.python = disk, Path(python)
+        self.disk, self.python, self.descriptors = disk, Path(python), descriptors
         if disk:
             subprocess.run(
                 ["mount", "-t", "tmpfs", "-o", f"size={disk},mode=700", "tmpfs", str(self.state)], check=True
             )
         self.port = free_port()
         self.ports = {name: free_port() for name in (*SERVICES, "hub", "proxy", "s3")}
-        self.url = f"http://127.0.0.1:{self.port}"
-        whole = {"listen": self.url, "state": str(self.state), **file}
+        self.host = host
+        self.url = f"https://{host}:{self.port}" if host else f"http://127.0.0.1:{self.port}"
+        listen = f"http{'s' if host else ''}://127.0.0.1:{self.port}"
+        whole = {
+            "listen": listen, "state": str(self.state), "address": self.url, "subdomains": bool(host), **self._authority(), **file,
+        }  # fmt: skip
         whole["home"] = {"folder": str(self.homes), **whole.get("home", {})}
         self.file = self.folder / "lab.yaml"
         self.file.write_text(yaml.safe_dump(whole))
@@ -128,6 +140,39 @@ class Production:
         self.process: subprocess.Popen[bytes] | None = None
         self.proxy: subprocess.Popen[bytes] | None = None
         self.mark = secrets.token_hex(8)
+
+    def _authority(self) -> dict[str, str]:
+        """Lines of the operator's file about the certificate, of an authority of this hub's own."""
+        self.trust: ssl.SSLContext | bool = True
+        if not self.host:
+            return {}
+        authority = trustme.CA()
+        self.trust = ssl.create_default_context()
+        authority.configure_trust(self.trust)
+        given = authority.issue_cert(self.host, f"*.{self.host}")
+        certificate, key = self.folder / "certificate.pem", self.folder / "key.pem"
+        given.private_key_pem.write_to_path(key)
+        key.chmod(0o600)
+        for blob in given.cert_chain_pems:
+            blob.write_to_path(certificate, append=True)
+        return {"certificate": str(certificate), "key": str(key)}
+
+    def at(self, name: str) -> str:
+        """The address that browsers have of a person's or, as ``NAME--service``, of a service's host; or the one of all."""
+        return self.url.replace("://", f"://{name}.") if self.host else self.url
+
+    def client(self, **options: Any) -> httpx.Client:
+        """Who asks as a browser does that knows every name below this hub's."""
+        return httpx.Client(transport=Loopback(verify=self.trust), **options)
+
+    def server(self, name: str) -> str:
+        """A person's server where it listens itself, past the proxy."""
+        for process in self.pids():
+            with contextlib.suppress(psutil.Error):
+                environ = process.environ()
+                if environ.get("JUPYTERHUB_USER") == name and "JUPYTERHUB_SERVICE_URL" in environ:
+                    return environ["JUPYTERHUB_SERVICE_URL"].rstrip("/")
+        raise AssertionError(f"{name} has no server")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -161,7 +206,18 @@ class Production:
                 str(self.ports["proxy"]),
                 "--error-target",
                 f"http://127.0.0.1:{self.ports['hub']}/hub/error",
-            ],
+            ]
+            + (
+                [
+                    "--host-routing",
+                    "--ssl-key",
+                    str(self.folder / "key.pem"),
+                    "--ssl-cert",
+                    str(self.folder / "certificate.pem"),
+                ]
+                if self.host
+                else []
+            ),
             env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -171,6 +227,8 @@ class Production:
         """Start the hub and await it."""
         command = [str(self.python), "-m", "jupyterhub", "-f", str(self.config)]
         environment = self.environment
+        if self.descriptors:
+            command = ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh", *command]
         if _IS_APART:
             overlays = self.folder / f"overlays-{secrets.token_hex(4)}"
             overlays.mkdir()
@@ -182,11 +240,12 @@ class Production:
                 command, cwd=self.state, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
         deadline = time.monotonic() + 90
+        web = self.client(timeout=2)
         while True:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the hub did not start:\n{self.log.read_text()[-6000:]}")
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/hub/health", timeout=2).status_code == 200:
+                if web.get(f"{self.url}/hub/health").status_code == 200:
                     return
             time.sleep(0.1)
 
@@ -248,12 +307,23 @@ def _closed() -> list[str]:
 _IS_APART = _apart()
 
 
+class Loopback(httpx.HTTPTransport):
+    """Leads every name to this machine, as a browser leads those that end in ``.localhost``; the host that was asked for is told."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        there = httpx.Request(
+            request.method, request.url.copy_with(host="127.0.0.1"), headers=request.headers, stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": request.url.host},
+        )  # fmt: skip
+        return super().handle_request(there)
+
+
 class Browser:
     """A person without a screen: cookies, the provider's form, the hub's XSRF token."""
 
     def __init__(self, hub: Production, language: str = "en") -> None:
         self.hub = hub
-        self.web = httpx.Client(follow_redirects=True, timeout=60, headers={"Accept-Language": language})
+        self.web = hub.client(follow_redirects=True, timeout=60, headers={"Accept-Language": language})
 
     def login(self, sub: str, then: str = "/hub/token") -> httpx.Response:
         """Log in at the provider as a person does."""
@@ -305,7 +375,7 @@ class Person:
         self.browser.spawn(name)
         self.token = self.browser.token(name)
         self.kernel = JupyterKernelClient(
-            server_url=f"{hub.url}/user/{name}",
+            server_url=hub.server(name) if hub.host else f"{hub.url}/user/{name}",
             token=self.token,
             client_kwargs={"headers": {"Authorization": f"Bearer {self.token}"}},
         )

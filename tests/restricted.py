@@ -53,6 +53,8 @@ def beyond(spec: dict[str, Any]) -> Iterator[str]:
         for kind, name in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
             if name not in (told.get(kind) or {}):
                 yield f"{c['name']}: no {kind}.{name}"
+        if (c.get("securityContext") or {}).get("readOnlyRootFilesystem") is not True:
+            yield f"{c['name']}: writes into its image"
         if not re.search(r":[\w][\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?$", c["image"]) or c["image"].endswith(
             ":latest"
         ):

@@ -131,10 +131,15 @@ def no_refresh_token(c: Config) -> list[str]:
 
 
 def people_apart(c: Config) -> list[str]:
-    """8: a host name each, or said that people must trust each other; what users write configures no server."""
-    said = "trust each other" in (TOP / "docs" / "operator.md").read_text()
+    """8: a host name each, with cookies that no neighbour can plant; what users write configures no server."""
+    host = urlsplit(c.JupyterHub.get("subdomain_host", ""))
     return [
-        *(["neither host names nor a warning"] if not c.JupyterHub.get("subdomain_host") and not said else []),
+        *(["one origin for all"] if not host.hostname else []),
+        *(
+            ["cookies of neighbours"]
+            if host.scheme == "https" and c.JupyterHub.get("cookie_host_prefix_enabled") is not True
+            else []
+        ),
         *(["users configure their servers"] if c.Spawner.get("disable_user_config") is not True else []),
     ]
 
@@ -197,6 +202,8 @@ def role(scope: str) -> Callable[[Config], None]:
         (no_refresh_token, set_("Spawner.auth_state_hook", print)),
         (no_refresh_token, set_("Spawner.environment", {"REFRESH_TOKEN": "x"})),
         (people_apart, set_("Spawner.disable_user_config", False)),
+        (people_apart, set_("JupyterHub.subdomain_host", "")),
+        (people_apart, set_("JupyterHub.cookie_host_prefix_enabled", False)),
         (loopback_or_tls, set_("JupyterHub.bind_url", "http://0.0.0.0:80")),
         (loopback_or_tls, lambda c: c.JupyterHub.services.append({"name": "x", "url": "http://10.0.0.1:1"})),
         (shared_is_read_only, set_("SystemdSpawner.unit_extra_properties", {})),

@@ -123,6 +123,10 @@ def test_operators_file_is_read_by_the_hub(example, tmp_path):
         (["--set", "lab.servers.kind=process"], "lab/servers/kind"),
         (["--set", "lab.address="], "lab/address"),
         (["--set", "harvest.schedule=daily"], "harvest/schedule"),
+        (["--set-json", 'network.cluster=[{"cidr": "0.0.0.0/0", "ports": [443]}]'], "network/cluster/0/cidr"),
+        (["--set-json", 'network.people=[{"cidr": "128.0.0.0/1", "ports": [443]}]'], "network/people/0/cidr"),
+        (["--set", "network.cluster=null"], "cluster"),
+        (["--set", "lab.subdomains=null"], "subdomains"),
     ],
 )  # fmt: skip
 def test_schema_refuses(options, said):
@@ -145,6 +149,13 @@ def test_schema_refuses(options, said):
         (["--set", "jupyterhub.singleuser.networkPolicy.enabled=true"], "the policies of all pods"),
         (["--set", "dask-gateway.enabled=false"], "GEODES_LAB_GATEWAY_URL to null"),
         (["--set", "lab.restricted.X.groups={a},lab.restricted.X.places={b}"], "only the gate can keep"),
+        (["--set-json", "network.cluster=[]"], "network.cluster is empty: policies cannot name Kubernetes' own API"),
+        (["--set-json", 'network.people=[{"cidr": "169.254.0.0/16", "ports": [80]}]'], "where clouds keep the metadata"),
+        (["--set-json", 'network.login=[{"cidr": "169.0.0.0/8", "ports": [80]}]'], "where clouds keep the metadata"),
+        (["--set-json", "jupyterhub.proxy.chp.extraCommandLineFlags=[]"], "add --host-routing"),
+        (["--set", "lab.subdomains=false"], "extraCommandLineFlags to []"),
+        (["--set", "jupyterhub.ingress.enabled=true,jupyterhub.ingress.hosts={lab.localhost}"], "ingress.hosts has no *.lab.localhost"),
+        (["--set-json", 'jupyterhub.ingress={"enabled": true, "hosts": ["lab.localhost", "*.lab.localhost"], "tls": [{"hosts": ["lab.localhost"]}]}'], "ingress.tls has no *.lab.localhost"),
     ],
 )  # fmt: skip
 def test_values_that_do_not_go_together_are_refused_in_a_sentence(options, sentence):
@@ -158,6 +169,22 @@ def test_without_values_is_said_what_is_missing():
     assert done.returncode != 0
     for name in ("address", "groups", "profiles", "oidc"):
         assert f"'{name}'" in done.stderr
+
+
+def test_nothing_reaches_kubernetes_unless_the_operator_says_where():
+    """No default: the values of the chart alone are refused, and without policies there is nothing to say."""
+    chart = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert chart["network"]["cluster"] == []
+    assert template("kind", "--set-json", "network.cluster=[]", "--set", "network.enabled=false").returncode == 0
+
+
+def test_one_origin_is_possible_and_warned_of():
+    options = ("--set", "lab.subdomains=false", "--set-json", "jupyterhub.proxy.chp.extraCommandLineFlags=[]")
+    done = template("kind", *options)
+    assert done.returncode == 0, done.stderr
+    assert "JUPYTERHUB_PUBLIC_URL" not in done.stdout
+    notes = (CHART / "templates" / "NOTES.txt").read_text()
+    assert "WARNING: lab.subdomains is false" in notes
 
 
 def test_gateway_may_be_left_out():

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import charting
 import kubernetes_validate
@@ -26,9 +27,16 @@ from traitlets.config.loader import PyFileConfigLoader
 
 TOP = charting.TOP
 GROUPS = {"S": "geodes/users", "M": "geodes/users", "L": "geodes/operators", "GPU": "geodes/operators"}
-SECRETS = ("client_secret", "crypt_keys", "gateway_token", "prometheus_token", "trial_token", "metrics_token") + tuple(
-    f"{name}_token" for name in ("catalogue", "data", "usage", "culler", "home")
-)
+SECRETS = (
+    "client_secret",
+    "crypt_keys",
+    "gateway_token",
+    "prometheus_token",
+    "trial_token",
+    "metrics_token",
+    "datalake_key",
+    "database_password",
+) + tuple(f"{name}_token" for name in ("catalogue", "data", "usage", "culler", "home"))
 # As zero-to-jupyterhub's own configuration is while it runs ours: get_config is another function there.
 AROUND = """
 import upstream
@@ -47,14 +55,19 @@ def mounted(example: str, root: Path) -> dict[str, str]:
     volumes = {v["name"]: v for v in told["extraVolumes"]}
     assert not set(volumes) & {"config", "secret", "pvc", "files"}, "zero-to-jupyterhub's own are called so"
     for mount in told["extraVolumeMounts"]:
+        if mount["name"] == "tmp":
+            assert set(volumes["tmp"]["emptyDir"]) == {"sizeLimit"}
+            continue
         assert mount["readOnly"] is True
         volume, folder = volumes[mount["name"]], root / mount["mountPath"].lstrip("/")
         folder.mkdir(parents=True)
         if "configMap" in volume:
             files = one(documents, "ConfigMap", volume["configMap"]["name"])["data"]
         else:
-            assert volume["secret"]["secretName"] == "geodes-lab"
-            files = dict.fromkeys(SECRETS, "ab" * 32)
+            sources = [s["secret"] for s in volume["projected"]["sources"]]
+            assert {s["name"] for s in sources} == {"geodes-lab"}
+            # What is not mounted is not there, neither here nor in the pod.
+            files = dict.fromkeys([i["path"] for s in sources for i in s["items"] if i["key"] in SECRETS], "ab" * 32)
         for name, text in files.items():
             (folder / name).write_text(text.replace("/run/secrets/", f"{root}/run/secrets/"))
     said = {k: v for k, v in told["extraEnv"].items() if isinstance(v, str)}
@@ -133,6 +146,28 @@ def test_services_of_the_hub_are_those_of_the_chart(hub):
     assert gateway["auth"]["jupyterhub"]["apiTokenFromSecretKey"] == "gateway_token"
 
 
+def test_hub_has_the_secrets_that_it_needs_and_no_other(hub, tmp_path):
+    assert sorted(p.name for p in (tmp_path / "run/secrets/geodes-lab").iterdir()) == sorted(
+        set(SECRETS) - {"metrics_token", "datalake_key", "database_password"}
+    ), "what it does not need, a fault of it does not give away"
+
+
+def test_services_know_the_host_names_that_the_hub_gives_them(hub):
+    example, c = hub
+    documents = rendered(example)
+    address = urlsplit(c.JupyterHub.subdomain_host)
+    for service in c.JupyterHub.services:
+        if "url" not in service:
+            continue
+        (container,) = one(documents, "Deployment", service["name"])["spec"]["template"]["spec"]["containers"]
+        env = {e["name"]: e.get("value") for e in container["env"]}
+        host = c.JupyterHub.subdomain_hook(service["name"], address.hostname, "service")
+        port = f":{address.port}" if address.port else ""
+        assert env["JUPYTERHUB_PUBLIC_URL"] == f"{address.scheme}://{host}{port}/services/{service['name']}/"
+        assert env["JUPYTERHUB_PUBLIC_HUB_URL"] == f"{c.JupyterHub.subdomain_host}/hub/"
+        assert env["PYTHONSAFEPATH"] == "1", "its working folder can be written"
+
+
 def test_auditors_checks_hold_for_the_charts_hub(hub):
     _, c = hub
     for check in (
@@ -191,7 +226,7 @@ def test_volumes_of_a_server(hub):
         made = pod(c, size, "geodes/operators" if writes else "geodes/users")
         (container,) = made["spec"]["containers"]
         mounts = {m["mountPath"]: m for m in container["volumeMounts"]}
-        assert set(mounts) == {"/home/lab", "/scratch", "/var/cache/geodes-lab", "/srv/shared"}
+        assert set(mounts) == {"/home/lab", "/scratch", "/var/cache/geodes-lab", "/srv/shared", "/tmp"}
         assert mounts["/srv/shared"].get("readOnly", False) is not writes, "all read it, operators write it"
         kinds = {v["name"]: next(k for k in v if k != "name") for v in made["spec"]["volumes"]}
         assert kinds["scratch"] == kinds["cache"] == "emptyDir"

@@ -13,6 +13,7 @@ from typing import Any
 import charting
 import httpx
 import pytest
+import readonly
 from awaiting import awaited
 from charting import needs_helm, one, rendered
 
@@ -31,12 +32,15 @@ def free() -> int:
 def service(name: str, root: Path) -> Any:
     """Run it; gives its address and its container, as Kubernetes is told of it."""
     documents = rendered("cnes")
+    writable = []
     spec = one(documents, "Deployment", name)["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     volumes = {v["name"]: v for v in spec["volumes"]}
     for mount in container["volumeMounts"]:
         folder = root / mount["mountPath"].lstrip("/")
         folder.mkdir(parents=True, exist_ok=True)
+        if not mount.get("readOnly"):
+            writable.append(folder)
         volume = volumes[mount["name"]]
         if volume.get("configMap", {}).get("name") == "geodes-lab":
             text = one(documents, "ConfigMap", "geodes-lab")["data"]["lab.yaml"]
@@ -57,14 +61,16 @@ def service(name: str, root: Path) -> Any:
     port = free()
     environment = {e["name"]: here(e["value"]) for e in container["env"] if "value" in e}
     environment |= {
-        "PATH": os.environ["PATH"], "HOME": str(root / "tmp"), "JUPYTERHUB_API_TOKEN": "ab" * 32,
+        "PATH": os.environ["PATH"], "HOME": str(root / "tmp"), "TMPDIR": str(root / "tmp"), "JUPYTERHUB_API_TOKEN": "ab" * 32,
         "JUPYTERHUB_SERVICE_URL": environment["JUPYTERHUB_SERVICE_URL"].replace("0.0.0.0:8080", f"127.0.0.1:{port}"),
         "JUPYTERHUB_API_URL": "http://127.0.0.1:9/hub/api",
     }  # fmt: skip
     environment.pop("DASK_GEODES_LAB__DATALAKE__CA")  # there is no such authority here
     command = [sys.executable, *container["command"][1:], *[here(a) for a in container.get("args", [])]]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    command = readonly.closed(command, writable)
     with (root / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=root)
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=root / "tmp")
     try:
         yield f"http://127.0.0.1:{port}", container, process
     finally:
@@ -96,3 +102,17 @@ def test_service_becomes_ready(name, tmp_path):
             assert (tmp_path / "var/lib/geodes-lab/usage.sqlite").exists(), "what it keeps lies on its volume"
         if name == "data":
             assert httpx.get(f"{url}/sentinel2-l1c/x").status_code == 403, "nobody reads without saying who asks"
+
+
+@pytest.mark.skipif(
+    not readonly.possible(),
+    reason="a read-only root needs root, and a kernel that gives a mount namespace of one's own",
+)
+def test_control_of_the_read_only_root(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    for place, allowed in ((tmp_path / "tmp" / "x", True), (tmp_path / "x", False), (TOP / "build" / "x", False)):
+        done = subprocess.run(
+            readonly.closed(["touch", str(place)], [tmp_path / "tmp"]), capture_output=True, text=True
+        )
+        assert (done.returncode == 0) is allowed, done.stderr
+        assert place.exists() is allowed

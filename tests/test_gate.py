@@ -58,6 +58,7 @@ def lake(tmp_path_factory) -> Path:
 def lab(**datalake) -> Lab:
     file = {
         "login": {"kind": "oidc", "oidc": {"issuer": "https://sso.example.org", "client_id": "lab"}},
+        "subdomains": False,
         "servers": {"kind": "accounts"},
         "contact": "desk@example.org",
         "groups": {"geodes": {}},

@@ -21,6 +21,7 @@ LAB = read(
     Lab,
     {
         "login": {"kind": "oidc", "oidc": {"issuer": "https://sso.example.org", "client_id": "lab"}},
+        "subdomains": False,
         "servers": {"kind": "accounts"},
         "groups": {"geodes": {}, "operators": {"admin": True}},
     },

@@ -23,6 +23,7 @@ TOP = Path(__file__).resolve().parents[1]
 OIDC = {"issuer": "https://sso.example.org/realms/geodes", "client_id": "lab"}
 FILE = {
     "contact": "desk@example.org",
+    "address": "https://lab.example.org",
     "login": {"kind": "oidc", "oidc": {**OIDC, "claims": {"groups": ["groups", "realm_access.roles"]}}, "blocked": ["mallory"]},
     "servers": {"kind": "accounts"},
     "datalake": {"gate": True, "endpoint": "https://s3.example.org"},
@@ -51,6 +52,38 @@ def changed(path: str, value: object) -> dict:
     return whole
 
 
+def test_people_and_services_have_host_names_where_more_than_one_logs_in():
+    told = lab()
+    assert told.apart
+    assert told.warnings == ()
+    assert (told.origin(), told.origin("home")) == ("https://lab.example.org", "https://home--service.lab.example.org")
+    assert lab(address="https://lab.example.org:8443/").origin("usage") == "https://usage--service.lab.example.org:8443"
+    assert read(Lab, {}, "").apart is False, "one person, on loopback"
+    one = lab(subdomains=False)
+    assert (one.apart, one.origin("home")) == (False, "")
+    (sentence,) = one.warnings
+    assert sentence.startswith("subdomains is false: all pages of the lab have one origin")
+    for address in ("", "https://192.0.2.7", "https://[2001:db8::1]:8443", "lab.example.org"):
+        with pytest.raises(Refused, match="people have host names below it"):
+            lab(address=address)
+        assert not lab(address=address, subdomains=False).apart
+
+
+def test_doctor_says_what_the_operators_choices_cost(tmp_path):
+    path = tmp_path / "lab.yaml"
+    doctor = [str(Path(sys.prefix) / "bin" / "geodes-lab"), "doctor", "--settings", str(path)]
+
+    def told(**more) -> subprocess.CompletedProcess[str]:
+        path.write_text(yaml.safe_dump({**FILE, **more}))
+        return subprocess.run(doctor, capture_output=True, text=True)
+
+    fine, one, refused = told(), told(subdomains=False), told(subdomain=False)
+    assert (fine.returncode, one.returncode, refused.returncode) == (0, 0, 1)
+    assert fine.stdout == f"{path} can be read: people of 3 groups, servers of the kind accounts.\n"
+    assert one.stdout.startswith("warning   subdomains is false: ")
+    assert "did you mean 'subdomains'?" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("path", "value", "sentence"),
     [
@@ -70,7 +103,7 @@ def changed(path: str, value: object) -> dict:
         ("groups.geodes.enter", "yes please", "true or false is wanted"),
         ("datalake.gate", False, "restricted names places, which only the gate can keep"),
         ("datalake.endpoint", "", "datalake.gate needs the datalake's endpoint or folder"),
-        ("subdomains", True, "subdomains needs the public address"),
+        ("address", "", "address is not given: people have host names below it (subdomains)"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_line(tmp_path, path, value, sentence):

@@ -49,6 +49,7 @@ class Known(Hub):
 def lab(**usage) -> Lab:
     file = {
         "login": {"kind": "oidc", "oidc": {"issuer": "https://sso.example.org", "client_id": "lab"}},
+        "subdomains": False,
         "servers": {"kind": "accounts"},
         "profiles": {"S": {"title": "S", "cores": 2, "memory": "4 GiB"}},
         "groups": {

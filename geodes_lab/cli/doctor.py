@@ -18,17 +18,25 @@ from geodes_lab.errors import GeodesError, shown
 @click.option(
     "--claims", help="A person's token, or a file of it or of claims as JSON; - reads it from the standard input."
 )
-@click.option("--settings", envvar="GEODES_LAB_SETTINGS", help="The operator's file of the lab, for --claims.")
-def doctor(profile: str, as_json: bool, claims: str | None, settings: str | None) -> None:
+@click.option(
+    "--settings",
+    envvar="GEODES_LAB_SETTINGS",
+    help="The operator's file of the lab: for --claims, or by itself to read it and say what it costs.",
+)
+@click.pass_context
+def doctor(context: click.Context, profile: str, as_json: bool, claims: str | None, settings: str | None) -> None:
     """Say which recorded facts of the catalogue PROFILE still hold, seen from this machine.
 
     A few small requests; nothing is downloaded and no quota is used. Exits with 1 if a fact has changed or fails.
-    With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person is refused.
+    With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person is refused. With --settings alone it
+    reads the operator's file, and says what is chosen there that costs something; 1 if the hub would not start with it.
 
     Example: geodes-lab doctor geodes
     """
     if claims is not None:
         _say_verdict(claims, settings)
+    if settings is not None and context.get_parameter_source("settings") is click.core.ParameterSource.COMMANDLINE:
+        _say_warnings(settings)
     from geodes_lab.doctor import examine
 
     colours = {"holds": "green", "changed": "yellow", "failed": "red", "not tried": "blue"}
@@ -59,3 +67,16 @@ def _say_verdict(claims: str, settings: str | None) -> NoReturn:
         raise click.ClickException(str(error)) from error
     click.echo("\n".join(sentences))
     sys.exit(not enters)
+
+
+def _say_warnings(settings: str) -> NoReturn:
+    from geodes_lab.policy.lab import load
+
+    try:
+        lab = load(settings)
+    except GeodesError as error:
+        raise click.ClickException(str(error)) from error
+    for sentence in lab.warnings:
+        click.echo(click.style("warning   ", "yellow") + sentence)
+    click.echo(f"{settings} can be read: people of {len(lab.groups)} groups, servers of the kind {lab.servers.kind}.")
+    sys.exit(0)

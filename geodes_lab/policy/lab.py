@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from geodes_lab.policy.reading import Refused, read
-from geodes_lab.policy.sense import is_loopback, problems
+from geodes_lab.policy.sense import is_loopback, problems, warnings
 from geodes_lab.policy.units import Bytes, Seconds
 
 _GIB = 2**30
@@ -231,8 +231,8 @@ class Lab:
     """TLS of the lab's own; not needed on loopback behind another server."""
     behind_tls: bool = False
     """Whether another server with TLS stands before it, on a network that only the two share."""
-    subdomains: bool = False
-    """Whether each person gets a host name of their own: for people who do not trust each other."""
+    subdomains: bool | None = None
+    """Whether each person and each service gets a host name of its own, so that no page acts for another; nothing said: ``apart``."""
     state: str = "/var/lib/geodes-lab"
     secrets: str = ""
     """The folder with `client_secret`, `crypt_keys`, `datalake_key` …, a file each; nothing said: ``secrets`` in the state."""
@@ -261,6 +261,33 @@ class Lab:
     def is_local(self) -> bool:
         """Whether it listens where only this machine reaches it."""
         return is_loopback(urlsplit(self.listen).hostname or "")
+
+    @property
+    def apart(self) -> bool:
+        """Whether people and services have host names: as ``subdomains`` says, else wherever more than one person logs in."""
+        return self.login.kind == "oidc" if self.subdomains is None else self.subdomains
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the operator chose and should know the cost of, a sentence each; the hub says them when it starts."""
+        return tuple(warnings(self))
+
+    def origin(self, service: str = "") -> str:
+        """Scheme and host before the path of a link.
+
+        Parameters
+        ----------
+        service
+            One of the services beside the hub; empty: the hub itself.
+
+        Returns
+        -------
+        str
+            Empty where all have one origin, so that the path alone is the link. JupyterHub's own rule makes the same host names.
+        """
+        public = urlsplit(self.address)
+        host = f"{service}--service.{public.netloc}" if service else public.netloc
+        return f"{public.scheme}://{host}" if self.apart else ""
 
 
 def load(path: Path | str) -> Lab:

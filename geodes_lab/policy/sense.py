@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from geodes_lab.policy.lab import Lab
@@ -47,11 +48,32 @@ def problems(lab: Lab) -> Iterable[str]:
         yield "restricted names places, which only the gate can keep: say datalake.gate: true."
     if lab.datalake.gate and not (lab.datalake.folder or lab.datalake.endpoint):
         yield "datalake.gate needs the datalake's endpoint or folder."
-    if lab.subdomains and not lab.address:
-        yield "subdomains needs the public address."
+    if lab.apart and not _has_names_below(lab.address):
+        yield (
+            f"address is {lab.address or 'not given'}: people have host names below it (subdomains), so give one that is a name, such as "
+            "https://lab.example.org, or say subdomains: false, which lets one person's page act for another."
+        )
     if lab.trial and lab.trial not in lab.groups:
         yield f"trial names the group {lab.trial!r}, which `groups` does not describe."
     if not 0 < lab.servers.reserve <= 1:
         yield "servers.reserve is a part, such as 0.25."
     if not 0 < lab.home.warn <= 1:
         yield "home.warn is a part, such as 0.8."
+
+
+def warnings(lab: Lab) -> Iterable[str]:
+    """What may be so, and costs something: a sentence each, for the log of the hub and for `geodes-lab doctor --settings`."""
+    if lab.login.kind == "oidc" and not lab.apart:
+        yield (
+            "subdomains is false: all pages of the lab have one origin, so a page that one person's server gives can read the files, use the "
+            "tokens and run the code of another person who opens it."
+        )
+
+
+def _has_names_below(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        ip_address(host)
+    except ValueError:
+        return bool(host)
+    return False

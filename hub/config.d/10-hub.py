@@ -2,8 +2,12 @@
 
 import os
 
+import connections
+import hosts
+import quiet
 from beside import roles
 from installation import HUB, installation
+from traitlets.log import get_logger
 
 c = get_config()  # noqa: F821
 
@@ -21,11 +25,16 @@ if not here.on_kubernetes:
     # One person on one machine: stopping the lab stops everything. Of others the servers outlive the hub.
     c.JupyterHub.cleanup_servers = c.JupyterHub.cleanup_proxy = lab.login.kind == "link"
 c.JupyterHub.log_level = "WARN"
-if lab.subdomains:
-    c.JupyterHub.subdomain_host = here.address
+c.JupyterHub.logging_config = quiet.CONFIG
+connections.bound()
+for sentence in lab.warnings:
+    get_logger().warning(sentence)
+if lab.apart:
+    hosts.apart(c, here.address)
 c.JupyterHub.authenticate_prometheus = True
 c.JupyterHub.template_paths = [str(HUB / "templates")]
 c.JupyterHub.active_server_limit = lab.servers.maximum
+below = "; includeSubDomains" if lab.apart else ""
 # The address of a page may hold a search or the name of a notebook: others' sites are not told.
 c.JupyterHub.tornado_settings = {
     # A pod takes a while: its person is shown at once what becomes of it.
@@ -33,7 +42,7 @@ c.JupyterHub.tornado_settings = {
     "headers": {
         "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
-        **({"Strict-Transport-Security": "max-age=31536000"} if here.address.startswith("https:") else {}),
+        **({"Strict-Transport-Security": f"max-age=31536000{below}"} if here.address.startswith("https:") else {}),
     },
 }
 roles(c)  # each user's own, which the files below extend

@@ -17,5 +17,6 @@ add(
     needs=Needs(former=("news.json",)),
 )  # fmt: skip
 c.Spawner.environment.update({"GEODES_LAB_NEWS": f"{address('home')}/feed.atom"})
-if installation().lab.login.oidc is not None:  # the one person of a local lab goes to the notebook at once
-    c.JupyterHub.default_url = "/services/home/"
+lab = installation().lab
+if lab.login.oidc is not None:  # the one person of a local lab goes to the notebook at once
+    c.JupyterHub.default_url = f"{lab.origin('home')}/services/home/"

@@ -6,6 +6,7 @@ import html
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
@@ -28,6 +29,12 @@ def language(request: Request, lab: Lab) -> Language:
         if said[:2].lower() in ("en", "fr"):
             return "fr" if said[:2].lower() == "fr" else "en"
     return lab.language
+
+
+def place(lab: Lab, path: str) -> str:
+    """The address of a page of the lab, for a link: ``services/NAME/…``, or a path of the hub's own such as ``hub/home``."""
+    service = path.split("/")[1] if path.startswith("services/") else ""
+    return f"{lab.origin(service)}{os.environ.get('JUPYTERHUB_BASE_URL', '/')}{path}"
 
 
 def page(request: Request, lab: Lab, title: str, body: str, person: str = "", status: int = 200) -> Response:
@@ -56,23 +63,27 @@ def page(request: Request, lab: Lab, title: str, body: str, person: str = "", st
         ("hub/home", "server"),
     ]
     menu = "".join(
-        f'<li><a href="{base}{path}"{" aria-current=page" if request.url.path == base + path else ""}>{names[key]}</a></li>'
+        f'<li><a href="{html.escape(place(lab, path))}"{" aria-current=page" if request.url.path == base + path else ""}>{names[key]}</a></li>'
         for path, key in links
     )
+    home = html.escape(place(lab, "services/home/"))
     other = "en" if tongue == "fr" else "fr"
     answer = HTMLResponse(
         f'<!doctype html><html lang="{tongue}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, '
         f'initial-scale=1"><title>{html.escape(title)} · {html.escape(lab.name)}</title><link rel="icon" href="data:,">'
         f'<link rel="stylesheet" href="look.css"><link rel="alternate" type="application/atom+xml" title="{html.escape(lab.name)}" '
-        f'href="{base}services/home/feed.atom"></head><body><a class="skip" href="#content">{names["skip"]}</a><header>'
-        f'<a class="brand" href="{base}services/home/">{html.escape(lab.name)}</a><nav aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav>'
+        f'href="{home}feed.atom"></head><body><a class="skip" href="#content">{names["skip"]}</a><header>'
+        f'<a class="brand" href="{home}">{html.escape(lab.name)}</a><nav aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav>'
         f'<span class="person">{html.escape(person)}</span><a href="?lang={other}" lang="{other}" hreflang="{other}">{names["other"]}</a></header>'
         f'<main id="content"><h1>{html.escape(title)}</h1>{body}</main></body></html>',
         status,
         headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"},
     )
     if request.query_params.get("lang") in ("en", "fr"):
-        answer.set_cookie("geodes-lang", request.query_params["lang"], 365 * 86400, path=base, samesite="lax")
+        shared = urlsplit(lab.address).hostname if lab.apart else None  # one choice for all of the lab's host names
+        answer.set_cookie(
+            "geodes-lang", request.query_params["lang"], 365 * 86400, path=base, samesite="lax", domain=shared
+        )
     return answer
 
 

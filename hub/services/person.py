@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from dataclasses import dataclass, replace
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 from starlette.requests import Request
@@ -38,12 +38,19 @@ class Hub:
     def __init__(self) -> None:
         name = os.environ.get("JUPYTERHUB_SERVICE_NAME", "service")
         self.name = name
-        self._cookie, self._state = f"geodes-{name}", f"geodes-{name}-state"
         self.prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+        # Where each service has a host name of its own, a login leads from there to the hub's name and back.
+        public, hub = (os.environ.get(f"JUPYTERHUB_PUBLIC_{n}URL", "") for n in ("", "HUB_"))
+        apart = bool(public) and urlsplit(public).netloc != urlsplit(hub).netloc
+        self._back = f"{public if apart else self.prefix}oauth_callback"
+        self._hub = hub if apart else f"{os.environ.get('JUPYTERHUB_BASE_URL', '/')}hub/"
+        # A page of a neighbour below the same name may set cookies for this one too, but none that is called so.
+        self._host_only = apart and public.startswith("https:")
+        self._cookie = f"{'__Host-' if self._host_only else ''}geodes-{name}"
+        self._state = f"{self._cookie}-state"
         self._api = os.environ.get("JUPYTERHUB_API_URL", "")
         self._token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
         self._client_id = os.environ.get("JUPYTERHUB_CLIENT_ID", "")
-        self._base = os.environ.get("JUPYTERHUB_BASE_URL", "/")
         self._secret = hashlib.sha256(f"{name} {self._token}".encode()).hexdigest()
         self._client = httpx.Client(timeout=10)
         self._known: dict[str, tuple[float, Person]] = {}
@@ -104,7 +111,7 @@ class Hub:
         """Send a browser to the hub, to come back to `end`."""
         state = secrets.token_urlsafe(24)
         asked = {"client_id": self._client_id, "redirect_uri": self._back, "response_type": "code", "state": state}
-        answer = RedirectResponse(f"{self._base}hub/api/oauth2/authorize?{urlencode(asked)}")
+        answer = RedirectResponse(f"{self._hub}api/oauth2/authorize?{urlencode(asked)}")
         self._keep(request, answer, self._state, state, 600)
         return answer
 
@@ -122,17 +129,17 @@ class Hub:
             return Response("The hub does not confirm this log-in: open the page anew.", 403)
         answer = RedirectResponse(self.prefix)
         self._keep(request, answer, self._cookie, said.json()["access_token"], 86400)
-        answer.delete_cookie(self._state, path=self.prefix)
+        answer.delete_cookie(self._state, path=self._path, secure=self._host_only)
         return answer
 
     @property
-    def _back(self) -> str:
-        return f"{self.prefix}oauth_callback"
+    def _path(self) -> str:
+        return "/" if self._host_only else self.prefix
 
     def _keep(self, request: Request, answer: Response, name: str, value: str, seconds: int) -> None:
         signed = create_signed_value(self._secret, name, value).decode()
-        secure = request.headers.get("X-Forwarded-Proto", request.url.scheme).startswith("https")
-        answer.set_cookie(name, signed, seconds, path=self.prefix, httponly=True, samesite="lax", secure=secure)
+        secure = self._host_only or request.headers.get("X-Forwarded-Proto", request.url.scheme).startswith("https")
+        answer.set_cookie(name, signed, seconds, path=self._path, httponly=True, samesite="lax", secure=secure)
 
 
 def _key(token: str, session: str = "") -> str:

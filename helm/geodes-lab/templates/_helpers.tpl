@@ -37,12 +37,21 @@ securityContext:
 {{- define "lab.container" -}}
 securityContext:
   allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true   # what is written lies in volumes, and in /tmp
   capabilities: {drop: [ALL]}
+workingDir: /tmp
+{{- end }}
+
+{{- define "lab.origin" -}}
+{{- /* Scheme and host of a service, as Lab.origin makes them and JupyterHub does: (list root service). */ -}}
+{{- $public := urlParse (index . 0).Values.lab.address -}}
+{{ $public.scheme }}://{{ index . 1 }}--service.{{ $public.host }}
 {{- end }}
 
 {{- define "lab.settings" -}}
 {{- /* The environment that every program of the lab needs. */ -}}
 - {name: HOME, value: /tmp}
+- {name: PYTHONSAFEPATH, value: "1"}   # nothing is imported from the folder where a program runs, which is /tmp
 - {name: GEODES_LAB_SETTINGS, value: /etc/geodes-lab/lab/lab.yaml}
 - {name: GEODES_LAB_STATE, value: {{ .Values.lab.state }}}
 - {name: GEODES_LAB_ADDRESS, value: {{ .Values.lab.address | quote }}}

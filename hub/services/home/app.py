@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -40,16 +41,15 @@ class Reception:
         token = os.environ.get("JUPYTERHUB_API_TOKEN", "0")
         self._web = httpx.AsyncClient(timeout=5, headers={"Authorization": f"token {token}"})
         self._api = os.environ.get("JUPYTERHUB_API_URL", "")
-        self.address = f"{os.environ.get('GEODES_LAB_ADDRESS', '')}{hub.prefix}"
+        self.address = f"{lab.origin(hub.name) or os.environ.get('GEODES_LAB_ADDRESS', '')}{hub.prefix}"
 
     async def page(self, request: Request) -> Response:
         """The page; for who has not logged in, the news and the way in."""
         person = await run_in_threadpool(self.hub.person, request)
         state = await self._state(person) if person.name else face.State()
         tongue = pages.language(request, self.lab)
-        base = self.hub.prefix.removesuffix("services/home/") or "/"
         clusters = os.environ.get("GEODES_LAB_CLUSTERS", "")
-        body = face.body(tongue, state, self.news.all(), base, clusters)
+        body = face.body(tongue, state, self.news.all(), partial(pages.place, self.lab), clusters)
         return pages.page(request, self.lab, face.title(tongue, state), body, person.name)
 
     async def _state(self, person: Person) -> face.State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from pages import Language
 
 from home.news import KINDS, Announcement
 
+Place = Callable[[str], str]
 _TEXT: dict[Language, dict[str, str]] = {
     "en": {
         "welcome": "Welcome", "hello": "Welcome, {name}", "login": "Log in", "intro": "The datalab of GEODES: products opened in place, with Dask.",
@@ -62,21 +64,21 @@ def title(tongue: Language, state: State) -> str:
     return text["hello"].format(name=state.name) if state.name else text["welcome"]
 
 
-def body(tongue: Language, state: State, news: list[Announcement], base: str, clusters: str) -> str:
-    """The page's content."""
+def body(tongue: Language, state: State, news: list[Announcement], place: Place, clusters: str) -> str:
+    """The page's content; ``place`` makes links of the lab's own paths."""
     text = _TEXT[tongue]
     if not state.name:
         return (
             f'<p>{text["intro"]}</p><p><a class="button" href="login">{text["login"]}</a></p>'
             f'<div class="cards">{_news(tongue, news, False)}</div>'
         )
-    lab = f"{base}hub/user-redirect"
+    lab = place("hub/user-redirect")
     cards = [
-        _server(tongue, state, base),
-        _card(text["catalogue"], f"<p>{text['find']}</p>", f"{base}services/catalogue/", text["toit"]),
+        _server(tongue, state, place),
+        _card(text["catalogue"], f"<p>{text['find']}</p>", place("services/catalogue/"), text["toit"]),
         _card(text["notebooks"], f"<p>{text['examples']}</p>", f"{lab}/lab/tree/notebooks", text["tothem"]),
         _card(text["clusters"], f"<p>{text['dask']}</p>", clusters or f"{lab}/lab", text["toclusters"]),
-        _card(text["usage"], _usage(tongue, state, base), f"{base}services/usage/", text["more"]),
+        _card(text["usage"], _usage(tongue, state, place), place("services/usage/"), text["more"]),
         _news(tongue, news, state.operator),
     ]
     return f'<p class="soft">{text["intro"]}</p><div class="cards">{"".join(cards)}</div>'
@@ -86,7 +88,7 @@ def _card(head: str, inner: str, link: str, words: str) -> str:
     return f'<section class="card"><h2>{head}</h2>{inner}<p><a class="button plain" href="{link}">{words}</a></p></section>'
 
 
-def _server(tongue: Language, state: State, base: str) -> str:
+def _server(tongue: Language, state: State, place: Place) -> str:
     text = _TEXT[tongue]
     if state.profile is None:
         said = text["rests"]
@@ -96,17 +98,17 @@ def _server(tongue: Language, state: State, base: str) -> str:
             said += " " + words.format(when=_when(last["when"], tongue), minutes=round(last["after"] / 60))
             if last["running"]:
                 said += " " + text["ran"].format(what=", ".join(last["running"]))
-        buttons = f'<a class="button" href="{base}hub/spawn">{text["start"]}</a>'
+        buttons = f'<a class="button" href="{place("hub/spawn")}">{text["start"]}</a>'
     else:
         said = text["runs"].format(profile=state.profile or "–", when=_when(state.since, tongue))
         buttons = (
-            f'<a class="button" href="{base}hub/user-redirect/lab">{text["open"]}</a> '
-            f'<a class="button plain" href="{base}hub/home">{text["stop"]}</a>'
+            f'<a class="button" href="{place("hub/user-redirect/lab")}">{text["open"]}</a> '
+            f'<a class="button plain" href="{place("hub/home")}">{text["stop"]}</a>'
         )
     return f'<section class="card"><h2>{text["server"]}</h2><p>{html.escape(said)}</p><p>{buttons}</p></section>'
 
 
-def _usage(tongue: Language, state: State, base: str) -> str:
+def _usage(tongue: Language, state: State, place: Place) -> str:
     text = _TEXT[tongue]
     if not state.parts:
         return f"<p>{text['nolimit'].format(hours=f'{state.core_hours:.1f}')}</p>"
@@ -116,9 +118,7 @@ def _usage(tongue: Language, state: State, base: str) -> str:
         for kind, part in state.parts.items()
     )
     if state.parts.get("storage", 0) >= 0.8:
-        meters += (
-            f'<p class="note">{text["full"]} <a href="{base}hub/user-redirect/geodes/space">{text["space"]}</a></p>'
-        )
+        meters += f'<p class="note">{text["full"]} <a href="{place("hub/user-redirect/geodes/space")}">{text["space"]}</a></p>'
     return meters
 
 
