@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import shutil
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -121,6 +122,33 @@ def _refuse(said: str, what: str) -> None:
 
 class AccountSpawner(LocalProcessSpawner):
     """LocalProcessSpawner, as the lab's own account of the person."""
+
+    _held: socket.socket | None = None
+
+    async def start(self):
+        """Start the server on a port that the hub has taken, and keeps while people are led there: no other account can stand in for it."""
+        self._release()
+        self._held = socket.socket()
+        self._held.bind(("127.0.0.1", 0))
+        self._held.listen(128)
+        self.port = self._held.getsockname()[1]
+        self.popen_kwargs = {**self.popen_kwargs, "pass_fds": (self._held.fileno(),)}
+        return await super().start()
+
+    def get_env(self):
+        """The socket, beside the rest."""
+        held = {"GEODES_LAB_LISTEN": str(self._held.fileno())} if self._held else {}
+        return {**super().get_env(), **held}
+
+    def clear_state(self):
+        """Called when the server has stopped, and nobody is led there any longer."""
+        super().clear_state()
+        self._release()
+
+    def _release(self):
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     def make_preexec_fn(self, name):
         """Become the account in the child, just before the command runs."""

@@ -150,15 +150,23 @@ def main() -> int:
                 family, _, seed = one.partition(":")
                 kept = Path("build/fuzz-products") / f"{family}-{seed}"
                 finding, result = fuzz.case(family, int(seed), kept)
-                print(finding or f"{one}: {result.outcome} {result.text.strip()[-300:]}", f"\n    {result.cpu:.1f} s, {result.rss >> 20} MiB, kept in {kept}")
+                print(
+                    finding or f"{one}: {result.outcome} {result.text.strip()[-300:]}",
+                    f"\n    {result.cpu:.1f} s, {result.rss >> 20} MiB, kept in {kept}",
+                )
                 found += [finding] if finding else []
         else:
             print(f"seed {options.seed}", flush=True)
             until = begun + 60 * options.minutes if options.minutes else None
             found = fuzz.run(options.family, options.seed, options.cases or (None if until else 100), until)
         print(f"{sum(fuzz.tried.values())} products in {time.time() - begun:.0f} s: {dict(fuzz.tried)}")
-        print(f"{dict(fuzz.outcomes)}; at most {fuzz.most['cpu']:.1f} s of processor, {fuzz.most['rss'] / 2**20:.0f} MiB")
-        print(f"{len(found)} findings" + "".join(f"\n  {f.family}:{f.seed} {f.problems[0].splitlines()[-1][:160]}" for f in found))
+        print(
+            f"{dict(fuzz.outcomes)}; at most {fuzz.most['cpu']:.1f} s of processor, {fuzz.most['rss'] / 2**20:.0f} MiB"
+        )
+        print(
+            f"{len(found)} findings"
+            + "".join(f"\n  {f.family}:{f.seed} {f.problems[0].splitlines()[-1][:160]}" for f in found)
+        )
     return 1 if found else 0
 
 

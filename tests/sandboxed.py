@@ -24,7 +24,18 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ADDRESSES, MEMORY, SECONDS, WALL = 6 * 2**30, 2 * 2**30, 20, 240
 """Bytes of address space, with a gigabyte and a half of libraries; bytes of memory; seconds of processor; seconds of a busy machine."""
-_SYSTEM = ("/usr", "/lib", "/lib64", "/proc", "/sys", "/dev", "/etc/localtime", "/etc/mime.types", "/etc/ssl", "/root/.pyenv")
+_SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/etc/localtime",
+    "/etc/mime.types",
+    "/etc/ssl",
+    "/root/.pyenv",
+)
 
 
 @dataclass
@@ -46,7 +57,9 @@ class Result:
     def problems(self) -> list[str]:
         """What no product may do."""
         found = [f"{self.outcome}: {self.text}"] if self.outcome in ("error", "signal", "hung") else []
-        found += [f"the sentence has several lines: {self.text}"] if self.outcome == "refused" and "\n" in self.text else []
+        found += (
+            [f"the sentence has several lines: {self.text}"] if self.outcome == "refused" and "\n" in self.text else []
+        )
         found += [f"{self.cpu:.0f} s of processor"] if self.cpu > SECONDS else []
         found += [f"{self.rss / 2**20:.0f} MiB of memory"] if self.rss > MEMORY else []
         return found + [f"opened {path}" for path in self.outside]
@@ -70,7 +83,11 @@ class Sandbox:
 
     def open(self, product: Path | dict[str, Any], work: Path, use: str = "whole") -> Result:
         """Open a product (a path, or an Item as a dictionary) with ``work`` as the folder for caches; ``use``: one of `USES`."""
-        case = {"product": product if isinstance(product, dict) else str(Path(product).absolute()), "work": str(Path(work).absolute()), "use": use}
+        case = {
+            "product": product if isinstance(product, dict) else str(Path(product).absolute()),
+            "work": str(Path(work).absolute()),
+            "use": use,
+        }
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps(case) + "\n")
         self._process.stdin.flush()

@@ -347,3 +347,37 @@ def upgraded(hub: Production, path: str, headers: dict[str, str]) -> int:
             f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{given}\r\n".encode()
         )
         return int(re.match(rb"HTTP/1\.1 (\d+)", s.recv(100)).group(1))
+
+
+def test_nobody_stands_in_for_a_server(provider, hub, bob):
+    """The port of a server is the hub's before the server is there, and after it has ended by itself, until nobody is led there."""
+    provider.put("vera", groups=["geodes"])
+    vera = Person(hub, "vera")
+    server = json.loads(
+        vera.run(
+            "import os, json, urllib.parse; print(json.dumps([urllib.parse.urlsplit(os.environ['JUPYTERHUB_SERVICE_URL']).port, os.getppid()]))"
+        )
+    )
+    attack = f"""
+        import socket, time
+        def tried():
+            for options in ((), (socket.SO_REUSEADDR,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT)):
+                for host in ('127.0.0.1', '0.0.0.0'):
+                    with socket.socket() as s:
+                        for option in options:
+                            s.setsockopt(socket.SOL_SOCKET, option, 1)
+                        try:
+                            s.bind((host, {server[0]}))
+                            s.listen()
+                            return 'in'
+                        except OSError:
+                            pass
+            return 'out'
+        print(tried())
+    """
+    assert bob.run(attack) == "out"
+    vera.kernel.stop()
+    os.kill(server[1], 9)
+    assert bob.run(attack) == "out", "the hub leads people there still"
+    last = attack.replace("print(tried())", "socket.socket().bind(('127.0.0.1', 0)); print('in')")
+    assert bob.run(last) == "in", "the control: other ports can be had"

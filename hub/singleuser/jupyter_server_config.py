@@ -6,8 +6,10 @@ from pathlib import Path
 
 # What is loaded from here: searches.py and the others beside this file.
 sys.path.insert(0, str(Path(__file__).parent))
+import listening
 import runtime
 
+listening.take()
 c = get_config()  # noqa: F821
 
 # On a machine of several accounts anybody reads what a kernel says on a port of loopback: its channels are sockets in a folder of its owner's.
