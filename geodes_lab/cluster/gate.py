@@ -51,6 +51,6 @@ def close(dask_scheduler: Any) -> str:
     return secret
 
 
-def dask_setup(scheduler: Any) -> None:
-    """Called by ``dask scheduler --preload``."""
-    close(scheduler)
+def dask_setup(server: Any) -> None:
+    """Called by ``--preload`` of a scheduler or a worker."""
+    close(server)
