@@ -179,32 +179,48 @@ def test_no_refresh_token_where_a_user_looks(provider, alice, bob):
     assert theirs not in environ
 
 
-def test_kernel_ports_of_another(alice, bob):
-    ports = alice.run(
+def test_kernel_channels_of_another(alice, bob):
+    """What a kernel says is on no port, where anybody subscribes to it without its key; what else listens: tests/test_neighbours.py."""
+    told = alice.run(
         """
         import json, pathlib, ipykernel
         info = json.loads(pathlib.Path(ipykernel.get_connection_file()).read_text())
-        print(json.dumps({k: v for k, v in info.items() if k.endswith('_port')}), info['key'], ipykernel.get_connection_file())
+        print(json.dumps({**info, 'file': ipykernel.get_connection_file()}))
         """
     )
-    told, key, file = ports.rsplit(" ", 2)
-    assert "PermissionError" in bob.run(f"print(open({file!r}).read())")
-    # Without the key the kernel does not answer; with it, it does: the key is what stands between.
+    info = json.loads(told)
+    assert info["transport"] == "ipc"
+    assert "PermissionError" in bob.run(f"print(open({info['file']!r}).read())")
+    # Not even the key, and to listen to what is published needs none, opens the folder.
+    listen = """
+        import socket, zmq
+        with socket.socket(socket.AF_UNIX) as asked:
+            try:
+                asked.connect({path!r})
+                print('connected')
+            except OSError as error:
+                print(type(error).__name__)
+    """
+    for channel in ("shell", "iopub", "control", "stdin", "hb"):
+        path = f"{info['ip']}-{info[f'{channel}_port']}"
+        assert bob.run(listen.format(path=path)) == "PermissionError", channel
+        assert alice.run(listen.format(path=path)) == "connected", "the control"
     attack = """
-        import json, zmq, uuid
+        import zmq
         from jupyter_client.session import Session
         session = Session(key={key!r}.encode(), username='x')
         socket = zmq.Context.instance().socket(zmq.DEALER)
         socket.linger = 0
-        socket.connect('tcp://127.0.0.1:{port}')
+        socket.connect({address!r})
         session.send(socket, 'kernel_info_request')
         print('answered' if socket.poll({wait}) else 'silent')
         socket.close()
     """
-    port = json.loads(told)["shell_port"]
-    assert bob.run(attack.format(key="guessed", port=port, wait=2000)) == "silent"
-    assert alice.run("import threading") == ""
-    assert bob.run(attack.format(key=key, port=port, wait=15000)) == "answered", "the control: with the key it would be"
+    address = f"ipc://{info['ip']}-{info['control_port']}"
+    assert bob.run(attack.format(key=info["key"], address=address, wait=2000)) == "silent"
+    assert alice.run(attack.format(key=info["key"], address=address, wait=15000)) == "answered", (
+        "the control: with the key and the folder it would be"
+    )
 
 
 def test_dask_cluster_of_another(alice, bob):

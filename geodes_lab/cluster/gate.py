@@ -37,12 +37,12 @@ class Gate(Router):
 
 
 def close(dask_scheduler: Any) -> str:
-    """Put a gate before a scheduler's dashboard, if there is none yet; give its secret.
+    """Put a gate before the pages of a scheduler or a worker, if there is none yet; give its secret.
 
     Parameters
     ----------
     dask_scheduler
-        The `distributed.Scheduler`; named so that ``client.run_on_scheduler(gate.close)`` works.
+        The `distributed.Scheduler` or `distributed.Worker`; named so that ``client.run_on_scheduler(gate.close)`` works.
     """
     server = dask_scheduler.http_server
     if not isinstance(server.request_callback, Gate):
@@ -51,6 +51,6 @@ def close(dask_scheduler: Any) -> str:
     return secret
 
 
-def dask_setup(scheduler: Any) -> None:
-    """Called by ``dask scheduler --preload``."""
-    close(scheduler)
+def dask_setup(server: Any) -> None:
+    """Called by ``--preload`` of a scheduler or a worker."""
+    close(server)

@@ -14,6 +14,7 @@ import dask
 from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 
 from geodes_lab import credentials
+from geodes_lab.cluster import gate
 from geodes_lab.credentials import KINDS, Kind, Secret
 from geodes_lab.errors import GeodesError
 
@@ -84,6 +85,8 @@ class Borrower(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         """Called when it comes to the worker, or takes the place of an older one."""
         dask.config.set({"geodes_lab": self._settings})
+        # Its pages tell anybody at its port what it computes, a list of them whatever their prefix: nobody has the path of this gate.
+        gate.close(worker)
         if not getattr(worker, "_geodes_lab_borrows", False):
             worker._geodes_lab_borrows = True
             credentials.lend_by(lambda kind, stale: _borrowed(worker, kind, stale))

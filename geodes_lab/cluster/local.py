@@ -42,7 +42,7 @@ def start(wanted: Wanted) -> Keeper:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
             local_directory=spill_folder(),
-            http_prefix=f"/{os.urandom(16).hex()}",  # of the workers' own pages, which nobody needs
+            preload=[gate.__name__],  # before the workers' own pages, which nobody needs
         )
         link = dashboard(cluster.scheduler)
         if wanted.adaptive:

@@ -16,7 +16,7 @@ import psutil
 from dask.utils import parse_bytes
 
 from geodes_lab import owners, settings
-from geodes_lab.cluster import local, versions
+from geodes_lab.cluster import gate, local, versions
 from geodes_lab.cluster.keeper import Keeper
 from geodes_lab.cluster.wanted import Wanted
 from geodes_lab.errors import GeodesError
@@ -69,6 +69,7 @@ def start(wanted: Wanted) -> Keeper:
         security=Security.temporary(),
         shared_temp_directory=str(keys),  # the workers' TLS keys, for their owner alone; gone with the cluster
         local_directory=f'"${_SPILL}"',
+        worker_extra_args=["--preload", gate.__name__],  # before the workers' own pages, on a port of the network
         log_directory=str(folder / "logs"),
         interface=said["interface"],
         scheduler_options={
