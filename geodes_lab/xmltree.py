@@ -6,7 +6,9 @@ import codecs
 import re
 import xml.etree.ElementTree as ET
 
-_LARGEST = 2**21  # tags; those of the largest metadata are some hundred thousand
+_LARGEST = 2**21  # tags, or attributes; those of the largest metadata are some hundred thousand
+# Others take a time that grows with the square of the length (punycode, idna), or are no encodings of text at all.
+_ENCODING = re.compile(r"utf-?8|utf-?16(-?[lb]e)?|us-ascii|ascii|iso-?8859-?\d{1,2}|latin-?1|windows-125\d", re.IGNORECASE)
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DECLARED = re.compile(rb"^\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]{1,40})[\"']")
 
@@ -29,6 +31,8 @@ def parsed(data: bytes) -> ET.Element:
         raise ValueError("it is empty" if not data else "it holds no text")
     declared = _DECLARED.match(data[:256])
     encoding = next((e for bom, e in _BOMS.items() if data.startswith(bom)), None)
+    if declared and encoding is None and not _ENCODING.fullmatch(declared[1].decode("ascii").replace("_", "-")):
+        raise ValueError("it says an encoding that metadata do not have, or that does not exist")
     try:
         # Decoded before it is looked at: what is looked for could hide in an unusual encoding.
         text = data.decode(encoding or (declared[1].decode("ascii") if declared else "utf-8"))
@@ -36,8 +40,8 @@ def parsed(data: bytes) -> ET.Element:
         raise ValueError("it says an encoding that does not exist") from None
     if "<!ENTITY" in text:
         raise ValueError("it declares entities, which metadata have none of: refused")
-    if text.count("<") > _LARGEST:
-        raise ValueError("it has more elements than any metadata: refused")
+    if text.count("<") > _LARGEST or text.count("=") > _LARGEST:
+        raise ValueError("it has more elements or attributes than any metadata: refused")
     try:
         return ET.fromstring(text)
     except ET.ParseError as error:

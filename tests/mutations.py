@@ -220,7 +220,8 @@ class Maker:
         files = sorted(p for p in path.rglob("*") if p.is_file())
         said = []
         for _ in range(rng.randint(1, 3)):
-            one = rng.choice([f for f in files if f.name.startswith((".z", "zarr.json"))]) if rng.random() < 0.75 else rng.choice(files)
+            described = [f for f in files if f.name.startswith((".z", "zarr.json"))]
+            one = files.pop(files.index(rng.choice(described if described and rng.random() < 0.75 else files)))
             if one.name.startswith((".z", "zarr.json")) and rng.random() < 0.75:
                 document = json.loads(one.read_bytes())
                 said.append(f"{one.relative_to(path)}: {_altered_json(document, self.canary, rng)}")
