@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from geodes_lab import directory, extracted
+from geodes_lab import directory, extracted, settings
 from geodes_lab.datalake import Place, locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.listing import STORED
@@ -61,10 +61,14 @@ class Archive:
         """Of a folder; their paths begin with its own name, as they do in the zip of the same product."""
         folder, found = Path(self.place.gdal), list[str]()
         try:
-            # Links are followed to files, not to folders: a mirror may be made of them, and nobody reads here what they
-            # could not read anyway.
+            # Links are followed to files, not to folders.
             for path, _, files in os.walk(folder, onerror=_fail):
-                found += [Path(path, f).relative_to(folder.parent).as_posix() for f in files if Path(path, f).is_file()]
+                for name in files:
+                    file = Path(path, name)
+                    if file.is_symlink():
+                        self._refuse_link(file)
+                    if file.is_file():
+                        found.append(file.relative_to(folder.parent).as_posix())
                 if len(found) > _MOST:
                     raise GeodesError(
                         f"{self.place.href} has more than {_MOST} files in it: give the product's own folder."
@@ -74,6 +78,17 @@ class Archive:
                 f"{self.place.href} may not be read ({error.strerror}): check its permissions."
             ) from error
         return frozenset(found)
+
+    def _refuse_link(self, file: Path) -> None:
+        """Refuse a link that leads out of the product.
+
+        In a product that somebody else made it would read the opener's own files. The operator's mirror alone may be made of links.
+        """
+        mirror, folder = settings.get("datalake.mirror"), Path(self.place.gdal).resolve()
+        if mirror and file.is_relative_to(Path(mirror).expanduser().absolute()):
+            return
+        if not file.resolve().is_relative_to(folder):
+            raise GeodesError(f"{file} is a link that leads out of its product, to {file.resolve()}: refused; copy what it means there.")
 
     def matching(self, pattern: str) -> list[str]:
         """The members whose paths match ``pattern`` to their ends; where none does, capitals are as good as small letters."""

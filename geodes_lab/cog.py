@@ -113,7 +113,7 @@ def _overviews(rows: int, cols: int) -> int:
 
 def _opened(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
     """Open the file as what it was made of."""
-    found: Any = rioxarray.open_rasterio(target, chunks={"x": 2048, "y": 2048})
+    found: Any = rioxarray.open_rasterio(target, driver="GTiff", chunks={"x": 2048, "y": 2048})
     if isinstance(data, xr.Dataset):
         layers = {str(k): _named(found.isel(band=n), v) for n, (k, v) in enumerate(data.data_vars.items())}
         return xr.Dataset(layers, attrs=data.attrs)

@@ -23,6 +23,8 @@ _STEP = 2**23  # bytes of a request
 _AHEAD = 4  # requests under way together
 _PIECE = 2**22  # bytes that are inflated in one go
 _RATIO = 1100  # Deflate makes a byte of no more than 1032
+# Images that are nothing but no data are packed so tightly, and they are small; a gigabyte of measures is not.
+_LARGE, _TIGHT = 2**30, 200
 
 
 def member(packed: Member, entry: Entry) -> Member:
@@ -97,6 +99,11 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
         return found
     if whole.size > packed.size * _RATIO:
         raise GeodesError(f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size}; refused.")
+    if whole.size > max(packed.size * _TIGHT, _LARGE):
+        raise GeodesError(
+            f"{name} would take {format_bytes(whole.size)} out of {format_bytes(packed.size)}, more than any measures do: refused; fetch "
+            "the product again, or extract it yourself."
+        )
     try:
         with room.making(room.path_of(key, ".part"), whole.size) as made:
             if room.kept(target, whole.size):

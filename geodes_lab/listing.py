@@ -7,9 +7,11 @@ import stat
 import struct
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from geodes_lab import limits
 from geodes_lab.datalake import Place, Ranges
 from geodes_lab.errors import GeodesError
 
@@ -17,6 +19,8 @@ STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 HEADER = 30
 """Bytes of a local header before the name."""
 _LARGEST = 2**24  # bytes of the list: of a hundred thousand members
+_MOST = 100_000  # members; those of SAFE are some hundred
+_LONGEST = 1024  # characters of a path; patterns are looked for in each
 
 
 class Entry(NamedTuple):
@@ -85,9 +89,13 @@ def read(place: Place) -> tuple[dict[str, Entry], int, str | None]:
 
 
 def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
+    limits.refuse(place.href, len(infos), _MOST, "members")
+    _refuse_overlap(place, infos)
     before: dict[str, tuple[int, int]] = {}
     for info in infos:
         name, path = info.filename, PurePosixPath(info.filename.replace("\\", "/"))
+        if len(name) > _LONGEST or "\0" in name:
+            raise GeodesError(f"{place.href} holds a path of {len(name)} characters, {name[:60]!r}…, which no product does: refused.")
         if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
             raise GeodesError(f"{place.href} holds the path {name!r}, which climbs out of it: refused.")
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -101,7 +109,17 @@ def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
         locked = bool(info.flag_bits & 1)
         if info.compress_type == STORED and info.compress_size != info.file_size and not locked:
             raise GeodesError(f"{place.href} says two sizes of {name!r}: it is damaged; fetch the product again.")
+        if info.compress_size > info.file_size + info.file_size // 8 + 2**16:
+            raise GeodesError(f"{name} in {place.href} takes more bytes than it holds: it is damaged; fetch the product again.")
         yield Entry(name, info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type, locked)
+
+
+def _refuse_overlap(place: Place, infos: list[zipfile.ZipInfo]) -> None:
+    """Refuse members that share bytes: so a small zip holds petabytes."""
+    found = sorted({(i.header_offset, i.compress_size, i.filename) for i in infos})
+    for (begin, size, name), (after, _, other) in pairwise(found):
+        if begin + HEADER + size > after:
+            raise GeodesError(f"{place.href} has {other!r} inside of {name!r}, as no product does: refused; fetch it again.")
 
 
 class _Bounded(Ranges):

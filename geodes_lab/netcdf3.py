@@ -17,6 +17,7 @@ MAGIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _TYPES = {1: "i1", 2: "S1", 3: ">i2", 4: ">i4", 5: ">f4", 6: ">f8", 7: "u1", 8: ">u2", 9: ">u4", 10: ">i8", 11: ">u8"}
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
 _MOST = 2**20  # of anything in a header: what claims more is damaged
+_LARGEST = 2**26  # bytes of a header
 
 
 def read(member: Member) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
@@ -60,11 +61,12 @@ class _Header:
     """Numbers and words of a header, one after the other."""
 
     def __init__(self, member: Member) -> None:
-        self._file, self._size = member.open(), member.size
+        self._file, self._left = member.open(), min(member.size, _LARGEST)
         self._wide = self._take(4)[3]
 
     def _take(self, length: int) -> bytes:
-        data = self._file.read(length) if 0 <= length <= self._size else b""
+        data = self._file.read(length) if 0 <= length <= self._left else b""
+        self._left -= length
         if len(data) < length:
             raise OSError("its header is cut short")
         return data

@@ -23,6 +23,8 @@ from geodes_lab.xmltree import parsed
 
 _GML, _EOP = "{http://www.opengis.net/gml/3.2}", "{http://www.opengis.net/eop/2.0}"
 _LARGEST = 2**26  # bytes of XML; the largest mask of a tile has a few million
+_CORNERS = 2**20  # of all polygons: each row of pixels is held against each edge
+_MENDED = 2000  # corners of a polygon that crosses itself: mending takes the square of their number
 
 
 def numbers(source: Source, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -72,6 +74,7 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
     except ValueError as error:
         raise NotUnderstood(f"a damaged GML: {error}") from None
     found: dict[str, list[shapely.Geometry]] = {}
+    corners = 0
     for feature in root.iter(f"{_EOP}MaskFeature"):
         kind = feature.findtext(f"{_EOP}maskType") or ""
         # Detectors are told by the feature's identifier alone: detector_footprint-B03-07-0.
@@ -80,7 +83,12 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
         for polygon in feature.iter(f"{_GML}Polygon"):
             rings = [r for r in (_ring(e) for e in polygon.iter(f"{_GML}posList")) if len(r) >= 4]
             if rings:
-                shape = shapely.make_valid(shapely.Polygon(rings[0], rings[1:]))
+                shape = shapely.Polygon(rings[0], rings[1:])
+                corners += sum(map(len, rings))
+                if corners > _CORNERS:
+                    raise NotUnderstood("a GML with more corners of polygons than that of any product")
+                if not shapely.is_valid(shape) and shapely.get_num_coordinates(shape) <= _MENDED:
+                    shape = shapely.make_valid(shape)  # a larger one is burnt as it is, by the rows that it crosses
                 for name in (kind, "ANY", *detector):
                     found.setdefault(name, []).append(shape)
     return {kind: tuple(shapes) for kind, shapes in found.items()}
@@ -93,8 +101,13 @@ def _stamp(href: str) -> int:
 
 
 def _ring(element: ET.Element) -> NDArray[np.float64]:
+    text = element.text or ""
+    if len(text) > 40 * _CORNERS:
+        raise NotUnderstood("a GML with more corners of a polygon than that of any product")
     try:
-        flat = np.array((element.text or "").split(), float)
+        flat = np.array(text.split(), float)
+        if not np.isfinite(flat).all():
+            raise ValueError("a corner that is nowhere")
         return flat.reshape(-1, int(element.get("srsDimension", 2)))[:, :2]
     except ValueError as error:
         raise NotUnderstood(f"a damaged GML: {error}") from None

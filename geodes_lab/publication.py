@@ -16,9 +16,12 @@ import xarray as xr
 from odc.geo.geom import BoundingBox
 from odc.geo.xr import xr_coords  # noqa: F401  (registers .odc)
 
+from geodes_lab import gdalenv, rasters
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.service import Service
+from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
+from geodes_lab.objects import Objects
 
 _TYPES = {".zarr": "application/vnd.zarr; version=3", ".tif": pystac.MediaType.COG, ".tiff": pystac.MediaType.COG}
 _READERS = "geodes:readers"
@@ -116,9 +119,13 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
     if media is None or not target.exists():
         raise GeodesError(f"{target} is no .zarr or .tif that gl.save wrote: check the path.")
     is_zarr = target.suffix == ".zarr"
-    data: Any = (
-        xr.open_zarr(target, consolidated=False, decode_coords="all") if is_zarr else rioxarray.open_rasterio(target)
-    )
+    try:
+        data = _opened(target, is_zarr)
+    except GeodesError:
+        raise
+    except Exception as error:  # whatever a library stumbles over
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise GeodesError(f"{target} does not open ({said}): save the result again with gl.save.") from error
     box = data.odc.geobox
     if box is None or box.crs is None:
         raise GeodesError(f"{target} has no CRS, or no x and y: it cannot be put on a map.")
@@ -142,6 +149,15 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
     )  # fmt: skip
     item.assets = {target.suffix.lstrip("."): pystac.Asset.from_dict(asset)}
     return item
+
+
+def _opened(target: Path, is_zarr: bool) -> Any:
+    """A result, which somebody else may have made: it names no other files."""
+    if is_zarr:
+        objects: Any = Objects(locate(target))
+        return xr.open_zarr(objects, consolidated=False, decode_coords="all")
+    with gdalenv.environment(str(target)), rasters.opened(str(target)):
+        return rioxarray.open_rasterio(target, driver="GTiff")
 
 
 def _times(data: Any, target: Path, said: str | None) -> tuple[Any, Any]:

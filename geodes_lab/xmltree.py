@@ -6,7 +6,9 @@ import codecs
 import re
 import xml.etree.ElementTree as ET
 
-_LARGEST = 2**21  # tags; those of the largest metadata are some hundred thousand
+_LARGEST = 2**21  # tags, or attributes; those of the largest metadata are some hundred thousand
+# Encodings of Python that take the square of a length, or are none of documents.
+_OTHERS = {"punycode", "idna", "unicode-escape", "raw-unicode-escape", "utf-7", "undefined"}
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DECLARED = re.compile(rb"^\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]{1,40})[\"']")
 
@@ -30,6 +32,8 @@ def parsed(data: bytes) -> ET.Element:
     declared = _DECLARED.match(data[:256])
     encoding = next((e for bom, e in _BOMS.items() if data.startswith(bom)), None)
     try:
+        if declared and codecs.lookup(declared[1].decode("ascii")).name.replace("_", "-") in _OTHERS:
+            raise LookupError
         # Decoded before it is looked at: what is looked for could hide in an unusual encoding.
         text = data.decode(encoding or (declared[1].decode("ascii") if declared else "utf-8"))
     except LookupError:
@@ -38,6 +42,8 @@ def parsed(data: bytes) -> ET.Element:
         raise ValueError("it declares entities, which metadata have none of: refused")
     if text.count("<") > _LARGEST:
         raise ValueError("it has more elements than any metadata: refused")
+    if text.count("=") > _LARGEST:
+        raise ValueError("it has more attributes than any metadata: refused")
     try:
         return ET.fromstring(text)
     except ET.ParseError as error:

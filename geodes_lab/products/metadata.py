@@ -9,6 +9,7 @@ from functools import lru_cache
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from geodes_lab import limits
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.xmltree import parsed
@@ -69,11 +70,13 @@ class Document:
         GeodesError
             If they are missing, no numbers, or not as many as they must be.
         """
-        words = self.text(path, within).split()
+        text = self.text(path, within)
+        limits.refuse(f"{path} in {self.name}", len(text) // 2, limits.NUMBERS, "numbers")
+        words = text.split()
         try:
             found = [float(w) for w in words]
         except ValueError:
-            raise GeodesError(f"{path} in {self.name} is no number: {words[0]!r}; fetch the product again.") from None
+            raise GeodesError(f"{path} in {self.name} is no number: {words[0][:60]!r}; fetch the product again.") from None
         if count is not None and len(found) != count:
             raise GeodesError(f"{path} in {self.name} has {len(found)} numbers, not {count}; fetch the product again.")
         return found

@@ -12,6 +12,7 @@ from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline
 
+from geodes_lab import limits
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
@@ -143,7 +144,7 @@ def understood(told: Document) -> Annotation:
         mode=told.text("adsHeader/mode"),
         swath=told.text("adsHeader/swath"),
         polarisation=told.text("adsHeader/polarisation"),
-        shape=(int(told.number(f"{image}numberOfLines")), int(told.number(f"{image}numberOfSamples"))),
+        shape=_shape(told, image),
         start=time(told, f"{image}productFirstLineUtcTime"),
         stop=time(told, f"{image}productLastLineUtcTime"),
         interval=told.number(f"{image}azimuthTimeInterval"),
@@ -156,6 +157,14 @@ def understood(told: Document) -> Annotation:
         grid=_grid(told),
         noise_removed=told.root.findtext(".//thermalNoiseCorrectionPerformed", "").strip() == "true",
     )
+
+
+def _shape(told: Document, image: str) -> tuple[int, int]:
+    found = int(told.number(f"{image}numberOfLines")), int(told.number(f"{image}numberOfSamples"))
+    limits.refuse(f"The image of {told.name}", max(found), limits.SIDE, "lines or samples")
+    if min(found) < 1:
+        raise GeodesError(f"The image of {told.name} has no lines, or no samples: it is damaged; fetch the product again.")
+    return found
 
 
 def time(document: Document, path: str, within: ET.Element | None = None) -> np.datetime64:

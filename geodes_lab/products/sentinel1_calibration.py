@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geodes_lab import limits
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
@@ -142,6 +143,8 @@ def _table(told: Document, path: str, tag: str) -> Table:
     line = np.array([told.number("line", v) for v in vectors])
     pixel = tuple(np.array(told.numbers("pixel", v)) for v in vectors)
     value = tuple(np.array(told.numbers(tag, v, len(p))) for v, p in zip(vectors, pixel, strict=True))
+    # A table for an image may be made of all of them by the pixels of one.
+    limits.refuse(f"{tag} in {told.name}", len(line) * max(map(len, pixel)), limits.NUMBERS, "numbers")
     if (np.diff(line) <= 0).any() or any((np.diff(p) <= 0).any() for p in pixel):
         raise GeodesError(f"The vectors of {tag} in {told.name} are out of order: fetch the product again.")
     if tag != "noiseRangeLut" and tag != "noiseLut" and any((v <= 0).any() for v in value):

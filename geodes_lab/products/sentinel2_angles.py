@@ -14,6 +14,7 @@ from odc.geo.geobox import GeoBox
 from scipy.interpolate import RegularGridInterpolator
 from scipy.ndimage import distance_transform_edt
 
+from geodes_lab import limits
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel2_bands import BANDS
@@ -60,6 +61,8 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
     numbers, found = (sorted(set(n)) for n in (zip(*places, strict=True) if places else ((), ())))
     if any(not 0 <= n < len(BANDS) for n in numbers):
         raise GeodesError(f"The view angles in {told.name} are of no band of the instrument: fetch the product again.")
+    size = 2 * len(numbers) * len(found) * shape[0] * shape[-1] if sun["Zenith"].ndim == 2 else limits.NUMBERS + 1
+    limits.refuse(f"The angles in {told.name}", size, limits.NUMBERS, "numbers")
     seen = {kind: np.full((len(numbers), len(found), *shape), np.nan, np.float32) for kind in ("Zenith", "Azimuth")}
     for view, (number, detector) in zip(views, places, strict=True):
         place = numbers.index(number), found.index(detector)
