@@ -202,6 +202,7 @@ def test_cubes_and_trees_are_text():
         "section",
         "table",
         "circle",
+        "use",
         "g",
     )
     for one in (array, data, tree):
