@@ -46,7 +46,9 @@ def refuse(what: str, size: int | float, most: int, unit: str = "bytes") -> None
         If it is more.
     """
     if size > most:
-        raise GeodesError(f"{what} {told(size, most, unit)}: refused, fetch the product again or open it with other tools.")
+        raise GeodesError(
+            f"{what} {told(size, most, unit)}: refused, fetch the product again or open it with other tools."
+        )
 
 
 def refuse_pixels(source: Banded, pixels: int) -> None:

@@ -96,3 +96,22 @@ def test_quicklook_of_a_host_that_nobody_named_is_not_fetched(on_disk):
     assert quicklook.read(item) is None
     del item.assets["quicklook"]
     assert quicklook.read(item) is None
+
+
+def test_what_an_item_says_is_text_in_the_form(on_disk):
+    """The form has two places of HTML; the rest are texts of widgets."""
+    explorer = gl.explore("PEPS_S2_L1C", datetime="2021-07")
+    item = explorer.items[0].clone()
+    item.id, item.properties["platform"] = "<img src=x onerror=ran(1)>'\"\x1b[2J", "<b>"
+    item.properties["eo:cloud_cover"] = "<i>"
+    explorer.items = [item]
+    explorer._list.options = [("a", item.id)]
+    explorer._list.value = None
+    explorer._list.value = item.id
+    assert explorer._facts.value.startswith(
+        "<code style='overflow-wrap:anywhere'>&lt;img src=x onerror=ran(1)&gt;&#x27;&quot;\\u001b"
+    )
+    assert "<b>" not in explorer._facts.value
+    explorer._dates.value = "<img src=x onerror=ran(1)>"
+    explorer.search()
+    assert "<img" not in explorer._said.value

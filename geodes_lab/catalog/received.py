@@ -164,7 +164,8 @@ def _whole(href: str, base: str, files: bool) -> str:
     found = urljoin(base, href)
     scheme = urlsplit(found).scheme
     if scheme == "file" and not files:
-        return f"{ELSEWHERE}:{found.partition(':')[2]}"
+        path = found.partition(":")[2].removeprefix("//")
+        return f"{ELSEWHERE}://{path if '/' in path else f'/{path}'}"  # with two slashes: pystac takes others for relative ones
     if not scheme:
         raise ValueError(f"{href!r} is an address without a beginning")
     return found

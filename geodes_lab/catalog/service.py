@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import pystac
 from pystac.link import HREF, Link
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
@@ -154,16 +153,15 @@ class Io(StacApiIO):
         found: dict[str, Any] = received.parsed(txt, self._service.whose)
         return found
 
-    def stac_object_from_dict(
-        self,
-        d: dict[str, Any],
-        href: HREF | None = None,
-        root: pystac.Catalog | None = None,
-        preserve_dict: bool = True,
-    ) -> pystac.STACObject:
-        """Make an object of pystac of what was read at an address."""
-        held = received.document(d, str(href), self._service.whose, files=self._service.files)
-        return super().stac_object_from_dict(held, href, root, preserve_dict)
+    def read_json(self, source: HREF, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a document, and hold it against STAC if it is one of STAC's."""
+        found = super().read_json(source, *args, **kwargs)
+        if not isinstance(found, dict):
+            raise Refused(f"{self._service.whose} answers by what is no object of JSON: check its address.")
+        if "stac_version" not in found:  # a list of queryables
+            return found
+        base = source.href if isinstance(source, Link) else str(source)
+        return received.document(found, base, self._service.whose, files=self._service.files)
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None

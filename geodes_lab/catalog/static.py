@@ -64,17 +64,14 @@ class Files(DefaultStacIO):
         found: dict[str, Any] = received.parsed(txt, f"The catalogue {self._profile.url}")
         return found
 
-    def stac_object_from_dict(
-        self,
-        d: dict[str, Any],
-        href: HREF | None = None,
-        root: pystac.Catalog | None = None,
-        preserve_dict: bool = True,
-    ) -> pystac.STACObject:
-        """Make an object of pystac of a file; one of a server names no file of this machine, whoever links to it."""
-        if _is_remote(str(href)):
-            d = received.document(d, str(href), f"The catalogue {self._profile.url}", files=self._profile.names_files)
-        return super().stac_object_from_dict(d, href, root, preserve_dict)
+    def read_json(self, source: HREF, *_: Any, **__: Any) -> dict[str, Any]:
+        """Read a document; one of a server names no file of this machine, whoever links to it."""
+        href = str(os.fspath(source))
+        found = super().read_json(href)
+        if not _is_remote(href):
+            return found
+        whose = f"The catalogue {self._profile.url}"
+        return received.document(found, href, whose, files=self._profile.names_files)
 
 
 def _is_remote(href: str) -> bool:

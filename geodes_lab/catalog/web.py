@@ -97,7 +97,7 @@ class Web:
             If it leads to a file, to another server by more than GET, or into the network around this machine.
         """
         try:
-            whole = urljoin(base or self.home, address)
+            whole = urljoin(base or self.home, address).replace(" ", "%20")
             found, own = origin.origin(whole), origin.origin(self.home)
         except ValueError:
             found = own = None

@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.plot.frames import Frames, ready, titled
+from geodes_lab.plot.frames import Frames, dimension, ready, titled
 from geodes_lab.plot.image import colours, label, limits, one, unit
 from geodes_lab.plot.rgb import picture, stretch, three
 
@@ -81,7 +81,7 @@ def animate(
         frame, options = frames.show(time), {"title": f"{name} {str(time)[:10]}".strip(), **axes}
         if is_picture:
             return picture(frame, found, gamma).opts(bgcolor="#d9d9d9", **options)
-        shown = hv.Image((frame.x.values, frame.y.values, frame[value].values), ["x", "y"], hv.Dimension(value))
+        shown = hv.Image((frame.x.values, frame.y.values, frame[value].values), ["x", "y"], dimension(value, "x", "y"))
         look = {"cmap": cmap or colours(wanted[value]), "clim": clim, "colorbar": True, "clabel": unit(wanted[value])}
         return shown.opts(clipping_colors={"NaN": "#d9d9d9"}, **look, **options)
 

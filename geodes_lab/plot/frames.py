@@ -24,6 +24,16 @@ def words(text: Any) -> str:
     return _MATHS.sub(r"\g<0> ", shown(str(text)[:200]))
 
 
+def dimension(name: Any, *others: str) -> Any:
+    """A dimension of holoviews for what a product calls ``name``: by that name where it can have it beside ``others``."""
+    import holoviews as hv
+    from holoviews.core.util import dimension_sanitizer
+
+    label = words(name)
+    plain = re.fullmatch(r"\w[\w .+-]*", label) and dimension_sanitizer(label) not in others
+    return hv.Dimension(label if plain else "value", label=label)
+
+
 def titled(text: str) -> str:
     """The same as a title of holoviews, which has fields in braces."""
     return text.replace("{", "{{").replace("}", "}}")

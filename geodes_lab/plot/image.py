@@ -10,7 +10,7 @@ import xarray as xr
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.plot.basemap import under
-from geodes_lab.plot.frames import Frames, ready, titled, words
+from geodes_lab.plot.frames import Frames, dimension, ready, titled, words
 
 
 def image(
@@ -61,7 +61,7 @@ def image(
     clim = clim or limits(frames.show()[value])
 
     def show(frame: xr.Dataset) -> Any:
-        return hv.Image((frame.x.values, frame.y.values, frame[value].values), ["x", "y"], hv.Dimension(value))
+        return hv.Image((frame.x.values, frame.y.values, frame[value].values), ["x", "y"], dimension(value, "x", "y"))
 
     axes = frames.axes(width)
     picture = rasterize(

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.plot.frames import ready, titled, words
+from geodes_lab.plot.frames import dimension, ready, titled, words
 from geodes_lab.plot.image import label, unit
 
 _LINES = 30  # more are told apart by nobody
@@ -60,12 +60,13 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
         raise GeodesError(f"gl.plot.series tells {_LINES} lines apart; these are {len(lines)}: select some.")
     units = {unit(v) for v in lines.values()}
     axis = f"{values} ({units.pop()})" if len(units) == 1 and any(units) else values
-    layers = [_line(v, hv.Dimension(values, label=axis)) for v in lines.values()]
+    along = hv.Dimension(dimension(values, "time").name, label=axis)
+    layers = [_line(v, along) for v in lines.values()]
     options = {"title": title, "frame_width": width, "frame_height": height, "show_grid": True}
     if not what:
         return hv.Overlay(layers[0]).opts(**options)
     each = (dict(zip(lines, drawn, strict=True)) for drawn in zip(*layers, strict=True))
-    shown = hv.Overlay([hv.NdOverlay(e, kdims=[what], sort=False) for e in each])
+    shown = hv.Overlay([hv.NdOverlay(e, kdims=[dimension(what, "time")], sort=False) for e in each])
     return shown.opts(legend_position="right", **options)
 
 

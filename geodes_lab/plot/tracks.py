@@ -9,7 +9,7 @@ import xarray as xr
 
 from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.plot.basemap import Ground
-from geodes_lab.plot.frames import ready, titled, words
+from geodes_lab.plot.frames import dimension, ready, titled
 from geodes_lab.plot.image import label, unit
 
 _MANY = 20_000  # points that are drawn one by one; more are rasterised
@@ -64,17 +64,17 @@ def tracks(
     there = np.isfinite(values) & np.isfinite(lon) & np.isfinite(lat)
     if not there.any():
         raise GeodesError(f"{found.name or 'This variable'} has no data along these tracks: there is nothing to show.")
-    ground, name = Ground(basemap), words(found.name or "value")
+    ground, shown = Ground(basemap), dimension(found.name or "value", "longitude", "latitude", "time")
     x, y = ground.place(lon[there], lat[there])
     low, high = clim or (float(v) for v in np.percentile(values[there], (2, 98)))
     colours = {"cmap": cmap, "clim": (low, high if high > low else low + 1.0), "colorbar": True, "clabel": unit(found)}
     told = [hv.Dimension("longitude", label="longitude"), hv.Dimension("latitude", label="latitude")]
     if there.sum() > _MANY:
-        points = rasterize(hv.Points((x, y, values[there]), told, name), aggregator="mean")
+        points = rasterize(hv.Points((x, y, values[there]), told, shown), aggregator="mean")
         points = points.opts(**colours)
     else:
-        columns = {"longitude": x, "latitude": y, name: values[there], "time": found.time.values[there]}
-        points = hv.Points(columns, told, [name, "time"]).opts(color=name, size=5, tools=["hover"], **colours)
+        columns = {"longitude": x, "latitude": y, shown.name: values[there], "time": found.time.values[there]}
+        points = hv.Points(columns, told, [shown, "time"]).opts(color=shown.name, size=5, tools=["hover"], **colours)
     return (ground.draw() * points).opts(
         title=titled(label(found)) if title is None else title,
         frame_width=width,
