@@ -107,6 +107,7 @@ def test_bytes_are_those_that_are_there(gate, lake, tally):
     assert get(gate, "open/a.bin", "b", Range="lines=1-2").status_code == 416
 
 
+@pytest.mark.attack
 def test_who_is_not_known_gets_nothing(gate):
     for token in ("", "x"):
         reply = get(gate, "open/a.bin", token)
@@ -115,6 +116,7 @@ def test_who_is_not_known_gets_nothing(gate):
     assert get(gate, "open/a.bin", Authorization="token b").status_code == 200
 
 
+@pytest.mark.attack
 def test_restricted_is_for_the_group_alone(gate):
     for place in (f"{SECRET}/p.zip", f"{SECRET}/not-there", "mixed/secret/x"):
         reply = get(gate, place, "b")
@@ -127,6 +129,7 @@ def test_restricted_is_for_the_group_alone(gate):
         obstore.get(store(gate, SECRET, "b"), "p.zip")
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "path",
     [
@@ -156,6 +159,7 @@ def test_no_other_way_of_writing_leads_around_a_rule(gate, lake, path):
     connection.close()
 
 
+@pytest.mark.attack
 def test_lists_leave_out_what_is_restricted(gate):
     listed = lambda bucket, token, **how: [  # noqa: E731
         o["path"] for batch in obstore.list(store(gate, bucket, token), **how) for o in batch
@@ -172,6 +176,7 @@ def test_lists_leave_out_what_is_restricted(gate):
     assert "b/c.bin" in get(gate, "open?list-type=2&continuation-token=a.bin", "b").text
 
 
+@pytest.mark.attack
 def test_nothing_can_be_changed(gate):
     for method in ("PUT", "POST", "DELETE"):
         assert httpx.request(method, f"{gate}/open/a.bin", headers={"x-amz-security-token": "a"}).status_code == 405

@@ -60,6 +60,7 @@ def test_realm_role_counts_too(hub, provider):
     assert Browser(hub).login("rosa").status_code == 200
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("sub", "claims", "why"),
     [
@@ -178,6 +179,7 @@ def test_logout_ends_here_and_leads_to_the_providers(hub, provider):
     assert "You have logged out" in gone.text
 
 
+@pytest.mark.attack
 def test_what_the_provider_gave_is_encrypted_and_in_no_log(hub, provider):
     provider.put("alice", groups=["geodes"])
     Browser(hub).login("alice")
