@@ -55,7 +55,7 @@ notebooks: $(READY)  ## bring the notebooks' pairs and their French versions up 
 	@$(BIN)/python notebooks/french/translate.py
 
 fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linux on x86-64, where atheris installs)
-	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet 'atheris==3.0.0'
+	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --no-deps --require-hashes -r tests/atheris.txt
 	@mkdir -p build/fuzz
 	@for target in xml zip jpeg2000 tiff; do \
 		DASK_GEODES_LAB__CACHE__FOLDER=build/fuzz/cache DASK_GEODES_LAB__REPLICA__FOLDER=build/fuzz/replicas \
@@ -72,9 +72,11 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmar
 	@$(BIN)/python tests/benchmarks/catalogue_service.py
 	@$(BIN)/python tests/benchmarks/hub.py
 
-audit: $(READY)  ## what is known to be wrong with the packages of the lock file (asks the index about each), and the auditor's checks
-	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
-	@$(BIN)/pytest tests/test_auditor.py
+audit: $(READY)  ## what is known to be wrong with the packages of the lock files (asks the index about each), and all attacks and auditor's checks
+	@$(BIN)/python tests/audit.py requirements.lock helm/images/uv.txt helm/images/build.txt tests/atheris.txt
+	@tests/get-chromium
+	@tests/get-helm
+	@$(BIN)/pytest -m attack
 
 lint: $(READY)  ## mend what ruff can mend
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
@@ -89,12 +91,12 @@ $(BIN)/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed: install it, or say which with PYTHON=/path/to/python."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "$(PYTHON) is $$($(PYTHON) -V): Python 3.11 to 3.13 is needed; say which with PYTHON=/path/to/python."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==0.13.9'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r helm/images/uv.txt
 
 # Byte-code is compiled once here: without it every kernel would pay for it (5.5 s for an import instead of 1.8 s).
-$(READY): requirements.lock pyproject.toml hub/package-lock.json | $(BIN)/uv
+$(READY): requirements.lock pyproject.toml hub/package-lock.json helm/images/build.txt | $(BIN)/uv
 	@echo "Installing the lab into $(VENV) (a minute or so the first time) …"
 	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
-	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --no-deps -e .
+	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --no-deps --build-constraint helm/images/build.txt -e .
 	@$(BIN)/python hub/proxy.py
 	@touch $@

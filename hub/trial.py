@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from geodes_lab.policy.people import ROBOT
 
@@ -46,14 +48,17 @@ class Trial:
         Address and token of the hub's API, for the service ``trial``.
     public
         Where servers are reached.
+    address
+        The lab's own address, where people have host names below it: the robot's is looked for where ``public`` is.
     patience
         Seconds within which a server starts.
     """
 
-    def __init__(self, hub: str, token: str, public: str, patience: float = 600) -> None:
+    def __init__(self, hub: str, token: str, public: str, address: str = "", patience: float = 600) -> None:
         import httpx
 
-        self.hub, self.public, self.patience = hub.rstrip("/"), public.rstrip("/"), patience
+        self.hub, self.patience = hub.rstrip("/"), patience
+        self.public = (below(address, public) if address else public).rstrip("/")
         self._service = httpx.Client(headers={"Authorization": f"token {token}"}, timeout=60)
         self._robot = ""
 
@@ -125,6 +130,21 @@ class Trial:
         return answer
 
 
+def below(address: str, public: str) -> str:
+    """The robot's own host name, as JupyterHub makes it; from now on it is looked for at the proxy, past the DNS and what has TLS there."""
+    import jupyterhub.utils
+
+    proxy, lab = urlsplit(public), urlsplit(address)
+    name = jupyterhub.utils.subdomain_hook_idna(ROBOT, lab.hostname, "user")
+    ask = socket.getaddrinfo
+
+    def at_proxy(host: Any, *arguments: Any, **options: Any) -> Any:
+        return ask(proxy.hostname if host in (name, name.encode()) else host, *arguments, **options)
+
+    socket.getaddrinfo = at_proxy
+    return f"{proxy.scheme}://{name}{f':{proxy.port}' if proxy.port else ''}"
+
+
 def run(kernel: JupyterKernelClient, code: str) -> str:
     """Run code in the kernel; give what it prints last.
 
@@ -147,11 +167,12 @@ def main() -> int:
         "--hub", default=os.environ.get("JUPYTERHUB_API_URL", "http://hub:8081/hub/api"), help="the hub's API"
     )
     parser.add_argument("--public", default="http://proxy-public", help="where servers are reached")
+    parser.add_argument("--address", default="", help="the lab's own, where people have host names below it")
     parser.add_argument("--collection", default="", help="of which a product is opened (default: the first)")
     options = parser.parse_args()
     import httpx
 
-    trial = Trial(options.hub, os.environ["JUPYTERHUB_API_TOKEN"], options.public)
+    trial = Trial(options.hub, os.environ["JUPYTERHUB_API_TOKEN"], options.public, options.address)
     try:
         print(trial.login(), flush=True)
         print(trial.start(), flush=True)

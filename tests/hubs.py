@@ -150,6 +150,7 @@ class Production:
         self.trust = ssl.create_default_context()
         authority.configure_trust(self.trust)
         given = authority.issue_cert(self.host, f"*.{self.host}")
+        authority.cert_pem.write_to_path(self.folder / "authority.pem")
         certificate, key = self.folder / "certificate.pem", self.folder / "key.pem"
         given.private_key_pem.write_to_path(key)
         key.chmod(0o600)

@@ -17,7 +17,7 @@ import yaml
 from hubs import Browser, Person, Production, needs_accounts
 from provider import Provider
 
-pytestmark = [needs_accounts, pytest.mark.slow]
+pytestmark = [needs_accounts, pytest.mark.slow, pytest.mark.attack]
 
 TOP = Path(__file__).resolve().parents[1]
 

@@ -6,6 +6,7 @@ Those that need what runs are with that: `ELSEWHERE` names them.
 
 from __future__ import annotations
 
+import ast
 import copy
 import os
 import re
@@ -41,6 +42,8 @@ ELSEWHERE = {
     16: ["test_attacks.py::test_shared_folder_is_read_only"],
     18: ["test_attacks.py::test_tokens_of_a_stopped_server_end_with_it"],
 }  # fmt: skip
+pytestmark = pytest.mark.attack
+
 # With these one becomes another, or reads what only the hub may.
 DANGEROUS = {
     "admin:users", "admin:servers", "admin:auth_state", "admin:services", "admin:groups", "tokens", "access:servers", "users", "shutdown",
@@ -322,8 +325,10 @@ def test_19_versions_are_pinned_with_hashes_and_audited():
     lines = [line for line in (TOP / "requirements.lock").read_text().splitlines() if line and not line[0].isspace()]
     assert all(re.match(r"[\w.\[\]-]+==\S+", line) for line in lines)
     shown = subprocess.check_output(["make", "-n", "audit"], cwd=TOP, text=True)
-    assert "pip-audit" in shown
-    assert "requirements.lock" in shown
+    assert re.search(r"tests/audit\.py requirements\.lock .*helm/images/uv\.txt", shown), (
+        "tests/test_audit.py shows what it does"
+    )
+    assert "pytest -m attack" in shown
     assert not re.match(r"[\w.\[\]-]+==\S+", "numpy>=2"), "the control"
 
 
@@ -337,7 +342,45 @@ def test_example_keeps_no_secret():
 def test_checks_that_need_what_runs_are_there():
     for names in ELSEWHERE.values():
         for file, name in (n.split("::") for n in names):
-            assert re.search(rf"^def {name}\(", (TOP / "tests" / file).read_text(), re.M), name
+            assert attacks(TOP / "tests" / file).get(name), (
+                f"{file}::{name} is not there, or make audit does not run it"
+            )
+
+
+# What a test of something else is called that attacks it.
+_ATTACKS = re.compile(
+    r"attack|evil|hostile|forged|smuggl|stranger|bombs|(of|by)_another(_site|_user|$)|leads_around|gets_nothing|squat|travers|stolen"
+)
+
+
+def attacks(path: Path) -> dict[str, bool]:
+    """The tests of a file, and whether `make audit` runs each: by a mark of its own, or of the whole file."""
+
+    def marked(node: ast.AST) -> bool:
+        return any(isinstance(n, ast.Attribute) and n.attr == "attack" for n in ast.walk(node))
+
+    tree = ast.parse(path.read_text())
+    whole = any(
+        isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "pytestmark" and marked(n.value) for n in tree.body
+    )
+    tests = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")]
+    return {n.name: whole or any(map(marked, n.decorator_list)) for n in tests}
+
+
+def test_make_audit_runs_every_attack(tmp_path):
+    wholes = ("test_attack", "test_auditor", "test_bounds")
+    left = [
+        f"{path.name}::{name}"
+        for path in sorted((TOP / "tests").glob("test_*.py"))
+        for name, runs in attacks(path).items()
+        if not runs and (path.name.startswith(wholes) or _ATTACKS.search(name))
+    ]
+    assert left == [], "mark them with pytest.mark.attack"
+    control = tmp_path / "test_x.py"
+    control.write_text(
+        "import pytest\n\ndef test_forged():\n    pass\n\n@pytest.mark.attack\ndef test_evil():\n    pass\n"
+    )
+    assert attacks(control) == {"test_forged": False, "test_evil": True}
 
 
 def test_groups_that_are_spelt_alike_share_each_by_a_role_of_its_own():

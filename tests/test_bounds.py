@@ -13,6 +13,8 @@ from served import served
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+pytestmark = pytest.mark.attack
+
 
 async def _told(scope, receive, send) -> None:
     await JSONResponse({"size": len(await Request(scope, receive).body())})(scope, receive, send)

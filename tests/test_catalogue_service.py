@@ -324,6 +324,7 @@ def test_results_are_their_owner_s_until_shared(api, mine):
     assert (refused.status_code, "is not yours" in refused.json()["detail"]) == (403, True)
 
 
+@pytest.mark.attack
 def test_names_of_others_and_of_the_catalogue_are_refused(api):
     for name in ("bob.ndvi", "PEPS_S2_L1C", "ndvi", "alice", "../x"):
         assert httpx.post(f"{api}/collections", json=document(name), headers=as_("a")).status_code in (403, 422), name

@@ -146,6 +146,7 @@ def test_services_of_the_hub_are_those_of_the_chart(hub):
     assert gateway["auth"]["jupyterhub"]["apiTokenFromSecretKey"] == "gateway_token"
 
 
+@pytest.mark.attack
 def test_hub_has_the_secrets_that_it_needs_and_no_other(hub, tmp_path):
     assert sorted(p.name for p in (tmp_path / "run/secrets/geodes-lab").iterdir()) == sorted(
         set(SECRETS) - {"metrics_token", "datalake_key", "database_password"}
@@ -182,6 +183,7 @@ def test_auditors_checks_hold_for_the_charts_hub(hub):
     assert c.JupyterHub.template_paths == [str(TOP / "hub" / "templates")]
 
 
+@pytest.mark.attack
 def test_pods_of_every_size(hub):
     example, c = hub
     sizes = charting.yaml.safe_load(one(rendered(example), "ConfigMap", "geodes-lab")["data"]["lab.yaml"])["profiles"]

@@ -119,11 +119,13 @@ def network(example: str, *options: str) -> Network:
     return Network(tuple(d for d in rendered(example, *options) if d["kind"] == "NetworkPolicy"))
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(("source", "target", "port", "answer"), TABLE, ids=lambda v: getattr(v, "name", str(v)))
 def test_table(source, target, port, answer):
     assert network("cnes").may(source, target, port) is answer
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("who", [A, WORKER, HUB, DATA, HARVEST, API, TRIAL], ids=lambda e: e.name)
 def test_names_are_asked_of_the_clusters_dns_alone(who):
     net = network("cnes")

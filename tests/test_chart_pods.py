@@ -39,6 +39,7 @@ def dask_pods(example: str) -> Iterator[dict[str, Any]]:
         yield controller.make_pod("lab", "a1b2c3", config, is_worker)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_pods_of_dask(example):
     for made, component, command in zip(
@@ -63,6 +64,7 @@ def test_pods_of_dask(example):
         assert container["image"].startswith(f"{user}:"), "kernels, schedulers and workers are one image"
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_pods_of_the_chart_itself(example):
     made = charting.pods(rendered(example))

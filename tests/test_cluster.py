@@ -202,6 +202,7 @@ def test_dashboard_answers_its_owner_alone(small):
         assert status(page, worker.services["dashboard"]) == 404
 
 
+@pytest.mark.attack
 def test_stranger_is_refused_and_leaves_no_trace(small):
     """A process of this machine that has the address: TLS without the cluster's own keys gets nowhere."""
     client = gl.attach()

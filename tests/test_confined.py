@@ -20,7 +20,7 @@ from hubs import _APART, Production, _closed, needs_accounts
 from provider import Provider
 
 TOP = Path(__file__).resolve().parents[1]
-pytestmark = [needs_accounts]
+pytestmark = [needs_accounts, pytest.mark.attack]
 
 # What somebody does who has taken a service over: everything that is tried is said.
 _TAKEN_OVER = """
@@ -261,6 +261,7 @@ def test_every_service_of_a_running_hub_is_confined(sample):
         provider.put("olga", groups=["ops"])
         file = {
             "login": {"kind": "oidc", "oidc": provider.settings()},
+            "subdomains": False,
             "servers": {"kind": "accounts"},
             "groups": {"ops": {"admin": True}},
             "datalake": {"folder": str(sample / "datalake"), "gate": True},

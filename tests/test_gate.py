@@ -31,6 +31,7 @@ from geodes_lab.policy.places import bucket_and_key
 from geodes_lab.policy.reading import read
 
 SECRET = "sentinel1-slc"
+pytestmark = pytest.mark.attack
 
 
 class Known(Hub):
@@ -58,6 +59,7 @@ def lake(tmp_path_factory) -> Path:
 def lab(**datalake) -> Lab:
     file = {
         "login": {"kind": "oidc", "oidc": {"issuer": "https://sso.example.org", "client_id": "lab"}},
+        "subdomains": False,
         "subdomains": False,
         "servers": {"kind": "accounts"},
         "contact": "desk@example.org",

@@ -82,6 +82,7 @@ def test_attach_is_by_the_gateway_and_ends_with_it(ada):
     assert gl.attach(workers=1).submit(abs, -2).result(60) == 2, "the next one is another"
 
 
+@pytest.mark.attack
 def test_dashboard_is_closed_to_who_has_its_address(ada):
     client = gl.attach(workers=1)
     (one,) = gl.clusters()
@@ -100,6 +101,7 @@ def test_dashboard_is_closed_to_who_has_its_address(ada):
     assert status(one.dashboard) == 200
 
 
+@pytest.mark.attack
 def test_user_sees_stops_and_enters_no_cluster_of_another(ada):
     client = gl.attach(workers=1)
     name = client.cluster.name
@@ -235,6 +237,7 @@ def test_job_of_three_minutes_outlives_its_keys(ada, sample, tmp_path):
     assert lake.issued >= 18
 
 
+@pytest.mark.attack
 def test_workers_carry_no_key_of_another_user(ada, sample, tmp_path):
     """Sought in the memory of the processes; that it is found in the worker of whose key it is shows that the search sees it."""
     with KeyedS3(sample / "datalake") as lake:

@@ -100,6 +100,7 @@ def test_what_can_be_made_anew_is_offered_first_and_removed(tmp_path):
     assert not (tmp_path / ".cache").exists()
 
 
+@pytest.mark.attack
 def test_nothing_outside_the_home_is_removed(tmp_path):
     home, other = tmp_path / "home", tmp_path / "other"
     home.mkdir()

@@ -99,6 +99,7 @@ def test_what_is_no_announcement_is_refused(url, told, why):
     assert why in reply.json()["detail"]
 
 
+@pytest.mark.attack
 def test_form_of_another_site_publishes_nothing(url):
     form = {"title": "Fake", "kind": "network"}
     for site in ("cross-site", "same-site", "none", ""):

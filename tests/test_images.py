@@ -3,10 +3,14 @@ here: that needs docker or podman, and a base from a registry."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import subprocess
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -65,6 +69,86 @@ def test_base_without_a_digest_is_refused(base):
     done = subprocess.run([str(IMAGES / "build.sh"), base, "x", "1"], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith(f"BASE is {base or 'not given'}: give")
+
+
+HASHED = {"helm/images/uv.txt": 6, "helm/images/build.txt": 2, "tests/atheris.txt": 1}
+
+
+@pytest.mark.attack
+def test_all_that_is_installed_has_a_sum():
+    """Every command that installs, and every file that it installs from."""
+    for name, least in HASHED.items():
+        text = (TOP / name).read_text()
+        for line in re.split(r"\n(?=\w)", re.sub(r"^#.*\n", "", text, flags=re.M)):
+            assert re.match(r"[\w.-]+==[\w.]+ ", line), line
+            assert line.count("--hash=sha256:") >= least, line
+    for name in ("Makefile", "helm/images/install.sh", "tests/get-helm"):
+        for line in (TOP / name).read_text().splitlines():
+            if re.search(r"\bpip (install|download)\b", line) and not line.lstrip().startswith("#"):
+                ours = "--no-deps --build-constraint" in line  # the project itself, from this folder
+                assert ours or "--require-hashes" in line, line
+    # What builds the project is all of what the backend asks for.
+    backend = re.search(r'requires = \["(hatchling==[\d.]+)"\]', (TOP / "pyproject.toml").read_text())[1]
+    built = set(re.findall(r"^([\w-]+==\S+)", (TOP / "helm/images/build.txt").read_text(), re.M))
+    assert backend in built
+    assert {b.partition("==")[0] for b in built} == {
+        "hatchling",
+        "editables",
+        "packaging",
+        "pathspec",
+        "pluggy",
+        "trove-classifiers",
+    }
+
+
+def _wheel(version: str) -> bytes:
+    """A wheel that calls itself uv."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as wheel:
+        wheel.writestr("uv/__init__.py", "")
+        info = f"uv-{version}.dist-info"
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: uv\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return made.getvalue()
+
+
+@pytest.mark.attack
+def test_index_that_gives_another_uv_installs_nothing(tmp_path):
+    version = re.search(r"^uv==(\S+)", (IMAGES / "uv.txt").read_text(), re.M)[1]
+    name = f"uv-{version}-py3-none-any.whl"
+
+    class Evil(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = _wheel(version) if self.path.endswith(".whl") else f'<a href="/{name}">{name}</a>'.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/zip" if self.path.endswith(".whl") else "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Evil)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV" and not k.startswith(("PIP_", "UV_"))}
+    environment |= {"PIP_INDEX_URL": f"http://127.0.0.1:{server.server_port}/simple", "PIP_CONFIG_FILE": os.devnull}
+    try:
+        folder = tmp_path / "lab"
+        done = subprocess.run(
+            [str(IMAGES / "install.sh"), str(folder), "user"], capture_output=True, text=True, env=environment
+        )
+        assert done.returncode != 0
+        assert "DO NOT MATCH THE HASHES" in done.stderr
+        assert not list(folder.rglob("uv/__init__.py"))
+        # The control: without sums it would be there.
+        pip = [str(folder / ".venv" / "bin" / "python"), "-m", "pip", "install", "-q", "--no-deps", f"uv=={version}"]
+        assert subprocess.run(pip, env=environment, capture_output=True).returncode == 0
+        assert list(folder.rglob("uv/__init__.py"))
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(scope="module")

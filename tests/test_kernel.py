@@ -103,6 +103,7 @@ def test_cluster_is_there_at_first_use_and_is_the_users_own(run):
     assert run("sum(w['nthreads'] for w in c.scheduler_info()['workers'].values())") == ("ok", "1")
 
 
+@pytest.mark.attack
 def test_stranger_cannot_use_the_cluster(run):
     """Another process on this machine, without the keys of the cluster."""
     _, shown = run("c.scheduler.address")

@@ -213,6 +213,7 @@ def bomb(path: Path, size: int, really: int) -> Path:
     return path
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     ("size", "really", "sentence"),
     [
@@ -241,6 +242,7 @@ def test_damage_is_one_sentence(tmp_path, replicas, where):
     assert kept(replicas) == []
 
 
+@pytest.mark.attack
 def test_other_methods_and_bombs_of_gzip(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:

@@ -33,6 +33,7 @@ from geodes_lab.policy.reading import read
 
 LAKE = "https://s3.datalake.cnes.fr"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'><script>alert(1)</script></svg>"
+pytestmark = pytest.mark.attack
 PAGE = b"<!doctype html><script>alert(document.cookie)</script>"
 
 
@@ -79,6 +80,7 @@ def place(tmp_path_factory) -> Path:
 def lab(folder: Path) -> Lab:
     file = {
         "login": {"kind": "oidc", "oidc": {"issuer": "https://sso.example.org", "client_id": "lab"}},
+        "subdomains": False,
         "servers": {"kind": "accounts"},
         "groups": {"geodes": {}},
         "restricted": {"RADAR": {"groups": ["radar"], "places": ["secret"]}},

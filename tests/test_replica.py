@@ -429,6 +429,7 @@ def test_addresses_that_do_not_exist_are_passed_over(small):
         choose([])
 
 
+@pytest.mark.attack
 def test_key_goes_to_listed_hosts_and_not_with_a_redirect_to_another(serve, small, monkeypatch):
     monkeypatch.setenv("GEODES_API_KEY", KEY)
     other = serve(small.data)

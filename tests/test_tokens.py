@@ -129,6 +129,7 @@ def test_refresh_token_is_nowhere_but_in_the_hub(ada, hub):
     assert token not in log
 
 
+@pytest.mark.attack
 def test_strangers_get_none(ada, hub):
     visitor, kernel = ada
     url = f"{hub[0]}/hub/api/geodes/token"

@@ -24,7 +24,7 @@ TOP = Path(__file__).resolve().parents[1]
 TOKEN = secrets.token_hex(32)
 
 
-def production(provider: Provider, sample: Path) -> Production:
+def production(provider: Provider, sample: Path, host: str = "") -> Production:
     provider.put("alice", groups=["/geodes"])
     file = {
         "login": {"kind": "oidc", "oidc": provider.settings(refresh="1 s")},
@@ -35,7 +35,7 @@ def production(provider: Provider, sample: Path) -> Production:
         "catalogue": {"static": str(sample / "catalog" / "catalog.json")},
         "datalake": {"folder": str(sample / "datalake"), "gate": True},
     }
-    return Production(file, environment={"GEODES_LAB_TRIAL_TOKEN": TOKEN})
+    return Production(file, host=host, environment={"GEODES_LAB_TRIAL_TOKEN": TOKEN})
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,27 @@ def test_robot_has_a_server_a_cluster_and_a_product(hub):
     assert said[3].startswith("a cluster of one worker computes: local")
     assert "S2" in said[4]
     assert "(16, 16)" in said[4]
+
+
+@needs_accounts
+@pytest.mark.slow
+def test_robot_finds_its_own_host_name_at_the_proxy(sample):
+    """As `helm test` does in the cluster, where the lab's names may lead elsewhere or nowhere."""
+    with Provider() as provider, production(provider, sample, host="lab.localhost") as hub:
+        command = [
+            sys.executable,
+            str(TOP / "hub" / "trial.py"),
+            "--hub",
+            f"http://127.0.0.1:{hub.ports['hub']}/hub/api",
+        ]
+        command += ["--public", f"https://127.0.0.1:{hub.port}", "--address", hub.url, "--collection", "PEPS_S2_L1C"]
+        trusted = dict.fromkeys(
+            ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "WEBSOCKET_CLIENT_CA_BUNDLE"), str(hub.folder / "authority.pem")
+        )
+        environment = {**os.environ, **trusted, "JUPYTERHUB_API_TOKEN": TOKEN}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stdout + done.stderr + hub.said()[-3000:]
+        assert done.stdout.splitlines()[-1] == "the lab works"
 
 
 @needs_accounts

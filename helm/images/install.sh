@@ -10,7 +10,8 @@ lock=$top/requirements.lock
 if [ "$kind" = user ]; then
 	mkdir -p "$folder"
 	"${PYTHON:-python3}" -m venv "$venv"
-	"$venv/bin/python" -m pip install --quiet --no-cache-dir --disable-pip-version-check 'uv==0.13.9'
+	# pip is the one that this Python brings.
+	"$venv/bin/python" -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r "$top/helm/images/uv.txt"
 	extra=
 else
 	extra="--extra kubernetes"
@@ -23,7 +24,7 @@ export VIRTUAL_ENV="$venv"
 "$venv/bin/uv" pip install --quiet --link-mode copy --compile-bytecode --require-hashes -r "$top/pyproject.toml" $extra -c "$lock"
 
 if [ "$kind" = user ]; then
-	"$venv/bin/uv" pip install --quiet --compile-bytecode --no-deps "$top"
+	"$venv/bin/uv" pip install --quiet --compile-bytecode --no-deps --build-constraint "$top/helm/images/build.txt" "$top"
 	cp -r "$top/hub" "$top/kernels" "$top/notebooks" "$folder/"
 	find "$folder/hub" "$folder/kernels" "$folder/notebooks" -name __pycache__ -prune -exec rm -rf {} +
 	"$venv/bin/python" "$folder/hub/proxy.py" # the map and outlines of its page are of the same packages
