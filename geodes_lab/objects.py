@@ -169,7 +169,6 @@ class Objects(Store):
 
     def _begin(self, key: str, options: dict[str, Any], suffix: int = 0) -> Future[_Found]:
         """Begin to read an object, by obstore's options, or so many bytes of its end."""
-
         layout = self._layout(key)
         most = layout.object_bytes if layout else zarrlayout.LARGEST
 

@@ -22,7 +22,6 @@ from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
 
-
 _AT_ONCE = 2**25  # pixels of an image that are warped at once: with all that a warp needs, half a gigabyte or more
 
 

@@ -69,7 +69,7 @@ class Sandbox:
     """The process that forks; a context."""
 
     def __enter__(self) -> Sandbox:
-        alone = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+        alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **alone, "MALLOC_ARENA_MAX": "2", "GDAL_CACHEMAX": "64", "AWS_EC2_METADATA_DISABLED": "TRUE"},

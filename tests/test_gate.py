@@ -60,7 +60,6 @@ def lab(**datalake) -> Lab:
     file = {
         "login": {"kind": "oidc", "oidc": {"issuer": "https://sso.example.org", "client_id": "lab"}},
         "subdomains": False,
-        "subdomains": False,
         "servers": {"kind": "accounts"},
         "contact": "desk@example.org",
         "groups": {"geodes": {}},
