@@ -26,6 +26,8 @@ class Limits:
     """Bytes of all searches together; 0: as DuckDB has it, most of the machine's."""
     seconds: float = 600
     """Of one search."""
+    answer: int = 0
+    """Bytes of the Items that are given together, as they are read; 0: of any number."""
 
 
 @dataclass(frozen=True)

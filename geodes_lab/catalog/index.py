@@ -108,11 +108,21 @@ class Index:
         GeodesError
             If a file is missing or damaged.
         """
+        return self.page(query, skip)[0]
+
+    def page(self, query: Query, skip: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """The same, and after how many the next one comes: fewer are given where they are large, or damaged.
+
+        Raises
+        ------
+        GeodesError
+            As for `records`.
+        """
         if query.ids and query.any_time and not skip and (near := _around_names(query)) is not None:
-            found = self._records(near, 0)
+            found, taken = self._page(near, 0)
             if {r["id"] for r in found} == set(query.ids):
-                return found
-        return self._records(query, skip)
+                return found, taken
+        return self._page(query, skip)
 
     def count(self, query: Query) -> int:
         """How many Items a query has, whatever its limit; of no condition but the collection without a look at them."""
@@ -123,11 +133,12 @@ class Index:
             rows = self._asked(lambda groups: statement.counted(query, groups), query)
         return int(rows[0][0]) if rows else 0
 
-    def _records(self, query: Query, skip: int) -> list[dict[str, Any]]:
+    def _page(self, query: Query, skip: int) -> tuple[list[dict[str, Any]], int]:
         with self._explained():
             for attempt in range(_AGAIN):
                 before = self.snapshots
                 rows = self._asked(lambda groups: statement.found(query, groups, skip), query)
+                rows = self._few(rows, before)
                 try:
                     found = self._read(rows)
                     break
@@ -138,7 +149,15 @@ class Index:
             source = next((s.source for s in before if record["collection"] in s.collections), "")
             href = f"{source}/collections/{record['collection']}"
             record["links"].append({"rel": "collection", "href": href, "type": "application/json"})
-        return found
+        return found, skip + len(rows)
+
+    def _few(self, rows: list[tuple[Any, ...]], snapshots: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
+        """As many of the first rows as are given together; at least one."""
+        if not self.limits.answer or len(rows) < 2:
+            return rows
+        mean = {str(s.folder / f.path): f.size / max(f.rows, 1) for s in snapshots for f in s.files}
+        size = itertools.accumulate(mean.get(path, 0) for path, _ in rows)
+        return rows[: max(1, sum(s <= self.limits.answer for s in size))]
 
     def _groups(self, query: Query, snapshots: Sequence[Snapshot]) -> list[Group]:
         """The files that may have what is asked for, by collection."""
