@@ -144,7 +144,9 @@ class _Writer:
             return f"({text} = {called})", [*values, "".join(p[1:] for p in parts)]
         if "_" not in parts and parts.count("%") == 1 and parts[-1] == "%":
             return f"starts_with({text}, {called})", [*values, "".join(p[1:] for p in parts[:-1])]
-        written = "".join({"%": ".*", "_": "."}.get(p) or re.sub(r"(\W)", r"\\\1", p[1:], flags=re.ASCII) for p in parts)
+        written = "".join(
+            {"%": ".*", "_": "."}.get(p) or re.sub(r"(\W)", r"\\\1", p[1:], flags=re.ASCII) for p in parts
+        )
         return f"regexp_full_match({text}, {called}, 's')", [*values, written]
 
     def _call(self, function: str, args: list[Any], own: str) -> Sql:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,9 @@ from geodes_lab.catalog.snapshot import NAME, File, Kept, Snapshot
 from geodes_lab.catalog.statement import Group
 from geodes_lab.errors import GeodesError
 
-_DATED = re.compile(r"_(\d{8})T\d{6}", re.ASCII)  # the first time in the name of a Sentinel's product is its acquisition
+_DATED = re.compile(
+    r"_(\d{8})T\d{6}", re.ASCII
+)  # the first time in the name of a Sentinel's product is its acquisition
 _AGAIN = 4  # times that a search is begun anew, since what it was at was replaced
 
 
@@ -43,7 +45,7 @@ class Index:
     profile: Profile
     beside: tuple[Path, ...] = ()
     """More folders of the same form, searched with it as one; of two collections of one name the first is meant."""
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     quarantine: Quarantine | None = None
     """What leaves out what is damaged; it is an error if not given."""
 
@@ -179,7 +181,9 @@ class Index:
             seen |= snapshot.collections.keys()
         return found
 
-    def _asked(self, written: Callable[[Sequence[Group]], tuple[str, list[Any]]], query: Query) -> list[tuple[Any, ...]]:
+    def _asked(
+        self, written: Callable[[Sequence[Group]], tuple[str, list[Any]]], query: Query
+    ) -> list[tuple[Any, ...]]:
         """What DuckDB has of the rows that fit; without what is damaged, if that is to be left out."""
         for attempt in itertools.count(1):
             before = self.snapshots
@@ -220,7 +224,9 @@ class Index:
         except (duckdb.ConversionException, duckdb.BinderException) as error:
             raise GeodesError(f"{self.name} cannot compare what is asked for: {_line(error)}.") from error
         except duckdb.OutOfMemoryException as error:
-            raise GeodesError(f"The search needs more memory than {self.name} has for one: ask for less at once.") from error
+            raise GeodesError(
+                f"The search needs more memory than {self.name} has for one: ask for less at once."
+            ) from error
         except (duckdb.Error, OSError, pa.ArrowException) as error:
             folder = self._kept[0].folder
             raise GeodesError(

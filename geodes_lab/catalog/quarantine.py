@@ -81,7 +81,11 @@ class Quarantine:
         reserved = sorted({"filename", "file_row_number"}.intersection(map(str.casefold, there)))
         other = [n for n, kind in group.columns.items() if n in there and family(there[n]) != family(kind)]
         if reserved or other:
-            self.leave_out(group.collection, path, f"its columns {', '.join([*reserved, *other])[:200]} are not what they should be")
+            self.leave_out(
+                group.collection,
+                path,
+                f"its columns {', '.join([*reserved, *other])[:200]} are not what they should be",
+            )
         else:
             self._fine.add(path)
 

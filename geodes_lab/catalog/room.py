@@ -53,7 +53,9 @@ class Room:
         for name, told in after.collections.items():
             number = len(told.queryables)
             if told.owner == owner and number > max(self.properties, len(_queryables(before, name))):
-                raise NoRoom(f"{name} may have {self.properties} names of properties, and would have {number}: use fewer.")
+                raise NoRoom(
+                    f"{name} may have {self.properties} names of properties, and would have {number}: use fewer."
+                )
         whole = sum(f.size for f in after.files)
         if whole > self.whole and whole > sum(f.size for f in before.files):
             raise NoRoom("The results of all people together have no more room: tell the operator of the lab.")

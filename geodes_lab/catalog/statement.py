@@ -95,7 +95,7 @@ def _order(query: Query, groups: Sequence[Group]) -> list[tuple[str, str, bool]]
 def _sorting(name: str, kind: str, group: Group, *, alone: bool) -> str:
     is_here = name == "id" or family(group.columns.get(name, "")) == kind
     if alone:
-        return quoted(name) if is_here else "NULL"
+        return quoted(name) if is_here else "CAST(NULL AS BOOLEAN)"
     wanted = _SORTED.get(kind, "VARCHAR")
     return f"CAST({quoted(name) if is_here else 'NULL'} AS {wanted})"
 
@@ -105,9 +105,7 @@ def _where(query: Query, group: Group, known: Mapping[str, Set[str]]) -> tuple[s
     return f"FROM {group.table} WHERE {' AND '.join(conditions) or 'true'}", [list(group.paths), *values]
 
 
-def _conditions(
-    query: Query, here: Mapping[str, str], known: Mapping[str, Set[str]]
-) -> tuple[list[str], list[Any]]:
+def _conditions(query: Query, here: Mapping[str, str], known: Mapping[str, Set[str]]) -> tuple[list[str], list[Any]]:
     """In SQL, with the values to be put in; what an Item does not say of itself is not held against it."""
     found: list[str] = []
     values: list[Any] = []

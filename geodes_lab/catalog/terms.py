@@ -44,7 +44,9 @@ def check_text(text: str) -> None:
         If it is larger or deeper than any that is meant, or its brackets do not close.
     """
     if len(text) > LENGTH:
-        raise GeodesError(f"The filter has {len(text):,} characters, and may have {LENGTH:,}: send it as JSON, by POST.")
+        raise GeodesError(
+            f"The filter has {len(text):,} characters, and may have {LENGTH:,}: send it as JSON, by POST."
+        )
     depth = brackets = chained = joined = signed = 0
     for found in _TOKENS.finditer(text):
         token = found[0]
@@ -72,7 +74,9 @@ def check_text(text: str) -> None:
     if depth:
         raise GeodesError(f"The filter {_short(text)} is no CQL2: its brackets do not close.")
     if joined > JOINED:
-        raise GeodesError(f"The filter has {joined} of AND and OR, and may have {JOINED}: use IN, or ask for less at once.")
+        raise GeodesError(
+            f"The filter has {joined} of AND and OR, and may have {JOINED}: use IN, or ask for less at once."
+        )
     if chained > CHAINED:
         raise GeodesError(f"The filter has {chained} of NOT, +, -, *, / and ^, and may have {CHAINED}.")
 

@@ -30,9 +30,7 @@ class Rights:
         if told.owner:
             said = told.document.get(READERS)
             readers = {r for r in said if isinstance(r, str)} if isinstance(said, list) else set()
-            return bool(person.name) and (
-                person.name == told.owner or "*" in readers or bool(person.groups & readers)
-            )
+            return bool(person.name) and (person.name == told.owner or "*" in readers or bool(person.groups & readers))
         return name not in self.restricted or bool(person.groups & set(self.restricted[name]))
 
     def may_name(self, person: Person, name: str) -> bool:

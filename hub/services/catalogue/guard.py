@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 AT_ONCE = 16
 """Requests of one person that are answered together."""
 # What who has not logged in may see: what the service is and which collections there are. Nothing of it parses anything.
-_OPEN = re.compile(r"(|api|api\.html|conformance|queryables|collections|collections/[^/]+|collections/[^/]+/queryables)/?")
+_OPEN = re.compile(
+    r"(|api|api\.html|conformance|queryables|collections|collections/[^/]+|collections/[^/]+/queryables)/?"
+)
 # Of an answer that is opened as a page: it runs nothing, and asks nobody.
 _POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 

@@ -13,12 +13,12 @@ import shapely
 from bounds import check_depth
 from fastapi import HTTPException, Request, Response
 from person import Hub
+from shapely.errors import ShapelyError
 from stac_fastapi.types.conformance import BASE_CONFORMANCE_CLASSES
 from stac_fastapi.types.core import BaseCoreClient
 from stac_fastapi.types.errors import NotFoundError
 from stac_fastapi.types.links import CollectionLinks, ItemLinks, filter_links
 from stac_fastapi.types.requests import get_base_url
-from shapely.errors import ShapelyError
 
 from catalogue.access import READERS, Person
 from catalogue.fields import DEFAULT, chosen
@@ -131,9 +131,9 @@ class Reads(BaseCoreClient):
         _few({**asked, "collections": wanted})
         names = [n for n, c in self._wanted(person, wanted).items() if not c.damaged]
         area = asked.get("intersects")
-        if isinstance(area, str):
-            check_depth(area.encode(), terms.DEPTH)
         try:
+            if isinstance(area, str):
+                check_depth(area.encode(), terms.DEPTH)
             query = parse(
                 names,
                 bbox=_flat(asked.get("bbox")),

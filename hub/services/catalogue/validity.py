@@ -123,7 +123,9 @@ def _plain(document: dict[str, Any], name: str) -> None:
         elif isinstance(value, list):
             waiting += [(v, depth + 1) for v in value]
         elif isinstance(value, str) and (len(value) > _TEXT or _CONTROL.search(value)):
-            raise _wrong(f"{name} has a text of more than {_TEXT:,} characters, or with characters that cannot be shown.")
+            raise _wrong(
+                f"{name} has a text of more than {_TEXT:,} characters, or with characters that cannot be shown."
+            )
         elif isinstance(value, (int, float)) and not -_WHOLE <= value <= _WHOLE and not _is_fraction(value):
             raise _wrong(f"{name} has a number that JSON cannot hold: {str(value)[:30]}.")
     if (size := len(orjson.dumps(document))) > SIZE:
@@ -172,7 +174,9 @@ def _names(properties: Mapping[str, Any], known: Mapping[str, str], name: str) -
     folded = {k.casefold(): k for k in known}
     for key, value in properties.items():
         if key.casefold() in RESERVED:
-            raise _wrong(f"{name} has a property {key!r}, which means something else to a catalogue: call it otherwise.")
+            raise _wrong(
+                f"{name} has a property {key!r}, which means something else to a catalogue: call it otherwise."
+            )
         if not fits(key):
             raise _wrong(
                 f"{name} has a property {key[:60]!r}: a name begins with a letter, and has letters, digits and _ : . -, at most 100."
@@ -197,7 +201,9 @@ def _times(properties: dict[str, Any], name: str) -> dict[str, Any]:
             moment = datetime.fromisoformat(properties[key])
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
-            raise _wrong(f"{key} of {name} is no time such as 2021-06-05T10:50:31Z: {properties[key][:50]!r}.") from None
+            raise _wrong(
+                f"{key} of {name} is no time such as 2021-06-05T10:50:31Z: {properties[key][:50]!r}."
+            ) from None
         if not _FIRST <= moment < _LAST:
             raise _wrong(f"{key} of {name} is not between 1900 and 2200: {properties[key][:50]}.")
         read[key] = moment
@@ -220,8 +226,12 @@ def _hrefs(document: Mapping[str, Any], name: str) -> None:
             scheme = urlsplit(href).scheme.lower() if isinstance(href, str) and href == href.strip() else "?"
         except ValueError:
             scheme = "?"
-        if scheme not in _SCHEMES or (isinstance(href, str) and re.search(r"[\x00-\x20\x7f-\x9f]*script:", href[:40], re.I)):
-            raise _wrong(f"{name} leads to {str(href)[:60]!r}: an address is a path, or begins with https:, s3: or file:.")
+        if scheme not in _SCHEMES or (
+            isinstance(href, str) and re.search(r"[\x00-\x20\x7f-\x9f]*script:", href[:40], re.I)
+        ):
+            raise _wrong(
+                f"{name} leads to {str(href)[:60]!r}: an address is a path, or begins with https:, s3: or file:."
+            )
 
 
 def _addresses(document: Mapping[str, Any]) -> Iterator[Any]:
