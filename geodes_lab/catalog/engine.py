@@ -68,11 +68,13 @@ class Engine:
             If it does not end in time.
         """
         cursor = self._connection.cursor()
-        over = threading.Event()
+        over, done = threading.Event(), threading.Event()
 
         def stop() -> None:
             over.set()
-            cursor.interrupt()
+            # Again and again: what is said before the statement has begun is not heard.
+            while not done.wait(0.1):
+                cursor.interrupt()
 
         timer = threading.Timer(self.limits.seconds, stop)
         timer.daemon = True
@@ -88,8 +90,8 @@ class Engine:
                 "smaller area."
             ) from error
         finally:
+            done.set()
             timer.cancel()
-            cursor.close()
 
 
 def _literal(value: Any) -> str:

@@ -142,10 +142,10 @@ class Index:
                 rows = self._asked(lambda groups: statement.found(query, groups, skip), query)
                 rows = self._few(rows, before)
                 try:
-                    found = self._read(rows)
+                    found = self._read(rows, before)
                     break
                 except OSError:
-                    if attempt == _AGAIN - 1 or self.snapshots == before:
+                    if attempt == _AGAIN - 1 or self._is(before):
                         raise
         for record in found:  # it names a collection, so that STAC wants a link to it
             source = next((s.source for s in before if record["collection"] in s.collections), "")
@@ -194,13 +194,18 @@ class Index:
                 if attempt == _AGAIN or isinstance(error, (duckdb.InterruptException, duckdb.OutOfMemoryException)):
                     raise
                 # What was replaced meanwhile is no damage: there is a newer snapshot.
-                if self.snapshots == before and not (
-                    self.quarantine and self.quarantine.found(error, query, groups, self._engine)
+                if self._is(before) and not (
+                    self.quarantine
+                    and self.quarantine.found(error, query, groups, self._engine, lambda now=before: self._is(now))
                 ):
                     raise
         raise AssertionError
 
-    def _read(self, rows: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    def _is(self, snapshots: Sequence[Snapshot]) -> bool:
+        """Whether there is no newer snapshot."""
+        return self.snapshots == snapshots
+
+    def _read(self, rows: Sequence[tuple[str, int]], snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
         """The Items of rows, in their order; of each file the groups that have one are read."""
         places: dict[str, list[tuple[int, int]]] = {}
         for at, (path, row) in enumerate(rows):
@@ -209,8 +214,10 @@ class Index:
         for path, wanted in places.items():
             try:
                 records: Sequence[dict[str, Any] | None] = geoparquet.records(_rows(path, [row for row, _ in wanted]))
+                if self.quarantine and not all(map(_is_whole, records)):
+                    raise ValueError("an Item has parts of another kind")
             except Exception as error:
-                if self.quarantine is None or not Path(path).exists():
+                if self.quarantine is None or not (Path(path).exists() or self._is(snapshots)):
                     raise
                 records = [_one(path, row) for row, _ in wanted]
                 self.quarantine.tell(Path(path).parent.name, path, error)
@@ -245,9 +252,18 @@ def _rows(path: str, wanted: Sequence[int]) -> pa.Table:
 
 def _one(path: str, row: int) -> dict[str, Any] | None:
     try:
-        return geoparquet.records(_rows(path, [row]))[0]
+        (found,) = geoparquet.records(_rows(path, [row]))
     except Exception:  # whatever is wrong with it
         return None
+    return found if _is_whole(found) else None
+
+
+def _is_whole(record: Any) -> bool:
+    """Whether it has the parts of an Item, so that whoever reads it finds them."""
+    kinds = (("id", str), ("collection", str), ("assets", dict), ("links", list), ("properties", dict))
+    return all(isinstance(record.get(n), k) for n, k in kinds) and all(
+        isinstance(a, dict) for a in record["assets"].values()
+    )
 
 
 def _around_names(query: Query) -> Query | None:

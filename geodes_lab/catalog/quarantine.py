@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -26,7 +26,7 @@ class Quarantine:
     def __init__(self) -> None:
         self.told: dict[str, str] = {}
         """By collection, what is wrong with it: a sentence."""
-        self._out, self._fine = set[str](), set[str]()
+        self._out, self._fine, self._named = set[str](), set[str](), set[str]()
 
     def without(self, group: Group) -> Group | None:
         """The group without what is left out; None if nothing remains."""
@@ -37,27 +37,32 @@ class Quarantine:
 
     def leave_out(self, collection: str, path: str, why: object) -> None:
         """Leave a file out from now on."""
-        if path in self._out:
-            return
         self._out.add(path)
         self.tell(collection, path, why)
 
     def tell(self, collection: str, path: str, why: object) -> None:
-        """Name what is wrong, once."""
-        if len(self.told) > _MOST:
-            self.told.clear()
+        """Name what is wrong: in the log once."""
+        for kept in (self.told, self._named):
+            if len(kept) > _MOST:
+                kept.clear()
         name = Path(path).name
         self.told[collection] = (
             f"{collection} is damaged: not all of {name} can be read, and what cannot is left out of searches. "
             "Delete the collection or these Items, and put them again."
         )
+        if path in self._named:
+            return
+        self._named.add(path)
         line = (str(why).splitlines() or [repr(why)])[0][:300]
         _log.error("the collection %s is damaged, and %s is left out of searches: %s", collection, path, line)
 
-    def found(self, error: duckdb.Error, query: Query, groups: Sequence[Group], engine: Engine) -> bool:
+    def found(
+        self, error: duckdb.Error, query: Query, groups: Sequence[Group], engine: Engine, is_current: Callable[[], bool]
+    ) -> bool:
         """Look for what made a search fail, and leave it out; whether there is any, so that the search is worth another try.
 
-        What was asked for may be wrong itself: then the types of the columns are looked at, and no data.
+        What was asked for may be wrong itself: then the types of the columns are looked at, and no data. A file that is not there is
+        damage as long as ``is_current``: else it was replaced meanwhile.
         """
         before = len(self._out)
         if len(self._fine) > _MOST:
@@ -65,7 +70,10 @@ class Quarantine:
         is_about_types = isinstance(error, (duckdb.ConversionException, duckdb.BinderException))
         for group in groups:
             for path in group.paths:
-                if path not in self._fine and Path(path).exists():
+                if not Path(path).exists():
+                    if is_current():
+                        self.leave_out(group.collection, path, "there is no such file")
+                elif path not in self._fine:
                     self._look_at(group, path)
             fine = self.without(group)
             if fine and not is_about_types:
