@@ -266,23 +266,20 @@ def test_search_for_too_much_is_refused_in_a_sentence(own, asked):
 
 
 def test_bodies_take_no_memory(own):
-    before = own.memory
-    for content in (b'{"collections": ["' + b"x" * 2**23, b"[" * 100_000, b'{"a":' * 50_000):
-        assert (
-            HTTP.post(
-                f"{own.url}/search", content=content, headers={"Content-Type": "application/json"}, timeout=60
-            ).status_code
-            == 413
-        )
-    endless = (b" " * 2**20 for _ in range(600))
-    with contextlib.suppress(httpx.TransportError):  # it was told so before it had sent all
-        assert HTTP.post(f"{own.url}/search", content=endless).status_code == 413
-    assert (
-        HTTP.post(
-            f"{own.url}/search", content=b'{"limit": NaN}', headers={"Content-Type": "application/json"}
-        ).status_code
-        == 400
-    )
+    before, headers = own.memory, {"Content-Type": "application/json"}
+
+    def status(content) -> int:
+        """Of one who is told so before all was sent, 413: the answer may be lost, since nobody reads the rest."""
+        try:
+            return HTTP.post(f"{own.url}/search", content=content, headers=headers).status_code
+        except httpx.TransportError:
+            return 413
+
+    assert status(b'{"collections": ["' + b"x" * 2**23) == 413
+    assert status(b" " * 2**20 for _ in range(600)) == 413
+    assert status(b"[" * 100_000) == 413
+    assert status(b'{"a":' * 50_000) == 413
+    assert status(b'{"limit": NaN}') == 400
     assert own.memory - before < 2**28
     sound(own.url)
 
@@ -385,9 +382,7 @@ def test_public_catalogue_shows_no_results_of_people(harvested, results):
         shared = document("alice.own", **{READERS: ["*"]})
         assert HTTP.post(f"{api}/collections", json=shared, headers=as_("a")).status_code == 201
         assert (
-            HTTP.post(
-                f"{api}/collections/alice.own/items", json=item("one", "alice.own"), headers=as_("a")
-            ).status_code
+            HTTP.post(f"{api}/collections/alice.own/items", json=item("one", "alice.own"), headers=as_("a")).status_code
             == 201
         )
         assert HTTP.get(f"{api}/search?limit=100").json()["numberMatched"] == 20
@@ -471,7 +466,7 @@ BAD_ITEMS = [
     {"links": [{"rel": "x", "href": " JavaScript:alert(1)"}]}, {"assets": {"a": {"href": "vbscript:x"}}}, {"stac_version": "0.9"},
     {"properties": {"eo:cloud_cover": "many"}}, {"properties": {"filename": "x"}}, {"properties": {"file_row_number": 1}},
     {"properties": {"geometry": 1}}, {"properties": {"datetime": "yesterday"}}, {"properties": {"datetime": "99999-01-01T00:00:00Z"}},
-    {"properties": {"datetime": "9999-01-01T00:00:00Z"}}, {"properties": {"datetime": 5}}, {"properties": {"created": "x"}},
+    {"properties": {"datetime": "9999-01-01T00:00:00Z"}}, {"properties": {"datetime": [5]}}, {"properties": {"created": "x"}},
     {"properties": {"a": 2**63}}, {"properties": {"a": 1e400}}, {"properties": {"a": "x" * 30_000}}, {"properties": {"a": "\x07"}},
     {"properties": {"Mean": 1, "mean": 2}}, {"properties": {f"a{n}": n for n in range(300)}}, {"properties": {"a": [1, "x", {"b": 1}] * 9000}},
     {"properties": {"start_datetime": "2022-01-01T00:00:00Z", "end_datetime": "2021-01-01T00:00:00Z"}}, {"properties": {"latest": "yes"}},
@@ -601,9 +596,7 @@ def broken(table: pa.Table, what: str) -> pa.Table:
 def test_file_that_is_damaged_already_hurts_its_owner_alone(api, mine, results, what, caplog):
     HTTP.patch(mine, json={READERS: ["*"]}, headers=as_("a"))
     assert (
-        HTTP.post(
-            f"{mine}/items", json=item("one", "alice.own", **{"eo:cloud_cover": 5}), headers=as_("a")
-        ).status_code
+        HTTP.post(f"{mine}/items", json=item("one", "alice.own", **{"eo:cloud_cover": 5}), headers=as_("a")).status_code
         == 201
     )
     (path,) = (results / "items" / "alice.own").glob("*.parquet")

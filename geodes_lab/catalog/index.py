@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -194,9 +195,9 @@ class Index:
                 if attempt == _AGAIN or isinstance(error, (duckdb.InterruptException, duckdb.OutOfMemoryException)):
                     raise
                 # What was replaced meanwhile is no damage: there is a newer snapshot.
-                if self._is(before) and not (
-                    self.quarantine
-                    and self.quarantine.found(error, query, groups, self._engine, lambda now=before: self._is(now))
+                is_current = functools.partial(self._is, before)
+                if is_current() and not (
+                    self.quarantine and self.quarantine.found(error, query, groups, self._engine, is_current)
                 ):
                     raise
         raise AssertionError

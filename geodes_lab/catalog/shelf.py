@@ -133,14 +133,13 @@ class Shelf:
 
     def _save(self, before: Snapshot, after: Snapshot, name: str) -> None:
         if self.room:
-            sized = [replace(s, files=tuple(map(self._sized, s.files))) for s in (before, after)]
+            before, after = (replace(s, files=tuple(map(self._sized, s.files))) for s in (before, after))
             owner = (after.collections.get(name) or before.collections.get(name) or Collection()).owner
-            self.room.check(*sized, owner)
-            after = sized[1]
+            self.room.check(before, after, owner)
         replace(after, taken=moment(datetime.now(UTC))).save()
-        for path in {f.path for f in before.files} - {f.path for f in after.files}:
+        for replaced in {f.path for f in before.files} - {f.path for f in after.files}:
             with contextlib.suppress(FileNotFoundError):
-                os.utime(self.folder / path)  # from now on it ages
+                os.utime(self.folder / replaced)  # from now on it ages
         if self.room is None:
             after.tidy()
             return

@@ -221,6 +221,11 @@ def _hrefs(document: Mapping[str, Any], name: str) -> None:
     assets, links = document.get("assets") or {}, document.get("links") or []
     if not isinstance(assets, dict) or not isinstance(links, list) or max(len(assets), len(links)) > _LISTED:
         raise _wrong(f"{name} has assets by their names and links in a list, at most {_LISTED} of each.")
+    extensions = document.get("stac_extensions") or []
+    if not isinstance(extensions, list) or len(extensions) > _LISTED:
+        raise _wrong(f"The stac_extensions of {name} are a list of at most {_LISTED} addresses.")
+    if not all(isinstance(e, str) and re.match(r"https?://", e) for e in extensions):
+        raise _wrong(f"The stac_extensions of {name} are addresses that begin with https:.")
     for href in _addresses(document):
         try:
             scheme = urlsplit(href).scheme.lower() if isinstance(href, str) and href == href.strip() else "?"
