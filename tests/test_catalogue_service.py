@@ -54,7 +54,11 @@ def folder(tmp_path_factory) -> Path:
 def api(folder) -> Iterator[str]:
     """The address of the service, over HTTP."""
     application = made(
-        folder, folder.with_name("results"), Rights({"THEIA_REFLECTANCE_SENTINEL2_L2A": ["theia"]}), KnownTokens()
+        folder,
+        folder.with_name("results"),
+        Rights({"THEIA_REFLECTANCE_SENTINEL2_L2A": ["theia"]}),
+        KnownTokens(),
+        public=True,
     )
     with served(application) as url:
         yield f"{url}/stac"

@@ -208,6 +208,11 @@ def web() -> Iterator[str]:
         yield url
 
 
+def test_who_has_not_logged_in_has_nothing_decoded(service):
+    looked(service, f"{LAKE}/open/q.jpg")
+    assert httpx.get(f"{service}/quicklook/alice.x/one").status_code == 401
+
+
 def test_only_hosts_that_the_operator_names_are_asked(service, web):
     host = web.removeprefix("http://")
     assert looked(service, f"{web}/q.jpg").status_code == 404, "loopback"

@@ -15,15 +15,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
+from geodes_lab.catalog.columns import REST, TIMES, TOP
+from geodes_lab.catalog.columns import columns as fitting
+
 ROWS = 2048
 """Of a group, which is the least that is read."""
-_TIMES = ("datetime", "start_datetime", "end_datetime", "published", "created", "updated", "expires")
-TOP = ("type", "stac_version", "stac_extensions", "id", "collection", "geometry", "bbox", "links", "assets")
-"""The columns that are no properties."""
 _JSON = (
     b"geodes:json"  # in a file's metadata: the columns that are JSON text, since their shape differs from Item to Item
 )
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
+# Columns that every file has, since every search names them.
+_ALWAYS = {
+    "datetime": pa.timestamp("us", "UTC"),
+    "geometry": pa.binary(),
+    "bbox": pa.struct([(k, pa.float64()) for k in _BBOX]),
+}
 # What says that a table is stac-geoparquet; versions of its own and of GeoParquet's specification.
 _STAC = b"stac-geoparquet"
 _GEO = {
@@ -42,15 +48,18 @@ _GEO = {
 def table(records: Sequence[dict[str, Any]]) -> pa.Table:
     """Make a table of Items of one collection, given as dictionaries; they are left as they are.
 
-    Links go, but for those that lead elsewhere than to the Item and its catalogue.
+    Links go, but for those that lead elsewhere than to the Item and its catalogue. Properties whose names cannot be columns are
+    kept together as JSON text; nobody can ask for them.
     """
-    flat = [_flat(r) for r in records]
+    wanted = fitting({k for r in records for k in r["properties"]})
+    flat = [_flat(r, wanted) for r in records]
     columns = {n: [row.get(n) for row in flat] for n in dict.fromkeys(k for row in flat for k in row)}
     columns |= _places(records)
     ragged = [n for n, values in columns.items() if n not in TOP and _is_ragged(values)]
     for name in ragged:
         columns[name] = [None if v is None else orjson.dumps(v).decode() for v in columns[name]]
     arrays = {n: _array(n, v) for n, v in columns.items() if any(x is not None for x in v)}
+    arrays |= {n: pa.nulls(len(records), t) for n, t in _ALWAYS.items() if n not in arrays}
     return pa.table(arrays).replace_schema_metadata(said(ragged))
 
 
@@ -90,6 +99,7 @@ def records(rows: pa.Table) -> list[dict[str, Any]]:
     for number, row in enumerate(rows.drop_columns(["geometry"] if len(geometries) else []).to_pylist()):
         full = {k: orjson.loads(v) if k in written else _said(v) for k, v in row.items() if v is not None}
         item = {k: full.pop(k) for k in TOP if k in full}
+        full |= full.pop(REST, {})
         geometry = geometries[number] if len(geometries) else None
         item["geometry"] = None if geometry is None else orjson.loads(geometry)
         if "bbox" in item:
@@ -113,8 +123,10 @@ def write(rows: pa.Table, path: Path) -> None:
     part.replace(path)
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    row = {k: v for k, v in record["properties"].items() if k not in TOP}
+def _flat(record: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
+    row = {k: v for k, v in record["properties"].items() if k in wanted}
+    if len(row) < len(record["properties"]):
+        row[REST] = {k: v for k, v in record["properties"].items() if k not in wanted}
     row |= {k: v for k, v in record.items() if k in TOP and k not in ("geometry", "bbox")}
     row["links"] = [
         link for link in record.get("links", ()) if link.get("rel") not in ("self", "root", "parent", "collection")
@@ -147,7 +159,7 @@ def _is_ragged(values: Sequence[Any]) -> bool:
 
 
 def _array(name: str, values: list[Any]) -> pa.Array:
-    if name in _TIMES:
+    if name in TIMES:
         return pc.cast(pa.array(values, pa.string()), pa.timestamp("us", "UTC"))
     try:
         return pa.array(values)
@@ -168,7 +180,7 @@ def _said(value: Any) -> Any:
 
 def _order(rows: pa.Table) -> pa.Array:
     """Along a space-filling curve through the middles of the boxes, then by time."""
-    if "bbox" not in rows.column_names:
+    if "bbox" not in rows.column_names or rows["bbox"].null_count == len(rows):
         return pc.sort_indices(rows["datetime"])
     box = rows["bbox"].combine_chunks()
     west, south, east, north = (np.nan_to_num(pc.struct_field(box, k).to_numpy(zero_copy_only=False)) for k in _BBOX)

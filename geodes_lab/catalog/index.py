@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +17,21 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pystac
-from shapely.geometry.base import BaseGeometry
 
-from geodes_lab.catalog import geoparquet
+from geodes_lab.catalog import geoparquet, statement
 from geodes_lab.catalog.catalogue import Collection
-from geodes_lab.catalog.cql2 import sql
+from geodes_lab.catalog.engine import Engine, Limits
 from geodes_lab.catalog.profile import Profile
-from geodes_lab.catalog.query import FAR_FUTURE, FAR_PAST, Query
-from geodes_lab.catalog.snapshot import NAME, File, Snapshot
+from geodes_lab.catalog.quarantine import Quarantine
+from geodes_lab.catalog.query import Query
+from geodes_lab.catalog.snapshot import NAME, File, Kept, Snapshot
+from geodes_lab.catalog.statement import Group
 from geodes_lab.errors import GeodesError
 
-_DATED = re.compile(r"_(\d{8})T\d{6}")  # the first time in the name of a Sentinel's product is that of the acquisition
+_DATED = re.compile(
+    r"_(\d{8})T\d{6}", re.ASCII
+)  # the first time in the name of a Sentinel's product is its acquisition
+_AGAIN = 4  # times that a search is begun anew, since what it was at was replaced
 
 
 def is_one(path: str) -> bool:
@@ -38,6 +44,11 @@ class Index:
     """The catalogue of one profile, whose ``url`` is the folder."""
 
     profile: Profile
+    beside: tuple[Path, ...] = ()
+    """More folders of the same form, searched with it as one; of two collections of one name the first is meant."""
+    limits: Limits = field(default_factory=Limits)
+    quarantine: Quarantine | None = None
+    """What leaves out what is damaged; it is an error if not given."""
 
     @property
     def name(self) -> str:
@@ -47,18 +58,26 @@ class Index:
     @property
     def snapshot(self) -> Snapshot:
         """What there is now; the file is read, since a harvest may have replaced it."""
-        return Snapshot.load(Path(self.profile.url).expanduser())
+        return self._kept[0].now()
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The same of all its folders."""
+        return [k.now() for k in self._kept]
 
     @cached_property
-    def _connection(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect()
-        connection.execute("SET parquet_metadata_cache = true")
-        connection.load_extension(_spatial())
-        return connection
+    def _kept(self) -> list[Kept]:
+        return [
+            Kept(f, forgiving=self.quarantine is not None) for f in (Path(self.profile.url).expanduser(), *self.beside)
+        ]
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(tuple(k.folder for k in self._kept), self.limits)
 
     def ids(self) -> Sequence[str]:
         """The ids of its collections."""
-        return list(self.snapshot.collections)
+        return list(dict.fromkeys(n for s in self.snapshots for n in s.collections))
 
     def collections(self) -> list[Collection]:
         """All of its collections."""
@@ -72,9 +91,13 @@ class Index:
         return found
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
-        """The properties that its Items have."""
-        known = self.snapshot.collections
-        return {k: v for name in collections for k, v in known[name].queryables.items()}
+        """The properties that its Items can be asked for."""
+        found: dict[str, str] = {}
+        for snapshot in reversed(self.snapshots):
+            for name in collections:
+                if name in snapshot.collections:
+                    found |= snapshot.collections[name].askable
+        return found
 
     def items(self, query: Query) -> list[pystac.Item]:
         """The Items of a query, in order and no more than asked for."""
@@ -88,154 +111,177 @@ class Index:
         GeodesError
             If a file is missing or damaged.
         """
-        snapshot = self.snapshot
-        if query.ids and query.any_time and not skip and (near := self._around_names(query)) is not None:
-            found = self._records(snapshot, near, 0)
+        return self.page(query, skip)[0]
+
+    def page(self, query: Query, skip: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """The same, and after how many the next one comes: fewer are given where they are large, or damaged.
+
+        Raises
+        ------
+        GeodesError
+            As for `records`.
+        """
+        if query.ids and query.any_time and not skip and (near := _around_names(query)) is not None:
+            found, taken = self._page(near, 0)
             if {r["id"] for r in found} == set(query.ids):
-                return found
-        return self._records(snapshot, query, skip)
+                return found, taken
+        return self._page(query, skip)
 
     def count(self, query: Query) -> int:
         """How many Items a query has, whatever its limit; of no condition but the collection without a look at them."""
-        snapshot = self.snapshot
-        files = list(snapshot.needed(query))
-        if replace(query, limit=None, sortby=()) == Query(query.collections, latest=False, sortby=()):
-            return sum(f.rows for f in files)
-        with self._explained(snapshot):
-            ((number,),) = (
-                self._asked("count(*)", replace(query, limit=None), snapshot, files, "") if files else ((0,),)
-            )
-        return int(number)
+        with self._explained():
+            snapshots = self.snapshots
+            if replace(query, limit=None, sortby=()) == Query(query.collections, latest=False, sortby=()):
+                return sum(g.rows for g in self._groups(query, snapshots))
+            rows = self._asked(lambda groups: statement.counted(query, groups), query)
+        return int(rows[0][0]) if rows else 0
 
-    def _records(self, snapshot: Snapshot, query: Query, skip: int) -> list[dict[str, Any]]:
-        files = list(snapshot.needed(query))
-        if not files:
-            return []
-        there = _columns(snapshot, files)
-        order = ", ".join(
-            f'"{n}" {"DESC" if d else "ASC"} NULLS LAST' for n, d in query.sortby if n in {*there, "id", "datetime"}
-        )
-        tail = (
-            f" ORDER BY {order}" + (f" LIMIT {query.limit:d}" if query.limit is not None else "") + f" OFFSET {skip:d}"
-        )
-        with self._explained(snapshot):
-            found = _read(self._asked("filename, file_row_number", query, snapshot, files, tail))
+    def _page(self, query: Query, skip: int) -> tuple[list[dict[str, Any]], int]:
+        with self._explained():
+            for attempt in range(_AGAIN):
+                before = self.snapshots
+                rows = self._asked(lambda groups: statement.found(query, groups, skip), query)
+                rows = self._few(rows, before)
+                try:
+                    found = self._read(rows, before)
+                    break
+                except OSError:
+                    if attempt == _AGAIN - 1 or self._is(before):
+                        raise
         for record in found:  # it names a collection, so that STAC wants a link to it
-            href = f"{snapshot.source}/collections/{record['collection']}"
+            source = next((s.source for s in before if record["collection"] in s.collections), "")
+            href = f"{source}/collections/{record['collection']}"
             record["links"].append({"rel": "collection", "href": href, "type": "application/json"})
+        return found, skip + len(rows)
+
+    def _few(self, rows: list[tuple[Any, ...]], snapshots: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
+        """As many of the first rows as are given together; at least one."""
+        if not self.limits.answer or len(rows) < 2:
+            return rows
+        mean = {str(s.folder / f.path): f.size / max(f.rows, 1) for s in snapshots for f in s.files}
+        size = itertools.accumulate(mean.get(path, 0) for path, _ in rows)
+        return rows[: max(1, sum(s <= self.limits.answer for s in size))]
+
+    def _groups(self, query: Query, snapshots: Sequence[Snapshot]) -> list[Group]:
+        """The files that may have what is asked for, by collection."""
+        found, seen = [], set[str]()
+        for snapshot in snapshots:
+            files: dict[str, list[File]] = {}
+            for file in snapshot.needed(query):
+                if file.collection not in seen:
+                    files.setdefault(file.collection, []).append(file)
+            for name, several in files.items():
+                told = snapshot.collections[name]
+                if told.damaged and self.quarantine is None:
+                    raise GeodesError(told.damaged)
+                paths = tuple(str(snapshot.folder / f.path) for f in several)
+                group = Group(name, paths, sum(f.rows for f in several), told.askable)
+                left = self.quarantine.without(group) if self.quarantine else group
+                if left and not told.damaged:
+                    found.append(left)
+            seen |= snapshot.collections.keys()
         return found
 
+    def _asked(
+        self, written: Callable[[Sequence[Group]], tuple[str, list[Any]]], query: Query
+    ) -> list[tuple[Any, ...]]:
+        """What DuckDB has of the rows that fit; without what is damaged, if that is to be left out."""
+        for attempt in itertools.count(1):
+            before = self.snapshots
+            groups = self._groups(query, before)
+            try:
+                return self._engine.rows(*written(groups)) if groups else []
+            except duckdb.Error as error:
+                if attempt == _AGAIN or isinstance(error, (duckdb.InterruptException, duckdb.OutOfMemoryException)):
+                    raise
+                # What was replaced meanwhile is no damage: there is a newer snapshot.
+                is_current = functools.partial(self._is, before)
+                if is_current() and not (
+                    self.quarantine and self.quarantine.found(error, query, groups, self._engine, is_current)
+                ):
+                    raise
+        raise AssertionError
+
+    def _is(self, snapshots: Sequence[Snapshot]) -> bool:
+        """Whether there is no newer snapshot."""
+        return self.snapshots == snapshots
+
+    def _read(self, rows: Sequence[tuple[str, int]], snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+        """The Items of rows, in their order; of each file the groups that have one are read."""
+        places: dict[str, list[tuple[int, int]]] = {}
+        for at, (path, row) in enumerate(rows):
+            places.setdefault(path, []).append((row, at))
+        found: dict[int, dict[str, Any]] = {}
+        for path, wanted in places.items():
+            try:
+                records: Sequence[dict[str, Any] | None] = geoparquet.records(_rows(path, [row for row, _ in wanted]))
+                if self.quarantine and not all(map(_is_whole, records)):
+                    raise ValueError("an Item has parts of another kind")
+            except Exception as error:
+                if self.quarantine is None or not (Path(path).exists() or self._is(snapshots)):
+                    raise
+                records = [_one(path, row) for row, _ in wanted]
+                self.quarantine.tell(Path(path).parent.name, path, error)
+            found.update((at, r) for (_, at), r in zip(wanted, records, strict=True) if r is not None)
+        return [found[at] for at in sorted(found)]
+
     @contextlib.contextmanager
-    def _explained(self, snapshot: Snapshot) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         try:
             yield
         except (duckdb.ConversionException, duckdb.BinderException) as error:
-            raise GeodesError(f"{self.name} cannot compare what is asked for: {str(error).splitlines()[0]}.") from error
-        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            raise GeodesError(f"{self.name} cannot compare what is asked for: {_line(error)}.") from error
+        except duckdb.OutOfMemoryException as error:
             raise GeodesError(
-                f"The catalogue {self.name} at {snapshot.folder} cannot be read ({str(error).splitlines()[0]}): harvest it anew."
+                f"The search needs more memory than {self.name} has for one: ask for less at once."
+            ) from error
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            folder = self._kept[0].folder
+            raise GeodesError(
+                f"The catalogue {self.name} at {folder} cannot be read ({_line(error)}): harvest it anew."
             ) from error
 
-    def _asked(
-        self, wanted: str, query: Query, snapshot: Snapshot, files: Sequence[File], tail: str
-    ) -> list[tuple[Any, ...]]:
-        """What DuckDB has of the rows that fit."""
-        conditions, values = _conditions(query, _columns(snapshot, files))
-        text = (
-            f"SELECT {wanted} FROM read_parquet(?, filename = true, file_row_number = true, union_by_name = true) "
-            f"WHERE {' AND '.join(conditions) or 'true'}{tail}"
-        )
-        paths = [str(snapshot.folder / f.path) for f in files]
-        found: list[tuple[Any, ...]] = self._connection.cursor().execute(text, [paths, *values]).fetchall()
-        return found
 
-    def _around_names(self, query: Query) -> Query | None:
-        """The same with the days that the names tell, if all do."""
+def _rows(path: str, wanted: Sequence[int]) -> pa.Table:
+    groups = sorted({row // geoparquet.ROWS for row in wanted})
+    # Each group but a file's last has as many rows, so that the place of a row among those that are read is known.
+    first = {group: n * geoparquet.ROWS for n, group in enumerate(groups)}
+    with pq.ParquetFile(path) as file:
+        table = file.read_row_groups(groups)
+    return table.take([first[row // geoparquet.ROWS] + row % geoparquet.ROWS for row in wanted])
+
+
+def _one(path: str, row: int) -> dict[str, Any] | None:
+    try:
+        (found,) = geoparquet.records(_rows(path, [row]))
+    except Exception:  # whatever is wrong with it
+        return None
+    return found if _is_whole(found) else None
+
+
+def _is_whole(record: Any) -> bool:
+    """Whether it has the parts of an Item, so that whoever reads it finds them."""
+    kinds = (("id", str), ("collection", str), ("assets", dict), ("links", list), ("properties", dict))
+    return all(isinstance(record.get(n), k) for n, k in kinds) and all(
+        isinstance(a, dict) for a in record["assets"].values()
+    )
+
+
+def _around_names(query: Query) -> Query | None:
+    """The same with the days that the names tell, if all do."""
+    try:
         days = [m and datetime.strptime(m[1], "%Y%m%d").replace(tzinfo=UTC) for m in map(_DATED.search, query.ids)]
-        if not all(days):
-            return None
         known = [d for d in days if d]
+        if len(known) < len(days):
+            return None
         return replace(query, start=min(known) - timedelta(days=1), end=max(known) + timedelta(days=2))
-
-
-def _columns(snapshot: Snapshot, files: Sequence[File]) -> dict[str, str]:
-    """The properties that files have, with their types."""
-    return {k: v for c in {f.collection for f in files} for k, v in snapshot.collections[c].queryables.items()}
-
-
-def _conditions(query: Query, there: Mapping[str, str]) -> tuple[list[str], list[Any]]:
-    """In SQL, with the values to be put in; what an Item does not say of itself is not held against it."""
-    found: list[str] = []
-    values: list[Any] = []
-
-    def add(condition: str, *those: Any) -> None:
-        found.append(condition)
-        values.extend(those)
-
-    if query.end < FAR_FUTURE:
-        add("coalesce(start_datetime, datetime) < ?" if "start_datetime" in there else "datetime < ?", query.end)
-    if query.start > FAR_PAST:
-        add("coalesce(end_datetime, datetime) >= ?" if "end_datetime" in there else "datetime >= ?", query.start)
-    if query.area is not None:
-        _within(query.area, add)
-    if query.ids:
-        add("id IN (SELECT unnest(?))", list(query.ids))
-    if query.latest and "latest" in there:
-        add("latest IS DISTINCT FROM false")
-    for name, wanted in query.filters.items():
-        if name not in there:
-            continue
-        column = f'"{name}"'
-        if isinstance(wanted, tuple):
-            for operator, bound in zip((">=", "<="), wanted, strict=True):
-                if bound is not None:
-                    add(f"({column} IS NULL OR {column} {operator} ?)", bound)
-        else:
-            several = wanted if isinstance(wanted, list) else [wanted]
-            test = f"list_has_any({column}, ?)" if there[name] == "array" else f"{column} IN (SELECT unnest(?))"
-            add(f"({column} IS NULL OR {test})", several)
-    if query.cql2 is not None:
-        condition, bound = sql(query.cql2, there)
-        add(condition, *bound)
-    return found, values
-
-
-def _within(area: BaseGeometry, add: Any) -> None:
-    west, south, east, north = area.bounds
-    # The box first: it is what the statistics of a file tell of a group of rows.
-    add("bbox.xmin <= ? AND bbox.xmax >= ? AND bbox.ymin <= ? AND bbox.ymax >= ?", east, west, north, south)
-    add("ST_Intersects(geometry, ST_GeomFromWKB(?))", area.wkb)
-
-
-def _read(rows: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
-    """The Items of rows, in their order; of each file the groups that have one are read."""
-    places: dict[str, list[tuple[int, int]]] = {}
-    for at, (path, row) in enumerate(rows):
-        places.setdefault(path, []).append((row, at))
-    found: dict[int, dict[str, Any]] = {}
-    for path, wanted in places.items():
-        groups = sorted({row // geoparquet.ROWS for row, _ in wanted})
-        # Each group but a file's last has as many rows, so that the place of a row among those that are read is known.
-        first = {group: n * geoparquet.ROWS for n, group in enumerate(groups)}
-        with pq.ParquetFile(path) as file:
-            table = file.read_row_groups(groups)
-        some = table.take([first[row // geoparquet.ROWS] + row % geoparquet.ROWS for row, _ in wanted])
-        found.update(zip((at for _, at in wanted), geoparquet.records(some), strict=True))
-    return [found[at] for at in range(len(rows))]
+    except (ValueError, OverflowError):  # digits that are no day
+        return None
 
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _spatial() -> str:
-    """The extension's file: from its package, since nothing is fetched while the lab runs."""
-    import duckdb_extension_spatial
-
-    folder = Path(duckdb_extension_spatial.__file__).parent
-    try:
-        return str(next(folder.glob(f"extensions/v{duckdb.__version__}/*.duckdb_extension")))
-    except StopIteration:
-        raise GeodesError(
-            f"duckdb-extension-spatial is not of DuckDB's version, {duckdb.__version__}: install both of one version."
-        ) from None
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from geodes_lab.catalog import geoparquet
+from geodes_lab.catalog.columns import REST, TOP
 from geodes_lab.catalog.parts import Parts
 from geodes_lab.catalog.snapshot import Collection, File, Snapshot, moment
 
@@ -78,14 +79,15 @@ def written(folder: Path, name: str, month: str, table: pa.Table) -> File:
         west, south, east, north = (f(e).as_py() for f, e in zip((pc.min, pc.min, pc.max, pc.max), edges, strict=True))
         box = (west, south, east, north)
     first, last = (moment(t) for t in (pc.min(start).as_py(), pc.max(end).as_py()))
-    return File(str(path), name, month, len(table), first, last, box)
+    size = max(table.nbytes, (folder / path).stat().st_size)
+    return File(str(path), name, month, len(table), first, last, box, size)
 
 
 def types(schema: pa.Schema) -> dict[str, str]:
     """The properties among the columns, with their types in the words of JSON."""
     found = {}
     for column in schema:
-        if column.name not in geoparquet.TOP:
+        if column.name not in (*TOP, REST):
             kind = column.type
             names = (
                 (pa.types.is_boolean, "boolean"), (pa.types.is_integer, "integer"), (pa.types.is_floating, "number"),

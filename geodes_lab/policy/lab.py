@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -151,6 +152,18 @@ class Datalake:
 
 
 @dataclass(frozen=True)
+class Results:
+    """How much of people's own results the catalogue keeps."""
+
+    storage: Bytes = Bytes(200 * 2**20)
+    """Of a person."""
+    items: int = 20_000
+    """Of a person."""
+    whole: Bytes = Bytes(20 * _GIB)
+    """Of all people together."""
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """What is searched."""
 
@@ -158,6 +171,16 @@ class Catalogue:
     """What `geodes-lab harvest` wrote."""
     static: str = ""
     """Or a static catalogue's catalog.json."""
+    public: bool = False
+    """Whether who has not logged in may search what is not restricted; the list of collections is for all."""
+    origins: tuple[str, ...] = ()
+    """The web sites whose pages may ask it, such as ``https://map.geodes.example``."""
+    results: Results = field(default_factory=Results)
+
+    def __post_init__(self) -> None:
+        for origin in self.origins:
+            if not re.fullmatch(r"https?://[\w.-]+(:\d+)?", origin, re.ASCII):
+                raise ValueError(f"{origin!r} of origins is no web site such as https://map.geodes.example.")
 
 
 @dataclass(frozen=True)

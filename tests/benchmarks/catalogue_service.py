@@ -96,7 +96,7 @@ def serving(items: int, seconds: float) -> None:
 def service(snapshot: Snapshot) -> Iterator[str]:
     """Our service, in one process as theirs; gives the address of its search."""
     number = pgstac.port()
-    command = [sys.executable, "-m", "catalogue", str(snapshot.folder), str(FOLDER / "results")]
+    command = [sys.executable, "-m", "catalogue", str(snapshot.folder), str(FOLDER / "results"), "--public"]
     environment = {"PYTHONPATH": str(TOP / "hub" / "services"), "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{number}"}
     with subprocess.Popen(command, env=environment) as server:
         yield f"http://127.0.0.1:{number}/stac/search"

@@ -18,6 +18,7 @@ def application(options: argparse.Namespace) -> ASGIApp:
     from catalogue.app import made
     from catalogue.quicklooks import Quicklooks
     from geodes_lab.catalog.lookup import shelved
+    from geodes_lab.catalog.room import Room
 
     if options.static:
         shelved(options.static, options.harvested)
@@ -25,8 +26,12 @@ def application(options: argparse.Namespace) -> ASGIApp:
     lab = load(file) if file else Lab()
     # The one person of a lab on loopback sees all.
     restricted = {name: told.groups for name, told in lab.restricted.items()} if lab.login.kind == "oidc" else {}
-    quicklooks = Quicklooks(lab, os.environ.get("GEODES_LAB_GATE", ""))
-    return made(options.harvested, options.results, Rights(restricted), assets=options.assets, quicklooks=quicklooks)
+    told = lab.catalogue
+    return made(
+        options.harvested, options.results, Rights(restricted), assets=options.assets,
+        quicklooks=Quicklooks(lab, os.environ.get("GEODES_LAB_GATE", "")), public=options.public or told.public,
+        origins=told.origins, room=Room(told.results.storage, told.results.items, told.results.whole),
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -35,6 +40,9 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="the folder of what users put into the catalogue")
     parser.add_argument("--static", help="a static catalogue's catalog.json, taken into the folder if that is empty")
     parser.add_argument("--assets", type=Path, help="node_modules, for the map of the page")
+    parser.add_argument(
+        "--public", action="store_true", help="let everybody search: for a service without a hub, on loopback"
+    )
     options = parser.parse_args()
     serve(Later(lambda: application(options)), 8010)
 

@@ -10,9 +10,10 @@ from person import Person
 
 from geodes_lab.catalog.snapshot import Collection
 
-_NAME = re.compile(r"[\w@-]+(\.[\w@-]+)+", re.ASCII)
+_OWN = re.compile(r"[\w-]{1,60}", re.ASCII)
+_PERSON = re.compile(r"[\w@-]+(\.[\w@-]+)*", re.ASCII)
 READERS = "geodes:readers"
-"""In a user's collection: the groups that may read it; ``*`` is everybody."""
+"""In a user's collection: the groups that may read it; ``*`` is everybody who has logged in."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,19 @@ class Rights:
 
     def may_read(self, person: Person, name: str, told: Collection) -> bool:
         """Whether a person sees a collection; who does not cannot tell it from one that is not there."""
+        if told.damaged:  # whom it was shared with cannot be told
+            return bool(person.name) and person.name == told.owner
         if told.owner:
-            readers = set(told.document.get(READERS, ()))
-            return person.name == told.owner or "*" in readers or bool(person.groups & readers)
+            said = told.document.get(READERS)
+            readers = {r for r in said if isinstance(r, str)} if isinstance(said, list) else set()
+            return bool(person.name) and (person.name == told.owner or "*" in readers or bool(person.groups & readers))
         return name not in self.restricted or bool(person.groups & set(self.restricted[name]))
 
     def may_name(self, person: Person, name: str) -> bool:
-        """Whether a person's results may be called so: the name begins with the person's own, and can be part of a path."""
-        return bool(person.name) and name.startswith(f"{person.name}.") and bool(_NAME.fullmatch(name))
+        """Whether a person's results may be called so: the person's name, a dot, and a name without dots.
+
+        A person's name may have dots: so `jean` has no collection that looks like one of `jean.dupont`.
+        """
+        owner, _, own = name.rpartition(".")
+        is_path = bool(_PERSON.fullmatch(owner)) and bool(_OWN.fullmatch(own))
+        return bool(person.name) and owner == person.name and is_path

@@ -9,8 +9,12 @@ from urllib.parse import urlencode
 
 import attr
 import orjson
+import shapely
+from bounds import check_depth
 from fastapi import HTTPException, Request, Response
 from person import Hub
+from shapely.errors import ShapelyError
+from stac_fastapi.types.conformance import BASE_CONFORMANCE_CLASSES
 from stac_fastapi.types.core import BaseCoreClient
 from stac_fastapi.types.errors import NotFoundError
 from stac_fastapi.types.links import CollectionLinks, ItemLinks, filter_links
@@ -18,14 +22,19 @@ from stac_fastapi.types.requests import get_base_url
 
 from catalogue.access import READERS, Person
 from catalogue.fields import DEFAULT, chosen
-from catalogue.shelves import Shelves
-from geodes_lab.catalog import cql2
+from catalogue.shelves import SKIPPED, Shelves
+from geodes_lab.catalog import cql2, terms
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.query import Query, parse
 from geodes_lab.catalog.snapshot import Collection
 from geodes_lab.errors import GeodesError
 
 _MOST = 1000  # Items of a page
+DAMAGED = "geodes:damaged"
+"""What its owner is told of a collection that cannot be read, or not whole."""
+# What a search may name at most.
+_NAMES = {"ids": 10_000, "collections": 1_000, "sortby": 10, "fields": 200}
+_LONG = 300  # characters of a name
 
 
 @attr.s(auto_attribs=True)
@@ -34,6 +43,10 @@ class Reads(BaseCoreClient):
 
     shelves: Shelves = attr.ib(kw_only=True)
     hub: Hub = attr.ib(kw_only=True)
+
+    def list_conformance_classes(self) -> list[str]:
+        """As stac-fastapi has it, but that its own list does not grow with each request."""
+        return [*BASE_CONFORMANCE_CLASSES, *(c for e in self.extensions for c in getattr(e, "conformance_classes", []))]
 
     def all_collections(self, **said: Any) -> dict[str, Any]:
         """``GET /collections``."""
@@ -84,9 +97,10 @@ class Reads(BaseCoreClient):
         return found
 
     def _page(self, request: Request, wanted: list[str] | None, asked: Mapping[str, Any], path: str) -> Response:
+        person = self.hub.person(request)
         try:
-            query, skip = self._query(self.hub.person(request), wanted, asked)
-            records = self.shelves.page(query, skip) if query.collections else []
+            query, skip = self._query(person, wanted, asked)
+            records, after = self.shelves.after(query, skip) if query.collections else ([], skip)
             counted = self.shelves.count(query) if query.collections else 0
         except GeodesError as error:
             raise HTTPException(400, str(error)) from error
@@ -94,41 +108,62 @@ class Reads(BaseCoreClient):
         fields = _fields(asked.get("fields"))
         links = [{"rel": "root", "type": "application/json", "href": base}]
         links.append({"rel": "self", "type": "application/geo+json", "href": str(request.url)})
-        if len(records) == limit and counted != skip + limit:
-            links.append(_next(request, f"{base}{path}", skip + limit))
+        if after > skip and (after < counted if counted is not None else after == skip + limit):
+            links.append(_next(request, f"{base}{path}", after))
+        damage = [self.shelves.damage(n) for n, c in self._wanted(person, wanted).items() if c.owner == person.name]
         told = {
             "type": "FeatureCollection",
             "features": [chosen(_linked(r, base), *fields) for r in records],
             "links": links,
             "numberReturned": len(records),
             **({} if counted is None else {"numberMatched": counted}),
+            **({DAMAGED: list(filter(None, damage))} if any(damage) else {}),
         }
         # Written here: FastAPI would look at each value of each Item first, which takes longer than to find them.
         return Response(orjson.dumps(told), media_type="application/geo+json")
 
-    def _query(self, person: Person, wanted: list[str] | None, asked: Mapping[str, Any]) -> tuple[Query, int]:
+    def _wanted(self, person: Person, wanted: list[str] | None) -> dict[str, Collection]:
         there = self.shelves.collections(person)
         # Of one that there is not, or is not for this person, nothing is found: both look the same.
-        names = [n for n in wanted if n in there] if wanted else list(there)
+        return {n: there[n] for n in wanted if n in there} if wanted else there
+
+    def _query(self, person: Person, wanted: list[str] | None, asked: Mapping[str, Any]) -> tuple[Query, int]:
+        _few({**asked, "collections": wanted})
+        names = [n for n, c in self._wanted(person, wanted).items() if not c.damaged]
         area = asked.get("intersects")
-        query = parse(
-            names,
-            bbox=_flat(asked.get("bbox")),
-            intersects=orjson.loads(area) if isinstance(area, str) else _geojson(area),
-            datetime=asked.get("datetime"),
-            ids=asked.get("ids"),
-            latest=False,
-            sortby=_order(asked.get("sortby")),
-            limit=min(asked.get("limit") or 10, _MOST),
-            queryables={},
-        )
-        told = asked.get("filter_expr")
-        if isinstance(told, str):
-            as_json = (asked.get("filter_lang") or "cql2-text") == "cql2-json"
-            told = orjson.loads(told) if as_json else cql2.parsed(told)
+        try:
+            if isinstance(area, str):
+                check_depth(area.encode(), terms.DEPTH)
+            query = parse(
+                names,
+                bbox=_flat(asked.get("bbox")),
+                intersects=orjson.loads(area) if isinstance(area, str) else _geojson(area),
+                datetime=asked.get("datetime"),
+                ids=asked.get("ids"),
+                latest=False,
+                sortby=_order(asked.get("sortby")),
+                limit=min(asked.get("limit") or 10, _MOST),
+                queryables={},
+            )
+            if query.area is not None and shapely.get_num_coordinates(query.area) > terms.VERTICES:
+                raise GeodesError(f"intersects may have {terms.VERTICES:,} corners, and has more: simplify it.")
+            told = asked.get("filter_expr")
+            if isinstance(told, str):
+                if (asked.get("filter_lang") or "cql2-text") == "cql2-json":
+                    check_depth(told.encode(), terms.DEPTH)
+                    told = orjson.loads(told)
+                else:
+                    told = cql2.parsed(told)
+        except GeodesError:
+            raise
+        except (ValueError, TypeError, KeyError, OverflowError, AttributeError, ShapelyError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise GeodesError(f"The search does not say what it means ({said}).") from error
         token = str(asked.get("token") or 0).removeprefix("next:")
-        if not token.isdecimal():
-            raise HTTPException(400, f"There is no page {token!r}: follow the link to the next one.")
+        if not (token.isascii() and token.isdecimal()) or len(token) > 20:
+            raise HTTPException(400, f"There is no page {token[:50]!r}: follow the link to the next one.")
+        if int(token) > SKIPPED:
+            raise GeodesError(f"A search gives its first {SKIPPED:,} Items: ask for the others by a shorter time.")
         return replace(query, cql2=told), int(token)
 
     def _document(self, name: str, told: Collection, base: str) -> dict[str, Any]:
@@ -147,7 +182,9 @@ class Reads(BaseCoreClient):
             "extent": {"spatial": {"bbox": [box]}, "temporal": {"interval": [span]}},
         }
         made.pop(READERS, None)
-        links = CollectionLinks(name, base).create_links() + filter_links(told.document.get("links", []))
+        if damage := self.shelves.damage(name) if told.owner else "":
+            made[DAMAGED] = damage
+        links = CollectionLinks(name, base).create_links() + filter_links(_listed(told.document.get("links")))
         link = {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json"}
         return {**made, "links": [*links, {**link, "href": f"{base}collections/{name}/queryables"}]}
 
@@ -160,8 +197,25 @@ def _next(request: Request, href: str, skip: int) -> dict[str, Any]:
     return {**link, "href": f"{href}?{urlencode({**request.query_params, 'token': token})}"}
 
 
+def _few(asked: Mapping[str, Any]) -> None:
+    """Look how much a search names."""
+    for what, most in _NAMES.items():
+        told = asked.get(what) or ()
+        several = [v for part in told.values() for v in part or ()] if isinstance(told, Mapping) else list(told)
+        if len(several) > most:
+            raise GeodesError(f"A search may name {most:,} {what}, and this one names {len(several):,}.")
+        if any(len(str(v)) > _LONG for v in several):
+            raise GeodesError(f"A search names {what} of more than {_LONG} characters.")
+    if len(str(asked.get("datetime") or "")) > 100:
+        raise GeodesError("datetime is an instant or an interval, such as 2021-06-01T00:00:00Z/2021-07-01T00:00:00Z.")
+
+
+def _listed(links: Any) -> list[dict[str, Any]]:
+    return [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
+
+
 def _linked(record: dict[str, Any], base: str) -> dict[str, Any]:
-    own = [link for link in record["links"] if link["rel"] not in ("self", "root", "parent", "collection")]
+    own = [link for link in _listed(record["links"]) if link.get("rel") not in ("self", "root", "parent", "collection")]
     return {**record, "links": [*ItemLinks(record["collection"], base, record["id"]).create_links(), *own]}
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import attr
-import orjson
 from fastapi import HTTPException
-from jsonpatch import JsonPatch, JsonPatchException
-from jsonpointer import JsonPointerException
 from person import Hub
 from stac_fastapi.extensions.transaction.client import BaseTransactionsClient
 from stac_fastapi.types.errors import ConflictError, NotFoundError
 from starlette.requests import Request
 
+from catalogue import patches, validity
 from catalogue.access import Person
 from catalogue.reads import Reads
 from catalogue.shelves import Shelves
 from geodes_lab.catalog.query import Query
-from geodes_lab.catalog.shelf import Shelf
+from geodes_lab.catalog.room import Room
+from geodes_lab.catalog.shelf import KEPT, Shelf
+from geodes_lab.catalog.snapshot import Collection
 from geodes_lab.errors import GeodesError
+
+_TOGETHER = 1_000  # Items that are put at once
 
 
 @attr.s(auto_attribs=True)
@@ -29,38 +32,45 @@ class Results(BaseTransactionsClient):
     shelves: Shelves = attr.ib(kw_only=True)
     hub: Hub = attr.ib(kw_only=True)
     reads: Reads = attr.ib(kw_only=True)
+    room: Room = attr.ib(kw_only=True)
+    _tidying: threading.Timer | None = attr.ib(init=False, default=None)
 
     def create_collection(self, collection: Any, **said: Any) -> Any:
         """``POST /collections``."""
         document = _plain(collection)
-        person = self._person(said["request"])
-        if not self.shelves.rights.may_name(person, document["id"]):
-            raise HTTPException(403, f"Your collections are called {person.name}.…, not {document['id']}.")
-        if document["id"] in self.shelves.collections(person):
-            raise ConflictError(f"There is a collection {document['id']} already.")
-        self._shelf.create(document["id"], document, owner=person.name)
-        return self.reads.get_collection(document["id"], **said)
+        person, name = self._person(said["request"]), document["id"]
+        if not self.shelves.rights.may_name(person, name):
+            raise HTTPException(
+                403,
+                f"Your collections are called {person.name}.NAME, where NAME has letters, digits, _ and -, not {name}.",
+            )
+        if name in self.shelves.everything():
+            raise ConflictError(f"There is a collection {name} already.")
+        self._shelf.create(name, validity.collection(document), owner=person.name)
+        return self.reads.get_collection(name, **said)
 
     def update_collection(self, collection_id: str, collection: Any, **said: Any) -> Any:
         """``PUT /collections/{collection_id}``."""
         self._own(collection_id, said["request"])
         document = _plain(collection)
         _same(document.get("id"), collection_id)
-        self._shelf.create(collection_id, document)
+        self._shelf.create(collection_id, validity.collection(document))
         return self.reads.get_collection(collection_id, **said)
 
     def patch_collection(self, collection_id: str, patch: Any, **said: Any) -> Any:
         """``PATCH /collections/{collection_id}``."""
-        self._own(collection_id, said["request"])
-        document = self.shelves.collections(self.hub.person(said["request"]))[collection_id].document
-        self._shelf.create(collection_id, _patched(document, patch, said["request"]) | {"id": collection_id})
+        document = self._own(collection_id, said["request"]).document
+        told = patches.patched(document, patch, said["request"].state.body) | {"id": collection_id}
+        self._shelf.create(collection_id, validity.collection(told))
         return self.reads.get_collection(collection_id, **said)
 
     def delete_collection(self, collection_id: str, **said: Any) -> Any:
         """``DELETE /collections/{collection_id}``."""
-        document = self.reads.get_collection(collection_id, **said)
         self._own(collection_id, said["request"])
+        document = self.reads.get_collection(collection_id, **said)
         self._shelf.drop(collection_id)
+        self.shelves.mended(collection_id)
+        self._tidy_soon()
         return document
 
     def create_item(self, collection_id: str, item: Any, **said: Any) -> Any:
@@ -68,6 +78,12 @@ class Results(BaseTransactionsClient):
         self._own(collection_id, said["request"])
         told = _plain(item)
         several = told["features"] if told["type"] == "FeatureCollection" else [told]
+        if len(several) > _TOGETHER:
+            raise HTTPException(
+                413, f"{_TOGETHER:,} Items are put at once, and these are {len(several):,}: put them in parts."
+            )
+        if not several:
+            return None
         ids = [i["id"] for i in several]
         there = self.shelves.page(Query((collection_id,), ids=tuple(ids), latest=False, limit=1), 0)
         if there or len(set(ids)) < len(ids):
@@ -87,8 +103,8 @@ class Results(BaseTransactionsClient):
     def patch_item(self, collection_id: str, item_id: str, patch: Any, **said: Any) -> Any:
         """``PATCH /collections/{collection_id}/items/{item_id}``: a merge patch, or a list of operations."""
         self._own(collection_id, said["request"])
-        told = _patched(self._there(collection_id, item_id), patch, said["request"])
-        _same(told["id"], item_id)
+        told = patches.patched(self._there(collection_id, item_id), patch, said["request"].state.body)
+        _same(told.get("id"), item_id)
         self._put(collection_id, [told])
         return self.reads.get_item(item_id, collection_id, **said)
 
@@ -101,7 +117,7 @@ class Results(BaseTransactionsClient):
 
     @property
     def _shelf(self) -> Shelf:
-        return Shelf(self.shelves.results)
+        return Shelf(self.shelves.results, self.room)
 
     def _person(self, request: Request) -> Person:
         person = self.hub.person(request)
@@ -111,13 +127,14 @@ class Results(BaseTransactionsClient):
             )
         return person
 
-    def _own(self, name: str, request: Request) -> None:
+    def _own(self, name: str, request: Request) -> Collection:
         person = self._person(request)
         told = self.shelves.collections(person).get(name)
         if told is None:
             raise NotFoundError(f"There is no collection {name}, or it is not for you.")
         if told.owner != person.name:
             raise HTTPException(403, f"The collection {name} is not yours: make one called {person.name}.….")
+        return told
 
     def _there(self, collection: str, item: str) -> dict[str, Any]:
         found = self.shelves.page(Query((collection,), ids=(item,), latest=False, limit=1), 0)
@@ -126,12 +143,29 @@ class Results(BaseTransactionsClient):
         return found[0]
 
     def _put(self, name: str, items: list[dict[str, Any]]) -> None:
+        known = self.shelves.everything().get(name, Collection()).queryables
+        told = []
         for item in items:
-            _same(item.setdefault("collection", name), name)
+            if item.get("collection") is None:
+                item["collection"] = name
+            _same(item["collection"], name)
+            told.append(validity.item(item, known))
+        self._shelf.put(name, told)
+        self._tidy_soon()
+
+    def _tidy_soon(self) -> None:
+        """What was replaced goes when no search is at it any more, also if nothing is written then."""
+        if self._tidying is None or not self._tidying.is_alive():
+            self._tidying = threading.Timer(KEPT + 1, self._tidy)
+            self._tidying.daemon = True
+            self._tidying.start()
+
+    def _tidy(self) -> None:
         try:
-            self._shelf.put(name, items)
-        except GeodesError as error:
-            raise HTTPException(400, str(error)) from error
+            self._shelf.tidy()
+        except GeodesError:  # somebody writes, which tidies too
+            self._tidying = None
+            self._tidy_soon()
 
 
 def _plain(told: Any) -> dict[str, Any]:
@@ -141,31 +175,3 @@ def _plain(told: Any) -> dict[str, Any]:
 def _same(told: str | None, wanted: str) -> None:
     if told != wanted:
         raise HTTPException(400, f"The address says {wanted}, the body {told}: make them the same.")
-
-
-def _patched(document: dict[str, Any], patch: Any, request: Request) -> dict[str, Any]:
-    if isinstance(patch, list):
-        try:
-            found: dict[str, Any] = JsonPatch([_operation(p) for p in patch]).apply(document)
-            return found
-        except (JsonPatchException, JsonPointerException) as error:
-            raise HTTPException(409, f"The patch does not fit: {error}.") from error
-    # As it came: the model of stac-fastapi leaves out what it does not know.
-    return _merged(document, orjson.loads(request.state.body))
-
-
-def _operation(told: Any) -> dict[str, Any]:
-    return told.model_dump(mode="json", by_alias=True, exclude_none=told.op != "test")
-
-
-def _merged(document: Any, patch: Any) -> Any:
-    """As RFC 7396 has it: null removes."""
-    if not isinstance(patch, dict):
-        return patch
-    found = dict(document) if isinstance(document, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            found.pop(key, None)
-        else:
-            found[key] = _merged(found.get(key), value)
-    return found

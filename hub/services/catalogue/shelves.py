@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pystac
-
 from catalogue.access import Person, Rights
+from geodes_lab.catalog.engine import Limits
 from geodes_lab.catalog.index import Index
 from geodes_lab.catalog.profile import Profile
+from geodes_lab.catalog.quarantine import Quarantine
 from geodes_lab.catalog.query import Query
 from geodes_lab.catalog.snapshot import Collection
 
 _COUNTED = 2_000_000  # Items among which a search is counted; of more it would take longer than the search
+SKIPPED = 1_000_000
+"""Items before the first one of a page, at most."""
 
 
 class Shelves:
@@ -29,49 +30,59 @@ class Shelves:
         What users put here.
     rights
         The operator's rules.
+    limits
+        What searches may use.
     """
 
-    def __init__(self, harvested: Path, results: Path, rights: Rights) -> None:
-        self._indexes = [Index(Profile(f.name, "local", str(f))) for f in (harvested, results)]
+    def __init__(self, harvested: Path, results: Path, rights: Rights, limits: Limits | None = None) -> None:
+        self._quarantine = Quarantine()
+        profile = Profile(harvested.name, "local", str(harvested))
+        limits = limits or Limits(memory=2**30, seconds=20, answer=16 * 2**20)
+        self._index = Index(profile, (results,), limits, self._quarantine)
         self.results, self.rights = results, rights
+
+    def everything(self) -> dict[str, Collection]:
+        """All collections, whoever may see them; what was harvested goes before results of the same name."""
+        found: dict[str, Collection] = {}
+        for snapshot in self._index.snapshots:
+            found = {**snapshot.collections, **found}
+        return found
 
     def collections(self, person: Person) -> dict[str, Collection]:
         """The collections that a person may see, by id."""
-        return {
-            name: told
-            for index in self._indexes
-            for name, told in index.snapshot.collections.items()
-            if self.rights.may_read(person, name, told)
-        }
+        return {name: told for name, told in self.everything().items() if self.rights.may_read(person, name, told)}
+
+    def damage(self, name: str) -> str:
+        """What is wrong with a collection: a sentence, or nothing."""
+        told = self.everything().get(name, Collection())
+        return told.damaged or self._quarantine.told.get(name, "")
+
+    def mended(self, name: str) -> None:
+        """Forget what was wrong with a collection: it is not there any more, or was made anew."""
+        self._quarantine.told.pop(name, None)
 
     def extent(self, name: str) -> tuple[list[float], list[str | None]]:
         """Where and when the Items of a collection are: a box in degrees, and the first and last time."""
-        files = [f for i in self._indexes for f in i.snapshot.files if f.collection == name]
+        snapshot = next((s for s in self._index.snapshots if name in s.collections), None)
+        files = [f for f in snapshot.files if f.collection == name] if snapshot else []
         boxes = [f.bbox for f in files if f.bbox]
         box = [f(b[k] for b in boxes) for k, f in enumerate((min, min, max, max))] if boxes else [-180, -90, 180, 90]
         return box, [min((f.start for f in files), default=None), max((f.end for f in files), default=None)]
 
     def page(self, query: Query, skip: int) -> list[dict[str, Any]]:
         """The Items of a query, in order, from the one after ``skip`` on; its limit is that of the page."""
-        several = self._holding(query)
-        if len(several) == 1:
-            return several[0].records(query, skip=skip)
-        whole = replace(query, limit=skip + (query.limit or 0))
-        items = [pystac.Item.from_dict(r, migrate=False) for i in several for r in i.records(whole)]
-        return [
-            i.to_dict(include_self_link=False, transform_hrefs=False) for i in query.sorted(items)[skip : whole.limit]
-        ]
+        return self.after(query, skip)[0]
+
+    def after(self, query: Query, skip: int) -> tuple[list[dict[str, Any]], int]:
+        """The same, and how many to skip for the next page: fewer are given where they are large."""
+        return self._index.page(query, skip)
 
     def count(self, query: Query) -> int | None:
         """How many Items a query has; None where that would take long."""
-        several = self._holding(query)
-        looked_at = sum(f.rows for i in several for f in i.snapshot.needed(query))
-        return sum(i.count(query) for i in several) if looked_at <= _COUNTED else None
+        looked_at = sum(f.rows for s in self._index.snapshots for f in s.needed(query))
+        return self._index.count(query) if looked_at <= _COUNTED else None
 
     def queryables(self, names: Sequence[str]) -> dict[str, str]:
         """The properties of some collections, with their types."""
-        known = {k: v for i in self._indexes for k, v in i.snapshot.collections.items()}
-        return {k: v for name in names for k, v in known[name].queryables.items()}
-
-    def _holding(self, query: Query) -> list[Index]:
-        return [i for i in self._indexes if set(i.ids()) & set(query.collections)] or self._indexes[:1]
+        known = self.everything()
+        return {k: v for name in names for k, v in known[name].askable.items()}

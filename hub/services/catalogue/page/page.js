@@ -13,7 +13,10 @@ let drawn = null;
 
 async function told(response) {
   const body = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(body.detail || body.description || `The service answers ${response.status}.`);
+  if (!response.ok) {
+    const error = new Error(body.detail || body.description || `The service answers ${response.status}.`);
+    throw Object.assign(error, { status: response.status });
+  }
   return body;
 }
 
@@ -121,7 +124,8 @@ async function show(ask) {
     if (footprints.getLayers().length) map.fitBounds(footprints.getBounds(), { maxZoom: 7, padding: [30, 30] });
   } catch (error) {
     state.next = null;
-    $("said").textContent = error.message;
+    // The search is kept while one logs in, and done when one comes back.
+    $("said").replaceChildren(...(error.status === 401 ? [login(), " to search: then this search is done."] : [error.message]));
   }
   $("more").hidden = !state.next;
   $("notebook").hidden = !state.shown.length;
@@ -203,10 +207,12 @@ async function restore() {
   await search();
 }
 
-get("me").then((me) => {
+function login() {
   const link = element("a", { href: "login" }, "Log in");
   link.addEventListener("click", keep);
-  $("me").replaceChildren(...(me.name ? [`${me.name}`] : [link]));
-});
+  return link;
+}
+
+get("me").then((me) => $("me").replaceChildren(me.name ? `${me.name}` : login()));
 await Promise.all([drawLand(), listCollections()]).catch((error) => ($("said").textContent = error.message));
 await restore();

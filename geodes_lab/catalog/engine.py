@@ -1,0 +1,116 @@
+"""DuckDB behind locks: it reads the catalogue's files and no others, loads nothing, and stops when its time is over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from geodes_lab.errors import GeodesError
+
+
+class TooLong(GeodesError):
+    """A search took longer than it may."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one catalogue's searches may use."""
+
+    memory: int = 0
+    """Bytes of all searches together; 0: as DuckDB has it, most of the machine's."""
+    seconds: float = 600
+    """Of one search."""
+    answer: int = 0
+    """Bytes of the Items that are given together, as they are read; 0: of any number."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One connection, for many searches at once."""
+
+    folders: tuple[Path, ...]
+    """All that may be read; files may come and go in them."""
+    limits: Limits = field(default_factory=Limits)
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(config={"allow_community_extensions": "false"})
+        connection.load_extension(_spatial())  # before the door is closed
+        below = [f"{f.expanduser().absolute()}/" for f in self.folders]
+        values: dict[str, Any] = {
+            "parquet_metadata_cache": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_persistent_secrets": False,
+            "temp_directory": "",  # nothing is written, also not what does not fit into memory
+            "python_enable_replacements": False,
+            **({"memory_limit": f"{self.limits.memory} B"} if self.limits.memory else {}),
+            "allowed_directories": below,
+            "enable_external_access": False,
+            "lock_configuration": True,
+        }
+        for name, value in values.items():
+            connection.execute(f"SET {name} = {_literal(value)}")
+        return connection
+
+    def rows(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a statement.
+
+        Raises
+        ------
+        TooLong
+            If it does not end in time.
+        """
+        cursor = self._connection.cursor()
+        over, done = threading.Event(), threading.Event()
+
+        def stop() -> None:
+            over.set()
+            # Again and again: what is said before the statement has begun is not heard.
+            while not done.wait(0.1):
+                cursor.interrupt()
+
+        timer = threading.Timer(self.limits.seconds, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            found: list[tuple[Any, ...]] = cursor.execute(text, list(values)).fetchall()
+            return found
+        except duckdb.InterruptException as error:
+            if not over.is_set():
+                raise
+            raise TooLong(
+                f"The search took longer than {self.limits.seconds:g} s: ask for less, such as one collection, a shorter time or a "
+                "smaller area."
+            ) from error
+        finally:
+            done.set()
+            timer.cancel()
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, str):
+        doubled = value.replace("'", "''")
+        return f"'{doubled}'"
+    return str(value).lower()
+
+
+def _spatial() -> str:
+    """The extension's file: from its package, since nothing is fetched while the lab runs."""
+    import duckdb_extension_spatial
+
+    folder = Path(duckdb_extension_spatial.__file__).parent
+    try:
+        return str(next(folder.glob(f"extensions/v{duckdb.__version__}/*.duckdb_extension")))
+    except StopIteration:
+        raise GeodesError(
+            f"duckdb-extension-spatial is not of DuckDB's version, {duckdb.__version__}: install both of one version."
+        ) from None

@@ -1,0 +1,113 @@
+"""How large a condition may be: looked at before anything reads it, since readers go as deep as what they read."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from geodes_lab.errors import GeodesError
+
+LENGTH = 16_000
+"""Characters of a condition in text."""
+TEXT_DEPTH = 8
+"""Brackets inside each other in text; the time of the reader doubles with each."""
+BRACKETS = 200
+"""Of a condition in text."""
+CHAINED = 32
+"""Operators in text that are read one inside the other, such as NOT."""
+JOINED = 200
+"""Of AND and OR in text."""
+DEPTH = 48
+"""Lists and objects of JSON inside each other."""
+TERMS = 5_000
+"""Values and operators of a condition; the corners of its areas are not among them."""
+VERTICES = 10_000
+"""Corners of its areas, all together."""
+PATTERN = 200
+"""Characters of what a text is to be like."""
+
+_TOKENS = re.compile(
+    r"""'(?:[^']++|'')*+'  | "(?:[^"]++|"")*+"   # texts and names, to their ends
+      | [-+]?(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?
+      | \w++(?:[:.]\w++)*+ | \S""",
+    re.VERBOSE,
+)
+_CHAINED = {"not", "+", "-", "*", "/", "^", "%", "div"}
+
+
+def check_text(text: str) -> None:
+    """Look at a condition in the text form of CQL2, before it is read.
+
+    Raises
+    ------
+    GeodesError
+        If it is larger or deeper than any that is meant, or its brackets do not close.
+    """
+    if len(text) > LENGTH:
+        raise GeodesError(
+            f"The filter has {len(text):,} characters, and may have {LENGTH:,}: send it as JSON, by POST."
+        )
+    depth = brackets = chained = joined = signed = 0
+    for found in _TOKENS.finditer(text):
+        token = found[0]
+        if token == "(":
+            depth, brackets = depth + 1, brackets + 1
+        elif token == ")":
+            depth -= 1
+        elif token.lower() in _CHAINED:
+            chained += 1
+        elif token.lower() in ("and", "or"):
+            joined += 1
+        elif token[0] in "+-":  # a corner of an area, or a difference without end
+            signed += 1
+            chained += signed > 3
+        elif token in ("'", '"'):
+            raise GeodesError(f"The filter {_short(text)} is no CQL2: a text or name in it has no end.")
+        if token in "(,=<>" or token.lower() in ("and", "or"):
+            signed = 0
+        if depth > TEXT_DEPTH or brackets > BRACKETS:
+            raise GeodesError(
+                f"The filter has more brackets than are read: {TEXT_DEPTH} inside each other, {BRACKETS} in all."
+            )
+        if depth < 0:
+            break
+    if depth:
+        raise GeodesError(f"The filter {_short(text)} is no CQL2: its brackets do not close.")
+    if joined > JOINED:
+        raise GeodesError(
+            f"The filter has {joined} of AND and OR, and may have {JOINED}: use IN, or ask for less at once."
+        )
+    if chained > CHAINED:
+        raise GeodesError(f"The filter has {chained} of NOT, +, -, *, / and ^, and may have {CHAINED}.")
+
+
+def check(condition: Any) -> None:
+    """Look at a condition in the JSON form of CQL2; nothing is called again for what is inside.
+
+    Raises
+    ------
+    GeodesError
+        If it is larger or deeper than any that is meant.
+    """
+    terms = vertices = 0
+    waiting: list[tuple[Any, int, bool]] = [(condition, 1, False)]
+    while waiting:
+        value, depth, is_area = waiting.pop()
+        if depth > DEPTH:
+            raise GeodesError(f"The filter may have {DEPTH} lists and objects inside each other, and has more.")
+        if isinstance(value, dict):
+            waiting += [(v, depth + 1, is_area or k == "coordinates") for k, v in value.items()]
+        elif isinstance(value, list):
+            if is_area and value and not isinstance(value[0], (list, dict)):
+                vertices += 1
+                continue
+            waiting += [(v, depth + 1, is_area) for v in value]
+        terms += not is_area
+        if terms > TERMS:
+            raise GeodesError(f"The filter may have {TERMS:,} terms, and has more: ask for less at once.")
+        if vertices > VERTICES:
+            raise GeodesError(f"The filter's areas may have {VERTICES:,} corners, and have more: simplify them.")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 100 else f"{text[:99]}…")

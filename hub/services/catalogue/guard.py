@@ -1,0 +1,100 @@
+"""Who gets in, before anything of a request is read or parsed; and what browsers are told of each answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from person import Hub, Person
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+AT_ONCE = 16
+"""Requests of one person that are answered together."""
+# What who has not logged in may see: what the service is and which collections there are. Nothing of it parses anything.
+_OPEN = re.compile(
+    r"(|api|api\.html|conformance|queryables|collections|collections/[^/]+|collections/[^/]+/queryables)/?"
+)
+# Of an answer that is opened as a page: it runs nothing, and asks nobody.
+_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+
+class Guarded:
+    """The application behind a door.
+
+    Parameters
+    ----------
+    application
+        What answers.
+    hub
+        Who says who asks.
+    public
+        Whether who has not logged in may search too.
+    """
+
+    def __init__(self, application: ASGIApp, hub: Hub, *, public: bool) -> None:
+        self._application, self._hub, self._public = application, hub, public
+        self._now: dict[str, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        send = _told(send)
+        if (refused := await self._refused(scope)) is not None:
+            await refused(scope, receive, send)
+            return
+        who = _key(scope)
+        if self._now.get(who, 0) >= AT_ONCE * (4 if not who else 1):
+            busy = "You have as many requests here as are answered at once: wait for one of them."
+            await JSONResponse({"detail": busy}, 429, {"Retry-After": "1", "Connection": "close"})(scope, receive, send)
+            return
+        self._now[who] = self._now.get(who, 0) + 1
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self._now[who] -= 1
+            if not self._now[who]:
+                del self._now[who]
+
+    async def _refused(self, scope: Scope) -> JSONResponse | None:
+        """Why a request goes no further; it is known who asks where it does."""
+        below = scope["path"].removeprefix(f"{self._hub.prefix}stac")
+        if below == scope["path"] and not below.startswith(f"{self._hub.prefix}quicklook/"):  # the page and its parts
+            return None
+        request = Request(scope)
+        person: Person = await run_in_threadpool(self._hub.person, request)
+        scope.setdefault("state", {})["asking"] = person.name or person.service
+        is_read = scope["method"] in ("GET", "HEAD", "OPTIONS")
+        is_search = below.strip("/") == "search" and scope["method"] == "POST"
+        if person.name or person.service:
+            return None
+        if is_read and _OPEN.fullmatch(below.strip("/")):
+            return None
+        if self._public and (is_read or is_search):
+            return None
+        sentence = "Log in to search the catalogue: on its page, or by a token of yours (Authorization: token …, from the hub's page Token)."
+        if not (is_read or is_search):
+            sentence = "Changes need a token of yours: Authorization: token …, from the hub's page Token."
+        return JSONResponse({"detail": sentence}, 401, {"WWW-Authenticate": "token", "Connection": "close"})
+
+
+def _key(scope: Scope) -> str:
+    found: str = scope.get("state", {}).get("asking", "")
+    return found
+
+
+def _told(send: Send) -> Callable[[Message], object]:
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Content-Security-Policy", _POLICY)
+            headers.setdefault("Referrer-Policy", "no-referrer")
+        await send(message)
+
+    return answer

@@ -1,0 +1,35 @@
+"""What is refused is one sentence; it repeats nothing of what came, and fills no log."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from stac_fastapi.types.errors import ConflictError, InvalidQueryParameter, NotFoundError
+from starlette.responses import JSONResponse
+
+from geodes_lab.catalog.room import NoRoom
+from geodes_lab.errors import GeodesError
+
+_STATUS: dict[type[Exception], int] = {
+    NotFoundError: 404, ConflictError: 409, InvalidQueryParameter: 400, NoRoom: 507, GeodesError: 400,
+}  # fmt: skip
+
+
+def add(application: FastAPI) -> None:
+    """Answer what was refused."""
+
+    def answer(request: Request, error: Exception) -> JSONResponse:
+        status = next(s for kind, s in _STATUS.items() if isinstance(error, kind))
+        said = str(error)[:2000]
+        return JSONResponse({"code": type(error).__name__, "description": said, "detail": said}, status)
+
+    def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if not isinstance(part, str) or len(part) < 60)[:200]
+        said = f"The request is not understood: {place}: {str(first['msg'])[:200]}."
+        return JSONResponse({"code": "InvalidRequest", "description": said, "detail": said}, 400)
+
+    for kind in _STATUS:
+        application.add_exception_handler(kind, answer)
+    application.add_exception_handler(RequestValidationError, invalid)

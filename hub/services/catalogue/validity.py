@@ -1,0 +1,272 @@
+"""What people put into the catalogue is held against STAC and against what the lab's searches need, before it is written."""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import pystac
+import shapely
+from fastapi import HTTPException
+from pydantic import ValidationError
+from shapely.errors import ShapelyError
+from stac_pydantic import Collection, Item
+
+from catalogue.access import READERS
+from geodes_lab.catalog import geoparquet
+from geodes_lab.catalog.columns import KINDS, RESERVED, TIMES, family, fits, kind
+from geodes_lab.catalog.truth import truthful
+
+SIZE = 64 * 2**10
+"""Bytes of a document, but for its geometry."""
+VERTICES = 5_000
+_DEPTH, _TEXT, _NAMED, _LISTED, _WHOLE = 24, 20_000, 200, 200, 2**53
+_ID = re.compile(r"[^/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_VERSION = re.compile(r"1\.[01]\.\d{1,3}")
+_SCHEMES = frozenset({"", "http", "https", "s3", "gs", "az", "abfs", "ftp", "file"})
+_SHAPES = frozenset({"Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"})
+_FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def item(record: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """An Item as it is written: times are in UTC.
+
+    Parameters
+    ----------
+    record
+        As it came, or as a patch made it.
+    known
+        The properties that others of the collection have, with their kinds.
+
+    Raises
+    ------
+    HTTPException
+        400, with a sentence that names what is wrong.
+    """
+    name = _identified(record, "Feature")
+    geometry = record.get("geometry")
+    _plain({k: v for k, v in record.items() if k != "geometry"}, name)
+    _geometry(geometry, record.get("bbox"), name)
+    properties = record.get("properties")
+    if not isinstance(properties, dict) or len(properties) > _NAMED:
+        raise _wrong(f"{name} has no properties, or more than {_NAMED}.")
+    _names(properties, known, name)
+    _hrefs(record, name)
+    _model(Item, record, name)
+    told = {**record, "properties": _times(properties, name)}
+    # As it is read: what another's search cannot read is not written.
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            truthful(pystac.Item.from_dict(copy.deepcopy(told)))
+            (again,) = geoparquet.records(geoparquet.table([told]))
+            pystac.Item.from_dict(again, migrate=False)
+    except Exception as error:  # of many kinds
+        raise _wrong(f"{name} is no Item that can be read again ({_line(error)}).") from error
+    return told
+
+
+def collection(document: dict[str, Any]) -> dict[str, Any]:
+    """A collection as it is written.
+
+    Raises
+    ------
+    HTTPException
+        400, with a sentence that names what is wrong.
+    """
+    name = _identified(document, "Collection")
+    _plain(document, name)
+    readers = document.get(READERS, [])
+    if not isinstance(readers, list) or len(readers) > _LISTED or not all(isinstance(r, str) for r in readers):
+        raise _wrong(f"{READERS} of {name} is a list of the names of groups, not {str(readers)[:50]!r}.")
+    _hrefs(document, name)
+    _model(Collection, document, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pystac.Collection.from_dict(copy.deepcopy(document))
+    except Exception as error:
+        raise _wrong(f"{name} is no collection that can be read again ({_line(error)}).") from error
+    return document
+
+
+def _identified(document: Any, wanted: str) -> str:
+    if not isinstance(document, dict) or document.get("type") != wanted:
+        raise _wrong(f'This has "type": "{wanted}", and what came has not.')
+    name, version = document.get("id"), document.get("stac_version")
+    if not isinstance(name, str) or not _ID.fullmatch(name) or name.strip(". ") == "":
+        raise _wrong(f"An id is a text of at most 200 characters without / \\ ? # and %, not {str(name)[:50]!r}.")
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise _wrong(f"{name} has the stac_version {str(version)[:20]!r}: write 1.1.0.")
+    return name
+
+
+def _plain(document: dict[str, Any], name: str) -> None:
+    """Nothing in it is too large, too deep, no number, or no text that can be shown."""
+    waiting: list[tuple[Any, int]] = [(document, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _DEPTH:
+            raise _wrong(f"{name} may have {_DEPTH} lists and objects inside each other, and has more.")
+        if isinstance(value, dict):
+            for key in value:
+                if not isinstance(key, str) or not key or len(key) > 200 or _CONTROL.search(key):
+                    raise _wrong(f"{name} has a name that is no name: {str(key)[:50]!r}.")
+            waiting += [(v, depth + 1) for v in value.values()]
+        elif isinstance(value, list):
+            waiting += [(v, depth + 1) for v in value]
+        elif isinstance(value, str) and (len(value) > _TEXT or _CONTROL.search(value)):
+            raise _wrong(
+                f"{name} has a text of more than {_TEXT:,} characters, or with characters that cannot be shown."
+            )
+        elif isinstance(value, (int, float)) and not -_WHOLE <= value <= _WHOLE and not _is_fraction(value):
+            raise _wrong(f"{name} has a number that JSON cannot hold: {str(value)[:30]}.")
+    if (size := len(orjson.dumps(document))) > SIZE:
+        raise _wrong(f"{name} may have {SIZE:,} bytes besides its geometry, and has {size:,}.")
+
+
+def _is_fraction(value: float) -> bool:
+    return isinstance(value, float) and -1e300 < value < 1e300
+
+
+def _geometry(geometry: Any, bbox: Any, name: str) -> None:
+    if bbox is not None:
+        _box(bbox, name)
+    if geometry is None:
+        return
+    if not isinstance(geometry, dict) or geometry.get("type") not in _SHAPES:
+        raise _wrong(f"The geometry of {name} is one of {', '.join(sorted(_SHAPES))}.")
+    text = orjson.dumps(geometry, option=orjson.OPT_NON_STR_KEYS)
+    if text.count(b"[") > 2 * VERTICES:
+        raise _wrong(f"The geometry of {name} may have {VERTICES:,} corners, and has more: simplify it.")
+    try:
+        shape = shapely.from_geojson(text)
+    except ShapelyError as error:
+        raise _wrong(f"The geometry of {name} is no GeoJSON ({_line(error)}).") from error
+    if shapely.get_num_coordinates(shape) > VERTICES:
+        raise _wrong(f"The geometry of {name} may have {VERTICES:,} corners, and has more: simplify it.")
+    west, south, east, north = shapely.bounds(shape).tolist()
+    if shape.is_empty or not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise _wrong(f"The geometry of {name} is empty, or not in degrees: -180 to 180, and -90 to 90.")
+    if not shapely.is_valid(shape):
+        why = shapely.is_valid_reason(shape)
+        raise _wrong(f"The geometry of {name} is not valid ({why[:80]}): shapely.make_valid mends it.")
+
+
+def _box(bbox: Any, name: str) -> None:
+    numbers = isinstance(bbox, (list, tuple)) and all(type(e) in (int, float) for e in bbox)
+    if not numbers or len(bbox) not in (4, 6):
+        raise _wrong(f"The bbox of {name} is four numbers, or six.")
+    half = len(bbox) // 2
+    west, south, east, north = *bbox[:2], *bbox[half : half + 2]
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
+        raise _wrong(f"The bbox of {name} is west, south, east, north in degrees.")
+
+
+def _names(properties: Mapping[str, Any], known: Mapping[str, str], name: str) -> None:
+    folded = {k.casefold(): k for k in known}
+    for key, value in properties.items():
+        if key.casefold() in RESERVED:
+            raise _wrong(
+                f"{name} has a property {key!r}, which means something else to a catalogue: call it otherwise."
+            )
+        if not fits(key):
+            raise _wrong(
+                f"{name} has a property {key[:60]!r}: a name begins with a letter, and has letters, digits and _ : . -, at most 100."
+            )
+        if folded.setdefault(key.casefold(), key) != key:
+            raise _wrong(f"{name} has a property {key!r} beside {folded[key.casefold()]!r}: spell it the same.")
+        wanted, told = KINDS.get(key), kind(value)
+        if wanted and told and told != ("string" if wanted == "date" else family(wanted)):
+            raise _wrong(f"{key} of {name} is of kind {wanted} for everybody, not {told}.")
+        if wanted == "array" and not all(isinstance(v, str) for v in value or ()):
+            raise _wrong(f"{key} of {name} is a list of texts.")
+
+
+def _times(properties: dict[str, Any], name: str) -> dict[str, Any]:
+    """The same with times in UTC, in the one form that sorts."""
+    found = dict(properties)
+    read: dict[str, datetime] = {}
+    for key in TIMES:
+        if properties.get(key) is None:
+            continue
+        try:
+            moment = datetime.fromisoformat(properties[key])
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise _wrong(
+                f"{key} of {name} is no time such as 2021-06-05T10:50:31Z: {properties[key][:50]!r}."
+            ) from None
+        if not _FIRST <= moment < _LAST:
+            raise _wrong(f"{key} of {name} is not between 1900 and 2200: {properties[key][:50]}.")
+        read[key] = moment
+        found[key] = moment.replace(tzinfo=None).isoformat() + "Z"
+    begin, end = read.get("start_datetime"), read.get("end_datetime")
+    if "datetime" not in read and (begin is None or end is None):
+        raise _wrong(f"{name} has no datetime: give it, or start_datetime and end_datetime.")
+    if begin and end and begin > end:
+        raise _wrong(f"{name} ends before it begins.")
+    return found
+
+
+def _hrefs(document: Mapping[str, Any], name: str) -> None:
+    """Addresses lead somewhere; none is a program."""
+    assets, links = document.get("assets") or {}, document.get("links") or []
+    if not isinstance(assets, dict) or not isinstance(links, list) or max(len(assets), len(links)) > _LISTED:
+        raise _wrong(f"{name} has assets by their names and links in a list, at most {_LISTED} of each.")
+    extensions = document.get("stac_extensions") or []
+    if not isinstance(extensions, list) or len(extensions) > _LISTED:
+        raise _wrong(f"The stac_extensions of {name} are a list of at most {_LISTED} addresses.")
+    if not all(isinstance(e, str) and re.match(r"https?://", e) for e in extensions):
+        raise _wrong(f"The stac_extensions of {name} are addresses that begin with https:.")
+    for href in _addresses(document):
+        try:
+            scheme = urlsplit(href).scheme.lower() if isinstance(href, str) and href == href.strip() else "?"
+        except ValueError:
+            scheme = "?"
+        if scheme not in _SCHEMES or (
+            isinstance(href, str) and re.search(r"[\x00-\x20\x7f-\x9f]*script:", href[:40], re.I)
+        ):
+            raise _wrong(
+                f"{name} leads to {str(href)[:60]!r}: an address is a path, or begins with https:, s3: or file:."
+            )
+
+
+def _addresses(document: Mapping[str, Any]) -> Iterator[Any]:
+    """Every ``href`` and ``url`` in a document."""
+    waiting: list[Any] = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                if key in ("href", "url"):
+                    yield inner
+                elif key != "geometry":
+                    waiting.append(inner)
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _model(model: type[Item] | type[Collection], document: dict[str, Any], name: str) -> None:
+    """As STAC has it; its models are stac-pydantic's."""
+    try:
+        model.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))[:100]
+        raise _wrong(f"{name} is no {model.__name__} of STAC: {place}: {first['msg'][:200]}.") from error
+
+
+def _wrong(sentence: str) -> HTTPException:
+    return HTTPException(400, sentence)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:150]
