@@ -18,7 +18,7 @@ import rasterio
 from witness import Witness, api, collection, item
 
 import geodes_lab as gl
-from geodes_lab import gdalenv, tape, transfer
+from geodes_lab import doctor, gdalenv, tape, transfer
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.lookup import opened
 from geodes_lab.credentials import origin, sources
@@ -302,17 +302,32 @@ def test_question_for_tape(portal):
         tape.on_disk([tape.product(made["home"])])
 
 
+def test_the_doctors_look_at_a_product(portal):
+    """Where a product is fetched is the catalogue's word."""
+    home, other = portal
+    raw = item(assets={"a": {"href": f"{other.url}/file", "type": "application/zip"}})
+    home.answer = lambda told: {"features": [raw], "context": {"matched": 1}}
+    told = {"kind": "geodes", "url": f"{home.url}/stac", "portal": home.url}
+    with dask.config.set({"geodes_lab.catalog.profiles.looked": told}):
+        found = {f.fact: f for f in doctor.examine("looked")}
+    assert found["byte ranges"].state == "not tried"
+    assert home.saw(SECRET)
+    assert other.told == []
+
+
 # The datalake's keys, and GDAL.
 
 
-def test_an_address_of_the_web_never_gets_the_datalakes_keys(pair, monkeypatch, tmp_path):
+@pytest.mark.parametrize("said", ["netrc", "headers"])
+def test_an_address_of_the_web_never_gets_the_datalakes_keys(pair, monkeypatch, tmp_path, said):
     home, other = pair
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "known-id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_SESSION_TOKEN", SECRET)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name, value in (("HEADERS", f"X-Key: {SECRET}"), ("USERPWD", f"a:{SECRET}"), ("COOKIE", SECRET)):
-        monkeypatch.setenv(f"GDAL_HTTP_{name}", value)
+    if said == "headers":  # of GDAL, for no server in particular
+        for name, value in (("HEADERS", f"X-Key: {SECRET}"), ("USERPWD", f"ada:{SECRET}"), ("COOKIE", SECRET)):
+            monkeypatch.setenv(f"GDAL_HTTP_{name}", value)
     (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login ada password {SECRET}\n")
     (tmp_path / ".netrc").chmod(0o600)
     with dask.config.set({"geodes_lab.datalake.endpoint": home.url, "geodes_lab.datalake.mirror": None}):
