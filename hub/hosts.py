@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.utils import subdomain_hook_idna
@@ -18,7 +19,7 @@ from tornado.web import Finish
 
 from geodes_lab.policy.lab import Lab
 
-_prepare = BaseHandler.prepare
+_prepare, _clear = BaseHandler.prepare, BaseHandler.clear_login_cookie
 _READS = ("GET", "HEAD")
 
 
@@ -27,6 +28,7 @@ def apart(c: Any, address: str) -> None:
     c.JupyterHub.subdomain_host = address
     c.JupyterHub.subdomain_hook = subdomain_hook_idna  # `Lab.origin` makes the same names
     BaseHandler.prepare = _at_home
+    BaseHandler.clear_login_cookie = _logged_out
     if urlsplit(address).scheme == "https" and "cookie_host_prefix_enabled" in JupyterHub.class_traits():
         # Any page below the lab's name may set a cookie for all of it: bob's own login, for alice's browser. Not one that is called so.
         c.JupyterHub.cookie_host_prefix_enabled = True
@@ -51,3 +53,18 @@ async def _at_home(handler: BaseHandler) -> None:
         handler.redirect(f"{public.scheme}://{public.netloc}{request.uri}")
         raise Finish
     await _prepare(handler)
+
+
+def _logged_out(handler: BaseHandler, name: str | None = None) -> None:
+    """End what the person's browsers got for servers and services.
+
+    The hub ends that of one session, whose name is a cookie for all of the lab's host names; a page of another may have planted it.
+    """
+    user = handler.get_current_user_cookie()
+    if user is not None:
+        for token in handler.db.query(orm.APIToken).filter(
+            orm.APIToken.user_id == user.id, orm.APIToken.session_id > ""
+        ):
+            handler.db.delete(token)
+        handler.db.commit()
+    _clear(handler, name)

@@ -5,10 +5,12 @@ The hub with host names has TLS, by a certificate of a private authority, since 
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pytest
 from browser import chromium, enter, needs_chromium
@@ -285,6 +287,35 @@ def test_log_out_ends_the_services_too(apart):
     assert "Welcome, bob" in browser.web.get(home).text
     browser.web.get(f"{hub.url}/hub/logout", follow_redirects=False)
     assert "Welcome, bob" not in browser.web.get(home).text
+
+
+def test_log_out_is_whole_though_a_page_planted_the_name_of_the_session(apart):
+    hub, page = apart.hub, apart.alice
+    apart.attacked()
+    page.goto(f"{hub.url}/services/home/")
+    held = {
+        c["name"]: c["value"]
+        for c in page.context.cookies()
+        if c["name"] in ("__Host-geodes-home", "__Host-geodes-usage")
+    }
+    tokens = [base64.b64decode(unquote(value).split("|")[4].split(":")[1]).decode() for value in held.values()]
+    assert len(tokens) == 2
+
+    def ask(token: str) -> int:
+        return hub.client().get(f"{hub.url}/hub/api/user", headers={"Authorization": f"token {token}"}).status_code
+
+    assert [ask(t) for t in tokens] == [200, 200]
+    # As a server of bob's own may, by a header: scripts do not reach a cookie that is kept from them.
+    planted = {
+        "name": "jupyterhub-session-id",
+        "value": "planted",
+        "domain": ".lab.localhost",
+        "path": "/",
+        "secure": True,
+    }
+    page.context.add_cookies([planted])
+    page.goto(f"{hub.url}/hub/logout")
+    assert [ask(t) for t in tokens] == [403, 403]
 
 
 def test_with_one_origin_it_gets_everything(sample, browser):

@@ -42,6 +42,36 @@ def older() -> Path:
 
 
 @needs_accounts
+def test_host_names_of_people_and_services_on_version_5(older, sample):
+    import proxy
+
+    command = f"c.ConfigurableHTTPProxy.command = {proxy.command()!r}"
+    with Provider() as provider:
+        provider.put("alice", groups=["/geodes/theia"])
+        file = {
+            "login": {"kind": "oidc", "oidc": provider.settings()},
+            "servers": {"kind": "accounts"},
+            "profiles": {"S": {"title": "Small", "cores": 1, "memory": "2 GiB"}},
+            "groups": {"geodes": {"profiles": ["S"]}},
+            "catalogue": {"static": str(sample / "catalog" / "catalog.json")},
+        }
+        with Production(file, config=command, python=older, host="lab.localhost") as hub:
+            assert "Running JupyterHub version 5.5" in hub.said()
+            browser = Browser(hub)
+            assert browser.login("alice").status_code == 200
+            page = browser.web.get(f"{hub.url}/")
+            assert str(page.url) == f"{hub.at('home--service')}/services/home/"
+            assert "Welcome, alice" in browser.web.get(f"{page.url}login").text
+            browser.spawn("alice")
+            page = browser.web.get(f"{hub.at('alice')}/hub/user-redirect/lab")
+            assert str(page.url).startswith(f"{hub.at('alice')}/user/alice/lab"), page.url
+            assert page.status_code == 200
+            for cookie in browser.web.cookies.jar:
+                hers = cookie.name not in ("_xsrf", "jupyterhub-session-id") and "lab.localhost" in cookie.domain
+                assert cookie.name.startswith("__Host-") or not hers, cookie.name
+
+
+@needs_accounts
 def test_hub_of_version_5_runs_the_same_files(older, sample, monkeypatch):
     version = subprocess.check_output([str(older), "-m", "jupyterhub", "--version"], text=True).strip()
     assert version.startswith("5.5")
