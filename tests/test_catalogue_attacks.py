@@ -41,6 +41,12 @@ PUBLIC = "S2"
 HTTP = httpx.Client(timeout=60)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    HTTP.close()
+
+
 def records(number: int, collection: str = PUBLIC, **properties) -> list[dict]:
     return [item(f"{collection}-{n}", collection, **{"eo:cloud_cover": n, **properties}) for n in range(number)]
 
