@@ -20,6 +20,9 @@
 
 # %%
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 from IPython.display import HTML
@@ -79,8 +82,7 @@ gl.open_product(found[0])
 
 # %% [markdown]
 # ## An app, for everybody else
-# A few lines of Panel in a file beside this notebook. The lab serves it, in a kernel of its own, to you and to whom you let use
-# your server. The button opens it, and `address` is where it is.
+# A few lines of Panel in a file beside this notebook. The button opens it for you, in a kernel of its own.
 
 # %%
 # %%writefile workspace/share/app.py
@@ -99,6 +101,21 @@ pn.Column("# NDVI by month", by_month, through).servable(title="NDVI by month")
 app = Path("workspace/share/app.py").resolve().relative_to(Path.home())
 address = f"{os.environ.get('JUPYTERHUB_SERVICE_PREFIX', '/')}panel-preview/render/{app}"
 HTML(f'<form action="{address}" target="_blank"><button>Open the app</button></form>')
+
+# %% [markdown]
+# For colleagues of the same hub the app runs as a program of yours, which listens at a socket: a file in a folder that you alone pass
+# through. A port would answer every account of the machine. `gl.share` shows it to members of the `groups` that you name, or to whom you
+# send `shown.invitation`; the app sees nothing of their login, and `shown.stop()` takes it back. It ends with your server.
+
+# %%
+socket = Path(os.environ["GEODES_LAB_RUNTIME"]) / "ndvi.sock"
+socket.unlink(missing_ok=True)
+command = [sys.executable, "-m", "panel", "serve", "app.py", "--unix-socket", str(socket)]
+served = subprocess.Popen(command, cwd="workspace/share", stderr=subprocess.DEVNULL)
+while not socket.exists() and served.poll() is None:
+    time.sleep(0.2)
+shown = gl.share(socket)
+HTML(f'<form action="{shown.url}" target="_blank"><button>Open it as they do</button></form>')
 
 # %% [markdown]
 # ## A picture, for the report

@@ -214,6 +214,24 @@ def test_person_shares_a_result_with_notebook_08(person):
         if difference(seen, plot.screenshot()) > 5:
             break
     assert difference(seen, plot.screenshot()) > 5, "another month"
+    # The same as colleagues see it: in a sandbox, where it has no origin and no cookie, it works all the same.
+    with person.page.context.expect_page(timeout=60_000) as opened:
+        notebook.get_by_role("button", name="Open it as they do").click()
+    theirs = opened.value
+    expect(theirs.locator(".bk-Figure")).to_have_count(2, timeout=120_000)
+    assert re.search(r"/geodes/apps/ndvi/~[0-9a-f]+-[0-9a-f]{64}/app$", theirs.url)
+    assert theirs.evaluate("self.origin") == "null"
+    slider = theirs.locator(".noUi-handle").first
+    plot = max(theirs.locator(".bk-Figure").all(), key=lambda p: p.bounding_box()["height"])
+    seen = person.painted(plot)
+    theirs.screenshot(path=BUILD / "08_shared.png")
+    for turn in range(40):
+        if turn % 6 == 0:
+            slider.press("ArrowRight" if turn % 12 == 0 else "ArrowLeft")
+        theirs.wait_for_timeout(500)
+        if difference(seen, plot.screenshot()) > 5:
+            break
+    assert difference(seen, plot.screenshot()) > 5, "its websocket goes through"
 
 
 def test_person_stops_a_cluster_in_the_panel(person):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import inspect
 
 import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from searches import notebook
+from searches import NEVER, PLAIN, notebook, read
+
+import geodes_lab as gl
 
 VALUES = st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans())
 
@@ -52,3 +55,38 @@ def test_any_values_are_literals_of_one_call(collections, asked):
 def test_what_is_no_search_is_refused(search):
     with pytest.raises(ValueError, match=r"a search has|an argument is"):
         notebook(search)
+
+
+@pytest.mark.parametrize("name", ["url", "profile", "intersects", "token", "headers", "folder"])
+def test_link_never_says_where_is_searched(name):
+    """A search at an address of a link's would be sent the reader's token."""
+    with pytest.raises(ValueError, match="an argument is what is searched"):
+        notebook({"collections": "A", name: "lab"})
+
+
+def test_each_argument_of_a_search_is_a_plain_value_or_never_in_a_link():
+    """A new one must be put into one of the two."""
+    told = inspect.signature(gl.search).parameters.values()
+    named = {p.name for p in told if p.kind is not p.VAR_KEYWORD}
+    assert named - NEVER == PLAIN
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"collections": "A" * 501},
+        {"collections": ["A"] * 101},
+        {"collections": "A", "cloud_cover": float("inf")},
+        {"collections": "A", "b" * 42: 1},
+        {"collections": "A", "geodes_readers": "x"},
+    ],
+)
+def test_what_is_too_large_or_no_value_is_refused(search):
+    with pytest.raises(ValueError, match=r"an argument is|a search has"):
+        notebook(search)
+
+
+@pytest.mark.parametrize("text", ["[" * 16_000, "x" * 16_385, "[]", "5", '{"collections": "A", "cloud_cover": NaN}'])
+def test_text_that_is_no_search_is_refused(text):
+    with pytest.raises(ValueError, match="."):
+        read(text)
