@@ -88,7 +88,9 @@ class Archive:
         if mirror and file.is_relative_to(Path(mirror).expanduser().absolute()):
             return
         if not file.resolve().is_relative_to(folder):
-            raise GeodesError(f"{file} is a link that leads out of its product, to {file.resolve()}: refused; copy what it means there.")
+            raise GeodesError(
+                f"{file} is a link that leads out of its product, to {file.resolve()}: refused; copy what it means there."
+            )
 
     def matching(self, pattern: str) -> list[str]:
         """The members whose paths match ``pattern`` to their ends; where none does, capitals are as good as small letters."""

@@ -68,10 +68,14 @@ def _check_file(name: str, place: Place, first: int, size: int) -> None:
     data = place.read(first, min(2**16, size))
     begin = data.find(SOC_SIZ)
     if begin < 0:
-        raise GeodesError(f"{name} has no JPEG 2000 code-stream at its beginning: it is damaged; fetch the product again.")
+        raise GeodesError(
+            f"{name} has no JPEG 2000 code-stream at its beginning: it is damaged; fetch the product again."
+        )
     end = _first_part(data, begin)
     if end is None:
-        raise GeodesError(f"{name} has a main header longer than that of any product: refused; fetch the product again.")
+        raise GeodesError(
+            f"{name} has a main header longer than that of any product: refused; fetch the product again."
+        )
     tile, components = _tile(data[begin:end])
     _check_styles(name, tile, components, _segments(data[begin:end], 2))
     at, number = first + end, 0
@@ -97,7 +101,9 @@ def check_beginning(name: str, data: bytes) -> None:
     begin = data.find(SOC_SIZ)
     end = _first_part(data, begin) if begin >= 0 else None
     if end is None:
-        raise GeodesError(f"{name} has no JPEG 2000 code-stream at its beginning: it is damaged; fetch the product again.")
+        raise GeodesError(
+            f"{name} has no JPEG 2000 code-stream at its beginning: it is damaged; fetch the product again."
+        )
     check(name, data[begin:end])
 
 
@@ -151,7 +157,11 @@ def _check_styles(name: str, tile: tuple[int, int], components: int, segments: I
             wanted = _blocks(tile, segment[9:], bool(segment[4] & 1)) * components
         elif marker == _COC:
             wide = 1 if components < 257 else 2
-            wanted = _blocks(tile, segment[5 + wide :], bool(segment[4 + wide : 5 + wide] > b"\0")) if len(segment) >= 9 + wide else 0
+            wanted = (
+                _blocks(tile, segment[5 + wide :], bool(segment[4 + wide : 5 + wide] > b"\0"))
+                if len(segment) >= 9 + wide
+                else 0
+            )
         else:
             continue
         limits.refuse(f"A tile of {name}", wanted, _BLOCKS, "code-blocks")

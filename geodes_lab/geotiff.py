@@ -90,7 +90,9 @@ class GeoTiff:
             top, left = r * down, c * across
             y0, y1 = max(top, rows[0]), min(top + tile.shape[1], rows[1])
             x0, x1 = max(left, cols[0]), min(left + tile.shape[2], cols[1])
-            mine = slice(None) if len(wanted) == bands else slice(wanted[0] % image.samples, wanted[0] % image.samples + 1)
+            mine = (
+                slice(None) if len(wanted) == bands else slice(wanted[0] % image.samples, wanted[0] % image.samples + 1)
+            )
             at = plane * image.samples if len(wanted) == bands else 0
             out[at : at + image.samples, y0 - rows[0] : y1 - rows[0], x0 - cols[0] : x1 - cols[0]] = tile[
                 mine, y0 - top : y1 - top, x0 - left : x1 - left

@@ -43,7 +43,9 @@ def check_links(file: h5py.File, name: str) -> None:
 
     file.id.links.visit(look, info=True)
     if wrong:
-        raise GeodesError(f"{name} has {wrong[0][:80]} in another file, which it names: refused; fetch the product again.")
+        raise GeodesError(
+            f"{name} has {wrong[0][:80]} in another file, which it names: refused; fetch the product again."
+        )
     limits.refuse(name, count, _NODES, "links")
 
 
@@ -74,7 +76,9 @@ def check(dataset: h5py.Dataset, name: str) -> None:
     limits.refuse(f"A chunk of {name}", math.prod(chunk) * size, limits.TILE)
     filters = _filters(said)
     if any(f not in (_DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP) for f in filters) or len(set(filters)) < len(filters):
-        raise GeodesError(f"{name} is stored by a filter of HDF5 ({max(filters)}) that products do not use: refused; save it anew with gzip.")
+        raise GeodesError(
+            f"{name} is stored by a filter of HDF5 ({max(filters)}) that products do not use: refused; save it anew with gzip."
+        )
 
 
 def check_chunks(dataset: h5py.Dataset, selection: Sequence[Any], name: str) -> None:
@@ -123,7 +127,9 @@ def _check_chunk(packed: int, data: bytes, most: int, name: str) -> None:
     except ValueError as error:
         raise OSError(f"a chunk of {name} is damaged: {error}") from None
     if size > most:
-        raise GeodesError(f"A chunk of {name} holds more than the {most} bytes of a chunk: refused; fetch the product again.")
+        raise GeodesError(
+            f"A chunk of {name} holds more than the {most} bytes of a chunk: refused; fetch the product again."
+        )
 
 
 def _filters(said: Any) -> list[int]:

@@ -95,7 +95,9 @@ def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
     for info in infos:
         name, path = info.filename, PurePosixPath(info.filename.replace("\\", "/"))
         if len(name) > _LONGEST or "\0" in name:
-            raise GeodesError(f"{place.href} holds a path of {len(name)} characters, {name[:60]!r}…, which no product does: refused.")
+            raise GeodesError(
+                f"{place.href} holds a path of {len(name)} characters, {name[:60]!r}…, which no product does: refused."
+            )
         if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
             raise GeodesError(f"{place.href} holds the path {name!r}, which climbs out of it: refused.")
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -110,7 +112,9 @@ def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
         if info.compress_type == STORED and info.compress_size != info.file_size and not locked:
             raise GeodesError(f"{place.href} says two sizes of {name!r}: it is damaged; fetch the product again.")
         if info.compress_size > info.file_size + info.file_size // 8 + 2**16:
-            raise GeodesError(f"{name} in {place.href} takes more bytes than it holds: it is damaged; fetch the product again.")
+            raise GeodesError(
+                f"{name} in {place.href} takes more bytes than it holds: it is damaged; fetch the product again."
+            )
         yield Entry(name, info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type, locked)
 
 
@@ -119,7 +123,9 @@ def _refuse_overlap(place: Place, infos: list[zipfile.ZipInfo]) -> None:
     found = sorted({(i.header_offset, i.compress_size, i.filename) for i in infos})
     for (begin, size, name), (after, _, other) in pairwise(found):
         if begin + HEADER + size > after:
-            raise GeodesError(f"{place.href} has {other!r} inside of {name!r}, as no product does: refused; fetch it again.")
+            raise GeodesError(
+                f"{place.href} has {other!r} inside of {name!r}, as no product does: refused; fetch it again."
+            )
 
 
 class _Bounded(Ranges):

@@ -52,7 +52,11 @@ class Objects(Store):
         self._layouts: dict[str, Layout] = {}
         self._own: set[str] = set()  # of format 2: the arrays that say that they are coordinates
         store = NAMED.search(self._folder)
-        self._root = os.path.realpath(f"/{self._folder[: store.end()] if store else self._folder}") if place.scheme == "file" else ""
+        self._root = (
+            os.path.realpath(f"/{self._folder[: store.end()] if store else self._folder}")
+            if place.scheme == "file"
+            else ""
+        )
         self._counts_back = True  # whether the server gives the end of an object, without being told where it is
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,7 +112,9 @@ class Objects(Store):
         parts = key.split("/")
         if parts[-1] in zarrlayout.DOCUMENTS:
             return None
-        return next((found for n in range(len(parts) - 1, -1, -1) if (found := self._layouts.get("/".join(parts[:n])))), None)
+        return next(
+            (found for n in range(len(parts) - 1, -1, -1) if (found := self._layouts.get("/".join(parts[:n])))), None
+        )
 
     def _look(self, key: str, data: bytes, layout: Layout | None, is_part: bool) -> None:
         """Look at what was read, before anybody acts on it."""
@@ -139,7 +145,9 @@ class Objects(Store):
         path = f"/{self._folder}/{key}"
         true = os.path.realpath(path)
         if not f"{true}/".startswith(f"{self._root}/"):
-            raise GeodesError(f"{path} is a link that leads out of its Zarr store, to {true}: refused; copy what it means into the store.")
+            raise GeodesError(
+                f"{path} is a link that leads out of its Zarr store, to {true}: refused; copy what it means into the store."
+            )
         try:
             kind = os.stat(path).st_mode
         except (OSError, ValueError):
@@ -216,7 +224,9 @@ class Objects(Store):
         found = await asyncio.wrap_future(asked)
         for path in [*found["common_prefixes"], *(o["path"] for o in found["objects"])]:
             if self.place.scheme == "file" and os.path.islink(f"/{path}") and os.path.isdir(f"/{path}"):
-                raise GeodesError(f"/{path} is a link to a folder, inside a Zarr store: refused; copy what it means into the store.")
+                raise GeodesError(
+                    f"/{path} is a link to a folder, inside a Zarr store: refused; copy what it means into the store."
+                )
             yield path.rstrip("/").rsplit("/", 1)[-1]
 
     def list(self) -> AsyncGenerator[str, None]:

@@ -45,8 +45,16 @@ def check(path: str) -> None:
     """
     found = _PATH.fullmatch(path)
     place = found and (found["zip"] or found["plain"])
-    if not found or not place or not _PLACE.fullmatch(place) or "\0" in path or ".." in (found["member"] or "").split("/"):
-        raise GeodesError(f"{shown(path)} is no path of a file that is read here: give a path, or an s3:// or https:// address.")
+    if (
+        not found
+        or not place
+        or not _PLACE.fullmatch(place)
+        or "\0" in path
+        or ".." in (found["member"] or "").split("/")
+    ):
+        raise GeodesError(
+            f"{shown(path)} is no path of a file that is read here: give a path, or an s3:// or https:// address."
+        )
 
 
 @contextmanager
@@ -92,7 +100,9 @@ def _first(path: str, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
 def confirm(path: str, file: Any) -> None:
     """Hold an open raster against what a product's may be, before anything is read of it; see `opened`."""
     if file.tags(ns="OVERVIEWS"):
-        raise GeodesError(f"{shown(path)} names another file as its overviews: refused; save it anew with its overviews inside.")
+        raise GeodesError(
+            f"{shown(path)} names another file as its overviews: refused; save it anew with its overviews inside."
+        )
     together = file.count if file.interleaving is not None and file.interleaving.name == "pixel" else 1
     (rows, cols), is_jpeg2000 = file.block_shapes[0], file.driver == "JP2OpenJPEG"
     # OpenJPEG decodes all bands together, and takes ten bytes for a number.
@@ -156,7 +166,9 @@ def _check_beside(path: Path) -> None:
     """Refuse a file beside a raster that is not what its name says, or leads elsewhere."""
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
-        raise GeodesError(f"{path} is beside a raster and no file of its own, but a link or a pipe: refused; remove it.")
+        raise GeodesError(
+            f"{path} is beside a raster and no file of its own, but a link or a pipe: refused; remove it."
+        )
     if path.suffix.lower() in (".ovr", ".msk"):
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
             try:

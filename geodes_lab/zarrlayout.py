@@ -100,7 +100,9 @@ class Layout:
 
         plain = data if self.compressor is None else bytes(numcodecs.get_codec({"id": self.compressor}).decode(data))
         if int.from_bytes(plain[:4], "little") > math.prod(self.chunks):
-            raise GeodesError(f"Chunk {key} of {self.name} claims more words than a chunk of it has: refused; fetch it again.")
+            raise GeodesError(
+                f"Chunk {key} of {self.name} claims more words than a chunk of it has: refused; fetch it again."
+            )
 
     def _inside(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Where the chunks of a shard are in it."""
@@ -155,7 +157,9 @@ def read(store: str, key: str, data: bytes) -> dict[str, Layout]:
     try:
         for path, node, attrs in _nodes(folder, name, document):
             if len(found) > _NODES or not clean(path or "root"):
-                raise GeodesError(f"{where} has the name {path[:80]!r}, or more than {_NODES} arrays: refused; check where it comes from.")
+                raise GeodesError(
+                    f"{where} has the name {path[:80]!r}, or more than {_NODES} arrays: refused; check where it comes from."
+                )
             if node is not None:
                 found[path] = _layout(f"{path or 'the array'} of {store}", path.rpartition("/")[2], node, attrs)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
@@ -205,7 +209,11 @@ def _layout(name: str, last: str, node: dict[str, Any], attrs: Mapping[str, Any]
         grid, dims = node["chunk_grid"], node.get("dimension_names") or ()
         if grid["name"] != "regular":
             raise ValueError(f"chunks in a grid {str(grid['name'])[:40]!r}, which is not read")
-        chunks, itemsize, codecs = _sizes(grid["configuration"]["chunk_shape"], 1), _size(node["data_type"]), node["codecs"]
+        chunks, itemsize, codecs = (
+            _sizes(grid["configuration"]["chunk_shape"], 1),
+            _size(node["data_type"]),
+            node["codecs"],
+        )
         if len(chunks) != len(shape):
             raise ValueError("chunks of other dimensions than the array")
         found = _stored(codecs, chunks)
@@ -214,11 +222,18 @@ def _layout(name: str, last: str, node: dict[str, Any], attrs: Mapping[str, Any]
         separator = node.get("dimension_separator", ".")
         if len(chunks) != len(shape) or separator not in (".", "/"):
             raise ValueError("chunks of other dimensions than the array, or an unknown separator")
-        found = {"chunks": chunks, "shards": None, "is_index_last": True, **_old(node.get("filters") or [], node.get("compressor"))}
+        found = {
+            "chunks": chunks,
+            "shards": None,
+            "is_index_last": True,
+            **_old(node.get("filters") or [], node.get("compressor")),
+        }
     words = bool(found["words"])
     if (itemsize == 0) != words:
         raise ValueError("objects that are no words: they may be programs")
-    made = Layout(name=name, shape=shape, itemsize=itemsize, own_coordinate=len(shape) == 1 and list(dims) == [last], **found)
+    made = Layout(
+        name=name, shape=shape, itemsize=itemsize, own_coordinate=len(shape) == 1 and list(dims) == [last], **found
+    )
     _check_sizes(made)
     return made
 

@@ -167,7 +167,9 @@ class Maker:
                     {"driver": "GTiff", "compress": "jpeg", "tiled": True, "blockxsize": 64, "blockysize": 64},
                     {"driver": "GTiff", "compress": "lzma", "interleave": "band"},
                 ],
-                "cog": [{"driver": "COG", "compress": c, "blocksize": 128} for c in ("zstd", "deflate", "lerc", "webp")],
+                "cog": [
+                    {"driver": "COG", "compress": c, "blocksize": 128} for c in ("zstd", "deflate", "lerc", "webp")
+                ],
                 "jp2": [
                     {"driver": "JP2OpenJPEG", "BLOCKXSIZE": 128, "BLOCKYSIZE": 128},
                     {"driver": "JP2OpenJPEG", "CODEC": "J2K"},
@@ -195,7 +197,9 @@ class Maker:
                 return path, f"{beside.name} beside it"
             case 2 if family == "tif":
                 with rasterio.open(path, "r+") as file:
-                    file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=str(self.canary / rng.choice(["secret.tif", "secret.vrt"])))
+                    file.update_tags(
+                        ns="OVERVIEWS", OVERVIEW_FILE=str(self.canary / rng.choice(["secret.tif", "secret.vrt"]))
+                    )
                 return path, "overviews in another file"
             case _:
                 data, what = self.altered(name, path.read_bytes(), rng)
@@ -366,7 +370,8 @@ def restructured(data: bytes, canary: Path, rng: random.Random) -> bytes:
             case 5:
                 child.attrib.clear()
             case 6:
-                parent.extend([child] * rng.choice([2, 10, 1000]))
+                leaf = next((e for e in child.iter() if not len(e)), child)  # none that holds its parent
+                parent.extend([leaf] * rng.choice([2, 10, 1000]))
             case 7:
                 leaves = [e for e in root.iter() if not len(e)]
                 for leaf in rng.sample(leaves, min(3, len(leaves))):
@@ -407,7 +412,12 @@ def altered_tiff(data: bytes, canary: Path, rng: random.Random) -> tuple[bytes, 
                 case 1:
                     struct.pack_into(order + "H", found, entry + 2, rng.randrange(20))
                 case 2:
-                    struct.pack_into(order + "H", found, entry, rng.choice([256, 257, 258, 259, 277, 278, 322, 323, 324, 325, 339, 42112]))
+                    struct.pack_into(
+                        order + "H",
+                        found,
+                        entry,
+                        rng.choice([256, 257, 258, 259, 277, 278, 322, 323, 324, 325, 339, 42112]),
+                    )
                 case _:
                     number = rng.choice([*NUMBERS, 2**14, 2**15, 2**20, 2**24, 60_000])
                     struct.pack_into(order + "I", found, entry + value, number)
@@ -520,7 +530,10 @@ def write_zarr(path: Path, form: int, shards: bool, rng: random.Random) -> None:
     """A small store with two bands, a group, and coordinates."""
     box = GeoBox.from_bbox((300_000, 4_799_000, 300_900, 4_800_000), "EPSG:32631", resolution=10)
     pixels = np.random.default_rng(1).integers(1, 9000, box.shape).astype("uint16")
-    bands = {n: xr.DataArray(pixels, dims=("y", "x"), attrs={"grid_mapping": "spatial_ref", "scale_factor": 1e-4}) for n in ("b02", "b03")}
+    bands = {
+        n: xr.DataArray(pixels, dims=("y", "x"), attrs={"grid_mapping": "spatial_ref", "scale_factor": 1e-4})
+        for n in ("b02", "b03")
+    }
     data = xr.Dataset(bands, coords={**xr_coords(box, dims=("y", "x")), "time": np.datetime64("2021-06-05", "ns")})
     data["name"] = ("band", np.array(["b02", "b03"], dtype=object if form == 2 else "U3"))
     encoding: dict[str, Any] = {n: {"chunks": (32, 40)} for n in bands}
@@ -534,7 +547,14 @@ def write_zarr(path: Path, form: int, shards: bool, rng: random.Random) -> None:
             for name in bands:
                 encoding[name]["compressors"] = rng.choice([GZip(1), Zlib(1), Zstd(1)])
         data.to_zarr(path, zarr_format=form, consolidated=rng.random() < 0.5, encoding=encoding)  # type: ignore[call-overload]
-        data[["b02"]].to_zarr(path, group="measurements/r20m", mode="a", zarr_format=form, consolidated=False, encoding={"b02": encoding["b02"]})  # type: ignore[call-overload]
+        data[["b02"]].to_zarr(
+            path,
+            group="measurements/r20m",
+            mode="a",
+            zarr_format=form,
+            consolidated=False,
+            encoding={"b02": encoding["b02"]},
+        )  # type: ignore[call-overload]
 
 
 def _altered_json(document: Any, canary: Path, rng: random.Random) -> str:
@@ -569,7 +589,17 @@ def _altered_json(document: Any, canary: Path, rng: random.Random) -> str:
 
 
 def _strange_member(new: zipfile.ZipFile, infos: list[zipfile.ZipInfo], rng: random.Random) -> str:
-    name = rng.choice(["../../canary/secret.xml", "/etc/passwd", "a\\..\\..\\b", "C:\\x", "x" * 5000 + ".xml", "é/\0.xml", infos[0].filename])
+    name = rng.choice(
+        [
+            "../../canary/secret.xml",
+            "/etc/passwd",
+            "a\\..\\..\\b",
+            "C:\\x",
+            "x" * 5000 + ".xml",
+            "é/\0.xml",
+            infos[0].filename,
+        ]
+    )
     info = zipfile.ZipInfo(name)
     if rng.random() < 0.3:
         info.external_attr = 0o120777 << 16

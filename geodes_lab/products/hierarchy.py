@@ -153,6 +153,14 @@ class Hierarchy:
 
     def time(self, path: str) -> datetime | None:
         """The time of acquisition: what EOPF says, else that of the one slice."""
+        try:
+            return self._time(path)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise GeodesError(
+                f"The time of {self._product} is none ({_line(error)}); fetch the product again."
+            ) from error
+
+    def _time(self, path: str) -> datetime | None:
         said = self.discovered.get("datetime") or self.discovered.get("start_datetime")
         if said:
             return pystac.utils.str_to_datetime(str(said))
@@ -197,7 +205,9 @@ class Hierarchy:
         coordinates = xr.Coordinates({k: v for k, v in stored.items() if v.dims == (k,)}, indexes={})
         flat = xr.Dataset({k: v for k, v in stored.items() if v.dims != (k,)}, coordinates, dict(store.get_attrs()))
         made = xr.decode_cf(flat, decode_coords="all")
-        chunks = {k: v.encoding.get("preferred_chunks", {}) for k, v in made.variables.items() if k not in made.xindexes}
+        chunks = {
+            k: v.encoding.get("preferred_chunks", {}) for k, v in made.variables.items() if k not in made.xindexes
+        }
         lazy = {k: made[k].variable.chunk(c, name=f"{k}-{uuid4().hex}") for k, c in chunks.items()}  # type: ignore[arg-type]
         coords = {k: v for k, v in lazy.items() if k in made.coords}
         return made.assign({k: v for k, v in lazy.items() if k not in coords}).assign_coords(coords)

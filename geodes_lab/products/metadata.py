@@ -76,7 +76,9 @@ class Document:
         try:
             found = [float(w) for w in words]
         except ValueError:
-            raise GeodesError(f"{path} in {self.name} is no number: {words[0][:60]!r}; fetch the product again.") from None
+            raise GeodesError(
+                f"{path} in {self.name} is no number: {words[0][:60]!r}; fetch the product again."
+            ) from None
         if count is not None and len(found) != count:
             raise GeodesError(f"{path} in {self.name} has {len(found)} numbers, not {count}; fetch the product again.")
         return found

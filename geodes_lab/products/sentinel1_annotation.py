@@ -163,7 +163,9 @@ def _shape(told: Document, image: str) -> tuple[int, int]:
     found = int(told.number(f"{image}numberOfLines")), int(told.number(f"{image}numberOfSamples"))
     limits.refuse(f"The image of {told.name}", max(found), limits.SIDE, "lines or samples")
     if min(found) < 1:
-        raise GeodesError(f"The image of {told.name} has no lines, or no samples: it is damaged; fetch the product again.")
+        raise GeodesError(
+            f"The image of {told.name} has no lines, or no samples: it is damaged; fetch the product again."
+        )
     return found
 
 
