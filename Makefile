@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 PORT ?= 8000
 DATALAKE ?= files
 SECONDS_EACH ?= 60
+MINUTES ?= 60
 BASE ?=
 REGISTRY ?= geodes-lab
 TAG ?= 0.1.0
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-all chart images docs notebooks fuzz bench audit lint lock clean
+.PHONY: help lab demo test test-all chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -61,6 +62,9 @@ fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linu
 		DASK_GEODES_LAB__CACHE__FOLDER=build/fuzz/cache DASK_GEODES_LAB__REPLICA__FOLDER=build/fuzz/replicas \
 		$(BIN)/python tests/fuzzer.py $$target build/fuzz/$$target -max_total_time=$(SECONDS_EACH) -verbosity=0 -artifact_prefix=build/fuzz/ \
 		2>build/fuzz/$$target.log && echo "$$target: nothing found in $(SECONDS_EACH) s" || { tail -40 build/fuzz/$$target.log; exit 1; }; done
+
+fuzz-products: $(READY)  ## whole products of every family, damaged and hostile, each opened in a child that is measured (MINUTES=60)
+	@$(BIN)/python tests/fuzz_products.py --minutes $(MINUTES)
 
 bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md (ITEMS=10000000 for the large catalogue)
 	@$(BIN)/python tests/benchmarks/start.py

@@ -12,8 +12,8 @@ TILE = 2**28
 """Bytes of one tile, strip or chunk, decoded. The largest of real products is an image in one piece (10980² numbers of 2 bytes: 230 MiB)."""
 WINDOW = 2**29
 """Bytes that one window of an image takes at once; a chunk of a cube is 2048² numbers, of 4 bytes each: 16 MiB."""
-PIXELS = 2**30
-"""Pixels that are looked at for one chunk of a coarser grid: an image of 32768². With overviews there are four for each pixel of the grid."""
+PIXELS = 2**29
+"""Pixels that are looked at for one chunk of a coarser grid: an image of 23000². With overviews there are four for each pixel of the grid."""
 SIDE = 2**22
 """Rows or columns of an image: the whole Earth at 10 m is 4 million wide."""
 PIECES = 2**16

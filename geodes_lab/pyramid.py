@@ -22,7 +22,8 @@ from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
 
-_AT_ONCE = 2**25  # pixels of an image that are warped at once: with all that a warp needs, half a gigabyte or more
+
+_AT_ONCE = 2**26  # pixels of an image that are warped at once: with all that a warp needs, a gigabyte
 
 
 class Image(Protocol):
@@ -227,6 +228,8 @@ def _warp(
         return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
     pixels = (rows[1] - rows[0]) * (cols[1] - cols[0])
     limits.refuse_pixels(reduced, pixels)
+    if pixels > _AT_ONCE and not isinstance(image, zarrs.ZarrImage):
+        raise NotUnderstood("a window that is too large to be warped at once: GDAL does so in parts")
     if pixels > _AT_ONCE and max(grid.shape) > 1:
         axis = int(grid.shape[1] > grid.shape[0])
         middle = grid.shape[axis] // 2

@@ -26,6 +26,7 @@ from mutations import FAMILIES, Maker, lay
 from sandboxed import Result, Sandbox
 
 TOP = Path(__file__).resolve().parents[1]
+VAGUE = "what it says of itself is damaged"
 _READS = 0x01 | 0x20  # IN_ACCESS, IN_OPEN
 
 
@@ -83,6 +84,8 @@ class Fuzz:
         self._sample = sample
         self.tried: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
+        self.vague: Counter[str] = Counter()
+        """Sentences for what no family has foreseen, which could be better ones."""
         self.most = {"cpu": 0.0, "rss": 0}
 
     def __enter__(self) -> Fuzz:
@@ -101,7 +104,11 @@ class Fuzz:
         folder = self._work / "case"
         (folder / "product").mkdir(parents=True)
         try:
-            path, what = self._maker.make(family, seed, folder / "product")
+            try:
+                path, what = self._maker.make(family, seed, folder / "product")
+            except Exception as error:  # some mutations of mutations cannot be made
+                self.outcomes["not made"] += 1
+                return None, Result("not made", repr(error), 0, 0)
             if keep:
                 shutil.copytree(folder / "product", keep, symlinks=True, dirs_exist_ok=True)
             self._canary.read()
@@ -111,6 +118,8 @@ class Fuzz:
             shutil.rmtree(folder, ignore_errors=True)
         self.tried[family] += 1
         self.outcomes[result.outcome] += 1
+        if VAGUE in result.text:
+            self.vague[result.text.partition(VAGUE)[2][:60]] += 1
         self.most = {"cpu": max(self.most["cpu"], result.cpu), "rss": max(self.most["rss"], result.rss)}
         return (Finding(family, seed, what, problems) if problems else None), result
 
@@ -125,7 +134,7 @@ class Fuzz:
                 print(finding, flush=True)
             number += 1
             if number % 200 == 0:
-                print(f"{number} products, {len(found)} findings", flush=True)
+                print(f"{number} products, {len(found)} findings, {sum(self.vague.values())} not foreseen", flush=True)
         return found
 
 
@@ -163,6 +172,7 @@ def main() -> int:
         print(
             f"{dict(fuzz.outcomes)}; at most {fuzz.most['cpu']:.1f} s of processor, {fuzz.most['rss'] / 2**20:.0f} MiB"
         )
+        print(f"sentences for what was not foreseen: {sum(fuzz.vague.values())} {fuzz.vague.most_common(12)}")
         print(
             f"{len(found)} findings"
             + "".join(f"\n  {f.family}:{f.seed} {f.problems[0].splitlines()[-1][:160]}" for f in found)

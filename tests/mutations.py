@@ -370,7 +370,8 @@ def restructured(data: bytes, canary: Path, rng: random.Random) -> bytes:
             case 5:
                 child.attrib.clear()
             case 6:
-                parent.extend([child] * rng.choice([2, 10, 1000]))
+                leaf = next((e for e in child.iter() if not len(e)), child)  # none that holds its parent
+                parent.extend([leaf] * rng.choice([2, 10, 1000]))
             case 7:
                 leaves = [e for e in root.iter() if not len(e)]
                 for leaf in rng.sample(leaves, min(3, len(leaves))):

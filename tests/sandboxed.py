@@ -77,8 +77,9 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
+        assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
+        self._process.stdout.close()
         self._process.wait(WALL)
 
     def open(self, product: Path | dict[str, Any], work: Path, use: str = "whole") -> Result:
@@ -121,7 +122,10 @@ def whole(product: Any) -> None:
         for key in [k for k, a in item.assets.items() if "proj:transform" in a.extra_fields][:3]:
             band = bands.source(item, key)
             grid = band.geobox
-            for part in (grid[:16, :16], grid[-16:, -16:], grid.zoom_to((32, 32)), grid.zoom_to((5, 7))):
+            far = (
+                [grid.zoom_to((9, 7))] if max(grid.shape) < 5000 else []
+            )  # of larger ones it takes as long as an honest image does
+            for part in (grid[:16, :16], grid[-16:, -16:], *far):
                 try:
                     reader.read(band, part)
                 except gl.GeodesError as error:
@@ -141,15 +145,14 @@ def opened(product: Any) -> None:
     gl.open_product(product)
 
 
-def computed(product: Any) -> None:
-    """Open a product, and read the whole of its first variable, coarsely and as it is."""
-    import geodes_lab as gl
+def coarse(product: Any) -> None:
+    """Read the first band of a product on a grid of 32 × 32 that covers it."""
+    from geodes_lab import products, reader
+    from geodes_lab.products import bands
 
-    tree = gl.open_product(product)
-    for node in tree.subtree:
-        for variable in list(node.data_vars.values())[:1]:
-            variable[tuple(slice(0, 4096) for _ in variable.dims)].values  # noqa: B018
-            return
+    item = products.unpack(product)
+    band = bands.source(item, next(k for k, a in item.assets.items() if "proj:transform" in a.extra_fields))
+    reader.read(band, band.geobox.zoom_to((32, 32)))
 
 
 def published(product: Any) -> None:
@@ -159,7 +162,7 @@ def published(product: Any) -> None:
     publication.item_of(product)
 
 
-USES = {use.__name__: use for use in (whole, opened, computed, published)}
+USES = {use.__name__: use for use in (whole, opened, coarse, published)}
 
 
 def _child(case: dict[str, Any], say: int) -> None:

@@ -131,7 +131,12 @@ def unpack(
     item = as_item(product)
     family = family_of(item)
     predicted = None if confirm else getattr(family, "predicted", None)
-    return (predicted and predicted(item)) or family.unpack(item, bands)
+    try:
+        return (predicted and predicted(item)) or family.unpack(item, bands)
+    except GeodesError:
+        raise
+    except Exception as error:
+        raise _damaged(item, error) from error
 
 
 def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> xr.DataTree:
@@ -167,3 +172,13 @@ def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str])
         return family_of(item).open(item)
     except GeodesError as error:
         raise tape.explained(item, error) from error
+    except Exception as error:
+        raise _damaged(item, error) from error
+
+
+def _damaged(item: pystac.Item, error: Exception) -> GeodesError:
+    """The sentence for what no family has foreseen: products come from anywhere, and may say anything of themselves."""
+    said = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
+    return GeodesError(
+        f"{name_of(item)} does not open, since what it says of itself is damaged ({type(error).__name__}: {said}); fetch the product again."
+    )

@@ -153,6 +153,14 @@ class Hierarchy:
 
     def time(self, path: str) -> datetime | None:
         """The time of acquisition: what EOPF says, else that of the one slice."""
+        try:
+            return self._time(path)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise GeodesError(
+                f"The time of {self._product} is none ({_line(error)}); fetch the product again."
+            ) from error
+
+    def _time(self, path: str) -> datetime | None:
         said = self.discovered.get("datetime") or self.discovered.get("start_datetime")
         if said:
             return pystac.utils.str_to_datetime(str(said))
