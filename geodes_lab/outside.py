@@ -94,14 +94,32 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
         raise GeodesError(f"{_shown(url)} cannot be read ({why}): try again later.") from error
 
 
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the internet, not of this machine, of the network around it, or of a cloud's metadata.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+        if found in ipaddress.ip_network("64:ff9b::/96"):  # what a network translates to an address of IPv4
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+            return inner.is_global and not inner.is_multicast
+    return found.is_global and not found.is_multicast
+
+
 def _resolved(host: str, port: int) -> str:
     try:
         found = {str(told[4][0]) for told in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError:
         raise GeodesError(f"The name {host} is not known here: check the network.") from None
     for address in found:
-        told = ipaddress.ip_address(address.partition("%")[0])
-        if not told.is_global or told.is_multicast:
+        if not is_public(address):
             raise NotAllowed(f"{host} leads to an address that is not of the internet: the lab does not ask it.")
     return min(found)
 

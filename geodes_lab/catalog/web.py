@@ -7,7 +7,6 @@ if it is one of the internet: what is on this machine or in the network around i
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import time
 from typing import Any
@@ -21,6 +20,7 @@ from urllib3.util.retry import Retry
 
 from geodes_lab.credentials import origin
 from geodes_lab.errors import GeodesError
+from geodes_lab.outside import is_public
 
 MIB = 2**20
 LARGEST = 32 * MIB
@@ -180,25 +180,6 @@ def _may_be_public(host: str) -> bool:
         return is_public(host)
     except ValueError:
         return "." in host and not host.endswith((".localhost", ".local", ".internal"))
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet, not of this machine, of the network around it, or of a cloud's metadata.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-        if found in ipaddress.ip_network("64:ff9b::/96"):  # what a network translates to an address of IPv4
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-            return inner.is_global and not inner.is_multicast
-    return found.is_global and not found.is_multicast
 
 
 class _Seen:
