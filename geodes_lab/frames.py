@@ -108,7 +108,7 @@ def _count(inflater: Decompressor, data: bytes, total: int, most: int) -> tuple[
         total += len(piece)
         data = getattr(inflater, "unconsumed_tail", b"")  # of zlib alone: the others keep it
         if total > most or inflater.eof:  # type: ignore[attr-defined]
-            return total, inflater.unused_data  # type: ignore[attr-defined,no-any-return]
+            return total, inflater.unused_data  # type: ignore[attr-defined]
         if not piece and not data:
             raise ValueError("it is cut")
 

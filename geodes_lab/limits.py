@@ -16,6 +16,8 @@ PIXELS = 2**29
 """Pixels that are looked at for one chunk of a coarser grid: an image of 23000². With overviews there are four for each pixel of the grid."""
 SIDE = 2**22
 """Rows or columns of an image: the whole Earth at 10 m is 4 million wide."""
+IMAGE = 2**39
+"""Pixels of an image: as many chunks of 2048² as are listed in some seconds. France at 10 m has 2^33."""
 PIECES = 2**16
 """Tiles, strips or chunks of one window: 2048² numbers in tiles of 16² are 16 384."""
 COORDINATE = 2**26
@@ -51,6 +53,11 @@ def refuse(what: str, size: int | float, most: int, unit: str = "bytes") -> None
         )
 
 
+def refuse_image(source: Banded) -> None:
+    """Refuse an image that is larger than any: the list of its chunks alone would take minutes."""
+    refuse(f"Band {source.band} of {source.product}", source.shape[0] * source.shape[1], IMAGE, "pixels")
+
+
 def refuse_pixels(source: Banded, pixels: int) -> None:
     """Refuse to look at more pixels for one chunk than there is time for; see `PIXELS`."""
     if pixels > PIXELS:
@@ -70,6 +77,10 @@ class Banded(Protocol):
     @property
     def product(self) -> str:
         """The product's."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
 
 
 def told(size: int | float, most: int, unit: str = "bytes") -> str:

@@ -12,6 +12,7 @@ import stat
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import obstore
@@ -149,7 +150,7 @@ class Objects(Store):
                 f"{path} is a link that leads out of its Zarr store, to {true}: refused; copy what it means into the store."
             )
         try:
-            kind = os.stat(path).st_mode
+            kind = Path(path).stat().st_mode
         except (OSError, ValueError):
             return  # it is not there, which is no error
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
@@ -222,7 +223,7 @@ class Objects(Store):
         asked = self._ask("list", lambda: obstore.list_with_delimiter_async(self.place.store, prefix=folder))
         found = await asyncio.wrap_future(asked)
         for path in [*found["common_prefixes"], *(o["path"] for o in found["objects"])]:
-            if self.place.scheme == "file" and os.path.islink(f"/{path}") and os.path.isdir(f"/{path}"):
+            if self.place.scheme == "file" and Path("/", path).is_symlink() and Path("/", path).is_dir():
                 raise GeodesError(
                     f"/{path} is a link to a folder, inside a Zarr store: refused; copy what it means into the store."
                 )

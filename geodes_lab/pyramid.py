@@ -22,7 +22,6 @@ from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
 
-
 _AT_ONCE = 2**26  # pixels of an image that are warped at once: with all that a warp needs, a gigabyte
 
 
@@ -235,7 +234,8 @@ def _warp(
         middle = grid.shape[axis] // 2
         halves = (grid[:, :middle], grid[:, middle:]) if axis else (grid[:middle], grid[middle:])
         parts = [_warp(reduced, image, level, half, resampling, useful) for half in halves]
-        return *(np.concatenate(both, axis) for both in list(zip(*parts, strict=True))[:2]), *everywhere
+        numbers, there = (np.concatenate([p[n] for p in parts], axis) for n in (0, 1))
+        return numbers, there, *everywhere
     found, there = _window(reduced, image, level, rows, cols, useful)
     options = {
         "src_crs": f"EPSG:{reduced.epsg}",

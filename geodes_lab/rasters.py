@@ -6,7 +6,6 @@ a GeoTIFF may name another file as its overviews. Whoever opens a product's rast
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import warnings
@@ -148,10 +147,14 @@ def _beside(path: str) -> dict[str, str]:
     alone = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
     if path.startswith("/vsi"):
         return alone
-    folder, name = os.path.split(path)
-    stem = os.path.splitext(name)[0].lower()
+    folder, name = Path(path).parent, Path(path).name
+    stem = Path(path).stem.lower()
     try:
-        others = [n for n in os.listdir(folder) if n != name and n.lower().startswith((f"{name.lower()}.", f"{stem}."))]
+        others = [
+            n
+            for n in (p.name for p in folder.iterdir())
+            if n != name and n.lower().startswith((f"{name.lower()}.", f"{stem}."))
+        ]
     except OSError:
         return alone
     found = [n for n in others if n.lower().endswith(_ENDS)]

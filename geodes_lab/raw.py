@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from geodes_lab import gdalenv, pyramid, rasters
+from geodes_lab import gdalenv, limits, pyramid, rasters
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import Unreachable, object_of
 from geodes_lab.errors import GeodesError
@@ -113,6 +113,7 @@ def lazy(source: Source, dtype: str, rows: Span | None = None, chunks: tuple[int
     dask.array.Array
         (rows, ``source.shape[1]``), the numbers as they are in the file.
     """
+    limits.refuse_image(source)
     first, last = rows or (0, source.shape[0])
     sizes = da.core.normalize_chunks(chunks or (_CHUNK, _CHUNK), (last - first, source.shape[1]), dtype=dtype)
     return da.map_blocks(_block, source=source, first=first, chunks=sizes, dtype=dtype, meta=np.empty((0, 0), dtype))

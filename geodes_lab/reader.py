@@ -123,6 +123,7 @@ def lazy(source: Source) -> da.Array:
     dask.array.Array
         ``source.shape`` values of ``source.dtype``, in chunks of whole tiles of the file, of 2048 pixels or a little less.
     """
+    limits.refuse_image(source)
     tile = source.tile or (1024, 1024)
     if not 0 < min(tile) <= max(tile) <= limits.SIDE or tile[0] * tile[1] > _LARGEST:
         tile = (1024, 1024)  # what is said of tiles is no reason to read all of an image at once

@@ -96,7 +96,7 @@ class Layout:
 
     def _check_words(self, key: str, data: bytes) -> None:
         """The number of words is at the beginning; as many places for them would be made."""
-        import numcodecs
+        import numcodecs  # type: ignore[import-untyped]
 
         plain = data if self.compressor is None else bytes(numcodecs.get_codec({"id": self.compressor}).decode(data))
         if int.from_bytes(plain[:4], "little") > math.prod(self.chunks):

@@ -77,7 +77,8 @@ class Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait(WALL)
@@ -89,7 +90,8 @@ class Sandbox:
             "work": str(Path(work).absolute()),
             "use": use,
         }
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.write(json.dumps(case) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
@@ -108,7 +110,7 @@ def whole(product: Any) -> None:
     refused: list[gl.GeodesError] = []
     try:
         tree = gl.open_product(product)
-        repr(tree), tree._repr_html_()
+        repr(tree)
         for node in tree.subtree:
             for variable in list(node.data_vars.values())[:4]:
                 try:
@@ -181,7 +183,7 @@ def _child(case: dict[str, Any], say: int) -> None:
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[0], (str, bytes, os.PathLike)):
-            path = os.path.abspath(os.fsdecode(arguments[0]))
+            path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100  (links are not followed)
             if not path.startswith(allowed):
                 outside.append(path)
 

@@ -208,7 +208,7 @@ class Hierarchy:
         chunks = {
             k: v.encoding.get("preferred_chunks", {}) for k, v in made.variables.items() if k not in made.xindexes
         }
-        lazy = {k: made[k].variable.chunk(c, name=f"{k}-{uuid4().hex}") for k, c in chunks.items()}  # type: ignore[arg-type]
+        lazy = {k: made[k].variable.chunk(c, name=f"{k}-{uuid4().hex}") for k, c in chunks.items()}
         coords = {k: v for k, v in lazy.items() if k in made.coords}
         return made.assign({k: v for k, v in lazy.items() if k not in coords}).assign_coords(coords)
 

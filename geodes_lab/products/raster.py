@@ -116,8 +116,8 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
             tile, overviews = file.block_shapes[0], len(file.overviews(1))
             has = list(zip(file.dtypes, file.nodatavals, file.scales, file.offsets, file.descriptions, strict=True))
     except (RasterioError, OSError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
-        raise GeodesError(f"Band {key} of {name_of(item)} does not open ({said}); check {place.href}.") from error
+        problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
+        raise GeodesError(f"Band {key} of {name_of(item)} does not open ({problem}); check {place.href}.") from error
     if transform[1] or transform[3] or transform[0] <= 0 or transform[4] >= 0:
         raise GeodesError(
             f"Band {key} of {name_of(item)} is rotated, or its rows run north: warp it first, to a grid whose rows run south."
