@@ -30,6 +30,7 @@ c.ConfigurableHTTPProxy.pid_file = "{state}/proxy.pid"
 c.JupyterHub.log_level = "DEBUG"
 c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = "{state}/home"
+c.Spawner.start_timeout = c.Spawner.http_timeout = 120  # a busy machine
 c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
 c.Spawner.environment = {{
     "JUPYTER_PATH": {top!r},

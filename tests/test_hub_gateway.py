@@ -56,6 +56,11 @@ def test_clusters_are_ones_own_and_end_with_the_server(lab):
     name = run(kernel, "print(client.cluster.name)")
     dashboard = run(kernel, "print(list(gl.clusters())[0].dashboard)")
     assert dashboard.startswith("/user/ada/proxy/127.0.0.1:"), "behind the login"
+    # Her server passes dashboards of the gateway on, and nothing else of another machine's or account's.
+    seen = ada.web.get(f"{url}{dashboard}", headers={"Sec-Fetch-Mode": "navigate"})
+    assert (seen.status_code, "Dask" in seen.text) == (200, True)
+    other_page = f"{url}{dashboard.partition('/clusters/')[0]}/api/v1/clusters/"
+    assert ada.web.get(other_page, headers={"Sec-Fetch-Mode": "navigate"}).status_code == 403
     mine = "import os, httpx; u = os.environ['DASK_GATEWAY__ADDRESS'] + '/api/v1/clusters/'; h = {'Authorization': 'jupyterhub ' + os.environ['JUPYTERHUB_API_TOKEN']}"
     assert name in run(kernel, f"{mine}; print(httpx.get(u, headers=h).text)")
     assert run(

@@ -88,5 +88,5 @@ def test_what_is_too_large_or_no_value_is_refused(search):
 
 @pytest.mark.parametrize("text", ["[" * 16_000, "x" * 16_385, "[]", "5", '{"collections": "A", "cloud_cover": NaN}'])
 def test_text_that_is_no_search_is_refused(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         read(text)
