@@ -93,6 +93,10 @@ def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
     person.fill("#from", "2021-07-01")
     person.select_option("#property", "platform")
     person.fill("#value", "S2A")
+    # Who has not logged in searches nothing, and is shown the way.
+    person.get_by_role("button", name="Search").click()
+    expect(person.locator("#said")).to_have_text("Log in to search: then this search is done.")
+    expect(person.locator("#said a")).to_have_attribute("href", "login")
     person.click("#me a")
     expect(person.locator("#me")).not_to_have_text("Log in")
     expect(person.locator("#said")).to_have_text(re.compile("^10 of 10 products"))
@@ -126,6 +130,7 @@ def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
     # The first notebook of the lab may be open behind it.
     seen = person.locator(".jp-NotebookPanel:visible")
     expect(seen.locator(".jp-CodeCell").first).to_contain_text("platform='S2A'")
+    expect(person.get_by_role("button", name="GEODES (Python · Dask) | Idle")).to_be_visible(timeout=60_000)
     person.get_by_role("menuitem", name="Run", exact=True).click()
     person.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     expect(seen.locator(".jp-OutputArea-output").first).to_contain_text(f"{number} products", timeout=90_000)

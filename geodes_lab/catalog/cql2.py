@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -11,7 +10,7 @@ import cql2
 from shapely import box, from_geojson
 from shapely.errors import ShapelyError
 
-from geodes_lab.catalog import terms
+from geodes_lab.catalog import like, terms
 from geodes_lab.catalog.columns import KINDS, family, kind, quoted
 from geodes_lab.errors import GeodesError, nearest
 
@@ -128,7 +127,6 @@ class _Writer:
         raise GeodesError(f"The filter has the operator {op[:50]!r}, which this catalogue does not know.")
 
     def _like(self, subject: Any, told: Any) -> Sql:
-        """DuckDB's own LIKE takes the length of a text to the power of the wildcards: these take it once."""
         functions = []
         while isinstance(told, Mapping) and told.get("op") in _FUNCTIONS:
             functions.append(_FUNCTIONS[told["op"]])
@@ -139,15 +137,8 @@ class _Writer:
         called = "?"
         for name in reversed(functions):
             called = f"{name}({called})"
-        parts = _parts(told)
-        if "_" not in parts and "%" not in parts:
-            return f"({text} = {called})", [*values, "".join(p[1:] for p in parts)]
-        if "_" not in parts and parts.count("%") == 1 and parts[-1] == "%":
-            return f"starts_with({text}, {called})", [*values, "".join(p[1:] for p in parts[:-1])]
-        written = "".join(
-            {"%": ".*", "_": "."}.get(p) or re.sub(r"(\W)", r"\\\1", p[1:], flags=re.ASCII) for p in parts
-        )
-        return f"regexp_full_match({text}, {called}, 's')", [*values, written]
+        test, value = like.test(told)
+        return test.format(text, called), [*values, value]
 
     def _call(self, function: str, args: list[Any], own: str) -> Sql:
         texts, values = self._values(args[:2], "", {own})
@@ -229,20 +220,6 @@ def _meets(own: str, wanted: Set[str]) -> bool:
     if own == "date":
         return bool(wanted & {"date", "string"})
     return not wanted or own in wanted or own == "array"
-
-
-def _parts(pattern: str) -> list[str]:
-    """A pattern of LIKE in parts: ``%``, ``_``, and characters that mean themselves, each after a ``=``."""
-    found: list[str] = []
-    characters = iter(pattern)
-    for character in characters:
-        if character == "\\":
-            found.append(f"={next(characters, character)}")
-        elif character == "%" and found[-1:] == ["%"]:
-            continue
-        else:
-            found.append(character if character in "%_" else f"={character}")
-    return found
 
 
 def _instant(told: Any) -> str:

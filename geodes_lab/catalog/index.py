@@ -15,16 +15,16 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pystac
 
-from geodes_lab.catalog import geoparquet, statement
+from geodes_lab.catalog import rows, statement
 from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.engine import Engine, Limits
+from geodes_lab.catalog.kept import Kept
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.quarantine import Quarantine
 from geodes_lab.catalog.query import Query
-from geodes_lab.catalog.snapshot import NAME, File, Kept, Snapshot
+from geodes_lab.catalog.snapshot import NAME, File, Snapshot
 from geodes_lab.catalog.statement import Group
 from geodes_lab.errors import GeodesError
 
@@ -133,17 +133,17 @@ class Index:
             snapshots = self.snapshots
             if replace(query, limit=None, sortby=()) == Query(query.collections, latest=False, sortby=()):
                 return sum(g.rows for g in self._groups(query, snapshots))
-            rows = self._asked(lambda groups: statement.counted(query, groups), query)
-        return int(rows[0][0]) if rows else 0
+            found = self._asked(lambda groups: statement.counted(query, groups), query)
+        return int(found[0][0]) if found else 0
 
     def _page(self, query: Query, skip: int) -> tuple[list[dict[str, Any]], int]:
         with self._explained():
             for attempt in range(_AGAIN):
                 before = self.snapshots
-                rows = self._asked(lambda groups: statement.found(query, groups, skip), query)
-                rows = self._few(rows, before)
+                asked = self._asked(lambda groups: statement.found(query, groups, skip), query)
+                places = self._few(asked, before)
                 try:
-                    found = self._read(rows, before)
+                    found = self._read(places, before)
                     break
                 except OSError:
                     if attempt == _AGAIN - 1 or self._is(before):
@@ -152,15 +152,15 @@ class Index:
             source = next((s.source for s in before if record["collection"] in s.collections), "")
             href = f"{source}/collections/{record['collection']}"
             record["links"].append({"rel": "collection", "href": href, "type": "application/json"})
-        return found, skip + len(rows)
+        return found, skip + len(places)
 
-    def _few(self, rows: list[tuple[Any, ...]], snapshots: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
+    def _few(self, places: list[tuple[Any, ...]], snapshots: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
         """As many of the first rows as are given together; at least one."""
-        if not self.limits.answer or len(rows) < 2:
-            return rows
+        if not self.limits.answer or len(places) < 2:
+            return places
         mean = {str(s.folder / f.path): f.size / max(f.rows, 1) for s in snapshots for f in s.files}
-        size = itertools.accumulate(mean.get(path, 0) for path, _ in rows)
-        return rows[: max(1, sum(s <= self.limits.answer for s in size))]
+        size = itertools.accumulate(mean.get(path, 0) for path, _ in places)
+        return places[: max(1, sum(s <= self.limits.answer for s in size))]
 
     def _groups(self, query: Query, snapshots: Sequence[Snapshot]) -> list[Group]:
         """The files that may have what is asked for, by collection."""
@@ -206,21 +206,21 @@ class Index:
         """Whether there is no newer snapshot."""
         return self.snapshots == snapshots
 
-    def _read(self, rows: Sequence[tuple[str, int]], snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+    def _read(self, places: Sequence[tuple[str, int]], snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
         """The Items of rows, in their order; of each file the groups that have one are read."""
-        places: dict[str, list[tuple[int, int]]] = {}
-        for at, (path, row) in enumerate(rows):
-            places.setdefault(path, []).append((row, at))
+        several: dict[str, list[tuple[int, int]]] = {}
+        for at, (path, row) in enumerate(places):
+            several.setdefault(path, []).append((row, at))
         found: dict[int, dict[str, Any]] = {}
-        for path, wanted in places.items():
+        for path, wanted in several.items():
             try:
-                records: Sequence[dict[str, Any] | None] = geoparquet.records(_rows(path, [row for row, _ in wanted]))
-                if self.quarantine and not all(map(_is_whole, records)):
+                records: Sequence[dict[str, Any] | None] = rows.records(path, [row for row, _ in wanted])
+                if self.quarantine and not all(map(rows.is_whole, records)):
                     raise ValueError("an Item has parts of another kind")
             except Exception as error:
                 if self.quarantine is None or not (Path(path).exists() or self._is(snapshots)):
                     raise
-                records = [_one(path, row) for row, _ in wanted]
+                records = [rows.one(path, row) for row, _ in wanted]
                 self.quarantine.tell(Path(path).parent.name, path, error)
             found.update((at, r) for (_, at), r in zip(wanted, records, strict=True) if r is not None)
         return [found[at] for at in sorted(found)]
@@ -240,31 +240,6 @@ class Index:
             raise GeodesError(
                 f"The catalogue {self.name} at {folder} cannot be read ({_line(error)}): harvest it anew."
             ) from error
-
-
-def _rows(path: str, wanted: Sequence[int]) -> pa.Table:
-    groups = sorted({row // geoparquet.ROWS for row in wanted})
-    # Each group but a file's last has as many rows, so that the place of a row among those that are read is known.
-    first = {group: n * geoparquet.ROWS for n, group in enumerate(groups)}
-    with pq.ParquetFile(path) as file:
-        table = file.read_row_groups(groups)
-    return table.take([first[row // geoparquet.ROWS] + row % geoparquet.ROWS for row in wanted])
-
-
-def _one(path: str, row: int) -> dict[str, Any] | None:
-    try:
-        (found,) = geoparquet.records(_rows(path, [row]))
-    except Exception:  # whatever is wrong with it
-        return None
-    return found if _is_whole(found) else None
-
-
-def _is_whole(record: Any) -> bool:
-    """Whether it has the parts of an Item, so that whoever reads it finds them."""
-    kinds = (("id", str), ("collection", str), ("assets", dict), ("links", list), ("properties", dict))
-    return all(isinstance(record.get(n), k) for n, k in kinds) and all(
-        isinstance(a, dict) for a in record["assets"].values()
-    )
 
 
 def _around_names(query: Query) -> Query | None:

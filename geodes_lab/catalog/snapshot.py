@@ -174,41 +174,6 @@ class Snapshot:
                 yield file
 
 
-class Kept:
-    """The snapshot of a folder, read again when it was replaced.
-
-    Parameters
-    ----------
-    folder
-        Where it is.
-    forgiving
-        Whether one that is damaged is named in the log, and the one before it, or an empty one, is given.
-    """
-
-    def __init__(self, folder: Path, *, forgiving: bool = False) -> None:
-        self.folder, self._forgiving = folder, forgiving
-        self._seen: tuple[tuple[int, ...], Snapshot] = ((), Snapshot(folder))
-
-    def now(self) -> Snapshot:
-        """The newest one."""
-        try:
-            told = (self.folder / NAME).stat()
-            stamp: tuple[int, ...] = (told.st_ino, told.st_mtime_ns, told.st_size)
-        except OSError:
-            stamp = (0,)
-        seen = self._seen
-        if seen[0] != stamp:
-            try:
-                seen = (stamp, Snapshot.load(self.folder))
-            except GeodesError as error:
-                if not self._forgiving:
-                    raise
-                _log.error("%s", error)
-                seen = (stamp, seen[1])
-            self._seen = seen
-        return seen[1]
-
-
 @contextlib.contextmanager
 def alone(folder: Path, otherwise: str, wait: float = 0) -> Iterator[None]:
     """Hold a folder for oneself while it is changed.

@@ -63,23 +63,29 @@ class Guarded:
 
     async def _refused(self, scope: Scope) -> JSONResponse | None:
         """Why a request goes no further; it is known who asks where it does."""
-        below = scope["path"].removeprefix(f"{self._hub.prefix}stac")
-        if below == scope["path"] and not below.startswith(f"{self._hub.prefix}quicklook/"):  # the page and its parts
-            return None
-        request = Request(scope)
-        person: Person = await run_in_threadpool(self._hub.person, request)
+        person: Person = await run_in_threadpool(self._hub.person, Request(scope))
         scope.setdefault("state", {})["asking"] = person.name or person.service
-        is_read = scope["method"] in ("GET", "HEAD", "OPTIONS")
-        is_search = below.strip("/") == "search" and scope["method"] == "POST"
         if person.name or person.service:
             return None
-        if is_read and _OPEN.fullmatch(below.strip("/")):
+        method, headers = scope["method"], dict(scope["headers"])
+        has_body = b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
+        is_read = method in ("GET", "HEAD", "OPTIONS") and not has_body
+        path, api = scope["path"], f"{self._hub.prefix}stac"
+        below = path.removeprefix(api).strip("/") if path.startswith(api) else None
+        is_search = below == "search" and method == "POST"
+        # What is fetched and decoded for somebody is for somebody.
+        is_page = below is None and not path.startswith(f"{self._hub.prefix}quicklook/")
+        # The page and its parts, what a browser asks before it asks, and what is for all.
+        if is_read and (is_page or method == "OPTIONS" or (below is not None and _OPEN.fullmatch(below))):
             return None
         if self._public and (is_read or is_search):
             return None
-        sentence = "Log in to search the catalogue: on its page, or by a token of yours (Authorization: token …, from the hub's page Token)."
-        if not (is_read or is_search):
-            sentence = "Changes need a token of yours: Authorization: token …, from the hub's page Token."
+        sentence = "Changes need a token of yours: Authorization: token …, from the hub's page Token."
+        if is_read or is_search:
+            sentence = (
+                "Log in to search the catalogue: on its page, or by a token of yours (Authorization: token …, from the hub's page "
+                "Token)."
+            )
         return JSONResponse({"detail": sentence}, 401, {"WWW-Authenticate": "token", "Connection": "close"})
 
 

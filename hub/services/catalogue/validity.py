@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 import orjson
 import pystac
-import shapely
 from fastapi import HTTPException
 from pydantic import ValidationError
-from shapely.errors import ShapelyError
 from stac_pydantic import Collection, Item
 
+from catalogue import places
 from catalogue.access import READERS
 from geodes_lab.catalog import geoparquet
 from geodes_lab.catalog.columns import KINDS, RESERVED, TIMES, family, fits, kind
@@ -25,13 +24,11 @@ from geodes_lab.catalog.truth import truthful
 
 SIZE = 64 * 2**10
 """Bytes of a document, but for its geometry."""
-VERTICES = 5_000
 _DEPTH, _TEXT, _NAMED, _LISTED, _WHOLE = 24, 20_000, 200, 200, 2**53
 _ID = re.compile(r"[^/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _VERSION = re.compile(r"1\.[01]\.\d{1,3}")
 _SCHEMES = frozenset({"", "http", "https", "s3", "gs", "az", "abfs", "ftp", "file"})
-_SHAPES = frozenset({"Point", "LineString", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon"})
 _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -53,7 +50,7 @@ def item(record: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
     name = _identified(record, "Feature")
     geometry = record.get("geometry")
     _plain({k: v for k, v in record.items() if k != "geometry"}, name)
-    _geometry(geometry, record.get("bbox"), name)
+    _place(geometry, record.get("bbox"), name)
     properties = record.get("properties")
     if not isinstance(properties, dict) or len(properties) > _NAMED:
         raise _wrong(f"{name} has no properties, or more than {_NAMED}.")
@@ -136,38 +133,13 @@ def _is_fraction(value: float) -> bool:
     return isinstance(value, float) and -1e300 < value < 1e300
 
 
-def _geometry(geometry: Any, bbox: Any, name: str) -> None:
-    if bbox is not None:
-        _box(bbox, name)
-    if geometry is None:
-        return
-    if not isinstance(geometry, dict) or geometry.get("type") not in _SHAPES:
-        raise _wrong(f"The geometry of {name} is one of {', '.join(sorted(_SHAPES))}.")
-    text = orjson.dumps(geometry, option=orjson.OPT_NON_STR_KEYS)
-    if text.count(b"[") > 2 * VERTICES:
-        raise _wrong(f"The geometry of {name} may have {VERTICES:,} corners, and has more: simplify it.")
-    try:
-        shape = shapely.from_geojson(text)
-    except ShapelyError as error:
-        raise _wrong(f"The geometry of {name} is no GeoJSON ({_line(error)}).") from error
-    if shapely.get_num_coordinates(shape) > VERTICES:
-        raise _wrong(f"The geometry of {name} may have {VERTICES:,} corners, and has more: simplify it.")
-    west, south, east, north = shapely.bounds(shape).tolist()
-    if shape.is_empty or not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise _wrong(f"The geometry of {name} is empty, or not in degrees: -180 to 180, and -90 to 90.")
-    if not shapely.is_valid(shape):
-        why = shapely.is_valid_reason(shape)
-        raise _wrong(f"The geometry of {name} is not valid ({why[:80]}): shapely.make_valid mends it.")
-
-
-def _box(bbox: Any, name: str) -> None:
-    numbers = isinstance(bbox, (list, tuple)) and all(type(e) in (int, float) for e in bbox)
-    if not numbers or len(bbox) not in (4, 6):
-        raise _wrong(f"The bbox of {name} is four numbers, or six.")
-    half = len(bbox) // 2
-    west, south, east, north = *bbox[:2], *bbox[half : half + 2]
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
-        raise _wrong(f"The bbox of {name} is west, south, east, north in degrees.")
+def _place(geometry: Any, bbox: Any, name: str) -> None:
+    for look, told in ((places.box, bbox), (places.geometry, geometry)):
+        try:
+            if told is not None:
+                look(told)
+        except ValueError as error:
+            raise _wrong(f"{name}: {error}") from error
 
 
 def _names(properties: Mapping[str, Any], known: Mapping[str, str], name: str) -> None:
