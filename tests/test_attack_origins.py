@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+import httpx
 import pytest
+from awaiting import awaited
 from browser import chromium, enter, needs_chromium
 from hubs import Browser, Person, Production, needs_accounts
 from playwright.sync_api import Browser as Chromium
@@ -21,7 +23,7 @@ from provider import Provider
 
 pytestmark = [pytest.mark.attack, pytest.mark.browser, needs_chromium, needs_accounts]
 
-# Served by an app in bob's server. It knows where things are; alice's browser has her cookies.
+# Served by what stands in bob's server. It knows where things are; alice's browser has her cookies.
 PAGE = """<!doctype html><title>news</title><script>
 const {server, hub, home, catalogue, mine} = PLACES;
 const got = {};
@@ -87,7 +89,7 @@ const framed = (url) => new Promise((done, fail) => {
 
 @dataclass
 class Scene:
-    """A hub, a browser in which alice has logged in everywhere, and an app of bob's that she may see."""
+    """A hub, a browser in which alice has logged in everywhere, and a page of bob's server that she opens."""
 
     hub: Production
     alice: Page
@@ -120,9 +122,21 @@ def scene(hub: Production, provider: Provider, browser: Chromium) -> Scene:
         "server": hub.at("alice"), "hub": hub.url, "home": hub.at("home--service"), "catalogue": hub.at("catalogue--service"), "mine": "planted",
     }  # fmt: skip
     text = PAGE.replace("PLACES", json.dumps(places)).replace("COOKIES", json.dumps(cookies))
-    link = bob.run(
+    taken = bob.run(
         f"""
-        import threading, http.server, geodes_lab as gl
+        import ctypes, http.server, os, signal, socket, threading, urllib.parse
+        # The server is bob's own process: he takes its door from it, and answers himself.
+        server, port = os.getppid(), urllib.parse.urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).port
+        call = ctypes.CDLL(None, use_errno=True).syscall
+        process = call(434, server, 0)  # pidfd_open
+        found = None
+        for name in os.listdir(f"/proc/{{server}}/fd"):
+            if found is None and os.readlink(f"/proc/{{server}}/fd/{{name}}").startswith("socket:"):
+                held = call(438, process, int(name), 0)  # pidfd_getfd
+                if held >= 0:
+                    one = socket.socket(fileno=held)
+                    if one.family == socket.AF_INET and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and one.getsockname()[1] == port:
+                        found = one
         class Page(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 self.send_response(200)
@@ -130,13 +144,26 @@ def scene(hub: Production, provider: Provider, browser: Chromium) -> Scene:
                 self.end_headers()
                 self.wfile.write({text.encode()!r})
             def log_message(self, *words): pass
-        app = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-        threading.Thread(target=app.serve_forever, daemon=True).start()
-        print(gl.share(app.server_address[1], groups=["geodes"]).url)
+        app = http.server.ThreadingHTTPServer(("127.0.0.1", port), Page, bind_and_activate=False)
+        app.socket = found
+        def stand_in():
+            os.kill(server, signal.SIGSTOP)
+            app.serve_forever()
+        threading.Timer(3, stand_in).start()
+        print(port if found else "not taken")
         """
     )
-    assert link.startswith(f"{hub.at('bob')}/user/bob/proxy/"), link
-    return Scene(hub, page, bob, link.splitlines()[-1])
+    assert taken.isdigit(), taken
+    link = f"{hub.at('bob')}/user/bob/attack"
+
+    def stands() -> bool:
+        try:
+            return "window.got" in httpx.get(f"http://127.0.0.1:{taken}/user/bob/attack", timeout=2).text
+        except httpx.HTTPError:
+            return False
+
+    awaited(stands, 60)
+    return Scene(hub, page, bob, link)
 
 
 def lab(provider: Provider, sample) -> dict:
