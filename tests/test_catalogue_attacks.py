@@ -37,6 +37,8 @@ from geodes_lab.catalog.shelf import Shelf
 from geodes_lab.catalog.snapshot import Snapshot, alone
 from geodes_lab.errors import GeodesError
 
+pytestmark = pytest.mark.attack
+
 PUBLIC = "S2"
 HTTP = httpx.Client(timeout=60)
 

@@ -28,6 +28,8 @@ from geodes_lab.catalog.truth import true
 from geodes_lab.datalake import ELSEWHERE, locate
 from geodes_lab.errors import GeodesError
 
+pytestmark = pytest.mark.attack
+
 
 @pytest.fixture
 def server():

@@ -25,6 +25,8 @@ from geodes_lab.catalog.items import Items
 from geodes_lab.cli import main
 from geodes_lab.errors import GeodesError, shown
 
+pytestmark = pytest.mark.attack
+
 # Each ends what it may stand in, and begins what runs: elements, attributes, styles, scripts, templates.
 MARKUP = """'"--></style></script></textarea></title><img src=x onerror=ran(1)><svg onload=ran(1)><a href="javascript:ran(1)">x</a>{{7*7}}{% raw %}"""
 STEERS = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x9b31m\r\n\u202etxt.exe\u2028[red]x[/red][link=http://elsewhere.example]y[/link][/]"

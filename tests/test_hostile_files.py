@@ -22,6 +22,8 @@ from geodes_lab.archive import Archive
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.products import as_item
 
+pytestmark = pytest.mark.attack
+
 
 @pytest.mark.parametrize(
     "data",

@@ -18,6 +18,8 @@ from hostile import canary, opened, refused, sandbox  # noqa: F401
 
 from geodes_lab import hdf5
 
+pytestmark = pytest.mark.attack
+
 
 def hdf5_file(path: Path, make: Callable[[h5py.File], Any]) -> Path:
     with h5py.File(path, "w") as file:

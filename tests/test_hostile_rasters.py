@@ -22,6 +22,8 @@ import geodes_lab as gl
 from geodes_lab import codeblocks, limits, rasters, reader
 from geodes_lab.products import as_item
 
+pytestmark = pytest.mark.attack
+
 
 def test_vrt_by_another_name(tmp_path, canary, refused):
     path = tmp_path / "a.tif"

@@ -23,6 +23,8 @@ from mutations import write_zarr
 
 from geodes_lab import frames, zarrlayout
 
+pytestmark = pytest.mark.attack
+
 
 @pytest.fixture
 def store(tmp_path) -> Path:

@@ -16,6 +16,8 @@ from geodes_lab import quicklook, replica
 from geodes_lab.datalake import ELSEWHERE, locate, object_of, place_of
 from geodes_lab.errors import GeodesError
 
+pytestmark = pytest.mark.attack
+
 HOST = "https://s3.datalake.cnes.fr"
 
 

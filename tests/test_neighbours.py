@@ -20,7 +20,7 @@ import pytest
 from hubs import Browser, Person, Production, needs_accounts
 from provider import Provider
 
-pytestmark = [needs_accounts, pytest.mark.slow]
+pytestmark = [needs_accounts, pytest.mark.slow, pytest.mark.attack]
 
 # What stands in a browser's request, and no program behind the server may see.
 SECRETS = ("cookie", "authorization", "x-xsrftoken", "x-forwarded-access-token")

@@ -27,6 +27,8 @@ from geodes_lab.datalake import Place, locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.transfer import Remote
 
+pytestmark = pytest.mark.attack
+
 SECRET = "known-only-to-its-own-server"
 PROFILE = "geodes_lab.catalog.profiles.bound"
 

@@ -20,6 +20,8 @@ import geodes_lab as gl
 from geodes_lab import owners, private
 from geodes_lab.cluster import local, running
 
+pytestmark = pytest.mark.attack
+
 MALLORY = 54321
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="another account's files and ports need root")
 
