@@ -29,8 +29,9 @@ def gather() -> None:
     """Put all pages in one folder, as Sphinx wants them."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
-    for page in (*HERE.glob("*.md"), HERE / "conf.py"):
-        shutil.copy(page, SOURCE)
+    shutil.copy(HERE / "conf.py", SOURCE)
+    for page in HERE.glob("*.md"):
+        (SOURCE / page.name).write_text(page.read_text().replace("](../SECURITY.md)", "](security.md)"))
     shutil.copytree(HERE / "images", SOURCE / "images")
     shutil.copytree(HERE / "_static", SOURCE / "_static")
     shutil.copytree(HERE / "design", SOURCE / "design")
@@ -40,8 +41,8 @@ def gather() -> None:
         ["# Design", "", "What was decided, and why.", "", "```{toctree}", ":maxdepth: 1", "", *pages, "```", ""]
     )
     (SOURCE / "design" / "index.md").write_text(listed)
-    for name in ("CHANGELOG", "CONTRIBUTING"):
-        text = (TOP / f"{name}.md").read_text().replace("](docs/", "](")
+    for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"):
+        text = (TOP / f"{name}.md").read_text().replace("](docs/", "](").replace("](SECURITY.md)", "](security.md)")
         (SOURCE / f"{name.lower()}.md").write_text(text)
     (SOURCE / "cli.md").write_text(commands())
     (SOURCE / "tutorial").mkdir()
