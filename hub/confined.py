@@ -142,7 +142,8 @@ class Service:
         # Opened before they are hidden: by this descriptor new ones are seen too.
         secrets = _folder(self._told.secrets)
         keeps.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._move(keeps)
+        if self._move(keeps):
+            os.chown(keeps, 0, 0)  # what came is its own too
         own(keeps, user)
         try:
             View(hidden=[self._told.state, *self._told.hides], shown=[*self._reads, *_program()], owned=keeps).enter()
@@ -169,12 +170,15 @@ class Service:
         self._check(rights)
         return self._stay(self._started(rights, listening, Secrets.FOLDER), brought.bring)
 
-    def _move(self, keeps: Path) -> None:
-        """Take over what an earlier version of the lab kept beside the hub's own files."""
+    def _move(self, keeps: Path) -> bool:
+        """Take over what an earlier version of the lab kept beside the hub's own files; say whether there was something."""
+        moved = False
         for name in self._told.former:
             before, now = Path(self._told.state) / name, keeps / name
             if before.exists() and not now.exists():
                 before.rename(now)
+                moved = True
+        return moved
 
     def _started(self, rights: list[str], listening: socket.socket | None, secrets: Path) -> subprocess.Popen[bytes]:
         shown = self._root and secrets == Secrets.FOLDER

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
+import threading
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import serving
+import uvicorn
+from awaiting import awaited
 from bounds import Bounded, TooMuch, check_depth
 from served import served
 from starlette.requests import Request
@@ -44,7 +49,7 @@ def test_too_deep_is_refused(url):
     check_depth(b"[" * 5, 5)
     with pytest.raises(TooMuch):
         check_depth(b'["\\"", [[', 2)
-    check_depth(b'"' + b'\\"' * 2**20, 5)  # hours, if each quote were taken for a beginning
+    check_depth(b'"' + b'\\"' * 2**18, 5)  # hours, if each quote were taken for a beginning
 
 
 def test_a_body_that_does_not_come(url):
@@ -72,3 +77,53 @@ def test_more_than_can_be_answered_are_told_to_come_again():
             return [(await first).status_code, second.status_code]
 
     assert asyncio.run(both()) == [200, 503]
+
+
+def test_more_marks_than_any_document_has_are_not_looked_at():
+    with pytest.raises(TooMuch, match="texts, lists and objects"):
+        check_depth(b"[]" * 2**22, 5)
+
+
+def test_nobody_s_body_is_not_read_and_of_one_person_only_some_are_awaited():
+    known = lambda request: request.headers.get("x-who", "")  # noqa: E731
+    with served(Bounded(_told, body=100, seconds=5, asking=known, larger={"large": 1000}, at_once=3)) as url:
+        assert httpx.post(url, content=b"x").status_code == 403
+        assert httpx.get(url).status_code == 200, "who asks without a body is for the application to say"
+        assert httpx.post(url, content=b"x" * 101, headers={"x-who": "small"}).status_code == 413
+        assert httpx.post(url, content=b"x" * 101, headers={"x-who": "large"}).status_code == 200
+        place = urlsplit(url)
+        slow = [socket.create_connection((place.hostname, place.port)) for _ in range(17)]
+        for one in slow:
+            one.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nX-Who: slow\r\nContent-Length: 10\r\n\r\n")
+        # Sixteen are waited for; one is told at once. None of them takes another's place.
+        ready, _, _ = select.select(slow, [], [], 4)
+        assert [s for s in ready if b"429" in s.recv(200)]
+        assert httpx.post(url, content=b"x", headers={"x-who": "another"}).status_code == 200
+        for one in slow:
+            one.close()
+
+
+def test_connections_that_say_nothing_make_room(monkeypatch):
+    """Uvicorn waits for the first request of a connection for ever."""
+    monkeypatch.setattr(serving, "_SILENT", 20)
+    config = uvicorn.Config(
+        _told, host="127.0.0.1", port=0, log_level="error", http=serving.Patient, limit_concurrency=40
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    silent = []
+    try:
+        awaited(lambda: bool(server.started), 20)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        for _ in range(60):
+            silent.append(socket.create_connection(("127.0.0.1", port), timeout=20))
+        with httpx.Client() as client:
+            for _ in range(3):  # one after the other in one connection, too
+                assert client.post(f"http://127.0.0.1:{port}", content=b"abc", timeout=20).json() == {"size": 3}
+        assert silent[0].recv(10) == b"", "the oldest of them has been closed"
+    finally:
+        for one in silent:
+            one.close()
+        server.should_exit = True
+        thread.join(20)

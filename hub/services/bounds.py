@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MIB = 2**20
+_MARKS = 500_000  # quotes and brackets: half a second
+_AWAITED = 16  # bodies of one person that are on their way together
 # A text without an end goes to the end: looked for again from each of its quotes, it would take the square of its length.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)
 
@@ -35,60 +40,88 @@ class Bounded:
     seconds
         In which a body must have arrived.
     at_once
-        Requests that are answered together; further ones are told to come again.
+        Requests that are answered together; further ones are told to come again. One whose body is awaited is none of them.
+    asking
+        Says who asks, empty for nobody: nobody's body is read, and of each only some are awaited. Without it whose it is does not matter.
+    larger
+        Bytes of a body of those that are named here.
     """
 
     def __init__(
-        self, application: ASGIApp, *, body: int = MIB, depth: int = 64, seconds: float = 20, at_once: int = 256
-    ) -> None:
+        self, application: ASGIApp, *, body: int = MIB, depth: int = 64, seconds: float = 20, at_once: int = 256,
+        asking: Callable[[Request], str] | None = None, larger: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
         self._application, self._body, self._depth, self._seconds = application, body, depth, seconds
         self._at_once, self._now = at_once, 0
+        self._asking, self._larger = asking, larger or {}
+        self._awaited: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
+        try:
+            taken = await self._body_of(scope, receive)
+        except _Refusal as refusal:
+            await _refused(refusal.status, str(refusal))(scope, receive, send)
+            return
         if self._now >= self._at_once:
-            await _refused(503, "The service has as many requests as it can answer: try again in a moment.")(
-                scope, receive, send
-            )
+            busy = "The service has as many requests as it can answer: try again in a moment."
+            await _refused(503, busy)(scope, receive, send)
             return
         self._now += 1
         try:
-            try:
-                async with asyncio.timeout(self._seconds):
-                    taken = await self._taken(scope, receive)
-            except TooMuch as error:
-                await _refused(413, str(error))(scope, receive, send)
-            except TimeoutError:
-                await _refused(408, f"The request did not arrive within {self._seconds:g} s.")(scope, receive, send)
-            else:
-                await self._application(scope, _again(taken, receive), send)
+            await self._application(scope, _again(taken, receive), send)
         finally:
             self._now -= 1
 
-    async def _taken(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body."""
+    async def _body_of(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body; of a request that says none, nothing is awaited."""
         headers = dict(scope["headers"])
         said = headers.get(b"content-length", b"0")
-        sentence = f"A request may have {self._body:,} bytes here, and this one has more."
-        if not said.isdigit() or int(said[:20]) > self._body:
-            raise TooMuch(sentence)
-        parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":  # it has gone
-                return b""
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._body:
-                raise TooMuch(sentence)
-            if not message.get("more_body"):
-                break
-        found = b"".join(parts)
-        check_depth(found, self._depth)
-        return found
+        if b"transfer-encoding" not in headers and said == b"0":
+            return b""
+        who = "" if self._asking is None else await run_in_threadpool(self._asking, Request(scope))
+        if self._asking is not None and not who:
+            raise _Refusal(403, "Log in first, or send a token of yours: what nobody sends is not read.")
+        most = self._larger.get(who, self._body)
+        if most == 0 or not said.isdigit() or int(said[:20]) > most:
+            raise _Refusal(413, f"A request may have {most:,} bytes here, and this one has more.")
+        if self._asking is not None and self._awaited[who] >= _AWAITED:
+            raise _Refusal(429, f"You send {_AWAITED} requests at once already: wait for one of them.")
+        self._awaited[who] += 1
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await _taken(receive, most)
+            await run_in_threadpool(check_depth, found, self._depth)
+            return found
+        except TooMuch as error:
+            raise _Refusal(413, str(error)) from None
+        except TimeoutError:
+            raise _Refusal(408, f"The request did not arrive within {self._seconds:g} s.") from None
+        finally:
+            self._awaited[who] -= 1
+
+
+class _Refusal(Exception):
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+async def _taken(receive: Receive, most: int) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":  # it has gone
+            return b""
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise TooMuch(f"A request may have {most:,} bytes here, and this one has more.")
+        if not message.get("more_body"):
+            return b"".join(parts)
 
 
 def check_depth(text: bytes, most: int) -> None:
@@ -97,8 +130,10 @@ def check_depth(text: bytes, most: int) -> None:
     Raises
     ------
     TooMuch
-        If they are deeper than ``most``.
+        If they are deeper than ``most``, or there are more marks than any document that is meant has: to look at each takes time.
     """
+    if sum(map(text.count, (b"[", b"{", b'"'))) > _MARKS:
+        raise TooMuch(f"A request may have {_MARKS:,} texts, lists and objects, and this one has more.")
     now = 0
     for bracket in _brackets(text):
         now += 1 if bracket in b"[{" else -1

@@ -67,6 +67,11 @@ class Hub:
         # Who logs out loses this cookie, and the token its worth: what is known of it is not good any longer.
         return replace(self.who(kept.decode(), request.cookies.get(_SESSION, "")), by_cookie=True)
 
+    def asking(self, request: Request) -> str:
+        """Who asks, person or service, in a word; empty: nobody."""
+        person = self.person(request)
+        return person.name or (f"service {person.service}" if person.service else "")
+
     def token(self, request: Request) -> str:
         """The token by which a request says who asks: for asking another service of the lab as that person, and for nothing else."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -11,13 +12,17 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from geodes_lab.policy.lab import Lab, load
+
+_SILENT, _PATIENCE = 512, 20.0  # connections that have not said what they want, and the seconds that each has
 
 
 def lab() -> Lab:
@@ -70,6 +75,53 @@ class Later:
             await self._made(scope, receive, send)
 
 
+class Patient(H11Protocol):
+    """A connection that must say what it wants: uvicorn waits for the first request of one for ever.
+
+    Of those that have said nothing yet the oldest makes room for a new one.
+    """
+
+    _waiting: ClassVar[dict[Patient, None]] = {}
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on waiting until the head of a request is there."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._wait_no_more()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next one."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._wait_no_more()
+        while len(self._waiting) >= _SILENT:
+            oldest = next(iter(self._waiting))
+            oldest._wait_no_more()
+            oldest.transport.abort()
+        self._waiting[self] = None
+        self._deadline = self.loop.call_later(_PATIENCE, self.transport.abort)
+
+    def _wait_no_more(self) -> None:
+        self._waiting.pop(self, None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
 def end_with_hub() -> None:
     """End when what started this process ends."""
     if sys.platform == "linux" and "JUPYTERHUB_API_TOKEN" in os.environ:
@@ -87,8 +139,8 @@ def serve(application: ASGIApp, default: int) -> None:
     url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", f"http://127.0.0.1:{default}"))
     config = uvicorn.Config(
         application, host=url.hostname or "127.0.0.1", port=url.port or default, log_level="warning",
-        # Its headers are bounded, which those of httptools are not; a connection that says nothing is closed.
-        http="h11", h11_max_incomplete_event_size=2**16, timeout_keep_alive=15, limit_concurrency=1024,
+        # Its headers are bounded, which those of httptools are not.
+        http=Patient, h11_max_incomplete_event_size=2**16, timeout_keep_alive=15, limit_concurrency=1024,
     )  # fmt: skip
     # The socket that hub/confined.py holds: nobody else can take the port, while this service is started anew either.
     held = os.environ.get("GEODES_LAB_LISTEN")

@@ -25,6 +25,7 @@ from culler.watch import Beat, Watch
 
 _log = logging.getLogger("culler")
 _MOST = 50  # names of what runs
+_LONGEST, _SERVERS = 100, 20  # characters of a server's name; servers of a person
 
 
 def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
@@ -38,7 +39,10 @@ def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
             told = await request.json()
             now = datetime.now(UTC)
             running = tuple(str(r)[:200] for r in told.get("running", ())[:_MOST])
-            server = str(told.get("server", ""))
+            server = str(told.get("server", ""))[:_LONGEST]
+            mine = [name for name in watch.beats if name[0] == person.name]
+            if (person.name, server) not in watch.beats and len(mine) >= _SERVERS:
+                return Response(f"You have {_SERVERS} servers already, and a further one is not listened to.", 400)
             # Nobody is active in the future: that would be a server that never stops.
             watch.beats[person.name, server] = Beat(now, min(time(told["active"]), now), running)
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -68,7 +72,7 @@ def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
         looking.cancel()
 
     routes = [Route(f"{hub.prefix}beat", beat, methods=["POST"]), Route(f"{hub.prefix}stops/{{person}}", told)]
-    return Starlette(routes=routes, lifespan=life, middleware=[Middleware(Bounded, body=64 * 2**10)])
+    return Starlette(routes=routes, lifespan=life, middleware=[Middleware(Bounded, body=64 * 2**10, asking=hub.asking)])
 
 
 async def _keep_looking(watch: Watch, stops: Stops, api: HubApi) -> None:

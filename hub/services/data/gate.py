@@ -150,7 +150,12 @@ class Gate:
         asked = request.query_params
         prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "") == "/"
         after = asked.get("continuation-token") or asked.get("start-after", "")
-        most = min(int(asked.get("max-keys", _MOST)) if asked.get("max-keys", "1").isdigit() else _MOST, _MOST)
+        most = min(
+            int(said)
+            if (said := asked.get("max-keys", "")).isascii() and said.isdecimal() and len(said) < 10
+            else _MOST,
+            _MOST,
+        )
         shown: list[str] = []
         last, more = "", False
         try:

@@ -145,5 +145,5 @@ def made(reception: Reception) -> Starlette:
             Route(f"{at}news", reception.publish, methods=["POST"]),
             Route(f"{at}news/{{name}}/remove", reception.remove, methods=["POST"]),
         ],
-        middleware=[Middleware(Bounded, body=128 * 2**10)],
+        middleware=[Middleware(Bounded, body=128 * 2**10, asking=hub.asking)],
     )

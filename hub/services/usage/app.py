@@ -227,8 +227,10 @@ def made(lab: Lab, books: Books, collector: Collector, hub: Hub) -> Starlette:
         Route(f"{at}export.{{form:str}}", desk.export),
         Route(f"{at}metrics", desk.metrics),
     ]
-    # The gate's rows are the largest that come: of each person and collection one.
-    return Starlette(routes=routes, lifespan=life, middleware=[Middleware(Bounded, body=16 * MIB)])
+    # The gate's rows are the largest that come, of each person and collection one, and the homes of all.
+    larger = {"service data": 16 * MIB, "service measure": 4 * MIB}
+    bounds = [Middleware(Bounded, body=64 * 2**10, asking=hub.asking, larger=larger)]
+    return Starlette(routes=routes, lifespan=life, middleware=bounds)
 
 
 def _bytes(told: int) -> int:
