@@ -66,8 +66,8 @@ def check_file(name: str, place: Place, first: int, size: int) -> None:
 @lru_cache(maxsize=256)
 def _check_file(name: str, place: Place, first: int, size: int) -> None:
     data = place.read(first, min(2**16, size))
-    begin = data.find(SOC_SIZ)
-    if begin < 0:
+    begin = _begin(data)
+    if begin is None:
         raise GeodesError(
             f"{name} has no JPEG 2000 code-stream at its beginning: it is damaged; fetch the product again."
         )
@@ -96,10 +96,28 @@ def _check_file(name: str, place: Place, first: int, size: int) -> None:
         at, number = at + length, number + 1
 
 
+def _begin(data: bytes) -> int | None:
+    """Where the code-stream begins that decoders read: bare, or in the first box that holds one; another box may hold what looks like it."""
+    if data.startswith(SOC_SIZ):
+        return 0
+    at = 0
+    while at + 16 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if length == 1:
+            (length,), head = struct.unpack_from(">Q", data, at + 8), 16
+        if kind == b"jp2c":
+            return at + head if data.startswith(SOC_SIZ, at + head) else None
+        if length < head:
+            return None
+        at += length
+    return None
+
+
 def check_beginning(name: str, data: bytes) -> None:
     """Hold a code-stream against it of which the beginning alone is known; see `check`, and `UNSEEN`."""
-    begin = data.find(SOC_SIZ)
-    end = _first_part(data, begin) if begin >= 0 else None
+    begin = _begin(data)
+    end = None if begin is None else _first_part(data, begin)
     if end is None:
         raise GeodesError(
             f"{name} has no JPEG 2000 code-stream at its beginning: it is damaged; fetch the product again."

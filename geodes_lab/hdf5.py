@@ -20,6 +20,7 @@ from geodes_lab.errors import GeodesError
 _DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP = 1, 2, 3, 4
 _RATIO = 1100  # Deflate makes a byte of no more than 1032
 _NODES = 2**16  # links of a file; Sentinel-3 has some hundred
+_FEW, _WORD = 64, 2**26  # words of any length; bytes of one
 _ITEM = 2**16  # bytes of a number, or of a word of fixed length
 
 
@@ -69,7 +70,17 @@ def check(dataset: h5py.Dataset, name: str) -> None:
         raise GeodesError(f"{name} is in other files, which it names: refused; fetch the product again.")
     size = dataset.dtype.itemsize
     limits.refuse(f"A number of {name}", size, _ITEM)
-    limits.refuse(name, math.prod(dataset.shape or ()) * size, limits.ARRAY)
+    count = math.prod(dataset.shape or ())
+    limits.refuse(name, count * size, limits.ARRAY)
+    if h5py.check_vlen_dtype(dataset.dtype) or (
+        h5py.check_string_dtype(dataset.dtype) and h5py.check_string_dtype(dataset.dtype).length is None
+    ):
+        # Each may lead to one and the same long word: what they take together is what one may, so often.
+        limits.refuse(
+            f"All words of {name}",
+            count * min(dataset.file.id.get_filesize(), _WORD) if count > _FEW else 0,
+            limits.ARRAY,
+        )
     if said.get_layout() != h5py.h5d.CHUNKED:
         return
     chunk = said.get_chunk()

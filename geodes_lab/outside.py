@@ -75,7 +75,7 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = _literal(parts.hostname) or _resolved(parts.hostname, port)
     target = httpx.URL(url).copy_with(host=address, port=port)
-    head = {"Host": parts.netloc, "Accept": "image/*, */*;q=0.1"}
+    head = {"Host": parts.netloc, "Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity"}
     try:
         # Neither the proxy nor the passwords of the environment: they are for whom the user chose to ask.
         with (
@@ -83,8 +83,12 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
             client.stream("GET", target, headers=head, extensions={"sni_hostname": parts.hostname}) as answer,
         ):
             answer.raise_for_status()
+            if (
+                answer.headers.get("Content-Encoding", "identity").lower() != "identity"
+            ):  # some bytes could be gigabytes
+                raise GeodesError(f"{_shown(url)} comes compressed though that was not asked for: it is not read.")
             data = bytearray()
-            for part in answer.iter_bytes():
+            for part in answer.iter_raw():
                 data += part
                 if len(data) > most:
                     raise GeodesError(f"{_shown(url)} is larger than {most:,} bytes: it is not fetched.")

@@ -11,6 +11,7 @@ from geodes_lab.errors import GeodesError
 _FORMATS = ("JPEG", "PNG", "WEBP")
 """What is decoded. SVG is a program, and of the others each decoder is one more that may be attacked."""
 _PIXELS = 2**25  # of the picture that comes: 100 MB while it is decoded
+_SCANS = 100  # of a progressive JPEG; one has ten, and by chance two bytes of another picture look like one
 _SIDE = 1024  # pixels of the one that goes: a small picture
 
 
@@ -34,6 +35,10 @@ def anew(data: bytes, name: str) -> tuple[bytes, str]:
     GeodesError
         If it is no such picture, is damaged, or has more pixels than any quicklook.
     """
+    if data.count(b"\xff\xda") > _SCANS:
+        raise GeodesError(
+            f"The quicklook of {name} has more than {_SCANS} scans, each of which is decoded whole: it is refused."
+        )
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > _PIXELS:

@@ -10,6 +10,7 @@ _LARGEST = 2**21  # tags, or attributes; those of the largest metadata are some 
 # Encodings of Python that take the square of a length, or are none of documents.
 _OTHERS = {"punycode", "idna", "unicode-escape", "raw-unicode-escape", "utf-7", "undefined"}
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_NAMESPACE = re.compile(r"xmlns(?::[^\s=]{0,200})?\s*=\s*[\"'][^\"']{301}")
 _DECLARED = re.compile(rb"^\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]{1,40})[\"']")
 
 
@@ -38,8 +39,10 @@ def parsed(data: bytes) -> ET.Element:
         text = data.decode(encoding or (declared[1].decode("ascii") if declared else "utf-8"))
     except LookupError:
         raise ValueError("it says an encoding that does not exist") from None
-    if "<!ENTITY" in text:
-        raise ValueError("it declares entities, which metadata have none of: refused")
+    if "<!ENTITY" in text or "<!ATTLIST" in text:
+        raise ValueError("it declares entities or attributes, which metadata have none of: refused")
+    if _NAMESPACE.search(text):
+        raise ValueError("it has a namespace longer than that of any metadata, which each name would repeat: refused")
     if text.count("<") > _LARGEST:
         raise ValueError("it has more elements than any metadata: refused")
     if text.count("=") > _LARGEST:

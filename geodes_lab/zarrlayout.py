@@ -21,6 +21,8 @@ LARGEST = 2**24
 """Bytes of a document; those of ESA's products, of a whole store, are some 3 MB."""
 _NODES, _DEPTH, _DIMS = 2**16, 64, 16  # arrays and groups of a document; groups in each other; dimensions
 _SIDE_CHUNKS = 2**20  # chunks along a dimension
+_ALL_CHUNKS = 2**26  # of an array: a graph of more is never built
+_NUMBER = re.compile(r"[<>|=]?[biuf][1248]|bool|u?int(8|16|32|64)|float(16|32|64)")
 _WORDS = 2**20  # words of a chunk of words
 # What leaves the size as it is, or makes it a little less; what changes the kind of numbers, and with it the size.
 _PLAIN = {"shuffle", "delta", "bitround", "packbits", "crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"}
@@ -243,6 +245,8 @@ def _check_sizes(made: Layout) -> None:
     if made.words:
         limits.refuse(f"A chunk of {made.name}", math.prod(made.chunks), _WORDS, "words")
     limits.refuse(made.name, math.prod(made.shape) * max(made.itemsize, 8), limits.ARRAY)
+    counts = [-(-size // chunk) for size, chunk in zip(made.shape, made.shards or made.chunks, strict=True)]
+    limits.refuse(made.name, math.prod(counts), _ALL_CHUNKS, "chunks")
     for size, chunk in zip(made.shape, made.shards or made.chunks, strict=True):
         limits.refuse(made.name, -(-size // chunk), _SIDE_CHUNKS, "chunks along a dimension")
     if made.shards:
@@ -345,6 +349,15 @@ def _understood(names: list[str], compressor: str | None, sum_behind: bool) -> d
 
 
 def _name(codec: Any, field: str) -> str:
+    for said in (codec, codec.get("configuration") or {}) if isinstance(codec, dict) else ():
+        wrong = [
+            v
+            for k, v in said.items()
+            if k.endswith("dtype") or k == "astype"
+            if v is not None and not _NUMBER.fullmatch(str(v))
+        ]
+        if wrong:
+            raise ValueError(f"a codec that gives {str(wrong[0])[:40]!r}, which are no numbers")
     name = codec if isinstance(codec, str) else codec[field]
     if not isinstance(name, str):
         raise ValueError("a codec without a name")
