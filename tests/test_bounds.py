@@ -127,3 +127,22 @@ def test_connections_that_say_nothing_make_room(monkeypatch):
             one.close()
         server.should_exit = True
         thread.join(20)
+
+
+def test_a_request_without_a_body_is_passed_on_as_it_is():
+    """What comes after the body is the end: an application that waits for that must not be told of another body."""
+    from starlette.responses import StreamingResponse
+
+    async def streams(scope, receive, send) -> None:
+        message = await receive()
+        assert (message["type"], message.get("body")) == ("http.request", b"")
+
+        async def parts():
+            for part in (b"a", b"b", b"c"):
+                await asyncio.sleep(0)
+                yield part
+
+        await StreamingResponse(parts())(scope, receive, send)
+
+    with served(Bounded(streams)) as url:
+        assert [httpx.get(url).content for _ in range(3)] == [b"abc"] * 3

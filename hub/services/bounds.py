@@ -72,16 +72,16 @@ class Bounded:
             return
         self._now += 1
         try:
-            await self._application(scope, _again(taken, receive), send)
+            await self._application(scope, receive if taken is None else _again(taken, receive), send)
         finally:
             self._now -= 1
 
-    async def _body_of(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body; of a request that says none, nothing is awaited."""
+    async def _body_of(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The whole body; None of a request that says none, of which nothing is awaited."""
         headers = dict(scope["headers"])
         said = headers.get(b"content-length", b"0")
         if b"transfer-encoding" not in headers and said == b"0":
-            return b""
+            return None
         who = "" if self._asking is None else await run_in_threadpool(self._asking, Request(scope))
         if self._asking is not None and not who:
             raise _Refusal(403, "Log in first, or send a token of yours: what nobody sends is not read.")
