@@ -11,7 +11,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from scipy.interpolate import RegularGridInterpolator
 from scipy.ndimage import distance_transform_edt
 
 from geodes_lab import limits
@@ -180,9 +179,22 @@ def _block(
 def _at(
     values: NDArray[np.floating], axes: Any, y: NDArray[np.floating], x: NDArray[np.floating]
 ) -> NDArray[np.floating]:
+    """Bilinear on all ``y`` by all ``x``, straight on beyond the axes; by the product of two small matrices, not pixel by pixel."""
     rows, cols = axes
-    at = RegularGridInterpolator((rows[::-1], cols), values[::-1], bounds_error=False, fill_value=None)
-    return np.asarray(at((y[:, np.newaxis], x[np.newaxis])))
+    found: NDArray[np.floating] = _weights(rows[::-1], y) @ values[::-1] @ _weights(cols, x).T
+    return found
+
+
+def _weights(known: NDArray[np.floating], wanted: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(wanted, known): how much of each known place is in each that is wanted."""
+    made = np.zeros((len(wanted), len(known)))
+    if len(known) == 1:
+        return made + 1
+    first = np.clip(np.searchsorted(known, wanted, "right") - 1, 0, len(known) - 2)
+    share = (wanted - known[first]) / (known[first + 1] - known[first])
+    each = np.arange(len(wanted))
+    made[each, first], made[each, first + 1] = 1 - share, share
+    return made
 
 
 def _values(told: Document, within: ET.Element, path: str) -> Floats:
