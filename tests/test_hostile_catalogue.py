@@ -193,7 +193,8 @@ try:
     gl.search("c", url=sys.argv[2])
 except gl.GeodesError as error:
     print("sentence:", error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# Not ru_maxrss, which counts the process that this one was forked from.
+print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 
