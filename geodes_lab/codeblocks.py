@@ -18,7 +18,7 @@ _BLOCKS = 2**20  # code-blocks of a tile; 1024² in blocks of 4², the smallest,
 UNSEEN = 2**22
 """Numbers of a tile whose own header is not looked at: code-blocks of one pixel would still be bearable."""
 _PARTS = 4096  # tile-parts whose headers are looked at
-_HEAD = 4096  # bytes of one
+_HEAD, _LONG_HEAD = 4096, 2**18  # bytes of one that are read: at first, and if it is longer
 _COD, _COC, _SOD, _PLT, _COM = 0xFF52, 0xFF53, 0xFF93, 0xFF58, 0xFF64
 
 
@@ -89,6 +89,10 @@ def _check_file(name: str, place: Place, first: int, size: int) -> None:
             return
         if len(head) < 12 or struct.unpack_from(">H", head)[0] != SOT:
             return  # the end, or what no decoder reads either
+        if not _is_whole(head) and len(head) == _HEAD:
+            head = place.read(at, min(_LONG_HEAD, first + size - at))
+            if not _is_whole(head):
+                limits.refuse(f"A tile of {name}", tile[0] * tile[1] * components, UNSEEN, "numbers")
         _check_styles(name, tile, components, _segments(head, 12))
         length = struct.unpack_from(">I", head, 6)[0]
         if length < 14:
@@ -150,6 +154,12 @@ def _first_part(data: bytes, begin: int) -> int | None:
     return None
 
 
+def _is_whole(head: bytes) -> bool:
+    """Whether the header of a tile-part is there up to its data."""
+    end = 12 + sum(len(segment) for _, segment in _segments(head, 12))
+    return len(head) >= end + 2 and struct.unpack_from(">H", head, end)[0] == _SOD
+
+
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, bytes]]:
     """The marker segments of a header."""
     while at + 4 <= len(data):
@@ -170,19 +180,16 @@ def _tile(header: bytes) -> tuple[tuple[int, int], int]:
 
 
 def _check_styles(name: str, tile: tuple[int, int], components: int, segments: Iterator[tuple[int, bytes]]) -> None:
+    """Refuse a header whose components together have too many; one with a style of its own is counted by both, its own and the others'."""
+    of_all, of_one = 0, 0
     for marker, segment in segments:
         if marker == _COD and len(segment) >= 14:
-            wanted = _blocks(tile, segment[9:], bool(segment[4] & 1)) * components
+            of_all = max(of_all, _blocks(tile, segment[9:], bool(segment[4] & 1)) * components)
         elif marker == _COC:
             wide = 1 if components < 257 else 2
-            wanted = (
-                _blocks(tile, segment[5 + wide :], bool(segment[4 + wide : 5 + wide] > b"\0"))
-                if len(segment) >= 9 + wide
-                else 0
-            )
-        else:
-            continue
-        limits.refuse(f"A tile of {name}", wanted, _BLOCKS, "code-blocks")
+            if len(segment) >= 9 + wide:
+                of_one += _blocks(tile, segment[5 + wide :], bool(segment[4 + wide : 5 + wide] > b"\0"))
+        limits.refuse(f"A tile of {name}", of_all + of_one, _BLOCKS, "code-blocks")
 
 
 def _blocks(tile: tuple[int, int], style: bytes, precincts: bool) -> int:

@@ -12,7 +12,7 @@ from dask.utils import format_bytes
 
 from geodes_lab import room
 from geodes_lab.datalake import place_of
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 from geodes_lab.listing import DEFLATED, Entry
 from geodes_lab.member import Member
 from geodes_lab.progress import bar
@@ -114,7 +114,7 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
     except NoRoom as error:
         raise GeodesError(f"{name} is compressed and could not be extracted: {error}.") from error
     warnings.warn(
-        f"{name} is compressed, so it was extracted whole ({format_bytes(whole.size)}); it is kept as {target}.",
+        shown(f"{name} is compressed, so it was extracted whole ({format_bytes(whole.size)}); it is kept as {target}."),
         Fetched,
         stacklevel=5,
     )

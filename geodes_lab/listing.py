@@ -91,7 +91,7 @@ def read(place: Place) -> tuple[dict[str, Entry], int, str | None]:
 def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
     limits.refuse(place.href, len(infos), _MOST, "members")
     _refuse_overlap(place, infos)
-    before: dict[str, tuple[int, int]] = {}
+    before: dict[str, Entry] = {}
     for info in infos:
         name, path = info.filename, PurePosixPath(info.filename.replace("\\", "/"))
         if len(name) > _LONGEST or "\0" in name:
@@ -104,10 +104,6 @@ def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
             raise GeodesError(f"{place.href} holds the link {name!r}, which may lead out of it: refused.")
         if name.endswith("/"):
             continue
-        if before.setdefault(name, (info.CRC, info.file_size)) != (info.CRC, info.file_size):
-            raise GeodesError(
-                f"{place.href} holds {name!r} twice, with different bytes: refused; fetch the product again."
-            )
         locked = bool(info.flag_bits & 1)
         if info.compress_type == STORED and info.compress_size != info.file_size and not locked:
             raise GeodesError(f"{place.href} says two sizes of {name!r}: it is damaged; fetch the product again.")
@@ -115,7 +111,13 @@ def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
             raise GeodesError(
                 f"{name} in {place.href} takes more bytes than it holds: it is damaged; fetch the product again."
             )
-        yield Entry(name, info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type, locked)
+        entry = Entry(
+            name, info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type, locked
+        )
+        # A sum that is claimed proves nothing: of two members of one name some libraries read the first, and others the last.
+        if before.setdefault(name, entry) != entry:
+            raise GeodesError(f"{place.href} holds {name!r} twice, which may differ: refused; fetch the product again.")
+        yield entry
 
 
 def _refuse_overlap(place: Place, infos: list[zipfile.ZipInfo]) -> None:

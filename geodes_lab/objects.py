@@ -125,11 +125,29 @@ class Objects(Store):
         folder, _, name = key.rpartition("/")
         if name not in zarrlayout.DOCUMENTS:
             return
-        self._layouts |= zarrlayout.read(self.place.href, key, data)
+        self._remember(key, zarrlayout.read(self.place.href, key, data))
         if name == ".zattrs" and zarrlayout.is_coordinate(folder.rpartition("/")[2], data):
             self._own.add(folder)
         for path in self._own & self._layouts.keys():
             zarrlayout.check_coordinate(self._layouts[path])
+
+    def _remember(self, key: str, layouts: dict[str, Layout]) -> None:
+        """Keep how arrays are stored; two documents of one array must agree, since zarr-python may follow either.
+
+        Raises
+        ------
+        GeodesError
+            If they do not.
+        """
+        for path, layout in layouts.items():
+            before = self._layouts.get(path, layout)
+            is_coordinate = before.own_coordinate or layout.own_coordinate
+            if replace(before, own_coordinate=is_coordinate) != replace(layout, own_coordinate=is_coordinate):
+                raise GeodesError(
+                    f"The metadata of {self.place.href} say two different things of {layout.name}, the second in {key}: refused; open it "
+                    "again if it was just rewritten, else fetch it again."
+                )
+            self._layouts[path] = replace(layout, own_coordinate=is_coordinate)
 
     def _refuse_outside(self, key: str) -> None:
         """Refuse a key that leads out of the store, by its name or by a link.

@@ -13,6 +13,12 @@ from geodes_lab import trust
 from geodes_lab.errors import GeodesError
 
 _TIMEOUT = httpx.Timeout(20.0)
+# What `ipaddress` takes for the internet and is not: addresses of a site, translations to IPv4 of a network's own, IPv4 in IPv6 of old,
+# segments of a router (RFC 9602), and where clouds answer their machines (Azure's host).
+_NOT_PUBLIC = [
+    ipaddress.ip_network(n)
+    for n in ("fec0::/10", "64:ff9b:1::/48", "::/96", "5f00::/16", "192.0.0.0/24", "168.63.129.16/32")
+]
 
 
 class NotAllowed(GeodesError):
@@ -109,11 +115,11 @@ def is_public(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
         if found in ipaddress.ip_network("64:ff9b::/96"):  # what a network translates to an address of IPv4
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-            return inner.is_global and not inner.is_multicast
+        found = inner if inner is not None else found
+    if any(found.version == network.version and found in network for network in _NOT_PUBLIC):
+        return False
     return found.is_global and not found.is_multicast
 
 

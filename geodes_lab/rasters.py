@@ -32,6 +32,7 @@ _PLACE = re.compile(r"/vsis3/[^/]+/.+|/vsicurl/https?://.+|/(?!vsi).*", re.DOTAL
 _ENDS = (".ovr", ".msk", ".aux.xml", ".tfw", ".tifw", ".tiffw", ".wld", ".j2w", ".jp2w")
 _HEAD = 2**16  # bytes of a code-stream that are looked at
 _LARGEST_BESIDE = 2**24  # bytes of a text beside a raster
+_IMAGES = 64  # of a TIFF: a pyramid down to one pixel has 22, with masks 44
 
 
 def check(path: str) -> None:
@@ -102,14 +103,37 @@ def confirm(path: str, file: Any) -> None:
         raise GeodesError(
             f"{shown(path)} names another file as its overviews: refused; save it anew with its overviews inside."
         )
+    _confirm_blocks(path, file)
+    if file.driver == "JP2OpenJPEG":
+        rows, cols = file.block_shapes[0]
+        if not _is_looked_through(path):
+            limits.refuse(f"A tile of {shown(path)}", rows * cols * file.count, codeblocks.UNSEEN, "numbers")
+    else:
+        _confirm_images(path)
+
+
+def _confirm_blocks(path: str, file: Any) -> None:
     together = file.count if file.interleaving is not None and file.interleaving.name == "pixel" else 1
-    (rows, cols), is_jpeg2000 = file.block_shapes[0], file.driver == "JP2OpenJPEG"
+    rows, cols = file.block_shapes[0]
     # OpenJPEG decodes all bands together, and takes ten bytes for a number.
-    size = rows * cols * (2 * file.count if is_jpeg2000 else together * _size(file.dtypes[0]))
+    size = rows * cols * (2 * file.count if file.driver == "JP2OpenJPEG" else together * _size(file.dtypes[0]))
     limits.refuse(f"A block of {shown(path)}", size, limits.TILE)
     limits.refuse(f"{shown(path)}", max(file.shape), limits.SIDE, "rows or columns")
-    if is_jpeg2000 and not _is_looked_through(path):
-        limits.refuse(f"A tile of {shown(path)}", rows * cols * file.count, codeblocks.UNSEEN, "numbers")
+
+
+def _confirm_images(path: str) -> None:
+    """Hold the other images of a TIFF, its overviews and masks, against the same limits: each has blocks of its own."""
+    for number in range(2, _IMAGES + 2):
+        try:
+            with rasterio.open(f"GTIFF_DIR:{number}:{path}", driver="GTiff", sharing=False) as image:
+                _confirm_blocks(path, image)
+        except RasterioIOError as error:
+            if "not found" in str(error):
+                return
+            # What GDAL cannot open here it cannot use as an overview or a mask either.
+    raise GeodesError(
+        f"{shown(path)} has more than {_IMAGES} images in it, more than any product needs: refused; save the one you mean by itself."
+    )
 
 
 def _is_looked_through(path: str) -> bool:

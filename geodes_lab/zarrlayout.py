@@ -22,7 +22,7 @@ LARGEST = 2**24
 _NODES, _DEPTH, _DIMS = 2**16, 64, 16  # arrays and groups of a document; groups in each other; dimensions
 _SIDE_CHUNKS = 2**20  # chunks along a dimension
 _ALL_CHUNKS = 2**26  # of an array: a graph of more is never built
-_NUMBER = re.compile(r"[<>|=]?[biuf][1248]|bool|u?int(8|16|32|64)|float(16|32|64)")
+_CODED_AS = re.compile(r"[<>|=]?[biuf][1248]|bool|u?int(8|16|32|64)|float(16|32|64)")
 _WORDS = 2**20  # words of a chunk of words
 # What leaves the size as it is, or makes it a little less; what changes the kind of numbers, and with it the size.
 _PLAIN = {"shuffle", "delta", "bitround", "packbits", "crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"}
@@ -354,7 +354,7 @@ def _name(codec: Any, field: str) -> str:
             v
             for k, v in said.items()
             if k.endswith("dtype") or k == "astype"
-            if v is not None and not _NUMBER.fullmatch(str(v))
+            if v is not None and not _CODED_AS.fullmatch(str(v))
         ]
         if wrong:
             raise ValueError(f"a codec that gives {str(wrong[0])[:40]!r}, which are no numbers")

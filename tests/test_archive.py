@@ -281,13 +281,11 @@ def test_the_same_path_twice(tmp_path):
             for content in contents:
                 archive.writestr("a", content)
 
-    with pytest.warns(UserWarning, match="Duplicate"):
-        add("w", b"1", b"1")
-    assert Archive(str(tmp_path / "a.zip")).read("a") == b"1"
-    with pytest.warns(UserWarning, match="Duplicate"):
-        add("a", b"2")
-    with pytest.raises(GeodesError, match="holds 'a' twice, with different bytes: refused"):
-        Archive(str(tmp_path / "a.zip")).read("a")
+    for contents in ((b"1", b"2"), (b"1", b"1")):  # equal sums prove nothing: GDAL reads the first, zipfile the last
+        with pytest.warns(UserWarning, match="Duplicate"):
+            add("w", *contents)
+        with pytest.raises(GeodesError, match="holds 'a' twice, which may differ: refused"):
+            Archive(str(tmp_path / "a.zip")).read("a")
 
 
 def test_stored_member_of_two_sizes(tmp_path):

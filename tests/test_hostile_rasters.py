@@ -174,6 +174,36 @@ def test_tile_of_hundreds_of_megabytes(tmp_path, refused):
     assert "A block of" in refused(path)
 
 
+@pytest.mark.parametrize("kind", [1, 4], ids=["overview", "mask"])
+def test_tile_of_gigabytes_in_another_image_of_the_file(tmp_path, refused, kind):
+    """The image is honest; its overview or its mask has one tile of 32768², which GDAL would decode whole."""
+    path = tmp_path / "a.tif"
+    pixels = np.ones((512, 512), "uint8")
+    with tifffile.TiffWriter(path) as file:
+        file.write(pixels, tile=(256, 256), compression="zlib", photometric="minisblack")
+        file.write(pixels[::2, ::2], tile=(256, 256), compression="zlib", subfiletype=1, photometric="minisblack")
+    assert opens(path)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for tag in ("TileWidth", "TileLength"):
+            file.pages[1].tags[tag].overwrite(32768)
+        file.pages[1].tags["NewSubfileType"].overwrite(kind)
+    assert "A block of" in refused(path)
+
+
+def opens(path: Path) -> bool:
+    with rasters.opened(str(path)) as file:
+        return bool((file.read(1) == 1).all())
+
+
+def test_images_by_the_hundred(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(70):
+            file.write(np.ones((16, 16), "uint8"), photometric="minisblack")
+    with pytest.raises(gl.GeodesError, match="more than 64 images"), rasters.opened(str(path)):
+        pass
+
+
 def test_image_of_trillions_of_pixels(tmp_path):
     fields = {"proj:shape": [2**21, 2**21], "proj:transform": [10, 0, 3e5, 0, -10, 4.8e6]}
     with pytest.raises(gl.GeodesError, match="pixels, more than the"):
@@ -208,7 +238,7 @@ def test_band_that_a_file_does_not_have(tmp_path):
         reader.read(band, band.geobox[:8, :8])
 
 
-@pytest.mark.parametrize("where", ["main", "tile"])
+@pytest.mark.parametrize("where", ["main", "tile", "behind a comment"])
 def test_code_blocks_of_one_pixel(tmp_path, refused, where):
     """A precinct of 2 × 2 in the coding style makes a structure of each pixel: 15 GB of an image of 2 kB."""
     path = raster(tmp_path / "a.jp2", driver="JP2OpenJPEG")
@@ -229,6 +259,8 @@ def test_code_blocks_of_one_pixel(tmp_path, refused, where):
     if where == "main":
         data[cod : cod + 2 + length] = style
     else:
+        if where == "behind a comment":  # in a header longer than that of any tile
+            style = bytearray(b"\xff\x64" + struct.pack(">H", 6002) + bytes(6000)) + style
         sot = data.find(b"\xff\x90\x00\x0a", siz)
         data[sot + 12 : sot + 12] = style
         struct.pack_into(">I", data, sot + 6, struct.unpack_from(">I", data, sot + 6)[0] + len(style))
@@ -241,6 +273,43 @@ def test_code_blocks_are_counted_as_the_standard_has_them():
     assert codeblocks._blocks((1024, 1024), style, False) == pytest.approx(1024**2 / 64**2 * 4 / 3, rel=0.2)
     assert codeblocks._blocks((1024, 1024), style + bytes([0x11] * 6), True) > 1024**2
     codeblocks.check("real", b"")  # says nothing
+
+
+def test_components_with_styles_of_their_own_are_counted_together():
+    """Each has as many code-blocks as a tile may have; a thousand of them have a thousand times as many."""
+    side, count = 1024, 1000
+    siz = (
+        struct.pack(">HHHHIIIIIIIIH", 0xFF4F, 0xFF51, 38 + 3 * count, 0, side, side, 0, 0, side, side, 0, 0, count)
+        + bytes([7, 1, 1]) * count
+    )
+    style = bytes([0, 0, 0, 0, 1])  # no decomposition, blocks of 4²: 2^16
+    plain = b"\xff\x52" + struct.pack(">HBBHB", 12, 0, 0, 1, 0) + bytes([0, 4, 4, 0, 1])
+    own = [b"\xff\x53" + struct.pack(">HHB", 10, n, 0) + style for n in range(count)]
+    codeblocks.check("of one", siz + plain + own[0])
+    with pytest.raises(gl.GeodesError, match="code-blocks, more than"):
+        codeblocks.check("of many", siz + plain + b"".join(own))
+
+
+@pytest.mark.parametrize("decoy", [b"uuid", b"free", b"xml "])
+def test_code_stream_that_a_box_pretends(tmp_path, refused, decoy):
+    """The first bytes that look like a code-stream are honest, those that decoders read are not."""
+    path = raster(tmp_path / "a.jp2", driver="JP2OpenJPEG")
+    data = bytearray(path.read_bytes())
+    siz, box = data.find(b"\xff\x4f\xff\x51"), data.find(b"jp2c") - 4
+    honest = bytes(data[siz:])
+    cod = data.find(b"\xff\x52", siz)
+    length, levels = struct.unpack_from(">H", data, cod + 2)[0], data[cod + 9]
+    data[cod + 14 : cod + 2 + length] = bytes([0x11] * (levels + 1))  # precincts of 2²
+    struct.pack_into(">H", data, cod + 2, 12 + levels + 1)
+    data[cod + 4] |= 1
+    for at in (8, 12, 24, 28):
+        struct.pack_into(">I", data, siz + at, 10980)
+    ihdr = data.find(b"ihdr")
+    struct.pack_into(">II", data, ihdr + 4, 10980, 10980)
+    struct.pack_into(">I", data, box, 0)  # to the end of the file
+    data[box:box] = struct.pack(">I", len(honest) + 8) + decoy + honest
+    path.write_bytes(data)
+    assert "code-blocks, more than" in refused(path)
 
 
 def test_part_of_a_tile_that_has_a_style_of_its_own():

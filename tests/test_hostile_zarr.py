@@ -104,6 +104,58 @@ def test_what_no_array_says(store, refused, change, says):
     assert says in refused(store)
 
 
+@pytest.mark.parametrize("said", ["|S1000000", "<U4", "|V8", "|O", "M8[ns]"])
+@pytest.mark.parametrize(
+    "codec", [{"id": "astype", "encode_dtype": "<f4"}, {"id": "delta", "dtype": "<f4"}], ids=lambda c: c["id"]
+)
+def test_codec_that_gives_no_numbers(store, refused, codec, said):
+    """Of a byte it could make a megabyte."""
+    field = "decode_dtype" if codec["id"] == "astype" else "astype"
+    array(store, "b02", lambda told: told.update(filters=[codec | {field: said}]))
+    assert "which are no numbers" in refused(store)
+
+
+@pytest.mark.parametrize("kind", ["float32", "<f4", "|u1", ">i2", "uint16", "bool"])
+def test_codec_that_gives_numbers(kind):
+    assert zarrlayout._name({"id": "delta", "dtype": kind, "astype": kind}, "id") == "delta"
+
+
+def test_chunks_by_the_billion(store, refused):
+    array(store, "b02", lambda told: told.update(shape=[2**19, 2**19], chunks=[1, 1]))
+    assert "chunks, more than the" in refused(store)
+
+
+@pytest.mark.parametrize("first", [2, 3])
+def test_array_with_two_documents(tmp_path, refused, first):
+    """One is honest, the other says chunks that hold more; zarr-python asks for both."""
+    import random
+
+    path = tmp_path / "a.zarr"
+    write_zarr(path, first, False, random.Random(1))
+    for name in (".zmetadata", "zarr.json"):
+        document = path / name
+        if document.exists() and name == ".zmetadata":
+            document.unlink()
+        elif document.exists():
+            document.write_text(
+                json.dumps({k: v for k, v in json.loads(document.read_text()).items() if k != "consolidated_metadata"})
+            )
+    other = tmp_path / "b.zarr"
+    write_zarr(other, 5 - first, False, random.Random(1))
+    for name in (".zarray", ".zattrs", "zarr.json"):
+        document = other / "b02" / name
+        if document.exists():
+            text = document.read_text()
+            told = json.loads(text)
+            if name == ".zarray":
+                told["chunks"] = [told["chunks"][0] * 8, *told["chunks"][1:]]
+            elif name == "zarr.json":
+                sizes = told["chunk_grid"]["configuration"]["chunk_shape"]
+                told["chunk_grid"]["configuration"]["chunk_shape"] = [sizes[0] * 8, *sizes[1:]]
+            (path / "b02" / name).write_text(json.dumps(told))
+    assert "say two different things of" in refused(path)
+
+
 def test_pickle_is_never_loaded(store, tmp_path, refused):
     """A codec that is a program: the chunk would touch a file when it is decoded."""
 

@@ -220,7 +220,11 @@ def test_plain_http_gets_no_credential_but_on_this_machine(monkeypatch):
         ("https://a/b", "https://a/b", True), ("https://a/b/c", "https://a/b/", True), ("https://A:443/b", "https://a/b", True),
         ("https://a/bc", "https://a/b", False), ("http://a/b", "https://a/b", False), ("https://a:444/b", "https://a/b", False),
         ("https://a.b/b", "https://a/b", False), ("https://a/b/../c", "https://a/b", False), ("https://a/b/%2e%2e/c", "https://a/b", False),
-        ("https://a/b/%252e%252e/c", "https://a/b", False), ("https://a/b/..%5cc", "https://a/b", False), ("https://a@b/b", "https://b/b", False),
+        ("https://a/b/%252e%252e/c", "https://a/b", False), ("https://a/b/..%5cc", "https://a/b", False),
+        ("https://a/b/%25252e%25252e/c", "https://a/b", False), ("https://a/b/..;x=1/c", "https://a/b", False), ("https://a/b/.%2e;/c", "https://a/b", False),
+        ("https://a/b/.../c", "https://a/b", False), ("https://a/b/%20../c", "https://a/b", False), ("https://a/b/%" + "25" * 9 + "2e", "https://a/b", False),
+        ("https://a/b/c..d/..e/f.;x", "https://a/b", True), ("https://a/b/50%25/c", "https://a/b", True),
+        ("https://a@b/b", "https://b/b", False),
         ("https://a\\b/b", "https://a/b", False), ("", "https://a", False), ("/b", "/b", False), ("file:///b", "file:///b", False),
     ],
 )  # fmt: skip

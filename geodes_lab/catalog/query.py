@@ -211,11 +211,12 @@ def _interval(text: str) -> tuple[datetime, datetime]:
     start, _, end = text.partition("/")
     first = pystac.utils.str_to_datetime(start) if start not in ("", "..") else FAR_PAST
     if "/" not in text:
-        return first, first + timedelta(microseconds=1)
+        return first, first + timedelta(microseconds=1) if first < FAR_FUTURE else FAR_FUTURE
     if end in ("", ".."):
         return first, FAR_FUTURE
     # pystac-client ends an interval at a whole second, which is part of it.
-    return first, pystac.utils.str_to_datetime(end) + timedelta(seconds=1)
+    last = pystac.utils.str_to_datetime(end)
+    return first, last + timedelta(seconds=1) if last < FAR_FUTURE else FAR_FUTURE
 
 
 def _fits(value: Any, wanted: Any) -> bool:

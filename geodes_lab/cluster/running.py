@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from pathlib import Path
 
 import psutil
@@ -188,11 +189,20 @@ class Clusters:
         head = "".join(f"<th scope='col'>{name}</th>" for name in _HEAD)
         body = "".join(
             "<tr>"
-            + "".join(f"<td>{v}</td>" for v in row[:-1])
-            + f'<td><a href="{row[-1]}" target="_blank">open</a></td></tr>'
+            + "".join(f"<td>{escape(v)}</td>" for v in row[:-1])
+            + (
+                f'<td><a href="{escape(row[-1])}" target="_blank">open</a></td></tr>'
+                if _is_link(row[-1])
+                else "<td></td></tr>"
+            )
             for row in self._rows()
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _is_link(address: str) -> bool:
+    """Whether a page may link to it: an address of the web or a path of the lab, not a script."""
+    return address.startswith(("http://", "https://", "/"))
 
 
 _HEAD = ["name", "place", "workers", "threads", "memory", "computing", "held", "dashboard"]

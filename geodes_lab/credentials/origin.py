@@ -15,7 +15,9 @@ from geodes_lab.errors import GeodesError
 _PORTS = {"http": 80, "https": 443}
 # Libraries read an address with these in different ways: one would check another host than the one that is asked.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
-_CLIMBING = re.compile(r"(?:^|/)\.{1,2}(?:/|$)")
+# A part of a path that some server takes for "." or "..": blanks, more dots and parameters are dropped by one or another.
+_CLIMBING = re.compile(r"(?:^|/)\s*\.[.\s]*(?:;[^/]*)?(?=/|$)")
+_DECODED = 4  # times that a server, and what stands before it, may decode a path
 
 
 class Origin(NamedTuple):
@@ -77,11 +79,18 @@ def below(address: str, home: str) -> bool:
     if not same(address, home):
         return False
     path, root = urlsplit(address).path, urlsplit(home).path.rstrip("/")
-    # A server may decode twice: what could climb at any of its steps is refused.
-    steps = (path, unquote(path), unquote(unquote(path)))
-    if any(_CLIMBING.search(s.replace("\\", "/")) for s in steps):
-        return False
-    return path == root or path.startswith(f"{root}/")
+    return (path == root or path.startswith(f"{root}/")) and not _climbs(path)
+
+
+def _climbs(path: str) -> bool:
+    """Whether a path could climb after any of the times that it may be decoded."""
+    for _ in range(_DECODED):
+        if _CLIMBING.search(path.replace("\\", "/")):
+            return True
+        before, path = path, unquote(path)
+        if path == before:
+            return False
+    return True
 
 
 def listed(address: str, hosts: Iterable[str]) -> bool:
