@@ -7,7 +7,7 @@ opens such a file would read their own files into it, and pass them on with the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -20,7 +20,7 @@ from geodes_lab.errors import GeodesError
 _DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP = 1, 2, 3, 4
 _RATIO = 1100  # Deflate makes a byte of no more than 1032
 _NODES = 2**16  # links of a file; Sentinel-3 has some hundred
-_FEW, _WORD = 64, 2**26  # words of any length; bytes of one
+_WORDS, _FEW = 2**20, 64  # words of any length in an array; in an attribute of a file that is not small
 _ITEM = 2**16  # bytes of a number, or of a word of fixed length
 
 
@@ -72,15 +72,9 @@ def check(dataset: h5py.Dataset, name: str) -> None:
     limits.refuse(f"A number of {name}", size, _ITEM)
     count = math.prod(dataset.shape or ())
     limits.refuse(name, count * size, limits.ARRAY)
-    if h5py.check_vlen_dtype(dataset.dtype) or (
-        h5py.check_string_dtype(dataset.dtype) and h5py.check_string_dtype(dataset.dtype).length is None
-    ):
-        # Each may lead to one and the same long word: what they take together is what one may, so often.
-        limits.refuse(
-            f"All words of {name}",
-            count * min(dataset.file.id.get_filesize(), _WORD) if count > _FEW else 0,
-            limits.ARRAY,
-        )
+    if _is_of_words(dataset.dtype):
+        limits.refuse(name, count, _WORDS, "words")
+    check_attributes(dataset, name)
     if said.get_layout() != h5py.h5d.CHUNKED:
         return
     chunk = said.get_chunk()
@@ -90,6 +84,66 @@ def check(dataset: h5py.Dataset, name: str) -> None:
         raise GeodesError(
             f"{name} is stored by a filter of HDF5 ({max(filters)}) that products do not use: refused; save it anew with gzip."
         )
+
+
+def check_attributes(node: h5py.Dataset | h5py.Group, name: str) -> None:
+    """Refuse lists of words among the attributes that could all be one and the same long word; nothing of them is read.
+
+    Raises
+    ------
+    GeodesError
+        If there is one.
+    """
+    size = node.file.id.get_filesize()
+    for number in range(h5py.h5a.get_num_attrs(node.id)):
+        attribute = h5py.h5a.open(node.id, index=number)
+        count = math.prod(attribute.shape or ())
+        if count > _FEW and _is_of_words(attribute.dtype):
+            limits.refuse(f"An attribute of {name}", count * size, limits.TILE)
+
+
+def words(dataset: h5py.Dataset, read: Callable[[Any], Any], selection: tuple[Any, ...], name: str) -> Any:
+    """Read words of any length: one by one where together they might take more than there is room for.
+
+    Each may lead to one and the same long word of the file.
+
+    Parameters
+    ----------
+    dataset
+        The array.
+    read
+        Reads a selection of it.
+    selection
+        A number, a slice or an array of numbers for each dimension.
+    name
+        What sentences call it.
+
+    Raises
+    ------
+    GeodesError
+        If they take more.
+    """
+    ranges = [np.arange(n)[s] for s, n in zip(selection, dataset.shape, strict=True)]
+    if math.prod(r.size for r in ranges) * dataset.file.id.get_filesize() <= limits.TILE:
+        return read(selection)
+    found = np.empty([r.size for r in ranges], object)
+    total = 0
+    for at in np.ndindex(found.shape):
+        word = read(tuple(int(np.ravel(r)[n]) for r, n in zip(ranges, at, strict=True)))
+        total += len(word)
+        limits.refuse(name, total, limits.TILE)
+        found[at] = word
+    return found.reshape([r.size for r in ranges if r.ndim])
+
+
+def is_of_words(dataset: h5py.Dataset) -> bool:
+    """Whether an array holds words, or lists, of any length."""
+    return _is_of_words(dataset.dtype)
+
+
+def _is_of_words(kind: np.dtype[Any]) -> bool:
+    string = h5py.check_string_dtype(kind)
+    return h5py.check_vlen_dtype(kind) is not None or (string is not None and string.length is None)
 
 
 def check_chunks(dataset: h5py.Dataset, selection: Sequence[Any], name: str) -> None:

@@ -80,6 +80,8 @@ def _store(member: Member, name: str, group: str | None, file: BinaryIO | None =
     file = file or member.open()
     with h5py.File(file, "r") as looked_at:
         hdf5.check_links(looked_at, name)
+        for node in {looked_at, looked_at[group] if group and group in looked_at else looked_at}:
+            hdf5.check_attributes(node, name)
     file.seek(0)
     # HDF5 that is no NetCDF has arrays whose dimensions have no names: they get some.
     store = H5NetCDFStore.open(file, group=group, phony_dims="access")
@@ -107,4 +109,7 @@ class _Array(BackendArray):
             hdf5.check(array, about)  # in a worker too: the file may be another now
             if len(key) == array.ndim:
                 hdf5.check_chunks(array, key, about)
-            return store.ds.variables[self.name][key]
+            read = store.ds.variables[self.name].__getitem__
+            if len(key) == array.ndim and hdf5.is_of_words(array):
+                return hdf5.words(array, read, key, about)
+            return read(key)

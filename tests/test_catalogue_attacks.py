@@ -234,6 +234,7 @@ FILTERS = {
     "deep": nested("not", 29), "wide": {"op": "or", "args": [nested("not", 0)] * 3000},
     "in": {"op": "in", "args": [{"property": "id"}, ["x"] * 6000]},
     "corners": {"op": "s_intersects", "args": [{"property": "geometry"}, {"type": "MultiPolygon", "coordinates": [[RING]] * 60}]},
+    "relation": {"op": "s_touches", "args": [{"property": "geometry"}, {"type": "Polygon", "coordinates": [RING]}]},
     "pattern": {"op": "like", "args": [{"property": "id"}, "%a" * 200]},
     "functions": {"op": "=", "args": [{"op": "casei", "args": [{"property": ["id"]}]}, "x"]},
     "no arguments": {"op": "and", "args": []}, "argument": {"op": "not", "args": "x"}, "operator": {"op": "x" * 5000, "args": [1, 2]},

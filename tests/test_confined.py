@@ -201,6 +201,18 @@ def test_renewed_secret_arrives_and_what_was_kept_before_is_taken_over(state):
     assert not (state / "old.json").exists()
 
 
+def test_what_was_kept_before_is_written_by_the_service_itself(state):
+    """A folder that the hub has made is the service's own afterwards, with all that is in it."""
+    (state / "shelf").mkdir()
+    (state / "shelf" / "a.json").write_text("of before")
+    write = "from pathlib import Path; Path('shelf/a.json').write_text('now'); Path('shelf/b.json').write_text('new')"
+    subprocess.run(
+        command(state, "--former=shelf", then=[sys.executable, "-c", write]), check=True, stdin=subprocess.DEVNULL
+    )
+    kept = next((state / "services").rglob("shelf"))
+    assert {p.name: p.read_text() for p in kept.iterdir()} == {"a.json": "now", "b.json": "new"}
+
+
 def test_port_is_held_and_everything_ends_with_the_one_that_started_it(state):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -145,6 +145,22 @@ def test_over_http_a_server_is_heard_and_told(tmp_path):
         assert [ask(t).status_code for t in ("a", "h", "b", "")] == [200, 200, 403, 403]
 
 
+def test_servers_by_the_thousand_are_not_kept(tmp_path):
+    watch, now = Watch(RULES), datetime.now(UTC).isoformat()
+    with (
+        served(made(watch, Stops(tmp_path / "s"), Known(), FakeApi([]))) as url,
+        httpx.Client(headers={"Authorization": "token a"}) as client,
+    ):
+        codes = [
+            client.post(f"{url}/beat", json={"active": now, "server": f"{n:0300}"[::-1]}).status_code for n in range(25)
+        ]
+        assert codes == [200] * 20 + [400] * 5
+        assert client.post(f"{url}/beat", json={"active": now, "server": f"{3:0300}"[::-1]}).status_code == 200, (
+            "one that is known"
+        )
+    assert max(len(name) for _, name in watch.beats) <= 100
+
+
 @pytest.mark.parametrize("active", [None, 5, "", "2026-13-01"])
 def test_damaged_beats_are_refused(tmp_path, active):
     with served(made(Watch(RULES), Stops(tmp_path / "s"), Known(), FakeApi([]))) as url:

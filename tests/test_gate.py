@@ -310,6 +310,13 @@ def test_lists_leave_out_what_is_restricted(gate):
     assert "b/c.bin" in get(gate, "open?list-type=2&continuation-token=a.bin", "b").text
 
 
+@pytest.mark.parametrize("most", ["", "x", "-1", "%C2%B2", "%D9%A3", "9" * 5000, "1e3"])
+def test_number_of_keys_that_is_none(gate, most):
+    """Digits of other scripts, squares and thousands of digits are no reason to fail."""
+    answer = get(gate, f"open?list-type=2&max-keys={most}", "b")
+    assert (answer.status_code, "<MaxKeys>1000<" in answer.text) == (200, True)
+
+
 def test_nothing_can_be_changed(gate):
     for method in ("PUT", "POST", "DELETE"):
         assert httpx.request(method, f"{gate}/open/a.bin", headers={"x-amz-security-token": "a"}).status_code == 405

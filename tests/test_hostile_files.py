@@ -31,11 +31,17 @@ pytestmark = pytest.mark.attack
         b"<a " + b" ".join(b'b%d=""' % n for n in range(2_200_000)) + b"/>",
         b'<?xml version="1.0" encoding="punycode"?><a>' + b"a" * 4_000_000 + b"-</a>",
         b'<?xml version="1.0" encoding="Unicode_Escape"?><a/>',
+        b'<!DOCTYPE a [<!ATTLIST b c CDATA "' + b"x" * 10_000 + b'">]><a>' + b"<b/>" * 100_000 + b"</a>",
+        "<!DOCTYPE a [<!ATTLIST b c CDATA 'x'>]><a><b/></a>".encode("utf-16"),
+        b'<a xmlns:p="' + b"x" * 100_000 + b'">' + b"<p:b/>" * 100_000 + b"</a>",
+        b"<a xmlns = '" + b"x" * 301 + b"'/>",
     ],
-    ids=["attributes", "punycode", "escapes"],
+    ids=["attributes", "punycode", "escapes", "by default", "by default, in UTF-16", "namespace", "namespace of all"],
 )
 def test_xml_that_takes_more_than_any(data):
-    with pytest.raises(ValueError, match=r"more attributes|an encoding"):
+    with pytest.raises(
+        ValueError, match=r"more attributes|an encoding|declares entities or attributes|a namespace longer"
+    ):
         xmltree.parsed(data)
 
 
@@ -65,6 +71,26 @@ def test_mask_that_crosses_itself_everywhere(tmp_path):
     numbers, there = polygons.numbers(replace(band, band="MSK_OPAQUE"), band.geobox)
     assert there.all()
     assert 0 < numbers.mean() < 1
+
+
+def test_masks_that_cross_themselves_by_the_hundred(tmp_path, monkeypatch):
+    """One of 90 corners is mended; of thousands of them some are, and the others are burnt as they are."""
+    mended: list[int] = []
+    whole = polygons.shapely.make_valid
+    monkeypatch.setattr(
+        polygons.shapely, "make_valid", lambda s: mended.append(polygons.shapely.get_num_coordinates(s)) or whole(s)
+    )
+    star = [(4e5 + 5e4 * np.cos(2.4 * n), 4.7e6 + 5e4 * np.sin(2.4 * n)) for n in range(90)]
+    ring = " ".join(f"{v:.1f}" for corner in [*star, star[0]] for v in corner)
+    one = f'<gml:Polygon><gml:posList srsDimension="2">{ring}</gml:posList></gml:Polygon>'
+    path = tmp_path / "a.gml"
+    path.write_bytes(gml("").replace(b"<gml:Polygon></gml:Polygon>", one.encode() * 300))
+    from dataclasses import replace
+
+    band = gl_source(as_item(band_item(str(path), **{"proj:transform": [1000, 0, 3e5, 0, -1000, 4.8e6]})))
+    numbers, _ = polygons.numbers(replace(band, band="MSK_OPAQUE"), band.geobox)
+    assert numbers.any()
+    assert 0 < sum(mended) <= 2000
 
 
 @pytest.mark.parametrize("text", ["1 " * 50_000_000, "0 0 1e400 0 0 nan 0 0", "1 2 x"])

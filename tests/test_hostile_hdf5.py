@@ -4,19 +4,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import h5py
 import numpy as np
 import pytest
 from hostile import canary, opened, refused, sandbox  # noqa: F401
 
-from geodes_lab import hdf5
+import geodes_lab as gl
+from geodes_lab import hdf5, netcdf
+from geodes_lab.datalake import place_of
+from geodes_lab.member import Member
 
 pytestmark = pytest.mark.attack
 
@@ -119,6 +125,54 @@ def test_hdf5_coordinate_of_gigabytes(tmp_path, refused):
         file["time"].make_scale("time")
 
     assert "The coordinate time" in refused(hdf5_file(tmp_path / "a.h5", make))
+
+
+def test_words_that_are_all_one_long_word(tmp_path, refused):
+    """A thousand of them, which lead to the same megabytes, would take gigabytes."""
+    path = tmp_path / "a.nc"
+    with h5netcdf.File(path, "w") as file:
+        file.dimensions["name"] = 1024
+        file.create_variable("name", ("name",), h5py.string_dtype())[0] = "x" * 2**23
+    data = bytearray(path.read_bytes())
+    with h5py.File(path, "r") as file:
+        at = file["name"].id.get_offset()
+    data[at : at + 1024 * 16] = data[at : at + 16] * 1024
+    path.write_bytes(data)
+    with h5py.File(path, "r") as file:
+        assert len(file["name"][1023]) == 2**23, "the control: they are one"
+    tracemalloc.start()
+    with pytest.raises(gl.GeodesError, match=r"name of .*more than the 256"):
+        netcdf.open(member(path), path.name)
+    assert tracemalloc.get_traced_memory()[1] < 2**29
+    tracemalloc.stop()
+
+
+def test_words_of_a_file_that_is_not_small(tmp_path):
+    """They are read one by one, and are what they are."""
+    path = tmp_path / "a.nc"
+    names = [f"é{n}" for n in range(30)]
+    with h5netcdf.File(path, "w") as file:
+        file.dimensions["name"], file.dimensions["x"] = 30, 2**24
+        file.create_variable("name", ("name",), h5py.string_dtype())[:] = names
+        file.create_variable("a", ("x",), "u1")[:] = 1
+    assert netcdf.open(member(path), path.name).name.values.tolist() == names
+    assert netcdf.stored(member(path), path.name).name[[3, 5]].values.tolist() == ["é3", "é5"]
+    assert netcdf.stored(member(path), path.name).name[4].item() == "é4"
+
+
+@pytest.mark.parametrize(("count", "opens"), [(60, True), (2000, False)])
+def test_attribute_of_words(tmp_path, count, opens):
+    path = tmp_path / "a.nc"
+    with h5netcdf.File(path, "w") as file:
+        file.dimensions["x"] = 2**23
+        file.create_variable("a", ("x",), "u1")[:] = 1
+        file.attrs["names"] = ["x"] * count
+    with contextlib.nullcontext() if opens else pytest.raises(gl.GeodesError, match=r"An attribute of a\.nc"):
+        assert len(netcdf.open(member(path), path.name).attrs["names"]) == count
+
+
+def member(path: Path) -> Member:
+    return Member(place_of(str(path)), 0, path.stat().st_size)
 
 
 def test_honest_chunks_are_counted(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import struct
 import zlib
@@ -196,6 +197,8 @@ async def _web(scope, receive, send) -> None:
             await Response(bytes(5_000_000))(scope, receive, send)
         case "/away":
             await RedirectResponse("http://127.0.0.1:9/q.jpg")(scope, receive, send)
+        case "/packed":
+            await Response(gzip.compress(bytes(4_000)), headers={"Content-Encoding": "gzip"})(scope, receive, send)
         case "/asks":
             await Response(repr(scope["headers"]).encode())(scope, receive, send)
         case _:
@@ -222,6 +225,7 @@ def test_only_hosts_that_the_operator_names_are_asked(service, web):
         )
         assert looked(service, f"{web}/away").status_code == 502, "a redirect is not followed"
         assert looked(service, f"{web}/large").status_code == 502
+        assert "comes compressed" in looked(service, f"{web}/packed").text
         reply = looked(service, "https://localhost/q.jpg")
         assert (reply.status_code, "not of the internet" in reply.text) == (502, True), (
             "a name that leads to this machine"
@@ -234,13 +238,21 @@ def test_only_hosts_that_the_operator_names_are_asked(service, web):
             assert looked(service, other).status_code in (404, 502), other
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "::1", "fe80::1", "fd00::1", "0.0.0.0", "100.64.0.1", "224.0.0.1", "::ffff:127.0.0.1"])  # fmt: skip
+@pytest.mark.parametrize("address", ["10.0.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "::1", "fe80::1", "fd00::1", "0.0.0.0", "100.64.0.1", "224.0.0.1", "::ffff:127.0.0.1", "fec0::1", "64:ff9b:1::7f00:1", "64:ff9b::a00:1", "::127.0.0.1", "5f00::1", "192.0.0.192", "168.63.129.16", "2002:7f00:1::", "ff02::1"])  # fmt: skip
 def test_names_that_lead_into_the_house_are_not_asked(monkeypatch, address):
     """One good address beside it does not help: which of them is asked would be chance."""
     both = [(2, 1, 6, "", (a, 443)) for a in ("93.184.215.14", address)]
     monkeypatch.setattr(outside.socket, "getaddrinfo", lambda *_, **__: both)
     with pytest.raises(outside.NotAllowed, match="not of the internet"):
         outside.fetched("https://portal.example/q", ["portal.example"], 10)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["93.184.215.14", "2606:2800:21f:cb07::1", "::ffff:93.184.215.14", "64:ff9b::5db8:d70e", "2002:5db8:d70e::"],
+)
+def test_addresses_of_the_internet(address):
+    assert outside.is_public(address)
 
 
 def test_no_secret_of_the_environment_is_sent(web, tmp_path, monkeypatch):
@@ -256,6 +268,16 @@ def test_no_secret_of_the_environment_is_sent(web, tmp_path, monkeypatch):
 def test_what_is_no_picture_of_ours_is_one_sentence(data):
     with pytest.raises(GeodesError, match="quicklook of P"):
         picture.anew(data, "P")
+
+
+def test_picture_of_hundreds_of_scans():
+    """Each scan of a progressive JPEG is decoded over the whole picture: 500 of them in some kilobytes take minutes."""
+    plain = image("JPEG", (200, 200), progressive=True)
+    picture.anew(plain, "P")
+    last = plain.rfind(b"\xff\xda")
+    many = plain[:-2] + plain[last:-2] * 500 + plain[-2:]
+    with pytest.raises(GeodesError, match="more than 100 scans"):
+        picture.anew(many, "P")
 
 
 def test_a_picture_is_written_anew_and_small():
