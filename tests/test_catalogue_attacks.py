@@ -20,7 +20,9 @@ import pytest
 from catalogue.access import READERS, Person, Rights
 from catalogue.app import made
 from catalogue.reads import DAMAGED
+from catalogue.turns import Turns
 from catalogued import Service, catalogued
+from fastapi import HTTPException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served import served
@@ -259,7 +261,7 @@ def test_condition_in_json_that_is_too_much_is_refused(own, what):
         {"token": "next:" + "9" * 18}, {"token": "next:1000001"}, {"token": "next:²"}, {"token": "9" * 9000}, {"ids": ["x"] * 10_001},
         {"ids": ["x" * 400]}, {"collections": ["x"] * 1001}, {"sortby": [{"field": f"a{n}", "direction": "asc"} for n in range(11)]},
         {"fields": {"include": [f"a{n}" for n in range(201)]}}, {"datetime": "2021-01-01T00:00:00Z/" * 50}, {"limit": "9" * 5000},
-        {"intersects": {"type": "Polygon", "coordinates": [RING * 60]}}, {"datetime": "../9999-12-31T23:59:59Z"},
+        {"intersects": {"type": "Polygon", "coordinates": [RING * 60]}},
         {"intersects": {"type": "GeometryCollection", "geometries": []}}, {"ids": ["S2A_MSIL1C_99999999T000000"]},
         {"ids": ["S2A_MSIL1C_00010101T000000"]}, {"bbox": [1e308, -1e308, 1e308, 1e308]}, {"filter": nested("not", 1), "token": "1000000"},
     ],
@@ -849,6 +851,53 @@ def test_writers_wait_for_each_other(api, mine, results):
         free.set()
         assert waits.result().status_code == 201
     other.join()
+
+
+def test_nobody_keeps_the_others_from_writing():
+    """Of each person one change is under way, and some wait: they are no more than one of those who stand in line."""
+    turns, inside, go = Turns(), threading.Semaphore(0), threading.Event()
+    together, most = 0, 0
+
+    def change(person: str) -> None:
+        nonlocal together, most
+        with turns.of(person):
+            together += person == "alice"
+            most = max(most, together)
+            inside.release()
+            assert go.wait(30)
+            together -= person == "alice"
+
+    with ThreadPoolExecutor(20) as pool:
+        hers = [pool.submit(change, "alice") for _ in range(8)]
+        assert inside.acquire(timeout=20)
+        while turns._asked["alice"] < 8:
+            threading.Event().wait(0.01)
+        with pytest.raises(HTTPException) as told, turns.of("alice"):
+            pass
+        assert told.value.status_code == 429
+        his = pool.submit(change, "bob")
+        assert inside.acquire(timeout=20), "he does not wait for her"
+        go.set()
+        for one in (*hers, his):
+            one.result()
+    assert most == 1
+    assert not turns._asked
+    assert not turns._locks
+
+
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        ("../9999-12-31T23:59:59Z", 10),
+        ("9999-12-31T23:59:59Z", 0),
+        ("9999-12-31T23:59:59Z/..", 0),
+        ("0001-01-01T00:00:00Z/..", 10),
+    ],
+)
+def test_ends_of_the_calendar(own, asked, count):
+    """Some clients say so that there is no end."""
+    answer = HTTP.post(f"{own.url}/search", json={"datetime": asked})
+    assert (answer.status_code, len(answer.json()["features"])) == (200, count)
 
 
 # Names of people

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
@@ -15,6 +17,7 @@ import numpy as np
 import obstore
 import pytest
 import trustme
+from data import gate as gate_module
 from data.gate import made
 from data.lake import Away, Lake, part
 from data.tally import Tally
@@ -320,6 +323,43 @@ def test_number_of_keys_that_is_none(gate, most):
 def test_nothing_can_be_changed(gate):
     for method in ("PUT", "POST", "DELETE"):
         assert httpx.request(method, f"{gate}/open/a.bin", headers={"x-amz-security-token": "a"}).status_code == 405
+
+
+def test_nobodys_downloads_keep_the_others_out(monkeypatch):
+    """Until the last byte has gone: of each person so many, whatever the number of tokens that they have."""
+    monkeypatch.setattr(gate_module, "_EACH", 3)
+    there, go = threading.Semaphore(0), asyncio.Event()
+
+    async def slow(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        there.release()
+        if "slow" in scope["path"]:
+            await go.wait()
+        await send({"type": "http.response.body", "body": b"x"})
+
+    class Tokens(Known):
+        def known(self, token: str) -> Person | None:
+            return self.who(token[:1]) if token else None
+
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def application(scope, receive, send) -> None:
+        loops.append(asyncio.get_running_loop())
+        await shared(scope, receive, send)
+
+    shared = gate_module.Shares(slow, Tokens())
+    with served(application) as url, ThreadPoolExecutor(8) as pool:
+        ask = lambda token, path="slow": httpx.get(f"{url}/{path}", headers={"x-amz-security-token": token}, timeout=30)  # noqa: E731
+        waiting = [pool.submit(ask, f"a{n}") for n in range(3)]
+        for _ in waiting:
+            assert there.acquire(timeout=20)
+        answer = ask("a9")
+        assert (answer.status_code, "<Code>SlowDown<" in answer.text) == (503, True)
+        assert ask("b", "fast").status_code == 200
+        loops[0].call_soon_threadsafe(go.set)
+        assert [w.result().status_code for w in waiting] == [200] * 3
+        assert ask("a9", "fast").status_code == 200
+    assert not shared._now
 
 
 def test_who_has_read_the_months_share_is_told(gate, tally):

@@ -22,6 +22,7 @@ from witness import Witness, api, collection, item, landing
 import geodes_lab as gl
 from geodes_lab.catalog import lookup, received, web
 from geodes_lab.catalog import profile as profiles
+from geodes_lab.catalog import static as static_module
 from geodes_lab.catalog.items import Items
 from geodes_lab.catalog.lookup import opened
 from geodes_lab.catalog.truth import true
@@ -196,6 +197,19 @@ except gl.GeodesError as error:
 # Not ru_maxrss, which counts the process that this one was forked from.
 print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "says"),
+    [("_BYTES", 100, "MiB or"), ("_SECONDS", -1.0, "minutes to read"), ("_LINKS", 0, "links, more than the 0")],
+)
+def test_a_static_catalogue_without_an_end(server, monkeypatch, what, value, says):
+    """Each document is small, and links to the next: what is bounded is all that one search reads."""
+    url = static(server, "c/collection.json")
+    assert len(gl.search("c", url=url)) == 1
+    monkeypatch.setattr(static_module, what, value)
+    with pytest.raises(GeodesError, match=says):
+        gl.search("c", url=url)
 
 
 @pytest.mark.parametrize("kind", ["plain", "gzip", "lists"])

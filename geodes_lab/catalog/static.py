@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from geodes_lab.catalog.web import Refused, Web, caused
 from geodes_lab.errors import GeodesError, shown
 
 _LOOKED_AT = 25  # Items of a collection, for what they may be asked for
+_LINKS = 100_000  # of one document, to Items or to collections
+_BYTES, _SECONDS = 2**30, 1800.0  # of all documents of a search that come from a server
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
@@ -41,6 +44,11 @@ class Files(DefaultStacIO):
         super().__init__()
         self._profile, self._is_remote = profile, _is_remote(profile.url)
         self._web = Web(profile.url if self._is_remote else "", profile.token, Retry(total=3, backoff_factor=0.2))
+        self.begin()
+
+    def begin(self) -> None:
+        """A search begins: what it may read and how long it may take is counted from now on."""
+        self._left, self._until = _BYTES, time.monotonic() + _SECONDS
 
     def read_text(self, source: HREF, *_: Any, **__: Any) -> str:
         """Read a file of the catalogue; a link of a server to a file of this machine is refused."""
@@ -57,6 +65,12 @@ class Files(DefaultStacIO):
             raise FileNotFoundError(f"{href} does not answer ({error})") from error
         if answer.status_code != 200:
             raise FileNotFoundError(f"{href} is answered by HTTP {answer.status_code}")
+        self._left -= len(text)
+        if self._left < 0 or time.monotonic() > self._until:
+            raise Refused(
+                f"The catalogue {self._profile.url} takes more than {_BYTES >> 20} MiB or {_SECONDS / 60:g} minutes to read: it is read no "
+                "further; ask for fewer of its collections at once."
+            )
         return text.decode("utf-8")
 
     def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
@@ -91,9 +105,13 @@ class Static:
         return self._root.id
 
     @cached_property
+    def _files(self) -> Files:
+        return Files(self.profile)
+
+    @cached_property
     def _root(self) -> pystac.Catalog:
         try:
-            return pystac.Catalog.from_file(self.profile.url, stac_io=Files(self.profile))
+            return pystac.Catalog.from_file(self.profile.url, stac_io=self._files)
         except Exception as error:
             raise caused(error) or GeodesError(
                 f"The catalogue {self.profile.url} does not open ({error}); check its path or address."
@@ -101,7 +119,9 @@ class Static:
 
     @cached_property
     def _children(self) -> dict[str, pystac.Catalog]:
+        self._files.begin()
         try:
+            _refuse_many(self._root.get_child_links(), self._root)
             return {c.id: c for c in self._root.get_children()}
         except Exception as error:  # pystac raises many kinds at what is no catalogue
             raise caused(error) or GeodesError(
@@ -126,16 +146,26 @@ class Static:
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
         """The properties that the first Items of each collection have; they are read."""
+        self._files.begin()
         several = [i for name in collections for i in _items(self._children[name], _LOOKED_AT)]
         return {k: _TYPES.get(type(v), "") for i in several for k, v in i.properties.items()}
 
     def items(self, query: Query) -> list[pystac.Item]:
         """The Items of the collections that are asked for; a link that leads nowhere is said, once a collection."""
+        self._files.begin()
         return [i for name in query.collections for i in _items(self._children[name])]
+
+
+def _refuse_many(links: Sequence[pystac.Link], catalog: pystac.Catalog) -> None:
+    if len(links) > _LINKS:
+        raise Refused(
+            f"{catalog.id} has {len(links):,} links, more than the {_LINKS:,} that are followed: ask its maker to split it."
+        )
 
 
 def _items(collection: pystac.Catalog, most: int | None = None) -> Iterator[pystac.Item]:
     dangling = []
+    _refuse_many(collection.get_item_links(), collection)
     for link in collection.get_item_links()[:most]:
         try:
             link.resolve_stac_object(root=collection.get_root())

@@ -16,6 +16,7 @@ from catalogue import patches, validity
 from catalogue.access import Person
 from catalogue.reads import Reads
 from catalogue.shelves import Shelves
+from catalogue.turns import Turns
 from geodes_lab.catalog.query import Query
 from geodes_lab.catalog.room import Room
 from geodes_lab.catalog.shelf import KEPT, Shelf
@@ -33,6 +34,7 @@ class Results(BaseTransactionsClient):
     hub: Hub = attr.ib(kw_only=True)
     reads: Reads = attr.ib(kw_only=True)
     room: Room = attr.ib(kw_only=True)
+    turns: Turns = attr.ib(init=False, factory=Turns)
     _tidying: threading.Timer | None = attr.ib(init=False, default=None)
 
     def create_collection(self, collection: Any, **said: Any) -> Any:
@@ -46,36 +48,41 @@ class Results(BaseTransactionsClient):
             )
         if name in self.shelves.everything():
             raise ConflictError(f"There is a collection {name} already.")
-        self._shelf.create(name, validity.collection(document), owner=person.name)
+        with self.turns.of(person.name):
+            self._shelf.create(name, validity.collection(document), owner=person.name)
         return self.reads.get_collection(name, **said)
 
     def update_collection(self, collection_id: str, collection: Any, **said: Any) -> Any:
         """``PUT /collections/{collection_id}``."""
-        self._own(collection_id, said["request"])
+        owner = self._own(collection_id, said["request"]).owner
         document = _plain(collection)
         _same(document.get("id"), collection_id)
-        self._shelf.create(collection_id, validity.collection(document))
+        with self.turns.of(owner):
+            self._shelf.create(collection_id, validity.collection(document))
         return self.reads.get_collection(collection_id, **said)
 
     def patch_collection(self, collection_id: str, patch: Any, **said: Any) -> Any:
         """``PATCH /collections/{collection_id}``."""
-        document = self._own(collection_id, said["request"]).document
-        told = patches.patched(document, patch, said["request"].state.body) | {"id": collection_id}
-        self._shelf.create(collection_id, validity.collection(told))
+        owner = self._own(collection_id, said["request"]).owner
+        with self.turns.of(owner):  # what is patched is what is there then
+            document = self._own(collection_id, said["request"]).document
+            told = patches.patched(document, patch, said["request"].state.body) | {"id": collection_id}
+            self._shelf.create(collection_id, validity.collection(told))
         return self.reads.get_collection(collection_id, **said)
 
     def delete_collection(self, collection_id: str, **said: Any) -> Any:
         """``DELETE /collections/{collection_id}``."""
-        self._own(collection_id, said["request"])
+        owner = self._own(collection_id, said["request"]).owner
         document = self.reads.get_collection(collection_id, **said)
-        self._shelf.drop(collection_id)
+        with self.turns.of(owner):
+            self._shelf.drop(collection_id)
         self.shelves.mended(collection_id)
         self._tidy_soon()
         return document
 
     def create_item(self, collection_id: str, item: Any, **said: Any) -> Any:
         """``POST /collections/{collection_id}/items``: an Item, or a FeatureCollection of several."""
-        self._own(collection_id, said["request"])
+        owner = self._own(collection_id, said["request"]).owner
         told = _plain(item)
         several = told["features"] if told["type"] == "FeatureCollection" else [told]
         if len(several) > _TOGETHER:
@@ -85,34 +92,39 @@ class Results(BaseTransactionsClient):
         if not several:
             return None
         ids = [i["id"] for i in several]
-        there = self.shelves.page(Query((collection_id,), ids=tuple(ids), latest=False, limit=1), 0)
-        if there or len(set(ids)) < len(ids):
-            raise ConflictError(f"There is an Item {there[0]['id'] if there else ids[0]} in {collection_id} already.")
-        self._put(collection_id, several)
+        with self.turns.of(owner):
+            there = self.shelves.page(Query((collection_id,), ids=tuple(ids), latest=False, limit=1), 0)
+            if there or len(set(ids)) < len(ids):
+                known = there[0]["id"] if there else ids[0]
+                raise ConflictError(f"There is an Item {known} in {collection_id} already.")
+            self._put(collection_id, several)
         return self.reads.get_item(told["id"], collection_id, **said) if told["type"] == "Feature" else None
 
     def update_item(self, collection_id: str, item_id: str, item: Any, **said: Any) -> Any:
         """``PUT /collections/{collection_id}/items/{item_id}``."""
-        self._own(collection_id, said["request"])
+        owner = self._own(collection_id, said["request"]).owner
         told = _plain(item)
         _same(told["id"], item_id)
-        self._there(collection_id, item_id)
-        self._put(collection_id, [told])
+        with self.turns.of(owner):
+            self._there(collection_id, item_id)
+            self._put(collection_id, [told])
         return self.reads.get_item(item_id, collection_id, **said)
 
     def patch_item(self, collection_id: str, item_id: str, patch: Any, **said: Any) -> Any:
         """``PATCH /collections/{collection_id}/items/{item_id}``: a merge patch, or a list of operations."""
-        self._own(collection_id, said["request"])
-        told = patches.patched(self._there(collection_id, item_id), patch, said["request"].state.body)
-        _same(told.get("id"), item_id)
-        self._put(collection_id, [told])
+        owner = self._own(collection_id, said["request"]).owner
+        with self.turns.of(owner):
+            told = patches.patched(self._there(collection_id, item_id), patch, said["request"].state.body)
+            _same(told.get("id"), item_id)
+            self._put(collection_id, [told])
         return self.reads.get_item(item_id, collection_id, **said)
 
     def delete_item(self, item_id: str, collection_id: str, **said: Any) -> Any:
         """``DELETE /collections/{collection_id}/items/{item_id}``."""
-        self._own(collection_id, said["request"])
-        told = self._there(collection_id, item_id)
-        self._shelf.remove(collection_id, [item_id])
+        owner = self._own(collection_id, said["request"]).owner
+        with self.turns.of(owner):
+            told = self._there(collection_id, item_id)
+            self._shelf.remove(collection_id, [item_id])
         return told
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime
 from email.utils import format_datetime
@@ -18,6 +19,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from data.lake import Away, Lake, NoObject, NotAsAsked, Object
 from data.tally import Tally
@@ -27,6 +29,7 @@ from geodes_lab.policy.places import bucket_and_key
 
 _MOST = 1000  # names in a list
 _PATIENCE = 60.0  # seconds for one
+_EACH = 256  # requests of one person that are answered together; a cluster of twenty workers reads by two hundred
 _log = logging.getLogger("data")
 
 
@@ -36,6 +39,53 @@ class Refusal(Exception):
     def __init__(self, status: int, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.status, self.code = status, code
+
+
+class Shares:
+    """Answers each person's requests, up to so many together: nobody's downloads keep the others out.
+
+    Parameters
+    ----------
+    application
+        Answers.
+    hub
+        Says whose a token is, as far as that is known already; until then a token is somebody.
+    """
+
+    def __init__(self, application: ASGIApp, hub: Hub) -> None:
+        self._application, self._hub = application, hub
+        self._now: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, until the last byte has gone."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        request = Request(scope)
+        token = token_of(request)
+        person = self._hub.known(token)
+        who = person.name if person else token
+        if self._now[who] >= _EACH:
+            busy = Refusal(503, "SlowDown", f"You read by {_EACH} requests at once already: try again in a moment.")
+            await _error(request, busy)(scope, receive, send)
+            return
+        self._now[who] += 1
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self._now[who] -= 1
+            if not self._now[who]:
+                del self._now[who]
+
+
+def token_of(request: Request) -> str:
+    """The token of a request: S3's clients sign with a session token, which is the person's own token of the hub.
+
+    The rest of the signature says nothing that the token does not.
+    """
+    kind, _, held = request.headers.get("authorization", "").partition(" ")
+    bearer = held.strip() if kind.lower() in ("token", "bearer") else ""
+    return request.headers.get("x-amz-security-token") or bearer
 
 
 class Gate:
@@ -76,12 +126,7 @@ class Gate:
             return _error(request, refusal)
 
     async def _person(self, request: Request) -> Person:
-        # S3's clients sign with a session token, which is the person's own token of the hub; the rest of the signature says
-        # nothing that the token does not.
-        kind, _, held = request.headers.get("authorization", "").partition(" ")
-        token = request.headers.get("x-amz-security-token") or (
-            held.strip() if kind.lower() in ("token", "bearer") else ""
-        )
+        token = token_of(request)
         if not token:
             raise Refusal(
                 403,
@@ -213,7 +258,8 @@ def made(lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> Starlette:
     return Starlette(
         routes=[Route(hub.prefix, info), Route("/{path:path}", gate.answer, methods=["GET", "HEAD"])],
         lifespan=life,
-        middleware=[Middleware(Bounded, body=0, at_once=1024)],  # each may be a long download
+        # Each may be a long download.
+        middleware=[Middleware(Shares, hub=hub), Middleware(Bounded, body=0, at_once=1024)],
     )
 
 

@@ -1,0 +1,53 @@
+"""Whose turn it is to change the results: of each person one change at a time, so that nobody keeps the others out."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+from fastapi import HTTPException
+
+_WAITING = 8  # changes of one person that are under way or wait: each keeps a thread of the service
+_SECONDS = 60.0
+
+
+class Turns:
+    """Who changes something now, and who waits."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._asked: Counter[str] = Counter()
+        self._locks: dict[str, threading.Lock] = {}
+
+    @contextlib.contextmanager
+    def of(self, person: str) -> Iterator[None]:
+        """Wait until this person's other changes are done.
+
+        Raises
+        ------
+        HTTPException
+            If too many of them wait already, or they take too long.
+        """
+        with self._guard:
+            if self._asked[person] >= _WAITING:
+                raise _again(f"You change your results in {_WAITING} requests at once already")
+            self._asked[person] += 1
+            lock = self._locks.setdefault(person, threading.Lock())
+        try:
+            if not lock.acquire(timeout=_SECONDS):
+                raise _again(f"Another change of yours takes longer than {_SECONDS:g} s")
+            try:
+                yield
+            finally:
+                lock.release()
+        finally:
+            with self._guard:
+                self._asked[person] -= 1
+                if not self._asked[person]:
+                    del self._asked[person], self._locks[person]
+
+
+def _again(why: str) -> HTTPException:
+    return HTTPException(429, f"{why}: wait for it, then send this again.", headers={"Retry-After": "1"})
