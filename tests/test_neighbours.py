@@ -292,6 +292,30 @@ def test_link_runs_no_file_and_no_name_as_code(hub, alice, bob):
         Path(path).unlink()
 
 
+def test_socket_of_a_preview_is_for_its_owner_and_pages_of_the_lab(hub, alice, bob):
+    """Panel takes everybody for logged in there, whatever the site of the page."""
+    alice.run(
+        "import pathlib; (pathlib.Path.home() / 'seen.py').write_text(\"import panel as pn; pn.pane.Markdown('mine').servable()\")"
+    )
+    socket = f"{hub.url}/user/alice/panel-preview/render/seen.py/ws"
+    shake = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA==" * 6,
+        "Sec-WebSocket-Protocol": "bokeh, eyJ9",
+    }  # fmt: skip
+
+    def status(client: httpx.Client, **headers: str) -> int:
+        with client.stream("GET", socket, headers=shake | headers, follow_redirects=False) as answer:
+            return answer.status_code
+
+    here = {"Origin": hub.url, "Sec-Fetch-Site": "same-origin"}
+    with httpx.Client(timeout=60) as nobody:
+        assert status(nobody, **here) in (302, 403)
+    assert status(bob.browser.web, **here) in (302, 403)
+    for site in ({"Sec-Fetch-Site": "cross-site"}, {}):
+        assert status(alice.browser.web, Origin="https://evil.example", **site) == 403
+    assert status(alice.browser.web, **here) == 101, "the control"
+
+
 def test_link_makes_a_notebook_of_plain_values_once_its_reader_agrees(hub, alice):
     web, place = alice.browser.web, f"{hub.url}/user/alice/geodes/notebook"
     folder = hub.homes / "lab-alice" / "notebooks"

@@ -42,9 +42,20 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
-    from panel.io.jupyter_server_extension import PanelBaseHandler, get_server_root_dir
+    from jupyter_server.base.handlers import JupyterHandler
+    from panel.io.jupyter_server_extension import PanelBaseHandler, PanelWSProxy, get_server_root_dir
 
     def nb_path(self: Any, path: str | None = None) -> Path:
         return inside(Path(get_server_root_dir(self.application.settings)), path or "")
 
     PanelBaseHandler.nb_path = nb_path
+
+    async def prepare(self: Any) -> None:
+        await JupyterHandler.prepare(self, _redirect_to_login=False)
+        if not self.current_user:
+            raise HTTPError(403, "Log in first.")
+
+    # Panel's own takes everybody for logged in, and pages of every site: who knows the id of a session would steer it.
+    PanelWSProxy.prepare = prepare
+    PanelWSProxy.get_current_user = JupyterHandler.get_current_user
+    PanelWSProxy.check_origin = JupyterHandler.check_origin
