@@ -46,7 +46,7 @@ def publish(
         What `geodes_lab.save` wrote: a ``.zarr`` folder or a ``.tif`` file. It stays where it is; who reads the Item must be
         able to read it there.
     collection
-        Such as ``ndvi``; in the catalogue it is called ``<your name>.ndvi``. It is made if it is not there.
+        Such as ``ndvi``, of letters, digits, ``_`` and ``-``; in the catalogue it is called ``<your name>.ndvi``. It is made if it is not there.
     title
         What the collection is called, when it is made.
     name
@@ -54,7 +54,7 @@ def publish(
     datetime
         The time that it shows, or an interval ``2021-06-01/2021-08-31``; None: its own times, or that it was saved.
     readers
-        Groups that may see the collection; ``"*"``: everybody. Without any, it is for its owner alone. Said again for a
+        Groups that may see the collection; ``"*"``: everybody who has logged in. Without any, it is for its owner alone. Said again for a
         collection that is there, it is changed.
     properties
         Others of the Item, such as ``{"mean": 0.42}``: a search finds by them.

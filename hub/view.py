@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+_CLONE_NEWIPC = 0x8000000
 _CLONE_NEWNS, _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x20000, 2, 4, 4096, 16384, 1 << 18
 _MOUNT_SETATTR, _RECURSIVE, _RDONLY, _ATTR_NOSUID = 442, 0x8000, 1, 2
 # Where other people and services leave what is theirs, whatever its mode.
@@ -49,7 +51,9 @@ class View:
             If the system refuses.
         """
         libc = ctypes.CDLL(None, use_errno=True)
-        _did(libc.unshare(_CLONE_NEWNS), "mount namespace")
+        _did(
+            libc.unshare(_CLONE_NEWNS | _CLONE_NEWIPC), "mount namespace"
+        )  # and no shared memory of System V with others
         _did(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount namespace of its own")
         # Held open while they are hidden: a path would lead to nothing then.
         held = {p: os.open(p, os.O_PATH) for p in (*self._shown, self._owned)}
@@ -82,7 +86,12 @@ class View:
 
 def _hide_processes(libc: ctypes.CDLL) -> None:
     """Let it see its own processes alone; where the system shows them in another way, they stay as they are."""
-    libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV, b"hidepid=2")
+    if libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV, b"hidepid=2") != 0:
+        said = os.strerror(ctypes.get_errno())
+        print(
+            f"This service sees that others' processes are there, since /proc is not to be mounted ({said}).",
+            file=sys.stderr,
+        )
 
 
 def _mount(libc: ctypes.CDLL, source: bytes, target: Path, kind: bytes | None, flags: int, data: bytes | None) -> None:

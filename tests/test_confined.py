@@ -123,6 +123,10 @@ def test_it_reads_nothing_of_the_hub_and_of_people(state, tmp_path):
     assert told[f"read {state}"] == ["services"]
     assert told[f"read {shown / 'a.zip'}"] == "product", "the control"
     assert (told["secret"], told[f"read {state / 'secrets' / 'key'}"]) == ("the key", "FileNotFoundError")
+    ipc = command(state, then=[sys.executable, "-c", "import os; print(os.readlink('/proc/self/ns/ipc'))"])
+    own = subprocess.run(ipc, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True).stdout.strip()
+    assert own.startswith("ipc:")
+    assert own != os.readlink("/proc/self/ns/ipc"), "no memory of System V is shared"
     other = taken_over(state, name="other", reads=[state / "services" / "one"])
     assert other[f"read {state / 'services' / 'one'}"] == "FileNotFoundError", "nor what another service keeps"
 
