@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Literal
 
 import dask
 import numpy as np
 from dask.utils import parse_bytes
 from odc.geo.geobox import GeoBox
 
+from geodes_lab import arguments
 from geodes_lab.cluster import Workers
+from geodes_lab.errors import GeodesError
 from geodes_lab.source import Source
 
 _TILE = 1024  # pixels, where a file says nothing of its tiles
@@ -23,6 +28,83 @@ _WORKING = 0.5  # of its memory, for a reduction: dask writes to disk from 0.6 o
 _CHUNKS_PER_THREAD = 4  # so that all threads have work, and reading overlaps with decoding
 
 Sizes = tuple[tuple[int, ...], tuple[int, ...]]
+Side = int | Literal["auto"] | tuple[int, ...] | None
+Asked = int | Literal["auto"] | Mapping[Any, Side] | None
+"""What ``chunks=`` may be."""
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """What a user asks for: for y and x a side in pixels, -1 for all, sizes one by one, or None for the automatic ones."""
+
+    y: int | tuple[int, ...] | None = None
+    x: int | tuple[int, ...] | None = None
+    time: int | tuple[int, ...] | None = None
+    """None: one slice."""
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether nothing is asked for in y and x."""
+        return self.y is None and self.x is None
+
+    def sizes(self, grid: GeoBox, source: Source, automatic: Sizes) -> Sizes:
+        """Give the sizes in y and x: edges fall on whole chunks counted from the source's first pixel.
+
+        Parameters
+        ----------
+        grid
+            The cube's.
+        source
+            The finest band.
+        automatic
+            The sizes for what is not asked for.
+
+        Raises
+        ------
+        GeodesError
+            If sizes are given one by one and are not those of the grid.
+        """
+        found = []
+        for dim, (name, asked) in enumerate((("y", self.y), ("x", self.x))):
+            length = grid.shape[dim]
+            if asked is None:
+                found.append(automatic[dim])
+            elif isinstance(asked, tuple):
+                if sum(asked) != length:
+                    raise GeodesError(f"chunks= gives {sum(asked)} pixels in {name}, and the cube has {length}.")
+                found.append(asked)
+            else:
+                found.append((length,) if asked == -1 else _sizes(grid, source, asked, asked)[dim])
+        return found[0], found[1]
+
+
+def asked(chunks: Asked) -> Chunks:
+    """Read ``chunks=`` as xarray does.
+
+    Raises
+    ------
+    GeodesError
+        If it makes no sense.
+    """
+    if not isinstance(chunks, Mapping):
+        side = _side("chunks", chunks)
+        return Chunks(side, side)
+    wrong = [name for name in chunks if name not in ("y", "x", "time")]
+    if wrong:
+        raise GeodesError(f"chunks= names {wrong[0]!r}: a cube has the dimensions time, y and x.")
+    return Chunks(**{str(name): _side(f"chunks[{name!r}]", value) for name, value in chunks.items()})
+
+
+def _side(name: str, value: Any) -> int | tuple[int, ...] | None:
+    if value is None or (isinstance(value, str) and value == "auto"):
+        return None
+    meaning = "a number of pixels, at least 1; -1 for all, or 'auto'"
+    if isinstance(value, (tuple, list)):
+        return tuple(arguments.whole(name, one, meaning, 1) for one in value)
+    side = arguments.whole(name, value, meaning)
+    if side < 1 and side != -1:
+        raise GeodesError(f"{name} is {meaning}, not {value!r}.")
+    return side
 
 
 def choose(grid: GeoBox, source: Source, dates: int, dtype: str, workers: Workers) -> Sizes:
@@ -100,11 +182,6 @@ def _parted(sizes: tuple[int, ...], largest: int, side: int) -> tuple[int, ...]:
         edges = [round(n * size / count) for n in range(count + 1)]
         parts += [b - a for a, b in pairwise(edges)]
     return tuple(parts)
-
-
-def aligned(grid: GeoBox, source: Source, side: int) -> Sizes:
-    """Chunk sizes in y and x whose edges fall on whole chunks counted from the source's first pixel."""
-    return _sizes(grid, source, side, side)
 
 
 def _sizes(grid: GeoBox, source: Source, side: int, tile: int) -> Sizes:

@@ -14,14 +14,15 @@ import numpy as np
 import pystac
 import rioxarray  # noqa: F401  (registers .rio, which users of cubes expect)
 import xarray as xr
+from numpy.typing import DTypeLike
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 from rasterio.enums import Resampling
 
+from geodes_lab import arguments, days, mosaic, products
 from geodes_lab import chunks as chunks_
-from geodes_lab import days, mosaic, products
 from geodes_lab.cluster import workers
-from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.errors import GeodesError
 from geodes_lab.grid import choose, overlaps
 from geodes_lab.mosaic import Mosaic, Piece
 from geodes_lab.products import bands as bands_
@@ -38,14 +39,14 @@ def open_cube(
     bands: Sequence[str],
     bbox: tuple[float, float, float, float] | Sequence[float] | None = None,
     geobox: GeoBox | None = None,
-    like: xr.Dataset | xr.DataArray | None = None,
+    like: xr.Dataset | xr.DataArray | GeoBox | None = None,
     crs: str | int | None = None,
     resolution: float | None = None,
     groupby: Literal["solar_day", "item"] = "solar_day",
-    resampling: str | Mapping[str, str] = "nearest",
-    chunks: int | None = None,
+    resampling: str | Resampling | Mapping[str, str | Resampling] = "nearest",
+    chunks: chunks_.Asked = None,
     mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None = None,
-    dtype: Literal["float32", "float64"] | None = None,
+    dtype: DTypeLike | None = None,
     dem: Product | None = None,
     errors: Literal["raise", "fill"] = "raise",
 ) -> xr.Dataset:
@@ -64,7 +65,7 @@ def open_cube(
     geobox
         The exact output grid. Excludes the four arguments around it.
     like
-        A Dataset or DataArray whose grid to take; as ``geobox``.
+        A Dataset or DataArray whose grid to take, or a GeoBox; as ``geobox``.
     crs
         The output CRS; None: the products' own.
     resolution
@@ -77,8 +78,9 @@ def open_cube(
         classes and masks are never averaged. A grid coarser than a band is resampled from the file's overview that is
         next finer.
     chunks
-        Pixels of a chunk in y and x, counted from the products' first pixel. None: whole tiles of the finest band's
-        files, as many as suit the memory of a worker (see `geodes_lab.chunks`).
+        Pixels of a chunk in y and x, counted from the products' first pixel; -1: all. None or ``"auto"``: whole tiles of the
+        finest band's files, as many as suit the memory of a worker (see `geodes_lab.chunks`). As xarray has it also by
+        dimension, ``{"x": 512, "y": 512, "time": 4}``: a dimension that is not named is as with None, and ``time`` one slice.
     mask
         What hides pixels, which become no data: names of classes of the products' own masks, such as ``"cloud"`` or
         ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9, 10]}``.
@@ -112,18 +114,26 @@ def open_cube(
     >>> items = gl.search("PEPS_S2_L1C", datetime="2021-06")            # doctest: +SKIP
     >>> cube = gl.open_cube(items, bands=["red", "nir"], mask="cloud")  # doctest: +SKIP
     """
-    if isinstance(items, (pystac.Item, dict, str, os.PathLike)):
-        items = [items]
-    if isinstance(bands, str):
-        bands = [bands]
-    _refuse(bands, resampling, chunks, dtype, errors)
+    bands = arguments.names("bands", bands)
+    resampling = (
+        {band: arguments.kernel(way) for band, way in resampling.items()}
+        if isinstance(resampling, Mapping)
+        else arguments.kernel(resampling)
+    )
+    if resolution is not None:
+        resolution = arguments.number("resolution", resolution, "a pixel's size, more than 0")
+    if crs is not None and not isinstance(crs, str) and hasattr(crs, "__index__"):
+        crs = arguments.whole("crs", crs, "an EPSG code")
+    wanted_chunks = chunks_.asked(chunks)
+    dtype = _measure(dtype)
+    _refuse(bands, resampling, errors)
     if like is not None:
         if geobox is not None:
             raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
-        geobox = like.odc.geobox
+        geobox = like if isinstance(like, GeoBox) else like.odc.geobox
         if geobox is None or geobox.crs is None:
             raise GeodesError("The cube given as like= has no CRS, or no x and y: write one with .rio.write_crs first.")
-    unpacked, failed = _unpacked(list(items), bands, mask, errors)
+    unpacked, failed = _unpacked(products.several(items), bands, mask, errors)
     useful = [i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked
     failed += [f"{name_of(i)} has none of the bands {', '.join(bands)}." for i in unpacked if i not in useful]
     kept, superseded = days.newest(useful)
@@ -143,13 +153,12 @@ def open_cube(
     masks = [bands_.masks(item, mask) for item in kept]
     finest = min(every, key=lambda s: abs(s.transform[0]))
     largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
-    parts = None
-    if chunks is not None:
-        sizes = chunks_.aligned(grid, finest, chunks)
-    else:
-        staff = workers()
+    parts, staff = None, workers()
+    if wanted_chunks.is_automatic:
         sizes = chunks_.choose(grid, finest, len(slices), largest, staff)
         parts = chunks_.pieces(sizes, len(slices), largest, staff)
+    else:
+        sizes = wanted_chunks.sizes(grid, finest, chunks_.choose(grid, finest, len(slices), largest, staff))
     mosaics = {
         band: _mosaic(band, grid, sizes, _pieces(sources, masks, slices, grid), sources, resampling, errors)
         for band, sources in found.items()
@@ -168,22 +177,29 @@ def open_cube(
             together = together | other
         variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
     coords = {**coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
-    return xr.Dataset(variables, coords=coords, attrs=provenance(kept, superseded, failed))
+    cube = xr.Dataset(variables, coords=coords, attrs=provenance(kept, superseded, failed))
+    return cube if wanted_chunks.time is None else cube.chunk(time=wanted_chunks.time)
 
 
-def _refuse(bands: Any, resampling: Any, chunks: Any, dtype: Any, errors: Any) -> None:
+def _measure(dtype: Any) -> str | None:
+    """The name of the kind of number of measures."""
+    if dtype is None:
+        return None
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in ("float32", "float64"):
+        raise GeodesError(f"dtype is 'float32' or 'float64', not {dtype!r}: measures have a NaN for no data.")
+    return name
+
+
+def _refuse(bands: list[str], resampling: Any, errors: Any) -> None:
     """Say what is wrong with an argument, before anything is read."""
-    for name in resampling.values() if isinstance(resampling, Mapping) else [resampling]:
-        if name not in Resampling.__members__:
-            raise GeodesError(f"There is no resampling {name!r}{nearest(str(name), Resampling.__members__) or '.'}")
     if isinstance(resampling, Mapping) and (unknown := [b for b in resampling if b not in bands]):
         raise GeodesError(f"resampling= names {unknown[0]!r}, which is not among bands=.")
-    if chunks is not None and (not isinstance(chunks, int) or chunks < 1):
-        raise GeodesError(f"chunks is a number of pixels, at least 1, not {chunks!r}.")
     if not bands:
         raise GeodesError("open_cube needs bands, such as bands=['red', 'nir'].")
-    if dtype not in (None, "float32", "float64"):
-        raise GeodesError(f"dtype is 'float32' or 'float64', not {dtype!r}: measures have a NaN for no data.")
     if errors not in ("raise", "fill"):
         raise GeodesError(f"errors is 'raise' or 'fill', not {errors!r}.")
 

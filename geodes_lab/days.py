@@ -42,7 +42,7 @@ def newest(items: Sequence[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
         if strip and "grid:code" in p:
             same: Any = (p.get("product:type"), p.get("platform"), item.datetime, p["grid:code"], strip.group(1))
         else:
-            same = frozenset(a.href for a in item.assets.values())
+            same = item.datetime, frozenset(a.href for a in item.assets.values())
         best[same] = item
     kept = sorted(sorted(sorted(best.values(), key=lambda i: i.id), key=version, reverse=True), key=time_of)
     return kept, sorted({i.id for i in items} - {i.id for i in kept})

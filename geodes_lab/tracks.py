@@ -165,9 +165,7 @@ class _Pass:
 
 
 def _items(given: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]]) -> dict[Name, pystac.Item]:
-    if isinstance(given, (str, os.PathLike, dict, pystac.Item)):
-        given = [given]
-    items = [products.as_item(p) for p in given]
+    items = [products.as_item(p) for p in products.several(given)]
     if not items:
         raise GeodesError("There are no products to open: the search found nothing; widen its dates or bbox.")
     for item in items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pystac
 
+from geodes_lab import arguments
 from geodes_lab.catalog import index
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.api import Api
@@ -61,7 +63,7 @@ def search(
     sortby: str | Sequence[str] | None = None,
     limit: int | None = None,
     profile: str | None = None,
-    url: str | None = None,
+    url: str | os.PathLike[str] | None = None,
     **queryables: Any,
 ) -> Items:
     """Find products in a catalogue.
@@ -114,7 +116,7 @@ def search(
         searched. If the catalogue refuses or fails. A search that finds nothing is no error: the collection is empty.
     """
     catalogue = opened(profiles.load(profile, url))
-    wanted = _known(catalogue, [collections] if isinstance(collections, str) else list(collections))
+    wanted = _known(catalogue, arguments.names("collections", collections))
     asked = {}
     if queryables:
         asked = _properties(queryables, catalogue.queryables(wanted), catalogue.name)
@@ -130,7 +132,7 @@ def found(catalogue: Catalogue, query: Query) -> list[pystac.Item]:
     return query.sorted([i for i in catalogue.items(query) if query.matches(i)])[: query.limit]
 
 
-def collections(*, profile: str | None = None, url: str | None = None) -> pd.DataFrame:
+def collections(*, profile: str | None = None, url: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     """List the collections of a catalogue; it is asked.
 
     Parameters
@@ -304,6 +306,7 @@ _ARGUMENTS = (
 
 def _typed(name: str, value: Any, kind: str) -> Any:
     """A value of the property's type: a number in quotes finds nothing, and says nothing."""
+    value = arguments.plain(value)
     if isinstance(value, (list, tuple)):
         return type(value)(None if v is None else _typed(name, v, kind) for v in value)
     wanted: type = {"integer": int, "number": float}.get(kind, object)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -59,7 +60,7 @@ class Profile:
         return bool(self.token) if self.files is None else self.files
 
 
-def load(name: str | None = None, url: str | None = None) -> Profile:
+def load(name: str | None = None, url: str | os.PathLike[str] | None = None) -> Profile:
     """Find a profile by its name, or make one of an address; no I/O but a file of ours.
 
     Raises
@@ -69,6 +70,7 @@ def load(name: str | None = None, url: str | None = None) -> Profile:
     """
     profiles = settings.get("catalog.profiles")
     if url is not None:
+        url = os.fspath(url)
         told = _complete(name, profiles) if name else {}
         if not below(url, str(told.get("url") or "")):
             # What the settings trust is the address that they name: another one gets neither its credential nor its rights.

@@ -14,6 +14,7 @@ from shapely import box, prepare
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from geodes_lab import arguments
 from geodes_lab.box import checked
 from geodes_lab.errors import GeodesError
 
@@ -122,45 +123,40 @@ def parse(
     area, start, end = _where_and_when(bbox, intersects, datetime)
     filters: dict[str, Any] = {k: v for k, v in queryables.items() if v is not None}
     if cloud_cover is not None:
-        if not (isinstance(cloud_cover, (int, float)) and 0 <= cloud_cover <= 100):
-            raise GeodesError(f"cloud_cover is the highest percentage, 0 to 100, not {cloud_cover!r}.")
-        filters["eo:cloud_cover"] = (None, float(cloud_cover))
+        meaning = "the highest percentage, 0 to 100"
+        highest = arguments.number("cloud_cover", cloud_cover, meaning)
+        if not 0 <= highest <= 100:
+            raise GeodesError(f"cloud_cover is {meaning}, not {cloud_cover!r}.")
+        filters["eo:cloud_cover"] = (None, highest)
     if orbit is not None:
-        filters["sat:relative_orbit"] = _numbers("orbit", orbit)
+        meaning = "a number, such as 51, or a list of numbers"
+        filters["sat:relative_orbit"] = arguments.several_whole("orbit", orbit, meaning)
     if tile is not None:
-        filters["grid:code"] = [_tile(t) for t in _several(tile)]
+        filters["grid:code"] = [_tile(t) for t in arguments.names("tile", tile)]
     if product_type is not None:
-        filters["product:type"] = _several(product_type)
-    if limit is not None and (not isinstance(limit, int) or limit < 1):
-        raise GeodesError(f"limit is a number of Items, at least 1, not {limit!r}.")
+        filters["product:type"] = arguments.names("product_type", product_type)
+    if limit is not None:
+        limit = arguments.whole("limit", limit, "a number of Items, at least 1", 1)
     for name, value in filters.items():
         if isinstance(value, tuple) and len(value) != 2:
             raise GeodesError(
                 f"{name}={value!r}: a tuple is the lowest and the highest value; a list says which are right."
             )
-    order = tuple((name.lstrip("+-"), name.startswith("-")) for name in _several(sortby or "datetime"))
+    order = tuple(
+        (name.lstrip("+-"), name.startswith("-"))
+        for name in arguments.names("sortby", "datetime" if sortby is None else sortby)
+    )
     return Query(
         collections=tuple(dict.fromkeys(collections)),
         area=area,
         start=start,
         end=end,
-        ids=tuple(_several(ids)) if ids is not None else (),
+        ids=tuple(arguments.names("ids", ids)) if ids is not None else (),
         latest=latest,
         sortby=(*order, *([("id", False)] if "id" not in dict(order) else [])),
         limit=limit,
         filters=filters,
     )
-
-
-def _several(value: str | Sequence[Any]) -> list[Any]:
-    return [value] if isinstance(value, str) else list(value)
-
-
-def _numbers(name: str, value: int | Sequence[int]) -> list[int]:
-    numbers = [value] if isinstance(value, int) else list(value)
-    if not all(isinstance(n, int) for n in numbers):
-        raise GeodesError(f"{name} is a number, such as 51, or a list of numbers, not {value!r}.")
-    return numbers
 
 
 def _tile(text: str) -> str:
@@ -178,7 +174,7 @@ def _where_and_when(
         raise GeodesError("Give bbox= or intersects=, not both.")
     said: dict[str, Any] = {}
     for name, value, right in (
-        ("datetime", when, "write 2021-06, 2021-06-05 or 2021-06-01/2021-08-31"), ("intersects", intersects, "give a GeoJSON geometry"),
+        ("datetime", arguments.time(when), "write 2021-06, 2021-06-05 or 2021-06-01/2021-08-31"), ("intersects", intersects, "give a GeoJSON geometry"),
     ):  # fmt: skip
         if value is not None:
             try:

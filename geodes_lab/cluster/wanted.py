@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dask.utils import parse_bytes
 
+from geodes_lab import arguments
 from geodes_lab.errors import GeodesError
 
 PLACES = ("local", "gateway", "slurm")
@@ -36,8 +37,8 @@ def understood(workers: int | None, memory: str | int | None, adaptive: bool) ->
     GeodesError
         If it makes no sense.
     """
-    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
-        raise GeodesError(f"workers is a number of workers, at least 1, not {workers!r}.")
+    if workers is not None:
+        workers = arguments.whole("workers", workers, "a number of workers, at least 1", 1)
     try:
         size = None if memory is None else parse_bytes(memory)
     except ValueError:

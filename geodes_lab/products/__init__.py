@@ -7,7 +7,7 @@ A family is a small module (see `Family`). Another package adds one through the 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -76,6 +76,25 @@ def family_of(item: pystac.Item) -> Family:
             return family
     kind = item.properties.get("product:type") or item.collection_id or "an unknown type"
     raise GeodesError(f"{name_of(item)} ({kind}) is of no family that opens here; there are: {', '.join(families())}.")
+
+
+def several(products: Any) -> list[Any]:
+    """Take products as the user has them: one, or a list, a tuple, a generator, an ItemCollection, a dictionary of one.
+
+    Raises
+    ------
+    GeodesError
+        If they are nothing of this.
+    """
+    if isinstance(products, dict) and products.get("type") == "FeatureCollection":
+        products = products.get("features")
+    if isinstance(products, (pystac.Item, dict, str, os.PathLike)):
+        return [products]
+    if isinstance(products, (pystac.Catalog, bytes)) or not isinstance(products, Iterable):
+        raise GeodesError(
+            f"Products are Items of gl.search, dictionaries of Items, paths or URLs, one or a list of them; not {type(products).__name__}."
+        )
+    return list(products)
 
 
 def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> pystac.Item:

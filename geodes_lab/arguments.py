@@ -1,0 +1,139 @@
+"""Arguments of the usual types, numpy's and pandas's too: each becomes what it means, or one sentence says what is wanted."""
+
+from __future__ import annotations
+
+import datetime
+import operator
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from geodes_lab.errors import GeodesError, nearest
+
+
+def whole(name: str, value: Any, meaning: str, least: int | None = None) -> int:
+    """Take a whole number.
+
+    Parameters
+    ----------
+    name
+        Of the argument.
+    value
+        An integer of Python or numpy, an array without dimensions that holds one, or a float that is one.
+    meaning
+        What it is, for the sentence: ``"a number of pixels, at least 1"``.
+    least
+        The least that it may be.
+
+    Raises
+    ------
+    GeodesError
+        If it is none.
+    """
+    plain = _plain(value)
+    if isinstance(plain, float) and plain.is_integer():
+        plain = int(plain)
+    if not isinstance(plain, int) or isinstance(plain, bool) or (least is not None and plain < least):
+        raise GeodesError(f"{name} is {meaning}, not {value!r}.")
+    return plain
+
+
+def several_whole(name: str, value: Any, meaning: str) -> list[int]:
+    """Take one whole number, or several: a list, a tuple, an array, a generator.
+
+    Raises
+    ------
+    GeodesError
+        If one of them is none.
+    """
+    is_one = (
+        isinstance(value, str) or not isinstance(value, Iterable) or (isinstance(value, np.ndarray) and not value.ndim)
+    )
+    return [whole(name, one, meaning) for one in ([value] if is_one else value)]
+
+
+def number(name: str, value: Any, meaning: str) -> float:
+    """Take a finite number: an integer or float of Python or numpy, or an array without dimensions.
+
+    Raises
+    ------
+    GeodesError
+        If it is none.
+    """
+    plain = _plain(value)
+    is_number = isinstance(plain, (int, float)) and not isinstance(plain, bool)
+    if not is_number or not abs(plain) <= sys.float_info.max:  # NaN and infinities too
+        raise GeodesError(f"{name} is {meaning}, not {value!r}.")
+    return float(plain)
+
+
+def names(name: str, value: Any) -> list[str]:
+    """Take one name, or several in an order: a list, a tuple, an array, an index of pandas, a generator.
+
+    Raises
+    ------
+    GeodesError
+        If one of them is no text, or they have no order.
+    """
+    if isinstance(value, str):
+        return [str(value)]
+    several = list(value) if isinstance(value, Iterable) and not isinstance(value, (bytes, set, frozenset)) else [None]
+    if not all(isinstance(one, str) for one in several):
+        raise GeodesError(f"{name} is a name, or a list of names, not {value!r}.")
+    return [str(one) for one in several]
+
+
+def kernel(value: Any) -> str:
+    """Take the name of a resampling, or rasterio's own.
+
+    Raises
+    ------
+    GeodesError
+        If there is no such one.
+    """
+    from rasterio.enums import Resampling  # takes a tenth of a second, which a search need not wait for
+
+    if isinstance(value, Resampling):
+        return value.name
+    if not isinstance(value, str) or value not in Resampling.__members__:
+        raise GeodesError(f"There is no resampling {value!r}{nearest(str(value), Resampling.__members__) or '.'}")
+    return str(value)
+
+
+def time(value: Any) -> Any:
+    """Take a time as pystac-client does, and numpy's and a date beside; an interval is two of them."""
+    if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
+        return [time(one) for one in value]
+    if isinstance(value, np.ndarray):
+        value = value[()]
+    if isinstance(value, np.datetime64):
+        if np.datetime_data(value.dtype)[0] in ("Y", "M", "D"):
+            return str(value)  # all of it
+        return value.astype("datetime64[us]").item().replace(tzinfo=datetime.UTC)
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value.isoformat()
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Take a value, or several, as Python has them: a scalar, an array or an index of numpy or pandas."""
+    found = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(found, (list, tuple)):
+        return type(found)(plain(one) for one in found)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A number of Python, if this is one of numpy's or of another library."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.floating):
+        return float(value)
+    try:
+        return operator.index(value)  # numpy's integers, and what else counts as one
+    except TypeError:
+        return value
