@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import rasterio
@@ -48,8 +48,9 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
     dtype = np.dtype("uint8") if dtype.kind == "b" else dtype
     if dtype.kind not in "iuf" or (dtype.itemsize > 4 and dtype.kind != "f"):
         raise GeodesError(f"A GeoTIFF holds numbers of at most 4 bytes, or float64, not {dtype}: convert with .astype.")
-    nodata = np.nan if dtype.kind == "f" else first.attrs.get("_FillValue", first.encoding.get("_FillValue"))
-    rough, partial = (target.with_name(f".{target.name}.{os.getpid()}.{n}.tif") for n in ("rough", "partial"))
+    nodata = np.nan if dtype.kind == "f" else _nodata(bands)
+    own = uuid4().hex
+    rough, partial = (target.with_name(f".{target.name}.{own}.{n}.tif") for n in ("rough", "partial"))
     target.parent.mkdir(parents=True, exist_ok=True)
     rows, cols = first.sizes["y"], first.sizes["x"]
     profile = {
@@ -65,7 +66,7 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
             for number, (name, band) in enumerate(bands.items(), 1):
                 file.set_band_description(number, name)
                 file.update_tags(number, **{k: str(band.attrs[k]) for k in ("long_name", "units") if k in band.attrs})
-            together = xr.concat([b.reset_coords(drop=True) for b in bands.values()], "band", join="override")
+            together = xr.concat([_masked(b, dtype) for b in bands.values()], "band", join="override")
             for top in range(0, rows, _ROWS):
                 strip = together.isel(y=slice(top, top + _ROWS)).transpose("band", "y", "x").astype(dtype).compute()
                 file.write(strip.values, window=Window(0, top, cols, strip.sizes["y"]))
@@ -88,7 +89,9 @@ def _bands(data: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
     elif "time" in data.dims:
         if data.sizes["time"] > _MOST_BANDS:
             raise GeodesError(f"A GeoTIFF of {data.sizes['time']} bands is read by no tool: save it as .zarr.")
-        found = {_moment(t): data.sel(time=t) for t in data.time.values}
+        found = dict(
+            zip(_moments(data.time.values), (data.isel(time=n) for n in range(data.sizes["time"])), strict=True)
+        )
     else:
         found = {str(data.name or "data"): data}
     for name, band in found.items():
@@ -102,8 +105,44 @@ def _bands(data: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
     return found
 
 
+def _nodata(bands: dict[str, xr.DataArray]) -> float | None:
+    """The number that is no data in all bands, which a GeoTIFF has one of."""
+    each = {name: _own_nodata(band) for name, band in bands.items()}
+    said = {v for v in each.values() if v is not None}
+    if len(said) > 1:
+        raise GeodesError(
+            f"A GeoTIFF has one number for no data, and {', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save "
+            "each in a file of its own, or all as .zarr."
+        )
+    return next(iter(said), None)
+
+
+def _own_nodata(band: xr.DataArray) -> float | None:
+    places = (band.encoding.get("_FillValue"), band.attrs.get("_FillValue"), band.attrs.get("nodata"))
+    return next((float(v) for v in places if v is not None), None)
+
+
+def _masked(band: xr.DataArray, dtype: np.dtype[Any]) -> xr.DataArray:
+    """A band among others: where these make it floating point, its number for no data becomes NaN, as theirs is."""
+    plain, nodata = band.reset_coords(drop=True), _own_nodata(band)
+    if dtype.kind == "f" and plain.dtype.kind in "iu" and nodata is not None:
+        plain = plain.where(plain != nodata)
+    return plain
+
+
 def _moment(time: Any) -> str:
     return str(np.datetime_as_string(time, "s")).removesuffix("T00:00:00")
+
+
+def _moments(times: Any) -> list[str]:
+    """Names for bands: to the second, or as finely as it takes to tell them apart; equal times are numbered."""
+    for names in (
+        [_moment(t) for t in times],
+        *([str(n) for n in np.datetime_as_string(times, u)] for u in ("ms", "us", "ns")),
+    ):
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name} ({names[: n + 1].count(name)})" if names.count(name) > 1 else name for n, name in enumerate(names)]
 
 
 def _overviews(rows: int, cols: int) -> int:

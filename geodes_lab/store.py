@@ -7,6 +7,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import xarray as xr
@@ -65,12 +66,13 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     if not dataset.data_vars:
         raise GeodesError("There is no variable to save.")
     dataset = _dated(dataset).assign_attrs(Conventions="CF-1.11")
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    own = uuid4().hex  # two threads may save under one name
+    partial = target.with_name(f".{target.name}.{own}.partial")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         chunked, encoding = _sharded(dataset)
         chunked.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
-        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        old = target.with_name(f".{target.name}.{own}.old")
         if target.exists():
             target.rename(old)  # aside, not away: until the new one is in place something is always there
         partial.rename(target)

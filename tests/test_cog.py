@@ -42,6 +42,49 @@ def test_variables_of_one_time_are_bands(tmp_path):
     np.testing.assert_array_equal(again[0].values, made.green.values)
 
 
+@pytest.mark.parametrize(
+    ("times", "names"),
+    [
+        (
+            ["2021-06-05T10:50:31.024", "2021-06-05T10:50:31.900"],
+            ("2021-06-05T10:50:31.024", "2021-06-05T10:50:31.900"),
+        ),
+        (
+            ["2021-06-05T10:50:31", "2021-06-05T10:50:31.000001"],
+            ("2021-06-05T10:50:31.000000", "2021-06-05T10:50:31.000001"),
+        ),
+        (["2021-06-05", "2021-06-05", "2021-06-06"], ("2021-06-05 (1)", "2021-06-05 (2)", "2021-06-06")),
+    ],
+)
+def test_times_that_a_second_does_not_tell_apart(tmp_path, times, names):
+    made = cube(len(times), 40, 30).ndvi.assign_coords(time=np.array(times, "datetime64[ns]"))
+    saved = gl.save(made, tmp_path / "ndvi.tif")
+    np.testing.assert_array_equal(saved.ndvi.values, made.values)
+    np.testing.assert_array_equal(saved.time.values, made.time.values)
+    with rasterio.open(tmp_path / "ndvi.tif") as file:
+        assert [d.replace("T00:00:00.000000000", "") for d in file.descriptions] == list(names)
+        np.testing.assert_array_equal(file.read(), made.values)
+
+
+def test_no_data_of_classes_is_said_and_of_measures_beside_them_is_nan(tmp_path):
+    classes = xr.zeros_like(cube(1, 20, 20).ndvi[0], dtype="uint8").assign_attrs(nodata=255, _FillValue=255)
+    classes[3:5, 2] = 255
+    gl.save(classes.rename("scl"), tmp_path / "scl.tif")
+    with rasterio.open(tmp_path / "scl.tif") as file:
+        assert (file.nodata, (file.read(1, masked=True).mask.sum())) == (255, 2)
+    classes.attrs.pop("_FillValue")
+    measure = cube(1, 20, 20).ndvi[0].drop_vars("time")
+    both = xr.Dataset({"scl": classes.drop_vars("time"), "ndvi": measure})
+    gl.save(both, tmp_path / "both.tif")
+    with rasterio.open(tmp_path / "both.tif") as file:
+        np.testing.assert_array_equal(np.isnan(file.read(1)), classes.values == 255)
+        np.testing.assert_array_equal(file.read(2), measure.values)
+    other = xr.zeros_like(classes).assign_attrs(nodata=0)
+    with pytest.raises(gl.GeodesError, match="one number for no data, and scl has 255, cld has 0"):
+        gl.save(xr.Dataset({"scl": classes, "cld": other}), tmp_path / "two.tif")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["both.tif", "scl.tif"]
+
+
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "float64"])
 def test_types_stay(tmp_path, dtype):
     made = (cube(1, 20, 20).ndvi[0].fillna(0) > 0.5).astype(dtype)
