@@ -93,7 +93,9 @@ def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
     _refuse_overlap(place, infos)
     before: dict[str, Entry] = {}
     for info in infos:
-        name, path = info.filename, PurePosixPath(info.filename.replace("\\", "/"))
+        # Some packers of Windows write backslashes; GDAL too takes them for what they mean.
+        name = info.filename.replace("\\", "/")
+        path = PurePosixPath(name)
         if len(name) > _LONGEST or "\0" in name:
             raise GeodesError(
                 f"{place.href} holds a path of {len(name)} characters, {name[:60]!r}…, which no product does: refused."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import orjson
 from shapely.geometry import shape
 
+from geodes_lab import spelling
 from geodes_lab.catalog.web import DEPTH, Refused
 from geodes_lab.datalake import ELSEWHERE
 from geodes_lab.errors import shown
@@ -163,6 +164,11 @@ def _whole(href: str, base: str, files: bool) -> str:
     """An address as RFC 3986 makes it whole: a path is one of the server that says it, never one of this machine."""
     found = urljoin(base, href)
     scheme = urlsplit(found).scheme
+    if (scheme.partition("+")[0] == "zip" or "::" in found) and not files:
+        # As fsspec and rasterio write a member of a zip, which may be a file of this machine.
+        if urlsplit(spelling.understood(found).address).scheme not in ("http", "https", "s3"):
+            return f"{ELSEWHERE}:///{quote(found)}"
+        return found
     if scheme == "file" and not files:
         path = found.partition(":")[2].removeprefix("//")
         return f"{ELSEWHERE}://{path if '/' in path else f'/{path}'}"  # with two slashes: pystac takes others for relative ones

@@ -12,6 +12,7 @@ from odc.geo.xr import xr_coords
 
 from geodes_lab import reader
 from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.products import addresses
 from geodes_lab.source import Mask, Native, Promise, Source
 
 promises: dict[str, Callable[[pystac.Item, str], Promise]] = {}
@@ -181,7 +182,7 @@ def source(item: pystac.Item, band: str) -> Source:
     measured = (scale, offset) != (1.0, 0.0) or np.dtype(kind).kind == "f"
     href = item.assets[key].href
     if not href.startswith("/"):
-        href = item.assets[key].get_absolute_href() or href
+        href = addresses.of(item.assets[key])
     a, b, c, d, e, f = fields["proj:transform"][:6]
     return Source(
         href=href,

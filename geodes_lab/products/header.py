@@ -49,10 +49,12 @@ def read(path: str, name: str) -> Header:
         with gdalenv.environment(path), rasters.opened(path) as file:
             epsg, transform = file.crs and file.crs.to_epsg(), file.transform
             found = file.shape, file.dtypes[0], file.nodata, file.tags()
+            placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
     except (RasterioError, OSError) as error:
         problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
     if problem:
         raise GeodesError(f"{name} does not open ({problem}); fetch the product again.")
+    refuse_unplaced(name, placed_by, tuple(transform)[:6], epsg)
     if epsg is None:
         raise GeodesError(f"{name} has no EPSG code: it cannot be placed on a map; fetch the product again.")
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
@@ -60,3 +62,37 @@ def read(path: str, name: str) -> Header:
     a, b, c, d, e, f = tuple(transform)[:6]
     shape, dtype, nodata, tags = found
     return Header(epsg, (a, b, c, d, e, f), shape, dtype, nodata, tags)
+
+
+def refuse_unplaced(name: str, placed_by: str, transform: tuple[float, ...], epsg: int | None) -> None:
+    """Refuse a raster that has no grid of its own, and say what it has in its place.
+
+    Parameters
+    ----------
+    name
+        What sentences call it.
+    placed_by
+        ``"gcps"``, ``"rpcs"`` or nothing.
+    transform, epsg
+        Of its grid, as GDAL gives them: of none those of the pixels.
+
+    Raises
+    ------
+    GeodesError
+        If it has none.
+    """
+    if transform != _OF_PIXELS:
+        return
+    if placed_by:
+        what = {"gcps": "ground control points", "rpcs": "rational polynomial coefficients (RPC)"}[placed_by]
+        way = {"gcps": "gdalwarp -tps", "rpcs": "gdalwarp -rpc, with a terrain model"}[placed_by]
+        raise GeodesError(
+            f"{name} is placed by {what} alone, and is on no map grid yet: orthorectify it first, such as by {way}."
+        )
+    if epsg is None:
+        raise GeodesError(
+            f"{name} says nowhere where it lies: it has no CRS and no transform; give it both first, such as by gdal_translate -a_srs -a_ullr."
+        )
+
+
+_OF_PIXELS = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -7,11 +7,17 @@ from typing import Any
 
 import pystac
 
+from geodes_lab import spelling
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.zarrs import NAMED
 
+# The files by which other tools name a whole product.
+_METADATA = re.compile(
+    r"(?:^|/)(?:MTD_MSIL\w+\.xml|MTD_TL\.xml|S2\w_\w+_MTD_\w+\.xml|manifest\.safe|xfdumanifest\.xml|METADATA\.DIM|[^/]+_MTD_ALL\.xml)$",
+    re.IGNORECASE,
+)
 _SAFE = re.compile(r"(?:^|/)([^/]+)\.(?:SAFE|SEN3)/", re.IGNORECASE)
 # What a product is where no name says it, by a member that its kind alone has.
 _KINDS = {
@@ -35,7 +41,18 @@ def item(href: str) -> pystac.Item:
     GeodesError
         If there is nothing, the zip is damaged, or the folder holds no product.
     """
-    place = locate(href)
+    address, member = spelling.understood(href)
+    place = locate(address)
+    if member and not _METADATA.search(member) and not member.endswith("/"):
+        archive = Archive(address)
+        if member in archive.names:
+            return _bare(member.rsplit("/", 1)[-1], archive.gdal(member))
+        if not any(n.startswith(f"{member}/") for n in archive.names):
+            raise GeodesError(f"{address} has no member {member}: it has {_some(archive.names)}.")
+    if _METADATA.search(place.path) and not place.is_folder:
+        address = _product_of(address)
+        place = locate(address)
+    href = address
     name, kind = place.name, None
     if store := NAMED.search(place.path):
         name = place.path[: store.start()].rsplit("/", 1)[-1]
@@ -50,6 +67,24 @@ def item(href: str) -> pystac.Item:
         is_bare = place.is_folder and name == archive.name and kind is None
         if is_bare and all(n.count("/") > 1 for n in archive.names):
             raise GeodesError(f"{href} is a folder without a product in it: give the product's own folder (.SAFE).")
+    return _bare(name, href, kind)
+
+
+def _product_of(address: str) -> str:
+    """The product that a file of metadata, such as ``MTD_MSIL2A.xml``, is of: GDAL's users name products so."""
+    folders = address.split("/")[:-1]
+    product = next(
+        (n for n in range(len(folders), 0, -1) if folders[n - 1].lower().endswith((".safe", ".sen3"))), len(folders)
+    )
+    return "/".join(folders[:product]) or ("/" if address.startswith("/") else ".")
+
+
+def _some(names: frozenset[str]) -> str:
+    first = sorted(names)[:5]
+    return ", ".join(first) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
+
+
+def _bare(name: str, href: str, kind: str | None = None) -> pystac.Item:
     unknown: dict[str, Any] = {"identifier": name, "start_datetime": None, "end_datetime": None}
     if kind:
         unknown["product:type"] = kind

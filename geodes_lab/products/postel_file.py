@@ -17,7 +17,7 @@ from geodes_lab.archive import Archive
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.member import Member
-from geodes_lab.products import packed
+from geodes_lab.products import addresses, packed
 from geodes_lab.products.bands import name_of
 
 NAMED = re.compile(r"\.(h5|hdf5|he5)(\.gz)?$", re.IGNORECASE)
@@ -44,7 +44,7 @@ class File:
         if packed.is_one(item):
             place = packed.place(item)
         elif len(files) == 1:
-            place = locate(files[0].get_absolute_href() or files[0].href)
+            place = locate(addresses.of(files[0]))
         else:
             raise GeodesError(f"{name_of(item)} has no asset that is one HDF5 file; it has: {', '.join(item.assets)}.")
         self.source = place.href

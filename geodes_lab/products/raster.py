@@ -10,9 +10,9 @@ import pystac
 import xarray as xr
 from rasterio.errors import RasterioError
 
-from geodes_lab import gdalenv, rasters
-from geodes_lab.datalake import locate
+from geodes_lab import gdalenv, rasters, spelling
 from geodes_lab.errors import GeodesError
+from geodes_lab.products import addresses, header
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
@@ -108,16 +108,21 @@ def _names(asset: pystac.Asset) -> set[str]:
 def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
     """Describe the bands of one file by what the file has; of a file of several bands, an asset each."""
     asset = item.assets[key]
-    place = locate(asset.get_absolute_href() or asset.href)
+    address = addresses.of(asset)
+    path = spelling.path_of(address)
     try:
-        with gdalenv.environment(place.gdal), rasters.opened(place.gdal) as file:
+        with gdalenv.environment(path), rasters.opened(path) as file:
+            placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
             epsg, transform, shape = file.crs and file.crs.to_epsg(), tuple(file.transform)[:6], file.shape
             media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
             tile, overviews = file.block_shapes[0], len(file.overviews(1))
             has = list(zip(file.dtypes, file.nodatavals, file.scales, file.offsets, file.descriptions, strict=True))
     except (RasterioError, OSError) as error:
         problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
-        raise GeodesError(f"Band {key} of {name_of(item)} does not open ({problem}); check {place.href}.") from error
+        raise GeodesError(
+            f"Band {key} of {name_of(item)} does not open ({problem}); check {rasters.shown(address)}."
+        ) from error
+    header.refuse_unplaced(f"Band {key} of {name_of(item)}", placed_by, transform, epsg)
     if transform[1] or transform[3] or transform[0] <= 0 or transform[4] >= 0:
         raise GeodesError(
             f"Band {key} of {name_of(item)} is rotated, or its rows run north: warp it first, to a grid whose rows run south."
@@ -133,7 +138,7 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
         measured = (scale, offset) != (1.0, 0.0)
         name = key if len(has) == 1 else said["name"] or description or f"{key}_{index}"
         source = Source(
-            href=place.gdal,
+            href=path,
             product=name_of(item),
             band=name,
             epsg=epsg,

@@ -17,8 +17,8 @@ import xarray as xr
 
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
+from geodes_lab.products import addresses, header, packed
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import header, packed
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
 
@@ -158,7 +158,7 @@ def _attributes(asset: pystac.Asset) -> dict[str, Any]:
 
 def _files(item: pystac.Item) -> Iterator[_File]:
     """The GeoTIFFs of a product: of its zip or folder, or each an asset of its own."""
-    places = [locate(a.get_absolute_href() or a.href) for a in item.assets.values()]
+    places = [locate(addresses.of(a)) for a in item.assets.values()]
     loose = [(p, found) for p in places if (found := _FILE.fullmatch(p.name))]
     for place, found in loose:
         yield _File(place.gdal, None, place.href, place.name, found.groupdict())

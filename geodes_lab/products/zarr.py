@@ -12,8 +12,8 @@ import xarray as xr
 
 from geodes_lab.datalake import Place, locate, place_of
 from geodes_lab.errors import GeodesError
+from geodes_lab.products import addresses, cf, raster
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import cf, raster
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.hierarchy import Hierarchy, dims_of, is_time
 from geodes_lab.products.sentinel2_bands import BANDS
@@ -96,7 +96,7 @@ def _is_zarr(asset: pystac.Asset) -> bool:
 
 def _address(asset: pystac.Asset) -> tuple[Place, str]:
     """The store, and the path in it."""
-    href = asset.href if asset.href.startswith("/vsi") else asset.get_absolute_href() or asset.href
+    href = addresses.of(asset)
     place = place_of(href) if href.startswith("/vsi") else locate(href)
     end, shown = NAMED.search(place.path), NAMED.search(place.href)
     if end is None or place.query:

@@ -1,0 +1,31 @@
+"""The whole address of an asset, told apart from a path of this machine."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import urlsplit
+
+import pystac
+
+from geodes_lab.errors import GeodesError
+
+
+def of(asset: pystac.Asset) -> str:
+    """Give the address of an asset: relative ones are below its Item's own.
+
+    Raises
+    ------
+    GeodesError
+        If it is a path of this machine, and the Item says that it comes from a server: a path is one of that server then.
+    """
+    href = asset.href
+    if href.startswith("/vsi"):
+        return href
+    item = asset.owner
+    own = item.get_self_href() if isinstance(item, pystac.Item) else None
+    if href.startswith("/") and urlsplit(own or "").scheme in ("http", "https") and os.path.lexists(href):
+        raise GeodesError(
+            f"{href} of {getattr(item, 'id', 'this Item')} is a file of this machine and, since the Item's self link is {own}, also an address "
+            f"of that server: write file://{href} for the file, or take the self link out of the Item."
+        )
+    return asset.get_absolute_href() or href
