@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +19,7 @@ from pathlib import Path
 import dask
 import pytest
 
-from geodes_lab import gdalenv
+from geodes_lab import clients, gdalenv
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import locate, traffic
 
@@ -136,3 +141,55 @@ def test_gdal_is_told_the_endpoint_and_never_to_skip_certificates():
     assert "GDAL_HTTP_UNSAFESSL" not in options
     assert options["GDAL_NUM_THREADS"] == "1"
     assert gdalenv.options("/home/me/file.tif") == {"GDAL_NUM_THREADS": "1"}
+
+
+# The end of a process.
+
+
+def test_an_end_waits_for_threads_that_tell_the_loop_something(monkeypatch):
+    """obstore's threads come back into Python when they have told of an answer; the process would abort if it had ended meanwhile."""
+    loop = clients._Loop()
+    runs = threading.Thread(target=loop.run_forever, daemon=True)
+    runs.start()
+    inside, go, ended = threading.Event(), threading.Event(), threading.Event()
+    plain = asyncio.SelectorEventLoop.call_soon_threadsafe
+
+    def slow(self, callback, *args, context=None):
+        if callback is print:
+            inside.set()
+            assert go.wait(20)
+        return plain(self, callback, *args, context=context)
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "call_soon_threadsafe", slow)
+    monkeypatch.setattr(clients, "_FAREWELL", 20.0)
+    never = asyncio.run_coroutine_threadsafe(asyncio.sleep(3600), loop)
+    telling = threading.Thread(target=loop.call_soon_threadsafe, args=(print,))
+    telling.start()
+    assert inside.wait(20)
+    end = threading.Thread(target=lambda: (loop.close_quietly(), ended.set()))
+    end.start()
+    with pytest.raises(CancelledError):
+        never.result(20)
+    assert not ended.wait(0.2), "somebody is still telling"
+    go.set()
+    assert ended.wait(20)
+    for thread in (telling, end):
+        thread.join(20)
+    loop.call_soon_threadsafe(loop.stop)
+    runs.join(20)
+    loop.close()
+
+
+@pytest.mark.slow
+def test_short_programs_end_well(tmp_path, on_s3, s3, product):
+    """One in fifty ended by SIGABRT, after its work."""
+    key = product.relative_to(on_s3 / "datalake").as_posix()
+    code = "import sys; from geodes_lab.archive import Archive; a = Archive(sys.argv[1]); a.read(next(n for n in a.names if n.endswith('MTD_MSIL1C.xml')))"
+    for n in range(60):
+        told = {
+            **os.environ,
+            "DASK_GEODES_LAB__DATALAKE__ENDPOINT": s3,
+            "DASK_GEODES_LAB__CACHE__FOLDER": str(tmp_path / str(n)),
+        }
+        done = subprocess.run([sys.executable, "-c", code, f"s3://{key}"], env=told, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-500:]
