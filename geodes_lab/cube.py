@@ -25,6 +25,7 @@ from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.grid import choose, overlaps
 from geodes_lab.mosaic import Mosaic, Piece
 from geodes_lab.products import bands as bands_
+from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
 from geodes_lab.provenance import QUALITY, attributes, coordinates, provenance
 from geodes_lab.source import Mask, Sloping, Source
@@ -57,7 +58,8 @@ def open_cube(
         Items of `geodes_lab.search`, dictionaries of Items, or paths and URLs of products.
     bands
         By common name (``red``) or by the product's own (``B04``); the variables are named as they are asked for. A band
-        that only some products have is no data in the slices of the others.
+        that only some products have is no data in the slices of the others. The key of an asset of several bands, such as a
+        picture, means each of them: ``visual`` gives ``visual_1``, ``visual_2``, ``visual_3``, or the names that they have.
     bbox
         West, south, east, north in degrees; the cube covers it in whole pixels, within what the products cover.
         None: all that the products cover.
@@ -124,6 +126,7 @@ def open_cube(
         if geobox is None or geobox.crs is None:
             raise GeodesError("The cube given as like= has no CRS, or no x and y: write one with .rio.write_crs first.")
     unpacked, failed = _unpacked(list(items), bands, mask, errors)
+    bands, resampling = _parts(unpacked, bands, resampling)
     useful = [i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked
     failed += [f"{name_of(i)} has none of the bands {', '.join(bands)}." for i in unpacked if i not in useful]
     kept, superseded = days.newest(useful)
@@ -140,7 +143,7 @@ def open_cube(
         for group in days.group(kept, placed, groupby)
         if any(s is not None and overlaps(s, grid) for n in group for s in (found[band][n] for band in bands))
     ]
-    masks = [bands_.masks(item, mask) for item in kept]
+    masks = [masks_.masks(item, mask) for item in kept]
     finest = min(every, key=lambda s: abs(s.transform[0]))
     largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
     parts = None
@@ -209,7 +212,7 @@ def _unpacked(
     def unpack(product: Product) -> pystac.Item | GeodesError:
         try:
             item = products.as_item(product)
-            return products.unpack(item, [*bands, *bands_.mask_keys(item, mask)], confirm=False)
+            return products.unpack(item, [*bands, *masks_.keys(item, mask)], confirm=False)
         except GeodesError as error:
             if errors == "raise":
                 raise
@@ -223,6 +226,16 @@ def _unpacked(
     if not good:
         raise GeodesError(f"None of the {len(items)} products opens; the first: {bad[0]}") from bad[0]
     return good, [str(error) for error in bad]
+
+
+def _parts(
+    items: list[pystac.Item], bands: Sequence[str], resampling: str | Mapping[str, str]
+) -> tuple[list[str], str | Mapping[str, str]]:
+    """The bands one by one, where a name is that of a file of several, such as a picture; and their resampling."""
+    parts = {band: list(dict.fromkeys(p for i in items for p in bands_.parts(i, band))) or [band] for band in bands}
+    if isinstance(resampling, Mapping):
+        resampling = {part: way for band, way in resampling.items() for part in parts[band]}
+    return list(dict.fromkeys(part for several in parts.values() for part in several)), resampling
 
 
 def _sources(items: list[pystac.Item], band: str, dtype: str | None) -> list[Source | None]:

@@ -62,7 +62,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     What describes the file is read; one that gzip has compressed is extracted once, whole, and a warning says so. A band
     Item is given back as it is.
     """
-    if any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if bands_.is_band_item(item):
         return item
     file = File(item)
     made = _placed(item, file)
@@ -94,7 +94,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     the file, and names of dimensions that were made up.
     """
     unpacked = item
-    if not any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if not bands_.is_band_item(item):
         file = File(item)
         unpacked = _placed(item, file)
         if not unpacked.assets:
