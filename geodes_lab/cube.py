@@ -119,6 +119,7 @@ def open_cube(
     if isinstance(bands, str):
         bands = [bands]
     _refuse(bands, resampling, chunks, dtype, errors)
+    _refuse_names(bands, errors)
     if like is not None:
         if geobox is not None:
             raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
@@ -191,6 +192,14 @@ def _refuse(bands: Any, resampling: Any, chunks: Any, dtype: Any, errors: Any) -
         raise GeodesError(f"errors is 'raise' or 'fill', not {errors!r}.")
 
 
+def _refuse_names(bands: Sequence[str], errors: str) -> None:
+    """Refuse to call a band as a cube calls something else."""
+    for band in bands:
+        if band in bands_.RESERVED and (band != "quality" or errors == "fill"):
+            what = "a variable" if band == "quality" else "a coordinate"
+            raise GeodesError(f"A cube has {what} {band!r}: ask for the band of that name as {bands_.plain(band)!r}.")
+
+
 def _refuse_raw(names: list[str], is_asked: bool) -> None:
     """What is not orthorectified is put on a map only when the map is said."""
     if not is_asked:
@@ -232,7 +241,7 @@ def _parts(
     items: list[pystac.Item], bands: Sequence[str], resampling: str | Mapping[str, str]
 ) -> tuple[list[str], str | Mapping[str, str]]:
     """The bands one by one, where a name is that of a file of several, such as a picture; and their resampling."""
-    parts = {band: list(dict.fromkeys(p for i in items for p in bands_.parts(i, band))) or [band] for band in bands}
+    parts = {b: list(dict.fromkeys(bands_.plain(p) for i in items for p in bands_.parts(i, b))) or [b] for b in bands}
     if isinstance(resampling, Mapping):
         resampling = {part: way for band, way in resampling.items() for part in parts[band]}
     return list(dict.fromkeys(part for several in parts.values() for part in several)), resampling

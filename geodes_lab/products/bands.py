@@ -19,6 +19,9 @@ promises: dict[str, Callable[[pystac.Item, str], Promise]] = {}
 natives: dict[str, Callable[[pystac.Item, str], Native]] = {}
 """Makes what puts a band of an Item on a grid, by the family's name; the asset has that name in ``geodes:native``."""
 
+RESERVED = ("x", "y", "time", "spatial_ref", "product", "baseline", "offset", "quality", "longitude", "latitude")
+"""What cubes and nodes call their coordinates, and the quality of pixels: no band is called so there, but ``band_x``."""
+
 _LARGEST = 2**22  # pixels in a row or column
 
 
@@ -96,6 +99,11 @@ def asset(
     )
 
 
+def plain(name: str) -> str:
+    """The name of a band as a variable: not one of `RESERVED`, and without the slash, which in a tree parts a node from what is in it."""
+    return f"band_{name}" if name in RESERVED else name.replace("/", "_")
+
+
 def is_band_item(item: pystac.Item) -> bool:
     """Whether an Item is one that a family made of a product, rather than one of a catalogue that has an asset per band."""
     return "geodes:source" in item.properties and any("proj:transform" in a.extra_fields for a in item.assets.values())
@@ -117,6 +125,7 @@ def _named(item: pystac.Item) -> Iterator[tuple[str, str]]:
     yield from ((k, n) for k, fields in data.items() for n in fields.get("geodes:names", ()))
     for field in ("name", "eo:common_name"):
         yield from ((k, b[field]) for k, fields in data.items() for b in fields.get("bands", []) if b.get(field))
+    yield from ((k, plain(k)) for k in data if plain(k) != k)
 
 
 def source(item: pystac.Item, band: str) -> Source:
@@ -196,12 +205,16 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
     Returns
     -------
     xarray.Dataset
-        A variable per band, dims ``(y, x)``, pixel-centre coordinates, ``spatial_ref``.
+        A variable per band, dims ``(y, x)``, pixel-centre coordinates, ``spatial_ref``. A key that is no name of a variable
+        gives one that is (see `plain`), and is the variable's ``long_name``.
     """
     sources = {k: source(item, k) for k in keys}
     grid = sources[keys[0]].geobox
-    variables = {
-        k: xr.DataArray(reader.lazy(s), dims=("y", "x"), attrs={**attrs.get(k, {}), "grid_mapping": "spatial_ref"})
-        for k, s in sources.items()
-    }
+    variables: dict[str, xr.DataArray] = {}
+    for key, band in sources.items():
+        name = plain(key)
+        while name != key and (name in sources or name in variables):
+            name += "_"
+        about = {**({"long_name": key} if name != key else {}), **attrs.get(key, {}), "grid_mapping": "spatial_ref"}
+        variables[name] = xr.DataArray(reader.lazy(band), dims=("y", "x"), attrs=about)
     return xr.Dataset(variables, coords=xr_coords(grid))

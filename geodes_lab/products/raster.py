@@ -70,13 +70,14 @@ def _files(
         wanted = set[str]()
         for band in bands:
             # As in bands.source: a key that is asked for by its own name is that asset and no other.
-            keys = (
+            told = (
                 {band} & set(known)
                 or {k for k in known if band in known[k]}
-                or {k for k in known if band.startswith(f"{k}_")}
+                or {*bands_.parts(item, band)} & set(known)
             )
-            wanted |= keys
-            if not keys:  # names that only the files know
+            wanted |= told
+            if not told:  # a name that was made of others, or one that only the files know
+                wanted |= {k for k in known if band in map(bands_.plain, (k, *known[k])) or band.startswith(f"{k}_")}
                 unsure = [k for k in data if not known[k] and not assets.is_picture(k, item.assets[k])]
 
     def read(key: str) -> raster_file.File | None:
