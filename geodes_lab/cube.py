@@ -16,7 +16,7 @@ import rioxarray  # noqa: F401  (registers .rio, which users of cubes expect)
 import xarray as xr
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
-from rasterio.enums import Resampling
+from rasterio.warp import SUPPORTED_RESAMPLING
 
 from geodes_lab import chunks as chunks_
 from geodes_lab import days, mosaic, products
@@ -44,6 +44,7 @@ def open_cube(
     resolution: float | None = None,
     groupby: Literal["solar_day", "item"] = "solar_day",
     resampling: str | Mapping[str, str] = "nearest",
+    classes: str | Sequence[str] | None = None,
     chunks: int | None = None,
     mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None = None,
     dtype: Literal["float32", "float64"] | None = None,
@@ -75,9 +76,12 @@ def open_cube(
         ``"solar_day"``: products of one day at their place are pasted into one slice, the first with data wins;
         ``"item"``: a slice for each product.
     resampling
-        Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band;
-        classes and masks are never averaged. A grid coarser than a band is resampled from the file's overview that is
-        next finer.
+        Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band. A
+        mean of integers is a float. Of classes and masks no mean is made: the nearest pixel is taken, and the variable's
+        ``attrs["resampling"]`` says so. A grid coarser than a band is resampled from the file's overview that is next finer.
+    classes
+        Bands whose numbers stand for classes, where neither Item nor file says so: by ``classification:classes``, the role
+        of a mask, or a table of colours. Others are measures.
     chunks
         Pixels of a chunk in y and x, counted from the products' first pixel. None: whole tiles of the finest band's
         files, as many as suit the memory of a worker (see `geodes_lab.chunks`).
@@ -119,7 +123,7 @@ def open_cube(
     if isinstance(bands, str):
         bands = [bands]
     _refuse(bands, resampling, chunks, dtype, errors)
-    _refuse_names(bands, errors)
+    _refuse_names(bands, classes, errors)
     if like is not None:
         if geobox is not None:
             raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
@@ -133,7 +137,8 @@ def open_cube(
     kept, superseded = days.newest(useful)
     if raw_ := [name_of(i) for i in kept if i.properties.get("geodes:geometry") == "raw"]:
         _refuse_raw(raw_, geobox is not None or crs is not None)
-    found = {band: _sources(kept, band, dtype) for band in bands}
+    of_classes = {classes} if isinstance(classes, str) else set(classes or ())
+    found = {band: _sources(kept, band, dtype, _way(band, resampling), band in of_classes) for band in bands}
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
     if dem is not None:
@@ -162,7 +167,7 @@ def open_cube(
     arrays = {band: mosaic.lazy(replace(m, cube=token, parts=parts)) for band, m in mosaics.items()}
     dims = ("time", "y", "x")
     variables = {
-        band: xr.DataArray(values, dims=dims, attrs=attributes(kept, found[band]))
+        band: xr.DataArray(values, dims=dims, attrs=attributes(kept, found[band]) | _said(mosaics[band], resampling))
         for band, (values, _) in arrays.items()
     }
     if errors == "fill":
@@ -178,8 +183,8 @@ def open_cube(
 def _refuse(bands: Any, resampling: Any, chunks: Any, dtype: Any, errors: Any) -> None:
     """Say what is wrong with an argument, before anything is read."""
     for name in resampling.values() if isinstance(resampling, Mapping) else [resampling]:
-        if name not in Resampling.__members__:
-            raise GeodesError(f"There is no resampling {name!r}{nearest(str(name), Resampling.__members__) or '.'}")
+        if name not in _WAYS:
+            raise GeodesError(f"There is no resampling {name!r}{nearest(str(name), _WAYS) or '.'}")
     if isinstance(resampling, Mapping) and (unknown := [b for b in resampling if b not in bands]):
         raise GeodesError(f"resampling= names {unknown[0]!r}, which is not among bands=.")
     if chunks is not None and (not isinstance(chunks, int) or chunks < 1):
@@ -192,8 +197,20 @@ def _refuse(bands: Any, resampling: Any, chunks: Any, dtype: Any, errors: Any) -
         raise GeodesError(f"errors is 'raise' or 'fill', not {errors!r}.")
 
 
-def _refuse_names(bands: Sequence[str], errors: str) -> None:
-    """Refuse to call a band as a cube calls something else."""
+def _said(mosaic: Mosaic, resampling: str | Mapping[str, str]) -> dict[str, str]:
+    """Say of classes that they were not resampled as was asked."""
+    asked = _way(mosaic.variable, resampling)
+    return (
+        {}
+        if mosaic.resampling == asked
+        else {"resampling": f"nearest, since no mean is made of classes ({asked} was asked)"}
+    )
+
+
+def _refuse_names(bands: Sequence[str], classes: str | Sequence[str] | None, errors: str) -> None:
+    """Refuse to call a band as a cube calls something else, and classes that are no band."""
+    if unknown := [c for c in ([classes] if isinstance(classes, str) else classes or ()) if c not in bands]:
+        raise GeodesError(f"classes= names {unknown[0]!r}, which is not among bands=.")
     for band in bands:
         if band in bands_.RESERVED and (band != "quality" or errors == "fill"):
             what = "a variable" if band == "quality" else "a coordinate"
@@ -247,23 +264,27 @@ def _parts(
     return list(dict.fromkeys(part for several in parts.values() for part in several)), resampling
 
 
-def _sources(items: list[pystac.Item], band: str, dtype: str | None) -> list[Source | None]:
+def _sources(items: list[pystac.Item], band: str, dtype: str | None, way: str, is_class: bool) -> list[Source | None]:
     """A band of each product; None for a product without it, if others have it.
 
-    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Classes stay
-    integers only where each file says which number is no data; else there would be nothing to fill with.
+    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers stay
+    integers only where each file says which number is no data, since there would be nothing to fill with, and where no mean is
+    made of them.
     """
     found = [bands_.source(i, band) if bands_.has(i, band) else None for i in items]
     there = [s for s in found if s is not None]
     if not there:
         bands_.source(items[0], band)  # raises, with the names that the product has
     common = np.result_type(*{s.dtype for s in there})
+    is_class = is_class or any(s.is_class for s in there)
+    means = not is_class and way not in _KEEPING
     unlike = len({s.nodata for s in there}) > 1
-    if common.kind != "f" and (unlike or any(s.nodata is None or not _fits(s.nodata, common) for s in there)):
+    unknown = any(s.nodata is None or not _fits(s.nodata, common) for s in there) if common.kind != "f" else False
+    if common.kind != "f" and (means or unlike or unknown):
         common = np.dtype("float32") if common.itemsize <= 2 else np.dtype("float64")
     if common.kind == "f" and dtype is not None:
         common = np.dtype(dtype)
-    return [s and replace(s, dtype=str(common)) for s in found]
+    return [s and replace(s, dtype=str(common), is_class=is_class) for s in found]
 
 
 def _over(dem: Product, found: dict[str, list[Source | None]], grid: GeoBox) -> dict[str, list[Source | None]]:
@@ -313,8 +334,18 @@ def _mosaic(
     errors: Literal["raise", "fill"],
 ) -> Mosaic:
     first = next(s for s in sources if s is not None)
-    way = resampling.get(band, "nearest") if isinstance(resampling, Mapping) else resampling
-    # Classes are never averaged: a kernel that would is replaced by the nearest pixel.
-    if np.dtype(first.dtype).kind != "f" and way not in ("nearest", "mode", "min", "max"):
-        way = "nearest"
-    return Mosaic("", band, grid, sizes, slices, way, first.dtype, first.fill, errors)
+    return Mosaic("", band, grid, sizes, slices, _kernel(band, resampling, first), first.dtype, first.fill, errors)
+
+
+def _way(band: str, resampling: str | Mapping[str, str]) -> str:
+    return resampling.get(band, "nearest") if isinstance(resampling, Mapping) else resampling
+
+
+def _kernel(band: str, resampling: str | Mapping[str, str], source: Source) -> str:
+    """How a band is resampled: of classes no mean is made, the nearest pixel stands for it."""
+    way = _way(band, resampling)
+    return "nearest" if source.is_class and way not in _KEEPING else way
+
+
+_WAYS = [way.name for way in SUPPORTED_RESAMPLING]  # rasterio lists one more, for overviews alone
+_KEEPING = ("nearest", "mode", "min", "max")  # what gives none but numbers that are there

@@ -17,6 +17,9 @@ _PICTURE = re.compile(
 )
 _SHOWN = {"visual", "overview", "thumbnail"}
 _LISTS = ("bands", "eo:bands", "raster:bands")
+_CLASSES = ("classification:classes", "classification:bitfields", "file:values", "geodes:classes")
+_MASKS = {"classification", "land-water", "saturation", "cloud-shadow"}
+_CONDITIONS = {"cloud", "snow-ice"}  # of data these are their probabilities
 
 
 def is_raster(asset: pystac.Asset) -> bool:
@@ -40,6 +43,17 @@ def is_picture(key: str, asset: pystac.Asset) -> bool:
     """Whether it is made to be looked at, by its roles or its name: its numbers are colours, whatever names its bands have."""
     name = asset.href.partition("?")[0].rsplit("/", 1)[-1]
     return bool(_SHOWN & roles(asset)) or any(_PICTURE.search(text) for text in (key, name))
+
+
+def is_class(asset: pystac.Asset) -> bool:
+    """Whether the numbers stand for classes or bits, by what it says of their meaning, or by its role: a mask is none of a measure."""
+    several = [asset.extra_fields, *(e for field in _LISTS for e in entries(asset, field))]
+    said = roles(asset)
+    return (
+        any(fields.get(name) for fields in several for name in _CLASSES)
+        or any("mask" in role or role in _MASKS for role in said)
+        or ("data" not in said and bool(said & _CONDITIONS))
+    )
 
 
 def entries(asset: pystac.Asset, field: str) -> list[dict[str, Any]]:
@@ -131,6 +145,16 @@ class Said:
     def nodata(self) -> float | None:
         """The number that stands for no data; STAC has ``nan`` and ``inf`` as words."""
         return self._number("nodata", "nodata")
+
+    @property
+    def classes(self) -> dict[str, Any]:
+        """The classes or the bits that the numbers stand for, in the words of STAC's extension."""
+        return {
+            name: told
+            for fields in (self._raster, self._eo, self._band, self._fields)
+            for name in _CLASSES[:2]
+            if isinstance(told := fields.get(name), list) and told
+        }
 
     def _number(self, name: str, own: str = "") -> float | None:
         own = own or f"raster:{name}"

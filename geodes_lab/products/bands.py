@@ -12,6 +12,7 @@ from odc.geo.xr import xr_coords
 
 from geodes_lab import reader
 from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.products import assets
 from geodes_lab.source import Native, Promise, Source
 
 promises: dict[str, Callable[[pystac.Item, str], Promise]] = {}
@@ -166,6 +167,7 @@ def source(item: pystac.Item, band: str) -> Source:
         overviews=fields.get("geodes:overviews", 0),
         promise=promises[fields["geodes:promise"]](item, key) if "geodes:promise" in fields else None,
         native=natives[fields["geodes:native"]](item, key) if "geodes:native" in fields else None,
+        is_class=assets.is_class(item.assets[key]),
     )
 
 

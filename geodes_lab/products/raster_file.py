@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pystac
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
 from geodes_lab import gdalenv, rasters
@@ -31,6 +31,8 @@ class Band:
     offset: float
     description: str
     """Its name; empty where it has none."""
+    has_palette: bool
+    """Whether its numbers stand for colours, as those of classes do."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,16 @@ def read(item: pystac.Item, key: str) -> File:
             epsg, (a, b, c, d, e, f), shape = file.crs and file.crs.to_epsg(), tuple(file.transform)[:6], file.shape
             media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
             tile, overviews = file.block_shapes[0], len(file.overviews(1))
-            several = zip(file.dtypes, file.nodatavals, file.scales, file.offsets, file.descriptions, strict=True)
-            has = tuple(Band(t, n, s, o, str(name or "")) for t, n, s, o, name in several)
+            several = zip(
+                file.dtypes,
+                file.nodatavals,
+                file.scales,
+                file.offsets,
+                file.descriptions,
+                file.colorinterp,
+                strict=True,
+            )
+            has = tuple(Band(t, n, s, o, str(d or ""), c == ColorInterp.palette) for t, n, s, o, d, c in several)
     except (RasterioError, OSError) as error:
         problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
         raise GeodesError(f"{whose} does not open ({problem}); check {place.href}.") from error
@@ -98,7 +108,9 @@ def asset(
     """
     there, has = item.assets[key], file.bands[index - 1]
     said = assets.Said(name_of(item), key, there, index if "geodes:band" not in there.extra_fields else 1)
-    fields: dict[str, Any] = {k: v for k, v in there.extra_fields.items() if k.startswith("classification:")}
+    fields = said.classes
+    if has.has_palette or (assets.is_class(there) and not fields):
+        fields["geodes:classes"] = True
     # GDAL has 1 and 0 where the file says nothing.
     scale = said.scale if said.scale is not None else has.scale if has.scale != 1 else None
     offset = said.offset if said.offset is not None else has.offset if has.offset != 0 else None
