@@ -93,13 +93,14 @@ def kernel(value: Any) -> str:
     GeodesError
         If there is no such one.
     """
-    from rasterio.enums import Resampling  # takes a tenth of a second, which a search need not wait for
+    # They take a tenth of a second, which a search need not wait for. rasterio lists one more, for overviews alone.
+    from rasterio.enums import Resampling
+    from rasterio.warp import SUPPORTED_RESAMPLING
 
-    if isinstance(value, Resampling):
-        return value.name
-    if not isinstance(value, str) or value not in Resampling.__members__:
-        raise GeodesError(f"There is no resampling {value!r}{nearest(str(value), Resampling.__members__) or '.'}")
-    return str(value)
+    name, ways = value.name if isinstance(value, Resampling) else value, [way.name for way in SUPPORTED_RESAMPLING]
+    if not isinstance(name, str) or name not in ways:
+        raise GeodesError(f"There is no resampling {name!r}{nearest(str(name), ways) or '.'}")
+    return str(name)
 
 
 def time(value: Any) -> Any:

@@ -26,6 +26,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.grid import choose, overlaps
 from geodes_lab.mosaic import Mosaic, Piece
 from geodes_lab.products import bands as bands_
+from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
 from geodes_lab.provenance import QUALITY, attributes, coordinates, provenance
 from geodes_lab.source import Mask, Sloping, Source
@@ -44,6 +45,7 @@ def open_cube(
     resolution: float | None = None,
     groupby: Literal["solar_day", "item"] = "solar_day",
     resampling: str | Resampling | Mapping[str, str | Resampling] = "nearest",
+    classes: str | Sequence[str] | None = None,
     chunks: chunks_.Asked = None,
     mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None = None,
     dtype: DTypeLike | None = None,
@@ -58,7 +60,8 @@ def open_cube(
         Items of `geodes_lab.search`, dictionaries of Items, or paths and URLs of products.
     bands
         By common name (``red``) or by the product's own (``B04``); the variables are named as they are asked for. A band
-        that only some products have is no data in the slices of the others.
+        that only some products have is no data in the slices of the others. The key of an asset of several bands, such as a
+        picture, means each of them: ``visual`` gives ``visual_1``, ``visual_2``, ``visual_3``, or the names that they have.
     bbox
         West, south, east, north in degrees; the cube covers it in whole pixels, within what the products cover.
         None: all that the products cover.
@@ -74,9 +77,12 @@ def open_cube(
         ``"solar_day"``: products of one day at their place are pasted into one slice, the first with data wins;
         ``"item"``: a slice for each product.
     resampling
-        Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band;
-        classes and masks are never averaged. A grid coarser than a band is resampled from the file's overview that is
-        next finer.
+        Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band. A
+        mean of integers is a float. Of classes and masks no mean is made: the nearest pixel is taken, and the variable's
+        ``attrs["resampling"]`` says so. A grid coarser than a band is resampled from the file's overview that is next finer.
+    classes
+        Bands whose numbers stand for classes, where neither Item nor file says so: by ``classification:classes``, the role
+        of a mask, or a table of colours. Others are measures.
     chunks
         Pixels of a chunk in y and x, counted from the products' first pixel; -1: all. None or ``"auto"``: whole tiles of the
         finest band's files, as many as suit the memory of a worker (see `geodes_lab.chunks`). As xarray has it also by
@@ -126,7 +132,9 @@ def open_cube(
         crs = arguments.whole("crs", crs, "an EPSG code")
     wanted_chunks = chunks_.asked(chunks)
     dtype = _measure(dtype)
+    classes = None if classes is None else arguments.names("classes", classes)
     _refuse(bands, resampling, errors)
+    _refuse_names(bands, classes, errors)
     if like is not None:
         if geobox is not None:
             raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
@@ -134,12 +142,14 @@ def open_cube(
         if geobox is None or geobox.crs is None:
             raise GeodesError("The cube given as like= has no CRS, or no x and y: write one with .rio.write_crs first.")
     unpacked, failed = _unpacked(products.several(items), bands, mask, errors)
+    bands, resampling = _parts(unpacked, bands, resampling)
     useful = [i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked
     failed += [f"{name_of(i)} has none of the bands {', '.join(bands)}." for i in unpacked if i not in useful]
     kept, superseded = days.newest(useful)
     if raw_ := [name_of(i) for i in kept if i.properties.get("geodes:geometry") == "raw"]:
         _refuse_raw(raw_, geobox is not None or crs is not None)
-    found = {band: _sources(kept, band, dtype) for band in bands}
+    of_classes = {classes} if isinstance(classes, str) else set(classes or ())
+    found = {band: _sources(kept, band, dtype, _way(band, resampling), band in of_classes) for band in bands}
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
     if dem is not None:
@@ -150,7 +160,7 @@ def open_cube(
         for group in days.group(kept, placed, groupby)
         if any(s is not None and overlaps(s, grid) for n in group for s in (found[band][n] for band in bands))
     ]
-    masks = [bands_.masks(item, mask) for item in kept]
+    masks = [masks_.masks(item, mask) for item in kept]
     finest = min(every, key=lambda s: abs(s.transform[0]))
     largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
     parts, staff = None, workers()
@@ -167,7 +177,7 @@ def open_cube(
     arrays = {band: mosaic.lazy(replace(m, cube=token, parts=parts)) for band, m in mosaics.items()}
     dims = ("time", "y", "x")
     variables = {
-        band: xr.DataArray(values, dims=dims, attrs=attributes(kept, found[band]))
+        band: xr.DataArray(values, dims=dims, attrs=attributes(kept, found[band]) | _said(mosaics[band], resampling))
         for band, (values, _) in arrays.items()
     }
     if errors == "fill":
@@ -204,6 +214,26 @@ def _refuse(bands: list[str], resampling: Any, errors: Any) -> None:
         raise GeodesError(f"errors is 'raise' or 'fill', not {errors!r}.")
 
 
+def _said(mosaic: Mosaic, resampling: str | Mapping[str, str]) -> dict[str, str]:
+    """Say of classes that they were not resampled as was asked."""
+    asked = _way(mosaic.variable, resampling)
+    return (
+        {}
+        if mosaic.resampling == asked
+        else {"resampling": f"nearest, since no mean is made of classes ({asked} was asked)"}
+    )
+
+
+def _refuse_names(bands: Sequence[str], classes: str | Sequence[str] | None, errors: str) -> None:
+    """Refuse to call a band as a cube calls something else, and classes that are no band."""
+    if unknown := [c for c in ([classes] if isinstance(classes, str) else classes or ()) if c not in bands]:
+        raise GeodesError(f"classes= names {unknown[0]!r}, which is not among bands=.")
+    for band in bands:
+        if band in bands_.RESERVED and (band != "quality" or errors == "fill"):
+            what = "a variable" if band == "quality" else "a coordinate"
+            raise GeodesError(f"A cube has {what} {band!r}: ask for the band of that name as {bands_.plain(band)!r}.")
+
+
 def _refuse_raw(names: list[str], is_asked: bool) -> None:
     """What is not orthorectified is put on a map only when the map is said."""
     if not is_asked:
@@ -225,7 +255,7 @@ def _unpacked(
     def unpack(product: Product) -> pystac.Item | GeodesError:
         try:
             item = products.as_item(product)
-            return products.unpack(item, [*bands, *bands_.mask_keys(item, mask)], confirm=False)
+            return products.unpack(item, [*bands, *masks_.keys(item, mask)], confirm=False)
         except GeodesError as error:
             if errors == "raise":
                 raise
@@ -241,23 +271,37 @@ def _unpacked(
     return good, [str(error) for error in bad]
 
 
-def _sources(items: list[pystac.Item], band: str, dtype: str | None) -> list[Source | None]:
+def _parts(
+    items: list[pystac.Item], bands: Sequence[str], resampling: str | Mapping[str, str]
+) -> tuple[list[str], str | Mapping[str, str]]:
+    """The bands one by one, where a name is that of a file of several, such as a picture; and their resampling."""
+    parts = {b: list(dict.fromkeys(bands_.plain(p) for i in items for p in bands_.parts(i, b))) or [b] for b in bands}
+    if isinstance(resampling, Mapping):
+        resampling = {part: way for band, way in resampling.items() for part in parts[band]}
+    return list(dict.fromkeys(part for several in parts.values() for part in several)), resampling
+
+
+def _sources(items: list[pystac.Item], band: str, dtype: str | None, way: str, is_class: bool) -> list[Source | None]:
     """A band of each product; None for a product without it, if others have it.
 
-    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Classes stay
-    integers only where each file says which number is no data; else there would be nothing to fill with.
+    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers stay
+    integers only where each file says which number is no data, since there would be nothing to fill with, and where no mean is
+    made of them.
     """
     found = [bands_.source(i, band) if bands_.has(i, band) else None for i in items]
     there = [s for s in found if s is not None]
     if not there:
         bands_.source(items[0], band)  # raises, with the names that the product has
     common = np.result_type(*{s.dtype for s in there})
+    is_class = is_class or any(s.is_class for s in there)
+    means = not is_class and way not in _KEEPING
     unlike = len({s.nodata for s in there}) > 1
-    if common.kind != "f" and (unlike or any(s.nodata is None or not _fits(s.nodata, common) for s in there)):
+    unknown = any(s.nodata is None or not _fits(s.nodata, common) for s in there) if common.kind != "f" else False
+    if common.kind != "f" and (means or unlike or unknown):
         common = np.dtype("float32") if common.itemsize <= 2 else np.dtype("float64")
     if common.kind == "f" and dtype is not None:
         common = np.dtype(dtype)
-    return [s and replace(s, dtype=str(common)) for s in found]
+    return [s and replace(s, dtype=str(common), is_class=is_class) for s in found]
 
 
 def _over(dem: Product, found: dict[str, list[Source | None]], grid: GeoBox) -> dict[str, list[Source | None]]:
@@ -307,8 +351,17 @@ def _mosaic(
     errors: Literal["raise", "fill"],
 ) -> Mosaic:
     first = next(s for s in sources if s is not None)
-    way = resampling.get(band, "nearest") if isinstance(resampling, Mapping) else resampling
-    # Classes are never averaged: a kernel that would is replaced by the nearest pixel.
-    if np.dtype(first.dtype).kind != "f" and way not in ("nearest", "mode", "min", "max"):
-        way = "nearest"
-    return Mosaic("", band, grid, sizes, slices, way, first.dtype, first.fill, errors)
+    return Mosaic("", band, grid, sizes, slices, _kernel(band, resampling, first), first.dtype, first.fill, errors)
+
+
+def _way(band: str, resampling: str | Mapping[str, str]) -> str:
+    return resampling.get(band, "nearest") if isinstance(resampling, Mapping) else resampling
+
+
+def _kernel(band: str, resampling: str | Mapping[str, str], source: Source) -> str:
+    """How a band is resampled: of classes no mean is made, the nearest pixel stands for it."""
+    way = _way(band, resampling)
+    return "nearest" if source.is_class and way not in _KEEPING else way
+
+
+_KEEPING = ("nearest", "mode", "min", "max")  # what gives none but numbers that are there

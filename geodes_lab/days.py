@@ -11,6 +11,7 @@ import numpy as np
 import pystac
 from odc.geo.geobox import GeoBox
 
+from geodes_lab import instant
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
@@ -40,7 +41,7 @@ def newest(items: Sequence[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
         p = item.properties
         strip = re.search(r"_S(\d{8}T\d{6})", str(p.get("s2:datastrip_id")))
         if strip and "grid:code" in p:
-            same: Any = (p.get("product:type"), p.get("platform"), item.datetime, p["grid:code"], strip.group(1))
+            same: Any = (p.get("product:type"), p.get("platform"), instant.begin(item), p["grid:code"], strip.group(1))
         else:
             same = item.datetime, frozenset(a.href for a in item.assets.values())
         best[same] = item
@@ -49,18 +50,20 @@ def newest(items: Sequence[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
 
 
 def time_of(item: pystac.Item) -> np.datetime64:
-    """The time of acquisition (UTC), in nanoseconds.
+    """The time of acquisition (UTC), in nanoseconds; of an Item of an interval its begin.
 
     Raises
     ------
     GeodesError
         If the Item says none.
     """
-    if item.datetime is None:
+    time = instant.begin(item)
+    if time is None:
         raise GeodesError(
-            f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file."
+            f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file, or with start_datetime "
+            "and end_datetime."
         )
-    return np.datetime64(item.datetime.replace(tzinfo=None), "ns")
+    return np.datetime64(time.replace(tzinfo=None), "ns")
 
 
 def group(items: Sequence[pystac.Item], sources: Sequence[Source], groupby: str) -> list[list[int]]:

@@ -11,7 +11,7 @@ import ipyleaflet
 import ipywidgets
 import pystac
 
-from geodes_lab import land, quicklook, settings
+from geodes_lab import instant, land, quicklook, settings
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog import search
 from geodes_lab.catalog.items import clouds
@@ -228,7 +228,7 @@ def _box(lons: Sequence[float], lats: Sequence[float]) -> list[float]:
 
 def _line(item: pystac.Item) -> str:
     p = item.properties
-    when = f"{item.datetime:%Y-%m-%d %H:%M}" if item.datetime else str(p.get("start_datetime", ""))[:16]
+    when = f"{time:%Y-%m-%d %H:%M}" if (time := instant.begin(item)) else ""
     told = f"{when}  {p.get('platform', '')}  {str(p.get('grid:code', '')).removeprefix('MGRS-')}  {clouds(item)}"
     return shown(told).rstrip()
 

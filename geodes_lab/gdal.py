@@ -71,9 +71,18 @@ def _confirm(source: Source, file: Any) -> None:
     raise source.contradiction(problem)
 
 
+def means(source: Source, dtype: Any, resampling: Resampling) -> bool:
+    """Whether integers are to be resampled as floats: a mean of them is none, and GDAL rounds to the file's kind."""
+    is_measure = np.dtype(source.dtype).kind == "f" and not source.is_class
+    keeping = (Resampling.nearest, Resampling.mode, Resampling.min, Resampling.max)
+    return is_measure and np.dtype(dtype).kind in "iu" and resampling not in keeping
+
+
 def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Warp numbers as they are in the file, with their nodata left out of every average."""
     height, width = grid.shape
+    kind = np.dtype(file.dtypes[source.index - 1])
+    floats = means(source, kind, resampling)
     with WarpedVRT(
         file,
         src_crs=f"EPSG:{source.epsg}",
@@ -84,12 +93,13 @@ def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tu
         height=height,
         resampling=resampling,
         src_nodata=source.nodata,
-        nodata=source.nodata,
+        nodata=float("nan") if floats and source.nodata is not None else source.nodata,
+        dtype=("float32" if kind.itemsize <= 2 else "float64") if floats else None,
         add_alpha=source.nodata is None and not _has_alpha(file),
         warp_mem_limit=256,
     ) as warped:
         numbers = warped.read(source.index)
-        there = source.there(numbers)
+        there = ~np.isnan(numbers) if floats else source.there(numbers)
         return numbers, there if source.nodata is not None else there & (warped.read(warped.count) > 0)
 
 

@@ -64,7 +64,7 @@ def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[s
     attrs: dict[str, Any] = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
     if np.dtype(source.dtype).kind != "f":
         attrs["nodata"] = source.fill
-    if np.dtype(source.dtype).kind == "f" and (source.scale != 1.0 or units != "1"):
+    if units != "1" or (np.dtype(source.dtype).kind == "f" and source.scale != 1.0):
         attrs["units"] = units
     if source.native is not None:
         attrs["geometry"] = source.native.note
@@ -72,17 +72,21 @@ def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[s
 
 
 def _units(item: pystac.Item, source: Source) -> str:
-    """Of what a family of ours says itself; what other catalogues write there is not uniform."""
-    return "1" if source.native is None else str(item.assets[source.band].extra_fields.get("unit", "1"))
+    """Of what a family of ours says itself: what other catalogues write there is not passed on, since it is not uniform."""
+    return str(item.assets[source.band].extra_fields.get("unit", "1"))
 
 
 def provenance(items: list[pystac.Item], superseded: list[str], failed: list[str]) -> dict[str, Any]:
-    """The attributes of a cube: what was left out, and what the catalogue had wrong."""
-    corrected = [sentence for item in items for sentence in item.properties.get("geodes:corrected", ())]
+    """The attributes of a cube: what was left out, what the catalogue had wrong, and what it did not tell."""
+    corrected, assumed = (
+        list(dict.fromkeys(s for item in items for s in item.properties.get(f"geodes:{k}", ())))
+        for k in ("corrected", "assumed")
+    )
     return {
         "Conventions": "CF-1.11",
         "history": f"opened in place by geodes_lab {version('geodes-lab')}",
         "superseded": superseded,
         **({"failed": failed} if failed else {}),
         **({"corrected": corrected} if corrected else {}),
+        **({"assumed": assumed} if assumed else {}),
     }

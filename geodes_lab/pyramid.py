@@ -18,7 +18,7 @@ from rasterio.warp import reproject
 
 from geodes_lab import geotiff, jpeg2000, limits, zarrs
 from geodes_lab.datalake import Place, object_of
-from geodes_lab.gdal import Numbers
+from geodes_lab.gdal import Numbers, means
 from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
 
@@ -133,7 +133,11 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
     """
     image = image_of(source)
     _confirm(source, image)
-    level = 0 if source.place_on(grid) or np.dtype(source.dtype).kind != "f" else _level(source, image, grid)
+    level = (
+        0
+        if source.place_on(grid) or source.is_class or np.dtype(source.dtype).kind != "f"
+        else _level(source, image, grid)
+    )
     reduced = source.reduced(image.scales[level], image.shapes[level])
     place = reduced.place_on(grid)
     # As wide as the windows of all chunks will be, so that all ask for the same part of a tile.
@@ -245,6 +249,8 @@ def _warp(
         "num_threads": 1,
         "warp_mem_limit": 256,
     }
+    if means(reduced, found.dtype, resampling):
+        found = found.astype(np.float32 if found.dtype.itemsize <= 2 else np.float64)
     # A number that the band does not use stands for no data during the warp.
     if found.dtype.kind == "f":
         hole = float("nan")

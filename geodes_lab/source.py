@@ -98,6 +98,8 @@ class Source:
     """What finds out the rest at the first touch, where ``href``, ``stored`` and radiometry are only predicted."""
     native: Native | None = None
     """What puts the band on a grid, where the file has none; ``transform`` and ``shape`` are then one that suits it."""
+    is_class: bool = False
+    """Whether the numbers stand for classes or bits: no mean is made of them, nor an overview asked for them."""
 
     def kept(self) -> Source:
         """Give the band as it is, where it was only predicted; see `Promise`."""

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
+from geodes_lab import instant
 from geodes_lab.catalog.columns import REST, TIMES, TOP
 from geodes_lab.catalog.columns import columns as fitting
 
@@ -160,7 +161,10 @@ def _is_ragged(values: Sequence[Any]) -> bool:
 
 def _array(name: str, values: list[Any]) -> pa.Array:
     if name in TIMES:
-        return pc.cast(pa.array(values, pa.string()), pa.timestamp("us", "UTC"))
+        try:
+            return pc.cast(pa.array(values, pa.string()), pa.timestamp("us", "UTC"))
+        except pa.ArrowInvalid:  # one of them is told without an offset
+            return pa.array([instant.utc(v) for v in values], pa.timestamp("us", "UTC"))
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # whole numbers and others, or two kinds

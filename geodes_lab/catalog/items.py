@@ -11,7 +11,7 @@ import pystac
 from shapely import get_parts
 from shapely.geometry import shape
 
-from geodes_lab import land, quicklook
+from geodes_lab import instant, land, quicklook
 from geodes_lab.errors import shown
 
 _ROWS = 12  # of the table
@@ -65,7 +65,7 @@ class Items(pystac.ItemCollection):
 def _row(item: pystac.Item) -> tuple[str, ...]:
     """What is told of a product, whatever its catalogue has put there: short words, in one line, that no terminal obeys."""
     p = item.properties
-    when = f"{item.datetime:%Y-%m-%d %H:%M}" if item.datetime else str(p.get("start_datetime", ""))[:16]
+    when = f"{time:%Y-%m-%d %H:%M}" if (time := instant.begin(item)) else ""
     where = str(p.get("grid:code") or p.get("sat:orbit_state") or "").removeprefix("MGRS-")
     words = (when, str(p.get("platform", ""))[:40], where[:40], clouds(item), str(item.id)[:200])
     return tuple(map(shown, words))
@@ -136,7 +136,7 @@ def _pictures(items: Iterable[pystac.Item]) -> str:
             break
         if (seen := quicklook.local(item)) is not None:
             data, kind = seen
-            when = f"{item.datetime:%Y-%m-%d}" if item.datetime else ""
+            when = f"{time:%Y-%m-%d}" if (time := instant.begin(item)) else ""
             source = f"data:{escape(kind, quote=True)};base64,{base64.b64encode(data).decode()}"
             name = escape(str(item.id), quote=True)
             found.append(

@@ -14,7 +14,7 @@ from shapely import box, prepare
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from geodes_lab import arguments
+from geodes_lab import arguments, instant
 from geodes_lab.box import checked
 from geodes_lab.errors import GeodesError
 
@@ -66,7 +66,7 @@ class Query:
         """Whether an Item that tells the truth is asked for. What it does not say of itself is not held against it."""
         p = item.properties
         if not self.any_time:
-            begin, end = (_moment(p.get(k)) or item.datetime for k in _BOUNDS)
+            begin, end = (instant.utc(p.get(k)) or instant.utc(item.datetime) for k in _BOUNDS)
             if begin is not None and end is not None and (begin >= self.end or end < self.start):
                 return False
         if self.area is not None and item.geometry and not self.area.intersects(shape(item.geometry)):
@@ -83,15 +83,6 @@ class Query:
             items.sort(key=lambda i: _key(i, name), reverse=descending)
             items.sort(key=lambda i: _value(i, name) is None)
         return items
-
-
-def _moment(text: Any) -> datetime | None:
-    """A time; None where it is none: an Item may say anything, and what is no time says none."""
-    try:
-        time = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 _BOUNDS = ("start_datetime", "end_datetime")
@@ -227,7 +218,7 @@ def _fits(value: Any, wanted: Any) -> bool:
 
 
 def _value(item: pystac.Item, name: str) -> Any:
-    return {"id": item.id, "datetime": item.datetime}.get(name) or item.properties.get(name)
+    return {"id": item.id, "datetime": instant.begin(item)}.get(name) or item.properties.get(name)
 
 
 def _key(item: pystac.Item, name: str) -> Any:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from geodes_lab import instant
 from geodes_lab.catalog import geoparquet, months
 from geodes_lab.catalog.columns import family
 from geodes_lab.catalog.room import NoRoom, Room
@@ -83,7 +84,9 @@ class Shelf:
         coming: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             p = record["properties"]
-            coming.setdefault((p.get("datetime") or p["start_datetime"])[:7], []).append(record)
+            told = p.get("datetime") or p["start_datetime"]
+            time = instant.utc(told)
+            coming.setdefault(f"{time:%Y-%m}" if time else told[:7], []).append(record)
         files = list[File]()
         known = dict(now.collections[name].queryables)
         with self._undone(files, now):

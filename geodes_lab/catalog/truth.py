@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pystac
 
+from geodes_lab import instant
 from geodes_lab.errors import GeodesError
 
 _VERSION = "1.1.0"
@@ -30,8 +30,10 @@ _KEYS = {"overview": "quicklook", "data": "metadata"}  # by role; data that are 
 
 
 def truthful(item: pystac.Item) -> pystac.Item:
-    """Translate an Item of GEODES into one that means what STAC says; any other Item is given back as it is; see `true`."""
+    """Translate an Item of GEODES into one that means what STAC says; see `true`. Any other is given back, with its times in UTC."""
     if not item.id.startswith("URN:FEATURE:"):
+        item.datetime = instant.utc(item.datetime)
+        instant.normalize(item.properties)
         return item
     made = pystac.Item.from_dict(
         true(item.to_dict(include_self_link=False, transform_hrefs=False)), preserve_dict=False
@@ -168,6 +170,7 @@ def _describe(asset: dict[str, Any]) -> None:
 
 def _time(text: str) -> str:
     """One form of time, of the many that the service writes."""
-    time = datetime.fromisoformat(text)
-    time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    return time.replace(tzinfo=None).isoformat() + "Z"
+    time = instant.utc(text)
+    if time is None:
+        raise ValueError(f"{text!r} is no time")
+    return instant.text(time)

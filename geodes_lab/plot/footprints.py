@@ -10,6 +10,7 @@ import pystac
 from shapely import get_parts
 from shapely.geometry import shape
 
+from geodes_lab import instant
 from geodes_lab.errors import GeodesError
 from geodes_lab.plot.basemap import Ground
 from geodes_lab.plot.frames import ready, words
@@ -52,7 +53,7 @@ def footprints(
         clouds = item.properties.get("eo:cloud_cover")
         told = {
             "product": words(item.id),
-            "date": f"{item.datetime:%Y-%m-%d}" if item.datetime else "",
+            "date": f"{time:%Y-%m-%d}" if (time := instant.begin(item)) else "",
             "clouds": f"{clouds:.0f} %" if isinstance(clouds, (int, float)) else "",
         }
         for part in get_parts(shape(item.geometry)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,16 @@ from odc.geo.xr import xr_coords
 
 from geodes_lab import reader
 from geodes_lab.errors import GeodesError, nearest
-from geodes_lab.products import addresses
-from geodes_lab.source import Mask, Native, Promise, Source
+from geodes_lab.products import addresses, assets
+from geodes_lab.source import Native, Promise, Source
 
 promises: dict[str, Callable[[pystac.Item, str], Promise]] = {}
 """Makes what confirms a band of an Item, by the family's name; the asset has that name in ``geodes:promise``."""
 natives: dict[str, Callable[[pystac.Item, str], Native]] = {}
 """Makes what puts a band of an Item on a grid, by the family's name; the asset has that name in ``geodes:native``."""
+
+RESERVED = ("x", "y", "time", "spatial_ref", "product", "baseline", "offset", "quality", "longitude", "latitude")
+"""What cubes and nodes call their coordinates, and the quality of pixels: no band is called so there, but ``band_x``."""
 
 _LARGEST = 2**22  # pixels in a row or column
 
@@ -97,70 +100,33 @@ def asset(
     )
 
 
+def plain(name: str) -> str:
+    """The name of a band as a variable: not one of `RESERVED`, and without the slash, which in a tree parts a node from what is in it."""
+    return f"band_{name}" if name in RESERVED else name.replace("/", "_")
+
+
+def is_band_item(item: pystac.Item) -> bool:
+    """Whether an Item is one that a family made of a product, rather than one of a catalogue that has an asset per band."""
+    return "geodes:source" in item.properties and any("proj:transform" in a.extra_fields for a in item.assets.values())
+
+
 def has(item: pystac.Item, band: str) -> bool:
     """Whether a band Item has a band, by the asset's key, the band's name or its common name."""
-    return band in item.assets or any(
-        band in (*a.extra_fields.get("geodes:names", ()), b.get("name"), b.get("eo:common_name"))
-        for a in item.assets.values()
-        if "proj:transform" in a.extra_fields
-        for b in a.extra_fields.get("bands", [])
-    )
+    return band in item.assets or bool(parts(item, band)) or any(band in names for _, *names in _named(item))
 
 
-def mask_keys(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> list[str]:
-    """Which assets of an Item, of a catalogue or a band Item, are needed to mask; see `masks`."""
-    if mask is None or isinstance(mask, Mapping):
-        return list(mask or ())
-    wanted = {mask} if isinstance(mask, str) else set(mask)
-    names = {k: {*_values(a), *_bits(a)} for k, a in item.assets.items()}
-    # Of a name that no mask has, the error will tell those that there are.
-    return [k for k, has in names.items() if has and (wanted & has or wanted - set().union(*names.values()))]
+def parts(item: pystac.Item, key: str) -> list[str]:
+    """The bands of a band Item that are those of one asset of the catalogue's, if it has several."""
+    return [k for k, a in item.assets.items() if a.extra_fields.get("geodes:asset") == key and key not in item.assets]
 
 
-def _values(asset: pystac.Asset) -> dict[str, int]:
-    """Of a band of classes: their numbers by their names."""
-    return {c["name"]: int(c["value"]) for c in asset.extra_fields.get("classification:classes", [])}
-
-
-def _bits(asset: pystac.Asset) -> dict[str, int]:
-    """Of a band of bits: their sum by the names of what they say."""
-    fields = asset.extra_fields.get("classification:bitfields", [])
-    return {f["name"]: ((1 << f["length"]) - 1) << f["offset"] for f in fields}
-
-
-def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> tuple[Mask, ...]:
-    """Find what hides the pixels of a product.
-
-    Parameters
-    ----------
-    item
-        A band Item; its masks say their classes in STAC's ``classification:classes`` or ``classification:bitfields``.
-    mask
-        Names of classes, or bands of classes with the numbers that hide; None: nothing.
-
-    Raises
-    ------
-    GeodesError
-        If the product has no such class; lists those it has.
-    """
-    if mask is None:
-        return ()
-    if isinstance(mask, Mapping):
-        return tuple(Mask(source(item, band), tuple(map(int, values))) for band, values in mask.items())
-    wanted = [mask] if isinstance(mask, str) else list(mask)
-    found, known = [], set[str]()
-    for key, asset in item.assets.items():
-        values, bits = _values(asset), _bits(asset)
-        known |= {*values, *bits}
-        if hiding := tuple(values[w] for w in wanted if w in values):
-            found.append(Mask(source(item, key), hiding))
-        if field := sum({bits[w] for w in wanted if w in bits}):
-            found.append(Mask(source(item, key), bits=field))
-    for word in wanted:
-        if word not in known:
-            there = f"Its masks have: {', '.join(sorted(known))}" if known else "It has no mask that says its classes"
-            raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {there}.")
-    return tuple(found)
+def _named(item: pystac.Item) -> Iterator[tuple[str, str]]:
+    """Each band's key with each name that means it: others first, then its own, then the common name."""
+    data = {k: a.extra_fields for k, a in item.assets.items() if "proj:transform" in a.extra_fields}
+    yield from ((k, n) for k, fields in data.items() for n in fields.get("geodes:names", ()))
+    for field in ("name", "eo:common_name"):
+        yield from ((k, b[field]) for k, fields in data.items() for b in fields.get("bands", []) if b.get(field))
+    yield from ((k, plain(k)) for k in data if plain(k) != k)
 
 
 def source(item: pystac.Item, band: str) -> Source:
@@ -201,27 +167,29 @@ def source(item: pystac.Item, band: str) -> Source:
         overviews=fields.get("geodes:overviews", 0),
         promise=promises[fields["geodes:promise"]](item, key) if "geodes:promise" in fields else None,
         native=natives[fields["geodes:native"]](item, key) if "geodes:native" in fields else None,
+        is_class=assets.is_class(item.assets[key]),
     )
 
 
 def _key(item: pystac.Item, band: str) -> str:
     if band in item.assets:
         return band
-    data = {k: a for k, a in item.assets.items() if "proj:transform" in a.extra_fields}
-    if other := [k for k, a in data.items() if band in a.extra_fields.get("geodes:names", ())]:
-        return other[0]
-    for field in ("name", "eo:common_name"):
-        found = [k for k, a in data.items() if any(b.get(field) == band for b in a.extra_fields.get("bands", []))]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise GeodesError(f"{name_of(item)} has several bands {band!r}: ask for one of {', '.join(found)}.")
-    names = [
-        *data,
-        *(b["eo:common_name"] for a in data.values() for b in a.extra_fields.get("bands", []) if "eo:common_name" in b),
+    found = list(dict.fromkeys(k for k, name in _named(item) if name == band)) or parts(item, band)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise GeodesError(f"{name_of(item)} has several bands {band!r}: ask for one of {', '.join(found)}.")
+    known = {
+        k: a.extra_fields for k, a in item.assets.items() if {"proj:transform", "geodes:names"} & set(a.extra_fields)
+    }
+    common = [
+        b["eo:common_name"] for fields in known.values() for b in fields.get("bands", []) if "eo:common_name" in b
     ]
-    known = ", ".join(dict.fromkeys(names)) or "none"
-    raise GeodesError(f"{name_of(item)} has no band {band!r}{nearest(band, names) or '.'} It has: {known}.")
+    names = list(
+        dict.fromkeys([*known, *common, *(n for fields in known.values() for n in fields.get("geodes:names", ()))])
+    )
+    listed = ", ".join(names) or "none"
+    raise GeodesError(f"{name_of(item)} has no band {band!r}{nearest(band, names) or '.'} It has: {listed}.")
 
 
 def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]) -> xr.Dataset:
@@ -239,12 +207,16 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
     Returns
     -------
     xarray.Dataset
-        A variable per band, dims ``(y, x)``, pixel-centre coordinates, ``spatial_ref``.
+        A variable per band, dims ``(y, x)``, pixel-centre coordinates, ``spatial_ref``. A key that is no name of a variable
+        gives one that is (see `plain`), and is the variable's ``long_name``.
     """
     sources = {k: source(item, k) for k in keys}
     grid = sources[keys[0]].geobox
-    variables = {
-        k: xr.DataArray(reader.lazy(s), dims=("y", "x"), attrs={**attrs.get(k, {}), "grid_mapping": "spatial_ref"})
-        for k, s in sources.items()
-    }
+    variables: dict[str, xr.DataArray] = {}
+    for key, band in sources.items():
+        name = plain(key)
+        while name != key and (name in sources or name in variables):
+            name += "_"
+        about = {**({"long_name": key} if name != key else {}), **attrs.get(key, {}), "grid_mapping": "spatial_ref"}
+        variables[name] = xr.DataArray(reader.lazy(band), dims=("y", "x"), attrs=about)
     return xr.Dataset(variables, coords=xr_coords(grid))

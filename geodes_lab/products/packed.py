@@ -8,6 +8,7 @@ from geodes_lab import replica
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
+from geodes_lab.products import assets
 from geodes_lab.products.bands import name_of
 
 
@@ -51,6 +52,6 @@ def _asset(item: pystac.Item) -> pystac.Asset:
 
 
 def _found(item: pystac.Item) -> pystac.Asset | None:
-    named = (item.assets[key] for key in ("data", "product") if key in item.assets)
+    named = (a for key in ("data", "product") if (a := item.assets.get(key)) and not assets.is_raster(a))
     zips = (a for a in item.assets.values() if "zip" in (a.media_type or "") or a.href.endswith(".zip"))
     return next(named, None) or next(zips, None)

@@ -25,6 +25,7 @@ from geodes_lab.products.postel_layer import Layer
 from geodes_lab.source import Source
 
 _NAME = re.compile(r"(THEIA_)?GEOV\d(-GCM)?_\w+_\d{8}")
+_CLASSES = re.compile(r"LAND_?COVER|Q(UALITY)?_?FLAG|Q_?F$", re.IGNORECASE)
 # Of GEOV2, where a file does not say it: what numbers are divided by, what is added, and the greatest that is a measure.
 _GEOV2 = {
     "LAI": (30.0, 0.0, 210.0),
@@ -62,7 +63,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     What describes the file is read; one that gzip has compressed is extracted once, whole, and a warning says so. A band
     Item is given back as it is.
     """
-    if any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if bands_.is_band_item(item):
         return item
     file = File(item)
     made = _placed(item, file)
@@ -82,6 +83,9 @@ def _placed(item: pystac.Item, file: File) -> pystac.Item:
     for array in file.arrays():
         if (transform := array.transform(_NAME.match(file.name) is not None)) is not None:
             made.assets[array.key] = _asset(file, array, transform, made.id)
+            # Land cover, and what says how good a number is.
+            if _CLASSES.search(f"{item.collection_id or ''} {array.key}") or "FLAG_VALUES" in array.attrs:
+                made.assets[array.key].extra_fields["geodes:classes"] = True
     made.properties |= {"geodes:source": file.source, "proj:code": "EPSG:4326"}
     made.datetime = file.day or made.datetime
     return made
@@ -94,7 +98,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     the file, and names of dimensions that were made up.
     """
     unpacked = item
-    if not any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if not bands_.is_band_item(item):
         file = File(item)
         unpacked = _placed(item, file)
         if not unpacked.assets:

@@ -80,7 +80,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     The header of each image is read. Of a polarisation that is there several times, such as before and after filtering,
     the plain one has the name, and the others theirs behind it: ``vv_filtered``. A band Item is given back as it is.
     """
-    if any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if bands_.is_band_item(item):
         return item
     files = list(_files(item))
     images = sorted((f for f in files if not f.said["mask"]), key=lambda f: (f.said["polarisation"] or "", f.variant))

@@ -16,6 +16,7 @@ from geodes_lab.products import bands as bands_
 from geodes_lab.products import (
     packed,
     sentinel2_angles,
+    sentinel2_elsewhere,
     sentinel2_granules,
     sentinel2_masks,
     sentinel2_promise,
@@ -34,12 +35,15 @@ _TYPES = ("S2MSI1C", "S2MSI2A", "S2MSI2Ap")
 def matches(item: pystac.Item) -> bool:
     """Whether an Item is one product of Sentinel-2 L1C or L2A: by its type, or its name; not one with an asset per band."""
     named = bool(_NAME.match(name_of(item)))
-    return (named or item.properties.get("product:type") in _TYPES) and (packed.is_one(item) or _is_unpacked(item))
+    if not named and item.properties.get("product:type") not in _TYPES:
+        return False
+    # What has both, such as CDSE's, is read band by band: its zip is behind a login, and cannot be read in part.
+    return bands_.is_band_item(item) or (packed.is_one(item) and not sentinel2_elsewhere.bands(item))
 
 
 def predicted(item: pystac.Item) -> pystac.Item | None:
     """Make the band Item of a catalogue's Item without reading anything; see `sentinel2_promise.item`."""
-    return None if _is_unpacked(item) else sentinel2_promise.item(item)
+    return None if bands_.is_band_item(item) else sentinel2_promise.item(item)
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
@@ -48,7 +52,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     The two metadata files are read, no pixel. ``bands`` is not needed: the XML tells the truth of all. A band Item is
     given back as it is. Bands are named ``B04``; of level 2A those at other resolutions too, ``B04_20m``.
     """
-    if _is_unpacked(item) and not sentinel2_promise.is_predicted(item):
+    if bands_.is_band_item(item) and not sentinel2_promise.is_predicted(item):
         return item
     archive = sentinel2_granules.archive(item) if packed.is_one(item) else sentinel2_promise.archive(item)
     safe = sentinel2_safe.read(archive)
@@ -161,7 +165,3 @@ def attributes(asset: pystac.Asset, level: str) -> dict[str, Any]:
         "scale_applied": fields["raster:scale"],
         "offset_applied": fields["raster:offset"],
     }
-
-
-def _is_unpacked(item: pystac.Item) -> bool:
-    return any("proj:transform" in a.extra_fields for a in item.assets.values())

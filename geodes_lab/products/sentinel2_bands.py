@@ -87,7 +87,7 @@ _OTHERS = {
     "SCL": "Scene classification",
 }
 # Of the scene classification, in the order of their numbers.
-_CLASSES = (
+CLASSES = (
     "no_data",
     "saturated_or_defective",
     "dark_area_pixels",
@@ -122,5 +122,5 @@ def asset(source: Source, band: str) -> pystac.Asset:
         media_type=pystac.MediaType.JPEG2000,
     )
     if band == "SCL":
-        made.extra_fields["classification:classes"] = [{"value": n, "name": name} for n, name in enumerate(_CLASSES)]
+        made.extra_fields["classification:classes"] = [{"value": n, "name": name} for n, name in enumerate(CLASSES)]
     return made

@@ -50,7 +50,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     L1A is radiance in W m⁻² sr⁻¹ µm⁻¹, and lies on no map: `geodes_lab.open_cube` takes it when the grid is said, and
     flags it.
     """
-    if any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if bands_.is_band_item(item):
         return item
     archive = packed.archive(item)
     if not archive.matching(spot_dimap.MEMBER):

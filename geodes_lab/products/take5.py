@@ -45,7 +45,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     The product's XML names the bands and tells the time; the headers of the files tell the grid. A band Item is given
     back as it is.
     """
-    if any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if bands_.is_band_item(item):
         return item
     archive = packed.archive(item)
     about = Document(archive, archive.find(rf"{_NAME.pattern}[^/]*\.xml", "product metadata (<product>.xml)"))

@@ -69,7 +69,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     ``red`` mean the first of these. Masks are ``CLM_R1`` (10 m) and ``CLM_R2`` (20 m) of Sentinel-2, ``CLM_XS`` of the
     others, and so on. A band Item is given back as it is.
     """
-    if any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if bands_.is_band_item(item):
         return item
     archive = packed.archive(item)
     about = Metadata(archive)

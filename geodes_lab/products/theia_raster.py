@@ -53,7 +53,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     where they are there; other files have their own names. No data is what the file declares, else what the collection
     has. A band Item is given back as it is.
     """
-    if any("proj:transform" in a.extra_fields for a in item.assets.values()):
+    if bands_.is_band_item(item):
         return item
     archive = packed.archive(item)
     paths = [p for p in archive.matching(r"[^/]+\.(?:tif|tiff|TIF|TIFF)") if "QKL" not in p]

@@ -162,6 +162,8 @@ class _Band:
         title = attrs.get("long_name") or attrs.get("standard_name") or self.name
         made = bands_.asset(source, common_name=self.common, wavelength=self.wave, title=title, media_type=_MEDIA[1])
         made.extra_fields |= cf.classes(attrs)
+        if self.array.dtype.kind == "b" or attrs.get("flag_meanings"):
+            made.extra_fields["geodes:classes"] = True
         return made
 
 

@@ -1,0 +1,177 @@
+"""What an asset of anybody's Item says of its file: whether it is a raster or a picture, and of each band what STAC 1.0 or 1.1 has words for."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pystac
+
+from geodes_lab.errors import GeodesError
+
+_RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "image/x.geotiff")
+_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
+_PICTURE = re.compile(
+    r"(?:^|[/_.-])(tci|pvi|visual|preview|overview|thumbnail|quicklook|true[_-]?colou?r)(?=$|[_.-])", re.IGNORECASE
+)
+_SHOWN = {"visual", "overview", "thumbnail"}
+_LISTS = ("bands", "eo:bands", "raster:bands")
+_CLASSES = ("classification:classes", "classification:bitfields", "file:values", "geodes:classes")
+_MASKS = {"classification", "land-water", "saturation", "cloud-shadow"}
+_CONDITIONS = {"cloud", "snow-ice"}  # of data these are their probabilities
+
+
+def is_raster(asset: pystac.Asset) -> bool:
+    """Whether it is a raster, by its media type or its name."""
+    path = asset.href.partition("?")[0].lower()
+    return (asset.media_type or "").split(";")[0].strip().lower() in _RASTERS or path.endswith(_SUFFIXES)
+
+
+def is_jpeg2000(asset: pystac.Asset) -> bool:
+    """Whether it says that it is a JPEG 2000: what its file is, is found out when it is opened."""
+    return "jp2" in (asset.media_type or "") or asset.href.partition("?")[0].lower().endswith(".jp2")
+
+
+def roles(asset: pystac.Asset) -> set[str]:
+    """Its roles; an asset without any is data."""
+    several = asset.roles if isinstance(asset.roles, list) else [asset.roles]
+    return {r for r in several if isinstance(r, str)} or {"data"}
+
+
+def is_picture(key: str, asset: pystac.Asset) -> bool:
+    """Whether it is made to be looked at, by its roles or its name: its numbers are colours, whatever names its bands have."""
+    name = asset.href.partition("?")[0].rsplit("/", 1)[-1]
+    return bool(_SHOWN & roles(asset)) or any(_PICTURE.search(text) for text in (key, name))
+
+
+def is_class(asset: pystac.Asset) -> bool:
+    """Whether the numbers stand for classes or bits, by what it says of their meaning, or by its role: a mask is none of a measure."""
+    several = [asset.extra_fields, *(e for field in _LISTS for e in entries(asset, field))]
+    said = roles(asset)
+    return (
+        any(fields.get(name) for fields in several for name in _CLASSES)
+        or any("mask" in role or role in _MASKS for role in said)
+        or ("data" not in said and bool(said & _CONDITIONS))
+    )
+
+
+def entries(asset: pystac.Asset, field: str) -> list[dict[str, Any]]:
+    """What a list of an asset has of each band: objects; a bare text is a name, and what else is there says nothing."""
+    several = asset.extra_fields.get(field)
+    if not isinstance(several, list):
+        return []
+    return [e if isinstance(e, dict) else {"name": e} if isinstance(e, str) else {} for e in several]
+
+
+def names(asset: pystac.Asset) -> list[str]:
+    """The names and the common names that an asset says of its bands."""
+    listed = [
+        b.get(f)
+        for field in _LISTS[:2]
+        for b in entries(asset, field)
+        for f in ("name", "common_name", "eo:common_name")
+    ]
+    return list(dict.fromkeys(str(n) for n in listed if n not in (None, "")))
+
+
+class Said:
+    """What an Item says of one band of an asset, in the words of STAC 1.1 or 1.0; None for what it does not say.
+
+    Parameters
+    ----------
+    product, key
+        What sentences call the Item and the asset.
+    asset
+        The asset.
+    index
+        The number of the band in the file, from 1.
+    """
+
+    def __init__(self, product: str, key: str, asset: pystac.Asset, index: int = 1) -> None:
+        self._whose = f"{product} says of its band {key}"
+        self._fields = asset.extra_fields
+        several = {field: entries(asset, field) for field in _LISTS}
+        self._band, self._eo, self._raster = (several[f][index - 1] if index <= len(several[f]) else {} for f in _LISTS)
+
+    @property
+    def name(self) -> str | None:
+        """The band's name."""
+        return _text(self._band.get("name")) or _text(self._eo.get("name"))
+
+    @property
+    def common_name(self) -> str | None:
+        """STAC's common name."""
+        return _text(self._band.get("eo:common_name")) or _text(self._eo.get("common_name"))
+
+    @property
+    def wavelength(self) -> float | None:
+        """The centre of the band, in micrometres."""
+        told = self._band.get("eo:center_wavelength") or self._eo.get("center_wavelength")
+        return float(told) if isinstance(told, (int, float)) else None
+
+    @property
+    def resolution(self) -> float | None:
+        """Metres a pixel, as far as the Item says."""
+        grid = self._fields.get("proj:transform")
+        told = (
+            self._fields.get("gsd"),
+            self._raster.get("spatial_resolution"),
+            grid[0] if isinstance(grid, list) and grid else None,
+        )
+        return next((float(t) for t in told if isinstance(t, (int, float)) and not isinstance(t, bool) and t > 0), None)
+
+    @property
+    def scale(self) -> float | None:
+        """What numbers are multiplied by."""
+        scale = self._number("scale")
+        if scale is not None and (not math.isfinite(scale) or scale == 0):
+            raise GeodesError(
+                f"{self._whose} the scale {scale:g}, which makes no measure; correct the Item, or leave it out."
+            )
+        return scale
+
+    @property
+    def offset(self) -> float | None:
+        """What is added then."""
+        offset = self._number("offset")
+        if offset is not None and not math.isfinite(offset):
+            raise GeodesError(
+                f"{self._whose} the offset {offset:g}, which makes no measure; correct the Item, or leave it out."
+            )
+        return offset
+
+    @property
+    def nodata(self) -> float | None:
+        """The number that stands for no data; STAC has ``nan`` and ``inf`` as words."""
+        return self._number("nodata", "nodata")
+
+    @property
+    def classes(self) -> dict[str, Any]:
+        """The classes or the bits that the numbers stand for, in the words of STAC's extension."""
+        return {
+            name: told
+            for fields in (self._raster, self._eo, self._band, self._fields)
+            for name in _CLASSES[:2]
+            if isinstance(told := fields.get(name), list) and told
+        }
+
+    def _number(self, name: str, own: str = "") -> float | None:
+        own = own or f"raster:{name}"
+        for fields, word in ((self._fields, own), (self._band, own), (self._raster, name)):
+            told = fields.get(word)
+            if told is None or told == "":
+                continue
+            try:
+                if isinstance(told, (bool, list, dict)):
+                    raise ValueError
+                return float(told)
+            except (TypeError, ValueError):
+                raise GeodesError(
+                    f"{self._whose} {word} {told!r}, which is no number; correct the Item, or leave it out."
+                ) from None
+        return None
+
+
+def _text(told: Any) -> str | None:
+    return str(told) if told is not None and not isinstance(told, (list, dict)) and str(told) else None

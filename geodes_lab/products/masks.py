@@ -1,0 +1,68 @@
+"""What hides the pixels of a product: classes and bits of its masks, by their names or their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pystac
+
+from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.products import bands as bands_
+from geodes_lab.products.bands import name_of
+from geodes_lab.source import Mask
+
+
+def keys(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> list[str]:
+    """Which assets of an Item, of a catalogue or a band Item, are needed to mask; see `masks`."""
+    if mask is None or isinstance(mask, Mapping):
+        return list(mask or ())
+    wanted = {mask} if isinstance(mask, str) else set(mask)
+    names = {k: {*_values(a), *_bits(a)} for k, a in item.assets.items()}
+    # Of a name that no mask has, the error will tell those that there are.
+    return [k for k, has in names.items() if has and (wanted & has or wanted - set().union(*names.values()))]
+
+
+def _values(asset: pystac.Asset) -> dict[str, int]:
+    """Of a band of classes: their numbers by their names."""
+    return {c["name"]: int(c["value"]) for c in asset.extra_fields.get("classification:classes", [])}
+
+
+def _bits(asset: pystac.Asset) -> dict[str, int]:
+    """Of a band of bits: their sum by the names of what they say."""
+    fields = asset.extra_fields.get("classification:bitfields", [])
+    return {f["name"]: ((1 << f["length"]) - 1) << f["offset"] for f in fields}
+
+
+def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> tuple[Mask, ...]:
+    """Find what hides the pixels of a product.
+
+    Parameters
+    ----------
+    item
+        A band Item; its masks say their classes in STAC's ``classification:classes`` or ``classification:bitfields``.
+    mask
+        Names of classes, or bands of classes with the numbers that hide; None: nothing.
+
+    Raises
+    ------
+    GeodesError
+        If the product has no such class; lists those it has.
+    """
+    if mask is None:
+        return ()
+    if isinstance(mask, Mapping):
+        return tuple(Mask(bands_.source(item, band), tuple(map(int, values))) for band, values in mask.items())
+    wanted = [mask] if isinstance(mask, str) else list(mask)
+    found, known = [], set[str]()
+    for key, asset in item.assets.items():
+        values, bits = _values(asset), _bits(asset)
+        known |= {*values, *bits}
+        if hiding := tuple(values[w] for w in wanted if w in values):
+            found.append(Mask(bands_.source(item, key), hiding))
+        if field := sum({bits[w] for w in wanted if w in bits}):
+            found.append(Mask(bands_.source(item, key), bits=field))
+    for word in wanted:
+        if word not in known:
+            there = f"Its masks have: {', '.join(sorted(known))}" if known else "It has no mask that says its classes"
+            raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {there}.")
+    return tuple(found)

@@ -1,0 +1,176 @@
+"""One raster file of an Item: what its header has, and its bands as the header and the Item together describe them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pystac
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+
+from geodes_lab import gdalenv, rasters, spelling
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import addresses, assets, header, sentinel2_elsewhere
+from geodes_lab.products import bands as bands_
+from geodes_lab.products.bands import name_of
+from geodes_lab.source import Source
+
+_NUMBER = "count"  # what is no measure yet, in the words of UDUNITS
+
+
+@dataclass(frozen=True)
+class Band:
+    """What the header has of one band."""
+
+    dtype: str
+    nodata: float | None
+    scale: float
+    offset: float
+    description: str
+    """Its name; empty where it has none."""
+    has_palette: bool
+    """Whether its numbers stand for colours, as those of classes do."""
+
+
+@dataclass(frozen=True)
+class File:
+    """What the header of an asset's file has."""
+
+    path: str
+    """By which GDAL opens it."""
+    epsg: int
+    transform: tuple[float, float, float, float, float, float]
+    shape: tuple[int, int]
+    media_type: str
+    tile: tuple[int, int] | None
+    """Rows and columns; None for strips, which are no tiles."""
+    overviews: int
+    bands: tuple[Band, ...]
+
+
+def read(item: pystac.Item, key: str) -> File:
+    """Read the header of an asset's file; no pixel.
+
+    Raises
+    ------
+    GeodesError
+        If it does not open, or lies on no north-up grid with an EPSG code.
+    """
+    asset = item.assets[key]
+    address = addresses.of(asset)
+    path = spelling.path_of(address)
+    whose = f"Band {key} of {name_of(item)}"
+    try:
+        with gdalenv.environment(path), rasters.opened(path) as file:
+            placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
+            epsg, (a, b, c, d, e, f), shape = file.crs and file.crs.to_epsg(), tuple(file.transform)[:6], file.shape
+            media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
+            tile, overviews = file.block_shapes[0], len(file.overviews(1))
+            several = zip(
+                file.dtypes,
+                file.nodatavals,
+                file.scales,
+                file.offsets,
+                file.descriptions,
+                file.colorinterp,
+                strict=True,
+            )
+            has = tuple(Band(t, n, s, o, str(d or ""), c == ColorInterp.palette) for t, n, s, o, d, c in several)
+    except (RasterioError, OSError) as error:
+        problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
+        raise GeodesError(f"{whose} does not open ({problem}); check {rasters.shown(address)}.") from error
+    header.refuse_unplaced(whose, placed_by, (a, b, c, d, e, f), epsg)
+    if b or d or a <= 0 or e >= 0:
+        raise GeodesError(f"{whose} is rotated, or its rows run north: warp it first, to a grid whose rows run south.")
+    if epsg is None:
+        raise GeodesError(f"{whose} has no EPSG code in its file: it cannot be placed on a map.")
+    return File(path, epsg, (a, b, c, d, e, f), shape, media, tile if min(tile) > 64 else None, overviews, has)
+
+
+def asset(
+    item: pystac.Item, key: str, file: File, index: int, name: str, names: list[str], image: str | None
+) -> tuple[pystac.Asset, str]:
+    """Describe one band of a file, and say in a sentence what of its radiometry nobody told; empty where somebody did.
+
+    What the Item says of radiometry counts, else what the file says of itself.
+
+    Parameters
+    ----------
+    item, key
+        The Item, and the asset whose file it is.
+    file
+        Its header.
+    index
+        The number of the band in the file, from 1.
+    name, names
+        The band's name in the band Item, and others that mean it too.
+    image
+        Of Sentinel-2, which image it is; see `sentinel2_elsewhere.bands`.
+    """
+    there, has = item.assets[key], file.bands[index - 1]
+    said = assets.Said(name_of(item), key, there, index if "geodes:band" not in there.extra_fields else 1)
+    fields = said.classes
+    if has.has_palette or (assets.is_class(there) and not fields):
+        fields["geodes:classes"] = True
+    # GDAL has 1 and 0 where the file says nothing.
+    scale = said.scale if said.scale is not None else has.scale if has.scale != 1 else None
+    offset = said.offset if said.offset is not None else has.offset if has.offset != 0 else None
+    nodata, assumed = _nodata(said.nodata, has), ""
+    if image is not None and sentinel2_elsewhere.classes(image):
+        fields.setdefault("classification:classes", sentinel2_elsewhere.classes(image))
+        nodata = 0.0 if nodata is None else nodata
+    elif image is not None and has.dtype == "uint16":
+        found = sentinel2_elsewhere.radiometry(item, there, image, scale, offset)
+        scale, offset, nodata = found.scale, found.offset, 0.0 if nodata is None else nodata
+        assumed = found.assumed
+        was_number = "geodes:assumed" in item.properties and there.extra_fields.get("unit") == _NUMBER
+        fields |= {"unit": _NUMBER} if found.is_number or was_number else {}
+    scale, offset = 1.0 if scale is None else scale, offset or 0.0
+    source = Source(
+        href=file.path,
+        product=name_of(item),
+        band=name,
+        epsg=file.epsg,
+        transform=file.transform,
+        shape=file.shape,
+        dtype="float64" if has.dtype == "float64" else "float32" if (scale, offset) != (1.0, 0.0) else has.dtype,
+        scale=scale,
+        offset=offset,
+        nodata=nodata,
+        index=index,
+        tile=file.tile,
+        overviews=file.overviews,
+    )
+    is_picture = assets.is_picture(key, there)
+    made = bands_.asset(
+        source,
+        common_name=None if is_picture else said.common_name,
+        wavelength=None if is_picture else said.wavelength,
+        title=there.title or name,
+        media_type=file.media_type,
+    )
+    made.roles = sorted(assets.roles(there))
+    made.extra_fields |= fields
+    if names:
+        made.extra_fields["geodes:names"] = names
+    if len(file.bands) > 1:
+        made.extra_fields |= {"geodes:asset": there.extra_fields.get("geodes:asset", key), "geodes:band": index}
+    return made, assumed
+
+
+def _nodata(said: float | None, band: Band) -> float | None:
+    """The number that stands for no data: the Item's, unless the file cannot have it; NaN is none anyway."""
+    if said is None or math.isnan(said):
+        return band.nodata if band.nodata is not None else said if np.dtype(band.dtype).kind == "f" else None
+    return said if holds(band.dtype, said) else band.nodata
+
+
+def holds(dtype: str, number: float) -> bool:
+    """Whether a number can be in a file of this dtype."""
+    kind = np.dtype(dtype)
+    if kind.kind not in "iu":
+        return True
+    limits = np.iinfo(kind)
+    return math.isfinite(number) and number == int(number) and limits.min <= number <= limits.max
