@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
+from pyproj import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from geodes_lab import codeblocks, directory, limits
@@ -94,6 +95,19 @@ def _first(path: str, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
     if "not recognized" in problem:
         problem = f"it is in none of the formats that are opened here: {', '.join(DRIVERS)}"
     raise RasterioIOError(problem)
+
+
+def epsg(crs: Any) -> int | None:
+    """The EPSG code of what a raster's CRS says of places on the map; None if it has none. What it says of heights is left out."""
+    if not crs:
+        return None
+    wkt = crs.to_wkt()
+    if not wkt.startswith(("COMPD_CS", "COMPOUNDCRS")) and "ellipsoidal height" not in wkt.lower():
+        return crs.to_epsg()
+    whole = CRS.from_wkt(wkt)
+    flat = whole.sub_crs_list[0] if whole.is_compound else whole.to_2d()
+    found: int | None = flat.to_epsg()
+    return found
 
 
 def confirm(path: str, file: Any) -> None:

@@ -54,12 +54,23 @@ class Native(Protocol):
         """
 
 
+class Relief(Protocol):
+    """A terrain model; hashable, and goes to workers."""
+
+    @property
+    def note(self) -> str:
+        """What it is, for the attributes of variables."""
+
+    def heights(self, grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Metres above the ellipsoid, NaN where unknown; whether the model covers the place; whether what it lacks there is sea."""
+
+
 @runtime_checkable
 class Sloping(Native, Protocol):
     """A `Native` whose image is displaced by relief, and which can take it into account."""
 
-    def over(self, dem: Source) -> Native:
-        """The same, with the heights of a terrain model, in metres above the ellipsoid."""
+    def over(self, relief: Relief) -> Native:
+        """The same, with a terrain model."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def read(path: str, name: str) -> Header:
     problem = ""
     try:
         with gdalenv.environment(path), rasters.opened(path) as file:
-            epsg, transform = file.crs and file.crs.to_epsg(), file.transform
+            epsg, transform = rasters.epsg(file.crs), file.transform
             found = file.shape, file.dtypes[0], file.nodata, file.tags()
     except (RasterioError, OSError) as error:
         problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]

@@ -111,7 +111,7 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
     place = locate(asset.get_absolute_href() or asset.href)
     try:
         with gdalenv.environment(place.gdal), rasters.opened(place.gdal) as file:
-            epsg, transform, shape = file.crs and file.crs.to_epsg(), tuple(file.transform)[:6], file.shape
+            epsg, transform, shape = rasters.epsg(file.crs), tuple(file.transform)[:6], file.shape
             media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
             tile, overviews = file.block_shapes[0], len(file.overviews(1))
             has = list(zip(file.dtypes, file.nodatavals, file.scales, file.offsets, file.descriptions, strict=True))

@@ -20,6 +20,7 @@ from geodes_lab.products.sentinel1_annotation import LIGHT, Annotation, Floats, 
 from geodes_lab.products.tiepoints import Lattice
 
 _TURNS = 8  # of Newton's method, which needs three or four
+_SEA = 1.0  # metres
 _NEAR = 2  # meshes of the tie points around the image: relief shifts a place by less
 
 
@@ -72,6 +73,22 @@ def places(grid: GeoBox, annotation: Annotation, height: NDArray[np.floating] | 
     levels = np.array([low, (low + high) / 2, high]) if high - low > 1 else np.array([low - 1, low, low + 1])
     line, pixel = (_through(levels, list(values), height) for values in zip(*map(at, levels), strict=True))
     return line, pixel
+
+
+def sea(grid: GeoBox, annotation: Annotation) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where the tie points say sea, at the centres of a grid's pixels: one of the four about them, and all four.
+
+    Of the sea ESA's processor has the height 0, to a millimetre; land as low is sea for the radar's purpose.
+    """
+    known = annotation.grid
+    place = known.points(annotation.spacing).places(grid)
+    row, col = (
+        np.clip(np.searchsorted(at, p, "right") - 1, 0, len(at) - 2)
+        for at, p in zip((known.line, known.pixel), place, strict=True)
+    )
+    at_sea = np.abs(known.height) < _SEA
+    corners: NDArray[np.bool_] = np.stack([at_sea[row + down, col + across] for down in (0, 1) for across in (0, 1)])
+    return np.any(corners, axis=0), np.all(corners, axis=0)
 
 
 def locate(

@@ -15,15 +15,15 @@ from pyproj import Transformer
 from rasterio.enums import Resampling
 from scipy.interpolate import RegularGridInterpolator
 
-from geodes_lab import raw, reader
+from geodes_lab import raw
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
-from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry
+from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry, terrain
 from geodes_lab.products.sentinel1_annotation import Annotation, Floats
 from geodes_lab.products.sentinel1_calibration import Noise, Table
 from geodes_lab.products.tiepoints import sampled
-from geodes_lab.source import Native, Source, Span
+from geodes_lab.source import Native, Relief, Source, Span
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
@@ -77,19 +77,19 @@ class Geocoded:
     """The image, of whose grid the shape alone counts."""
     plane: Plane | None = None
     """About where it is on the grid that suits it, for plans; None: anywhere."""
-    dem: Source | None = None
-    """A terrain model, whose heights are above the ellipsoid."""
+    relief: Relief | None = None
+    """A terrain model."""
 
     @property
     def note(self) -> str:
         """How relief was treated."""
-        if self.dem is None:
+        if self.relief is None:
             return "ellipsoid height: relief is displaced"
-        return f"relief taken into account by {self.dem.product}, its heights as above the ellipsoid"
+        return f"relief taken into account by {self.relief.note}; no data over the sea is sea level"
 
-    def over(self, dem: Source) -> Native:
+    def over(self, relief: Relief) -> Native:
         """The same, with relief."""
-        return replace(self, dem=dem)
+        return replace(self, relief=relief)
 
     def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
         """Lines and pixels of the image that a grid may need; see `geodes_lab.touched.Windowed`."""
@@ -143,10 +143,7 @@ class Geocoded:
 
     def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
         """The image at the centres of a grid's pixels; NaN beyond it and where it has no data."""
-        height = None
-        if self.dem is not None:
-            height, known = reader.read(self.dem, grid, "bilinear")
-            height = np.where(known, height, np.nan)
+        height = None if self.relief is None else _heights(self.relief, annotation, grid)
         line, pixel = sentinel1_geometry.places(grid, annotation, height)
         out = np.full(grid.shape, np.nan, np.float32)
         rows, cols = annotation.shape
@@ -185,6 +182,22 @@ class Geocoded:
         gains = _tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
         noise = _noise(self.place, self.noise).at(lines, pixels) if self.noise else None
         return sentinel1_calibration.calibrated(numbers, gains, noise)[0]
+
+
+def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
+    """Metres above the ellipsoid: of a terrain model, and of the sea where that has none; NaN elsewhere.
+
+    What is sea is told by the tie points, which have the height 0 there. Beyond the tiles that were given all about a place must say so:
+    it may be land whose tile was forgotten. Within a tile one does, or none of a model that has no holes on land.
+    """
+    height, is_within, is_filled = relief.heights(grid)
+    missing = np.isnan(height)
+    if missing.any():
+        some, every = sentinel1_geometry.sea(grid, annotation)
+        missing &= every | (is_within & some) | is_filled
+        if missing.any():
+            height[missing] = terrain.sea_level(grid)[missing]
+    return height
 
 
 @lru_cache(maxsize=256)
