@@ -19,7 +19,14 @@ from scipy.interpolate import RegularGridInterpolator
 import geodes_lab as gl
 from geodes_lab import geoid
 from geodes_lab.archive import Archive
-from geodes_lab.products import datum, sentinel1_annotation, sentinel1_geometry, sentinel1_grid, terrain
+from geodes_lab.products import (
+    datum,
+    sentinel1_annotation,
+    sentinel1_calibration,
+    sentinel1_geometry,
+    sentinel1_grid,
+    terrain,
+)
 from geodes_lab.sample import sentinel1 as generator
 
 COPERNICUS = "Copernicus_DSM_COG_10_N43_00_E001_00_DEM.tif"
@@ -271,6 +278,47 @@ def test_geoid_heights_put_the_image_where_it_is(radar, tmp_path):
     metres = 10 * np.abs(right - wrong)
     np.testing.assert_allclose(metres, proj(*degrees(HOME)) / np.tan(np.radians(36.5)), rtol=0.03)
     assert metres.mean() > 60
+
+
+def test_names_promise_no_more_than_they_are(radar, tmp_path):
+    """Against what the calibration tables are: gamma is sigma by the cosine of the angle on the ellipsoid, over any terrain."""
+    path = model(tmp_path / COPERNICUS)
+    bands = ["sigma0_vv", "gamma0_vv_denoised", "beta0_vv", "incidence"]
+    flat, steep = (gl.open_cube([radar], bands=bands, geobox=HOME, **o) for o in ({}, {"dem": path}))
+    for cube in (flat, steep):
+        assert "over the ellipsoid" in cube.sigma0_vv.attrs["long_name"]
+        assert "gamma nought over the ellipsoid, VV, thermal noise" in cube.gamma0_vv_denoised.attrs["long_name"]
+        assert cube.incidence.attrs["long_name"] == "Incidence angle on the ellipsoid"
+    assert steep.incidence.attrs["geometry"].endswith("the angle is that on the ellipsoid, not on the slope")
+    assert steep.gamma0_vv_denoised.attrs["geometry"].endswith("what slopes do to the brightness is not corrected")
+    tree = gl.open_product(radar)["vv"]
+    assert tree.incidence_angle.attrs["long_name"] == "Incidence angle on the ellipsoid"
+    assert "over the ellipsoid" in tree.gamma0.attrs["long_name"]
+    values = (
+        gl.open_cube([radar], bands=["sigma0_vv", "gamma0_vv", "incidence"], geobox=HOME, dem=path)
+        .isel(time=0)
+        .compute(scheduler="sync")
+    )
+    ratio = np.degrees(np.arccos((values.sigma0_vv / values.gamma0_vv).values))
+    here = np.isfinite(ratio)
+    assert np.abs(ratio - values.incidence.values)[here].max() < 0.2
+
+
+def test_real_gamma_is_over_the_ellipsoid(shared, rome):
+    """Over the Apennines: the angle that ESA's two tables imply is that of the ellipsoid, by the orbit and the ellipsoid alone."""
+    archive = Archive(str(next((shared / "s1-grd-rome").glob("*.SAFE"))))
+    tables = sentinel1_calibration.read(archive, next(n for n in archive.names if "/calibration-s1b-iw-grd-vv" in n))
+    known = rome.grid
+    ratio = tables["gamma0"].at(known.line, known.pixel) ** 2 / tables["sigma0"].at(known.line, known.pixel) ** 2
+    ecef = Transformer.from_crs(4979, 4978, always_xy=True)
+    place = np.stack(ecef.transform(known.longitude, known.latitude, known.height), axis=-1)
+    when = (known.azimuth_time - rome.orbit.time[0]) / np.timedelta64(1, "s")
+    look = rome.orbit.path(when) - place
+    lon, lat = np.radians(known.longitude), np.radians(known.latitude)
+    up = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+    angle = np.degrees(np.arccos((look * up).sum(-1) / np.linalg.norm(look, axis=-1)))
+    assert np.abs(angle - known.incidence).max() < 0.05
+    assert np.abs(np.degrees(np.arccos(ratio)) - angle).max() < 0.6, "a slope would be tens of degrees"
 
 
 def test_items_of_a_search_are_tiles(radar, tmp_path):

@@ -30,10 +30,12 @@ from geodes_lab.source import Native
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
 _FAMILY = "sentinel1"
+# ESA's tables are for the area, and the angle, on the ellipsoid, whatever the terrain is.
 _TITLES = {
-    "sigma0": "Backscatter coefficient sigma nought",
+    "sigma0": "Backscatter coefficient sigma nought over the ellipsoid",
     "beta0": "Radar brightness beta nought",
-    "gamma0": "Backscatter coefficient gamma nought",
+    "gamma0": "Backscatter coefficient gamma nought over the ellipsoid",
+    "incidence": "Incidence angle on the ellipsoid",
 }
 
 
@@ -47,7 +49,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """Make the band Item of a product; its annotations are read, no pixel.
 
     Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` where the thermal noise can be
-    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. They lie on no map: the grid that is said is UTM, of the image's
+    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All are over the ellipsoid: no slope is corrected, with ``dem=`` neither. They lie on no map: the grid that is said is UTM, of the image's
     own spacing, and the numbers are put on whatever grid is asked for when they are read.
     """
     if any("geodes:radar" in a.extra_fields for a in item.assets.values()):
@@ -83,7 +85,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         for quantity, noise in _choices(image, told is first):
             key = quantity if quantity == "incidence" else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
             source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, tile=None)
-            title = f"{_TITLES[quantity]}, {told.polarisation}" if quantity in _TITLES else "Incidence angle"
+            title = _TITLES[quantity] + ("" if quantity == "incidence" else f", {told.polarisation}")
             title += ", thermal noise subtracted" if noise else ""
             asset = bands_.asset(
                 source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
@@ -148,7 +150,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     """Open a product with a node for each polarisation, in the image's own geometry.
 
     Each has ``dn`` (digital number), ``sigma0``, ``beta0`` and ``gamma0`` (linear power, NaN where there is no data), the same
-    ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``; dims ``(line, pixel)``, with
+    ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``, all over the ellipsoid; dims ``(line, pixel)``, with
     ``azimuth_time`` and ``ground_range`` as coordinates. ``geolocation`` below it is the grid of longitudes and latitudes.
     """
     archive = packed.archive(item)
@@ -191,7 +193,7 @@ def _node(place: Place, image: Image) -> xr.Dataset:
         "dn": xr.DataArray(numbers, dims=dims, attrs={"long_name": "digital number, an amplitude", "units": "1"})
     }
     for quantity, noise in _choices(image, True):
-        about: dict[str, Any] = {"units": "1", "long_name": _TITLES.get(quantity, "incidence angle on the ellipsoid")}
+        about: dict[str, Any] = {"units": "1", "long_name": _TITLES[quantity]}
         name = f"{quantity}_denoised" if noise else quantity
         if quantity == "incidence":
             name, about = "incidence_angle", about | {"units": "degree", "standard_name": "angle_of_incidence"}

@@ -85,7 +85,12 @@ class Geocoded:
         """How relief was treated."""
         if self.relief is None:
             return "ellipsoid height: relief is displaced"
-        return f"relief taken into account by {self.relief.note}; no data over the sea is sea level"
+        what = (
+            "the angle is that on the ellipsoid, not on the slope"
+            if self.quantity == "incidence"
+            else "what slopes do to the brightness is not corrected"
+        )
+        return f"relief taken into account by {self.relief.note}; no data over the sea is sea level; {what}"
 
     def over(self, relief: Relief) -> Native:
         """The same, with relief."""
