@@ -68,6 +68,9 @@ def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[s
         attrs["units"] = units
     if source.native is not None:
         attrs["geometry"] = source.native.note
+    treated = {str(i.assets[s.band].extra_fields.get("geodes:radiometry", "")) for i, s in having} - {""}
+    if treated:
+        attrs["radiometry"] = "; ".join(sorted(treated))
     return attrs
 
 

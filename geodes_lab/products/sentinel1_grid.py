@@ -19,7 +19,13 @@ from geodes_lab import raw
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
-from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry, terrain
+from geodes_lab.products import (
+    sentinel1_annotation,
+    sentinel1_border,
+    sentinel1_calibration,
+    sentinel1_geometry,
+    terrain,
+)
 from geodes_lab.products.sentinel1_annotation import Annotation, Floats
 from geodes_lab.products.sentinel1_calibration import Noise, Table
 from geodes_lab.products.tiepoints import sampled
@@ -28,6 +34,7 @@ from geodes_lab.source import Native, Relief, Source, Span
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
 _PIXELS, _READ = 2**22, 2**24  # of the image, that are calibrated and that are read at once
+_ABOVE = 0.5  # squared digital numbers that the border is not above the noise, of ESA's note MPC-0243
 _FINE = 1536  # pixels of a finer grid, to each side, that are averaged at once
 
 Values = NDArray[np.float32]
@@ -75,6 +82,10 @@ class Geocoded:
     """``sigma0``, ``beta0``, ``gamma0`` or ``incidence``."""
     image: Source
     """The image, of whose grid the shape alone counts."""
+    version: float | None = None
+    """Of the processor that made the image; None: unknown."""
+    border: str | None = None
+    """The member by whose noise the border of the image is told and masked; None: it has none that is known."""
     plane: Plane | None = None
     """About where it is on the grid that suits it, for plans; None: anywhere."""
     relief: Relief | None = None
@@ -185,8 +196,25 @@ class Geocoded:
         """Make backscatter of the numbers of a window of the image."""
         lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
         gains = _tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
-        noise = _noise(self.place, self.noise).at(lines, pixels) if self.noise else None
-        return sentinel1_calibration.calibrated(numbers, gains, noise)[0]
+        noise = self._noise(self.noise).at(lines, pixels) if self.noise else None
+        values = sentinel1_calibration.calibrated(numbers, gains, noise)[0]
+        if self.border:
+            plain = replace(
+                self, noise=None, quantity="", plane=None, relief=None
+            )  # one for all that is made of the image
+            values[sentinel1_border.mask(self.measured, _inside(plain), rows, cols, self.image.shape)] = np.nan
+        return values
+
+    def measured(self, rows: Span, cols: Span) -> NDArray[np.bool_]:
+        """Whether the numbers of a window of the image are above the noise."""
+        assert self.border
+        lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
+        power = np.square(raw.window(self.image, rows, cols), dtype=np.float32)
+        return np.asarray(power > self._noise(self.border).at(lines, pixels) + _ABOVE)
+
+    def _noise(self, member: str) -> Noise:
+        mode = _annotation(self.place, self.annotation).mode
+        return noise_of(self.place, member, self.calibration, mode, self.version)
 
 
 def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
@@ -216,5 +244,12 @@ def _tables(place: Place, member: str) -> dict[str, Table]:
 
 
 @lru_cache(maxsize=256)
-def _noise(place: Place, member: str) -> Noise:
-    return sentinel1_calibration.noise(Archive(place), member)
+def noise_of(place: Place, member: str, calibration: str, mode: str, version: float | None) -> Noise:
+    """The noise of an image in squared digital numbers; see `geodes_lab.products.sentinel1_calibration.scaled`."""
+    found = sentinel1_calibration.noise(Archive(place), member)
+    return sentinel1_calibration.scaled(found, _tables(place, calibration), mode, version, f"{member} of {place.href}")
+
+
+@lru_cache(maxsize=64)
+def _inside(image: Geocoded) -> sentinel1_border.Inside:
+    return sentinel1_border.inside(image.measured, image.image.shape)
