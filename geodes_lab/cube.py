@@ -25,11 +25,12 @@ from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.grid import choose, overlaps
 from geodes_lab.mosaic import Mosaic, Piece
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import terrain
+from geodes_lab.products import sentinel1_orbit, terrain
 from geodes_lab.products.bands import name_of
+from geodes_lab.products.sentinel1_orbit import OrbitFile
 from geodes_lab.products.terrain import Terrain
 from geodes_lab.provenance import QUALITY, attributes, coordinates, provenance
-from geodes_lab.source import Mask, Sloping, Source
+from geodes_lab.source import Flown, Mask, Sloping, Source
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -50,6 +51,7 @@ def open_cube(
     dtype: Literal["float32", "float64"] | None = None,
     dem: Product | Sequence[Product] | pystac.ItemCollection | None = None,
     dem_heights: Literal["geoid", "ellipsoid"] | None = None,
+    orbits: Product | Sequence[Product] | pystac.ItemCollection | None = None,
     errors: Literal["raise", "fill"] = "raise",
 ) -> xr.Dataset:
     """Open many products as one lazy cube.
@@ -94,6 +96,9 @@ def open_cube(
     dem_heights
         What the heights of ``dem`` are above: ``"geoid"`` (the sea; they are converted by EGM96) or ``"ellipsoid"``. None: as the CRS
         of its file says, or as is known of models by their names (Copernicus DEM, SRTM, …); ``attrs["geometry"]`` says which.
+    orbits
+        Orbit files of Sentinel-1 (``S1A_OPER_AUX_POEORB_….EOF``, or a zip of one), or Items of them, better than the orbit in the products:
+        each product is placed by the one of its satellite and time; ``attrs["orbit"]`` names them. None: the products' own.
     errors
         ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data, `report`
         says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
@@ -145,6 +150,8 @@ def open_cube(
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
     if dem is not None:
         found = _over(terrain.of(dem, dem_heights), found, grid)
+    if orbits is not None:
+        found = _along(sentinel1_orbit.of(orbits), found)
     placed = [next(s for s in (found[b][n] for b in bands) if s is not None) for n in range(len(kept))]
     slices = [
         group
@@ -270,6 +277,19 @@ def _over(relief: Terrain, found: dict[str, list[Source | None]], grid: GeoBox) 
         return replace(source, native=source.native.over(Terrain(near)))
 
     return {band: [over(s) for s in sources] for band, sources in found.items()}
+
+
+def _along(orbits: Sequence[OrbitFile], found: dict[str, list[Source | None]]) -> dict[str, list[Source | None]]:
+    """The bands of radar by better orbits."""
+    if not any(s is not None and isinstance(s.native, Flown) for sources in found.values() for s in sources):
+        raise GeodesError("orbits= is for bands of Sentinel-1 in radar geometry, and none of these is: leave it out.")
+
+    def along(source: Source | None) -> Source | None:
+        if source is None or not isinstance(source.native, Flown):
+            return source
+        return replace(source, native=source.native.along(orbits))
+
+    return {band: [along(s) for s in sources] for band, sources in found.items()}
 
 
 def _fits(nodata: float, dtype: np.dtype[Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
@@ -71,6 +72,18 @@ class Sloping(Native, Protocol):
 
     def over(self, relief: Relief) -> Native:
         """The same, with a terrain model."""
+
+
+@runtime_checkable
+class Flown(Native, Protocol):
+    """A `Native` whose places follow from an orbit, of which a better one may be known."""
+
+    @property
+    def flown(self) -> str:
+        """What says the orbit, in words; empty: the product itself."""
+
+    def along(self, orbits: Sequence[Any]) -> Native:
+        """The same, by that one of some orbit files which is of its satellite and time."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -24,10 +25,12 @@ from geodes_lab.products import (
     sentinel1_border,
     sentinel1_calibration,
     sentinel1_geometry,
+    sentinel1_orbit,
     terrain,
 )
-from geodes_lab.products.sentinel1_annotation import Annotation, Floats
+from geodes_lab.products.sentinel1_annotation import Annotation, Floats, Orbit
 from geodes_lab.products.sentinel1_calibration import Noise, Table
+from geodes_lab.products.sentinel1_orbit import OrbitFile
 from geodes_lab.products.tiepoints import sampled
 from geodes_lab.source import Native, Relief, Source, Span
 
@@ -90,6 +93,8 @@ class Geocoded:
     """About where it is on the grid that suits it, for plans; None: anywhere."""
     relief: Relief | None = None
     """A terrain model."""
+    orbit: OrbitFile | None = None
+    """What says where the satellite was; None: the annotation."""
 
     @property
     def note(self) -> str:
@@ -106,6 +111,16 @@ class Geocoded:
     def over(self, relief: Relief) -> Native:
         """The same, with relief."""
         return replace(self, relief=relief)
+
+    @property
+    def flown(self) -> str:
+        """The orbit file, in words."""
+        return self.orbit.note if self.orbit else ""
+
+    def along(self, orbits: Sequence[OrbitFile]) -> Native:
+        """The same, by that one of some orbit files which is of its satellite and time."""
+        platform = self.annotation.rsplit("/", 1)[-1][:3].upper()
+        return replace(self, orbit=sentinel1_orbit.chosen(orbits, platform, _annotation(self.place, self.annotation)))
 
     def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
         """Lines and pixels of the image that a grid may need; see `geodes_lab.touched.Windowed`."""
@@ -160,7 +175,8 @@ class Geocoded:
     def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
         """The image at the centres of a grid's pixels; NaN beyond it and where it has no data."""
         height = None if self.relief is None else _heights(self.relief, annotation, grid)
-        line, pixel = sentinel1_geometry.places(grid, annotation, height)
+        orbit = None if self.orbit is None else _orbit(self.orbit, annotation)
+        line, pixel = sentinel1_geometry.places(grid, annotation, height, orbit)
         out = np.full(grid.shape, np.nan, np.float32)
         rows, cols = annotation.shape
         inside = (line >= -0.5) & (line < rows - 0.5) & (pixel >= -0.5) & (pixel < cols - 0.5)
@@ -199,9 +215,8 @@ class Geocoded:
         noise = self._noise(self.noise).at(lines, pixels) if self.noise else None
         values = sentinel1_calibration.calibrated(numbers, gains, noise)[0]
         if self.border:
-            plain = replace(
-                self, noise=None, quantity="", plane=None, relief=None
-            )  # one for all that is made of the image
+            # One for all that is made of the image.
+            plain = replace(self, noise=None, quantity="", plane=None, relief=None, orbit=None)
             values[sentinel1_border.mask(self.measured, _inside(plain), rows, cols, self.image.shape)] = np.nan
         return values
 
@@ -236,6 +251,11 @@ def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
 @lru_cache(maxsize=256)
 def _annotation(place: Place, member: str) -> Annotation:
     return sentinel1_annotation.read(Archive(place), member)
+
+
+@lru_cache(maxsize=64)
+def _orbit(file: OrbitFile, annotation: Annotation) -> Orbit:
+    return file.orbit(annotation)
 
 
 @lru_cache(maxsize=256)
