@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 
 import geodes_lab as gl
 from geodes_lab.archive import Archive
-from geodes_lab.products import sentinel1_border, sentinel1_calibration, sentinel1_image
+from geodes_lab.products import sentinel1_border, sentinel1_calibration, sentinel1_history
 from geodes_lab.sample import sentinel1 as generator
 from geodes_lab.sample import sentinel1_safe
 
@@ -107,7 +107,7 @@ def test_noise_in_units_that_nobody_knows_is_refused(altered, radar, version, mo
 
 
 def test_versions_compare_as_numbers():
-    assert [sentinel1_image.version_of(v) for v in ("002.36", "003.31", "2.5", "", "IPF")] == [
+    assert [sentinel1_history.version_of(v) for v in ("002.36", "003.31", "2.5", "", "IPF")] == [
         2.36,
         3.31,
         2.5,

@@ -19,14 +19,13 @@ from shapely.geometry import MultiPoint, mapping
 
 from geodes_lab import raw
 from geodes_lab.datalake import Place, place_of
-from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import packed, sentinel1_border, sentinel1_calibration
+from geodes_lab.products import packed, sentinel1_history
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1_annotation import Annotation
 from geodes_lab.products.sentinel1_calibration import QUANTITIES
-from geodes_lab.products.sentinel1_grid import Geocoded, Plane, noise_of
-from geodes_lab.products.sentinel1_image import Image, geolocation, images, measurement, processor, version_of
+from geodes_lab.products.sentinel1_grid import Geocoded, Plane
+from geodes_lab.products.sentinel1_image import Image, geolocation, images, measurement, processor
 from geodes_lab.source import Native
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
@@ -92,15 +91,19 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
                 source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
             )
             asset.extra_fields |= {"geodes:native": _FAMILY, "unit": "degree" if quantity == "incidence" else "1"}
-            if treated := _treated(archive.place, image, noise, version) if quantity != "incidence" else "":
+            if (
+                treated := sentinel1_history.treated(archive.place, image, noise, version)
+                if quantity != "incidence"
+                else ""
+            ):
                 asset.extra_fields["geodes:radiometry"] = treated
             asset.extra_fields["geodes:radar"] = {
                 "product": archive.place.gdal,
                 "annotation": image.member,
                 "calibration": image.calibration,
                 "noise": noise,
-                "version": version_of(version),
-                "border": _border(archive.place, image, version),
+                "version": sentinel1_history.version_of(version),
+                "border": sentinel1_history.border(archive.place, image, version),
                 "quantity": quantity,
                 "polarisation": polarisation,
                 "shape": list(told.shape),
@@ -120,30 +123,6 @@ def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
             yield quantity, image.noise
     if is_first:
         yield "incidence", None
-
-
-def _border(place: Place, image: Image, version: str) -> str | None:
-    """The noise by which the border of an image is told, where there is one; that of an old product is read."""
-    number = version_of(version)
-    if number is None or number >= sentinel1_border.SINCE or image.noise is None:
-        return None
-    try:
-        noise_of(place, image.noise, image.calibration, image.annotation.mode, number)
-    except GeodesError:
-        return None
-    return image.noise
-
-
-def _treated(place: Place, image: Image, noise: str | None, version: str) -> str:
-    """What was made of an old image that of newer ones the processor does itself, in words."""
-    number, said = version_of(version), []
-    if noise and number is not None and number < sentinel1_calibration.UNITS_SINCE:
-        said.append("the noise was scaled by k · dn, as before 2.5")
-    if _border(place, image, version):
-        said.append("the border below the noise is masked, as before 2.9")
-    elif number is not None and number < sentinel1_border.SINCE:
-        said.append("the border is not masked, since the product says no noise that is understood")
-    return f"IPF {version}: {'; '.join(said)}" if said else ""
 
 
 def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int], Plane]:
@@ -240,10 +219,10 @@ def _node(place: Place, image: Image, version: str) -> xr.Dataset:
             about["long_name"] += ", thermal noise subtracted"
         if quantity == "sigma0":
             about["standard_name"] = "surface_backwards_scattering_coefficient_of_radar_wave"
-        if treated := _treated(place, image, noise, version) if quantity != "incidence" else "":
+        if treated := sentinel1_history.treated(place, image, noise, version) if quantity != "incidence" else "":
             about["radiometry"] = treated
         made = Geocoded(
-            place, image.member, image.calibration, noise, quantity, image.source, version_of(version), _border(place, image, version)
+            place, image.member, image.calibration, noise, quantity, image.source, sentinel1_history.version_of(version), sentinel1_history.border(place, image, version)
         )  # fmt: skip
         values = da.map_blocks(_calibrated, numbers, made, told if quantity == "incidence" else None, dtype="float32")
         variables[name] = xr.DataArray(values, dims=dims, attrs=about)

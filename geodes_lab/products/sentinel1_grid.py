@@ -17,19 +17,18 @@ from rasterio.enums import Resampling
 from scipy.interpolate import RegularGridInterpolator
 
 from geodes_lab import raw
-from geodes_lab.archive import Archive
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import (
-    sentinel1_annotation,
     sentinel1_border,
     sentinel1_calibration,
     sentinel1_geometry,
+    sentinel1_kept,
     sentinel1_orbit,
     terrain,
 )
-from geodes_lab.products.sentinel1_annotation import Annotation, Floats, Orbit
-from geodes_lab.products.sentinel1_calibration import Noise, Table
+from geodes_lab.products.sentinel1_annotation import Annotation, Floats
+from geodes_lab.products.sentinel1_calibration import Noise
 from geodes_lab.products.sentinel1_orbit import OrbitFile
 from geodes_lab.products.tiepoints import sampled
 from geodes_lab.source import Native, Relief, Source, Span
@@ -120,7 +119,9 @@ class Geocoded:
     def along(self, orbits: Sequence[OrbitFile]) -> Native:
         """The same, by that one of some orbit files which is of its satellite and time."""
         platform = self.annotation.rsplit("/", 1)[-1][:3].upper()
-        return replace(self, orbit=sentinel1_orbit.chosen(orbits, platform, _annotation(self.place, self.annotation)))
+        return replace(
+            self, orbit=sentinel1_orbit.chosen(orbits, platform, sentinel1_kept.annotation(self.place, self.annotation))
+        )
 
     def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
         """Lines and pixels of the image that a grid may need; see `geodes_lab.touched.Windowed`."""
@@ -143,7 +144,7 @@ class Geocoded:
 
         A grid that is coarser than the image is averaged, where ``average`` is asked for: of all looks in a pixel.
         """
-        annotation = _annotation(self.place, self.annotation)
+        annotation = sentinel1_kept.annotation(self.place, self.annotation)
         ratio = source.ratio(grid)
         if resampling is Resampling.average and ratio > 1.5:
             return self._averaged(annotation, grid, math.ceil(ratio))
@@ -175,7 +176,7 @@ class Geocoded:
     def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
         """The image at the centres of a grid's pixels; NaN beyond it and where it has no data."""
         height = None if self.relief is None else _heights(self.relief, annotation, grid)
-        orbit = None if self.orbit is None else _orbit(self.orbit, annotation)
+        orbit = None if self.orbit is None else sentinel1_kept.orbit(self.orbit, annotation)
         line, pixel = sentinel1_geometry.places(grid, annotation, height, orbit)
         out = np.full(grid.shape, np.nan, np.float32)
         rows, cols = annotation.shape
@@ -211,7 +212,7 @@ class Geocoded:
     def calibrated(self, numbers: NDArray[np.generic], rows: tuple[int, int], cols: tuple[int, int]) -> Values:
         """Make backscatter of the numbers of a window of the image."""
         lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
-        gains = _tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
+        gains = sentinel1_kept.tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
         noise = self._noise(self.noise).at(lines, pixels) if self.noise else None
         values = sentinel1_calibration.calibrated(numbers, gains, noise)[0]
         if self.border:
@@ -228,8 +229,8 @@ class Geocoded:
         return np.asarray(power > self._noise(self.border).at(lines, pixels) + _ABOVE)
 
     def _noise(self, member: str) -> Noise:
-        mode = _annotation(self.place, self.annotation).mode
-        return noise_of(self.place, member, self.calibration, mode, self.version)
+        mode = sentinel1_kept.annotation(self.place, self.annotation).mode
+        return sentinel1_kept.noise(self.place, member, self.calibration, mode, self.version)
 
 
 def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
@@ -246,28 +247,6 @@ def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
         if missing.any():
             height[missing] = terrain.sea_level(grid)[missing]
     return height
-
-
-@lru_cache(maxsize=256)
-def _annotation(place: Place, member: str) -> Annotation:
-    return sentinel1_annotation.read(Archive(place), member)
-
-
-@lru_cache(maxsize=64)
-def _orbit(file: OrbitFile, annotation: Annotation) -> Orbit:
-    return file.orbit(annotation)
-
-
-@lru_cache(maxsize=256)
-def _tables(place: Place, member: str) -> dict[str, Table]:
-    return sentinel1_calibration.read(Archive(place), member)
-
-
-@lru_cache(maxsize=256)
-def noise_of(place: Place, member: str, calibration: str, mode: str, version: float | None) -> Noise:
-    """The noise of an image in squared digital numbers; see `geodes_lab.products.sentinel1_calibration.scaled`."""
-    found = sentinel1_calibration.noise(Archive(place), member)
-    return sentinel1_calibration.scaled(found, _tables(place, calibration), mode, version, f"{member} of {place.href}")
 
 
 @lru_cache(maxsize=64)

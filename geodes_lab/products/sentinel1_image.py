@@ -66,12 +66,6 @@ def images(archive: Archive) -> Iterator[Image]:
         )
 
 
-def version_of(processor: str) -> float | None:
-    """The version of ESA's processor as a number that compares, such as 2.36; None if it is none."""
-    found = re.fullmatch(r"(\d+\.\d+)\S*", processor.strip())
-    return float(found[1]) if found else None
-
-
 def processor(archive: Archive) -> tuple[str, str]:
     """The product's name, and the version of the processor that made it; empty if the manifest says none."""
     member = archive.find(r"manifest\.safe", "manifest (manifest.safe)")
