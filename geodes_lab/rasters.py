@@ -27,6 +27,9 @@ from geodes_lab.listing import DEFLATED, STORED
 DRIVERS = ("GTiff", "JP2OpenJPEG")
 """The formats of GDAL that are opened: those that products have. None of them reads another file because the file says so."""
 
+HEIGHTS = (".hgt", "SRTMHGT")
+"""How files of SRTM are named, which are bare numbers, and the format that opens those alone: it knows them by name and size."""
+
 # A path on disk, in a bucket or on a web server, or a member of a zip there: not the many others that GDAL knows by prefixes.
 _PATH = re.compile(r"(?:/vsizip/\{(?P<zip>[^{}]+)\}/(?P<member>.+)|(?P<plain>.+))", re.DOTALL)
 _PLACE = re.compile(r"/vsis3/[^/]+/.+|/vsicurl/https?://.+|/(?!vsi).*", re.DOTALL | re.IGNORECASE)
@@ -74,7 +77,9 @@ def opened(path: str) -> Iterator[rasterio.DatasetReader]:
         If it is missing, damaged, or of another format.
     """
     check(path)
-    drivers = DRIVERS if not path.lower().endswith((".jp2", ".j2k")) else DRIVERS[::-1]
+    drivers: tuple[str, ...] = DRIVERS if not path.lower().endswith((".jp2", ".j2k")) else DRIVERS[::-1]
+    if path.lower().endswith(HEIGHTS[0]):
+        drivers = HEIGHTS[1:]
     with rasterio.Env(**_beside(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         file = _first(path, drivers)

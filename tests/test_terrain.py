@@ -412,6 +412,23 @@ def test_a_forgotten_tile_is_no_sea(rome, tmp_path):
         assert np.isnan(found[hole]).all() == holes
 
 
+def test_tiles_of_srtm_as_they_are_distributed(tmp_path):
+    """Bare big-endian numbers, whose first lies in the corner of the degree."""
+    lon, lat = 1 + np.arange(1201) / 1200, 44 - np.arange(1201) / 1200
+    path = tmp_path / "N43E001.hgt"
+    path.write_bytes(np.rint(hills(*np.meshgrid(lon, lat))).astype(">i2").tobytes())
+    values = np.fromfile(path, ">i2").reshape(1201, 1201).astype(float)
+    model_ = terrain.of(path, None)
+    x, y = degrees(HOME)
+    want = RegularGridInterpolator((lat[::-1], lon), values[::-1])((y, x)) + proj(x, y)
+    assert np.abs(model_.heights(HOME).height - want).max() < 0.1
+    assert "heights above the geoid" in model_.note
+    assert "EGM96" in model_.note
+    (tmp_path / "N43E002.hgt").write_bytes(b"too small")
+    with pytest.raises(gl.GeodesError, match="does not open"):
+        terrain.of(tmp_path / "N43E002.hgt", None)
+
+
 def test_the_table_of_models_says_nothing_twice():
     patterns = [m.pattern for m in datum._MODELS]
     assert len(patterns) == len(set(patterns))

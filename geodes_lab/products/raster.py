@@ -18,7 +18,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
 
 _RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "image/x.geotiff")
-_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
+_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", rasters.HEIGHTS[0])
 
 
 def matches(item: pystac.Item) -> bool:
