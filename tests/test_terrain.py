@@ -395,6 +395,24 @@ def test_no_data_over_the_sea_is_sea_level(rome, tmp_path):
     assert np.isnan(found[sea & ~some]).all()
 
 
+def test_the_floor_of_the_sea_and_voids_are_no_heights(rome, tmp_path):
+    """GEBCO has the one; old SRTM the other, and many copies of it do not declare them."""
+    lon, lat = degrees(COAST)
+    some, _ = sentinel1_geometry.sea(COAST, rome)
+    step = 0.004
+    for number, (depth, dtype) in enumerate(
+        [(-90, np.int16), (-2500, np.int16), (-32768, np.int16), (-3.4e38, np.float32)]
+    ):
+        heights = np.full((200, 300), 30, dtype)
+        heights[100:] = depth
+        path = write(tmp_path / f"GEBCO_2024_{number}.tif", heights, Affine(step, 0, 11.8, 0, -step, 42.1))
+        found = sentinel1_grid._heights(terrain.of(path, None), rome, COAST)
+        south, north = lat < 41.69, lat > 41.71
+        np.testing.assert_allclose(found[south & some], proj(lon, lat)[south & some], atol=0.1)
+        np.testing.assert_allclose(found[north], proj(lon, lat)[north] + 30, atol=0.1)
+        assert depth == -90 or np.isnan(found[south & ~some]).all()
+
+
 def test_a_forgotten_tile_is_no_sea(rome, tmp_path):
     """Beyond the tiles every tie point about a place must say sea; a hole on land stays one, but for models that have none."""
     step = 0.004

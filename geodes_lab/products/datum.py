@@ -44,6 +44,7 @@ _MODELS = (
     _Model(r"ALPSMLC30|AW3D30|alos-dem", "geoid", "ALOS World 3D, EGM96"),
     _Model(r"(?<![a-z])MERIT(?![a-z])|^[ns]\d\d[ew]\d{3}_dem\.tif", "geoid", "MERIT DEM, EGM96", True),
     _Model(r"EU_?DEM_?v?1", "geoid", "EU-DEM, EVRS2000"),
+    _Model(r"(?<![a-z])(GEBCO|ETOPO)", "geoid", "GEBCO or ETOPO, sea level"),
     _Model(r"IGN69|IGN78", "geoid", "France's NGF-IGN69 or IGN78"),
     _Model(r"(?<![a-z])3dep(?![a-z])|^USGS_(13|1|1M|NED)_", "geoid", "USGS 3DEP, NAVD 88"),
 )  # fmt: skip

@@ -37,6 +37,7 @@ _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
 _PIXELS, _READ = 2**22, 2**24  # of the image, that are calibrated and that are read at once
 _ABOVE = 0.5  # squared digital numbers that the border is not above the noise, of ESA's note MPC-0243
+_DEEP = 15.0  # metres below the sea that no land beside it is
 _FINE = 1536  # pixels of a finer grid, to each side, that are averaged at once
 
 Values = NDArray[np.float32]
@@ -237,15 +238,16 @@ def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
     """Metres above the ellipsoid: of a terrain model, and of the sea where that has none; NaN elsewhere.
 
     What is sea is told by the tie points, which have the height 0 there. Beyond the tiles that were given all about a place must say so:
-    it may be land whose tile was forgotten. Within a tile one does, or none of a model that has no holes on land.
+    it may be land whose tile was forgotten. Within a tile one does, or none of a model that has no holes on land. The floor of the sea, which
+    some models have, is not what the radar sees.
     """
     height, is_within, is_filled = relief.heights(grid)
-    missing = np.isnan(height)
-    if missing.any():
+    level = terrain.sea_level(grid)
+    missing, deep = np.isnan(height), height < level - _DEEP
+    if missing.any() or deep.any():
         some, every = sentinel1_geometry.sea(grid, annotation)
-        missing &= every | (is_within & some) | is_filled
-        if missing.any():
-            height[missing] = terrain.sea_level(grid)[missing]
+        wet = missing & (every | (is_within & some) | is_filled) | deep & some
+        height[wet] = level[wet]
     return height
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -31,6 +32,7 @@ Flags = NDArray[np.bool_]
 
 _MESH = 500.0  # metres between places whose geoid is reckoned; in between it is linear
 _STEP = 16  # pixels of a grid between them, at most
+_LOWEST, _HIGHEST = -1000.0, 9500.0  # metres that land may have
 _NAMED = 3  # tiles that a note lists
 
 
@@ -77,6 +79,8 @@ class Terrain:
             if (values := sheet.read(grid)) is None:
                 continue
             values *= sheet.datum.metre
+            # Voids whose number the file does not declare, and the floor of the sea.
+            values[(values < _LOWEST) | (values > _HIGHEST)] = np.nan
             if sheet.datum.above == "geoid":
                 values += sea_level(grid)
             found = np.where(np.isnan(found), values, found)
@@ -163,7 +167,8 @@ def of(dem: Product | Iterable[Product], heights: Literal["geoid", "ellipsoid"] 
     """
     if isinstance(dem, (pystac.Item, dict, str, os.PathLike)):
         dem = [dem]
-    tiles = tuple(_tile(product, heights) for product in dem)
+    with ThreadPoolExecutor(16) as pool:
+        tiles = tuple(pool.map(lambda product: _tile(product, heights), dem))
     if not tiles:
         raise GeodesError("dem= is an empty list: give the tiles of a terrain model, or leave it out.")
     return Terrain(tiles)
