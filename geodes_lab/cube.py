@@ -27,9 +27,12 @@ from geodes_lab.grid import choose, overlaps
 from geodes_lab.mosaic import Mosaic, Piece
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import masks as masks_
+from geodes_lab.products import sentinel1_orbit, terrain
 from geodes_lab.products.bands import name_of
+from geodes_lab.products.sentinel1_orbit import OrbitFile
+from geodes_lab.products.terrain import Terrain
 from geodes_lab.provenance import QUALITY, attributes, coordinates, provenance
-from geodes_lab.source import Mask, Sloping, Source
+from geodes_lab.source import Flown, Mask, Sloping, Source
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -49,7 +52,9 @@ def open_cube(
     chunks: chunks_.Asked = None,
     mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None = None,
     dtype: DTypeLike | None = None,
-    dem: Product | None = None,
+    dem: Product | Sequence[Product] | pystac.ItemCollection | None = None,
+    dem_heights: Literal["geoid", "ellipsoid"] | None = None,
+    orbits: Product | Sequence[Product] | pystac.ItemCollection | None = None,
     errors: Literal["raise", "fill"] = "raise",
 ) -> xr.Dataset:
     """Open many products as one lazy cube.
@@ -93,8 +98,15 @@ def open_cube(
     dtype
         Of measures; None: float32. Classes keep their own.
     dem
-        A terrain model (a COG, a Zarr store, any raster of one band; metres above the ellipsoid), for bands in radar geometry, which
-        are no data where it has none. Without it they are placed at the heights of their own tie points: relief is displaced.
+        A terrain model (a COG, a Zarr store, any raster of one band), or a list of its tiles, for bands in radar geometry, which are no data
+        where it has none; where that is the sea, the sea's level counts. Without it they are placed at the heights of their own
+        tie points: relief is displaced.
+    dem_heights
+        What the heights of ``dem`` are above: ``"geoid"`` (the sea; they are converted by EGM96) or ``"ellipsoid"``. None: as the CRS
+        of its file says, or as is known of models by their names (Copernicus DEM, SRTM, …); ``attrs["geometry"]`` says which.
+    orbits
+        Orbit files of Sentinel-1 (``S1A_OPER_AUX_POEORB_….EOF``, or a zip of one), or Items of them, better than the orbit in the products:
+        each product is placed by the one of its satellite and time; ``attrs["orbit"]`` names them. None: the products' own.
     errors
         ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data, `report`
         says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
@@ -135,6 +147,10 @@ def open_cube(
     classes = None if classes is None else arguments.names("classes", classes)
     _refuse(bands, resampling, errors)
     _refuse_names(bands, classes, errors)
+    if dem_heights not in (None, "geoid", "ellipsoid"):
+        raise GeodesError(f"dem_heights is 'geoid' or 'ellipsoid', not {dem_heights!r}.")
+    if dem_heights is not None and dem is None:
+        raise GeodesError("dem_heights= says what the heights of dem= are above: give both.")
     if like is not None:
         if geobox is not None:
             raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
@@ -153,7 +169,9 @@ def open_cube(
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
     if dem is not None:
-        found = _over(dem, found, grid)
+        found = _over(terrain.of(dem, dem_heights), found, grid)
+    if orbits is not None:
+        found = _along(sentinel1_orbit.of(orbits), found)
     placed = [next(s for s in (found[b][n] for b in bands) if s is not None) for n in range(len(kept))]
     slices = [
         group
@@ -304,26 +322,34 @@ def _sources(items: list[pystac.Item], band: str, dtype: str | None, way: str, i
     return [s and replace(s, dtype=str(common), is_class=is_class) for s in found]
 
 
-def _over(dem: Product, found: dict[str, list[Source | None]], grid: GeoBox) -> dict[str, list[Source | None]]:
+def _over(relief: Terrain, found: dict[str, list[Source | None]], grid: GeoBox) -> dict[str, list[Source | None]]:
     """The bands with the relief of a terrain model."""
-    item = products.unpack(dem)
-    heights = [k for k, a in item.assets.items() if "proj:transform" in a.extra_fields]
-    if len(heights) != 1:
-        raise GeodesError(f"dem= is a raster of one band; {name_of(item)} has {', '.join(heights) or 'none'}.")
-    model = replace(bands_.source(item, heights[0]), dtype="float32")
     if not any(s is not None and isinstance(s.native, Sloping) for sources in found.values() for s in sources):
         raise GeodesError("dem= is for bands in radar geometry, and none of these is: leave it out.")
-    if not overlaps(model, grid):
-        raise GeodesError(
-            f"dem= has no height of this place: {name_of(item)} lies beside the cube; give one that covers it."
-        )
+    near = tuple(t for t in relief.tiles if overlaps(t.source, grid))
+    if not near:
+        names = ", ".join(dict.fromkeys(t.source.product for t in relief.tiles))
+        raise GeodesError(f"dem= has no height of this place: {names} lies beside the cube; give one that covers it.")
 
     def over(source: Source | None) -> Source | None:
         if source is None or not isinstance(source.native, Sloping):
             return source
-        return replace(source, native=source.native.over(model))
+        return replace(source, native=source.native.over(Terrain(near)))
 
     return {band: [over(s) for s in sources] for band, sources in found.items()}
+
+
+def _along(orbits: Sequence[OrbitFile], found: dict[str, list[Source | None]]) -> dict[str, list[Source | None]]:
+    """The bands of radar by better orbits."""
+    if not any(s is not None and isinstance(s.native, Flown) for sources in found.values() for s in sources):
+        raise GeodesError("orbits= is for bands of Sentinel-1 in radar geometry, and none of these is: leave it out.")
+
+    def along(source: Source | None) -> Source | None:
+        if source is None or not isinstance(source.native, Flown):
+            return source
+        return replace(source, native=source.native.along(orbits))
+
+    return {band: [along(s) for s in sources] for band, sources in found.items()}
 
 
 def _fits(nodata: float, dtype: np.dtype[Any]) -> bool:

@@ -60,8 +60,8 @@ def _confirm(source: Source, file: Any) -> None:
         raise source.contradiction(f"has {file.count} bands, not {source.index}")
     if file.shape != source.shape:
         problem = f"has {file.shape[0]} × {file.shape[1]} pixels, not {source.shape[0]} × {source.shape[1]}"
-    elif file.crs and file.crs.to_epsg() not in (None, source.epsg):
-        problem = f"is in EPSG:{file.crs.to_epsg()}, not EPSG:{source.epsg}"
+    elif (epsg := rasters.epsg(file.crs)) not in (None, source.epsg):
+        problem = f"is in EPSG:{epsg}, not EPSG:{source.epsg}"
     elif file.crs and not file.transform.almost_equals(Affine(*source.transform), precision=1e-3):
         problem = (
             f"begins at ({file.transform.c}, {file.transform.f}), not ({source.transform[2]}, {source.transform[5]})"

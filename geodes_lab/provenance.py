@@ -11,7 +11,7 @@ import pystac
 from geodes_lab import days, mosaic
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
-from geodes_lab.source import Source
+from geodes_lab.source import Flown, Source
 
 QUALITY = {
     "long_name": "quality of the pixel over all bands",
@@ -68,6 +68,12 @@ def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[s
         attrs["units"] = units
     if source.native is not None:
         attrs["geometry"] = source.native.note
+    flown = dict.fromkeys(s.native.flown for _, s in having if isinstance(s.native, Flown))
+    if any(flown):
+        attrs["orbit"] = "; ".join(filter(None, flown))
+    treated = {str(i.assets[s.band].extra_fields.get("geodes:radiometry", "")) for i, s in having} - {""}
+    if treated:
+        attrs["radiometry"] = "; ".join(sorted(treated))
     return attrs
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
+from pyproj import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from geodes_lab import codeblocks, directory, limits
@@ -25,6 +26,9 @@ from geodes_lab.listing import DEFLATED, STORED
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
 """The formats of GDAL that are opened: those that products have. None of them reads another file because the file says so."""
+
+HEIGHTS = (".hgt", "SRTMHGT")
+"""How files of SRTM are named, which are bare numbers, and the format that opens those alone: it knows them by name and size."""
 
 # A path on disk, in a bucket or on a web server, or a member of a zip there: not the many others that GDAL knows by prefixes.
 _PATH = re.compile(r"(?:/vsizip/\{(?P<zip>[^{}]+)\}/(?P<member>.+)|(?P<plain>.+))", re.DOTALL)
@@ -74,7 +78,9 @@ def opened(path: str) -> Iterator[rasterio.DatasetReader]:
         If it is missing, damaged, or of another format.
     """
     check(path)
-    drivers = DRIVERS if not path.lower().endswith((".jp2", ".j2k")) else DRIVERS[::-1]
+    drivers: tuple[str, ...] = DRIVERS if not path.lower().endswith((".jp2", ".j2k")) else DRIVERS[::-1]
+    if path.lower().endswith(HEIGHTS[0]):
+        drivers = HEIGHTS[1:]
     with rasterio.Env(**_beside(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         file = _first(path, drivers)
@@ -97,6 +103,19 @@ def _first(path: str, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
     raise RasterioIOError(problem)
 
 
+def epsg(crs: Any) -> int | None:
+    """The EPSG code of what a raster's CRS says of places on the map; None if it has none. What it says of heights is left out."""
+    if not crs:
+        return None
+    wkt = crs.to_wkt()
+    if not wkt.startswith(("COMPD_CS", "COMPOUNDCRS")) and "ellipsoidal height" not in wkt.lower():
+        return crs.to_epsg()
+    whole = CRS.from_wkt(wkt)
+    flat = whole.sub_crs_list[0] if whole.is_compound else whole.to_2d()
+    found: int | None = flat.to_epsg()
+    return found
+
+
 def confirm(path: str, file: Any) -> None:
     """Hold an open raster against what a product's may be, before anything is read of it; see `opened`."""
     if file.tags(ns="OVERVIEWS"):
@@ -108,7 +127,7 @@ def confirm(path: str, file: Any) -> None:
         rows, cols = file.block_shapes[0]
         if not _is_looked_through(path):
             limits.refuse(f"A tile of {shown(path)}", rows * cols * file.count, codeblocks.UNSEEN, "numbers")
-    else:
+    elif file.driver == "GTiff":
         _confirm_images(path)
 
 

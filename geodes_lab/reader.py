@@ -190,7 +190,7 @@ def _source(url: str) -> Source:
         stored = (info.header_offset, info.file_size) if info.compress_type == zipfile.ZIP_STORED else None
         path = f"/vsizip/{{{place.gdal}}}/{packed[2]}"
     with gdalenv.environment(path), rasters.opened(path) as file:
-        epsg = file.crs.to_epsg() if file.crs else None
+        epsg = rasters.epsg(file.crs)
         if epsg is None:
             raise GeodesError(f"{url} has no EPSG code in its file: it cannot be placed on a map.")
         grid, shape = tuple(file.transform)[:6], file.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
@@ -54,12 +55,35 @@ class Native(Protocol):
         """
 
 
+class Relief(Protocol):
+    """A terrain model; hashable, and goes to workers."""
+
+    @property
+    def note(self) -> str:
+        """What it is, for the attributes of variables."""
+
+    def heights(self, grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Metres above the ellipsoid, NaN where unknown; whether the model covers the place; whether what it lacks there is sea."""
+
+
 @runtime_checkable
 class Sloping(Native, Protocol):
     """A `Native` whose image is displaced by relief, and which can take it into account."""
 
-    def over(self, dem: Source) -> Native:
-        """The same, with the heights of a terrain model, in metres above the ellipsoid."""
+    def over(self, relief: Relief) -> Native:
+        """The same, with a terrain model."""
+
+
+@runtime_checkable
+class Flown(Native, Protocol):
+    """A `Native` whose places follow from an orbit, of which a better one may be known."""
+
+    @property
+    def flown(self) -> str:
+        """What says the orbit, in words; empty: the product itself."""
+
+    def along(self, orbits: Sequence[Any]) -> Native:
+        """The same, by that one of some orbit files which is of its satellite and time."""
 
 
 @dataclass(frozen=True)

@@ -235,11 +235,13 @@ def test_relief_moves_the_image_towards_the_radar(radar, tmp_path):
     grid = GeoBox.from_bbox((403_000, 4_823_000, 406_000, 4_827_000), "EPSG:32631", resolution=10)
     options = {"bands": ["vv"], "geobox": grid}
     flat = gl.open_cube([radar], **options).vv.isel(time=0).compute(scheduler="sync").values
-    same = gl.open_cube([radar], **options, dem=relief(tmp_path, generator.HEIGHT)).vv
+    same = gl.open_cube([radar], **options, dem=relief(tmp_path, generator.HEIGHT), dem_heights="ellipsoid").vv
     assert same.attrs["geometry"].startswith("relief taken into account by 200")
     same = same.isel(time=0).compute(scheduler="sync").values
     assert np.isclose(same, flat).mean() > 0.999
-    high = gl.open_cube([radar], **options, dem=relief(tmp_path, generator.HEIGHT + 500)).vv.isel(time=0)
+    high = gl.open_cube(
+        [radar], **options, dem=relief(tmp_path, generator.HEIGHT + 500), dem_heights="ellipsoid"
+    ).vv.isel(time=0)
     archive = Archive(str(radar))
     told = sentinel1_annotation.read(archive, next(n for n in archive.names if "annotation/s1a-iw-grd-vv" in n))
     line, pixel = sentinel1_geometry.places(grid, told)
@@ -252,7 +254,7 @@ def test_relief_moves_the_image_towards_the_radar(radar, tmp_path):
 
 def test_dem_is_refused_where_nothing_is_displaced(on_disk, product, tmp_path):
     with pytest.raises(gl.GeodesError, match=r"dem= is for bands in radar geometry"):
-        gl.open_cube([product], bands=["red"], dem=relief(tmp_path, 1))
+        gl.open_cube([product], bands=["red"], dem=relief(tmp_path, 1), dem_heights="geoid")
 
 
 def test_resampling_that_makes_no_sense(radar):
@@ -551,7 +553,7 @@ def test_terrain_that_lies_beside_is_refused_and_holes_are_no_data(radar, tmp_pa
     with rasterio.open(beside_, "w", **profile, transform=rasterio.Affine(30, 0, 700_000, 0, -30, 4_834_000)) as file:
         file.write(np.zeros((9, 9), np.float32), 1)
     with pytest.raises(gl.GeodesError, match=r"dem= has no height of this place: far"):
-        gl.open_cube([radar], bands=["vv"], dem=beside_)
+        gl.open_cube([radar], bands=["vv"], dem=beside_, dem_heights="geoid")
     path = tmp_path / "holes.tif"
     heights = np.full((60, 60), generator.HEIGHT, np.float32)
     heights[:, :30] = -9999
@@ -559,6 +561,11 @@ def test_terrain_that_lies_beside_is_refused_and_holes_are_no_data(radar, tmp_pa
     with rasterio.open(path, "w", **profile, transform=rasterio.Affine(300, 0, 396_000, 0, -300, 4_834_000)) as file:
         file.write(heights, 1)
     grid = GeoBox.from_bbox((403_000, 4_823_000, 407_000, 4_827_000), "EPSG:32631", resolution=10)
-    found = gl.open_cube([radar], bands=["vv"], geobox=grid, dem=path).vv.isel(time=0).compute(scheduler="sync").values
+    found = (
+        gl.open_cube([radar], bands=["vv"], geobox=grid, dem=path, dem_heights="ellipsoid")
+        .vv.isel(time=0)
+        .compute(scheduler="sync")
+        .values
+    )
     assert np.isnan(found[:, :150]).all()
     assert not np.isnan(found[:, 230:]).any()

@@ -11,7 +11,7 @@ import pystac
 from geodes_lab.errors import GeodesError
 
 _RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "image/x.geotiff")
-_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
+_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".hgt")
 _PICTURE = re.compile(
     r"(?:^|[/_.-])(tci|pvi|visual|preview|overview|thumbnail|quicklook|true[_-]?colou?r)(?=$|[_.-])", re.IGNORECASE
 )

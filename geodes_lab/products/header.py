@@ -47,7 +47,7 @@ def read(path: str, name: str) -> Header:
     problem = ""
     try:
         with gdalenv.environment(path), rasters.opened(path) as file:
-            epsg, transform = file.crs and file.crs.to_epsg(), file.transform
+            epsg, transform = rasters.epsg(file.crs), file.transform
             found = file.shape, file.dtypes[0], file.nodata, file.tags()
             placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
     except (RasterioError, OSError) as error:

@@ -32,10 +32,20 @@ class Document:
     """
 
     def __init__(self, archive: Archive, member: str) -> None:
-        self.name = f"{member.rsplit('/', 1)[-1]} of {archive.place.href}"
+        self._take(f"{member.rsplit('/', 1)[-1]} of {archive.place.href}", archive.read(member))
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> Document:
+        """Make one of what was read, where a document is a file of its own; ``name`` is what sentences call it."""
+        made = cls.__new__(cls)
+        made._take(name, data)
+        return made
+
+    def _take(self, name: str, data: bytes) -> None:
+        self.name = name
         """What sentences call it."""
         try:
-            self.root = parsed(archive.read(member))
+            self.root = parsed(data)
         except ValueError as error:
             raise GeodesError(f"{self.name} is not valid XML ({error}); fetch the product again.") from error
         for element in self.root.iter():

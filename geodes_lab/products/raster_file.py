@@ -65,7 +65,7 @@ def read(item: pystac.Item, key: str) -> File:
     try:
         with gdalenv.environment(path), rasters.opened(path) as file:
             placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
-            epsg, (a, b, c, d, e, f), shape = file.crs and file.crs.to_epsg(), tuple(file.transform)[:6], file.shape
+            epsg, (a, b, c, d, e, f), shape = rasters.epsg(file.crs), tuple(file.transform)[:6], file.shape
             media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
             tile, overviews = file.block_shapes[0], len(file.overviews(1))
             several = zip(

@@ -31,12 +31,13 @@ _FILE = re.compile(
 )
 # How a number came about, by the words of the tag CALIBRATION and of file names: quantity, and what is to be known of it.
 _SIGMA, _GAMMA, _BETA = "sigma0", "gamma0", "beta0"
+_PLAIN = "over the ellipsoid, slopes not corrected"
 _CALIBRATIONS = {
-    "sigma": (_SIGMA, ""),
-    "sig": (_SIGMA, ""),
+    "sigma": (_SIGMA, _PLAIN),
+    "sig": (_SIGMA, _PLAIN),
     "normlim": (_SIGMA, "terrain-flattened by the local incidence angle (NormLim)"),
-    "gamma": (_GAMMA, ""),
-    "gam": (_GAMMA, ""),
+    "gamma": (_GAMMA, _PLAIN),
+    "gam": (_GAMMA, _PLAIN),
     "gamma_naught_rtc": (_GAMMA, "radiometrically terrain-corrected (GammaNaughtRTC)"),
     "gammanaughtrtc": (_GAMMA, "radiometrically terrain-corrected (GammaNaughtRTC)"),
     "beta": (_BETA, ""),

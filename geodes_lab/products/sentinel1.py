@@ -20,7 +20,7 @@ from shapely.geometry import MultiPoint, mapping
 from geodes_lab import raw
 from geodes_lab.datalake import Place, place_of
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import packed
+from geodes_lab.products import packed, sentinel1_history
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1_annotation import Annotation
 from geodes_lab.products.sentinel1_calibration import QUANTITIES
@@ -30,10 +30,12 @@ from geodes_lab.source import Native
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
 _FAMILY = "sentinel1"
+# ESA's tables are for the area, and the angle, on the ellipsoid, whatever the terrain is.
 _TITLES = {
-    "sigma0": "Backscatter coefficient sigma nought",
+    "sigma0": "Backscatter coefficient sigma nought over the ellipsoid",
     "beta0": "Radar brightness beta nought",
-    "gamma0": "Backscatter coefficient gamma nought",
+    "gamma0": "Backscatter coefficient gamma nought over the ellipsoid",
+    "incidence": "Incidence angle on the ellipsoid",
 }
 
 
@@ -47,7 +49,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """Make the band Item of a product; its annotations are read, no pixel.
 
     Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` where the thermal noise can be
-    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. They lie on no map: the grid that is said is UTM, of the image's
+    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All are over the ellipsoid: no slope is corrected, with ``dem=`` neither. They lie on no map: the grid that is said is UTM, of the image's
     own spacing, and the numbers are put on whatever grid is asked for when they are read.
     """
     if any("geodes:radar" in a.extra_fields for a in item.assets.values()):
@@ -83,17 +85,25 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         for quantity, noise in _choices(image, told is first):
             key = quantity if quantity == "incidence" else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
             source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, tile=None)
-            title = f"{_TITLES[quantity]}, {told.polarisation}" if quantity in _TITLES else "Incidence angle"
+            title = _TITLES[quantity] + ("" if quantity == "incidence" else f", {told.polarisation}")
             title += ", thermal noise subtracted" if noise else ""
             asset = bands_.asset(
                 source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
             )
             asset.extra_fields |= {"geodes:native": _FAMILY, "unit": "degree" if quantity == "incidence" else "1"}
+            if (
+                treated := sentinel1_history.treated(archive.place, image, noise, version)
+                if quantity != "incidence"
+                else ""
+            ):
+                asset.extra_fields["geodes:radiometry"] = treated
             asset.extra_fields["geodes:radar"] = {
                 "product": archive.place.gdal,
                 "annotation": image.member,
                 "calibration": image.calibration,
                 "noise": noise,
+                "version": sentinel1_history.version_of(version),
+                "border": sentinel1_history.border(archive.place, image, version),
                 "quantity": quantity,
                 "polarisation": polarisation,
                 "shape": list(told.shape),
@@ -138,7 +148,17 @@ def _native(item: pystac.Item, key: str) -> Native:
     image = measurement(asset.href, name_of(item), polarisation, (rows, cols), tuple(stored) if stored else None)
     place, plane = place_of(told["product"]), told["plane"]
     about = Plane((plane[0], plane[1], plane[2]), (plane[3], plane[4], plane[5]), plane[6])
-    return Geocoded(place, told["annotation"], told["calibration"], told["noise"], told["quantity"], image, about)
+    return Geocoded(
+        place,
+        told["annotation"],
+        told["calibration"],
+        told["noise"],
+        told["quantity"],
+        image,
+        told.get("version"),
+        told.get("border"),
+        about,
+    )
 
 
 bands_.natives[_FAMILY] = _native
@@ -148,7 +168,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     """Open a product with a node for each polarisation, in the image's own geometry.
 
     Each has ``dn`` (digital number), ``sigma0``, ``beta0`` and ``gamma0`` (linear power, NaN where there is no data), the same
-    ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``; dims ``(line, pixel)``, with
+    ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``, all over the ellipsoid; dims ``(line, pixel)``, with
     ``azimuth_time`` and ``ground_range`` as coordinates. ``geolocation`` below it is the grid of longitudes and latitudes.
     """
     archive = packed.archive(item)
@@ -172,12 +192,12 @@ def open(item: pystac.Item) -> xr.DataTree:
             ),
         )
         path = f"/{told.polarisation.lower()}"
-        nodes[path] = _node(archive.place, image)
+        nodes[path] = _node(archive.place, image, version)
         nodes[f"{path}/geolocation"] = geolocation(told)
     return xr.DataTree.from_dict(nodes)
 
 
-def _node(place: Place, image: Image) -> xr.Dataset:
+def _node(place: Place, image: Image, version: str) -> xr.Dataset:
     told, dims = image.annotation, ("line", "pixel")
     rows, cols = told.shape
     numbers = raw.lazy(image.source, "uint16")
@@ -191,7 +211,7 @@ def _node(place: Place, image: Image) -> xr.Dataset:
         "dn": xr.DataArray(numbers, dims=dims, attrs={"long_name": "digital number, an amplitude", "units": "1"})
     }
     for quantity, noise in _choices(image, True):
-        about: dict[str, Any] = {"units": "1", "long_name": _TITLES.get(quantity, "incidence angle on the ellipsoid")}
+        about: dict[str, Any] = {"units": "1", "long_name": _TITLES[quantity]}
         name = f"{quantity}_denoised" if noise else quantity
         if quantity == "incidence":
             name, about = "incidence_angle", about | {"units": "degree", "standard_name": "angle_of_incidence"}
@@ -199,7 +219,11 @@ def _node(place: Place, image: Image) -> xr.Dataset:
             about["long_name"] += ", thermal noise subtracted"
         if quantity == "sigma0":
             about["standard_name"] = "surface_backwards_scattering_coefficient_of_radar_wave"
-        made = Geocoded(place, image.member, image.calibration, noise, quantity, image.source)
+        if treated := sentinel1_history.treated(place, image, noise, version) if quantity != "incidence" else "":
+            about["radiometry"] = treated
+        made = Geocoded(
+            place, image.member, image.calibration, noise, quantity, image.source, sentinel1_history.version_of(version), sentinel1_history.border(place, image, version)
+        )  # fmt: skip
         values = da.map_blocks(_calibrated, numbers, made, told if quantity == "incidence" else None, dtype="float32")
         variables[name] = xr.DataArray(values, dims=dims, attrs=about)
     return xr.Dataset(variables, coords=coords, attrs={"polarisation": told.polarisation, "swath": told.swath})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,12 @@ from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1_annotation import Floats, entries
+
+UNITS_SINCE = 2.5
+"""The version of ESA's processor whose noise is in squared digital numbers."""
+_SQUARED_SINCE = 2.34
+_NOISE = {"IW": 75088.7, "EW": 56065.87}  # of ESA's notes; of the other modes they say none
+_LEAST, _MOST = 1e-4, 10**-0.8  # that a mean sigma nought of the noise may be
 
 QUANTITIES = {"sigma0": "sigmaNought", "beta0": "betaNought", "gamma0": "gamma"}
 """What can be made of the numbers, and the table that it is made by."""
@@ -65,10 +71,12 @@ class Noise:
     """Along range."""
     blocks: tuple[Block, ...]
     """Along azimuth; none before IPF 2.9."""
+    scale: float = 1.0
+    """What the numbers of the table are multiplied by; see `scaled`."""
 
     def at(self, lines: Floats, pixels: Floats) -> Floats:
         """The power on all ``lines`` by all ``pixels``."""
-        power = np.array(self.table.at(lines, pixels))
+        power = self.table.at(lines, pixels) * self.scale
         for block in self.blocks:
             rows = (lines >= block.lines[0]) & (lines <= block.lines[1])
             cols = (pixels >= block.pixels[0]) & (pixels <= block.pixels[1])
@@ -136,6 +144,48 @@ def noise(archive: Archive, member: str) -> Noise:
         value = np.array(told.numbers("noiseAzimuthLut", vector, len(line)))
         blocks.append(Block((first, last), (left, right), line, value))
     return Noise(_table(told, "noiseRangeVectorList/noiseRangeVector", "noiseRangeLut"), tuple(blocks))
+
+
+def scaled(noise: Noise, tables: dict[str, Table], mode: str, version: float | None, name: str) -> Noise:
+    """Noise in squared digital numbers, whatever the processor that wrote it.
+
+    Before IPF 2.5 the table is in other units: it is to be multiplied by k · dn, and since 2.34 by k · dn², where k is a constant of the
+    mode and dn the product's own calibration of the numbers (ESA's notes MPC-0243 and MPC-0392). One is the square of the other's dn
+    aside, 26 dB or more, and the noise of Sentinel-1 is known to be like a sigma nought of −33 to −18 dB: which of them it is must show.
+
+    Parameters
+    ----------
+    noise, tables
+        As the product has them.
+    mode
+        ``IW``, ``EW``, …
+    version
+        Of the processor; None: unknown.
+    name
+        What sentences call the noise.
+
+    Raises
+    ------
+    GeodesError
+        If it is neither.
+    """
+    if version is not None and version >= UNITS_SINCE:
+        return noise
+    dn, k = float(tables["dn"].value[0][0]), _NOISE.get(mode)
+    factors = [1.0] if k is None else [k * dn, k * dn * dn, 1.0]
+    if k is not None and version is not None and version >= _SQUARED_SINCE:
+        factors = [k * dn * dn, k * dn, 1.0]
+    if version is None:
+        factors = [1.0, *factors]
+    lines = noise.table.line
+    pixels = np.unique(np.concatenate(noise.table.pixel))
+    like = float(np.mean(noise.table.at(lines, pixels) / np.square(tables["sigma0"].at(lines, pixels))))
+    for factor in factors:
+        if _LEAST < like * factor < _MOST:
+            return replace(noise, scale=factor)
+    raise GeodesError(
+        f"The noise in {name} is in units that are not known (IPF {version or 'of unknown version'}, mode {mode}): take the band without _denoised."
+    )
 
 
 def _table(told: Document, path: str, tag: str) -> Table:

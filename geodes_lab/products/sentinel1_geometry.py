@@ -20,10 +20,13 @@ from geodes_lab.products.sentinel1_annotation import LIGHT, Annotation, Floats, 
 from geodes_lab.products.tiepoints import Lattice
 
 _TURNS = 8  # of Newton's method, which needs three or four
+_SEA = 1.0  # metres
 _NEAR = 2  # meshes of the tie points around the image: relief shifts a place by less
 
 
-def places(grid: GeoBox, annotation: Annotation, height: NDArray[np.floating] | None = None) -> tuple[Floats, Floats]:
+def places(
+    grid: GeoBox, annotation: Annotation, height: NDArray[np.floating] | None = None, orbit: Orbit | None = None
+) -> tuple[Floats, Floats]:
     """Find the lines and pixels of an image at the centres of a grid's pixels.
 
     Parameters
@@ -34,6 +37,8 @@ def places(grid: GeoBox, annotation: Annotation, height: NDArray[np.floating] | 
         Of an image in ground range.
     height
         (rows, cols) metres above the ellipsoid; None: the heights of the tie points, linear in between.
+    orbit
+        One that is better than the annotation's; None: the annotation's.
 
     Returns
     -------
@@ -46,7 +51,7 @@ def places(grid: GeoBox, annotation: Annotation, height: NDArray[np.floating] | 
         If heights are given and the annotation says no orbit. Without both, the tie points have to do.
     """
     points = annotation.grid.points(annotation.spacing)
-    if height is None and (annotation.orbit is None or not annotation.conversions):
+    if height is None and orbit is None and (annotation.orbit is None or not annotation.conversions):
         return points.places(grid)
     lattice = Lattice(grid, points.step(grid))
     x, y = lattice.centres
@@ -61,7 +66,7 @@ def places(grid: GeoBox, annotation: Annotation, height: NDArray[np.floating] | 
 
     def at(height: Floats | float) -> tuple[Floats, Floats]:
         line, pixel = near[0].copy(), near[1].copy()
-        line[around], pixel[around] = locate(annotation, lon, lat, height, guess)
+        line[around], pixel[around] = locate(annotation, lon, lat, height, guess, orbit)
         return lattice.between(line), lattice.between(pixel)
 
     if height is None:
@@ -74,8 +79,29 @@ def places(grid: GeoBox, annotation: Annotation, height: NDArray[np.floating] | 
     return line, pixel
 
 
+def sea(grid: GeoBox, annotation: Annotation) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where the tie points say sea, at the centres of a grid's pixels: one of the four about them, and all four.
+
+    Of the sea ESA's processor has the height 0, to a millimetre; land as low is sea for the radar's purpose.
+    """
+    known = annotation.grid
+    place = known.points(annotation.spacing).places(grid)
+    row, col = (
+        np.clip(np.searchsorted(at, p, "right") - 1, 0, len(at) - 2)
+        for at, p in zip((known.line, known.pixel), place, strict=True)
+    )
+    at_sea = np.abs(known.height) < _SEA
+    corners: NDArray[np.bool_] = np.stack([at_sea[row + down, col + across] for down in (0, 1) for across in (0, 1)])
+    return np.any(corners, axis=0), np.all(corners, axis=0)
+
+
 def locate(
-    annotation: Annotation, lon: Floats, lat: Floats, height: Floats | float, guess: tuple[Floats, Floats]
+    annotation: Annotation,
+    lon: Floats,
+    lat: Floats,
+    height: Floats | float,
+    guess: tuple[Floats, Floats],
+    orbit: Orbit | None = None,
 ) -> tuple[Floats, Floats]:
     """Lines and pixels of places on Earth, by the orbit: when the satellite was abreast of them, and how far away.
 
@@ -88,18 +114,24 @@ def locate(
     height
         Metres above the ellipsoid.
     guess
-        Lines and pixels nearby: what the orbit misses the tie points by is made good there. Of ESA's products it is nothing.
+        Lines and pixels nearby: what the annotation's orbit misses its tie points by is made good there. Of ESA's products it is nothing.
+    orbit
+        One that is better than the annotation's; None: the annotation's.
 
     Raises
     ------
     GeodesError
         If the annotation says no orbit.
     """
-    orbit = annotation.orbit
+    orbit = orbit or annotation.orbit
     if orbit is None or not annotation.conversions:
-        raise GeodesError(f"{annotation.name} says no orbit: relief cannot be taken into account; leave dem= out.")
+        raise GeodesError(
+            f"{annotation.name} says no orbit: relief cannot be taken into account; leave dem= and orbits= out."
+        )
     when, slant = _abreast(orbit, lon, lat, height)
-    late, far = (_between(annotation, missed)(guess) for missed in _missed(annotation))
+    late, far = np.zeros(()), np.zeros(())
+    if annotation.orbit is not None:
+        late, far = (_between(annotation, missed)(guess) for missed in _missed(annotation))
     when = when + float(seconds(orbit.time[0], annotation.start)) + late
     return when / annotation.interval, _ground_range(annotation, when, slant + far) / annotation.spacing[1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -15,19 +16,28 @@ from pyproj import Transformer
 from rasterio.enums import Resampling
 from scipy.interpolate import RegularGridInterpolator
 
-from geodes_lab import raw, reader
-from geodes_lab.archive import Archive
+from geodes_lab import raw
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
-from geodes_lab.products import sentinel1_annotation, sentinel1_calibration, sentinel1_geometry
+from geodes_lab.products import (
+    sentinel1_border,
+    sentinel1_calibration,
+    sentinel1_geometry,
+    sentinel1_kept,
+    sentinel1_orbit,
+    terrain,
+)
 from geodes_lab.products.sentinel1_annotation import Annotation, Floats
-from geodes_lab.products.sentinel1_calibration import Noise, Table
+from geodes_lab.products.sentinel1_calibration import Noise
+from geodes_lab.products.sentinel1_orbit import OrbitFile
 from geodes_lab.products.tiepoints import sampled
-from geodes_lab.source import Native, Source, Span
+from geodes_lab.source import Native, Relief, Source, Span
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
 _PIXELS, _READ = 2**22, 2**24  # of the image, that are calibrated and that are read at once
+_ABOVE = 0.5  # squared digital numbers that the border is not above the noise, of ESA's note MPC-0243
+_DEEP = 15.0  # metres below the sea that no land beside it is
 _FINE = 1536  # pixels of a finer grid, to each side, that are averaged at once
 
 Values = NDArray[np.float32]
@@ -75,21 +85,44 @@ class Geocoded:
     """``sigma0``, ``beta0``, ``gamma0`` or ``incidence``."""
     image: Source
     """The image, of whose grid the shape alone counts."""
+    version: float | None = None
+    """Of the processor that made the image; None: unknown."""
+    border: str | None = None
+    """The member by whose noise the border of the image is told and masked; None: it has none that is known."""
     plane: Plane | None = None
     """About where it is on the grid that suits it, for plans; None: anywhere."""
-    dem: Source | None = None
-    """A terrain model, whose heights are above the ellipsoid."""
+    relief: Relief | None = None
+    """A terrain model."""
+    orbit: OrbitFile | None = None
+    """What says where the satellite was; None: the annotation."""
 
     @property
     def note(self) -> str:
         """How relief was treated."""
-        if self.dem is None:
+        if self.relief is None:
             return "ellipsoid height: relief is displaced"
-        return f"relief taken into account by {self.dem.product}, its heights as above the ellipsoid"
+        what = (
+            "the angle is that on the ellipsoid, not on the slope"
+            if self.quantity == "incidence"
+            else "what slopes do to the brightness is not corrected"
+        )
+        return f"relief taken into account by {self.relief.note}; no data over the sea is sea level; {what}"
 
-    def over(self, dem: Source) -> Native:
+    def over(self, relief: Relief) -> Native:
         """The same, with relief."""
-        return replace(self, dem=dem)
+        return replace(self, relief=relief)
+
+    @property
+    def flown(self) -> str:
+        """The orbit file, in words."""
+        return self.orbit.note if self.orbit else ""
+
+    def along(self, orbits: Sequence[OrbitFile]) -> Native:
+        """The same, by that one of some orbit files which is of its satellite and time."""
+        platform = self.annotation.rsplit("/", 1)[-1][:3].upper()
+        return replace(
+            self, orbit=sentinel1_orbit.chosen(orbits, platform, sentinel1_kept.annotation(self.place, self.annotation))
+        )
 
     def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
         """Lines and pixels of the image that a grid may need; see `geodes_lab.touched.Windowed`."""
@@ -112,7 +145,7 @@ class Geocoded:
 
         A grid that is coarser than the image is averaged, where ``average`` is asked for: of all looks in a pixel.
         """
-        annotation = _annotation(self.place, self.annotation)
+        annotation = sentinel1_kept.annotation(self.place, self.annotation)
         ratio = source.ratio(grid)
         if resampling is Resampling.average and ratio > 1.5:
             return self._averaged(annotation, grid, math.ceil(ratio))
@@ -143,11 +176,9 @@ class Geocoded:
 
     def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
         """The image at the centres of a grid's pixels; NaN beyond it and where it has no data."""
-        height = None
-        if self.dem is not None:
-            height, known = reader.read(self.dem, grid, "bilinear")
-            height = np.where(known, height, np.nan)
-        line, pixel = sentinel1_geometry.places(grid, annotation, height)
+        height = None if self.relief is None else _heights(self.relief, annotation, grid)
+        orbit = None if self.orbit is None else sentinel1_kept.orbit(self.orbit, annotation)
+        line, pixel = sentinel1_geometry.places(grid, annotation, height, orbit)
         out = np.full(grid.shape, np.nan, np.float32)
         rows, cols = annotation.shape
         inside = (line >= -0.5) & (line < rows - 0.5) & (pixel >= -0.5) & (pixel < cols - 0.5)
@@ -182,21 +213,44 @@ class Geocoded:
     def calibrated(self, numbers: NDArray[np.generic], rows: tuple[int, int], cols: tuple[int, int]) -> Values:
         """Make backscatter of the numbers of a window of the image."""
         lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
-        gains = _tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
-        noise = _noise(self.place, self.noise).at(lines, pixels) if self.noise else None
-        return sentinel1_calibration.calibrated(numbers, gains, noise)[0]
+        gains = sentinel1_kept.tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
+        noise = self._noise(self.noise).at(lines, pixels) if self.noise else None
+        values = sentinel1_calibration.calibrated(numbers, gains, noise)[0]
+        if self.border:
+            # One for all that is made of the image.
+            plain = replace(self, noise=None, quantity="", plane=None, relief=None, orbit=None)
+            values[sentinel1_border.mask(self.measured, _inside(plain), rows, cols, self.image.shape)] = np.nan
+        return values
+
+    def measured(self, rows: Span, cols: Span) -> NDArray[np.bool_]:
+        """Whether the numbers of a window of the image are above the noise."""
+        assert self.border
+        lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
+        power = np.square(raw.window(self.image, rows, cols), dtype=np.float32)
+        return np.asarray(power > self._noise(self.border).at(lines, pixels) + _ABOVE)
+
+    def _noise(self, member: str) -> Noise:
+        mode = sentinel1_kept.annotation(self.place, self.annotation).mode
+        return sentinel1_kept.noise(self.place, member, self.calibration, mode, self.version)
 
 
-@lru_cache(maxsize=256)
-def _annotation(place: Place, member: str) -> Annotation:
-    return sentinel1_annotation.read(Archive(place), member)
+def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
+    """Metres above the ellipsoid: of a terrain model, and of the sea where that has none; NaN elsewhere.
+
+    What is sea is told by the tie points, which have the height 0 there. Beyond the tiles that were given all about a place must say so:
+    it may be land whose tile was forgotten. Within a tile one does, or none of a model that has no holes on land. The floor of the sea, which
+    some models have, is not what the radar sees.
+    """
+    height, is_within, is_filled = relief.heights(grid)
+    level = terrain.sea_level(grid)
+    missing, deep = np.isnan(height), height < level - _DEEP
+    if missing.any() or deep.any():
+        some, every = sentinel1_geometry.sea(grid, annotation)
+        wet = missing & (every | (is_within & some) | is_filled) | deep & some
+        height[wet] = level[wet]
+    return height
 
 
-@lru_cache(maxsize=256)
-def _tables(place: Place, member: str) -> dict[str, Table]:
-    return sentinel1_calibration.read(Archive(place), member)
-
-
-@lru_cache(maxsize=256)
-def _noise(place: Place, member: str) -> Noise:
-    return sentinel1_calibration.noise(Archive(place), member)
+@lru_cache(maxsize=64)
+def _inside(image: Geocoded) -> sentinel1_border.Inside:
+    return sentinel1_border.inside(image.measured, image.image.shape)
