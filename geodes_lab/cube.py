@@ -174,7 +174,7 @@ def open_cube(
 def _refuse(bands: Any, resampling: Any, chunks: Any, dtype: Any, errors: Any) -> None:
     """Say what is wrong with an argument, before anything is read."""
     for name in resampling.values() if isinstance(resampling, Mapping) else [resampling]:
-        if name not in Resampling.__members__:
+        if name not in Resampling.__members__ or name == "gauss":  # which GDAL has for overviews alone
             raise GeodesError(f"There is no resampling {name!r}{nearest(str(name), Resampling.__members__) or '.'}")
     if isinstance(resampling, Mapping) and (unknown := [b for b in resampling if b not in bands]):
         raise GeodesError(f"resampling= names {unknown[0]!r}, which is not among bands=.")

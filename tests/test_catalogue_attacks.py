@@ -176,9 +176,7 @@ def test_database_is_locked(tmp_path, text):
 def test_search_that_takes_too_long_is_ended(tmp_path):
     engine = Engine((tmp_path,), Limits(memory=2**28, seconds=0.5))
     with pytest.raises(TooLong, match=r"longer than 0\.5 s"):
-        engine.rows(
-            "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE (a.range * b.range) % 7 = 3", []
-        )
+        engine.rows("SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE (a.range * b.range) % 7 = 3", [])
     assert engine.rows("SELECT 1", []) == [(1,)]
 
 
