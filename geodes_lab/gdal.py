@@ -13,7 +13,8 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.vrt import WarpedVRT
 
-from geodes_lab import gdalenv, limits, rasters
+from geodes_lab import gdalenv, limits, rasters, warp
+from geodes_lab.errors import GeodesError
 from geodes_lab.source import Source
 
 # Rasterio silences it around itself, which threads undo for each other: it would say so of grids that begin at zero.
@@ -71,18 +72,19 @@ def _confirm(source: Source, file: Any) -> None:
     raise source.contradiction(problem)
 
 
-def means(source: Source, dtype: Any, resampling: Resampling) -> bool:
-    """Whether integers are to be resampled as floats: a mean of them is none, and GDAL rounds to the file's kind."""
-    is_measure = np.dtype(source.dtype).kind == "f" and not source.is_class
-    keeping = (Resampling.nearest, Resampling.mode, Resampling.min, Resampling.max)
-    return is_measure and np.dtype(dtype).kind in "iu" and resampling not in keeping
-
-
 def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Warp numbers as they are in the file, with their nodata left out of every average."""
+    if resampling in warp.OF_MEASURES and source.offset:
+        raise GeodesError(
+            f"Band {source.band} of {source.product} has an offset, and its file is read by GDAL, which knows none: resampling= cannot be "
+            f"{resampling.name!r} here; use 'average', or compute it of a cube at full resolution."
+        )
     height, width = grid.shape
-    kind = np.dtype(file.dtypes[source.index - 1])
-    floats = means(source, kind, resampling)
+    # The mean of integers is none; and what no source pixel has is no data, whatever number would have stood for that.
+    is_mean = resampling in warp.MEANS
+    kind = file.dtypes[source.index - 1]
+    working = ("float64" if np.dtype(kind).itemsize > 2 and kind != "float32" else "float32") if is_mean else None
+    hole = float("nan") if is_mean and source.nodata is not None else source.nodata
     with WarpedVRT(
         file,
         src_crs=f"EPSG:{source.epsg}",
@@ -92,14 +94,16 @@ def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tu
         width=width,
         height=height,
         resampling=resampling,
+        tolerance=warp.tolerance(resampling),
         src_nodata=source.nodata,
-        nodata=float("nan") if floats and source.nodata is not None else source.nodata,
-        dtype=("float32" if kind.itemsize <= 2 else "float64") if floats else None,
+        nodata=hole,
+        dtype=working,
         add_alpha=source.nodata is None and not _has_alpha(file),
         warp_mem_limit=256,
+        **warp.options(source, grid),
     ) as warped:
         numbers = warped.read(source.index)
-        there = ~np.isnan(numbers) if floats else source.there(numbers)
+        there = ~np.isnan(numbers) if is_mean else source.there(numbers)
         return numbers, there if source.nodata is not None else there & (warped.read(warped.count) > 0)
 
 

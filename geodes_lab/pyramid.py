@@ -10,15 +10,13 @@ from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
-from rasterio.warp import reproject
 
-from geodes_lab import geotiff, jpeg2000, limits, zarrs
+from geodes_lab import geotiff, jpeg2000, limits, warp, zarrs
 from geodes_lab.datalake import Place, object_of
-from geodes_lab.gdal import Numbers, means
+from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
 
@@ -194,11 +192,6 @@ def _window(
     return wide[inner], there[inner]
 
 
-def _holds(dtype: np.dtype[Any], number: float) -> bool:
-    limits = np.iinfo(dtype)
-    return bool(np.isfinite(number) and number == int(number) and limits.min <= number <= limits.max)
-
-
 def _widened(spans: tuple[Span, Span], by: int, shape: tuple[int, int]) -> tuple[Span, Span]:
     (top, bottom), (left, right) = spans
     return (max(top - by, 0), min(bottom + by, shape[0])), (max(left - by, 0), min(right + by, shape[1]))
@@ -241,24 +234,4 @@ def _warp(
         numbers, there = (np.concatenate([p[n] for p in parts], axis) for n in (0, 1))
         return numbers, there, *everywhere
     found, there = _window(reduced, image, level, rows, cols, useful)
-    options = {
-        "src_crs": f"EPSG:{reduced.epsg}",
-        "src_transform": Affine(*reduced.transform) * Affine.translation(cols[0], rows[0]),
-        "dst_crs": str(grid.crs),
-        "dst_transform": grid.affine,
-        "num_threads": 1,
-        "warp_mem_limit": 256,
-    }
-    if means(reduced, found.dtype, resampling):
-        found = found.astype(np.float32 if found.dtype.itemsize <= 2 else np.float64)
-    # A number that the band does not use stands for no data during the warp.
-    if found.dtype.kind == "f":
-        hole = float("nan")
-    elif reduced.nodata is not None and _holds(found.dtype, reduced.nodata):
-        hole = reduced.nodata
-    else:
-        found, hole = found.astype(np.int64 if found.dtype.itemsize > 2 else np.int32), -(2.0**31)  # smaller than all
-    source = np.where(there, found, found.dtype.type(hole))
-    out = np.full(grid.shape, hole, found.dtype)
-    reproject(source, out, resampling=resampling, src_nodata=hole, dst_nodata=hole, init_dest_nodata=True, **options)
-    return out, ~np.isnan(out) if found.dtype.kind == "f" else out != hole, *everywhere
+    return *warp.warped(found, there, (rows[0], cols[0]), reduced, grid, resampling), *everywhere

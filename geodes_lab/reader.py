@@ -89,6 +89,8 @@ def read(
 
 def _measure(source: Source, numbers: NDArray[Any]) -> NDArray[Any]:
     """A new array, in as few passes as there can be: this is what remains beside decoding."""
+    if numbers.dtype.kind == "f" and np.dtype(source.dtype).kind != "f":  # a mean of what is given as integers
+        return np.rint(np.nan_to_num(numbers)).astype(source.dtype)
     if (source.scale, source.offset) == (1.0, 0.0):
         return numbers.astype(source.dtype)
     dtype = np.dtype(source.dtype)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
@@ -183,7 +184,14 @@ class Source:
 
     def ratio(self, grid: GeoBox) -> float:
         """How many of this band's pixels in a row make one of a grid's."""
-        return float(min(_ratios(grid, self)))
+        return min(self.ratios(grid))
+
+    def ratios(self, grid: GeoBox) -> tuple[float, float]:
+        """How many of this band's pixels make one of a grid's, down and across.
+
+        In another CRS in the middle of the band: the same for all grids of a resolution, however far they reach.
+        """
+        return _ratios(self.geobox, grid.crs, abs(grid.affine.a), abs(grid.affine.e))
 
     def spans(self, grid: GeoBox) -> tuple[Span, Span]:
         """Rows and columns of this band that a grid may need, with the margin that a warp needs; empty if none.
@@ -237,7 +245,7 @@ def _spans(source: Source, grid: GeoBox) -> tuple[Span, Span]:
     down = across = 0
     if source.place_on(grid) is None:
         # A kernel of GDAL widens with the ratio of the pixels.
-        down, across = (max(_MARGIN, math.ceil(4 * r)) for r in _ratios(grid, source))
+        down, across = (max(_MARGIN, math.ceil(4 * r)) for r in source.ratios(grid))
     left, bottom, right, top = box
     cols, rows = sorted(((left - c) / a, (right - c) / a)), sorted(((top - f) / e, (bottom - f) / e))
     col0, col1 = math.floor(cols[0] + 1e-3) - across, math.ceil(cols[1] - 1e-3) + across
@@ -245,13 +253,25 @@ def _spans(source: Source, grid: GeoBox) -> tuple[Span, Span]:
     return (max(row0, 0), min(row1, source.shape[0])), (max(col0, 0), min(col1, source.shape[1]))
 
 
-def _ratios(grid: GeoBox, source: Source) -> tuple[float, float]:
-    """How many pixels of a band make one of a grid, down and across; the same for all chunks of a grid."""
-    if grid.crs.epsg == source.epsg:
-        return abs(grid.affine.e / source.transform[4]), abs(grid.affine.a / source.transform[0])
-    rows, cols = meaningful(source.geobox, grid.crs).shape
-    left, bottom, right, top = footprint(source.geobox, grid.crs)
-    return abs(grid.affine.e) * rows / (top - bottom), abs(grid.affine.a) * cols / (right - left)
+@lru_cache(maxsize=4096)
+def _ratios(native: GeoBox, crs: CRS, width: float, height: float) -> tuple[float, float]:
+    """How many pixels of a band make one of so many units of a CRS, down and across."""
+    if crs.epsg == native.crs.epsg:
+        return height / abs(native.affine.e), width / abs(native.affine.a)
+    part = meaningful(native, crs)
+    rows, cols = part.shape
+    # The middle, and half a pixel east and west, north and south of it.
+    around = [(cols / 2 + x, rows / 2 + y) for x, y in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
+    east, north = native.crs.transformer_to_crs(crs)(
+        *map(np.array, zip(*(part.affine * p for p in around), strict=True))
+    )
+    steps = np.array([[east[1] - east[0], east[3] - east[2]], [north[1] - north[0], north[3] - north[2]]])
+    determinant = float(np.linalg.det(steps))
+    if math.isfinite(determinant) and determinant:
+        pixels = np.linalg.inv(steps) * (width, height)  # of the band: columns and rows, for a step in x and in y
+        return float(np.hypot(*pixels[1])), float(np.hypot(*pixels[0]))
+    left, bottom, right, top = footprint(native, crs)
+    return height * rows / (top - bottom), width * cols / (right - left)
 
 
 @lru_cache(maxsize=4096)

@@ -7,13 +7,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
-from rasterio.warp import reproject
 
-from geodes_lab import hdf5, limits
+from geodes_lab import hdf5, limits, warp
 from geodes_lab.errors import GeodesError
 from geodes_lab.member import Member
 from geodes_lab.source import Source, Span
@@ -63,21 +61,7 @@ class Layer:
             parts = [self.numbers(source, half, resampling) for half in halves]
             return np.concatenate([p[0] for p in parts], axis), np.concatenate([p[1] for p in parts], axis)
         found, there = self._read(source, down, across)
-        # NaN is left out of every average; double precision holds any class.
-        warped = np.full(grid.shape, np.nan)
-        reproject(
-            np.where(there, found, np.nan),
-            warped,
-            src_crs=f"EPSG:{source.epsg}",
-            src_transform=Affine(*source.transform) * Affine.translation(across[0], down[0]),
-            src_nodata=np.nan,
-            dst_crs=str(grid.crs),
-            dst_transform=grid.affine,
-            dst_nodata=np.nan,
-            resampling=resampling,
-        )
-        valid = ~np.isnan(warped)
-        return np.where(valid, warped, 0), valid
+        return warp.warped(found, there, (down[0], across[0]), source, grid, resampling)
 
     def _read(self, source: Source, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         try:

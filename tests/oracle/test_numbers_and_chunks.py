@@ -1,0 +1,98 @@
+"""A number of a cube is GDAL's at full resolution, however the cube is cut into chunks and however far its grid reaches."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from drawn import CHOOSING, KERNELS, Raster, by_gdal, grids, on_edge, rasters
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from odc.geo.geobox import GeoBox
+
+import geodes_lab as gl
+
+SECONDS, MINUTES = 40, 1500  # examples
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+NEAR = {
+    "EPSG:32631": ("EPSG:2154", "EPSG:3857", "EPSG:4326", "EPSG:32632", "EPSG:3035"),
+    "EPSG:2154": ("EPSG:32631", "EPSG:4326"),
+}
+
+
+def cube(raster: Raster, grid: GeoBox, kernel: str, chunks: int | None, folder: Path) -> Any:
+    found = gl.open_cube([raster.item(folder / "r.tif")], bands=["b"], geobox=grid, resampling=kernel, chunks=chunks)
+    return found.b.values[0].astype(float)
+
+
+def same_crs(data: st.DataObject) -> None:
+    raster = data.draw(rasters())
+    grid = data.draw(grids(raster))
+    kernel, chunks = data.draw(st.sampled_from(KERNELS)), data.draw(st.sampled_from([None, 11, 16, 50]))
+    want = by_gdal(raster, grid, kernel)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            got = cube(raster, grid, kernel, chunks, Path(folder))
+        except gl.GeodesError:  # it lies outside every product
+            got = np.full(grid.shape, np.nan)
+    edge = on_edge(raster, grid)
+    got[edge] = want[edge] = np.nan
+    close(raster, kernel, got, want)
+
+
+def close(raster: Raster, kernel: str, got: Any, want: Any) -> None:
+    """Means are the same number; of what chooses a pixel GDAL takes another where its rounding of an edge is another."""
+    unlike = np.isnan(got) != np.isnan(want)
+    with np.errstate(invalid="ignore"):
+        unlike |= np.abs(got - want) > (1e-4 if kernel in CHOOSING else 2e-3) * raster.span
+    few = {**dict.fromkeys(CHOOSING, 0.05 * got.size + sum(got.shape)), "lanczos": 0.01 * got.size}
+    assert unlike.sum() <= few.get(kernel, 0)
+
+
+def other_crs(data: st.DataObject) -> None:
+    source = data.draw(st.sampled_from(sorted(NEAR)))
+    raster = data.draw(rasters(source))
+    grid = data.draw(grids(raster, data.draw(st.sampled_from(NEAR[source]))))
+    kernel = data.draw(st.sampled_from(KERNELS))
+    sizes = data.draw(st.lists(st.sampled_from([None, 13, 32, 41]), min_size=2, max_size=2, unique=True))
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            one, other = (cube(raster, grid, kernel, size, Path(folder)) for size in sizes)
+        except gl.GeodesError:  # it lies outside every product
+            one = other = np.full(grid.shape, np.nan)
+    # Between pixels of no data a weight of Lanczos may be nothing but rounding.
+    assert (np.isnan(one) != np.isnan(other)).sum() <= (0.01 * one.size if kernel == "lanczos" else 0)
+    if kernel in CHOOSING:
+        np.testing.assert_array_equal(one, other)
+    else:
+        assert np.nanmax(np.abs(one - other), initial=0) <= 1e-3 * raster.span
+    close(raster, kernel, one, by_gdal(raster, grid, kernel))
+
+
+@given(st.data())
+@settings(max_examples=SECONDS, **QUIET)
+def test_numbers_are_gdals_in_the_bands_own_crs(data):
+    same_crs(data)
+
+
+@given(st.data())
+@settings(max_examples=SECONDS // 2, **QUIET)
+def test_numbers_are_gdals_in_another_crs(data):
+    other_crs(data)
+
+
+@pytest.mark.slow
+@given(st.data())
+@settings(max_examples=MINUTES, **QUIET)
+def test_numbers_are_gdals_in_the_bands_own_crs_for_minutes(data):
+    same_crs(data)
+
+
+@pytest.mark.slow
+@given(st.data())
+@settings(max_examples=MINUTES // 2, **QUIET)
+def test_numbers_are_gdals_in_another_crs_for_minutes(data):
+    other_crs(data)
