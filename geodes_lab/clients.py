@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from obstore.store import HTTPStore, LocalStore, ObjectStore, S3Store
 
 from geodes_lab import credentials, settings, trust
@@ -221,6 +222,29 @@ def loop() -> asyncio.AbstractEventLoop:
         return _made_loop()
 
 
+def web() -> httpx.AsyncClient:
+    """The client for signed addresses, to be used within the `loop`. It follows redirects, and has neither a key nor a password for anybody."""
+    return _web(trust.authorities())
+
+
+@lru_cache(maxsize=4)
+def _web(_authorities: str | None) -> httpx.AsyncClient:
+    timeout = httpx.Timeout(float(settings.get("datalake.timeout")))
+    return httpx.AsyncClient(
+        verify=trust.context(),
+        timeout=timeout,
+        follow_redirects=True,
+        max_redirects=5,
+        auth=_nobody,
+        limits=httpx.Limits(max_connections=_AT_ONCE),
+    )
+
+
+def _nobody(request: httpx.Request) -> httpx.Request:
+    """Set, so that no password of ``~/.netrc`` goes to whomever an address names."""
+    return request
+
+
 @cache
 def turns() -> asyncio.Semaphore:
     """Of which each request under way holds one."""
@@ -236,7 +260,7 @@ def _forked() -> None:
     _first = threading.Lock()
     if _made_loop.cache_info().currsize:
         atexit.unregister(_made_loop().close_quietly)
-    for kept in (_made_loop, turns, _store):
+    for kept in (_made_loop, turns, _store, _web):
         kept.cache_clear()
 
 

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote, urlsplit
 
-import obstore
 from obstore.store import ObjectStore
 
-from geodes_lab import clients, settings
+from geodes_lab import clients, ranges, settings
 from geodes_lab.errors import GeodesError
 
 
@@ -123,7 +122,9 @@ class Place:
     def store(self) -> ObjectStore:
         """The client of its server."""
         if self.query:
-            raise GeodesError(f"{self.href} is a signed address: rasters are read there in place, zips are not.")
+            raise GeodesError(
+                f"{self.href} is a signed address, and names one object: what lies beside it is not to be had."
+            )
         return clients.store(self.scheme, self.root)
 
     def size(self) -> int:
@@ -135,7 +136,7 @@ class Place:
             If there is no such object, or it cannot be reached.
         """
         traffic.add(1, 0)
-        return int(_wait(self.ask("find", lambda: obstore.head_async(self.store, self.path)))["size"])
+        return int(_wait(self.ask("find", lambda: ranges.size(self))))
 
     def read(self, start: int, length: int) -> bytes:
         """Read ``length`` bytes from ``start``, or fewer where the object ends; one request."""
@@ -166,25 +167,17 @@ class Place:
 
     async def _get(self, start: int, length: int, tag: str | None) -> tuple[bytes, str | None]:
         try:
-            found: tuple[bytes, str | None] = await self.ask("read", lambda: self._get_once(start, length, tag))
+            found = await self.ask("read", lambda: ranges.get(self, start, length, tag))
         except Unreachable as error:
             # S3 and HTTP give what there is of a range that goes beyond the end; some servers refuse it.
             if not re.search("status code: (400|416)", str(error.__cause__)):
                 raise
             traffic.add(1, 0)
-            size = int((await self.ask("find", lambda: obstore.head_async(self.store, self.path)))["size"])
+            size = int(await self.ask("find", lambda: ranges.size(self)))
             if not start < size < start + length:
                 raise
-            found = await self.ask("read", lambda: self._get_once(start, size - start, tag))
-        return found
-
-    async def _get_once(self, start: int, length: int, tag: str | None) -> tuple[bytes, str | None]:
-        options = {"range": (start, start + length), **({"if_match": tag} if tag else {})}
-        answer = await obstore.get_async(self.store, self.path, options=options)
-        found = answer.meta["e_tag"] if (answer.meta["e_tag"] or "").strip('"') else None
-        if tag and found != tag:  # a server that does not know the condition
-            raise Replaced(f"{self.href} has been replaced since it was first read{self._where()}.")
-        return bytes(await answer.bytes_async()), found
+            found = await self.ask("read", lambda: ranges.get(self, start, size - start, tag))
+        return found.data, found.tag
 
     def _read_file(self, start: int, length: int) -> bytes:
         with Path(self.gdal).open("rb") as file:
@@ -223,12 +216,12 @@ class Place:
                 return found
             except GeodesError:
                 raise
+            except ranges.Changed:
+                raise Replaced(f"{self.href} has been replaced since it was first read{self._where()}.") from None
             except FileNotFoundError:
                 raise Unreachable(f"{self.href} does not exist{self._where()}.") from None
             except Exception as error:
                 said = str(error).partition("\n")[0]
-                if "412 Precondition" in said:
-                    raise Replaced(f"{self.href} has been replaced since it was first read{self._where()}.") from None
                 if "External AWS credential provider" in said:
                     raise Unreachable(
                         f"{self.href} may not be read{self._where()}: {clients.trouble or said}"
@@ -237,6 +230,11 @@ class Place:
                     if self.scheme == "s3" and not is_renewed and await self._renewed(mark):
                         is_renewed = True  # keys end while requests wait for their turn; those of now may be good
                         continue
+                    if self.scheme == "http":
+                        raise Unreachable(
+                            f"{self.href} may not be read: its server refuses it; give an address that is signed and has not expired, or one "
+                            "that is open."
+                        ) from error
                     if told := _SENTENCE.search(str(error)):  # a server that says why, as the lab's gate does
                         raise Unreachable(f"{self.href} may not be read: {html.unescape(told[1])}") from error
                     raise Unreachable(

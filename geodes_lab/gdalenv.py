@@ -50,6 +50,8 @@ def options(path: str) -> dict[str, str]:
         "AWS_REGION": settings.get("datalake.region"),
         "AWS_NO_SIGN_REQUEST": "NO" if credentials.known("s3") else "YES",
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        # Some servers answer no HEAD, and some addresses are signed for GET alone.
+        "CPL_VSIL_CURL_USE_HEAD": "NO",
         "GDAL_HTTP_MAX_RETRY": "3",
         "GDAL_HTTP_RETRY_DELAY": "0.5",
         # A driver asks for side files (.aux.xml, .msk) beside a member: they are not there, do not ask the server.

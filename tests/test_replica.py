@@ -225,18 +225,28 @@ def test_server_without_ranges_gives_the_product_once(web, product, folder, answ
     assert capfd.readouterr().err == ""
 
 
-def test_server_that_does_not_tell_the_size_cannot_be_read_in_place(small):
+def test_server_that_answers_no_head_is_read_in_place(small):
     small.ranges, get = ranged, small.whole
     small.whole = lambda request: status(405)(request) if request.command == "HEAD" else get(request)
-    with pytest.warns(Fetched):
-        assert choose([small.href]).scheme == "file"
+    place = choose([small.href])
+    assert (place.scheme, place.size(), place.read(1, 3)) == ("http", len(small.data), small.data[1:4])
+    assert len(Archive(small.href).read("MTD.xml")) == 100_000
+    assert small.transfers == 0
 
 
-def test_signed_address_is_fetched_and_its_signature_is_not_said(small):
+def test_signed_address_is_read_in_place_and_its_signature_is_not_said(small):
     small.ranges = ranged
-    with pytest.warns(Fetched) as said:
-        assert choose([f"{small.url}/a.zip?signature=abc"]).scheme == "file"
-    assert "abc" not in str(said[0].message)
+    place = choose([f"{small.url}/a%20b.zip?signature=a%2Bb/c="])
+    assert (place.scheme, place.size()) == ("http", len(small.data))
+    assert {a.path for a in small.asked} == {"/a%20b.zip?signature=a%2Bb/c="}, "as it was signed"
+    assert (small.transfers, [a.method for a in small.asked if a.method != "GET"]) == (0, [])
+    assert len(Archive(f"{small.url}/a%20b.zip?signature=a%2Bb/c=").read("MTD.xml")) == 100_000
+    small.ranges = status(403)
+    with pytest.raises(
+        GeodesError, match=r"/a%20b\.zip may not be read: its server refuses it; give an address that is signed"
+    ) as told:
+        place.read(0, 1)
+    assert "a%2Bb" not in str(told.value)
 
 
 def test_replica_has_a_readable_name_that_ends_as_its_content(small):

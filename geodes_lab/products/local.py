@@ -7,7 +7,7 @@ from typing import Any
 
 import pystac
 
-from geodes_lab import spelling
+from geodes_lab import replica, spelling
 from geodes_lab.archive import Archive
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
@@ -44,7 +44,8 @@ def item(href: str) -> pystac.Item:
     address, member = spelling.understood(href)
     place = locate(address)
     if member and not _METADATA.search(member) and not member.endswith("/"):
-        archive = Archive(address)
+        there = replica.choose([address]) if place.scheme == "http" else place
+        archive = Archive(there.gdal if there.scheme == "file" else address)
         if member in archive.names:
             return _bare(member.rsplit("/", 1)[-1], archive.gdal(member))
         if not any(n.startswith(f"{member}/") for n in archive.names):
@@ -56,8 +57,10 @@ def item(href: str) -> pystac.Item:
     name, kind = place.name, None
     if store := NAMED.search(place.path):
         name = place.path[: store.start()].rsplit("/", 1)[-1]
-    elif place.is_folder or name.lower().endswith(".zip"):
-        archive = Archive(href)
+    elif place.is_folder or name.lower().endswith(".zip") or (place.scheme == "http" and "." not in name):
+        # A server that gives no parts of a file gives it whole, once, as for an Item.
+        there = replica.choose([href]) if place.scheme == "http" else place
+        archive = Archive(there.gdal if there.scheme == "file" else href)
         roots = {m.group(1) for m in map(_SAFE.search, archive.names) if m}
         if len(roots) > 1:
             raise GeodesError(f"{href} holds {len(roots)} products: give the one that you mean.")

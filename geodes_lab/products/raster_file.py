@@ -10,7 +10,8 @@ import pystac
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
-from geodes_lab import gdalenv, rasters, spelling
+from geodes_lab import gdalenv, rasters, replica, spelling
+from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import addresses, assets, header, sentinel2_elsewhere
 from geodes_lab.products import bands as bands_
@@ -60,7 +61,7 @@ def read(item: pystac.Item, key: str) -> File:
     """
     asset = item.assets[key]
     address = addresses.of(asset)
-    path = spelling.path_of(address)
+    path = _path(address, asset)
     whose = f"Band {key} of {name_of(item)}"
     try:
         with gdalenv.environment(path), rasters.opened(path) as file:
@@ -87,6 +88,23 @@ def read(item: pystac.Item, key: str) -> File:
     if epsg is None:
         raise GeodesError(f"{whose} has no EPSG code in its file: it cannot be placed on a map.")
     return File(path, epsg, (a, b, c, d, e, f), shape, media, tile if min(tile) > 64 else None, overviews, has)
+
+
+def _path(address: str, asset: pystac.Asset) -> str:
+    """The path by which GDAL opens a file; one whose server gives no parts of it is fetched whole, once, as a product's zip is."""
+    spelled = spelling.understood(address)
+    place = locate(spelled.address)
+    if place.scheme != "http" or spelled.member or place.root in _in_parts:
+        return spelling.path_of(address)
+    size, checksum = (asset.extra_fields.get(f) for f in ("file:size", "file:checksum"))
+    there = replica.choose([spelled.address], size=size, checksum=checksum)
+    if there.scheme == "http":
+        _in_parts.add(place.root)
+    return there.gdal
+
+
+_in_parts: set[str] = set()
+"""Servers that have given a part of a file: they are not asked for each."""
 
 
 def asset(
