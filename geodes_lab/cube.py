@@ -47,6 +47,7 @@ def open_cube(
     mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None = None,
     dtype: Literal["float32", "float64"] | None = None,
     dem: Product | None = None,
+    overviews: bool = True,
     errors: Literal["raise", "fill"] = "raise",
 ) -> xr.Dataset:
     """Open many products as one lazy cube.
@@ -74,8 +75,8 @@ def open_cube(
         ``"item"``: a slice for each product.
     resampling
         Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band;
-        classes and masks are never averaged. A grid coarser than a band is resampled from the file's overview that is
-        next finer.
+        classes and masks are never averaged. A grid coarser than a band is resampled from an overview of the file, where it has one that
+        serves; see ``overviews``.
     chunks
         Pixels of a chunk in y and x, counted from the products' first pixel. None: whole tiles of the finest band's
         files, as many as suit the memory of a worker (see `geodes_lab.chunks`).
@@ -87,6 +88,10 @@ def open_cube(
     dem
         A terrain model (a COG, a Zarr store, any raster of one band; metres above the ellipsoid), for bands in radar geometry, which
         are no data where it has none. Without it they are placed at the heights of their own tie points: relief is displaced.
+    overviews
+        Whether a coarse grid may be read from the overviews of the files. ``nearest`` is then within half a pixel, and of JPEG 2000 a mean is within one or
+        two hundredths of the standard deviation; where the image has no data it is looked up in full. False: all pixels of the files are
+        read, and a mean is exact.
     errors
         ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data, `report`
         says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
@@ -129,7 +134,7 @@ def open_cube(
     kept, superseded = days.newest(useful)
     if raw_ := [name_of(i) for i in kept if i.properties.get("geodes:geometry") == "raw"]:
         _refuse_raw(raw_, geobox is not None or crs is not None)
-    found = {band: _sources(kept, band, dtype) for band in bands}
+    found = {band: _sources(kept, band, dtype, exact=not overviews) for band in bands}
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
     if dem is not None:
@@ -225,7 +230,7 @@ def _unpacked(
     return good, [str(error) for error in bad]
 
 
-def _sources(items: list[pystac.Item], band: str, dtype: str | None) -> list[Source | None]:
+def _sources(items: list[pystac.Item], band: str, dtype: str | None, exact: bool) -> list[Source | None]:
     """A band of each product; None for a product without it, if others have it.
 
     A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Classes stay
@@ -241,7 +246,7 @@ def _sources(items: list[pystac.Item], band: str, dtype: str | None) -> list[Sou
         common = np.dtype("float32") if common.itemsize <= 2 else np.dtype("float64")
     if common.kind == "f" and dtype is not None:
         common = np.dtype(dtype)
-    return [s and replace(s, dtype=str(common)) for s in found]
+    return [s and replace(s, dtype=str(common), exact=exact) for s in found]
 
 
 def _over(dem: Product, found: dict[str, list[Source | None]], grid: GeoBox) -> dict[str, list[Source | None]]:
