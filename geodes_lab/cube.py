@@ -55,6 +55,7 @@ def open_cube(
     dem: Product | Sequence[Product] | pystac.ItemCollection | None = None,
     dem_heights: Literal["geoid", "ellipsoid"] | None = None,
     orbits: Product | Sequence[Product] | pystac.ItemCollection | None = None,
+    overviews: bool = True,
     errors: Literal["raise", "fill"] = "raise",
 ) -> xr.Dataset:
     """Open many products as one lazy cube.
@@ -84,7 +85,8 @@ def open_cube(
     resampling
         Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band. A
         mean of integers is a float. Of classes and masks no mean is made: the nearest pixel is taken, and the variable's
-        ``attrs["resampling"]`` says so. A grid coarser than a band is resampled from the file's overview that is next finer.
+        ``attrs["resampling"]`` says so. A grid coarser than a band is resampled from an overview of the file, where it has one
+        that serves; see ``overviews``.
     classes
         Bands whose numbers stand for classes, where neither Item nor file says so: by ``classification:classes``, the role
         of a mask, or a table of colours. Others are measures.
@@ -107,6 +109,10 @@ def open_cube(
     orbits
         Orbit files of Sentinel-1 (``S1A_OPER_AUX_POEORB_….EOF``, or a zip of one), or Items of them, better than the orbit in the products:
         each product is placed by the one of its satellite and time; ``attrs["orbit"]`` names them. None: the products' own.
+    overviews
+        Whether a coarse grid may be read from the overviews of the files. ``nearest`` is then within half a pixel, and of JPEG 2000 a mean is within one or
+        two hundredths of the standard deviation; where the image has no data it is looked up in full. False: all pixels of the files are
+        read, and a mean is exact.
     errors
         ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data, `report`
         says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
@@ -165,7 +171,10 @@ def open_cube(
     if raw_ := [name_of(i) for i in kept if i.properties.get("geodes:geometry") == "raw"]:
         _refuse_raw(raw_, geobox is not None or crs is not None)
     of_classes = {classes} if isinstance(classes, str) else set(classes or ())
-    found = {band: _sources(kept, band, dtype, _way(band, resampling), band in of_classes) for band in bands}
+    found = {
+        band: _sources(kept, band, dtype, _way(band, resampling), band in of_classes, exact=not overviews)
+        for band in bands
+    }
     every = [s for sources in found.values() for s in sources if s is not None]
     grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
     if dem is not None:
@@ -299,7 +308,9 @@ def _parts(
     return list(dict.fromkeys(part for several in parts.values() for part in several)), resampling
 
 
-def _sources(items: list[pystac.Item], band: str, dtype: str | None, way: str, is_class: bool) -> list[Source | None]:
+def _sources(
+    items: list[pystac.Item], band: str, dtype: str | None, way: str, is_class: bool, *, exact: bool
+) -> list[Source | None]:
     """A band of each product; None for a product without it, if others have it.
 
     A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers stay
@@ -319,7 +330,7 @@ def _sources(items: list[pystac.Item], band: str, dtype: str | None, way: str, i
         common = np.dtype("float32") if common.itemsize <= 2 else np.dtype("float64")
     if common.kind == "f" and dtype is not None:
         common = np.dtype(dtype)
-    return [s and replace(s, dtype=str(common), is_class=is_class) for s in found]
+    return [s and replace(s, dtype=str(common), is_class=is_class, exact=exact) for s in found]
 
 
 def _over(relief: Terrain, found: dict[str, list[Source | None]], grid: GeoBox) -> dict[str, list[Source | None]]:

@@ -42,8 +42,8 @@ class GeoTiff:
         If the file has what is left to GDAL: a mask, alpha, JPEG, complex numbers, a rotation.
     """
 
-    bleed = 0
-    """Pixels of an overview beside no data that have some of it mixed in: it was left out when they were made."""
+    wavelet = False
+    """Its overviews were made of its pixels, what is no data left out."""
 
     def __init__(self, place: Place, stored: tuple[int, int] | None = None, stamp: int = 0) -> None:
         self._place = place
@@ -52,6 +52,7 @@ class GeoTiff:
         self._first, self._end, self._tag = header.first, header.end, header.tag
         self._levels, self.epsg, self.centre = header.levels, header.epsg, header.centre
         self._key = place, stored, stamp, header.tag
+        self.nodata = self._levels[0].nodata
         self.shapes = tuple(level.shape for level in self._levels)
         rows, cols = self.shapes[0]
         # An overview covers what the image covers, be its size rounded or not: so GDAL makes it, and so it is placed.

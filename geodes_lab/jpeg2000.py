@@ -37,8 +37,10 @@ class Jpeg2000:
         Of the file.
     """
 
-    bleed = 2
-    """Pixels of an overview beside no data that have some of it mixed in: the reach of the 5/3 wavelet."""
+    wavelet = True
+    """Its overviews are what the wavelets left of it."""
+    nodata: float | None = None
+    """The file does not say it."""
 
     def __init__(self, index: Index, stamp: int = 0) -> None:
         self._stamp = stamp

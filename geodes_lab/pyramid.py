@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -14,24 +15,27 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from geodes_lab import geotiff, jpeg2000, limits, warp, zarrs
+from geodes_lab import geotiff, jpeg2000, limits, overview, warp, zarrs
 from geodes_lab.datalake import Place, object_of
 from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import Mislabelled, NotUnderstood
 from geodes_lab.source import Source, Span
 
+_PIECE = 2**20  # pixels of an image that are looked up at once
 _AT_ONCE = 2**26  # pixels of an image that are warped at once: with all that a warp needs, a gigabyte
 
 
-class Image(Protocol):
+class Image(overview.Pyramid, Protocol):
     """A file that holds an image and its overviews in tiles."""
 
     shapes: tuple[tuple[int, int], ...]
     """Rows and columns of the image and of its overviews, finest first."""
     scales: tuple[tuple[float, float], ...]
     """Of each, how many of the image's pixels in y and in x make one."""
-    bleed: int
-    """Pixels of an overview beside no data that have some of it mixed in."""
+    wavelet: bool
+    """Whether an overview is made of wavelets: its pixels lie on the first of those that they stand for, and are no means."""
+    nodata: float | None
+    """What the file itself says that stands for no data."""
     epsg: int | None
     """What the file says of its CRS; None if nothing."""
     centre: tuple[float, float]
@@ -114,8 +118,8 @@ os.register_at_fork(after_in_child=_forked)
 def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:
     """Read the file's own numbers on a grid; returns what `gdal.numbers` returns.
 
-    A grid coarser than the band's own is read from the overview that is next finer, except for classes, which no
-    overview keeps.
+    A grid coarser than the band's own is read from an overview (see `overview.level`), except for classes, which no overview
+    keeps. Where that is in doubt, beside no data, the image itself is read.
 
     Parameters
     ----------
@@ -131,16 +135,30 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
     """
     image = image_of(source)
     _confirm(source, image)
-    level = (
-        0
-        if source.place_on(grid) or source.is_class or np.dtype(source.dtype).kind != "f"
-        else _level(source, image, grid)
-    )
-    reduced = source.reduced(image.scales[level], image.shapes[level])
+    level = 0 if source.place_on(grid) else overview.level(source, image, grid, resampling)
+    if not level:
+        return _read(source, image, 0, grid, resampling, within)
+    scale, shape = image.scales[level], image.shapes[level]
+    placed = source.reduced(scale, shape, image.wavelet)
+    block = source.reduced(scale, shape)
+    # The first pixel of a block is within half of it from its middle.
+    reduced = block if resampling is Resampling.nearest and block.place_on(grid) else placed
+    if not image.wavelet:
+        return _read(reduced, image, level, grid, resampling, within)
+    found = _whole(grid, _read(replace(reduced, nodata=None), image, level, grid, resampling, within))
+    if source.nodata is not None:
+        doubtful = overview.doubtful(source, placed, image, level, grid, resampling)
+        _look_up(source, image, grid, resampling, doubtful, *found)
+    return *found, slice(None), slice(None)
+
+
+def _read(
+    reduced: Source, image: Image, level: int, grid: GeoBox, resampling: Resampling, within: GeoBox | None
+) -> Numbers:
+    """Numbers of the image or one overview: pasted where the grids agree, else warped."""
     place = reduced.place_on(grid)
     # As wide as the windows of all chunks will be, so that all ask for the same part of a tile.
-    reach = image.bleed if level and reduced.nodata is not None else 0
-    useful = _widened(reduced.spans(within), reach, reduced.shape) if within is not None else None
+    useful = reduced.spans(within) if within is not None else None
     if place is None:
         return _warp(reduced, image, level, grid, resampling, useful)
     rows, cols, window = place
@@ -148,6 +166,41 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
     spans = (top, top + int(window.height)), (left, left + int(window.width))
     found, there = _window(reduced, image, level, *spans, useful)
     return found, there, rows, cols
+
+
+def _whole(grid: GeoBox, found: Numbers) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Numbers of a whole grid, to be written to."""
+    numbers, there, rows, cols = found
+    out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
+    out[rows, cols], known[rows, cols] = numbers, there
+    return out, known
+
+
+def _look_up(
+    source: Source,
+    image: Image,
+    grid: GeoBox,
+    resampling: Resampling,
+    doubtful: NDArray[np.bool_],
+    numbers: NDArray[Any],
+    there: NDArray[np.bool_],
+) -> None:
+    """Replace the doubtful numbers of a grid by those of the image itself, in pieces of about a tile."""
+    rows, cols = np.flatnonzero(doubtful.any(axis=1)), np.flatnonzero(doubtful.any(axis=0))
+    if not rows.size:
+        return
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+    here, doubtful, numbers, there = grid[box], doubtful[box], numbers[box], there[box]
+    high, wide = here.shape
+    if high * wide * math.prod(source.ratios(grid)) > _PIECE and max(high, wide) > 1:
+        half = (high // 2, wide) if high >= wide else (high, wide // 2)
+        one = slice(half[0]), slice(half[1])
+        other = (slice(half[0], None), slice(None)) if high >= wide else (slice(None), slice(half[1], None))
+        for part in (one, other):
+            _look_up(source, image, here[part], resampling, doubtful[part], numbers[part], there[part])
+        return
+    exact, known = _whole(here, _read(source, image, 0, here, resampling, None))
+    numbers[doubtful], there[doubtful] = exact[doubtful], known[doubtful]
 
 
 def _confirm(source: Source, image: Image) -> None:
@@ -162,51 +215,21 @@ def _confirm(source: Source, image: Image) -> None:
         raise source.contradiction(f"begins at ({x}, {y}), not ({c}, {f})")
 
 
-def _level(source: Source, image: Image, grid: GeoBox) -> int:
-    """The coarsest overview that is still at least as fine as the grid."""
-    ratio = source.ratio(grid) * 1.01  # the overviews of a COG are a little coarser than their factor says
-    return max(n for n, scale in enumerate(image.scales) if n == 0 or max(scale) <= ratio)
-
-
 def _window(
     reduced: Source, image: Image, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None
-) -> tuple[NDArray[np.integer], NDArray[np.bool_]]:
-    """A window of the image, and where it is data; of an overview not beside no data, where both are mixed."""
-    reach = image.bleed if level and reduced.nodata is not None else 0
-    top, bottom = max(rows[0] - reach, 0), min(rows[1] + reach, image.shapes[level][0])
-    left, right = max(cols[0] - reach, 0), min(cols[1] + reach, image.shapes[level][1])
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """A window of the image, and where it is data."""
     if useful is not None:
-        useful = _union(useful[0], (top, bottom)), _union(useful[1], (left, right))
-    bands = image.read(level, (top, bottom), (left, right), useful, reduced.index - 1)
+        useful = _union(useful[0], rows), _union(useful[1], cols)
+    bands = image.read(level, rows, cols, useful, reduced.index - 1)
     if reduced.index > len(bands):
         raise reduced.contradiction(f"has {len(bands)} bands, not {reduced.index}")
-    wide = bands[reduced.index - 1]
-    there = reduced.there(wide)
-    if reach and not there.all():
-        missing = ~there
-        for axis in (0, 1):
-            for shift in range(1, reach + 1):
-                missing = missing | _shifted(missing, shift, axis) | _shifted(missing, -shift, axis)
-        there = ~missing
-    inner = slice(rows[0] - top, rows[1] - top), slice(cols[0] - left, cols[1] - left)
-    return wide[inner], there[inner]
-
-
-def _widened(spans: tuple[Span, Span], by: int, shape: tuple[int, int]) -> tuple[Span, Span]:
-    (top, bottom), (left, right) = spans
-    return (max(top - by, 0), min(bottom + by, shape[0])), (max(left - by, 0), min(right + by, shape[1]))
+    found = bands[reduced.index - 1]
+    return found, reduced.there(found)
 
 
 def _union(one: Span, other: Span) -> Span:
     return min(one[0], other[0]), max(one[1], other[1])
-
-
-def _shifted(mask: NDArray[np.bool_], by: int, axis: int) -> NDArray[np.bool_]:
-    out = np.zeros_like(mask)
-    to, of = [slice(None)] * 2, [slice(None)] * 2
-    to[axis], of[axis] = (slice(by, None), slice(None, -by)) if by > 0 else (slice(None, by), slice(-by, None))
-    out[tuple(to)] = mask[tuple(of)]
-    return out
 
 
 def _warp(
@@ -218,7 +241,7 @@ def _warp(
     useful: tuple[Span, Span] | None,
 ) -> Numbers:
     """Warp the part of the band that the grid needs; what is no data is left out of every average."""
-    rows, cols = reduced.spans(grid)
+    rows, cols = reduced.spans(grid, warp.margin(reduced, grid, resampling))
     everywhere = slice(None), slice(None)
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere

@@ -23,7 +23,7 @@ from geodes_lab.footprint import footprint, meaningful
 Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
 
-_MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
+MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
 
 
 class Promise(Protocol):
@@ -119,6 +119,8 @@ class Source:
     """Rows and columns of a tile of the file, where the metadata tell."""
     overviews: int = 0
     """How many times the file can be read halved, as far as the metadata tell."""
+    exact: bool = False
+    """Whether means are to be those of the file's own pixels: no overview is read."""
     promise: Promise | None = None
     """What finds out the rest at the first touch, where ``href``, ``stored`` and radiometry are only predicted."""
     native: Native | None = None
@@ -140,9 +142,14 @@ class Source:
         """What stands for no data in the output: NaN, or the file's own number for classes."""
         return float("nan") if np.dtype(self.dtype).kind == "f" else int(self.nodata or 0)
 
-    def reduced(self, scale: tuple[float, float], shape: tuple[int, int]) -> Source:
-        """Give the same band with larger pixels, in y and in x: the grid of an overview."""
+    def reduced(self, scale: tuple[float, float], shape: tuple[int, int], is_wavelet: bool = False) -> Source:
+        """Give the same band with larger pixels, in y and in x: the grid of an overview.
+
+        Those of wavelets have their middle where the first pixel that they stand for has it.
+        """
         a, b, c, d, e, f = self.transform
+        if is_wavelet:
+            c, f = c - a * (scale[1] - 1) / 2, f - e * (scale[0] - 1) / 2
         return replace(self, transform=(a * scale[1], b, c, d, e * scale[0], f), shape=shape)
 
     def place_on(self, grid: GeoBox) -> tuple[slice, slice, Window] | None:
@@ -193,18 +200,29 @@ class Source:
         """
         return _ratios(self.geobox, grid.crs, abs(grid.affine.a), abs(grid.affine.e))
 
-    def spans(self, grid: GeoBox) -> tuple[Span, Span]:
+    def spans(self, grid: GeoBox, margin: int = MARGIN) -> tuple[Span, Span]:
         """Rows and columns of this band that a grid may need, with the margin that a warp needs; empty if none.
 
-        Each as the first and the last (excluded); the last may be less than the first where the grid lies beside.
+        Each as the first and the last (excluded); the last may be less than the first where the grid lies beside. Of a
+        ``margin`` of 0 those below the grid alone.
         """
         # Thousands of products lie on one grid.
-        return _spans(Source("", "", "", self.epsg, self.transform, self.shape), grid)
+        return _spans(Source("", "", "", self.epsg, self.transform, self.shape), grid, margin)
 
     def there(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Where the file's numbers are data; NaN never is."""
         there = np.ones(numbers.shape, bool) if self.nodata is None else numbers != self.nodata
         return there & ~np.isnan(numbers) if numbers.dtype.kind == "f" else there
+
+    def suspect(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where numbers of an overview made of wavelets may have some of what is no data in them.
+
+        What is no data is far from any measure in most files: nearer to it than to a measure of 0 is in doubt.
+        """
+        if self.nodata is None:
+            return np.zeros(numbers.shape, bool)
+        zero = -self.offset / self.scale
+        return numbers <= max((self.nodata + zero) / 2, self.nodata) if self.nodata <= zero else numbers >= self.nodata
 
     def contradiction(self, problem: str) -> GeodesError:
         """The error of a file that is not what its metadata says."""
@@ -237,15 +255,15 @@ def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> 
 
 
 @lru_cache(maxsize=4096)
-def _spans(source: Source, grid: GeoBox) -> tuple[Span, Span]:
+def _spans(source: Source, grid: GeoBox, margin: int) -> tuple[Span, Span]:
     box = _bounds(grid, source.geobox)
     if box is None:
         return (0, 0), (0, 0)
     a, _, c, _, e, f = source.transform
     down = across = 0
-    if source.place_on(grid) is None:
+    if margin and source.place_on(grid) is None:
         # A kernel of GDAL widens with the ratio of the pixels.
-        down, across = (max(_MARGIN, math.ceil(4 * r)) for r in source.ratios(grid))
+        down, across = (max(margin, math.ceil(4 * r)) for r in source.ratios(grid))
     left, bottom, right, top = box
     cols, rows = sorted(((left - c) / a, (right - c) / a)), sorted(((top - f) / e, (bottom - f) / e))
     col0, col1 = math.floor(cols[0] + 1e-3) - across, math.ceil(cols[1] - 1e-3) + across

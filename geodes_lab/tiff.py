@@ -138,6 +138,7 @@ def _level(page: Any, order: Literal["<", ">"]) -> Level:
         compression=int(page.compression),
         predictor=1 if page.compression in (1, 32773) else int(page.predictor),
         fill=float(nodata) if nodata else 0.0,
+        nodata=float(nodata) if nodata not in (None, "") else None,
         starts=array("q", starts.tobytes()),
         lengths=array("q", lengths.tobytes()),
     )
@@ -162,6 +163,8 @@ class Level:
     predictor: int
     fill: float
     """What fills a tile that is left out of the file."""
+    nodata: float | None
+    """What the file says that stands for no data."""
     starts: array[int]
     """Of the tiles, or of the strips, in bytes from the beginning of the file."""
     lengths: array[int]

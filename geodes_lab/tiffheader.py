@@ -19,7 +19,7 @@ from geodes_lab.tiff import Level, parse
 
 _BLOCK = 2**16  # of a header, in one request: few have more
 _LARGEST = 2**26  # bytes
-_VERSION = 2  # of what is kept
+_VERSION = 3  # of what is kept
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from functools import lru_cache
 from itertools import accumulate, product
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import xarray as xr
 from dask.blockwise import Blockwise
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
 
+from geodes_lab import overview, warp
 from geodes_lab.errors import GeodesError
 from geodes_lab.mosaic import Mosaic
 from geodes_lab.source import Native, Source, Span
@@ -102,7 +103,8 @@ def touched(source: Source, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched
     whole = 2 if source.stored or source.href.lower().endswith(".jp2") else 1
     return _touched(
         Source("", "", "", source.epsg, source.transform, source.shape, source.dtype, nodata=source.nodata,
-               tile=source.tile, overviews=source.overviews), whole, mosaic.grid, mosaic.chunks, blocks,
+               tile=source.tile, overviews=source.overviews, exact=source.exact), whole, mosaic.grid, mosaic.chunks, blocks,
+        Resampling[mosaic.resampling],
     )  # fmt: skip
 
 
@@ -126,30 +128,33 @@ def _windows(source: Source, native: Windowed, mosaic: Mosaic, blocks: frozenset
 
 @lru_cache(maxsize=4096)
 def _touched(
-    source: Source, shrink: int, grid: GeoBox, chunks: tuple[tuple[int, ...], tuple[int, ...]], blocks: frozenset[Block]
+    source: Source,
+    shrink: int,
+    grid: GeoBox,
+    chunks: tuple[tuple[int, ...], tuple[int, ...]],
+    blocks: frozenset[Block],
+    resampling: Resampling,
 ) -> Touched:
     rows, cols = (list(accumulate(sizes, initial=0)) for sizes in chunks)
     native = source.place_on(grid) is not None
     # Of JPEG 2000 an overview has the tiles of the image, halved; of a COG it has tiles of its own.
-    level = 0
-    if not native and np.dtype(source.dtype).kind == "f":
-        while level < source.overviews and 2 ** (level + 1) <= source.ratio(grid) * 1.01:
-            level += 1
+    level = 0 if native else overview.expected(source, grid, resampling, shrink == 2)
     reduced = source.reduced((2**level, 2**level), (-(-source.shape[0] >> level), -(-source.shape[1] >> level)))
     high, wide = source.tile or (_TILE, _TILE)
     if shrink == 2:
         high, wide = max(high >> level, 1), max(wide >> level, 1)
     high, wide = min(high, reduced.shape[0]), min(wide, reduced.shape[1])
-    # Beside no data an overview of JPEG 2000 is looked at two pixels farther.
-    reach = 2 if level and shrink == 2 and source.nodata is not None else 0
+    # Beside no data an overview of JPEG 2000 is looked at some pixels farther.
+    reach = overview.far(reduced, grid, resampling) if level and shrink == 2 and source.nodata is not None else 0
+    margin = warp.margin(reduced, grid, resampling)
     found, warped = set[tuple[int, int]](), 0
     for y, x in blocks:
         window = grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
         if source.touches(window):
-            (top, bottom), (left, right) = _reaching(reduced.spans(window), reach, reduced.shape)
+            (top, bottom), (left, right) = _reaching(reduced.spans(window, margin), reach, reduced.shape)
             found |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
             warped += 0 if native else window.shape[0] * window.shape[1]
-    (top, bottom), (left, right) = _reaching(reduced.spans(grid), reach, reduced.shape)
+    (top, bottom), (left, right) = _reaching(reduced.spans(grid, margin), reach, reduced.shape)
     pixels = sum(
         (min((r + 1) * high, bottom) - max(r * high, top)) * (min((c + 1) * wide, right) - max(c * wide, left))
         for r, c in found

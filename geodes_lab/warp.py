@@ -20,7 +20,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject
 
-from geodes_lab.source import Source
+from geodes_lab.source import MARGIN, Source
 
 Warped = tuple[NDArray[Any], NDArray[np.bool_]]
 """Numbers of a grid, and where they are data."""
@@ -95,6 +95,12 @@ def options(source: Source, grid: GeoBox) -> dict[str, float]:
     """
     down, across = (1.0 if abs(r - 1) < 1e-3 else r for r in source.ratios(grid))
     return {"XSCALE": 1 / across, "YSCALE": 1 / down, "SOURCE_EXTRA": 2 + math.ceil(max(down, across))}
+
+
+def margin(source: Source, grid: GeoBox, resampling: Resampling) -> int:
+    """Pixels of the band that are wanted around those below a grid, at least: none where no kernel looks beside a pixel."""
+    is_tight = grid.crs.epsg == source.epsg and resampling in (Resampling.nearest, Resampling.average)
+    return 0 if is_tight else MARGIN
 
 
 def tolerance(resampling: Resampling) -> float:

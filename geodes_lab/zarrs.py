@@ -46,8 +46,10 @@ class ZarrImage:
         If there is no such array, or zarr-python cannot read it.
     """
 
-    bleed = 0
+    wavelet = False
     """There are no overviews."""
+    nodata: float | None = None
+    """The array itself does not say it."""
     epsg: int | None = None
     """The array itself does not say it: what is beside it in its store does."""
     centre = (float("nan"), float("nan"))
