@@ -16,7 +16,7 @@ import xarray as xr
 from odc.geo.geom import BoundingBox
 from odc.geo.xr import xr_coords  # noqa: F401  (registers .odc)
 
-from geodes_lab import gdalenv, rasters
+from geodes_lab import gdalenv, rasters, roots
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.service import Service
 from geodes_lab.datalake import locate
@@ -103,7 +103,7 @@ def publish(
     found = service.ask("POST", "/search", {"collections": [whole], "ids": [item.id], "limit": 1})["features"]
     verb, below = ("PUT", f"/{item.id}") if found else ("POST", "")
     service.ask(verb, f"/collections/{whole}/items{below}", written)
-    return pystac.Item.from_dict(service.ask("GET", f"/collections/{whole}/items/{item.id}"))
+    return roots.settle(pystac.Item.from_dict(service.ask("GET", f"/collections/{whole}/items/{item.id}")), service.io)
 
 
 def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: str | None = None) -> pystac.Item:

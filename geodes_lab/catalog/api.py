@@ -15,6 +15,7 @@ from pystac_client import Client
 from pystac_client.exceptions import APIError
 from shapely.geometry import mapping
 
+from geodes_lab import roots
 from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import FAR_FUTURE, FAR_PAST, Query
@@ -156,7 +157,7 @@ class Api:
         with warnings.catch_warnings():
             # What pystac cannot bring to STAC 1.1, such as an older storage extension, stays as it is.
             warnings.filterwarnings("ignore", ".*were not migrated", UserWarning)
-            return truthful(pystac.Item.from_dict(raw, root=self._client, preserve_dict=False))
+            return roots.settle(truthful(pystac.Item.from_dict(raw, root=self._client, preserve_dict=False)))
 
 
 def _number(said: Any) -> int | None:

@@ -15,6 +15,7 @@ from shapely import get_parts
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
+from geodes_lab import roots
 from geodes_lab.catalog import received
 from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.profile import Profile
@@ -72,10 +73,8 @@ class Geodes:
 
     def items(self, query: Query) -> list[pystac.Item]:
         """All Items of a query; pages are read side by side and held against the number that the service counts."""
-        made = [pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query)]
-        for item in made:  # its links are read within bounds too
-            setattr(item, "_stac_io", self._service.io)  # noqa: B010
-        return made
+        made = (pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query))
+        return [roots.settle(item, self._service.io) for item in made]  # its links are read within bounds too
 
     def records(self, query: Query) -> list[dict[str, Any]]:
         """The same as dictionaries.

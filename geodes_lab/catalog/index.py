@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 import pystac
 
+from geodes_lab import roots
 from geodes_lab.catalog import rows, statement
 from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.engine import Engine, Limits
@@ -101,7 +102,8 @@ class Index:
 
     def items(self, query: Query) -> list[pystac.Item]:
         """The Items of a query, in order and no more than asked for."""
-        return [pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query)]
+        made = (pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query))
+        return [roots.settle(item) for item in made]
 
     def records(self, query: Query, *, skip: int = 0) -> list[dict[str, Any]]:
         """The same as dictionaries, without the first ``skip``.

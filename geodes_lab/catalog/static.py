@@ -17,6 +17,7 @@ from requests import RequestException
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
+from geodes_lab import roots
 from geodes_lab.catalog import received
 from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.profile import Profile
@@ -175,7 +176,7 @@ def _items(collection: pystac.Catalog, most: int | None = None) -> Iterator[pyst
             dangling.append(shown(link.href))
             continue
         if isinstance(link.target, pystac.Item):
-            item = truthful(link.target)
+            item = roots.settle(truthful(link.target))
             if isinstance(collection, pystac.Collection):
                 item.set_collection(collection)
             yield item

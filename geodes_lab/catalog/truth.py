@@ -8,7 +8,7 @@ from typing import Any
 
 import pystac
 
-from geodes_lab import instant
+from geodes_lab import instant, roots
 from geodes_lab.errors import GeodesError
 
 _VERSION = "1.1.0"
@@ -42,9 +42,7 @@ def truthful(item: pystac.Item) -> pystac.Item:
     link = item.get_root_link()
     root = link.target if link is not None and link.is_resolved() else None
     # How its links are read stays with it: pystac's own way knows no bounds.
-    if (io := getattr(item, "_stac_io", None) or getattr(root, "_stac_io", None)) is not None:
-        setattr(made, "_stac_io", io)  # noqa: B010  (pystac has it for all, and says so for catalogues alone)
-    return made
+    return roots.settle(made, getattr(item, "_stac_io", None) or getattr(root, "_stac_io", None))
 
 
 def true(raw: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import pystac
 import xarray as xr
 
-from geodes_lab import tape
+from geodes_lab import roots, tape
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import local
 from geodes_lab.products.bands import name_of
@@ -106,7 +106,7 @@ def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> p
         return product
     if isinstance(product, dict):
         try:
-            return pystac.Item.from_dict(product)
+            return roots.settle(pystac.Item.from_dict(product))
         except Exception as error:
             raise GeodesError(
                 f"This dictionary is not a STAC Item ({error}); give an Item of gl.search, or a path."
