@@ -186,7 +186,12 @@ def open_cube(
             together = together | other
         variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
     coords = {**coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
-    return xr.Dataset(variables, coords=coords, attrs=provenance(kept, superseded, failed))
+    attrs = provenance(kept, superseded, failed)
+    if flown := {s.native.flown for sources in found.values() for s in sources if s and isinstance(s.native, Flown)} - {
+        ""
+    }:
+        attrs["orbits"] = sorted(flown)
+    return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
 def _refuse(bands: Any, resampling: Any, chunks: Any, dtype: Any, errors: Any) -> None:
