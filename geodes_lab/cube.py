@@ -214,7 +214,12 @@ def open_cube(
             together = together | other
         variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
     coords = {**coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
-    cube = xr.Dataset(variables, coords=coords, attrs=provenance(kept, superseded, failed))
+    attrs = provenance(kept, superseded, failed)
+    if flown := {s.native.flown for sources in found.values() for s in sources if s and isinstance(s.native, Flown)} - {
+        ""
+    }:
+        attrs["orbits"] = sorted(flown)
+    cube = xr.Dataset(variables, coords=coords, attrs=attrs)
     return cube if wanted_chunks.time is None else cube.chunk(time=wanted_chunks.time)
 
 

@@ -154,8 +154,10 @@ def test_cube_is_placed_by_it_and_says_so(radar, tmp_path, packed):
         ]
         values = [c.vv.isel(time=0).values for c in [own, *moved]]
     assert "orbit" not in own.vv.attrs
+    assert "orbits" not in own.attrs
     for cube, value in zip(moved, values[1:], strict=True):
         assert cube.vv.attrs["orbit"] == f"precise orbit {path.name.split('.')[0]}"
+        assert cube.attrs["orbits"] == [cube.vv.attrs["orbit"]]
         np.testing.assert_array_equal(value, values[1])
     assert np.isclose(values[0], values[1]).mean() < 0.1
     line, _ = sentinel1_geometry.places(grid, told)

@@ -247,6 +247,52 @@ def test_tiles_are_one_model_without_seams(tmp_path, resolution, overlap):
         assert np.median(np.abs(found - whole)) < 1e-3
 
 
+@pytest.mark.parametrize("crs", ["EPSG:32760", "EPSG:32701", "EPSG:3832", "EPSG:4326"])
+def test_tiles_on_both_sides_of_180_degrees(tmp_path, crs):
+    """Fiji, in both zones and about the Pacific; in degrees a grid ends at 180."""
+
+    def far(lon, lat):
+        return hills(np.mod(lon, 360) - 178.2, lat)
+
+    step, tiles = 6 / 3600, []
+    for west in (179.0, -180.0):
+        lon, lat = west + step * (np.arange(600) + 0.5), -16 - step * (np.arange(600) + 0.5)
+        name = f"Copernicus_DSM_COG_10_S17_00_{'E179' if west > 0 else 'W180'}_00_DEM.tif"
+        values = far(*np.meshgrid(lon, lat)).astype(np.float32)
+        tiles.append(write(tmp_path / name, values, Affine(step, 0, west, 0, -step, -16)))
+    if crs == "EPSG:4326":
+        grid = GeoBox.from_bbox((179.8, -16.6, 180, -16.4), crs, resolution=0.002)
+    else:
+        (x,), (y,) = rasterio.warp.transform("EPSG:4326", crs, [180.0], [-16.5])[:2]
+        grid = GeoBox.from_bbox((x - 20_000, y - 20_000, x + 20_000, y + 20_000), crs, resolution=200)
+    lon, lat = degrees(grid)
+    for order in (1, -1):
+        heights = terrain.of(tiles[::order], None).heights(grid)
+        assert not np.isnan(heights.height).any()
+        difference = heights.height - far(lon, lat) - proj(lon, lat)
+        assert np.abs(difference[np.abs(np.abs(lon) - 180) > 0.003]).max() < 10, "of hills of 200 m in ten pixels"
+        assert np.median(np.abs(difference)) < 2
+
+
+@pytest.mark.parametrize("west", [-180.0, 0.0])
+def test_a_model_of_the_world_goes_on_beyond_its_edge(tmp_path, west):
+    step = 0.25
+    lon, lat = west + step * (np.arange(1440) + 0.5), 90 - step * (np.arange(720) + 0.5)
+    x, y = np.meshgrid(lon, lat)
+    values = (1000 + 500 * np.sin(np.radians(3 * x)) * np.cos(np.radians(2 * y))).astype(np.float32)
+    path = write(tmp_path / "etopo.tif", values, Affine(step, 0, west, 0, -step, 90))
+    for middle in (180.0, 0.0, -90.0):
+        (left,), (top,) = rasterio.warp.transform("EPSG:4326", "EPSG:3857", [middle], [-16.5])[:2]
+        crs = "EPSG:3832" if middle == 180 else "EPSG:3857"
+        if middle == 180:
+            (left,), (top,) = rasterio.warp.transform("EPSG:4326", crs, [middle], [-16.5])[:2]
+        grid = GeoBox.from_bbox((left - 90_000, top - 90_000, left + 90_000, top + 90_000), crs, resolution=2000)
+        lon, lat = degrees(grid)
+        heights = terrain.of(path, None).heights(grid)
+        want = 1000 + 500 * np.sin(np.radians(3 * lon)) * np.cos(np.radians(2 * lat)) + proj(lon, lat)
+        assert np.abs(heights.height - want).max() < 5, "the last half pixel is flat"
+
+
 def test_tiles_of_unlike_grids_and_data(tmp_path):
     """North of 50° Copernicus has wider pixels; and one tile may be above the ellipsoid."""
     left = model(tmp_path / COPERNICUS, cols=270)
