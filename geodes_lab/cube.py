@@ -214,7 +214,7 @@ def open_cube(
             together = together | other
         variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
     coords = {**coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
-    attrs = provenance(kept, superseded, failed)
+    attrs = provenance(kept, superseded, failed, found)
     if flown := {s.native.flown for sources in found.values() for s in sources if s and isinstance(s.native, Flown)} - {
         ""
     }:

@@ -82,8 +82,17 @@ def _units(item: pystac.Item, source: Source) -> str:
     return str(item.assets[source.band].extra_fields.get("unit", "1"))
 
 
-def provenance(items: list[pystac.Item], superseded: list[str], failed: list[str]) -> dict[str, Any]:
-    """The attributes of a cube: what was left out, what the catalogue had wrong, and what it did not tell."""
+def provenance(
+    items: list[pystac.Item], superseded: list[str], failed: list[str], found: dict[str, list[Source | None]]
+) -> dict[str, Any]:
+    """The attributes of a cube: what was left out, what the catalogue had wrong, what it did not tell, and what is not there."""
+    missing = [
+        f"{name_of(item)} is here in part: it has no file of {band}, which is no data in its slice."
+        for band, sources in found.items()
+        for item, source in zip(items, sources, strict=True)
+        if source is None
+        and any(band in (k, *names) for k, names in (item.properties.get("geodes:missing") or {}).items())
+    ]
     corrected, assumed = (
         list(dict.fromkeys(s for item in items for s in item.properties.get(f"geodes:{k}", ())))
         for k in ("corrected", "assumed")
@@ -93,6 +102,7 @@ def provenance(items: list[pystac.Item], superseded: list[str], failed: list[str
         "history": f"opened in place by geodes_lab {version('geodes-lab')}",
         "superseded": superseded,
         **({"failed": failed} if failed else {}),
+        **({"missing": missing} if missing else {}),
         **({"corrected": corrected} if corrected else {}),
         **({"assumed": assumed} if assumed else {}),
     }

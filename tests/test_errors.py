@@ -68,7 +68,7 @@ def test_no_zip_at_all(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("missing", "said"),
-    [("_B04.jp2", "no band B04"), ("MTD_TL.xml", "MTD_TL.xml"), ("MTD_MSIL1C.xml", "MTD_MSIL1C.xml")],
+    [("_B04.jp2", "no file of B04"), ("MTD_TL.xml", "MTD_TL.xml"), ("MTD_MSIL1C.xml", "MTD_MSIL1C.xml")],
 )
 def test_member_is_missing(altered, missing, said):
     def drop(name: str, data: bytes) -> bytes | None:

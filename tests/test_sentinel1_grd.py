@@ -285,7 +285,7 @@ def test_compressed_measurement_is_extracted_once_and_said(radar, tmp_path, made
     ("missing", "said"),
     [
         ("calibration-s1a-iw-grd-vh", "has no VH calibration table"),
-        ("-002.tiff", "has no VH measurement"),
+        (".tiff", "has no measurement"),
         ("annotation/s1a", "has no annotation of an image"),
     ],
 )

@@ -185,6 +185,13 @@ def _key(item: pystac.Item, band: str) -> str:
     common = [
         b["eo:common_name"] for fields in known.values() for b in fields.get("bands", []) if "eo:common_name" in b
     ]
+    missing = item.properties.get("geodes:missing") or {}
+    gone = next((k for k, names in missing.items() if band in (k, *names)), None)
+    if gone is not None:
+        raise GeodesError(
+            f"{name_of(item)} is here in part: it has no file of {gone}, which its metadata list. It has: {', '.join(known) or 'none'}. Fetch that "
+            "file, or the whole product."
+        )
     names = list(
         dict.fromkeys([*known, *common, *(n for fields in known.values() for n in fields.get("geodes:names", ()))])
     )

@@ -25,7 +25,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1_annotation import Annotation
 from geodes_lab.products.sentinel1_calibration import QUANTITIES
 from geodes_lab.products.sentinel1_grid import Geocoded, Plane
-from geodes_lab.products.sentinel1_image import Image, geolocation, images, measurement, processor
+from geodes_lab.products.sentinel1_image import Image, geolocation, images, measurement, missing, processor
 from geodes_lab.source import Native
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
@@ -78,6 +78,14 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     if made.geometry is None:
         corners = MultiPoint(np.stack([first.grid.longitude.ravel(), first.grid.latitude.ravel()], axis=1)).convex_hull
         made.geometry, made.bbox = mapping(corners), list(corners.bounds)
+    if gone := missing(archive):
+        made.properties["geodes:missing"] = {
+            f"{quantity}_{p}": [p, p.upper(), f"{quantity}_{p}_denoised"]
+            if quantity == "sigma0"
+            else [f"{quantity}_{p}_denoised"]
+            for p in gone
+            for quantity in QUANTITIES
+        }
     made.assets = {}
     for image in found:
         told = image.annotation
@@ -186,6 +194,7 @@ def open(item: pystac.Item) -> xr.DataTree:
                     "orbit_pass": "ascending" if told.ascending else "descending",
                     "geometry": "ground range: not on a map; open_cube puts it on a grid",
                     "processor": f"Sentinel-1 IPF {version}".strip(),
+                    **({"missing": gone} if (gone := missing(archive)) else {}),
                     "calibration": "squared digital number by squared gain, bilinear in the product's own table",
                     "Conventions": "CF-1.11",
                 }

@@ -16,6 +16,9 @@ from geodes_lab.products.sentinel1_annotation import Annotation
 from geodes_lab.source import Source
 
 _STRIPS = 2**20  # bytes
+_ANNOTATION = r"annotation/s1\w-[\w-]+\.xml"
+# Swath (none in the names of ground range), polarisation, number.
+_MEASURED = re.compile(r"s1\w-(?P<swath>\w+)-(?P<kind>grd|slc)-(?P<polarisation>\w\w)-[\w-]*-(?P<number>\d{3})\.tiff")
 
 
 @dataclass(frozen=True)
@@ -44,17 +47,23 @@ def images(archive: Archive) -> Iterator[Image]:
     GeodesError
         If an image lacks its annotation, its calibration or its measurement.
     """
-    members = archive.matching(r"annotation/s1\w-[\w-]+\.xml")
+    members = archive.matching(_ANNOTATION)
     if not members:
         raise GeodesError(
             f"{archive.place.href} has no annotation of an image: the product is incomplete; fetch it again."
+        )
+    if not archive.matching(r"measurement/[^/]+\.tiff"):
+        raise GeodesError(
+            f"{archive.place.href} has no measurement (measurement/….tiff): fetch the images that you need."
         )
     for member in members:
         stem = member.rsplit("/", 1)[-1].removesuffix(".xml")
         document = Document(archive, member)
         told = sentinel1_annotation.understood(document)
-        what = f"{told.polarisation} measurement ({stem}.tiff)"
-        image = archive.find(rf"measurement/{re.escape(stem)}(-cog)?\.tiff", what)
+        measured = archive.matching(rf"measurement/{re.escape(stem)}(-cog)?\.tiff")
+        if not measured:
+            continue  # see `missing`
+        image = measured[0]
         noise = archive.matching(rf"annotation/calibration/noise-{re.escape(stem)}\.xml")
         yield Image(
             member=member,
@@ -64,6 +73,27 @@ def images(archive: Archive) -> Iterator[Image]:
             annotation=told,
             document=document,
         )
+
+
+def missing(archive: Archive) -> list[str]:
+    """Name the measurements that the manifest lists, or that have an annotation, and that are not there: of a product that was fetched in part.
+
+    Returns
+    -------
+    list of str
+        The polarisation, such as ``vh``; of complex images the path of the node, such as ``iw1/vh`` or ``wv1/vv/image_001``.
+    """
+    manifest = Document(archive, archive.find(r"manifest\.safe", "manifest (manifest.safe)"))
+    listed = [str(e.get("href", "")).rsplit("/", 1)[-1].lower() for e in manifest.root.iter("fileLocation")]
+    listed += [m.rsplit("/", 1)[-1].removesuffix(".xml") + ".tiff" for m in archive.matching(_ANNOTATION)]
+    there = {m.rsplit("/", 1)[-1].lower().replace("-cog.", ".") for m in archive.matching(r"measurement/[^/]+\.tiff")}
+    found = []
+    several = dict.fromkeys(name.replace("-cog.", ".") for name in listed)
+    for name in (m for m in map(_MEASURED.fullmatch, several) if m and m[0] not in there):
+        number = f"/image_{name['number']}" if name["swath"].startswith("wv") else ""
+        is_grid = name["kind"] == "grd"
+        found.append(name["polarisation"] if is_grid else f"{name['swath']}/{name['polarisation']}{number}")
+    return sorted(found)
 
 
 def processor(archive: Archive) -> tuple[str, str]:

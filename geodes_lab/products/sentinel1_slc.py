@@ -21,7 +21,7 @@ from geodes_lab.products import as_item, packed, sentinel1_calibration
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1_burst import Burst
 from geodes_lab.products.sentinel1_burst import bursts as bursts_of
-from geodes_lab.products.sentinel1_image import Image, geolocation, images
+from geodes_lab.products.sentinel1_image import Image, geolocation, images, missing
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|WV|S\d)_SLC_")
 _CHUNK = 2**24  # bytes: whole lines, as the file has them
@@ -48,6 +48,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     """
     archive = packed.archive(item)
     nodes: dict[str, Any] = {}
+    gone = missing(archive)
     for path, image in _named(list(images(archive))):
         told = image.annotation
         about = {
@@ -56,6 +57,7 @@ def open(item: pystac.Item) -> xr.DataTree:
             "source": archive.place.href,
             "geometry": "slant range: not on a map",
             "Conventions": "CF-1.11",
+            **({"missing": gone} if gone else {}),
         }
         nodes.setdefault("/", xr.Dataset(attrs=about))
         nodes[path] = xr.Dataset(attrs={"swath": told.swath, "polarisation": told.polarisation})

@@ -25,7 +25,7 @@ from geodes_lab.products import (
 )
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.metadata import Document
-from geodes_lab.products.sentinel2_bands import BANDS, NUMBERS, asset, images
+from geodes_lab.products.sentinel2_bands import BANDS, NUMBERS, asset, names_of
 from geodes_lab.source import Source
 
 _NAME = re.compile(r"S2[A-D]_(MSIL1C|MSIL2A|OPER_PRD_MSIL1C|USER_PRD_MSIL2A)(_|$|\.)")
@@ -82,7 +82,11 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         made.bbox = list(source.geobox.geographic_extent.boundingbox.bbox)
         made.geometry = mapping(box(*made.bbox))
     made.assets = {}
-    for image in images(safe.images):
+    if safe.missing:
+        made.properties["geodes:missing"] = {i.key: names_of(i) for i in safe.missing}
+    if safe.assumed:
+        made.properties["geodes:assumed"] = [safe.assumed]
+    for image in safe.images:
         if image.band != "TCI":
             made.add_asset(image.key, asset(safe.source(archive, image), image.band))
     plain = Source("", safe.name, "", safe.epsg, *safe.grids[60])
@@ -108,6 +112,8 @@ def open(item: pystac.Item) -> xr.DataTree:
                 "processing_baseline": safe.baseline,
                 "source": archive.place.href,
                 "Conventions": "CF-1.11",
+                **({"missing": [i.key for i in safe.missing]} if safe.missing else {}),
+                **({"assumed": safe.assumed} if safe.assumed else {}),
             }
         )
     }
@@ -115,7 +121,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     angles = sentinel2_angles.grids(Document(archive, safe.tile), corner[2], corner[5])
     if angles is not None:
         nodes["/angles"] = angles
-    pictures = {i.resolution: i.member for i in images(safe.images) if i.band == "TCI"}
+    pictures = {i.resolution: i.member for i in safe.images if i.band == "TCI"}
     for resolution in (10, 20, 60):
         here = {k: a for k, a in unpacked.assets.items() if a.extra_fields["gsd"] == resolution}
         names = {k: _variable(k) for k, a in here.items() if "data" in (a.roles or ())}

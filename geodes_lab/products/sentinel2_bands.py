@@ -81,6 +81,12 @@ def images(members: tuple[str, ...]) -> Iterator[Image]:
             yield Image(band if resolution == main else f"{band}_{resolution}m", band, resolution, member)
 
 
+def names_of(image: Image) -> list[str]:
+    """What an image is called beside its key: the common name is that of the image under the plain name alone."""
+    common = BANDS[NUMBERS[image.band]].common_name if image.band in NUMBERS and image.key == image.band else None
+    return [common] if common else []
+
+
 _OTHERS = {
     "AOT": "Aerosol optical thickness at 550 nm",
     "WVP": "Water vapour of the column",

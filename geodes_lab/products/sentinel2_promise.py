@@ -15,7 +15,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import packed, sentinel2_masks, sentinel2_safe, sentinel2_tile
 from geodes_lab.products.bands import name_of
-from geodes_lab.products.sentinel2_bands import BANDS, TILES, asset, images
+from geodes_lab.products.sentinel2_bands import BANDS, TILES, asset
 from geodes_lab.source import Source
 
 _NAME = re.compile(r"(S2[A-D])_MSIL1C_(\d{8}T\d{6})_N(0[2-5]\d\d)_R\d{3}_T(\d\d[A-Z]{3})_\d{8}T\d{6}$")
@@ -145,7 +145,7 @@ def _sources(place: Place, _stamp: int) -> dict[str, Source]:
     """The bands and masks of a product as it has them; its list of members and two XML are read, once in a process."""
     archive = Archive(place)
     safe = sentinel2_safe.read(archive)
-    found = {i.key: safe.source(archive, i) for i in images(safe.images)}
+    found = {i.key: safe.source(archive, i) for i in safe.images}
     plain = Source("", safe.name, "", safe.epsg, *safe.grids[60])
     masks = pystac.Item(safe.name, None, None, safe.start, {}, assets=sentinel2_masks.assets(archive, plain))
     return found | {key: bands_.source(masks, key) for key in masks.assets}

@@ -13,12 +13,14 @@ from pystac.utils import str_to_datetime
 from geodes_lab.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
-from geodes_lab.products.sentinel2_bands import BANDS, NUMBERS, TILES, Image
+from geodes_lab.products.sentinel2_bands import BANDS, NUMBERS, TILES, Image, images
 from geodes_lab.products.sentinel2_tile import Grids
 from geodes_lab.source import Source
 
 # Of products before December 2016 the names are longer.
 _PRODUCT = r"(?i:MTD_MSIL(1C|2A)|S2\w_(OPER|USER)_MTD_SAFL(1C|2A)\w*)\.xml"
+_USERS = "99.99"
+"""The baseline of what was made by a user."""
 _TILE = r"GRANULE/[^/]+/(MTD_TL|S2\w_(OPER|USER)_MTD_L(1C|2A)\w*)\.xml"
 
 
@@ -32,6 +34,8 @@ class Safe:
     """``L1C`` or ``L2A``."""
     baseline: str
     """Of the processing, such as ``05.10``."""
+    assumed: str
+    """What its metadata do not say and follows from something else, in a sentence; empty: nothing."""
     platform: str
     """Such as ``sentinel-2a``."""
     start: datetime
@@ -52,8 +56,10 @@ class Safe:
     """The number that stands for no data."""
     quantification: dict[str, float]
     """Of level 2A: by what ``AOT`` and ``WVP`` are divided."""
-    images: tuple[str, ...]
-    """The paths of its images in the archive."""
+    images: tuple[Image, ...]
+    """Its images that are there."""
+    missing: tuple[Image, ...]
+    """Those that its metadata list and that are not there: of a product that was fetched in part."""
     tile: str
     """The path of the tile's own metadata in the archive."""
 
@@ -113,7 +119,9 @@ def read(archive: Archive) -> Safe:
             f"{prefix}_ADD_OFFSET, NODATA or DATATAKE_SENSING_START of {product.name} is damaged ({error}); fetch the product "
             "again."
         ) from error
-    if set(offsets) != set(range(len(BANDS))) and (offsets or baseline >= "04.00"):
+    # Sen2Cor up to 2.9, run by a user, adds no offset and says none; its baseline is 99.99 whatever it was made of.
+    is_users = baseline == _USERS and not offsets
+    if set(offsets) != set(range(len(BANDS))) and (offsets or baseline >= "04.00") and not is_users:
         raise GeodesError(
             f"{product.name} (baseline {baseline}) has {len(offsets)} of {len(BANDS)} {prefix}_ADD_OFFSET: "
             "the reflectance would be wrong; fetch the product again."
@@ -130,10 +138,18 @@ def read(archive: Archive) -> Safe:
         for e in product.root.iter(tag)
         if of_several is None or of_several[0] in e.get("granuleIdentifier", "")
     ]
+    listed = _images(granules, archive)
+    if not any(i.member in archive.names for i in listed):
+        raise GeodesError(
+            f"{archive.place.href} has none of the images that its metadata list: fetch the bands that you need."
+        )
     return Safe(
         name=name,
         level=level,
         baseline=baseline,
+        assumed=f"{name} was made by a user (baseline {baseline}) and says no offset: none is applied."
+        if is_users
+        else "",
         platform=product.text(".//SPACECRAFT_NAME").lower(),
         start=start,
         generated=product.text(".//GENERATION_TIME"),
@@ -144,27 +160,19 @@ def read(archive: Archive) -> Safe:
         offsets=tuple(offsets.get(n, 0.0) / divisor for n in range(len(BANDS))),
         nodata=nodata,
         quantification={k: _quantification(product, f"{k}_") for k in ("AOT", "WVP") if level == "L2A"},
-        images=_images(granules, archive),
+        images=tuple(i for i in listed if i.member in archive.names),
+        missing=tuple(i for i in listed if i.member not in archive.names),
         tile=tile,
     )
 
 
-def _images(granules: list[Element], archive: Archive) -> tuple[str, ...]:
-    """The paths of the images that the metadata list of the tile; each band must be there."""
+def _images(granules: list[Element], archive: Archive) -> list[Image]:
+    """The images that the metadata list of the tile, whether they are there or not: what each is called does not depend on the others."""
     tags = ("IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A")
     listed = [e.text.strip() for g in granules for tag in tags for e in g.iter(tag) if e.text]
     there = {m.rsplit("/", 1)[-1]: m for m in archive.matching(r"IMG_DATA/.*\.jp2")}
-    found = []
-    for name in dict.fromkeys(path.rsplit("/", 1)[-1] for path in listed):
-        band = re.search(r"_(B\d[\dA])(_\d\dm)?$", name)
-        if band and f"{name}.jp2" not in there:
-            raise GeodesError(
-                f"{archive.place.href} has no band {band[1]} ({name}.jp2), which its metadata list: the product is "
-                "incomplete; fetch it again."
-            )
-        if f"{name}.jp2" in there:
-            found.append(there[f"{name}.jp2"])
-    return tuple(found)
+    names = dict.fromkeys(f"{path.rsplit('/', 1)[-1]}.jp2" for path in listed)
+    return list(images(tuple(there.get(name, name) for name in names)))
 
 
 def _first(document: Document, *tags: str, or_else: str) -> str:
