@@ -187,9 +187,8 @@ def open_cube(
         variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
     coords = {**coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
     attrs = provenance(kept, superseded, failed)
-    if flown := {s.native.flown for sources in found.values() for s in sources if s and isinstance(s.native, Flown)} - {
-        ""
-    }:
+    flown = {s.native.flown for sources in found.values() for s in sources if s and isinstance(s.native, Flown)} - {""}
+    if flown:
         attrs["orbits"] = sorted(flown)
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 

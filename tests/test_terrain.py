@@ -122,6 +122,7 @@ def test_geoid_goes_round_the_world_and_is_projs_at_its_own_values():
         ("ASTGTMV003_N43E001_dem.tif", "geoid"),
         ("ALPSMLC30_N043E001_DSM.tif", "geoid"),
         ("output_AW3D30_E.tif", "ellipsoid"),
+        ("AW3D30_E001_N43.tif", "geoid"),
         ("n40e000_dem.tif", "geoid"),
         ("N43E001_FABDEM_V1-2.tif", "geoid"),
         ("TDM1_DEM__30_N43E001_DEM.tif", "ellipsoid"),
