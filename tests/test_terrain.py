@@ -11,10 +11,13 @@ import pyproj
 import pystac
 import pytest
 import rasterio
+import xarray as xr
+import xarray_sentinel.sentinel1 as xarray_sentinel
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio import Affine
-from scipy.interpolate import RegularGridInterpolator
+from scipy.interpolate import CubicSpline, RegularGridInterpolator
+from scipy.optimize import minimize_scalar
 
 import geodes_lab as gl
 from geodes_lab import geoid
@@ -421,6 +424,38 @@ def test_real_heights_of_rome_are_made_ellipsoidal(shared):
     assert here.mean() > 0.5
     assert np.abs(found - want)[here].max() < 0.05
     assert proj(lon, lat).min() > 48
+
+
+def test_real_places_over_a_model_above_the_geoid(shared, rome):
+    """From the file of heights to line and pixel, reckoned another way: PROJ, a spline, golden section, xarray-sentinel."""
+    path = next((shared / "s1-grd-rome").glob("*.SAFE/annotation/*vv*.xml"))
+    model_ = terrain.of(shared / "s1-grd-rome" / "Rome-30m-DEM.tif", None)
+    grid = model_.tiles[0].source.geobox[100:260, 100:260]
+    line, pixel = sentinel1_geometry.places(grid, rome, model_.heights(grid).height)
+    with rasterio.open(shared / "s1-grd-rome" / "Rome-30m-DEM.tif") as file:
+        heights = file.read(1)[100:260, 100:260]
+    orbit = xarray_sentinel.open_orbit_dataset(str(path))
+    conversion = xarray_sentinel.open_coordinate_conversion_dataset(str(path))
+    since = orbit.azimuth_time.values[0]
+    curve = CubicSpline((orbit.azimuth_time.values - since) / np.timedelta64(1, "s"), orbit.position.values, axis=1)
+    begins = (rome.start - since) / np.timedelta64(1, "s")
+    ecef = Transformer.from_crs(4979, 4978, always_xy=True)
+    for row, col in ((0, 0), (80, 33), (159, 159), (17, 140)):
+        x, y = grid.affine * (col + 0.5, row + 0.5)
+        place = np.array(ecef.transform(x, y, heights[row, col] + float(proj(np.array([x]), np.array([y]))[0])))
+        when = minimize_scalar(
+            lambda t, p=place: ((curve(t) - p) ** 2).sum(),
+            bounds=(begins - 5, begins + 30),
+            method="bounded",
+            options={"xatol": 1e-9},
+        ).x
+        moment = since + np.timedelta64(round(when * 1e9), "ns")
+        slant = np.linalg.norm(curve(when) - place)
+        ground = xarray_sentinel.slant_range_time_to_ground_range(
+            xr.DataArray(moment), xr.DataArray(slant * 2 / sentinel1_annotation.LIGHT), conversion
+        )
+        assert abs((when - begins) / rome.interval - line[row, col]) < 0.02
+        assert abs(float(ground) / 10 - pixel[row, col]) < 0.02
 
 
 def test_no_data_over_the_sea_is_sea_level(rome, tmp_path):
