@@ -354,6 +354,23 @@ def test_names_promise_no_more_than_they_are(radar, tmp_path):
     assert np.abs(ratio - values.incidence.values)[here].max() < 0.2
 
 
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average"])
+@pytest.mark.parametrize("with_model", [False, True])
+def test_numbers_do_not_depend_on_chunks(radar, tmp_path, resampling, with_model):
+    grid = GeoBox.from_bbox((403_000, 4_823_000, 406_000, 4_827_000), "EPSG:32631", resolution=25)
+    options = {"dem": model(tmp_path / COPERNICUS)} if with_model else {}
+    cubes = [
+        gl.open_cube([radar], bands=["vv"], geobox=grid, resampling=resampling, chunks=c, **options)
+        for c in (37, 64, 4096)
+    ]
+    first, *others = (c.vv.compute(scheduler="sync").values for c in cubes)
+    for other in others:
+        different = ~np.isclose(first, other, rtol=1e-4, equal_nan=True)
+        assert different.sum() <= (20 if with_model else 0), (
+            "places half-way between two pixels: heights are taken into account by a parabola"
+        )
+
+
 def test_real_gamma_is_over_the_ellipsoid(shared, rome):
     """Over the Apennines: the angle that ESA's two tables imply is that of the ellipsoid, by the orbit and the ellipsoid alone."""
     archive = Archive(str(next((shared / "s1-grd-rome").glob("*.SAFE"))))
