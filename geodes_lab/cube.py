@@ -215,9 +215,8 @@ def open_cube(
         variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
     coords = {**coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
     attrs = provenance(kept, superseded, failed, found)
-    if flown := {s.native.flown for sources in found.values() for s in sources if s and isinstance(s.native, Flown)} - {
-        ""
-    }:
+    flown = {s.native.flown for sources in found.values() for s in sources if s and isinstance(s.native, Flown)} - {""}
+    if flown:
         attrs["orbits"] = sorted(flown)
     cube = xr.Dataset(variables, coords=coords, attrs=attrs)
     return cube if wanted_chunks.time is None else cube.chunk(time=wanted_chunks.time)

@@ -33,8 +33,8 @@ def undulation(lon: Floats, lat: Floats) -> Floats:
     coefficients, (west, north, step) = _spline()
     col = np.mod(np.asarray(lon) - west, 360) / step + _MARGIN
     row = (north - np.asarray(lat)) / step
-    found = map_coordinates(coefficients, [np.ravel(row), np.ravel(col)], order=3, mode="mirror", prefilter=False)
-    return np.asarray(found).reshape(np.shape(row))
+    heights = map_coordinates(coefficients, [np.ravel(row), np.ravel(col)], order=3, mode="mirror", prefilter=False)
+    return np.asarray(heights).reshape(np.shape(row))
 
 
 @lru_cache(maxsize=1)

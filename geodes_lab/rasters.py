@@ -112,8 +112,8 @@ def epsg(crs: Any) -> int | None:
         return crs.to_epsg()
     whole = CRS.from_wkt(wkt)
     flat = whole.sub_crs_list[0] if whole.is_compound else whole.to_2d()
-    found: int | None = flat.to_epsg()
-    return found
+    code: int | None = flat.to_epsg()
+    return code
 
 
 def confirm(path: str, file: Any) -> None:

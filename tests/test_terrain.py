@@ -11,10 +11,13 @@ import pyproj
 import pystac
 import pytest
 import rasterio
+import xarray as xr
+import xarray_sentinel.sentinel1 as xarray_sentinel
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio import Affine
-from scipy.interpolate import RegularGridInterpolator
+from scipy.interpolate import CubicSpline, RegularGridInterpolator
+from scipy.optimize import minimize_scalar
 
 import geodes_lab as gl
 from geodes_lab import geoid
@@ -122,6 +125,7 @@ def test_geoid_goes_round_the_world_and_is_projs_at_its_own_values():
         ("ASTGTMV003_N43E001_dem.tif", "geoid"),
         ("ALPSMLC30_N043E001_DSM.tif", "geoid"),
         ("output_AW3D30_E.tif", "ellipsoid"),
+        ("AW3D30_E001_N43.tif", "geoid"),
         ("n40e000_dem.tif", "geoid"),
         ("N43E001_FABDEM_V1-2.tif", "geoid"),
         ("TDM1_DEM__30_N43E001_DEM.tif", "ellipsoid"),
@@ -350,6 +354,23 @@ def test_names_promise_no_more_than_they_are(radar, tmp_path):
     assert np.abs(ratio - values.incidence.values)[here].max() < 0.2
 
 
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average"])
+@pytest.mark.parametrize("with_model", [False, True])
+def test_numbers_do_not_depend_on_chunks(radar, tmp_path, resampling, with_model):
+    grid = GeoBox.from_bbox((403_000, 4_823_000, 406_000, 4_827_000), "EPSG:32631", resolution=25)
+    options = {"dem": model(tmp_path / COPERNICUS)} if with_model else {}
+    cubes = [
+        gl.open_cube([radar], bands=["vv"], geobox=grid, resampling=resampling, chunks=c, **options)
+        for c in (37, 64, 4096)
+    ]
+    first, *others = (c.vv.compute(scheduler="sync").values for c in cubes)
+    for other in others:
+        different = ~np.isclose(first, other, rtol=1e-4, equal_nan=True)
+        assert different.sum() <= (20 if with_model else 0), (
+            "places half-way between two pixels: heights are taken into account by a parabola"
+        )
+
+
 def test_real_gamma_is_over_the_ellipsoid(shared, rome):
     """Over the Apennines: the angle that ESA's two tables imply is that of the ellipsoid, by the orbit and the ellipsoid alone."""
     archive = Archive(str(next((shared / "s1-grd-rome").glob("*.SAFE"))))
@@ -420,6 +441,38 @@ def test_real_heights_of_rome_are_made_ellipsoidal(shared):
     assert here.mean() > 0.5
     assert np.abs(found - want)[here].max() < 0.05
     assert proj(lon, lat).min() > 48
+
+
+def test_real_places_over_a_model_above_the_geoid(shared, rome):
+    """From the file of heights to line and pixel, reckoned another way: PROJ, a spline, golden section, xarray-sentinel."""
+    path = next((shared / "s1-grd-rome").glob("*.SAFE/annotation/*vv*.xml"))
+    model_ = terrain.of(shared / "s1-grd-rome" / "Rome-30m-DEM.tif", None)
+    grid = model_.tiles[0].source.geobox[100:260, 100:260]
+    line, pixel = sentinel1_geometry.places(grid, rome, model_.heights(grid).height)
+    with rasterio.open(shared / "s1-grd-rome" / "Rome-30m-DEM.tif") as file:
+        heights = file.read(1)[100:260, 100:260]
+    orbit = xarray_sentinel.open_orbit_dataset(str(path))
+    conversion = xarray_sentinel.open_coordinate_conversion_dataset(str(path))
+    since = orbit.azimuth_time.values[0]
+    curve = CubicSpline((orbit.azimuth_time.values - since) / np.timedelta64(1, "s"), orbit.position.values, axis=1)
+    begins = (rome.start - since) / np.timedelta64(1, "s")
+    ecef = Transformer.from_crs(4979, 4978, always_xy=True)
+    for row, col in ((0, 0), (80, 33), (159, 159), (17, 140)):
+        x, y = grid.affine * (col + 0.5, row + 0.5)
+        place = np.array(ecef.transform(x, y, heights[row, col] + float(proj(np.array([x]), np.array([y]))[0])))
+        when = minimize_scalar(
+            lambda t, p=place: ((curve(t) - p) ** 2).sum(),
+            bounds=(begins - 5, begins + 30),
+            method="bounded",
+            options={"xatol": 1e-9},
+        ).x
+        moment = since + np.timedelta64(round(when * 1e9), "ns")
+        slant = np.linalg.norm(curve(when) - place)
+        ground = xarray_sentinel.slant_range_time_to_ground_range(
+            xr.DataArray(moment), xr.DataArray(slant * 2 / sentinel1_annotation.LIGHT), conversion
+        )
+        assert abs((when - begins) / rome.interval - line[row, col]) < 0.02
+        assert abs(float(ground) / 10 - pixel[row, col]) < 0.02
 
 
 def test_no_data_over_the_sea_is_sea_level(rome, tmp_path):

@@ -29,7 +29,7 @@ class _Model(NamedTuple):
 
 # In this order: some names hold others. What OpenTopography made ellipsoidal ends in E; TanDEM-X, ArcticDEM and REMA always were.
 _MODELS = (
-    _Model(r"SRTM_?GL[13]_?E(llip\w*)?(?![a-z])|AW3D30_?E(llip\w*)?(?![a-z])", "ellipsoid", "OpenTopography's, ellipsoidal"),
+    _Model(r"SRTM_?GL[13]_?E(llip\w*)?(?![a-z\d])|AW3D30_?E(llip\w*)?(?![a-z\d])", "ellipsoid", "OpenTopography's, ellipsoidal"),
     _Model(r"TDM1_EDEM_\w*_W84", "ellipsoid", "TanDEM-X EDEM, WGS 84"),
     _Model(r"TDM1_EDEM_\w*_EGM", "geoid", "TanDEM-X EDEM, EGM2008"),
     _Model(r"TDM1_DEM_", "ellipsoid", "TanDEM-X DEM, WGS 84"),

@@ -49,7 +49,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """Make the band Item of a product; its annotations are read, no pixel.
 
     Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` where the thermal noise can be
-    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All are over the ellipsoid: no slope is corrected, with ``dem=`` neither. They lie on no map: the grid that is said is UTM, of the image's
+    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All are over the ellipsoid: no slope is
+    corrected, with ``dem=`` neither. They lie on no map: the grid that is said is UTM, of the image's
     own spacing, and the numbers are put on whatever grid is asked for when they are read.
     """
     if any("geodes:radar" in a.extra_fields for a in item.assets.values()):
@@ -99,11 +100,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
                 source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
             )
             asset.extra_fields |= {"geodes:native": _FAMILY, "unit": "degree" if quantity == "incidence" else "1"}
-            if (
-                treated := sentinel1_history.treated(archive.place, image, noise, version)
-                if quantity != "incidence"
-                else ""
-            ):
+            treated = sentinel1_history.treated(archive.place, image, noise, version)
+            if treated and quantity != "incidence":
                 asset.extra_fields["geodes:radiometry"] = treated
             asset.extra_fields["geodes:radar"] = {
                 "product": archive.place.gdal,
@@ -228,7 +226,8 @@ def _node(place: Place, image: Image, version: str) -> xr.Dataset:
             about["long_name"] += ", thermal noise subtracted"
         if quantity == "sigma0":
             about["standard_name"] = "surface_backwards_scattering_coefficient_of_radar_wave"
-        if treated := sentinel1_history.treated(place, image, noise, version) if quantity != "incidence" else "":
+        treated = sentinel1_history.treated(place, image, noise, version)
+        if treated and quantity != "incidence":
             about["radiometry"] = treated
         made = Geocoded(
             place, image.member, image.calibration, noise, quantity, image.source, sentinel1_history.version_of(version), sentinel1_history.border(place, image, version)

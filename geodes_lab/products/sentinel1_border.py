@@ -64,23 +64,23 @@ def inside(measured: Measured, shape: tuple[int, int]) -> Inside:
 
 
 def _from_the_top(read: Callable[[Span], NDArray[np.bool_]], reach: int, columns: int) -> NDArray[np.int64]:
-    found = np.full(columns, -1)
+    first = np.full(columns, -1)
     there, top = np.zeros((0, columns), bool), 0  # lines that were read, from line top
     known = 0
     for bottom in range(_STEP, reach + _STEP + 1, _STEP):
         there = np.concatenate([there, read((known, min(bottom, reach + _LENGTH)))])
         known = top + len(there)
         begins = _begin(there.T)
-        new = (found < 0) & (begins >= 0)
-        found[new] = begins[new] + top
-        if known >= reach + _LENGTH or (found >= 0).mean() > 1 - _SIDES:
+        new = (first < 0) & (begins >= 0)
+        first[new] = begins[new] + top
+        if known >= reach + _LENGTH or (first >= 0).mean() > 1 - _SIDES:
             break
         there, top = there[1 - _LENGTH :], known - _LENGTH + 1
-    has = np.flatnonzero(found >= 0)
+    has = np.flatnonzero(first >= 0)
     if not len(has):
         return np.zeros(columns, np.int64)
     # A column at the side is border from end to end: it begins where its neighbour does.
-    return found[has[np.searchsorted((has[1:] + has[:-1]) / 2, np.arange(columns))]]
+    return first[has[np.searchsorted((has[1:] + has[:-1]) / 2, np.arange(columns))]]
 
 
 def _along_lines(measured: Measured, rows: Span, cols: Span, columns: int) -> Limits:

@@ -16,7 +16,7 @@ from geodes_lab.products.sentinel1_annotation import Floats, entries
 UNITS_SINCE = 2.5
 """The version of ESA's processor whose noise is in squared digital numbers."""
 _SQUARED_SINCE = 2.34
-_NOISE = {"IW": 75088.7, "EW": 56065.87}  # of ESA's notes; of the other modes they say none
+_NOISE = {"IW": 75088.7, "EW": 56065.87}  # of ESA's note, which says none of the other modes
 _LEAST, _MOST = 1e-4, 10**-0.8  # that a mean sigma nought of the noise may be
 
 QUANTITIES = {"sigma0": "sigmaNought", "beta0": "betaNought", "gamma0": "gamma"}
@@ -150,8 +150,8 @@ def scaled(noise: Noise, tables: dict[str, Table], mode: str, version: float | N
     """Noise in squared digital numbers, whatever the processor that wrote it.
 
     Before IPF 2.5 the table is in other units: it is to be multiplied by k · dn, and since 2.34 by k · dn², where k is a constant of the
-    mode and dn the product's own calibration of the numbers (ESA's notes MPC-0243 and MPC-0392). One is the square of the other's dn
-    aside, 26 dB or more, and the noise of Sentinel-1 is known to be like a sigma nought of −33 to −18 dB: which of them it is must show.
+    mode and dn the product's own calibration of the numbers (ESA's note MPC-0243, as pyroSAR has it). The two are a factor dn apart, 26 dB or
+    more, and the noise of Sentinel-1 is like a sigma nought of −33 to −18 dB: the level shows which of them it is.
 
     Parameters
     ----------

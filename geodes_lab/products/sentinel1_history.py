@@ -6,40 +6,47 @@ import re
 
 from geodes_lab.datalake import Place
 from geodes_lab.errors import GeodesError
-from geodes_lab.products import sentinel1_border, sentinel1_calibration, sentinel1_kept
+from geodes_lab.products import sentinel1_border, sentinel1_kept
+from geodes_lab.products.sentinel1_calibration import Noise
 from geodes_lab.products.sentinel1_image import Image
 
 
 def version_of(processor: str) -> float | None:
     """The version of the processor as a number that compares, such as 2.36; None if it is none."""
-    found = re.fullmatch(r"(\d+\.\d+)\S*", processor.strip())
-    return float(found[1]) if found else None
+    number = re.fullmatch(r"(\d+\.\d+)\S*", processor.strip())
+    return float(number[1]) if number else None
 
 
 def border(place: Place, image: Image, processor: str) -> str | None:
     """The noise by which the border of an image is told, where there is one; that of an old product is read."""
     version = version_of(processor)
-    if version is None or version >= sentinel1_border.SINCE or image.noise is None:
-        return None
-    try:
-        sentinel1_kept.noise(place, image.noise, image.calibration, image.annotation.mode, version)
-    except GeodesError:
-        return None
-    return image.noise
+    is_old = version is not None and version < sentinel1_border.SINCE
+    return image.noise if is_old and _noise(place, image, version) else None
 
 
-def treated(place: Place, image: Image, noise: str | None, processor: str) -> str:
-    """What was made of an old image that of newer ones the processor does itself, in words; empty: nothing.
+def treated(place: Place, image: Image, subtracted: str | None, processor: str) -> str:
+    """What is made of an old image that of newer ones the processor does itself, in words; empty: nothing.
 
-    ``noise`` is what is subtracted, if anything is.
+    ``subtracted`` is the noise that is subtracted, if any is.
     """
     version = version_of(processor)
-    done = []
-    if version is not None and version < sentinel1_border.SINCE:
-        if noise and version < sentinel1_calibration.UNITS_SINCE:
-            done.append("the noise was scaled by k · dn, as before 2.5")
-        if border(place, image, processor):
-            done.append("the border below the noise is masked, as before 2.9")
-        else:
-            done.append("the border is not masked, since the product says no noise that is understood")
-    return f"IPF {processor}: {'; '.join(done)}" if done else ""
+    if version is None or version >= sentinel1_border.SINCE:
+        return ""
+    noise, words = _noise(place, image, version), []
+    if subtracted and noise and noise.scale != 1:
+        words.append(f"the noise is multiplied by {noise.scale:.4g} (k · dn), as before 2.5")
+    if noise:
+        words.append("the border below the noise is masked, as before 2.9")
+    else:
+        words.append("the border is not masked, since the product says no noise that is understood")
+    return f"IPF {processor}: {'; '.join(words)}"
+
+
+def _noise(place: Place, image: Image, version: float | None) -> Noise | None:
+    """The noise of an image, if it says one that is understood."""
+    if image.noise is None:
+        return None
+    try:
+        return sentinel1_kept.noise(place, image.noise, image.calibration, image.annotation.mode, version)
+    except GeodesError:
+        return None

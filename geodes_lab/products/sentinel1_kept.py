@@ -27,8 +27,8 @@ def tables(place: Place, member: str) -> dict[str, Table]:
 @lru_cache(maxsize=256)
 def noise(place: Place, member: str, calibration: str, mode: str, version: float | None) -> Noise:
     """The noise of an image in squared digital numbers; see `geodes_lab.products.sentinel1_calibration.scaled`."""
-    found = sentinel1_calibration.noise(Archive(place), member)
-    return sentinel1_calibration.scaled(found, tables(place, calibration), mode, version, f"{member} of {place.href}")
+    stored = sentinel1_calibration.noise(Archive(place), member)
+    return sentinel1_calibration.scaled(stored, tables(place, calibration), mode, version, f"{member} of {place.href}")
 
 
 @lru_cache(maxsize=64)

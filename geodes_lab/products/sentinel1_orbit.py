@@ -23,7 +23,7 @@ from geodes_lab.products.sentinel1_annotation import Annotation, Orbit
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
 _NAME = re.compile(
-    r"(?P<platform>S1[A-D])_OPER_AUX_(?P<kind>POEORB|RESORB)_\w{4}_(?P<made>\d{8}T\d{6})"
+    r"(?P<platform>S1[A-D])_OPER_AUX_(?P<kind>POEORB|RESORB)_\w{4}_(?P<produced>\d{8}T\d{6})"
     r"_V(?P<start>\d{8}T\d{6})_(?P<stop>\d{8}T\d{6})"
 )
 _KINDS = {"POEORB": "precise", "RESORB": "restituted"}
@@ -42,7 +42,7 @@ class OrbitFile:
     """Such as ``S1A``."""
     kind: str
     """``precise`` or ``restituted``."""
-    made: str
+    produced: str
     """When, as it is written in the name."""
     start: np.datetime64
     """Of its validity, UTC."""
@@ -83,10 +83,10 @@ def of(files: Product | Iterable[Product]) -> tuple[OrbitFile, ...]:
     """
     if isinstance(files, (pystac.Item, dict, str, os.PathLike)):
         files = [files]
-    found = tuple(_of(file) for file in files)
-    if not found:
+    described = tuple(_of(file) for file in files)
+    if not described:
         raise GeodesError("orbits= is an empty list: give orbit files, or leave it out.")
-    return found
+    return described
 
 
 def _of(file: Product) -> OrbitFile:
@@ -98,9 +98,9 @@ def _of(file: Product) -> OrbitFile:
     # An Item may have pictures beside; and where an address has no name, the Item's is that of the file.
     places = sorted(map(locate, hrefs), key=lambda p: _NAME.search(p.name) is None)
     for place in places[:1]:
-        if found := _NAME.search(place.name) or _NAME.search(called):
-            start, stop = (_time(found[key]) for key in ("start", "stop"))
-            return OrbitFile(place, found[0], found["platform"], _KINDS[found["kind"]], found["made"], start, stop)
+        if name := _NAME.search(place.name) or _NAME.search(called):
+            start, stop = (_time(name[key]) for key in ("start", "stop"))
+            return OrbitFile(place, name[0], name["platform"], _KINDS[name["kind"]], name["produced"], start, stop)
     raise GeodesError(
         f"{called or hrefs[0]} is no orbit file of Sentinel-1: give one that is named as ESA does, such as S1A_OPER_AUX_POEORB_OPOD_….EOF, or a zip of it."
     )
@@ -121,7 +121,7 @@ def chosen(files: Iterable[OrbitFile], platform: str, annotation: Annotation) ->
             f"orbits= has no orbit of {platform} at {annotation.start.astype('datetime64[s]')}, when {annotation.name} was taken: "
             f"there are {', '.join(f.name for f in files[:3])}{' …' if len(files) > 3 else ''}; give the file of that day."
         )
-    return max(fit, key=lambda f: (f.kind == "precise", f.made))
+    return max(fit, key=lambda f: (f.kind == "precise", f.produced))
 
 
 def _time(text: str) -> np.datetime64:
@@ -133,25 +133,25 @@ def _read(file: OrbitFile) -> Orbit:
     place = file.place
     if place.read(0, 4) == b"PK\x03\x04":
         archive = Archive(place)
-        told = Document(archive, archive.find(r"[^/]+\.EOF", "orbit (.EOF)"))
+        document = Document(archive, archive.find(r"[^/]+\.EOF", "orbit (.EOF)"))
     else:
         limits.refuse(place.name, place.size(), limits.DOCUMENT)
-        told = Document.of(place.href, place.read(0, place.size()))
-    frame = told.text("Earth_Explorer_Header/Variable_Header/Ref_Frame")
+        document = Document.of(place.href, place.read(0, place.size()))
+    frame = document.text("Earth_Explorer_Header/Variable_Header/Ref_Frame")
     if frame != "EARTH_FIXED":
-        raise GeodesError(f"{told.name} has an orbit in the frame {frame}, not EARTH_FIXED: give another file.")
-    states = told.root.findall("Data_Block/List_of_OSVs/OSV")
-    texts = [told.text("UTC", s).removeprefix("UTC=") for s in states]
+        raise GeodesError(f"{document.name} has an orbit in the frame {frame}, not EARTH_FIXED: give another file.")
+    states = document.root.findall("Data_Block/List_of_OSVs/OSV")
+    texts = [document.text("UTC", s).removeprefix("UTC=") for s in states]
     try:
         times = np.array(texts, "datetime64[ns]")
     except ValueError:
-        raise GeodesError(f"{told.name} has a time that is none: it is damaged; fetch it again.") from None
+        raise GeodesError(f"{document.name} has a time that is none: it is damaged; fetch it again.") from None
     if len(times) < 4 or (np.diff(times) <= np.timedelta64(0)).any():
         raise GeodesError(
-            f"The orbit in {told.name} has {len(times)} states, too few or out of order: it is damaged; fetch it again."
+            f"The orbit in {document.name} has {len(times)} states, too few or out of order: it is damaged; fetch it again."
         )
     position, velocity = (
-        np.array([[told.number(tag, s) for tag in tags] for s in states])
+        np.array([[document.number(tag, s) for tag in tags] for s in states])
         for tags in (("X", "Y", "Z"), ("VX", "VY", "VZ"))
     )
     return Orbit(times, position, velocity)

@@ -54,7 +54,7 @@ class Terrain:
 
     def heights(self, grid: GeoBox) -> Heights:
         """Read the heights at the centres of a grid's pixels, bilinear between the model's own; of a coarser grid, of its means."""
-        found = np.full(grid.shape, np.nan)
+        height = np.full(grid.shape, np.nan)
         for sheet in terrain_sheet.sheets(self.tiles):
             if (values := sheet.read(grid)) is None:
                 continue
@@ -63,14 +63,14 @@ class Terrain:
             values[(values < _LOWEST) | (values > _HIGHEST)] = np.nan
             if sheet.datum.above == "geoid":
                 values += sea_level(grid)
-            found = np.where(np.isnan(found), values, found)
+            height = np.where(np.isnan(height), values, height)
         within, filled = (np.zeros(grid.shape, bool) for _ in range(2))
-        if np.isnan(found).any():
+        if np.isnan(height).any():
             for tile in self.tiles:
                 inside = terrain_sheet.covered(tile.source, grid)
                 within |= inside
                 filled |= inside & tile.datum.is_filled
-        return Heights(found, within, filled)
+        return Heights(height, within, filled)
 
 
 def of(dem: Product | Iterable[Product], heights: Literal["geoid", "ellipsoid"] | None) -> Terrain:

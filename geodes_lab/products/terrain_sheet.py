@@ -101,14 +101,14 @@ class Sheet:
 
 def sheets(tiles: tuple[Tile, ...]) -> list[Sheet]:
     """Put those tiles together that lie on one lattice, and have heights above the same."""
-    found: list[list[Tile]] = []
+    groups: list[list[Tile]] = []
     for tile in tiles:
-        same = next((s for s in found if _is_of_one_lattice(s[0], tile)), None)
+        same = next((s for s in groups if _is_of_one_lattice(s[0], tile)), None)
         if same is None:
-            found.append([tile])
+            groups.append([tile])
         else:
             same.append(tile)
-    return [Sheet(tuple(s)) for s in found]
+    return [Sheet(tuple(s)) for s in groups]
 
 
 def lattice(grid: GeoBox) -> Lattice:
@@ -119,12 +119,12 @@ def lattice(grid: GeoBox) -> Lattice:
 
 def covered(source: Source, grid: GeoBox) -> Flags:
     """Where a raster covers a grid."""
-    found = np.zeros(grid.shape, bool)
+    inside = np.zeros(grid.shape, bool)
     for turn in _turns(source):
         if (places := _places(grid, source.geobox, turn)) is not None:
             (row, col), (rows, cols) = places, source.shape
-            found |= (row >= -0.5) & (row <= rows - 0.5) & (col >= -0.5) & (col <= cols - 0.5)
-    return found
+            inside |= (row >= -0.5) & (row <= rows - 0.5) & (col >= -0.5) & (col <= cols - 0.5)
+    return inside
 
 
 def _turns(source: Source) -> tuple[int, ...]:

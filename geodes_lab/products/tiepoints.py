@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -50,10 +51,18 @@ class TiePoints:
 
 
 class Lattice:
-    """Some pixels of a grid, of which the others follow."""
+    """Some pixels of a grid, of which the others follow.
+
+    They are the same for all chunks of a grid, some of them beyond a chunk's edge: so numbers do not depend on chunks.
+    """
 
     def __init__(self, grid: GeoBox, step: int) -> None:
-        rows, cols = (np.unique(np.append(np.arange(0.0, n, step), n - 1.0)) for n in grid.shape)
+        rows, cols = (
+            np.arange(-(_number(origin, size) % step), n - 1 + step, step, dtype=float)
+            for origin, size, n in zip(
+                (grid.affine.f, grid.affine.c), (grid.affine.e, grid.affine.a), grid.shape, strict=True
+            )
+        )
         self._down, self._across = _weights(rows, grid.shape[0]), _weights(cols, grid.shape[1])
         col, row = np.meshgrid(cols + 0.5, rows + 0.5)
         a = grid.affine
@@ -64,6 +73,13 @@ class Lattice:
         """Values at all pixels of the grid, out of those at the lattice's."""
         found: Floats = self._down @ values @ self._across.T
         return found
+
+
+def _number(origin: float, size: float) -> int:
+    """The number of a pixel, counted from zero of a map; of those of one grid they differ by what lies between."""
+    return math.floor(
+        origin / (size or 1.0) + 0.25
+    )  # grids begin on pixels or in their middle: neither is on the brink
 
 
 @dataclass(frozen=True, eq=False)
