@@ -76,12 +76,15 @@ def _units(item: pystac.Item, source: Source) -> str:
     return str(item.assets[source.band].extra_fields.get("unit", "1"))
 
 
+def _notes(item: pystac.Item, kind: str) -> list[str]:
+    """The sentences that a family has put into an Item; anybody's Item may have something else there."""
+    several = item.properties.get(f"geodes:{kind}")
+    return [s for s in several if isinstance(s, str)] if isinstance(several, list) else []
+
+
 def provenance(items: list[pystac.Item], superseded: list[str], failed: list[str]) -> dict[str, Any]:
     """The attributes of a cube: what was left out, what the catalogue had wrong, and what it did not tell."""
-    corrected, assumed = (
-        list(dict.fromkeys(s for item in items for s in item.properties.get(f"geodes:{k}", ())))
-        for k in ("corrected", "assumed")
-    )
+    corrected, assumed = (list(dict.fromkeys(s for i in items for s in _notes(i, k))) for k in ("corrected", "assumed"))
     return {
         "Conventions": "CF-1.11",
         "history": f"opened in place by geodes_lab {version('geodes-lab')}",

@@ -70,6 +70,9 @@ class Files(DefaultStacIO):
         href = str(os.fspath(source))
         found = super().read_json(href)
         if not _is_remote(href):
+            if not isinstance(found.get("id"), str):
+                raise TypeError("its id is no text")
+            received.hold(found)
             return found
         whose = f"The catalogue {self._profile.url}"
         return received.document(found, href, whose, files=self._profile.names_files)
