@@ -10,6 +10,7 @@ import pystac
 
 from geodes_lab import days, mosaic
 from geodes_lab.errors import GeodesError
+from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Flown, Source
 
@@ -82,6 +83,12 @@ def _units(item: pystac.Item, source: Source) -> str:
     return str(item.assets[source.band].extra_fields.get("unit", "1"))
 
 
+def _notes(item: pystac.Item, kind: str) -> list[str]:
+    """The sentences that a family has put into an Item; anybody's Item may have something else there."""
+    several = item.properties.get(f"geodes:{kind}")
+    return [s for s in several if isinstance(s, str)] if isinstance(several, list) else []
+
+
 def provenance(
     items: list[pystac.Item], superseded: list[str], failed: list[str], found: dict[str, list[Source | None]]
 ) -> dict[str, Any]:
@@ -90,13 +97,9 @@ def provenance(
         f"{name_of(item)} is here in part: it has no file of {band}, which is no data in its slice."
         for band, sources in found.items()
         for item, source in zip(items, sources, strict=True)
-        if source is None
-        and any(band in (k, *names) for k, names in (item.properties.get("geodes:missing") or {}).items())
+        if source is None and any(band in (k, *names) for k, names in bands_.missing(item).items())
     ]
-    corrected, assumed = (
-        list(dict.fromkeys(s for item in items for s in item.properties.get(f"geodes:{k}", ())))
-        for k in ("corrected", "assumed")
-    )
+    corrected, assumed = (list(dict.fromkeys(s for i in items for s in _notes(i, k))) for k in ("corrected", "assumed"))
     return {
         "Conventions": "CF-1.11",
         "history": f"opened in place by geodes_lab {version('geodes-lab')}",

@@ -219,7 +219,8 @@ def _taken(
 ) -> Outcome:
     """Put a collection of a static catalogue on a shelf, in the place of what was there of it."""
     named(told.id)
-    items = source.items(Query((told.id,), latest=False))
+    others = set(source.ids()) - {told.id}  # what is inside another collection is taken as that one's
+    items = [i for i in source.items(Query((told.id,), latest=False)) if i.collection_id not in others]
     records = [i.to_dict(include_self_link=False, transform_hrefs=False) for i in items]
     for record in records:
         p = record["properties"]

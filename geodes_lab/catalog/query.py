@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pystac
 from pystac_client import ItemSearch
 from shapely import box, prepare
+from shapely.affinity import translate
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
@@ -69,7 +70,7 @@ class Query:
             begin, end = (instant.utc(p.get(k)) or instant.utc(item.datetime) for k in _BOUNDS)
             if begin is not None and end is not None and (begin >= self.end or end < self.start):
                 return False
-        if self.area is not None and item.geometry and not self.area.intersects(shape(item.geometry)):
+        if self.area is not None and item.geometry and not _meet(self.area, shape(item.geometry)):
             return False
         if self.ids and not {item.id, p.get("identifier")} & set(self.ids):
             return False
@@ -83,6 +84,15 @@ class Query:
             items.sort(key=lambda i: _key(i, name), reverse=descending)
             items.sort(key=lambda i: _value(i, name) is None)
         return items
+
+
+def _meet(area: BaseGeometry, footprint: BaseGeometry) -> bool:
+    """Whether an area has anything of a footprint, which may go on beyond 180° or count longitudes from 0° to 360°."""
+    if area.intersects(footprint):
+        return True
+    west, _, east, _ = footprint.bounds
+    turns = ([360] if west < -180 else []) + ([-360] if east > 180 else [])
+    return any(area.intersects(translate(footprint, turn)) for turn in turns)
 
 
 _BOUNDS = ("start_datetime", "end_datetime")

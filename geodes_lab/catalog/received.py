@@ -81,7 +81,7 @@ def document(told: Any, base: str, whose: str, *, files: bool = False) -> Raw:
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST or shown(name) != name:
         raise Refused(f"{whose} gives a document whose id is no name ({str(name)[:80]!r}).")
     try:
-        _hold(told)
+        hold(told)
         own = next((link["href"] for link in told.get("links") or () if link["rel"] == "self"), "")
         base = own if urlsplit(own).scheme in ("http", "https") else base
         for link in told.get("links") or ():
@@ -98,8 +98,14 @@ def document(told: Any, base: str, whose: str, *, files: bool = False) -> Raw:
     return told
 
 
-def _hold(told: Raw) -> None:
-    """Raise if a field that we or pystac look at is of another kind than STAC's."""
+def hold(told: Raw) -> None:
+    """Hold a document against STAC, whoever wrote it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a field that we or pystac look at is of another kind than STAC's.
+    """
     for key, kind in _KINDS.items():
         if told.get(key) is not None and not isinstance(told[key], kind):
             raise TypeError(f"its {key} is a {type(told[key]).__name__}")

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import pystac
@@ -26,6 +27,7 @@ from geodes_lab.catalog.truth import truthful
 from geodes_lab.catalog.web import Refused, Web, caused
 from geodes_lab.errors import GeodesError, shown
 
+_DEPTH = 32  # catalogues inside each other
 _LOOKED_AT = 25  # Items of a collection, for what they may be asked for
 _LINKS = 100_000  # of one document, to Items or to collections
 _BYTES, _SECONDS = 2**30, 1800.0  # of all documents of a search that come from a server
@@ -84,6 +86,9 @@ class Files(DefaultStacIO):
         href = str(os.fspath(source))
         found = super().read_json(href)
         if not _is_remote(href):
+            if not isinstance(found.get("id"), str):
+                raise TypeError("its id is no text")
+            received.hold(found)
             return found
         whose = f"The catalogue {self._profile.url}"
         return received.document(found, href, whose, files=self._profile.names_files)
@@ -112,64 +117,109 @@ class Static:
     @cached_property
     def _root(self) -> pystac.Catalog:
         try:
-            return pystac.Catalog.from_file(self.profile.url, stac_io=self._files)
+            io = self._files
+            found = io.read_stac_object(self.profile.url)
+            if not isinstance(found, pystac.Catalog):
+                raise TypeError(f"it is of type {type(found).__name__}, neither a catalogue nor a collection")
+            found.set_self_href(self.profile.url)
+            found._stac_io = io
+            found.set_root(found)
+            return found
         except Exception as error:
             raise caused(error) or GeodesError(
                 f"The catalogue {self.profile.url} does not open ({error}); check its path or address."
             ) from error
 
     @cached_property
-    def _children(self) -> dict[str, pystac.Catalog]:
+    def _found(self) -> dict[str, list[pystac.Catalog]]:
+        """What has Items, by id: collections at any depth, and catalogues that belong to none; of one id there may be several."""
         self._files.begin()
-        try:
-            _refuse_many(self._root.get_child_links(), self._root)
-            return {c.id: c for c in self._root.get_children()}
-        except Exception as error:  # pystac raises many kinds at what is no catalogue
-            raise caused(error) or GeodesError(
-                f"A link of the catalogue {self.profile.url} does not open ({error}); tell whoever made it."
-            ) from error
+        found: dict[str, list[pystac.Catalog]] = {}
+        for node, collection in _below(self._root, self.profile.url):
+            if isinstance(node, pystac.Collection) or (collection is None and node.get_item_links()):
+                found.setdefault(node.id, []).append(node)
+        return found
 
     def ids(self) -> Sequence[str]:
         """The ids of its collections; their files are read."""
-        return list(self._children)
+        return list(self._found)
 
     def collections(self) -> list[Collection]:
         """All of its collections; their files are read."""
-        found = []
-        for child in self._children.values():
-            start = end = None
-            if isinstance(child, pystac.Collection) and child.extent.temporal.intervals:
-                start, end = child.extent.temporal.intervals[0]
-            found.append(
-                Collection(child.id, child.title or child.description, start, end, len(child.get_item_links()))
-            )
-        return found
+        return [self._told(name, several) for name, several in self._found.items()]
+
+    def _told(self, name: str, several: list[pystac.Catalog]) -> Collection:
+        first, start, end = several[0], None, None
+        if isinstance(first, pystac.Collection) and first.extent.temporal.intervals:
+            start, end = first.extent.temporal.intervals[0]
+        links = sum(len(node.get_item_links()) for node in self._holding([name]))
+        return Collection(name, first.title or first.description, start, end, links)
+
+    def _holding(self, names: Sequence[str]) -> list[pystac.Catalog]:
+        """The catalogues and collections whose Items are those of some collections, each once."""
+        several = [n for name in names for top in self._found[name] for n, _ in _below(top, self.profile.url)]
+        return list({id(node): node for node in several}.values())
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
         """The properties that the first Items of each collection have; they are read."""
         self._files.begin()
-        several = [i for name in collections for i in _items(self._children[name], _LOOKED_AT)]
+        several = [i for name in collections for i in islice(self._items([name], _LOOKED_AT), _LOOKED_AT)]
         return {k: _TYPES.get(type(v), "") for i in several for k, v in i.properties.items()}
 
     def items(self, query: Query) -> list[pystac.Item]:
-        """The Items of the collections that are asked for; a link that leads nowhere is said, once a collection."""
+        """The Items of the collections that are asked for, and of all that these hold; a link that leads nowhere is said, once a collection."""
         self._files.begin()
-        return [i for name in query.collections for i in _items(self._children[name])]
+        return list(self._items(query.collections))
+
+    def _items(self, names: Sequence[str], most: int | None = None) -> Iterator[pystac.Item]:
+        for node in self._holding(names):
+            yield from _items(node, most)
 
 
-def _refuse_many(links: Sequence[pystac.Link], catalog: pystac.Catalog) -> None:
+def _below(
+    node: pystac.Catalog,
+    whose: str,
+    collection: pystac.Collection | None = None,
+    seen: set[str] | None = None,
+    depth: int = 0,
+) -> Iterator[tuple[pystac.Catalog, pystac.Collection | None]]:
+    """A catalogue and all that it leads to, each once, with the collection that it is in."""
+    seen = set() if seen is None else seen
+    place = node.get_self_href() or node.id
+    if place in seen:
+        return
+    seen.add(place)
+    yield node, collection
+    if depth >= _DEPTH:
+        raise GeodesError(f"The catalogue {whose} has more than {_DEPTH} catalogues inside each other: refused.")
+    inside = node if isinstance(node, pystac.Collection) else collection
+    _refuse_many(node.get_child_links(), node)
+    try:
+        children = list(node.get_children())
+    except Exception as error:  # pystac raises many kinds at what is no catalogue
+        raise caused(error) or GeodesError(
+            f"A link of the catalogue {whose} does not open ({error}); tell whoever made it."
+        ) from error
+    for child in children:
+        yield from _below(child, whose, inside, seen, depth + 1)
+
+
+def _refuse_many(links: Sequence[pystac.Link], node: pystac.Catalog) -> None:
     if len(links) > _LINKS:
         raise Refused(
-            f"{catalog.id} has {len(links):,} links, more than the {_LINKS:,} that are followed: ask its maker to split it."
+            f"{node.id} has {len(links):,} links, more than the {_LINKS:,} that are followed: ask its maker to split it."
         )
 
 
-def _items(collection: pystac.Catalog, most: int | None = None) -> Iterator[pystac.Item]:
+def _items(node: pystac.Catalog, most: int | None = None) -> Iterator[pystac.Item]:
     dangling = []
-    _refuse_many(collection.get_item_links(), collection)
-    for link in collection.get_item_links()[:most]:
+    collection = node if isinstance(node, pystac.Collection) else node.get_parent()
+    while collection is not None and not isinstance(collection, pystac.Collection):
+        collection = collection.get_parent()
+    _refuse_many(node.get_item_links(), node)
+    for link in node.get_item_links()[:most]:
         try:
-            link.resolve_stac_object(root=collection.get_root())
+            link.resolve_stac_object(root=node.get_root())
         except Exception as error:  # pystac raises many kinds at what is no Item
             if said := caused(error):
                 raise said from error
@@ -182,6 +232,6 @@ def _items(collection: pystac.Catalog, most: int | None = None) -> Iterator[pyst
             yield item
     if dangling:
         warnings.warn(
-            f"{len(dangling)} Items of {collection.id} do not open and are left out, the first is {dangling[0]}.",
+            f"{len(dangling)} Items of {node.id} do not open and are left out, the first is {dangling[0]}.",
             stacklevel=4,
         )

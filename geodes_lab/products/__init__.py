@@ -106,11 +106,16 @@ def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> p
         return product
     if isinstance(product, dict):
         try:
-            return roots.settle(pystac.Item.from_dict(product))
+            item = roots.settle(pystac.Item.from_dict(product))
+            name: Any = item.id
+            item.id = str(name) if type(name) is int else name
+            if not name or type(name) not in (str, int):
+                raise ValueError(f"its id is {name!r}")
         except Exception as error:
             raise GeodesError(
                 f"This dictionary is not a STAC Item ({error}); give an Item of gl.search, or a path."
             ) from error
+        return item
     if isinstance(product, (str, os.PathLike)):
         return local.item(os.fspath(product))
     raise GeodesError(f"A product is an Item, a dictionary of one, a path or a URL, not {type(product).__name__}.")
@@ -148,9 +153,9 @@ def unpack(
         If the product is damaged, incomplete, or of no known family. Metadata is read, no pixel.
     """
     item = as_item(product)
-    family = family_of(item)
-    predicted = None if confirm else getattr(family, "predicted", None)
     try:
+        family = family_of(item)
+        predicted = None if confirm else getattr(family, "predicted", None)
         return (predicted and predicted(item)) or family.unpack(item, bands)
     except GeodesError:
         raise

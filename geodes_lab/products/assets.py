@@ -64,6 +64,12 @@ def entries(asset: pystac.Asset, field: str) -> list[dict[str, Any]]:
     return [e if isinstance(e, dict) else {"name": e} if isinstance(e, str) else {} for e in several]
 
 
+def texts(asset: pystac.Asset, field: str) -> list[str]:
+    """What a list of an asset has of texts."""
+    several = asset.extra_fields.get(field)
+    return [t for t in several if isinstance(t, str)] if isinstance(several, list) else []
+
+
 def names(asset: pystac.Asset) -> list[str]:
     """The names and the common names that an asset says of its bands."""
     listed = [

@@ -122,10 +122,12 @@ def parts(item: pystac.Item, key: str) -> list[str]:
 
 def _named(item: pystac.Item) -> Iterator[tuple[str, str]]:
     """Each band's key with each name that means it: others first, then its own, then the common name."""
-    data = {k: a.extra_fields for k, a in item.assets.items() if "proj:transform" in a.extra_fields}
-    yield from ((k, n) for k, fields in data.items() for n in fields.get("geodes:names", ()))
+    data = {k: a for k, a in item.assets.items() if "proj:transform" in a.extra_fields}
+    yield from ((k, n) for k, a in data.items() for n in assets.texts(a, "geodes:names"))
     for field in ("name", "eo:common_name"):
-        yield from ((k, b[field]) for k, fields in data.items() for b in fields.get("bands", []) if b.get(field))
+        yield from (
+            (k, b[field]) for k, a in data.items() for b in assets.entries(a, "bands") if isinstance(b.get(field), str)
+        )
     yield from ((k, plain(k)) for k in data if plain(k) != k)
 
 
@@ -138,6 +140,16 @@ def source(item: pystac.Item, band: str) -> Source:
         If the product has no such band, or several of that common name; lists those it has.
     """
     key = _key(item, band)
+    try:
+        return _source(item, key)
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
+        raise GeodesError(
+            f"What {name_of(item)} says of its band {key} is not understood ({type(error).__name__}: {error}); correct the Item, or fetch "
+            "the product again."
+        ) from error
+
+
+def _source(item: pystac.Item, key: str) -> Source:
     fields = item.assets[key].extra_fields
     code = str(fields.get("proj:code") or item.properties.get("proj:code") or "")
     if not code.startswith("EPSG:") or not fields.get("proj:transform"):
@@ -171,6 +183,14 @@ def source(item: pystac.Item, band: str) -> Source:
     )
 
 
+def missing(item: pystac.Item) -> dict[str, list[str]]:
+    """The bands of a product in part whose files are not there, by key, with other names that mean them; anybody's Item may say something else."""
+    told = item.properties.get("geodes:missing")
+    if not isinstance(told, dict):
+        return {}
+    return {str(k): [n for n in v if isinstance(n, str)] for k, v in told.items() if isinstance(v, list)}
+
+
 def _key(item: pystac.Item, band: str) -> str:
     if band in item.assets:
         return band
@@ -179,21 +199,18 @@ def _key(item: pystac.Item, band: str) -> str:
         return found[0]
     if found:
         raise GeodesError(f"{name_of(item)} has several bands {band!r}: ask for one of {', '.join(found)}.")
-    known = {
-        k: a.extra_fields for k, a in item.assets.items() if {"proj:transform", "geodes:names"} & set(a.extra_fields)
-    }
+    known = {k: a for k, a in item.assets.items() if {"proj:transform", "geodes:names"} & set(a.extra_fields)}
     common = [
-        b["eo:common_name"] for fields in known.values() for b in fields.get("bands", []) if "eo:common_name" in b
+        str(b["eo:common_name"]) for a in known.values() for b in assets.entries(a, "bands") if b.get("eo:common_name")
     ]
-    missing = item.properties.get("geodes:missing") or {}
-    gone = next((k for k, names in missing.items() if band in (k, *names)), None)
+    gone = next((k for k, names in missing(item).items() if band in (k, *names)), None)
     if gone is not None:
         raise GeodesError(
             f"{name_of(item)} is here in part: it has no file of {gone}, which its metadata list. It has: {', '.join(known) or 'none'}. Fetch that "
             "file, or the whole product."
         )
     names = list(
-        dict.fromkeys([*known, *common, *(n for fields in known.values() for n in fields.get("geodes:names", ()))])
+        dict.fromkeys([*known, *common, *(n for a in known.values() for n in assets.texts(a, "geodes:names"))])
     )
     listed = ", ".join(names) or "none"
     raise GeodesError(f"{name_of(item)} has no band {band!r}{nearest(band, names) or '.'} It has: {listed}.")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pystac
 
 from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.products import assets
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Mask
@@ -24,13 +26,24 @@ def keys(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[in
 
 def _values(asset: pystac.Asset) -> dict[str, int]:
     """Of a band of classes: their numbers by their names."""
-    return {c["name"]: int(c["value"]) for c in asset.extra_fields.get("classification:classes", [])}
+    told = _told(asset, "classification:classes", "value")
+    return {str(c["name"]): c["value"] for c in told if c.get("name")}
 
 
 def _bits(asset: pystac.Asset) -> dict[str, int]:
     """Of a band of bits: their sum by the names of what they say."""
-    fields = asset.extra_fields.get("classification:bitfields", [])
-    return {f["name"]: ((1 << f["length"]) - 1) << f["offset"] for f in fields}
+    told = _told(asset, "classification:bitfields", "length", "offset")
+    return {
+        str(f["name"]): ((1 << f["length"]) - 1) << f["offset"]
+        for f in told
+        if f.get("name") and max(f["length"], f["offset"]) < 64
+    }
+
+
+def _told(asset: pystac.Asset, field: str, *numbers: str) -> list[dict[str, Any]]:
+    """The entries of one of STAC's lists of classes, of the asset or of its band, as far as they are such."""
+    told = assets.Said("", "", asset).classes.get(field, [])
+    return [e for e in told if isinstance(e, dict) and all(type(e.get(n)) is int and e[n] >= 0 for n in numbers)]
 
 
 def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> tuple[Mask, ...]:
