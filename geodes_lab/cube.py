@@ -40,7 +40,7 @@ def open_cube(
     geobox: GeoBox | None = None,
     like: xr.Dataset | xr.DataArray | None = None,
     crs: str | int | None = None,
-    resolution: float | None = None,
+    resolution: float | tuple[float, float] | None = None,
     groupby: Literal["solar_day", "item"] = "solar_day",
     resampling: str | Mapping[str, str] = "nearest",
     chunks: int | None = None,
@@ -69,7 +69,7 @@ def open_cube(
     crs
         The output CRS; None: the products' own.
     resolution
-        Pixel size in units of the CRS; None: the finest of the bands.
+        Pixel size in units of the CRS, or a pixel's width and height; None: the finest of the bands, in x and in y.
     groupby
         ``"solar_day"``: products of one day at their place are pasted into one slice, the first with data wins;
         ``"item"``: a slice for each product.
@@ -146,7 +146,7 @@ def open_cube(
         if any(s is not None and overlaps(s, grid) for n in group for s in (found[band][n] for band in bands))
     ]
     masks = [bands_.masks(item, mask) for item in kept]
-    finest = min(every, key=lambda s: abs(s.transform[0]))
+    finest = min(every, key=lambda s: abs(s.transform[0] * s.transform[4]))
     largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
     parts = None
     if chunks is not None:

@@ -211,7 +211,7 @@ def _confirm(source: Source, image: Image) -> None:
         raise source.contradiction(f"is in EPSG:{image.epsg}, not EPSG:{source.epsg}")
     a, _, c, _, e, f = source.transform
     x, y = image.centre[0] - a / 2, image.centre[1] - e / 2
-    if not math.isnan(x) and max(abs(x - c), abs(y - f)) > 1e-3 * abs(a):
+    if not math.isnan(x) and max(abs((x - c) / a), abs((y - f) / e)) > 1e-3:
         raise source.contradiction(f"begins at ({x}, {y}), not ({c}, {f})")
 
 

@@ -134,7 +134,9 @@ class Source:
         """
         a, b, c, d, e, f = self.transform
         g = grid.affine
-        if grid.crs.epsg != self.epsg or max(abs(g.a - a), abs(g.b - b), abs(g.d - d), abs(g.e - e)) > 1e-9 * abs(a):
+        if grid.crs.epsg != self.epsg or max(abs(g.a - a), abs(g.d - d)) > 1e-9 * abs(a):
+            return None
+        if max(abs(g.b - b), abs(g.e - e)) > 1e-9 * abs(e):
             return None
         col, row = (g.c - c) / a, (g.f - f) / e
         if max(abs(col - round(col)), abs(row - round(row))) > 1e-3:
