@@ -12,6 +12,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from geodes_lab import gdalenv, limits, rasters, warp
 from geodes_lab.errors import GeodesError
@@ -87,6 +88,12 @@ def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tu
             f"Band {source.band} of {source.product} has an offset, and its file is read by GDAL, which knows none: resampling= cannot be "
             f"{resampling.name!r} here; use 'average', or compute it of a cube at full resolution."
         )
+    if source.saturated is not None:  # GDAL leaves out one number, not two
+        rows, cols = source.spans(grid, warp.margin(source, grid, resampling))
+        if rows[0] >= rows[1] or cols[0] >= cols[1]:
+            return np.zeros(grid.shape, file.dtypes[source.index - 1]), np.zeros(grid.shape, bool)
+        found = file.read(source.index, window=Window.from_slices(rows, cols))
+        return warp.warped(found, source.there(found), (rows[0], cols[0]), source, grid, resampling)
     height, width = grid.shape
     # The mean of integers is none; and what no source pixel has is no data, whatever number would have stood for that.
     is_mean = resampling in warp.MEANS

@@ -10,13 +10,13 @@ import pystac
 
 from geodes_lab import days, mosaic
 from geodes_lab.errors import GeodesError
-from geodes_lab.products.bands import name_of
+from geodes_lab.products.bands import name_of, saturation
 from geodes_lab.source import Source
 
 QUALITY = {
     "long_name": "quality of the pixel over all bands",
-    "flag_masks": np.array([mosaic.NODATA, mosaic.MASKED, mosaic.FAILED], np.uint8),
-    "flag_meanings": "no_data masked read_failed",
+    "flag_masks": np.array([mosaic.NODATA, mosaic.MASKED, mosaic.FAILED, mosaic.SATURATED], np.uint8),
+    "flag_meanings": "no_data masked read_failed saturated",
     "grid_mapping": "spatial_ref",
 }
 """Attributes of the variable ``quality``."""
@@ -66,6 +66,7 @@ def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[s
         attrs["nodata"] = source.fill
     if np.dtype(source.dtype).kind == "f" and (source.scale != 1.0 or units != "1"):
         attrs["units"] = units
+    attrs |= saturation(asset.extra_fields)
     if source.native is not None:
         attrs["geometry"] = source.native.note
     return attrs

@@ -145,8 +145,8 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
     reduced = block if resampling is Resampling.nearest and block.place_on(grid) else placed
     if not image.wavelet:
         return _read(reduced, image, level, grid, resampling, within)
-    found = _whole(grid, _read(replace(reduced, nodata=None), image, level, grid, resampling, within))
-    if source.nodata is not None:
+    found = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, within))
+    if (source.nodata, source.saturated) != (None, None):
         doubtful = overview.doubtful(source, placed, image, level, grid, resampling)
         _look_up(source, image, grid, resampling, doubtful, *found)
     return *found, slice(None), slice(None)

@@ -90,10 +90,17 @@ def asset(
             "eo:bands": [{"name": source.band, **{k: v for k, v in eo.items() if v is not None}}],
             **({"geodes:band": source.index} if source.index != 1 else {}),
             **({"geodes:stored": list(source.stored)} if source.stored else {}),
+            **({"geodes:saturated": source.saturated} if source.saturated is not None else {}),
             **({"geodes:tile": list(source.tile)} if source.tile else {}),
             **({"geodes:overviews": source.overviews} if source.overviews else {}),
         },
     )
+
+
+def saturation(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The attribute that says of a variable which number of the file was taken for saturation, if any."""
+    number = fields.get("geodes:saturated")
+    return {} if number is None else {"saturated": f"{number:g} in the file: more than can be measured, no data here"}
 
 
 def has(item: pystac.Item, band: str) -> bool:
@@ -194,6 +201,7 @@ def source(item: pystac.Item, band: str) -> Source:
         scale=scale,
         offset=offset,
         nodata=fields.get("nodata"),
+        saturated=fields.get("geodes:saturated"),
         index=fields.get("geodes:band", 1),
         stored=tuple(fields["geodes:stored"]) if fields.get("geodes:stored") else None,
         tile=tuple(fields["geodes:tile"]) if fields.get("geodes:tile") else None,

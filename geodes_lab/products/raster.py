@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +19,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
 
 _RASTERS = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "image/x.geotiff")
+_SENTINEL2 = re.compile(r"S2[A-D]_")
 _SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
 
 
@@ -143,6 +145,7 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
             scale=scale,
             offset=offset,
             nodata=said["nodata"] if said["nodata"] is not None else nodata,
+            saturated=_saturation(item, dtype, measured),
             index=index,
             tile=tile if min(tile) > 64 else None,  # strips are no tiles
             overviews=overviews,
@@ -156,6 +159,13 @@ def _band_assets(item: pystac.Item, key: str) -> dict[str, pystac.Asset]:
         )
         made[name].extra_fields |= {k: v for k, v in asset.extra_fields.items() if k.startswith("classification:")}
     return made
+
+
+def _saturation(item: pystac.Item, dtype: str, is_measure: bool) -> float | None:
+    """The number of saturation, which the bands of Sentinel-2 keep in any catalogue; no Item says it."""
+    said = {str(item.properties.get(f, "")).lower() for f in ("constellation", "platform")}
+    is_sentinel2 = bool(_SENTINEL2.match(item.id)) or any(s.startswith("sentinel-2") for s in said)
+    return 65_535.0 if is_sentinel2 and is_measure and dtype == "uint16" else None
 
 
 def _said(item: pystac.Item, asset: pystac.Asset, number: int | None) -> dict[str, Any]:
