@@ -69,6 +69,24 @@ def number(name: str, value: Any, meaning: str) -> float:
     return float(plain)
 
 
+def size(name: str, value: Any) -> float | tuple[float, float]:
+    """Take the size of a pixel: a number, or width and height, of odc-geo too.
+
+    Raises
+    ------
+    GeodesError
+        If it is none.
+    """
+    meaning = "a pixel's size, more than 0, or its width and height, such as (600, 601)"
+    if hasattr(value, "x") and hasattr(value, "y"):
+        value = (abs(value.x), abs(value.y))  # whose rows run south: y is negative
+    if isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim):
+        if len(value) != 2:
+            raise GeodesError(f"{name} is {meaning}, not {value!r}.")
+        return number(name, value[0], meaning), number(name, value[1], meaning)
+    return number(name, value, meaning)
+
+
 def names(name: str, value: Any) -> list[str]:
     """Take one name, or several in an order: a list, a tuple, an array, an index of pandas, a generator.
 

@@ -205,5 +205,7 @@ def _tile_on(grid: GeoBox, source: Source) -> int:
     if grid.crs.epsg != source.epsg:
         return _TILE
     span = tile * abs(source.transform[0]) / abs(grid.affine.a)
+    if abs(tile * abs(source.transform[4]) / abs(grid.affine.e) - span) > 1e-6:
+        return _TILE
     whole = round(span)
     return whole if abs(span - whole) < 1e-6 and 16 <= whole <= _LARGEST else _TILE

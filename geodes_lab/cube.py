@@ -45,7 +45,7 @@ def open_cube(
     geobox: GeoBox | None = None,
     like: xr.Dataset | xr.DataArray | GeoBox | None = None,
     crs: str | int | None = None,
-    resolution: float | None = None,
+    resolution: float | tuple[float, float] | None = None,
     groupby: Literal["solar_day", "item"] = "solar_day",
     resampling: str | Resampling | Mapping[str, str | Resampling] = "nearest",
     classes: str | Sequence[str] | None = None,
@@ -78,7 +78,7 @@ def open_cube(
     crs
         The output CRS; None: the products' own.
     resolution
-        Pixel size in units of the CRS; None: the finest of the bands.
+        Pixel size in units of the CRS, or a pixel's width and height; None: the finest of the bands, in x and in y.
     groupby
         ``"solar_day"``: products of one day at their place are pasted into one slice, the first with data wins;
         ``"item"``: a slice for each product.
@@ -145,7 +145,7 @@ def open_cube(
         else arguments.kernel(resampling)
     )
     if resolution is not None:
-        resolution = arguments.number("resolution", resolution, "a pixel's size, more than 0")
+        resolution = arguments.size("resolution", resolution)
     if crs is not None and not isinstance(crs, str) and hasattr(crs, "__index__"):
         crs = arguments.whole("crs", crs, "an EPSG code")
     wanted_chunks = chunks_.asked(chunks)
@@ -188,7 +188,7 @@ def open_cube(
         if any(s is not None and overlaps(s, grid) for n in group for s in (found[band][n] for band in bands))
     ]
     masks = [masks_.masks(item, mask) for item in kept]
-    finest = min(every, key=lambda s: abs(s.transform[0]))
+    finest = min(every, key=lambda s: abs(s.transform[0] * s.transform[4]))
     largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
     parts, staff = None, workers()
     if wanted_chunks.is_automatic:

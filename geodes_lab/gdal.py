@@ -12,6 +12,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from geodes_lab import gdalenv, limits, rasters, warp
 from geodes_lab.errors import GeodesError
@@ -63,13 +64,21 @@ def _confirm(source: Source, file: Any) -> None:
         problem = f"has {file.shape[0]} × {file.shape[1]} pixels, not {source.shape[0]} × {source.shape[1]}"
     elif (epsg := rasters.epsg(file.crs)) not in (None, source.epsg):
         problem = f"is in EPSG:{epsg}, not EPSG:{source.epsg}"
-    elif file.crs and not file.transform.almost_equals(Affine(*source.transform), precision=1e-3):
+    elif file.crs and not _lies(file, source):
         problem = (
             f"begins at ({file.transform.c}, {file.transform.f}), not ({source.transform[2]}, {source.transform[5]})"
         )
     else:
         return
     raise source.contradiction(problem)
+
+
+def _lies(file: Any, source: Source) -> bool:
+    """Whether the file's first pixel is where its metadata said, to a thousandth of a pixel, and its last as good as that."""
+    rows, cols = source.shape
+    to = ~Affine(*source.transform) * file.transform
+    first, last = to * (0, 0), to * (cols, rows)
+    return max(map(abs, first)) <= 1e-3 and max(abs(last[0] - cols), abs(last[1] - rows)) <= 0.05
 
 
 def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -79,6 +88,12 @@ def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tu
             f"Band {source.band} of {source.product} has an offset, and its file is read by GDAL, which knows none: resampling= cannot be "
             f"{resampling.name!r} here; use 'average', or compute it of a cube at full resolution."
         )
+    if source.saturated is not None:  # GDAL leaves out one number, not two
+        rows, cols = source.spans(grid, warp.margin(source, grid, resampling))
+        if rows[0] >= rows[1] or cols[0] >= cols[1]:
+            return np.zeros(grid.shape, file.dtypes[source.index - 1]), np.zeros(grid.shape, bool)
+        found = file.read(source.index, window=Window.from_slices(rows, cols))
+        return warp.warped(found, source.there(found), (rows[0], cols[0]), source, grid, resampling)
     height, width = grid.shape
     # The mean of integers is none; and what no source pixel has is no data, whatever number would have stood for that.
     is_mean = resampling in warp.MEANS

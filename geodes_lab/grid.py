@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from numbers import Real
+from typing import Any
 
 from affine import Affine
 from odc.geo.crs import CRS
@@ -18,6 +20,8 @@ from geodes_lab.footprint import footprint
 from geodes_lab.source import Source
 
 Box = tuple[float, float, float, float]
+Resolution = float | tuple[float, float]
+"""Of a pixel in units of the CRS: of a square one its side, else its width and its height."""
 _MUCH = 0.5  # of a box: what covers less is told
 
 
@@ -27,7 +31,7 @@ def choose(
     geobox: GeoBox | None = None,
     bbox: Sequence[float] | None = None,
     crs: str | int | None = None,
-    resolution: float | None = None,
+    resolution: Resolution | None = None,
 ) -> GeoBox:
     """Choose the output grid; no I/O.
 
@@ -42,7 +46,7 @@ def choose(
     crs
         The output CRS; None: the one that all sources share.
     resolution
-        Pixel size in units of the CRS; None: the finest of the sources.
+        Pixel size in units of the CRS, or width and height of a pixel; None: the finest of the sources, in x and in y.
 
     Raises
     ------
@@ -70,20 +74,21 @@ def choose(
     if resolution is None:
         if len(native) < len(sources):
             raise GeodesError(f"crs={crs!r} is not the products' own: say resolution= too, in units of {target}.")
-        resolution = min(abs(s.transform[0]) for s in sources)
-        _refuse_shifted(sources)
-    if not isinstance(resolution, (int, float)) or not resolution > 0:
-        raise GeodesError(f"resolution is a pixel's size, more than 0, not {resolution}.")
+        size = min(abs(s.transform[0]) for s in sources), min(abs(s.transform[4]) for s in sources)
+        _refuse_shifted(sources, size)
+    else:
+        size = _size_of(resolution)
     extents = [footprint(g, target) for g in dict.fromkeys(s.geobox for s in sources)]
     extent = bbox_union(iter(extents))
     if bbox is not None:
         extent = _within(bbox, extents, extent, target)
-    if resolution > max(extent.right - extent.left, extent.top - extent.bottom):
+    rounding = 1 - 1e-6
+    if size[0] * rounding > extent.right - extent.left and size[1] * rounding > extent.top - extent.bottom:
         raise GeodesError(
-            f"A pixel of {resolution:g} (in units of {target}) is larger than the whole cube: give a smaller resolution=."
+            f"A pixel of {size[0]:g} × {size[1]:g} (in units of {target}) is larger than the whole cube: give a smaller resolution=."
         )
     anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
-    return _snapped(extent, resolution, anchor_x, anchor_y, target)
+    return _snapped(extent, size, anchor_x, anchor_y, target)
 
 
 def overlaps(source: Source, grid: GeoBox) -> bool:
@@ -107,18 +112,31 @@ def _crs(sources: Sequence[Source], crs: str | int | None) -> CRS:
     return CRS(f"EPSG:{next(iter(codes))}")
 
 
-def _refuse_shifted(sources: Sequence[Source]) -> None:
+def _size_of(resolution: Any) -> tuple[float, float]:
+    """Width and height of a pixel."""
+    pair = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
+    if len(pair) != 2 or not all(isinstance(v, Real) and 0 < float(v) < math.inf for v in pair):
+        raise GeodesError(
+            f"resolution is a pixel's size, more than 0, or its width and height, such as (600, 601), not {resolution!r}."
+        )
+    return float(pair[0]), float(pair[1])
+
+
+def _refuse_shifted(sources: Sequence[Source], size: tuple[float, float]) -> None:
     """Grids of one CRS may still lie between each other's pixels: pasting would move the data by part of a pixel."""
-    first = min(sources, key=lambda s: abs(s.transform[0]))
+    first = min(sources, key=lambda s: abs(s.transform[0] * s.transform[4]))
     for other in sources:
-        size = abs(first.transform[0])
-        shift = [(other.transform[i] - first.transform[i]) / size for i in (2, 5)]
+        shift = [(other.transform[i] - first.transform[i]) / by for i, by in zip((2, 5), size, strict=True)]
         if max(abs(v - round(v)) for v in shift) > 1e-3:
             raise GeodesError(
                 f"The products share no grid: {other.band} of {other.product} lies {shift[0] % 1:.2f} pixel in x and "
-                f"{shift[1] % 1:.2f} in y between the {size:g} m pixels of {first.band} of {first.product}; choose one "
+                f"{shift[1] % 1:.2f} in y between the {_shown(size)} pixels of {first.band} of {first.product}; choose one "
                 "with resolution=, or geobox=."
             )
+
+
+def _shown(size: tuple[float, float]) -> str:
+    return f"{size[0]:g} m" if size[0] == size[1] else f"{size[0]:g} × {size[1]:g} m"
 
 
 def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingBox, target: CRS) -> BoundingBox:
@@ -167,12 +185,13 @@ def _area(box: BoundingBox) -> float:
     return max(box.right - box.left, 0) * max(box.top - box.bottom, 0)
 
 
-def _snapped(extent: BoundingBox, resolution: float, anchor_x: float, anchor_y: float, crs: CRS) -> GeoBox:
+def _snapped(extent: BoundingBox, size: tuple[float, float], anchor_x: float, anchor_y: float, crs: CRS) -> GeoBox:
     """Widen an extent to whole pixels counted from the anchor."""
     tiny = 1e-6  # of a pixel: a bound that is on a pixel's edge but for rounding stays there
-    left = math.floor((extent.left - anchor_x) / resolution + tiny)
-    right = math.ceil((extent.right - anchor_x) / resolution - tiny)
-    top = math.floor((anchor_y - extent.top) / resolution + tiny)
-    bottom = math.ceil((anchor_y - extent.bottom) / resolution - tiny)
-    affine = Affine(resolution, 0, anchor_x + left * resolution, 0, -resolution, anchor_y - top * resolution)
+    wide, high = size
+    left = math.floor((extent.left - anchor_x) / wide + tiny)
+    right = math.ceil((extent.right - anchor_x) / wide - tiny)
+    top = math.floor((anchor_y - extent.top) / high + tiny)
+    bottom = math.ceil((anchor_y - extent.bottom) / high - tiny)
+    affine = Affine(wide, 0, anchor_x + left * wide, 0, -high, anchor_y - top * high)
     return GeoBox((max(bottom - top, 1), max(right - left, 1)), affine, crs)

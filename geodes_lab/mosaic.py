@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, product
 from typing import Any, Literal
 
@@ -25,8 +25,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.reader import read
 from geodes_lab.source import Mask, Source
 
-NODATA, MASKED, FAILED = 1, 2, 4
-"""Bits of a quality: no product has data there; a mask hides it; a product could not be read."""
+NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
+"""Bits of a quality: no product has data there; a mask hides it; a product could not be read; one is saturated there."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Mosaic:
         values : numpy.ndarray
             (1, rows, cols) of ``dtype``.
         quality : numpy.ndarray or None
-            With ``errors="fill"`` as many bytes of `NODATA`, `MASKED`, `FAILED`; 0 where there is data.
+            With ``errors="fill"`` as many bytes of `NODATA`, `MASKED`, `FAILED`, `SATURATED`; 0 where there is data.
 
         Raises
         ------
@@ -105,6 +105,8 @@ class Mosaic:
                 quality |= FAILED
                 continue
             ledger.note(self.cube, piece.source.product)
+            if quality is not None and piece.source.saturated is not None and not there.all():
+                quality[~there & self._saturated(piece.source, grid)] |= SATURATED
             if hidden is not None:
                 hidden &= there
                 there &= ~hidden
@@ -123,6 +125,14 @@ class Mosaic:
         if quality is not None and valid is not None:
             quality[valid] = 0
         return values[np.newaxis], None if quality is None else quality[np.newaxis]
+
+    def _saturated(self, source: Source, grid: GeoBox) -> NDArray[np.bool_]:
+        """Where the number of a band is that of saturation; of an overview where most of it is."""
+        if source.saturated is None or source.native is not None:
+            return np.zeros(grid.shape, bool)
+        plain = replace(source, scale=1.0, offset=0.0, dtype="float32", nodata=None, saturated=None)
+        numbers = read(plain, grid, "nearest", self.grid)[0]
+        return replace(source, nodata=None).suspect(numbers)
 
     def _hidden(self, piece: Piece, grid: GeoBox) -> NDArray[np.bool_] | None:
         if not piece.masks:

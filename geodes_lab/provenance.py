@@ -11,13 +11,13 @@ import pystac
 from geodes_lab import days, mosaic
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
-from geodes_lab.products.bands import name_of
+from geodes_lab.products.bands import name_of, saturation
 from geodes_lab.source import Flown, Source
 
 QUALITY = {
     "long_name": "quality of the pixel over all bands",
-    "flag_masks": np.array([mosaic.NODATA, mosaic.MASKED, mosaic.FAILED], np.uint8),
-    "flag_meanings": "no_data masked read_failed",
+    "flag_masks": np.array([mosaic.NODATA, mosaic.MASKED, mosaic.FAILED, mosaic.SATURATED], np.uint8),
+    "flag_meanings": "no_data masked read_failed saturated",
     "grid_mapping": "spatial_ref",
 }
 """Attributes of the variable ``quality``."""
@@ -67,6 +67,7 @@ def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[s
         attrs["nodata"] = source.fill
     if units != "1" or (np.dtype(source.dtype).kind == "f" and source.scale != 1.0):
         attrs["units"] = units
+    attrs |= saturation(asset.extra_fields)
     if source.native is not None:
         attrs["geometry"] = source.native.note
     flown = dict.fromkeys(s.native.flown for _, s in having if isinstance(s.native, Flown))

@@ -145,8 +145,8 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
     reduced = block if resampling is Resampling.nearest and block.place_on(grid) else placed
     if not image.wavelet:
         return _read(reduced, image, level, grid, resampling, within)
-    found = _whole(grid, _read(replace(reduced, nodata=None), image, level, grid, resampling, within))
-    if source.nodata is not None:
+    found = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, within))
+    if (source.nodata, source.saturated) != (None, None):
         doubtful = overview.doubtful(source, placed, image, level, grid, resampling)
         _look_up(source, image, grid, resampling, doubtful, *found)
     return *found, slice(None), slice(None)
@@ -211,7 +211,7 @@ def _confirm(source: Source, image: Image) -> None:
         raise source.contradiction(f"is in EPSG:{image.epsg}, not EPSG:{source.epsg}")
     a, _, c, _, e, f = source.transform
     x, y = image.centre[0] - a / 2, image.centre[1] - e / 2
-    if not math.isnan(x) and max(abs(x - c), abs(y - f)) > 1e-3 * abs(a):
+    if not math.isnan(x) and max(abs((x - c) / a), abs((y - f) / e)) > 1e-3:
         raise source.contradiction(f"begins at ({x}, {y}), not ({c}, {f})")
 
 

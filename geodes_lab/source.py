@@ -23,6 +23,7 @@ from geodes_lab.footprint import footprint, meaningful
 Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
 
+_FIFTEEN_BITS = 2**15 - 1
 MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
 
 
@@ -111,6 +112,8 @@ class Source:
     """See ``scale``; applied after nodata is masked."""
     nodata: float | None = None
     """The number that stands for no data in the file."""
+    saturated: float | None = None
+    """The number that stands for saturation: more than can be measured, and no measure."""
     index: int = 1
     """Which band of the file, from 1."""
     stored: tuple[int, int] | None = None
@@ -160,7 +163,9 @@ class Source:
         """
         a, b, c, d, e, f = self.transform
         g = grid.affine
-        if grid.crs.epsg != self.epsg or max(abs(g.a - a), abs(g.b - b), abs(g.d - d), abs(g.e - e)) > 1e-9 * abs(a):
+        if grid.crs.epsg != self.epsg or max(abs(g.a - a), abs(g.d - d)) > 1e-9 * abs(a):
+            return None
+        if max(abs(g.b - b), abs(g.e - e)) > 1e-9 * abs(e):
             return None
         col, row = (g.c - c) / a, (g.f - f) / e
         if max(abs(col - round(col)), abs(row - round(row))) > 1e-3:
@@ -210,19 +215,32 @@ class Source:
         return _spans(Source("", "", "", self.epsg, self.transform, self.shape), grid, margin)
 
     def there(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where the file's numbers are data; NaN never is."""
+        """Where the file's numbers are data; NaN and saturation never are."""
         there = np.ones(numbers.shape, bool) if self.nodata is None else numbers != self.nodata
+        if self.saturated is not None:
+            there &= ~self.is_saturated(numbers)
         return there & ~np.isnan(numbers) if numbers.dtype.kind == "f" else there
+
+    def is_saturated(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where the file's numbers are that of saturation; in 15 bits, as ESA codes Sentinel-2, 65535 became the largest of those."""
+        if self.saturated is None:
+            return np.zeros(numbers.shape, bool)
+        found: NDArray[np.bool_] = numbers == self.saturated
+        return found | (numbers == _FIFTEEN_BITS) if self.saturated > _FIFTEEN_BITS else found
 
     def suspect(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Where numbers of an overview made of wavelets may have some of what is no data in them.
 
-        What is no data is far from any measure in most files: nearer to it than to a measure of 0 is in doubt.
+        What is no data is far from any measure in most files: nearer to it than to a measure of 0 is in doubt. So is what is
+        more than half of saturation.
         """
+        highest = None if self.saturated is None else min(self.saturated, _FIFTEEN_BITS)
+        found = np.zeros(numbers.shape, bool) if highest is None else numbers >= highest / 2
         if self.nodata is None:
-            return np.zeros(numbers.shape, bool)
+            return found
         zero = -self.offset / self.scale
-        return numbers <= max((self.nodata + zero) / 2, self.nodata) if self.nodata <= zero else numbers >= self.nodata
+        low = numbers <= max((self.nodata + zero) / 2, self.nodata) if self.nodata <= zero else numbers >= self.nodata
+        return found | low
 
     def contradiction(self, problem: str) -> GeodesError:
         """The error of a file that is not what its metadata says."""

@@ -15,6 +15,7 @@ import rasterio
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
+from odc.geo import resyx_
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
@@ -130,12 +131,28 @@ def test_chunks_that_are_none(item, chunks, says):
         cube(item, chunks=chunks)
 
 
-@pytest.mark.parametrize("resolution", [20, np.int64(20), np.float32(20), np.array(20.0), np.uint16(20)], ids=repr)
+@pytest.mark.parametrize(
+    "resolution",
+    [
+        20,
+        np.int64(20),
+        np.float32(20),
+        np.array(20.0),
+        np.uint16(20),
+        (20, 20),
+        [np.int8(20), 20.0],
+        np.array([20, 20]),
+        resyx_(-20, 20),
+    ],
+    ids=repr,
+)
 def test_resolution(item, resolution):
     assert cube(item, resolution=resolution).red.shape == (1, 48, 48)
 
 
-@pytest.mark.parametrize("resolution", [0, -1, np.nan, np.inf, "20", True, [20], np.array([20, 20])], ids=repr)
+@pytest.mark.parametrize(
+    "resolution", [0, -1, np.nan, np.inf, "20", True, [20], np.array([20, 20, 20]), (20, -20), "x"], ids=repr
+)
 def test_resolution_that_is_none(item, resolution):
     with pytest.raises(GeodesError, match="resolution is a pixel's size"):
         cube(item, resolution=resolution)

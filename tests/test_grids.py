@@ -274,3 +274,43 @@ def test_dask_leaves_the_parts_of_chunks_as_they_are(first, whole, last):
     median = da.nanmedian(da.zeros(tuple(map(sum, steps)), chunks=steps, dtype="float32"), axis=0)
     together = sum(sizes) <= 747  # all of it is one piece
     assert together or max(median.chunks[1]) <= max(parts[1]) < 748
+
+
+@given(
+    st.sampled_from(["EPSG:32631", "EPSG:4326"]), st.floats(0.2, 12), st.floats(0.2, 12), st.integers(2, 60), st.integers(2, 60),
+    st.integers(1, 64),
+)  # fmt: skip
+@settings(max_examples=30, deadline=None)
+def test_pixels_that_are_not_square_keep_number_and_place(tmp_path_factory, crs, wide, high, rows, cols, chunks):
+    unit = 1e-4 if crs == "EPSG:4326" else 10
+    corner = (3.0, 44.0) if crs == "EPSG:4326" else (500_000.0, 4_800_000.0)
+    pixels = np.arange(rows * cols, dtype="float32").reshape(rows, cols)
+    path = tmp_path_factory.mktemp("oblong") / "a.tif"
+    transform = Affine(wide * unit, 0, corner[0], 0, -high * unit, corner[1])
+    with rasterio.open(
+        path, "w", driver="GTiff", height=rows, width=cols, count=1, dtype="float32", crs=crs, transform=transform
+    ) as file:
+        file.write(pixels, 1)
+    cube = gl.open_cube([loose(path)], bands=["b"], chunks=chunks)
+    np.testing.assert_array_equal(cube.b.values[0], pixels)
+    x, y = (cube[n].values for n in cube.b.dims[2:0:-1])
+    np.testing.assert_allclose(x, corner[0] + (np.arange(cols) + 0.5) * wide * unit, rtol=1e-9)
+    np.testing.assert_allclose(y, corner[1] - (np.arange(rows) + 0.5) * high * unit, rtol=1e-9)
+    twice = gl.open_cube(
+        [loose(path)], bands=["b"], resolution=(2 * wide * unit, 2 * high * unit), resampling="average"
+    )
+    n, m = rows // 2, cols // 2
+    want = pixels[: 2 * n, : 2 * m].reshape(n, 2, m, 2).mean((1, 3))
+    np.testing.assert_allclose(twice.b.values[0, :n, :m], want, rtol=1e-5)
+
+
+def loose(path: Path) -> pystac.Item:
+    item = pystac.Item("loose", None, None, datetime(2021, 6, 5, tzinfo=UTC), {})
+    item.add_asset("b", pystac.Asset(str(path), media_type="image/tiff", roles=["data"]))
+    return item
+
+
+@pytest.mark.parametrize("resolution", [0, -1, (10, 0), (10, 10, 10), "10", float("nan")])
+def test_resolution_that_is_no_size_is_refused(make, resolution):
+    with pytest.raises(gl.GeodesError, match="resolution is a pixel's size"):
+        gl.open_cube([make("r", ramp())], bands=["b"], resolution=resolution)

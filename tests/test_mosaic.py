@@ -145,7 +145,7 @@ def test_quality_tells_failed_pixels_from_no_data_and_masked_ones(tmp_path, prod
     values, quality = want(products, "b", {CLOUD} if mask else set(), fails=True)
     np.testing.assert_array_equal(found.b.values, values)
     np.testing.assert_array_equal(found.quality.values, quality)
-    assert found.quality.attrs["flag_meanings"] == "no_data masked read_failed"
+    assert found.quality.attrs["flag_meanings"] == "no_data masked read_failed saturated"
 
 
 @pytest.fixture

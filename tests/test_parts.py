@@ -55,9 +55,7 @@ def test_sentinel2(sample, tmp_path, level, keep, lost, other, as_folder):
     assert "missing" not in whole.attrs
     assert lost in some.attrs["missing"]
     named = {
-        b.split("_")[0] if b.endswith(("10m", "20m", "60m")) and b[:3] != "B02" else b
-        for b in keep
-        if b != "MSK_"
+        b.split("_")[0] if b.endswith(("10m", "20m", "60m")) and b[:3] != "B02" else b for b in keep if b != "MSK_"
     }
     seen = 0
     for node in some.subtree:

@@ -94,6 +94,7 @@ def asset(
             "eo:bands": [{"name": source.band, **{k: v for k, v in eo.items() if v is not None}}],
             **({"geodes:band": source.index} if source.index != 1 else {}),
             **({"geodes:stored": list(source.stored)} if source.stored else {}),
+            **({"geodes:saturated": source.saturated} if source.saturated is not None else {}),
             **({"geodes:tile": list(source.tile)} if source.tile else {}),
             **({"geodes:overviews": source.overviews} if source.overviews else {}),
         },
@@ -108,6 +109,12 @@ def plain(name: str) -> str:
 def is_band_item(item: pystac.Item) -> bool:
     """Whether an Item is one that a family made of a product, rather than one of a catalogue that has an asset per band."""
     return "geodes:source" in item.properties and any("proj:transform" in a.extra_fields for a in item.assets.values())
+
+
+def saturation(fields: Mapping[str, Any]) -> dict[str, str]:
+    """The attribute that says of a variable which number of the file was taken for saturation, if any."""
+    number = fields.get("geodes:saturated")
+    return {} if number is None else {"saturated": f"{number:g} in the file: more than can be measured, no data here"}
 
 
 def has(item: pystac.Item, band: str) -> bool:
@@ -173,6 +180,7 @@ def _source(item: pystac.Item, key: str) -> Source:
         scale=scale,
         offset=offset,
         nodata=fields.get("nodata"),
+        saturated=fields.get("geodes:saturated"),
         index=fields.get("geodes:band", 1),
         stored=tuple(fields["geodes:stored"]) if fields.get("geodes:stored") else None,
         tile=tuple(fields["geodes:tile"]) if fields.get("geodes:tile") else None,

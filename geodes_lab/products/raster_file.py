@@ -18,6 +18,7 @@ from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.source import Source
 
+_SATURATED = 65_535.0
 _NUMBER = "count"  # what is no measure yet, in the words of UDUNITS
 
 
@@ -146,6 +147,9 @@ def asset(
         was_number = "geodes:assumed" in item.properties and there.extra_fields.get("unit") == _NUMBER
         fields |= {"unit": _NUMBER} if found.is_number or was_number else {}
     scale, offset = 1.0 if scale is None else scale, offset or 0.0
+    # The bands of Sentinel-2 keep the number of saturation in any catalogue; no Item says it.
+    is_reflectance = image is not None and has.dtype == "uint16" and (scale, offset) != (1.0, 0.0)
+    saturated = _SATURATED if is_reflectance else None
     source = Source(
         href=file.path,
         product=name_of(item),
@@ -157,6 +161,7 @@ def asset(
         scale=scale,
         offset=offset,
         nodata=nodata,
+        saturated=saturated,
         index=index,
         tile=file.tile,
         overviews=file.overviews,

@@ -142,6 +142,16 @@ def open(item: pystac.Item) -> xr.DataTree:
             about = {"long_name": here[key].title, "flag_values": [0, 1], "flag_meanings": f"no_{meaning} {meaning}"}
             values = reader.lazy(bands_.source(unpacked, key))
             quality[key.removeprefix("MSK_").lower()] = (("y", "x"), values, about)
+        for key, name in names.items():
+            source = bands_.source(unpacked, key)
+            if source.saturated is not None:
+                flag = sentinel2_quality.saturated(source)
+                about = {
+                    "long_name": f"{name} is saturated",
+                    "flag_values": [0, 1],
+                    "flag_meanings": "measured saturated",
+                }
+                quality[f"saturated_{name}"] = (("y", "x"), flag, about)
         if quality.data_vars:
             nodes[f"{path}/quality"] = quality
         if angles is not None:
@@ -170,4 +180,5 @@ def attributes(asset: pystac.Asset, level: str) -> dict[str, Any]:
         "units": "1",
         "scale_applied": fields["raster:scale"],
         "offset_applied": fields["raster:offset"],
+        **bands_.saturation(fields),
     }

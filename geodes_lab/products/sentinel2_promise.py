@@ -20,7 +20,7 @@ from geodes_lab.source import Source
 
 _NAME = re.compile(r"(S2[A-D])_MSIL1C_(\d{8}T\d{6})_N(0[2-5]\d\d)_R\d{3}_T(\d\d[A-Z]{3})_\d{8}T\d{6}$")
 _FAMILY = "sentinel2"
-_SCALE, _NODATA = 1e-4, 0.0
+_SCALE, _NODATA, _SATURATED = 1e-4, 0.0, 65_535.0
 _SHAPE = [sentinel2_tile.SIDE // 10] * 2
 _SLACK = 0.1  # degrees by which a footprint may leave its tile
 
@@ -74,6 +74,7 @@ def item(catalogued: pystac.Item) -> pystac.Item | None:
             scale=_SCALE,
             offset=-0.1 if new else 0.0,
             nodata=_NODATA,
+            saturated=_SATURATED,
             tile=TILES[band.resolution],
             overviews=4,
         )
@@ -134,7 +135,7 @@ class Predicted:
         ):
             if said != found:
                 raise GeodesError(f"{source.product} {what} {found}, where its name says {said}: {_WAY_OUT}")
-        return replace(source, href=true.href, stored=true.stored, promise=None)
+        return replace(source, href=true.href, stored=true.stored, saturated=true.saturated, promise=None)
 
 
 _WAY_OUT = "open it with gl.open_cube([geodes_lab.products.unpack(item), …]), which reads the metadata first."

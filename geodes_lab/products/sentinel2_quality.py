@@ -9,6 +9,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from geodes_lab import reader
 from geodes_lab.archive import Archive
@@ -107,6 +108,16 @@ def _source(archive: Archive, safe: Safe, member: str, resolution: int) -> Sourc
         href=archive.gdal(member), product=safe.name, band=re.sub(r"\.\w+$", "", member.rsplit("/", 1)[-1]), epsg=safe.epsg,
         transform=transform, shape=shape, dtype="uint8", stored=archive.range(member), tile=TILES[resolution],
     )  # fmt: skip
+
+
+def saturated(source: Source) -> da.Array:
+    """Where a band's numbers are that of saturation, lazily: uint8."""
+    plain = replace(source, scale=1.0, offset=0.0, dtype="uint16", nodata=None, saturated=None)
+    return reader.lazy(plain).map_blocks(_flagged, source=source, dtype=np.uint8)
+
+
+def _flagged(numbers: NDArray[np.uint16], source: Source) -> NDArray[np.uint8]:
+    return source.is_saturated(numbers).astype(np.uint8)
 
 
 def true_colour(archive: Archive, safe: Safe, member: str, resolution: int) -> da.Array:

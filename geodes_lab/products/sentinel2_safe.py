@@ -24,6 +24,9 @@ _USERS = "99.99"
 _TILE = r"GRANULE/[^/]+/(MTD_TL|S2\w_(OPER|USER)_MTD_L(1C|2A)\w*)\.xml"
 
 
+_MEASURES = 2**15  # no number of a measure is as large
+
+
 @dataclass(frozen=True)
 class Safe:
     """One product of level 1C or 2A, of any baseline."""
@@ -54,6 +57,8 @@ class Safe:
     """By the number of the band, as reflectance; 0 before baseline 04.00."""
     nodata: float
     """The number that stands for no data."""
+    saturated: float | None
+    """The number that stands for saturation; None if the product says none that is above all measures."""
     quantification: dict[str, float]
     """Of level 2A: by what ``AOT`` and ``WVP`` are divided."""
     images: tuple[Image, ...]
@@ -66,9 +71,9 @@ class Safe:
     def source(self, archive: Archive, image: Image) -> Source:
         """Describe one of its images."""
         transform, shape = self.grids[image.resolution]
-        scale, offset, dtype = self.scale, 0.0, "float32"
+        scale, offset, dtype, saturated = self.scale, 0.0, "float32", None
         if image.band in NUMBERS:
-            offset = self.offsets[NUMBERS[image.band]]
+            offset, saturated = self.offsets[NUMBERS[image.band]], self.saturated
         elif image.band in self.quantification:
             scale = 1 / self.quantification[image.band]
         else:
@@ -84,6 +89,7 @@ class Safe:
             scale=scale,
             offset=offset,
             nodata=self.nodata,
+            saturated=saturated,
             stored=archive.range(image.member),
             tile=TILES[image.resolution],
             overviews=4,
@@ -111,6 +117,7 @@ def read(archive: Archive) -> Safe:
     try:
         offsets = {int(e.get("band_id", -1)): float(e.text or 0) for e in product.root.iter(f"{prefix}_ADD_OFFSET")}
         nodata = float(special.get("NODATA") or 0)
+        saturated = float(special.get("SATURATED") or 0)
         start = str_to_datetime(product.text(".//DATATAKE_SENSING_START"))
         if not all(map(math.isfinite, (nodata, *offsets.values()))):
             raise ValueError("not finite")
@@ -159,6 +166,7 @@ def read(archive: Archive) -> Safe:
         scale=1 / divisor,
         offsets=tuple(offsets.get(n, 0.0) / divisor for n in range(len(BANDS))),
         nodata=nodata,
+        saturated=saturated if saturated > _MEASURES else None,
         quantification={k: _quantification(product, f"{k}_") for k in ("AOT", "WVP") if level == "L2A"},
         images=tuple(i for i in listed if i.member in archive.names),
         missing=tuple(i for i in listed if i.member not in archive.names),

@@ -103,7 +103,9 @@ def _native(item: pystac.Item, key: str) -> Native:
     about, stored = fields["geodes:dimap"], fields.get("geodes:stored")
     rows, cols = about["shape"]
     image = spot_dimap.image(item.assets[key].href, name_of(item), key, (rows, cols), tuple(stored) if stored else None)
-    image = replace(image, index=fields.get("geodes:band", 1), nodata=fields.get("nodata"))
+    image = replace(
+        image, index=fields.get("geodes:band", 1), nodata=fields.get("nodata"), saturated=fields.get("geodes:saturated")
+    )
     return Placed(about["product"], image, about["way"], about["satellite"])
 
 
@@ -162,8 +164,10 @@ def _variables(scene: Scene, band: Band) -> dict[str, Any]:
     about |= {} if band.wavelength is None else {"wavelength": band.wavelength}
     about |= {} if band.irradiance is None else {"solar_irradiance": band.irradiance}
     radiance = numbers.astype("float32") / np.float32(band.gain) + np.float32(band.bias)
-    dims = ("line", "pixel")
-    found: dict[str, Any] = {band.key: (dims, da.where(numbers != scene.nodata, radiance, np.float32("nan")), about)}
+    dims, there = ("line", "pixel"), numbers != scene.nodata
+    if scene.saturated is not None:
+        there &= numbers != scene.saturated
+    found: dict[str, Any] = {band.key: (dims, da.where(there, radiance, np.float32("nan")), about)}
     if scene.saturated is not None:
         says = {"long_name": f"{band.name} is saturated", "flag_values": [0, 1], "flag_meanings": "measured saturated"}
         found[f"saturated_{band.key}"] = (dims, (numbers == scene.saturated).astype("uint8"), says)

@@ -89,7 +89,9 @@ class Scene:
     def source(self, band: Band) -> Source:
         """Describe a band; of its grid the shape alone counts."""
         plain = image(self.href, self.name, band.key, self.shape, self.stored)
-        return replace(plain, index=band.index, nodata=self.nodata, scale=1 / band.gain, offset=band.bias)
+        return replace(
+            plain, index=band.index, nodata=self.nodata, saturated=self.saturated, scale=1 / band.gain, offset=band.bias
+        )
 
 
 def image(href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None) -> Source:
