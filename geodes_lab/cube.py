@@ -375,11 +375,12 @@ def _fits(nodata: float, dtype: np.dtype[Any]) -> bool:
 def _pieces(
     sources: list[Source | None], masks: list[tuple[Mask, ...]], slices: list[list[int]], grid: GeoBox
 ) -> tuple[tuple[Piece, ...], ...]:
-    def piece(number: int) -> Piece | None:
+    def pieces(number: int) -> list[Piece]:
         source = sources[number]
-        return Piece(source, masks[number]) if source is not None and overlaps(source, grid) else None
+        copies = [] if source is None else source.copies(grid)
+        return [Piece(c, tuple(replace(m, source=m.source.moved(c.turned)) for m in masks[number])) for c in copies]
 
-    return tuple(tuple(p for p in map(piece, group) if p is not None) for group in slices)
+    return tuple(tuple(p for number in group for p in pieces(number)) for group in slices)
 
 
 def _mosaic(

@@ -7,7 +7,9 @@ from functools import lru_cache
 
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from odc.geo.geom import BoundingBox
+from odc.geo.geom import BoundingBox, bbox_union
+
+from geodes_lab import earth
 
 _MARGIN = 5.0  # degrees around the area that a CRS is made for, in which it is good still
 _POLE = 85.0  # no projection is asked for what lies beyond, unless it is made for it
@@ -15,8 +17,17 @@ _POLE = 85.0  # no projection is asked for what lies beyond, unless it is made f
 
 @lru_cache(maxsize=1024)
 def footprint(native: GeoBox, crs: CRS) -> BoundingBox:
-    """The bounds of a grid in another CRS. Thousands of products lie on a few grids."""
-    return native.boundingbox if native.crs.epsg == crs.epsg else meaningful(native, crs).footprint(crs).boundingbox
+    """The bounds of a grid in another CRS; in degrees they go on across 180°. Thousands of products lie on a few grids."""
+    if native.crs.epsg == crs.epsg:
+        return native.boundingbox
+    if crs.geographic:
+        west, south, east, north = earth.degrees(native, str(crs))
+        return BoundingBox(west, south, east, north, crs)
+    area = _area(crs)
+    if not native.crs.geographic or area is None:
+        return native.footprint(crs).boundingbox
+    there = [meaningful(earth.moved(native, turn), crs) for turn in earth.turns(native, area)] or [native]
+    return bbox_union(iter([part.footprint(crs).boundingbox for part in there]))
 
 
 @lru_cache(maxsize=1024)
@@ -25,12 +36,10 @@ def meaningful(native: GeoBox, crs: CRS) -> GeoBox:
 
     It is uncut too if it lies beyond that area altogether.
     """
-    area = crs.proj.area_of_use
-    if not native.crs.geographic or crs.geographic or area is None or area.west > area.east:
+    area = _area(crs)
+    if not native.crs.geographic or crs.geographic or area is None:
         return native
-    low, high = min(-_POLE, area.south), max(_POLE, area.north)
-    west, east = area.west - _MARGIN, area.east + _MARGIN
-    south, north = max(area.south - _MARGIN, low), min(area.north + _MARGIN, high)
+    west, south, east, north = area
     a, _, c, _, e, f, *_ = native.affine
     rows, cols = native.shape
     left, right = max(math.floor((west - c) / a), 0), min(math.ceil((east - c) / a), cols)
@@ -38,3 +47,15 @@ def meaningful(native: GeoBox, crs: CRS) -> GeoBox:
     if left >= right or top >= bottom or (right - left, bottom - top) == (cols, rows):
         return native
     return native[top:bottom, left:right]
+
+
+def _area(crs: CRS) -> earth.Box | None:
+    """The area that a CRS is made for, and its surroundings; None: the whole earth, or nobody says."""
+    area = crs.proj.area_of_use
+    if area is None:
+        return None
+    low, high = min(-_POLE, area.south), max(_POLE, area.north)
+    west, east = area.west, area.east + (earth.TURN if area.west > area.east else 0)
+    if east - west + 2 * _MARGIN >= earth.TURN:
+        west, east = -180.0 + _MARGIN, 180.0 - _MARGIN
+    return west - _MARGIN, max(area.south - _MARGIN, low), east + _MARGIN, min(area.north + _MARGIN, high)

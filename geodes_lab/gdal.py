@@ -76,7 +76,7 @@ def _confirm(source: Source, file: Any) -> None:
 def _lies(file: Any, source: Source) -> bool:
     """Whether the file's first pixel is where its metadata said, to a thousandth of a pixel, and its last as good as that."""
     rows, cols = source.shape
-    to = ~Affine(*source.transform) * file.transform
+    to = ~Affine(*source.moved(-source.turned).transform) * file.transform
     first, last = to * (0, 0), to * (cols, rows)
     return max(map(abs, first)) <= 1e-3 and max(abs(last[0] - cols), abs(last[1] - rows)) <= 0.05
 

@@ -12,8 +12,8 @@ from affine import Affine
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox, bbox_intersection, bbox_union
-from odc.geo.geom import box as geom_box
 
+from geodes_lab import earth
 from geodes_lab.box import checked
 from geodes_lab.errors import GeodesError
 from geodes_lab.footprint import footprint
@@ -79,21 +79,26 @@ def choose(
     else:
         size = _size_of(resolution)
     extents = [footprint(g, target) for g in dict.fromkeys(s.geobox for s in sources)]
-    extent = bbox_union(iter(extents))
+    if target.geographic:  # in one frame, across 180° too
+        first = extents[0].bbox
+        extents = [BoundingBox(*earth.near(e.bbox, first), target) for e in extents]
+    whole = extent = bbox_union(iter(extents))
     if bbox is not None:
-        extent = _within(bbox, extents, extent, target)
+        extent = _within(bbox, extents, target)
     rounding = 1 - 1e-6
-    if size[0] * rounding > extent.right - extent.left and size[1] * rounding > extent.top - extent.bottom:
+    if size[0] * rounding > whole.right - whole.left and size[1] * rounding > whole.top - whole.bottom:
         raise GeodesError(
             f"A pixel of {size[0]:g} × {size[1]:g} (in units of {target}) is larger than the whole cube: give a smaller resolution=."
         )
     anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
+    if native and target.geographic:
+        anchor_x += earth.near(native[0].geobox.boundingbox.bbox, extent.bbox)[0] - native[0].geobox.boundingbox.left
     return _snapped(extent, size, anchor_x, anchor_y, target)
 
 
 def overlaps(source: Source, grid: GeoBox) -> bool:
     """Whether a band and a grid have area in common; of another CRS by its bounds."""
-    return _area(bbox_intersection(iter([grid.boundingbox, footprint(source.geobox, grid.crs)]))) > 0
+    return bool(source.copies(grid))
 
 
 def _crs(sources: Sequence[Source], crs: str | int | None) -> CRS:
@@ -139,42 +144,61 @@ def _shown(size: tuple[float, float]) -> str:
     return f"{size[0]:g} m" if size[0] == size[1] else f"{size[0]:g} × {size[1]:g} m"
 
 
-def _within(bbox: Sequence[float], extents: list[BoundingBox], extent: BoundingBox, target: CRS) -> BoundingBox:
+def _within(bbox: Sequence[float], extents: list[BoundingBox], target: CRS) -> BoundingBox:
+    """What of a box the products have, in the output CRS."""
     west, south, east, north = checked(bbox)
-    east += 360 if east < west else 0
-    covered = extent.to_crs("EPSG:4326")
-    w, s, e, n = covered.bbox
-    if (w + e) / 2 + 180 < west:  # the products lie beyond the date line, east of 180
-        w, e = w + 360, e + 360
-    outside = GeodesError(
-        f"bbox {tuple(bbox)} lies outside every product: they cover ({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
-    )
-    _tell_if_cut((west, south, east, north), (w, s, e, n))
+    box = (west, south, east + (earth.TURN if east < west else 0), north)
+    covers = [_degrees(e) for e in extents]
     # Clipped first: far from the products their projection has no meaning.
-    west, south, east, north = max(west, w - 1), max(south, s - 1), min(east, e + 1), min(north, n + 1)
-    if west >= east or south >= north:
-        raise outside
-    # Densified: the edge of a box in degrees is a curve in metres.
-    asked = geom_box(west, south, east, north, "EPSG:4326").to_crs(target, resolution=0.01).boundingbox
-    if not any(_area(bbox_intersection(iter([asked, e]))) > 0 for e in extents):
-        raise outside
-    return bbox_intersection(iter([asked, extent]))
+    common = [(part, n) for n, covered in enumerate(covers) for part in earth.parts(box, covered)]
+    if target.geographic:
+        # Across 180° either the box or the products have what belongs together in one piece: where it is narrower.
+        asked, own = [part for part, _ in common], [earth.near(part, covers[n]) for part, n in common]
+        parts = [BoundingBox(*part, target) for part in min(asked, own, key=_width)]
+    else:
+        parts = [bbox_intersection(iter([earth.bounds(part, target), extents[n]])) for part, n in common]
+    parts = [p for p in parts if _area(p) > 0]
+    if not parts:
+        w, s, e, n = _hull([earth.near(c, covers[0]) for c in covers])
+        raise GeodesError(
+            f"bbox {tuple(bbox)} lies outside every product: they cover ({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
+        )
+    _tell_if_cut(box, [part for part, _ in common])
+    return bbox_union(iter(parts))
 
 
-def _tell_if_cut(asked: Box, covered: Box) -> None:
+def _degrees(extent: BoundingBox) -> Box:
+    """A box of the output CRS in degrees."""
+    side = 64
+    wide, high = (extent.right - extent.left) / side, (extent.top - extent.bottom) / side
+    return earth.degrees(GeoBox((side, side), Affine(wide, 0, extent.left, 0, -high, extent.top), extent.crs))
+
+
+def _width(boxes: list[Box]) -> float:
+    west, _, east, _ = _hull(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
+    return east - west
+
+
+def _hull(boxes: list[Box]) -> Box:
+    west, south, east, north = zip(*boxes, strict=True)
+    return min(west), min(south), max(east), max(north)
+
+
+def _tell_if_cut(asked: Box, parts: list[Box]) -> None:
     """Warn of a cube that is much smaller than what was asked for; a box round all products asks for all of them."""
-    common = (
-        max(asked[0], covered[0]),
-        max(asked[1], covered[1]),
-        min(asked[2], covered[2]),
-        min(asked[3], covered[3]),
-    )
-    part = _size(common) / _size(asked)
-    if 0 < part < _MUCH and common != covered:
+    common = _hull(parts)
+    share = _size(common) / _size(asked)
+    if 0 < share < _MUCH and not all(_is_around(asked, part) for part in parts):
         warnings.warn(
-            f"The products cover {100 * part:.0f} % of the bbox: the cube is cut to ({', '.join(f'{v:.3f}' for v in common)}).",
+            f"The products cover {100 * share:.0f} % of the bbox: the cube is cut to ({', '.join(f'{v:.3f}' for v in common)}).",
             stacklevel=5,
         )
+
+
+def _is_around(asked: Box, part: Box) -> bool:
+    is_all_around = asked[2] - asked[0] >= earth.TURN
+    beside = is_all_around or (asked[0] < part[0] and asked[2] > part[2])
+    return beside and (asked[1] < part[1] or part[1] <= -90) and (asked[3] > part[3] or part[3] >= 90)
 
 
 def _size(box: Box) -> float:

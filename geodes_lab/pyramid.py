@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from geodes_lab import geotiff, jpeg2000, limits, overview, warp, zarrs
+from geodes_lab import earth, geotiff, jpeg2000, limits, overview, warp, zarrs
 from geodes_lab.datalake import Place, object_of
 from geodes_lab.gdal import Numbers
 from geodes_lab.jp2 import Mislabelled, NotUnderstood
@@ -210,7 +210,7 @@ def _confirm(source: Source, image: Image) -> None:
     if image.epsg is not None and image.epsg != source.epsg:
         raise source.contradiction(f"is in EPSG:{image.epsg}, not EPSG:{source.epsg}")
     a, _, c, _, e, f = source.transform
-    x, y = image.centre[0] - a / 2, image.centre[1] - e / 2
+    x, y = image.centre[0] - a / 2 + source.turned * earth.TURN, image.centre[1] - e / 2
     if not math.isnan(x) and max(abs((x - c) / a), abs((y - f) / e)) > 1e-3:
         raise source.contradiction(f"begins at ({x}, {y}), not ({c}, {f})")
 

@@ -13,10 +13,12 @@ from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
+from odc.geo.geom import BoundingBox
 from rasterio.enums import Resampling
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
+from geodes_lab import earth
 from geodes_lab.errors import GeodesError
 from geodes_lab.footprint import footprint, meaningful
 
@@ -128,8 +130,26 @@ class Source:
     """What finds out the rest at the first touch, where ``href``, ``stored`` and radiometry are only predicted."""
     native: Native | None = None
     """What puts the band on a grid, where the file has none; ``transform`` and ``shape`` are then one that suits it."""
+    turned: int = 0
+    """By how many whole turns of the earth ``transform`` is moved from what the file says, of degrees; see `moved`."""
     is_class: bool = False
     """Whether the numbers stand for classes or bits: no mean is made of them, nor an overview asked for them."""
+
+    def moved(self, turn: int) -> Source:
+        """Give a band in degrees at the same place, whole turns of the earth further east."""
+        a, b, c, d, e, f = self.transform
+        return (
+            replace(self, transform=(a, b, c + turn * earth.TURN, d, e, f), turned=self.turned + turn) if turn else self
+        )
+
+    def copies(self, grid: GeoBox) -> list[Source]:
+        """Give the band as often as a grid has it: none; once; or, of degrees on both sides of where the file begins, twice."""
+        if not self.geobox.crs.geographic or self.native is not None:
+            return (
+                [self] if _share_area(grid.boundingbox, footprint(self.geobox, grid.crs), grid.crs.geographic) else []
+            )
+        covered = grid.boundingbox.bbox if grid.crs.epsg == self.epsg else earth.degrees(grid)
+        return [self.moved(turn) for turn in earth.turns(self.geobox, covered)]
 
     def kept(self) -> Source:
         """Give the band as it is, where it was only predicted; see `Promise`."""
@@ -310,6 +330,14 @@ def _ratios(native: GeoBox, crs: CRS, width: float, height: float) -> tuple[floa
     return height * rows / (top - bottom), width * cols / (right - left)
 
 
+def _share_area(one: BoundingBox, other: BoundingBox, is_geographic: bool) -> bool:
+    """Whether two boxes of a CRS have area in common; in degrees whole turns do not count."""
+    high = min(one.top, other.top) - max(one.bottom, other.bottom)
+    turns = range(-2, 3) if is_geographic else (0,)
+    wide = max(min(one.right, other.right + t * earth.TURN) - max(one.left, other.left + t * earth.TURN) for t in turns)
+    return high > 0 and wide > 0
+
+
 @lru_cache(maxsize=4096)
 def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] | None:
     """West, south, east and north in a band's CRS of what a grid has in common with its surroundings; None: nothing.
@@ -319,7 +347,16 @@ def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] |
     box: tuple[float, float, float, float] = grid.boundingbox.bbox
     if grid.crs.epsg == native.crs.epsg:
         return box
+    if native.crs.geographic:
+        west, south, east, north = earth.degrees(grid, str(native.crs))
+        left, right = native.boundingbox.left, native.boundingbox.right
+        for turn in (0, -1, 1, -2, 2):  # as the grid has it, unless only another turn lies on the band
+            if west + turn * earth.TURN < right and east + turn * earth.TURN > left:
+                return west + turn * earth.TURN, south, east + turn * earth.TURN, north
+        return None
     around = footprint(native, grid.crs).bbox
+    if grid.crs.geographic:
+        box = earth.near(box, around)
     margin = 2 * max(abs(grid.affine.a), abs(grid.affine.e))
     margin += 0.1 * max(around[2] - around[0], around[3] - around[1])
     west, south = max(box[0], around[0] - margin), max(box[1], around[1] - margin)

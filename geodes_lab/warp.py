@@ -20,6 +20,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject
 
+from geodes_lab import earth
 from geodes_lab.source import MARGIN, Source
 
 Warped = tuple[NDArray[Any], NDArray[np.bool_]]
@@ -216,9 +217,12 @@ def places(grid: GeoBox, source: Source) -> NDArray[np.float64]:
     a, _, c, _, e, f = source.transform
     to, (high, wide) = grid.affine, grid.shape
     transformer = _transformer(str(grid.crs), source.epsg)
+    is_geographic, middle = source.geobox.crs.geographic, c + a * source.shape[1] / 2
 
     def placed(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         east, north = transformer.transform(x, y)
+        if is_geographic:  # which PROJ has from -180 to 180, wherever the band begins
+            east = middle + (np.asarray(east) - middle + 180) % earth.TURN - 180
         return np.stack([(np.asarray(north) - f) / e, (np.asarray(east) - c) / a])
 
     # Centres of pixels, counted in steps from the origin of the CRS; rounded, so that the same pixel of two chunks is the same.
