@@ -46,7 +46,7 @@ def open_cube(
     like: xr.Dataset | xr.DataArray | GeoBox | None = None,
     crs: str | int | None = None,
     resolution: float | tuple[float, float] | None = None,
-    groupby: Literal["solar_day", "item"] = "solar_day",
+    groupby: Literal["pass", "solar_day", "item"] = "pass",
     resampling: str | Resampling | Mapping[str, str | Resampling] = "nearest",
     classes: str | Sequence[str] | None = None,
     chunks: chunks_.Asked = None,
@@ -80,7 +80,8 @@ def open_cube(
     resolution
         Pixel size in units of the CRS, or a pixel's width and height; None: the finest of the bands, in x and in y.
     groupby
-        ``"solar_day"``: products of one day at their place are pasted into one slice, the first with data wins;
+        ``"pass"``: products of one pass of a satellite are pasted into one slice, the first with data wins; those that do not
+        tell their orbit or datatake go by the day at their place. ``"solar_day"``: all of one day at their place;
         ``"item"``: a slice for each product.
     resampling
         Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band. A

@@ -74,24 +74,70 @@ def group(items: Sequence[pystac.Item], sources: Sequence[Source], groupby: str)
     items, sources
         The products, and a band of each.
     groupby
-        ``"solar_day"``: those of one day at their place; ``"item"``: each its own.
+        ``"pass"``: those of one pass of a satellite, where they tell it, else of one day at their place; ``"solar_day"``: of one day
+        at their place, whichever the pass; ``"item"``: each its own.
 
     Raises
     ------
     GeodesError
-        If ``groupby`` is neither, or products of two levels would be pasted into one slice.
+        If ``groupby`` is none of them, or products of two levels would be pasted into one slice.
     """
     if groupby == "item":
         return [[n] for n in range(len(items))]
-    if groupby != "solar_day":
-        raise GeodesError(f"groupby is 'solar_day' or 'item', not {groupby!r}.")
-    days: dict[Any, list[int]] = {}
-    for number, (item, source) in enumerate(zip(items, sources, strict=True)):
-        seconds = round(_longitude(source.geobox) / 15 * 3600)
-        days.setdefault((time_of(item) + np.timedelta64(seconds, "s")).astype("datetime64[D]"), []).append(number)
-    for day, numbers in days.items():
-        _refuse_mixed(str(day), [items[n] for n in numbers])
-    return list(days.values())
+    if groupby not in ("pass", "solar_day"):
+        raise GeodesError(f"groupby is 'pass', 'solar_day' or 'item', not {groupby!r}.")
+    days = _days(items, sources)
+    slices: dict[Any, list[int]] = {}
+    if groupby == "solar_day":
+        for number, day in enumerate(days):
+            slices.setdefault(day, []).append(number)
+    else:
+        passes = [pass_of(item) for item in items]
+        # What says no pass belongs to the one that its day has, if there is but one.
+        of_day: dict[Any, set[Any]] = {}
+        for day, one in zip(days, passes, strict=True):
+            of_day.setdefault(day, set()).update({one} - {None})
+        for number, (day, one) in enumerate(zip(days, passes, strict=True)):
+            only = next(iter(of_day[day])) if len(of_day[day]) == 1 else None
+            slices.setdefault(one or only or day, []).append(number)
+    for numbers in slices.values():
+        _refuse_mixed(str(days[numbers[0]]), [items[n] for n in numbers])
+    return list(slices.values())
+
+
+def pass_of(item: pystac.Item) -> tuple[str, ...] | None:
+    """The pass of a satellite in which a product was acquired: the satellite, and its orbit or the start of its datatake; None: nobody says.
+
+    An orbit goes up on one side of the earth and down on the other: of radar, which sees by night, the two are two passes.
+    """
+    p, name = item.properties, name_of(item)
+    if found := _SENTINEL2.match(name):
+        return found[1].lower(), found[2]
+    if found := _DATATAKE.fullmatch(str(p.get("s2:datatake_id", ""))):
+        return found[1].lower(), found[2]
+    if found := _SENTINEL1.match(name):
+        return found[1].lower(), str(int(found[2])), str(p.get("sat:orbit_state", ""))
+    orbit, platform = p.get("sat:absolute_orbit"), p.get("platform")
+    if isinstance(orbit, int) and not isinstance(orbit, bool) and isinstance(platform, str):
+        return platform.lower(), str(orbit), str(p.get("sat:orbit_state", ""))
+    return None
+
+
+# The time in a product's name is the start of its datatake, the same for all tiles; the orbit in that of radar is the absolute one.
+_SENTINEL2 = re.compile(r"(S2[A-D])_MSIL(?:1C|2A)_(\d{8}T\d{6})_")
+_DATATAKE = re.compile(r"G(S2[A-D])_(\d{8}T\d{6})_\d{6}_N.*")
+_SENTINEL1 = re.compile(r"(S1[A-D])_(?:IW|EW|WV|S\d)_\w{4}_\w{4}_\d{8}T\d{6}_\d{8}T\d{6}_(\d{6})_")
+
+
+def _days(items: Sequence[pystac.Item], sources: Sequence[Source]) -> list[np.datetime64]:
+    """The day at the place of each product. The places are counted on from the first: at 180° it would be yesterday on one side."""
+    longitudes = [_longitude(source.geobox) for source in sources]
+    first = longitudes[0] if longitudes else 0.0
+    found = []
+    for item, longitude in zip(items, longitudes, strict=True):
+        beside = first + (longitude - first + 180) % 360 - 180
+        found.append((time_of(item) + np.timedelta64(round(beside / 15 * 3600), "s")).astype("datetime64[D]"))
+    return found
 
 
 def _refuse_mixed(day: str, items: Sequence[pystac.Item]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pystac
 import xarray as xr
+from odc.geo.crs import CRS
 from odc.geo.xr import xr_coords
 
 from geodes_lab import reader
@@ -239,7 +240,7 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
     Returns
     -------
     xarray.Dataset
-        A variable per band, dims ``(y, x)``, pixel-centre coordinates, ``spatial_ref``. A key that is no name of a variable
+        A variable per band, dims ``(y, x)``, of a grid in degrees ``(latitude, longitude)``, pixel-centre coordinates, ``spatial_ref``. A key that is no name of a variable
         gives one that is (see `plain`), and is the variable's ``long_name``.
     """
     sources = {k: source(item, k) for k in keys}
@@ -250,5 +251,14 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
         while name != key and (name in sources or name in variables):
             name += "_"
         about = {**({"long_name": key} if name != key else {}), **attrs.get(key, {}), "grid_mapping": "spatial_ref"}
-        variables[name] = xr.DataArray(reader.lazy(band), dims=("y", "x"), attrs=about)
+        variables[name] = xr.DataArray(reader.lazy(band), dims=grid.dimensions, attrs=about)
     return xr.Dataset(variables, coords=xr_coords(grid))
+
+
+def unit(code: str) -> str:
+    """What a pixel's size is counted in, as names of nodes have it: ``m``, ``deg`` or ``ft``."""
+    crs = CRS(code)
+    if crs.geographic:
+        return "deg"
+    name = str(crs.units[0]).lower()
+    return "m" if name in ("metre", "meter") else "ft" if "foot" in name else name.replace(" ", "_")

@@ -107,7 +107,7 @@ def _wrong(item: pystac.Item, key: str, true: pystac.Asset) -> Iterator[str]:
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open each group of bands that share a grid as a node ``r<metres>m`` (``r<metres>m_2`` for the next such grid)."""
+    """Open each group of bands that share a grid as a node ``r<metres>m`` (``r<metres>m_2`` for the next such grid), or ``r<degrees>deg``."""
     unpacked = unpack(item)
     grids: dict[Any, list[str]] = {}
     for key, asset in unpacked.assets.items():
@@ -119,8 +119,8 @@ def open(item: pystac.Item) -> xr.DataTree:
         k: unpacked.properties[f"geodes:{k}"] for k in ("corrected", "assumed") if f"geodes:{k}" in unpacked.properties
     }
     nodes: dict[str, Any] = {"/": xr.Dataset(attrs={"title": name_of(item), **notes})}
-    for (resolution, *_), keys in grids.items():
-        name = f"/r{resolution:g}m"
+    for (resolution, code, *_), keys in grids.items():
+        name = f"/r{resolution:.6g}{bands_.unit(code)}"
         number = sum(n == name or n.startswith(f"{name}_") for n in nodes)
         nodes[f"{name}_{number + 1}" if number else name] = bands_.dataset(unpacked, keys, {})
     return xr.DataTree.from_dict(nodes)
