@@ -164,7 +164,8 @@ def radiometry(
     if is_applied(item, asset):
         return Radiometry(scale if scale is not None else _SCALE, 0.0)
     if scale is not None and offset is not None:
-        told = item.properties.get("earthsearch:boa_offset_applied")
+        # In its collection of ESA's Collection 1 the GeoTIFFs are as ESA made them.
+        told = item.properties.get("earthsearch:boa_offset_applied") if "-c1-" not in str(item.collection_id) else None
         return Radiometry(
             scale, offset, _DOUBTFUL if told is False and offset and not assets.is_jpeg2000(asset) else ""
         )
