@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,12 @@ def bands(item: pystac.Item) -> dict[str, str]:
         if image := image or _KEYS.get(plain):
             found[key] = image
     return found
+
+
+def named(names: Iterable[str]) -> str | None:
+    """ESA's name of one band of a file of several, by the names that it has; None where none is one."""
+    known = {b.common_name: b.name for b in BANDS} | {b.name: b.name for b in BANDS}
+    return next((known[n] for n in names if n in known), None)
 
 
 def main(item: pystac.Item) -> dict[str, str]:
