@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pystac
 import pytest
 import rasterio
 from affine import Affine
@@ -235,3 +236,15 @@ def test_a_file_of_several_bands(shared, tmp_path):
         np.testing.assert_allclose(cube[name].values[0, 1:], want, atol=1e-6)
     assert any("of other as they are" in s for s in cube.attrs["assumed"])
     assert any("-0.1" in s for s in cube.attrs["assumed"])
+
+
+def test_an_item_of_geodes_is_a_product(shared):
+    """A zip and pictures: no asset is a band."""
+    from geodes_lab.catalog import truthful
+    from geodes_lab.products import sentinel2, sentinel2_elsewhere
+
+    page = json.loads((shared / "geodes" / "search_response_PEPS_S2_L1C_eodag_test.json").read_text())
+    for told in page["features"]:
+        item = truthful(pystac.Item.from_dict(told))
+        assert products.family_of(item) is sentinel2
+        assert sentinel2_elsewhere.bands(item) == {}
