@@ -65,6 +65,11 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     dataset = data.to_dataset(name=data.name or "data") if isinstance(data, xr.DataArray) else data
     if not dataset.data_vars:
         raise GeodesError("There is no variable to save.")
+    if parted := next((str(n) for n in dataset.variables if "/" in str(n)), None):
+        raise GeodesError(
+            f"{parted!r} has a slash, which in a Zarr store parts folders: give it another name first, such as "
+            f"cube.rename({{{parted!r}: {parted.replace('/', '_')!r}}})."
+        )
     dataset = _dated(dataset).assign_attrs(Conventions="CF-1.11")
     own = uuid4().hex  # two threads may save under one name
     partial = target.with_name(f".{target.name}.{own}.partial")

@@ -167,6 +167,10 @@ def test_names_that_no_variable_of_a_tree_has(tmp_path):
     assert tree["r10m"]["wind [m_s]"].attrs["long_name"] == "wind [m/s]"
     cube = gl.open_cube([item({"a": path})], bands=["wind [m/s]", "NDVI/EVI", "NDVI_EVI"])
     assert [value(cube, str(n)) for n in cube.data_vars] == [1, 2, 3]
+    with pytest.raises(gl.GeodesError, match=r"'wind \[m/s\]' has a slash, .* such as cube.rename"):
+        gl.save(cube, tmp_path / "o.zarr")
+    saved = gl.save(cube.rename({"wind [m/s]": "wind [m_s]", "NDVI/EVI": "other"}), tmp_path / "o.zarr")
+    assert [value(saved, str(n)) for n in ("wind [m_s]", "other", "NDVI_EVI")] == [1, 2, 3]
 
 
 def test_a_band_item_keeps_its_names(tmp_path):

@@ -88,7 +88,8 @@ def test_resampling_is_what_was_asked(make):
 
 def test_classes_are_never_averaged_but_may_have_their_mode(make):
     numbers = np.array([[1, 2, 7, 7], [2, 2, 7, 9]], "uint8")
-    item = make("c", numbers)
+    classes = [{"value": n, "name": f"c{n}"} for n in (1, 2, 7, 9)]
+    item = make("c", numbers, asset={"classification:classes": classes})
     mode = gl.open_cube([item], bands=["b"], resolution=20, resampling="mode").b
     assert mode.values[0].tolist() == [[2, 7]]
     assert set(gl.open_cube([item], bands=["b"], resolution=20, resampling="bilinear").b.values.ravel()) <= {1, 2, 7, 9}

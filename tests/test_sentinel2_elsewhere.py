@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pystac
 import pytest
 import rasterio
 from affine import Affine
@@ -220,3 +221,30 @@ def test_a_reprocessed_product_replaces_the_old_one(shared, tmp_path):
     items = [placed(i, tmp_path, {"B04": NUMBERS}) for i in (old, new)]
     cube = gl.open_cube(items, bands=["B04"])
     assert cube.attrs["superseded"] == [old["id"]]
+
+
+def test_a_file_of_several_bands(shared, tmp_path):
+    """As people stack them: each band by its name, or, where nothing names it, its numbers with a sentence on them."""
+    item = renewed(of(shared, PLANETARY))
+    asset = item["assets"]["B04"] | {
+        "eo:bands": [{"name": "B04"}, {"name": "x", "common_name": "nir"}, {"name": "other"}]
+    }
+    item["assets"] = {"stack": asset}
+    item = placed(item, tmp_path, {"stack": np.stack([NUMBERS, NUMBERS + 1000, NUMBERS])})
+    cube = gl.open_cube([item], bands=["red", "nir", "other"])
+    for name, want in (("red", 0.05), ("nir", 0.15), ("other", 1500)):
+        np.testing.assert_allclose(cube[name].values[0, 1:], want, atol=1e-6)
+    assert any("of other as they are" in s for s in cube.attrs["assumed"])
+    assert any("-0.1" in s for s in cube.attrs["assumed"])
+
+
+def test_an_item_of_geodes_is_a_product(shared):
+    """A zip and pictures: no asset is a band."""
+    from geodes_lab.catalog import truthful
+    from geodes_lab.products import sentinel2, sentinel2_elsewhere
+
+    page = json.loads((shared / "geodes" / "search_response_PEPS_S2_L1C_eodag_test.json").read_text())
+    for told in page["features"]:
+        item = truthful(pystac.Item.from_dict(told))
+        assert products.family_of(item) is sentinel2
+        assert sentinel2_elsewhere.bands(item) == {}

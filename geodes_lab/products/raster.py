@@ -37,10 +37,11 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made = item.clone()
     made.set_self_href(item.get_self_href())
     images: dict[str, str] = {}
-    if sentinel2_elsewhere.matches(item):
+    is_sentinel2 = sentinel2_elsewhere.matches(item)
+    if is_sentinel2:
         made.properties |= sentinel2_elsewhere.properties(item)
         images = sentinel2_elsewhere.bands(item)
-    known = raster_names.told(item, images)
+    known = raster_names.told(item, images if is_sentinel2 else None)
     files = _files(item, known, bands)
     made.assets, wrong, assumed = {}, set[str](), set[str]()
     for (key, index), (name, others) in raster_names.names(item, files, known).items():

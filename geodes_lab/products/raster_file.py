@@ -137,6 +137,15 @@ def asset(
     scale = said.scale if said.scale is not None else has.scale if has.scale != 1 else None
     offset = said.offset if said.offset is not None else has.offset if has.offset != 0 else None
     nodata, assumed = _nodata(said.nodata, has), ""
+    is_picture = assets.is_picture(key, there)
+    is_plain = (
+        sentinel2_elsewhere.matches(item) and not is_picture and not fields
+    )  # one of Sentinel-2's, or made of them
+    if image is None and is_plain:
+        image = sentinel2_elsewhere.named([name, *names, said.common_name or ""])
+        names = (
+            [*names, *(n for n in sentinel2_elsewhere.aliases(image) if n not in (name, *names))] if image else names
+        )
     if image is not None and sentinel2_elsewhere.classes(image):
         fields.setdefault("classification:classes", sentinel2_elsewhere.classes(image))
         nodata = 0.0 if nodata is None else nodata
@@ -146,6 +155,8 @@ def asset(
         assumed = found.assumed
         was_number = "geodes:assumed" in item.properties and there.extra_fields.get("unit") == _NUMBER
         fields |= {"unit": _NUMBER} if found.is_number or was_number else {}
+    elif is_plain and has.dtype == "uint16" and scale is None and offset is None:
+        assumed = f"Numbers of {name} as they are in the files: the catalogue tells neither scale nor offset, nor which band of Sentinel-2 it is."
     scale, offset = 1.0 if scale is None else scale, offset or 0.0
     # The bands of Sentinel-2 keep the number of saturation in any catalogue; no Item says it.
     is_reflectance = image is not None and has.dtype == "uint16" and (scale, offset) != (1.0, 0.0)
@@ -166,7 +177,6 @@ def asset(
         tile=file.tile,
         overviews=file.overviews,
     )
-    is_picture = assets.is_picture(key, there)
     made = bands_.asset(
         source,
         common_name=None if is_picture else said.common_name,

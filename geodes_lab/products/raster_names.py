@@ -12,20 +12,22 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.raster_file import File
 
 
-def told(item: pystac.Item, images: Mapping[str, str]) -> dict[str, list[str]]:
+def told(item: pystac.Item, images: Mapping[str, str] | None) -> dict[str, list[str]]:
     """The names of bands that an Item tells of each of its rasters, by key; none of a picture, whose colours are no measure.
 
-    ``images`` are those of Sentinel-2, which have ESA's names and ours too; of several that are the same, one has them.
+    ``images`` are those of Sentinel-2, which have ESA's names and ours too; of several that are the same, one has them. None: it is
+    no Sentinel-2.
     """
-    found = {
-        k: [] if assets.is_picture(k, a) else assets.names(a) for k, a in item.assets.items() if assets.is_raster(a)
-    }
-    if images:
-        plain = sentinel2_elsewhere.main(item)
-        for key, image in images.items():
-            found[key] = (
-                list(dict.fromkeys([*found[key], *sentinel2_elsewhere.aliases(image)])) if plain[image] == key else []
-            )
+    rasters = {k: a for k, a in item.assets.items() if assets.is_raster(a)}
+    found = {k: [] if assets.is_picture(k, a) else assets.names(a) for k, a in rasters.items()}
+    if images is None:
+        return found
+    plain = sentinel2_elsewhere.main(item)
+    for key, several in found.items():
+        known = (images.get(key), *(sentinel2_elsewhere.named([n]) for n in several if key not in images))
+        more = [n for image in known if image for n in sentinel2_elsewhere.aliases(image)]
+        is_other = key in images and plain[images[key]] != key
+        found[key] = [] if is_other else list(dict.fromkeys([*several, *more]))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,12 @@ def bands(item: pystac.Item) -> dict[str, str]:
     return found
 
 
+def named(names: Iterable[str]) -> str | None:
+    """ESA's name of one band of a file of several, by the names that it has; None where none is one."""
+    known = {b.common_name: b.name for b in BANDS} | {b.name: b.name for b in BANDS}
+    return next((known[n] for n in names if n in known), None)
+
+
 def main(item: pystac.Item) -> dict[str, str]:
     """Of the assets that are the same image, the key of the one that its plain name means, by ESA's name: the finest, a GeoTIFF first."""
     found = bands(item)
@@ -164,7 +171,8 @@ def radiometry(
     if is_applied(item, asset):
         return Radiometry(scale if scale is not None else _SCALE, 0.0)
     if scale is not None and offset is not None:
-        told = item.properties.get("earthsearch:boa_offset_applied")
+        # In its collection of ESA's Collection 1 the GeoTIFFs are as ESA made them.
+        told = item.properties.get("earthsearch:boa_offset_applied") if "-c1-" not in str(item.collection_id) else None
         return Radiometry(
             scale, offset, _DOUBTFUL if told is False and offset and not assets.is_jpeg2000(asset) else ""
         )
