@@ -50,13 +50,17 @@ class TiePoints:
 
 
 class Lattice:
-    """Some pixels of a grid, of which the others follow."""
+    """Some pixels of a grid and around it, of which the others follow; the same ones for all chunks of a grid."""
 
     def __init__(self, grid: GeoBox, step: int) -> None:
-        rows, cols = (np.unique(np.append(np.arange(0.0, n, step), n - 1.0)) for n in grid.shape)
+        a = grid.affine
+        # Counted from the origin of the CRS.
+        firsts = (int(np.floor(round(v, 6))) for v in (a.f / a.e, a.c / a.a))
+        rows, cols = (
+            np.arange(-float(first % step), n - 1 + step, step) for first, n in zip(firsts, grid.shape, strict=True)
+        )
         self._down, self._across = _weights(rows, grid.shape[0]), _weights(cols, grid.shape[1])
         col, row = np.meshgrid(cols + 0.5, rows + 0.5)
-        a = grid.affine
         self.centres: tuple[Floats, Floats] = a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
         """x and y of their centres."""
 
