@@ -181,6 +181,17 @@ def test_a_coarse_grid_averages_all_looks(radar, made):
     np.testing.assert_allclose(found, want, rtol=0.01)
 
 
+@pytest.mark.parametrize("way", ["nearest", "bilinear", "average"])
+def test_numbers_do_not_depend_on_chunks(radar, way):
+    whole, parts = (
+        gl.open_cube([radar], bands=["gamma0_vv"], crs="EPSG:32631", resolution=30, resampling=way, chunks=c)
+        .gamma0_vv.compute(scheduler="sync")
+        .values
+        for c in (None, 37)
+    )
+    np.testing.assert_array_equal(whole, parts)
+
+
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic"])
 def test_what_is_held_at_once_is_bounded_and_changes_nothing(radar, monkeypatch, resampling):
     grid = GeoBox.from_bbox((400_000, 4_821_000, 409_000, 4_830_000), "EPSG:32631", resolution=30)

@@ -12,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import dask
 import imagecodecs
+import rasterio
 import stage
 
 import geodes_lab as gl
@@ -39,7 +41,9 @@ def make(case: str, dates: int) -> Any:
         return stage.cube(who, some, stage.warped())
     if what == "year":
         return stage.cube(who, some, stage.window()).groupby("time.month").median()
-    return stage.cube(who, some, stage.coarse(int(what)))
+    return stage.cube(
+        who, some, stage.coarse(int(what.removeprefix("mean"))), "average" if "mean" in what else "nearest"
+    )
 
 
 def part(some: Any, band: str = "B04", area: Any = None) -> tuple[Any, list[tuple[int, Any]]]:
@@ -102,10 +106,16 @@ def limit(dates: int, area: Any = None, names: tuple[str, ...] = ("B04",)) -> tu
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dates", type=int, default=20)
-    parser.add_argument("--only", nargs="*", default=["window", "eodag", "overview", "band", "cog", "year"])
+    parser.add_argument("--only", nargs="*", default=["window", "eodag", "overview", "accuracy", "band", "cog", "year"])
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.case and options.only == ["accuracy"]:
+        stage.use_server()
+        with rasterio.Env(**stage.GDAL), dask.config.set(scheduler="threads", num_workers=stage.THREADS):
+            found = make(options.case, 1).isel(time=0).values
+        print(*stage.accuracy(found[0], int(options.case.split()[1].removeprefix("mean"))))
+        return
     if options.case:
         stage.measure(lambda: make(options.case, 73 if options.case.endswith("year") else options.dates))
         return
@@ -141,11 +151,21 @@ def main() -> None:
             ratios.append(
                 f"window of one band and date: {theirs / mine[0]:.1f} × EODAG-cube" if theirs else "no EODAG-cube"
             )
+        if "accuracy" in options.only:
+            print("| | rms, of the standard deviation | metres aside |\n|---|---|---|")
+            for what in ("16", "mean16", "8", "mean8"):
+                for who in ("ours", *options.peers):
+                    rms, aside = subprocess.check_output(
+                        [sys.executable, __file__, "--case", f"{who} {what}", "--only", "accuracy"], text=True
+                    ).split()[-2:]
+                    print(f"| {who} {what} | {float(rms):.3f} | {float(aside):.0f} |", flush=True)
         if "overview" in options.only:
             whole = sum(s[1] for s in (bands.source(stage.items(1)[0], b).stored for b in stage.BANDS))
             for times in (16, 8):
                 clock(f"ours {times}", ", cold index")
                 mine = clock(f"ours {times}", ", warm index")
+                mean = clock(f"ours mean{times}", ", warm index")
+                ratios.append(f"whole tile at 1/{times}, average: {best(f'mean{times}') / mean[0]:.1f} × the best peer")
                 ratios.append(
                     f"whole tile at 1/{times}: {best(str(times)) / mine[0]:.1f} × the best peer, "
                     f"{100 * mine[2] / whole:.1f} % of the bytes"

@@ -32,6 +32,7 @@ import stackstac
 import tifffile  # noqa: F401
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
 import geodes_lab as gl
@@ -193,23 +194,25 @@ def measure(make: Callable[[], Any]) -> None:
     print(time.perf_counter() - began, tiles.shared().decoded)
 
 
-def cube(who: str, some: list[pystac.Item], grid: GeoBox) -> Any:
+def cube(who: str, some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:
     """A cube (band, time, y, x) as each library makes it."""
-    return {"ours": ours, "odc-stac": odc_stac, "stackstac": their_stackstac}[who](some, grid)
+    return {"ours": ours, "odc-stac": odc_stac, "stackstac": their_stackstac}[who](some, grid, how)
 
 
-def ours(some: list[pystac.Item], grid: GeoBox) -> Any:
+def ours(some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:
     """Our cube."""
-    return gl.open_cube(some, bands=list(BANDS), geobox=grid, dtype="float32").to_dataarray()
+    return gl.open_cube(some, bands=list(BANDS), geobox=grid, resampling=how, dtype="float32").to_dataarray()
 
 
-def odc_stac(some: list[pystac.Item], grid: GeoBox) -> Any:
+def odc_stac(some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:
     """Their cube, and then the reflectance that it is about: theirs are the numbers of the files."""
-    raw = odc.stac.load(some, bands=list(BANDS), geobox=grid, chunks={"x": 1024, "y": 1024}).to_dataarray()
+    raw = odc.stac.load(
+        some, bands=list(BANDS), geobox=grid, chunks={"x": 1024, "y": 1024}, resampling=how
+    ).to_dataarray()
     return raw.where(raw != 0).astype("float32") * np.float32(1e-4)
 
 
-def their_stackstac(some: list[pystac.Item], grid: GeoBox) -> Any:
+def their_stackstac(some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:
     """Their cube of reflectance (float64: it refuses to scale to less), with the old spellings that it needs."""
     plain = [i.to_dict() for i in some]
     for item in plain:
@@ -217,6 +220,7 @@ def their_stackstac(some: list[pystac.Item], grid: GeoBox) -> Any:
             asset["href"] = asset["href"].replace("{", "").replace("}", "")
     env = stackstac.DEFAULT_GDAL_ENV.updated(always=GDAL | {"AWS_S3_ENDPOINT": os.environ["AWS_S3_ENDPOINT"]})
     options = {"epsg": grid.crs.epsg, "resolution": grid.affine.a, "bounds": grid.boundingbox.bbox, "gdal_env": env}
+    options["resampling"] = Resampling[how]
     return stackstac.stack(plain, assets=list(BANDS), **options, chunksize=1024)
 
 
@@ -236,3 +240,18 @@ def coarse(times: int) -> GeoBox:
     return WHOLE.zoom_out(times) if SIDE % times == 0 else GeoBox(
         (-(-SIDE // times), -(-SIDE // times)), WHOLE.affine * Affine.scale(times), WHOLE.crs
     )  # fmt: skip
+
+
+def accuracy(found: np.ndarray, times: int) -> tuple[float, float]:
+    """How far a coarse band is from the mean of the ground, in its standard deviations; and how many metres aside it lies."""
+    side = 128 * times
+    fine = image()[: side + 2 * times, : side + 2 * times].astype(float) * 1e-4
+
+    def mean(aside: int) -> np.ndarray:
+        part = fine[times + aside : times + aside + side, times + aside : times + aside + side]
+        return part.reshape(128, times, 128, times).mean(axis=(1, 3))
+
+    got, want = found[1:129, 1:129].astype(float), mean(0)
+    known = np.isfinite(got)
+    alike = {s: np.corrcoef(got[known], mean(s)[known])[0, 1] for s in range(-times, times + 1)}
+    return float(np.sqrt(np.mean((got - want)[known] ** 2)) / want.std()), 10.0 * max(alike, key=lambda s: alike[s])
