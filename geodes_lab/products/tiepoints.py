@@ -65,6 +65,7 @@ class Lattice:
         )
         self._down, self._across = _weights(rows, grid.shape[0]), _weights(cols, grid.shape[1])
         col, row = np.meshgrid(cols + 0.5, rows + 0.5)
+        a = grid.affine
         self.centres: tuple[Floats, Floats] = a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
         """x and y of their centres."""
 
