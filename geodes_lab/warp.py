@@ -7,6 +7,7 @@ chunk. Here the scale is that of the whole band, and places are those of PROJ.
 from __future__ import annotations
 
 import math
+import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
@@ -140,9 +141,15 @@ def _by_gdal(
         return out
     high, wide = window.shape
     transform = Affine(*source.transform) * Affine.translation(corner[1], corner[0])
+    native = f"EPSG:{source.epsg}"
+    if source.geobox.crs.geographic and not -180 <= transform.c <= transform.c + transform.a * wide <= 180:
+        # GDAL has longitudes from -180 to 180: counted from the meridian in the window's middle they are so.
+        meridian = round(transform.c + transform.a * wide / 2)
+        native = _from_meridian(source.epsg, meridian)
+        transform = Affine.translation(-meridian, 0) * transform
     profile = {"driver": "GTiff", "width": wide, "height": high, "count": 1, "dtype": window.dtype}
     with MemoryFile() as memory:
-        with memory.open(**profile, crs=f"EPSG:{source.epsg}", transform=transform, nodata=hole) as file:
+        with memory.open(**profile, crs=native, transform=transform, nodata=hole) as file:
             file.write(window, 1)
         with (
             memory.open() as file,
@@ -244,6 +251,16 @@ def places(grid: GeoBox, source: Source) -> NDArray[np.float64]:
         rows, cols = np.nonzero(curved[np.ix_(i, j)])
         found[:, rows, cols] = placed(u[cols] * _STEP * to.a, v[rows] * _STEP * to.e)
     return found
+
+
+@lru_cache(maxsize=256)
+def _from_meridian(epsg: int, meridian: int) -> str:
+    """A CRS in degrees whose longitudes are counted from another meridian."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that a text has less than all, which is datum and ellipsoid
+        plain = CRS.from_epsg(epsg).to_proj4()
+    beyond = (meridian + 180) % 360 - 180
+    return f"{plain.replace('+no_defs', '').replace('+type=crs', '')} +pm={beyond} +no_defs"
 
 
 @lru_cache(maxsize=256)
