@@ -49,7 +49,11 @@ def close(raster: Raster, kernel: str, got: Any, want: Any) -> None:
     with np.errstate(invalid="ignore"):
         unlike |= np.abs(got - want) > (1e-4 if kernel in CHOOSING else 2e-3) * raster.span
     # Of numbers that are all as frequent rounding tells which is the most frequent.
-    few = {**dict.fromkeys(CHOOSING, 0.05 * got.size + 2 * sum(got.shape)), "lanczos": 0.01 * got.size, "mode": got.size}
+    few = {
+        **dict.fromkeys(CHOOSING, 0.05 * got.size + 2 * sum(got.shape)),
+        "lanczos": 0.01 * got.size,
+        "mode": got.size,
+    }
     assert unlike.sum() <= few.get(kernel, 0)
 
 
