@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
-from scipy.ndimage import maximum_filter
 
 from geodes_lab import warp
 from geodes_lab.source import Source, Span
@@ -98,7 +97,13 @@ def _finer(kind: str, resampling: Resampling) -> float:
 
 
 def doubtful(
-    source: Source, reduced: Source, image: Pyramid, number: int, grid: GeoBox, resampling: Resampling
+    source: Source,
+    reduced: Source,
+    image: Pyramid,
+    number: int,
+    grid: GeoBox,
+    resampling: Resampling,
+    useful: tuple[Span, Span] | None = None,
 ) -> NDArray[np.bool_]:
     """Tell which pixels of a grid an overview of JPEG 2000 gives no sure number of.
 
@@ -114,6 +119,8 @@ def doubtful(
         Its file, and which overview.
     grid, resampling
         As for `level`.
+    useful
+        As for `geodes_lab.pyramid.Image.read`.
     """
     by = far(reduced, grid, resampling)
     (top, bottom), (left, right) = reduced.spans(grid, 0)
@@ -121,9 +128,11 @@ def doubtful(
     cols = max(left - by, 0), min(right + by, reduced.shape[1])
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         return np.zeros(grid.shape, bool)
-    suspect = source.suspect(image.read(number, rows, cols, None, source.index - 1)[source.index - 1])
+    suspect = source.suspect(image.read(number, rows, cols, useful, source.index - 1)[source.index - 1])
     if not suspect.any():
         return np.zeros(grid.shape, bool)
+    from scipy.ndimage import maximum_filter  # half a second that few need
+
     near = maximum_filter(suspect.astype(np.uint8), 2 * by + 1)
     found, _ = warp.warped(near, np.ones(near.shape, bool), (rows[0], cols[0]), reduced, grid, Resampling.nearest)
     return found.astype(bool)

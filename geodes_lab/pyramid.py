@@ -137,28 +137,32 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
     _confirm(source, image)
     level = 0 if source.place_on(grid) else overview.level(source, image, grid, resampling)
     if not level:
-        return _read(source, image, 0, grid, resampling, within)
+        return _read(source, image, 0, grid, resampling, _useful(source, within))
     scale, shape = image.scales[level], image.shapes[level]
     placed = source.reduced(scale, shape, image.wavelet)
     block = source.reduced(scale, shape)
     # The first pixel of a block is within half of it from its middle.
     reduced = block if resampling is Resampling.nearest and block.place_on(grid) else placed
     if not image.wavelet:
-        return _read(reduced, image, level, grid, resampling, within)
-    found = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, within))
+        return _read(reduced, image, level, grid, resampling, _useful(reduced, within))
+    useful = _useful(placed, within, overview.far(placed, grid, resampling))
+    found = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
     if (source.nodata, source.saturated) != (None, None):
-        doubtful = overview.doubtful(source, placed, image, level, grid, resampling)
+        doubtful = overview.doubtful(source, placed, image, level, grid, resampling, useful)
         _look_up(source, image, grid, resampling, doubtful, *found)
     return *found, slice(None), slice(None)
 
 
 def _read(
-    reduced: Source, image: Image, level: int, grid: GeoBox, resampling: Resampling, within: GeoBox | None
+    reduced: Source,
+    image: Image,
+    level: int,
+    grid: GeoBox,
+    resampling: Resampling,
+    useful: tuple[Span, Span] | None,
 ) -> Numbers:
     """Numbers of the image or one overview: pasted where the grids agree, else warped."""
     place = reduced.place_on(grid)
-    # As wide as the windows of all chunks will be, so that all ask for the same part of a tile.
-    useful = reduced.spans(within) if within is not None else None
     if place is None:
         return _warp(reduced, image, level, grid, resampling, useful)
     rows, cols, window = place
@@ -166,6 +170,15 @@ def _read(
     spans = (top, top + int(window.height)), (left, left + int(window.width))
     found, there = _window(reduced, image, level, *spans, useful)
     return found, there, rows, cols
+
+
+def _useful(reduced: Source, within: GeoBox | None, more: int = 0) -> tuple[Span, Span] | None:
+    """As wide as the windows of all chunks will be, so that all ask for the same part of a tile."""
+    if within is None:
+        return None
+    (top, bottom), (left, right) = reduced.spans(within)
+    rows, cols = reduced.shape
+    return (max(top - more, 0), min(bottom + more, rows)), (max(left - more, 0), min(right + more, cols))
 
 
 def _whole(grid: GeoBox, found: Numbers) -> tuple[NDArray[Any], NDArray[np.bool_]]:

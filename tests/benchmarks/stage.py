@@ -36,7 +36,7 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
 import geodes_lab as gl
-from geodes_lab import tiles
+from geodes_lab import products, tiles
 from geodes_lab.products import bands
 from geodes_lab.sample import sentinel2, truth
 from geodes_lab.source import Source
@@ -188,6 +188,7 @@ def measure(make: Callable[[], Any]) -> None:
     """Compute what ``make`` gives, opening included; print its seconds, and how many tiles we decoded."""
     use_server()
     imagecodecs.jpeg2k_version()
+    products.families()  # as the peers, all is imported
     began = time.perf_counter()
     with rasterio.Env(**GDAL), dask.config.set(scheduler="threads", num_workers=THREADS):
         make().compute()
