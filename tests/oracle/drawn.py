@@ -23,11 +23,12 @@ from scipy.ndimage import gaussian_filter
 SMOOTH = ("bilinear", "cubic", "cubic_spline", "lanczos", "average", "rms")
 CHOOSING = ("nearest", "min", "max", "med", "q1", "q3", "mode")
 KERNELS = SMOOTH + CHOOSING
-# A place in the middle of each CRS, in its units, and how large a pixel may be.
+# A place in each CRS, in its units, and how large a pixel may be; beside the meridian that two of them share, where pixels of both coincide but for
+# rounding, so that a sliver of a neighbour counts or does not.
 PLACES = {
-    "EPSG:32631": (500_000, 4_800_000, 10),
+    "EPSG:32631": (560_000, 4_800_000, 10),
     "EPSG:32760": (300_000, 6_200_000, 20),
-    "EPSG:2154": (700_000, 6_600_000, 2.5),
+    "EPSG:2154": (850_000, 6_600_000, 2.5),
     "EPSG:3857": (260_000, 5_400_000, 15),
     "EPSG:4326": (3.1, 43.3, 1e-4),
     "EPSG:3413": (200_000, -1_500_000, 60),
