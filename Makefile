@@ -38,7 +38,7 @@ test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
 	@tests/get-slurm
 	@tests/get-helm
-	@$(BIN)/pytest -m ""
+	@GEODES_LAB_EXAMPLES=search $(BIN)/pytest -m ""
 
 chart: $(READY)  ## the Helm chart: lint, schemas, rendered objects, pods, policies, images (UPDATE=1 writes the snapshots anew)
 	@tests/get-helm

@@ -15,10 +15,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dask
-import hypothesis  # noqa: F401  (its plugin would at the end, where threads of tests upset CPython 3.11's parser)
 import pytest
+from hypothesis import (
+    settings as drawn,
+)  # here, since its plugin would at the end, where threads of tests upset CPython 3.11's parser
 
 from geodes_lab.sample import build
+
+# The same examples in each run, so that what passes here passes elsewhere; `make test-all` draws others.
+drawn.register_profile("same", derandomize=True, database=None)
+drawn.register_profile("search", database=None)
+drawn.load_profile(os.environ.get("GEODES_LAB_EXAMPLES", "same"))
 
 TOP = Path(__file__).resolve().parents[1]
 SHARED = TOP.parent / "shared" / "data"
