@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from shapely.affinity import translate
 from shapely.geometry import box, mapping
@@ -167,6 +167,7 @@ def test_footprints_beyond_180(tmp_path, west, east, asked, is_there):
     wide=st.floats(0.5, 9),
 )
 def test_a_footprint_is_found_however_its_longitudes_are_counted(tmp_path, west, width, turn, left, wide):
+    assume(min(abs(west - left - wide), abs(west + width - left)) > 1e-6)  # a turn of the earth rounds what touches
     footprint, asked = box(west, 40, west + width, 44), box(left, 41, left + wide, 43)
     put(tmp_path, "a", geometry=translate(footprint, turn))
     url = write(tmp_path, "catalog.json", "Catalog", "R", item=["./a.json"])

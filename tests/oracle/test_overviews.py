@@ -178,4 +178,5 @@ def test_coarse_numbers_do_not_depend_on_chunks(tmp_path_factory, seed, chunks, 
     if how == "nearest":
         np.testing.assert_array_equal(whole, parts)
     else:
-        np.testing.assert_allclose(whole, parts, atol=1e-6)
+        # GDAL reckons the weights of an average in single precision.
+        np.testing.assert_allclose(whole, parts, atol=5e-5)
