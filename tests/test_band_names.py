@@ -144,7 +144,7 @@ def test_a_band_and_an_asset_that_are_called_alike(tmp_path):
 
 
 @pytest.mark.parametrize("name", RESERVED)
-def test_names_of_coordinates_are_refused_and_had_by_another(tmp_path, name):
+def test_bands_that_are_called_as_coordinates_have_another_name(tmp_path, name):
     one = item({name: tif(tmp_path / "a.tif", [5])})
     how: dict[str, Any] = {"errors": "fill"} if name == "quality" else {}
     with pytest.raises(gl.GeodesError, match=f"a (coordinate|variable) '{name}': .* as 'band_{name}'"):
