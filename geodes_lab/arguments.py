@@ -97,6 +97,9 @@ def names(name: str, value: Any) -> list[str]:
     """
     if isinstance(value, str):
         return [str(value)]
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value.tolist()
+        return names(name, value if isinstance(value, str) else [value])
     several = list(value) if isinstance(value, Iterable) and not isinstance(value, (bytes, set, frozenset)) else [None]
     if not all(isinstance(one, str) for one in several):
         raise GeodesError(f"{name} is a name, or a list of names, not {value!r}.")

@@ -42,6 +42,17 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
     """
     bands = _bands(data)
     first = next(iter(bands.values()))
+    for dim in ("y", "x"):
+        steps = (
+            np.diff(first[dim].values.astype(float)) if first.sizes[dim] > 1 and dim in first.coords else np.zeros(0)
+        )
+        if steps.size and np.ptp(steps) > 1e-3 * abs(steps[0]):
+            raise GeodesError(
+                f"A GeoTIFF has pixels at equal steps, and {dim} has steps from {steps.min():g} to {steps.max():g}: put it on a regular grid first, or "
+                "save it as .zarr."
+            )
+    if not first.size:
+        raise GeodesError("There is no pixel to save: the selection is empty.")
     if first.rio.crs is None:
         raise GeodesError("A GeoTIFF needs a CRS: write one into the cube with .rio.write_crs first.")
     dtype = np.result_type(*(b.dtype for b in bands.values()))

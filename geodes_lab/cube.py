@@ -327,6 +327,11 @@ def _sources(
     if not there:
         bands_.source(items[0], band)  # raises, with the names that the product has
     common = np.result_type(*{s.dtype for s in there})
+    if common.kind == "c":
+        raise GeodesError(
+            f"Band {band} of {there[0].product} has complex numbers, which no cube averages or pastes: use gl.open_product, and take their "
+            "amplitude or phase."
+        )
     is_class = is_class or any(s.is_class for s in there)
     means = not is_class and way not in _KEEPING
     unlike = len({s.nodata for s in there}) > 1

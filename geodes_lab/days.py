@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pystac
@@ -49,6 +49,9 @@ def newest(items: Sequence[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
     return kept, sorted({i.id for i in items} - {i.id for i in kept})
 
 
+_YEARS = (1678, 2261)  # that nanoseconds count
+
+
 def time_of(item: pystac.Item) -> np.datetime64:
     """The time of acquisition (UTC), in nanoseconds; of an Item of an interval its begin.
 
@@ -62,6 +65,10 @@ def time_of(item: pystac.Item) -> np.datetime64:
         raise GeodesError(
             f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file, or with start_datetime "
             "and end_datetime."
+        )
+    if not _YEARS[0] <= time.year <= _YEARS[1]:
+        raise GeodesError(
+            f"{name_of(item)} says {time:%Y-%m-%d}, which is no time of a cube: these are from {_YEARS[0]} to {_YEARS[1]}."
         )
     return np.datetime64(time.replace(tzinfo=None), "ns")
 
@@ -87,40 +94,81 @@ def group(items: Sequence[pystac.Item], sources: Sequence[Source], groupby: str)
     if groupby not in ("pass", "solar_day"):
         raise GeodesError(f"groupby is 'pass', 'solar_day' or 'item', not {groupby!r}.")
     days = _days(items, sources)
-    slices: dict[Any, list[int]] = {}
-    if groupby == "solar_day":
-        for number, day in enumerate(days):
-            slices.setdefault(day, []).append(number)
-    else:
-        passes = [pass_of(item) for item in items]
-        # What says no pass belongs to the one that its day has, if there is but one.
-        of_day: dict[Any, set[Any]] = {}
-        for day, one in zip(days, passes, strict=True):
-            of_day.setdefault(day, set()).update({one} - {None})
-        for number, (day, one) in enumerate(zip(days, passes, strict=True)):
-            only = next(iter(of_day[day])) if len(of_day[day]) == 1 else None
-            slices.setdefault(one or only or day, []).append(number)
-    for numbers in slices.values():
+    every = list(range(len(items)))
+    slices = _split(every, days) if groupby == "solar_day" else _passes(items, days)
+    for numbers in slices:
         _refuse_mixed(str(days[numbers[0]]), [items[n] for n in numbers])
-    return list(slices.values())
+    return sorted(slices)
 
 
-def pass_of(item: pystac.Item) -> tuple[str, ...] | None:
-    """The pass of a satellite in which a product was acquired: the satellite, and its orbit or the start of its datatake; None: nobody says.
+def _passes(items: Sequence[pystac.Item], days: Sequence[np.datetime64]) -> list[list[int]]:
+    """The products of each pass: by orbit or datatake; those that tell neither by their day, and by what else they tell."""
+    told = [pass_of(item) for item in items]
+    orbits = _split([n for n, one in enumerate(told) if one.orbit], [(one.platform, one.orbit) for one in told])
+    orbits = [part for numbers in orbits for part in _split(numbers, [one.state for one in told], join=True)]
+    others: list[list[int]] = []
+    for numbers in _split([n for n, one in enumerate(told) if not one.orbit], days):
+        for same in _split(numbers, [one.platform for one in told], join=True):
+            ways = [(one.relative, one.state) if one.relative or one.state else "" for one in told]
+            others += _split(same, ways, join=True)
+    slices = [list(numbers) for numbers in orbits]
+    for numbers in others:
+        # What says no orbit belongs to the pass that its day and its satellite have, if there is but one.
+        one = told[numbers[0]]
+        there = [
+            k for k, of in enumerate(orbits)
+            if days[of[0]] == days[numbers[0]] and (not one.platform or one.platform == told[of[0]].platform)
+        ]  # fmt: skip
+        if len(there) == 1 and not one.relative:
+            slices[there[0]] = sorted(slices[there[0]] + numbers)
+        else:
+            slices.append(numbers)
+    return slices
 
-    An orbit goes up on one side of the earth and down on the other: of radar, which sees by night, the two are two passes.
-    """
+
+def _split(numbers: Sequence[int], values: Sequence[Any], *, join: bool = False) -> list[list[int]]:
+    """Part numbers by a value of each; with ``join`` those whose value is empty go with the others, if these are all alike."""
+    parts: dict[Any, list[int]] = {}
+    for number in numbers:
+        parts.setdefault(values[number], []).append(number)
+    if join and len(parts) == 2 and "" in parts:
+        return [list(numbers)]
+    return list(parts.values())
+
+
+class Pass(NamedTuple):
+    """What a product tells of the pass in which it was acquired; empty texts: nothing."""
+
+    platform: str = ""
+    """Such as ``s1a``, however the catalogue writes it."""
+    orbit: str = ""
+    """The absolute orbit, or the start of the datatake."""
+    relative: str = ""
+    """The relative orbit."""
+    state: str = ""
+    """``ascending`` or ``descending``: an orbit goes up on one side of the earth and down on the other, where radar sees by night."""
+
+
+def pass_of(item: pystac.Item) -> Pass:
+    """Say what a product tells of its pass, by its name or its properties."""
     p, name = item.properties, name_of(item)
-    if found := _SENTINEL2.match(name):
-        return found[1].lower(), found[2]
-    if found := _DATATAKE.fullmatch(str(p.get("s2:datatake_id", ""))):
-        return found[1].lower(), found[2]
+    state = str(p.get("sat:orbit_state") or "").lower()
+    found = _SENTINEL2.match(name) or _DATATAKE.fullmatch(str(p.get("s2:datatake_id", "")))
+    if found:
+        return Pass(found[1].lower(), found[2])
     if found := _SENTINEL1.match(name):
-        return found[1].lower(), str(int(found[2])), str(p.get("sat:orbit_state", ""))
-    orbit, platform = p.get("sat:absolute_orbit"), p.get("platform")
-    if isinstance(orbit, int) and not isinstance(orbit, bool) and isinstance(platform, str):
-        return platform.lower(), str(orbit), str(p.get("sat:orbit_state", ""))
-    return None
+        return Pass(found[1].lower(), str(int(found[2])), "", state)
+    platform = p.get("platform")
+    short = re.sub(r"[^a-z0-9]", "", platform.lower()).replace("sentinel", "s") if isinstance(platform, str) else ""
+    return Pass(
+        short, _number(p.get("sat:absolute_orbit")) if short else "", _number(p.get("sat:relative_orbit")), state
+    )
+
+
+def _number(told: Any) -> str:
+    """An orbit's number, which some catalogues write as a text; empty where it is none."""
+    text = str(told) if isinstance(told, (int, str)) and not isinstance(told, bool) else ""
+    return str(int(text)) if text.isascii() and text.isdecimal() else ""
 
 
 # The time in a product's name is the start of its datatake, the same for all tiles; the orbit in that of radar is the absolute one.

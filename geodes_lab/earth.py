@@ -17,6 +17,7 @@ Box = tuple[float, float, float, float]
 """West, south, east, north in degrees. West is from -180 to 180, and east as much more as the box is wide: across 180° it is more than that."""
 
 TURN = 360.0
+_HOLE = 15.0  # degrees: less between places of a coarse lattice is no gap
 _SIDE, _INSIDE = 65, 17  # points along an edge, and along a side of the lattice inside
 
 
@@ -45,6 +46,10 @@ def degrees(grid: GeoBox, geographic: str = "EPSG:4326") -> Box:
     if not lon.size:
         return -180.0, -90.0, 180.0, 90.0
     south, north = float(min(lat.min(), inner_lat.min())), float(max(lat.max(), inner_lat.max()))
+    if lon.size < edge_x.size:  # a part of the edge is beyond the map, so that it cannot be followed
+        wide_x, wide_y = (v.ravel() for v in np.meshgrid(np.linspace(0, cols, _SIDE), np.linspace(0, rows, _SIDE)))
+        every_lon, every_lat = _placed(transformer, grid, wide_x, wide_y)
+        return _around(np.append(lon, every_lon), np.append(lat, every_lat))
     steps = _wrapped(np.diff(np.append(lon, lon[0])))
     if abs(steps.sum()) > TURN / 2:  # the edge goes around a pole
         pole = 90.0 if lat.mean() > 0 else -90.0
@@ -53,6 +58,19 @@ def degrees(grid: GeoBox, geographic: str = "EPSG:4326") -> Box:
     middle = (unrolled.min() + unrolled.max()) / 2
     every = np.concatenate([unrolled, middle + _wrapped(inner_lon - middle)])
     return _framed(float(every.min()), south, float(every.max()), north)
+
+
+def _around(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Box:
+    """The box of places that have no order: on the circle of longitudes all but the widest gap."""
+    south, north = float(lat.min()), float(lat.max())
+    ordered = np.sort(np.mod(lon, TURN))
+    gaps = np.diff(np.append(ordered, ordered[0] + TURN))
+    widest = int(gaps.argmax())
+    if gaps[widest] < _HOLE:
+        return -180.0, max(south - 1, -90.0), 180.0, min(north + 1, 90.0)
+    west = ordered[(widest + 1) % ordered.size]
+    slack = (TURN - gaps[widest]) / _SIDE
+    return _framed(west - slack, max(south - 1, -90.0), west + TURN - gaps[widest] + slack, min(north + 1, 90.0))
 
 
 def parts(box: Box, covered: Box) -> list[Box]:
@@ -111,7 +129,7 @@ def near(box: Box, other: Box) -> Box:
 
 def _framed(west: float, south: float, east: float, north: float) -> Box:
     if east - west >= TURN * (1 - 1e-9):
-        return west, south, west + TURN, north
+        return -180.0, south, 180.0, north
     turn = math.floor((west + 180) / TURN)
     return west - turn * TURN, south, east - turn * TURN, north
 

@@ -24,7 +24,15 @@ def footprint(native: GeoBox, crs: CRS) -> BoundingBox:
         west, south, east, north = earth.degrees(native, str(crs))
         return BoundingBox(west, south, east, north, crs)
     area = _area(crs)
-    if not native.crs.geographic or area is None:
+    if not native.crs.geographic:
+        covered = earth.degrees(native)
+        if area is None or crs.geographic or covered[2] - covered[0] < earth.TURN:
+            return native.footprint(crs).boundingbox
+        # It holds a pole, or goes around the earth: its edge alone does not say how far it reaches.
+        made_for = crs.proj.area_of_use
+        south, north = max(covered[1], made_for.south), min(covered[3], made_for.north)
+        return earth.bounds((-180.0, south, 180.0, north), crs) if south < north else native.footprint(crs).boundingbox
+    if area is None:
         return native.footprint(crs).boundingbox
     there = [meaningful(earth.moved(native, turn), crs) for turn in earth.turns(native, area)] or [native]
     return bbox_union(iter([part.footprint(crs).boundingbox for part in there]))

@@ -73,8 +73,24 @@ def level(source: Source, image: Pyramid, grid: GeoBox, resampling: Resampling) 
         kind = WAVELET if image.wavelet else _kind(source, image)
         if kind == UNLIKE:
             return 0
-        ratio /= _finer(kind, resampling)
+        if (kind, resampling) == (MEAN, Resampling.average):
+            nested = [
+                n for n in range(1, len(image.scales)) if _nests(source.reduced(image.scales[n], image.shapes[n]), grid)
+            ]
+            if nested:
+                return max(nested)
+        ratio /= _FINER
     return max(n for n, scale in enumerate(image.scales) if n == 0 or max(scale) <= ratio)
+
+
+def _nests(reduced: Source, grid: GeoBox) -> bool:
+    """Whether each pixel of a grid is made of whole pixels of an overview: the mean of their means is then the mean."""
+    if grid.crs.epsg != reduced.epsg:
+        return False
+    a, _, c, _, e, f = reduced.transform
+    to = grid.affine
+    numbers = to.a / a, to.e / e, (to.c - c) / a, (to.f - f) / e
+    return min(numbers[:2]) >= 1 - 1e-6 and all(abs(n - round(n)) < 1e-3 for n in numbers)
 
 
 def expected(source: Source, grid: GeoBox, resampling: Resampling, is_wavelet: bool) -> int:

@@ -147,6 +147,8 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
         return _read(reduced, image, level, grid, resampling, _useful(reduced, within))
     useful = _useful(placed, within, overview.far(placed, grid, resampling))
     found = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
+    if resampling is Resampling.nearest and reduced is placed:
+        found = found[0], found[1] & warp.inside(source, grid)
     if (source.nodata, source.saturated) != (None, None):
         doubtful = overview.doubtful(source, placed, image, level, grid, resampling, useful)
         _look_up(source, image, grid, resampling, doubtful, *found)
@@ -256,6 +258,12 @@ def _warp(
     """Warp the part of the band that the grid needs; what is no data is left out of every average."""
     rows, cols = reduced.spans(grid, warp.margin(reduced, grid, resampling))
     everywhere = slice(None), slice(None)
+    # The last sample of a wavelet stands for what is behind it too, up to the edge of the image.
+    is_last = image.wavelet and level > 0 and resampling is Resampling.nearest
+    if is_last:
+        rows, cols = (
+            (min(w[0], n - 1), w[1]) if w[1] == n else w for w, n in zip((rows, cols), reduced.shape, strict=True)
+        )
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
     pixels = (rows[1] - rows[0]) * (cols[1] - cols[0])
@@ -270,4 +278,7 @@ def _warp(
         numbers, there = (np.concatenate([p[n] for p in parts], axis) for n in (0, 1))
         return numbers, there, *everywhere
     found, there = _window(reduced, image, level, rows, cols, useful)
+    if is_last:
+        beyond = [(0, int(w[1] == n)) for w, n in zip((rows, cols), reduced.shape, strict=True)]
+        found, there = np.pad(found, beyond, "edge"), np.pad(there, beyond, "edge")
     return *warp.warped(found, there, (rows[0], cols[0]), reduced, grid, resampling), *everywhere

@@ -149,6 +149,9 @@ class Source:
                 [self] if _share_area(grid.boundingbox, footprint(self.geobox, grid.crs), grid.crs.geographic) else []
             )
         covered = grid.boundingbox.bbox if grid.crs.epsg == self.epsg else earth.degrees(grid)
+        if grid.crs.epsg != self.epsg and covered[2] - covered[0] >= earth.TURN:
+            # Chunks of a grid around the earth have frames of their own, which begin anywhere and go on across 180°.
+            covered = (-180.0, covered[1], 180.0 + earth.TURN, covered[3])
         return [self.moved(turn) for turn in earth.turns(self.geobox, covered)]
 
     def kept(self) -> Source:

@@ -208,6 +208,13 @@ def _pixels(grid: GeoBox, source: Source) -> tuple[NDArray[np.int64], NDArray[np
     return down[:, np.newaxis], across[np.newaxis]
 
 
+def inside(source: Source, grid: GeoBox) -> NDArray[np.bool_]:
+    """Which pixels of a grid have their centre in a band."""
+    row, col = _pixels(grid, source)
+    found: NDArray[np.bool_] = (row >= 0) & (row < source.shape[0]) & (col >= 0) & (col < source.shape[1])
+    return np.broadcast_to(found, grid.shape)
+
+
 def _affine(source: Source, grid: GeoBox) -> tuple[tuple[float, float], tuple[float, float]]:
     """Of rows and of columns: the band's pixels for one of a grid of the same CRS, and where the first begins."""
     a, _, c, _, e, f = source.transform

@@ -92,12 +92,12 @@ def test_neighbours_on_both_sides_of_180(make, groupby, turned):
 
 
 NAMES = {
-    "S2A_MSIL1C_20210605T105031_N0300_R051_T31TCJ_20210605T125936": ("s2a", "20210605T105031"),
-    "S2B_MSIL2A_20210829T104629_N0500_R051_T31TCJ_20230206T211437": ("s2b", "20210829T104629"),
-    "S1B_IW_GRDH_1SDV_20211223T051122_20211223T051147_030148_039993_5371": ("s1b", "30148", "descending"),
-    "S1A_IW_SLC__1SDV_20230904T063730_20230904T063757_050174_0609E3_DAA1": ("s1a", "50174", "descending"),
-    "SENTINEL2A_20210605-105031-460_L2A_T31TCJ_C_V2-2": None,
-    "a": None,
+    "S2A_MSIL1C_20210605T105031_N0300_R051_T31TCJ_20210605T125936": ("s2a", "20210605T105031", "", ""),
+    "S2B_MSIL2A_20210829T104629_N0500_R051_T31TCJ_20230206T211437": ("s2b", "20210829T104629", "", ""),
+    "S1B_IW_GRDH_1SDV_20211223T051122_20211223T051147_030148_039993_5371": ("s1b", "30148", "", "descending"),
+    "S1A_IW_SLC__1SDV_20230904T063730_20230904T063757_050174_0609E3_DAA1": ("s1a", "50174", "", "descending"),
+    "SENTINEL2A_20210605-105031-460_L2A_T31TCJ_C_V2-2": ("", "", "", "descending"),
+    "a": ("", "", "", "descending"),
 }
 
 
@@ -109,11 +109,33 @@ def test_passes_that_names_tell(name):
     assert days.pass_of(item) == NAMES[name]
 
 
+def test_what_catalogues_write_otherwise(make):
+    """Numbers as texts, relative orbits alone, names of satellites, a state that is not said by all."""
+    morning, evening = "2021-06-05T05:50:00Z", "2021-06-05T17:40:00Z"
+    for one, other in (
+        (
+            {"sat:relative_orbit": 110, "sat:orbit_state": "descending"},
+            {"sat:relative_orbit": 132, "sat:orbit_state": "ascending"},
+        ),
+        ({"platform": "x", "sat:absolute_orbit": "38199"}, {"platform": "x", "sat:absolute_orbit": "38206"}),
+        ({"platform": "landsat-8"}, {"platform": "landsat-9"}),
+        ({"sat:orbit_state": "descending"}, {"sat:orbit_state": "ascending"}),
+    ):
+        assert slices([make("a", morning, **one), make("b", evening, x=500_400, **other)]) == [["a"], ["b"]], one
+    for one, other in (
+        (orbit(7), {"platform": "sentinel-1a", "sat:absolute_orbit": 7}), (orbit(7), orbit(7, platform="S1A")), (orbit(7), orbit(7, platform="Sentinel-1A")),
+        ({"sat:relative_orbit": 110}, {"sat:relative_orbit": "110"}), ({"platform": "landsat-8"}, {}),
+    ):  # fmt: skip
+        assert slices([make("a", morning, **one), make("b", "2021-06-05T05:50:25Z", x=500_400, **other)]) == [
+            ["a", "b"]
+        ], one
+
+
 @pytest.mark.parametrize("odd", [None, "38210", 5.5, True, [5], {"a": 1}])
 def test_orbits_that_are_none(make, odd):
     items = [
         make("a", "2021-06-05T05:50:00Z", platform="x", **{"sat:absolute_orbit": odd}),
-        make("b", "2021-06-05T05:51:00Z", x=500_400, platform=odd, **{"s2:datatake_id": odd}),
+        make("b", "2021-06-05T05:51:00Z", x=500_400, **{"s2:datatake_id": odd}),
     ]
     assert slices(items) == [["a", "b"]]
 

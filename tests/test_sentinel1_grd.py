@@ -398,7 +398,8 @@ def test_products_of_a_day_are_pasted(tmp_path, monkeypatch, made):
         lambda p, pol: (np.where(there, numbers(p, pol), 0) if p == made else 2 * numbers(p, pol)).astype(np.uint16),
     )
     paths = [beside(tmp_path, p, -165.0, monkeypatch) for p in (made, later)]
-    cube = gl.open_cube(paths, bands=["vv"])
+    assert gl.open_cube(paths, bands=["vv"]).sizes["time"] == 2, "two satellites"
+    cube = gl.open_cube(paths, bands=["vv"], groupby="solar_day")
     assert cube.sizes["time"] == 1
     assert len(cube["product"].item().split()) == 2
     with dask.config.set(scheduler="threads", num_workers=2):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pystac
 
+from geodes_lab import arguments
 from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.products import assets
 from geodes_lab.products import bands as bands_
@@ -18,7 +19,7 @@ def keys(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[in
     """Which assets of an Item, of a catalogue or a band Item, are needed to mask; see `masks`."""
     if mask is None or isinstance(mask, Mapping):
         return list(mask or ())
-    wanted = {mask} if isinstance(mask, str) else set(mask)
+    wanted = set(arguments.names("mask", mask))
     names = {k: {*_values(a), *_bits(a)} for k, a in item.assets.items()}
     # Of a name that no mask has, the error will tell those that there are.
     return [k for k, has in names.items() if has and (wanted & has or wanted - set().union(*names.values()))]
@@ -64,8 +65,12 @@ def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[i
     if mask is None:
         return ()
     if isinstance(mask, Mapping):
-        return tuple(Mask(bands_.source(item, band), tuple(map(int, values))) for band, values in mask.items())
-    wanted = [mask] if isinstance(mask, str) else list(mask)
+        meaning = "a number of a class, or a list of them"
+        return tuple(
+            Mask(bands_.source(item, band), tuple(arguments.several_whole(f"mask[{band!r}]", values, meaning)))
+            for band, values in mask.items()
+        )
+    wanted = arguments.names("mask", mask)
     found, known = [], set[str]()
     for key, asset in item.assets.items():
         values, bits = _values(asset), _bits(asset)

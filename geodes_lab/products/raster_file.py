@@ -203,6 +203,8 @@ def _nodata(said: float | None, band: Band) -> float | None:
 def holds(dtype: str, number: float) -> bool:
     """Whether a number can be in a file of this dtype."""
     kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return abs(number) <= np.finfo(kind).max
     if kind.kind not in "iu":
         return True
     limits = np.iinfo(kind)
