@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 import operator
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geodes_lab.errors import GeodesError, nearest
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
 
 
 def whole(name: str, value: Any, meaning: str, least: int | None = None) -> int:
@@ -48,9 +51,7 @@ def several_whole(name: str, value: Any, meaning: str) -> list[int]:
     GeodesError
         If one of them is none.
     """
-    is_one = (
-        isinstance(value, str) or not isinstance(value, Iterable) or (isinstance(value, np.ndarray) and not value.ndim)
-    )
+    is_one = isinstance(value, str) or not isinstance(value, Iterable) or _is_scalar(value)
     return [whole(name, one, meaning) for one in ([value] if is_one else value)]
 
 
@@ -97,13 +98,64 @@ def names(name: str, value: Any) -> list[str]:
     """
     if isinstance(value, str):
         return [str(value)]
-    if isinstance(value, np.ndarray) and not value.ndim:
-        value = value.tolist()
+    if _is_scalar(value):
+        value = np.asarray(value).tolist()
         return names(name, value if isinstance(value, str) else [value])
     several = list(value) if isinstance(value, Iterable) and not isinstance(value, (bytes, set, frozenset)) else [None]
     if not all(isinstance(one, str) for one in several):
         raise GeodesError(f"{name} is a name, or a list of names, not {value!r}.")
     return [str(one) for one in several]
+
+
+def choice(name: str, value: Any, known: Sequence[str]) -> str:
+    """Take one of some words.
+
+    Raises
+    ------
+    GeodesError
+        If it is none of them.
+    """
+    if not isinstance(value, str) or value not in known:
+        listed = ", ".join(map(repr, known[:-1])) + f" or {known[-1]!r}"
+        raise GeodesError(f"{name} is {listed}, not {value!r}.")
+    return str(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Take True or False.
+
+    Raises
+    ------
+    GeodesError
+        If it is neither.
+    """
+    plain = _plain(value)
+    if not isinstance(plain, bool):
+        raise GeodesError(f"{name} is True or False, not {value!r}.")
+    return plain
+
+
+def grid(name: str, value: Any) -> GeoBox:
+    """Take a grid: a GeoBox, or that of a Dataset or a DataArray; with a CRS.
+
+    Raises
+    ------
+    GeodesError
+        If it has none.
+    """
+    # They take half a second, which a search need not wait for.
+    import odc.geo.xr  # noqa: F401  (registers .odc)
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+    found = value.odc.geobox if isinstance(value, (xr.Dataset, xr.DataArray)) else value
+    if isinstance(value, (xr.Dataset, xr.DataArray)) and (not isinstance(found, GeoBox) or found.crs is None):
+        raise GeodesError(f"The cube given as {name}= has no CRS, or no x and y: write one with .rio.write_crs first.")
+    if not isinstance(found, GeoBox):
+        raise GeodesError(
+            f"{name} is a GeoBox, or a Dataset or DataArray with x, y and a CRS, not {type(value).__name__}."
+        )
+    return found
 
 
 def kernel(value: Any) -> str:
@@ -147,12 +199,17 @@ def plain(value: Any) -> Any:
     return found
 
 
+def _is_scalar(value: Any) -> bool:
+    """Whether it is an array without dimensions, of numpy or xarray."""
+    return hasattr(value, "__array__") and getattr(value, "ndim", None) == 0
+
+
 def _plain(value: Any) -> Any:
     """A number of Python, if this is one of numpy's or of another library."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
+    if _is_scalar(value):
+        value = np.asarray(value)[()]
     if isinstance(value, np.floating):
         return float(value)
     try:

@@ -14,6 +14,7 @@ from rasterio.shutil import copy
 from rasterio.windows import Window
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.source import holds
 
 _ROWS = 2048  # that are computed and held at once
 _MOST_BANDS = 500
@@ -129,8 +130,15 @@ def _nodata(bands: dict[str, xr.DataArray]) -> float | None:
 
 
 def _own_nodata(band: xr.DataArray) -> float | None:
+    """Its number for no data; none that it cannot have, which no pixel is."""
     places = (band.encoding.get("_FillValue"), band.attrs.get("_FillValue"), band.attrs.get("nodata"))
-    return next((float(v) for v in places if v is not None), None)
+    try:
+        numbers = [float(v) for v in places if v is not None]
+    except (TypeError, ValueError):
+        raise GeodesError(
+            f"{band.name} says a number for no data that is none: correct its _FillValue or nodata."
+        ) from None
+    return next((n for n in numbers if holds(str(band.dtype), n)), None)
 
 
 def _masked(band: xr.DataArray, dtype: np.dtype[Any]) -> xr.DataArray:

@@ -32,7 +32,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1_orbit import OrbitFile
 from geodes_lab.products.terrain import Terrain
 from geodes_lab.provenance import QUALITY, attributes, coordinates, provenance
-from geodes_lab.source import Flown, Mask, Sloping, Source
+from geodes_lab.source import Flown, Mask, Sloping, Source, holds
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -112,7 +112,7 @@ def open_cube(
         each product is placed by the one of its satellite and time; ``attrs["orbit"]`` names them. None: the products' own.
     overviews
         Whether a coarse grid may be read from the overviews of the files. ``nearest`` is then within half a pixel, and of JPEG 2000 a mean is within one or
-        two hundredths of the standard deviation; where the image has no data it is looked up in full. False: all pixels of the files are
+        two hundredths of the standard deviation (three where pixels are 32 or more times larger); where the image has no data it is looked up in full. False: all pixels of the files are
         read, and a mean is exact.
     errors
         ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data, `report`
@@ -122,7 +122,7 @@ def open_cube(
     -------
     xarray.Dataset
         One variable per band, dims ``(time, y, x)``; reflectance without unit and NaN for no data, classes
-        and masks in their own integers. ``x`` and ``y`` are pixel centres; ``time`` is the acquisition (UTC); the
+        and masks in their own integers where their files say which of these is no data, else as float32 with NaN. ``x`` and ``y`` are pixel centres; ``time`` is the acquisition (UTC); the
         coordinates ``product``, ``baseline`` and ``offset`` say where each slice came from. Metadata are read where the
         catalogue does not tell, no pixel; ``attrs["superseded"]`` names the products left out because a newer processing of
         them was given too, ``attrs["corrected"]`` says what the catalogue had wrong.
@@ -152,19 +152,24 @@ def open_cube(
     wanted_chunks = chunks_.asked(chunks)
     dtype = _measure(dtype)
     classes = None if classes is None else arguments.names("classes", classes)
-    _refuse(bands, resampling, errors)
-    _refuse_names(bands, classes, errors)
-    if dem_heights not in (None, "geoid", "ellipsoid"):
-        raise GeodesError(f"dem_heights is 'geoid' or 'ellipsoid', not {dem_heights!r}.")
-    if dem_heights is not None and dem is None:
-        raise GeodesError("dem_heights= says what the heights of dem= are above: give both.")
+    _refuse(bands, resampling)
+    arguments.choice("errors", errors, ("raise", "fill"))
+    arguments.choice("groupby", groupby, ("pass", "solar_day", "item"))
+    overviews = arguments.flag("overviews", overviews)
+    if unknown := [c for c in classes or () if c not in bands]:
+        raise GeodesError(f"classes= names {unknown[0]!r}, which is not among bands=.")
+    if dem_heights is not None:
+        arguments.choice("dem_heights", dem_heights, ("geoid", "ellipsoid"))
+        if dem is None:
+            raise GeodesError("dem_heights= says what the heights of dem= are above: give both.")
     if like is not None:
         if geobox is not None:
             raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
-        geobox = like if isinstance(like, GeoBox) else like.odc.geobox
-        if geobox is None or geobox.crs is None:
-            raise GeodesError("The cube given as like= has no CRS, or no x and y: write one with .rio.write_crs first.")
+        geobox = arguments.grid("like", like)
+    elif geobox is not None:
+        geobox = arguments.grid("geobox", geobox)
     unpacked, failed = _unpacked(products.several(items), bands, mask, errors)
+    _refuse_reserved(unpacked, bands, errors)
     bands, resampling = _parts(unpacked, bands, resampling)
     useful = [i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked
     failed += [f"{name_of(i)} has none of the bands {', '.join(bands)}." for i in unpacked if i not in useful]
@@ -236,14 +241,12 @@ def _measure(dtype: Any) -> str | None:
     return name
 
 
-def _refuse(bands: list[str], resampling: Any, errors: Any) -> None:
+def _refuse(bands: list[str], resampling: Any) -> None:
     """Say what is wrong with an argument, before anything is read."""
     if isinstance(resampling, Mapping) and (unknown := [b for b in resampling if b not in bands]):
         raise GeodesError(f"resampling= names {unknown[0]!r}, which is not among bands=.")
     if not bands:
         raise GeodesError("open_cube needs bands, such as bands=['red', 'nir'].")
-    if errors not in ("raise", "fill"):
-        raise GeodesError(f"errors is 'raise' or 'fill', not {errors!r}.")
 
 
 def _said(mosaic: Mosaic, resampling: str | Mapping[str, str]) -> dict[str, str]:
@@ -256,14 +259,15 @@ def _said(mosaic: Mosaic, resampling: str | Mapping[str, str]) -> dict[str, str]
     )
 
 
-def _refuse_names(bands: Sequence[str], classes: str | Sequence[str] | None, errors: str) -> None:
-    """Refuse to call a band as a cube calls something else, and classes that are no band."""
-    if unknown := [c for c in ([classes] if isinstance(classes, str) else classes or ()) if c not in bands]:
-        raise GeodesError(f"classes= names {unknown[0]!r}, which is not among bands=.")
+def _refuse_reserved(items: Sequence[pystac.Item], bands: Sequence[str], errors: str) -> None:
+    """Refuse to call a band as a cube calls something else."""
     for band in bands:
         if band in bands_.RESERVED and (band != "quality" or errors == "fill"):
             what = "a variable" if band == "quality" else "a coordinate"
-            raise GeodesError(f"A cube has {what} {band!r}: ask for the band of that name as {bands_.plain(band)!r}.")
+            own = next(
+                (names[band] for i in items if band in (names := bands_.variables(i.assets))), bands_.plain(band)
+            )
+            raise GeodesError(f"A cube has {what} {band!r}: ask for the band of that name as {own!r}.")
 
 
 def _refuse_raw(names: list[str], is_asked: bool) -> None:
@@ -335,7 +339,7 @@ def _sources(
     is_class = is_class or any(s.is_class for s in there)
     means = not is_class and way not in _KEEPING
     unlike = len({s.nodata for s in there}) > 1
-    unknown = any(s.nodata is None or not _fits(s.nodata, common) for s in there) if common.kind != "f" else False
+    unknown = any(s.nodata is None or not holds(common.name, s.nodata) for s in there) if common.kind != "f" else False
     if common.kind != "f" and (means or unlike or unknown):
         common = np.dtype("float32") if common.itemsize <= 2 else np.dtype("float64")
     if common.kind == "f" and dtype is not None:
@@ -371,11 +375,6 @@ def _along(orbits: Sequence[OrbitFile], found: dict[str, list[Source | None]]) -
         return replace(source, native=source.native.along(orbits))
 
     return {band: [along(s) for s in sources] for band, sources in found.items()}
-
-
-def _fits(nodata: float, dtype: np.dtype[Any]) -> bool:
-    limits = np.iinfo(dtype)
-    return bool(nodata == int(nodata) and limits.min <= nodata <= limits.max) if np.isfinite(nodata) else False
 
 
 def _pieces(

@@ -87,12 +87,10 @@ def group(items: Sequence[pystac.Item], sources: Sequence[Source], groupby: str)
     Raises
     ------
     GeodesError
-        If ``groupby`` is none of them, or products of two levels would be pasted into one slice.
+        If products of two levels would be pasted into one slice.
     """
     if groupby == "item":
         return [[n] for n in range(len(items))]
-    if groupby not in ("pass", "solar_day"):
-        raise GeodesError(f"groupby is 'pass', 'solar_day' or 'item', not {groupby!r}.")
     days = _days(items, sources)
     every = list(range(len(items)))
     slices = _split(every, days) if groupby == "solar_day" else _passes(items, days)

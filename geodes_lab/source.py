@@ -368,3 +368,14 @@ def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] |
         return None
     found: tuple[float, float, float, float] = transform_bounds(grid.crs, native.crs, west, south, east, north)
     return found if all(map(math.isfinite, found)) else None
+
+
+def holds(dtype: str, number: float) -> bool:
+    """Whether a number can be in a file of this dtype."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return not math.isfinite(number) or abs(number) <= np.finfo(kind).max
+    if kind.kind not in "iu":
+        return True
+    limits = np.iinfo(kind)
+    return math.isfinite(number) and number == int(number) and limits.min <= number <= limits.max

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from pathlib import Path
@@ -12,11 +13,13 @@ import pandas as pd
 import pystac
 import pytest
 import rasterio
+import xarray as xr
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from odc.geo import resyx_
 from odc.geo.geobox import GeoBox
+from odc.geo.xr import xr_coords as odc_coords
 from rasterio.enums import Resampling
 
 import geodes_lab as gl
@@ -264,3 +267,63 @@ def test_whatever_comes_is_a_number_or_one_sentence(value):
         except GeodesError as error:
             said = str(error)
         assert said.startswith("a is ") if said else isinstance(taken, (int, float, list))
+
+
+ODD = [
+    pd.NA, 3, True, "x", "", {}, [None], {"a": 1}, np.nan, object(), (1,), b"x", {1, 2}, pd.NaT, xr.DataTree(), -1, 1e300, ["a", 3], np.array(3),
+    np.array(["a"]), int, Path("x"), pd.DataFrame(), xr.Dataset(), xr.DataArray(3.0), range(3), 10**30, float("inf"),
+]  # fmt: skip
+ARGUMENTS = [
+    "bands", "mask", "geobox", "like", "overviews", "dem", "orbits", "groupby", "errors", "resampling", "classes", "chunks", "dtype", "bbox", "crs",
+    "resolution", "dem_heights",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("odd", ODD, ids=[f"{type(o).__name__}-{n}" for n, o in enumerate(ODD)])
+def test_what_is_no_argument_is_a_sentence(item, name, odd):
+    """It may open all the same, such as a resolution of 3: never is it another error than ours."""
+    kw: dict[str, Any] = {"bands": ["red"]} | {name: odd}
+    with contextlib.suppress(GeodesError):
+        gl.open_cube([item], **kw)
+
+
+@pytest.mark.parametrize("odd", ODD, ids=[f"{type(o).__name__}-{n}" for n, o in enumerate(ODD)])
+def test_what_is_no_product_is_a_sentence(item, odd):
+    for ask in (
+        lambda: gl.open_cube(odd, bands=["red"]),
+        lambda: gl.open_cube([odd], bands=["red"]),
+        lambda: gl.open_product(odd),
+    ):
+        with pytest.raises(GeodesError):
+            ask()
+    for mask in ({"red": odd}, {odd if odd.__hash__ else "x": 1}):
+        with contextlib.suppress(GeodesError):
+            gl.open_cube([item], bands=["red"], mask=mask)
+
+
+@pytest.mark.parametrize("name", ["groupby", "errors", "overviews", "like", "geobox", "dem", "orbits"])
+@pytest.mark.parametrize("odd", [pd.NA, 3, "no"])
+def test_what_is_wanted_is_said(item, name, odd):
+    with pytest.raises(GeodesError, match=name if isinstance(odd, int) or name not in ("dem", "orbits") else "."):
+        gl.open_cube([item], bands=["red"], **{name: odd})
+
+
+@pytest.mark.parametrize("odd", [300, -1, 1.5, np.nan, np.inf])
+def test_a_number_that_the_pixels_cannot_have_is_no_nodata(tmp_path, odd):
+    grid = GeoBox((4, 4), GRID, "EPSG:32631")
+    classes = xr.Dataset(
+        {"c": (grid.dimensions, np.full((4, 4), 3, np.uint8), {"_FillValue": odd})}, coords=odc_coords(grid)
+    )
+    gl.save(classes, tmp_path / "c.tif")
+    with rasterio.open(tmp_path / "c.tif") as file:
+        assert (file.nodata, file.read(1).tolist()) == (None, [[3] * 4] * 4)
+
+
+def test_nodata_that_is_no_number(tmp_path):
+    grid = GeoBox((4, 4), GRID, "EPSG:32631")
+    classes = xr.Dataset(
+        {"c": (grid.dimensions, np.full((4, 4), 3, np.uint8), {"_FillValue": "none"})}, coords=odc_coords(grid)
+    )
+    with pytest.raises(GeodesError, match="c says a number for no data that is none"):
+        gl.save(classes, tmp_path / "c.tif")

@@ -183,6 +183,19 @@ def test_a_band_item_keeps_its_names(tmp_path):
         assert list(gl.open_cube([again], bands=["s"]).data_vars) == ["a", "s_2", "s_3"]
 
 
+def test_a_name_that_is_a_coordinates_beside_its_own(tmp_path):
+    """``x`` is had as ``band_x``, unless another band is called so; the sentence names the one that gives it."""
+    path = tif(tmp_path / "s.tif", [1], ["a"])
+    two = item({"x": path, "band_x": tif(tmp_path / "t.tif", [2], ["b"])})
+    with pytest.raises(gl.GeodesError, match="as 'band_x_'"):
+        gl.open_cube([two], bands=["x"])
+    cube = gl.open_cube([two], bands=["band_x_", "band_x"])
+    assert [value(cube, n) for n in ("band_x_", "band_x")] == [1, 2]
+    assert set(values(two).values()) == {1, 2}
+    with pytest.raises(gl.GeodesError, match="as 'band_x'"):
+        gl.open_cube([item({"x": path})], bands=["x"])
+
+
 words = st.sampled_from(["B1", "red", "x", "time", "a/b", "a_b", "", "s", "s_1", "s_red", "band_x", "é", "quality"])
 
 

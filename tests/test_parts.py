@@ -126,6 +126,33 @@ def test_sentinel1_of_one_polarisation(sample, tmp_path, as_folder, all_of_it):
             gl.open_cube(here, bands=[band])
 
 
+def test_sentinel1_without_noise(sample, tmp_path):
+    source = find(sample, "sentinel1-grd", "GRDH_1SDV")
+    here = part(source, tmp_path / "part", lambda n: "noise-" not in n or "-vv-" not in n, False)
+    assert gl.open_product(here).attrs["missing"] == ["vv/beta0_denoised", "vv/gamma0_denoised", "vv/sigma0_denoised"]
+    assert "sigma0_vh_denoised" in gl.open_cube(here, bands=["sigma0_vh_denoised"], resolution=400)
+    with pytest.raises(GeodesError, match="is here in part: it has no file of sigma0_vv_denoised"):
+        gl.open_cube(here, bands=["sigma0_vv_denoised"])
+
+
+def test_sentinel1_without_an_annotation(sample, tmp_path):
+    source = find(sample, "sentinel1-grd", "GRDH_1SDV")
+    here = part(source, tmp_path / "part", lambda n: not re.search(r"/s1\w-iw-grd-vh-.*xml$", n), False)
+    assert gl.open_product(here).attrs["missing"] == ["vh"]
+    with pytest.raises(GeodesError, match="is here in part: it has no file of sigma0_vh"):
+        gl.open_cube(here, bands=["vh"])
+
+
+@pytest.mark.parametrize("pattern", ["20210605.*N0300", "20210725.*N0500"])
+def test_sentinel2_without_masks(sample, tmp_path, pattern):
+    source = find(sample, "sentinel2-l1c", pattern)
+    here = part(source, tmp_path / "part", lambda n: "/QI_DATA/" not in n, False)
+    assert "missing" not in gl.open_product(source).attrs
+    (masks,) = (m for m in gl.open_product(here).attrs["missing"] if "CLASSI" in m or "CLOUDS" in m)
+    with pytest.raises(GeodesError, match=f"is here in part: it has no file of {masks}, which has the class 'cloud'"):
+        gl.open_cube(here, bands=["red"], mask="cloud")
+
+
 def test_sentinel1_of_one_swath(sample, tmp_path):
     source = find(sample, "sentinel1-slc", "IW_SLC")
     whole = gl.open_product(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from affine import Affine
 
 import geodes_lab as gl
 from geodes_lab import products
+from geodes_lab.products import sentinel2_elsewhere
 
 SIZE = 8
 NUMBERS = np.full((SIZE, SIZE), 1500, np.uint16)
@@ -186,6 +188,46 @@ def test_what_is_no_integer_of_esa_is_left_alone(shared, tmp_path):
         item = placed(renewed(of(shared, PLANETARY)), tmp_path, {"B04": numbers})
         cube = gl.open_cube([item], bands=["B04"])
         np.testing.assert_allclose(cube.B04.values[0, 1:], numbers[1:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint8"])
+def test_integers_that_are_not_esas_are_said(shared, tmp_path, dtype):
+    item = placed(renewed(of(shared, PLANETARY)), tmp_path, {"B04": (NUMBERS // 10).astype(dtype)})
+    assert f"ESA's own are not {dtype}" in gl.open_cube([item], bands=["B04"]).attrs["assumed"][0]
+
+
+@pytest.mark.parametrize(
+    ("told", "want"),
+    [("04.00", "04.00"), ("N0400", "04.00"), ("N04.00", "04.00"), ("0400", "04.00"), (400, "04.00"), (4.0, "04.00"), (4, "04.00"), ("4.0", "04.00"), (5.1, "05.10"), (5.09, "05.09"), (3.01, "03.01"), ("03.01", "03.01"), (9999, "99.99")],
+)  # fmt: skip
+def test_baselines_however_they_are_written(told, want):
+    item = pystac.Item("a", None, None, datetime(2022, 3, 1, tzinfo=UTC), {"s2:processing_baseline": told})
+    assert sentinel2_elsewhere.baseline(item) == want
+
+
+@pytest.mark.parametrize("told", ["", "none", "1.2.3", "04.00.1", True, [4], "４.０"])
+def test_what_is_no_baseline(told):
+    item = pystac.Item("S2A_MSIL2A_20220301T000000_N0300_R001_T31TCJ_20220301T010101", None, None, datetime(2022, 3, 1, tzinfo=UTC), {"s2:processing_baseline": told})  # fmt: skip
+    assert sentinel2_elsewhere.baseline(item) == "03.00"
+
+
+def test_versions_of_others_are_no_baselines():
+    item = pystac.Item("a", None, None, datetime(2022, 3, 1, tzinfo=UTC), {"processing:version": "4.0"})
+    assert sentinel2_elsewhere.baseline(item) is None
+
+
+@pytest.mark.parametrize("told", [1, "1", 1.0, "True", True])
+def test_an_offset_applied_is_told_in_many_words(shared, tmp_path, told):
+    item = placed(of(shared, V1), tmp_path, {"red": NUMBERS})
+    item["properties"]["earthsearch:boa_offset_applied"] = told
+    np.testing.assert_allclose(gl.open_cube([item], bands=["red"]).red.values[0, 1:], 0.15, atol=1e-6)
+
+
+def test_an_offset_applied_that_is_not_understood(shared, tmp_path):
+    item = placed(of(shared, V1), tmp_path, {"red": NUMBERS})
+    item["properties"]["earthsearch:boa_offset_applied"] = "perhaps"
+    with pytest.raises(gl.GeodesError, match="boa_offset_applied 'perhaps', which is neither true nor false"):
+        gl.open_cube([item], bands=["red"])
 
 
 def test_a_product_opens_with_its_pictures(shared, tmp_path):

@@ -78,7 +78,7 @@ def family_of(item: pystac.Item) -> Family:
     raise GeodesError(f"{name_of(item)} ({kind}) is of no family that opens here; there are: {', '.join(families())}.")
 
 
-def several(products: Any) -> list[Any]:
+def several(products: Any, what: str = "Products") -> list[Any]:
     """Take products as the user has them: one, or a list, a tuple, a generator, an ItemCollection, a dictionary of one.
 
     Raises
@@ -90,9 +90,13 @@ def several(products: Any) -> list[Any]:
         products = products.get("features")
     if isinstance(products, (pystac.Item, dict, str, os.PathLike)):
         return [products]
-    if isinstance(products, (pystac.Catalog, bytes)) or not isinstance(products, Iterable):
+    if (
+        isinstance(products, (pystac.Catalog, bytes))
+        or not isinstance(products, Iterable)
+        or not getattr(products, "ndim", 1)
+    ):
         raise GeodesError(
-            f"Products are Items of gl.search, dictionaries of Items, paths or URLs, one or a list of them; not {type(products).__name__}."
+            f"{what} are Items of gl.search, dictionaries of Items, paths or URLs, one or a list of them; not {type(products).__name__}."
         )
     return list(products)
 

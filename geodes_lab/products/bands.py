@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,18 @@ def plain(name: str) -> str:
     return f"band_{name}" if name in RESERVED else name.replace("/", "_")
 
 
+def variables(keys: Iterable[str]) -> dict[str, str]:
+    """What each band is called as a variable, by key: as `plain` has it, with ``_`` behind where another band is called so."""
+    used, names = set(keys), {}
+    for key in list(keys):
+        name = plain(key)
+        while name != key and name in used:
+            name += "_"
+        used.add(name)
+        names[key] = name
+    return names
+
+
 def is_band_item(item: pystac.Item) -> bool:
     """Whether an Item is one that a family made of a product, rather than one of a catalogue that has an asset per band."""
     return "geodes:source" in item.properties and any("proj:transform" in a.extra_fields for a in item.assets.values())
@@ -136,7 +148,7 @@ def _named(item: pystac.Item) -> Iterator[tuple[str, str]]:
         yield from (
             (k, b[field]) for k, a in data.items() for b in assets.entries(a, "bands") if isinstance(b.get(field), str)
         )
-    yield from ((k, plain(k)) for k in data if plain(k) != k)
+    yield from ((k, name) for k, name in variables(item.assets).items() if k in data and name != k)
 
 
 def source(item: pystac.Item, band: str) -> Source:
@@ -245,14 +257,13 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
     """
     sources = {k: source(item, k) for k in keys}
     grid = sources[keys[0]].geobox
-    variables: dict[str, xr.DataArray] = {}
+    names = variables(item.assets)
+    arrays: dict[str, xr.DataArray] = {}
     for key, band in sources.items():
-        name = plain(key)
-        while name != key and (name in sources or name in variables):
-            name += "_"
+        name = names[key]
         about = {**({"long_name": key} if name != key else {}), **attrs.get(key, {}), "grid_mapping": "spatial_ref"}
-        variables[name] = xr.DataArray(reader.lazy(band), dims=grid.dimensions, attrs=about)
-    return xr.Dataset(variables, coords=xr_coords(grid))
+        arrays[name] = xr.DataArray(reader.lazy(band), dims=grid.dimensions, attrs=about)
+    return xr.Dataset(arrays, coords=xr_coords(grid))
 
 
 def unit(code: str) -> str:

@@ -65,6 +65,7 @@ def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[i
     if mask is None:
         return ()
     if isinstance(mask, Mapping):
+        arguments.names("mask", list(mask))
         meaning = "a number of a class, or a list of them"
         return tuple(
             Mask(bands_.source(item, band), tuple(arguments.several_whole(f"mask[{band!r}]", values, meaning)))
@@ -81,6 +82,10 @@ def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[i
             found.append(Mask(bands_.source(item, key), bits=field))
     for word in wanted:
         if word not in known:
+            if gone := next((k for k, names in bands_.missing(item).items() if word in names), None):
+                raise GeodesError(
+                    f"{name_of(item)} is here in part: it has no file of {gone}, which has the class {word!r}. Fetch that file, or the whole product."
+                )
             there = f"Its masks have: {', '.join(sorted(known))}" if known else "It has no mask that says its classes"
             raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {there}.")
     return tuple(found)

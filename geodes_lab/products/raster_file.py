@@ -16,7 +16,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import addresses, assets, header, sentinel2_elsewhere
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
-from geodes_lab.source import Source
+from geodes_lab.source import Source, holds
 
 _SATURATED = 65_535.0
 _NUMBER = "count"  # what is no measure yet, in the words of UDUNITS
@@ -155,8 +155,14 @@ def asset(
         assumed = found.assumed
         was_number = "geodes:assumed" in item.properties and there.extra_fields.get("unit") == _NUMBER
         fields |= {"unit": _NUMBER} if found.is_number or was_number else {}
-    elif is_plain and has.dtype == "uint16" and scale is None and offset is None:
-        assumed = f"Numbers of {name} as they are in the files: the catalogue tells neither scale nor offset, nor which band of Sentinel-2 it is."
+    elif (
+        is_plain
+        and scale is None
+        and offset is None
+        and (has.dtype == "uint16" or (image and np.dtype(has.dtype).kind in "iu"))
+    ):
+        which = ", nor which band of Sentinel-2 it is" if image is None else f", and ESA's own are not {has.dtype}"
+        assumed = f"Numbers of {name} as they are in the files: the catalogue tells neither scale nor offset{which}."
     scale, offset = 1.0 if scale is None else scale, offset or 0.0
     # The bands of Sentinel-2 keep the number of saturation in any catalogue; no Item says it.
     is_reflectance = image is not None and has.dtype == "uint16" and (scale, offset) != (1.0, 0.0)
@@ -198,14 +204,3 @@ def _nodata(said: float | None, band: Band) -> float | None:
     if said is None or math.isnan(said):
         return band.nodata if band.nodata is not None else said if np.dtype(band.dtype).kind == "f" else None
     return said if holds(band.dtype, said) else band.nodata
-
-
-def holds(dtype: str, number: float) -> bool:
-    """Whether a number can be in a file of this dtype."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return abs(number) <= np.finfo(kind).max
-    if kind.kind not in "iu":
-        return True
-    limits = np.iinfo(kind)
-    return math.isfinite(number) and number == int(number) and limits.min <= number <= limits.max

@@ -79,14 +79,17 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     if made.geometry is None:
         corners = MultiPoint(np.stack([first.grid.longitude.ravel(), first.grid.latitude.ravel()], axis=1)).convex_hull
         made.geometry, made.bbox = mapping(corners), list(corners.bounds)
-    if gone := missing(archive):
-        made.properties["geodes:missing"] = {
-            f"{quantity}_{p}": [p, p.upper(), f"{quantity}_{p}_denoised"]
-            if quantity == "sigma0"
-            else [f"{quantity}_{p}_denoised"]
-            for p in gone
-            for quantity in QUANTITIES
-        }
+    gone = {
+        f"{quantity}_{p}": [p, p.upper(), f"{quantity}_{p}_denoised"]
+        if quantity == "sigma0"
+        else [f"{quantity}_{p}_denoised"]
+        for p in missing(archive)
+        for quantity in QUANTITIES
+    }
+    noiseless = [i.annotation.polarisation.lower() for i in found if i.lacks_noise]
+    gone |= {f"{quantity}_{p}_denoised": [] for p in noiseless for quantity in QUANTITIES}
+    if gone:
+        made.properties["geodes:missing"] = gone
     made.assets = {}
     for image in found:
         told = image.annotation
@@ -180,7 +183,10 @@ def open(item: pystac.Item) -> xr.DataTree:
     archive = packed.archive(item)
     name, version = processor(archive)
     nodes: dict[str, Any] = {}
-    for image in images(archive):
+    several = list(images(archive))
+    noiseless = [i.annotation.polarisation.lower() for i in several if i.lacks_noise]
+    gone = sorted([*missing(archive), *(f"{p}/{quantity}_denoised" for p in noiseless for quantity in QUANTITIES)])
+    for image in several:
         told = image.annotation
         nodes.setdefault(
             "/",
@@ -192,7 +198,7 @@ def open(item: pystac.Item) -> xr.DataTree:
                     "orbit_pass": "ascending" if told.ascending else "descending",
                     "geometry": "ground range: not on a map; open_cube puts it on a grid",
                     "processor": f"Sentinel-1 IPF {version}".strip(),
-                    **({"missing": gone} if (gone := missing(archive)) else {}),
+                    **({"missing": gone} if gone else {}),
                     "calibration": "squared digital number by squared gain, bilinear in the product's own table",
                     "Conventions": "CF-1.11",
                 }

@@ -31,6 +31,8 @@ class Image:
     """The member that is its calibration."""
     noise: str | None
     """The member that says the thermal noise in it; None if there is none, or it was subtracted already."""
+    lacks_noise: bool
+    """Whether the manifest lists that member, and it is not there."""
     source: Source
     """The measurement: of its grid the shape alone counts."""
     annotation: Annotation
@@ -56,6 +58,7 @@ def images(archive: Archive) -> Iterator[Image]:
         raise GeodesError(
             f"{archive.place.href} has no measurement (measurement/….tiff): fetch the images that you need."
         )
+    listed = _listed(archive)
     for member in members:
         stem = member.rsplit("/", 1)[-1].removesuffix(".xml")
         document = Document(archive, member)
@@ -69,6 +72,7 @@ def images(archive: Archive) -> Iterator[Image]:
             member=member,
             calibration=archive.find(rf"calibration-{re.escape(stem)}\.xml", f"{told.polarisation} calibration table"),
             noise=noise[0] if noise and not told.noise_removed else None,
+            lacks_noise=not noise and not told.noise_removed and f"noise-{stem}.xml" in listed,
             source=_source(archive, image, told),
             annotation=told,
             document=document,
@@ -76,24 +80,32 @@ def images(archive: Archive) -> Iterator[Image]:
 
 
 def missing(archive: Archive) -> list[str]:
-    """Name the measurements that the manifest lists, or that have an annotation, and that are not there: of a product that was fetched in part.
+    """Name the images that the manifest lists, or of which there is a part, and that lack measurement or annotation: the product was fetched in part.
 
     Returns
     -------
     list of str
         The polarisation, such as ``vh``; of complex images the path of the node, such as ``iw1/vh`` or ``wv1/vv/image_001``.
     """
-    manifest = Document(archive, archive.find(r"manifest\.safe", "manifest (manifest.safe)"))
-    listed = [str(e.get("href", "")).rsplit("/", 1)[-1].lower() for e in manifest.root.iter("fileLocation")]
-    listed += [m.rsplit("/", 1)[-1].removesuffix(".xml") + ".tiff" for m in archive.matching(_ANNOTATION)]
-    there = {m.rsplit("/", 1)[-1].lower().replace("-cog.", ".") for m in archive.matching(r"measurement/[^/]+\.tiff")}
+    annotations = {m.rsplit("/", 1)[-1].lower().replace(".xml", ".tiff") for m in archive.matching(_ANNOTATION)}
+    measured = {
+        m.rsplit("/", 1)[-1].lower().replace("-cog.", ".") for m in archive.matching(r"measurement/[^/]+\.tiff")
+    }
+    several = dict.fromkeys(
+        [*(name.replace("-cog.", ".") for name in _listed(archive)), *sorted(annotations | measured)]
+    )
     found = []
-    several = dict.fromkeys(name.replace("-cog.", ".") for name in listed)
-    for name in (m for m in map(_MEASURED.fullmatch, several) if m and m[0] not in there):
+    for name in (m for m in map(_MEASURED.fullmatch, several) if m and m[0] not in annotations & measured):
         number = f"/image_{name['number']}" if name["swath"].startswith("wv") else ""
         is_grid = name["kind"] == "grd"
         found.append(name["polarisation"] if is_grid else f"{name['swath']}/{name['polarisation']}{number}")
     return sorted(found)
+
+
+def _listed(archive: Archive) -> list[str]:
+    """The names of the files that the manifest lists."""
+    manifest = Document(archive, archive.find(r"manifest\.safe", "manifest (manifest.safe)"))
+    return [str(e.get("href", "")).rsplit("/", 1)[-1].lower() for e in manifest.root.iter("fileLocation")]
 
 
 def processor(archive: Archive) -> tuple[str, str]:

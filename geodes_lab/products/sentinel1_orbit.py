@@ -81,9 +81,7 @@ def of(files: Product | Iterable[Product]) -> tuple[OrbitFile, ...]:
     GeodesError
         If one is no orbit file of Sentinel-1.
     """
-    if isinstance(files, (pystac.Item, dict, str, os.PathLike)):
-        files = [files]
-    described = tuple(_of(file) for file in files)
+    described = tuple(_of(file) for file in products.several(files, "The files of orbits="))
     if not described:
         raise GeodesError("orbits= is an empty list: give orbit files, or leave it out.")
     return described

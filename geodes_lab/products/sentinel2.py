@@ -82,8 +82,6 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         made.bbox = list(source.geobox.geographic_extent.boundingbox.bbox)
         made.geometry = mapping(box(*made.bbox))
     made.assets = {}
-    if safe.missing:
-        made.properties["geodes:missing"] = {i.key: names_of(i) for i in safe.missing}
     if safe.assumed:
         made.properties["geodes:assumed"] = [safe.assumed]
     for image in safe.images:
@@ -91,6 +89,10 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             made.add_asset(image.key, asset(safe.source(archive, image), image.band))
     plain = Source("", safe.name, "", safe.epsg, *safe.grids[60])
     made.assets |= sentinel2_masks.assets(archive, plain)
+    gone = {i.key: names_of(i) for i in safe.missing}
+    gone |= {m: sentinel2_masks.names() for m in safe.missing_masks if sentinel2_masks.is_one(m)}
+    if gone:
+        made.properties["geodes:missing"] = gone
     return made
 
 
@@ -112,7 +114,7 @@ def open(item: pystac.Item) -> xr.DataTree:
                 "processing_baseline": safe.baseline,
                 "source": archive.place.href,
                 "Conventions": "CF-1.11",
-                **({"missing": [i.key for i in safe.missing]} if safe.missing else {}),
+                **({"missing": gone} if (gone := [*(i.key for i in safe.missing), *safe.missing_masks]) else {}),
                 **({"assumed": safe.assumed} if safe.assumed else {}),
             }
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pystac
 
+from geodes_lab.errors import GeodesError
 from geodes_lab.products import assets
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel2_bands import BANDS, CLASSES, NUMBERS
@@ -16,6 +17,11 @@ from geodes_lab.products.sentinel2_bands import BANDS, CLASSES, NUMBERS
 _PREFIXES = ("s2:", "sentinel:", "sentinel2:", "earthsearch:", "eopf:")
 _NAME = re.compile(r"S2[A-D]_(?:MSIL(1C|2A)_|OPER_|USER_|\d\d?[C-X][A-Z]{2}_)")
 _BASELINE = re.compile(r"_N(\d\d)(\d\d)_R\d{3}_")
+# 04.00 and N0400 as ESA writes it; 4.0 and 400 as a number of JSON, in which 05.10 is 5.1.
+_BASELINES = [
+    re.compile(form, re.ASCII)
+    for form in (r"(\d\d)\.(\d\d)", r"N(\d\d)\.?(\d\d)", r"(\d\d?)(?:\.(\d\d?))?", r"(\d\d?)(\d\d)")
+]
 _IMAGE = re.compile(r"(?:^|[_/.-])(B(?:0\d|1[0-2]|8A)|AOT|WVP|SCL)(?:[_-]\d\dm)?(?:-jp2)?(?:\.\w+)?$", re.IGNORECASE)
 _ATMOSPHERE = {"AOT": 1e-3, "WVP": 1e-3}
 _SCALE, _ADDED = 1e-4, -1000
@@ -44,9 +50,10 @@ def matches(item: pystac.Item) -> bool:
 def baseline(item: pystac.Item) -> str | None:
     """ESA's processing baseline, such as ``04.00``; None where nothing tells it."""
     p = item.properties
-    told = str(_first(p, "processing_baseline") or p.get("processing:version") or "")
-    if re.fullmatch(r"\d\d\.\d\d", told):
-        return told
+    for told, forms in ((_first(p, "processing_baseline"), _BASELINES), (p.get("processing:version"), _BASELINES[:2])):
+        found = next((m for form in forms if (m := form.fullmatch(str(told)))), None)
+        if found:
+            return f"{int(found[1]):02d}.{(found[2] or '').ljust(2, '0')}"
     named = next((m for text in (*_uris(p), name_of(item), item.id) if (m := _BASELINE.search(str(text)))), None)
     return f"{named[1]}.{named[2]}" if named else None
 
@@ -173,9 +180,8 @@ def radiometry(
     if scale is not None and offset is not None:
         # In its collection of ESA's Collection 1 the GeoTIFFs are as ESA made them.
         told = item.properties.get("earthsearch:boa_offset_applied") if "-c1-" not in str(item.collection_id) else None
-        return Radiometry(
-            scale, offset, _DOUBTFUL if told is False and offset and not assets.is_jpeg2000(asset) else ""
-        )
+        is_doubtful = told is not None and offset and not assets.is_jpeg2000(asset)
+        return Radiometry(scale, offset, _DOUBTFUL if is_doubtful else "")
     version = baseline(item)
     if offset is not None:
         return Radiometry(_SCALE, offset, f"The scale {_SCALE:g} of {_WHAT}: the catalogue tells none.")
@@ -196,9 +202,26 @@ _DOUBTFUL = "The offset was added where Earth Search says that it is not in the 
 
 
 def is_applied(item: pystac.Item, asset: pystac.Asset) -> bool:
-    """Whether the offset is in the numbers of an asset already: the catalogues say it of the GeoTIFFs that they made."""
-    told = [v for k, v in item.properties.items() if k.endswith(":boa_offset_applied")]
-    return any(v is True or str(v).lower() == "true" for v in told) and not assets.is_jpeg2000(asset)
+    """Whether the offset is in the numbers of an asset already: the catalogues say it of the GeoTIFFs that they made.
+
+    Raises
+    ------
+    GeodesError
+        If an Item says neither yes nor no.
+    """
+    applied = False
+    for field, told in item.properties.items():
+        if field.endswith(":boa_offset_applied") and told is not None:
+            word = str(told).lower()
+            if word not in _YES and word not in _NO:
+                raise GeodesError(
+                    f"{name_of(item)} says {field} {told!r}, which is neither true nor false; correct the Item."
+                )
+            applied |= word in _YES
+    return applied and not assets.is_jpeg2000(asset)
+
+
+_YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
 def _first(properties: dict[str, Any], name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pystac
 
 from geodes_lab.archive import Archive
@@ -16,6 +18,16 @@ _CLASSES = (
     ("MSK_CIRRUS", 2, "cirrus", "Cirrus clouds"),
     ("MSK_SNOW", 3, "snow", "Snow and ice"),
 )
+
+
+def names() -> list[str]:
+    """The assets and the classes of a product's cloud masks."""
+    return [*(key for key, *_ in _CLASSES), *(name for *_, name, _ in _CLASSES)]
+
+
+def is_one(name: str) -> bool:
+    """Whether a file of this name, without suffix, has the cloud masks."""
+    return any(re.fullmatch(p, f"QI_DATA/{name}{suffix}") for p, suffix in ((_RASTER, ".jp2"), (_POLYGONS, ".gml")))
 
 
 def assets(archive: Archive, like: Source) -> dict[str, pystac.Asset]:

@@ -65,6 +65,8 @@ class Safe:
     """Its images that are there."""
     missing: tuple[Image, ...]
     """Those that its metadata list and that are not there: of a product that was fetched in part."""
+    missing_masks: tuple[str, ...]
+    """The same of its masks: names of files without suffix, such as ``MSK_CLASSI_B00``."""
     tile: str
     """The path of the tile's own metadata in the archive."""
 
@@ -133,7 +135,8 @@ def read(archive: Archive) -> Safe:
             f"{product.name} (baseline {baseline}) has {len(offsets)} of {len(BANDS)} {prefix}_ADD_OFFSET: "
             "the reflectance would be wrong; fetch the product again."
         )
-    epsg, grids = _grids(Document(archive, tile))
+    about_tile = Document(archive, tile)
+    epsg, grids = _grids(about_tile)
     divisor = _quantification(product, "BOA_" if level == "L2A" else "")
     name = _first(product, "PRODUCT_URI_2A", "PRODUCT_URI", or_else=archive.name).removesuffix(".SAFE")
     of_several = re.search(r"_T\d\d[A-Z]{3}(?=[_/])", tile) if archive.left_out else None
@@ -170,8 +173,16 @@ def read(archive: Archive) -> Safe:
         quantification={k: _quantification(product, f"{k}_") for k in ("AOT", "WVP") if level == "L2A"},
         images=tuple(i for i in listed if i.member in archive.names),
         missing=tuple(i for i in listed if i.member not in archive.names),
+        missing_masks=_missing_masks(about_tile, archive),
         tile=tile,
     )
+
+
+def _missing_masks(tile: Document, archive: Archive) -> tuple[str, ...]:
+    """The names, without suffix, of the masks that the metadata of the tile list and that are not there."""
+    there = {name.rsplit("/", 1)[-1] for name in archive.names}
+    listed = (e.text.strip().rsplit("/", 1)[-1] for e in tile.root.iter("MASK_FILENAME") if e.text)
+    return tuple(sorted({name.rpartition(".")[0] or name for name in listed if name not in there}))
 
 
 def _images(granules: list[Element], archive: Archive) -> list[Image]:

@@ -81,10 +81,9 @@ def of(dem: Product | Iterable[Product], heights: Literal["geoid", "ellipsoid"] 
     GeodesError
         If a raster has not one band, or nobody says what its heights are above.
     """
-    if isinstance(dem, (pystac.Item, dict, str, os.PathLike)):
-        dem = [dem]
+    given = products.several(dem, "The tiles of dem=")
     with ThreadPoolExecutor(16) as pool:
-        tiles = tuple(pool.map(lambda product: _tile(product, heights), dem))
+        tiles = tuple(pool.map(lambda product: _tile(product, heights), given))
     if not tiles:
         raise GeodesError("dem= is an empty list: give the tiles of a terrain model, or leave it out.")
     return Terrain(tiles)

@@ -19,7 +19,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import header, packed
 from geodes_lab.products.bands import name_of
-from geodes_lab.source import Source
+from geodes_lab.source import Source, holds
 
 _NAME = re.compile(r"OSO_\d{8}_RASTER|(?:OSO|WATERQUAL|BIOPHY)_\w*RASTER")
 _COLLECTION = re.compile(r"THEIA_(OSO_RASTER|WATERQUAL_SENTINEL2|BIOPHY_SENTINEL2)_L[23]B")
@@ -69,7 +69,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         if key in made.assets:
             raise GeodesError(f"{archive.place.href} has several files for {key}: which one counts is not known.")
         nodata = head.nodata if head.nodata is not None else _NODATA["OSO"] if is_oso else _OTHERS
-        fits = not np.isfinite(nodata) or head.dtype.startswith("float") or _holds(head.dtype, nodata)
+        fits = not np.isfinite(nodata) or head.dtype.startswith("float") or holds(head.dtype, nodata)
         source = Source(
             archive.gdal(path), name_of(item), key, head.epsg, head.transform, head.shape, head.dtype,
             nodata=nodata if fits else None, stored=archive.range(path),
@@ -140,8 +140,3 @@ def _year(name: str, item: pystac.Item) -> int:
         if found := re.search(r"OCS_(20\d\d)|OSO_(20\d\d)\d{4}", text):
             return int(found[1] or found[2])
     raise GeodesError(f"Neither {name} nor {name_of(item)} says its year: which nomenclature it has is not known.")
-
-
-def _holds(dtype: str, number: float) -> bool:
-    info = np.iinfo(dtype)
-    return bool(info.min <= number <= info.max)
