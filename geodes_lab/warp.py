@@ -84,7 +84,8 @@ def warped(
         out = _by_gdal(window, float("nan"), corner, source, grid, resampling)
         return out, ~np.isnan(out)
     hole = -(2**31)  # less than all
-    window = np.where(there, numbers, hole).astype(np.int32 if small else np.float64)
+    window = numbers.astype(np.int32 if small else np.float64)
+    window[~there] = hole
     out = _by_gdal(window, hole, corner, source, grid, resampling)
     return out, out != hole
 

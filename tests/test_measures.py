@@ -77,6 +77,23 @@ def test_a_mean_of_integers_is_a_mean(tmp_path, way, dtype, nodata, options):
     np.testing.assert_allclose(got.values[0], want, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("way", ["min", "max", "mode"])
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("uint8", 0), ("uint8", 255), ("int16", -32768), ("uint16", 65535), ("int32", -1), ("uint32", 0)],
+)
+def test_no_data_is_none_of_those_that_are_chosen_from(tmp_path, way, dtype, nodata):
+    """NumPy puts the number of a hole that a dtype cannot hold into it all the same, as another."""
+    numbers = RANDOM.integers(1, 200, (64, 64)).astype(dtype)
+    there = RANDOM.random(numbers.shape) > 0.2
+    numbers[~there] = nodata
+    for options in ({}, {"compress": "lzma"}):
+        path = tif(tmp_path / "a.tif", numbers, nodata, **options)
+        got = gl.open_cube([item(path)], bands=["b"], resolution=40, resampling=way).b
+        want = gdal(numbers.astype("float64"), there, way, 4)
+        np.testing.assert_array_equal(got.values[0], np.where(np.isnan(want), nodata, want))
+
+
 def test_a_mean_that_is_the_number_of_no_data_is_data(tmp_path):
     """Of -1 and 1, where 0 is no data."""
     numbers = np.tile(np.array([[-1, 1], [1, -1]], "int16"), (16, 16))
