@@ -97,13 +97,18 @@ def rasters(draw: st.DrawFn, crs: str | None = None, largest: int = 160) -> Rast
                 ("float32", float("nan"), 1.0, 0.0),
                 ("float32", -9999.0, 1.0, 0.0),
                 ("float64", None, 1.0, 0.0),
+                ("uint8", 255.0, 1.0, 0.0),
+                ("int32", -1.0, 1.0, 0.0),
             ]
         )
     )
-    pixels = (1000 + 9000 * noise).astype(kind) if kind[0] != "f" else noise.astype(kind)
+    most = 240 if kind == "uint8" else 10_000
+    pixels = (most * (0.1 + 0.9 * noise)).astype(kind) if kind[0] != "f" else noise.astype(kind)
     if nodata is not None and draw(st.booleans()):
         top, left = draw(st.integers(0, rows - 1)), draw(st.integers(0, cols - 1))
         pixels[top : top + draw(st.integers(1, 20)), left : left + draw(st.integers(1, 20))] = nodata
+    if nodata is not None and draw(st.booleans()):
+        pixels[rng.random(pixels.shape) < 0.2] = nodata
     wide = draw(st.sampled_from([1.0, 1.0, 1.0, 0.4, 3.0]))
     shift = draw(st.integers(-1000, 1000))
     transform = Affine(size * wide, 0, x + shift * size, 0, -size, y + shift * size)

@@ -25,7 +25,11 @@ NEAR = {
 
 def cube(raster: Raster, grid: GeoBox, kernel: str, chunks: int | None, folder: Path) -> Any:
     found = gl.open_cube([raster.item(folder / "r.tif")], bands=["b"], geobox=grid, resampling=kernel, chunks=chunks)
-    return found.b.values[0].astype(float)
+    values = found.b.values[0]
+    is_hole = (
+        values == raster.nodata if values.dtype.kind in "iu" else np.isnan(values)
+    )  # integers stay integers where none is made
+    return np.where(is_hole, np.nan, values.astype(float))
 
 
 def same_crs(data: st.DataObject) -> None:
