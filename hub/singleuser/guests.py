@@ -14,7 +14,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import apps
 from jupyter_server.base.handlers import APIHandler
@@ -80,7 +80,12 @@ def guard(provider: Any, shared: Shared, owner: str) -> None:
 
 
 def _is_from_here(headers: Any) -> bool:
-    """Whether a browser says that one of this server's own pages asks."""
+    """Whether a browser says that one of this server's own pages asks.
+
+    Of a websocket it says the origin always, and ``Sec-Fetch-Site`` maybe: Chromium does not.
+    """
+    if headers.get("Upgrade", "").lower() == "websocket" and "Sec-Fetch-Site" not in headers:
+        return urlsplit(headers.get("Origin", "")).netloc.lower() == headers.get("Host", "").lower() != ""
     return headers.get("Sec-Fetch-Site") == "same-origin"
 
 
