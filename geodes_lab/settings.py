@@ -10,6 +10,7 @@ import dask.config
 import yaml
 
 _NAME = "geodes_lab"
+_ABSENT = object()
 
 
 @cache
@@ -32,14 +33,11 @@ def get(key: str) -> Any:
     KeyError
         If there is no such setting: a mistake of ours, never of the user.
     """
-    ours = _defaults()
-    if _lacks(dask.config.config, ours):
-        # The end of a `with dask.config.set(…)` that began before the first use has taken defaults away.
+    ours, path = _defaults(), f"{_NAME}.{key}"
+    found = dask.config.get(path, _ABSENT)
+    if found is _ABSENT or isinstance(found, dict):
+        # The end of a `with dask.config.set(…)` that began before the first use has taken defaults away. Only looked at here: each request
+        # of the datalake asks for a dozen settings.
         dask.config.update(dask.config.config, ours, priority="old")
-    return dask.config.get(f"{_NAME}.{key}")
-
-
-def _lacks(there: Any, wanted: dict[str, Any]) -> bool:
-    if not isinstance(there, dict):
-        return False  # the user has said something else altogether
-    return any(k not in there or (isinstance(v, dict) and _lacks(there[k], v)) for k, v in wanted.items())
+        found = dask.config.get(path)
+    return found
