@@ -261,7 +261,7 @@ def test_operators_example_passes_the_schema():
 def test_one_version_of_all():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", d["version"]) for d in chart["dependencies"]), "pinned"
-    version = re.search(r'^version = "(.+)"', (TOP / "pyproject.toml").read_text(), re.M)[1]
+    version = re.search(r'^__version__ = "(.+)"', (TOP / "geodes_lab/__init__.py").read_text(), re.M)[1]
     assert chart["appVersion"] == chart["version"] == version
     tags = set(re.findall(r'tag: "?([\w.]+)"?', (CHART / "values.yaml").read_text()))
     assert tags == {version}

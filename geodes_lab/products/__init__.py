@@ -36,6 +36,8 @@ _OURS = (
     "postel",
     "raster",
 )
+_ANY = {"raster", "zarr"}
+"""Those of a format that other things have too."""
 
 
 class Family(Protocol):
@@ -123,6 +125,12 @@ def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> p
     if isinstance(product, (str, os.PathLike)):
         return local.item(os.fspath(product))
     raise GeodesError(f"A product is an Item, a dictionary of one, a path or a URL, not {type(product).__name__}.")
+
+
+def is_named_so(address: str) -> bool:
+    """Whether the name of a file or folder is that of a product of some family; reads nothing."""
+    item = local.by_name(address)
+    return any(f.matches(item) for name, f in families().items() if name not in _ANY)
 
 
 def unpack(

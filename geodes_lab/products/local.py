@@ -73,6 +73,15 @@ def item(href: str) -> pystac.Item:
     return _bare(name, href, kind)
 
 
+def by_name(href: str) -> pystac.Item:
+    """Make the Item of a path or URL by its name alone, for who only asks of what family it could be; reads nothing."""
+    is_dimap = href.lower().endswith("metadata.dim")
+    if _METADATA.search(href):
+        href = _product_of(href)
+    name = re.sub(r"(\.(zip|SAFE|SEN3))+$", "", href.rstrip("/").rsplit("/", 1)[-1], flags=re.IGNORECASE)
+    return _bare(name, href, "DIMAP" if is_dimap else None)
+
+
 def _product_of(address: str) -> str:
     """The product that a file of metadata, such as ``MTD_MSIL2A.xml``, is of: GDAL's users name products so."""
     folders = address.split("/")[:-1]
