@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import html
 import io
+import logging
 import os
 import random
 import re
@@ -24,6 +25,8 @@ from obstore.store import ObjectStore
 
 from geodes_lab import clients, ranges, settings
 from geodes_lab.errors import GeodesError
+
+_log = logging.getLogger("geodes_lab.storage")
 
 
 class Unreachable(GeodesError):
@@ -255,6 +258,14 @@ class Place:
                     or _FINAL.search(said)
                 ):
                     raise Unreachable(f"Could not {verb} {self.href}{self._where()}: {_first_line(error)}.") from error
+                # An error of HTTP may repeat a signed address.
+                _log.info(
+                    "Try %d to %s %r failed: %r",
+                    attempt,
+                    verb,
+                    f"{self.root}/{self.path}",
+                    said.partition("?")[0][:200],
+                )
             traffic.again(self.gdal)
             await asyncio.sleep(_PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import struct
@@ -13,6 +14,8 @@ from geodes_lab.datalake import Place, write_whole
 from geodes_lab.directory import behind
 from geodes_lab.jp2 import SOC_SIZ, SOT, Header, Mislabelled, NotUnderstood, kind
 from geodes_lab.tileparts import TileParts, listed
+
+_log = logging.getLogger("geodes_lab.formats")
 
 _FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
 # On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, EPSG code (0: not known),
@@ -52,6 +55,7 @@ class Index:
                 self._renew()
 
     def _renew(self) -> None:
+        _log.info("The index of %r is made anew: the object has been replaced.", f"{self.place.root}/{self.place.path}")
         self._read_header(self._stored)
         self._path.unlink(missing_ok=True)
         self.made += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import zipfile
 from collections import Counter
@@ -23,6 +24,8 @@ from geodes_lab.datalake import Unreachable, locate, place_of
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source
+
+_log = logging.getLogger("geodes_lab.reading")
 
 ways: Counter[str] = Counter()
 """How often this process has read a window by ``tiles``, and by ``gdal`` where those are not understood."""
@@ -110,8 +113,9 @@ def _numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBo
             raise OSError(str(error)) from None
     try:
         found = pyramid.numbers(source, grid, resampling, within)
-    except NotUnderstood:
+    except NotUnderstood as error:
         ways["gdal"] += 1
+        _log.info("Band %r of %r is read by GDAL, not by tiles: %r.", source.band, source.product, str(error)[:200])
         return gdal.numbers(source, grid, resampling)
     ways["tiles"] += 1
     return found

@@ -214,13 +214,16 @@ def member(sample: Path, href: str) -> str:
         return next(n for n in archive.namelist() if n.endswith("_B04.jp2"))
 
 
-def test_key_that_is_withdrawn_is_changed_for_another(tmp_path, lake, sample):
+def test_key_that_is_withdrawn_is_changed_for_another(tmp_path, lake, sample, caplog):
+    caplog.set_level("INFO", "geodes_lab")
     with use(command=credential_process(tmp_path / "assume.py", lake, "token")), reading(lake, sample):
         assert locate(an_object(sample)).read(0, 4) == b"PK\3\4"
         lake.keys.clear()
         credentials.at_hand("s3").born -= 60  # else the right is missing, and not the key
         assert locate(an_object(sample)).read(0, 4) == b"PK\3\4"
         assert (lake.refused, lake.issued) == (1, 2)
+    assert [r.name for r in caplog.records if r.name.startswith("geodes_lab")] == ["geodes_lab.credentials"]
+    assert "The secret 's3' is another one now, good for" in caplog.text
 
 
 def test_right_that_is_missing_is_one_sentence(lake, sample, monkeypatch):
@@ -359,7 +362,8 @@ def test_unrelated_package_of_the_same_name_is_not_a_requirement():
     assert "assumerole" not in (Path(gl.__file__).parents[1] / "requirements.lock").read_text()
 
 
-def test_server_that_is_down_for_a_while_is_waited_for(tmp_path, lake, sample):
+def test_server_that_is_down_for_a_while_is_waited_for(tmp_path, lake, sample, caplog):
+    caplog.set_level("INFO", "geodes_lab")
     with use(command=credential_process(tmp_path / "assume.py", lake, "token")), reading(lake, sample):
         place = locate(an_object(sample))
         place.read(0, 4)
@@ -368,6 +372,8 @@ def test_server_that_is_down_for_a_while_is_waited_for(tmp_path, lake, sample):
         back.start()
         assert place.read(0, 4) == b"PK\3\4"
         back.join()
+    said = [r.getMessage() for r in caplog.records if r.name == "geodes_lab.storage"]
+    assert said[0].startswith(f"Try 1 to read {an_object(sample).removeprefix('s3://')!r} failed: ")
 
 
 def test_child_of_a_fork_asks_for_its_own(tmp_path, lake):

@@ -228,8 +228,9 @@ def test_replaced_file_has_a_new_index(altered, product):
     assert not np.array_equal(gl.open_cube([altered(swap)], bands=["red"]).red.values, first)
 
 
-def test_replaced_object_has_a_new_index_too(on_s3, sample, product):
+def test_replaced_object_has_a_new_index_too(on_s3, sample, product, caplog):
     """On S3 nothing tells that an object is new but its bytes: tiles are not where they were."""
+    caplog.set_level("INFO", "geodes_lab.formats")
     bucket = sample / "datalake" / "replaced"
     bucket.mkdir(exist_ok=True)
     path = bucket / product.name
@@ -245,12 +246,14 @@ def test_replaced_object_has_a_new_index_too(on_s3, sample, product):
                 want = file.read()
             index = jpeg2000.open(locate(f"s3://replaced/{path.name}"), stored, 0).index
             np.testing.assert_array_equal(whole_or_part(index, (0, 1320), (0, 1320)), want)
+        assert f"The index of 'replaced/{path.name}' is made anew" in caplog.text
     finally:
         path.unlink()
         bucket.rmdir()
 
 
-def test_compressed_members_are_left_to_gdal_with_the_same_pixels(product, tmp_path):
+def test_compressed_members_are_left_to_gdal_with_the_same_pixels(product, tmp_path, caplog):
+    caplog.set_level("INFO", "geodes_lab.reading")
     path = tmp_path / product.name
     with zipfile.ZipFile(product) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -259,6 +262,7 @@ def test_compressed_members_are_left_to_gdal_with_the_same_pixels(product, tmp_p
     assert set(reader.ways) == {"tiles"}
     np.testing.assert_array_equal(gl.open_cube([path], bands=["red"]).red.compute(scheduler="sync"), near)
     assert reader.ways["gdal"] == 4
+    assert "is read by GDAL, not by tiles: 'the member is compressed'" in caplog.text
 
 
 def test_compressed_members_on_s3_come_through_gdal_whole(sample, s3, product, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import os
 import threading
@@ -19,6 +20,8 @@ from geodes_lab.errors import GeodesError
 
 Lender = Callable[[Kind, int | None], Secret | None]
 """Asks another process; waits for another than the one of a mark, if one is given. None: there, too, is none."""
+
+_log = logging.getLogger("geodes_lab.credentials")
 
 _LEASE = 10.0  # seconds for which what is lent, and not known to end, is taken to be as it was
 _PAUSE = (
@@ -95,6 +98,8 @@ def current(kind: Kind) -> Secret | None:
         try:
             held.secret, held.again = _asked(kind, held, None if is_good or now is None else now.mark)
             held.refused = None
+            if now is not None and held.secret is not None and held.secret.mark != now.mark:
+                _log.info("The secret %r is another one now, good for %.0f s.", kind, held.secret.left)
         except GeodesError:
             if not is_good or _stands_here(kind):
                 raise
