@@ -140,8 +140,8 @@ def _path(product: Product, groups: dict[str, xr.Dataset], group: str | None) ->
     """The path of a group; of none, that of the only one with variables, or the root's."""
     full = [path for path, dataset in groups.items() if dataset.data_vars]
     if group is None:
-        if len(full) == 1 or "/" in full:
-            return "/" if "/" in full else full[0]
+        if len(full) <= 1 or "/" in full:
+            return full[0] if len(full) == 1 else "/"
     elif f"/{group.strip('/')}" in groups:
         return f"/{group.strip('/')}"
     problem = "has several groups" if group is None else f"has no group {group[:100]}"

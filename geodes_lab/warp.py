@@ -38,8 +38,8 @@ _STRIP = 64  # rows whose places are found at once: they stay in the processor's
 _LINEAR = 1e-5  # pixels: where a line between those points is further from PROJ, PROJ is asked for each pixel
 # Pixels by which GDAL may misplace: a mean changes by as little; what chooses a pixel could choose another one.
 _CLOSE, _EXACT = 1e-4, 1e-12
-# Pixels by which Lanczos is put aside: where the centre of a large pixel is that of one of the band, as of 30 m upon 10 m, GDAL's weights
-# lose all digits (by up to half of the span; GDAL 3.10, GWKResampleOptimizedLanczos), and of 1e-6 it is right to 1e-9.
+# Pixels by which a grid is shifted for Lanczos. Where the centre of a large pixel is the centre of one of the band, as from 10 m to 30 m, GDAL's
+# weights lose all digits: numbers are off by up to half of the span (GDAL 3.10, GWKResampleOptimizedLanczos). A shift of 1e-6 avoids that.
 _ASIDE = 1.37e-6
 _MEMORY = 256  # MB
 

@@ -223,7 +223,7 @@ def test_key_that_is_withdrawn_is_changed_for_another(tmp_path, lake, sample, ca
         assert locate(an_object(sample)).read(0, 4) == b"PK\3\4"
         assert (lake.refused, lake.issued) == (1, 2)
     assert [r.name for r in caplog.records if r.name.startswith("geodes_lab")] == ["geodes_lab.credentials"]
-    assert "The secret 's3' is another one now, good for" in caplog.text
+    assert "The secret 's3' has changed." in caplog.text
 
 
 def test_right_that_is_missing_is_one_sentence(lake, sample, monkeypatch):

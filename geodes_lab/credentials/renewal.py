@@ -99,7 +99,7 @@ def current(kind: Kind) -> Secret | None:
             held.secret, held.again = _asked(kind, held, None if is_good or now is None else now.mark)
             held.refused = None
             if now is not None and held.secret is not None and held.secret.mark != now.mark:
-                _log.info("The secret %r is another one now, good for %.0f s.", kind, held.secret.left)
+                _log.info("The secret %r has changed.", kind)
         except GeodesError:
             if not is_good or _stands_here(kind):
                 raise

@@ -74,7 +74,7 @@ def item(href: str) -> pystac.Item:
 
 
 def by_name(href: str) -> pystac.Item:
-    """Make the Item of a path or URL by its name alone, for who only asks of what family it could be; reads nothing."""
+    """Make a bare Item from the name of a path or URL alone, to find which family it could belong to; reads nothing."""
     is_dimap = href.lower().endswith("metadata.dim")
     if _METADATA.search(href):
         href = _product_of(href)

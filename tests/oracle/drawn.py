@@ -155,7 +155,7 @@ def by_gdal(raster: Raster, grid: GeoBox, kernel: str) -> NDArray[np.float64]:
     down, across = scale(raster, grid)
     if (
         kernel == "lanczos"
-    ):  # whose weights are wrong where two centres are one; see test_kernels_are_what_they_are_called
+    ):  # GDAL's weights are wrong where two centres are one: see test_kernels_are_what_they_are_called
         raster = replace(raster, transform=raster.transform * Affine.translation(-1.37e-6, -1.37e-6))
     with opened(raster) as file, WarpedVRT(
         file, crs=str(grid.crs), transform=grid.affine, height=grid.shape[0], width=grid.shape[1], tolerance=1e-9,
