@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from geodes_lab import listing
-from geodes_lab.datalake import Place, Unreachable, write_whole
+from geodes_lab.datalake import Place, Unreachable, object_of, write_whole
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.listing import DEFLATED, HEADER, STORED, Entry
@@ -190,6 +190,30 @@ def read(place: Place, name: str, largest: int) -> bytes:
         If it is missing, encrypted, damaged, or larger than ``largest`` bytes.
     """
     return lasting(place, lambda members: members.read(name, largest))
+
+
+def stored(path: str) -> tuple[int, int] | None:
+    """Where a stored member lies in its zip: offset of its local header, and its size.
+
+    Parameters
+    ----------
+    path
+        By which GDAL opens the file, ``/vsizip/{zip}/member`` if it is a member.
+
+    Returns
+    -------
+    tuple of int, or None
+        None for a member that is compressed, and for a file of its own.
+
+    Raises
+    ------
+    GeodesError
+        If the zip cannot be read, or has no such member.
+    """
+    if not path.startswith("/vsizip/{"):
+        return None
+    entry = of(object_of(path)).entry(path.partition("}/")[2])
+    return (entry.offset, entry.size) if entry.method == STORED else None
 
 
 def _out_of_reach(place: Place, error: OSError) -> GeodesError:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
-import zipfile
 from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
@@ -19,8 +17,8 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from geodes_lab import gdal, gdalenv, limits, polygons, pyramid, rasters
-from geodes_lab.datalake import Unreachable, locate, place_of
+from geodes_lab import directory, gdal, gdalenv, limits, polygons, pyramid, rasters, spelling
+from geodes_lab.datalake import Unreachable
 from geodes_lab.errors import GeodesError
 from geodes_lab.jp2 import NotUnderstood
 from geodes_lab.source import Source
@@ -186,15 +184,8 @@ class Reader:
 @lru_cache(maxsize=4096)
 def _source(url: str) -> Source:
     """Describe the first band of a file by what the file says."""
-    path = url if url.startswith("/vsi") else locate(url).gdal
-    packed = re.match(r"/vsizip/\{?(/?.+?\.zip)\}?/(.+)", path)
-    stored = None
-    if packed:
-        place = place_of(packed[1])
-        with zipfile.ZipFile(place.open()) as archive:
-            info = archive.getinfo(packed[2])
-        stored = (info.header_offset, info.file_size) if info.compress_type == zipfile.ZIP_STORED else None
-        path = f"/vsizip/{{{place.gdal}}}/{packed[2]}"
+    path = spelling.path_of(url)
+    stored = directory.stored(path)
     with gdalenv.environment(path), rasters.opened(path) as file:
         epsg = rasters.epsg(file.crs)
         if epsg is None:

@@ -14,6 +14,7 @@ from rasterio.rpc import RPC
 from rasterio.transform import from_origin
 
 import geodes_lab as gl
+from geodes_lab import reader
 from geodes_lab.catalog import received
 from geodes_lab.datalake import ELSEWHERE
 from geodes_lab.errors import GeodesError
@@ -143,6 +144,10 @@ def test_a_raster_in_a_zip(tmp_path, method, on_s3, s3):
             "assets": {"red": {"href": href, "type": "image/tiff", "roles": ["data"]}},
         }  # fmt: skip
         assert gl.open_cube(item, bands="red").red.sum() == np.arange(4096).sum()
+        before = reader.ways.copy()
+        gl.open_cube(item, bands="red").compute()
+        way = "tiles" if method == zipfile.ZIP_STORED else "gdal"
+        assert reader.ways[way] > before[way], "a stored member is read by its tiles, where it lies"
     with pytest.raises(GeodesError, match=r"has no member in/b\.tif: it has in/a\.tif, in/readme\.txt"):
         gl.open_product(f"{path}#in/b.tif")
     with pytest.raises(GeodesError, match="readme"):

@@ -10,7 +10,7 @@ import pystac
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 
-from geodes_lab import gdalenv, rasters, replica, spelling
+from geodes_lab import directory, gdalenv, rasters, replica, spelling
 from geodes_lab.datalake import locate
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import addresses, assets, header, sentinel2_elsewhere
@@ -49,6 +49,8 @@ class File:
     tile: tuple[int, int] | None
     """Rows and columns; None for strips, which are no tiles."""
     overviews: int
+    stored: tuple[int, int] | None
+    """Of a member that a zip stores: where it lies there; see `directory.stored`."""
     bands: tuple[Band, ...]
 
 
@@ -88,7 +90,17 @@ def read(item: pystac.Item, key: str) -> File:
         raise GeodesError(f"{whose} is rotated, or its rows run north: warp it first, to a grid whose rows run south.")
     if epsg is None:
         raise GeodesError(f"{whose} has no EPSG code in its file: it cannot be placed on a map.")
-    return File(path, epsg, (a, b, c, d, e, f), shape, media, tile if min(tile) > 64 else None, overviews, has)
+    return File(
+        path,
+        epsg,
+        (a, b, c, d, e, f),
+        shape,
+        media,
+        tile if min(tile) > 64 else None,
+        overviews,
+        directory.stored(path),
+        has,
+    )
 
 
 def _path(address: str, asset: pystac.Asset) -> str:
@@ -182,6 +194,7 @@ def asset(
         index=index,
         tile=file.tile,
         overviews=file.overviews,
+        stored=file.stored,
     )
     made = bands_.asset(
         source,
