@@ -19,10 +19,10 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
 
 lab: $(READY)  ## start the lab on this machine and print its link (PORT=8000, DATALAKE=files|s3)
-	@$(BIN)/python hub/lab.py --port $(PORT) --datalake $(DATALAKE)
+	@$(BIN)/python -m hub.lab --port $(PORT) --datalake $(DATALAKE)
 
 demo: $(READY)  ## the same without a person: run notebook 01 through the hub, leave it and its picture in build/
-	@$(BIN)/python hub/demo.py
+	@$(BIN)/python -m hub.demo
 
 test: $(READY)  ## lint, types, import rules and the tests, with the browser and SLURM where they can be had
 	@tests/get-chromium
@@ -42,14 +42,14 @@ test-all: $(READY)  ## the tests with the long ones
 
 chart: $(READY)  ## the Helm chart: lint, schemas, rendered objects, pods, policies, images (UPDATE=1 writes the snapshots anew)
 	@tests/get-helm
-	@$(BIN)/pytest tests/test_chart*.py tests/test_images.py
+	@$(BIN)/pytest tests/integration/chart
 
 images: $(READY)  ## both images, with docker or podman: BASE=python:3.11-slim-bookworm@sha256:… says upon what, REGISTRY= and TAG= as what
 	@helm/images/build.sh '$(BASE)' '$(REGISTRY)' '$(TAG)'
 
 docs: $(READY)  ## the documentation, into build/docs; runs those notebooks that have changed (a few minutes the first time)
-	@$(BIN)/python docs/execute.py
-	@$(BIN)/python docs/website.py
+	@$(BIN)/python -m docs.execute
+	@$(BIN)/python -m docs.website
 
 notebooks: $(READY)  ## bring the notebooks' pairs and their French versions up to date
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py
@@ -60,24 +60,24 @@ fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linu
 	@mkdir -p build/fuzz
 	@for target in xml zip jpeg2000 tiff; do \
 		DASK_GEODES_LAB__CACHE__FOLDER=build/fuzz/cache DASK_GEODES_LAB__REPLICA__FOLDER=build/fuzz/replicas \
-		$(BIN)/python tests/fuzzer.py $$target build/fuzz/$$target -max_total_time=$(SECONDS_EACH) -verbosity=0 -artifact_prefix=build/fuzz/ \
+		$(BIN)/python -m tests.fuzzer $$target build/fuzz/$$target -max_total_time=$(SECONDS_EACH) -verbosity=0 -artifact_prefix=build/fuzz/ \
 		2>build/fuzz/$$target.log && echo "$$target: nothing found in $(SECONDS_EACH) s" || { tail -40 build/fuzz/$$target.log; exit 1; }; done
 
 fuzz-products: $(READY)  ## whole products of every family, damaged and hostile, each opened in a child that is measured (MINUTES=60)
-	@$(BIN)/python tests/fuzz_products.py --minutes $(MINUTES)
+	@$(BIN)/python -m tests.fuzz_products --minutes $(MINUTES)
 
 bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md (ITEMS=10000000 for the large catalogue)
-	@$(BIN)/python tests/benchmarks/start.py
-	@$(BIN)/python tests/benchmarks/read.py
-	@$(BIN)/python tests/benchmarks/graph.py
-	@$(BIN)/python tests/benchmarks/memory.py --side 3072
-	@$(BIN)/python tests/benchmarks/save.py
-	@$(BIN)/python tests/benchmarks/catalogue.py --items $(ITEMS)
-	@$(BIN)/python tests/benchmarks/catalogue_service.py
-	@$(BIN)/python tests/benchmarks/hub.py
+	@$(BIN)/python -m tests.benchmarks.start
+	@$(BIN)/python -m tests.benchmarks.read
+	@$(BIN)/python -m tests.benchmarks.graph
+	@$(BIN)/python -m tests.benchmarks.memory --side 3072
+	@$(BIN)/python -m tests.benchmarks.save
+	@$(BIN)/python -m tests.benchmarks.catalogue --items $(ITEMS)
+	@$(BIN)/python -m tests.benchmarks.catalogue_service
+	@$(BIN)/python -m tests.benchmarks.hub_load
 
 audit: $(READY)  ## what is known to be wrong with the packages of the lock files (asks the index about each), and all attacks and auditor's checks
-	@$(BIN)/python tests/audit.py requirements.lock helm/images/uv.txt helm/images/build.txt tests/atheris.txt
+	@$(BIN)/python -m tests.audit requirements.lock helm/images/uv.txt helm/images/build.txt tests/atheris.txt
 	@tests/get-chromium
 	@tests/get-helm
 	@$(BIN)/pytest -m attack
@@ -102,5 +102,5 @@ $(READY): requirements.lock pyproject.toml hub/package-lock.json helm/images/bui
 	@echo "Installing the lab into $(VENV) (a minute or so the first time) …"
 	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --no-deps --build-constraint helm/images/build.txt -e .
-	@$(BIN)/python hub/proxy.py
+	@$(BIN)/python -m hub.front.proxy
 	@touch $@

@@ -105,7 +105,7 @@ def main() -> None:
 
 def through_a_hub(path: Path, sample: Path) -> nbformat.NotebookNode:
     """Run a notebook that needs the lab's services, in a lab that is started for it."""
-    demo = [sys.executable, str(TOP / "hub" / "demo.py"), "--sample", str(sample), "--build", str(BUILT)]
+    demo = [sys.executable, "-m", "hub.demo", "--sample", str(sample), "--build", str(BUILT)]
     subprocess.run([*demo, "--notebook", str(path.with_suffix(".ipynb"))], check=True)
     return nbformat.read(BUILT / f"{path.stem}.ipynb", as_version=4)
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import execute
 import jupytext
 import nbformat
 import panel
 from sphinx.cmd.build import main as sphinx
+
+from docs import execute
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent

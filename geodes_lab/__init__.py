@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from geodes_lab import _moved
+
 __version__ = "0.1.0"
 
 _SHELF = {
@@ -20,18 +22,18 @@ _SHELF = {
     "availability": "catalog",
     "clusters": "cluster",
     "collections": "catalog",
-    "explore": "explorer",
-    "filesystem": "clients",
-    "open_cube": "cube",
+    "explore": "catalog.explorer",
+    "filesystem": "storage.stores",
+    "open_cube": "cube.opening",
     "open_product": "products",
-    "open_tracks": "tracks",
-    "plan": "forecast",
+    "open_tracks": "cube.tracks",
+    "plan": "planning.plan",
     "plot": "plot",
-    "publish": "publication",
-    "report": "outcome",
-    "save": "store",
+    "publish": "results.publish",
+    "report": "planning.report",
+    "save": "results.save",
     "search": "catalog",
-    "share": "sharing",
+    "share": "results.share",
 }
 
 __all__ = [
@@ -59,19 +61,22 @@ if TYPE_CHECKING:
     from geodes_lab.catalog import availability as availability
     from geodes_lab.catalog import collections as collections
     from geodes_lab.catalog import search as search
-    from geodes_lab.clients import filesystem as filesystem
+    from geodes_lab.catalog.explorer import explore as explore
     from geodes_lab.cluster import attach as attach
     from geodes_lab.cluster import clusters as clusters
-    from geodes_lab.cube import open_cube as open_cube
+    from geodes_lab.cube.opening import open_cube as open_cube
+    from geodes_lab.cube.tracks import open_tracks as open_tracks
     from geodes_lab.errors import GeodesError as GeodesError
-    from geodes_lab.explorer import explore as explore
-    from geodes_lab.forecast import plan as plan
-    from geodes_lab.outcome import report as report
+    from geodes_lab.planning.plan import plan as plan
+    from geodes_lab.planning.report import report as report
     from geodes_lab.products import open_product as open_product
-    from geodes_lab.publication import publish as publish
-    from geodes_lab.sharing import share as share
-    from geodes_lab.store import save as save
-    from geodes_lab.tracks import open_tracks as open_tracks
+    from geodes_lab.results.publish import publish as publish
+    from geodes_lab.results.save import save as save
+    from geodes_lab.results.share import share as share
+    from geodes_lab.storage.stores import filesystem as filesystem
+
+
+_moved.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The one error class: bad input, said in a sentence that names the thing and what to do."""
+"""The error that people see: bad input, said in a sentence that names the thing and what to do; and two that readers tell each other."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ class GeodesError(Exception):
 
     def __str__(self) -> str:
         return shown(super().__str__())
+
+
+class NotUnderstood(Exception):
+    """The file is no image that is read by tiles here; GDAL may read it."""
+
+
+class Mislabelled(NotUnderstood):
+    """The file is an image of another format than its name says."""
 
 
 def shown(text: str) -> str:

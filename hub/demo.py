@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 import nbformat
 from jupyter_kernel_client import JupyterKernelClient
-from lab import Lab, LabError
+
+from hub.lab import Lab, LabError
 
 TOP = Path(__file__).resolve().parents[1]
 

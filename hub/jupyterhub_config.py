@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# The modules that the files below name lie beside this file.
-sys.path.insert(0, str(HERE))
+# The files below import from the package `hub`, which this folder is.
+sys.path.insert(0, str(HERE.parent))
 
 folder = Path(os.environ.get("GEODES_LAB_CONFIG_D", HERE / "config.d"))
 for path in sorted(folder.glob("[0-9][0-9]-*.py")):

@@ -1,4 +1,4 @@
-"""The whole lab on one machine: sample datalake, hub, one link. ``python hub/lab.py``, or ``make lab``."""
+"""The whole lab on one machine: sample datalake, hub, one link. ``python -m hub.lab``, or ``make lab``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import proxy
 import psutil
+
+from hub.front import proxy
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent

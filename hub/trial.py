@@ -1,6 +1,6 @@
 """A robot tries the lab as a person would: it has a server, a kernel, a Dask cluster of one worker, and opens a product.
 
-``python hub/trial.py`` is what `helm test` runs; it works on one machine too. The robot is nobody of the provider's: no person's name has
+``python -m hub.trial`` is what `helm test` runs; it works on one machine too. The robot is nobody of the provider's: no person's name has
 an @. It has the rights of the group that the operator's file names (``trial``), and a token that is good for a quarter of an hour.
 """
 

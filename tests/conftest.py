@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -21,16 +22,12 @@ from hypothesis import (
 )  # here, since its plugin would at the end, where threads of tests upset CPython 3.11's parser
 
 from geodes_lab.sample import build
+from tests.support.paths import SHARED, TOP
 
 # The same examples in each run, so that what passes here passes elsewhere; `make test-all` draws others.
 drawn.register_profile("same", derandomize=True, database=None)
 drawn.register_profile("search", database=None)
 drawn.load_profile(os.environ.get("GEODES_LAB_EXAMPLES", "same"))
-
-TOP = Path(__file__).resolve().parents[1]
-SHARED = TOP.parent / "shared" / "data"
-
-sys.path[:0] = [str(TOP / "docs"), str(TOP / "hub"), str(TOP / "hub" / "services"), str(TOP / "hub" / "singleuser")]
 
 
 @pytest.fixture(autouse=True)
@@ -66,13 +63,16 @@ def nowhere_else(tmp_path: Path) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def sample() -> Path:
     """The sample datalake, written once for each version of its generator."""
-    sources = sorted((TOP / "geodes_lab" / "sample").glob("*.py"))
+    sources = sorted((TOP / "geodes_lab" / "sample").rglob("*.py"))
     version = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:12]
     folder = TOP / "build" / f"sample-{version}"
-    if not build.is_complete(folder):
-        for old in folder.parent.glob("sample-*"):
-            shutil.rmtree(old)
-        build.write(folder)
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / ".sample-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the tests run in several processes, and one writes it
+        if not build.is_complete(folder):
+            for old in folder.parent.glob("sample-*"):
+                shutil.rmtree(old)
+            build.write(folder)
     return folder
 
 

@@ -1,6 +1,6 @@
 """Mutation fuzzing of whole products of every family; `make fuzz-products MINUTES=60`.
 
-    python tests/fuzz_products.py [--minutes 60] [--cases N] [--seed N] [--family sentinel2-l1c …] [--replay FAMILY:SEED]
+    python -m tests.fuzz_products [--minutes 60] [--cases N] [--seed N] [--family sentinel2-l1c …] [--replay FAMILY:SEED]
 
 Each product is opened in a child (`sandboxed`): a signal, another error than the one class, 20 s of processor, 2 GiB of memory, or a
 file that was opened outside of the product is a finding. It is printed with its family and seed, by which ``--replay`` makes it
@@ -22,10 +22,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mutations import FAMILIES, Maker, lay
-from sandboxed import Result, Sandbox
+from tests.support.mutations import FAMILIES, Maker, lay
+from tests.support.paths import TOP
+from tests.support.sandboxed import Result, Sandbox
 
-TOP = Path(__file__).resolve().parents[1]
 VAGUE = "what it says of itself is damaged"
 _READS = 0x01 | 0x20  # IN_ACCESS, IN_OPEN
 

@@ -20,11 +20,14 @@ import atheris
 
 with atheris.instrument_imports(include=["geodes_lab", "zipfile", "tifffile"]):
     import geodes_lab as gl
-    from geodes_lab import geotiff, jpeg2000, tiles, xmltree
-    from geodes_lab.archive import Archive
-    from geodes_lab.datalake import locate
-    from geodes_lab.index import Index
-    from geodes_lab.jp2 import NotUnderstood
+    from geodes_lab.archive.archive import Archive
+    from geodes_lab.errors import NotUnderstood
+    from geodes_lab.formats import tile_cache
+    from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
+    from geodes_lab.formats.jpeg2000.tile_index import Index
+    from geodes_lab.formats.tiff import image as tiff_image
+    from geodes_lab.storage.location import locate
+    from geodes_lab.util import xml as util_xml
 
 HERE = Path(tempfile.mkdtemp())
 
@@ -32,7 +35,7 @@ HERE = Path(tempfile.mkdtemp())
 def xml(data: bytes) -> None:
     """Any bytes as a document."""
     with contextlib.suppress(ValueError):
-        list(xmltree.parsed(data).iter())
+        list(util_xml.parsed(data).iter())
 
 
 def packed(data: bytes) -> None:
@@ -53,9 +56,9 @@ def code_stream(data: bytes) -> None:
     """Any bytes as JPEG 2000: a corner of the image and of an overview."""
     path = HERE / "a.jp2"
     path.write_bytes(data)
-    tiles.forget()
+    tile_cache.forget()
     try:
-        image = jpeg2000.Jpeg2000(Index(locate(path)))
+        image = jpeg2000_image.Jpeg2000(Index(locate(path)))
         for level in {0, len(image.shapes) - 1}:
             rows, cols = image.shapes[level]
             image.read(level, (0, min(rows, 8)), (0, min(cols, 8)))
@@ -67,9 +70,9 @@ def tif(data: bytes) -> None:
     """Any bytes as a TIFF: a corner of the image and of an overview."""
     path = HERE / "a.tif"
     path.write_bytes(data)
-    tiles.forget()
+    tile_cache.forget()
     try:
-        image = geotiff.GeoTiff(locate(path))
+        image = tiff_image.GeoTiff(locate(path))
         for level in {0, len(image.shapes) - 1}:
             rows, cols = image.shapes[level]
             image.read(level, (0, min(rows, 8)), (0, min(cols, 8)))

@@ -11,8 +11,9 @@ import pystac
 from shapely import get_parts
 from shapely.geometry import shape
 
-from geodes_lab import instant, land, quicklook
+from geodes_lab.catalog import quicklook
 from geodes_lab.errors import shown
+from geodes_lab.util import coastlines, instant
 
 _ROWS = 12  # of the table
 _DRAWN = 400  # footprints; more make the page slow, and nobody tells them apart
@@ -98,7 +99,7 @@ def _map(items: list[pystac.Item]) -> str:
 
 
 def _countries(box: Box) -> Iterator[str]:
-    for feature in (land.outlines() or {}).get("features", []):
+    for feature in (coastlines.outlines() or {}).get("features", []):
         for ring in _rings(feature["geometry"]):
             xs, ys = [x for x, _ in ring], [y for _, y in ring]
             if min(xs) <= box[2] and max(xs) >= box[0] and min(ys) <= box[3] and max(ys) >= box[1]:

@@ -14,18 +14,18 @@ import pandas as pd
 import pystac
 
 from geodes_lab import arguments
-from geodes_lab.catalog import index
 from geodes_lab.catalog import profile as profiles
-from geodes_lab.catalog.api import Api
 from geodes_lab.catalog.catalogue import Catalogue, Collection, named
-from geodes_lab.catalog.geodes import Geodes
-from geodes_lab.catalog.harvest import Outcome, harvest
-from geodes_lab.catalog.index import Index
+from geodes_lab.catalog.harvested import index
+from geodes_lab.catalog.harvested.harvest import Outcome, harvest
+from geodes_lab.catalog.harvested.index import Index
+from geodes_lab.catalog.harvested.writable import Shelf
 from geodes_lab.catalog.items import Items
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query, parse
-from geodes_lab.catalog.shelf import Shelf
-from geodes_lab.catalog.static import Static
+from geodes_lab.catalog.remote.api import Api
+from geodes_lab.catalog.remote.geodes import Geodes
+from geodes_lab.catalog.remote.static import Static
 from geodes_lab.errors import GeodesError, nearest, shown
 
 # How the extensions of STAC begin the names of properties; in a keyword a colon is an underscore.
@@ -181,7 +181,7 @@ def harvested(
     anew: bool = False,
     tell: Callable[[str, int, int], None] = lambda *_: None,
 ) -> list[Outcome]:
-    """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvest.harvest`. A static one is taken whole each time.
+    """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvested.harvest.harvest`. A static one is taken whole each time.
 
     Raises
     ------

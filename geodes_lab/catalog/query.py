@@ -15,9 +15,10 @@ from shapely.affinity import translate
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from geodes_lab import arguments, instant
-from geodes_lab.box import checked
+from geodes_lab import arguments
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import instant
+from geodes_lab.util.bbox import checked
 
 FAR_PAST, FAR_FUTURE = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 Range = tuple[Any, Any]

@@ -81,7 +81,7 @@ def cube(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def opened(products: Sequence[str], options: dict[str, Any]) -> Any:
     """Open the cube that the options of `cube` describe."""
-    from geodes_lab.cube import open_cube
+    from geodes_lab.cube.opening import open_cube
 
     told = {k: v for k, v in options.items() if v is not None and k != "fill"}
     return open_cube(listed(products), errors="fill" if options["fill"] else "raise", **told)

@@ -37,7 +37,7 @@ def doctor(context: click.Context, profile: str, as_json: bool, claims: str | No
         _say_verdict(claims, settings)
     if settings is not None and context.get_parameter_source("settings") is click.core.ParameterSource.COMMANDLINE:
         _say_warnings(settings)
-    from geodes_lab.doctor import examine
+    from geodes_lab.catalog.doctor import examine
 
     colours = {"holds": "green", "changed": "yellow", "failed": "red", "not tried": "blue"}
     findings = []

@@ -38,7 +38,7 @@ def lab(port: int, state: Path | None, datalake: str) -> None:
         raise click.ClickException(
             "The hub is not installed with the package: clone the project, and run `make lab` or this command there."
         )
-    arguments = [sys.executable, str(launcher), "--port", str(port), "--datalake", datalake]
+    arguments = [sys.executable, "-m", "hub.lab", "--port", str(port), "--datalake", datalake]
     arguments += ["--state", str(state)] if state else []
     sys.stdout.flush()
     os.execv(sys.executable, arguments)  # the launcher itself, so that Ctrl-C and kill reach it

@@ -25,8 +25,8 @@ def plan(products: tuple[str, ...], as_json: bool, **options: Any) -> None:
       geodes-lab plan found.json --bands red,nir
       geodes-lab search PEPS_S2_L1C --tile 31TCJ --json | geodes-lab plan - --bands red --resolution 60
     """
-    from geodes_lab.forecast import LargePlan
-    from geodes_lab.forecast import plan as planned
+    from geodes_lab.planning.plan import LargePlan
+    from geodes_lab.planning.plan import plan as planned
 
     with failing(), warnings.catch_warnings():
         warnings.simplefilter("ignore", LargePlan)  # its advice is printed

@@ -32,8 +32,8 @@ def save(
       geodes-lab save found.json --bands red,nir --mask cloud --every 1MS --to months.zarr
       geodes-lab save scene.zip --bands red --bbox 1.7,43.5,1.9,43.6 --to red.tif
     """
-    from geodes_lab.outcome import report
-    from geodes_lab.store import save as saved
+    from geodes_lab.planning.report import report
+    from geodes_lab.results.save import save as saved
 
     with failing():
         data = opened(products, options)

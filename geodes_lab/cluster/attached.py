@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from geodes_lab import settings
-from geodes_lab.cluster.wanted import PLACES, Wanted, understood
+from geodes_lab.cluster.request import PLACES, Wanted, understood
 from geodes_lab.errors import GeodesError
 
 if TYPE_CHECKING:
-    from geodes_lab.cluster.keeper import Keeper
+    from geodes_lab.cluster.lifecycle import Keeper
 
 _lock = threading.RLock()
 _keeper: Keeper | None = None
@@ -85,16 +85,16 @@ def get(dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, **options: 
 
 
 def _start(where: str, wanted: Wanted) -> Keeper:
-    from geodes_lab.cluster import keeper, limits
+    from geodes_lab.cluster import lifecycle, limits
 
     limits.refuse()
-    keeper.unhook()
+    lifecycle.unhook()
     # What fails on a worker is raised here, as one sentence; its log would say it twice more before.
     dask.config.set({"logging": {"distributed": "error", "distributed.worker": "critical"}})
     try:
         made: Keeper = _module(where).start(wanted)
     except BaseException:
-        keeper.hook()
+        lifecycle.hook()
         raise
     return made
 

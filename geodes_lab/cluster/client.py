@@ -12,8 +12,8 @@ from distributed.client import FutureCancelledError, FuturesCancelledError
 from distributed.core import clean_exception
 from distributed.scheduler import KilledWorker
 
-from geodes_lab.cluster import bar, deaths
-from geodes_lab.cluster.lending import Borrower
+from geodes_lab.cluster import progress_bar, worker_failures
+from geodes_lab.cluster.credential_forwarding import Borrower
 from geodes_lab.errors import GeodesError
 
 _LOST = "scheduler-connection-lost"  # distributed's own word
@@ -57,7 +57,7 @@ class LabClient(Client):
         if self.asynchronous or asynchronous:
             return super().gather(futures, errors, direct, asynchronous)
         try:
-            with bar.shown(self, futures):
+            with progress_bar.shown(self, futures):
                 return super().gather(futures, errors, direct, asynchronous)
         except (FutureCancelledError, FuturesCancelledError) as error:
             if _LOST not in f"{error} {getattr(error, 'reason', '')}":
@@ -69,13 +69,13 @@ class LabClient(Client):
     def witness(self, event: tuple[float, dict[str, Any]]) -> None:
         """Tell the person of a worker that died: called with what a `deaths.Witness` told."""
         said = event[1]
-        text = deaths.sentence(said, self._place)
+        text = worker_failures.sentence(said, self._place)
         if said["given_up"]:
             self._given_up[said["given_up"]] = text
             while len(self._given_up) > _REMEMBERED:
                 self._given_up.popitem(last=False)
         else:
-            bar.say(text)
+            progress_bar.say(text)
 
     def _handle_task_erred(self, key: Any = None, exception: Any = None, traceback: Any = None) -> None:
         _, error, _ = clean_exception(exception, traceback)

@@ -6,9 +6,9 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-from geodes_lab.cluster import gate, versions
-from geodes_lab.cluster.keeper import Keeper
-from geodes_lab.cluster.wanted import Wanted
+from geodes_lab.cluster import dashboard_gate, versions
+from geodes_lab.cluster.lifecycle import Keeper
+from geodes_lab.cluster.request import Wanted
 from geodes_lab.errors import GeodesError
 
 _DEFAULT = 4  # workers
@@ -74,7 +74,7 @@ def refuse(client: Any) -> None:
 
 def _gated(client: Any) -> str:
     """The secret path of the dashboard; the gateway itself shows it to anybody (dask-gateway#570)."""
-    secret: str = client.run_on_scheduler(gate.close)
+    secret: str = client.run_on_scheduler(dashboard_gate.close)
     return secret
 
 

@@ -6,7 +6,7 @@ import os
 
 import httpx
 
-from geodes_lab import trust
+from geodes_lab.credentials import tls
 from geodes_lab.errors import GeodesError
 
 _SECONDS = 3.0
@@ -28,7 +28,7 @@ def refuse() -> None:
             f"{address}/api/limits",
             headers={"Authorization": f"token {token}"},
             timeout=_SECONDS,
-            verify=trust.context(),
+            verify=tls.context(),
         )
         told = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError):

@@ -11,12 +11,13 @@ from typing import Any
 import dask
 from dask.utils import format_bytes
 
-from geodes_lab import owners, private, settings
-from geodes_lab.cluster import gate, running
-from geodes_lab.cluster.keeper import Keeper
+from geodes_lab import settings
+from geodes_lab.cluster import dashboard_gate, running
+from geodes_lab.cluster.lifecycle import Keeper
+from geodes_lab.cluster.request import Wanted
 from geodes_lab.cluster.size import Workers, allowance, size
-from geodes_lab.cluster.wanted import Wanted
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import ownership, user_folder
 
 _IN_MEMORY = ("tmpfs", "ramfs")
 
@@ -42,7 +43,7 @@ def start(wanted: Wanted) -> Keeper:
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
             local_directory=spill_folder(),
-            preload=[gate.__name__],  # before the workers' own pages, which nobody needs
+            preload=[dashboard_gate.__name__],  # before the workers' own pages, which nobody needs
         )
         link = dashboard(cluster.scheduler)
         if wanted.adaptive:
@@ -67,7 +68,7 @@ def change(keeper: Keeper, wanted: Wanted) -> bool:
 
 def dashboard(scheduler: Any) -> str:
     """Close the dashboard to strangers; give where its owner finds it: behind the hub's login, if there is a hub."""
-    secret, prefix = gate.close(scheduler), os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    secret, prefix = dashboard_gate.close(scheduler), os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
     template = f"{prefix}proxy/{{port}}/{secret}/status" if prefix else f"http://127.0.0.1:{{port}}/{secret}/status"
     dask.config.set({"distributed.dashboard.link": template})  # what the client's own repr shows
     return template.format(port=scheduler.http_server.port)
@@ -95,8 +96,8 @@ def spill_folder() -> str:
             tried.append(f"{where} lies in the home")
         elif _kind(where) in _IN_MEMORY:
             tried.append(f"{where} lies in memory")
-        elif (found := private.below(where)) is None or owners.make(found / "spill"):
-            tried.append(owners.fault(where) or f"nothing can be made in {where}")
+        elif (found := user_folder.below(where)) is None or ownership.make(found / "spill"):
+            tried.append(ownership.fault(where) or f"nothing can be made in {where}")
         else:
             return str(found / "spill")
     raise GeodesError(

@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 from dask.utils import format_bytes
 
-from geodes_lab import private
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import user_folder
 
 EVERY = 1.0
 """Seconds after which a cluster tells of itself anew."""
@@ -75,7 +75,7 @@ def folder() -> Path:
     GeodesError
         If another user has taken its place.
     """
-    return private.folder("clusters")
+    return user_folder.folder("clusters")
 
 
 def listed() -> list[Running]:
@@ -101,7 +101,7 @@ def alone() -> Iterator[None]:
 
 def tell(one: Running) -> None:
     """Write what a cluster is now; whole or not at all."""
-    private.write(folder() / f"{one.id}.json", json.dumps(asdict(one)))
+    user_folder.write(folder() / f"{one.id}.json", json.dumps(asdict(one)))
 
 
 def remove(id: str) -> None:

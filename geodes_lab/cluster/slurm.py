@@ -15,11 +15,12 @@ from typing import Any
 import psutil
 from dask.utils import parse_bytes
 
-from geodes_lab import owners, settings
-from geodes_lab.cluster import gate, local, versions
-from geodes_lab.cluster.keeper import Keeper
-from geodes_lab.cluster.wanted import Wanted
+from geodes_lab import settings
+from geodes_lab.cluster import dashboard_gate, local, versions
+from geodes_lab.cluster.lifecycle import Keeper
+from geodes_lab.cluster.request import Wanted
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import ownership
 
 _NAME = "geodes-lab"  # of the jobs
 _CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
@@ -69,7 +70,10 @@ def start(wanted: Wanted) -> Keeper:
         security=Security.temporary(),
         shared_temp_directory=str(keys),  # the workers' TLS keys, for their owner alone; gone with the cluster
         local_directory=f'"${_SPILL}"',
-        worker_extra_args=["--preload", gate.__name__],  # before the workers' own pages, on a port of the network
+        worker_extra_args=[
+            "--preload",
+            dashboard_gate.__name__,
+        ],  # before the workers' own pages, on a port of the network
         log_directory=str(folder / "logs"),
         interface=said["interface"],
         scheduler_options={
@@ -130,7 +134,7 @@ def _folder_of_keys(folder: Path) -> Path:
     GeodesError
         If others could change it.
     """
-    if said := owners.make(folder):
+    if said := ownership.make(folder):
         raise GeodesError(
             f"The keys of workers have no private folder: {said}. Set geodes_lab.cluster.slurm.folder to one in your home."
         )

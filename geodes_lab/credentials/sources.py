@@ -17,9 +17,9 @@ import httpx
 from geodes_lab import settings
 from geodes_lab.credentials import origin
 from geodes_lab.credentials.secret import Kind, Secret
+from geodes_lab.credentials.tls import context
 from geodes_lab.errors import GeodesError
-from geodes_lab.trust import context
-from geodes_lab.xmltree import parsed
+from geodes_lab.util.xml import parsed
 
 # What each part of a secret is called by those who give it: AWS's files and tools, STS, CNES's assumerole, the hub.
 _NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from geodes_lab import land, settings
+from geodes_lab import settings
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import coastlines
 
 _MERCATOR = "EPSG:3857"
 
@@ -61,7 +62,7 @@ class Ground:
 
         if self.template:
             return hv.Tiles(self.template)
-        countries = land.outlines() if self._wanted else None
+        countries = coastlines.outlines() if self._wanted else None
         rings = [
             np.array(polygon[0])
             for feature in (countries or {}).get("features", [])

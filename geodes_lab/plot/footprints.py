@@ -10,10 +10,10 @@ import pystac
 from shapely import get_parts
 from shapely.geometry import shape
 
-from geodes_lab import instant
 from geodes_lab.errors import GeodesError
 from geodes_lab.plot.basemap import Ground
 from geodes_lab.plot.frames import ready, words
+from geodes_lab.util import instant
 
 
 def footprints(

@@ -16,26 +16,28 @@ from typing import Any, Protocol, cast
 import pystac
 import xarray as xr
 
-from geodes_lab import roots, tape
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import local
 from geodes_lab.products.bands import name_of
+from geodes_lab.storage import tape
+from geodes_lab.util import pystac_roots
 
-_OURS = (
-    "zarr",
-    "sentinel2",
-    "sentinel1",
-    "sentinel1_slc",
-    "sentinel1_ocn",
-    "sentinel3",
-    "spot",
-    "s1tiling",
-    "take5",
-    "theia",
-    "theia_raster",
-    "postel",
-    "raster",
-)
+_OURS = {
+    "zarr": "zarr.product",
+    "sentinel2": "sentinel2.safe",
+    "sentinel1": "sentinel1.grd",
+    "sentinel1_slc": "sentinel1.slc",
+    "sentinel1_ocn": "sentinel1.ocn",
+    "sentinel3": "sentinel3.sral",
+    "spot": "spot.scene",
+    "s1tiling": "sentinel1.s1tiling",
+    "take5": "theia.take5",
+    "theia": "theia.reflectance",
+    "theia_raster": "theia.maps",
+    "postel": "postel.product",
+    "raster": "raster.items",
+}
+"""The families of this package, most particular first, and their modules."""
 _ANY = {"raster", "zarr"}
 """Those of a format that other things have too."""
 
@@ -60,8 +62,8 @@ class Family(Protocol):
 def families() -> dict[str, Family]:
     """All families by name: those of other packages first, then ours."""
     found = {e.name: cast(Family, e.load()) for e in entry_points(group="geodes_lab.products")}
-    for name in _OURS:
-        found.setdefault(name, cast(Family, import_module(f"geodes_lab.products.{name}")))
+    for name, module in _OURS.items():
+        found.setdefault(name, cast(Family, import_module(f"geodes_lab.products.{module}")))
     return found
 
 
@@ -112,7 +114,7 @@ def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> p
         return product
     if isinstance(product, dict):
         try:
-            item = roots.settle(pystac.Item.from_dict(product))
+            item = pystac_roots.settle(pystac.Item.from_dict(product))
             name: Any = item.id
             item.id = str(name) if type(name) is int else name
             if not name or type(name) not in (str, int):

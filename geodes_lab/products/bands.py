@@ -11,10 +11,10 @@ import xarray as xr
 from odc.geo.crs import CRS
 from odc.geo.xr import xr_coords
 
-from geodes_lab import reader
 from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.products import addresses, assets
-from geodes_lab.source import Native, Promise, Source
+from geodes_lab.raster.source import Native, Promise, Source
+from geodes_lab.reading import window
 
 promises: dict[str, Callable[[pystac.Item, str], Promise]] = {}
 """Makes what confirms a band of an Item, by the family's name; the asset has that name in ``geodes:promise``."""
@@ -262,7 +262,7 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
     for key, band in sources.items():
         name = names[key]
         about = {**({"long_name": key} if name != key else {}), **attrs.get(key, {}), "grid_mapping": "spatial_ref"}
-        arrays[name] = xr.DataArray(reader.lazy(band), dims=grid.dimensions, attrs=about)
+        arrays[name] = xr.DataArray(window.lazy(band), dims=grid.dimensions, attrs=about)
     return xr.Dataset(arrays, coords=xr_coords(grid))
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from rasterio.errors import RasterioError
 
-from geodes_lab import gdalenv, rasters
 from geodes_lab.errors import GeodesError
+from geodes_lab.formats import gdal_dataset
+from geodes_lab.storage import gdal_env
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def read(path: str, name: str) -> Header:
     """
     problem = ""
     try:
-        with gdalenv.environment(path), rasters.opened(path) as file:
-            epsg, transform = rasters.epsg(file.crs), file.transform
+        with gdal_env.environment(path), gdal_dataset.opened(path) as file:
+            epsg, transform = gdal_dataset.epsg(file.crs), file.transform
             found = file.shape, file.dtypes[0], file.nodata, file.tags()
             placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
     except (RasterioError, OSError) as error:

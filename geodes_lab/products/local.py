@@ -7,11 +7,11 @@ from typing import Any
 
 import pystac
 
-from geodes_lab import replica, spelling
-from geodes_lab.archive import Archive
-from geodes_lab.datalake import locate
+from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError
-from geodes_lab.zarrs import NAMED
+from geodes_lab.formats.zarr.image import NAMED
+from geodes_lab.storage import resolve, spelling
+from geodes_lab.storage.location import locate
 
 # The files by which other tools name a whole product.
 _METADATA = re.compile(
@@ -44,7 +44,7 @@ def item(href: str) -> pystac.Item:
     address, member = spelling.understood(href)
     place = locate(address)
     if member and not _METADATA.search(member) and not member.endswith("/"):
-        there = replica.choose([address]) if place.scheme == "http" else place
+        there = resolve.choose([address]) if place.scheme == "http" else place
         archive = Archive(there.gdal if there.scheme == "file" else address)
         if member in archive.names:
             return _bare(member.rsplit("/", 1)[-1], archive.gdal(member))
@@ -59,7 +59,7 @@ def item(href: str) -> pystac.Item:
         name = place.path[: store.start()].rsplit("/", 1)[-1]
     elif place.is_folder or name.lower().endswith(".zip") or (place.scheme == "http" and "." not in name):
         # A server that gives no parts of a file gives it whole, once, as for an Item.
-        there = replica.choose([href]) if place.scheme == "http" else place
+        there = resolve.choose([href]) if place.scheme == "http" else place
         archive = Archive(there.gdal if there.scheme == "file" else href)
         roots = {m.group(1) for m in map(_SAFE.search, archive.names) if m}
         if len(roots) > 1:

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from geodes_lab import limits
-from geodes_lab.archive import Archive
+from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError
-from geodes_lab.xmltree import parsed
+from geodes_lab.util import limits
+from geodes_lab.util.xml import parsed
 
 
 class Document:

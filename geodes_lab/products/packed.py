@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pystac
 
-from geodes_lab import replica
-from geodes_lab.archive import Archive
-from geodes_lab.datalake import Place
+from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import assets
 from geodes_lab.products.bands import name_of
+from geodes_lab.storage import resolve
+from geodes_lab.storage.location import Place
 
 
 def is_one(item: pystac.Item) -> bool:
@@ -35,13 +35,13 @@ def place(item: pystac.Item) -> Place:
     ------
     GeodesError
         If no asset is the whole product, or it is nowhere to be had. Nothing is read but to find out where to read;
-        a product whose only server gives no parts of a file is fetched whole, once (see `geodes_lab.replica`).
+        a product whose only server gives no parts of a file is fetched whole, once (see `geodes_lab.storage.resolve`).
     """
     asset = _asset(item)
     others = asset.extra_fields.get("alternate", {}).values()
     hrefs = [asset.href, *(o["href"] for o in others if "href" in o)]
     fields = asset.extra_fields
-    return replica.choose(hrefs, size=fields.get("file:size"), checksum=fields.get("file:checksum"))
+    return resolve.choose(hrefs, size=fields.get("file:size"), checksum=fields.get("file:checksum"))
 
 
 def _asset(item: pystac.Item) -> pystac.Asset:

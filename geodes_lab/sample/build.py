@@ -18,23 +18,10 @@ from typing import Any
 
 from rasterio.errors import NotGeoreferencedWarning
 
-from geodes_lab.sample import (
-    catalogue,
-    quicklook,
-    sentinel1,
-    sentinel1_ocn,
-    sentinel1_safe,
-    sentinel1_slc,
-    sentinel2,
-    sentinel2_l2a,
-    sentinel3,
-    sentinel3_sen3,
-    spot,
-    spot_heritage,
-    theia,
-    theia_others,
-    truth,
-)
+from geodes_lab.sample import catalogue, quicklook, spot, spot_heritage, theia, theia_others, truth
+from geodes_lab.sample.sentinel1 import grd, ocn, safe, slc
+from geodes_lab.sample.sentinel2 import l1c, l2a
+from geodes_lab.sample.sentinel3 import products, sen3
 
 # What the folder holds depends on these modules alone: a new version writes it anew.
 VERSION = 4
@@ -97,12 +84,12 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
 
 
 _WRITERS: dict[type[Any], Callable[..., None]] = {
-    sentinel1.Product: sentinel1_safe.write,
-    sentinel1_ocn.Product: sentinel1_ocn.write,
-    sentinel1_slc.Product: sentinel1_slc.write,
-    sentinel2.Scene: sentinel2.write,
-    sentinel2_l2a.Product: sentinel2_l2a.write,
-    sentinel3.Product: sentinel3_sen3.write,
+    grd.Product: safe.write,
+    ocn.Product: ocn.write,
+    slc.Product: slc.write,
+    l1c.Scene: l1c.write,
+    l2a.Product: l2a.write,
+    products.Product: sen3.write,
     spot.Product: spot.write,
     spot_heritage.Product: spot_heritage.write,
     theia.Scene: theia.write,

@@ -10,19 +10,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from geodes_lab.sample import (
-    sentinel1,
-    sentinel1_ocn,
-    sentinel1_slc,
-    sentinel2,
-    sentinel2_l2a,
-    sentinel2_xml,
-    sentinel3,
-    spot,
-    spot_heritage,
-    theia,
-    theia_others,
-)
+from geodes_lab.sample import spot, spot_heritage, theia, theia_others
+from geodes_lab.sample.sentinel1 import grd, ocn, slc
+from geodes_lab.sample.sentinel2 import l1c, l2a
+from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
+from geodes_lab.sample.sentinel3 import products
 
 _PORTAL = "https://geodes-portal.cnes.fr/api"
 _DATALAKE = "https://s3.datalake.cnes.fr"
@@ -50,12 +42,12 @@ class Entry:
     """One product and what the catalogue says of it."""
 
     product: (
-        sentinel1.Product
-        | sentinel1_slc.Product
-        | sentinel1_ocn.Product
-        | sentinel2.Scene
-        | sentinel2_l2a.Product
-        | sentinel3.Product
+        grd.Product
+        | slc.Product
+        | ocn.Product
+        | l1c.Scene
+        | l2a.Product
+        | products.Product
         | spot.Product
         | spot_heritage.Product
         | theia.Scene
@@ -87,23 +79,23 @@ class Entry:
 def entries() -> list[Entry]:
     """All products of the sample."""
     found = []
-    for scene in sentinel2.scenes():
+    for scene in l1c.scenes():
         zone, band, square = scene.tile[:2], scene.tile[2], scene.tile[3:]
         key = f"sentinel2-l1c/{zone}/{band}/{square}/{scene.time:%Y/%m/%d}/{scene.name}.zip"
         found.append(Entry(scene, "PEPS_S2_L1C", key, scene.time, scene.time, scene.generation + timedelta(hours=6.5)))
-    for surface in sentinel2_l2a.products():
+    for surface in l2a.products():
         key = f"sentinel2-l2a-esa/{surface.start:%Y/%m/%d}/{surface.name}.zip"
         found.append(Entry(surface, "SENTINEL2_L2A", key, surface.start, surface.start, surface.scene.generation))
-    for radar in sentinel1.products():
+    for radar in grd.products():
         key = f"sentinel1-grd/{radar.start:%Y/%m/%d}/{radar.name}.zip"
         found.append(Entry(radar, "PEPS_S1_L1", key, radar.start, radar.stop, radar.stop + timedelta(hours=3)))
-    for image in sentinel1_slc.products():
+    for image in slc.products():
         key = f"sentinel1-slc/{image.start:%Y/%m/%d}/{image.name}.zip"
         found.append(Entry(image, "PEPS_S1_L1", key, image.start, image.stop, image.stop + timedelta(hours=3)))
-    for ocean in sentinel1_ocn.products():
+    for ocean in ocn.products():
         key = f"sentinel1-ocn/{ocean.start:%Y/%m/%d}/{ocean.name}.zip"
         found.append(Entry(ocean, "PEPS_S1_L2", key, ocean.start, ocean.stop, ocean.stop + timedelta(hours=3)))
-    for track in sentinel3.products():
+    for track in products.products():
         collection, level = ("PEPS_S3_L1", 1) if track.kind.startswith("SR_1") else ("SENTINEL3_SR_2_LAN", 2)
         key = f"sentinel3-sral-l{level}/{track.start:%Y/%m/%d}/{track.name}.zip"
         published = track.generation.replace(hour=12) + timedelta(days=1)
@@ -237,7 +229,7 @@ def _beside(entry: Entry, urn: str) -> dict[str, Any]:
 def _properties(entry: Entry) -> dict[str, Any]:
     """What each collection adds, with the service's own spellings and fillers."""
     match entry.product:
-        case sentinel2_l2a.Product() as surface:
+        case l2a.Product() as surface:
             scene = surface.scene
             return {
                 "platform": scene.platform,
@@ -247,7 +239,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
                 "eo:cloud_cover": scene.cloudiness * 100,
                 "proj:shape": [sentinel2_xml.PIXELS, sentinel2_xml.PIXELS],
             }
-        case sentinel2.Scene() as scene:
+        case l1c.Scene() as scene:
             return {
                 "platform": scene.platform,
                 "instrument": "MSI",
@@ -267,7 +259,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
                     sentinel2_xml.PIXELS,
                 ],  # not the service's: the scenes are cut out of tiles
             }
-        case sentinel1.Product() | sentinel1_slc.Product() | sentinel1_ocn.Product() as radar:
+        case grd.Product() | slc.Product() | ocn.Product() as radar:
             mode, kind = radar.name.split("_")[1:3]
             return {
                 "platform": radar.name[:3],
@@ -290,7 +282,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
             | theia_others.LeafArea() as other
         ):
             return other.properties
-        case sentinel3.Product() as track:
+        case products.Product() as track:
             return {
                 "platform": track.name[:3],
                 "instrument": "SRAL",
@@ -302,7 +294,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
 
 def _footprint(entry: Entry) -> list[list[float]]:
     """The polygon of the product in degrees, closed."""
-    ring = sentinel2.ring(entry.product) if isinstance(entry.product, sentinel2.Scene) else entry.product.footprint
+    ring = l1c.ring(entry.product) if isinstance(entry.product, l1c.Scene) else entry.product.footprint
     return [[round(x, 7), round(y, 7)] for x, y in ring]
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from odc.geo.geom import box
 from rasterio.io import MemoryFile
 
-from geodes_lab.products.sentinel2_bands import BANDS
+from geodes_lab.products.sentinel2.bands import BANDS
 from geodes_lab.sample import truth
 
 NODATA = -10_000

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the lab into a folder, for an image: install.sh FOLDER user, then perhaps install.sh FOLDER hub for what the hub needs beside it.
-# The Dockerfile runs it, and tests/test_images.py does, in a clean folder.
+# The Dockerfile runs it, and tests/integration/chart/test_images.py does, in a clean folder.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 folder=$1 kind=$2
@@ -27,7 +27,7 @@ if [ "$kind" = user ]; then
 	"$venv/bin/uv" pip install --quiet --compile-bytecode --no-deps --build-constraint "$top/helm/images/build.txt" "$top"
 	cp -r "$top/hub" "$top/kernels" "$top/notebooks" "$folder/"
 	find "$folder/hub" "$folder/kernels" "$folder/notebooks" -name __pycache__ -prune -exec rm -rf {} +
-	"$venv/bin/python" "$folder/hub/proxy.py" # the map and outlines of its page are of the same packages
+	(cd "$folder" && "$venv/bin/python" -m hub.front.proxy) # the map and outlines of its page are of the same packages
 fi
 
 # What is in the image, as CycloneDX has it; the program that writes it is not.

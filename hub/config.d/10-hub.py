@@ -2,12 +2,11 @@
 
 import os
 
-import connections
-import hosts
-import quiet
-from beside import roles
-from installation import HUB, installation
 from traitlets.log import get_logger
+
+from hub.front import connections, hosts, quiet
+from hub.installation import HUB, installation
+from hub.services.registration import roles
 
 c = get_config()  # noqa: F821
 

@@ -3,8 +3,8 @@
 import json
 import os
 
-import proxy
-from installation import installation
+from hub.front import proxy
+from hub.installation import installation
 
 c = get_config()  # noqa: F821
 
@@ -16,9 +16,9 @@ if not here.on_kubernetes:
     c.ConfigurableHTTPProxy.pid_file = str(here.state / "proxy.pid")
     # Where others supervise the proxy (docs/operator.md) it goes on while the hub starts anew.
     if "CONFIGPROXY_AUTH_TOKEN" in os.environ:
-        c.JupyterHub.proxy_class = "supervised.SupervisedProxy"
+        c.JupyterHub.proxy_class = "hub.front.supervised.SupervisedProxy"
         c.SupervisedProxy.should_start = False
 else:
     # zero-to-jupyterhub supervises it, and has the hub look each minute for a proxy that has forgotten: ours looks at less.
-    c.JupyterHub.proxy_class = "supervised.SupervisedProxy"
+    c.JupyterHub.proxy_class = "hub.front.supervised.SupervisedProxy"
     c.JupyterHub.last_activity_interval = 300

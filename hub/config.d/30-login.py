@@ -1,9 +1,10 @@
 """Who may enter: the one person who started the lab, by the link that it printed; or the people of a provider, by their groups."""
 
 import jupyterhub
-from beside import roles
-from installation import installation
-from login import owner
+
+from hub.installation import installation
+from hub.login.link import owner
+from hub.services.registration import roles
 
 c = get_config()  # noqa: F821
 
@@ -11,13 +12,13 @@ here = installation()
 lab = here.lab
 
 if lab.login.oidc is None:
-    c.JupyterHub.authenticator_class = "login.OneTimeLink"
+    c.JupyterHub.authenticator_class = "hub.login.link.OneTimeLink"
     c.OneTimeLink.user = owner()
     c.OneTimeLink.secret_file = str(here.state / "login_secret")
     c.OneTimeLink.allowed_users = {owner()}
 else:
     oidc = lab.login.oidc
-    c.JupyterHub.authenticator_class = "oidc.Oidc"
+    c.JupyterHub.authenticator_class = "hub.login.oidc.Oidc"
     c.Oidc.settings_file = str(here.file)
     c.Oidc.login_service = oidc.title
     c.Oidc.client_id = oidc.client_id

@@ -2,11 +2,9 @@
 
 import os
 
-import accounts
-import sharing
-import spawning
-from beside import allow, roles, services
-from installation import TOP, installation, python
+from hub.installation import TOP, installation, python
+from hub.servers import accounts, sharing, spawning
+from hub.services.registration import allow, roles, services
 
 c = get_config()  # noqa: F821
 
@@ -28,7 +26,7 @@ match lab.servers.kind:
         c.SimpleLocalProcessSpawner.home_dir_template = str(here.state / "home")
         c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
     case "accounts":
-        c.JupyterHub.spawner_class = "accounts.AccountSpawner"
+        c.JupyterHub.spawner_class = "hub.servers.accounts.AccountSpawner"
     case "systemd":
         c.JupyterHub.spawner_class = "systemdspawner.SystemdSpawner"
         c.SystemdSpawner.unit_name_template = "geodes-lab-{USERID}"

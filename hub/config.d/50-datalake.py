@@ -3,8 +3,8 @@
 import os
 import secrets
 
-from beside import Needs, add, address, confined, services
-from installation import installation, python
+from hub.installation import TOP, installation, python
+from hub.services.registration import Needs, add, address, confined, services
 
 c = get_config()  # noqa: F821
 
@@ -49,7 +49,7 @@ elif os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
                 Needs(reads=(datalake,)),
                 listens=False,  # it takes its port itself
             ),
-            "environment": {"NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
+            "environment": {"PYTHONPATH": str(TOP), "NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
         }
     )
     c.Spawner.environment.update(

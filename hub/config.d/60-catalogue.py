@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from beside import Needs, add, address, keeps
-from installation import installation
+from hub.installation import installation
+from hub.services.registration import Needs, add, address, keeps
 
 c = get_config()  # noqa: F821
 

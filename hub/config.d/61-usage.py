@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from beside import Needs, add, address, roles
-from installation import installation
+from hub.installation import installation
+from hub.services.registration import Needs, add, address, roles
 
 c = get_config()  # noqa: F821
 

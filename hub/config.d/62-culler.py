@@ -1,6 +1,6 @@
 """Servers that nobody uses are stopped, and old ones; their people are told before and afterwards."""
 
-from beside import Needs, add, address
+from hub.services.registration import Needs, add, address
 
 c = get_config()  # noqa: F821
 

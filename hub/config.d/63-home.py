@@ -1,7 +1,7 @@
 """The first page of the lab, and the news: on the page, in JupyterLab, as a feed."""
 
-from beside import Needs, add, address
-from installation import installation
+from hub.installation import installation
+from hub.services.registration import Needs, add, address
 
 c = get_config()  # noqa: F821
 

@@ -1,7 +1,7 @@
 """Fresh access tokens for the users' servers, where people log in by an organisation's account."""
 
-from beside import allow, roles
-from tokens import SCOPE, AccessToken
+from hub.login.tokens import SCOPE, AccessToken
+from hub.services.registration import allow, roles
 
 c = get_config()  # noqa: F821
 

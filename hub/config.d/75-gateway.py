@@ -2,9 +2,9 @@
 
 import os
 
-from beside import allow, roles, services
-from gateway import SERVICE, stop_clusters
-from installation import installation
+from hub.installation import installation
+from hub.servers.gateway import SERVICE, stop_clusters
+from hub.services.registration import allow, roles, services
 
 c = get_config()  # noqa: F821
 

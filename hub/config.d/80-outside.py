@@ -1,8 +1,8 @@
 """Who asks from outside, each where it has a token: Prometheus, and the robot that tries the lab (hub/trial.py)."""
 
-from beside import roles, services
-from installation import installation
-from trial import SCOPES
+from hub.installation import installation
+from hub.services.registration import roles, services
+from hub.trial import SCOPES
 
 c = get_config()  # noqa: F821
 

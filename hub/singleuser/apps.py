@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import proxying
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from jupyter_server_proxy.handlers import ProxyHandler
 from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, authenticated
 
-from geodes_lab import owners
+from geodes_lab.util import ownership
+from hub.singleuser import proxying
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _HOURS = 8
@@ -69,8 +69,8 @@ def found(told: object) -> tuple[str, Path]:
     HTTPError
         If it is none that may be shared, with the reason.
     """
-    if not isinstance(told, str) or not told.startswith("/") or "\0" in told or len(told) > owners.SOCKET_PATH:
-        raise HTTPError(400, f"The whole path of a socket is wanted, at most {owners.SOCKET_PATH} characters.")
+    if not isinstance(told, str) or not told.startswith("/") or "\0" in told or len(told) > ownership.SOCKET_PATH:
+        raise HTTPError(400, f"The whole path of a socket is wanted, at most {ownership.SOCKET_PATH} characters.")
     path = Path(told)
     if ".." in path.parts:
         raise HTTPError(400, "The path of a socket leads straight there, without `..`.")
@@ -80,7 +80,7 @@ def found(told: object) -> tuple[str, Path]:
         raise HTTPError(404, f"There is no socket {path}: start the app first.") from None
     if not stat.S_ISSOCK(seen.st_mode) or seen.st_uid != os.geteuid():
         raise HTTPError(400, f"{path} is no socket of a program of yours.")
-    if said := owners.fault(path.parent):
+    if said := ownership.fault(path.parent):
         raise HTTPError(400, f"The socket is not safe there: {said}.")
     if seen.st_mode & 0o022 and not any(_is_closed(p) for p in path.parents):
         raise HTTPError(
@@ -172,7 +172,7 @@ def _shared(handler: Any, name: str) -> App | None:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "apps"}]
+    return [{"module": "hub.singleuser.apps"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -9,10 +9,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import space
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
+
+from hub.singleuser import space
 
 _TEXT = {
     "en": {
@@ -108,7 +109,7 @@ async def _aside(call: Any, *arguments: Any) -> Any:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "cleaning"}]
+    return [{"module": "hub.singleuser.cleaning"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -83,7 +83,7 @@ def note(settings: dict[str, Any]) -> bool:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "clusters"}]
+    return [{"module": "hub.singleuser.clusters"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-import apps
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
+
+from hub.singleuser import apps
 
 _READING = ("GET", "HEAD")
 # What a GET does here starts something or asks something: by a link of another site it must not.
@@ -146,7 +147,7 @@ class Shares(APIHandler):
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "guests"}]
+    return [{"module": "hub.singleuser.guests"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -4,10 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-# What is loaded from here: searches.py and the others beside this file.
-sys.path.insert(0, str(Path(__file__).parent))
-import listening
-import runtime
+# The modules beside this file are of the package `hub`.
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from hub.singleuser import listening, runtime
 
 listening.take()
 c = get_config()  # noqa: F821
@@ -25,12 +24,12 @@ c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
 c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
 # The Dask panel shows the user's own clusters: clusters.py.
 c.ServerApp.jpserver_extensions = {
-    "searches": True,
-    "cleaning": True,
-    "presence": True,
-    "storage": True,
-    "guests": True,
-    "apps": True,
-    "previews": True,
-    "clusters": True,
+    "hub.singleuser.searches": True,
+    "hub.singleuser.cleaning": True,
+    "hub.singleuser.presence": True,
+    "hub.singleuser.storage": True,
+    "hub.singleuser.guests": True,
+    "hub.singleuser.apps": True,
+    "hub.singleuser.previews": True,
+    "hub.singleuser.clusters": True,
 }

@@ -102,7 +102,7 @@ class Notices(JupyterHandler):
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "presence"}]
+    return [{"module": "hub.singleuser.presence"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

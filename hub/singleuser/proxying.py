@@ -14,7 +14,7 @@ from jupyter_server_proxy.handlers import ProxyHandler
 from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError
 
-from geodes_lab import owners
+from geodes_lab.util import ownership
 
 # Of a request; all else may be, or may become, a credential: not only Cookie and Authorization, but what a login before the lab adds.
 _SENT = {
@@ -72,7 +72,7 @@ def refuse(handler: Any, host: str, port: int | str, path: str) -> None:
         raise HTTPError(
             403, f"This server passes nothing on to {str(host)[:100]}: a program of your own is at /proxy/PORT/."
         )
-    accounts = owners.listeners(int(port))
+    accounts = ownership.listeners(int(port))
     if accounts is not None and not accounts:
         raise HTTPError(404, f"Nothing listens at port {port}: start the program first.")
     if accounts is not None and accounts != {os.geteuid()}:
@@ -141,7 +141,7 @@ def is_of_this_site(headers: HTTPHeaders) -> bool:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "proxying"}]
+    return [{"module": "hub.singleuser.proxying"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

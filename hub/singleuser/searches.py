@@ -183,7 +183,7 @@ class Notebook(JupyterHandler):
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "searches"}]
+    return [{"module": "hub.singleuser.searches"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -11,11 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import space
+_HERE = Path(__file__).resolve()
+_TOP = _HERE.parents[2]
+# It is started by its path: its own folder gives way to that of the package `hub`.
+sys.path[:] = [str(_TOP), *(p for p in sys.path if Path(p or ".").resolve() != _HERE.parent)]
 
-import notebooks
-
-_TOP = Path(__file__).resolve().parents[2]
+from hub.singleuser import notebooks, space  # noqa: E402
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import space
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+
+from hub.singleuser import space
 
 _EVERY = 600.0  # seconds, as the accounts measure homes that they see
 _log = logging.getLogger("geodes_lab.storage")
@@ -35,7 +36,7 @@ async def keep_telling(url: str, home: Path) -> None:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "storage"}]
+    return [{"module": "hub.singleuser.storage"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

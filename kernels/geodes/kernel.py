@@ -20,8 +20,8 @@ from ipykernel import compiler, debugger, kernelapp  # noqa: E402
 from ipykernel.iostream import IOPubThread  # noqa: E402
 from zmq.eventloop.zmqstream import ZMQStream  # noqa: E402
 
-from geodes_lab import owners, private  # noqa: E402
 from geodes_lab.errors import GeodesError  # noqa: E402
+from geodes_lab.util import ownership, user_folder  # noqa: E402
 
 
 class PrivatePipe(IOPubThread):
@@ -30,10 +30,10 @@ class PrivatePipe(IOPubThread):
     def _setup_pipe_in(self) -> None:
         self._pipe_uuid = os.urandom(16)
         try:
-            place = private.folder("kernels") / f"pipe-{os.getpid()}-{os.urandom(4).hex()}"
+            place = user_folder.folder("kernels") / f"pipe-{os.getpid()}-{os.urandom(4).hex()}"
         except GeodesError:
             place = None
-        if place is None or len(str(place)) > owners.SOCKET_PATH:
+        if place is None or len(str(place)) > ownership.SOCKET_PATH:
             self._pipe_flag = False  # what forked processes print is not seen
             return
         pipe = self.socket.context.socket(zmq.PULL)
@@ -53,7 +53,7 @@ class PrivatePipe(IOPubThread):
 
 def cells() -> str:
     """Where the debugger writes cells: a folder in ``/tmp`` could be somebody else's."""
-    return str(private.folder("kernels") / f"cells-{os.getpid()}")
+    return str(user_folder.folder("kernels") / f"cells-{os.getpid()}")
 
 
 def close_debugger() -> None:
@@ -64,9 +64,9 @@ def close_debugger() -> None:
     except ImportError:
         return
 
-    def own(ipv6: bool = False) -> owners.OwnListener:
-        family = owners.socket.AF_INET6 if ipv6 else owners.socket.AF_INET
-        return owners.OwnListener(family, owners.socket.SOCK_STREAM)
+    def own(ipv6: bool = False) -> ownership.OwnListener:
+        family = ownership.socket.AF_INET6 if ipv6 else ownership.socket.AF_INET
+        return ownership.OwnListener(family, ownership.socket.SOCK_STREAM)
 
     sockets._new_sock = own
     # It starts the folder that this lies in: ours does the same, and then starts its own.

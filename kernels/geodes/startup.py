@@ -22,9 +22,9 @@ def _watch_memory(shell):
     """If the kernel before was killed for its memory, say so above what the first cell shows."""
     from ipykernel.connect import get_connection_file
 
-    from geodes_lab import vitals
+    from geodes_lab.util import memory_watch
 
-    said = vitals.watch(get_connection_file())
+    said = memory_watch.watch(get_connection_file())
     if said:
 
         def tell(*_):

@@ -1,6 +1,6 @@
 """The catalogue: searches of millions of Items beside pgstac and the plain files, a harvest, and searches of a service by its pages.
 
-``python tests/benchmarks/catalogue.py --items 10000000``; pgstac has ``--peer-items`` of them, since it loads slowly.
+``python -m tests.benchmarks.catalogue --items 10000000``; pgstac has ``--peer-items`` of them, since it loads slowly.
 """
 
 from __future__ import annotations
@@ -20,25 +20,24 @@ import duckdb
 import httpx
 import numpy as np
 import orjson
-import pgstac
 import pyarrow.parquet as pq
-import synthetic
 
 from geodes_lab.catalog import profile as profiles
-from geodes_lab.catalog.geodes import Geodes
-from geodes_lab.catalog.harvest import harvest
-from geodes_lab.catalog.index import Index
+from geodes_lab.catalog.harvested.harvest import harvest
+from geodes_lab.catalog.harvested.index import Index
+from geodes_lab.catalog.harvested.snapshot import Snapshot
 from geodes_lab.catalog.lookup import found
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import parse
-from geodes_lab.catalog.snapshot import Snapshot
+from geodes_lab.catalog.remote.geodes import Geodes
+from tests.benchmarks import pgstac, synthetic
+from tests.support.paths import TOP
 
-TOP = Path(__file__).resolve().parents[2]
 FOLDER = TOP / "build" / "bench" / "catalogue"
 WARM, ASKED = 20, 200
 STAND_IN = """
-import sys; sys.path.insert(0, {tests!r})
-from standin import StandIn, products
+import sys; sys.path.insert(0, {top!r})
+from tests.support.standin import StandIn, products
 with StandIn(products({items}), latency={latency}) as service:
     print(service.url, flush=True)
     for _ in sys.stdin:
@@ -151,7 +150,7 @@ def sizes(snapshot: Snapshot) -> None:
 @contextmanager
 def stand_in(items: int, latency: float) -> Iterator[tuple[str, Callable[[], float]]]:
     """A stand-in for GEODES in a process of its own; gives its address, and what tells the seconds that it worked."""
-    code = STAND_IN.format(tests=str(TOP / "tests"), items=items, latency=latency)
+    code = STAND_IN.format(top=str(TOP), items=items, latency=latency)
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

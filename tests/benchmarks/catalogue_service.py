@@ -1,6 +1,6 @@
 """The catalogue's service with many clients at once, beside stac-fastapi-pgstac, each in one process and with the same Items.
 
-``python tests/benchmarks/catalogue_service.py --items 300000``
+``python -m tests.benchmarks.catalogue_service --items 300000``
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from contextlib import contextmanager
 
 import httpx
 import numpy as np
-import pgstac
-import synthetic
-from catalogue import FOLDER, TOP, body, searches
 
-from geodes_lab.catalog.snapshot import Snapshot
+from geodes_lab.catalog.harvested.snapshot import Snapshot
+from tests.benchmarks import pgstac, synthetic
+from tests.benchmarks.catalogue import FOLDER, TOP, body, searches
 
 CLIENTS = 32
 
@@ -96,8 +95,15 @@ def serving(items: int, seconds: float) -> None:
 def service(snapshot: Snapshot) -> Iterator[str]:
     """Our service, in one process as theirs; gives the address of its search."""
     number = pgstac.port()
-    command = [sys.executable, "-m", "catalogue", str(snapshot.folder), str(FOLDER / "results"), "--public"]
-    environment = {"PYTHONPATH": str(TOP / "hub" / "services"), "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{number}"}
+    command = [
+        sys.executable,
+        "-m",
+        "hub.services.catalogue",
+        str(snapshot.folder),
+        str(FOLDER / "results"),
+        "--public",
+    ]
+    environment = {"PYTHONPATH": str(TOP), "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{number}"}
     with subprocess.Popen(command, env=environment) as server:
         yield f"http://127.0.0.1:{number}/stac/search"
         server.terminate()

@@ -1,6 +1,6 @@
 """What a lab takes of a machine: the hub's CPU for each thing that it is asked, and the memory of every process. docs/scale.md reckons with it.
 
-``python tests/benchmarks/footprint.py [--users 1000]``: CPU-seconds of the process itself, so that others on the machine matter little.
+``python -m tests.benchmarks.footprint [--users 1000]``: CPU-seconds of the process itself, so that others on the machine matter little.
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
-TOP = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(TOP / "tests" / "benchmarks"), str(TOP / "tests"), str(TOP / "hub"), str(TOP / "hub" / "services")]
-
-from hubs import SERVICES, Person, Production, free_port  # noqa: E402
-from provider import Provider  # noqa: E402
-
-from hub import _NOTHING, _ours, starts  # noqa: E402
+from tests.benchmarks.hub_load import _NOTHING, _ours, starts
+from tests.support.hub.hubs import SERVICES, Person, Production, free_port
+from tests.support.hub.provider import Provider
+from tests.support.paths import TOP
 
 _MIB = 2**20
 # It may ask what the lab's services may: more rights would have the hub look for more.
@@ -82,7 +78,7 @@ def crowd(users: int) -> None:
     """The hub with a crowd whose servers are nothing."""
     names = [f"u{n}" for n in range(users)]
     port, token, service = free_port(), secrets.token_hex(16), secrets.token_hex(16)
-    standing = subprocess.Popen([sys.executable, str(TOP / "tests" / "benchmarks" / "hub.py"), "--backend", str(port)])
+    standing = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.hub_load", "--backend", str(port)])
     try:
         config = _NOTHING.format(port=port, token=token, password=secrets.token_hex(16), users=names)
         with _ours(f"{config}{_SERVICE.format(token=service)}") as hub:

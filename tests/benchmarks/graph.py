@@ -14,10 +14,11 @@ import time
 from typing import Any
 
 import cloudpickle
-import stage
 from dask._expr import FinalizeCompute
 from dask.base import collections_to_expr
 from odc.geo.geobox import GeoBox
+
+from tests.benchmarks import stage
 
 DATES = (100, 300, 1000, 3000)
 GRID = GeoBox.from_bbox(stage.WHOLE.boundingbox, "EPSG:32631", resolution=10)
@@ -66,7 +67,7 @@ def main() -> None:
     both: dict[tuple[str, int], float] = {}
     for who in ("ours", "stackstac", "odc-stac"):
         for dates in DATES if who == "ours" else (1000,):
-            command = [sys.executable, __file__, "--case", who, str(dates)]
+            command = [sys.executable, "-m", __spec__.name, "--case", who, str(dates)]
             opened, sent, expanded, size, tasks = map(float, subprocess.check_output(command, text=True).split()[-5:])
             client[who, dates], both[who, dates] = opened + sent, opened + sent + expanded
             print(

@@ -37,11 +37,11 @@ class Watch(WorkerPlugin):
 
     def _now(self) -> tuple[int, int, int]:
         """Resident; of it dask's data; and our tiles."""
-        from geodes_lab import tiles
+        from geodes_lab.formats import tile_cache
 
         resident = self.worker.monitor.proc.memory_info().rss
         # Made by the first task: a thread of no worker's would make it as large as elsewhere.
-        held = tiles.shared()._held if tiles._shared.cache_info().currsize else 0
+        held = tile_cache.shared()._held if tile_cache._shared.cache_info().currsize else 0
         return resident, int(self.worker.data.fast.total_weight), held
 
     def _look(self) -> None:
@@ -60,18 +60,17 @@ class Count(SchedulerPlugin):
 
 def found(dask_worker: Any) -> tuple[int, ...]:
     """Of a worker: its peak; dask's data and our tiles at that time; bytes spilled; tiles decoded."""
-    from geodes_lab import tiles
+    from geodes_lab.formats import tile_cache
 
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak, (_, data, kept) = int(status["VmHWM"].split()[0]) * 1024, dask_worker.plugins["watch"].largest
     spilled = dask_worker.data.cumulative_metrics["disk-write", "bytes"]
-    return peak, data, kept, int(spilled), tiles.shared().decoded
+    return peak, data, kept, int(spilled), tile_cache.shared().decoded
 
 
 def main() -> None:
-    import stage
-
     import geodes_lab as gl
+    from tests.benchmarks import stage
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dates", type=int, default=60)

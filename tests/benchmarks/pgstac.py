@@ -20,10 +20,10 @@ from pathlib import Path
 import orjson
 import pyarrow.parquet as pq
 
-from geodes_lab.catalog import geoparquet
-from geodes_lab.catalog.snapshot import Snapshot
+from geodes_lab.catalog.harvested import geoparquet
+from geodes_lab.catalog.harvested.snapshot import Snapshot
+from tests.support.paths import TOP
 
-TOP = Path(__file__).resolve().parents[2]
 VENV = TOP / "build" / "bench" / "pgstac"
 SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").exists() else []
 # For a machine with some gigabytes, as pgstac's documentation advises.

@@ -15,12 +15,13 @@ from typing import Any
 import dask
 import imagecodecs
 import rasterio
-import stage
 
 import geodes_lab as gl
-from geodes_lab import jpeg2000, openjpeg
-from geodes_lab.datalake import place_of
+from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
+from geodes_lab.formats.jpeg2000 import openjpeg
 from geodes_lab.products import bands
+from geodes_lab.storage.location import place_of
+from tests.benchmarks import stage
 
 PEERS = ("odc-stac", "stackstac")
 EODAG = ("eodag-cube==0.9.1", "s3fs==2026.9.0")
@@ -50,7 +51,7 @@ def part(some: Any, band: str = "B04", area: Any = None) -> tuple[Any, list[tupl
     """The image of a band, and its tiles with the area that a grid needs of each."""
     source = bands.source(some, band)
     place = place_of(source.href.removeprefix("/vsizip/{").partition("}/")[0])
-    image = jpeg2000.open(place, source.stored, 0)
+    image = jpeg2000_image.open(place, source.stored, 0)
     useful = source.spans(area) if area is not None else None
     high, wide = image.index.header.tile
     down, across = image.index.header.grid
@@ -129,7 +130,7 @@ def main() -> None:
         print("| | s | requests | MB |\n|---|---|---|---|")
 
         def clock(case: str, label: str = "") -> tuple[float, int, int, int]:
-            return server.clock(__file__, case, label)
+            return server.clock(__spec__.name, case, label)
 
         def best(what: str) -> float:
             return min(clock(f"{who} {what}")[0] for who in options.peers)
@@ -156,7 +157,8 @@ def main() -> None:
             for what in ("16", "mean16", "8", "mean8"):
                 for who in ("ours", *options.peers):
                     rms, aside = subprocess.check_output(
-                        [sys.executable, __file__, "--case", f"{who} {what}", "--only", "accuracy"], text=True
+                        [sys.executable, "-m", __spec__.name, "--case", f"{who} {what}", "--only", "accuracy"],
+                        text=True,
                     ).split()[-2:]
                     print(f"| {who} {what} | {float(rms):.3f} | {float(aside):.0f} |", flush=True)
         if "overview" in options.only:

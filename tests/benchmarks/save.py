@@ -129,7 +129,7 @@ def main() -> None:
                 for who in everyone[:: -1 if number % 2 else 1]:
                     if what == "write":
                         shutil.rmtree(paths[who], ignore_errors=True)
-                    command = [sys.executable, __file__, *sys.argv[1:], "--case", who, what, str(paths[who])]
+                    command = [sys.executable, "-m", __spec__.name, *sys.argv[1:], "--case", who, what, str(paths[who])]
                     wall, cpu = map(float, subprocess.check_output(command, text=True).split()[-2:])
                     took[who].append((wall, cpu))
             middle = {who: [statistics.median(t) for t in zip(*all_, strict=True)] for who, all_ in took.items()}

@@ -36,20 +36,20 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
 import geodes_lab as gl
-from geodes_lab import products, tiles
+from geodes_lab import products
+from geodes_lab.formats import tile_cache
 from geodes_lab.products import bands
-from geodes_lab.sample import sentinel2, truth
-from geodes_lab.source import Source
-
-TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP / "hub"))
-import proxy  # noqa: E402
+from geodes_lab.raster.source import Source
+from geodes_lab.sample import truth
+from geodes_lab.sample.sentinel2 import l1c
+from hub.front import proxy
+from tests.support.paths import TOP
 
 FOLDER = TOP / "build" / "bench"
 INDEX = FOLDER / "cache"
 SIDE = 10_980
 BANDS = ("B02", "B04", "B08")
-WEST, NORTH = sentinel2.TILES["31TCJ"]
+WEST, NORTH = l1c.TILES["31TCJ"]
 THREADS = 2
 WHOLE = GeoBox((SIDE, SIDE), Affine(10, 0, WEST, 0, -10, NORTH), "EPSG:32631")
 
@@ -70,7 +70,7 @@ GDAL = {
 
 def image() -> np.ndarray:
     """A full-size band: the sample's landscape, mirrored and repeated, with noise."""
-    piece = sentinel2.scenes()[0].numbers(3)
+    piece = l1c.scenes()[0].numbers(3)
     block = np.block([[piece, piece[:, ::-1]], [piece[::-1], piece[::-1, ::-1]]])
     times = -(-SIDE // block.shape[0])
     noise = np.random.default_rng(truth.SEED).integers(0, 40, (SIDE, SIDE), "uint16")
@@ -81,7 +81,7 @@ def _write(zipped: Path, cog: Path) -> None:
     print("encoding a full-size band, once …", file=sys.stderr)
     zipped.parent.mkdir(parents=True, exist_ok=True)
     pixels = image()
-    coded = sentinel2.jpeg2000(pixels[None], (WEST, NORTH), 10, 15)
+    coded = l1c.jpeg2000(pixels[None], (WEST, NORTH), 10, 15)
     with zipfile.ZipFile(zipped, "w", zipfile.ZIP_STORED) as archive:
         for band in BANDS:
             archive.writestr(f"P.SAFE/IMG_DATA/P_{band}.jp2", coded)
@@ -172,7 +172,7 @@ class Server:
     def clock(self, script: str, case: str, label: str = "") -> tuple[float, int, int, int]:
         """Run a case in a process of its own and print its row; give seconds, requests, bytes, tiles decoded."""
         before = self.counts()
-        command = [sys.executable, script, *sys.argv[1:], "--case", case]
+        command = [sys.executable, "-m", script, *sys.argv[1:], "--case", case]
         took, decoded = subprocess.check_output(command, text=True).split()[-2:]
         after = self.counts()
         requests, size = after[0] - before[0], after[1] - before[1]
@@ -196,7 +196,7 @@ def measure(make: Callable[[], Any]) -> None:
     began = time.perf_counter()
     with rasterio.Env(**GDAL), dask.config.set(scheduler="threads", num_workers=THREADS):
         make().compute()
-    print(time.perf_counter() - began, tiles.shared().decoded)
+    print(time.perf_counter() - began, tile_cache.shared().decoded)
 
 
 def cube(who: str, some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:

@@ -17,8 +17,8 @@ from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 
 from geodes_lab.sample import build
+from tests.support.paths import TOP
 
-TOP = Path(__file__).resolve().parents[2]
 REPEATS = 7
 
 

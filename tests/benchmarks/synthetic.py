@@ -8,8 +8,8 @@ from pathlib import Path
 
 import duckdb
 
-from geodes_lab.catalog import geoparquet, months
-from geodes_lab.catalog.snapshot import Collection, Snapshot, moment
+from geodes_lab.catalog.harvested import geoparquet, partitions
+from geodes_lab.catalog.harvested.snapshot import Collection, Snapshot, moment
 
 NAME = "PEPS_S2_L1C"
 YEARS = range(2016, 2024)
@@ -85,8 +85,8 @@ def write(folder: Path, items: int, years: range = YEARS) -> Snapshot:
             start=f"{year}-{month:02d}-01", seed=number * 1000003, days=days, tiles=_TILES, rows=rows, name=NAME
         )
         table = connection.execute(text).to_arrow_table().replace_schema_metadata(geoparquet.said(_TEXTS))
-        known |= months.types(table.schema)
-        files.append(months.written(folder, NAME, f"{year}-{month:02d}", table))
+        known |= partitions.types(table.schema)
+        files.append(partitions.written(folder, NAME, f"{year}-{month:02d}", table))
     told = {NAME: Collection("Sentinel-2 level 1C", moment(datetime.now(UTC)), known)}
     made = Snapshot(folder, "https://geodes.example/stac", moment(datetime.now(UTC)), told, tuple(files))
     made.save()

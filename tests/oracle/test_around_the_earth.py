@@ -18,8 +18,8 @@ from pyproj import Transformer
 from rasterio.warp import Resampling, reproject
 
 import geodes_lab as gl
-from geodes_lab import earth
 from geodes_lab.errors import GeodesError
+from geodes_lab.raster import globe
 
 RASTERS = {
     "zone 60": (32660, Affine(400, 0, 600_000, 0, -400, 6_700_000), (125, 375)), "zone 1": (32601, Affine(400, 0, 200_000, 0, -400, 6_700_000), (125, 375)),
@@ -256,10 +256,10 @@ def test_any_box(raster, west, wide, south, high, name):
 )
 def test_common_parts_are_common(west, wide, turn, other, width):
     box, covered_ = (west, 0.0, west + wide, 1.0), (other, 0.0, other + width, 1.0)
-    parts = earth.parts(box, covered_)
+    parts = globe.parts(box, covered_)
     for left, _, right, _ in parts:
         assert west <= left < right <= west + wide
     for lon in np.linspace(west + wide * 0.01, west + wide * 0.99, 7):
         inside = any(other + t * 360 <= lon <= other + width + t * 360 for t in range(-3, 4))
         assert any(p[0] <= lon <= p[2] for p in parts) is inside
-    assert earth.near((west + turn * 360, 0, west + wide + turn * 360, 1), box)[0] == pytest.approx(west, abs=1e-9)
+    assert globe.near((west + turn * 360, 0, west + wide + turn * 360, 1), box)[0] == pytest.approx(west, abs=1e-9)

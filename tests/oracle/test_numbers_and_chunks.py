@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from affine import Affine
-from drawn import CHOOSING, KERNELS, Raster, by_gdal, grids, on_edge, rasters
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odc.geo.geobox import GeoBox
 
 import geodes_lab as gl
+from tests.oracle.drawn import CHOOSING, KERNELS, Raster, by_gdal, grids, on_edge, rasters
 
 SECONDS, MINUTES = 40, 600  # examples
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}

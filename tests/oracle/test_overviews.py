@@ -16,8 +16,8 @@ from rasterio.enums import Resampling
 from scipy.ndimage import gaussian_filter
 
 import geodes_lab as gl
-from geodes_lab import jpeg2000
-from geodes_lab.sample import sentinel2
+from geodes_lab.formats.jpeg2000 import image
+from geodes_lab.sample.sentinel2 import l1c
 
 SIDE = 1280
 WEST, NORTH = 300_000, 4_900_000
@@ -27,7 +27,7 @@ ROUGH = 3.0  # pixels: how smooth the noise is
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process learns of how long overviews are, it forgets: noise is longer than ground."""
-    monkeypatch.setattr(jpeg2000, "_share", dict(jpeg2000._share))
+    monkeypatch.setattr(image, "_share", dict(image._share))
 
 
 def landscape(seed: int = 0, side: int = SIDE) -> np.ndarray:
@@ -55,7 +55,7 @@ def item(path: Path, kind: str = "image/jp2", **fields: Any) -> dict[str, Any]:
 
 def coded(path: Path, pixels: np.ndarray) -> dict[str, Any]:
     """ESA's coding."""
-    path.write_bytes(sentinel2.jpeg2000(pixels[None], (WEST, NORTH), 10, 15))
+    path.write_bytes(l1c.jpeg2000(pixels[None], (WEST, NORTH), 10, 15))
     return item(path)
 
 

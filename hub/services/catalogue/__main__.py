@@ -1,4 +1,4 @@
-"""``python -m catalogue``: serve the catalogue, where the hub's environment says."""
+"""``python -m hub.services.catalogue``: serve the catalogue, where the hub's environment says."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import argparse
 import os
 from pathlib import Path
 
-from serving import Later, serve
 from starlette.types import ASGIApp
 
 from geodes_lab.policy.lab import Lab, load
+from hub.services.serving import Later, serve
 
 
 def application(options: argparse.Namespace) -> ASGIApp:
     """Make the application; a static catalogue may take a while, and so do the imports."""
-    from catalogue.access import Rights
-    from catalogue.app import made
-    from catalogue.quicklooks import Quicklooks
+    from geodes_lab.catalog.harvested.quota import Room
     from geodes_lab.catalog.lookup import shelved
-    from geodes_lab.catalog.room import Room
+    from hub.services.catalogue.access import Rights
+    from hub.services.catalogue.app import made
+    from hub.services.catalogue.quicklooks import Quicklooks
 
     if options.static:
         shelved(options.static, options.harvested)

@@ -6,9 +6,8 @@ import re
 from collections.abc import Collection as Several
 from dataclasses import dataclass, field
 
-from person import Person
-
-from geodes_lab.catalog.snapshot import Collection
+from geodes_lab.catalog.harvested.snapshot import Collection
+from hub.services.person import Person
 
 _OWN = re.compile(r"[\w-]{1,60}", re.ASCII)
 _PERSON = re.compile(r"[\w@-]+(\.[\w@-]+)*", re.ASCII)

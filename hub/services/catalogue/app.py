@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from bounds import Bounded
 from brotli_asgi import BrotliMiddleware
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from person import Hub
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.api.middleware import ProxyHeaderMiddleware
 from stac_fastapi.api.models import (
@@ -30,17 +28,19 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from catalogue import sentences
-from catalogue.access import Rights
-from catalogue.face import routes
-from catalogue.guard import Guarded
-from catalogue.queryables import Queryables
-from catalogue.quicklooks import Quicklooks
-from catalogue.reads import Reads
-from catalogue.results import Results
-from catalogue.shelves import Shelves
-from geodes_lab.catalog.engine import Limits
-from geodes_lab.catalog.room import Room
+from geodes_lab.catalog.harvested.engine import Limits
+from geodes_lab.catalog.harvested.quota import Room
+from hub.services.bounds import Bounded
+from hub.services.catalogue import sentences
+from hub.services.catalogue.access import Rights
+from hub.services.catalogue.guard import Guarded
+from hub.services.catalogue.queryables import Queryables
+from hub.services.catalogue.quicklooks import Quicklooks
+from hub.services.catalogue.reads import Reads
+from hub.services.catalogue.results import Results
+from hub.services.catalogue.shelves import Shelves
+from hub.services.catalogue.views import routes
+from hub.services.person import Hub
 
 # Clients look for these of 1.0; the extension itself says 1.1.
 _SORT = [f"https://api.stacspec.org/v1.0.0/{part}#sort" for part in ("item-search", "ogcapi-features")]

@@ -6,10 +6,11 @@ import copy
 from typing import Any
 
 import orjson
-from bounds import TooMuch, check_depth
 from fastapi import HTTPException
 from jsonpatch import JsonPatch, JsonPatchException
 from jsonpointer import JsonPointerException
+
+from hub.services.bounds import TooMuch, check_depth
 
 SIZE = 2**20
 """Bytes of what a patch makes."""

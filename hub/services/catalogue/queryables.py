@@ -6,11 +6,11 @@ from typing import Any
 
 import attr
 from fastapi import Request
-from person import Hub
 from stac_fastapi.extensions.filter.client import BaseFiltersClient
 from stac_fastapi.types.errors import NotFoundError
 
-from catalogue.shelves import Shelves
+from hub.services.catalogue.shelves import Shelves
+from hub.services.person import Hub
 
 _CORE: dict[str, dict[str, Any]] = {
     "id": {"type": "string", "title": "The product's name"},

@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 import httpx
 import pystac
-from person import Person
 
-from geodes_lab import quicklook
-from geodes_lab.datalake import locate
+from geodes_lab.catalog import quicklook
 from geodes_lab.errors import GeodesError
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import refusing
 from geodes_lab.policy.places import bucket_and_key
+from geodes_lab.storage.location import locate
+from hub.services.person import Person
 
 _TIMEOUT = httpx.Timeout(20.0)
 

@@ -10,9 +10,7 @@ from urllib.parse import urlencode
 import attr
 import orjson
 import shapely
-from bounds import check_depth
 from fastapi import HTTPException, Request, Response
-from person import Hub
 from shapely.errors import ShapelyError
 from stac_fastapi.types.conformance import BASE_CONFORMANCE_CLASSES
 from stac_fastapi.types.core import BaseCoreClient
@@ -20,14 +18,16 @@ from stac_fastapi.types.errors import NotFoundError
 from stac_fastapi.types.links import CollectionLinks, ItemLinks, filter_links
 from stac_fastapi.types.requests import get_base_url
 
-from catalogue.access import READERS, Person
-from catalogue.fields import DEFAULT, chosen
-from catalogue.shelves import SKIPPED, Shelves
-from geodes_lab.catalog import cql2, terms
 from geodes_lab.catalog import profile as profiles
+from geodes_lab.catalog.harvested import cql2, terms
+from geodes_lab.catalog.harvested.snapshot import Collection
 from geodes_lab.catalog.query import Query, parse
-from geodes_lab.catalog.snapshot import Collection
 from geodes_lab.errors import GeodesError
+from hub.services.bounds import check_depth
+from hub.services.catalogue.access import READERS, Person
+from hub.services.catalogue.fields import DEFAULT, chosen
+from hub.services.catalogue.shelves import SKIPPED, Shelves
+from hub.services.person import Hub
 
 _MOST = 1000  # Items of a page
 DAMAGED = "geodes:damaged"

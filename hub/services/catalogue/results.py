@@ -7,21 +7,21 @@ from typing import Any
 
 import attr
 from fastapi import HTTPException
-from person import Hub
 from stac_fastapi.extensions.transaction.client import BaseTransactionsClient
 from stac_fastapi.types.errors import ConflictError, NotFoundError
 from starlette.requests import Request
 
-from catalogue import patches, validity
-from catalogue.access import Person
-from catalogue.reads import Reads
-from catalogue.shelves import Shelves
-from catalogue.turns import Turns
+from geodes_lab.catalog.harvested.quota import Room
+from geodes_lab.catalog.harvested.snapshot import Collection
+from geodes_lab.catalog.harvested.writable import KEPT, Shelf
 from geodes_lab.catalog.query import Query
-from geodes_lab.catalog.room import Room
-from geodes_lab.catalog.shelf import KEPT, Shelf
-from geodes_lab.catalog.snapshot import Collection
 from geodes_lab.errors import GeodesError
+from hub.services.catalogue import patches, validity
+from hub.services.catalogue.access import Person
+from hub.services.catalogue.reads import Reads
+from hub.services.catalogue.shelves import Shelves
+from hub.services.catalogue.turns import Turns
+from hub.services.person import Hub
 
 _TOGETHER = 1_000  # Items that are put at once
 

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from stac_fastapi.types.errors import ConflictError, InvalidQueryParameter, NotFoundError
 from starlette.responses import JSONResponse
 
-from geodes_lab.catalog.room import NoRoom
+from geodes_lab.catalog.harvested.quota import NoRoom
 from geodes_lab.errors import GeodesError
 
 _STATUS: dict[type[Exception], int] = {

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from catalogue.access import Person, Rights
-from geodes_lab.catalog.engine import Limits
-from geodes_lab.catalog.index import Index
+from geodes_lab.catalog.harvested.engine import Limits
+from geodes_lab.catalog.harvested.index import Index
+from geodes_lab.catalog.harvested.quarantine import Quarantine
+from geodes_lab.catalog.harvested.snapshot import Collection
 from geodes_lab.catalog.profile import Profile
-from geodes_lab.catalog.quarantine import Quarantine
 from geodes_lab.catalog.query import Query
-from geodes_lab.catalog.snapshot import Collection
+from hub.services.catalogue.access import Person, Rights
 
 _COUNTED = 2_000_000  # Items among which a search is counted; of more it would take longer than the search
 SKIPPED = 1_000_000

@@ -16,11 +16,11 @@ from fastapi import HTTPException
 from pydantic import ValidationError
 from stac_pydantic import Collection, Item
 
-from catalogue import places
-from catalogue.access import READERS
-from geodes_lab.catalog import geoparquet
-from geodes_lab.catalog.columns import KINDS, RESERVED, TIMES, family, fits, kind
-from geodes_lab.catalog.truth import truthful
+from geodes_lab.catalog.harvested import geoparquet
+from geodes_lab.catalog.harvested.columns import KINDS, RESERVED, TIMES, family, fits, kind
+from geodes_lab.catalog.remote.normalize import truthful
+from hub.services.catalogue import places
+from hub.services.catalogue.access import READERS
 
 SIZE = 64 * 2**10
 """Bytes of a document, but for its geometry."""

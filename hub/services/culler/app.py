@@ -10,9 +10,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import httpx
-from bounds import Bounded
-from hubapi import HubApi, time
-from person import Hub
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -20,8 +17,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from culler.stops import Stop, Stops
-from culler.watch import Beat, Watch
+from hub.services.bounds import Bounded
+from hub.services.culler.stops import Stop, Stops
+from hub.services.culler.watch import Beat, Watch
+from hub.services.hubapi import HubApi, time
+from hub.services.person import Hub
 
 _log = logging.getLogger("culler")
 _MOST = 50  # names of what runs

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from hubapi import Server
-
 from geodes_lab.policy.lab import Culling
+from hub.services.hubapi import Server
 
 _FRESH = 4.0  # beats may be so many of their own intervals old
 _BEAT = 30.0  # seconds between two beats of a server, see hub/singleuser/presence.py

@@ -1,15 +1,14 @@
-"""``python -m data``: the gate before the datalake."""
+"""``python -m hub.services.data``: the gate before the datalake."""
 
 from __future__ import annotations
 
 import os
 
-import serving
-from person import Hub
-
-from data.gate import made
-from data.lake import Lake
-from data.tally import Tally
+from hub.services import serving
+from hub.services.data.gate import made
+from hub.services.data.lake import Lake
+from hub.services.data.tally import Tally
+from hub.services.person import Hub
 
 lab = serving.lab()
 keys = serving.secret("datalake_key")

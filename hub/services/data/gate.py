@@ -11,8 +11,6 @@ from datetime import datetime
 from email.utils import format_datetime
 from xml.sax.saxutils import escape
 
-from bounds import Bounded
-from person import Hub, Person
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -21,11 +19,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from data.lake import Away, Lake, NoObject, NotAsAsked, Object
-from data.tally import Tally
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import holding, refusing
 from geodes_lab.policy.places import bucket_and_key
+from hub.services.bounds import Bounded
+from hub.services.data.lake import Away, Lake, NoObject, NotAsAsked, Object
+from hub.services.data.tally import Tally
+from hub.services.person import Hub, Person
 
 _MOST = 1000  # names in a list
 _PATIENCE = 60.0  # seconds for one

@@ -13,7 +13,7 @@ from typing import Any
 import obstore
 from obstore.store import LocalStore, ObjectStore, S3Store
 
-from geodes_lab import trust
+from geodes_lab.credentials import tls
 from geodes_lab.policy.lab import Datalake
 
 _CHUNK = 2**20  # bytes of an answer that are sent on together
@@ -76,7 +76,7 @@ class Lake:
         signs: dict[str, Any] = (
             {"credential_provider": self._credentials} if self._keys.exists() else {"skip_signature": True}
         )
-        authorities = trust.authorities()
+        authorities = tls.authorities()
         known = {"root_certificate": authorities} if authorities else {}
         return S3Store(
             bucket,

@@ -31,7 +31,7 @@ kubernetes = Backend.__name__ == "CappedKubeBackend"
 limits.rights_url = os.environ.get("GEODES_LAB_USAGE", "http://usage:8080/services/usage" if kubernetes else "")
 # dask-gateway still calls the commands dask-scheduler and dask-worker, which distributed has removed (dask-gateway#945). The preload puts a
 # gate before the dashboard, which the gateway would show to anybody (dask-gateway#570).
-c.ClusterConfig.scheduler_cmd = ["dask", "scheduler", "--preload", "geodes_lab.cluster.gate"]
+c.ClusterConfig.scheduler_cmd = ["dask", "scheduler", "--preload", "geodes_lab.cluster.dashboard_gate"]
 c.ClusterConfig.worker_cmd = ["dask", "worker"]
 # The kernel stops its cluster when it ends, and an idle one before; this is for clusters whose kernel was killed.
 c.ClusterConfig.idle_timeout = float(os.environ.get("GEODES_LAB_GATEWAY_IDLE", 3600))

@@ -9,9 +9,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import httpx
-import pages
-from bounds import Bounded
-from person import Hub, Person
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -21,8 +18,11 @@ from starlette.routing import Route
 
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights
-from home import face
-from home.news import News
+from hub.services import pages
+from hub.services.bounds import Bounded
+from hub.services.home import views
+from hub.services.home.news import News
+from hub.services.person import Hub, Person
 
 
 class Reception:
@@ -46,13 +46,13 @@ class Reception:
     async def page(self, request: Request) -> Response:
         """The page; for who has not logged in, the news and the way in."""
         person = await run_in_threadpool(self.hub.person, request)
-        state = await self._state(person) if person.name else face.State()
+        state = await self._state(person) if person.name else views.State()
         tongue = pages.language(request, self.lab)
         clusters = os.environ.get("GEODES_LAB_CLUSTERS", "")
-        body = face.body(tongue, state, self.news.all(), partial(pages.place, self.lab), clusters)
-        return pages.page(request, self.lab, face.title(tongue, state), body, person.name)
+        body = views.body(tongue, state, self.news.all(), partial(pages.place, self.lab), clusters)
+        return pages.page(request, self.lab, views.title(tongue, state), body, person.name)
 
-    async def _state(self, person: Person) -> face.State:
+    async def _state(self, person: Person) -> views.State:
         """What is shown of a person; what does not answer is not shown."""
         groups = urlencode([("group", g) for g in sorted(person.groups)])
         me, use, stops = await asyncio.gather(
@@ -61,7 +61,7 @@ class Reception:
             self._ask(f"{self._culler}/stops/{person.name}" if self._culler else ""),
         )
         server = ((me or {}).get("servers") or {}).get("")
-        return face.State(
+        return views.State(
             name=person.name,
             profile=(server.get("user_options") or {}).get("profile", "") if server else None,
             since=(server.get("started") or "") if server else "",

@@ -1,4 +1,4 @@
-"""``python -m measure``: how large the homes are, again and again."""
+"""``python -m hub.services.measure``: how large the homes are, again and again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import httpx
-import serving
 
-from measure.homes import sizes
+from hub.services import serving
+from hub.services.measure.homes import sizes
 
 _EVERY = 600.0  # seconds between two looks
 _SOON = 5.0  # seconds until the accounts are told again, where they did not answer

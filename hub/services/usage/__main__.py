@@ -1,17 +1,16 @@
-"""``python -m usage``: the accounts of use."""
+"""``python -m hub.services.usage``: the accounts of use."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-import serving
-from hubapi import HubApi
-from person import Hub
-
-from usage.accounts import Books
-from usage.app import made
-from usage.collector import Collector
+from hub.services import serving
+from hub.services.hubapi import HubApi
+from hub.services.person import Hub
+from hub.services.usage.accounts import Books
+from hub.services.usage.app import made
+from hub.services.usage.collector import Collector
 
 lab = serving.lab()
 token = serving.secret(Path(lab.usage.metrics_token_file or "metrics_token").name)

@@ -13,9 +13,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pages
-from bounds import MIB, Bounded
-from person import Hub, Person
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -27,10 +24,13 @@ from geodes_lab.policy.account import account
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.people import rights, standing
-from usage.accounts import Books, Use, span, this_month
-from usage.collector import Collector
-from usage.faces import everybody, mine
-from usage.metrics import metrics
+from hub.services import pages
+from hub.services.bounds import MIB, Bounded
+from hub.services.person import Hub, Person
+from hub.services.usage.accounts import Books, Use, span, this_month
+from hub.services.usage.collector import Collector
+from hub.services.usage.metrics import metrics
+from hub.services.usage.views import everybody, mine
 
 _ASK = ("spawn", "home", "dask-gateway")  # services that may ask about anybody
 _FIELDS = ("kind", "name", *Use.__dataclass_fields__)

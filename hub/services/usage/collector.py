@@ -8,10 +8,10 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from hubapi import HubApi, Server
 
 from geodes_lab.policy.lab import Lab
-from usage.accounts import Books, Session
+from hub.services.hubapi import HubApi, Server
+from hub.services.usage.accounts import Books, Session
 
 _FORGET = 600.0  # seconds between two looks for what is too old
 _log = logging.getLogger("usage")

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from geodes_lab.policy.limits import verdict
-from usage.accounts import Books, this_month
-from usage.collector import Collector
+from hub.services.usage.accounts import Books, this_month
+from hub.services.usage.collector import Collector
 
 
 def metrics(books: Books, collector: Collector) -> bytes:

@@ -11,12 +11,12 @@ sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__)
 import debugpy.adapter  # noqa: E402
 from debugpy.common import sockets  # noqa: E402
 
-from geodes_lab import owners  # noqa: E402
+from geodes_lab.util import ownership  # noqa: E402
 
 
-def own(ipv6: bool = False) -> owners.OwnListener:
-    family = owners.socket.AF_INET6 if ipv6 else owners.socket.AF_INET
-    return owners.OwnListener(family, owners.socket.SOCK_STREAM)
+def own(ipv6: bool = False) -> ownership.OwnListener:
+    family = ownership.socket.AF_INET6 if ipv6 else ownership.socket.AF_INET
+    return ownership.OwnListener(family, ownership.socket.SOCK_STREAM)
 
 
 sockets._new_sock = own

@@ -1,0 +1,159 @@
+"""Files that are compressed, in a zip or by gzip: extracted once, whole, into the user's cache, and read there."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dask.utils import format_bytes
+
+from geodes_lab.archive.central_directory import DEFLATED, Entry
+from geodes_lab.archive.member import Member
+from geodes_lab.errors import GeodesError, shown
+from geodes_lab.storage import file_cache
+from geodes_lab.storage.file_cache import NoRoom, Part
+from geodes_lab.storage.location import place_of
+from geodes_lab.storage.resolve import Fetched
+from geodes_lab.util.progress import bar
+
+_STEP = 2**23  # bytes of a request
+_AHEAD = 4  # requests under way together
+_PIECE = 2**22  # bytes that are inflated in one go
+_RATIO = 1100  # Deflate makes a byte of no more than 1032
+# Images that are nothing but no data are packed so tightly, and they are small; a gigabyte of measures is not.
+_LARGE, _TIGHT = 2**30, 200
+
+
+def member(packed: Member, entry: Entry) -> Member:
+    """Extract a member, unless that was done before.
+
+    Parameters
+    ----------
+    packed
+        Its compressed bytes.
+    entry
+        What the zip says of it.
+
+    Returns
+    -------
+    Member
+        The file on disk. A `Fetched` warning says what was extracted, how large it is and where it is kept.
+
+    Raises
+    ------
+    GeodesError
+        If it is damaged, compressed in a way that is not read, or larger than it says; or there is no room for it.
+    """
+    name = f"{entry.name} in {packed.place.href}"
+    if entry.method != DEFLATED:
+        raise GeodesError(f"{name} is compressed in a way that is not read (method {entry.method}): pack it anew.")
+    part = f"{entry.name}|{entry.offset}|{entry.crc}"
+    return _kept(packed, part, name, entry.name.rsplit("/", 1)[-1], _Whole(entry.size, entry.crc, -15))
+
+
+def gunzipped(packed: Member, name: str) -> Member:
+    """Extract a file that gzip has compressed, unless that was done before.
+
+    Parameters
+    ----------
+    packed
+        Its bytes.
+    name
+        What sentences call it; without its last suffix, ``.gz``, it ends as the file on disk will.
+
+    Returns
+    -------
+    Member
+        The file on disk. A `Fetched` warning says what was extracted, how large it is and where it is kept.
+
+    Raises
+    ------
+    GeodesError
+        If it is no such file, is damaged, or holds several files, or one of 4 GiB and more; or there is no room for it.
+    """
+    if packed.size < 20 or packed.read(0, 3) != b"\x1f\x8b\x08":
+        raise GeodesError(f"{name} is not compressed by gzip ({packed.size} bytes): fetch the product again.")
+    crc, size = struct.unpack("<II", packed.read(packed.size - 8, 8))
+    plain = name.rsplit("/", 1)[-1].removesuffix(".gz")
+    return _kept(packed, f"{packed.start}|{crc}", name, plain, _Whole(size, crc, 31))
+
+
+class _Whole(NamedTuple):
+    """What a compressed file says that it will be."""
+
+    size: int
+    crc: int
+    window: int
+    """Of `zlib`: -15 for bare Deflate, 31 for gzip."""
+
+
+def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Member:
+    """Extract a file, unless that was done before, or another thread or process does it meanwhile."""
+    key = packed.place.kept("members", part).name
+    target = file_cache.path_of(key, f"-{plain}")
+    found = Member(place_of(str(target)), 0, whole.size)
+    if file_cache.kept(target, whole.size):
+        return found
+    if whole.size > packed.size * _RATIO:
+        raise GeodesError(f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size}; refused.")
+    if whole.size > max(packed.size * _TIGHT, _LARGE):
+        raise GeodesError(
+            f"{name} would take {format_bytes(whole.size)} out of {format_bytes(packed.size)}, more than any measures do: refused; fetch "
+            "the product again, or extract it yourself."
+        )
+    try:
+        with file_cache.making(file_cache.path_of(key, ".part"), whole.size) as made:
+            if file_cache.kept(target, whole.size):
+                return found
+            made.reserve(whole.size)
+            _extract(packed, whole, made, name)
+            made.keep(target)
+    except NoRoom as error:
+        raise GeodesError(f"{name} is compressed and could not be extracted: {error}.") from error
+    warnings.warn(
+        shown(f"{name} is compressed, so it was extracted whole ({format_bytes(whole.size)}); it is kept as {target}."),
+        Fetched,
+        stacklevel=5,
+    )
+    return found
+
+
+def _extract(packed: Member, whole: _Whole, made: Part, name: str) -> None:
+    inflater, crc, size = zlib.decompressobj(whole.window), 0, 0
+    with bar(name.rsplit("/", 1)[-1]) as tell:
+        for data in _coming(packed, name):
+            try:
+                for piece in _pieces(inflater, data):
+                    size, crc = size + len(piece), zlib.crc32(piece, crc)
+                    if size > whole.size:
+                        raise zlib.error("it inflates to more bytes than it says")
+                    made.file.write(piece)
+            except zlib.error as error:
+                raise GeodesError(f"{name} is damaged ({error}); fetch the product again.") from None
+            tell(size, whole.size)
+    if size != whole.size or crc != whole.crc:
+        raise GeodesError(f"{name} is damaged: it inflates to other bytes than it says; fetch the product again.")
+
+
+def _coming(packed: Member, name: str) -> Iterator[bytes]:
+    """The compressed bytes, in order; some requests are under way while others are worked on."""
+    starts = range(0, packed.size, _STEP)
+    for first in range(0, len(starts), _AHEAD):
+        ranges = [(packed.start + s, min(_STEP, packed.size - s)) for s in starts[first : first + _AHEAD]]
+        for coming in packed.place.fetch(ranges):
+            try:
+                yield coming.result()
+            except OSError as error:  # of the disk that is read from, not the one that is written to
+                raise GeodesError(f"{name} could not be read ({error.strerror}): check its disk.") from error
+
+
+def _pieces(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    """What bytes inflate to, never much at a time: a few may hold gigabytes."""
+    full = True
+    while full:
+        piece = inflater.decompress(data, _PIECE)
+        data, full = inflater.unconsumed_tail, len(piece) == _PIECE
+        yield piece

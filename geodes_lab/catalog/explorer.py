@@ -1,0 +1,243 @@
+"""A map in the notebook: draw a box, see footprints and quicklooks, and have the Items in Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import ipyleaflet
+import ipywidgets
+import pystac
+
+from geodes_lab import settings
+from geodes_lab.catalog import profile as profiles
+from geodes_lab.catalog import quicklook, search
+from geodes_lab.catalog.items import clouds
+from geodes_lab.catalog.lookup import opened
+from geodes_lab.errors import GeodesError, shown
+from geodes_lab.util import coastlines, instant
+
+_SHOWN = 200  # footprints on the map; more make it slow, and nobody tells them apart
+_LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
+_FOUND = {"color": "#0b63b5", "weight": 1.5, "fillOpacity": 0.12}
+_ASKED = "#b3261e"  # the box of the search
+_HIGH = 520  # pixels of the map, which is rarely less wide
+_HOVER = {"weight": 4, "fillOpacity": 0.35}
+
+
+def explore(
+    collections: str | Sequence[str] | None = None,
+    *,
+    bbox: Sequence[float] | None = None,
+    datetime: str | None = None,
+    cloud_cover: float | None = None,
+    profile: str | None = None,
+    url: str | None = None,
+) -> Explorer:
+    """Look for products on a map.
+
+    Parameters
+    ----------
+    collections
+        The collection to begin with, or those to choose from; None: all of the catalogue.
+    bbox, datetime, cloud_cover
+        As for `geodes_lab.search`: what the form begins with. With a box or dates the first search is made at once.
+    profile, url
+        Where to look; as for `geodes_lab.search`.
+
+    Returns
+    -------
+    Explorer
+        Shown by the notebook. Its ``items`` are what was found last, its ``selected`` the one that was chosen.
+
+    Raises
+    ------
+    GeodesError
+        If the catalogue does not exist or does not answer.
+    """
+    catalogue = opened(profiles.load(profile, url))
+    ids = sorted(catalogue.ids())
+    wanted = [collections] if isinstance(collections, str) else list(collections or ids)
+    for name in wanted:
+        if name not in ids:
+            raise GeodesError(f"There is no collection {name!r} in {catalogue.name}. It has: {', '.join(ids)}.")
+    # One name is what to begin with, several are the choice.
+    made = Explorer(
+        ids if isinstance(collections, str) else wanted, wanted[0], bbox=bbox, datetime=datetime, cloud_cover=cloud_cover,
+        profile=profile, url=url,
+    )  # fmt: skip
+    if bbox is not None or datetime is not None:
+        made.search()  # before it is shown: footprints that come while a notebook makes the map are lost to it
+    return made
+
+
+class Explorer(ipywidgets.VBox):
+    """The map with its form; made by `explore`."""
+
+    def __init__(
+        self, choice: Sequence[str], first: str, *, bbox: Sequence[float] | None, datetime: str | None,
+        cloud_cover: float | None, profile: str | None, url: str | None,
+    ) -> None:  # fmt: skip
+        self._where = {"profile": profile, "url": url}
+        self.items = pystac.ItemCollection([])
+        """What the last search found."""
+        self.selected: pystac.Item | None = None
+        """The Item that was chosen, on the map or in the list."""
+        self._bbox = list(bbox) if bbox is not None else None
+        self._given: ipyleaflet.Rectangle | None = None
+        wide = ipywidgets.Layout(width="auto")
+        self._collection = ipywidgets.Dropdown(options=list(choice), value=first, description="Collection", layout=wide)
+        self._dates = ipywidgets.Text(datetime or "", placeholder="2021-06/2021-08", description="Dates", layout=wide)
+        clouds = 100 if cloud_cover is None else cloud_cover
+        self._clouds = ipywidgets.FloatSlider(clouds, min=0, max=100, step=1, description="Clouds ≤", layout=wide)
+        self._button = ipywidgets.Button(description="Search", button_style="primary", layout=wide)
+        self._said = ipywidgets.HTML("Draw a box on the map, then search.")
+        self._list = ipywidgets.Select(options=[], rows=9, layout=ipywidgets.Layout(width="auto"))
+        self._picture = ipywidgets.Image(layout=ipywidgets.Layout(display="none", width="180px"))
+        self._facts = ipywidgets.HTML()
+        # With data from the start: a layer without any is made by no browser, and what comes later is lost to it.
+        self._footprints = ipyleaflet.GeoJSON(data=_collection([]), style=_FOUND, hover_style=_HOVER)
+        self._map = self._made_map()
+        self._button.on_click(lambda _: self.search())
+        self._list.observe(lambda change: self._choose(change["new"]), names="value")
+        self._footprints.on_click(lambda feature=None, **_: self._list.set_trait("value", feature["properties"]["id"]))
+        form = [
+            self._collection,
+            self._dates,
+            self._clouds,
+            self._button,
+            self._said,
+            self._list,
+            self._picture,
+            self._facts,
+        ]
+        side = ipywidgets.VBox(form, layout=ipywidgets.Layout(width="340px", padding="0 8px 0 0"))
+        super().__init__([ipywidgets.HBox([side, self._map], layout=ipywidgets.Layout(min_height=f"{_HIGH}px"))])
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What `geodes_lab.search` is given: to be copied into a notebook that needs no map."""
+        said: dict[str, Any] = {"collections": self._collection.value, **self._where}
+        said |= {"bbox": self._bbox, "datetime": self._dates.value.strip() or None}
+        if self._clouds.value < 100:
+            said["cloud_cover"] = self._clouds.value
+        return {k: v for k, v in said.items() if v is not None}
+
+    def search(self) -> pystac.ItemCollection:
+        """Search, as the button does; what goes wrong is said beside it."""
+        self._button.disabled, self._said.value = True, "Searching …"
+        try:
+            self.items = search(**self.arguments)
+        except GeodesError as error:
+            self.items = pystac.ItemCollection([])
+            self._said.value = f"<span style='color:#b3261e'>{_escaped(str(error))}</span>"
+        else:
+            number = len(self.items)
+            more = f", the first {_SHOWN} on the map" if number > _SHOWN else ""
+            self._said.value = f"{number} products{more}." if number else "Nothing found."
+        finally:
+            self._button.disabled = False
+        drawn = [i for i in self.items if i.geometry][:_SHOWN]
+        self._footprints.data = _collection(drawn)
+        self._list.options = [(_line(i), i.id) for i in self.items]
+        if drawn and not self._bbox:  # with a box the map looks at that
+            boxes = [i.bbox for i in drawn if i.bbox]
+            west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
+            east, north = (
+                max(b[-2] if len(b) == 4 else b[3] for b in boxes),
+                max(b[-1] if len(b) == 4 else b[4] for b in boxes),
+            )
+            self._look_at(west, south, east, north)
+        return self.items
+
+    def _made_map(self) -> ipyleaflet.Map:
+        template, countries = settings.get("plot.basemap"), coastlines.outlines()
+        layers: list[Any] = []
+        if template:
+            layers.append(ipyleaflet.TileLayer(url=template))
+        elif countries:
+            layers.append(ipyleaflet.GeoJSON(data=countries, style=_LAND))
+        layers.append(self._footprints)
+        height = ipywidgets.Layout(height=f"{_HIGH}px", flex="1 1 auto")
+        found = ipyleaflet.Map(layers=layers, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height)
+        options = {"shapeOptions": {"color": _ASKED, "fillOpacity": 0.05}}
+        control = ipyleaflet.DrawControl(
+            rectangle=options, polygon={}, polyline={}, circle={}, marker={}, circlemarker={}, edit=False
+        )
+        control.on_draw(self._drawn)
+        found.add(control)
+        if self._bbox:
+            self._map = found
+            west, south, east, north = self._bbox
+            self._look_at(west, south, east, north)
+            if west < east:
+                bounds = ((south, west), (north, east))
+                look = {"color": _ASKED, "fill_opacity": 0.02, "weight": 2, "interactive": False}
+                self._given = ipyleaflet.Rectangle(bounds=bounds, **look)
+                found.add(self._given)
+        return found
+
+    def _look_at(self, west: float, south: float, east: float, north: float) -> None:
+        """Not by ``fit_bounds``, which needs a running event loop and a browser: a script has neither, a map not yet shown no browser."""
+        east += 360 if east < west else 0  # across the date line
+        middle = (south + north) / 2
+        self._map.center = (middle, (west + east) / 2)
+        degrees = 1.2 * max(east - west, (north - south) / math.cos(math.radians(min(abs(middle), 80))), 1e-3)
+        pixels = 256 * degrees / 360  # at zoom 0
+        self._map.zoom = max(1, min(int(math.log2(_HIGH / pixels)), 15))
+
+    def _drawn(self, control: Any, action: str, geo_json: dict[str, Any]) -> None:
+        if self._given is not None:  # it is the box of the search no longer
+            self._map.remove(self._given)
+            self._given = None
+        if action == "deleted":
+            self._bbox = None
+            return
+        places = geo_json["geometry"]["coordinates"][0]
+        self._bbox = _box([p[0] for p in places], [p[1] for p in places])
+        control.data = [geo_json]  # the last box alone
+        self._said.value = f"Box: {', '.join(map(str, self._bbox))}"
+
+    def _choose(self, name: str | None) -> None:
+        self.selected = next((i for i in self.items if i.id == name), None)
+        self._facts.value, self._picture.layout.display = "", "none"
+        if self.selected is None:
+            return
+        p = self.selected.properties
+        told = [p.get(k) for k in ("platform", "product:type", "grid:code", "sat:orbit_state")]
+        self._facts.value = f"<code style='overflow-wrap:anywhere'>{_escaped(self.selected.id)}</code><br>" + _escaped(
+            " · ".join(str(v) for v in told if v)
+        )
+        try:
+            seen = quicklook.read(self.selected)
+        except GeodesError as error:
+            self._facts.value += f"<br>{_escaped(str(error))}"
+            return
+        if seen is not None:
+            self._picture.value, self._picture.format = seen[0], seen[1].partition("/")[2]
+            self._picture.layout.display = "block"
+
+
+def _box(lons: Sequence[float], lats: Sequence[float]) -> list[float]:
+    """West, south, east, north, whichever way round the world the map was turned."""
+    west, east = min(lons), max(lons)
+    around = (-180.0, 180.0) if east - west >= 360 else ((west + 180) % 360 - 180, (east + 180) % 360 - 180)
+    return [round(v, 4) for v in (around[0], max(min(lats), -90.0), around[1], min(max(lats), 90.0))]
+
+
+def _line(item: pystac.Item) -> str:
+    p = item.properties
+    when = f"{time:%Y-%m-%d %H:%M}" if (time := instant.begin(item)) else ""
+    told = f"{when}  {p.get('platform', '')}  {str(p.get('grid:code', '')).removeprefix('MGRS-')}  {clouds(item)}"
+    return shown(told).rstrip()
+
+
+def _escaped(text: str) -> str:
+    return escape(shown(text))
+
+
+def _collection(items: Sequence[pystac.Item]) -> dict[str, Any]:
+    features = [{"type": "Feature", "geometry": i.geometry, "properties": {"id": i.id}} for i in items]
+    return {"type": "FeatureCollection", "features": features}

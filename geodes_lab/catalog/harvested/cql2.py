@@ -1,0 +1,234 @@
+"""Conditions in CQL2, as other clients of STAC write them, made into SQL whose values are never part of its text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Set
+from typing import Any
+
+import cql2
+from shapely import box, from_geojson
+from shapely.errors import ShapelyError
+
+from geodes_lab.catalog.harvested import like, terms
+from geodes_lab.catalog.harvested.columns import KINDS, family, kind, quoted
+from geodes_lab.errors import GeodesError, nearest
+
+_COMPARISONS = {"=", "<>", "<", "<=", ">", ">="}
+_SPATIAL = {
+    "s_intersects": "ST_Intersects", "s_within": "ST_Within", "s_contains": "ST_Contains", "s_disjoint": "ST_Disjoint",
+    "s_equals": "ST_Equals", "s_touches": "ST_Touches", "s_crosses": "ST_Crosses", "s_overlaps": "ST_Overlaps",
+}  # fmt: skip
+_RELATED = 200  # corners, and the lists around them
+_ARRAYS = {"a_contains": "list_has_all", "a_overlaps": "list_has_any"}
+_FUNCTIONS = {"casei": "lower", "accenti": "strip_accents"}
+_CORE = {"id": "string", "collection": "string", "geometry": "geometry", "datetime": "date"}
+_TYPES = {
+    "integer": "BIGINT", "number": "DOUBLE", "string": "VARCHAR", "boolean": "BOOLEAN", "date": "TIMESTAMPTZ", "array": "VARCHAR[]",
+    "geometry": "GEOMETRY",
+}  # fmt: skip
+Sql = tuple[str, list[Any]]
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Read the text form of CQL2.
+
+    Raises
+    ------
+    GeodesError
+        If it is none, or larger than any that is meant.
+    """
+    terms.check_text(text)
+    try:
+        found: dict[str, Any] = cql2.parse_text(text).to_json()
+        return found
+    except Exception as error:  # the library raises kinds of its own
+        shown = text if len(text) <= 200 else f"{text[:199]}…"
+        raise GeodesError(f"The filter {shown!r} is no CQL2: {' '.join(str(error).split())[:200]}") from error
+
+
+def sql(condition: Mapping[str, Any], here: Mapping[str, str], known: Mapping[str, Set[str]] | None = None) -> Sql:
+    """Translate a condition in the JSON form of CQL2 into a condition of DuckDB.
+
+    Parameters
+    ----------
+    condition
+        The expression.
+    here
+        The columns that are searched, with their kinds.
+    known
+        The properties that this search may name, with the kinds that they have in all of what is searched; those of ``here``
+        if not given. One that is not here, or holds another kind of values than it is compared with, is as if it were empty.
+
+    Returns
+    -------
+    tuple
+        The SQL, and the values of its question marks, in order.
+
+    Raises
+    ------
+    GeodesError
+        If it names a property or an operator that there is not, or is larger than any that is meant.
+    """
+    terms.check(condition)
+    there = {**here, **_CORE} if known is None else {**here, **{k: v for k, v in _CORE.items() if k != "datetime"}}
+    everywhere = {**(known or {k: {v} for k, v in here.items()}), **{k: {v} for k, v in _CORE.items()}}
+    try:
+        return _Writer(there, everywhere).condition(condition)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, ShapelyError, RecursionError) as error:
+        raise GeodesError(f"The filter is no CQL2 that this catalogue understands: {str(error)[:200]!r}.") from error
+
+
+class _Writer:
+    def __init__(self, here: Mapping[str, str], known: Mapping[str, Set[str]]) -> None:
+        self._here, self._known = here, known
+
+    def condition(self, told: Any) -> Sql:
+        if isinstance(told, bool):
+            return ("true" if told else "false"), []
+        op, args = told["op"].lower(), told["args"]
+        if not isinstance(args, list):
+            raise TypeError("args is a list")
+        if op in ("and", "or"):
+            parts = [self.condition(a) for a in args]
+            if not parts:
+                raise ValueError(f"{op} of nothing")
+            return f"({f' {op} '.join(text for text, _ in parts)})", [v for _, values in parts for v in values]
+        if op == "not":
+            text, values = self.condition(args[0])
+            return f"(NOT {text})", values
+        if op == "isnull":
+            text, values = self._value(args[0])
+            return f"({text} IS NULL)", values
+        if op in _SPATIAL:
+            # The relations of two areas take the product of their corners, and DuckDB's time limit is not heard meanwhile.
+            if op != "s_intersects" and json.dumps(args, default=str).count("[") > _RELATED:
+                raise GeodesError(f"{op} may have an area of {_RELATED} corners: simplify it, or ask by s_intersects.")
+            return self._call(_SPATIAL[op], args, "geometry")
+        if op in _ARRAYS:
+            return self._call(_ARRAYS[op], args, "array")
+        if op == "t_intersects":
+            return self._during(args)
+        return self._compared(op, args)
+
+    def _compared(self, op: str, args: list[Any]) -> Sql:
+        if op == "like":
+            return self._like(*args)
+        wanted = _literals([args[0], *args[1]] if op == "in" else args)
+        own = next((k for k in (self._kind(a, wanted) for a in args) if k), "")
+        if own == "array" and op in ("=", "in"):  # a property of several values has it, if one of them is it
+            several = args[1] if op == "in" else [args[1]]
+            text, values = self._value(args[0], {*wanted, "array"})
+            return f"list_has_any({text}, ?)", [*values, several]
+        several = [args[0], *args[1]] if op == "in" else args
+        texts, values = self._values(several, "TIMESTAMPTZ" if own == "date" else "", wanted)
+        if op in _COMPARISONS:
+            return f"({texts[0]} {op} {texts[1]})", values
+        if op == "between":
+            return f"({texts[0]} BETWEEN {texts[1]} AND {texts[2]})", values
+        if op == "in":
+            return f"({texts[0]} IN ({', '.join(texts[1:]) or 'NULL'}))", values
+        raise GeodesError(f"The filter has the operator {op[:50]!r}, which this catalogue does not know.")
+
+    def _like(self, subject: Any, told: Any) -> Sql:
+        functions = []
+        while isinstance(told, Mapping) and told.get("op") in _FUNCTIONS:
+            functions.append(_FUNCTIONS[told["op"]])
+            told = told["args"][0]
+        if not isinstance(told, str) or len(told) > terms.PATTERN:
+            raise GeodesError(f"What a text is like is a text of at most {terms.PATTERN} characters.")
+        text, values = self._value(subject, {"string"})
+        called = "?"
+        for name in reversed(functions):
+            called = f"{name}({called})"
+        test, value = like.test(told)
+        return test.format(text, called), [*values, value]
+
+    def _call(self, function: str, args: list[Any], own: str) -> Sql:
+        texts, values = self._values(args[:2], "", {own})
+        return f"{function}({', '.join(texts)})", values
+
+    def _during(self, args: list[Any]) -> Sql:
+        """Of a time or an interval, given as ``{"interval": [begin, end]}``."""
+        text, values = self._value(args[0], {"date"})
+        told = args[1].get("interval") or [next(iter(args[1].values()))] * 2
+        begin, end = (None if t == ".." else _instant(t) for t in told)
+        conditions = [f"{text} {op} CAST(? AS TIMESTAMPTZ)" for op, t in ((">=", begin), ("<=", end)) if t]
+        bounds = [v for t in (begin, end) if t for v in (*values, t)]
+        return f"({' AND '.join(conditions) or 'true'})", bounds
+
+    def _values(self, args: list[Any], cast: str, wanted: Set[str]) -> tuple[list[str], list[Any]]:
+        parts = [self._value(a, wanted) for a in args]
+        texts = [f"CAST(? AS {cast})" if cast and text == "?" else text for text, _ in parts]
+        return texts, [v for _, values in parts for v in values]
+
+    def _value(self, told: Any, wanted: Set[str] = frozenset()) -> Sql:
+        """A value or a property; ``wanted`` are the kinds of what it is compared with."""
+        if not isinstance(told, Mapping):
+            return "?", [told]
+        if "property" in told:
+            return self._column(self._name(told["property"]), wanted), []
+        if "timestamp" in told or "date" in told:
+            return "CAST(? AS TIMESTAMPTZ)", [_instant(told)]
+        if "coordinates" in told or "geometries" in told:
+            return "ST_GeomFromWKB(?)", [from_geojson(_json(told)).wkb]
+        if "bbox" in told:
+            west, south, east, north = told["bbox"]
+            return "ST_GeomFromWKB(?)", [box(west, south, east, north).wkb]
+        if told.get("op") in _FUNCTIONS:
+            text, values = self._value(told["args"][0], {"string"})
+            return f"{_FUNCTIONS[told['op']]}({text})", values
+        raise GeodesError(f"The filter has {_json(told)[:100]}, which this catalogue does not know.")
+
+    def _column(self, name: str, wanted: Set[str]) -> str:
+        own = self._kind({"property": name}, wanted)
+        if name in self._here and own == self._here[name]:
+            return quoted(name)
+        return f"CAST(NULL AS {_TYPES.get(own, 'VARCHAR')})"
+
+    def _kind(self, told: Any, wanted: Set[str]) -> str:
+        """The kind of a property's values: of several the one that it is compared with."""
+        if not (isinstance(told, Mapping) and "property" in told):
+            return ""
+        name = self._name(told["property"])
+        there = self._known[name]
+        meant = {k for k in there if _meets(family(k), wanted)}
+        own = self._here.get(name, "")
+        if own and (own in meant or not meant):
+            return own
+        # Not here: of no other meaning than the well-known one, then the first, so that it is the same each time.
+        return min(meant or there, key=lambda k: (k != KINDS.get(name), k))
+
+    def _name(self, told: Any) -> str:
+        name = told.removeprefix("properties.")
+        if name not in self._known:  # what is no column never comes into the text
+            raise GeodesError(f"There is no queryable {told[:100]!r}{nearest(name[:100], self._known) or '.'}")
+        return str(name)
+
+
+def _literals(args: list[Any]) -> set[str]:
+    """The kinds of the values among some arguments."""
+    found = set()
+    for told in args:
+        if not isinstance(told, Mapping):
+            found.add(kind(told))
+        elif "timestamp" in told or "date" in told:
+            found.add("date")
+        elif told.get("op") in _FUNCTIONS:
+            found.add("string")
+    return found - {""}
+
+
+def _meets(own: str, wanted: Set[str]) -> bool:
+    """Whether values of a kind can be compared with those of some kinds."""
+    if own == "date":
+        return bool(wanted & {"date", "string"})
+    return not wanted or own in wanted or own == "array"
+
+
+def _instant(told: Any) -> str:
+    return str(told.get("timestamp") or told["date"]) if isinstance(told, Mapping) else str(told)
+
+
+def _json(told: Mapping[str, Any]) -> str:
+    return json.dumps(dict(told))

@@ -1,0 +1,153 @@
+"""A service's whole catalogue as files beside the data: what is new since the last time, in windows of publication."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from geodes_lab.catalog.catalogue import named
+from geodes_lab.catalog.harvested.partitions import merged
+from geodes_lab.catalog.harvested.snapshot import Collection, Snapshot, alone, moment
+from geodes_lab.catalog.harvested.staging import Parts
+from geodes_lab.catalog.query import Query
+from geodes_lab.catalog.remote.geodes import Geodes
+from geodes_lab.errors import GeodesError
+
+_WINDOW = 8_000  # Items that are asked for together: deeper pages are slow, and the catalogue grows meanwhile
+_FIRST = datetime(2014, 1, 1, tzinfo=UTC)  # nothing was published before
+_PARTS = "parts"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a harvest of one collection did."""
+
+    collection: str
+    found: int
+    """Items that were new or newer."""
+    total: int
+    """Items that there are now."""
+    counted: int
+    """Items that the service counts; others than ``total``: some were removed there, or changed without being published anew."""
+
+
+def harvest(
+    catalogue: Geodes,
+    folder: Path,
+    collections: Sequence[str],
+    *,
+    anew: bool = False,
+    tell: Callable[[str, int, int], None] = lambda *_: None,
+) -> list[Outcome]:
+    """Bring a folder up to date with a catalogue.
+
+    Parameters
+    ----------
+    catalogue
+        The service.
+    folder
+        Made if needed. Searches of it go on meanwhile: they see what was there before, until a collection is done.
+    collections
+        Their ids.
+    anew
+        Whether all is fetched again, not only what was published since the last time. Whether a version is the latest of its
+        product changes without a publication, so that this is done now and then.
+    tell
+        Called with the collection, the Items that are done and those that the service counts.
+
+    Returns
+    -------
+    list of Outcome
+        A harvest that was broken off goes on where it was.
+
+    Raises
+    ------
+    GeodesError
+        If the service fails, another harvest is at work in the folder, or the folder is that of another profile.
+    """
+    for name in collections:
+        named(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder, "Another harvest is at work"), _without_collector():
+        before = Snapshot.load(folder)
+        if before.source not in ("", catalogue.profile.url):
+            raise GeodesError(f"{folder} was harvested from {before.source}: give another folder.")
+        titles = {c.id: c.title for c in catalogue.collections()}
+        return [_one(catalogue, folder, name, titles.get(name, ""), anew, tell) for name in collections]
+
+
+def _one(
+    catalogue: Geodes, folder: Path, name: str, title: str, anew: bool, tell: Callable[[str, int, int], None]
+) -> Outcome:
+    before = Snapshot.load(folder)
+    known = before.collections.get(name, Collection())
+    parts = Parts(folder / _PARTS / (f"{name}-anew" if anew else name))
+    last = None if anew or not known.published else datetime.fromisoformat(known.published)
+    since, until = parts.done or last or _FIRST, datetime.now(UTC)
+    asked = Query((name,), latest=False, sortby=(("published", False), ("id", False)))
+    counted, done = catalogue.count(_published(asked, since, until)), 0
+    for records, end in _ahead(_fetched(catalogue, asked, _windows(catalogue, asked, since, until, counted))):
+        parts.add(records, end)
+        done += len(records)
+        tell(name, min(done, counted), counted)
+    parts.flush()
+    after = merged(before, name, title, parts, anew=anew)
+    replace(after, source=catalogue.profile.url, taken=moment(datetime.now(UTC))).save()
+    after.tidy()
+    parts.clear()
+    total = sum(f.rows for f in after.files if f.collection == name)
+    return Outcome(name, done, total, catalogue.count(asked))
+
+
+def _fetched(
+    catalogue: Geodes, query: Query, windows: Iterator[tuple[datetime, datetime, int]]
+) -> Iterator[tuple[list[dict[str, Any]], datetime]]:
+    for start, end, there in windows:
+        yield (catalogue.records(_published(query, start, end)) if there else []), end
+
+
+def _ahead(several: Iterator[_T]) -> Iterator[_T]:
+    """The same, the next one made while the last is used."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, several, None)
+        while (one := coming.result()) is not None:
+            coming = pool.submit(next, several, None)
+            yield one
+
+
+def _published(query: Query, start: datetime, end: datetime) -> Query:
+    """What was published in a time, its end included: an Item twice is one, an Item between two windows would be lost."""
+    return replace(query, filters={"published": (start, end)})
+
+
+def _windows(
+    catalogue: Geodes, query: Query, start: datetime, end: datetime, there: int
+) -> Iterator[tuple[datetime, datetime, int]]:
+    """Halve a time until each part has few enough Items; in order, so that a harvest can go on where it was."""
+    if there <= _WINDOW or end - start <= timedelta(seconds=1):
+        yield start, end, there
+        return
+    middle = start + (end - start) / 2
+    first = catalogue.count(_published(query, start, middle))
+    yield from _windows(catalogue, query, start, middle, first)
+    # What is published at the middle itself is counted twice: the windows are rather too small than too large.
+    yield from _windows(catalogue, query, middle, end, max(there - first, 1) if there > first else 0)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Items are trees: looking for cycles among so many of them takes as long as all the rest, and finds none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

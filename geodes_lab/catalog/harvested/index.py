@@ -1,0 +1,264 @@
+"""A catalogue that was harvested into files beside the data: searched by DuckDB, without a server and without pages."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pystac
+
+from geodes_lab.catalog.catalogue import Collection
+from geodes_lab.catalog.harvested import rows, statement
+from geodes_lab.catalog.harvested.engine import Engine, Limits
+from geodes_lab.catalog.harvested.newest import Kept
+from geodes_lab.catalog.harvested.quarantine import Quarantine
+from geodes_lab.catalog.harvested.snapshot import NAME, File, Snapshot
+from geodes_lab.catalog.harvested.statement import Group
+from geodes_lab.catalog.profile import Profile
+from geodes_lab.catalog.query import Query
+from geodes_lab.errors import GeodesError
+from geodes_lab.util import pystac_roots
+
+_DATED = re.compile(
+    r"_(\d{8})T\d{6}", re.ASCII
+)  # the first time in the name of a Sentinel's product is its acquisition
+_AGAIN = 4  # times that a search is begun anew, since what it was at was replaced
+
+
+def is_one(path: str) -> bool:
+    """Whether a harvested catalogue lies at a path."""
+    return (Path(path).expanduser() / NAME).is_file()
+
+
+@dataclass(frozen=True)
+class Index:
+    """The catalogue of one profile, whose ``url`` is the folder."""
+
+    profile: Profile
+    beside: tuple[Path, ...] = ()
+    """More folders of the same form, searched with it as one; of two collections of one name the first is meant."""
+    limits: Limits = field(default_factory=Limits)
+    quarantine: Quarantine | None = None
+    """What leaves out what is damaged; it is an error if not given."""
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        return self.profile.name
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What there is now; the file is read, since a harvest may have replaced it."""
+        return self._kept[0].now()
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The same of all its folders."""
+        return [k.now() for k in self._kept]
+
+    @cached_property
+    def _kept(self) -> list[Kept]:
+        return [
+            Kept(f, forgiving=self.quarantine is not None) for f in (Path(self.profile.url).expanduser(), *self.beside)
+        ]
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return Engine(tuple(k.folder for k in self._kept), self.limits)
+
+    def ids(self) -> Sequence[str]:
+        """The ids of its collections."""
+        return list(dict.fromkeys(n for s in self.snapshots for n in s.collections))
+
+    def collections(self) -> list[Collection]:
+        """All of its collections."""
+        found = []
+        snapshot = self.snapshot
+        for name, told in snapshot.collections.items():
+            files = [f for f in snapshot.files if f.collection == name]
+            start = min((f.start for f in files), default=None)
+            end = max((f.end for f in files), default=None)
+            found.append(Collection(name, told.title, _time(start), _time(end), sum(f.rows for f in files)))
+        return found
+
+    def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
+        """The properties that its Items can be asked for."""
+        found: dict[str, str] = {}
+        for snapshot in reversed(self.snapshots):
+            for name in collections:
+                if name in snapshot.collections:
+                    found |= snapshot.collections[name].askable
+        return found
+
+    def items(self, query: Query) -> list[pystac.Item]:
+        """The Items of a query, in order and no more than asked for."""
+        made = (pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query))
+        return [pystac_roots.settle(item) for item in made]
+
+    def records(self, query: Query, *, skip: int = 0) -> list[dict[str, Any]]:
+        """The same as dictionaries, without the first ``skip``.
+
+        Raises
+        ------
+        GeodesError
+            If a file is missing or damaged.
+        """
+        return self.page(query, skip)[0]
+
+    def page(self, query: Query, skip: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """The same, and after how many the next one comes: fewer are given where they are large, or damaged.
+
+        Raises
+        ------
+        GeodesError
+            As for `records`.
+        """
+        if query.ids and query.any_time and not skip and (near := _around_names(query)) is not None:
+            found, taken = self._page(near, 0)
+            if {r["id"] for r in found} == set(query.ids):
+                return found, taken
+        return self._page(query, skip)
+
+    def count(self, query: Query) -> int:
+        """How many Items a query has, whatever its limit; of no condition but the collection without a look at them."""
+        with self._explained():
+            snapshots = self.snapshots
+            if replace(query, limit=None, sortby=()) == Query(query.collections, latest=False, sortby=()):
+                return sum(g.rows for g in self._groups(query, snapshots))
+            found = self._asked(lambda groups: statement.counted(query, groups), query)
+        return int(found[0][0]) if found else 0
+
+    def _page(self, query: Query, skip: int) -> tuple[list[dict[str, Any]], int]:
+        with self._explained():
+            for attempt in range(_AGAIN):
+                before = self.snapshots
+                asked = self._asked(lambda groups: statement.found(query, groups, skip), query)
+                places = self._few(asked, before)
+                try:
+                    found = self._read(places, before)
+                    break
+                except OSError:
+                    if attempt == _AGAIN - 1 or self._is(before):
+                        raise
+        for record in found:  # it names a collection, so that STAC wants a link to it
+            source = next((s.source for s in before if record["collection"] in s.collections), "")
+            href = f"{source}/collections/{record['collection']}"
+            record["links"].append({"rel": "collection", "href": href, "type": "application/json"})
+        return found, skip + len(places)
+
+    def _few(self, places: list[tuple[Any, ...]], snapshots: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
+        """As many of the first rows as are given together; at least one."""
+        if not self.limits.answer or len(places) < 2:
+            return places
+        mean = {str(s.folder / f.path): f.size / max(f.rows, 1) for s in snapshots for f in s.files}
+        size = itertools.accumulate(mean.get(path, 0) for path, _ in places)
+        return places[: max(1, sum(s <= self.limits.answer for s in size))]
+
+    def _groups(self, query: Query, snapshots: Sequence[Snapshot]) -> list[Group]:
+        """The files that may have what is asked for, by collection."""
+        found, seen = [], set[str]()
+        for snapshot in snapshots:
+            files: dict[str, list[File]] = {}
+            for file in snapshot.needed(query):
+                if file.collection not in seen:
+                    files.setdefault(file.collection, []).append(file)
+            for name, several in files.items():
+                told = snapshot.collections[name]
+                if told.damaged and self.quarantine is None:
+                    raise GeodesError(told.damaged)
+                paths = tuple(str(snapshot.folder / f.path) for f in several)
+                group = Group(name, paths, sum(f.rows for f in several), told.askable)
+                left = self.quarantine.without(group) if self.quarantine else group
+                if left and not told.damaged:
+                    found.append(left)
+            seen |= snapshot.collections.keys()
+        return found
+
+    def _asked(
+        self, written: Callable[[Sequence[Group]], tuple[str, list[Any]]], query: Query
+    ) -> list[tuple[Any, ...]]:
+        """What DuckDB has of the rows that fit; without what is damaged, if that is to be left out."""
+        for attempt in itertools.count(1):
+            before = self.snapshots
+            groups = self._groups(query, before)
+            try:
+                return self._engine.rows(*written(groups)) if groups else []
+            except duckdb.Error as error:
+                if attempt == _AGAIN or isinstance(error, (duckdb.InterruptException, duckdb.OutOfMemoryException)):
+                    raise
+                # What was replaced meanwhile is no damage: there is a newer snapshot.
+                is_current = functools.partial(self._is, before)
+                if is_current() and not (
+                    self.quarantine and self.quarantine.found(error, query, groups, self._engine, is_current)
+                ):
+                    raise
+        raise AssertionError
+
+    def _is(self, snapshots: Sequence[Snapshot]) -> bool:
+        """Whether there is no newer snapshot."""
+        return self.snapshots == snapshots
+
+    def _read(self, places: Sequence[tuple[str, int]], snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+        """The Items of rows, in their order; of each file the groups that have one are read."""
+        several: dict[str, list[tuple[int, int]]] = {}
+        for at, (path, row) in enumerate(places):
+            several.setdefault(path, []).append((row, at))
+        found: dict[int, dict[str, Any]] = {}
+        for path, wanted in several.items():
+            try:
+                records: Sequence[dict[str, Any] | None] = rows.records(path, [row for row, _ in wanted])
+                if self.quarantine and not all(map(rows.is_whole, records)):
+                    raise ValueError("an Item has parts of another kind")
+            except Exception as error:
+                if self.quarantine is None or not (Path(path).exists() or self._is(snapshots)):
+                    raise
+                records = [rows.one(path, row) for row, _ in wanted]
+                self.quarantine.tell(Path(path).parent.name, path, error)
+            found.update((at, r) for (_, at), r in zip(wanted, records, strict=True) if r is not None)
+        return [found[at] for at in sorted(found)]
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.ConversionException, duckdb.BinderException) as error:
+            raise GeodesError(f"{self.name} cannot compare what is asked for: {_line(error)}.") from error
+        except duckdb.OutOfMemoryException as error:
+            raise GeodesError(
+                f"The search needs more memory than {self.name} has for one: ask for less at once."
+            ) from error
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            folder = self._kept[0].folder
+            raise GeodesError(
+                f"The catalogue {self.name} at {folder} cannot be read ({_line(error)}): harvest it anew."
+            ) from error
+
+
+def _around_names(query: Query) -> Query | None:
+    """The same with the days that the names tell, if all do."""
+    try:
+        days = [m and datetime.strptime(m[1], "%Y%m%d").replace(tzinfo=UTC) for m in map(_DATED.search, query.ids)]
+        known = [d for d in days if d]
+        if len(known) < len(days):
+            return None
+        return replace(query, start=min(known) - timedelta(days=1), end=max(known) + timedelta(days=2))
+    except (ValueError, OverflowError):  # digits that are no day
+        return None
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,106 @@
+"""What is damaged in a catalogue of many: left out of everybody's searches, and named to its owner and in the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from geodes_lab.catalog.harvested import partitions, statement
+from geodes_lab.catalog.harvested.columns import family
+from geodes_lab.catalog.harvested.engine import Engine
+from geodes_lab.catalog.harvested.statement import Group
+from geodes_lab.catalog.query import Query
+
+_MOST = 100_000  # files whose state is remembered
+_log = logging.getLogger("catalogue")
+
+
+class Quarantine:
+    """Files of one process that cannot be read; a file never changes, so that each is looked at once."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, str] = {}
+        """By collection, what is wrong with it: a sentence."""
+        self._out, self._fine, self._named = set[str](), set[str](), set[str]()
+
+    def without(self, group: Group) -> Group | None:
+        """The group without what is left out; None if nothing remains."""
+        if not self._out.intersection(group.paths):
+            return group
+        left = tuple(p for p in group.paths if p not in self._out)
+        return Group(group.collection, left, group.rows, group.columns) if left else None
+
+    def leave_out(self, collection: str, path: str, why: object) -> None:
+        """Leave a file out from now on."""
+        self._out.add(path)
+        self.tell(collection, path, why)
+
+    def tell(self, collection: str, path: str, why: object) -> None:
+        """Name what is wrong: in the log once."""
+        for kept in (self.told, self._named):
+            if len(kept) > _MOST:
+                kept.clear()
+        name = Path(path).name
+        self.told[collection] = (
+            f"{collection} is damaged: not all of {name} can be read, and what cannot is left out of searches. "
+            "Delete the collection or these Items, and put them again."
+        )
+        if path in self._named:
+            return
+        self._named.add(path)
+        line = (str(why).splitlines() or [repr(why)])[0][:300]
+        _log.error("the collection %s is damaged, and %s is left out of searches: %s", collection, path, line)
+
+    def found(
+        self, error: duckdb.Error, query: Query, groups: Sequence[Group], engine: Engine, is_current: Callable[[], bool]
+    ) -> bool:
+        """Look for what made a search fail, and leave it out; whether there is any, so that the search is worth another try.
+
+        What was asked for may be wrong itself: then the types of the columns are looked at, and no data. A file that is not there is
+        damage as long as ``is_current``: else it was replaced meanwhile.
+        """
+        before = len(self._out)
+        if len(self._fine) > _MOST:
+            self._fine.clear()
+        is_about_types = isinstance(error, (duckdb.ConversionException, duckdb.BinderException))
+        for group in groups:
+            for path in group.paths:
+                if not Path(path).exists():
+                    if is_current():
+                        self.leave_out(group.collection, path, "there is no such file")
+                elif path not in self._fine:
+                    self._look_at(group, path)
+            fine = self.without(group)
+            if fine and not is_about_types:
+                self._read(fine, query, engine)
+        return len(self._out) > before
+
+    def _look_at(self, group: Group, path: str) -> None:
+        try:
+            there = partitions.types(pq.read_schema(path))
+        except (OSError, pa.ArrowException, ValueError) as error:
+            self.leave_out(group.collection, path, error)
+            return
+        reserved = sorted({"filename", "file_row_number"}.intersection(map(str.casefold, there)))
+        other = [n for n, kind in group.columns.items() if n in there and family(there[n]) != family(kind)]
+        if reserved or other:
+            self.leave_out(
+                group.collection,
+                path,
+                f"its columns {', '.join([*reserved, *other])[:200]} are not what they should be",
+            )
+        else:
+            self._fine.add(path)
+
+    def _read(self, group: Group, query: Query, engine: Engine) -> None:
+        for path in group.paths:
+            try:
+                engine.rows(*statement.looked_at(query, group, path))
+            except duckdb.Error as error:
+                if Path(path).exists():
+                    self.leave_out(group.collection, path, error)

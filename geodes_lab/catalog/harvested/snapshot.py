@@ -1,0 +1,230 @@
+"""What a harvested catalogue consists of: its files, and which of them a search needs; replaced whole, never edited."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from geodes_lab.catalog.harvested.columns import columns
+from geodes_lab.catalog.query import Query
+from geodes_lab.errors import GeodesError
+
+NAME = "snapshot.json"
+_VERSION = 1
+_log = logging.getLogger("catalogue")
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of stac-geoparquet: Items of one collection and one month."""
+
+    path: str
+    """Below the folder."""
+    collection: str
+    month: str
+    """In which the acquisitions begin, such as ``2021-06``."""
+    rows: int
+    start: str
+    """Of the first acquisition."""
+    end: str
+    """Of the last one."""
+    bbox: tuple[float, float, float, float] | None
+    """Around all footprints; None: some Item has none."""
+    size: int = 0
+    """Bytes that it takes, on disk or as it is read; 0: of a file of before, not known."""
+
+    def __post_init__(self) -> None:
+        texts = (self.path, self.collection, self.month, self.start, self.end)
+        path = PurePosixPath(self.path) if isinstance(self.path, str) else PurePosixPath("/")
+        numbers = (self.rows, self.size)
+        if not all(isinstance(t, str) for t in texts) or path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"a file is {self.path!r}")
+        if not all(isinstance(n, int) and n >= 0 for n in numbers):
+            raise ValueError(f"{self.path} has {self.rows!r} rows")
+        if self.bbox is not None and not (len(self.bbox) == 4 and all(isinstance(e, (int, float)) for e in self.bbox)):
+            raise ValueError(f"{self.path} lies at {self.bbox!r}")
+        if self.bbox is not None and not all(math.isfinite(e) for e in self.bbox):
+            raise ValueError(f"{self.path} lies at {self.bbox!r}")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One collection of the catalogue, as it was harvested."""
+
+    title: str = ""
+    published: str | None = None
+    """Of the last Item: what is published later is new."""
+    queryables: dict[str, str] = field(default_factory=dict)
+    """The properties of its Items, with their types."""
+    owner: str = ""
+    """Whose results they are; empty: they are the catalogue's."""
+    document: dict[str, Any] = field(default_factory=dict)
+    """What STAC says of it, where somebody has said it."""
+    damaged: str = ""
+    """Why nothing of it is given to others: a sentence."""
+
+    @cached_property
+    def askable(self) -> dict[str, str]:
+        """Those of its properties that a search can name."""
+        wanted = columns(self.queryables)
+        return {k: v for k, v in self.queryables.items() if k in wanted}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The catalogue, as it is now."""
+
+    folder: Path
+    source: str = ""
+    """The profile it was harvested from."""
+    taken: str = ""
+    """When."""
+    collections: dict[str, Collection] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
+
+    @classmethod
+    def load(cls, folder: Path) -> Snapshot:
+        """Read it; an empty one if there is none yet. A collection of it that is damaged is there, and says so.
+
+        Raises
+        ------
+        GeodesError
+            If all of it is damaged, or of another version.
+        """
+        try:
+            told = json.loads((folder / NAME).read_text())
+            if not isinstance(told, dict):
+                raise ValueError("it is no object of JSON")
+            if told.get("version") != _VERSION:
+                raise GeodesError(f"{folder / NAME} is of another version of the lab: harvest the catalogue anew.")
+            entries, listed = dict(told["collections"]), list(told["files"])
+            source, taken = str(told["source"]), str(told["taken"])
+        except FileNotFoundError:
+            return cls(folder)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise GeodesError(f"{folder / NAME} is damaged ({error}): harvest the catalogue anew.") from error
+        collections = {k: _collection(k, c) for k, c in entries.items()}
+        files = []
+        for entry in listed:
+            try:
+                file = File(**{**entry, "bbox": entry["bbox"] and tuple(entry["bbox"])})
+                if file.collection in collections:
+                    files.append(file)
+            except (TypeError, KeyError, ValueError) as error:
+                name = entry.get("collection") if isinstance(entry, dict) else None
+                if isinstance(name, str) and name in collections:
+                    known = collections[name]
+                    collections[name] = Collection(owner=known.owner, damaged=known.damaged or _sentence(name, error))
+        return cls(folder, source, taken, collections, tuple(files))
+
+    def save(self) -> None:
+        """Put it in the place of the one before; who reads that one goes on."""
+        told = {
+            "version": _VERSION,
+            "source": self.source,
+            "taken": self.taken,
+            "collections": {k: asdict(c) for k, c in self.collections.items()},
+            "files": [asdict(f) for f in self.files],
+        }
+        part = self.folder / f"{NAME}.{os.getpid()}"
+        part.write_text(json.dumps(told, indent=1))
+        part.replace(self.folder / NAME)
+
+    def tidy(self, kept: float = 3600) -> None:
+        """Remove files that this snapshot does not name and that have not changed for ``kept`` seconds: searches may be at them."""
+        for path, _, age in self.unnamed():
+            if age > kept:
+                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # not empty
+                    path.parent.rmdir()
+
+    def unnamed(self, collection: str = "*") -> list[tuple[Path, int, float]]:
+        """The files that this snapshot does not name, with their bytes and their ages, the oldest first."""
+        wanted, now = {f.path for f in self.files}, datetime.now(UTC).timestamp()
+        items, found = self.folder / "items", []
+        below = [items / collection] if collection != "*" else [items]
+        for path in itertools.chain(*(b.rglob(e) for b in below for e in ("*.parquet", "*.part"))):
+            with contextlib.suppress(FileNotFoundError):
+                if str(path.relative_to(self.folder)) not in wanted:
+                    told = path.stat()
+                    found.append((path, told.st_size, now - told.st_mtime))
+        return sorted(found, key=lambda f: -f[2])
+
+    def needed(self, query: Query) -> Iterator[File]:
+        """The files that may have what a query asks for."""
+        start, end = (t.astimezone(UTC).strftime(_FORM) for t in (query.start, query.end))
+        bounds = query.area.bounds if query.area is not None else None
+        wanted = set(query.collections)
+        for file in self.files:
+            if file.collection not in wanted or file.end < start or file.start >= end:
+                continue
+            if bounds is None or file.bbox is None or _meet(file.bbox, bounds):
+                yield file
+
+
+@contextlib.contextmanager
+def alone(folder: Path, otherwise: str, wait: float = 0) -> Iterator[None]:
+    """Hold a folder for oneself while it is changed.
+
+    Raises
+    ------
+    GeodesError
+        That says ``otherwise``, if another holds it, and still does after ``wait`` seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic() + wait
+    with (folder / ".lock").open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise GeodesError(f"{otherwise} in {folder}: wait until it is done.") from None
+                time.sleep(0.01)
+        yield
+
+
+_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def moment(time: datetime) -> str:
+    """A time as the snapshot writes it, so that text sorts as time does."""
+    return time.astimezone(UTC).strftime(_FORM)
+
+
+def _collection(name: str, told: Any) -> Collection:
+    """What an entry says of a collection; of one that is damaged, whose it is and that it is damaged."""
+    entry: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    owner = entry.get("owner")
+    try:
+        found = Collection(**told)
+        kinds = ((found.title, str), (found.published or "", str), (found.owner, str), (found.damaged, str))
+        if not all(isinstance(v, k) for v, k in kinds) or not isinstance(found.document, dict):
+            raise ValueError("a part is of another kind")
+        if not isinstance(found.queryables, dict) or not all(isinstance(v, str) for v in found.queryables.values()):
+            raise ValueError("its queryables are none")
+    except (TypeError, ValueError) as error:
+        return Collection(owner=owner if isinstance(owner, str) else "?", damaged=_sentence(name, error))
+    return found
+
+
+def _sentence(name: str, error: Exception) -> str:
+    _log.error("the entry of the collection %s is damaged, and it is left out of searches: %s", name, str(error)[:300])
+    return f"The collection {name} is damaged ({str(error)[:100]}): delete it and make it anew; a harvest makes its own anew."
+
+
+def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] <= b[2] and a[2] >= b[0] and a[1] <= b[3] and a[3] >= b[1]

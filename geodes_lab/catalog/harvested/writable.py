@@ -1,0 +1,190 @@
+"""A catalogue of one's own, in the files that a harvest writes: collections and Items are put, replaced and removed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from geodes_lab.catalog.harvested import geoparquet, partitions
+from geodes_lab.catalog.harvested.columns import family
+from geodes_lab.catalog.harvested.quota import NoRoom, Room
+from geodes_lab.catalog.harvested.snapshot import Collection, File, Snapshot, alone, moment
+from geodes_lab.errors import GeodesError
+from geodes_lab.util import instant
+
+_BUSY = "Another process writes"
+_WAIT = 10.0  # seconds for another's change
+KEPT = 30.0
+"""Seconds that what was replaced stays, where there is a limit of room: a search may still be at it."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One folder; searches of it go on while it is changed, and see each change whole or not at all."""
+
+    folder: Path
+    room: Room | None = None
+    """What each person's results may take; no limit if not given."""
+
+    def create(self, name: str, document: dict[str, Any], *, owner: str = "") -> None:
+        """Make a collection, or say anew what STAC says of it; its Items stay."""
+        with alone(self.folder, _BUSY, _WAIT):
+            now = Snapshot.load(self.folder)
+            known = now.collections.get(name, Collection(owner=owner))
+            told = replace(known, title=document.get("title") or known.title, document=document, damaged="")
+            if known.damaged:
+                told = replace(told, queryables=self._queryables(now, name))
+            self._save(now, replace(now, collections={**now.collections, name: told}), name)
+
+    def drop(self, name: str) -> None:
+        """Remove a collection and its Items."""
+        with alone(self.folder, _BUSY, _WAIT):
+            now = Snapshot.load(self.folder)
+            left = {k: v for k, v in now.collections.items() if k != name}
+            after = replace(now, collections=left, files=tuple(f for f in now.files if f.collection != name))
+            self._save(now, after, name)
+
+    def put(self, name: str, records: Sequence[dict[str, Any]]) -> None:
+        """Put Items into a collection, each in the place of the one of its id, if there is one.
+
+        Raises
+        ------
+        GeodesError
+            If a property is of another kind than in other Items of the collection, or there is no room.
+        """
+        with alone(self.folder, _BUSY, _WAIT):
+            self._change(name, {r["id"] for r in records}, records)
+
+    def remove(self, name: str, ids: Sequence[str]) -> None:
+        """Remove Items; those that are not there are none of its business."""
+        with alone(self.folder, _BUSY, _WAIT):
+            self._change(name, set(ids), ())
+
+    def tidy(self) -> None:
+        """Remove what was replaced some time ago."""
+        with alone(self.folder, _BUSY, _WAIT):
+            Snapshot.load(self.folder).tidy(KEPT)
+
+    def _change(self, name: str, gone: set[str], records: Sequence[dict[str, Any]]) -> None:
+        now = Snapshot.load(self.folder)
+        if name not in now.collections:
+            raise GeodesError(f"There is no collection {name} any more.")
+        if self.room and records:
+            self.room.check_disk(self.folder)
+        coming: dict[str, list[dict[str, Any]]] = {}
+        for record in records:
+            p = record["properties"]
+            told = p.get("datetime") or p["start_datetime"]
+            time = instant.utc(told)
+            coming.setdefault(f"{time:%Y-%m}" if time else told[:7], []).append(record)
+        files = list[File]()
+        known = dict(now.collections[name].queryables)
+        with self._undone(files, now):
+            for file in (f for f in now.files if f.collection == name):
+                table = _read(self.folder / file.path, name)
+                left = table.filter(pc.invert(pc.is_in(table["id"], pa.array(sorted(gone)))))
+                new = coming.pop(file.month, [])
+                if len(left) == len(table) and not new:
+                    files.append(file)
+                elif len(left) or new:
+                    files.append(self._written(name, file.month, [left] if len(left) else [], new, known))
+            files += [self._written(name, month, [], new, known) for month, new in coming.items()]
+            others = [f for f in now.files if f.collection != name]
+            told = replace(now.collections[name], queryables=known)
+            everything = tuple(sorted((*others, *files), key=lambda f: (f.collection, f.month)))
+            self._save(now, replace(now, collections={**now.collections, name: told}, files=everything), name)
+
+    def _written(
+        self, name: str, month: str, old: list[pa.Table], new: list[dict[str, Any]], known: dict[str, str]
+    ) -> File:
+        try:
+            fresh = [geoparquet.table(new)] if new else []
+            if self.room:
+                _same_kinds(partitions.types(fresh[0].schema) if fresh else {}, known)
+            table = partitions.joined([*old, *fresh])
+        except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError) as error:
+            raise GeodesError(
+                f"An Item of {name} has a property of another kind than the others of {month} ({_line(error)}): "
+                "give it the same kind, or a name of its own."
+            ) from error
+        known |= partitions.types(table.schema)
+        return partitions.written(self.folder, name, month, table)
+
+    @contextlib.contextmanager
+    def _undone(self, files: list[File], before: Snapshot) -> Iterator[None]:
+        """Remove what was written, if the whole does not come to its end."""
+        named = {f.path for f in before.files}
+        try:
+            yield
+        except BaseException as error:
+            for file in files:
+                if file.path not in named:
+                    (self.folder / file.path).unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoRoom("The disk of the results is full: tell the operator of the lab.") from error
+            raise
+
+    def _save(self, before: Snapshot, after: Snapshot, name: str) -> None:
+        if self.room:
+            before, after = (replace(s, files=tuple(map(self._sized, s.files))) for s in (before, after))
+            owner = (after.collections.get(name) or before.collections.get(name) or Collection()).owner
+            self.room.check(before, after, owner)
+        replace(after, taken=moment(datetime.now(UTC))).save()
+        for replaced in {f.path for f in before.files} - {f.path for f in after.files}:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self.folder / replaced)  # from now on it ages
+        if self.room is None:
+            after.tidy()
+            return
+        # Who changes one Item again and again leaves large files behind: of these no more than of what is there.
+        left = after.unnamed(name)
+        over = sum(size for _, size, _ in left) - self.room.size
+        for path, size, age in left:
+            if over > 0 or age > KEPT:
+                path.unlink(missing_ok=True)
+                over -= size
+        if name not in after.collections:
+            with contextlib.suppress(OSError):
+                (self.folder / "items" / name).rmdir()
+
+    def _sized(self, file: File) -> File:
+        if file.size:
+            return file
+        path = self.folder / file.path
+        return replace(file, size=path.stat().st_size if path.exists() else 0)
+
+    def _queryables(self, now: Snapshot, name: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for file in (f for f in now.files if f.collection == name):
+            with contextlib.suppress(OSError, pa.ArrowException):
+                found |= partitions.types(pq.read_schema(self.folder / file.path))
+        return found
+
+
+def _read(path: Path, name: str) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise GeodesError(
+            f"{name} is damaged: {path.name} cannot be read ({_line(error)}). Delete the collection, and put its Items again."
+        ) from error
+
+
+def _same_kinds(new: dict[str, str], known: dict[str, str]) -> None:
+    for name, kind in new.items():
+        if name in known and family(known[name]) != family(kind):
+            raise TypeError(f"{name} is of kind {kind}, not {known[name]}")
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,81 @@
+"""The small picture of a product, as its catalogue has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import pystac
+
+from geodes_lab import settings
+from geodes_lab.errors import GeodesError
+from geodes_lab.storage import external
+from geodes_lab.storage.location import locate
+from geodes_lab.util import picture
+
+_ROLES = ("overview", "thumbnail")
+_MOST = 4_000_000  # bytes: what is larger is no small picture
+
+
+def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = None) -> tuple[bytes, str] | None:
+    """Read the picture of an Item, from the datalake or the portal.
+
+    Parameters
+    ----------
+    item
+        Its asset of the role ``overview`` or ``thumbnail`` is read.
+    from_datalake
+        Reads an address on the datalake, up to so many bytes, as the person who asks may; None: as this process may.
+
+    Returns
+    -------
+    tuple or None
+        The picture, decoded and written anew, and its media type; None if the Item has none, or it lies on a host that the settings do not
+        name: an Item may come from anybody.
+
+    Raises
+    ------
+    GeodesError
+        If it cannot be read, or is no picture.
+    """
+    href = address(item)
+    if href is None:
+        return None
+    if is_on_datalake(href):
+        data = (from_datalake or _own)(href, _MOST)
+    elif external.is_allowed(href, settings.get("download.hosts")):
+        data = external.fetched(href, settings.get("download.hosts"), _MOST)
+    else:
+        return None
+    return picture.anew(data, item.id)
+
+
+def local(item: pystac.Item) -> tuple[bytes, str] | None:
+    """Read the picture of an Item where it lies in the datalake's mirror on this machine; None where it does not, or is none."""
+    href = address(item)
+    if href is None or not is_on_datalake(href):
+        return None
+    try:
+        place = locate(href)
+        return picture.anew(place.read(0, _MOST), item.id) if place.scheme == "file" else None
+    except GeodesError:
+        return None
+
+
+def address(item: pystac.Item) -> str | None:
+    """Where an Item says that its picture is."""
+    return next((str(a.href) for a in item.assets.values() if set(_ROLES) & set(a.roles or ())), None)
+
+
+def is_on_datalake(href: str) -> bool:
+    """Whether an address is an object of the datalake: on one of its hosts, and no other port or name before it."""
+    try:
+        parts = urlsplit(href)
+        return parts.scheme == "https" and parts.netloc in settings.get("datalake.hosts")
+    except ValueError:
+        return False
+
+
+def _own(href: str, most: int) -> bytes:
+    place = locate(href)
+    return place.read(0, most)

@@ -1,0 +1,183 @@
+"""What came from a server, before anything is made of it: parsed within bounds, of the kinds that STAC says, leading to no file of this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+import orjson
+from shapely.geometry import shape
+
+from geodes_lab.catalog.remote.http import DEPTH, Refused
+from geodes_lab.errors import shown
+from geodes_lab.storage import spelling
+from geodes_lab.storage.location import ELSEWHERE
+
+_LONGEST = 1024  # characters of an id
+Raw = dict[str, Any]
+
+
+def parsed(text: bytes | str, whose: str) -> Any:
+    """Parse an answer.
+
+    Raises
+    ------
+    Refused
+        If its lists and objects are deeper inside each other than any that is meant.
+    ValueError
+        If it is no JSON.
+    """
+    told = orjson.loads(text)
+    level = [told]
+    for _ in range(DEPTH):
+        level = [v for one in level for v in (one.values() if isinstance(one, dict) else one) if isinstance(v, (dict, list))] if isinstance(
+            told, (dict, list)
+        ) else []  # fmt: skip
+        if not level:
+            return told
+    raise Refused(f"{whose} answers by more than {DEPTH} lists and objects inside each other: refused.")
+
+
+def page(told: Any, whose: str) -> Raw:
+    """Hold against STAC what should be a page of a search or of collections.
+
+    Raises
+    ------
+    Refused
+        If it is none.
+    """
+    if not isinstance(told, dict):
+        raise Refused(f"{whose} answers by what is no page of Items: check its address.")
+    for name in ("features", "collections", "links"):
+        if not (isinstance(told.get(name, []), list) and all(isinstance(v, dict) for v in told.get(name, []))):
+            raise Refused(
+                f"{whose} answers by a page whose {name} are no list of objects: it is no STAC API, or has a fault."
+            )
+    return told
+
+
+def document(told: Any, base: str, whose: str, *, files: bool = False) -> Raw:
+    """Hold a catalogue, a collection or an Item against STAC, and make its addresses whole.
+
+    Parameters
+    ----------
+    told
+        As it was parsed; it is changed.
+    base
+        Its address, for relative ones.
+    whose
+        What sentences call the catalogue.
+    files
+        Whether it may name files of this machine. If not, they are said to be elsewhere, and are not opened.
+
+    Raises
+    ------
+    Refused
+        If it is none; the sentence says why.
+    """
+    if not isinstance(told, dict):
+        raise Refused(f"{whose} gives a {type(told).__name__} in place of an Item or a collection.")
+    name = told.get("id")
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST or shown(name) != name:
+        raise Refused(f"{whose} gives a document whose id is no name ({str(name)[:80]!r}).")
+    try:
+        hold(told)
+        own = next((link["href"] for link in told.get("links") or () if link["rel"] == "self"), "")
+        base = own if urlsplit(own).scheme in ("http", "https") else base
+        for link in told.get("links") or ():
+            link["href"] = _whole(link["href"], base, files)
+        for asset in (told.get("assets") or {}).values():
+            asset["href"] = _whole(asset["href"], base, files)
+            for other in (asset.get("alternate") or {}).values():
+                if "href" in other:
+                    other["href"] = _whole(other["href"], base, files)
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+        raise Refused(
+            f"{whose} gives {name!r}, which is not what STAC says ({error or type(error).__name__})."
+        ) from error
+    return told
+
+
+def hold(told: Raw) -> None:
+    """Hold a document against STAC, whoever wrote it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a field that we or pystac look at is of another kind than STAC's.
+    """
+    for key, kind in _KINDS.items():
+        if told.get(key) is not None and not isinstance(told[key], kind):
+            raise TypeError(f"its {key} is a {type(told[key]).__name__}")
+    for link in told.get("links") or ():
+        if not isinstance(link, dict) or not isinstance(link.get("href"), str) or not isinstance(link.get("rel"), str):
+            raise TypeError("a link has no href or no rel")
+    for key, asset in (told.get("assets") or {}).items():
+        others = asset.get("alternate") or {} if isinstance(asset, dict) else None
+        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
+            raise TypeError(f"its asset {key!r} has no href")
+        if not isinstance(others, dict) or not all(
+            isinstance(o, dict) and isinstance(o.get("href", ""), str) for o in others.values()
+        ):
+            raise TypeError(f"the alternate of its asset {key!r} has no href")
+        roles = asset.get("roles") or []
+        if not isinstance(roles, list) or not all(isinstance(r, str) for r in roles):
+            raise TypeError(f"the roles of its asset {key!r} are no list of words")
+        for field in ("type", "title", "description"):
+            if not isinstance(asset.get(field) or "", str):
+                raise TypeError(f"the {field} of its asset {key!r} is no text")
+    if told.get("type") == "Feature":
+        if not isinstance(told.get("properties"), dict):
+            raise TypeError("it has no properties")
+        for key, value in told["properties"].items():
+            if key in _TEXTS and not isinstance(value or "", str):
+                raise TypeError(f"its {key} is no text")
+            if (
+                key in _NUMBERS
+                and value is not None
+                and (isinstance(value, bool) or not isinstance(value, (int, float)))
+            ):
+                raise TypeError(f"its {key} is no number")
+        bounds = told.get("bbox")
+        if bounds is not None and (len(bounds) not in (4, 6) or not all(isinstance(b, (int, float)) for b in bounds)):
+            raise TypeError("its bbox is not four or six numbers")
+        if told.get("geometry") is not None:
+            try:
+                shape(told["geometry"])
+            except Exception as error:  # shapely and numpy raise many kinds
+                raise ValueError(f"its geometry is none: {error}") from error
+
+
+_KINDS: dict[str, type] = {
+    "type": str, "stac_version": str, "stac_extensions": list, "collection": str, "geometry": dict, "bbox": list, "properties": dict,
+    "links": list, "assets": dict, "title": str, "description": str, "extent": dict, "conformsTo": list,
+}  # fmt: skip
+_TEXTS = {
+    "datetime",
+    "start_datetime",
+    "end_datetime",
+    "published",
+    "created",
+    "updated",
+    "identifier",
+    "platform",
+    "grid:code",
+}
+_NUMBERS = {"eo:cloud_cover"}
+
+
+def _whole(href: str, base: str, files: bool) -> str:
+    """An address as RFC 3986 makes it whole: a path is one of the server that says it, never one of this machine."""
+    found = urljoin(base, href)
+    scheme = urlsplit(found).scheme
+    if (scheme.partition("+")[0] == "zip" or "::" in found) and not files:
+        # As fsspec and rasterio write a member of a zip, which may be a file of this machine.
+        if urlsplit(spelling.understood(found).address).scheme not in ("http", "https", "s3"):
+            return f"{ELSEWHERE}:///{quote(found)}"
+        return found
+    if scheme == "file" and not files:
+        path = found.partition(":")[2].removeprefix("//")
+        return f"{ELSEWHERE}://{path if '/' in path else f'/{path}'}"  # with two slashes: pystac takes others for relative ones
+    if not scheme:
+        raise ValueError(f"{href!r} is an address without a beginning")
+    return found

@@ -1,0 +1,235 @@
+"""A catalogue service over HTTP: patient requests, within bounds, and its refusals as sentences."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pystac.link import HREF, Link
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from requests import RequestException
+from urllib3.exceptions import HTTPError
+from urllib3.util.retry import Retry
+
+from geodes_lab.catalog.remote import parsing
+from geodes_lab.catalog.remote.http import Refused, Web
+from geodes_lab.errors import GeodesError
+
+_ATTEMPTS = 6
+_PASSING = (500, 502, 503, 504)  # what may go well at the next attempt
+_WAIT = 120  # seconds, at most, that a server can make us wait before the next one
+_BODIES = ("POST", "PUT", "PATCH")
+_PAGES = 10_000  # of one search
+MOST = 2**30
+"""Bytes of all pages of one search."""
+
+
+class Service:
+    """Asks one service.
+
+    Parameters
+    ----------
+    name
+        What sentences call it.
+    url
+        Its address.
+    token
+        The environment variable that holds a token, if there is one: sent to what lies below ``url`` alone; never said.
+    files
+        Whether its Items may name files of this machine.
+    """
+
+    def __init__(self, name: str, url: str, token: str = "", *, files: bool = False) -> None:
+        self.name, self.url, self.files = name, url, files
+        self.io, self.taken = Io(self), 0
+        """How pystac reads it; bytes that it has answered by."""
+        self.web = Web(url, token, retry=_retry())
+
+    @property
+    def whose(self) -> str:
+        """How sentences begin."""
+        return f"The catalogue {self.name}"
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Send a request, again where that may help; give the JSON that it is answered by.
+
+        Raises
+        ------
+        GeodesError
+            If it is not answered, refused, or answered by what is no JSON.
+        """
+        try:
+            return parsing.parsed(self.read(f"{self.url}{path}", method, body), self.whose)
+        except APIError as error:
+            raise self.refusal(error) from error
+        except ValueError:
+            raise GeodesError(
+                f"The catalogue {self.name} answered {method} {self.url}{path} with what is no JSON: check its address."
+            ) from None
+
+    def read(self, address: str, method: str = "GET", parameters: dict[str, Any] | None = None) -> bytes:
+        """Send a request; give what it is answered by.
+
+        Raises
+        ------
+        APIError
+            If it is not answered, or refused; pystac-client's own.
+        Refused
+            If the answer is larger, slower or leads elsewhere than any that is meant.
+        """
+        is_body = method.upper() in _BODIES
+        try:
+            answer, text = self.web.ask(
+                address, method, body=(parameters or {}) if is_body else None, query=None if is_body else parameters
+            )
+        except (RequestException, HTTPError, OSError) as error:
+            raise APIError(str(error)) from error
+        if not 200 <= answer.status_code < 300:
+            failed = APIError(text[:10_000].decode("utf-8", "replace"))
+            failed.status_code = answer.status_code
+            raise failed
+        self.taken += len(text)
+        return text
+
+    def refusal(self, error: APIError) -> GeodesError:
+        """Say in a sentence why a request failed."""
+        status, text = getattr(error, "status_code", None), _plain(str(error))  # one without an answer has none
+        if status == 429 or "quota" in text.lower() or "rate limit" in text.lower():
+            return GeodesError(
+                f"The catalogue {self.name} refuses more requests for now ({text or status}): wait until the hour is over, "
+                "or ask its operator for a larger quota."
+            )
+        if status in (401, 403):
+            return GeodesError(
+                f"The catalogue {self.name} refuses the request (HTTP {status}: {text}): check your key or your rights."
+            )
+        if status is None:
+            return GeodesError(
+                f"The catalogue {self.name} at {self.url} does not answer ({_reason(text)}): check the address and the network."
+            )
+        if status >= 500:
+            return GeodesError(
+                f"The catalogue {self.name} failed at each of {_ATTEMPTS} attempts (HTTP {status}: {text}): try again later."
+            )
+        return GeodesError(f"The catalogue {self.name} does not understand the request (HTTP {status}: {text}).")
+
+
+class Io(StacApiIO):
+    """How pystac and pystac-client read what a service gives: by its `Service`, and nothing else; no link opens a file."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(max_retries=None)
+        self._service = service
+
+    def request(
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        """Send a request; headers that a link asks for are not sent."""
+        return self._service.read(href, method or "GET", parameters).decode("utf-8")
+
+    def read_text(self, source: HREF, *args: Any, **kwargs: Any) -> str:
+        """Read what a link or an address leads to; what is no address of a web server is refused."""
+        if not isinstance(source, Link):
+            return self.request(str(source), *args, **kwargs)
+        told = source.to_dict(transform_href=False)
+        method = str(told.get("method", "GET")).upper()
+        if method not in ("GET", "POST"):
+            raise Refused(f"{self._service.whose} has a link that is followed by {method}: refused.")
+        said = told.get("body")
+        body: dict[str, Any] = said if isinstance(said, dict) else {}
+        if method == "POST" and told.get("merge"):
+            body = {**(kwargs.get("parameters") or {}), **body}
+        return self.request(str(told["href"]), method, parameters=body if method == "POST" else None)
+
+    def json_loads(self, txt: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Parse an answer, within bounds."""
+        found: dict[str, Any] = parsing.parsed(txt, self._service.whose)
+        return found
+
+    def read_json(self, source: HREF, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a document, and hold it against STAC if it is one of STAC's."""
+        found = super().read_json(source, *args, **kwargs)
+        if not isinstance(found, dict):
+            raise Refused(f"{self._service.whose} answers by what is no object of JSON: check its address.")
+        if "stac_version" not in found:  # a list of queryables
+            return found
+        base = source.href if isinstance(source, Link) else str(source)
+        return parsing.document(found, base, self._service.whose, files=self._service.files)
+
+    def get_pages(
+        self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Give page after page, as far as the service links them, and as there is something new.
+
+        Raises
+        ------
+        Refused
+            If the pages lead in a circle, or are more than those of any search.
+        """
+        whose, base = self._service.whose, url
+        source: HREF = url
+        asked: dict[str, Any] = {"method": method, "parameters": parameters}
+        seen, ids, before = set[str](), set[tuple[Any, Any]](), self._service.taken
+        for number in range(_PAGES + 1):
+            text = self.read_text(source, **asked)
+            if number == _PAGES or self._service.taken - before > MOST:
+                break
+            page = parsing.page(self.json_loads(text), whose)
+            some = page.get("features") or page.get("collections") or []
+            if not some:
+                return
+            for one in some:
+                parsing.document(one, base, whose, files=self._service.files)
+            new = {(one.get("collection"), one["id"]) for one in some}
+            if new <= ids:
+                raise Refused(f"{whose} gives the same page again and again: it has a fault; tell its operator.")
+            ids |= new
+            yield page
+            link = next(
+                (k for k in page.get("links") or () if k.get("rel") == "next" and isinstance(k.get("href"), str)), None
+            )
+            if link is None:
+                return
+            step = self._service.web.follow(link["href"], str(link.get("method", "GET")), base)
+            link = {**link, "href": step}
+            mark = json.dumps([step, link.get("method"), link.get("body")], sort_keys=True, default=str)
+            if mark in seen:
+                raise Refused(f"{whose} leads from page to page in a circle: it has a fault; tell its operator.")
+            seen.add(mark)
+            source, asked, base = Link.from_dict(link), {"parameters": parameters}, step
+        raise Refused(
+            f"{whose} gives more than {_PAGES} pages, or 1 GiB of them: ask for less at once, such as one month."
+        )
+
+
+def _retry() -> Retry:
+    return Retry(
+        total=_ATTEMPTS - 1, backoff_factor=0.2, status_forcelist=_PASSING, allowed_methods=None, raise_on_status=False,
+        respect_retry_after_header=True, retry_after_max=_WAIT,
+    )  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """What a body says for people, in one line; of JSON its message alone."""
+    try:
+        said = json.loads(text)
+        text = str(
+            next((said[k] for k in ("description", "detail", "message", "messages", "error") if said.get(k)), text)
+        )
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        pass
+    return " ".join(text.split())[:200]
+
+
+def _reason(text: str) -> str:
+    if "NameResolution" in text:
+        return "its name is not known here"
+    said = text.rpartition("Caused by ")[2].strip("()") or text
+    return re.sub(r"<[^>]*>|HTTPS?Connection[^:]*: ", "", said).strip("\"' ")

@@ -1,0 +1,180 @@
+"""What goes on beside a cluster while its kernel computes: it tells of itself, lends keys, stops when idle or asked to."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import dask
+from dask.utils import parse_timedelta
+from tornado.ioloop import PeriodicCallback
+
+from geodes_lab import settings
+from geodes_lab.cluster import credential_forwarding, progress_bar, running, versions, worker_failures
+from geodes_lab.cluster.client import LabClient
+from geodes_lab.cluster.credential_forwarding import Desk, Lending
+from geodes_lab.cluster.worker_failures import Witness
+from geodes_lab.errors import GeodesError
+
+
+class Keeper:
+    """Keeps one cluster; made when it has started.
+
+    Parameters
+    ----------
+    cluster
+        Of distributed, dask-gateway or dask-jobqueue.
+    place
+        ``local``, ``gateway`` or ``slurm``.
+    link
+        Where a browser finds its dashboard.
+    reserved
+        Bytes that its workers may have together, even while fewer are there.
+    ended
+        Called when it has ended.
+    """
+
+    def __init__(
+        self, cluster: Any, place: str, link: str, reserved: int = 0, ended: Callable[[], None] = lambda: None
+    ) -> None:
+        idle()  # a setting that makes no sense is said now
+        self.cluster, self.place, self._ended = cluster, place, ended
+        self.client = LabClient(cluster, place)
+        self.is_closed = False
+        self._checked: set[str] = set()
+        self._busy = time.monotonic()
+        self._ticking = False
+        self._one = running.me(place, name=f"{place} {uuid.uuid4().hex[:4]}", id=str(uuid.uuid4()))
+        self._one = replace(self._one, scheduler=self.client.scheduler.address, dashboard=link, reserved=reserved)
+        self.client.register_plugin(Desk())
+        self.client.register_plugin(Witness())
+        self._lending = Lending(self.client)
+        self.client.sync(self._lending.renew)
+        self.client.tell_settings()
+        self.client.subscribe_topic(worker_failures.TOPIC, self.client.witness)
+        self.client.subscribe_topic(credential_forwarding.TOPIC, self._wanted)
+        self._tell()
+        self._ticks = PeriodicCallback(self._tick, running.EVERY * 1000)
+        self.client.loop.add_callback(self._ticks.start)
+
+    @property
+    def id(self) -> str:
+        """As in the list of clusters."""
+        return self._one.id
+
+    def reserve(self, memory: int) -> None:
+        """Say how many bytes the workers may have together from now on."""
+        self._one = replace(self._one, reserved=memory)
+        self._tell()
+
+    async def _tick(self) -> None:
+        if self._ticking or self.is_closed:  # the one before still waits for a source of keys
+            return
+        self._ticking = True
+        try:
+            if self.client.status != "running":
+                self._end()  # the user has closed it, or its scheduler is gone: one in this process does not come back
+                return
+            now = self._tell()
+            if now.tasks or now.held:
+                self._busy = time.monotonic()
+            if running.is_to_stop(self.id) or time.monotonic() - self._busy > (idle() or math.inf):
+                self._end()
+                return
+            with contextlib.suppress(OSError):  # the scheduler is away for a moment
+                await self._lending.renew()
+            if self.place != "local":
+                await self._check_newcomers()
+        finally:
+            self._ticking = False
+
+    def _tell(self) -> running.Running:
+        known = getattr(getattr(self.cluster, "scheduler", None), "workers", None)
+        if known is not None:  # where the scheduler is in this process it knows at once
+            workers = [{"nthreads": w.nthreads, "memory_limit": w.memory_limit} for w in list(known.values())]
+        else:
+            workers = list(self.client.scheduler_info(n_workers=-1)["workers"].values())
+        states = [f.status for f in list(self.client.futures.values())]
+        tasks = states.count("pending")
+        self._one = running.as_it_is(self._one, workers, tasks, len(states) - tasks)
+        running.tell(self._one)
+        return self._one
+
+    async def _check_newcomers(self) -> None:
+        """A worker with other software than ours is sent away at the tick after it came; until then it may have taken a task."""
+        for address in set(self.client.scheduler_info(n_workers=-1)["workers"]) - self._checked:
+            self._checked.add(address)
+            with contextlib.suppress(OSError):
+                told = (await self.client._run(eval, versions.ASK, workers=[address])).get(address, {})
+                try:
+                    versions.refuse(told, f"The worker {address}", "Use one environment for kernel and workers.")
+                except GeodesError as error:
+                    progress_bar.say(str(error))
+                    await self.client.scheduler.retire_workers(workers=[address], close_workers=True)
+
+    async def _wanted(self, event: tuple[float, dict[str, Any]]) -> None:
+        with contextlib.suppress(OSError):
+            await self._lending.replace(event[1]["kind"], event[1]["mark"])
+
+    def _end(self) -> None:
+        """Close from within the loop."""
+        threading.Thread(target=self.close, name="cluster-ends").start()
+
+    def close(self) -> None:
+        """Stop the cluster, with what it holds; the next computation starts another."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.client.loop.add_callback(self._ticks.stop)
+        with contextlib.suppress(OSError):  # the scheduler may be gone
+            self.client.close(timeout=5)
+        try:
+            # A cluster of a gateway is told apart from our connection to it.
+            self.cluster.shutdown() if self.place == "gateway" else self.cluster.close(timeout=20)
+        except Exception as error:
+            if threading.main_thread().is_alive():  # else the process ends, and the cluster with it
+                progress_bar.say(
+                    f"The cluster {self._one.name} could not be stopped ({error}): it stops by itself when it is idle."
+                )
+        self._ended()
+        running.remove(self.id)
+        hook()
+
+
+def idle() -> float:
+    """Seconds after which a cluster that does nothing stops; 0: never.
+
+    Raises
+    ------
+    GeodesError
+        If the setting makes no sense.
+    """
+    said = settings.get("cluster.idle")
+    try:
+        return float(parse_timedelta(said or 0))
+    except (KeyError, ValueError):
+        raise GeodesError(f"geodes_lab.cluster.idle is a time, such as '30 minutes', not {said!r}.") from None
+
+
+_hook: Any = None
+
+
+def unhook() -> None:
+    """Take away what starts a cluster at the first computation, until the cluster has ended: workers inherit the configuration."""
+    global _hook
+    found = dask.config.get("scheduler", None)
+    if callable(found):
+        _hook = found
+    dask.config.set(scheduler=None)
+
+
+def hook() -> None:
+    """Put it back: the next computation starts another cluster."""
+    if _hook is not None and dask.config.get("scheduler", None) is None:
+        dask.config.set(scheduler=_hook)

@@ -1,0 +1,221 @@
+"""The output grid of a cube: the products' own unless told, so that pixels are pasted and not warped."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+from affine import Affine
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import BoundingBox, bbox_intersection, bbox_union
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.raster import globe
+from geodes_lab.raster.footprint import footprint
+from geodes_lab.raster.source import Source
+from geodes_lab.util.bbox import checked
+
+Box = tuple[float, float, float, float]
+Resolution = float | tuple[float, float]
+"""Of a pixel in units of the CRS: of a square one its side, else its width and its height."""
+_MUCH = 0.5  # of a box: what covers less is told
+
+
+def choose(
+    sources: Sequence[Source],
+    *,
+    geobox: GeoBox | None = None,
+    bbox: Sequence[float] | None = None,
+    crs: str | int | None = None,
+    resolution: Resolution | None = None,
+) -> GeoBox:
+    """Choose the output grid; no I/O.
+
+    Parameters
+    ----------
+    sources
+        All bands of all products.
+    geobox
+        The exact grid, if the user has one; then the others must be None.
+    bbox
+        West, south, east, north in degrees.
+    crs
+        The output CRS; None: the one that all sources share.
+    resolution
+        Pixel size in units of the CRS, or width and height of a pixel; None: the finest of the sources, in x and in y.
+
+    Raises
+    ------
+    GeodesError
+        If the sources share no grid and the user chose none, if ``bbox`` is no box or beyond all products, or
+        if the CRS has no EPSG code.
+    """
+    if geobox is not None:
+        if any(v is not None for v in (bbox, crs, resolution)):
+            raise GeodesError("geobox= and like= say the whole grid: leave out bbox=, crs= and resolution=.")
+        if geobox.crs is None or geobox.crs.epsg is None:
+            raise GeodesError("The grid given has no EPSG code: give one in a CRS that has.")
+        a, b, _, d, e, _ = geobox.affine[:6]
+        if b or d or a <= 0 or e >= 0:
+            raise GeodesError(
+                "The grid given is rotated or not north-up: give one whose rows run south and columns east."
+            )
+        if not any(overlaps(s, geobox) for s in sources):
+            raise GeodesError(
+                f"The grid given, {tuple(geobox.boundingbox.bbox)} in {geobox.crs}, lies outside every product."
+            )
+        return geobox
+    target = _crs(sources, crs)
+    native = [s for s in sources if s.epsg == target.epsg]
+    if resolution is None:
+        if len(native) < len(sources):
+            raise GeodesError(f"crs={crs!r} is not the products' own: say resolution= too, in units of {target}.")
+        size = min(abs(s.transform[0]) for s in sources), min(abs(s.transform[4]) for s in sources)
+        _refuse_shifted(sources, size)
+    else:
+        size = _size_of(resolution)
+    extents = [footprint(g, target) for g in dict.fromkeys(s.geobox for s in sources)]
+    if target.geographic:  # in one frame, across 180° too
+        first = extents[0].bbox
+        extents = [BoundingBox(*globe.near(e.bbox, first), target) for e in extents]
+    whole = extent = bbox_union(iter(extents))
+    if bbox is not None:
+        extent = _within(bbox, extents, target)
+    rounding = 1 - 1e-6
+    if size[0] * rounding > whole.right - whole.left and size[1] * rounding > whole.top - whole.bottom:
+        raise GeodesError(
+            f"A pixel of {size[0]:g} × {size[1]:g} (in units of {target}) is larger than the whole cube: give a smaller resolution=."
+        )
+    anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
+    if native and target.geographic:
+        anchor_x += globe.near(native[0].geobox.boundingbox.bbox, extent.bbox)[0] - native[0].geobox.boundingbox.left
+    return _snapped(extent, size, anchor_x, anchor_y, target)
+
+
+def overlaps(source: Source, grid: GeoBox) -> bool:
+    """Whether a band and a grid have area in common; of another CRS by its bounds."""
+    return bool(source.copies(grid))
+
+
+def _crs(sources: Sequence[Source], crs: str | int | None) -> CRS:
+    if crs is not None:
+        try:
+            target = CRS(crs)
+        except Exception as error:
+            raise GeodesError(f"{crs!r} is no CRS: give one such as 'EPSG:32631'.") from error
+        if target.epsg is None:
+            raise GeodesError(f"{crs!r} has no EPSG code: give a CRS that has one.")
+        return target
+    codes = {s.epsg: s.product for s in sources}
+    if len(codes) > 1:
+        parts = " and ".join(f"{product} in EPSG:{code}" for code, product in sorted(codes.items())[:2])
+        raise GeodesError(f"The products share no grid: {parts}; choose one with crs= and resolution=, or geobox=.")
+    return CRS(f"EPSG:{next(iter(codes))}")
+
+
+def _size_of(resolution: Any) -> tuple[float, float]:
+    """Width and height of a pixel."""
+    pair = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
+    if len(pair) != 2 or not all(isinstance(v, Real) and 0 < float(v) < math.inf for v in pair):
+        raise GeodesError(
+            f"resolution is a pixel's size, more than 0, or its width and height, such as (600, 601), not {resolution!r}."
+        )
+    return float(pair[0]), float(pair[1])
+
+
+def _refuse_shifted(sources: Sequence[Source], size: tuple[float, float]) -> None:
+    """Grids of one CRS may still lie between each other's pixels: pasting would move the data by part of a pixel."""
+    first = min(sources, key=lambda s: abs(s.transform[0] * s.transform[4]))
+    for other in sources:
+        shift = [(other.transform[i] - first.transform[i]) / by for i, by in zip((2, 5), size, strict=True)]
+        if max(abs(v - round(v)) for v in shift) > 1e-3:
+            raise GeodesError(
+                f"The products share no grid: {other.band} of {other.product} lies {shift[0] % 1:.2f} pixel in x and "
+                f"{shift[1] % 1:.2f} in y between the {_shown(size)} pixels of {first.band} of {first.product}; choose one "
+                "with resolution=, or geobox=."
+            )
+
+
+def _shown(size: tuple[float, float]) -> str:
+    return f"{size[0]:g} m" if size[0] == size[1] else f"{size[0]:g} × {size[1]:g} m"
+
+
+def _within(bbox: Sequence[float], extents: list[BoundingBox], target: CRS) -> BoundingBox:
+    """What of a box the products have, in the output CRS."""
+    west, south, east, north = checked(bbox)
+    box = (west, south, east + (globe.TURN if east < west else 0), north)
+    covers = [_degrees(e) for e in extents]
+    # Clipped first: far from the products their projection has no meaning.
+    common = [(part, n) for n, covered in enumerate(covers) for part in globe.parts(box, covered)]
+    if target.geographic:
+        # Across 180° either the box or the products have what belongs together in one piece: where it is narrower.
+        asked, own = [part for part, _ in common], [globe.near(part, covers[n]) for part, n in common]
+        parts = [BoundingBox(*part, target) for part in min(asked, own, key=_width)]
+    else:
+        parts = [bbox_intersection(iter([globe.bounds(part, target), extents[n]])) for part, n in common]
+    parts = [p for p in parts if _area(p) > 0]
+    if not parts:
+        w, s, e, n = _hull([globe.near(c, covers[0]) for c in covers])
+        raise GeodesError(
+            f"bbox {tuple(bbox)} lies outside every product: they cover ({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
+        )
+    _tell_if_cut(box, [part for part, _ in common])
+    return bbox_union(iter(parts))
+
+
+def _degrees(extent: BoundingBox) -> Box:
+    """A box of the output CRS in degrees."""
+    side = 64
+    wide, high = (extent.right - extent.left) / side, (extent.top - extent.bottom) / side
+    return globe.degrees(GeoBox((side, side), Affine(wide, 0, extent.left, 0, -high, extent.top), extent.crs))
+
+
+def _width(boxes: list[Box]) -> float:
+    west, _, east, _ = _hull(boxes) if boxes else (0.0, 0.0, 0.0, 0.0)
+    return east - west
+
+
+def _hull(boxes: list[Box]) -> Box:
+    west, south, east, north = zip(*boxes, strict=True)
+    return min(west), min(south), max(east), max(north)
+
+
+def _tell_if_cut(asked: Box, parts: list[Box]) -> None:
+    """Warn of a cube that is much smaller than what was asked for; a box round all products asks for all of them."""
+    common = _hull(parts)
+    share = _size(common) / _size(asked)
+    if 0 < share < _MUCH and not all(_is_around(asked, part) for part in parts):
+        warnings.warn(
+            f"The products cover {100 * share:.0f} % of the bbox: the cube is cut to ({', '.join(f'{v:.3f}' for v in common)}).",
+            stacklevel=5,
+        )
+
+
+def _is_around(asked: Box, part: Box) -> bool:
+    is_all_around = asked[2] - asked[0] >= globe.TURN
+    beside = is_all_around or (asked[0] < part[0] and asked[2] > part[2])
+    return beside and (asked[1] < part[1] or part[1] <= -90) and (asked[3] > part[3] or part[3] >= 90)
+
+
+def _size(box: Box) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def _area(box: BoundingBox) -> float:
+    return max(box.right - box.left, 0) * max(box.top - box.bottom, 0)
+
+
+def _snapped(extent: BoundingBox, size: tuple[float, float], anchor_x: float, anchor_y: float, crs: CRS) -> GeoBox:
+    """Widen an extent to whole pixels counted from the anchor."""
+    tiny = 1e-6  # of a pixel: a bound that is on a pixel's edge but for rounding stays there
+    wide, high = size
+    left = math.floor((extent.left - anchor_x) / wide + tiny)
+    right = math.ceil((extent.right - anchor_x) / wide - tiny)
+    top = math.floor((anchor_y - extent.top) / high + tiny)
+    bottom = math.ceil((anchor_y - extent.bottom) / high - tiny)
+    affine = Affine(wide, 0, anchor_x + left * wide, 0, -high, anchor_y - top * high)
+    return GeoBox((max(bottom - top, 1), max(right - left, 1)), affine, crs)

@@ -1,0 +1,225 @@
+"""One variable of a cube: what each of its chunks is pasted from, and the lazy array of them.
+
+The array is one layer of the graph and one table (the `Mosaic`) that every task looks its sources up in, so that the
+graph of a thousand dates is as small as that of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import accumulate, product
+from typing import Any, Literal
+
+import dask.array as da
+import numpy as np
+from dask._task_spec import Task, TaskRef
+from dask.blockwise import BlockIndex, Blockwise, blockwise
+from dask.highlevelgraph import HighLevelGraph
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+
+from geodes_lab.cube import read_log
+from geodes_lab.errors import GeodesError
+from geodes_lab.raster.source import Mask, Source
+from geodes_lab.reading.window import read
+
+NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
+"""Bits of a quality: no product has data there; a mask hides it; a product could not be read; one is saturated there."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One product's part in a slice."""
+
+    source: Source
+    """Its band."""
+    masks: tuple[Mask, ...] = ()
+    """What hides its pixels."""
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """One variable of a cube, lazily."""
+
+    cube: str
+    """The token of the cube, the same for all its variables."""
+    variable: str
+    """The name of the variable."""
+    grid: GeoBox
+    """The cube's grid."""
+    chunks: tuple[tuple[int, ...], tuple[int, ...]]
+    """Sizes of the chunks in y and in x."""
+    slices: tuple[tuple[Piece, ...], ...]
+    """For each time its products, in order of precedence: the first with data wins a pixel."""
+    resampling: str
+    """A name of `rasterio.enums.Resampling`."""
+    dtype: str
+    """Of the variable."""
+    fill: float | int
+    """Where there is no data."""
+    errors: Literal["raise", "fill"] = "raise"
+    """What to do with a window that cannot be read."""
+    parts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    """Sizes in y and x that the chunks are cut into after they are read, if at all."""
+
+    @property
+    def layer(self) -> str:
+        """The name of the layer of the graph that reads it."""
+        return f"read-{self.variable}-{self.cube}"
+
+    def window(self, y: int, x: int) -> GeoBox:
+        """The grid of a chunk."""
+        rows, cols = (list(accumulate(sizes, initial=0)) for sizes in self.chunks)
+        return self.grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
+
+    def read(self, time: int, y: int, x: int) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+        """Read one chunk.
+
+        Returns
+        -------
+        values : numpy.ndarray
+            (1, rows, cols) of ``dtype``.
+        quality : numpy.ndarray or None
+            With ``errors="fill"`` as many bytes of `NODATA`, `MASKED`, `FAILED`, `SATURATED`; 0 where there is data.
+
+        Raises
+        ------
+        GeodesError
+            If a product cannot be read and ``errors`` is ``"raise"``.
+        """
+        grid = self.window(y, x)
+        values, valid = None, None
+        quality = np.full(grid.shape, NODATA, np.uint8) if self.errors == "fill" else None
+        for piece in self.slices[time]:
+            if not piece.source.touches(grid):
+                continue
+            try:
+                found, there = read(piece.source, grid, self.resampling, self.grid)
+                hidden = self._hidden(piece, grid)
+            except GeodesError as error:
+                if quality is None:
+                    raise
+                read_log.note(self.cube, piece.source.product, str(error))
+                quality |= FAILED
+                continue
+            read_log.note(self.cube, piece.source.product)
+            if quality is not None and piece.source.saturated is not None and not there.all():
+                quality[~there & self._saturated(piece.source, grid)] |= SATURATED
+            if hidden is not None:
+                hidden &= there
+                there &= ~hidden
+                found[hidden] = self.fill
+                if quality is not None:
+                    quality[hidden] |= MASKED
+            if values is None or valid is None:
+                values, valid = found, there
+            else:
+                np.copyto(values, found, where=there & ~valid, casting="same_kind")
+                valid |= there
+            if valid.all():
+                break
+        if values is None:
+            values = np.full(grid.shape, self.fill, self.dtype)
+        if quality is not None and valid is not None:
+            quality[valid] = 0
+        return values[np.newaxis], None if quality is None else quality[np.newaxis]
+
+    def _saturated(self, source: Source, grid: GeoBox) -> NDArray[np.bool_]:
+        """Where the number of a band is that of saturation; of an overview where most of it is."""
+        if source.saturated is None or source.native is not None:
+            return np.zeros(grid.shape, bool)
+        plain = replace(source, scale=1.0, offset=0.0, dtype="float32", nodata=None, saturated=None)
+        numbers = read(plain, grid, "nearest", self.grid)[0]
+        return replace(source, nodata=None).suspect(numbers)
+
+    def _hidden(self, piece: Piece, grid: GeoBox) -> NDArray[np.bool_] | None:
+        if not piece.masks:
+            return None
+        hidden = np.zeros(grid.shape, bool)
+        for mask in piece.masks:
+            numbers, there = read(mask.source, grid, "nearest", self.grid)
+            # A class that is the mask's own no data may be asked for too.
+            hidden |= mask.hides(numbers) & (there | (mask.source.nodata in mask.values))
+        return hidden
+
+
+def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
+    """The arrays of a mosaic, dims (time, y, x), a chunk for each time and window; nothing is read.
+
+    Returns
+    -------
+    values : dask.array.Array
+        Of the mosaic's dtype.
+    quality : dask.array.Array or None
+        With ``errors="fill"``, the quality of each pixel; both then come out of one reading.
+    """
+    chunks = ((1,) * len(mosaic.slices), *mosaic.chunks)
+    table, fills = f"mosaic-{mosaic.variable}-{mosaic.cube}", mosaic.errors == "fill"
+    layer = _Reads.of(mosaic.layer, table, tuple(map(len, chunks)), _read_both if fills else _read_values)
+    graph = HighLevelGraph({table: {(table,): mosaic}, mosaic.layer: layer}, {table: set(), mosaic.layer: {table}})
+    if not fills:
+        return _cut(da.Array(graph, mosaic.layer, chunks, dtype=mosaic.dtype), mosaic.parts), None
+    pair = da.Array(graph, mosaic.layer, chunks, dtype=object)
+    values = pair.map_blocks(_first, dtype=mosaic.dtype, meta=np.empty((0, 0, 0), mosaic.dtype))
+    quality = pair.map_blocks(_second, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+    return _cut(values, mosaic.parts), _cut(quality, mosaic.parts)
+
+
+def _cut(array: da.Array, parts: tuple[tuple[int, ...], tuple[int, ...]] | None) -> da.Array:
+    return array if parts is None else array.rechunk({1: parts[0], 2: parts[1]}, method="tasks")
+
+
+class _Reads(Blockwise):
+    """A layer that calls a function with the table and the number of a chunk.
+
+    dask's own class does the same for any function and any inputs, at five times the time a task; what it is fused with
+    it makes anew as its own.
+    """
+
+    @classmethod
+    def of(cls, name: str, table: str, numblocks: tuple[int, ...], call: Callable[..., Any]) -> _Reads:
+        plain = blockwise(call, name, "tyx", table, "", BlockIndex(numblocks), "tyx", numblocks={table: ()})
+        made = cls(
+            plain.output, plain.output_indices, plain.task, plain.indices, plain.numblocks, io_deps=plain.io_deps
+        )
+        made.table, made.call = table, call
+        return made
+
+    table: str
+    call: Callable[..., Any]
+
+    @property
+    def _dict(self) -> dict[Any, Task]:
+        if not hasattr(self, "_cached_dict"):
+            table, call, name = TaskRef((self.table,)), self.call, self.output
+            blocks = self.output_blocks or product(*(range(self.dims[i]) for i in self.output_indices))
+            self._cached_dict = {"dsk": {(name, *b): Task((name, *b), call, table, b) for b in blocks}}
+        found: dict[Any, Task] = self._cached_dict["dsk"]
+        return found
+
+    def _cull_dependencies(self, output_blocks: Iterable[tuple[int, ...]]) -> dict[Any, set[Any]]:
+        return {(self.output, *b): {(self.table,)} for b in output_blocks}
+
+    def _cull(self, output_blocks: set[tuple[int, ...]]) -> _Reads:
+        made = copy(self)
+        made.__dict__.pop("_cached_dict", None)
+        made.output_blocks = output_blocks
+        return made
+
+
+def _read_values(mosaic: Mosaic, index: tuple[int, int, int]) -> NDArray[Any]:
+    return mosaic.read(*index)[0]
+
+
+def _read_both(mosaic: Mosaic, index: tuple[int, int, int]) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+    return mosaic.read(*index)
+
+
+def _first(pair: tuple[NDArray[Any], NDArray[np.uint8]]) -> NDArray[Any]:
+    return pair[0]
+
+
+def _second(pair: tuple[NDArray[Any], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return pair[1]

@@ -1,0 +1,1 @@
+"""JPEG 2000 by tiles: where each tile lies, and what its bytes say."""

@@ -1,0 +1,201 @@
+"""An image in JPEG 2000 as a pyramid of tiles: read as ranges of bytes, an overview as the first bytes of each tile."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geodes_lab.errors import NotUnderstood
+from geodes_lab.formats.jpeg2000.code_blocks import is_plain
+from geodes_lab.formats.jpeg2000.codestream import SOT
+from geodes_lab.formats.jpeg2000.openjpeg import Area, Undecodable, decode
+from geodes_lab.formats.jpeg2000.tile_index import Index
+from geodes_lab.formats.tile_cache import Pixels, later, shared
+from geodes_lab.raster.source import Span
+from geodes_lab.storage.location import Place, Unreachable
+from geodes_lab.util import limits
+
+# The share of a tile-part that an overview is expected to need, by level; grows where it was too little.
+_share = {1: 0.33, 2: 0.09, 3: 0.026, 4: 0.010, 5: 0.006}
+_FLOOR = 1_024
+_SMALL = 128  # pixels in y and x: to decode an area of less than this saves nothing
+
+
+class Jpeg2000:
+    """One image in JPEG 2000: a `geodes_lab.reading.pyramid.Image`.
+
+    Parameters
+    ----------
+    index
+        Of the file.
+    """
+
+    wavelet = True
+    """Its overviews are what the wavelets left of it."""
+    nodata: float | None = None
+    """The file does not say it."""
+
+    def __init__(self, index: Index, stamp: int = 0) -> None:
+        self._stamp = stamp
+        self.index = index
+        header = index.header
+        levels = header.levels if header.prefixes else 0
+        self.shapes = tuple((_halved(header.size[0], n), _halved(header.size[1], n)) for n in range(levels + 1))
+        self.scales = tuple((float(1 << n), float(1 << n)) for n in range(levels + 1))
+        self.centre = index.centre
+        self.epsg = index.epsg or None
+
+    def read(
+        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
+    ) -> NDArray[Any]:
+        """Read a window; see `geodes_lab.reading.pyramid.Image`. All bands of a tile are decoded together."""
+        header = self.index.header
+        if level >= len(self.shapes):
+            raise NotUnderstood(f"no overview {level} at the beginning of its tiles")
+        # A tile may be larger than the image.
+        down, across = (min(t >> level, s) for t, s in zip(header.tile, self.shapes[level], strict=True))
+        together = min(down * across * header.components, limits.TILE)  # numbers of a tile, decoded as four bytes each
+        count = (-(-rows[1] // down) - rows[0] // down) * (-(-cols[1] // across) - cols[0] // across)
+        if count > max(limits.WINDOW // (4 * together), 4):
+            raise NotUnderstood("a window whose tiles are too many to be held at once")
+        places = list(
+            product(range(rows[0] // down, -(-rows[1] // down)), range(cols[0] // across, -(-cols[1] // across)))
+        )
+        areas = [self._area(level, r * down, c * across, (down, across), useful) for r, c in places]
+        numbers = [r * header.grid[1] + c for r, c in places]
+        file = self.index.place, self._stamp, self.index.stored, self.index.made
+        keys = [(*file, n, level, a) for n, a in zip(numbers, areas, strict=True)]
+
+        def begin(missing: list[int]) -> Sequence[Future[Pixels]]:
+            return self._begin([numbers[n] for n in missing], [areas[n] for n in missing], level)
+
+        found = shared().get(keys, begin)
+        if len(found) == 1 and found[0].shape[1:] == (rows[1] - rows[0], cols[1] - cols[0]):
+            return found[0]  # the tile itself: it belongs to all
+        out: NDArray[Any] | None = None
+        for (r, c), area, pixels in zip(places, areas, found, strict=True):
+            if out is None:
+                out = np.empty((pixels.shape[0], rows[1] - rows[0], cols[1] - cols[0]), pixels.dtype)
+            top, left = r * down + (area[0] if area else 0), c * across + (area[1] if area else 0)
+            y0, y1 = max(top, rows[0]), min(top + pixels.shape[1], rows[1])
+            x0, x1 = max(left, cols[0]), min(left + pixels.shape[2], cols[1])
+            out[:, y0 - rows[0] : y1 - rows[0], x0 - cols[0] : x1 - cols[0]] = pixels[
+                :, y0 - top : y1 - top, x0 - left : x1 - left
+            ]
+        assert out is not None
+        return out
+
+    def _area(self, level: int, top: int, left: int, tile: Span, useful: tuple[Span, Span] | None) -> Area | None:
+        """The part of a tile that anybody will ask for; None: so much of it that the whole is decoded."""
+        if useful is None or min(tile) < 2 * _SMALL:
+            return None
+        height = min(tile[0], self.shapes[level][0] - top)
+        width = min(tile[1], self.shapes[level][1] - left)
+        (y0, y1), (x0, x1) = useful
+        area = max(y0 - top, 0), max(x0 - left, 0), min(y1 - top, height), min(x1 - left, width)
+        part = (area[2] - area[0]) * (area[3] - area[1])
+        return area if 0 < part <= 0.8 * height * width else None
+
+    def _begin(self, tiles: list[int], areas: list[Area | None], level: int) -> Sequence[Future[Pixels]]:
+        """Begin to read tiles; each is decoded when its bytes are there."""
+        share = _share.get(level, 1.0) if level else 1.0
+        parts = self.index.parts(tiles)
+        ends = [min(length, max(int(length * share), _FLOOR)) for _, length in parts]
+        coming = self.index.place.fetch([(start, end) for (start, _), end in zip(parts, ends, strict=True)])
+        found: list[Future[Pixels]] = []
+        for tile, area, part, data in zip(tiles, areas, parts, coming, strict=True):
+            found.append(Future())
+            self._when_there(data, _Tile(tile, area, level, *part), b"", found[-1])
+        return found
+
+    def _when_there(self, coming: Future[bytes], tile: _Tile, before: bytes, pixels: Future[Pixels]) -> None:
+        """Decode a tile in a thread for that, once its bytes have come; of an overview perhaps in several goes."""
+
+        def work() -> None:
+            try:
+                data, now = (before + coming.result(), tile) if before else self._checked(tile, coming)
+                if before and len(data) == len(before):
+                    raise OSError(f"the file ends within tile {now.number} of the JPEG 2000")
+                found = self._decoded(now, data)
+                if found is None:
+                    # Half as much again.
+                    more = min(now.length, len(data) * 3 // 2 + _FLOOR) - len(data)
+                    (rest,) = self.index.place.fetch([(now.start + len(data), more)])
+                    self._when_there(rest, now, data, pixels)
+                    return
+                if before and len(data) > 2 * _FLOOR:  # the next overviews of this process ask for what this one took
+                    _share[now.level] += 0.1 * (len(data) / now.length - _share[now.level])
+                pixels.set_result(found)
+            except BaseException as error:
+                pixels.set_exception(error)
+
+        coming.add_done_callback(lambda _: later(work, [pixels]))
+
+    def _decoded(self, tile: _Tile, data: bytes) -> Pixels | None:
+        """The pixels; None if the bytes are too few for this overview."""
+        plain = is_plain(data)
+        if plain is False:
+            raise NotUnderstood("a tile with a coding style of its own")
+        if plain is None and len(data) < tile.length:
+            return None
+        try:
+            return decode(self.index.header.alone(tile.number, data, tile.level), tile.area)
+        except Undecodable as error:
+            if len(data) < tile.length:
+                return None
+            raise OSError(f"tile {tile.number} of the JPEG 2000 does not decode: {error}") from None
+
+    def _checked(self, tile: _Tile, coming: Future[bytes]) -> tuple[bytes, _Tile]:
+        """The bytes of a tile, which must begin as one; else the object has been replaced since its index was made."""
+        begins = struct.pack(">HHHI", SOT, 10, tile.number, tile.length)
+        try:
+            data = coming.result()
+        except Unreachable:
+            data = b""  # perhaps beyond the end of an object that has become smaller
+        if not data.startswith(begins):
+            self.index.forget(tile.number, (tile.start, tile.length))
+            (part,) = self.index.parts([tile.number])
+            tile = replace(tile, start=part[0], length=part[1])
+            some = min(part[1], max(len(data), _FLOOR)) if tile.level else part[1]
+            data = self.index.place.read(part[0], some)
+            begins = struct.pack(">HHHI", SOT, 10, tile.number, tile.length)
+            if not data.startswith(begins) or self.index.header.size != self.shapes[0]:
+                raise NotUnderstood("tiles are not where the file says")
+        return data, tile
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A tile on its way."""
+
+    number: int
+    area: Area | None
+    level: int
+    start: int
+    """Of its tile-part in the object, in bytes."""
+    length: int
+    """Of its tile-part, in bytes."""
+
+
+@lru_cache(maxsize=4096)
+def open(place: Place, stored: tuple[int, int] | None, _stamp: int) -> Jpeg2000:
+    """Open an image, kept in memory; ``_stamp`` is the time of a local file, which may be replaced.
+
+    Raises
+    ------
+    NotUnderstood
+        If this is no JPEG 2000 that can be read by tiles; nothing has been read then but its header.
+    """
+    return Jpeg2000(Index(place, stored), _stamp)
+
+
+def _halved(size: int, level: int) -> int:
+    return -(-size // (1 << level))

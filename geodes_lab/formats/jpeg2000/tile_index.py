@@ -1,0 +1,159 @@
+"""Where the tiles of one JPEG 2000 band are: found in a few small reads, and kept on disk."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import struct
+import threading
+from collections.abc import Sequence
+
+from geodes_lab.archive.member_index import behind
+from geodes_lab.errors import Mislabelled, NotUnderstood
+from geodes_lab.formats.jpeg2000 import code_blocks
+from geodes_lab.formats.jpeg2000.codestream import SOC_SIZ, SOT, Header, kind
+from geodes_lab.formats.jpeg2000.tile_parts import TileParts, listed
+from geodes_lab.storage.location import Place, write_whole
+
+_log = logging.getLogger("geodes_lab.formats")
+
+_FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
+# On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, EPSG code (0: not known),
+# lengths of the main header and of the list of runs. A run is tiles that follow each other: the first tile, its offset, how many, their lengths.
+_MAGIC, _RECORD, _RUN = b"gj2\x03", struct.Struct("<4sQQddIHH"), struct.Struct("<HQH")
+
+
+class Index:
+    """Where the tile-parts of one band are: found as far as they are needed, and kept on disk.
+
+    Parameters
+    ----------
+    place
+        The object that holds the file.
+    stored
+        Of a stored member of a zip: where its local header begins, and the member's size; None: the object is the file.
+    """
+
+    def __init__(self, place: Place, stored: tuple[int, int] | None = None) -> None:
+        self.place = place
+        self._lock = threading.Lock()
+        self._path = place.kept("index", f"{stored}")
+        self._stored = self.stored = stored
+        self.made = 0  # how often the object was found to be another one
+        self._parts: dict[int, tuple[int, int]] = {}
+        self._unsaved = False
+        if not self._load():
+            self._read_header(stored)
+
+    def forget(self, tile: int, part: tuple[int, int]) -> None:
+        """Begin anew, if a tile is still said to be where it is not: the object has been replaced.
+
+        What is known stays where the object cannot be reached now.
+        """
+        with self._lock:
+            if self._parts.get(tile) == part:
+                self._renew()
+
+    def _renew(self) -> None:
+        _log.info("The index of %r is made anew: the object has been replaced.", f"{self.place.root}/{self.place.path}")
+        self._read_header(self._stored)
+        self._path.unlink(missing_ok=True)
+        self.made += 1
+
+    def parts(self, tiles: Sequence[int]) -> list[tuple[int, int]]:
+        """Offset and length of tile-parts; looks for those that are not known yet.
+
+        Raises
+        ------
+        NotUnderstood
+            If tiles do not follow each other in one part each, or the file ends early.
+        """
+        with self._lock:
+            try:
+                found = self._found().find(tiles)
+            except NotUnderstood:
+                if not self._parts:
+                    raise
+                # What was known of it leads nowhere: perhaps the object has been replaced.
+                self._renew()
+                found = self._found().find(tiles)
+            if found or self._unsaved:
+                self._save()
+            return [self._parts[t] for t in tiles]
+
+    def _found(self) -> TileParts:
+        down, across = self.header.grid
+        return TileParts(self.place, self.first, self.end, down * across, self._parts)
+
+    def _read_header(self, stored: tuple[int, int] | None) -> None:
+        start, size = stored or (0, 0)
+        data = self.place.read(start, min(_FIRST_READ, 30 + size) if stored else _FIRST_READ)
+        skip, self.end = 0, 0
+        if stored:
+            skip = behind(data)
+            # What follows in the zip is another member: nothing of it may be taken for this one.
+            data, self.end = data[: skip + size], start + skip + size
+        if kind(data[skip : skip + 8]) == "TIFF":
+            raise Mislabelled("a TIFF")
+        found = data.find(SOC_SIZ, skip)
+        if found < 0:
+            raise NotUnderstood("no JPEG 2000 code-stream at the beginning")
+        self.header, length = Header.parse(data[found:])
+        code_blocks.check(self.place.href, data[found : found + length])
+        self.first = start + found + length
+        down, across = self.header.grid
+        self._parts = listed(data[found : found + length], self.first, down * across)
+        self._unsaved = bool(self._parts)
+        # GMLJP2: the CRS of the file, and the centre of the first pixel in it.
+        gml = re.search(rb"<gml:pos>\s*([-\d.eE+]+)[\s,]+([-\d.eE+]+)\s*</gml:pos>", data[skip:found])
+        self.centre = (float(gml.group(1)), float(gml.group(2))) if gml else (math.nan, math.nan)
+        crs = re.search(rb"EPSG:[\d.]*:(\d{4,6})\b", data[skip:found])
+        self.epsg = int(crs.group(1)) if crs else 0
+
+    def _load(self) -> bool:
+        found = self._stored_parts()
+        self._parts = found or {}
+        return found is not None
+
+    def _stored_parts(self) -> dict[int, tuple[int, int]] | None:
+        """Read the index from disk: the header into this object, and the parts; None if there is none that is whole."""
+        try:
+            data = self._path.read_bytes()
+            magic, first, end, x, y, epsg, size, length = _RECORD.unpack_from(data)
+            at = _RECORD.size + size
+            if magic != _MAGIC or len(data) != at + length:
+                return None
+            self.header, _ = Header.parse(data[_RECORD.size : at] + struct.pack(">HH", SOT, 10))
+            code_blocks.check(self.place.href, self.header.raw)
+            self.first, self.end, self.centre, self.epsg = first, end, (x, y), epsg
+            parts: dict[int, tuple[int, int]] = {}
+            while at < len(data):
+                tile, start, count = _RUN.unpack_from(data, at)
+                at += _RUN.size
+                for part in struct.unpack_from(f"<{count}I", data, at):
+                    parts[tile] = (start, part)
+                    tile, start = tile + 1, start + part
+                at += 4 * count
+        except (OSError, struct.error, NotUnderstood):
+            return None
+        return parts
+
+    def _save(self) -> None:
+        """Write all or nothing, with what others have found meanwhile: several workers may do so at once."""
+        mine = self.header, self.first, self.end, self.centre, self.epsg
+        known = self._stored_parts()
+        if known is not None and (self.header, self.first, self.end) == mine[:3]:
+            self._parts = {**known, **self._parts}
+        self.header, self.first, self.end, self.centre, self.epsg = mine
+        runs: list[tuple[int, int, list[int]]] = []
+        for tile, (start, length) in sorted(self._parts.items()):
+            if runs and runs[-1][0] + len(runs[-1][2]) == tile:
+                runs[-1][2].append(length)
+            else:
+                runs.append((tile, start, [length]))
+        listed = b"".join(_RUN.pack(t, s, len(p)) + struct.pack(f"<{len(p)}I", *p) for t, s, p in runs)
+        raw = self.header.raw
+        data = _RECORD.pack(_MAGIC, self.first, self.end, *self.centre, self.epsg, len(raw), len(listed)) + raw + listed
+        write_whole(self._path, data)
+        self._unsaved = False

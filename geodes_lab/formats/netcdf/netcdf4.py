@@ -1,0 +1,115 @@
+"""NetCDF-4, which is HDF5: what a file describes, and its numbers, read through files that a process keeps open."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray, H5NetCDFStore
+from xarray.core.indexing import IndexingSupport, LazilyIndexedArray, explicit_indexing_adapter
+
+from geodes_lab.archive.member import Member
+from geodes_lab.errors import GeodesError
+from geodes_lab.formats.netcdf import hdf5
+
+MAGIC = (b"\x89HDF",)
+"""How such files begin."""
+_OPEN = 16  # files that a process keeps open, each with what it remembers of its bytes (see `member`)
+
+_Key = tuple[Member, str | None, int]
+_kept: OrderedDict[_Key, H5NetCDFStore] = OrderedDict()
+_lock = threading.Lock()
+
+
+def read(
+    member: Member, file: BinaryIO, name: str, group: str | None, wanted: Callable[[str], bool] | None
+) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
+    """Read what describes a group.
+
+    Parameters
+    ----------
+    member, file
+        The file, and it opened; it is kept open.
+    name
+        What sentences call it.
+    group
+        None: the root.
+    wanted
+        Tells by its name whether a variable is needed; None: all are.
+
+    Returns
+    -------
+    variables, attributes
+        As they are stored; variables are lazy, and pickled they are an address: whoever reads them opens the file.
+
+    Raises
+    ------
+    GeodesError
+        If there is no such group.
+    """
+    try:
+        store = _store(member, name, group, file)
+    except OSError as error:
+        if "group not found" in str(error):
+            raise GeodesError(f"{name} has no group {group}; open it without one to see what it has.") from None
+        raise
+    variables = {}
+    for key in [n for n in store.ds.variables if wanted is None or wanted(n)]:
+        hdf5.check(store.ds.variables[key]._h5ds, f"{key} of {name}")
+        found = store.open_store_variable(key, store.ds.variables[key])
+        lazy = LazilyIndexedArray(_Array(member, group, key, found.shape, found.dtype))
+        variables[key] = xr.Variable(found.dims, lazy, found.attrs, found.encoding)
+    return variables, dict(store.get_attrs())
+
+
+def _store(member: Member, name: str, group: str | None, file: BinaryIO | None = None) -> H5NetCDFStore:
+    """The file, opened by this process once: a worker that did so for each task would read its descriptions each time."""
+    place = member.place
+    stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
+    key = (member, group, stamp)
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    file = file or member.open()
+    with h5py.File(file, "r") as looked_at:
+        hdf5.check_links(looked_at, name)
+        for node in {looked_at, looked_at[group] if group and group in looked_at else looked_at}:
+            hdf5.check_attributes(node, name)
+    file.seek(0)
+    # HDF5 that is no NetCDF has arrays whose dimensions have no names: they get some.
+    store = H5NetCDFStore.open(file, group=group, phony_dims="access")
+    with _lock:
+        _kept[key] = store
+        while len(_kept) > _OPEN:
+            _kept.popitem(last=False)
+    return store
+
+
+class _Array(BackendArray):
+    """The numbers of one variable."""
+
+    def __init__(self, member: Member, group: str | None, name: str, shape: tuple[int, ...], kind: Any) -> None:
+        self.member, self.group, self.name, self.shape, self.dtype = member, group, name, shape, np.dtype(kind)
+
+    def __getitem__(self, key: Any) -> Any:
+        return explicit_indexing_adapter(key, self.shape, IndexingSupport.OUTER_1VECTOR, self._read)
+
+    def _read(self, key: Any) -> Any:
+        about = f"{self.name} of {self.member.place.href}"
+        store = _store(self.member, self.member.place.href, self.group)
+        with store.lock:
+            array = store.ds.variables[self.name]._h5ds
+            hdf5.check(array, about)  # in a worker too: the file may be another now
+            if len(key) == array.ndim:
+                hdf5.check_chunks(array, key, about)
+            read = store.ds.variables[self.name].__getitem__
+            if len(key) == array.ndim and hdf5.is_of_words(array):
+                return hdf5.words(array, read, key, about)
+            return read(key)

@@ -1,0 +1,169 @@
+"""Which chunks of which mosaics a lazy result needs, and which tiles of which files those touch; nothing is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, product
+from typing import Protocol, runtime_checkable
+
+import xarray as xr
+from dask.blockwise import Blockwise
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+
+from geodes_lab.cube.mosaic import Mosaic
+from geodes_lab.errors import GeodesError
+from geodes_lab.raster import warp
+from geodes_lab.raster.source import Native, Source, Span
+from geodes_lab.reading import overview
+
+_TILE = 1024  # pixels, where a file says nothing of its tiles
+
+Block = tuple[int, int]
+"""Number of a chunk in y and in x."""
+
+
+def mosaics(data: xr.Dataset | xr.DataArray) -> dict[str, Mosaic]:
+    """The mosaics that something lazy was made of, by the layer of its graph that reads them.
+
+    Raises
+    ------
+    GeodesError
+        If it is not lazy, or made of no cube.
+    """
+    graph = data.__dask_graph__() if isinstance(data, (xr.Dataset, xr.DataArray)) else None
+    found = {}
+    for layer in graph.layers.values() if isinstance(graph, HighLevelGraph) else ():
+        if not isinstance(layer, Blockwise) and len(layer) == 1:
+            value = next(iter(layer.values()))
+            value = getattr(value, "value", value)  # a DataNode of dask holds it
+            if isinstance(value, Mosaic):
+                found[value.layer] = value
+    if not found:
+        raise GeodesError(
+            "Nothing of this is read from products: give the lazy cube of gl.open_cube, or what was made of it, as it "
+            "was before .compute()."
+        )
+    return found
+
+
+def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, frozenset[Block]]]]:
+    """The chunks of each mosaic that a result needs, by time."""
+    known = mosaics(data)
+    culled = data.__dask_graph__().cull(set(flatten(data.__dask_keys__())))
+    for layer in culled.layers.values():  # under names that xarray may have lengthened
+        if isinstance(layer, Blockwise) and layer.output in known:
+            places: dict[int, set[Block]] = {}
+            for _, time, y, x in layer.get_output_keys():
+                places.setdefault(time, set()).add((y, x))
+            yield known[layer.output], {time: frozenset(found) for time, found in places.items()}
+
+
+@runtime_checkable
+class Windowed(Native, Protocol):
+    """A `Native` that tells what it will read of its image, before it reads."""
+
+    @property
+    def image(self) -> Source:
+        """The image, of whose grid the shape alone counts, and its tiles."""
+
+    def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
+        """Rows and columns of the image that a grid may need, each as the first and the last (excluded); empty if none."""
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What some chunks touch of one file."""
+
+    level: int
+    """Of the overview that is read; 0: the image itself."""
+    tiles: frozenset[tuple[int, int]]
+    """Rows and columns of tiles."""
+    share: float
+    """Of all tiles of that level."""
+    pixels: float
+    """That are decoded of one tile, on the average."""
+    warped: int
+    """Pixels of the output that are warped rather than pasted."""
+
+
+def file_of(source: Source) -> Source:
+    """What stands for the file of a band: the image of one that lies on no grid, for all that is made of it."""
+    return source.native.image if isinstance(source.native, Windowed) else source
+
+
+def touched(source: Source, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
+    """Find what chunks of a mosaic touch of one file, from the metadata alone."""
+    if isinstance(source.native, Windowed):
+        return _windows(source, source.native, mosaic, blocks)
+    # Thousands of products lie on one grid: what is found for one holds for all.
+    whole = 2 if source.stored or source.href.lower().endswith(".jp2") else 1
+    return _touched(
+        Source("", "", "", source.epsg, source.transform, source.shape, source.dtype, nodata=source.nodata,
+               tile=source.tile, overviews=source.overviews, exact=source.exact), whole, mosaic.grid, mosaic.chunks, blocks,
+        Resampling[mosaic.resampling],
+    )  # fmt: skip
+
+
+def _windows(source: Source, native: Windowed, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
+    """Of an image that lies on no grid: the tiles of the windows that it says it will read."""
+    rows, cols = (list(accumulate(sizes, initial=0)) for sizes in mosaic.chunks)
+    shape = native.image.shape
+    high, wide = (min(t, s) for t, s in zip(native.image.tile or (_TILE, _TILE), shape, strict=True))
+    found, warped = set[tuple[int, int]](), 0
+    for y, x in blocks:
+        window = mosaic.grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
+        if source.touches(window):
+            (top, bottom), (left, right) = native.spans(source, window)
+            if top < bottom and left < right:
+                found |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
+            warped += window.shape[0] * window.shape[1]
+    count = -(-shape[0] // high) * -(-shape[1] // wide)
+    pixels = min(high * wide, shape[0] * shape[1] / max(len(found), 1))
+    return Touched(0, frozenset(found), len(found) / count, pixels, warped)
+
+
+@lru_cache(maxsize=4096)
+def _touched(
+    source: Source,
+    shrink: int,
+    grid: GeoBox,
+    chunks: tuple[tuple[int, ...], tuple[int, ...]],
+    blocks: frozenset[Block],
+    resampling: Resampling,
+) -> Touched:
+    rows, cols = (list(accumulate(sizes, initial=0)) for sizes in chunks)
+    native = source.place_on(grid) is not None
+    # Of JPEG 2000 an overview has the tiles of the image, halved; of a COG it has tiles of its own.
+    level = 0 if native else overview.expected(source, grid, resampling, shrink == 2)
+    reduced = source.reduced((2**level, 2**level), (-(-source.shape[0] >> level), -(-source.shape[1] >> level)))
+    high, wide = source.tile or (_TILE, _TILE)
+    if shrink == 2:
+        high, wide = max(high >> level, 1), max(wide >> level, 1)
+    high, wide = min(high, reduced.shape[0]), min(wide, reduced.shape[1])
+    # Beside no data an overview of JPEG 2000 is looked at some pixels farther.
+    reach = overview.far(reduced, grid, resampling) if level and shrink == 2 and source.nodata is not None else 0
+    margin = warp.margin(reduced, grid, resampling)
+    found, warped = set[tuple[int, int]](), 0
+    for y, x in blocks:
+        window = grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
+        if source.touches(window):
+            (top, bottom), (left, right) = _reaching(reduced.spans(window, margin), reach, reduced.shape)
+            found |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
+            warped += 0 if native else window.shape[0] * window.shape[1]
+    (top, bottom), (left, right) = _reaching(reduced.spans(grid, margin), reach, reduced.shape)
+    pixels = sum(
+        (min((r + 1) * high, bottom) - max(r * high, top)) * (min((c + 1) * wide, right) - max(c * wide, left))
+        for r, c in found
+    )
+    count = -(-reduced.shape[0] // high) * -(-reduced.shape[1] // wide)
+    return Touched(level, frozenset(found), len(found) / count, pixels / max(len(found), 1), warped)
+
+
+def _reaching(spans: tuple[Span, Span], reach: int, shape: tuple[int, int]) -> tuple[Span, Span]:
+    (top, bottom), (left, right) = spans
+    return (max(top - reach, 0), min(bottom + reach, shape[0])), (max(left - reach, 0), min(right + reach, shape[1]))

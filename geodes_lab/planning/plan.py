@@ -1,0 +1,197 @@
+"""What computing a cube will read, decode and hold, and how long it will take, before anything is read."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from html import escape
+
+import dask
+import numpy as np
+import xarray as xr
+from dask.utils import format_bytes, parse_bytes
+
+from geodes_lab import settings
+from geodes_lab.cluster import Workers, workers
+from geodes_lab.cube.chunks import reduction
+from geodes_lab.formats.tile_cache import room
+from geodes_lab.planning.needed_tiles import Touched, file_of, needed, touched
+from geodes_lab.raster.source import Source
+
+# Pixels a second of one core, measured (docs/benchmarks.md): JPEG 2000, other files, a warp, a median.
+_JPEG2000, _OTHER, _WARP, _MEDIAN = 8e6, 60e6, 12e6, 10e6
+# What the overviews of JPEG 2000 take of the bytes of a tile, by level.
+_SHARES = (1.0, 0.33, 0.09, 0.026, 0.010, 0.006)
+_PACKED = 0.6  # bytes in a file for each byte of its pixels, where its size is not known
+_IDLE = 300 * 2**20  # a worker that has done nothing yet, with all that is imported
+_AT_ONCE = 32  # requests of a worker under way together, on the average
+
+
+class LargePlan(UserWarning):
+    """A computation that takes longer, or more memory, than it should."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a computation needs."""
+
+    products: int
+    """Products that are read."""
+    dates: int
+    """Slices that are read."""
+    windows: int
+    """Chunks that are read, over all bands."""
+    tiles: int
+    """Tiles that are read and decoded, each by one request and once; the first touch of a file costs a few more."""
+    bytes: int
+    """To be read of the files."""
+    decode: float
+    """Seconds of one core for decoding, warping, and a median over time."""
+    memory: int
+    """Bytes that a worker holds at most."""
+    seconds: float
+    """To expect on the workers, when nothing else runs there."""
+    workers: Workers
+    """That this was reckoned for."""
+    advice: tuple[str, ...] = ()
+    """What to do about a plan that is too large."""
+
+    def _rows(self) -> list[tuple[str, str]]:
+        staff = self.workers
+        return [
+            ("products", f"{self.products} in {self.dates} slices, {self.windows} chunks"),
+            ("requests", f"{self.tiles}, one for each tile"),
+            ("bytes to read", format_bytes(self.bytes)),
+            ("decoding", f"{self.decode:.0f} core-seconds"),
+            ("memory of a worker", f"{format_bytes(self.memory)} at most, of {format_bytes(staff.memory)}"),
+            (
+                "time to expect",
+                f"{_span(self.seconds)} on {_several(staff.count, 'worker')} of {_several(staff.threads, 'thread')}",
+            ),
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join([*(f"{name:<20}{value}" for name, value in self._rows()), *self.advice])
+
+    def _repr_html_(self) -> str:
+        left = "style='text-align:left'"
+        rows = "".join(f"<tr><th {left}>{n}</th><td {left}>{escape(v)}</td></tr>" for n, v in self._rows())
+        return f"<table>{rows}</table>" + "".join(f"<p><b>{escape(a)}</b></p>" for a in self.advice)
+
+
+def plan(data: xr.Dataset | xr.DataArray) -> Plan:
+    """Reckon what computing something will take; nothing is read.
+
+    Parameters
+    ----------
+    data
+        A cube, or anything lazy that was made of cubes: only what it needs is counted.
+
+    Returns
+    -------
+    Plan
+        It shows itself as a table. A `LargePlan` warning comes with one that is above the limits of the settings
+        ``geodes_lab.plan``, or above the memory of the workers, and says what would make it smaller.
+
+    Raises
+    ------
+    GeodesError
+        If nothing of it is read from products: it is computed already, or was never made of a cube.
+    """
+    staff = workers()
+    files: dict[Source, list[Touched]] = {}
+    part: int | None = None
+    dates, windows, values, chunk, column = set[tuple[str, int]](), 0, 0, 0, 0
+    for mosaic, places in needed(data):
+        size = max(mosaic.chunks[0]) * max(mosaic.chunks[1]) * np.dtype(mosaic.dtype).itemsize
+        chunk, column = max(chunk, size), max(column, size * len(places))
+        if mosaic.parts is not None:
+            part = max(part or 0, math.prod(map(max, mosaic.parts)) * len(places) * np.dtype(mosaic.dtype).itemsize)
+        blocks_ = sum(map(len, places.values()))
+        windows, values = windows + blocks_, values + blocks_ * size // np.dtype(mosaic.dtype).itemsize
+        dates |= {(mosaic.cube, time) for time in places}
+        for time, blocks in places.items():
+            for piece in mosaic.slices[time]:
+                for source in (piece.source, *(m.source for m in piece.masks)):
+                    some = touched(source, mosaic, blocks)
+                    if some.tiles:
+                        files.setdefault(file_of(source), []).append(some)
+    counts = {source: _together(found) for source, found in files.items()}
+    tiles = sum(len(t.tiles) for t in counts.values())
+    size = int(sum(_bytes(source, t) for source, t in counts.items()))
+    decode = sum(_seconds(source, t) for source, t in counts.items()) + _median(data, values)
+    seconds = max(
+        decode / (staff.count * staff.threads),
+        size / (parse_bytes(settings.get("plan.bandwidth")) * staff.count),
+        tiles * float(settings.get("plan.latency")) / (_AT_ONCE * staff.count),
+    )
+    memory = _memory(data, staff, chunk, column, part)
+    advice = _advice(size, seconds, memory, staff)
+    if advice:
+        warnings.warn(" ".join(advice), LargePlan, stacklevel=2)
+    products = len({source.product for source in counts})
+    return Plan(products, len(dates), windows, tiles, size, decode, memory, seconds, staff, advice)
+
+
+def _together(found: list[Touched]) -> Touched:
+    """What several variables touch of one file (a mask): its tiles are decoded once, its pixels warped for each."""
+    first = max(found, key=lambda t: len(t.tiles))
+    tiles = frozenset[tuple[int, int]]().union(*(t.tiles for t in found if t.level == first.level))
+    share = first.share * len(tiles) / max(len(first.tiles), 1)
+    return Touched(first.level, tiles, share, first.pixels, sum(t.warped for t in found))
+
+
+def _is_jpeg2000(source: Source) -> bool:
+    return source.href.lower().endswith((".jp2", ".j2k"))
+
+
+def _bytes(source: Source, touched: Touched) -> float:
+    whole = source.stored[1] if source.stored else source.shape[0] * source.shape[1] * 2 * _PACKED
+    level = min(touched.level, len(_SHARES) - 1)
+    return whole * touched.share * (_SHARES[level] if _is_jpeg2000(source) else 0.25**level)
+
+
+def _seconds(source: Source, touched: Touched) -> float:
+    rate = _JPEG2000 if _is_jpeg2000(source) else _OTHER
+    return len(touched.tiles) * touched.pixels / rate + touched.warped / _WARP
+
+
+def _memory(data: xr.Dataset | xr.DataArray, staff: Workers, chunk: int, column: int, part: int | None) -> int:
+    """What a worker holds at most: itself, the tiles that it shares, what its threads work on, and the result."""
+    thread = 4 * chunk
+    if column > chunk:  # several dates: they may be reduced
+        thread += reduction(column, part)
+    result = data.nbytes / staff.count
+    return int(_IDLE + room(staff.memory) + staff.threads * thread + result)
+
+
+def _median(data: xr.Dataset | xr.DataArray, values: int) -> float:
+    """Seconds of one core for a median, which costs as much as decoding."""
+    return values / _MEDIAN if any(str(n).startswith("nanmedian") for n in data.__dask_graph__().layers) else 0.0
+
+
+def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str, ...]:
+    said = []
+    if memory > staff.memory * float(dask.config.get("distributed.worker.memory.spill") or 1.0):
+        said.append(
+            f"A worker may need {format_bytes(memory)} of its {format_bytes(staff.memory)}: compute fewer dates or a "
+            "smaller area at once, save the cube with gl.save instead of .compute(), or take workers with more memory."
+        )
+    if size > parse_bytes(settings.get("plan.bytes")) or seconds > float(settings.get("plan.seconds")):
+        said.append(
+            f"This reads {format_bytes(size)} and takes about {_span(seconds)}: a coarser resolution= reads overviews "
+            "instead (a quarter of the resolution: 9 % of the bytes of JPEG 2000); or keep the result with gl.save, so "
+            "that it is read once."
+        )
+    return tuple(said)
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

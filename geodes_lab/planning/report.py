@@ -1,0 +1,114 @@
+"""What became of the products of a cube while it was computed: read, retried, filled, dropped, and why."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from geodes_lab.cube import read_log
+from geodes_lab.cube.read_log import Entry
+from geodes_lab.errors import shown
+from geodes_lab.planning.needed_tiles import mosaics
+from geodes_lab.storage.location import object_of, traffic
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of each product."""
+
+    table: pd.DataFrame
+    """A row for each product: windows ``read``, requests ``retried``, windows ``filled``, whether it was ``dropped``, and
+    ``why``."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(shown, f"{self._summary()}\n{self.table.to_string()}".splitlines()))
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self._summary())}</p>{self.table.to_html(max_rows=50, escape=True, render_links=False)}"
+
+    def _summary(self) -> str:
+        t = self.table
+        parts = [f"{int((t['read'] > 0).sum())} products read, {int(t['read'].sum())} windows"]
+        parts += [f"{int(t[c].sum())} {word}" for c, word in _SUMS if t[c].sum()]
+        return "; ".join(parts) + "."
+
+
+_SUMS = (("retried", "requests retried"), ("filled", "windows filled"), ("dropped", "products dropped"))
+
+
+def report(data: xr.Dataset | xr.DataArray) -> Report:
+    """Tell what became of the products of a cube, after it was computed.
+
+    Parameters
+    ----------
+    data
+        The lazy cube, or something lazy that was made of it.
+
+    Returns
+    -------
+    Report
+        It shows itself as a table. Counts are those of this process and of the workers there are now: what a worker
+        knew that has been restarted since is lost. Retried requests are counted for each product over all its cubes.
+
+    Raises
+    ------
+    GeodesError
+        If it is not lazy, or made of no cube.
+    """
+    found = mosaics(data)
+    entries, retries = _gather({m.cube for m in found.values()})
+    objects: dict[str, set[str]] = {}
+    for mosaic in found.values():
+        for piece in (p for slice_ in mosaic.slices for p in slice_):
+            objects.setdefault(piece.source.product, set()).add(object_of(piece.source.href).gdal)
+    rows: dict[str, dict[str, Any]] = {}
+    for product, paths in objects.items():
+        entry = entries.get(product, Entry())
+        rows[product] = {
+            "read": entry.read,
+            "retried": sum(retries[p] for p in paths),
+            "filled": entry.filled,
+            "dropped": False,
+            "why": " ".join(entry.reasons),
+        }
+    nothing = {"read": 0, "retried": 0, "filled": 0, "dropped": True}
+    for product in data.attrs.get("superseded", []):
+        rows[product] = {**nothing, "why": "a newer processing of it was given too"}
+    for number, sentence in enumerate(data.attrs.get("failed", []), 1):
+        rows[f"not opened, {number}"] = {**nothing, "why": sentence}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["read", "retried", "filled", "dropped", "why"])
+    table.index.name = "product"
+    return Report(table)
+
+
+def _gather(cubes: set[str]) -> tuple[dict[str, Entry], Counter[str]]:
+    told = {os.getpid(): _tell(cubes)}
+    if "distributed" in sys.modules:
+        from distributed import get_client
+
+        with contextlib.suppress(ValueError, OSError):  # no cluster: everything was read here
+            # By process: the workers of a cluster may live in this one.
+            told |= dict(get_client(timeout=1).run(_tell_who, cubes).values())
+    entries: dict[str, Entry] = {}
+    retries: Counter[str] = Counter()
+    for theirs, again in told.values():
+        retries.update(again)
+        for product, entry in theirs.items():
+            entries.setdefault(product, Entry()).add(entry)
+    return entries, retries
+
+
+def _tell(cubes: set[str]) -> tuple[dict[str, Entry], dict[str, int]]:
+    return read_log.of(cubes), dict(traffic.retries)
+
+
+def _tell_who(cubes: set[str]) -> tuple[int, tuple[dict[str, Entry], dict[str, int]]]:
+    return os.getpid(), _tell(cubes)

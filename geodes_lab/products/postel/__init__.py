@@ -1,0 +1,1 @@
+"""POSTEL: global maps in HDF5."""

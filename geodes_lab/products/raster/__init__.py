@@ -1,0 +1,1 @@
+"""Items of any catalogue with an asset per band, and loose raster files."""

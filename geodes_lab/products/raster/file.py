@@ -1,0 +1,218 @@
+"""One raster file of an Item: what its header has, and its bands as the header and the Item together describe them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pystac
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+
+from geodes_lab.archive import member_index
+from geodes_lab.errors import GeodesError
+from geodes_lab.formats import gdal_dataset
+from geodes_lab.products import addresses, assets, header
+from geodes_lab.products import bands as bands_
+from geodes_lab.products.bands import name_of
+from geodes_lab.products.sentinel2 import other_catalogues
+from geodes_lab.raster.source import Source, holds
+from geodes_lab.storage import gdal_env, resolve, spelling
+from geodes_lab.storage.location import locate
+
+_SATURATED = 65_535.0
+_NUMBER = "count"  # what is no measure yet, in the words of UDUNITS
+
+
+@dataclass(frozen=True)
+class Band:
+    """What the header has of one band."""
+
+    dtype: str
+    nodata: float | None
+    scale: float
+    offset: float
+    description: str
+    """Its name; empty where it has none."""
+    has_palette: bool
+    """Whether its numbers stand for colours, as those of classes do."""
+
+
+@dataclass(frozen=True)
+class File:
+    """What the header of an asset's file has."""
+
+    path: str
+    """By which GDAL opens it."""
+    epsg: int
+    transform: tuple[float, float, float, float, float, float]
+    shape: tuple[int, int]
+    media_type: str
+    tile: tuple[int, int] | None
+    """Rows and columns; None for strips, which are no tiles."""
+    overviews: int
+    stored: tuple[int, int] | None
+    """Of a member that a zip stores: where it lies there; see `directory.stored`."""
+    bands: tuple[Band, ...]
+
+
+def read(item: pystac.Item, key: str) -> File:
+    """Read the header of an asset's file; no pixel.
+
+    Raises
+    ------
+    GeodesError
+        If it does not open, or lies on no north-up grid with an EPSG code.
+    """
+    asset = item.assets[key]
+    address = addresses.of(asset)
+    path = _path(address, asset)
+    whose = f"Band {key} of {name_of(item)}"
+    try:
+        with gdal_env.environment(path), gdal_dataset.opened(path) as file:
+            placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
+            epsg, (a, b, c, d, e, f), shape = gdal_dataset.epsg(file.crs), tuple(file.transform)[:6], file.shape
+            media = pystac.MediaType.JPEG2000 if file.driver == "JP2OpenJPEG" else pystac.MediaType.GEOTIFF
+            tile, overviews = file.block_shapes[0], len(file.overviews(1))
+            several = zip(
+                file.dtypes,
+                file.nodatavals,
+                file.scales,
+                file.offsets,
+                file.descriptions,
+                file.colorinterp,
+                strict=True,
+            )
+            has = tuple(Band(t, n, s, o, str(d or ""), c == ColorInterp.palette) for t, n, s, o, d, c in several)
+    except (RasterioError, OSError) as error:
+        problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
+        raise GeodesError(f"{whose} does not open ({problem}); check {gdal_dataset.shown(address)}.") from error
+    header.refuse_unplaced(whose, placed_by, (a, b, c, d, e, f), epsg)
+    if b or d or a <= 0 or e >= 0:
+        raise GeodesError(f"{whose} is rotated, or its rows run north: warp it first, to a grid whose rows run south.")
+    if epsg is None:
+        raise GeodesError(f"{whose} has no EPSG code in its file: it cannot be placed on a map.")
+    return File(
+        path,
+        epsg,
+        (a, b, c, d, e, f),
+        shape,
+        media,
+        tile if min(tile) > 64 else None,
+        overviews,
+        member_index.stored(path),
+        has,
+    )
+
+
+def _path(address: str, asset: pystac.Asset) -> str:
+    """The path by which GDAL opens a file; one whose server gives no parts of it is fetched whole, once, as a product's zip is."""
+    spelled = spelling.understood(address)
+    place = locate(spelled.address)
+    if place.scheme != "http" or spelled.member or place.root in _in_parts:
+        return spelling.path_of(address)
+    size, checksum = (asset.extra_fields.get(f) for f in ("file:size", "file:checksum"))
+    there = resolve.choose([spelled.address], size=size, checksum=checksum)
+    if there.scheme == "http":
+        _in_parts.add(place.root)
+    return there.gdal
+
+
+_in_parts: set[str] = set()
+"""Servers that have given a part of a file: they are not asked for each."""
+
+
+def asset(
+    item: pystac.Item, key: str, file: File, index: int, name: str, names: list[str], image: str | None
+) -> tuple[pystac.Asset, str]:
+    """Describe one band of a file, and say in a sentence what of its radiometry nobody told; empty where somebody did.
+
+    What the Item says of radiometry counts, else what the file says of itself.
+
+    Parameters
+    ----------
+    item, key
+        The Item, and the asset whose file it is.
+    file
+        Its header.
+    index
+        The number of the band in the file, from 1.
+    name, names
+        The band's name in the band Item, and others that mean it too.
+    image
+        Of Sentinel-2, which image it is; see `sentinel2_elsewhere.bands`.
+    """
+    there, has = item.assets[key], file.bands[index - 1]
+    said = assets.Said(name_of(item), key, there, index if "geodes:band" not in there.extra_fields else 1)
+    fields = said.classes
+    if has.has_palette or (assets.is_class(there) and not fields):
+        fields["geodes:classes"] = True
+    # GDAL has 1 and 0 where the file says nothing.
+    scale = said.scale if said.scale is not None else has.scale if has.scale != 1 else None
+    offset = said.offset if said.offset is not None else has.offset if has.offset != 0 else None
+    nodata, assumed = _nodata(said.nodata, has), ""
+    is_picture = assets.is_picture(key, there)
+    is_plain = other_catalogues.matches(item) and not is_picture and not fields  # one of Sentinel-2's, or made of them
+    if image is None and is_plain:
+        image = other_catalogues.named([name, *names, said.common_name or ""])
+        names = [*names, *(n for n in other_catalogues.aliases(image) if n not in (name, *names))] if image else names
+    if image is not None and other_catalogues.classes(image):
+        fields.setdefault("classification:classes", other_catalogues.classes(image))
+        nodata = 0.0 if nodata is None else nodata
+    elif image is not None and has.dtype == "uint16":
+        found = other_catalogues.radiometry(item, there, image, scale, offset)
+        scale, offset, nodata = found.scale, found.offset, 0.0 if nodata is None else nodata
+        assumed = found.assumed
+        was_number = "geodes:assumed" in item.properties and there.extra_fields.get("unit") == _NUMBER
+        fields |= {"unit": _NUMBER} if found.is_number or was_number else {}
+    elif (
+        is_plain
+        and scale is None
+        and offset is None
+        and (has.dtype == "uint16" or (image and np.dtype(has.dtype).kind in "iu"))
+    ):
+        which = ", nor which band of Sentinel-2 it is" if image is None else f", and ESA's own are not {has.dtype}"
+        assumed = f"Numbers of {name} as they are in the files: the catalogue tells neither scale nor offset{which}."
+    scale, offset = 1.0 if scale is None else scale, offset or 0.0
+    # The bands of Sentinel-2 keep the number of saturation in any catalogue; no Item says it.
+    is_reflectance = image is not None and has.dtype == "uint16" and (scale, offset) != (1.0, 0.0)
+    saturated = _SATURATED if is_reflectance else None
+    source = Source(
+        href=file.path,
+        product=name_of(item),
+        band=name,
+        epsg=file.epsg,
+        transform=file.transform,
+        shape=file.shape,
+        dtype="float64" if has.dtype == "float64" else "float32" if (scale, offset) != (1.0, 0.0) else has.dtype,
+        scale=scale,
+        offset=offset,
+        nodata=nodata,
+        saturated=saturated,
+        index=index,
+        tile=file.tile,
+        overviews=file.overviews,
+        stored=file.stored,
+    )
+    made = bands_.asset(
+        source,
+        common_name=None if is_picture else said.common_name,
+        wavelength=None if is_picture else said.wavelength,
+        title=there.title or name,
+        media_type=file.media_type,
+    )
+    made.roles = sorted(assets.roles(there))
+    made.extra_fields |= fields
+    if names:
+        made.extra_fields["geodes:names"] = names
+    if len(file.bands) > 1:
+        made.extra_fields |= {"geodes:asset": there.extra_fields.get("geodes:asset", key), "geodes:band": index}
+    return made, assumed
+
+
+def _nodata(said: float | None, band: Band) -> float | None:
+    """The number that stands for no data: the Item's, unless the file cannot have it; NaN is none anyway."""
+    if said is None or math.isnan(said):
+        return band.nodata if band.nodata is not None else said if np.dtype(band.dtype).kind == "f" else None
+    return said if holds(band.dtype, said) else band.nodata

@@ -1,0 +1,130 @@
+"""Items of any catalogue that have an asset per band, and loose raster files: the file itself is asked for its grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pystac
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import assets
+from geodes_lab.products import bands as bands_
+from geodes_lab.products.bands import name_of
+from geodes_lab.products.raster import file as raster_file
+from geodes_lab.products.raster import names
+from geodes_lab.products.sentinel2 import other_catalogues
+
+
+def matches(item: pystac.Item) -> bool:
+    """Whether an Item has raster assets, by media type or by name."""
+    return any(map(assets.is_raster, item.assets.values()))
+
+
+def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
+    """Make the band Item; the header of each file that will be read is looked at, since catalogues err.
+
+    What an Item says of grid and shape is replaced by what its file has. An offset that the Item says was applied
+    already is not applied again. What was put right so is said in the property ``geodes:corrected``; what the catalogue
+    does not tell, and follows from something else, in ``geodes:assumed``.
+
+    Parameters
+    ----------
+    item
+        An Item with an asset per band.
+    bands
+        The bands to make true, by asset key, name or common name; None: all raster assets with role ``data``.
+    """
+    made = item.clone()
+    made.set_self_href(item.get_self_href())
+    images: dict[str, str] = {}
+    is_sentinel2 = other_catalogues.matches(item)
+    if is_sentinel2:
+        made.properties |= other_catalogues.properties(item)
+        images = other_catalogues.bands(item)
+    known = names.told(item, images if is_sentinel2 else None)
+    files = _files(item, known, bands)
+    made.assets, wrong, assumed = {}, set[str](), set[str]()
+    for (key, index), (name, others) in names.names(item, files, known).items():
+        made.assets[name], assumption = raster_file.asset(item, key, files[key], index, name, others, images.get(key))
+        wrong.update(_wrong(item, key, made.assets[name]))
+        assumed.update([assumption] if assumption else [])
+    made.properties |= {"geodes:corrected": sorted(wrong)} if wrong else {}
+    made.properties |= {"geodes:assumed": sorted(assumed)} if assumed else {}
+    # What was not looked at is not passed on as if it were true; the names stay, so that errors can list them.
+    for key, asset in item.assets.items():
+        if key not in files:
+            fields = {"geodes:names": known[key]} if key in known else {}
+            made.assets[key] = pystac.Asset(asset.href, roles=asset.roles, extra_fields=fields)
+    return made
+
+
+def _files(
+    item: pystac.Item, known: Mapping[str, list[str]], bands: Sequence[str] | None
+) -> dict[str, raster_file.File]:
+    """The headers of the rasters that have what is wanted."""
+    data = [k for k in known if "data" in assets.roles(item.assets[k])]
+    unsure: list[str] = []
+    if bands is None:
+        # Earth Search has each image twice, as it is and as ESA made it.
+        wanted = {k for k in data if not (k.endswith("-jp2") and k.removesuffix("-jp2") in data)}
+    else:
+        wanted = set[str]()
+        for band in bands:
+            # As in bands.source: a key that is asked for by its own name is that asset and no other.
+            told = (
+                {band} & set(known)
+                or {k for k in known if band in known[k]}
+                or {*bands_.parts(item, band)} & set(known)
+            )
+            wanted |= told
+            if not told:  # a name that was made of others, or one that only the files know
+                wanted |= {k for k in known if band in map(bands_.plain, (k, *known[k])) or band.startswith(f"{k}_")}
+                unsure = [k for k in data if not known[k] and not assets.is_picture(k, item.assets[k])]
+
+    def read(key: str) -> raster_file.File | None:
+        try:
+            return raster_file.read(item, key)
+        except GeodesError:
+            if key in wanted:
+                raise
+            return None
+
+    looked_at = [k for k in known if k in wanted or k in unsure]
+    with ThreadPoolExecutor(16) as pool:
+        return {k: file for k, file in zip(looked_at, pool.map(read, looked_at), strict=True) if file is not None}
+
+
+def _wrong(item: pystac.Item, key: str, true: pystac.Asset) -> Iterator[str]:
+    """What an Item says of an asset and its file does not confirm, in sentences."""
+    asset = item.assets[key]
+    for field, what in (("proj:shape", "pixels"), ("proj:code", "CRS"), ("proj:transform", "grid")):
+        said, has = asset.extra_fields.get(field), true.extra_fields[field]
+        if isinstance(said, list) and isinstance(has, list):
+            said, has = said[: len(has)], [float(v) for v in has]
+        if said is not None and said != has:
+            yield f"{name_of(item)} says of its {what} {said}, the file has {has}."
+    if other_catalogues.is_applied(item, asset) and assets.Said(name_of(item), key, asset).offset:
+        yield f"{name_of(item)} says an offset, and that it was applied already: it was not applied again."
+
+
+def open(item: pystac.Item) -> xr.DataTree:
+    """Open each group of bands that share a grid as a node ``r<metres>m`` (``r<metres>m_2`` for the next such grid), or ``r<degrees>deg``."""
+    unpacked = unpack(item)
+    grids: dict[Any, list[str]] = {}
+    for key, asset in unpacked.assets.items():
+        fields = asset.extra_fields
+        if "proj:transform" in fields:
+            grid = (fields["gsd"], fields["proj:code"], tuple(fields["proj:transform"]), tuple(fields["proj:shape"]))
+            grids.setdefault(grid, []).append(key)
+    notes = {
+        k: unpacked.properties[f"geodes:{k}"] for k in ("corrected", "assumed") if f"geodes:{k}" in unpacked.properties
+    }
+    nodes: dict[str, Any] = {"/": xr.Dataset(attrs={"title": name_of(item), **notes})}
+    for (resolution, code, *_), keys in grids.items():
+        name = f"/r{resolution:.6g}{bands_.unit(code)}"
+        number = sum(n == name or n.startswith(f"{name}_") for n in nodes)
+        nodes[f"{name}_{number + 1}" if number else name] = bands_.dataset(unpacked, keys, {})
+    return xr.DataTree.from_dict(nodes)

@@ -1,0 +1,250 @@
+"""What the annotation of a Sentinel-1 image says: its times, its orbit, and where its lines and pixels lie."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.polynomial import Polynomial
+from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
+
+from geodes_lab.archive.archive import Archive
+from geodes_lab.errors import GeodesError
+from geodes_lab.products.metadata import Document
+from geodes_lab.products.tiepoints import TiePoints
+from geodes_lab.util import limits
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.datetime64]
+LIGHT = 299_792_458.0  # metres a second
+
+
+@dataclass(frozen=True, eq=False)
+class Orbit:
+    """Where the satellite was, Earth fixed."""
+
+    time: Times
+    """(n,) UTC."""
+    position: Floats
+    """(n, 3) metres."""
+    velocity: Floats
+    """(n, 3) metres a second."""
+
+    @cached_property
+    def path(self) -> CubicHermiteSpline:
+        """The position by seconds since the first state; through the places, with the velocities, that were given."""
+        return CubicHermiteSpline(seconds(self.time, self.time[0]), self.position, self.velocity)
+
+
+@dataclass(frozen=True, eq=False)
+class Geolocation:
+    """The geolocation grid: some lines by some pixels of the image."""
+
+    line: Floats
+    """(n,) counted from 0."""
+    pixel: Floats
+    """(m,) counted from 0."""
+    azimuth_time: Times
+    """(n, m) zero-Doppler time, UTC."""
+    slant_range_time: Floats
+    """(n, m) two-way, seconds."""
+    latitude: Floats
+    """(n, m) degrees."""
+    longitude: Floats
+    """(n, m) degrees."""
+    height: Floats
+    """(n, m) metres above the ellipsoid, at which the place is meant."""
+    incidence: Floats
+    """(n, m) degrees, on the ellipsoid."""
+    elevation: Floats
+    """(n, m) degrees."""
+
+    def points(self, spacing: tuple[float, float]) -> TiePoints:
+        """The places alone, of an image with so many metres from line to line and from pixel to pixel."""
+        if "_points" not in self.__dict__:
+            points = TiePoints(self.line, self.pixel, self.longitude, self.latitude, spacing)
+            object.__setattr__(self, "_points", points)  # the same each time: what is reckoned from it is kept by it
+        found: TiePoints = self.__dict__["_points"]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """From slant range to ground range, at one time."""
+
+    time: np.datetime64
+    """UTC."""
+    near: float
+    """Metres of slant range, from which the polynomial counts."""
+    polynomial: Polynomial
+    """Metres of ground range from the first sample, by metres of slant range from ``near``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """One image: a polarisation of a swath."""
+
+    name: str
+    """What sentences call it."""
+    product_type: str
+    """``GRD`` or ``SLC``."""
+    mode: str
+    """``IW``, ``EW``, ``SM`` or ``WV``."""
+    swath: str
+    """``IW`` for an image of all of them, else such as ``IW1``."""
+    polarisation: str
+    """Such as ``VV``."""
+    shape: tuple[int, int]
+    """Lines and samples."""
+    start: np.datetime64
+    """Zero-Doppler time of the first line, UTC."""
+    stop: np.datetime64
+    """Of the last line."""
+    interval: float
+    """Seconds from line to line."""
+    spacing: tuple[float, float]
+    """Metres from line to line and from sample to sample."""
+    slant_range_time: float
+    """Two-way, seconds, of the first sample."""
+    range_rate: float
+    """Samples a second of the instrument, which those of a slant range image are."""
+    ascending: bool
+    """Whether the satellite flew north."""
+    orbit: Orbit | None
+    """The state vectors; None if it says none."""
+    conversions: tuple[Conversion, ...]
+    """From slant to ground range, in the order of their times; none of an image in slant range."""
+    grid: Geolocation
+    """The geolocation grid."""
+    noise_removed: bool
+    """Whether the thermal noise was subtracted by the processor."""
+
+
+def read(archive: Archive, member: str) -> Annotation:
+    """Read the annotation of an image; see `understood`."""
+    return understood(Document(archive, member))
+
+
+def understood(told: Document) -> Annotation:
+    """Take from the annotation of an image what the image needs: the document is many times larger, and need not be kept.
+
+    Raises
+    ------
+    GeodesError
+        If it is damaged, or lacks what an image needs.
+    """
+    image, product = "imageAnnotation/imageInformation/", "generalAnnotation/productInformation/"
+    return Annotation(
+        name=told.name,
+        product_type=told.text("adsHeader/productType"),
+        mode=told.text("adsHeader/mode"),
+        swath=told.text("adsHeader/swath"),
+        polarisation=told.text("adsHeader/polarisation"),
+        shape=_shape(told, image),
+        start=time(told, f"{image}productFirstLineUtcTime"),
+        stop=time(told, f"{image}productLastLineUtcTime"),
+        interval=told.number(f"{image}azimuthTimeInterval"),
+        spacing=(told.number(f"{image}azimuthPixelSpacing"), told.number(f"{image}rangePixelSpacing")),
+        slant_range_time=told.number(f"{image}slantRangeTime"),
+        range_rate=told.number(f"{product}rangeSamplingRate"),
+        ascending=told.text(f"{product}pass").lower() == "ascending",
+        orbit=_orbit(told),
+        conversions=_conversions(told),
+        grid=_grid(told),
+        noise_removed=told.root.findtext(".//thermalNoiseCorrectionPerformed", "").strip() == "true",
+    )
+
+
+def _shape(told: Document, image: str) -> tuple[int, int]:
+    found = int(told.number(f"{image}numberOfLines")), int(told.number(f"{image}numberOfSamples"))
+    limits.refuse(f"The image of {told.name}", max(found), limits.SIDE, "lines or samples")
+    if min(found) < 1:
+        raise GeodesError(
+            f"The image of {told.name} has no lines, or no samples: it is damaged; fetch the product again."
+        )
+    return found
+
+
+def time(document: Document, path: str, within: ET.Element | None = None) -> np.datetime64:
+    """A time of a document, UTC."""
+    text = document.text(path, within)
+    try:
+        return np.datetime64(text.removesuffix("Z"), "ns")
+    except ValueError:
+        raise GeodesError(f"{path} in {document.name} is no time: {text!r}; fetch the product again.") from None
+
+
+def seconds(times: Times | np.datetime64, since: np.datetime64) -> Floats:
+    """Times as seconds since another."""
+    return np.asarray((times - since) / np.timedelta64(1, "ns") * 1e-9)
+
+
+def entries(document: Document, path: str, least: int) -> list[ET.Element]:
+    """The elements of a list.
+
+    Raises
+    ------
+    GeodesError
+        If there are less than ``least``.
+    """
+    found = document.root.findall(path)
+    if len(found) < least:
+        name = path.rsplit("/", 1)[-1]
+        raise GeodesError(f"{document.name} has {len(found)} times {name}, too few: fetch the product again.")
+    return found
+
+
+def _orbit(told: Document) -> Orbit | None:
+    states = told.root.findall("generalAnnotation/orbitList/orbit")
+    if len(states) < 2:
+        return None
+    vectors = {
+        kind: np.array([[told.number(f"{kind}/{axis}", s) for axis in "xyz"] for s in states])
+        for kind in ("position", "velocity")
+    }
+    times = np.array([time(told, "time", s) for s in states])
+    if (np.diff(times) <= np.timedelta64(0)).any():
+        raise GeodesError(f"The orbit in {told.name} does not go forward in time: fetch the product again.")
+    return Orbit(times, vectors["position"], vectors["velocity"])
+
+
+def _conversions(told: Document) -> tuple[Conversion, ...]:
+    found = told.root.findall("coordinateConversion/coordinateConversionList/coordinateConversion")
+    made = [
+        Conversion(time(told, "azimuthTime", c), told.number("sr0", c), Polynomial(told.numbers("srgrCoefficients", c)))
+        for c in found
+    ]
+    if any(b.time <= a.time for a, b in pairwise(made)):
+        raise GeodesError(f"The conversions to ground range in {told.name} are out of order: fetch the product again.")
+    return tuple(made)
+
+
+def _grid(told: Document) -> Geolocation:
+    points = entries(told, "geolocationGrid/geolocationGridPointList/geolocationGridPoint", 4)
+    line, pixel = (np.array([told.number(tag, p) for p in points]) for tag in ("line", "pixel"))
+    lines, pixels = np.unique(line), np.unique(pixel)
+    shape = len(lines), len(pixels)
+    order = np.lexsort((pixel, line))
+    if len(points) != shape[0] * shape[1] or min(shape) < 2:
+        raise GeodesError(
+            f"The geolocation grid in {told.name} has {len(points)} points, not {shape[0]} × {shape[1]}: fetch the product again."
+        )
+
+    def values(tag: str) -> Floats:
+        return np.array([told.number(tag, points[n]) for n in order]).reshape(shape)
+
+    return Geolocation(
+        line=lines,
+        pixel=pixels,
+        azimuth_time=np.array([time(told, "azimuthTime", points[n]) for n in order]).reshape(shape),
+        slant_range_time=values("slantRangeTime"),
+        latitude=values("latitude"),
+        longitude=values("longitude"),
+        height=values("height"),
+        incidence=values("incidenceAngle"),
+        elevation=values("elevationAngle"),
+    )

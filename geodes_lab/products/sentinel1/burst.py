@@ -1,0 +1,87 @@
+"""The bursts of a Sentinel-1 image: their lines, their times, what of them is valid, and where they lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from scipy.interpolate import interp1d
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.products.metadata import Document
+from geodes_lab.products.sentinel1.annotation import Annotation, seconds, time
+
+
+@dataclass(frozen=True, eq=False)
+class Burst:
+    """One burst; an image without bursts is one of its own."""
+
+    number: int
+    """From 1, in the order of time; 0: the image has no bursts."""
+    identifier: int | None
+    """The same for the same place on Earth in all passes, where the annotation says it."""
+    lines: tuple[int, int]
+    """First and last (excluded) line of the image."""
+    start: np.datetime64
+    """Zero-Doppler time of its first line, UTC."""
+    first: NDArray[np.int64]
+    """(lines,) the first valid sample of each line; -1: none is."""
+    last: NDArray[np.int64]
+    """(lines,) the last valid sample."""
+
+    def footprint(self, annotation: Annotation) -> shapely.Polygon:
+        """Its corners in degrees, out of the geolocation grid by time: bursts overlap on the ground, not in the image."""
+        grid = annotation.grid
+        known = seconds(grid.azimuth_time[:, 0], self.start)
+        ends = np.array([0.0, (self.lines[1] - self.lines[0] - 1) * annotation.interval])
+        lon = np.where(np.ptp(grid.longitude) > 180, np.mod(grid.longitude, 360), grid.longitude)
+        corners = [
+            interp1d(known, values[:, [0, -1]], axis=0, bounds_error=False, fill_value="extrapolate")(ends)
+            for values in (lon, grid.latitude)
+        ]
+        ring = [(corners[0][row, col], corners[1][row, col]) for row, col in ((0, 0), (0, 1), (1, 1), (1, 0))]
+        return shapely.Polygon(ring)
+
+
+def bursts(annotation: Annotation, told: Document) -> list[Burst]:
+    """The bursts of an image, or the whole of it where it has none.
+
+    Parameters
+    ----------
+    annotation, told
+        What the annotation says of the image, and the annotation itself.
+
+    Raises
+    ------
+    GeodesError
+        If the annotation contradicts itself.
+    """
+    rows, cols = annotation.shape
+    found = told.root.findall("swathTiming/burstList/burst")
+    if not found:
+        edges = np.zeros(rows, int), np.full(rows, cols - 1)
+        return [Burst(0, None, (0, rows), annotation.start, *edges)]
+    height = int(told.number("swathTiming/linesPerBurst"))
+    if height * len(found) != rows:
+        raise GeodesError(
+            f"{told.name} has {len(found)} bursts of {height} lines for an image of {rows}: fetch the product again."
+        )
+    made = []
+    for number, burst in enumerate(found, 1):
+        identifier = burst.find("burstId")
+        first, last = (
+            np.array(told.numbers(tag, burst, height), int) for tag in ("firstValidSample", "lastValidSample")
+        )
+        made.append(
+            Burst(
+                number=number,
+                identifier=int(identifier.text) if identifier is not None and identifier.text else None,
+                lines=((number - 1) * height, number * height),
+                start=time(told, "azimuthTime", burst),
+                first=first,
+                last=last,
+            )
+        )
+    return made

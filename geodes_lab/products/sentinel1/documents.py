@@ -1,0 +1,38 @@
+"""What a process keeps of the documents of Sentinel-1 images: each is read once, for all chunks of all bands."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from geodes_lab.archive.archive import Archive
+from geodes_lab.products.sentinel1 import annotation as sentinel1_annotation
+from geodes_lab.products.sentinel1 import calibration as sentinel1_calibration
+from geodes_lab.products.sentinel1.annotation import Annotation, Orbit
+from geodes_lab.products.sentinel1.calibration import Noise, Table
+from geodes_lab.products.sentinel1.orbit import OrbitFile
+from geodes_lab.storage.location import Place
+
+
+@lru_cache(maxsize=256)
+def annotation(place: Place, member: str) -> Annotation:
+    """The annotation of an image."""
+    return sentinel1_annotation.read(Archive(place), member)
+
+
+@lru_cache(maxsize=256)
+def tables(place: Place, member: str) -> dict[str, Table]:
+    """The calibration of an image."""
+    return sentinel1_calibration.read(Archive(place), member)
+
+
+@lru_cache(maxsize=256)
+def noise(place: Place, member: str, calibration: str, mode: str, version: float | None) -> Noise:
+    """The noise of an image in squared digital numbers; see `geodes_lab.products.sentinel1.calibration.scaled`."""
+    stored = sentinel1_calibration.noise(Archive(place), member)
+    return sentinel1_calibration.scaled(stored, tables(place, calibration), mode, version, f"{member} of {place.href}")
+
+
+@lru_cache(maxsize=64)
+def orbit(file: OrbitFile, annotation: Annotation) -> Orbit:
+    """The states of an orbit file about the time of an image."""
+    return file.orbit(annotation)

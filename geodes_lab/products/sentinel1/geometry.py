@@ -1,0 +1,199 @@
+"""Where the pixels of a grid lie in a Sentinel-1 image: by its orbit, at the heights of its tie points or of a terrain model.
+
+In between its tie points an image in ground range is not smooth: it was stretched each second anew, to the mean height of
+the ground there (by 100 m from one second to the next over the Alps), and the tie points are three seconds apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from scipy.interpolate import RegularGridInterpolator
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.products.sentinel1.annotation import LIGHT, Annotation, Floats, Orbit, seconds
+from geodes_lab.products.tiepoints import Lattice
+
+_TURNS = 8  # of Newton's method, which needs three or four
+_SEA = 1.0  # metres
+_NEAR = 2  # meshes of the tie points around the image: relief shifts a place by less
+
+
+def places(
+    grid: GeoBox, annotation: Annotation, height: NDArray[np.floating] | None = None, orbit: Orbit | None = None
+) -> tuple[Floats, Floats]:
+    """Find the lines and pixels of an image at the centres of a grid's pixels.
+
+    Parameters
+    ----------
+    grid
+        In any CRS.
+    annotation
+        Of an image in ground range.
+    height
+        (rows, cols) metres above the ellipsoid; None: the heights of the tie points, linear in between.
+    orbit
+        One that is better than the annotation's; None: the annotation's.
+
+    Returns
+    -------
+    line, pixel : numpy.ndarray
+        (rows, cols), counted from the centre of the first; beyond the image where the grid is.
+
+    Raises
+    ------
+    GeodesError
+        If heights are given and the annotation says no orbit. Without both, the tie points have to do.
+    """
+    points = annotation.grid.points(annotation.spacing)
+    if height is None and orbit is None and (annotation.orbit is None or not annotation.conversions):
+        return points.places(grid)
+    lattice = Lattice(grid, points.step(grid))
+    x, y = lattice.centres
+    near = points.inverse(str(grid.crs))(x, y)
+    # A place on the other side of the orbit is as far away at the same time: only what is about the image is looked for.
+    around = np.full(x.shape, True)
+    for place, known in zip(near, (annotation.grid.line, annotation.grid.pixel), strict=True):
+        margin = _NEAR * np.diff(known).max()
+        around &= (place > known[0] - margin) & (place < known[-1] + margin)
+    lon, lat = Transformer.from_crs(str(grid.crs), 4326, always_xy=True).transform(x[around], y[around])
+    guess = near[0][around], near[1][around]
+
+    def at(height: Floats | float) -> tuple[Floats, Floats]:
+        line, pixel = near[0].copy(), near[1].copy()
+        line[around], pixel[around] = locate(annotation, lon, lat, height, guess, orbit)
+        return lattice.between(line), lattice.between(pixel)
+
+    if height is None:
+        return at(_between(annotation, annotation.grid.height)(guess))
+    # Relief is rough, but how a place shifts with its height is not: three heights tell all between them.
+    known = height[np.isfinite(height)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
+    levels = np.array([low, (low + high) / 2, high]) if high - low > 1 else np.array([low - 1, low, low + 1])
+    line, pixel = (_through(levels, list(values), height) for values in zip(*map(at, levels), strict=True))
+    return line, pixel
+
+
+def sea(grid: GeoBox, annotation: Annotation) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where the tie points say sea, at the centres of a grid's pixels: one of the four about them, and all four.
+
+    Of the sea ESA's processor has the height 0, to a millimetre; land as low is sea for the radar's purpose.
+    """
+    known = annotation.grid
+    place = known.points(annotation.spacing).places(grid)
+    row, col = (
+        np.clip(np.searchsorted(at, p, "right") - 1, 0, len(at) - 2)
+        for at, p in zip((known.line, known.pixel), place, strict=True)
+    )
+    at_sea = np.abs(known.height) < _SEA
+    corners: NDArray[np.bool_] = np.stack([at_sea[row + down, col + across] for down in (0, 1) for across in (0, 1)])
+    return np.any(corners, axis=0), np.all(corners, axis=0)
+
+
+def locate(
+    annotation: Annotation,
+    lon: Floats,
+    lat: Floats,
+    height: Floats | float,
+    guess: tuple[Floats, Floats],
+    orbit: Orbit | None = None,
+) -> tuple[Floats, Floats]:
+    """Lines and pixels of places on Earth, by the orbit: when the satellite was abreast of them, and how far away.
+
+    Parameters
+    ----------
+    annotation
+        Of an image in ground range.
+    lon, lat
+        Degrees.
+    height
+        Metres above the ellipsoid.
+    guess
+        Lines and pixels nearby: what the annotation's orbit misses its tie points by is made good there. Of ESA's products it is nothing.
+    orbit
+        One that is better than the annotation's; None: the annotation's.
+
+    Raises
+    ------
+    GeodesError
+        If the annotation says no orbit.
+    """
+    orbit = orbit or annotation.orbit
+    if orbit is None or not annotation.conversions:
+        raise GeodesError(
+            f"{annotation.name} says no orbit: relief cannot be taken into account; leave dem= and orbits= out."
+        )
+    when, slant = _abreast(orbit, lon, lat, height)
+    late, far = np.zeros(()), np.zeros(())
+    if annotation.orbit is not None:
+        late, far = (_between(annotation, missed)(guess) for missed in _missed(annotation))
+    when = when + float(seconds(orbit.time[0], annotation.start)) + late
+    return when / annotation.interval, _ground_range(annotation, when, slant + far) / annotation.spacing[1]
+
+
+def _abreast(orbit: Orbit, lon: Floats, lat: Floats, height: Floats | float) -> tuple[Floats, Floats]:
+    """Seconds since the first state, and metres, of the zero-Doppler view of places."""
+    ecef = Transformer.from_crs(4979, 4978, always_xy=True)
+    place = np.stack(ecef.transform(lon, lat, np.broadcast_to(height, np.shape(lon))), axis=-1)
+    velocity, acceleration = orbit.path.derivative(), orbit.path.derivative(2)
+    when = np.full(place.shape[:-1], float(seconds(orbit.time[-1], orbit.time[0])) / 2)
+    for _ in range(_TURNS):
+        to = orbit.path(when) - place
+        v = velocity(when)
+        doppler = (to * v).sum(-1)
+        when = when - doppler / ((v * v).sum(-1) + (to * acceleration(when)).sum(-1))
+    return when, np.linalg.norm(orbit.path(when) - place, axis=-1)
+
+
+@lru_cache(maxsize=256)
+def _missed(annotation: Annotation) -> tuple[Floats, Floats]:
+    """Seconds and metres of slant range that the orbit finds the tie points too early and too near."""
+    orbit, grid = annotation.orbit, annotation.grid
+    assert orbit is not None
+    when, slant = _abreast(orbit, grid.longitude, grid.latitude, grid.height)
+    return seconds(grid.azimuth_time, orbit.time[0]) - when, grid.slant_range_time * LIGHT / 2 - slant
+
+
+def _between(annotation: Annotation, values: Floats) -> Callable[[tuple[Floats, Floats]], Floats]:
+    """Values of the tie points anywhere, linear between them and constant beyond; by lines and pixels."""
+    grid = annotation.grid
+    found = RegularGridInterpolator((grid.line, grid.pixel), values)
+
+    def at(place: tuple[Floats, Floats]) -> Floats:
+        inside = (np.clip(p, k[0], k[-1]) for p, k in zip(place, (grid.line, grid.pixel), strict=True))
+        return np.asarray(found(tuple(inside)))
+
+    return at
+
+
+def _ground_range(annotation: Annotation, when: Floats, slant: Floats) -> Floats:
+    """Ground range in metres, ``when`` in seconds since the first line; linear in time between the polynomials."""
+    found = annotation.conversions
+    times = seconds(np.array([c.time for c in found]), annotation.start)
+    after = np.clip(np.searchsorted(times, when), 1, max(len(times) - 1, 1))
+    ground = np.empty(slant.shape)
+    for number in np.unique(after):
+        here, before = after == number, found[number - 1]
+        values = before.polynomial(slant[here] - before.near)
+        if number < len(times):
+            weight = np.clip((when[here] - times[number - 1]) / (times[number] - times[number - 1]), 0, 1)
+            values = values * (1 - weight) + found[number].polynomial(slant[here] - found[number].near) * weight
+        ground[here] = values
+    return ground
+
+
+def _through(levels: Floats, values: list[Floats], height: NDArray[np.floating]) -> Floats:
+    """The parabola through three levels, at each pixel's own height."""
+    total = np.zeros(height.shape)
+    for n, value in enumerate(values):
+        weight = np.ones(height.shape)
+        for m in range(3):
+            if m != n:
+                weight *= (height - levels[m]) / (levels[n] - levels[m])
+        total += weight * value
+    return total

@@ -1,0 +1,256 @@
+"""Sentinel-1 GRD: images in ground range, calibrated to backscatter; in their own geometry, or gridded lazily."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pystac
+import xarray as xr
+from numpy.typing import NDArray
+from pyproj import Transformer
+from scipy.interpolate import RegularGridInterpolator
+from shapely.geometry import MultiPoint, mapping
+
+from geodes_lab.products import bands as bands_
+from geodes_lab.products import packed
+from geodes_lab.products.bands import name_of
+from geodes_lab.products.sentinel1 import ipf_history
+from geodes_lab.products.sentinel1.annotation import Annotation
+from geodes_lab.products.sentinel1.calibration import QUANTITIES
+from geodes_lab.products.sentinel1.grid import Geocoded, Plane
+from geodes_lab.products.sentinel1.image import Image, geolocation, images, measurement, missing, processor
+from geodes_lab.raster.source import Native
+from geodes_lab.reading import sensor_window
+from geodes_lab.storage.location import Place, place_of
+
+_NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
+_FAMILY = "sentinel1"
+# ESA's tables are for the area, and the angle, on the ellipsoid, whatever the terrain is.
+_TITLES = {
+    "sigma0": "Backscatter coefficient sigma nought over the ellipsoid",
+    "beta0": "Radar brightness beta nought",
+    "gamma0": "Backscatter coefficient gamma nought over the ellipsoid",
+    "incidence": "Incidence angle on the ellipsoid",
+}
+
+
+def matches(item: pystac.Item) -> bool:
+    """Whether an Item is such a product: by its name, or its type, and not one with an asset per band."""
+    named = bool(_NAME.match(name_of(item))) or item.properties.get("product:type") == "GRD"
+    return named and (packed.is_one(item) or any("geodes:radar" in a.extra_fields for a in item.assets.values()))
+
+
+def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
+    """Make the band Item of a product; its annotations are read, no pixel.
+
+    Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` where the thermal noise can be
+    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All are over the ellipsoid: no slope is
+    corrected, with ``dem=`` neither. They lie on no map: the grid that is said is UTM, of the image's
+    own spacing, and the numbers are put on whatever grid is asked for when they are read.
+    """
+    if any("geodes:radar" in a.extra_fields for a in item.assets.values()):
+        return item
+    archive = packed.archive(item)
+    found = list(images(archive))
+    first = found[0].annotation
+    made = item.clone()
+    made.id, version = processor(archive)
+    made.datetime = pystac.utils.str_to_datetime(f"{first.start}Z")
+    epsg, transform, shape, plane = _suiting(first)
+    made.properties |= {
+        "identifier": made.id,
+        "geodes:source": archive.place.href,
+        "product:type": "GRD",
+        "processing:level": "L1",
+        "proj:code": f"EPSG:{epsg}",
+        "sar:instrument_mode": first.mode,
+        "sar:polarizations": [i.annotation.polarisation for i in found],
+        "sat:orbit_state": "ascending" if first.ascending else "descending",
+        "platform": f"sentinel-{made.id[1:3].lower()}",
+        "processing:version": version,
+    }
+    made.properties.pop("start_datetime", None)
+    made.properties.pop("end_datetime", None)
+    if made.geometry is None:
+        corners = MultiPoint(np.stack([first.grid.longitude.ravel(), first.grid.latitude.ravel()], axis=1)).convex_hull
+        made.geometry, made.bbox = mapping(corners), list(corners.bounds)
+    gone = {
+        f"{quantity}_{p}": [p, p.upper(), f"{quantity}_{p}_denoised"]
+        if quantity == "sigma0"
+        else [f"{quantity}_{p}_denoised"]
+        for p in missing(archive)
+        for quantity in QUANTITIES
+    }
+    noiseless = [i.annotation.polarisation.lower() for i in found if i.lacks_noise]
+    gone |= {f"{quantity}_{p}_denoised": [] for p in noiseless for quantity in QUANTITIES}
+    if gone:
+        made.properties["geodes:missing"] = gone
+    made.assets = {}
+    for image in found:
+        told = image.annotation
+        polarisation = told.polarisation.lower()
+        for quantity, noise in _choices(image, told is first):
+            key = quantity if quantity == "incidence" else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
+            source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, tile=None)
+            title = _TITLES[quantity] + ("" if quantity == "incidence" else f", {told.polarisation}")
+            title += ", thermal noise subtracted" if noise else ""
+            asset = bands_.asset(
+                source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
+            )
+            asset.extra_fields |= {"geodes:native": _FAMILY, "unit": "degree" if quantity == "incidence" else "1"}
+            treated = ipf_history.treated(archive.place, image, noise, version)
+            if treated and quantity != "incidence":
+                asset.extra_fields["geodes:radiometry"] = treated
+            asset.extra_fields["geodes:radar"] = {
+                "product": archive.place.gdal,
+                "annotation": image.member,
+                "calibration": image.calibration,
+                "noise": noise,
+                "version": ipf_history.version_of(version),
+                "border": ipf_history.border(archive.place, image, version),
+                "quantity": quantity,
+                "polarisation": polarisation,
+                "shape": list(told.shape),
+                "plane": [*plane.line, *plane.pixel, plane.reach],
+            }
+            if quantity == "sigma0" and not noise:
+                asset.extra_fields["geodes:names"] = [polarisation, told.polarisation]
+            made.add_asset(key, asset)
+    return made
+
+
+def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
+    """What can be made of an image, and the noise that is subtracted, if it is."""
+    for quantity in QUANTITIES:
+        yield quantity, None
+        if image.noise:
+            yield quantity, image.noise
+    if is_first:
+        yield "incidence", None
+
+
+def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int], Plane]:
+    """A grid that suits an image: UTM at its centre, its own spacing, on whole multiples of it; and where the image is on it."""
+    grid, spacing = told.grid, told.spacing[1]
+    lon = np.where(np.ptp(grid.longitude) > 180, np.mod(grid.longitude, 360), grid.longitude)
+    middle = (float(lon.mean()) + 180) % 360 - 180
+    epsg = (32600 if grid.latitude.mean() >= 0 else 32700) + int((middle + 180) // 6) + 1
+    x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(grid.longitude, grid.latitude)
+    west, east = math.floor(np.min(x) / spacing) * spacing, math.ceil(np.max(x) / spacing) * spacing
+    south, north = math.floor(np.min(y) / spacing) * spacing, math.ceil(np.max(y) / spacing) * spacing
+    shape = round((north - south) / spacing), round((east - west) / spacing)
+    line, pixel = np.meshgrid(grid.line, grid.pixel, indexing="ij")
+    plane = Plane.of(np.ravel(x), np.ravel(y), line.ravel(), pixel.ravel())
+    return epsg, (spacing, 0.0, west, 0.0, -spacing, north), shape, plane
+
+
+def _native(item: pystac.Item, key: str) -> Native:
+    asset = item.assets[key]
+    told = asset.extra_fields["geodes:radar"]
+    stored = asset.extra_fields.get("geodes:stored")
+    polarisation, (rows, cols) = told["polarisation"], told["shape"]
+    image = measurement(asset.href, name_of(item), polarisation, (rows, cols), tuple(stored) if stored else None)
+    place, plane = place_of(told["product"]), told["plane"]
+    about = Plane((plane[0], plane[1], plane[2]), (plane[3], plane[4], plane[5]), plane[6])
+    return Geocoded(
+        place,
+        told["annotation"],
+        told["calibration"],
+        told["noise"],
+        told["quantity"],
+        image,
+        told.get("version"),
+        told.get("border"),
+        about,
+    )
+
+
+bands_.natives[_FAMILY] = _native
+
+
+def open(item: pystac.Item) -> xr.DataTree:
+    """Open a product with a node for each polarisation, in the image's own geometry.
+
+    Each has ``dn`` (digital number), ``sigma0``, ``beta0`` and ``gamma0`` (linear power, NaN where there is no data), the same
+    ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``, all over the ellipsoid; dims ``(line, pixel)``, with
+    ``azimuth_time`` and ``ground_range`` as coordinates. ``geolocation`` below it is the grid of longitudes and latitudes.
+    """
+    archive = packed.archive(item)
+    name, version = processor(archive)
+    nodes: dict[str, Any] = {}
+    several = list(images(archive))
+    noiseless = [i.annotation.polarisation.lower() for i in several if i.lacks_noise]
+    gone = sorted([*missing(archive), *(f"{p}/{quantity}_denoised" for p in noiseless for quantity in QUANTITIES)])
+    for image in several:
+        told = image.annotation
+        nodes.setdefault(
+            "/",
+            xr.Dataset(
+                attrs={
+                    "title": name,
+                    "time": str(told.start),
+                    "source": archive.place.href,
+                    "orbit_pass": "ascending" if told.ascending else "descending",
+                    "geometry": "ground range: not on a map; open_cube puts it on a grid",
+                    "processor": f"Sentinel-1 IPF {version}".strip(),
+                    **({"missing": gone} if gone else {}),
+                    "calibration": "squared digital number by squared gain, bilinear in the product's own table",
+                    "Conventions": "CF-1.11",
+                }
+            ),
+        )
+        path = f"/{told.polarisation.lower()}"
+        nodes[path] = _node(archive.place, image, version)
+        nodes[f"{path}/geolocation"] = geolocation(told)
+    return xr.DataTree.from_dict(nodes)
+
+
+def _node(place: Place, image: Image, version: str) -> xr.Dataset:
+    told, dims = image.annotation, ("line", "pixel")
+    rows, cols = told.shape
+    numbers = sensor_window.lazy(image.source, "uint16")
+    coords = {
+        "line": np.arange(rows),
+        "pixel": np.arange(cols),
+        "azimuth_time": ("line", told.start + (np.arange(rows) * told.interval * 1e9).astype("timedelta64[ns]")),
+        "ground_range": ("pixel", np.arange(cols) * told.spacing[1], {"units": "m", "long_name": "ground range"}),
+    }
+    variables = {
+        "dn": xr.DataArray(numbers, dims=dims, attrs={"long_name": "digital number, an amplitude", "units": "1"})
+    }
+    for quantity, noise in _choices(image, True):
+        about: dict[str, Any] = {"units": "1", "long_name": _TITLES[quantity]}
+        name = f"{quantity}_denoised" if noise else quantity
+        if quantity == "incidence":
+            name, about = "incidence_angle", about | {"units": "degree", "standard_name": "angle_of_incidence"}
+        elif noise:
+            about["long_name"] += ", thermal noise subtracted"
+        if quantity == "sigma0":
+            about["standard_name"] = "surface_backwards_scattering_coefficient_of_radar_wave"
+        treated = ipf_history.treated(place, image, noise, version)
+        if treated and quantity != "incidence":
+            about["radiometry"] = treated
+        made = Geocoded(
+            place, image.member, image.calibration, noise, quantity, image.source, ipf_history.version_of(version), ipf_history.border(place, image, version)
+        )  # fmt: skip
+        values = da.map_blocks(_calibrated, numbers, made, told if quantity == "incidence" else None, dtype="float32")
+        variables[name] = xr.DataArray(values, dims=dims, attrs=about)
+    return xr.Dataset(variables, coords=coords, attrs={"polarisation": told.polarisation, "swath": told.swath})
+
+
+def _calibrated(
+    numbers: NDArray[np.uint16], made: Geocoded, told: Annotation | None, block_info: Any = None
+) -> NDArray[np.float32]:
+    rows, cols = block_info[None]["array-location"]
+    if told is None:
+        return made.calibrated(numbers, rows, cols)
+    angle = RegularGridInterpolator(
+        (told.grid.line, told.grid.pixel), told.grid.incidence, bounds_error=False, fill_value=None
+    )
+    return np.asarray(angle(tuple(np.meshgrid(np.arange(*rows), np.arange(*cols), indexing="ij"))), np.float32)

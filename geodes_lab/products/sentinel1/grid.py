@@ -1,0 +1,253 @@
+"""Sentinel-1 backscatter on a map: for each chunk of a grid the image's window is read, calibrated and resampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from rasterio.enums import Resampling
+from scipy.interpolate import RegularGridInterpolator
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.products.sentinel1 import border as sentinel1_border
+from geodes_lab.products.sentinel1 import calibration as sentinel1_calibration
+from geodes_lab.products.sentinel1 import documents, geometry
+from geodes_lab.products.sentinel1 import orbit as sentinel1_orbit
+from geodes_lab.products.sentinel1.annotation import Annotation, Floats
+from geodes_lab.products.sentinel1.calibration import Noise
+from geodes_lab.products.sentinel1.orbit import OrbitFile
+from geodes_lab.products.terrain import model
+from geodes_lab.products.tiepoints import sampled
+from geodes_lab.raster.source import Native, Relief, Source, Span
+from geodes_lab.reading import sensor_window
+from geodes_lab.storage.location import Place
+
+_ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
+_MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
+_PIXELS, _READ = 2**22, 2**24  # of the image, that are calibrated and that are read at once
+_ABOVE = 0.5  # squared digital numbers that the border is not above the noise, of ESA's note MPC-0243
+_DEEP = 15.0  # metres below the sea that no land beside it is
+_FINE = 1536  # pixels of a finer grid, to each side, that are averaged at once
+
+Values = NDArray[np.float32]
+
+
+class Plane(NamedTuple):
+    """About where an image lies on a map: line = a x + b y + c, pixel = d x + e y + f."""
+
+    line: tuple[float, float, float]
+    pixel: tuple[float, float, float]
+    reach: float
+    """Lines or pixels that places may be off."""
+
+    @classmethod
+    def of(cls, x: Floats, y: Floats, line: Floats, pixel: Floats) -> Plane:
+        """The nearest one to some places."""
+        here = np.stack([x, y, np.ones(x.shape)], axis=1)
+        image = np.stack([line, pixel], axis=1)
+        fit = np.linalg.lstsq(here, image, rcond=None)[0]
+        (a, b, c), (d, e, f) = fit.T.tolist()
+        return cls((a, b, c), (d, e, f), float(np.abs(here @ fit - image).max()))
+
+    def spans(self, x: Floats, y: Floats, shape: tuple[int, int]) -> tuple[Span, Span]:
+        """Lines and pixels of an image around some places, and around what they are sampled by."""
+        found = []
+        for (a, b, c), size in zip((self.line, self.pixel), shape, strict=True):
+            place, margin = a * x + b * y + c, self.reach + _MARGIN + 2
+            first = int(np.clip(place.min() - margin, 0, size))
+            found.append((first, max(int(np.clip(place.max() + margin, 0, size)), first)))
+        return found[0], found[1]
+
+
+@dataclass(frozen=True)
+class Geocoded:
+    """What puts one image on a grid; a `geodes_lab.raster.source.Sloping` and `geodes_lab.planning.needed_tiles.Windowed`."""
+
+    place: Place
+    """The product."""
+    annotation: str
+    """The members of the product that describe the image."""
+    calibration: str
+    noise: str | None
+    """None where the noise is left in."""
+    quantity: str
+    """``sigma0``, ``beta0``, ``gamma0`` or ``incidence``."""
+    image: Source
+    """The image, of whose grid the shape alone counts."""
+    version: float | None = None
+    """Of the processor that made the image; None: unknown."""
+    border: str | None = None
+    """The member by whose noise the border of the image is told and masked; None: it has none that is known."""
+    plane: Plane | None = None
+    """About where it is on the grid that suits it, for plans; None: anywhere."""
+    relief: Relief | None = None
+    """A terrain model."""
+    orbit: OrbitFile | None = None
+    """What says where the satellite was; None: the annotation."""
+
+    @property
+    def note(self) -> str:
+        """How relief was treated."""
+        if self.relief is None:
+            return "ellipsoid height: relief is displaced"
+        what = (
+            "the angle is that on the ellipsoid, not on the slope"
+            if self.quantity == "incidence"
+            else "what slopes do to the brightness is not corrected"
+        )
+        return f"relief taken into account by {self.relief.note}; no data over the sea is sea level; {what}"
+
+    def over(self, relief: Relief) -> Native:
+        """The same, with relief."""
+        return replace(self, relief=relief)
+
+    @property
+    def flown(self) -> str:
+        """The orbit file, in words."""
+        return self.orbit.note if self.orbit else ""
+
+    def along(self, orbits: Sequence[OrbitFile]) -> Native:
+        """The same, by that one of some orbit files which is of its satellite and time."""
+        platform = self.annotation.rsplit("/", 1)[-1][:3].upper()
+        return replace(
+            self, orbit=sentinel1_orbit.chosen(orbits, platform, documents.annotation(self.place, self.annotation))
+        )
+
+    def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
+        """Lines and pixels of the image that a grid may need; see `geodes_lab.planning.needed_tiles.Windowed`."""
+        rows, cols = self.image.shape
+        if self.quantity == "incidence":
+            return (0, 0), (0, 0)
+        if self.plane is None:
+            return (0, rows), (0, cols)
+        high, wide = grid.shape
+        x, y = (
+            np.array(v)
+            for v in zip(*(grid.affine * c for c in product((0, wide / 2, wide), (0, high / 2, high))), strict=True)
+        )
+        if grid.crs.epsg != source.epsg:
+            x, y = Transformer.from_crs(str(grid.crs), source.epsg, always_xy=True).transform(x, y)
+        return self.plane.spans(x, y, (rows, cols))
+
+    def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[Values, NDArray[np.bool_]]:
+        """Linear power on a grid, and where there is any; see `geodes_lab.raster.source.Native`.
+
+        A grid that is coarser than the image is averaged, where ``average`` is asked for: of all looks in a pixel.
+        """
+        annotation = documents.annotation(self.place, self.annotation)
+        ratio = source.ratio(grid)
+        if resampling is Resampling.average and ratio > 1.5:
+            return self._averaged(annotation, grid, math.ceil(ratio))
+        order = _ORDERS.get(Resampling.bilinear if resampling is Resampling.average else resampling)
+        if order is None:
+            raise GeodesError(
+                f"Band {source.band} of {source.product} is in radar geometry: its resampling is nearest, bilinear, cubic or "
+                f"average, not {resampling.name}."
+            )
+        found = self._sampled(annotation, grid, order)
+        return found, ~np.isnan(found)
+
+    def _averaged(self, annotation: Annotation, grid: GeoBox, times: int) -> tuple[Values, NDArray[np.bool_]]:
+        """The mean over a finer grid, in parts."""
+        out = np.full(grid.shape, np.nan, np.float32)
+        part = max(_FINE // times, 1)
+        for top in range(0, grid.shape[0], part):
+            for left in range(0, grid.shape[1], part):
+                here = grid[top : min(top + part, grid.shape[0]), left : min(left + part, grid.shape[1])]
+                fine = self._sampled(annotation, here.zoom_out(1 / times), 0)
+                cells = fine.reshape(here.shape[0], times, here.shape[1], times)
+                there = ~np.isnan(cells)
+                total = np.where(there, cells, 0).sum((1, 3), dtype=np.float64)
+                count = there.sum((1, 3))
+                mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+                out[top : top + part, left : left + part] = mean
+        return out, ~np.isnan(out)
+
+    def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
+        """The image at the centres of a grid's pixels; NaN beyond it and where it has no data."""
+        height = None if self.relief is None else _heights(self.relief, annotation, grid)
+        orbit = None if self.orbit is None else documents.orbit(self.orbit, annotation)
+        line, pixel = geometry.places(grid, annotation, height, orbit)
+        out = np.full(grid.shape, np.nan, np.float32)
+        rows, cols = annotation.shape
+        inside = (line >= -0.5) & (line < rows - 0.5) & (pixel >= -0.5) & (pixel < cols - 0.5)
+        if not inside.any():
+            return out
+        line, pixel = line[inside], pixel[inside]
+        if self.quantity == "incidence":
+            known_at = annotation.grid.line, annotation.grid.pixel
+            angle = RegularGridInterpolator(known_at, annotation.grid.incidence, bounds_error=False, fill_value=None)
+            out[inside] = angle((line, pixel))
+            return out
+        left = max(int(pixel.min()) - _MARGIN, 0)
+        right = min(int(pixel.max()) + _MARGIN + 2, cols)
+        tile = self.image.tile[1] if self.image.tile else 1
+        read = (-(-right // tile) - left // tile) * tile  # a strip is as wide as the image
+        block = max(min(_PIXELS // (right - left), _READ // read), 1)
+        values = np.full(line.shape, np.nan, np.float32)
+        number = np.clip(np.rint(line).astype(int), 0, rows - 1) // block
+        for n in np.unique(number):
+            here = number == n
+            top = max(int(line[here].min()) - _MARGIN, 0)
+            bottom = min(int(line[here].max()) + _MARGIN + 2, rows)
+            window = self._window((top, bottom), (left, right))
+            values[here] = sampled(window, line[here] - top, pixel[here] - left, order)
+        out[inside] = values
+        return out
+
+    def _window(self, rows: tuple[int, int], cols: tuple[int, int]) -> Values:
+        """A part of the image, calibrated."""
+        return self.calibrated(sensor_window.window(self.image, rows, cols), rows, cols)
+
+    def calibrated(self, numbers: NDArray[np.generic], rows: tuple[int, int], cols: tuple[int, int]) -> Values:
+        """Make backscatter of the numbers of a window of the image."""
+        lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
+        gains = documents.tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
+        noise = self._noise(self.noise).at(lines, pixels) if self.noise else None
+        values = sentinel1_calibration.calibrated(numbers, gains, noise)[0]
+        if self.border:
+            # One for all that is made of the image.
+            plain = replace(self, noise=None, quantity="", plane=None, relief=None, orbit=None)
+            values[sentinel1_border.mask(self.measured, _inside(plain), rows, cols, self.image.shape)] = np.nan
+        return values
+
+    def measured(self, rows: Span, cols: Span) -> NDArray[np.bool_]:
+        """Whether the numbers of a window of the image are above the noise."""
+        assert self.border
+        lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
+        power = np.square(sensor_window.window(self.image, rows, cols), dtype=np.float32)
+        return np.asarray(power > self._noise(self.border).at(lines, pixels) + _ABOVE)
+
+    def _noise(self, member: str) -> Noise:
+        mode = documents.annotation(self.place, self.annotation).mode
+        return documents.noise(self.place, member, self.calibration, mode, self.version)
+
+
+def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
+    """Metres above the ellipsoid: of a terrain model, and of the sea where that has none; NaN elsewhere.
+
+    What is sea is told by the tie points, which have the height 0 there. Beyond the tiles that were given all about a place must say so:
+    it may be land whose tile was forgotten. Within a tile one does, or none of a model that has no holes on land. The floor of the sea, which
+    some models have, is not what the radar sees.
+    """
+    height, is_within, is_filled = relief.heights(grid)
+    level = model.sea_level(grid)
+    missing, deep = np.isnan(height), height < level - _DEEP
+    if missing.any() or deep.any():
+        some, every = geometry.sea(grid, annotation)
+        wet = missing & (every | (is_within & some) | is_filled) | deep & some
+        height[wet] = level[wet]
+    return height
+
+
+@lru_cache(maxsize=64)
+def _inside(image: Geocoded) -> sentinel1_border.Inside:
+    return sentinel1_border.inside(image.measured, image.image.shape)

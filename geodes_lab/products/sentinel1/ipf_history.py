@@ -1,0 +1,53 @@
+"""What ESA's processor of Sentinel-1 (IPF) did otherwise before, and what is done about it here."""
+
+from __future__ import annotations
+
+import re
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.products.sentinel1 import border as sentinel1_border
+from geodes_lab.products.sentinel1 import documents
+from geodes_lab.products.sentinel1.calibration import Noise
+from geodes_lab.products.sentinel1.image import Image
+from geodes_lab.storage.location import Place
+
+
+def version_of(processor: str) -> float | None:
+    """The version of the processor as a number that compares, such as 2.36; None if it is none."""
+    number = re.fullmatch(r"(\d+\.\d+)\S*", processor.strip())
+    return float(number[1]) if number else None
+
+
+def border(place: Place, image: Image, processor: str) -> str | None:
+    """The noise by which the border of an image is told, where there is one; that of an old product is read."""
+    version = version_of(processor)
+    is_old = version is not None and version < sentinel1_border.SINCE
+    return image.noise if is_old and _noise(place, image, version) else None
+
+
+def treated(place: Place, image: Image, subtracted: str | None, processor: str) -> str:
+    """What is made of an old image that of newer ones the processor does itself, in words; empty: nothing.
+
+    ``subtracted`` is the noise that is subtracted, if any is.
+    """
+    version = version_of(processor)
+    if version is None or version >= sentinel1_border.SINCE:
+        return ""
+    noise, words = _noise(place, image, version), []
+    if subtracted and noise and noise.scale != 1:
+        words.append(f"the noise is multiplied by {noise.scale:.4g} (k · dn), as before 2.5")
+    if noise:
+        words.append("the border below the noise is masked, as before 2.9")
+    else:
+        words.append("the border is not masked, since the product says no noise that is understood")
+    return f"IPF {processor}: {'; '.join(words)}"
+
+
+def _noise(place: Place, image: Image, version: float | None) -> Noise | None:
+    """The noise of an image, if it says one that is understood."""
+    if image.noise is None:
+        return None
+    try:
+        return documents.noise(place, image.noise, image.calibration, image.annotation.mode, version)
+    except GeodesError:
+        return None

@@ -1,0 +1,207 @@
+"""Sentinel-1 on the grid of Sentinel-2, as S1Tiling makes it: a GeoTIFF for each polarisation, and masks of its border.
+
+Written from the public documentation of S1Tiling and from the names that readers of the datalake have listed. The files
+say their grid; what they do not say of calibration and no data is by that documentation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pystac
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import addresses, header, packed
+from geodes_lab.products import bands as bands_
+from geodes_lab.products.bands import name_of
+from geodes_lab.raster.source import Source
+from geodes_lab.storage.location import locate
+
+# s1a_31TCJ_vv_DES_110_20200108txxxxxx_NormLim.tif, and as the datalake has them: S1A_L1ORT_31TCJ_VV_GAM_DES_110_20200108T060000.tif
+_FILE = re.compile(
+    r"(?P<platform>s1[a-d])_(?:L1ORT_)?(?P<tile>\d\d[A-Z]{3})_(?P<polarisation>[vh]{2})(?:_(?P<calibration>[a-z]{3}))?"
+    r"_(?P<orbit>ASC|DES)_(?P<track>\d{3})_(?P<day>\d{8})t(?P<clock>\d{6}|x{6})(?P<more>(?:_(?!BorderMask)[A-Za-z]+)*)"
+    r"(?P<mask>_BorderMask)?\.tiff?",
+    re.IGNORECASE,
+)
+# How a number came about, by the words of the tag CALIBRATION and of file names: quantity, and what is to be known of it.
+_SIGMA, _GAMMA, _BETA = "sigma0", "gamma0", "beta0"
+_PLAIN = "over the ellipsoid, slopes not corrected"
+_CALIBRATIONS = {
+    "sigma": (_SIGMA, _PLAIN),
+    "sig": (_SIGMA, _PLAIN),
+    "normlim": (_SIGMA, "terrain-flattened by the local incidence angle (NormLim)"),
+    "gamma": (_GAMMA, _PLAIN),
+    "gam": (_GAMMA, _PLAIN),
+    "gamma_naught_rtc": (_GAMMA, "radiometrically terrain-corrected (GammaNaughtRTC)"),
+    "gammanaughtrtc": (_GAMMA, "radiometrically terrain-corrected (GammaNaughtRTC)"),
+    "beta": (_BETA, ""),
+    "bet": (_BETA, ""),
+}
+# Of the quantities CF names the first only.
+_STANDARD = {_SIGMA: "surface_backwards_scattering_coefficient_of_radar_wave"}
+_NODATA = 0.0  # S1Tiling's, where a file declares none
+_CLASSES = [{"value": 0, "name": "border"}, {"value": 1, "name": "valid"}]
+
+
+@dataclass(frozen=True)
+class _File:
+    """One GeoTIFF: the path by which GDAL opens it, where it is stored in a zip, its product, and what its name says."""
+
+    path: str
+    stored: tuple[int, int] | None
+    product: str
+    name: str
+    said: dict[str, str | None]
+
+    @property
+    def variant(self) -> str:
+        return (self.said["more"] or "").lower()
+
+
+def matches(item: pystac.Item) -> bool:
+    """Whether an Item is such a product: by its collection, its name, or the names of its files."""
+    names = [name_of(item), *(a.href.rsplit("/", 1)[-1] for a in item.assets.values())]
+    return _is_theias(item) or any(_FILE.fullmatch(n) or _FILE.fullmatch(f"{n}.tif") for n in names)
+
+
+def _is_theias(item: pystac.Item) -> bool:
+    """Whether an Item is of the collection that GEODES describes as sigma0."""
+    return str(item.collection_id or item.properties.get("dataset") or "").startswith("THEIA_S1TILING")
+
+
+def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
+    """Make the band Item: ``vv``, ``vh`` (linear backscatter) and ``vv_border``, ``vh_border`` where they are masked.
+
+    The header of each image is read. Of a polarisation that is there several times, such as before and after filtering,
+    the plain one has the name, and the others theirs behind it: ``vv_filtered``. A band Item is given back as it is.
+    """
+    if bands_.is_band_item(item):
+        return item
+    files = list(_files(item))
+    images = sorted((f for f in files if not f.said["mask"]), key=lambda f: (f.said["polarisation"] or "", f.variant))
+    if not images:
+        raise GeodesError(f"{name_of(item)} has no image that is named as S1Tiling does (s1a_31TCJ_vv_DES_…tif).")
+    if len({(f.said["tile"], f.said["day"], f.said["track"], f.said["platform"]) for f in images}) > 1:
+        raise GeodesError(f"{name_of(item)} holds images of several acquisitions: give the files of one.")
+    made = item.clone()
+    made.assets = {}
+    masks = {(f.said["polarisation"] or "").lower() + f.variant: f for f in files if f.said["mask"]}
+    first = None
+    for file in images:
+        head = header.read(file.path, f"{file.name} of {name_of(item)}")
+        first = first or (file, head)
+        polarisation = (file.said["polarisation"] or "").lower()
+        key = polarisation if polarisation not in made.assets else polarisation + file.variant
+        quantity, about = _calibration(file, head, "sigma" if _is_theias(item) else "")
+        source = Source(
+            file.path, name_of(item), key, head.epsg, head.transform, head.shape, head.dtype, stored=file.stored,
+            nodata=_NODATA if head.nodata is None else head.nodata,
+        )  # fmt: skip
+        title = f"{polarisation.upper()} backscatter, {quantity}" + (f", {about}" if about else "")
+        made.assets[key] = bands_.asset(
+            source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.GEOTIFF
+        )
+        made.assets[key].extra_fields |= {"sar:polarizations": [polarisation.upper()], "geodes:quantity": quantity}
+        if mask := masks.get(polarisation + file.variant) or masks.get(polarisation):
+            source = Source(
+                mask.path, name_of(item), f"{key}_border", head.epsg, head.transform, head.shape, "uint8", stored=mask.stored
+            )  # fmt: skip
+            asset = bands_.asset(
+                source, common_name=None, wavelength=None, title=f"Border of {key}", media_type=pystac.MediaType.GEOTIFF
+            )
+            asset.roles = ["data-mask"]
+            asset.extra_fields["classification:classes"] = _CLASSES
+            made.assets[f"{key}_border"] = asset
+    assert first
+    made.properties |= _properties(*first)
+    start, end = _times(*first)
+    made.datetime = start
+    made.properties |= {
+        "start_datetime": pystac.utils.datetime_to_str(start),
+        "end_datetime": pystac.utils.datetime_to_str(end),
+    }
+    return made
+
+
+def open(item: pystac.Item) -> xr.DataTree:
+    """Open a product as one node, ``r10m``: linear backscatter without unit, NaN where there is none, and the masks."""
+    unpacked = unpack(item)
+    about = {key: _attributes(asset) for key, asset in unpacked.assets.items()}
+    resolution = next(iter(unpacked.assets.values())).extra_fields["gsd"]
+    attrs = {
+        "title": name_of(unpacked),
+        "time": unpacked.datetime.isoformat() if unpacked.datetime else "",
+        "source": unpacked.properties["geodes:source"],
+        "Conventions": "CF-1.11",
+        **unpacked.properties["geodes:processing"],
+    }
+    nodes = {"/": xr.Dataset(attrs=attrs), f"/r{resolution:g}m": bands_.dataset(unpacked, list(about), about)}
+    return xr.DataTree.from_dict(nodes)
+
+
+def _attributes(asset: pystac.Asset) -> dict[str, Any]:
+    if "classification:classes" in asset.extra_fields:
+        classes = asset.extra_fields["classification:classes"]
+        return {
+            "long_name": asset.title,
+            "flag_values": [c["value"] for c in classes],
+            "flag_meanings": " ".join(c["name"] for c in classes),
+        }
+    standard = _STANDARD.get(asset.extra_fields["geodes:quantity"])
+    return {"long_name": asset.title, "units": "1", **({"standard_name": standard} if standard else {})}
+
+
+def _files(item: pystac.Item) -> Iterator[_File]:
+    """The GeoTIFFs of a product: of its zip or folder, or each an asset of its own."""
+    places = [locate(addresses.of(a)) for a in item.assets.values()]
+    loose = [(p, found) for p in places if (found := _FILE.fullmatch(p.name))]
+    for place, found in loose:
+        yield _File(place.gdal, None, place.href, place.name, found.groupdict())
+    if not loose:
+        archive = packed.archive(item)
+        for path in archive.matching(r"[^/]+"):
+            if found := _FILE.fullmatch(path.rsplit("/", 1)[-1]):
+                yield _File(archive.gdal(path), archive.range(path), archive.place.href, found[0], found.groupdict())
+
+
+def _calibration(file: _File, head: header.Header, default: str) -> tuple[str, str]:
+    words = [head.tags.get("CALIBRATION"), *file.variant.split("_"), file.said["calibration"], default]
+    for word in words:
+        if word and word.lower() in _CALIBRATIONS:
+            return _CALIBRATIONS[word.lower()]
+    raise GeodesError(
+        f"{file.name} says neither in its tags nor in its name whether it is sigma0, gamma0 or beta0: its numbers have no "
+        "meaning; open it as a raster with rasterio."
+    )
+
+
+def _times(file: _File, head: header.Header) -> tuple[datetime, datetime]:
+    """Begin of the first and of the last image of Sentinel-1 that went into a product; the day if nothing says more."""
+    found = []
+    for tag in ("ACQUISITION_DATETIME_1", "ACQUISITION_DATETIME", "ACQUISITION_DATETIME_2"):
+        digits = re.sub(r"\D", "", head.tags.get(tag, ""))[:14]
+        if len(digits) == 14:
+            found.append(datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC))
+    if not found:
+        clock = str(file.said["clock"]).lower().replace("x", "0")
+        found = [datetime.strptime(f"{file.said['day']}{clock}", "%Y%m%d%H%M%S").replace(tzinfo=UTC)]
+    return min(found), max(found)
+
+
+def _properties(file: _File, head: header.Header) -> dict[str, Any]:
+    kept = ("CALIBRATION", "NOISE_REMOVED", "INPUT_S1_IMAGES", "DEM_INFO", "TIFFTAG_SOFTWARE")
+    return {
+        "geodes:source": file.product,
+        "geodes:processing": {k.lower(): head.tags[k] for k in kept if head.tags.get(k)},
+        "platform": str(file.said["platform"]).upper(),
+        "grid:code": f"MGRS-{file.said['tile']}",
+        "sat:orbit_state": {"ASC": "ascending", "DES": "descending"}[str(file.said["orbit"]).upper()],
+        "sat:relative_orbit": int(file.said["track"] or 0),
+        "proj:code": f"EPSG:{head.epsg}",
+    }

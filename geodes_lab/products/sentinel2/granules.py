@@ -1,0 +1,70 @@
+"""Sentinel-2 products of several tiles, as all were before December 2016: each tile is opened as a product of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import pystac
+
+from geodes_lab.archive.archive import Archive
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import as_item, packed
+from geodes_lab.products.bands import name_of
+
+_GRANULE = re.compile(r"(?:^|/)(GRANULE/[^/]*?_T(\d\d[A-Z]{3})(?:_[^/]*)?)/")
+
+
+def archive(item: pystac.Item) -> Archive:
+    """The members of an Item's product; of one of several tiles those of the tile that the Item's ``grid:code`` names.
+
+    Raises
+    ------
+    GeodesError
+        If there are several tiles, and the Item does not say which one is meant.
+    """
+    found = packed.archive(item)
+    folders = _folders(found)
+    if len(folders) < 2:
+        return found
+    tile = str(item.properties.get("grid:code", "")).removeprefix("MGRS-")
+    if tile not in folders:
+        raise GeodesError(
+            f"{name_of(item)} holds {len(folders)} tiles ({', '.join(sorted(folders))}): open those that you mean of "
+            "geodes_lab.products.sentinel2.granules.granules(product), which gives an Item of each."
+        )
+    return found.without([f for t, f in folders.items() if t != tile])
+
+
+def granules(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> list[pystac.Item]:
+    """Give an Item for each tile of a product; its list of members is read, nothing else.
+
+    Parameters
+    ----------
+    product
+        An Item of `geodes_lab.search`, a dictionary of one, or a path or URL.
+
+    Returns
+    -------
+    list of pystac.Item
+        By tile, which ``grid:code`` names; of a product of one tile the product alone. Both `geodes_lab.open_product` and
+        `geodes_lab.open_cube` take them.
+    """
+    item = as_item(product)
+    folders = _folders(packed.archive(item))
+    if len(folders) < 2:
+        return [item]
+    found = []
+    for tile in sorted(folders):
+        one = item.clone()
+        one.id = f"{name_of(item)}_T{tile}"
+        one.properties |= {"identifier": one.id, "grid:code": f"MGRS-{tile}"}
+        one.geometry = one.bbox = None  # those of all tiles together
+        found.append(one)
+    return found
+
+
+def _folders(found: Archive) -> dict[str, str]:
+    """The folders of the tiles, by tile."""
+    return {m[2]: m[1] for m in map(_GRANULE.search, found.names) if m}

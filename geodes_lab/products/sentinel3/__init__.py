@@ -1,0 +1,1 @@
+"""Sentinel-3's altimeter, SRAL."""

@@ -1,0 +1,1 @@
+"""Spot World Heritage: scenes as taken, and orthorectified."""

@@ -1,0 +1,1 @@
+"""Terrain models: the heights under a radar image."""

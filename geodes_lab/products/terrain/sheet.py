@@ -1,0 +1,166 @@
+"""Tiles of a terrain model as one: read where a grid needs them, and interpolated across their seams."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+
+from geodes_lab.products.terrain.datum import Datum
+from geodes_lab.products.tiepoints import Lattice, sampled
+from geodes_lab.raster.source import Source
+from geodes_lab.reading import window as reading_window
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_MESH = 500.0  # metres between places that are transformed; in between it is linear
+_STEP = 16  # pixels of a grid between them, at most
+_APART = 90.0  # degrees: tiles on both sides of 180° are no neighbours by their numbers
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One raster of a terrain model."""
+
+    source: Source
+    """The band of heights, read as float32."""
+    datum: Datum
+    """What they are above."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Tiles whose pixels lie on one lattice: they are interpolated across their seams."""
+
+    tiles: tuple[Tile, ...]
+
+    @property
+    def datum(self) -> Datum:
+        """What the heights of all are above."""
+        return self.tiles[0].datum
+
+    @cached_property
+    def whole(self) -> Source:
+        """A source as large as all tiles, of which the grid alone counts."""
+        boxes = [t.source.geobox.boundingbox for t in self.tiles]
+        west, south = min(b.left for b in boxes), min(b.bottom for b in boxes)
+        east, north = max(b.right for b in boxes), max(b.top for b in boxes)
+        a, _, _, _, e, _ = self.tiles[0].source.transform
+        shape = round((south - north) / e), round((east - west) / a)
+        return Source("", "", "", self.tiles[0].source.epsg, (a, 0.0, west, 0.0, e, north), shape)
+
+    def read(self, grid: GeoBox) -> Floats | None:
+        """Heights on a grid, in their own unit and above what they are; None where no tile is near."""
+        # A model of the whole world ends at 180°, where a grid may go on.
+        parts = [p for turn in _turns(self.whole) if (p := self._read(grid, turn)) is not None]
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        return np.where(np.isnan(parts[0]), parts[1], parts[0])
+
+    def _read(self, grid: GeoBox, turn: int) -> Floats | None:
+        times = max(math.floor(self.whole.ratio(grid)), 1)
+        shape = -(-self.whole.shape[0] // times), -(-self.whole.shape[1] // times)
+        coarse = self.whole.reduced((times, times), shape).geobox
+        places = _places(grid, coarse, turn)
+        if places is None:
+            return None
+        row, col = places
+        # Beyond the outermost centres by half a pixel: there the model ends.
+        near = (row >= -0.5) & (row <= shape[0] - 0.5) & (col >= -0.5) & (col <= shape[1] - 0.5)
+        if not near.any():
+            return None
+        (top, bottom), (left, right) = (
+            (max(math.floor(v[near].min()), 0), min(math.ceil(v[near].max()) + 1, n))
+            for v, n in zip((row, col), shape, strict=True)
+        )
+        window = coarse[top:bottom, left:right]
+        total, count = np.zeros(window.shape), np.zeros(window.shape, int)
+        for tile in self.tiles:
+            if not tile.source.touches(window):
+                continue
+            values, there = reading_window.read(tile.source, window, "average" if times > 1 else "nearest")
+            there &= (count == 0) | (times > 1)  # a cell over a seam is of both tiles
+            total[there] += values[there]
+            count += there
+        if not count.any():
+            return None
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+        if near.all():
+            return sampled(mean, row.ravel() - top, col.ravel() - left, 1).reshape(grid.shape).astype(float)
+        out = np.full(grid.shape, np.nan)
+        out[near] = sampled(mean, row[near] - top, col[near] - left, 1)
+        return out
+
+
+def sheets(tiles: tuple[Tile, ...]) -> list[Sheet]:
+    """Put those tiles together that lie on one lattice, and have heights above the same."""
+    groups: list[list[Tile]] = []
+    for tile in tiles:
+        same = next((s for s in groups if _is_of_one_lattice(s[0], tile)), None)
+        if same is None:
+            groups.append([tile])
+        else:
+            same.append(tile)
+    return [Sheet(tuple(s)) for s in groups]
+
+
+def lattice(grid: GeoBox) -> Lattice:
+    """Some pixels of a grid, between which places and the geoid are linear."""
+    metres = max(abs(grid.affine.a), abs(grid.affine.e)) * (111_320 if grid.crs.geographic else 1)
+    return Lattice(grid, int(np.clip(_MESH / metres, 1, _STEP)))
+
+
+def covered(source: Source, grid: GeoBox) -> Flags:
+    """Where a raster covers a grid."""
+    inside = np.zeros(grid.shape, bool)
+    for turn in _turns(source):
+        if (places := _places(grid, source.geobox, turn)) is not None:
+            (row, col), (rows, cols) = places, source.shape
+            inside |= (row >= -0.5) & (row <= rows - 0.5) & (col >= -0.5) & (col <= cols - 0.5)
+    return inside
+
+
+def _turns(source: Source) -> tuple[int, ...]:
+    """By how many turns longitudes of a grid may lie within a raster."""
+    box = source.geobox.boundingbox
+    return (0, -1, 1) if source.geobox.crs.geographic and box.right - box.left > 360 - _APART else (0,)
+
+
+def _places(grid: GeoBox, native: GeoBox, turn: int) -> tuple[Floats, Floats] | None:
+    """Rows and columns of another grid at the centres of a grid's pixels, counted from the centre of its first; None if they lie beside it.
+
+    Longitudes are by that turn which is nearest to the other, and by so many more: a grid may lie across 180°.
+    """
+    mesh, box = lattice(grid), native.boundingbox
+    x, y = mesh.centres
+    if grid.crs.epsg != native.crs.epsg:
+        x, y = Transformer.from_crs(str(grid.crs), native.crs.epsg, always_xy=True).transform(x, y)
+    x, y = np.asarray(x), np.asarray(y)
+    if native.crs.geographic:
+        if np.ptp(x) > 180:  # they would jump in between
+            x = np.mod(x, 360)
+        x = x + 360 * (turn - np.rint((x.mean() - (box.left + box.right) / 2) / 360))
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    col, row = ~(native.affine * Affine.translation(0.5, 0.5)) * (x, y)
+    if min(row.max(), col.max()) < -1 or row.min() > native.shape[0] or col.min() > native.shape[1]:
+        return None
+    return mesh.between(row), mesh.between(col)
+
+
+def _is_of_one_lattice(one: Tile, other: Tile) -> bool:
+    first, second = one.source, other.source
+    (a, _, c, _, e, f), (a2, _, c2, _, e2, f2) = first.transform, second.transform
+    alike = (first.epsg, one.datum.above, one.datum.metre) == (second.epsg, other.datum.above, other.datum.metre)
+    if first.geobox.crs.geographic and abs(c2 - c) > _APART:
+        return False
+    if not alike or first.native or second.native or max(abs(a - a2), abs(e - e2)) > 1e-9 * abs(a):
+        return False
+    return all(abs(d - round(d)) < 1e-3 for d in ((c2 - c) / a, (f2 - f) / e))

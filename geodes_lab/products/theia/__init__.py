@@ -1,0 +1,1 @@
+"""Products of Theia and of CNES's MUSCATE centre."""

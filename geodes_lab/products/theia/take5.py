@@ -1,0 +1,129 @@
+"""Reflectance in the older layout of CNES's centre: Take5 of SPOT, and the first Landsat of Theia; all bands in one file.
+
+Written from what public readers of these files rely on (SNAP, Sen2Agri, Let-it-snow): numbers are thousandths, -10000 is no
+data, and the bits of the masks. Files say their grid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pystac
+import xarray as xr
+
+from geodes_lab.archive.archive import Archive
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import bands as bands_
+from geodes_lab.products import header, packed
+from geodes_lab.products.bands import name_of
+from geodes_lab.products.header import Header
+from geodes_lab.products.metadata import Document
+from geodes_lab.products.theia import muscate, reflectance
+from geodes_lab.raster.source import Source
+
+_NAME = re.compile(r"(SPOT[45]_HR\w+?|LANDSAT\d_[A-Z]+)_XS_\d{8}_N(1|1C|2A)_")
+_SCALE, _NODATA = 1 / 1000, -10_000.0
+# Part of the file's name, and what theia calls such reflectance; the first that there is, common names mean.
+_KINDS = {"ORTHO_SURF_CORR_PENTE": "FRE", "ORTHO_SURF_CORR_ENV": "SRE", "N1_TUILE": "REF", "N1": "REF"}
+_MASKS: dict[str, tuple[str, str, tuple[tuple[str, int, int], ...]]] = {
+    "NUA": ("CLM_XS", "Clouds and their shadows", (("cloud", 1, 1), ("cloud_shadow", 6, 2), ("cirrus", 5, 1))),
+    "DIV": ("DIV_XS", "Edge, water, snow and slopes", (("edge", 0, 1), ("water", 1, 1), ("snow", 2, 1), ("sun_too_low", 3, 2))),
+    "SAT": ("SAT_XS", "Saturated pixels, a bit for each band", (("saturated", 0, 8),)),
+}  # fmt: skip
+
+
+def matches(item: pystac.Item) -> bool:
+    """Whether an Item is such a product, by its name: the collections hold both layouts."""
+    return _NAME.match(name_of(item)) is not None
+
+
+def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
+    """Make the band Item: ``FRE_XS1`` (corrected for slopes), ``SRE_XS1``, ``REF_XS1`` (level 1C), and masks.
+
+    The product's XML names the bands and tells the time; the headers of the files tell the grid. A band Item is given
+    back as it is.
+    """
+    if bands_.is_band_item(item):
+        return item
+    archive = packed.archive(item)
+    about = Document(archive, archive.find(rf"{_NAME.pattern}[^/]*\.xml", "product metadata (<product>.xml)"))
+    made = item.clone()
+    made.id = about.text(".//IDENT")
+    names = [b.strip() for b in about.text(".//BANDS").split(";") if b.strip()]
+    wavelengths = {b: w for b, w in muscate.nominal(made.id).items() if b in names}
+    common = muscate.common_names(wavelengths)
+    made.assets = {}
+    main = None
+    for kind, path in _images(archive):
+        head = header.read(archive.gdal(path), f"{path.rsplit('/', 1)[-1]} of {archive.place.href}")
+        main = main or kind
+        for index, band in enumerate(names, 1):
+            key = f"{kind}_{band}"
+            source = _source(archive, path, made.id, key, head, index)
+            asset = bands_.asset(
+                source,
+                common_name=common.get(band) if kind == main else None,
+                wavelength=wavelengths.get(band),
+                title=f"{(common.get(band) or 'Band').capitalize()} ({band}), {reflectance.KINDS[kind]}",
+                media_type=pystac.MediaType.GEOTIFF,
+            )
+            if kind == main:
+                asset.extra_fields["geodes:names"] = [band]
+            made.assets[key] = asset
+        made.properties["proj:code"] = f"EPSG:{head.epsg}"
+    if main is None:
+        raise GeodesError(
+            f"{archive.place.href} has no reflectance (*{', *'.join(_KINDS)}): the product is incomplete."
+        )
+    for suffix, (key, title, fields) in _MASKS.items():
+        for path in archive.matching(rf"[^/]+_{suffix}\.(?:TIF|tif)"):
+            head = header.read(archive.gdal(path), f"{path.rsplit('/', 1)[-1]} of {archive.place.href}")
+            asset = bands_.asset(
+                _source(archive, path, made.id, key, head, None), common_name=None, wavelength=None, title=title,
+                media_type=pystac.MediaType.GEOTIFF,
+            )  # fmt: skip
+            asset.roles = ["data-mask"]
+            asset.extra_fields["classification:bitfields"] = [
+                {"name": n, "offset": offset, "length": length, "classes": []} for n, offset, length in fields
+            ]
+            made.assets[key] = asset
+    made.properties |= {
+        "identifier": made.id, "geodes:source": archive.place.href, "processing:level": "L1C" if main == "REF" else "L2A",
+    }  # fmt: skip
+    made.datetime = _time(about)
+    return made
+
+
+def open(item: pystac.Item) -> xr.DataTree:
+    """Open a product as a node for its resolution (``r20m``, ``r30m``), as `theia.open` does."""
+    return reflectance.tree(unpack(item))
+
+
+def _images(archive: Archive) -> Iterator[tuple[str, str]]:
+    """Kinds of reflectance, the one of slopes first, and their files."""
+    seen = set()
+    for part, kind in _KINDS.items():
+        for path in archive.matching(rf"[^/]+_{part}_[^/]+\.(?:TIF|tif)"):
+            if kind not in seen and not re.search(r"_(NUA|DIV|SAT|AOT)[_.]", path):
+                seen.add(kind)
+                yield kind, path
+
+
+def _source(archive: Archive, path: str, product: str, key: str, head: Header, index: int | None) -> Source:
+    measure: dict[str, Any] = {"dtype": head.dtype}
+    if index is not None:
+        measure = {"scale": _SCALE, "nodata": _NODATA if head.nodata is None else head.nodata, "index": index}
+    return Source(
+        archive.gdal(path), product, key, head.epsg, head.transform, head.shape, stored=archive.range(path), **measure
+    )
+
+
+def _time(about: Document) -> datetime:
+    text = about.text(".//DATE_PDV")
+    try:
+        return datetime.fromisoformat(text.replace("Z", "")).replace(tzinfo=UTC)
+    except ValueError:
+        raise GeodesError(f"DATE_PDV in {about.name} is no date: {text!r}.") from None

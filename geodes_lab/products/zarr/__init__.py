@@ -1,0 +1,1 @@
+"""Gridded Zarr stores, ESA's EOPF products among them."""

@@ -1,0 +1,236 @@
+"""The groups and arrays of one Zarr store, and what beside an array tells of it; metadata and coordinates only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+import pystac
+import xarray as xr
+import zarr
+from xarray.backends import ZarrStore
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.formats.netcdf.dataset import told
+from geodes_lab.formats.zarr.store import Objects
+from geodes_lab.storage.location import Place
+from geodes_lab.util import limits
+
+_DIMS = {"y": "x", "lat": "lon", "latitude": "longitude", "northing": "easting"}
+_TIMES = ("time", "t", "datetime", "date")
+
+
+class Hierarchy:
+    """One store; its metadata are read at once where they are consolidated, else as they are asked for.
+
+    Parameters
+    ----------
+    place
+        Of the store.
+    product
+        Its name, for errors.
+
+    Raises
+    ------
+    GeodesError
+        If there is no Zarr store, or its metadata are damaged.
+    """
+
+    def __init__(self, place: Place, product: str) -> None:
+        self.place, self._product, self._objects = place, product, Objects(place)
+        self._read: dict[str, Any] = {}
+        self._nodes: dict[str, Any] = {}
+        try:
+            try:
+                self._root: Any = zarr.open_group(self._objects, mode="r")
+            except FileNotFoundError:
+                self._root = zarr.open_array(self._objects, mode="r")
+        except GeodesError:
+            raise
+        except FileNotFoundError:
+            raise GeodesError(f"{place.href} is no Zarr store: it has no metadata of one; check the address.") from None
+        except Exception as error:  # whatever zarr-python stumbles over
+            raise self._damaged(error) from error
+        said = self._root.attrs.get("stac_discovery")
+        said = said.get("properties") if isinstance(said, Mapping) else None
+        self.discovered: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+        """What an EOPF product says of itself in the words of STAC."""
+
+    def _damaged(self, error: Exception) -> GeodesError:
+        return GeodesError(f"The metadata of {self.place.href} are damaged ({_line(error)}); fetch the store again.")
+
+    def images(self, inside: str) -> dict[str, Any]:
+        """Find all arrays, below a path in the store, that are images by their dims.
+
+        Raises
+        ------
+        GeodesError
+            If there are none, or what there is cannot be known.
+        """
+        node = self._node(inside)
+        if node is None:
+            raise GeodesError(
+                f"{self.place.href} of {self._product} has no group or array {inside!r}: check the address."
+            )
+        if isinstance(node, zarr.Array):
+            members = {inside: node}
+        else:
+            self._refuse_unlisted()
+            try:
+                listed = sorted(node.members(max_depth=None))
+            except GeodesError:
+                raise
+            except Exception as error:
+                raise self._damaged(error) from error
+            members = {f"{inside}/{path}".strip("/"): node for path, node in listed}
+            self._nodes |= members
+        found = {p: a for p, a in members.items() if isinstance(a, zarr.Array) and _is_image(a)}
+        if not found:
+            names = ", ".join(members) or "nothing"
+            raise GeodesError(f"{self.place.href} of {self._product} has no array of dims (y, x); it has: {names}.")
+        return found
+
+    def _refuse_unlisted(self) -> None:
+        if not self._objects.supports_listing and self._root.metadata.consolidated_metadata is None:
+            raise GeodesError(
+                f"{self.place.href} does not say what it holds, and a web server lists no folders: consolidate its "
+                "metadata, or give the addresses of its arrays."
+            )
+
+    def _node(self, path: str) -> Any:
+        """An array or a group; None if there is none."""
+        if path not in self._nodes:
+            try:
+                self._nodes[path] = self._root[path] if path else self._root
+            except (KeyError, IndexError, FileNotFoundError):
+                self._nodes[path] = None
+            except GeodesError:
+                raise
+            except Exception as error:  # as in opening the store
+                raise self._damaged(error) from error
+        return self._nodes[path]
+
+    def near(self, path: str, name: str) -> tuple[str, Any] | None:
+        """Find the array of a name that is next to another: in its group, or in one around that."""
+        parents = path.split("/")[:-1]
+        for n in range(len(parents), -1, -1):
+            other = "/".join([*parents[:n], name])
+            if other and isinstance(node := self._node(other), zarr.Array):
+                return other, node
+        return None
+
+    def coordinate(self, path: str, dim: str) -> tuple[Any, Mapping[str, Any]] | None:
+        """Read the coordinate of an array along a dim, once; None if it has none."""
+        found = self.near(path, dim)
+        if found is None or found[1].ndim > 1:
+            return None
+        if found[0] not in self._read:
+            size = found[1].size * found[1].dtype.itemsize
+            limits.refuse(f"The coordinate {found[0]} of {self.place.href}", size, limits.COORDINATE)
+            limits.refuse(f"The coordinate {found[0]} of {self.place.href}", found[1].nchunks, limits.PIECES, "chunks")
+            try:
+                self._read[found[0]] = np.atleast_1d(found[1][...])
+            except GeodesError:
+                raise
+            except Exception as error:
+                raise GeodesError(
+                    f"{found[0]} of {self.place.href} does not decode ({_line(error)}); fetch it again."
+                ) from error
+        return self._read[found[0]], dict(found[1].attrs)
+
+    def scopes(self, path: str, array: Any) -> list[Mapping[str, Any]]:
+        """Give the attributes that tell of an array: its own, its grid mapping's, those of the groups around it."""
+        own = dict(array.attrs)
+        named = str(own.get("grid_mapping", "")).partition(":")[0].strip()
+        mapping = next((m for m in (self.near(path, n) for n in (named, "spatial_ref", "crs") if n) if m), None)
+        parents = path.split("/")[:-1]
+        groups = [self._node("/".join(parents[:n])) for n in range(len(parents), -1, -1)] if path else []
+        return [own, *([dict(mapping[1].attrs)] if mapping else []), *(dict(g.attrs) for g in groups if g is not None)]
+
+    def time(self, path: str) -> datetime | None:
+        """The time of acquisition: what EOPF says, else that of the one slice."""
+        try:
+            return self._time(path)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise GeodesError(
+                f"The time of {self._product} is none ({_line(error)}); fetch the product again."
+            ) from error
+
+    def _time(self, path: str) -> datetime | None:
+        said = self.discovered.get("datetime") or self.discovered.get("start_datetime")
+        if said:
+            return pystac.utils.str_to_datetime(str(said))
+        for dim in _TIMES:
+            found = self.coordinate(path, dim)
+            if found is not None and found[0].size == 1:
+                decoded = xr.decode_cf(xr.Dataset({"time": ("time", *found)})).time.values[0]
+                return (
+                    None if np.isnat(decoded) else pd.Timestamp(decoded).to_pydatetime(warn=False).replace(tzinfo=UTC)
+                )
+        return None
+
+    def tree(self, inside: str) -> xr.DataTree:
+        """Open a group, or that of an array, with all below it, lazily and decoded.
+
+        Raises
+        ------
+        GeodesError
+            If what describes it is damaged; on computing, if numbers are.
+        """
+        node = self._node(inside)
+        group = inside.rpartition("/")[0] if node is None or isinstance(node, zarr.Array) else inside
+        self._refuse_unlisted()
+        try:
+            found = self._node(group)
+            if not isinstance(found, zarr.Group):
+                raise KeyError(f"no group {group!r}")
+            below = [p for p, n in sorted(found.members(max_depth=None)) if isinstance(n, zarr.Group)]
+            return xr.DataTree.from_dict({f"/{p}": self._dataset(f"{group}/{p}".strip("/")) for p in ["", *below]})
+        except GeodesError:
+            raise
+        except Exception as error:
+            raise GeodesError(f"{self._product} does not open as a tree of Datasets ({_line(error)}).") from error
+
+    def _dataset(self, group: str) -> xr.Dataset:
+        """One group, lazily and decoded."""
+        objects: Any = self._objects  # xarray takes a store of zarr-python, and does not say so
+        whole = self._root.metadata.consolidated_metadata is not None
+        store = ZarrStore.open_group(objects, mode="r", group=group or None, consolidated=whole)
+        where = f"{group} of {self.place.href}".removeprefix(" of ")
+        stored = {str(k): told(v, f"{k} of {where}", "Zarr") for k, v in store.get_variables().items()}
+        coordinates = xr.Coordinates({k: v for k, v in stored.items() if v.dims == (k,)}, indexes={})
+        flat = xr.Dataset({k: v for k, v in stored.items() if v.dims != (k,)}, coordinates, dict(store.get_attrs()))
+        made = xr.decode_cf(flat, decode_coords="all")
+        chunks = {
+            k: v.encoding.get("preferred_chunks", {}) for k, v in made.variables.items() if k not in made.xindexes
+        }
+        lazy = {k: made[k].variable.chunk(c, name=f"{k}-{uuid4().hex}") for k, c in chunks.items()}
+        coords = {k: v for k, v in lazy.items() if k in made.coords}
+        return made.assign({k: v for k, v in lazy.items() if k not in coords}).assign_coords(coords)
+
+
+def dims_of(array: Any) -> tuple[str, ...]:
+    """Give the names of an array's dims, in small letters; empty if it does not say them."""
+    if array.metadata.zarr_format == 3:
+        names = array.metadata.dimension_names or ()
+    else:
+        names = array.attrs.get("_ARRAY_DIMENSIONS") or ()
+    return tuple(map(str, names))
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def is_time(dim: str) -> bool:
+    """Whether a dim is time, by its name."""
+    return dim.lower() in _TIMES
+
+
+def _is_image(array: Any) -> bool:
+    dims = [d.lower() for d in dims_of(array)]
+    return len(dims) in (2, 3) and _DIMS.get(dims[-2]) == dims[-1] and array.dtype.kind in "biuf"

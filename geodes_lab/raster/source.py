@@ -1,0 +1,381 @@
+"""One band of one product: where its file is, on what grid, and how its numbers become a measure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import BoundingBox
+from rasterio.enums import Resampling
+from rasterio.warp import transform_bounds
+from rasterio.windows import Window
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.raster import globe
+from geodes_lab.raster.footprint import footprint, meaningful
+
+Span = tuple[int, int]
+"""First pixel and last pixel (excluded), in rows or in columns."""
+
+_FIFTEEN_BITS = 2**15 - 1
+MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
+
+
+class Promise(Protocol):
+    """What finds out at the first touch of a product what was only predicted of a band; hashable, and goes to workers."""
+
+    def kept(self, source: Source) -> Source:
+        """Give the band as its product says that it is; reads metadata once in a process.
+
+        Raises
+        ------
+        GeodesError
+            If the product lies elsewhere, or has other radiometry, than was predicted.
+        """
+
+
+class Native(Protocol):
+    """What puts a band on a grid that has none of its own, such as a radar's; hashable, and goes to workers."""
+
+    @property
+    def note(self) -> str:
+        """A sentence on the geometry, for the attributes of variables."""
+
+    def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Numbers of ``grid.shape`` before scale and offset, and where they are data; reads what the grid needs.
+
+        Raises
+        ------
+        GeodesError, OSError
+            If the product cannot be read.
+        """
+
+
+class Relief(Protocol):
+    """A terrain model; hashable, and goes to workers."""
+
+    @property
+    def note(self) -> str:
+        """What it is, for the attributes of variables."""
+
+    def heights(self, grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Metres above the ellipsoid, NaN where unknown; whether the model covers the place; whether what it lacks there is sea."""
+
+
+@runtime_checkable
+class Sloping(Native, Protocol):
+    """A `Native` whose image is displaced by relief, and which can take it into account."""
+
+    def over(self, relief: Relief) -> Native:
+        """The same, with a terrain model."""
+
+
+@runtime_checkable
+class Flown(Native, Protocol):
+    """A `Native` whose places follow from an orbit, of which a better one may be known."""
+
+    @property
+    def flown(self) -> str:
+        """What says the orbit, in words; empty: the product itself."""
+
+    def along(self, orbits: Sequence[Any]) -> Native:
+        """The same, by that one of some orbit files which is of its satellite and time."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One band of one product: where its file is, on what grid, and how its numbers become a measure."""
+
+    href: str
+    """The path by which GDAL opens the file in place."""
+    product: str
+    """The product's name, for errors and provenance."""
+    band: str
+    """The band's name in the product."""
+    epsg: int
+    """The EPSG code of the native grid."""
+    transform: tuple[float, float, float, float, float, float]
+    """Pixel to CRS, as in ``proj:transform``: metres a pixel, origin at the outer corner of the first pixel."""
+    shape: tuple[int, int]
+    """Rows and columns."""
+    dtype: str = "float32"
+    """What a reader gives: ``float32`` for a measure, an integer for classes and masks."""
+    scale: float = 1.0
+    """Measure = ``number * scale + offset``."""
+    offset: float = 0.0
+    """See ``scale``; applied after nodata is masked."""
+    nodata: float | None = None
+    """The number that stands for no data in the file."""
+    saturated: float | None = None
+    """The number that stands for saturation: more than can be measured, and no measure."""
+    index: int = 1
+    """Which band of the file, from 1."""
+    stored: tuple[int, int] | None = None
+    """Of a stored member of a zip: the offset of its local header, and its size."""
+    tile: tuple[int, int] | None = None
+    """Rows and columns of a tile of the file, where the metadata tell."""
+    overviews: int = 0
+    """How many times the file can be read halved, as far as the metadata tell."""
+    exact: bool = False
+    """Whether means are to be those of the file's own pixels: no overview is read."""
+    promise: Promise | None = None
+    """What finds out the rest at the first touch, where ``href``, ``stored`` and radiometry are only predicted."""
+    native: Native | None = None
+    """What puts the band on a grid, where the file has none; ``transform`` and ``shape`` are then one that suits it."""
+    turned: int = 0
+    """By how many whole turns of the earth ``transform`` is moved from what the file says, of degrees; see `moved`."""
+    is_class: bool = False
+    """Whether the numbers stand for classes or bits: no mean is made of them, nor an overview asked for them."""
+
+    def moved(self, turn: int) -> Source:
+        """Give a band in degrees at the same place, whole turns of the earth further east."""
+        a, b, c, d, e, f = self.transform
+        return (
+            replace(self, transform=(a, b, c + turn * globe.TURN, d, e, f), turned=self.turned + turn) if turn else self
+        )
+
+    def copies(self, grid: GeoBox) -> list[Source]:
+        """Give the band as often as a grid has it: none; once; or, of degrees on both sides of where the file begins, twice."""
+        if not self.geobox.crs.geographic or self.native is not None:
+            return (
+                [self] if _share_area(grid.boundingbox, footprint(self.geobox, grid.crs), grid.crs.geographic) else []
+            )
+        covered = grid.boundingbox.bbox if grid.crs.epsg == self.epsg else globe.degrees(grid)
+        if grid.crs.epsg != self.epsg and covered[2] - covered[0] >= globe.TURN:
+            # Chunks of a grid around the earth have frames of their own, which begin anywhere and go on across 180°.
+            covered = (-180.0, covered[1], 180.0 + globe.TURN, covered[3])
+        return [self.moved(turn) for turn in globe.turns(self.geobox, covered)]
+
+    def kept(self) -> Source:
+        """Give the band as it is, where it was only predicted; see `Promise`."""
+        return self if self.promise is None else self.promise.kept(self)
+
+    @property
+    def geobox(self) -> GeoBox:
+        """The native grid."""
+        return _geobox(self.shape, self.transform, self.epsg)
+
+    @property
+    def fill(self) -> float | int:
+        """What stands for no data in the output: NaN, or the file's own number for classes."""
+        return float("nan") if np.dtype(self.dtype).kind == "f" else int(self.nodata or 0)
+
+    def reduced(self, scale: tuple[float, float], shape: tuple[int, int], is_wavelet: bool = False) -> Source:
+        """Give the same band with larger pixels, in y and in x: the grid of an overview.
+
+        Those of wavelets have their middle where the first pixel that they stand for has it.
+        """
+        a, b, c, d, e, f = self.transform
+        if is_wavelet:
+            c, f = c - a * (scale[1] - 1) / 2, f - e * (scale[0] - 1) / 2
+        return replace(self, transform=(a * scale[1], b, c, d, e * scale[0], f), shape=shape)
+
+    def place_on(self, grid: GeoBox) -> tuple[slice, slice, Window] | None:
+        """Where this band's own pixels lie on a grid: output rows, output columns, window of the file.
+
+        None if the grid has another CRS, another resolution, or cuts through pixels. The window is empty where the grid
+        lies beyond the file's edge.
+        """
+        a, b, c, d, e, f = self.transform
+        g = grid.affine
+        if grid.crs.epsg != self.epsg or max(abs(g.a - a), abs(g.d - d)) > 1e-9 * abs(a):
+            return None
+        if max(abs(g.b - b), abs(g.e - e)) > 1e-9 * abs(e):
+            return None
+        col, row = (g.c - c) / a, (g.f - f) / e
+        if max(abs(col - round(col)), abs(row - round(row))) > 1e-3:
+            return None
+        col, row = round(col), round(row)
+        height, width = grid.shape
+        left, top = max(col, 0), max(row, 0)
+        right, bottom = min(col + width, self.shape[1]), min(row + height, self.shape[0])
+        return (
+            slice(top - row, max(bottom, top) - row),
+            slice(left - col, max(right, left) - col),
+            Window(left, top, max(right - left, 0), max(bottom - top, 0)),
+        )
+
+    def touches(self, grid: GeoBox) -> bool:
+        """Whether any of the band lies on a grid; of another CRS by its bounds, widened by a pixel."""
+        place = self.place_on(grid)
+        if place is not None:
+            return 0 not in (place[2].width, place[2].height)
+        box = _bounds(grid, self.geobox)
+        if box is None:
+            return False
+        a, _, c, _, e, f = self.transform
+        left, bottom, right, top = box
+        rows, cols = self.shape
+        x, y = sorted((c, c + cols * a)), sorted((f, f + rows * e))
+        return bool(left < x[1] + abs(a) and right > x[0] - abs(a) and top > y[0] - abs(e) and bottom < y[1] + abs(e))
+
+    def ratio(self, grid: GeoBox) -> float:
+        """How many of this band's pixels in a row make one of a grid's."""
+        return min(self.ratios(grid))
+
+    def ratios(self, grid: GeoBox) -> tuple[float, float]:
+        """How many of this band's pixels make one of a grid's, down and across.
+
+        In another CRS in the middle of the band: the same for all grids of a resolution, however far they reach.
+        """
+        return _ratios(self.geobox, grid.crs, abs(grid.affine.a), abs(grid.affine.e))
+
+    def spans(self, grid: GeoBox, margin: int = MARGIN) -> tuple[Span, Span]:
+        """Rows and columns of this band that a grid may need, with the margin that a warp needs; empty if none.
+
+        Each as the first and the last (excluded); the last may be less than the first where the grid lies beside. Of a
+        ``margin`` of 0 those below the grid alone.
+        """
+        # Thousands of products lie on one grid.
+        return _spans(Source("", "", "", self.epsg, self.transform, self.shape), grid, margin)
+
+    def there(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where the file's numbers are data; NaN and saturation never are."""
+        there = np.ones(numbers.shape, bool) if self.nodata is None else numbers != self.nodata
+        if self.saturated is not None:
+            there &= ~self.is_saturated(numbers)
+        return there & ~np.isnan(numbers) if numbers.dtype.kind == "f" else there
+
+    def is_saturated(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where the file's numbers are that of saturation; in 15 bits, as ESA codes Sentinel-2, 65535 became the largest of those."""
+        if self.saturated is None:
+            return np.zeros(numbers.shape, bool)
+        found: NDArray[np.bool_] = numbers == self.saturated
+        return found | (numbers == _FIFTEEN_BITS) if self.saturated > _FIFTEEN_BITS else found
+
+    def suspect(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where numbers of an overview made of wavelets may have some of what is no data in them.
+
+        What is no data is far from any measure in most files: nearer to it than to a measure of 0 is in doubt. So is what is
+        more than half of saturation.
+        """
+        highest = None if self.saturated is None else min(self.saturated, _FIFTEEN_BITS)
+        found = np.zeros(numbers.shape, bool) if highest is None else numbers >= highest / 2
+        if self.nodata is None:
+            return found
+        zero = -self.offset / self.scale
+        low = numbers <= max((self.nodata + zero) / 2, self.nodata) if self.nodata <= zero else numbers >= self.nodata
+        return found | low
+
+    def contradiction(self, problem: str) -> GeodesError:
+        """The error of a file that is not what its metadata says."""
+        return GeodesError(
+            f"Band {self.band} of {self.product} contradicts its metadata: the file {problem}; leave the product out."
+        )
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which numbers of a band of classes hide the pixels of the other bands."""
+
+    source: Source
+    """The band of classes."""
+    values: tuple[int, ...] = ()
+    """The numbers that hide."""
+    bits: int = 0
+    """Or the bits, where the band is a field of bits; 0: it is none."""
+
+    def hides(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where the numbers of the band hide a pixel."""
+        hidden: NDArray[np.bool_] = (numbers & self.bits) != 0 if self.bits else np.isin(numbers, self.values)
+        return hidden
+
+
+@lru_cache(maxsize=256)
+def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> GeoBox:
+    """Thousands of products lie on a few grids."""
+    return GeoBox(shape, Affine(*transform), f"EPSG:{epsg}")
+
+
+@lru_cache(maxsize=4096)
+def _spans(source: Source, grid: GeoBox, margin: int) -> tuple[Span, Span]:
+    box = _bounds(grid, source.geobox)
+    if box is None:
+        return (0, 0), (0, 0)
+    a, _, c, _, e, f = source.transform
+    down = across = 0
+    if margin and source.place_on(grid) is None:
+        # A kernel of GDAL widens with the ratio of the pixels.
+        down, across = (max(margin, math.ceil(4 * r)) for r in source.ratios(grid))
+    left, bottom, right, top = box
+    cols, rows = sorted(((left - c) / a, (right - c) / a)), sorted(((top - f) / e, (bottom - f) / e))
+    col0, col1 = math.floor(cols[0] + 1e-3) - across, math.ceil(cols[1] - 1e-3) + across
+    row0, row1 = math.floor(rows[0] + 1e-3) - down, math.ceil(rows[1] - 1e-3) + down
+    return (max(row0, 0), min(row1, source.shape[0])), (max(col0, 0), min(col1, source.shape[1]))
+
+
+@lru_cache(maxsize=4096)
+def _ratios(native: GeoBox, crs: CRS, width: float, height: float) -> tuple[float, float]:
+    """How many pixels of a band make one of so many units of a CRS, down and across."""
+    if crs.epsg == native.crs.epsg:
+        return height / abs(native.affine.e), width / abs(native.affine.a)
+    part = meaningful(native, crs)
+    rows, cols = part.shape
+    # The middle, and half a pixel east and west, north and south of it.
+    around = [(cols / 2 + x, rows / 2 + y) for x, y in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
+    east, north = native.crs.transformer_to_crs(crs)(
+        *map(np.array, zip(*(part.affine * p for p in around), strict=True))
+    )
+    steps = np.array([[east[1] - east[0], east[3] - east[2]], [north[1] - north[0], north[3] - north[2]]])
+    determinant = float(np.linalg.det(steps))
+    if math.isfinite(determinant) and determinant:
+        pixels = np.linalg.inv(steps) * (width, height)  # of the band: columns and rows, for a step in x and in y
+        return float(np.hypot(*pixels[1])), float(np.hypot(*pixels[0]))
+    left, bottom, right, top = footprint(native, crs)
+    return height * rows / (top - bottom), width * cols / (right - left)
+
+
+def _share_area(one: BoundingBox, other: BoundingBox, is_geographic: bool) -> bool:
+    """Whether two boxes of a CRS have area in common; in degrees whole turns do not count."""
+    high = min(one.top, other.top) - max(one.bottom, other.bottom)
+    turns = range(-2, 3) if is_geographic else (0,)
+    wide = max(min(one.right, other.right + t * globe.TURN) - max(one.left, other.left + t * globe.TURN) for t in turns)
+    return high > 0 and wide > 0
+
+
+@lru_cache(maxsize=4096)
+def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] | None:
+    """West, south, east and north in a band's CRS of what a grid has in common with its surroundings; None: nothing.
+
+    Far from a projection's home it has no meaning, so the grid is cut to the surroundings first.
+    """
+    box: tuple[float, float, float, float] = grid.boundingbox.bbox
+    if grid.crs.epsg == native.crs.epsg:
+        return box
+    if native.crs.geographic:
+        west, south, east, north = globe.degrees(grid, str(native.crs))
+        left, right = native.boundingbox.left, native.boundingbox.right
+        for turn in (0, -1, 1, -2, 2):  # as the grid has it, unless only another turn lies on the band
+            if west + turn * globe.TURN < right and east + turn * globe.TURN > left:
+                return west + turn * globe.TURN, south, east + turn * globe.TURN, north
+        return None
+    around = footprint(native, grid.crs).bbox
+    if grid.crs.geographic:
+        box = globe.near(box, around)
+    margin = 2 * max(abs(grid.affine.a), abs(grid.affine.e))
+    margin += 0.1 * max(around[2] - around[0], around[3] - around[1])
+    west, south = max(box[0], around[0] - margin), max(box[1], around[1] - margin)
+    east, north = min(box[2], around[2] + margin), min(box[3], around[3] + margin)
+    if west >= east or south >= north:
+        return None
+    found: tuple[float, float, float, float] = transform_bounds(grid.crs, native.crs, west, south, east, north)
+    return found if all(map(math.isfinite, found)) else None
+
+
+def holds(dtype: str, number: float) -> bool:
+    """Whether a number can be in a file of this dtype."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return not math.isfinite(number) or abs(number) <= np.finfo(kind).max
+    if kind.kind not in "iu":
+        return True
+    limits = np.iinfo(kind)
+    return math.isfinite(number) and number == int(number) and limits.min <= number <= limits.max

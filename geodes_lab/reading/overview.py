@@ -1,0 +1,201 @@
+"""The overviews of an image: which one serves a grid, and what of it is to be looked up in the image itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+
+from geodes_lab.raster import warp
+from geodes_lab.raster.source import Source, Span
+
+_REACH = 4  # pixels of an overview that the wavelets of JPEG 2000 mix: 2 by the reversible one, 4 by the other
+_SLACK = 1.01  # the overviews of a COG are a little coarser than their factor says
+_FINER = 4  # times finer than the grid: an overview whose pixels are no means, where a mean is asked for
+# Half the width of a kernel, in pixels of the output.
+_RADII = {
+    Resampling.nearest: 0.5, Resampling.average: 0.5, Resampling.bilinear: 1.0, Resampling.cubic: 2.0, Resampling.cubic_spline: 2.0,
+    Resampling.lanczos: 3.0,
+}  # fmt: skip
+
+WAVELET, MEAN, NEAR, UNLIKE = "wavelet", "mean", "near", "unlike"
+"""What a pixel of an overview is: a coefficient of JPEG 2000, the mean of what lies below it, near that, or unlike it: one that was picked, or blurred."""
+
+_NEAR = 0.05  # of the differences below: how far from the mean
+_SIDE = 32  # pixels of an overview that are compared with the image
+_ENOUGH = 16  # of them that are not all the same below
+
+
+class Pyramid(Hashable, Protocol):
+    """What is asked of a `geodes_lab.reading.pyramid.Image` here."""
+
+    shapes: tuple[tuple[int, int], ...]
+    scales: tuple[tuple[float, float], ...]
+    wavelet: bool
+    nodata: float | None
+
+    def read(
+        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
+    ) -> NDArray[Any]:
+        """See `geodes_lab.reading.pyramid.Image`."""
+
+
+def level(source: Source, image: Pyramid, grid: GeoBox, resampling: Resampling) -> int:
+    """Choose the overview that serves a grid; 0: the image itself.
+
+    ``nearest`` is any pixel within half a pixel of the grid: the overview that is next finer has one. A mean is that of the image
+    if the overview's pixels are means; of a wavelet or a smoother kernel it is near that if the overview is four times finer.
+    Of picked or blurred pixels it is nothing, and of a mean no smallest or largest number, no median, no sum.
+
+    Parameters
+    ----------
+    source
+        The band.
+    image
+        Its file.
+    grid
+        The output grid.
+    resampling
+        The kernel.
+    """
+    if len(image.shapes) == 1 or not _may_serve(source, resampling):
+        return 0
+    if not image.wavelet and not _agree(source.nodata, image.nodata):
+        return 0  # what the file does not know of is mixed into its overviews
+    ratio = source.ratio(grid) * _SLACK
+    if resampling is not Resampling.nearest and ratio >= image.scales[1][0]:
+        kind = WAVELET if image.wavelet else _kind(source, image)
+        if kind == UNLIKE:
+            return 0
+        if (kind, resampling) == (MEAN, Resampling.average):
+            nested = [
+                n for n in range(1, len(image.scales)) if _nests(source.reduced(image.scales[n], image.shapes[n]), grid)
+            ]
+            if nested:
+                return max(nested)
+        ratio /= _FINER
+    return max(n for n, scale in enumerate(image.scales) if n == 0 or max(scale) <= ratio)
+
+
+def _nests(reduced: Source, grid: GeoBox) -> bool:
+    """Whether each pixel of a grid is made of whole pixels of an overview: the mean of their means is then the mean."""
+    if grid.crs.epsg != reduced.epsg:
+        return False
+    a, _, c, _, e, f = reduced.transform
+    to = grid.affine
+    numbers = to.a / a, to.e / e, (to.c - c) / a, (to.f - f) / e
+    return min(numbers[:2]) >= 1 - 1e-6 and all(abs(n - round(n)) < 1e-3 for n in numbers)
+
+
+def expected(source: Source, grid: GeoBox, resampling: Resampling, is_wavelet: bool) -> int:
+    """Guess the overview that `level` will choose, before the file is looked at.
+
+    Each is taken for half of the one before, and its pixels for means, but those of wavelets.
+    """
+    if not _may_serve(source, resampling):
+        return 0
+    ratio = source.ratio(grid) * _SLACK / _finer(WAVELET if is_wavelet else MEAN, resampling)
+    return max(min(math.floor(math.log2(ratio)), source.overviews), 0)
+
+
+def _may_serve(source: Source, resampling: Resampling) -> bool:
+    return np.dtype(source.dtype).kind == "f" and not source.is_class and not source.exact and resampling in _RADII
+
+
+def _finer(kind: str, resampling: Resampling) -> float:
+    return 1 if resampling is Resampling.nearest or (kind, resampling) == (MEAN, Resampling.average) else _FINER
+
+
+def doubtful(
+    source: Source,
+    reduced: Source,
+    image: Pyramid,
+    number: int,
+    grid: GeoBox,
+    resampling: Resampling,
+    useful: tuple[Span, Span] | None = None,
+) -> NDArray[np.bool_]:
+    """Tell which pixels of a grid an overview of JPEG 2000 gives no sure number of.
+
+    Its wavelet mixes what is no data with what is, and passes below zero beside an edge: a number that stands for no data may be data.
+
+    Parameters
+    ----------
+    source
+        The band.
+    reduced
+        The grid of the overview.
+    image, number
+        Its file, and which overview.
+    grid, resampling
+        As for `level`.
+    useful
+        As for `geodes_lab.reading.pyramid.Image.read`.
+    """
+    by = far(reduced, grid, resampling)
+    (top, bottom), (left, right) = reduced.spans(grid, 0)
+    rows = max(top - by, 0), min(bottom + by, reduced.shape[0])
+    cols = max(left - by, 0), min(right + by, reduced.shape[1])
+    if rows[0] >= rows[1] or cols[0] >= cols[1]:
+        return np.zeros(grid.shape, bool)
+    suspect = source.suspect(image.read(number, rows, cols, useful, source.index - 1)[source.index - 1])
+    if not suspect.any():
+        return np.zeros(grid.shape, bool)
+    from scipy.ndimage import maximum_filter  # half a second that few need
+
+    near = maximum_filter(suspect.astype(np.uint8), 2 * by + 1)
+    found, _ = warp.warped(near, np.ones(near.shape, bool), (rows[0], cols[0]), reduced, grid, Resampling.nearest)
+    return found.astype(bool)
+
+
+def far(reduced: Source, grid: GeoBox, resampling: Resampling) -> int:
+    """Pixels of an overview of JPEG 2000 from which what is no data may reach a pixel of a grid."""
+    return _REACH + 1 + math.ceil(_RADII[resampling] * max(reduced.ratios(grid)))
+
+
+def _agree(one: float | None, other: float | None) -> bool:
+    return one is None or (other is not None and (one == other or (math.isnan(one) and math.isnan(other))))
+
+
+@lru_cache(maxsize=1024)
+def _kind(source: Source, image: Pyramid) -> str:
+    """What the first overview's pixels are, by the image below some of them; the same for all windows of the file."""
+    rows, cols = image.shapes[1]
+    places = [(0.5, 0.5), (0.25, 0.25), (0.75, 0.75), (0.25, 0.75), (0.75, 0.25)]
+    found = (_compared(source, image, int(p * rows), int(q * cols)) for p, q in places)
+    return next((kind for kind in found if kind), UNLIKE)
+
+
+def _compared(source: Source, image: Pyramid, top: int, left: int) -> str | None:
+    """What the pixels of the first overview at a place are; None if all below them are the same."""
+    high, wide = image.shapes[1]
+    rows, cols = (top, min(top + _SIDE, high)), (left, min(left + _SIDE, wide))
+    coarse = image.read(1, rows, cols, None, source.index - 1)[source.index - 1]
+    reduced = source.reduced(image.scales[1], image.shapes[1])
+    grid = reduced.geobox[rows[0] : rows[1], cols[0] : cols[1]]
+    below, across = source.spans(grid, 0)
+    fine = image.read(0, below, across, None, source.index - 1)[source.index - 1]
+    there = source.there(fine)
+    low, high_, mean = (
+        warp.warped(fine, there, (below[0], across[0]), source, grid, r)
+        for r in (Resampling.min, Resampling.max, Resampling.average)
+    )
+    whole, _ = warp.warped(
+        there.astype(np.float32), np.ones(fine.shape, bool), (below[0], across[0]), source, grid, Resampling.min
+    )
+    use = (whole == 1) & source.there(coarse) & (high_[0].astype(float) > low[0])
+    if use.sum() < _ENOUGH:
+        return None
+    value, true = coarse[use].astype(float), mean[0][use].astype(float)
+    spread = high_[0][use].astype(float) - low[0][use]
+    rounding = 0.0 if coarse.dtype.kind == "f" else 1.0
+    if (np.abs(value - true) <= 0.02 * spread + rounding).mean() > 0.95:
+        return MEAN
+    off = float(np.sqrt(np.mean((value - true) ** 2) / np.mean(spread**2)))
+    return NEAR if off <= _NEAR else UNLIKE

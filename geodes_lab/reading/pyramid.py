@@ -1,0 +1,289 @@
+"""Numbers of a band out of an image and its overviews: the next finer one, pasted where the grids agree, else warped."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+
+from geodes_lab.errors import Mislabelled, NotUnderstood
+from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
+from geodes_lab.formats.tiff import image as tiff_image
+from geodes_lab.formats.zarr import image as zarr_image
+from geodes_lab.raster import globe, warp
+from geodes_lab.raster.source import Source, Span
+from geodes_lab.reading import overview
+from geodes_lab.reading.gdal import Numbers
+from geodes_lab.storage.location import Place, object_of
+from geodes_lab.util import limits
+
+_PIECE = 2**20  # pixels of an image that are looked up at once
+_AT_ONCE = 2**26  # pixels of an image that are warped at once: with all that a warp needs, a gigabyte
+
+
+class Image(overview.Pyramid, Protocol):
+    """A file that holds an image and its overviews in tiles."""
+
+    shapes: tuple[tuple[int, int], ...]
+    """Rows and columns of the image and of its overviews, finest first."""
+    scales: tuple[tuple[float, float], ...]
+    """Of each, how many of the image's pixels in y and in x make one."""
+    wavelet: bool
+    """Whether an overview is made of wavelets: its pixels lie on the first of those that they stand for, and are no means."""
+    nodata: float | None
+    """What the file itself says that stands for no data."""
+    epsg: int | None
+    """What the file says of its CRS; None if nothing."""
+    centre: tuple[float, float]
+    """Where the file says that the centre of its first pixel is; NaN if it says nothing."""
+
+    def read(
+        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
+    ) -> NDArray[Any]:
+        """Read a window.
+
+        Parameters
+        ----------
+        level
+            0 for the image, else the number of the overview in ``shapes``.
+        rows, cols
+            First and last (excluded) pixel, within the shape of that level.
+        useful
+            Rows and columns that will be asked for before long: more of a tile is not decoded.
+        band
+            The one that is wanted, from 0, if it is one: the others need not be true, or there.
+
+        Returns
+        -------
+        numpy.ndarray
+            (band, rows, cols), in the file's own numbers; others may hold the same array: it is not to be written to.
+
+        Raises
+        ------
+        NotUnderstood
+            If the window takes too much at once: what reads it piece by piece can.
+        """
+
+
+def image_of(source: Source) -> Image:
+    """Open the file of a band.
+
+    Raises
+    ------
+    NotUnderstood
+        If it is no image that can be read by tiles; nothing has been read then but its header.
+    """
+    name = source.href.lower()
+    if name.startswith("/vsizip/") and source.stored is None:
+        raise NotUnderstood("the member is compressed")
+    place = object_of(source.href)
+    is_zarr = not name.endswith((".jp2", ".j2k", ".tif", ".tiff"))
+    if is_zarr and not zarr_image.NAMED.search(place.path):
+        raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
+    stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
+    with _opening[hash(place) % len(_opening)]:  # what two threads want at once is opened once
+        if is_zarr:
+            return zarr_image.open(place, source.index, stamp)
+        key = place, source.stored, stamp
+        openers: list[Callable[..., Image]] = [tiff_image.open, jpeg2000_image.open]
+        if name.endswith((".jp2", ".j2k")) != (key in _mislabelled):
+            openers.reverse()
+        try:
+            return openers[0](*key)
+        except Mislabelled:
+            found = openers[1](*key)
+            _mislabelled.symmetric_difference_update([key])  # found out once; and once more if the object is replaced
+            return found
+
+
+_opening = [Lock() for _ in range(64)]
+_mislabelled: set[tuple[Place, tuple[int, int] | None, int]] = set()
+
+
+def _forked() -> None:
+    """A child of a fork has none of the threads that may hold these."""
+    _opening[:] = [Lock() for _ in _opening]
+    jpeg2000_image.open.cache_clear()
+    tiff_image.open.cache_clear()
+    zarr_image.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:
+    """Read the file's own numbers on a grid; returns what `gdal.numbers` returns.
+
+    A grid coarser than the band's own is read from an overview (see `overview.level`), except for classes, which no overview
+    keeps. Where that is in doubt, beside no data, the image itself is read.
+
+    Parameters
+    ----------
+    source, grid, resampling
+        As for `gdal.numbers`.
+    within
+        The larger grid that ``grid`` is a chunk of: what of a tile is beyond it is not decoded.
+
+    Raises
+    ------
+    NotUnderstood
+        If this is no image that can be read by tiles; nothing has been read then but its header.
+    """
+    image = image_of(source)
+    _confirm(source, image)
+    level = 0 if source.place_on(grid) else overview.level(source, image, grid, resampling)
+    if not level:
+        return _read(source, image, 0, grid, resampling, _useful(source, within))
+    scale, shape = image.scales[level], image.shapes[level]
+    placed = source.reduced(scale, shape, image.wavelet)
+    block = source.reduced(scale, shape)
+    # The first pixel of a block is within half of it from its middle.
+    reduced = block if resampling is Resampling.nearest and block.place_on(grid) else placed
+    if not image.wavelet:
+        return _read(reduced, image, level, grid, resampling, _useful(reduced, within))
+    useful = _useful(placed, within, overview.far(placed, grid, resampling))
+    found = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
+    if resampling is Resampling.nearest and reduced is placed:
+        found = found[0], found[1] & warp.inside(source, grid)
+    if (source.nodata, source.saturated) != (None, None):
+        doubtful = overview.doubtful(source, placed, image, level, grid, resampling, useful)
+        _look_up(source, image, grid, resampling, doubtful, *found)
+    return *found, slice(None), slice(None)
+
+
+def _read(
+    reduced: Source,
+    image: Image,
+    level: int,
+    grid: GeoBox,
+    resampling: Resampling,
+    useful: tuple[Span, Span] | None,
+) -> Numbers:
+    """Numbers of the image or one overview: pasted where the grids agree, else warped."""
+    place = reduced.place_on(grid)
+    if place is None:
+        return _warp(reduced, image, level, grid, resampling, useful)
+    rows, cols, window = place
+    top, left = int(window.row_off), int(window.col_off)
+    spans = (top, top + int(window.height)), (left, left + int(window.width))
+    found, there = _window(reduced, image, level, *spans, useful)
+    return found, there, rows, cols
+
+
+def _useful(reduced: Source, within: GeoBox | None, more: int = 0) -> tuple[Span, Span] | None:
+    """As wide as the windows of all chunks will be, so that all ask for the same part of a tile."""
+    if within is None:
+        return None
+    (top, bottom), (left, right) = reduced.spans(within)
+    rows, cols = reduced.shape
+    return (max(top - more, 0), min(bottom + more, rows)), (max(left - more, 0), min(right + more, cols))
+
+
+def _whole(grid: GeoBox, found: Numbers) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Numbers of a whole grid, to be written to."""
+    numbers, there, rows, cols = found
+    out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
+    out[rows, cols], known[rows, cols] = numbers, there
+    return out, known
+
+
+def _look_up(
+    source: Source,
+    image: Image,
+    grid: GeoBox,
+    resampling: Resampling,
+    doubtful: NDArray[np.bool_],
+    numbers: NDArray[Any],
+    there: NDArray[np.bool_],
+) -> None:
+    """Replace the doubtful numbers of a grid by those of the image itself, in pieces of about a tile."""
+    rows, cols = np.flatnonzero(doubtful.any(axis=1)), np.flatnonzero(doubtful.any(axis=0))
+    if not rows.size:
+        return
+    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+    here, doubtful, numbers, there = grid[box], doubtful[box], numbers[box], there[box]
+    high, wide = here.shape
+    if high * wide * math.prod(source.ratios(grid)) > _PIECE and max(high, wide) > 1:
+        half = (high // 2, wide) if high >= wide else (high, wide // 2)
+        one = slice(half[0]), slice(half[1])
+        other = (slice(half[0], None), slice(None)) if high >= wide else (slice(None), slice(half[1], None))
+        for part in (one, other):
+            _look_up(source, image, here[part], resampling, doubtful[part], numbers[part], there[part])
+        return
+    exact, known = _whole(here, _read(source, image, 0, here, resampling, None))
+    numbers[doubtful], there[doubtful] = exact[doubtful], known[doubtful]
+
+
+def _confirm(source: Source, image: Image) -> None:
+    rows, cols = image.shapes[0]
+    if (rows, cols) != source.shape:
+        raise source.contradiction(f"has {rows} × {cols} pixels, not {source.shape[0]} × {source.shape[1]}")
+    if image.epsg is not None and image.epsg != source.epsg:
+        raise source.contradiction(f"is in EPSG:{image.epsg}, not EPSG:{source.epsg}")
+    a, _, c, _, e, f = source.transform
+    x, y = image.centre[0] - a / 2 + source.turned * globe.TURN, image.centre[1] - e / 2
+    if not math.isnan(x) and max(abs((x - c) / a), abs((y - f) / e)) > 1e-3:
+        raise source.contradiction(f"begins at ({x}, {y}), not ({c}, {f})")
+
+
+def _window(
+    reduced: Source, image: Image, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """A window of the image, and where it is data."""
+    if useful is not None:
+        useful = _union(useful[0], rows), _union(useful[1], cols)
+    bands = image.read(level, rows, cols, useful, reduced.index - 1)
+    if reduced.index > len(bands):
+        raise reduced.contradiction(f"has {len(bands)} bands, not {reduced.index}")
+    found = bands[reduced.index - 1]
+    return found, reduced.there(found)
+
+
+def _union(one: Span, other: Span) -> Span:
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+def _warp(
+    reduced: Source,
+    image: Image,
+    level: int,
+    grid: GeoBox,
+    resampling: Resampling,
+    useful: tuple[Span, Span] | None,
+) -> Numbers:
+    """Warp the part of the band that the grid needs; what is no data is left out of every average."""
+    rows, cols = reduced.spans(grid, warp.margin(reduced, grid, resampling))
+    everywhere = slice(None), slice(None)
+    # The last sample of a wavelet stands for what is behind it too, up to the edge of the image.
+    is_last = image.wavelet and level > 0 and resampling is Resampling.nearest
+    if is_last:
+        rows, cols = (
+            (min(w[0], n - 1), w[1]) if w[1] == n else w for w, n in zip((rows, cols), reduced.shape, strict=True)
+        )
+    if rows[0] >= rows[1] or cols[0] >= cols[1]:
+        return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
+    pixels = (rows[1] - rows[0]) * (cols[1] - cols[0])
+    limits.refuse_pixels(reduced, pixels)
+    if pixels > _AT_ONCE and not isinstance(image, zarr_image.ZarrImage):
+        raise NotUnderstood("a window that is too large to be warped at once: GDAL does so in parts")
+    if pixels > _AT_ONCE and max(grid.shape) > 1:
+        axis = int(grid.shape[1] > grid.shape[0])
+        middle = grid.shape[axis] // 2
+        halves = (grid[:, :middle], grid[:, middle:]) if axis else (grid[:middle], grid[middle:])
+        parts = [_warp(reduced, image, level, half, resampling, useful) for half in halves]
+        numbers, there = (np.concatenate([p[n] for p in parts], axis) for n in (0, 1))
+        return numbers, there, *everywhere
+    found, there = _window(reduced, image, level, rows, cols, useful)
+    if is_last:
+        beyond = [(0, int(w[1] == n)) for w, n in zip((rows, cols), reduced.shape, strict=True)]
+        found, there = np.pad(found, beyond, "edge"), np.pad(there, beyond, "edge")
+    return *warp.warped(found, there, (rows[0], cols[0]), reduced, grid, resampling), *everywhere

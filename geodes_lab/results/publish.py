@@ -1,0 +1,198 @@
+"""A result becomes a STAC Item in the lab's catalogue, where others find it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pystac
+import rioxarray
+import xarray as xr
+from odc.geo.geom import BoundingBox
+from odc.geo.xr import xr_coords  # noqa: F401  (registers .odc)
+
+from geodes_lab.catalog import profile as profiles
+from geodes_lab.catalog.remote.service import Service
+from geodes_lab.errors import GeodesError
+from geodes_lab.formats import gdal_dataset
+from geodes_lab.formats.zarr.store import Objects
+from geodes_lab.storage import gdal_env
+from geodes_lab.storage.location import locate
+from geodes_lab.util import pystac_roots
+
+_TYPES = {".zarr": "application/vnd.zarr; version=3", ".tif": pystac.MediaType.COG, ".tiff": pystac.MediaType.COG}
+_READERS = "geodes:readers"
+
+
+def publish(
+    path: str | os.PathLike[str],
+    collection: str,
+    *,
+    title: str = "",
+    name: str | None = None,
+    datetime: str | None = None,
+    readers: Sequence[str] = (),
+    properties: Mapping[str, Any] | None = None,
+    profile: str = "lab",
+) -> pystac.Item:
+    """Put a saved result into the catalogue, as an Item of a collection of one's own.
+
+    Parameters
+    ----------
+    path
+        What `geodes_lab.save` wrote: a ``.zarr`` folder or a ``.tif`` file. It stays where it is; who reads the Item must be
+        able to read it there.
+    collection
+        Such as ``ndvi``, of letters, digits, ``_`` and ``-``; in the catalogue it is called ``<your name>.ndvi``. It is made if it is not there.
+    title
+        What the collection is called, when it is made.
+    name
+        The Item's id; None: the file's name without its end. An Item of that id is replaced.
+    datetime
+        The time that it shows, or an interval ``2021-06-01/2021-08-31``; None: its own times, or that it was saved.
+    readers
+        Groups that may see the collection; ``"*"``: everybody who has logged in. Without any, it is for its owner alone. Said again for a
+        collection that is there, it is changed.
+    properties
+        Others of the Item, such as ``{"mean": 0.42}``: a search finds by them.
+    profile
+        The catalogue in the settings; the service of the lab, if not said.
+
+    Returns
+    -------
+    pystac.Item
+        As the catalogue has it now; ``geodes_lab.search(item.collection_id, profile="lab")`` finds it.
+
+    Raises
+    ------
+    GeodesError
+        If there is nothing at the path, it has no place on the earth, or the catalogue refuses.
+
+    Examples
+    --------
+    >>> import geodes_lab as gl                                          # doctest: +SKIP
+    >>> gl.save(month.isel(time=0), "workspace/june.tif")                # doctest: +SKIP
+    >>> gl.publish("workspace/june.tif", "ndvi", readers=["*"])          # doctest: +SKIP
+    """
+    chosen = profiles.load(profile)
+    user = os.environ.get("JUPYTERHUB_USER")
+    if not user or not chosen.token:
+        raise GeodesError(
+            f"gl.publish puts results into the catalogue of the lab's hub, and the profile {profile!r} or this server is not one of "
+            "a hub: start the lab with `make lab`."
+        )
+    service = Service(profile, chosen.url, chosen.token)
+    item = item_of(path, name=name, datetime=datetime)
+    item.properties |= dict(properties or {})
+    whole = collection if collection.startswith(f"{user}.") else f"{user}.{collection}"
+    item.collection_id = whole
+    there = {c["id"]: c for c in service.ask("GET", "/collections")["collections"]}
+    document = there.get(whole) or {
+        "type": "Collection", "stac_version": "1.1.0", "id": whole, "title": title or collection, "description": title or collection,
+        "license": "other", "extent": _extent(item), "links": [],
+    }  # fmt: skip
+    shared = document | ({_READERS: list(readers)} if readers else {})
+    if whole not in there:
+        service.ask("POST", "/collections", shared)
+    elif readers and shared != document:
+        service.ask("PUT", f"/collections/{whole}", shared)
+    written = item.to_dict(include_self_link=False, transform_hrefs=False)
+    found = service.ask("POST", "/search", {"collections": [whole], "ids": [item.id], "limit": 1})["features"]
+    verb, below = ("PUT", f"/{item.id}") if found else ("POST", "")
+    service.ask(verb, f"/collections/{whole}/items{below}", written)
+    return pystac_roots.settle(
+        pystac.Item.from_dict(service.ask("GET", f"/collections/{whole}/items/{item.id}")), service.io
+    )
+
+
+def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: str | None = None) -> pystac.Item:
+    """Describe a saved result as a STAC Item; its metadata are read, no pixel.
+
+    Parameters
+    ----------
+    path, name, datetime
+        As for `publish`.
+    """
+    target = Path(path).expanduser().resolve()
+    media = _TYPES.get(target.suffix)
+    if media is None or not target.exists():
+        raise GeodesError(f"{target} is no .zarr or .tif that gl.save wrote: check the path.")
+    is_zarr = target.suffix == ".zarr"
+    try:
+        data = _opened(target, is_zarr)
+    except GeodesError:
+        raise
+    except Exception as error:  # whatever a library stumbles over
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise GeodesError(f"{target} does not open ({said}): save the result again with gl.save.") from error
+    box = data.odc.geobox
+    if box is None or box.crs is None:
+        raise GeodesError(f"{target} has no CRS, or no x and y: it cannot be put on a map.")
+    area = box.extent.to_crs("EPSG:4326", resolution=max(box.resolution.x * 100, 1e-6))
+    bounds: BoundingBox = area.boundingbox
+    begin, end = _times(data, target, datetime)
+    names = [str(v) for v in data.data_vars] if is_zarr else _listed(data.attrs.get("long_name", "data"))
+    epsg = box.crs.to_epsg()
+    asset = {
+        "href": target.as_uri(), "type": media, "roles": ["data"], "title": target.name,
+        "bands": [{"name": n} for n in names],
+        "proj:code": f"EPSG:{epsg}", "proj:shape": list(box.shape), "proj:transform": list(box.affine)[:6],
+    }  # fmt: skip
+    told = {"created": pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"), "proj:code": f"EPSG:{epsg}"}
+    if history := data.attrs.get("history"):
+        told["processing:lineage"] = str(history)
+    item = pystac.Item(
+        name or target.stem, area.json, list(bounds.bbox), begin, told,
+        start_datetime=None if begin == end else begin, end_datetime=None if begin == end else end,
+        stac_extensions=["https://stac-extensions.github.io/projection/v2.0.0/schema.json"],
+    )  # fmt: skip
+    item.assets = {target.suffix.lstrip("."): pystac.Asset.from_dict(asset)}
+    return item
+
+
+def _opened(target: Path, is_zarr: bool) -> Any:
+    """A result, which somebody else may have made: it names no other files."""
+    if is_zarr:
+        objects: Any = Objects(locate(target))
+        return xr.open_zarr(objects, consolidated=False, decode_coords="all")
+    with gdal_env.environment(str(target)), gdal_dataset.opened(str(target)):
+        return rioxarray.open_rasterio(target, driver="GTiff")
+
+
+def _times(data: Any, target: Path, said: str | None) -> tuple[Any, Any]:
+    """First and last moment of a result, UTC."""
+    try:
+        if said is not None:
+            first, _, last = said.partition("/")
+            moments = [pd.Timestamp(first), pd.Timestamp(last or first)]
+        elif "time" in data.coords:
+            values = np.atleast_1d(data["time"].values)
+            moments = [pd.Timestamp(values.min()), pd.Timestamp(values.max())]
+        else:
+            moments = [pd.Timestamp(t) for t in _listed(data.attrs.get("time") or data.attrs.get("long_name", []))]
+    except ValueError as error:
+        if said is not None:
+            raise GeodesError(f"datetime={said!r} is no time: say 2021-06-01, or 2021-06-01/2021-08-31.") from error
+        moments = []
+    if not moments:
+        moments = [pd.Timestamp(target.stat().st_mtime, unit="s")]
+    aware = [m.tz_localize("UTC") if m.tzinfo is None else m.tz_convert("UTC") for m in moments]
+    return min(aware).to_pydatetime().astimezone(UTC), max(aware).to_pydatetime().astimezone(UTC)
+
+
+def _listed(told: Any) -> list[str]:
+    """What rioxarray gives as a text or as several."""
+    return [told] if isinstance(told, str) else list(told)
+
+
+def _extent(item: pystac.Item) -> dict[str, Any]:
+    begin = item.properties.get("start_datetime") or item.properties.get("datetime")
+    return {
+        "spatial": {"bbox": [item.bbox]},
+        "temporal": {"interval": [[begin or f"{item.datetime:%Y-%m-%dT%H:%M:%SZ}", None]]},
+    }

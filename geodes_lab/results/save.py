@@ -1,0 +1,117 @@
+"""Cubes on disk: sharded Zarr, or maps as COG; with their CRS and where they came from, whole or not there at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import xarray as xr
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.results import cog
+
+_TIFF = (".tif", ".tiff")
+_SHARD = 2048  # pixels in y and x: one file, written by one task
+_CHUNK = 512  # pixels in y and x: what a reader decodes at least
+
+
+def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = False) -> xr.Dataset:
+    """Compute a cube and write it, as Zarr 3 or as cloud-optimised GeoTIFF.
+
+    Parameters
+    ----------
+    data
+        A Dataset, or a DataArray (saved under its name, or ``data``).
+    path
+        What to write: a folder such as ``workspace/ndvi.zarr``, or a file such as ``workspace/ndvi.tif`` of maps, a band
+        for each time of one variable or for each variable of one time. It appears when it is complete: an interrupted
+        save leaves nothing under this name.
+    overwrite
+        Whether what has that name may be replaced.
+
+    Returns
+    -------
+    xarray.Dataset
+        What was written, opened again lazily, in chunks of whole shards (2048 pixels; 512 within the file).
+
+    Raises
+    ------
+    GeodesError
+        If it exists already, there is nothing to save, or a GeoTIFF cannot hold it. What fails while it is computed is raised as it is,
+        and nothing is left behind.
+    """
+    if not isinstance(data, (xr.Dataset, xr.DataArray)):
+        raise GeodesError(
+            "gl.save takes a Dataset or DataArray: save a node of the tree, such as scene['r10m'].to_dataset()."
+        )
+    if "://" in os.fspath(path) or not os.fspath(path).rstrip("/").endswith((".zarr", *_TIFF)):
+        raise GeodesError(
+            f"gl.save writes to disk, a folder whose name ends in .zarr or a file in .tif; {os.fspath(path)} does not."
+        )
+    target = Path(path).expanduser().resolve()
+    if target.exists() and not overwrite:
+        raise GeodesError(f"{target} exists already: give overwrite=True to replace it, or choose another name.")
+    if target.name.endswith(_TIFF):
+        if target.is_dir():
+            raise GeodesError(f"{target} is a folder and is not replaced: choose another name.")
+        return cog.write(_dated(data), target)
+    if target.exists() and not ((target / "zarr.json").exists() or (target / ".zgroup").exists()):
+        raise GeodesError(f"{target} is no Zarr store and is not replaced: choose another name.")
+    dataset = data.to_dataset(name=data.name or "data") if isinstance(data, xr.DataArray) else data
+    if not dataset.data_vars:
+        raise GeodesError("There is no variable to save.")
+    if parted := next((str(n) for n in dataset.variables if "/" in str(n)), None):
+        raise GeodesError(
+            f"{parted!r} has a slash, which in a Zarr store parts folders: give it another name first, such as "
+            f"cube.rename({{{parted!r}: {parted.replace('/', '_')!r}}})."
+        )
+    dataset = _dated(dataset).assign_attrs(Conventions="CF-1.11")
+    own = uuid4().hex  # two threads may save under one name
+    partial = target.with_name(f".{target.name}.{own}.partial")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        chunked, encoding = _sharded(dataset)
+        chunked.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+        old = target.with_name(f".{target.name}.{own}.old")
+        if target.exists():
+            target.rename(old)  # aside, not away: until the new one is in place something is always there
+        partial.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    # By whole shards: the store's own chunks would make sixteen tasks of one file.
+    whole = {dim: _SHARD for dim in ("y", "x") if dim in dataset.sizes}
+    return xr.open_zarr(target, consolidated=False, decode_coords="all", chunks=whole)
+
+
+def _dated(data: Any) -> Any:
+    """Say in the history when it was saved."""
+    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} saved by geodes_lab"
+    return data.assign_attrs(history="\n".join(filter(None, [data.attrs.get("history"), made])))
+
+
+def _sharded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
+    """Rechunk to whole shards, so that no two tasks write one file, and say the encoding of each variable."""
+    encoding: dict[str, dict[str, Any]] = {}
+    variables = {}
+    for name, variable in dataset.data_vars.items():
+        shards, chunks = [], []
+        for dim, size in zip(variable.dims, variable.shape, strict=True):
+            chunk = min(_CHUNK, size) if dim in ("y", "x") else 1 if dim == "time" else size
+            shard = min(_SHARD, -(-size // chunk) * chunk) if dim in ("y", "x") else chunk
+            chunks.append(max(chunk, 1))
+            shards.append(max(shard, 1))
+        clean = variable.drop_encoding()
+        clean.attrs.pop("grid_mapping", None)
+        if "spatial_ref" in dataset.coords and {"y", "x"} <= set(variable.dims):
+            clean.attrs["grid_mapping"] = "spatial_ref"
+        variables[name] = clean.chunk(dict(zip(variable.dims, shards, strict=True))) if variable.chunks else clean
+        encoding[str(name)] = {"chunks": tuple(chunks), "shards": tuple(shards)}
+        if np.dtype(variable.dtype).kind == "f":
+            encoding[str(name)]["_FillValue"] = np.array(np.nan, variable.dtype)
+    return dataset.assign(variables), encoding

@@ -1,0 +1,137 @@
+"""A notebook or a running app, shown to others for reading: in one's own server, by JupyterHub's shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from geodes_lab.credentials.tls import context
+from geodes_lab.errors import GeodesError
+
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """What is shown to others; made by `share`."""
+
+    what: str
+    """The notebook's path in the home, or the whole path of the app's socket."""
+    groups: tuple[str, ...]
+    """Whose members see it."""
+    url: str
+    """Where they do, while this server runs."""
+    invitation: str | None = field(default=None, repr=False)
+    """A link by which whoever gets it is let in, once accepted; whoever has it can pass it on, so that it is not in the repr."""
+
+    def stop(self) -> None:
+        """Take it back: it is closed to all others at once. The groups keep their way into the server, where nothing is open to them."""
+        _asked("DELETE", _own(), _named(self.what))
+
+    def _repr_html_(self) -> str:
+        to = f"members of {', '.join(self.groups)}" if self.groups else "whoever accepts the invitation"
+        link = escape(self.url, quote=True)
+        return f'<p>{escape(str(self.what))} is open to {escape(to)}, for reading, while this server runs: <a href="{link}">{link}</a></p>'
+
+
+def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> Share:
+    """Let others read a notebook, or use an app that runs; nobody gets further into the server than that.
+
+    Parameters
+    ----------
+    what
+        A notebook in the home, or the socket that an app listens at, such as that of ``panel serve --unix-socket``. Variables in it are
+        replaced: in ``$GEODES_LAB_RUNTIME``, a folder of your server's, sockets are out of everybody else's reach. A port is not: all
+        accounts of the machine can ask there.
+    groups
+        Groups of yours whose members see it, as the lab knows them; none: it is for those whom you send ``invitation``.
+
+    Returns
+    -------
+    Share
+        Its ``url`` is what you send; ``stop()`` takes it back. It ends with the server too.
+
+    Raises
+    ------
+    GeodesError
+        If this is no server of a hub, there is no such notebook or app, or a group is not one of yours.
+
+    Examples
+    --------
+    >>> import geodes_lab as gl                                          # doctest: +SKIP
+    >>> gl.share("08_share.ipynb", groups=["geodes/users"]).url          # doctest: +SKIP
+    >>> gl.share("$GEODES_LAB_RUNTIME/map.sock").invitation              # doctest: +SKIP
+    """
+    user, api = os.environ.get("JUPYTERHUB_USER"), os.environ.get("JUPYTERHUB_API_URL")
+    if not user or not api:
+        raise GeodesError(
+            "gl.share shows a notebook or an app of a server of the lab's hub, and this is none: log in to a lab, or start one with `make lab`."
+        )
+    if isinstance(what, int):
+        raise GeodesError(
+            f"Port {what} is open to every account of this machine, so that it is not shared: let the app listen at a socket, "
+            "`panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: gl.share('$GEODES_LAB_RUNTIME/app.sock')."
+        )
+    path = Path(os.path.expandvars(what)).expanduser()
+    one = str(path.absolute()) if path.is_socket() else _in_home(path)
+    server = f"{api}/shares/{user}/{os.environ.get('JUPYTERHUB_SERVER_NAME', '')}"
+    for group in groups:
+        _asked(
+            "POST",
+            server,
+            {"group": group},
+            f"Sharing with the group {group} is refused: you share with groups that you are in",
+        )
+    places: list[str] = _asked("POST", _own(), _named(one), f"{one} is not shared")["places"]
+    end = (
+        f"/geodes/apps/{path.stem}/"
+        if path.is_socket()
+        else f"/nbconvert/html/{httpx.URL(path='/' + one).raw_path.decode()[1:]}"
+    )
+    address = os.environ.get("GEODES_LAB_ADDRESS", "")
+    # Where people have host names of their own, the server is at its person's, and the invitation at the hub's.
+    own = httpx.URL(os.environ.get("JUPYTERHUB_PUBLIC_URL") or address)
+    url = f"{own.scheme}://{own.netloc.decode()}" if own.host else ""
+    url += next(p for p in places if p.endswith(end))
+    invitation = None
+    if not groups:
+        code = _asked("POST", server.replace("/shares/", "/share-codes/"), {}, "The hub makes no invitation")
+        invitation = f"{address}{code['accept_url']}"
+    return Share(one, tuple(groups), url, invitation)
+
+
+def _in_home(path: Path) -> str:
+    whole, home = path.expanduser().resolve(), Path.home().resolve()
+    if whole.suffix != ".ipynb" or not whole.is_file() or not whole.is_relative_to(home):
+        raise GeodesError(f"{path} is no notebook in your home: say its path, or the socket of an app that runs.")
+    return str(whole.relative_to(home))
+
+
+def _named(what: str) -> dict[str, Any]:
+    return {"socket": what} if what.startswith("/") else {"notebook": what}
+
+
+def _own() -> str:
+    """Where this server listens, past the proxy."""
+    return f"{os.environ.get('JUPYTERHUB_SERVICE_URL', '').rstrip('/')}/geodes/shares"
+
+
+def _asked(method: str, url: str, body: dict[str, Any], refused: str = "It is not taken back") -> Any:
+    token = {"Authorization": f"token {os.environ.get('JUPYTERHUB_API_TOKEN', '')}"}
+    try:
+        answer = httpx.request(method, url, json=body, headers=token, timeout=_SECONDS, verify=context())
+    except httpx.HTTPError as error:
+        raise GeodesError(f"{refused}: {url} does not answer ({type(error).__name__}).") from None
+    if answer.is_error:
+        try:
+            said = str(answer.json().get("message"))
+        except ValueError:
+            said = ""
+        raise GeodesError(f"{refused} (HTTP {answer.status_code}{': ' + said if said else ''}).")
+    return answer.json()

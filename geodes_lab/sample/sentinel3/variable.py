@@ -1,0 +1,68 @@
+"""One variable of a file of Sentinel-3's altimeter, and what the files of all types share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from geodes_lab.sample import truth
+from geodes_lab.sample.sentinel3 import products
+from geodes_lab.sample.sentinel3.products import Floats, Product
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+SINCE = "seconds since 2000-01-01 00:00:00.0"
+STACK = 180  # echoes summed in each record, which leaves some speckle
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """One variable of a file."""
+
+    name: str
+    """As it is in the file."""
+    dims: tuple[str, ...]
+    """Its dimensions."""
+    kind: str
+    """The type that it is stored in."""
+    values: Floats
+    """What it says, in its units; NaN: nothing."""
+    scale: float = 1
+    """CF's ``scale_factor``."""
+    offset: float = 0
+    """CF's ``add_offset``."""
+    units: str = ""
+    """CF's ``units``."""
+    title: str = ""
+    """CF's ``long_name``."""
+    standard: str = ""
+    """CF's ``standard_name``."""
+    meanings: str = ""
+    """CF's ``flag_meanings``, of values from 0."""
+    fills: bool = True
+    """Whether it has a filler."""
+    places: str = ""
+    """CF's ``coordinates``."""
+    chunks: tuple[int, ...] | None = None
+    """How it is cut in the file, if it is."""
+
+
+def utc(product: Product, seconds: Floats) -> Floats:
+    """Seconds since 2000, as the products count them (records)."""
+    return (product.crossing - EPOCH).total_seconds() + seconds
+
+
+def echoes(product: Product) -> Floats:
+    """Power of the echoes with their speckle (records, gates), in counts."""
+    rng = np.random.default_rng([truth.SEED, product.crossing.toordinal()])
+    mean = products.echo(product.seconds)
+    return np.asarray(mean * rng.gamma(STACK, 1 / STACK, mean.shape))
+
+
+def samples() -> Variable:
+    """The numbers of an echo's samples."""
+    title = "number of samples in I2+Q2, I and Q echoes"
+    return Variable(
+        "echo_sample_ind", ("echo_sample_ind",), "i1", np.arange(128.0), units="count", title=title, fills=False
+    )

@@ -1,0 +1,194 @@
+"""One product on a web server: whether it is read there in place, and its transfer, whole, into a file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, NoReturn, TypeVar
+
+import httpx
+
+from geodes_lab import credentials, settings
+from geodes_lab.credentials import origin, tls
+from geodes_lab.storage.location import Place, Unreachable, traffic
+from geodes_lab.util.progress import bar
+
+_PAUSES = (1.0, 5.0, 20.0)  # seconds before the next attempts; few, for each may count against the quota
+_TIMEOUT = httpx.Timeout(30, read=120)
+_HASHES = {"d50110": "md5", "1220": "sha256"}  # how a multihash begins; others are not checked
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_T = TypeVar("_T")
+
+
+class _Again(Exception):
+    """What may go well at the next attempt."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One product on a web server; whatever fails is tried again where that may help, and else said in a sentence."""
+
+    name: str
+    """What it is called in sentences."""
+    address: str
+    """With its query, which is never said: it may be a signature."""
+    place: Place
+    size: int | None
+    """In bytes, if the catalogue has it; so for the checksum, a multihash."""
+    checksum: str | None
+
+    def is_read_in_place(self) -> bool:
+        """Ask for four bytes, as `Place` will: without the key.
+
+        Raises
+        ------
+        Unreachable
+            If the server does not answer.
+        """
+        return self._patiently(self._probe)
+
+    def _probe(self) -> bool:
+        with self._answer("GET", {"Range": "bytes=0-3"}) as answer:
+            told = re.fullmatch(r"bytes 0-3/(\d+)", answer.headers.get("Content-Range", ""))
+            if answer.status_code != 206 or not told or self.size not in (None, int(told[1])):
+                return False
+            return len(next(answer.iter_bytes(5), b"")) == 4
+
+    def fetch(self, file: BinaryIO, make_room: Callable[[int], None]) -> bool:
+        """Write the product to a file, and verify it.
+
+        Parameters
+        ----------
+        file
+            Is written from its beginning, by each attempt, and ends where the product ends.
+        make_room
+            Is told before each write how many bytes the file is to have, as far as that is known.
+
+        Returns
+        -------
+        bool
+            Whether it is a zip.
+
+        Raises
+        ------
+        GeodesError
+            If the server does not answer, refuses it or gives something else, or the key cannot be one.
+        """
+        with bar(self.name) as tell:
+            return self._patiently(lambda: self._transfer(file, make_room, tell))
+
+    def fail(self, problem: str) -> NoReturn:
+        """Raise `Unreachable` with a sentence that names the product and says what to do."""
+        raise Unreachable(f"{self.name} could not be fetched from {self.place.href}: {problem}.")
+
+    def _transfer(
+        self, file: BinaryIO, make_room: Callable[[int], None], tell: Callable[[int, int | None], None]
+    ) -> bool:
+        checksum = (self.checksum or "").lower()
+        algorithm = next((name for code, name in _HASHES.items() if checksum.startswith(code)), None)
+        made = hashlib.new(algorithm or "md5", usedforsecurity=False)
+        written = file.seek(0)
+        with self._answer("GET", {}, key(self.address)) as answer:
+            chunks = answer.iter_bytes(2**20)
+            chunk = start = next(chunks, b"")
+            self._check(answer, start)
+            length = answer.headers.get("Content-Length", "")
+            total = self.size if self.size is not None else int(length) if length.isdecimal() else None
+            while chunk:
+                written += len(chunk)
+                if total is not None and written > total:
+                    self.fail(f"it has more than the {total} bytes that were announced; tell the operator")
+                make_room(total or written)
+                file.write(chunk)
+                made.update(chunk)
+                tell(written, total)
+                chunk = next(chunks, b"")
+        traffic.add(0, written)
+        file.truncate(written)
+        is_zip = start.startswith(_ZIP)
+        if not written or written < (total or 0) or (is_zip and not zipfile.is_zipfile(file)):
+            raise _Again(f"the transfer ended too early, after {written} bytes")
+        if algorithm and not checksum.endswith(made.hexdigest()):
+            self.fail(f"its {algorithm.upper()} is not the one in the catalogue; fetch it again, or tell the operator")
+        return is_zip
+
+    def _check(self, answer: httpx.Response, start: bytes) -> None:
+        """Raise if the answer, which begins with ``start``, is not the product."""
+        status, kind = answer.status_code, answer.headers.get("Content-Type", "").partition(";")[0].lower()
+        text = start[:4096].decode("utf-8", "replace").strip()
+        is_html = kind.endswith("html") or text.lower().startswith(("<!doctype html", "<html"))
+        is_page = not start.startswith(_ZIP) and (is_html or kind.endswith("json") or text.startswith("{"))
+        if status == 429 or ("quota" in text.lower() and (status == 403 or is_page)):
+            self.fail("the quota of products per hour is used up; try again in an hour")
+        if status in (401, 403):
+            self.fail(f"the server refused it ({status}); {self._advice()}")
+        if status in (404, 410):
+            self.fail("it is not there; search again, the catalogue may have another version")
+        if status == 408 or status >= 500:
+            raise _Again(f"the server answered {status}")
+        if status != 200:
+            self.fail(f"the server answered {status}; tell the operator")
+        if is_page:
+            secret = key(self.address)
+            said = " ".join((text.replace(secret, "…") if secret else text).split())[:200]
+            what = "an HTML page" if is_html else f"JSON ({said})"
+            self.fail(f"the server gave {what} in place of the product; {self._advice()}")
+
+    def _advice(self) -> str:
+        if key(self.address):
+            return "check that GEODES_API_KEY is right and has not expired"
+        if origin.listed(self.address, settings.get("download.hosts")):
+            if (whom := origin.origin(self.address)) and not whom.is_private:
+                return "no key was sent, since others on the way could read it: its address must begin with https"
+            return "set GEODES_API_KEY to the key from your profile on the portal"
+        return "no key was sent, for its host is not in geodes_lab.download.hosts"
+
+    def _patiently(self, attempt: Callable[[], _T]) -> _T:
+        for pause in (*_PAUSES, None):
+            try:
+                return attempt()
+            except (_Again, httpx.TransportError) as error:
+                reason = str(error).rstrip(".") or type(error).__name__
+                if isinstance(error, httpx.ConnectError):  # there is no way to it from here: that does not pass
+                    self.fail(f"{reason}; check the network")
+                if pause is None:
+                    self.fail(f"{reason}, {len(_PAUSES) + 1} times; try again later")
+                time.sleep(pause)
+            except httpx.TooManyRedirects:
+                self.fail(f"its server redirects without end, as it does with a bad or expired key; {self._advice()}")
+            except (httpx.DecodingError, httpx.InvalidURL) as error:
+                self.fail(f"its server's answer is not understood ({error}); tell the operator")
+        raise AssertionError("the last attempt returns or fails")
+
+    @contextlib.contextmanager
+    def _answer(self, method: str, headers: dict[str, str], secret: str | None = None) -> Iterator[httpx.Response]:
+        home = httpx.URL(self.address)
+
+        def sign(request: httpx.Request) -> None:
+            # Redirects pass here too, and inherit the headers: the key goes to the server that we began with, only.
+            request.headers.pop("X-API-Key", None)
+            if secret and origin.same(str(request.url), self.address):
+                request.headers["X-API-Key"] = secret
+
+        traffic.add(1, 0)
+        with (
+            httpx.Client(
+                event_hooks={"request": [sign]}, follow_redirects=True, timeout=_TIMEOUT, verify=tls.context()
+            ) as client,
+            client.stream(method, home, headers={"Accept-Encoding": "identity", **headers}) as answer,
+        ):
+            yield answer
+
+
+def key(address: str) -> str | None:
+    """Give the user's key if this address may have it: its host is listed, and nobody on the way reads it."""
+    whom = origin.origin(address)
+    if whom is None or not whom.is_private or not origin.listed(address, settings.get("download.hosts")):
+        return None
+    found = credentials.current("api_key")
+    return None if found is None else found["key"]

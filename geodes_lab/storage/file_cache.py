@@ -1,0 +1,171 @@
+"""The room for files that are made once and kept: bounded, each made all or nothing, by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from dask.utils import format_bytes, parse_bytes
+
+from geodes_lab import settings
+
+_IN_USE = 3600.0  # a file that was asked for within so many seconds is not removed
+
+
+class NoRoom(Exception):
+    """A file cannot be kept; the text says why and what to do, and goes on from the sentence of who makes it."""
+
+
+def path_of(key: str, ending: str) -> Path:
+    """The file that keeps what ``key`` tells from all else, in the folder ``geodes_lab.storage.resolve.folder``.
+
+    Parameters
+    ----------
+    key
+        An address, with the part that is meant.
+    ending
+        Of its name, for people and for those who tell a file's kind by it; characters that file systems do not like are
+        replaced.
+    """
+    folder = Path(settings.get("replica.folder")).expanduser().absolute()
+    ending = re.sub(r"[^\w.+-]", "_", ending, flags=re.ASCII)[-160:]
+    if ending.endswith(".part") and ending != ".part":  # a name that would have it taken for what the dead have left
+        ending += "_"
+    return folder / (hashlib.sha256(key.encode()).hexdigest()[:24] + ending)
+
+
+def kept(path: Path, size: int | None) -> bool:
+    """Whether a file is kept, of ``size`` bytes if that is known; notes that it is in use."""
+    try:
+        stat = path.stat()
+        if size not in (None, stat.st_size):
+            return False
+        # The time of change stays as it is: what others know of a file, they keep under it.
+        os.utime(path, ns=(time.time_ns(), stat.st_mtime_ns))
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file that is being made; it is gone if its maker does not keep it."""
+
+    path: Path
+    file: BinaryIO
+
+    def reserve(self, need: int) -> None:
+        """Reserve ``need`` bytes; files that were not used for longest go, and what the dead left.
+
+        Raises
+        ------
+        NoRoom
+            If they are more than ``geodes_lab.storage.resolve.limit``, or all else is in use, or the disk is full.
+        """
+        if os.fstat(self.file.fileno()).st_size >= need:
+            return
+        limit, folder = parse_bytes(settings.get("replica.limit")), self.path.parent
+        now = f"raise geodes_lab.replica.limit, now {format_bytes(limit)}"
+        if need > limit:
+            raise NoRoom(f"its {format_bytes(need)} are more than all replicas together may take; {now}")
+        with _alone(folder / ".lock"):
+            others = []
+            for path in folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # a part may be done or given up at any time
+                    if path.name not in (".lock", self.path.name):
+                        others.append((path.stat().st_atime, path.stat().st_size, path))
+            taken = sum(size for _, size, _ in others)
+            for used, size, path in sorted(others):
+                if taken + need <= limit and shutil.disk_usage(folder).free >= need:
+                    break
+                if (path.suffix == ".part" or time.time() - used > _IN_USE) and _remove_unless_held(path):
+                    taken -= size
+            if taken + need > limit:
+                raise NoRoom(f"its {format_bytes(need)} do not fit beside those in use within the last hour; {now}")
+            if shutil.disk_usage(folder).free < need:
+                raise _full(folder, need)
+            os.truncate(self.file.fileno(), need)  # takes no room yet, and counts for others
+
+    def keep(self, path: Path) -> None:
+        """Keep the file, whole, as ``path``."""
+        os.fsync(self.file.fileno())
+        self.path.replace(path)
+
+
+@contextlib.contextmanager
+def making(path: Path, size: int | None = None) -> Iterator[Part]:
+    """Begin to make a file, alone: who comes meanwhile waits, and should then look whether it is kept.
+
+    Parameters
+    ----------
+    path
+        Its name while it is made.
+    size
+        Its bytes, if they are known, for the sentence of a full disk.
+
+    Raises
+    ------
+    NoRoom
+        If the folder cannot be written, or its disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path) as file:
+            file.truncate(0)  # what one that died has left
+            try:
+                yield Part(path, file)
+            finally:
+                if _is_at(path, file):
+                    path.unlink()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full(path.parent, size) from error
+        raise NoRoom(
+            f"{path.parent} cannot hold it ({error.strerror}): set geodes_lab.replica.folder to a folder of yours"
+        ) from error
+
+
+def _full(folder: Path, need: int | None) -> NoRoom:
+    much = f", it needs {format_bytes(need)}" if need else ""
+    return NoRoom(f"the disk of {folder} is full{much}; free some room, or set geodes_lab.replica.folder")
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[BinaryIO]:
+    """Open a file, made if needed, that no other thread or process holds; the system lets go of it if we die."""
+    while True:
+        # No link is followed: in a folder that others may write, one would lead to a file of ours, which is emptied.
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(path, file):
+                yield file
+                return
+
+
+def _is_at(path: Path, file: BinaryIO) -> bool:
+    """Whether the name is still this file's: while we waited, it may have become the one that is kept, or been removed."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_unless_held(path: Path) -> bool:
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_ours := _is_at(path, file):
+                path.unlink()
+            return is_ours
+    except (BlockingIOError, FileNotFoundError):
+        return False

@@ -1,0 +1,154 @@
+"""Where one whole product is read from: on disk, on the datalake, on the web; fetched whole where nothing else works."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dask.utils import format_bytes
+
+from geodes_lab import settings
+from geodes_lab.errors import GeodesError, shown
+from geodes_lab.storage import file_cache
+from geodes_lab.storage.fetch import Remote
+from geodes_lab.storage.file_cache import NoRoom
+from geodes_lab.storage.location import Place, Unreachable, locate
+
+_REMEMBERED = 300.0  # seconds for which the answer to a probe holds
+
+
+class Fetched(UserWarning):
+    """A product was fetched whole, because it cannot be read in place."""
+
+
+def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | None = None) -> Place:
+    """Choose where one product is read from; fetch it whole where that is the only way.
+
+    A file on disk or in the mirror comes first, then a replica that was fetched earlier, then the datalake if its
+    endpoint answers, then a web server that honours ranges. From any other web server the product is fetched once,
+    into the folder ``geodes_lab.storage.resolve.folder``, and a `Fetched` warning says so.
+
+    Parameters
+    ----------
+    hrefs
+        The addresses of the product in order of preference, as the catalogue gives them.
+    size
+        Its size in bytes, if it is known (``file:size``).
+    checksum
+        Its multihash in hexadecimal, if it is known (``file:checksum``); MD5 and SHA-256 are verified.
+
+    Returns
+    -------
+    Place
+        What can be read by ranges. Probes of servers are remembered for some minutes.
+
+    Raises
+    ------
+    GeodesError
+        If there is no such product, its server refuses it or gives something else, or there is no room for it.
+    """
+    found: dict[str, tuple[str, Place]] = {}  # the first of each scheme
+    names, problems = [], []
+    for href in hrefs:
+        try:
+            place = locate(href)
+        except GeodesError as error:
+            problems.append(error)
+            continue
+        found.setdefault(place.scheme, (href, place))
+        names.append(place.name)
+    if not found:
+        raise problems[0] if problems else GeodesError("The product has no address: look at the assets of its Item.")
+    if "file" in found or "http" not in found:
+        return found["file" if "file" in found else "s3"][1]
+    # A download address of GEODES ends in a checksum; the one on the datalake has the product's name.
+    name = next((n for n in names if n.lower().endswith(".zip")), names[0])
+    replica = _Replica(Remote(name, *found["http"], size, checksum))
+    if kept := replica.kept():
+        return kept
+    if "s3" not in found:
+        return replica.somehow()
+    endpoint = settings.get("datalake.endpoint")
+    if _ask(endpoint, lambda: _is_reachable(endpoint)):
+        return found["s3"][1]
+    try:
+        return replica.somehow()
+    except Unreachable as error:
+        raise Unreachable(f"{str(error).rstrip('.')}; nor does the datalake, {endpoint}, answer.") from error
+
+
+def _ask(subject: str, question: Callable[[], bool]) -> bool:
+    """Ask once for all threads what costs a request, and remember the answer."""
+    with _asking[subject]:
+        when, answer = _known.get(subject, (float("-inf"), False))
+        if time.monotonic() - when > _REMEMBERED:
+            answer = question()
+            _known[subject] = (time.monotonic(), answer)
+        return answer
+
+
+_asking: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+_known: dict[str, tuple[float, bool]] = {}
+
+
+def _is_reachable(endpoint: str) -> bool:
+    url = urlsplit(endpoint)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        socket.create_connection((url.hostname or "", port), timeout=settings.get("datalake.probe")).close()
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class _Replica:
+    """A product of a web server, and the file in the folder that has it or will have it."""
+
+    remote: Remote
+
+    def _path(self, ending: str) -> Path:
+        return file_cache.path_of(self.remote.address, ending)
+
+    def _target(self, is_zip: bool) -> Path:
+        if self.remote.place.name.lower().endswith(".zip"):
+            return self._path(f"-{self.remote.place.name}")
+        return self._path(".zip" if is_zip else "")
+
+    def kept(self) -> Place | None:
+        """Give the replica if there is one, and note that it is in use."""
+        found = (p for p in (self._target(True), self._target(False)) if file_cache.kept(p, self.remote.size))
+        return next(map(locate, found), None)
+
+    def somehow(self) -> Place:
+        """Read it in place where its server allows that, else fetch it."""
+        remote = self.remote
+        return remote.place if _ask(remote.address, remote.is_read_in_place) else self.fetch()
+
+    def fetch(self) -> Place:
+        """Fetch the product, unless another thread or process does it meanwhile."""
+        remote = self.remote
+        try:
+            with file_cache.making(self._path(".part"), remote.size) as part:
+                if kept := self.kept():
+                    return kept
+                if remote.size is not None:
+                    part.reserve(remote.size)  # before a request that may count against the quota
+                target = self._target(remote.fetch(part.file, part.reserve))
+                part.keep(target)
+        except NoRoom as error:
+            remote.fail(str(error))
+        warnings.warn(
+            f"{shown(remote.name)} was fetched whole ({format_bytes(target.stat().st_size)}), because "
+            f"{urlsplit(remote.address).hostname} gives no parts of it; it is kept as {target}.",
+            Fetched,
+            stacklevel=4,
+        )
+        return locate(target)

@@ -1,0 +1,1 @@
+"""What knows nothing of Earth observation: XML, boxes, instants, folders, bars, limits."""

@@ -1,0 +1,113 @@
+"""The last words of a kernel: how much memory it had, so that the next one can say why it is there.
+
+Imports nothing but the standard library and Dask's configuration: it runs when a kernel starts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from geodes_lab.util import user_folder
+
+_EVERY = 1.0  # seconds
+_MOST = 0.75  # of the memory: a kernel that ended with more was killed for it
+_MB = 2**20
+
+
+def watch(name: str) -> str:
+    """Note the memory of this process from now on; say why the one before ended, if memory was the reason.
+
+    Parameters
+    ----------
+    name
+        What stays when a kernel is started anew: its connection file.
+
+    Returns
+    -------
+    str
+        A sentence, or nothing.
+    """
+    path = user_folder.folder("kernels") / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
+    said = _explained(path)
+    atexit.register(path.unlink, missing_ok=True)  # who is killed does not come to it
+    threading.Thread(target=_note, args=(path, threading.Event()), name="vitals", daemon=True).start()
+    return said
+
+
+def _note(path: Path, never: threading.Event) -> None:
+    noted = -1
+    while True:
+        now = _now()
+        if abs(now["own"] - noted) > _MB:
+            noted = now["own"]
+            with contextlib.suppress(OSError):  # a full disk
+                user_folder.write(path, json.dumps(now))
+        never.wait(_EVERY)
+
+
+def _explained(path: Path) -> str:
+    try:
+        last: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return ""
+    path.unlink(missing_ok=True)
+    now, of = _now(), last["limit"]
+    by_the_group = now["kills"] > last["kills"]
+    if not of or not (by_the_group or max(last["own"], last["all"]) > _MOST * of):
+        return ""
+    beside = f", its server {_said(last['all'])}" if last["all"] > last["own"] else ""
+    return (
+        f"The kernel was killed for its memory: it had {_said(last['own'])}{beside}, of {_said(of)}. What it held is lost. Leave large results "
+        "on the workers: reduce before .compute(), write with gl.save, look with gl.plot; gl.plan says what a result needs; or take a larger "
+        "profile of the server."
+    )
+
+
+def _now() -> dict[str, int]:
+    """Bytes of this process, of its control group, what it may have, and how many processes were killed there."""
+    pages = ([*_text(Path("/proc/self/statm")).split(), "0", "0"])[1]
+    group = _group()
+    most = _number(group / "memory.max")
+    limits = [most, int(os.environ.get("MEM_LIMIT") or 0), _machine()]
+    events = {k: int(v) for k, v in (line.split() for line in _text(group / "memory.events").splitlines())}
+    return {
+        "own": int(pages) * os.sysconf("SC_PAGE_SIZE"),
+        # Of a group without a limit of its own: it has what is not this server's, too.
+        "all": _number(group / "memory.current") if most and most <= min(n for n in limits if n) else 0,
+        "limit": min((n for n in limits if n), default=0),
+        "kills": events.get("oom_kill", 0),
+    }
+
+
+def _group() -> Path:
+    """The control group (version 2) of this process."""
+    path = _text(Path("/proc/self/cgroup")).strip().rpartition("::")[2].lstrip("/")
+    found = Path("/sys/fs/cgroup") / path
+    return found if (found / "memory.current").exists() else Path("/sys/fs/cgroup")
+
+
+def _machine() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _number(path: Path) -> int:
+    text = _text(path).strip()
+    return int(text) if text.isdecimal() else 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _said(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / _MB:.0f} MiB"

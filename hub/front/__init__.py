@@ -1,0 +1,1 @@
+"""What stands before the hub: its proxy, names of hosts, connections, the log."""

@@ -1,0 +1,75 @@
+"""Login by a link with a secret that works once, for the one person who started the lab."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import pwd
+from pathlib import Path
+
+from jupyterhub.auth import Authenticator
+from jupyterhub.handlers import BaseHandler
+from jupyterhub.utils import url_path_join
+from traitlets import Unicode
+
+from hub.login.logout import Ending
+
+
+def owner() -> str:
+    """The name of who started the lab."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number that no account has
+        return "me"
+
+
+class OneTimeLink(Authenticator):
+    """Admit whoever comes with the secret; then forget the secret.
+
+    The browser that used the link stays logged in by its cookie. Anyone else is told what to do.
+    """
+
+    user = Unicode(help="The name that the person gets: the only user of this hub.").tag(config=True)
+    secret_file = Unicode(help="Where the launcher wrote the secret; removed when it has been used.").tag(config=True)
+    auto_login = True
+
+    def login_url(self, base_url: str) -> str:
+        """Where the hub sends whoever is not logged in: the page that explains."""
+        return url_path_join(base_url, "link")
+
+    def get_handlers(self, app):
+        """Serve the link, and a log-out that ends copied cookies too."""
+        return [("/link", LinkHandler), ("/logout", Ending)]
+
+    async def authenticate(self, handler, data):
+        """Hold the secret of the link against the file, in constant time."""
+        path = Path(self.secret_file)
+        try:
+            expected = path.read_text()
+        except FileNotFoundError:
+            return None
+        if not hmac.compare_digest(expected.encode(), str(data["secret"]).encode()):
+            return None
+        path.unlink()
+        return self.user
+
+
+class LinkHandler(BaseHandler):
+    """``/hub/link?token=…``: log in, or say why not."""
+
+    async def get(self):
+        secret = self.get_argument("token", "")  # a name that the hub keeps out of its log
+        # The secret first, and always used up: a browser that is logged in already must not leave the link open.
+        user = await self.login_user({"secret": secret}) if secret else None
+        user = user or self.current_user
+        if user is not None:
+            # Without the query: the secret goes no further, into no address and no history.
+            self.redirect(url_path_join(self.hub.base_url, "spawn"))
+            return
+        self.set_status(403)
+        self.finish(
+            "<!doctype html><html lang='en'><title>GEODES Lab</title>"
+            "<body style='font:16px sans-serif;max-width:36em;margin:6em auto'><h1>This lab belongs to one person</h1>"
+            "<p>It opens with the link that <code>make lab</code> printed in the terminal. A link works once; the browser "
+            "that used it stays logged in. For a new link, stop the lab with Ctrl-C and start it again.</p></body></html>"
+        )

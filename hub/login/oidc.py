@@ -1,0 +1,226 @@
+"""Login by a provider of OpenID Connect: the rules of the operator's file decide, and say why in a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from functools import cached_property
+
+import jwt
+from jupyterhub.handlers import BaseHandler
+from oauthenticator.generic import GenericOAuthenticator
+from oauthenticator.oauth2 import OAuthCallbackHandler
+from tornado.httpclient import HTTPClientError
+from tornado.web import HTTPError
+from traitlets import Unicode
+
+from geodes_lab.policy.lab import Lab, load
+from geodes_lab.policy.people import ROBOT, Decision, Language, decide
+from hub.front.hosts import ToService
+from hub.login.logout import EndingAtProvider
+
+_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+_DOWN = {
+    "en": "The login service does not answer, so nobody can log in just now. Servers that run go on. Try again in some minutes; if it "
+    "lasts, tell {contact}.",
+    "fr": "Le service de connexion ne répond pas : personne ne peut se connecter pour l'instant. Les serveurs en marche continuent. "
+    "Réessayez dans quelques minutes ; si cela dure, prévenez {contact}.",
+}
+_FORGED = {
+    "en": "The login service sent a token that its keys do not confirm ({reason}). Nobody was logged in. Tell {contact}.",
+    "fr": "Le service de connexion a envoyé un jeton que ses clés ne confirment pas ({reason}). Personne n'a été connecté. Prévenez "
+    "{contact}.",
+}
+_GONE = {
+    "en": "You have logged out. <a href='{home}'>Log in again</a>",
+    "fr": "Vous êtes déconnecté. <a href='{home}'>Se reconnecter</a>",
+}
+
+
+class Callback(OAuthCallbackHandler):
+    """Where the provider sends the browser back to."""
+
+    async def get(self):
+        """Log in; what fails is said in the reader's language."""
+        lab: Lab = self.authenticator.lab
+        try:
+            await super().get()
+        except (HTTPClientError, OSError) as error:
+            if isinstance(error, HTTPClientError) and 400 <= error.code < 500:
+                raise HTTPError(403, "The login service refuses this login: begin it anew.") from error
+            raise HTTPError(503, _DOWN[language(self, lab)].format(contact=lab.contact)) from error
+        except jwt.PyJWTError as error:
+            said = _FORGED[language(self, lab)].format(reason=_plain(error), contact=lab.contact)
+            raise HTTPError(403, said) from error
+
+    async def login_user(self, data=None):
+        """Log in, or raise the sentence that says why not."""
+        user = await super().login_user(data)
+        decision: Decision | None = getattr(self, "decision", None)
+        if user is None and decision is not None and not decision.accepted:
+            lab: Lab = self.authenticator.lab
+            raise HTTPError(403, decision.sentence(lab.contact, language(self, lab)))
+        return user
+
+
+class LoggedOut(BaseHandler):
+    """Where the provider sends the browser after a log-out."""
+
+    async def get(self):
+        """Say so; the hub's own page would log in again at once."""
+        lab: Lab = self.authenticator.lab
+        tongue = language(self, lab)
+        self.finish(
+            f"<!doctype html><html lang='{tongue}'><meta charset='utf-8'><title>{lab.name}</title>"
+            f"<body style='font:16px sans-serif;max-width:36em;margin:6em auto'><main><h1>{lab.name}</h1>"
+            f"<p>{_GONE[tongue].format(home=self.hub.base_url)}</p></main></body></html>"
+        )
+
+
+class Oidc(GenericOAuthenticator):
+    """The people of a provider, by the operator's rules."""
+
+    settings_file = Unicode(help="The operator's file.").tag(config=True)
+    keys_url = Unicode(help="Where the provider's public keys are (JWKS).").tag(config=True)
+    callback_handler = Callback
+    logout_handler = EndingAtProvider
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self._away: dict[str, float] = {}  # since when the provider has not answered about a person
+
+    @cached_property
+    def lab(self) -> Lab:
+        """The operator's decisions."""
+        return load(self.settings_file)
+
+    @cached_property
+    def _keys(self) -> jwt.PyJWKClient:
+        context = ssl.create_default_context(cafile=self.lab.login.oidc.authority or None)
+        return jwt.PyJWKClient(self.keys_url, lifespan=300, timeout=10, ssl_context=context)
+
+    def get_handlers(self, app):
+        """The provider's addresses, the page after a log-out, and the ways to services that have host names of their own."""
+        apart = [(r"/services/([a-z]+)(/.*)?", ToService)] if self.lab.apart else []
+        return [*super().get_handlers(app), ("/logged-out", LoggedOut), *apart]
+
+    async def token_to_user(self, token_info):
+        """What the provider says of a person: from the place that the operator named, verified where it is a token."""
+        oidc = self.lab.login.oidc
+        if oidc.claims.source == "userinfo":
+            return await super().token_to_user(token_info)
+        token = token_info.get(oidc.claims.source)
+        if not token:
+            raise HTTPError(500, f"The login service sent no {oidc.claims.source}: ask for the scope openid.")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, self._verified, token)
+        except jwt.ExpiredSignatureError:
+            raise HTTPClientError(401, "the token has ended") from None  # as userinfo says it: a fresh one is asked for
+
+    def _verified(self, token: str) -> dict:
+        oidc = self.lab.login.oidc
+        # Keycloak's access tokens name their client in azp; aud holds the services that they are for.
+        audience = oidc.audience or (oidc.client_id if oidc.claims.source == "id_token" else None)
+        options = {"require": ["exp", "iss"], "verify_aud": audience is not None}
+        named = jwt.get_unverified_header(token).get("kid")
+        problem: jwt.PyJWTError = jwt.InvalidSignatureError("none of its keys fits")
+        for fresh in (False, True):  # a key that is not known yet may be a new one: that is how a rotated one is learnt
+            for key in self._keys.get_signing_keys(refresh=fresh):
+                if named and key.key_id and key.key_id != named:
+                    continue
+                try:
+                    found = jwt.decode(
+                        token,
+                        key,
+                        algorithms=_ALGORITHMS,
+                        audience=audience,
+                        issuer=oidc.issuer,
+                        options=options,
+                        leeway=30,
+                    )
+                except jwt.InvalidSignatureError as error:
+                    problem = error
+                else:
+                    return self._for_us(found, audience)
+        raise problem
+
+    def _for_us(self, found: dict, audience: str | None) -> dict:
+        if audience is None and found.get("azp", self.client_id) != self.client_id:
+            raise jwt.InvalidAudienceError("it is another client's")
+        return found
+
+    def user_info_to_username(self, user_info):
+        """The name by the rules; who has none is refused later, with the reason."""
+        return self._decided(user_info).name or "?"
+
+    def get_user_groups(self, auth_state):
+        """The groups by the rules."""
+        return set(self._decided(auth_state[self.user_auth_state_key]).groups)
+
+    def validate_username(self, username):
+        """Leave it to the rules, which say why."""
+        return bool(username)
+
+    def check_blocked_users(self, username, authentication=None):
+        """Leave it to the rules, which say why."""
+        return True
+
+    async def authenticate(self, handler, data=None, **options):
+        """Ask the provider; keep the decision for the sentence that a refused person reads."""
+        model = await super().authenticate(handler, data, **options)
+        if model:
+            handler.decision = self._decided(model["auth_state"][self.user_auth_state_key])
+        return model
+
+    async def check_allowed(self, username, auth_model):
+        """Whether the person enters."""
+        if auth_model is None:
+            return True
+        decision = self._decided(auth_model["auth_state"][self.user_auth_state_key])
+        self.log.info("%s %s by %s", username, "accepted" if decision.accepted else "refused", decision.rule)
+        return decision.accepted
+
+    async def refresh_user(self, user, handler=None, **options):
+        """Ask the provider anew: who may no longer enter is out, and an absence of the provider does not stop work at once."""
+        if user.name == ROBOT:  # the provider knows nothing of it
+            return True
+        try:
+            model = await super().refresh_user(user, handler, **options)
+        except (HTTPClientError, OSError, jwt.PyJWKClientConnectionError) as error:
+            since = self._away.setdefault(user.name, time.monotonic())
+            grace = self.lab.login.oidc.grace
+            if time.monotonic() - since > grace:
+                self.log.warning(
+                    "The provider has not answered about %s for %s: a new login is needed.", user.name, grace
+                )
+                return False
+            self.log.warning(
+                "The provider does not answer about %s (%s): known groups count for now.", user.name, error
+            )
+            return True
+        except jwt.PyJWTError as error:
+            self.log.warning("The provider's token of %s is not valid (%s): a new login is needed.", user.name, error)
+            return False
+        self._away.pop(user.name, None)
+        if isinstance(model, dict):
+            decision = self._decided(model["auth_state"][self.user_auth_state_key])
+            if not decision.accepted or model["name"] != user.name:
+                self.log.warning("%s may no longer enter: %s.", user.name, decision.rule)
+                return False
+        return model
+
+    def _decided(self, claims) -> Decision:
+        return decide(claims, self.lab)
+
+
+def language(handler: BaseHandler, lab: Lab) -> Language:
+    """French or English, as the browser asks, else as the operator says."""
+    for part in handler.request.headers.get("Accept-Language", "").lower().split(","):
+        if part.strip()[:2] in ("en", "fr"):
+            return "fr" if part.strip()[:2] == "fr" else "en"
+    return lab.language
+
+
+def _plain(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

@@ -1,0 +1,1 @@
+"""What starts for a person: sizes, accounts, shares, clusters."""

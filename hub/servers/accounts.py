@@ -1,0 +1,160 @@
+"""Unix accounts of the lab's people, on one machine with root: each person's server runs as an account of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+from jupyterhub.spawner import LocalProcessSpawner
+
+from geodes_lab.policy.account import account
+from geodes_lab.util import ownership
+from hub.installation import installation
+
+_MARK = "GEODES Lab"
+_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_ROOT = 0
+
+
+def ensure(name: str) -> pwd.struct_passwd:
+    """Make the account and its home if they are not there, and look at what is there: whose it is, and who could change it.
+
+    Raises
+    ------
+    RuntimeError
+        If an account of that name is there and is not the lab's own, or its home is somebody else's.
+    """
+    here = installation()
+    unix = account(name, here.lab.servers.account_prefix)
+    try:
+        found = pwd.getpwnam(unix)
+    except KeyError:
+        _homes(here.homes)
+        _add(unix, here.homes / unix)
+        found = pwd.getpwnam(unix)
+    if found.pw_gecos != _MARK or found.pw_uid < 1000:
+        raise RuntimeError(f"The account {unix} was not made by the lab: give servers.account_prefix another prefix.")
+    _home(found)
+    return found
+
+
+def runtime(found: pwd.struct_passwd) -> Path:
+    """Give the folder of the sockets of an account, made if needed, which no other account passes through.
+
+    It is below ``/run/geodes-lab``, by a short name, since the path of a socket has 107 characters at most.
+
+    Raises
+    ------
+    RuntimeError
+        If others could change it.
+    """
+    above = runtimes()
+    above.mkdir(exist_ok=True, mode=0o711)
+    _refuse(ownership.fault(above, _ROOT), "The folder of the servers' sockets")
+    above.chmod(0o711)
+    own = above / found.pw_name
+    if os.path.lexists(own) and not _is_of(own, found.pw_uid):
+        # Root alone writes there: it is of an account of that name that is no more.
+        shutil.rmtree(own) if own.is_dir() and not own.is_symlink() else own.unlink()
+    if not own.exists():
+        own.mkdir(mode=0o700)
+        os.chown(own, found.pw_uid, found.pw_gid, follow_symlinks=False)
+    own.chmod(0o700)
+    return own
+
+
+def runtimes() -> Path:
+    """The folder of these folders."""
+    return Path(os.environ.get("GEODES_LAB_RUNTIMES") or "/run/geodes-lab")
+
+
+def _add(unix: str, home: Path) -> None:
+    if not _NAME.fullmatch(unix):
+        raise RuntimeError(
+            f"No account can be called {unix}: give servers.account_prefix a short prefix of small letters, digits, - and _."
+        )
+    command = ["useradd", "--user-group", "--no-create-home", "--home-dir", str(home), "--comment", _MARK]
+    made = subprocess.run([*command, "--shell", "/bin/bash", "--", unix], capture_output=True, text=True)
+    if made.returncode != 0:
+        raise RuntimeError(f"The account {unix} cannot be made ({' '.join(made.stderr.split())}).")
+
+
+def _homes(homes: Path) -> None:
+    """Make the folder of the homes; others may pass through it, and see no name in it."""
+    homes.mkdir(parents=True, exist_ok=True)
+    _refuse(ownership.fault(homes, _ROOT), "The folder of the homes")
+    homes.chmod(0o711)
+
+
+def _home(found: pwd.struct_passwd) -> None:
+    """Make the home of an account, or refuse one that is not its own."""
+    home = Path(found.pw_dir)
+    _refuse(ownership.fault(home.parent, _ROOT), f"The home of {found.pw_name}")
+    if not os.path.lexists(home):
+        if home.parent == installation().homes:
+            _homes(home.parent)
+        home.mkdir(mode=0o700)
+        os.chown(home, found.pw_uid, found.pw_gid, follow_symlinks=False)
+    elif not _is_of(home, found.pw_uid):
+        raise RuntimeError(
+            f"The home {home} is not a folder of the account {found.pw_name}: move it away, or give it back with "
+            f"`chown -R {found.pw_name}: {home}`."
+        )
+
+
+def _is_of(path: Path, uid: int) -> bool:
+    told = path.lstat()
+    return stat.S_ISDIR(told.st_mode) and told.st_uid == uid
+
+
+def _refuse(said: str, what: str) -> None:
+    if said:
+        raise RuntimeError(
+            f"{what} is not safe: {said}. Root must own it and all folders above it, and others not write there."
+        )
+
+
+class AccountSpawner(LocalProcessSpawner):
+    """LocalProcessSpawner, as the lab's own account of the person."""
+
+    _held: socket.socket | None = None
+
+    async def start(self):
+        """Start the server on a port that the hub has taken, and keeps while people are led there: no other account can stand in for it."""
+        self._release()
+        self._held = socket.socket()
+        self._held.bind(("127.0.0.1", 0))
+        self._held.listen(128)
+        self.port = self._held.getsockname()[1]
+        self.popen_kwargs = {**self.popen_kwargs, "pass_fds": (self._held.fileno(),)}
+        return await super().start()
+
+    def get_env(self):
+        """The socket, beside the rest."""
+        held = {"GEODES_LAB_LISTEN": str(self._held.fileno())} if self._held else {}
+        return {**super().get_env(), **held}
+
+    def clear_state(self):
+        """Called when the server has stopped, and nobody is led there any longer."""
+        super().clear_state()
+        self._release()
+
+    def _release(self):
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def make_preexec_fn(self, name):
+        """Become the account in the child, just before the command runs."""
+        return super().make_preexec_fn(account(name, installation().lab.servers.account_prefix))
+
+    def user_env(self, env):
+        """The account's name and home."""
+        found = ensure(self.user.name)
+        return {**env, "USER": found.pw_name, "HOME": found.pw_dir, "SHELL": found.pw_shell}

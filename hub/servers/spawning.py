@@ -1,0 +1,178 @@
+"""Before a server starts: which size the person may have, whether the quota allows it, and the account that it runs as."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+import secrets
+import time
+from typing import Any
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
+from tornado.web import HTTPError
+
+from geodes_lab.policy.lab import Profile
+from geodes_lab.policy.limits import verdict
+from geodes_lab.policy.people import rights, standing
+from hub.installation import installation
+from hub.login.link import owner
+from hub.servers import accounts
+from hub.services.registration import address
+
+_FRESH = 30.0  # seconds
+TOKEN = secrets.token_hex(32)
+"""By this the hub asks the accounts of use; another one at each start."""
+
+
+class SpawnRefused(HTTPError):
+    """A server that is not started; the sentence is shown to the person."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(403, sentence)
+        self.jupyterhub_message = sentence
+
+
+def sizes(spawner: Any) -> dict[str, Profile]:
+    """The profiles that a person may have, by name."""
+    lab = installation().lab
+    return {name: lab.profiles[name] for name in rights(_groups(spawner), lab).profiles}
+
+
+def form(spawner: Any) -> str:
+    """The hub's form before a server starts; empty, and so not shown, where there is no choice."""
+    allowed = sizes(spawner)
+    if len(allowed) < 2:
+        return ""
+    first = _default(allowed)
+    rows = [
+        f'<div class="form-check"><input class="form-check-input" type="radio" name="profile" id="profile-{k}" value="{k}"'
+        f'{" checked" if k == first else ""}><label class="form-check-label" for="profile-{k}"><b>{html.escape(p.title)}</b>'
+        f"{f' · <span lang=fr>{html.escape(p.titre)}</span>' if p.titre else ''} — {p.cores:g} core{'' if p.cores == 1 else 's'}, {p.memory}"
+        f"{f', {p.gpus} GPU' if p.gpus else ''}</label></div>"
+        for k, p in ((html.escape(name), profile) for name, profile in allowed.items())
+    ]
+    return f'<fieldset><legend>Size <span lang="fr">· Taille</span></legend>{"".join(rows)}</fieldset>'
+
+
+def chosen(given: dict[str, list[str]], spawner: Any = None) -> dict[str, str]:
+    """What the form says."""
+    return {"profile": given["profile"][0]} if given.get("profile") else {}
+
+
+async def prepare(spawner: Any) -> None:
+    """Hold a start against the rules; whatever came with the request, by the form or the API, is only a wish.
+
+    Raises
+    ------
+    SpawnRefused
+        If the person may not have it. The sentence says what to do.
+    """
+    here = installation()
+    lab = here.lab
+    if lab.login.kind == "link" and spawner.user.name != owner():
+        raise SpawnRefused(
+            f"This lab belongs to {owner()}: it runs everything as that one user. For several people set it up with accounts "
+            "(docs/operator.md)."
+        )
+    _size(spawner, sizes(spawner))
+    quota = rights(_groups(spawner), lab).quota
+    if any(v is not None for v in vars(quota).values()):
+        await _within(spawner)
+    if lab.servers.kind in ("accounts", "systemd"):
+        try:
+            found = accounts.ensure(spawner.user.name)
+            sockets = accounts.runtime(found)
+        except (RuntimeError, OSError) as error:
+            raise SpawnRefused(f"{error} Tell {lab.contact}.") from None
+        spawner.environment = {**spawner.environment, "GEODES_LAB_RUNTIME": str(sockets)}
+        if lab.servers.kind == "systemd":
+            spawner.username_template = found.pw_name
+    _tell(spawner, quota.storage or lab.home.quota)
+
+
+def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
+    lab = installation().lab
+    if not lab.profiles:
+        return
+    wish = (spawner.user_options or {}).get("profile") or _default(allowed)
+    if not isinstance(wish, str) or wish not in allowed:
+        may = f"you may have {', '.join(allowed)}" if allowed else "none of your groups has one"
+        raise SpawnRefused(f"The size {str(wish)[:30]!r} is not for you: {may}. Ask {lab.contact} for another.")
+    profile = allowed[wish]
+    spawner.user_options = {"profile": wish}  # what else came with the request means nothing
+    spawner.mem_limit, spawner.cpu_limit = int(profile.memory), float(profile.cores)
+    if installation().on_kubernetes:
+        _reserve(spawner, profile)
+    elif not profile.gpus:
+        spawner.environment = {**spawner.environment, "CUDA_VISIBLE_DEVICES": ""}
+
+
+def _reserve(spawner: Any, profile: Profile) -> None:
+    """What the pod is given for certain: all of its memory, since memory cannot be lent, and a part of its cores."""
+    here = installation().lab
+    spawner.mem_guarantee, spawner.cpu_guarantee = int(profile.memory), float(profile.cores) * here.servers.reserve
+    spawner.extra_resource_limits = {profile.gpu_kind: str(profile.gpus)} if profile.gpus else {}
+    if profile.image:
+        spawner.image = profile.image
+    # All read what is shared; operators write it.
+    writes = rights(_groups(spawner), here).admin
+    spawner.volume_mounts = [
+        {**m, "readOnly": not writes} if here.home.shared and m.get("mountPath") == here.home.shared else m
+        for m in spawner.volume_mounts
+    ]
+
+
+class _Used:
+    """What everybody has used, asked of the accounts at most every half a minute: not by each of five hundred starts."""
+
+    def __init__(self) -> None:
+        self._when = float("-inf")
+        self._told: dict[str, dict[str, float]] = {}
+        self._asking = asyncio.Lock()
+
+    async def of(self, person: str, log: Any) -> dict[str, float]:
+        """What one has used; nothing, where the accounts do not answer: nobody is kept from work by that."""
+        async with self._asking:
+            if time.monotonic() - self._when > _FRESH:
+                try:
+                    headers = {"Authorization": f"token {TOKEN}"}
+                    answer = await AsyncHTTPClient().fetch(
+                        f"{address('usage')}/api/used", headers=headers, request_timeout=5
+                    )
+                    self._told, self._when = json.loads(answer.body), time.monotonic()
+                except (HTTPClientError, OSError, ValueError) as error:
+                    log.warning("The accounts of use do not answer (%s): what they last said counts.", error)
+        return self._told.get(person, {})
+
+
+_used = _Used()
+
+
+async def _within(spawner: Any) -> None:
+    told = verdict(await _used.of(spawner.user.name, spawner.log), _groups(spawner), installation().lab)
+    if not told.allowed:
+        raise SpawnRefused(f"{told.reason} Ask {installation().lab.contact} for more.")
+
+
+def _tell(spawner: Any, storage: int | None) -> None:
+    lab = installation().lab
+    may = rights(_groups(spawner), lab)
+    told = {
+        "GEODES_LAB_NAME": lab.name,
+        "GEODES_LAB_HOME_QUOTA": str(int(storage)) if storage else "",
+        "GEODES_LAB_HOME_WARN": str(lab.home.warn),
+        "GEODES_LAB_SHARED": lab.home.shared,
+        "GEODES_LAB_DASK_CORES": str(may.dask.cores),
+        "GEODES_LAB_DASK_MEMORY": str(int(may.dask.memory)),
+    }
+    spawner.environment = {**spawner.environment, **told}
+
+
+def _default(allowed: dict[str, Profile]) -> str:
+    said = installation().lab.servers.profile
+    return said if said in allowed else next(iter(allowed), "")
+
+
+def _groups(spawner: Any) -> set[str]:
+    return set(standing(spawner.user.name, {g.name for g in spawner.user.groups}, installation().lab))

@@ -1,0 +1,1 @@
+"""The small services beside the hub: a package each, and what they share."""

@@ -1,0 +1,91 @@
+"""The page: a map of the catalogue, for people; its data come from the STAC API beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pystac
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import FileResponse, Response
+
+from geodes_lab.catalog.query import Query
+from geodes_lab.errors import GeodesError
+from hub.services.catalogue.quicklooks import NotForYou, Quicklooks
+from hub.services.catalogue.shelves import Shelves
+from hub.services.person import Hub
+
+_HERE = Path(__file__).with_name("page")
+_OURS = {"page.js": "text/javascript", "box.js": "text/javascript", "page.css": "text/css"}
+# Of packages of the registry, installed beside the hub's proxy.
+_THEIRS = {
+    "leaflet.js": "leaflet/dist/leaflet.js",
+    "leaflet.css": "leaflet/dist/leaflet.css",
+    "topojson.js": "topojson-client/dist/topojson-client.min.js",
+    "land.json": "world-atlas/countries-50m.json",
+}
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
+# Nothing of the page comes from elsewhere, nor can another site frame it.
+_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'; "
+    "form-action 'self'"
+)
+
+
+# What a user made, or led to: pixels, whatever a browser would rather take them for.
+_OF_USERS = {
+    "Cache-Control": "private, max-age=86400",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+
+
+def routes(shelves: Shelves, hub: Hub, assets: Path | None, quicklooks: Quicklooks) -> APIRouter:
+    """The page's addresses, below the service's prefix."""
+    router = APIRouter(prefix=hub.prefix.rstrip("/"), include_in_schema=False)
+
+    @router.get("/")
+    def page() -> Response:
+        return FileResponse(_HERE / "index.html", headers={"Content-Security-Policy": _POLICY})
+
+    @router.get("/assets/{name}")
+    def asset(name: str) -> Response:
+        if name in _OURS:
+            return FileResponse(_HERE / name, media_type=_OURS[name])
+        if name not in _THEIRS or assets is None or not (assets / _THEIRS[name]).is_file():
+            raise HTTPException(404, f"There is no {name}.")
+        return FileResponse(assets / _THEIRS[name], media_type=_TYPES[Path(name).suffix])
+
+    @router.get("/me")
+    def me(request: Request) -> dict[str, object]:
+        person = hub.person(request)
+        return {"name": person.name, "groups": sorted(person.groups)}
+
+    @router.get("/login")
+    def login(request: Request) -> Response:
+        return hub.begin(request)
+
+    @router.get("/oauth_callback")
+    def back(request: Request, code: str = "", state: str = "") -> Response:
+        return hub.end(request, code, state)
+
+    @router.get("/quicklook/{collection}/{item}")
+    def quicklook(collection: str, item: str, request: Request) -> Response:
+        person = hub.person(request)
+        if collection not in shelves.collections(person):
+            raise HTTPException(404, f"There is no collection {collection}, or it is not for you.")
+        found = shelves.page(Query((collection,), ids=(item,), latest=False, limit=1), 0)
+        try:
+            seen = (
+                quicklooks.of(pystac.Item.from_dict(found[0], migrate=False), person, hub.token(request))
+                if found
+                else None
+            )
+        except NotForYou as error:
+            raise HTTPException(403, str(error)) from error
+        except GeodesError as error:
+            raise HTTPException(502, str(error)) from error
+        if seen is None:
+            raise HTTPException(404, f"{item} has no quicklook.")
+        return Response(seen[0], media_type=seen[1], headers=_OF_USERS)
+
+    return router

@@ -1,0 +1,321 @@
+"""Runs a service of the lab as a user of its own without rights: ``python -m hub.services.confined --name home --keeps FOLDER … -- COMMAND``.
+
+As root (the hub of several people) the service gets a number of its own as user and group, which owns one folder and nothing else; no
+capability, and no way to get one; and a view of the file system in which all is read-only but that folder and a private ``/tmp``, and in which
+the hub's state, the homes and what is closed to others are not there at all. What it needs of those is shown by ``--reads``. It is what
+systemd calls DynamicUser, NoNewPrivileges and ProtectSystem, for every machine that has Linux.
+
+This process stays, as root, and does three things: it holds the port, so that no account of the machine can take it; it brings secrets that the
+operator renews; and it ends with the hub. It reads nothing that users send.
+
+Who is not root (``make lab``) has one user alone: there the service can get no more rights than that user has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import grp
+import hashlib
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from hub.services.view import View, ViewError
+
+_FIRST, _MANY = 2_000_000_000, 100_000_000  # numbers that no account of a system has
+_FEW = 61_184  # where there are not so many: the first of those that systemd gives away too
+_EVERY = 5.0  # seconds between two looks at secrets
+_GIB = 2**30
+
+
+class ConfinedError(Exception):
+    """The service does not start; the message says why, and what to do."""
+
+
+def number(state: Path, name: str) -> int:
+    """The number of a service's user: of each lab and service another one."""
+    mark = int.from_bytes(hashlib.sha256(f"{state}\0{name}".encode()).digest()[:8])
+    known = Path("/proc/self/uid_map").read_text().splitlines()
+    most = max(int(start) + int(count) for start, _, count in map(str.split, known))
+    return _FIRST + mark % _MANY if most > _FIRST + _MANY else _FEW + mark % 4000
+
+
+def own(folder: Path, user: int) -> None:
+    """Make a folder a user's own; what is in it too, if it was somebody else's."""
+    if folder.lstat().st_uid == user:
+        return
+    for place, names, files in os.walk(folder):
+        for one in (*names, *files):
+            os.chown(Path(place) / one, user, user, follow_symlinks=False)
+    os.chown(folder, user, user, follow_symlinks=False)
+    folder.chmod(0o700)
+
+
+def groups_of(reads: list[Path]) -> list[int]:
+    """The groups that may read what a service needs, where not all may."""
+    found = {
+        told.st_gid
+        for told in (p.stat() for p in reads if p.exists())
+        if told.st_mode & 0o005 != 0o005 and told.st_mode & 0o050 == 0o050
+    }
+    return sorted(found - {0})
+
+
+class Secrets:
+    """The operator's file and the secrets that a service has, where it alone reads them; as they are now, since operators renew them.
+
+    Parameters
+    ----------
+    user
+        Of the service.
+    source
+        The folder of all secrets, opened; None: there is none.
+    names
+        Those that it has.
+    """
+
+    FOLDER = Path("/tmp/geodes-lab-secrets")
+
+    def __init__(self, user: int, source: int | None, names: list[str]) -> None:
+        self._user, self._source, self._names = user, source, names
+        self._written: dict[str, bytes] = {}
+
+    @classmethod
+    def made(cls, user: int) -> None:
+        """Make the folder: root's, so that the service cannot lead a writer elsewhere."""
+        cls.FOLDER.mkdir(mode=0o750)
+        os.chown(cls.FOLDER, 0, user)
+
+    def bring(self) -> None:
+        """Bring what has changed."""
+        for name in self._names if self._source is not None else ():
+            with contextlib.suppress(OSError):
+                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._source)
+                with os.fdopen(descriptor, "rb") as file:
+                    self.write(name, file.read(2**16))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one, whole or not at all."""
+        if self._written.get(name) == data:
+            return
+        part = self.FOLDER / f".{name}"
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440), "wb") as file:
+            os.fchown(file.fileno(), 0, self._user)
+            os.fchmod(file.fileno(), 0o440)
+            file.write(data)
+        part.replace(self.FOLDER / name)
+        self._written[name] = data
+
+
+class Service:
+    """One service.
+
+    Parameters
+    ----------
+    told
+        What the command line says.
+    """
+
+    def __init__(self, told: argparse.Namespace) -> None:
+        self._told = told
+        self._reads = [Path(p) for p in told.reads if p]
+        self._root = os.geteuid() == 0
+
+    def run(self) -> int:
+        """Start it, stay beside it, and give its exit status."""
+        _end_with_parent()
+        os.umask(0o022)  # the hub's own would close what the service is to see
+        keeps, listening = Path(self._told.keeps), self._listen()
+        if not self._root:
+            keeps.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._move(keeps)
+            return self._stay(self._started([], listening, Path(self._told.secrets)))
+        user = number(Path(self._told.state), self._told.name)
+        # Opened before they are hidden: by this descriptor new ones are seen too.
+        secrets = _folder(self._told.secrets)
+        keeps.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._move(keeps):
+            os.chown(keeps, 0, 0)  # what came is its own too
+        own(keeps, user)
+        try:
+            View(hidden=[self._told.state, *self._told.hides], shown=[*self._reads, *_program()], owned=keeps).enter()
+        except ViewError as error:
+            if not self._told.lenient:
+                raise ConfinedError(
+                    f"The service {self._told.name} cannot be confined: {error}. A hub of several people needs Linux as root, with mount "
+                    "namespaces."
+                ) from None
+            print(
+                f"[confined] WARNING {self._told.name} has the rights of this user: {error}",
+                file=sys.stderr,
+                flush=True,
+            )
+            own(keeps, 0)
+            return self._stay(self._started([], listening, Path(self._told.secrets)))
+        Secrets.made(user)
+        brought = Secrets(user, secrets, self._told.secret)
+        brought.bring()
+        brought.write("lab.yaml", self._told.text)
+        rights = [f"--reuid={user}", f"--regid={user}", *_capabilities(self._told.capability)]
+        groups = groups_of(self._reads)
+        rights += [f"--groups={','.join(map(str, groups))}"] if groups else ["--clear-groups"]
+        self._check(rights)
+        return self._stay(self._started(rights, listening, Secrets.FOLDER), brought.bring)
+
+    def _move(self, keeps: Path) -> bool:
+        """Take over what an earlier version of the lab kept beside the hub's own files; say whether there was something."""
+        moved = False
+        for name in self._told.former:
+            before, now = Path(self._told.state) / name, keeps / name
+            if before.exists() and not now.exists():
+                before.rename(now)
+                moved = True
+        return moved
+
+    def _started(self, rights: list[str], listening: socket.socket | None, secrets: Path) -> subprocess.Popen[bytes]:
+        shown = self._root and secrets == Secrets.FOLDER
+        environment = {
+            **os.environ,
+            "GEODES_LAB_STATE": self._told.keeps,
+            "GEODES_LAB_SETTINGS": str(secrets / "lab.yaml") if shown else self._told.settings,
+            "GEODES_LAB_SECRETS": str(secrets),
+            **({"HOME": self._told.keeps} if shown else {}),
+            **({"GEODES_LAB_LISTEN": str(listening.fileno())} if listening else {}),
+        }
+        passed = [listening.fileno()] if listening else []
+        # Its own folder: libraries look for settings where they are started (.env).
+        command, folder = self._command(rights), self._told.keeps
+        return subprocess.Popen(command, env=environment, cwd=folder, pass_fds=passed, preexec_fn=_limit)
+
+    def _command(self, rights: list[str]) -> list[str]:
+        setpriv = shutil.which("setpriv", path="/usr/bin:/bin")
+        if setpriv is None:
+            if self._root and not self._told.lenient:
+                raise ConfinedError("There is no setpriv here: install util-linux.")
+            return list(self._told.command)
+        return [setpriv, "--no-new-privs", *rights, "--", *self._told.command]
+
+    def _listen(self) -> socket.socket | None:
+        """Take the port; it is given on, and stays taken while the service is started anew."""
+        if not self._told.port:
+            return None
+        found = socket.socket()
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind(("127.0.0.1", self._told.port))
+        except OSError as error:
+            raise ConfinedError(
+                f"The service {self._told.name} cannot listen on port {self._told.port}: {error.strerror}. Stop what listens there."
+            ) from None
+        found.listen(1024)
+        return found
+
+    def _check(self, rights: list[str]) -> None:
+        """Say what the service will not be able to read, before it stumbles over it."""
+        for path in (p for p in self._reads if p.exists() and not self._told.capability):
+            probe = ["test", "-r", str(path), "-a", "-x" if path.is_dir() else "-r", str(path)]
+            if subprocess.run([*self._command(rights)[: -len(self._told.command)], *probe]).returncode:
+                told = path.stat()
+                print(
+                    f"[confined] ERROR The service {self._told.name} may not read {path}: it is closed to others, and belongs to "
+                    f"{_group(told.st_gid)} with mode {told.st_mode & 0o777:o}. Give it a group that may read it, such as `chgrp geodes-lab {path}; "
+                    f"chmod 750 {path}`: the service gets that group, and people do not.",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+
+    def _stay(self, child: subprocess.Popen[bytes], look: object = None) -> int:
+        def forward(signum: int, _: object) -> None:
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(signum)
+
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(name, forward)
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = child.wait(_EVERY if callable(look) else None)
+                return 128 - status if status < 0 else status
+            if callable(look):
+                look()
+
+
+def _program() -> list[Path]:
+    """What the service itself is made of: the interpreter, its packages, and the lab."""
+    here = Path(__file__).resolve()
+    return [Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.executable)).parent, here.parents[2]]
+
+
+def _capabilities(kept: str) -> list[str]:
+    if not kept:
+        return ["--bounding-set=-all", "--inh-caps=-all"]
+    return [f"--bounding-set=-all,+{kept}", f"--inh-caps=-all,+{kept}", f"--ambient-caps=-all,+{kept}"]
+
+
+def _limit() -> None:
+    """No service takes the machine along: its memory has an end, what it writes is its own, and it leaves no picture of its memory."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    most = int(os.environ.get("GEODES_LAB_MEMORY", 4 * _GIB))
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+
+
+def _folder(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+
+
+def _group(gid: int) -> str:
+    try:
+        return f"the group {grp.getgrgid(gid).gr_name}"
+    except KeyError:
+        return f"the group {gid}"
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        parent_death_signal = 1
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM, 0, 0, 0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run a service of the lab as a user of its own without rights.")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--state", required=True, help="what the hub keeps: hidden from the service")
+    parser.add_argument("--keeps", required=True, help="the folder that the service owns")
+    parser.add_argument("--settings", default="", help="the operator's file")
+    parser.add_argument("--secrets", default="", help="the folder of secrets")
+    parser.add_argument("--secret", action="append", default=[], help="the name of one that this service has")
+    parser.add_argument(
+        "--reads", action="append", default=[], help="what it reads beside the system: shown, read-only"
+    )
+    parser.add_argument("--hides", action="append", default=[], help="what else is hidden from it")
+    parser.add_argument(
+        "--former", action="append", default=[], help="what lay in the state before, and is moved into its folder"
+    )
+    parser.add_argument("--capability", default="", help="the one that it needs, such as dac_read_search")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument(
+        "--lenient", action="store_true", help="where there is one person: go on where the system cannot confine"
+    )
+    parser.add_argument("command", nargs="+")
+    told = parser.parse_args()
+    told.text = Path(told.settings).read_bytes() if told.settings else b""
+    try:
+        return Service(told).run()
+    except ConfinedError as error:
+        print(f"[confined] ERROR {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

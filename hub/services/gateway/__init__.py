@@ -1,0 +1,1 @@
+"""The configuration of dask-gateway, and a cap for each user."""

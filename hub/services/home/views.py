@@ -1,0 +1,167 @@
+"""The first page's words and parts, in French and English."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from hub.services.home.news import KINDS, Announcement
+from hub.services.pages import Language
+
+Place = Callable[[str], str]
+_TEXT: dict[Language, dict[str, str]] = {
+    "en": {
+        "welcome": "Welcome", "hello": "Welcome, {name}", "login": "Log in", "intro": "The datalab of GEODES: products opened in place, with Dask.",
+        "server": "My server", "start": "Start my server", "open": "Open JupyterLab", "stop": "Stop or restart", "runs": "It runs ({profile}) since {when}.",
+        "rests": "It does not run.", "stopped": "It was stopped on {when} after {minutes} min without activity.", "old": "It was stopped on {when} because of its age.",
+        "ran": "What ran: {what}.", "catalogue": "Catalogue", "find": "Find products, see them on a map, open a search as a notebook.", "toit": "Open the catalogue",
+        "notebooks": "Notebooks", "examples": "Your notebooks, and the lab's examples.", "tothem": "Open my notebooks", "clusters": "My clusters",
+        "dask": "A Dask cluster starts at your first computation and ends with its kernel. The panel in JupyterLab shows and stops them.",
+        "toclusters": "See my clusters", "usage": "My usage", "of": "of the quota of this month", "nolimit": "{hours} core-hours this month.", "more": "All my usage", "news": "News",
+        "none": "No news.", "feed": "As a feed (Atom)", "until": "until", "remove": "Take back", "publish": "Publish an announcement", "kind": "Kind", "title": "Title",
+        "text": "Text", "titre": "Title in French", "texte": "Text in French", "send": "Publish", "share": "Shares",
+        "maintenance": "Maintenance", "products": "Products and formats", "network": "Network", "service": "Service", "other": "Other",
+        "core_hours": "Core-hours", "memory_hours": "Memory", "read": "Read from the datalake", "storage": "Home", "full": "Your home is nearly full.", "space": "Make room",
+    },
+    "fr": {
+        "welcome": "Bienvenue", "hello": "Bienvenue, {name}", "login": "Se connecter", "intro": "Le datalab de GEODES : les produits ouverts sur place, avec Dask.",
+        "server": "Mon serveur", "start": "Démarrer mon serveur", "open": "Ouvrir JupyterLab", "stop": "Arrêter ou redémarrer", "runs": "Il est en marche ({profile}) depuis {when}.",
+        "rests": "Il n'est pas en marche.", "stopped": "Il a été arrêté le {when} après {minutes} min sans activité.", "old": "Il a été arrêté le {when} à cause de son âge.",
+        "ran": "Ce qui tournait : {what}.", "catalogue": "Catalogue", "find": "Trouver des produits, les voir sur une carte, ouvrir une recherche en notebook.",
+        "toit": "Ouvrir le catalogue", "notebooks": "Notebooks", "examples": "Vos notebooks, et les exemples du laboratoire.", "tothem": "Ouvrir mes notebooks",
+        "clusters": "Mes clusters", "dask": "Un cluster Dask démarre à votre premier calcul et finit avec son noyau. Le panneau de JupyterLab les montre et les arrête.",
+        "toclusters": "Voir mes clusters", "usage": "Mon usage", "of": "du quota de ce mois", "nolimit": "{hours} heures de cœur ce mois-ci.", "more": "Tout mon usage", "news": "Actualités",
+        "none": "Pas d'actualité.", "feed": "En flux (Atom)", "until": "jusqu'au", "remove": "Retirer", "publish": "Publier une annonce", "kind": "Genre", "title": "Titre en anglais",
+        "text": "Texte en anglais", "titre": "Titre", "texte": "Texte", "send": "Publier", "share": "Partages",
+        "maintenance": "Maintenance", "products": "Produits et formats", "network": "Réseau", "service": "Service", "other": "Autre",
+        "core_hours": "Heures de cœur", "memory_hours": "Mémoire", "read": "Lu dans le datalake", "storage": "Espace personnel",
+        "full": "Votre espace est presque plein.", "space": "Faire de la place",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class State:
+    """What the page shows of a person."""
+
+    name: str = ""
+    profile: str | None = None
+    """Of the server that runs; None: none runs."""
+    since: str = ""
+    stops: list[dict[str, Any]] = field(default_factory=list)
+    parts: dict[str, float] = field(default_factory=dict)
+    core_hours: float = 0.0
+    operator: bool = False
+
+
+def title(tongue: Language, state: State) -> str:
+    """The page's heading."""
+    text = _TEXT[tongue]
+    return text["hello"].format(name=state.name) if state.name else text["welcome"]
+
+
+def body(tongue: Language, state: State, news: list[Announcement], place: Place, clusters: str) -> str:
+    """The page's content; ``place`` makes links of the lab's own paths."""
+    text = _TEXT[tongue]
+    if not state.name:
+        return (
+            f'<p>{text["intro"]}</p><p><a class="button" href="login">{text["login"]}</a></p>'
+            f'<div class="cards">{_news(tongue, news, False)}</div>'
+        )
+    lab = place("hub/user-redirect")
+    cards = [
+        _server(tongue, state, place),
+        _card(text["catalogue"], f"<p>{text['find']}</p>", place("services/catalogue/"), text["toit"]),
+        _card(text["notebooks"], f"<p>{text['examples']}</p>", f"{lab}/lab/tree/notebooks", text["tothem"]),
+        _card(text["clusters"], f"<p>{text['dask']}</p>", clusters or f"{lab}/lab", text["toclusters"]),
+        _card(text["usage"], _usage(tongue, state, place), place("services/usage/"), text["more"]),
+        _news(tongue, news, state.operator),
+    ]
+    return f'<p class="soft">{text["intro"]}</p><div class="cards">{"".join(cards)}</div>'
+
+
+def _card(head: str, inner: str, link: str, words: str) -> str:
+    return f'<section class="card"><h2>{head}</h2>{inner}<p><a class="button plain" href="{link}">{words}</a></p></section>'
+
+
+def _server(tongue: Language, state: State, place: Place) -> str:
+    text = _TEXT[tongue]
+    if state.profile is None:
+        said = text["rests"]
+        if state.stops:
+            last = state.stops[0]
+            words = text["stopped" if last["why"] == "idle" else "old"]
+            said += " " + words.format(when=_when(last["when"], tongue), minutes=round(last["after"] / 60))
+            if last["running"]:
+                said += " " + text["ran"].format(what=", ".join(last["running"]))
+        buttons = f'<a class="button" href="{place("hub/spawn")}">{text["start"]}</a>'
+    else:
+        said = text["runs"].format(profile=state.profile or "–", when=_when(state.since, tongue))
+        buttons = (
+            f'<a class="button" href="{place("hub/user-redirect/lab")}">{text["open"]}</a> '
+            f'<a class="button plain" href="{place("hub/home")}">{text["stop"]}</a>'
+        )
+    return f'<section class="card"><h2>{text["server"]}</h2><p>{html.escape(said)}</p><p>{buttons}</p></section>'
+
+
+def _usage(tongue: Language, state: State, place: Place) -> str:
+    text = _TEXT[tongue]
+    if not state.parts:
+        return f"<p>{text['nolimit'].format(hours=f'{state.core_hours:.1f}')}</p>"
+    meters = "".join(
+        f'<p><span id="u-{kind}">{text[kind]}: {part:.0%} {text["of"] if kind != "storage" else ""}</span>'
+        f'<meter min="0" max="1" high="0.8" value="{min(part, 1):.3f}" aria-labelledby="u-{kind}"></meter></p>'
+        for kind, part in state.parts.items()
+    )
+    if state.parts.get("storage", 0) >= 0.8:
+        meters += f'<p class="note">{text["full"]} <a href="{place("hub/user-redirect/geodes/space")}">{text["space"]}</a></p>'
+    return meters
+
+
+def _news(tongue: Language, news: list[Announcement], operator: bool) -> str:
+    text = _TEXT[tongue]
+    shown = []
+    for a in news:
+        head, words = a.in_(tongue)
+        until = f" · {text['until']} {_when(a.until, tongue)}" if a.until else ""
+        away = (
+            f'<form method="post" action="news/{a.id}/remove"><button class="button plain">{text["remove"]}'
+            f'<span class="soft"> {html.escape(head)}</span></button></form>'
+            if operator
+            else ""
+        )
+        shown.append(
+            f'<article id="{a.id}"><h3>{html.escape(head)}</h3><p class="soft">{text[a.kind]} · {_when(a.published, tongue)}{until}</p>'
+            f"<p>{html.escape(words)}</p>{away}</article>"
+        )
+    inner = "".join(shown) or f"<p>{text['none']}</p>"
+    form = _form(text) if operator else ""
+    return f'<section class="card wide news"><h2>{text["news"]}</h2>{inner}<p><a href="feed.atom">{text["feed"]}</a></p>{form}</section>'
+
+
+def _form(text: dict[str, str]) -> str:
+    kinds = "".join(f'<option value="{k}">{text[k]}</option>' for k in KINDS)
+    entries = "".join(
+        f'<label for="{name}">{text[name]}</label>'
+        + (
+            f'<input id="{name}" name="{name}"{" required" if name == "title" else ""}>'
+            if "it" in name
+            else f'<textarea id="{name}" name="{name}"></textarea>'
+        )
+        for name in ("title", "text", "titre", "texte")
+    )
+    return (
+        f'<details><summary>{text["publish"]}</summary><form method="post" action="news"><label for="kind">{text["kind"]}</label>'
+        f'<select id="kind" name="kind">{kinds}</select>{entries}<label for="until">{text["until"]}</label>'
+        f'<input id="until" name="until" type="datetime-local"><p><button class="button">{text["send"]}</button></p></form></details>'
+    )
+
+
+def _when(text: str, tongue: Language) -> str:
+    if not text:
+        return ""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment.strftime("%d/%m/%Y %H:%M UTC" if tongue == "fr" else "%Y-%m-%d %H:%M UTC")

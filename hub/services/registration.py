@@ -1,0 +1,162 @@
+"""Services beside the hub: each with an address of its own, the scopes that it needs and no more."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hub.installation import TOP, Installation, installation, python
+
+_USER = "user"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a service needs beside its own folder."""
+
+    reads: tuple[str, ...] = ()
+    """Files and folders, read-only."""
+    secrets: tuple[str, ...] = ()
+    """Names of files in the folder of secrets."""
+    former: tuple[str, ...] = ()
+    """What an earlier version of the lab kept for it in the state itself."""
+    capability: str = ""
+    """The one power of root that it has; each is a risk, so that whoever has one takes nothing from users."""
+
+
+def add(
+    c: Any,
+    name: str,
+    *,
+    arguments: list[str] | None = None,
+    environment: dict[str, str] | None = None,
+    scopes: list[str] | None = None,
+    display: bool = False,
+    for_servers: bool = False,
+    listens: bool = True,
+    acts_at: tuple[str, ...] = (),
+    needs: Needs | None = None,
+) -> None:
+    """Set what the hub has to know of a service that ``python -m hub.services.NAME`` starts.
+
+    Parameters
+    ----------
+    c
+        The configuration.
+    name
+        Of the service and of its package in ``hub/services``.
+    arguments, environment
+        For its command. Secrets belong into the environment, since `ps` shows arguments.
+    scopes
+        What it may ask the hub.
+    display
+        Whether it is in the hub's menu.
+    for_servers
+        Whether users' servers may ask it too, by their own token.
+    listens
+        Whether it has an address.
+    acts_at
+        Other services that it asks as the person whose page it makes, by that person's own token.
+    needs
+        What it reads and has beside its own folder; nothing if not given.
+    """
+    here = installation()
+    access = f"access:services!service={name}"
+    service: dict[str, Any] = {"name": name, "display": display}
+    if listens:
+        further = [f"access:services!service={other}" for other in acts_at]
+        allowed = ["read:users:name!user", access, *further]
+        service |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": allowed}
+    if here.on_kubernetes:  # a pod of its own, which the chart starts; the token is a secret of both
+        service |= {"url": f"http://{name}:8080", "api_token": here.secret(f"{name}_token")}
+    else:
+        if listens:
+            service |= {"url": f"http://127.0.0.1:{here.port(name)}"}
+        service |= {
+            "command": confined(
+                name, [python(), "-m", f"hub.services.{name}", *(arguments or [])], needs or Needs(), listens=listens
+            ),
+            "environment": {
+                "PYTHONPATH": str(TOP),
+                "GEODES_LAB_ADDRESS": here.address,
+                **{k: v for k, v in os.environ.items() if k.startswith("DASK_GEODES_LAB__") or k == "GEODES_LAB_RUN"},
+                **(environment or {}),
+            },
+        }
+    services(c).append(service)
+    if listens:
+        allow(c, _USER, access)
+    if for_servers:
+        c.Spawner.server_token_scopes.append(access)
+    roles(c).append({"name": name, "scopes": scopes or [], "services": [name]})
+
+
+def confined(name: str, command: list[str], needs: Needs, *, listens: bool = True) -> list[str]:
+    """The command that runs another as a user of its own without rights (hub/services/confined.py)."""
+    here = installation()
+    told = {
+        "name": [name],
+        "state": [here.state],
+        "keeps": [keeps(here, name)],
+        "settings": [here.file],
+        "secrets": [here.lab.secrets or here.state / "secrets"],
+        "secret": needs.secrets,
+        "reads": [*needs.reads, *_authority()],
+        "hides": [] if here.homes in map(Path, needs.reads) else [here.homes],
+        "former": needs.former,
+        "capability": [needs.capability] if needs.capability else [],
+        "port": [here.port(name)] if listens else [],
+    }
+    said = [f"--{option}={value}" for option, values in told.items() for value in values]
+    # The one person of a lab on loopback may start it where the system confines nothing.
+    lenient = ["--lenient"] if here.lab.servers.kind == "process" else []
+    return [python(), "-m", "hub.services.confined", *said, *lenient, "--", *command]
+
+
+def keeps(here: Installation, name: str) -> Path:
+    """The folder that a service owns."""
+    return here.state / "services" / name
+
+
+def _authority() -> list[str]:
+    """The file of the datalake's own authority, where a setting names one."""
+    found = os.environ.get("DASK_GEODES_LAB__DATALAKE__CA")
+    return [found] if found else []
+
+
+def allow(c: Any, role: str, *scopes: str) -> None:
+    """Give a role of `roles` more scopes."""
+    (found,) = (r for r in roles(c) if r["name"] == role)
+    found["scopes"].extend(scopes)
+
+
+def services(c: Any) -> list[dict[str, Any]]:
+    """The services that are configured so far."""
+    return _list(c.JupyterHub, "services")
+
+
+def roles(c: Any) -> list[dict[str, Any]]:
+    """The roles that are configured so far; that of each user first."""
+    found = _list(c.JupyterHub, "load_roles")
+    if not any(r["name"] == _USER for r in found):
+        found.insert(0, {"name": _USER, "scopes": ["self"]})
+    if "server_token_scopes" not in c.Spawner:
+        # A user's server reports its activity and says who it is, and no more.
+        c.Spawner.server_token_scopes = ["users:activity!server", "access:servers!server", "read:users:name!user"]
+    return found
+
+
+def address(name: str) -> str:
+    """Where servers and other services reach a service, past the proxy."""
+    here = installation()
+    host = f"http://{name}:8080" if here.on_kubernetes else f"http://127.0.0.1:{here.port(name)}"
+    return f"{host}/services/{name}"
+
+
+def _list(section: Any, name: str) -> list[dict[str, Any]]:
+    if not isinstance(section.get(name), list):
+        section[name] = []
+    found: list[dict[str, Any]] = section[name]
+    return found

@@ -1,0 +1,92 @@
+"""Notebooks that are made of an address: what is in the address is never code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import geodes_lab as gl
+from hub.singleuser.searches import NEVER, PLAIN, notebook, read
+
+VALUES = st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans())
+
+
+def call(made: nbformat.NotebookNode) -> ast.Call:
+    """The one search of the notebook."""
+    tree = ast.parse(made.cells[1].source)
+    assert [type(n) for n in tree.body] == [ast.Import, ast.Assign, ast.Expr, ast.Expr]
+    return tree.body[1].value
+
+
+@given(
+    collections=st.one_of(st.text(), st.lists(st.text())),
+    asked=st.dictionaries(st.from_regex(r"\A[a-z][a-z0-9_]{0,9}\Z"), st.one_of(VALUES, st.lists(VALUES)), max_size=5),
+)
+def test_any_values_are_literals_of_one_call(collections, asked):
+    asked = {k: v for k, v in asked.items() if k != "collections"}
+    try:
+        made = notebook({"collections": collections, **asked})
+    except ValueError:  # a keyword of Python
+        return
+    nbformat.validate(made)
+    found = call(made)
+    assert ast.unparse(found.func) == "gl.search"
+    assert ast.literal_eval(found.args[0]) == collections
+    assert {k.arg: ast.literal_eval(k.value) for k in found.keywords} == asked
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"collections": "A", "x=1); import os; f(y": 1},
+        {"collections": {"a": 1}},
+        {"bbox": [1, 2, 3, 4]},
+        {"collections": "A", "bbox": {"a": 1}},
+        {"collections": "A", "if": 1},
+        {"collections": ["A", {"b": 1}]},
+        {"collections": "A", **{f"a{n}": n for n in range(30)}},
+    ],
+)
+def test_what_is_no_search_is_refused(search):
+    with pytest.raises(ValueError, match=r"a search has|an argument is"):
+        notebook(search)
+
+
+@pytest.mark.parametrize("name", ["url", "profile", "intersects", "token", "headers", "folder"])
+def test_link_never_says_where_is_searched(name):
+    """A search at an address of a link's would be sent the reader's token."""
+    with pytest.raises(ValueError, match="an argument is what is searched"):
+        notebook({"collections": "A", name: "lab"})
+
+
+def test_each_argument_of_a_search_is_a_plain_value_or_never_in_a_link():
+    """A new one must be put into one of the two."""
+    told = inspect.signature(gl.search).parameters.values()
+    named = {p.name for p in told if p.kind is not p.VAR_KEYWORD}
+    assert named - NEVER == PLAIN
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"collections": "A" * 501},
+        {"collections": ["A"] * 101},
+        {"collections": "A", "cloud_cover": float("inf")},
+        {"collections": "A", "b" * 42: 1},
+        {"collections": "A", "geodes_readers": "x"},
+    ],
+)
+def test_what_is_too_large_or_no_value_is_refused(search):
+    with pytest.raises(ValueError, match=r"an argument is|a search has"):
+        notebook(search)
+
+
+@pytest.mark.parametrize("text", ["[" * 16_000, "x" * 16_385, "[]", "5", '{"collections": "A", "cloud_cover": NaN}'])
+def test_text_that_is_no_search_is_refused(text):
+    with pytest.raises(ValueError, match=r"."):
+        read(text)

@@ -1,0 +1,184 @@
+"""The catalogue as a person meets it: its page with the map, the notebook that it opens, and the map in a notebook."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import Page, expect
+
+from hub.lab import Lab
+from tests.integration.browser.test_person import colours
+from tests.support.browser import chromium, needs_chromium
+from tests.support.paths import TOP
+
+pytestmark = [pytest.mark.browser, needs_chromium]
+
+
+# What docs/catalogue.md tells a user to do with results.
+PUBLISH = """
+import os, httpx
+api = httpx.Client(base_url=os.environ["DASK_GEODES_LAB__CATALOG__PROFILES__LAB__URL"],
+                   headers={"Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}"})
+name = os.environ["JUPYTERHUB_USER"] + ".ndvi"
+extent = {"spatial": {"bbox": [[0, 40, 5, 45]]}, "temporal": {"interval": [["2021-01-01T00:00:00Z", None]]}}
+collection = {"type": "Collection", "stac_version": "1.1.0", "id": name, "description": "NDVI", "license": "other",
+              "extent": extent, "links": []}
+made = api.post("/collections", json=collection).status_code
+source = gl.search("PEPS_S2_L1C", profile="lab", limit=1)[0]
+item = source.clone()
+item.id, item.collection_id, item.properties["mean"] = "mine", name, 0.4
+put = api.post(f"/collections/{name}/items", json=item.to_dict(include_self_link=False)).status_code
+print("published", made, put, [i.id for i in gl.search(name, profile="lab", mean=(0.3, 0.5))])
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, sample):
+    with Lab(tmp_path_factory.mktemp("lab"), sample=sample) as found:
+        kernel = {"name": "geodes", "display_name": "GEODES (Python · Dask)", "language": "python"}
+        cells = [
+            "import geodes_lab as gl\ne = gl.explore('PEPS_S2_L1C')\ne",
+            f"print('found', len(e.items), e.arguments)\n{PUBLISH}",
+        ]
+        notebook = new_notebook(cells=[new_code_cell(c) for c in cells], metadata={"kernelspec": kernel})
+        path = found.state / "home" / "notebooks" / "explore.ipynb"
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def person(lab):
+    """A browser of somebody who has logged in."""
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        elsewhere: list[str] = []
+
+        def asked(request):
+            if urlsplit(request.url).scheme in ("http", "https", "ws", "wss") and "127.0.0.1" not in request.url:
+                elsewhere.append(request.url)
+
+        page.on("request", asked)
+        page.goto(lab.url)
+        page.wait_for_selector(".jp-Notebook", timeout=90_000)
+        yield page
+        assert elsewhere == []
+
+
+def root(lab: Lab) -> str:
+    return lab.url.split("/hub/")[0]
+
+
+def drag(page: Page, selector: str, begin: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag the mouse over an element, in parts of its size."""
+    box = page.locator(selector).first.bounding_box()
+    (x, y), (to_x, to_y) = ((box["x"] + box["width"] * a, box["y"] + box["height"] * b) for a, b in (begin, end))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move((x + to_x) / 2, (y + to_y) / 2)
+    page.mouse.move(to_x, to_y)
+    page.mouse.up()
+
+
+def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
+    person.goto(f"{root(lab)}/services/catalogue/")
+    expect(person.locator("#me")).to_have_text("Log in")
+    expect(person.locator("#collection option")).not_to_have_count(0)
+    # A login leads away and back, and forgets nothing.
+    person.select_option("#collection", "PEPS_S2_L1C")
+    expect(person.locator("#property option[value=platform]")).to_have_count(1)
+    person.fill("#from", "2021-07-01")
+    person.select_option("#property", "platform")
+    person.fill("#value", "S2A")
+    # Who has not logged in searches nothing, and is shown the way.
+    person.get_by_role("button", name="Search").click()
+    expect(person.locator("#said")).to_have_text("Log in to search: then this search is done.")
+    expect(person.locator("#said a")).to_have_attribute("href", "login")
+    person.click("#me a")
+    expect(person.locator("#me")).not_to_have_text("Log in")
+    expect(person.locator("#said")).to_have_text(re.compile("^10 of 10 products"))
+    assert person.locator("#from").input_value() == "2021-07-01"
+    assert person.locator("#property").input_value() == "platform"
+    person.goto(f"{root(lab)}/services/catalogue/")
+    expect(person.locator("path.land")).not_to_have_count(0)
+    person.select_option("#collection", "PEPS_S2_L1C")
+    person.get_by_role("button", name="Search").click()
+    expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.")
+    expect(person.locator("#results li")).to_have_count(18)
+    expect(person.locator("path.footprint")).to_have_count(18)
+    # Awaited inside the page: a poll of Playwright's evaluates text, which the page's own policy forbids.
+    seen = person.locator("#results img").first.evaluate("image => image.decode().then(() => image.naturalWidth)")
+    assert seen > 100
+    # A box at the west of the footprints, clouds, a property and dates each leave fewer.
+    person.fill("#from", "2021-07-01")
+    person.locator("#clouds").fill("10")
+    person.select_option("#property", "platform")
+    person.fill("#value", "S2A")
+    person.get_by_role("button", name="Search").click()
+    expect(person.locator("#said")).to_have_text(re.compile(r"^\d+ of \d+ products"))
+    number = person.locator("#results li").count()
+    assert 0 < number < 18
+    for name in person.locator("#results .name").all_inner_texts():
+        assert name.startswith("S2A_MSIL1C_20210")
+    assert colours(person.locator("#map").screenshot()) > 20
+    person.get_by_role("link", name="Open in a notebook").click()
+    person.wait_for_selector(".jp-Notebook", timeout=60_000)
+    expect(person.get_by_role("heading", name="Products from the catalogue")).to_be_visible(timeout=60_000)
+    # The first notebook of the lab may be open behind it.
+    seen = person.locator(".jp-NotebookPanel:visible")
+    expect(seen.locator(".jp-CodeCell").first).to_contain_text("platform='S2A'")
+    expect(person.get_by_role("button", name="GEODES (Python · Dask) | Idle")).to_be_visible(timeout=60_000)
+    person.get_by_role("menuitem", name="Run", exact=True).click()
+    person.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    expect(seen.locator(".jp-OutputArea-output").first).to_contain_text(f"{number} products", timeout=90_000)
+
+
+def test_box_that_is_drawn_is_the_area_of_the_search(lab, person):
+    person.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
+    expect(person.locator("#property option")).not_to_have_count(0)
+    person.get_by_role("button", name="Draw a box").click()
+    drag(person, "#map", (0.1, 0.1), (0.3, 0.3))  # the west of America
+    expect(person.locator("#area")).to_have_text(re.compile(r"^Box: -\d"))
+    person.get_by_role("button", name="Search").click()
+    expect(person.locator("#said")).to_have_text(re.compile("^Nothing found"))
+    person.get_by_role("button", name="Whole world").click()
+    person.get_by_role("button", name="Search").click()
+    expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.")
+
+
+def test_map_in_a_notebook_gives_the_items_back(lab, person):
+    person.goto(f"{root(lab)}/hub/user-redirect/lab/tree/notebooks/explore.ipynb")
+    cells = person.locator(".jp-Notebook:visible .jp-CodeCell")
+    expect(cells.first).to_contain_text("gl.explore", timeout=60_000)
+    expect(person.get_by_role("button", name="GEODES (Python · Dask) | Idle")).to_be_visible(timeout=60_000)
+    cells.first.click()
+    person.get_by_role("menuitem", name="Run", exact=True).click()
+    person.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    # Results of one's own, put there by the token of one's own server, and found again.
+    expect(cells.nth(1)).to_contain_text("published 201 201 ['mine']", timeout=90_000)
+    search = person.get_by_role("button", name="Search", exact=True)
+    expect(search).to_be_visible(timeout=90_000)
+    search.click()
+    expect(person.get_by_text("18 products.")).to_be_visible(timeout=60_000)
+    expect(person.locator(".leaflet-overlay-pane path[stroke='#0b63b5']")).not_to_have_count(
+        0
+    )  # footprints, not coasts
+    person.screenshot(path=TOP / "build" / "explore.png")
+    person.locator("select[size] option, .widget-select select option").first.click()
+    expect(person.locator("img.jupyter-widgets")).to_be_visible()
+    assert colours(person.locator(".leaflet-container").screenshot()) > 20
+    # A box in the ocean finds nothing, and Python knows.
+    person.locator(".leaflet-control-zoom-out").click()
+    person.locator(".leaflet-draw-draw-rectangle").click()
+    drag(person, ".leaflet-container", (0.1, 0.7), (0.3, 0.9))
+    expect(person.get_by_text(re.compile("^Box: "))).to_be_visible()
+    search.click()
+    expect(person.get_by_text("Nothing found.")).to_be_visible(timeout=60_000)
+    cells.nth(1).click()
+    person.keyboard.press("Control+Enter")
+    expect(cells.nth(1)).to_contain_text("found 0", timeout=60_000)
+    expect(cells.nth(1)).to_contain_text("'bbox'")

@@ -1,0 +1,153 @@
+"""Each notebook from top to bottom in a real kernel of the lab; its numbers beside the truth that the sample is made of."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+from docs import execute
+from geodes_lab.sample import truth
+from geodes_lab.sample.sentinel1 import grd
+from geodes_lab.sample.sentinel3 import products
+from tests.integration.browser.test_person import colours
+
+NOTEBOOKS = execute.TOP / "notebooks"
+pytest.importorskip("nbclient")
+
+
+def rows(north: float, south: float) -> slice:
+    return slice(round((truth.NORTH - north) / 10), round((truth.NORTH - south) / 10))
+
+
+def cols(west: float, east: float) -> slice:
+    return slice(round((west - truth.WEST) / 10), round((east - truth.WEST) / 10))
+
+
+def ndvi(day: date, part: tuple[slice, slice], cloudiness: float = 0.0) -> np.ndarray:
+    """What a perfect instrument would have seen."""
+    red, nir = (truth.reflectance(band, 10, day, cloudiness=cloudiness)[part] for band in (3, 7))
+    return (nir - red) / (nir + red)
+
+
+@pytest.fixture(scope="module")
+def run(sample: Path, tmp_path_factory) -> Callable[[str, str], object]:
+    def executed(name: str, ask: str) -> object:
+        (path,) = NOTEBOOKS.glob(f"{name}*.py")
+        asked = f"import json as _json\nprint(_json.dumps({ask}))"
+        notebook = execute.run(path, sample, tmp_path_factory.mktemp("home"), asked)
+        told = json.loads("".join(o.text for o in notebook.cells.pop().outputs if o.output_type == "stream"))
+        check(notebook)
+        execute.keep(path, notebook)
+        return told
+
+    return executed
+
+
+def check(notebook: nbformat.NotebookNode) -> None:
+    """What is true of every notebook: no warning, no error that is not meant, pictures that show something, no address."""
+    pictures = 0
+    for cell in (c for c in notebook.cells if c.cell_type == "code"):
+        assert cell.execution_count, cell.source
+        assert not [o for o in cell.outputs if o.output_type == "error"], cell.source
+        assert not [o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+        for output in cell.outputs:
+            data = output.get("data", {})
+            if "image/png" in data:
+                pictures += colours(base64.b64decode(data["image/png"])) > 20
+            page = "".join(data.get("text/html", ""))
+            loaded = re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["'](https?:[^"']+)""", page)
+            assert not [a for a in loaded if "127.0.0.1" not in a]
+    assert pictures
+
+
+@pytest.mark.slow
+def test_01_ndvi_cube(run):
+    told = run("01", "saved.ndvi.sel(x=slice(405_000, 406_000), y=slice(4_826_000, 4_825_000)).values.tolist()")
+    part = rows(4_826_005, 4_824_995), cols(404_995, 406_005)
+    for month, days in enumerate(([(5, 0), (10, 0.12)], [(5, 0), (15, 0), (25, 0.05)], [(4, 0), (14, 0), (29, 0.2)])):
+        seen = [ndvi(date(2021, 6 + month, day), part, clouds) for day, clouds in days]
+        found = np.array(told[month])
+        want = np.median(seen, axis=0)
+        if month == 2:  # the swath of the 14th ends near by
+            continue
+        assert found.shape == want.shape
+        assert np.abs(found - want).max() < 0.005
+
+
+def test_02_catalogue(run):
+    told = run(
+        "02",
+        "[len(items), [i.properties['eo:cloud_cover'] for i in clear], [str(i.datetime) for i in clear], len(explorer.items), len(season), len(both)]",
+    )
+    found, clouds, times, explored, season, both = told
+    assert (found, explored, season, both) == (16, 18, 18, 4)
+    assert len(clouds) == 6
+    assert all(c <= 10 for c in clouds)
+    assert times == sorted(times, reverse=True)
+
+
+def test_03_radiometry(run):
+    told = run(
+        "03",
+        "[ndvi.values.tolist(), wrong.values.tolist(), cube.x.values[[0, -1]].tolist() + cube.y.values[[0, -1]].tolist(), str(cube.time.dt.strftime('%Y-%m-%d').values.tolist())]",
+    )
+    right, naive, (west, east, north, south), days = told
+    part = rows(north + 5, south - 5), cols(west - 5, east + 5)
+    for day, found, other in zip(json.loads(days.replace("'", '"')), right, naive, strict=True):
+        if found is None or np.isnan(found):
+            continue
+        if day not in ("2021-06-10", "2021-07-25", "2021-08-29"):  # thin clouds stay
+            assert found == pytest.approx(ndvi(date.fromisoformat(day), part).mean(), abs=0.001)
+        assert (abs(found - other) > 0.03) == (day > "2021-07-06"), "the naive reading is wrong since baseline 04.00"
+
+
+@pytest.mark.slow
+def test_04_sentinel1_backscatter(run):
+    looks, fields = run("04", "[looks, fields.vh.transpose('time', 'field').values.tolist()]")
+    assert looks[0] == pytest.approx(4 * grd.LOOKS, rel=0.2), "four pixels of 10 m in one of 20 m"
+    assert looks[1] == pytest.approx(5 * looks[0], rel=0.3)
+    to_gamma = -10 * np.log10(np.cos(np.radians(grd.INCIDENCE)))
+    for product, found in zip(grd.products(), fields, strict=True):
+        want = [grd.decibels(kind, "VH", product.start.date()) + to_gamma for kind in (1, 2, 3)]
+        assert found == pytest.approx(want, abs=0.35)
+
+
+def test_05_sentinel3_tracks(run):
+    told = run("05", "table.reset_index().values.tolist()")
+    count = int((products.surface_type(products.products()[0].seconds) == 1).sum())
+    assert [(cycle, records) for cycle, records, *_ in told] == [(72, count), (73, count)]
+    for _, _, height, scatter in told:
+        assert height == pytest.approx(260.0, abs=0.05)
+        assert scatter < 0.05
+
+
+@pytest.mark.slow
+def test_06_spot_heritage(run):
+    before, after, box = run(
+        "06", "[float(before.sum()) * size, float(after.sum()) * size, [float(v) for v in cube.rio.bounds()]]"
+    )
+    west, south, east, north = box
+    inside = rows(min(north, truth.NORTH), south), cols(max(west, truth.WEST), east)
+    want = [(truth.land_cover(year)[inside] == 6).sum() * 1e-4 for year in (1990, 2021)]
+    assert [before, after] == pytest.approx(want, rel=0.12), "a river of six pixels has many mixed ones at its banks"
+    assert after - before == pytest.approx(want[1] - want[0], rel=0.03), "the lake"
+
+
+@pytest.mark.slow
+def test_07_scale(run):
+    costs, dropped, greenest = run(
+        "07",
+        "[costs, report.table.query('dropped').index.tolist(), float(saved.ndvi.sel(x=slice(402_300, 402_900), y=slice(4_827_400, 4_826_900)).mean())]",
+    )
+    assert costs["60 m"]["MB"] < costs["10 m"]["MB"] / 5
+    assert len(dropped) == 1
+    forest = rows(4_827_400, 4_826_900), cols(402_300, 402_900)
+    assert greenest == pytest.approx(ndvi(date(2021, 8, 4), forest).mean(), abs=0.03)

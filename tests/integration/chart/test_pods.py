@@ -1,0 +1,171 @@
+"""The other pods: those that dask-gateway makes by the chart's values and our configuration, and the chart's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from tests.support.chart import charting, upstream
+from tests.support.chart.charting import EXAMPLES, needs_helm, one, rendered, values
+from tests.support.chart.netpol import matches
+from tests.support.chart.restricted import beyond, violations
+
+TOP = charting.TOP
+pytestmark = needs_helm
+
+
+def dask_pods(example: str) -> Iterator[dict[str, Any]]:
+    """A scheduler's and a worker's pod, as the gateway's controller makes them by the chart's values and our configuration."""
+    from dask_gateway_server.backends.kubernetes.backend import KubeClusterConfig
+    from dask_gateway_server.backends.kubernetes.controller import KubeController
+
+    told = values(example, "dask-gateway")
+    c = Config()
+    upstream.gateway(c, told)
+    (line,) = told["gateway"]["extraConfig"].values()
+    path = line.removeprefix('load_subconfig("').removesuffix('")').replace("/opt/geodes-lab", str(TOP))
+    c.merge(PyFileConfigLoader(path).load_config())
+    assert c.DaskGateway.backend_class.__name__ == "CappedKubeBackend"
+    assert c.CappedKubeBackend.rights_url == "http://usage:8080/services/usage", "caps are by groups"
+    assert c.JupyterHubAuthenticator.jupyterhub_service_name == "dask-gateway"
+    controller, config = KubeController(config=c), KubeClusterConfig(config=c)
+    for is_worker in (False, True):
+        yield controller.make_pod("lab", "a1b2c3", config, is_worker)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_pods_of_dask(example):
+    for made, component, command in zip(
+        dask_pods(example), ("dask-scheduler", "dask-worker"), (["dask", "scheduler"], ["dask", "worker"]), strict=True
+    ):
+        kubernetes_validate.validate(made, "1.37", strict=True)
+        assert list(violations(made["spec"])) == []
+        assert list(beyond(made["spec"])) == []
+        (container,) = made["spec"]["containers"]
+        assert container["args"][:2] == command, "commands that today's distributed has (dask-gateway#945)"
+        assert ("geodes_lab.cluster.dashboard_gate" in container["args"]) is (component == "dask-scheduler")
+        assert made["metadata"]["labels"]["app.kubernetes.io/component"] == component
+        assert made["spec"].get("imagePullSecrets") == ([{"name": "registry"}] if example == "cnes" else None)
+        assert {m["mountPath"] for m in container["volumeMounts"]} >= {
+            "/scratch",
+            "/var/cache/geodes-lab",
+            "/etc/dask-credentials/",
+        }
+        env = {e["name"]: e.get("value") for e in container["env"]}
+        assert env["DASK_GEODES_LAB__CACHE__FOLDER"] == "/var/cache/geodes-lab"
+        (user,) = {values(example, "jupyterhub")["singleuser"]["image"]["name"]}
+        assert container["image"].startswith(f"{user}:"), "kernels, schedulers and workers are one image"
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_pods_of_the_chart_itself(example):
+    made = charting.pods(rendered(example))
+    assert {"CronJob/harvest", "Deployment/usage", "Pod/lab-trial"} <= set(made)
+    assert ("Deployment/data" in made) is (example == "cnes"), "the gate is there if it is wanted"
+    for name, told in made.items():
+        assert list(violations(told["spec"])) == [], name
+        assert list(beyond(told["spec"])) == [], name
+        kubernetes_validate.validate(
+            {"apiVersion": "v1", "kind": "Pod", **told, "metadata": {"name": "x"}}, "1.37", strict=True
+        )
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_everything_upstream_has_requests(example):
+    hub, gateway = values(example, "jupyterhub"), values(example, "dask-gateway")
+    places = [
+        hub["hub"],
+        hub["proxy"]["chp"],
+        hub["prePuller"],
+        hub["prePuller"]["hook"],
+        hub["scheduling"]["userScheduler"],
+        gateway["gateway"],
+        gateway["controller"],
+    ]
+    for told in [*places, gateway["traefik"]]:
+        assert {"cpu", "memory"} <= set(told["resources"]["requests"])
+    assert hub["hub"]["pdb"]["enabled"]
+    assert hub["proxy"]["chp"]["pdb"]["enabled"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_nothing_upstream_writes_into_its_image(example):
+    """Wherever zero-to-jupyterhub has a value for it; dask-gateway's three pods have none (docs/chart.md)."""
+    hub = values(example, "jupyterhub")
+    places = [
+        hub["hub"], hub["proxy"]["chp"], hub["prePuller"], hub["prePuller"]["hook"], hub["prePuller"]["pause"], hub["scheduling"]["userScheduler"],
+        hub["scheduling"]["userPlaceholder"],
+    ]  # fmt: skip
+    assert all(told["containerSecurityContext"]["readOnlyRootFilesystem"] is True for told in places)
+    assert hub["hub"]["config"]["KubeSpawner"]["container_security_context"]["readOnlyRootFilesystem"] is True
+    assert hub["proxy"]["chp"]["extraPodSpec"]["automountServiceAccountToken"] is False, "it asks Kubernetes nothing"
+    assert "tmp" in {m["name"] for m in hub["hub"]["extraVolumeMounts"] if m["mountPath"] == "/tmp"}
+
+
+@pytest.mark.skipif(
+    not charting.has_upstream(),
+    reason="`helm dependency build helm/geodes-lab` brings zero-to-jupyterhub and dask-gateway, where it can",
+)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_with_the_charts_themselves(example):
+    file = f"{charting.CHART}/values-{example}.yaml"
+    done = charting.helm("template", "lab", str(charting.CHART), "--namespace", "lab", "-f", file)
+    assert done.returncode == 0, done.stderr
+    documents = tuple(d for d in yaml.safe_load_all(done.stdout) if d)
+    policies = [d for d in documents if d["kind"] == "NetworkPolicy"]
+    assert all(d["metadata"]["name"].startswith("geodes-lab-") for d in policies), "no second set"
+    made = charting.pods(documents)
+    # Those that hold images on nodes, or room for people to come, are under what is denied to all and under nothing else.
+    idle = {"continuous-image-puller", "hook-image-puller", "user-placeholder"}
+    for name, pod in made.items():
+        holding = sum(matches(p["spec"]["podSelector"], pod["metadata"]["labels"]) for p in policies)
+        assert holding == 2 if name.partition("/")[2] in idle else holding > 2, f"{name} is not held"
+        if "dask-gateway" not in name:  # which has no value for it: docs/chart.md
+            assert not [s for s in beyond(pod["spec"]) if "writes into its image" in s], name
+            if not pod["spec"].get("serviceAccountName"):
+                assert pod["spec"]["automountServiceAccountToken"] is False, name
+    for name in ("Deployment/hub", "Deployment/proxy"):
+        assert list(violations(made[name]["spec"])) == []
+    assert one(documents, "Service", "traefik-dask-gateway")["kind"] == "Service", "whose name the hub is told"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_upstream_takes_our_values(example):
+    hub, gateway = values(example, "jupyterhub"), values(example, "dask-gateway")
+    assert list(upstream.unknown(hub, upstream.JUPYTERHUB)) == []
+    assert list(upstream.unknown(gateway, upstream.DASK_GATEWAY)) == []
+    hub["singleuser"]["cloudMetadata"]["blokWithIptables"] = False
+    assert list(upstream.unknown(hub, upstream.JUPYTERHUB)) == ["singleuser.cloudMetadata.blokWithIptables"], (
+        "the control"
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "seen"),
+    [
+        ({"hostNetwork": True}, "hostNetwork: true"),
+        ({"volumes": [{"name": "etc", "hostPath": {"path": "/etc"}}]}, "volume etc: hostPath"),
+        ({"securityContext": {}}, "usage: runAsNonRoot"),
+        ({"initContainers": [{"name": "first", "image": "x:1", "securityContext": {"privileged": True}}]}, "first: privileged"),
+    ],
+)  # fmt: skip
+def test_standard_sees_what_is_wrong(damage, seen):
+    right = charting.pods(rendered("cnes"))["Deployment/usage"]["spec"]
+    assert seen in list(violations({**right, **damage}))
+    assert "usage: image x:latest" in list(
+        beyond({**right, "containers": [{**right["containers"][0], "image": "x:latest"}]})
+    )
+    assert "a token of the cluster" in list(beyond({**right, "automountServiceAccountToken": True}))
+    open_ = {
+        **right["containers"][0],
+        "securityContext": {**right["containers"][0]["securityContext"], "readOnlyRootFilesystem": False},
+    }
+    assert "usage: writes into its image" in list(beyond({**right, "containers": [open_]}))

@@ -1,0 +1,319 @@
+"""A cluster of a real dask-gateway: keys that live for seconds, dashboards closed to strangers, a cap for each user, one's own clusters alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import cloudpickle
+import dask
+import dask.array as da
+import dask_gateway
+import dask_gateway.config
+import httpx
+import pytest
+
+import geodes_lab as gl
+from geodes_lab import credentials
+from geodes_lab.cluster import attached, versions
+from geodes_lab.cluster.gateway import _explained
+from tests.support.awaiting import awaited
+from tests.support.hub.gatewaying import gateway
+from tests.support.keyed import KeyedS3, credential_process
+
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the gateway's processes do not know this file
+CAPS = {"GEODES_LAB_GATEWAY_CLUSTERS": "2", "GEODES_LAB_GATEWAY_CORES": "6", "GEODES_LAB_GATEWAY_MEMORY": "6 G"}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with gateway(
+        folder, "c.DaskGateway.authenticator_class = 'dask_gateway_server.auth.SimpleAuthenticator'", **CAPS
+    ) as url:
+        yield url
+
+
+@pytest.fixture
+def ada(address, monkeypatch) -> Iterator[str]:
+    """The settings of a kernel of Ada's."""
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    credentials.lend_by(None)
+    said = {
+        "gateway.address": address,
+        "gateway.auth.type": "basic",
+        "gateway.auth.kwargs": {"username": "ada"},
+        "geodes_lab.cluster.place": None,
+    }
+    with dask.config.set(said):
+        yield address
+        if attached._keeper is not None:
+            attached._keeper.close()
+
+
+def ask(address: str, name: str, method: str = "GET", path: str = "", body: object = None) -> httpx.Response:
+    """As the gateway's own client does."""
+    return httpx.request(method, f"{address}/api/v1/clusters/{path}", auth=(name, ""), json=body, timeout=60)
+
+
+def clusters(address: str, name: str) -> list[str]:
+    return list(ask(address, name).json())
+
+
+def test_attach_is_by_the_gateway_and_ends_with_it(ada):
+    client = gl.attach(workers=1)
+    assert client.submit(abs, -1).result(60) == 1
+    (one,) = gl.clusters()
+    assert one.place == "gateway"
+    assert gl.attach() is client
+    assert gl.attach(workers=2) is client
+    awaited(lambda: len(client.scheduler_info()["workers"]) == 2, 60)
+    assert clusters(ada, "ada") == [client.cluster.name]
+    gl.clusters().stop()
+    assert clusters(ada, "ada") == []
+    assert gl.attach(workers=1).submit(abs, -2).result(60) == 2, "the next one is another"
+
+
+@pytest.mark.attack
+def test_dashboard_is_closed_to_who_has_its_address(ada):
+    client = gl.attach(workers=1)
+    (one,) = gl.clusters()
+
+    def status(url: str) -> int:
+        try:
+            with urllib.request.urlopen(url) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    public = f"{ada}/clusters/{client.cluster.name}"
+    for page in ("/status", "/json/identity.json", "/metrics", "/", "/info/main/workers.html"):
+        assert status(public + page) == 404
+    assert one.dashboard.startswith(public)
+    assert status(one.dashboard) == 200
+
+
+@pytest.mark.attack
+def test_user_sees_stops_and_enters_no_cluster_of_another(ada):
+    client = gl.attach(workers=1)
+    name = client.cluster.name
+    assert clusters(ada, "bob") == []
+    assert ask(ada, "ada", path=name).status_code == 200
+    for method in ("GET", "DELETE"):
+        answer = ask(ada, "bob", method, name)
+        assert answer.status_code in (403, 404)
+        assert "BEGIN" not in answer.text, "nor does he get its keys"
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{ada}/api/v1/clusters/")
+    assert client.submit(abs, -1).result(60) == 1, "it runs on"
+
+
+def test_cap_of_a_user_counts_all_clusters(ada):
+    client = gl.attach(workers=1)
+    second = ask(ada, "ada", "POST", body={"cluster_options": {}}).json()["name"]
+    refused = ask(ada, "ada", "POST", body={"cluster_options": {}})
+    assert refused.status_code == 422
+    assert "the limit is 2 clusters at once, and you have" in refused.text
+    assert ask(ada, "ada", "DELETE", second).status_code < 300
+    awaited(lambda: len(clusters(ada, "ada")) == 1)
+    with pytest.warns(
+        UserWarning, match="exceed resource limit of 2 workers"
+    ):  # its share are 3 of 6 cores, and the scheduler has one
+        client.cluster.scale(50)
+    awaited(lambda: len(client.scheduler_info()["workers"]) == 2, 60)
+    time.sleep(2)  # more would come by then
+    assert len(client.scheduler_info()["workers"]) == 2
+    said = str(_explained(ValueError("the limit is 2 clusters at once, and you have a, b")))
+    assert said.startswith("The gateway refuses another cluster: the limit is 2 clusters at once")
+
+
+def test_memory_that_cannot_be_chosen_is_said(ada):
+    with pytest.raises(
+        gl.GeodesError,
+        match="does not let its users choose the memory of workers: leave memory= out; it offers nothing",
+    ):
+        gl.attach(memory="2GiB")
+    assert clusters(ada, "ada") == []
+
+
+def test_other_software_is_refused_before_a_worker_starts(ada, monkeypatch):
+    real = versions.here()
+    monkeypatch.setattr(versions, "here", lambda: {**real, "zarr": "2.0"})
+    with pytest.raises(
+        gl.GeodesError,
+        match=r"The gateway's scheduler has zarr .* where this kernel has 2.0: they cannot work together",
+    ):
+        gl.attach(workers=1)
+    awaited(lambda: clusters(ada, "ada") == [])
+
+
+def test_gateway_that_calls_removed_commands_is_explained(tmp_path, monkeypatch):
+    """dask-gateway#945, as it is without the lab's configuration."""
+    more = (
+        "c.DaskGateway.authenticator_class = 'dask_gateway_server.auth.SimpleAuthenticator'\n"
+        "c.ClusterConfig.scheduler_cmd = 'dask-scheduler-that-is-no-more'\n"
+    )
+    with gateway(tmp_path, more) as url:
+        said = {
+            "gateway.address": url,
+            "gateway.auth.type": "basic",
+            "gateway.auth.kwargs": {"username": "ada"},
+            "geodes_lab.cluster.place": "gateway",
+        }
+        with (
+            dask.config.set(said),
+            pytest.raises(gl.GeodesError, match=r"could not start a scheduler .*dask-gateway#945.*scheduler_cmd"),
+        ):
+            gl.attach()
+    with (
+        dask.config.set({**said, "gateway.address": "http://127.0.0.1:9"}),
+        pytest.raises(gl.GeodesError, match=r"The gateway gives no cluster: "),
+    ):
+        gl.attach()
+
+
+def job(ada: str, sample: Path, tmp_path: Path, seconds: float) -> KeyedS3:
+    """Compute for so long with keys that live for ten seconds; the server refuses those that have ended."""
+    lake = KeyedS3(sample / "datalake", lifetime=10)
+    with lake:
+        settings = {
+            "geodes_lab.catalog.profiles.local.url": str(sample / "catalog" / "catalog.json"),
+            "geodes_lab.datalake.mirror": None,
+            "geodes_lab.datalake.endpoint": lake.url,
+            "geodes_lab.credentials.s3.command": credential_process(tmp_path / "assume.py", lake, "t0k3n"),
+        }
+        with dask.config.set(settings):
+            items = gl.search("PEPS_S2_L1C")
+            cube = gl.open_cube(items, bands=["red", "nir"], bbox=(1.78, 43.56, 1.86, 43.62))
+            ndvi = (cube.nir - cube.red) / (cube.nir + cube.red)
+            with dask.config.set({"scheduler": "synchronous"}):
+                expected = float(ndvi.mean())
+            client = gl.attach(workers=2)
+            client.wait_for_workers(2, timeout=60)
+            failed = client.run_on_scheduler(_count_failures)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                client.run(_forget_tiles)
+                assert float(ndvi.mean()) == expected
+            assert client.run_on_scheduler(_count_failures) == failed == 0, "no task failed"
+            events = str(client.run_on_scheduler(_all_events))
+            for secret in [*lake.given, "t0k3n"]:
+                assert secret not in events
+    return lake
+
+
+def _count_failures(dask_scheduler: object) -> int:
+    return sum(p.state_counts["erred"] for p in dask_scheduler.task_prefixes.values()) + sum(
+        t.suspicious for t in dask_scheduler.tasks.values()
+    )
+
+
+def _all_events(dask_scheduler: object) -> list[str]:
+    return [str(dask_scheduler.get_events(t)) for t in list(dask_scheduler._broker._topics)]
+
+
+def _forget_tiles() -> None:
+    from geodes_lab.formats import tile_cache
+
+    tile_cache.forget()
+
+
+def test_job_outlives_its_keys(ada, sample, tmp_path):
+    lake = job(ada, sample, tmp_path, 25)
+    assert lake.issued >= 3
+
+
+@pytest.mark.slow
+def test_job_of_three_minutes_outlives_its_keys(ada, sample, tmp_path):
+    lake = job(ada, sample, tmp_path, 180)
+    assert lake.issued >= 18
+
+
+@pytest.mark.attack
+def test_workers_carry_no_key_of_another_user(ada, sample, tmp_path):
+    """Sought in the memory of the processes; that it is found in the worker of whose key it is shows that the search sees it."""
+    with KeyedS3(sample / "datalake") as lake:
+        settings = {
+            "geodes_lab.catalog.profiles.local.url": str(sample / "catalog" / "catalog.json"),
+            "geodes_lab.datalake.mirror": None,
+            "geodes_lab.datalake.endpoint": lake.url,
+            "geodes_lab.credentials.s3.command": credential_process(tmp_path / "assume.py", lake, "t0k3n"),
+        }
+        bobs = dask_gateway.Gateway(ada, auth=dask_gateway.BasicAuth("bob"))
+        with dask.config.set(settings), bobs.new_cluster() as other, other.get_client(set_as_default=False) as his:
+            other.scale(1)
+            his.wait_for_workers(1, timeout=60)
+            client = gl.attach(workers=1)
+            cube = gl.open_cube(gl.search("PEPS_S2_L1C"), bands=["red"], bbox=(1.78, 43.56, 1.86, 43.62))
+            assert client.compute(cube.red.mean()).result(90) > 0
+            mine, theirs = [_memory(*c.run(os.getpid).values()) for c in (client, his)]
+    secrets = [g.encode() for g in lake.given]
+    assert any(s in mine for s in secrets), "the control: her own worker has it"
+    assert [s for s in secrets if s in theirs] == []
+
+
+def _memory(pid: int) -> bytes:
+    """What a process may write to: its heap, its stacks, its environment."""
+    found = []
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+                place, rights, *rest = line.split()
+                if rights.startswith("rw") and not any(r.startswith(("/dev", "[vv")) for r in rest):
+                    start, end = (int(n, 16) for n in place.split("-"))
+                    memory.seek(start)
+                    found.append(memory.read(end - start))
+    except PermissionError:
+        pytest.skip("this system lets nobody look into another process (ptrace_scope)")
+    return b"".join(found)
+
+
+def test_datalake_that_is_down_for_five_seconds_and_a_worker_that_is_killed(ada, sample, tmp_path):
+    """Both while a job computes: its result is right."""
+    lake = KeyedS3(sample / "datalake")
+    with lake:
+        settings = {
+            "geodes_lab.catalog.profiles.local.url": str(sample / "catalog" / "catalog.json"),
+            "geodes_lab.datalake.mirror": None,
+            "geodes_lab.datalake.endpoint": lake.url,
+            "geodes_lab.credentials.s3.command": credential_process(tmp_path / "assume.py", lake, "t0k3n"),
+        }
+        with dask.config.set(settings):
+            cube = gl.open_cube(gl.search("PEPS_S2_L1C"), bands=["red", "nir"])
+            with dask.config.set({"scheduler": "synchronous"}):
+                expected = float(cube.red.mean())
+            client = gl.attach(workers=2)
+            client.wait_for_workers(2, timeout=60)
+            client.run(_forget_tiles)
+            served = lake.served
+            future = client.compute(cube.red.mean().data)
+            awaited(lambda: lake.served > served + 5)
+            lake.down()
+            threading.Timer(5, lake.up).start()
+            client.run(os._exit, 1, workers=list(client.scheduler_info()["workers"])[:1], on_error="ignore")
+            assert float(future.result(120)) == expected
+
+
+def test_scheduler_that_is_gone_is_one_sentence_and_the_next_computation_is_right(ada):
+    client = gl.attach(workers=1)
+    assert client.submit(abs, -1).result(60) == 1
+    pid = client.run_on_scheduler(os.getpid)
+    x = da.ones(4, chunks=2).map_blocks(lambda block: time.sleep(2) or block, dtype=float)
+    killer = threading.Timer(1, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(
+        gl.GeodesError, match="The scheduler of your cluster is gone, and with it what the workers held: compute again"
+    ):
+        x.compute(scheduler=client)
+    awaited(lambda: len(gl.clusters()) == 0, 60)
+    other = gl.attach(workers=1)
+    assert other is not client
+    assert float(x.sum().compute(scheduler=other)) == 4

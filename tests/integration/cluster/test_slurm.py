@@ -1,0 +1,151 @@
+"""A cluster whose workers are jobs of a real SLURM, with its real commands, daemons and refusals."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import numpy as np
+import psutil
+import pytest
+
+import geodes_lab as gl
+from geodes_lab.cluster import attached
+from geodes_lab.cluster import slurm as ours
+from geodes_lab.util import ownership
+from tests.cluster.test_local_cluster import Kernel
+from tests.support.awaiting import awaited
+from tests.support.hub.slurming import needs_slurm, slurm
+
+pytestmark = needs_slurm
+
+SAID = {
+    "queue": "lab", "account": None, "walltime": "00:10:00", "cores": 1, "memory": "1GiB", "jobs": 1, "most": 2, "interface": "lo",
+    "host": None, "python": None, "directives": [], "prologue": [], "spill": "/tmp",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("slurm")
+    with slurm(folder) as config:
+        yield config
+
+
+@pytest.fixture
+def place(queue, monkeypatch, tmp_path) -> Iterator[dict[str, object]]:
+    monkeypatch.setenv("SLURM_CONF", str(queue))
+    said = {**SAID, "folder": str(tmp_path / "keys")}
+    with dask.config.set({"geodes_lab.cluster.place": None, "geodes_lab.cluster.slurm": said}):
+        yield said
+        if attached._keeper is not None:
+            attached._keeper.close()
+        awaited(lambda: jobs() == [], 60)
+
+
+def jobs() -> list[str]:
+    told = subprocess.run(["squeue", "-h", "-n", "geodes-lab", "-o", "%T"], capture_output=True, text=True, timeout=20)
+    return [s for s in told.stdout.split() if s != "COMPLETING"]
+
+
+def test_workers_are_jobs_and_end_with_the_cluster(place, sample, on_disk, tmp_path):
+    client = gl.attach()
+    assert client.submit(os.getenv, "SLURM_JOB_NAME").result(90) == "geodes-lab"
+    assert client.scheduler.address.startswith("tls://127.0.0.1:")
+    assert jobs() == ["RUNNING"]
+    # the list is as fresh as the keeper's last tick, a second at most
+    awaited(lambda: [(one.place, one.workers, one.threads) for one in gl.clusters()] == [("slurm", 1, 1)], 10)
+    assert gl.attach() is client
+    cube = gl.open_cube(gl.search("PEPS_S2_L1C", datetime="2021-06-05"), bands=["red"], bbox=(1.80, 43.58, 1.82, 43.60))
+    with dask.config.set({"scheduler": "synchronous"}):
+        expected = cube.red.values
+    assert np.array_equal(client.compute(cube.red.data).result(90), expected, equal_nan=True)
+    assert gl.attach(workers=2) is client
+    awaited(lambda: len(client.scheduler_info()["workers"]) == 2, 90)
+    (keys,) = (p for p in (tmp_path / "keys").iterdir() if p.name != "logs")
+    assert keys.stat().st_mode & 0o077 == 0
+    assert list(keys.iterdir())
+    script = client.cluster.job_script()
+    assert "BEGIN" not in script
+    # What does not fit into their memory is in a folder that nobody could take before them, and nobody else looks into.
+    spills = client.run(lambda dask_worker: dask_worker.local_directory)
+    folders = {
+        Path(s).parents[1] if Path(s).parent.name == "dask-scratch-space" else Path(s).parent for s in spills.values()
+    }
+    assert len(folders) == 2
+    assert all(re.fullmatch(r"/tmp/geodes-lab-\d+-\w{10}", str(f)) and not ownership.private(f) for f in folders), (
+        folders
+    )
+    gl.clusters().stop()
+    awaited(lambda: jobs() == [], 60)
+    assert not keys.exists()
+    awaited(lambda: not any(f.exists() for f in folders), 30)
+
+
+def test_jobs_end_when_the_kernel_is_killed(place, tmp_path):
+    said = {
+        f"DASK_GEODES_LAB__CLUSTER__SLURM__{k.upper()}": str(v)
+        for k, v in place.items()
+        if v and not isinstance(v, list)
+    }
+    kernel = Kernel(tmp_path, **said, DASK_GEODES_LAB__CLUSTER__PLACE="slurm")
+    assert kernel("gl.attach().submit(abs, -1).result()") == "1"
+    assert jobs() == ["RUNNING"]
+    psutil.Process(kernel.process.pid).kill()
+    kernel.process.wait()
+    awaited(lambda: jobs() == [], 90)
+
+
+def test_cap_counts_the_jobs_of_all_kernels(place):
+    with pytest.raises(
+        gl.GeodesError, match=r"3 workers are too many: you may have 2 at once .* and 0 of yours are in the queue"
+    ):
+        gl.attach(workers=3)
+    client = gl.attach(workers=1)
+    client.wait_for_workers(1, timeout=90)
+    with pytest.raises(gl.GeodesError, match="you may have 2 at once"):
+        ours._most(2, place)
+    assert ours._most(2, place, of_this=1) == 2
+
+
+def test_refusal_of_the_queue_is_one_sentence(place):
+    for change, said in (
+        ({"queue": "nowhere"}, "invalid partition"),
+        ({"memory": "900GiB"}, "SLURM refuses the workers"),
+    ):
+        with (
+            dask.config.set({"geodes_lab.cluster.slurm": {**place, **change}}),
+            pytest.raises(gl.GeodesError, match=said) as caught,
+        ):
+            gl.attach()
+        assert "check geodes_lab.cluster.slurm" in str(caught.value)
+    assert jobs() == []
+
+
+def test_python_with_other_software_is_refused_before_a_job(place, tmp_path):
+    bare = tmp_path / "bare" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+    with (
+        dask.config.set({"geodes_lab.cluster.slurm": {**place, "python": str(bare)}}),
+        pytest.raises(gl.GeodesError, match="dask not at all where this kernel has"),
+    ):
+        gl.attach()
+    with (
+        dask.config.set({"geodes_lab.cluster.slurm": {**place, "python": "/no/python"}}),
+        pytest.raises(gl.GeodesError, match="does not run here"),
+    ):
+        gl.attach()
+    assert jobs() == []
+
+
+def test_machine_without_slurm_is_said(place, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        assert not ours.is_there()
+        with pytest.raises(gl.GeodesError, match="There is no sbatch on this machine"):
+            gl.attach(place="slurm")

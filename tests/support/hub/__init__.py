@@ -1,0 +1,1 @@
+"""Hubs, gateways, queues and providers for the tests."""
