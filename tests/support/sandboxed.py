@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+from tests.support.paths import TOP
+
 ADDRESSES, MEMORY, SECONDS, WALL = 6 * 2**30, 2 * 2**30, 20, 240
 """Bytes of address space, with a gigabyte and a half of libraries; bytes of memory; seconds of processor; seconds of a busy machine."""
 _SYSTEM = (
@@ -71,7 +72,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "tests.support.sandboxed"], cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **alone, "MALLOC_ARENA_MAX": "2", "GDAL_CACHEMAX": "64", "AWS_EC2_METADATA_DISABLED": "TRUE"},
         )  # fmt: skip
         return self
@@ -179,7 +180,7 @@ def _child(case: dict[str, Any], say: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (3 * SECONDS, 3 * SECONDS + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     product = case["product"]
-    allowed = (*_SYSTEM, sys.prefix, sys.base_prefix, str(HERE.parent / "geodes_lab"), str(HERE), work)
+    allowed = (*_SYSTEM, sys.prefix, sys.base_prefix, str(TOP / "geodes_lab"), str(TOP / "tests"), work)
     allowed += (product,) if isinstance(product, str) else ()
     outside: list[str] = []
 
