@@ -324,7 +324,7 @@ def test_19_versions_are_pinned_with_hashes_and_audited():
     lines = [line for line in (TOP / "requirements.lock").read_text().splitlines() if line and not line[0].isspace()]
     assert all(re.match(r"[\w.\[\]-]+==\S+", line) for line in lines)
     shown = subprocess.check_output(["make", "-n", "audit"], cwd=TOP, text=True)
-    assert re.search(r"tests/audit\.py requirements\.lock .*helm/images/uv\.txt", shown), (
+    assert re.search(r"-m tests\.audit requirements\.lock .*helm/images/uv\.txt", shown), (
         "tests/integration/test_audit.py shows what it does"
     )
     assert "pytest -m attack" in shown

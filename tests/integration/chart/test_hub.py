@@ -38,7 +38,7 @@ SECRETS = (
 ) + tuple(f"{name}_token" for name in ("catalogue", "data", "usage", "culler", "home"))
 # As zero-to-jupyterhub's own configuration is while it runs ours: get_config is another function there.
 AROUND = """
-import upstream
+from tests.support.chart import upstream
 upstream.spawner(c, VALUES)
 def get_config(key, default=None):
     raise AssertionError("this get_config is the chart's")
