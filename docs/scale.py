@@ -1,6 +1,6 @@
-"""What a thousand people and 43 million products need: the sum behind docs/scale.md, to be done again with other numbers.
+"""What a thousand people and 43 million products need: the sum behind docs/operations/scale.md, to be done again with other numbers.
 
-``python docs/scale.py`` writes the tables of docs/scale.md anew; ``--check`` says whether they are as they would be written;
+``python docs/scale.py`` writes the tables of docs/operations/scale.md anew; ``--check`` says whether they are as they would be written;
 ``python docs/scale.py --set people_at_once=0.5 --set node_price=2`` shows what would come of other assumptions.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-PAGE = Path(__file__).with_name("scale.md")
+PAGE = Path(__file__).with_name("operations") / "scale.md"
 
 
 @dataclass(frozen=True)
