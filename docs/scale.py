@@ -56,7 +56,7 @@ INPUTS = {
     "hub_most": Input(0.7, "of its one core the hub may have", "assumed"),
     "window": Input(45.1, "requests a second that two cores make, reading a window of 20 dates (240 in 5.32 s)", READ),
     "window_bytes": Input(38.7, "MB a second of it (205.9 in 5.32 s)", READ),
-    "gate": Input(319, "MB/s through one gate, ranges of 1 MiB", "measured: `tests/benchmarks/hub.py`"),
+    "gate": Input(319, "MB/s through one gate, ranges of 1 MiB", "measured: `tests/benchmarks/hub_load.py`"),
     "gates": Input(60, "gates at most", "given: `services.data.most` of `values-cnes.yaml`"),
     "lab_requests": Input(0.5, "requests a second of an open JupyterLab", "assumed"),
     "proxy": Input(1820, "requests a second through the proxy", "measured: Node's configurable-http-proxy 5.3, two cores"),
