@@ -66,7 +66,7 @@ fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linu
 fuzz-products: $(READY)  ## whole products of every family, damaged and hostile, each opened in a child that is measured (MINUTES=60)
 	@$(BIN)/python -m tests.fuzz_products --minutes $(MINUTES)
 
-bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/benchmarks.md (ITEMS=10000000 for the large catalogue)
+bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/reference/benchmarks.md (ITEMS=10000000 for the large catalogue)
 	@$(BIN)/python -m tests.benchmarks.start
 	@$(BIN)/python -m tests.benchmarks.read
 	@$(BIN)/python -m tests.benchmarks.graph

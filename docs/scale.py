@@ -1,6 +1,6 @@
-"""What a thousand people and 43 million products need: the sum behind docs/scale.md, to be done again with other numbers.
+"""What a thousand people and 43 million products need: the sum behind docs/operations/scale.md, to be done again with other numbers.
 
-``python docs/scale.py`` writes the tables of docs/scale.md anew; ``--check`` says whether they are as they would be written;
+``python docs/scale.py`` writes the tables of docs/operations/scale.md anew; ``--check`` says whether they are as they would be written;
 ``python docs/scale.py --set people_at_once=0.5 --set node_price=2`` shows what would come of other assumptions.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-PAGE = Path(__file__).with_name("scale.md")
+PAGE = Path(__file__).with_name("operations") / "scale.md"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ INPUTS = {
     "hub_most": Input(0.7, "of its one core the hub may have", "assumed"),
     "window": Input(45.1, "requests a second that two cores make, reading a window of 20 dates (240 in 5.32 s)", READ),
     "window_bytes": Input(38.7, "MB a second of it (205.9 in 5.32 s)", READ),
-    "gate": Input(319, "MB/s through one gate, ranges of 1 MiB", "measured: `tests/benchmarks/hub.py`"),
+    "gate": Input(319, "MB/s through one gate, ranges of 1 MiB", "measured: `tests/benchmarks/hub_load.py`"),
     "gates": Input(60, "gates at most", "given: `services.data.most` of `values-cnes.yaml`"),
     "lab_requests": Input(0.5, "requests a second of an open JupyterLab", "assumed"),
     "proxy": Input(1820, "requests a second through the proxy", "measured: Node's configurable-http-proxy 5.3, two cores"),

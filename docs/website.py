@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -26,27 +27,31 @@ _LOAD, _EXECUTED = "application/vnd.holoviews_load.v0+json", "application/vnd.ho
 _STYLES = "panel-preview/static/extensions/panel/"  # where panel's widgets look for them in the lab
 
 
+FOLDERS = ("tutorial", "how-to", "explanation", "reference", "operations")
+_OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md"}
+
+
 def gather() -> None:
-    """Put all pages in one folder, as Sphinx wants them."""
+    """Put all pages below one folder, as Sphinx wants them: the five folders as they are, and what is made or lies elsewhere."""
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
     shutil.copy(HERE / "conf.py", SOURCE)
-    for page in HERE.glob("*.md"):
-        (SOURCE / page.name).write_text(page.read_text().replace("](../SECURITY.md)", "](security.md)"))
     shutil.copytree(HERE / "images", SOURCE / "images")
     shutil.copytree(HERE / "_static", SOURCE / "_static")
-    shutil.copytree(HERE / "design", SOURCE / "design")
+    for folder in FOLDERS:
+        shutil.copytree(HERE / folder, SOURCE / folder)
+    for page in [HERE / "index.md", *(p for f in FOLDERS for p in (HERE / f).rglob("*.md"))]:
+        (SOURCE / page.relative_to(HERE)).write_text(linked(page.read_text(), page))
     shutil.copy(TOP / "geodes_lab" / "geodes_lab.yaml", SOURCE)
-    pages = [p.stem for p in sorted((HERE / "design").glob("*.md"))]
+    design = SOURCE / "explanation" / "design"
+    pages = [p.stem for p in sorted(design.glob("*.md"))]
     listed = "\n".join(
         ["# Design", "", "What was decided, and why.", "", "```{toctree}", ":maxdepth: 1", "", *pages, "```", ""]
     )
-    (SOURCE / "design" / "index.md").write_text(listed)
-    for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"):
-        text = (TOP / f"{name}.md").read_text().replace("](docs/", "](").replace("](SECURITY.md)", "](security.md)")
-        (SOURCE / f"{name.lower()}.md").write_text(text)
-    (SOURCE / "cli.md").write_text(commands())
-    (SOURCE / "tutorial").mkdir()
+    (design / "index.md").write_text(listed)
+    for name, there in _OUTSIDE.items():
+        (SOURCE / there).write_text(linked((TOP / name).read_text(), TOP / name))
+    (SOURCE / "reference" / "cli.md").write_text(commands())
     scripts: set[str] = set()
     for path in sorted((TOP / "notebooks").glob("*.py")):
         notebook = execute.kept(path) or jupytext.read(path)
@@ -56,6 +61,28 @@ def gather() -> None:
         (SOURCE / "_static" / "plots.js").write_text(max(scripts, key=len))
         for folder in ("css", "bundled/theme"):
             shutil.copytree(panel.__path__[0] + f"/dist/{folder}", SOURCE / "_static" / "panel" / folder)
+
+
+def linked(text: str, page: Path) -> str:
+    """Make the links of a page those of the site, which has the notebooks in ``tutorial/`` and the pages of the project at its top."""
+    here = page.relative_to(HERE).parent if page.is_relative_to(HERE) else Path()
+
+    def there(found: re.Match[str]) -> str:
+        path, mark, part = found[1].partition("#")
+        if not path or "://" in path:
+            return found[0]
+        target = Path(os.path.normpath(page.parent / path))
+        if target.is_relative_to(HERE):
+            target = target.relative_to(HERE)
+        elif target.parent == TOP / "notebooks":
+            target = Path("tutorial", target.name)
+        elif target.parent == TOP and target.name in _OUTSIDE:
+            target = Path(_OUTSIDE[target.name])
+        else:
+            return found[0]
+        return f"]({os.path.relpath(target, here)}{mark}{part})"
+
+    return re.sub(r"\]\(([^)\s]+)\)", there, text)
 
 
 def commands() -> str:

@@ -19,7 +19,7 @@ from geodes_lab.formats.tile_cache import room
 from geodes_lab.planning.needed_tiles import Touched, file_of, needed, touched
 from geodes_lab.raster.source import Source
 
-# Pixels a second of one core, measured (docs/benchmarks.md): JPEG 2000, other files, a warp, a median.
+# Pixels a second of one core, measured (docs/reference/benchmarks.md): JPEG 2000, other files, a warp, a median.
 _JPEG2000, _OTHER, _WARP, _MEDIAN = 8e6, 60e6, 12e6, 10e6
 # What the overviews of JPEG 2000 take of the bytes of a tile, by level.
 _SHARES = (1.0, 0.33, 0.09, 0.026, 0.010, 0.006)

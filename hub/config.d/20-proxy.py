@@ -14,7 +14,7 @@ if not here.on_kubernetes:
     c.ConfigurableHTTPProxy.command = json.loads(chosen) if chosen else proxy.command()
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{here.port('proxy')}"
     c.ConfigurableHTTPProxy.pid_file = str(here.state / "proxy.pid")
-    # Where others supervise the proxy (docs/operator.md) it goes on while the hub starts anew.
+    # Where others supervise the proxy (docs/operations/operator.md) it goes on while the hub starts anew.
     if "CONFIGPROXY_AUTH_TOKEN" in os.environ:
         c.JupyterHub.proxy_class = "hub.front.supervised.SupervisedProxy"
         c.SupervisedProxy.should_start = False

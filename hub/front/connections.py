@@ -29,7 +29,7 @@ def bound() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if room() < _ENOUGH * 3 // 4:
         get_logger().warning(
-            "The hub may have only %d descriptors, so %d connections at once: say LimitNOFILE=65536 in its unit (docs/operator.md).",
+            "The hub may have only %d descriptors, so %d connections at once: say LimitNOFILE=65536 in its unit (docs/operations/operator.md).",
             wanted,
             room(),
         )

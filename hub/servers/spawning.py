@@ -73,7 +73,7 @@ async def prepare(spawner: Any) -> None:
     if lab.login.kind == "link" and spawner.user.name != owner():
         raise SpawnRefused(
             f"This lab belongs to {owner()}: it runs everything as that one user. For several people set it up with accounts "
-            "(docs/operator.md)."
+            "(docs/operations/operator.md)."
         )
     _size(spawner, sizes(spawner))
     quota = rights(_groups(spawner), lab).quota

@@ -1,4 +1,4 @@
-"""What a lab takes of a machine: the hub's CPU for each thing that it is asked, and the memory of every process. docs/scale.md reckons with it.
+"""What a lab takes of a machine: the hub's CPU for each thing that it is asked, and the memory of every process. docs/operations/scale.md reckons with it.
 
 ``python -m tests.benchmarks.footprint [--users 1000]``: CPU-seconds of the process itself, so that others on the machine matter little.
 """

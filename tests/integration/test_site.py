@@ -42,15 +42,18 @@ def test_pages_are_there(site):
     names = {str(p.relative_to(site_.SITE)) for p in site}
     assert {
         "index.html",
-        "howto.html",
-        "reference.html",
-        "cli.html",
-        "operator.html",
-        "faq.html",
-        "coming-from.html",
+        "how-to/recipes.html",
+        "how-to/faq.html",
+        "how-to/coming-from.html",
+        "explanation/design/0001-shape.html",
+        "reference/api.html",
+        "reference/cli.html",
+        "reference/settings.html",
+        "operations/operator.html",
+        "contributing.html",
     } <= names
-    assert sum(n.startswith("tutorial/") for n in names) == 8
-    reference = (site_.SITE / "reference.html").read_text()
+    assert sum(n.startswith("tutorial/0") for n in names) == 8
+    reference = (site_.SITE / "reference" / "api.html").read_text()
     for function in ("open_cube", "open_tracks", "search", "publish", "plot.image", "plot.compare"):
         assert f"{function}</span>" in reference or f"{function.rpartition('.')[2]}</span>" in reference
 

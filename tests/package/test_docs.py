@@ -24,7 +24,13 @@ def blocks(page: str, language: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("page", "least"),
-    [("products.md", 6), ("howto.md", 20), ("coming-from.md", 1), ("index.md", 1), ("../README.md", 1)],
+    [
+        ("reference/products.md", 6),
+        ("how-to/recipes.md", 20),
+        ("how-to/coming-from.md", 1),
+        ("index.md", 1),
+        ("../README.md", 1),
+    ],
 )
 def test_examples_run(on_disk, tmp_path, monkeypatch, page, least):
     monkeypatch.chdir(tmp_path)  # some save into workspace/
@@ -39,7 +45,7 @@ def test_examples_run(on_disk, tmp_path, monkeypatch, page, least):
 
 def test_examples_of_other_tools_are_python():
     """They need services that are not here: marked ``py``, they are parsed and no more."""
-    others = blocks("coming-from.md", "py") + blocks("howto.md", "py")
+    others = blocks("how-to/coming-from.md", "py") + blocks("how-to/recipes.md", "py")
     assert len(others) == 6
     for block in others:
         ast.parse(block)
@@ -54,13 +60,13 @@ def test_examples_in_docstrings_run(on_disk):
 
 
 def test_faq_has_its_traps_numbered():
-    found = re.findall(r"^(\d+)\. \*\*", (TOP / "docs" / "faq.md").read_text(), re.M)
+    found = re.findall(r"^(\d+)\. \*\*", (TOP / "docs" / "how-to" / "faq.md").read_text(), re.M)
     assert list(map(int, found)) == list(range(1, len(found) + 1))
     assert len(found) >= 25
 
 
 def test_every_collection_of_the_sample_is_in_the_table(on_disk):
-    text = (TOP / "docs" / "products.md").read_text()
+    text = (TOP / "docs" / "reference" / "products.md").read_text()
     patterns = [re.escape(c).replace(r"\*", r"\w*") for c in re.findall(r"(?:PEPS|THEIA|SWH)_[\w*-]+", text)]
     for folder in (on_disk / "catalog").iterdir():
         if folder.is_dir() and folder.name.startswith(("PEPS", "THEIA", "SWH")):

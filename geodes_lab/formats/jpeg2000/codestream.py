@@ -1,6 +1,6 @@
 """The code-stream of a JPEG 2000 file: what its main header says, and one tile of it made a code-stream of its own.
 
-ISO 15444-1, annex A; measured on ESA's files, see docs/design/0002-jpeg2000.md. In progression LRCP with one layer a
+ISO 15444-1, annex A; measured on ESA's files, see docs/explanation/design/0002-jpeg2000.md. In progression LRCP with one layer a
 tile-part begins with its low resolutions: its first bytes are an overview, once the main header is rewritten for the
 smaller image.
 """

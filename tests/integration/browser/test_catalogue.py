@@ -18,7 +18,7 @@ from tests.support.paths import TOP
 pytestmark = [pytest.mark.browser, needs_chromium]
 
 
-# What docs/catalogue.md tells a user to do with results.
+# What docs/how-to/catalogue.md tells a user to do with results.
 PUBLISH = """
 import os, httpx
 api = httpx.Client(base_url=os.environ["DASK_GEODES_LAB__CATALOG__PROFILES__LAB__URL"],

@@ -170,7 +170,7 @@ def test_labels_of_a_servers_pod_are_those_of_the_table():
 
 
 def test_workers_of_different_clusters_are_kept_apart_by_tls_not_by_labels():
-    """Said plainly, in docs/chart.md too: labels cannot say "of the same cluster"."""
+    """Said plainly, in docs/operations/chart.md too: labels cannot say "of the same cluster"."""
     assert network("cnes").may(WORKER, OTHER_SCHEDULER, 8786), "which asks for a certificate of its own cluster"
 
 

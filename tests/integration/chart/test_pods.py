@@ -98,7 +98,7 @@ def test_everything_upstream_has_requests(example):
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_nothing_upstream_writes_into_its_image(example):
-    """Wherever zero-to-jupyterhub has a value for it; dask-gateway's three pods have none (docs/chart.md)."""
+    """Wherever zero-to-jupyterhub has a value for it; dask-gateway's three pods have none (docs/operations/chart.md)."""
     hub = values(example, "jupyterhub")
     places = [
         hub["hub"], hub["proxy"]["chp"], hub["prePuller"], hub["prePuller"]["hook"], hub["prePuller"]["pause"], hub["scheduling"]["userScheduler"],
@@ -128,7 +128,7 @@ def test_with_the_charts_themselves(example):
     for name, pod in made.items():
         holding = sum(matches(p["spec"]["podSelector"], pod["metadata"]["labels"]) for p in policies)
         assert holding == 2 if name.partition("/")[2] in idle else holding > 2, f"{name} is not held"
-        if "dask-gateway" not in name:  # which has no value for it: docs/chart.md
+        if "dask-gateway" not in name:  # which has no value for it: docs/operations/chart.md
             assert not [s for s in beyond(pod["spec"]) if "writes into its image" in s], name
             if not pod["spec"].get("serviceAccountName"):
                 assert pod["spec"]["automountServiceAccountToken"] is False, name

@@ -131,7 +131,7 @@ print(*(user.name for user in session.query(orm.User)))
 
 
 def test_database_of_version_5_is_upgraded_and_only_its_copy_leads_back(older, tmp_path):
-    """What docs/chart.md tells of an upgrade and of a rollback."""
+    """What docs/operations/chart.md tells of an upgrade and of a rollback."""
     url = f"sqlite:///{tmp_path}/hub.sqlite"
 
     def open_(python: str | Path, what: str = "open") -> subprocess.CompletedProcess[str]:
