@@ -30,7 +30,7 @@ test: $(READY)  ## lint, types, import rules and the tests, with the browser and
 	@tests/get-helm
 	@mkdir -p build
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
-	@$(BIN)/mypy -p geodes_lab
+	@$(BIN)/mypy -p geodes_lab -p hub
 	@$(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
 	@$(BIN)/pytest
 

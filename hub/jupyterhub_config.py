@@ -15,5 +15,10 @@ sys.path.insert(0, str(HERE.parent))
 folder = Path(os.environ.get("GEODES_LAB_CONFIG_D", HERE / "config.d"))
 for path in sorted(folder.glob("[0-9][0-9]-*.py")):
     # Not `load_subconfig`, which gives each file a configuration of its own: a later file extends what an earlier one set.
-    names = {"c": c, "get_config": lambda: c, "__file__": str(path), "__name__": path.stem}  # noqa: F821
+    names = {
+        "c": c,  # type: ignore[name-defined]  # noqa: F821
+        "get_config": lambda: c,  # type: ignore[name-defined]  # noqa: F821
+        "__file__": str(path),
+        "__name__": path.stem,
+    }
     exec(compile(path.read_text(), path, "exec"), names)

@@ -47,7 +47,8 @@ class Bounded(HTTPServer):
     A connection waits until the whole of a request is there: who sends half of one, or nothing, waits too.
     """
 
-    def initialize(self, request_callback: Any, **options: Any) -> None:  # tornado's own settings, which the hub gives
+    # The options are tornado's own, which the hub gives by name.
+    def initialize(self, request_callback: Any, **options: Any) -> None:  # type: ignore[override]
         """Take the bounds that the hub does not say."""
         bounds = {"idle_connection_timeout": _IDLE, "body_timeout": _BODY, "max_body_size": _BYTES}
         super().initialize(request_callback, **{**bounds, **options})

@@ -6,6 +6,7 @@ import hmac
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers import BaseHandler
@@ -37,11 +38,11 @@ class OneTimeLink(Authenticator):
         """Where the hub sends whoever is not logged in: the page that explains."""
         return url_path_join(base_url, "link")
 
-    def get_handlers(self, app):
+    def get_handlers(self, app: Any) -> list[tuple[str, type[BaseHandler]]]:
         """Serve the link, and a log-out that ends copied cookies too."""
         return [("/link", LinkHandler), ("/logout", Ending)]
 
-    async def authenticate(self, handler, data):
+    async def authenticate(self, handler: BaseHandler, data: dict[str, str]) -> str | None:
         """Hold the secret of the link against the file, in constant time."""
         path = Path(self.secret_file)
         try:
@@ -57,7 +58,7 @@ class OneTimeLink(Authenticator):
 class LinkHandler(BaseHandler):
     """``/hub/link?token=…``: log in, or say why not."""
 
-    async def get(self):
+    async def get(self) -> None:
         secret = self.get_argument("token", "")  # a name that the hub keeps out of its log
         # The secret first, and always used up: a browser that is logged in already must not leave the link open.
         user = await self.login_user({"secret": secret}) if secret else None

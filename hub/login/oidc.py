@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import jwt
 from jupyterhub.handlers import BaseHandler
@@ -16,9 +17,13 @@ from tornado.web import HTTPError
 from traitlets import Unicode
 
 from geodes_lab.policy.lab import Lab, load
+from geodes_lab.policy.lab import Oidc as Provider
 from geodes_lab.policy.people import ROBOT, Decision, Language, decide
 from hub.front.hosts import ToService
 from hub.login.logout import EndingAtProvider
+
+if TYPE_CHECKING:
+    from jwt.types import Options
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 _DOWN = {
@@ -41,7 +46,7 @@ _GONE = {
 class Callback(OAuthCallbackHandler):
     """Where the provider sends the browser back to."""
 
-    async def get(self):
+    async def get(self) -> None:
         """Log in; what fails is said in the reader's language."""
         lab: Lab = self.authenticator.lab
         try:
@@ -54,7 +59,7 @@ class Callback(OAuthCallbackHandler):
             said = _FORGED[language(self, lab)].format(reason=_plain(error), contact=lab.contact)
             raise HTTPError(403, said) from error
 
-    async def login_user(self, data=None):
+    async def login_user(self, data: dict[str, Any] | None = None) -> Any:
         """Log in, or raise the sentence that says why not."""
         user = await super().login_user(data)
         decision: Decision | None = getattr(self, "decision", None)
@@ -67,7 +72,7 @@ class Callback(OAuthCallbackHandler):
 class LoggedOut(BaseHandler):
     """Where the provider sends the browser after a log-out."""
 
-    async def get(self):
+    async def get(self) -> None:
         """Say so; the hub's own page would log in again at once."""
         lab: Lab = self.authenticator.lab
         tongue = language(self, lab)
@@ -86,7 +91,7 @@ class Oidc(GenericOAuthenticator):
     callback_handler = Callback
     logout_handler = EndingAtProvider
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._away: dict[str, float] = {}  # since when the provider has not answered about a person
 
@@ -95,19 +100,25 @@ class Oidc(GenericOAuthenticator):
         """The operator's decisions."""
         return load(self.settings_file)
 
+    @property
+    def _provider(self) -> Provider:
+        found = self.lab.login.oidc
+        assert found is not None, "this login is there only where the operator's file names a provider"
+        return found
+
     @cached_property
     def _keys(self) -> jwt.PyJWKClient:
-        context = ssl.create_default_context(cafile=self.lab.login.oidc.authority or None)
+        context = ssl.create_default_context(cafile=self._provider.authority or None)
         return jwt.PyJWKClient(self.keys_url, lifespan=300, timeout=10, ssl_context=context)
 
-    def get_handlers(self, app):
+    def get_handlers(self, app: Any) -> list[tuple[str, type[BaseHandler]]]:
         """The provider's addresses, the page after a log-out, and the ways to services that have host names of their own."""
         apart = [(r"/services/([a-z]+)(/.*)?", ToService)] if self.lab.apart else []
         return [*super().get_handlers(app), ("/logged-out", LoggedOut), *apart]
 
-    async def token_to_user(self, token_info):
+    async def token_to_user(self, token_info: dict[str, Any]) -> dict[str, Any]:
         """What the provider says of a person: from the place that the operator named, verified where it is a token."""
-        oidc = self.lab.login.oidc
+        oidc = self._provider
         if oidc.claims.source == "userinfo":
             return await super().token_to_user(token_info)
         token = token_info.get(oidc.claims.source)
@@ -118,11 +129,11 @@ class Oidc(GenericOAuthenticator):
         except jwt.ExpiredSignatureError:
             raise HTTPClientError(401, "the token has ended") from None  # as userinfo says it: a fresh one is asked for
 
-    def _verified(self, token: str) -> dict:
-        oidc = self.lab.login.oidc
+    def _verified(self, token: str) -> dict[str, Any]:
+        oidc = self._provider
         # Keycloak's access tokens name their client in azp; aud holds the services that they are for.
         audience = oidc.audience or (oidc.client_id if oidc.claims.source == "id_token" else None)
-        options = {"require": ["exp", "iss"], "verify_aud": audience is not None}
+        options: Options = {"require": ["exp", "iss"], "verify_aud": audience is not None}
         named = jwt.get_unverified_header(token).get("kid")
         problem: jwt.PyJWTError = jwt.InvalidSignatureError("none of its keys fits")
         for fresh in (False, True):  # a key that is not known yet may be a new one: that is how a rotated one is learnt
@@ -145,35 +156,37 @@ class Oidc(GenericOAuthenticator):
                     return self._for_us(found, audience)
         raise problem
 
-    def _for_us(self, found: dict, audience: str | None) -> dict:
+    def _for_us(self, found: dict[str, Any], audience: str | None) -> dict[str, Any]:
         if audience is None and found.get("azp", self.client_id) != self.client_id:
             raise jwt.InvalidAudienceError("it is another client's")
         return found
 
-    def user_info_to_username(self, user_info):
+    def user_info_to_username(self, user_info: dict[str, Any]) -> str:
         """The name by the rules; who has none is refused later, with the reason."""
         return self._decided(user_info).name or "?"
 
-    def get_user_groups(self, auth_state):
+    def get_user_groups(self, auth_state: dict[str, Any]) -> set[str]:
         """The groups by the rules."""
         return set(self._decided(auth_state[self.user_auth_state_key]).groups)
 
-    def validate_username(self, username):
+    def validate_username(self, username: str) -> bool:
         """Leave it to the rules, which say why."""
         return bool(username)
 
-    def check_blocked_users(self, username, authentication=None):
+    def check_blocked_users(self, username: str, authentication: dict[str, Any] | None = None) -> bool:
         """Leave it to the rules, which say why."""
         return True
 
-    async def authenticate(self, handler, data=None, **options):
+    async def authenticate(
+        self, handler: BaseHandler, data: dict[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any] | None:
         """Ask the provider; keep the decision for the sentence that a refused person reads."""
         model = await super().authenticate(handler, data, **options)
         if model:
             handler.decision = self._decided(model["auth_state"][self.user_auth_state_key])
         return model
 
-    async def check_allowed(self, username, auth_model):
+    async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
         """Whether the person enters."""
         if auth_model is None:
             return True
@@ -181,7 +194,9 @@ class Oidc(GenericOAuthenticator):
         self.log.info("%s %s by %s", username, "accepted" if decision.accepted else "refused", decision.rule)
         return decision.accepted
 
-    async def refresh_user(self, user, handler=None, **options):
+    async def refresh_user(
+        self, user: Any, handler: BaseHandler | None = None, **options: Any
+    ) -> dict[str, Any] | bool:
         """Ask the provider anew: who may no longer enter is out, and an absence of the provider does not stop work at once."""
         if user.name == ROBOT:  # the provider knows nothing of it
             return True
@@ -189,7 +204,7 @@ class Oidc(GenericOAuthenticator):
             model = await super().refresh_user(user, handler, **options)
         except (HTTPClientError, OSError, jwt.PyJWKClientConnectionError) as error:
             since = self._away.setdefault(user.name, time.monotonic())
-            grace = self.lab.login.oidc.grace
+            grace = self._provider.grace
             if time.monotonic() - since > grace:
                 self.log.warning(
                     "The provider has not answered about %s for %s: a new login is needed.", user.name, grace
@@ -210,7 +225,7 @@ class Oidc(GenericOAuthenticator):
                 return False
         return model
 
-    def _decided(self, claims) -> Decision:
+    def _decided(self, claims: dict[str, Any]) -> Decision:
         return decide(claims, self.lab)
 
 

@@ -9,7 +9,9 @@ import shutil
 import socket
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jupyterhub.spawner import LocalProcessSpawner
 
@@ -125,36 +127,36 @@ class AccountSpawner(LocalProcessSpawner):
 
     _held: socket.socket | None = None
 
-    async def start(self):
+    async def start(self) -> tuple[str, int]:
         """Start the server on a port that the hub has taken, and keeps while people are led there: no other account can stand in for it."""
         self._release()
         self._held = socket.socket()
         self._held.bind(("127.0.0.1", 0))
         self._held.listen(128)
         self.port = self._held.getsockname()[1]
-        self.popen_kwargs = {**self.popen_kwargs, "pass_fds": (self._held.fileno(),)}
+        self.popen_kwargs: dict[str, Any] = {**self.popen_kwargs, "pass_fds": (self._held.fileno(),)}
         return await super().start()
 
-    def get_env(self):
+    def get_env(self) -> dict[str, str]:
         """The socket, beside the rest."""
         held = {"GEODES_LAB_LISTEN": str(self._held.fileno())} if self._held else {}
         return {**super().get_env(), **held}
 
-    def clear_state(self):
+    def clear_state(self) -> None:
         """Called when the server has stopped, and nobody is led there any longer."""
         super().clear_state()
         self._release()
 
-    def _release(self):
+    def _release(self) -> None:
         if self._held is not None:
             self._held.close()
             self._held = None
 
-    def make_preexec_fn(self, name):
+    def make_preexec_fn(self, name: str) -> Callable[[], None]:
         """Become the account in the child, just before the command runs."""
         return super().make_preexec_fn(account(name, installation().lab.servers.account_prefix))
 
-    def user_env(self, env):
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
         """The account's name and home."""
         found = ensure(self.user.name)
         return {**env, "USER": found.pw_name, "HOME": found.pw_dir, "SHELL": found.pw_shell}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def add(
 def confined(name: str, command: list[str], needs: Needs, *, listens: bool = True) -> list[str]:
     """The command that runs another as a user of its own without rights (hub/services/confined.py)."""
     here = installation()
-    told = {
+    told: dict[str, Sequence[object]] = {
         "name": [name],
         "state": [here.state],
         "keeps": [keeps(here, name)],

@@ -92,5 +92,9 @@ def _load_jupyter_server_extension(app: Any) -> None:
     ours = Clusters()
     # The handlers look it up in their modules when they are asked.
     clusterhandler.manager = dashboardhandler.manager = ours
-    looks = PeriodicCallback(lambda: note(app.web_app.settings), _EVERY * 1000)
+
+    def look() -> None:
+        note(app.web_app.settings)
+
+    looks = PeriodicCallback(look, _EVERY * 1000)
     app.io_loop.add_callback(looks.start)

@@ -102,7 +102,7 @@ class Shares(APIHandler):
     @authenticated
     async def get(self) -> None:
         """List."""
-        self.finish(json.dumps({"places": self.shared.places()}))
+        self._list()
 
     @authenticated
     async def post(self) -> None:
@@ -119,7 +119,7 @@ class Shares(APIHandler):
             if not (Path(self.settings["server_root_dir"]).expanduser() / notebook).is_file():
                 raise HTTPError(404, f"There is no notebook {notebook}.")
             self.shared.notebooks.add(notebook)
-        await self.get()
+        self._list()
 
     @authenticated
     async def delete(self) -> None:
@@ -131,7 +131,10 @@ class Shares(APIHandler):
                     self.shared.apps.pop(name).close()
         else:
             self.shared.notebooks.discard(self._notebook(told))
-        await self.get()
+        self._list()
+
+    def _list(self) -> None:
+        self.finish(json.dumps({"places": self.shared.places()}))
 
     def _notebook(self, told: dict[str, Any]) -> str:
         name = told.get("notebook")

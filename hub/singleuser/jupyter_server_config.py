@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from hub.singleuser import listening, runtime
 
 listening.take()
-c = get_config()  # noqa: F821
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 # On a machine of several accounts anybody reads what a kernel says on a port of loopback: its channels are sockets in a folder of its owner's.
 c.JupyterApp.runtime_dir = str(runtime.settle())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
 
 from jupyter_server.serverapp import ServerApp
 
@@ -20,9 +19,10 @@ def take() -> None:
     held.setblocking(False)
     os.set_inheritable(held.fileno(), False)
 
-    def bound(app: Any) -> bool:
-        app.http_server.add_socket(held)
+    def bound(self: ServerApp) -> bool:
+        self.http_server.add_socket(held)
         return True
 
-    ServerApp._find_http_port = lambda _: None  # it would try whether the port is free
-    ServerApp._bind_http_server_tcp = bound
+    # Its own would try whether the port is free.
+    ServerApp._find_http_port = lambda self: None  # type: ignore[method-assign]
+    ServerApp._bind_http_server_tcp = bound  # type: ignore[method-assign]

@@ -90,7 +90,7 @@ class Notices(JupyterHandler):
     @authenticated
     async def get(self) -> None:
         """Give the notices."""
-        self.finish({**self.presence.heard, "rescue": os.environ.get("GEODES_LAB_RESCUE", "")})
+        self._give()
 
     @authenticated
     async def post(self) -> None:
@@ -98,7 +98,10 @@ class Notices(JupyterHandler):
         self.presence.present()
         with contextlib.suppress(HTTPClientError, OSError, ValueError):
             await self.presence.beat()
-        await self.get()
+        self._give()
+
+    def _give(self) -> None:
+        self.finish({**self.presence.heard, "rescue": os.environ.get("GEODES_LAB_RESCUE", "")})
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

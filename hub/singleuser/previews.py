@@ -48,7 +48,7 @@ def _load_jupyter_server_extension(app: Any) -> None:
     def nb_path(self: Any, path: str | None = None) -> Path:
         return inside(Path(get_server_root_dir(self.application.settings)), path or "")
 
-    PanelBaseHandler.nb_path = nb_path
+    PanelBaseHandler.nb_path = nb_path  # type: ignore[method-assign]
 
     async def prepare(self: Any) -> None:
         await JupyterHandler.prepare(self, _redirect_to_login=False)
@@ -56,6 +56,6 @@ def _load_jupyter_server_extension(app: Any) -> None:
             raise HTTPError(403, "Log in first.")
 
     # Panel's own takes everybody for logged in, and pages of every site: who knows the id of a session would steer it.
-    PanelWSProxy.prepare = prepare
-    PanelWSProxy.get_current_user = JupyterHandler.get_current_user
-    PanelWSProxy.check_origin = JupyterHandler.check_origin
+    PanelWSProxy.prepare = prepare  # type: ignore[method-assign]
+    PanelWSProxy.get_current_user = JupyterHandler.get_current_user  # type: ignore[method-assign]
+    PanelWSProxy.check_origin = JupyterHandler.check_origin  # type: ignore[method-assign]

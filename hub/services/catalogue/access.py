@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection as Several
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from geodes_lab.catalog.harvested.snapshot import Collection
@@ -19,7 +20,7 @@ READERS = "geodes:readers"
 class Rights:
     """The operator's rules."""
 
-    restricted: dict[str, Several[str]] = field(default_factory=dict)
+    restricted: Mapping[str, Several[str]] = field(default_factory=dict)
     """Collections that only some groups see."""
 
     def may_read(self, person: Person, name: str, told: Collection) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from brotli_asgi import BrotliMiddleware
@@ -24,6 +24,7 @@ from stac_fastapi.extensions.pagination import TokenPaginationExtension
 from stac_fastapi.extensions.sort import SortExtension
 from stac_fastapi.extensions.transaction import TransactionExtension
 from stac_fastapi.types.config import ApiSettings
+from stac_fastapi.types.search import APIRequest
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -115,6 +116,7 @@ def made(
     client = Results(shelves=shelves, hub=hub, reads=reads, room=room or Room())
     writing = TransactionExtension(client=client, settings=settings)
     reads.extensions = [*searching, writing]
+    listed = create_request_model("Items", ItemCollectionUri, searching, request_type="GET")
     api = StacApi(
         settings=settings,
         client=reads,
@@ -123,7 +125,7 @@ def made(
         extensions=[*searching, writing],
         search_get_request_model=create_get_request_model(searching),
         search_post_request_model=create_post_request_model(searching),
-        items_get_request_model=create_request_model("Items", ItemCollectionUri, searching, request_type="GET"),
+        items_get_request_model=cast(type[APIRequest], listed),  # of GET it is never the other kind
         middlewares=[Middleware(BrotliMiddleware), *_shared(origins), Middleware(ProxyHeaderMiddleware)],
     )
 

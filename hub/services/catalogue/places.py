@@ -52,6 +52,6 @@ def box(told: Any) -> None:
     if not numbers or len(told) not in (4, 6):
         raise ValueError("The bbox is four numbers, or six.")
     half = len(told) // 2
-    west, south, east, north = *told[:2], *told[half : half + 2]
+    west, south, east, north = (told[k] for k in (0, 1, half, half + 1))
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
         raise ValueError("The bbox is west, south, east, north in degrees.")

@@ -24,10 +24,10 @@ from geodes_lab.catalog.harvested.snapshot import Collection
 from geodes_lab.catalog.query import Query, parse
 from geodes_lab.errors import GeodesError
 from hub.services.bounds import check_depth
-from hub.services.catalogue.access import READERS, Person
+from hub.services.catalogue.access import READERS
 from hub.services.catalogue.fields import DEFAULT, chosen
 from hub.services.catalogue.shelves import SKIPPED, Shelves
-from hub.services.person import Hub
+from hub.services.person import Hub, Person
 
 _MOST = 1000  # Items of a page
 DAMAGED = "geodes:damaged"
@@ -37,6 +37,7 @@ _NAMES = {"ids": 10_000, "collections": 1_000, "sortby": 10, "fields": 200}
 _LONG = 300  # characters of a name
 
 
+# The answers are not of stac-fastapi's own types: documents have more in them, and a page is written here, see `_page`.
 @attr.s(auto_attribs=True)
 class Reads(BaseCoreClient):
     """Core, Features, Item Search, Filter, Sort and Fields, over what the asking person may see."""
@@ -48,7 +49,7 @@ class Reads(BaseCoreClient):
         """As stac-fastapi has it, but that its own list does not grow with each request."""
         return [*BASE_CONFORMANCE_CLASSES, *(c for e in self.extensions for c in getattr(e, "conformance_classes", []))]
 
-    def all_collections(self, **said: Any) -> dict[str, Any]:
+    def all_collections(self, **said: Any) -> dict[str, Any]:  # type: ignore[override]
         """``GET /collections``."""
         base = get_base_url(said["request"])
         person = self.hub.person(said["request"])
@@ -57,11 +58,11 @@ class Reads(BaseCoreClient):
         links.append({"rel": "self", "type": "application/json", "href": f"{base}collections"})
         return {"collections": found, "links": links, "numberMatched": len(found), "numberReturned": len(found)}
 
-    def get_collection(self, collection_id: str, **said: Any) -> dict[str, Any]:
+    def get_collection(self, collection_id: str, **said: Any) -> dict[str, Any]:  # type: ignore[override]
         """``GET /collections/{collection_id}``."""
         return self._document(collection_id, self._told(collection_id, said["request"]), get_base_url(said["request"]))
 
-    def get_item(self, item_id: str, collection_id: str, **said: Any) -> dict[str, Any]:
+    def get_item(self, item_id: str, collection_id: str, **said: Any) -> dict[str, Any]:  # type: ignore[override]
         """``GET /collections/{collection_id}/items/{item_id}``."""
         self._told(collection_id, said["request"])
         found = self.shelves.page(Query((collection_id,), ids=(item_id,), latest=False, limit=1), 0)
@@ -69,7 +70,7 @@ class Reads(BaseCoreClient):
             raise NotFoundError(f"There is no Item {item_id} in {collection_id}.")
         return _linked(found[0], get_base_url(said["request"]))
 
-    def item_collection(
+    def item_collection(  # type: ignore[override]
         self, collection_id: str, bbox: Any = None, datetime: Any = None, limit: int | None = 10, token: str | None = None,
         **said: Any,
     ) -> Response:  # fmt: skip
@@ -78,11 +79,11 @@ class Reads(BaseCoreClient):
         asked = {"bbox": bbox, "datetime": datetime, "limit": limit, "token": token, **said}
         return self._page(said["request"], [collection_id], asked, f"collections/{collection_id}/items")
 
-    def get_search(self, collections: list[str] | None = None, **said: Any) -> Response:
+    def get_search(self, collections: list[str] | None = None, **said: Any) -> Response:  # type: ignore[override]
         """``GET /search``."""
         return self._page(said["request"], collections, said, "search")
 
-    def post_search(self, search_request: Any, **said: Any) -> Response:
+    def post_search(self, search_request: Any, **said: Any) -> Response:  # type: ignore[override]
         """``POST /search``."""
         told = search_request.model_dump(mode="json", exclude_none=True)
         fields = search_request.fields

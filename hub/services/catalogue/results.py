@@ -17,11 +17,10 @@ from geodes_lab.catalog.harvested.writable import KEPT, Shelf
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
 from hub.services.catalogue import patches, validity
-from hub.services.catalogue.access import Person
 from hub.services.catalogue.reads import Reads
 from hub.services.catalogue.shelves import Shelves
 from hub.services.catalogue.turns import Turns
-from hub.services.person import Hub
+from hub.services.person import Hub, Person
 
 _TOGETHER = 1_000  # Items that are put at once
 

@@ -12,7 +12,8 @@ from geodes_lab.catalog.harvested.quarantine import Quarantine
 from geodes_lab.catalog.harvested.snapshot import Collection
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query
-from hub.services.catalogue.access import Person, Rights
+from hub.services.catalogue.access import Rights
+from hub.services.person import Person
 
 _COUNTED = 2_000_000  # Items among which a search is counted; of more it would take longer than the search
 SKIPPED = 1_000_000
@@ -66,7 +67,9 @@ class Shelves:
         snapshot = next((s for s in self._index.snapshots if name in s.collections), None)
         files = [f for f in snapshot.files if f.collection == name] if snapshot else []
         boxes = [f.bbox for f in files if f.bbox]
-        box = [f(b[k] for b in boxes) for k, f in enumerate((min, min, max, max))] if boxes else [-180, -90, 180, 90]
+        box: list[float] = [-180, -90, 180, 90]
+        if boxes:
+            box = [f(b[k] for b in boxes) for k, f in enumerate((min, min, max, max))]
         return box, [min((f.start for f in files), default=None), max((f.end for f in files), default=None)]
 
     def page(self, query: Query, skip: int) -> list[dict[str, Any]]:

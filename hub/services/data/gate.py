@@ -133,7 +133,9 @@ class Gate:
                 "AccessDenied",
                 "Who asks is not known: AWS_SESSION_TOKEN is your server's own JUPYTERHUB_API_TOKEN in the lab.",
             )
-        person = self.hub.known(token) or await run_in_threadpool(self.hub.who, token)
+        person = self.hub.known(token)
+        if person is None:
+            person = await run_in_threadpool(self.hub.who, token)
         if not person.name:
             raise Refusal(403, "InvalidToken", "The token is not valid, or no longer: that of a server ends with it.")
         return person

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from traitlets import import_item
 
-c = get_config()  # noqa: F821
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 sys.path.insert(0, str(Path(__file__).parent))
-from capped import capped  # noqa: E402  (it lies beside this file)
+from capped import capped  # type: ignore[import-not-found]  # noqa: E402  (it lies beside this file)
 
 Backend = capped(
     import_item(os.environ.get("GEODES_LAB_GATEWAY_BACKEND", "dask_gateway_server.backends.kubernetes.KubeBackend"))
