@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from geodes_lab import _moved
+from geodes_lab import _moved, extras
 
 __version__ = "0.1.0"
 
@@ -82,7 +82,8 @@ _moved.install()
 def __getattr__(name: str) -> Any:
     if name not in _SHELF:
         raise AttributeError(f"module 'geodes_lab' has no attribute {name!r}; it has {', '.join(__all__)}")
-    module = importlib.import_module(f"geodes_lab.{_SHELF[name]}")
+    with extras.needed(f"gl.{name}"):
+        module = importlib.import_module(f"geodes_lab.{_SHELF[name]}")
     value = module if name == "plot" else getattr(module, name)
     globals()[name] = value
     return value

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pystac
 
-from geodes_lab import arguments
+from geodes_lab import arguments, extras
 from geodes_lab.catalog import profile as profiles
-from geodes_lab.catalog.catalogue import Catalogue, Collection, named
-from geodes_lab.catalog.harvested import index
-from geodes_lab.catalog.harvested.harvest import Outcome, harvest
-from geodes_lab.catalog.harvested.index import Index
-from geodes_lab.catalog.harvested.writable import Shelf
+from geodes_lab.catalog.catalogue import Catalogue, Collection
+from geodes_lab.catalog.harvested import snapshot
 from geodes_lab.catalog.items import Items
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query, parse
@@ -30,7 +25,6 @@ from geodes_lab.errors import GeodesError, nearest, shown
 
 # How the extensions of STAC begin the names of properties; in a keyword a colon is an underscore.
 _MOST = 20  # ids in a sentence
-_MONTH = re.compile(r"\d{4}-\d\d-\d\dT")  # how a time begins; its month is the name of a file
 _PREFIXES = (
     "eo",
     "grid",
@@ -116,7 +110,7 @@ def search(
         searched. If the catalogue refuses or fails. A search that finds nothing is no error: the collection is empty.
     """
     catalogue = opened(profiles.load(profile, url))
-    wanted = _known(catalogue, arguments.names("collections", collections))
+    wanted = known(catalogue, arguments.names("collections", collections))
     asked = {}
     if queryables:
         asked = _properties(queryables, catalogue.queryables(wanted), catalogue.name)
@@ -173,75 +167,15 @@ def collections(*, profile: str | None = None, url: str | os.PathLike[str] | Non
     return table.astype({"count": "Int64"}) if rows else table
 
 
-def harvested(
-    profile: str,
-    folder: Path,
-    collections: Sequence[str] = (),
-    *,
-    anew: bool = False,
-    tell: Callable[[str, int, int], None] = lambda *_: None,
-) -> list[Outcome]:
-    """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvested.harvest.harvest`. A static one is taken whole each time.
-
-    Raises
-    ------
-    GeodesError
-        If the profile or a collection does not exist, or the catalogue is neither of GEODES's kind nor static.
-    """
-    catalogue = opened(profiles.load(profile))
-    wanted = _known(catalogue, collections) if collections else [c.id for c in sorted(catalogue.collections())]
-    if isinstance(catalogue, Geodes):
-        return harvest(catalogue, folder, wanted, anew=anew, tell=tell)
-    if isinstance(catalogue, Static):
-        return [_taken(catalogue, c, Shelf(folder), tell) for c in sorted(catalogue.collections()) if c.id in wanted]
-    raise GeodesError(
-        f"The catalogue {profile} is of kind {catalogue.profile.kind}: GEODES and static catalogues are harvested."
-    )
-
-
-def shelved(url: str, folder: Path) -> None:
-    """Take a static catalogue into a folder of the form of a harvest, if the folder has none yet.
-
-    Raises
-    ------
-    GeodesError
-        If the catalogue does not open.
-    """
-    if index.is_one(str(folder)):
-        return
-    source, shelf = Static(profiles.load(url=url)), Shelf(folder)
-    for told in source.collections():
-        _taken(source, told, shelf)
-
-
-def _taken(
-    source: Static, told: Collection, shelf: Shelf, tell: Callable[[str, int, int], None] = lambda *_: None
-) -> Outcome:
-    """Put a collection of a static catalogue on a shelf, in the place of what was there of it."""
-    named(told.id)
-    others = set(source.ids()) - {told.id}  # what is inside another collection is taken as that one's
-    items = [i for i in source.items(Query((told.id,), latest=False)) if i.collection_id not in others]
-    records = [i.to_dict(include_self_link=False, transform_hrefs=False) for i in items]
-    for record in records:
-        p = record["properties"]
-        if not _MONTH.match(str(p.get("datetime") or p.get("start_datetime"))):
-            raise GeodesError(
-                f"{record['id']} of {told.id} has no time of acquisition that is one: it cannot be harvested."
-            )
-    shelf.drop(told.id)
-    shelf.create(told.id, {"title": told.title})
-    shelf.put(told.id, records)
-    tell(told.id, len(records), len(records))
-    return Outcome(told.id, len(records), len(records), len(records))
-
-
 def opened(chosen: Profile) -> Catalogue:
     """The catalogue of a profile; no I/O but to see what lies at a path."""
     if chosen.kind == "geodes":
         return Geodes(chosen)
     if chosen.kind == "stac":
         return Api(chosen)
-    if index.is_one(chosen.url):
+    if snapshot.is_one(chosen.url):
+        with extras.needed("A catalogue that was harvested into files"):
+            from geodes_lab.catalog.harvested.index import Index  # DuckDB comes with an extra
         return Index(chosen)
     return Static(chosen)
 
@@ -252,7 +186,7 @@ def _count(catalogue: Catalogue, collection: Collection) -> int | None:
     return collection.number
 
 
-def _known(catalogue: Catalogue, wanted: Sequence[str]) -> list[str]:
+def known(catalogue: Catalogue, wanted: Sequence[str]) -> list[str]:
     """The ids as they are now; what is misspelt is refused."""
     ids = catalogue.ids()
     renamed = catalogue.profile.renamed

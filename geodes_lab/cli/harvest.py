@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from geodes_lab import extras
 from geodes_lab.errors import GeodesError, shown
 
 if TYPE_CHECKING:
@@ -38,7 +39,11 @@ def harvest(profile: str, folder: Path, wanted: tuple[str, ...], anew: bool, as_
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from geodes_lab.catalog.lookup import harvested
+    try:
+        with extras.needed("geodes-lab harvest"):
+            from geodes_lab.catalog.harvesting import harvested
+    except GeodesError as error:
+        raise click.ClickException(str(error)) from error
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:

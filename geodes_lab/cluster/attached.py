@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 
-from geodes_lab import settings
+from geodes_lab import extras, settings
 from geodes_lab.cluster.request import PLACES, Wanted, understood
 from geodes_lab.errors import GeodesError
 
@@ -92,7 +92,10 @@ def _start(where: str, wanted: Wanted) -> Keeper:
     # What fails on a worker is raised here, as one sentence; its log would say it twice more before.
     dask.config.set({"logging": {"distributed": "error", "distributed.worker": "critical"}})
     try:
-        made: Keeper = _module(where).start(wanted)
+        with extras.needed("gl.attach"):
+            import cryptography  # noqa: F401  (distributed would say itself, and late, that it needs it)
+
+            made: Keeper = _module(where).start(wanted)
     except BaseException:
         lifecycle.hook()
         raise

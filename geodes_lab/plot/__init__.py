@@ -1,5 +1,12 @@
 """Pictures: holoviews objects that zoom and compose; only what is on the screen is computed."""
 
+from importlib.util import find_spec
+
+if (
+    find_spec("holoviews") is None
+):  # each picture imports it late, since that takes a second; that it is missing is said at once
+    raise ModuleNotFoundError("No module named 'holoviews'", name="holoviews")
+
 from geodes_lab.plot.animate import animate
 from geodes_lab.plot.compare import compare
 from geodes_lab.plot.footprints import footprints

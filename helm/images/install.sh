@@ -12,9 +12,9 @@ if [ "$kind" = user ]; then
 	"${PYTHON:-python3}" -m venv "$venv"
 	# pip is the one that this Python brings.
 	"$venv/bin/python" -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r "$top/helm/images/uv.txt"
-	extra=
+	extra="--extra lab"
 else
-	extra="--extra kubernetes"
+	extra="--extra lab --extra kubernetes"
 fi
 export VIRTUAL_ENV="$venv"
 

@@ -21,7 +21,7 @@ from shapely.geometry import shape
 import geodes_lab as gl
 from geodes_lab.catalog.harvested import harvest as harvest_module
 from geodes_lab.catalog.harvested.snapshot import alone
-from geodes_lab.catalog.lookup import harvested
+from geodes_lab.catalog.harvesting import harvested
 from geodes_lab.cli import main
 from geodes_lab.errors import GeodesError
 from tests.support.standin import StandIn, products

@@ -13,7 +13,7 @@ from shapely.affinity import translate
 from shapely.geometry import box, mapping
 
 import geodes_lab as gl
-from geodes_lab.catalog.lookup import shelved
+from geodes_lab.catalog.harvesting import shelved
 
 EXTENT = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2015-06-27T00:00:00Z", None]]}}
 

@@ -141,7 +141,7 @@ def test_items_of_a_static_catalogue_on_a_server(static, alone, tmp_path):
 
 
 def test_items_of_a_harvest(geodes, alone, tmp_path):
-    from geodes_lab.catalog.lookup import harvested
+    from geodes_lab.catalog.harvesting import harvested
 
     harvested("geodes", tmp_path / "taken", ["PEPS_S2_L1C"])
     items = gl.search("PEPS_S2_L1C", url=str(tmp_path / "taken"), latest=False)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import geodes_lab as gl
-from geodes_lab.catalog import lookup
+from geodes_lab.catalog import harvesting
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.items import Items
 from geodes_lab.catalog.lookup import opened
@@ -491,13 +491,13 @@ def test_no_collection_is_harvested_out_of_its_folder(server, tmp_path, name):
         dask.config.set({"geodes_lab.catalog.profiles.geodes": {"kind": "geodes", "url": url, "collections": {}}}),
         pytest.raises(GeodesError),
     ):
-        lookup.harvested("geodes", folder)
+        harvesting.harvested("geodes", folder)
     root = static(server, "c/collection.json")
     files = {"/catalog.json": server.answer, "/c/collection.json": collection(name)}
     before = server.answer
     server.answer = lambda told: files["/c/collection.json"] if told.path == "/c/collection.json" else before(told)
     with pytest.raises(GeodesError):
-        lookup.shelved(root, folder)
+        harvesting.shelved(root, folder)
     assert [p for p in tmp_path.rglob("*") if p.is_file() and not p.is_relative_to(folder)] == []
 
 
@@ -508,7 +508,7 @@ def test_no_month_is_harvested_out_of_its_folder(server, tmp_path):
     before = server.answer
     server.answer = lambda told: item(properties=times) if told.path == "/c/item.json" else before(told)
     with pytest.raises(GeodesError):
-        lookup.shelved(url, tmp_path / "in" / "harvest")
+        harvesting.shelved(url, tmp_path / "in" / "harvest")
     assert [p for p in tmp_path.rglob("*.parquet") if "harvest" not in p.parts] == []
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import geodes_lab as gl
 from geodes_lab.catalog.harvested.index import Index
-from geodes_lab.catalog.lookup import harvested
+from geodes_lab.catalog.harvesting import harvested
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query
 from hub.services.catalogue.access import READERS, Person, Rights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -26,9 +27,27 @@ def name(requirement: str) -> str:
     return re.match(r"[\w.-]+", requirement).group()
 
 
+def requirements(project: dict, *extras: str) -> list[str]:
+    """Of the library and of extras, all if none is named; extras that consist of others add nothing."""
+    chosen = [project["optional-dependencies"][e] for e in extras or project["optional-dependencies"]]
+    return [r for r in [*project["dependencies"], *itertools.chain(*chosen)] if name(r) != "geodes-lab"]
+
+
+def test_library_brings_neither_jupyter_nor_servers():
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    heavy = re.compile(
+        "jupyter|^ipy|notebook|uvicorn|fastapi|starlette|duckdb|holoviews|panel|bokeh|stackstac|nodejs|nanio"
+    )
+    assert not [r for r in project["dependencies"] if heavy.search(r)]
+    assert len(project["dependencies"]) <= 30
+    everything = project["optional-dependencies"]
+    assert everything["all"] == ["geodes-lab[lab]"]
+    assert everything["lab"][0] == "geodes-lab[plot,map,cluster,service]"
+
+
 def test_environment_yml_is_pyproject():
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
+    wanted = requirements(project)
     listed = yaml.safe_load((TOP / "environment.yml").read_text())["dependencies"]
     (pip,) = (entry["pip"] for entry in listed if isinstance(entry, dict))
     conda = [entry for entry in listed if isinstance(entry, str)]
@@ -40,7 +59,7 @@ def test_lock_has_every_requirement_with_hashes_and_no_address():
     lock = (TOP / "requirements.lock").read_text()
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lock.splitlines() if "==" in line}
-    for requirement in project["dependencies"] + [r for e in project["optional-dependencies"].values() for r in e]:
+    for requirement in requirements(project):
         assert name(requirement).lower().replace("_", "-") in pinned
     assert lock.count("--hash=sha256:") > len(pinned)
     assert "://" not in lock
@@ -60,7 +79,7 @@ def test_packages_that_were_given():
         "oauthenticator",
     ]
     project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-    assert set(given) <= {name(d) for d in project["dependencies"]}
+    assert set(given) <= {name(d) for d in requirements(project, "plot", "map", "cluster", "service", "lab")}
 
 
 @pytest.mark.parametrize("path", sorted((TOP / "notebooks").glob("*.py")), ids=lambda p: p.stem)

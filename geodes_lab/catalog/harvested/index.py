@@ -22,7 +22,7 @@ from geodes_lab.catalog.harvested import rows, statement
 from geodes_lab.catalog.harvested.engine import Engine, Limits
 from geodes_lab.catalog.harvested.newest import Kept
 from geodes_lab.catalog.harvested.quarantine import Quarantine
-from geodes_lab.catalog.harvested.snapshot import NAME, File, Snapshot
+from geodes_lab.catalog.harvested.snapshot import File, Snapshot
 from geodes_lab.catalog.harvested.statement import Group
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query
@@ -33,11 +33,6 @@ _DATED = re.compile(
     r"_(\d{8})T\d{6}", re.ASCII
 )  # the first time in the name of a Sentinel's product is its acquisition
 _AGAIN = 4  # times that a search is begun anew, since what it was at was replaced
-
-
-def is_one(path: str) -> bool:
-    """Whether a harvested catalogue lies at a path."""
-    return (Path(path).expanduser() / NAME).is_file()
 
 
 @dataclass(frozen=True)

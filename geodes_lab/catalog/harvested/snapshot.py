@@ -26,6 +26,11 @@ _VERSION = 1
 _log = logging.getLogger("catalogue")
 
 
+def is_one(path: str) -> bool:
+    """Whether a harvested catalogue lies at a path."""
+    return (Path(path).expanduser() / NAME).is_file()
+
+
 @dataclass(frozen=True)
 class File:
     """One file of stac-geoparquet: Items of one collection and one month."""

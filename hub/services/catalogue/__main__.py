@@ -15,7 +15,7 @@ from hub.services.serving import Later, serve
 def application(options: argparse.Namespace) -> ASGIApp:
     """Make the application; a static catalogue may take a while, and so do the imports."""
     from geodes_lab.catalog.harvested.quota import Room
-    from geodes_lab.catalog.lookup import shelved
+    from geodes_lab.catalog.harvesting import shelved
     from hub.services.catalogue.access import Rights
     from hub.services.catalogue.app import made
     from hub.services.catalogue.quicklooks import Quicklooks
