@@ -11,12 +11,13 @@ from pathlib import Path
 
 from geodes_lab.policy.lab import Lab, load
 from geodes_lab.policy.reading import Refused
+from hub.services.declared import listening
 
 HUB = Path(__file__).resolve().parent
 TOP = HUB.parent
 # Where the hub, its proxy's API and the services listen, if the launcher has not chosen otherwise: below 1024, where the hub is root, since
 # any account of the machine may take another port while nobody has it, and would get what is meant for the lab.
-_PORTS = ("hub", "proxy", "catalogue", "data", "usage", "culler", "home", "s3")
+_PORTS = ("hub", "proxy", *listening(), "s3")
 _LOW, _HIGH = 881, 8081
 
 

@@ -23,11 +23,10 @@ from pathlib import Path
 import psutil
 
 from hub.front import proxy
+from hub.services.declared import listening
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
-# The services beside the hub, each on a free port.
-_SERVICES = ("catalogue", "data", "usage", "culler", "home")
 
 
 class LabError(Exception):
@@ -142,7 +141,7 @@ class Lab:
             "GEODES_LAB_HUB_PORT": str(_free_port()),
             "GEODES_LAB_PROXY_PORT": str(_free_port()),
             "GEODES_LAB_S3_PORT": str(_free_port()),
-            **{f"GEODES_LAB_{name.upper()}_PORT": str(_free_port()) for name in _SERVICES},
+            **{f"GEODES_LAB_{name.upper()}_PORT": str(_free_port()) for name in listening()},
             "GEODES_LAB_DATALAKE": self.datalake,
             "GEODES_LAB_PROXY": json.dumps(proxy.command()),
         }

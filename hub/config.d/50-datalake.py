@@ -4,40 +4,20 @@ import os
 import secrets
 
 from hub.installation import TOP, installation, python
-from hub.services.registration import Needs, add, address, confined, services
+from hub.services.declared import Needs
+from hub.services.registration import confined, services
 
 c = get_config()  # noqa: F821
 
 here = installation()
 lake = here.lab.datalake
 
-if lake.gate:
-    # Servers read through it by their own token; nothing else of the datalake is told, since only the gate tells people apart.
-    gate = address("data").partition("/services/")[0]
-    add(
-        c,
-        "data",
-        environment={"GEODES_LAB_USAGE_READS": f"{address('usage')}/api/reads"},
-        scopes=["read:users:name", "read:users:groups", "access:services!service=usage"],
-        for_servers=True,
-        needs=Needs(reads=(lake.folder,) if lake.folder else (), secrets=("datalake_key",)),
-    )
-    c.Spawner.environment.update(
-        {
-            "DASK_GEODES_LAB__DATALAKE__ENDPOINT": gate,
-            "AWS_ENDPOINT_URL": gate,
-            # S3's clients sign with these; what counts is the session token, which is the server's own and ends with it.
-            "AWS_ACCESS_KEY_ID": "lab",
-            "AWS_SECRET_ACCESS_KEY": "lab",
-            "AWS_SESSION_TOKEN": lambda spawner: spawner.api_token,
-        }
-    )
-elif here.sample is None:
+if not lake.gate and here.sample is None:  # before a gate hub/services/data tells
     if lake.folder:
         c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": lake.folder})
     if lake.endpoint:
         c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__ENDPOINT": lake.endpoint})
-elif os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
+elif not lake.gate and os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
     datalake, port = str(here.sample / "datalake"), str(here.port("s3"))
     key, secret = "geodes-sample", secrets.token_urlsafe(24)
     services(c).append(
@@ -59,5 +39,5 @@ elif os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
             "AWS_SECRET_ACCESS_KEY": secret,
         }
     )
-else:
+elif not lake.gate:
     c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": str(here.sample / "datalake")})

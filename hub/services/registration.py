@@ -4,94 +4,65 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hub.installation import TOP, Installation, installation, python
+from hub.services import declared
+from hub.services.declared import Needs, Service
 
 _USER = "user"
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a service needs beside its own folder."""
-
-    reads: tuple[str, ...] = ()
-    """Files and folders, read-only."""
-    secrets: tuple[str, ...] = ()
-    """Names of files in the folder of secrets."""
-    former: tuple[str, ...] = ()
-    """What an earlier version of the lab kept for it in the state itself."""
-    capability: str = ""
-    """The one power of root that it has; each is a risk, so that whoever has one takes nothing from users."""
-
-
-def add(
-    c: Any,
-    name: str,
-    *,
-    arguments: list[str] | None = None,
-    environment: dict[str, str] | None = None,
-    scopes: list[str] | None = None,
-    display: bool = False,
-    for_servers: bool = False,
-    listens: bool = True,
-    acts_at: tuple[str, ...] = (),
-    needs: Needs | None = None,
-) -> None:
-    """Set what the hub has to know of a service that ``python -m hub.services.NAME`` starts.
+def register(c: Any, service: Service) -> None:
+    """Set what the hub has to know of a service that ``python -m hub.services.NAME`` starts, and what people's servers are told of it.
 
     Parameters
     ----------
     c
         The configuration.
-    name
-        Of the service and of its package in ``hub/services``.
-    arguments, environment
-        For its command. Secrets belong into the environment, since `ps` shows arguments.
-    scopes
-        What it may ask the hub.
-    display
-        Whether it is in the hub's menu.
-    for_servers
-        Whether users' servers may ask it too, by their own token.
-    listens
-        Whether it has an address.
-    acts_at
-        Other services that it asks as the person whose page it makes, by that person's own token.
-    needs
-        What it reads and has beside its own folder; nothing if not given.
+    service
+        As ``services.yaml`` declares it. Where this installation has none, nothing is set.
     """
     here = installation()
-    access = f"access:services!service={name}"
-    service: dict[str, Any] = {"name": name, "display": display}
-    if listens:
+    extra = service.extra(here)
+    if extra is None:
+        return
+    name, access = service.name, f"access:services!service={service.name}"
+    acts_at = [other for other in service.acts_at if _is_there(other, here)]
+    told: dict[str, Any] = {"name": name, "display": service.display}
+    if service.listens:
         further = [f"access:services!service={other}" for other in acts_at]
         allowed = ["read:users:name!user", access, *further]
-        service |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": allowed}
+        told |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": allowed}
     if here.on_kubernetes:  # a pod of its own, which the chart starts; the token is a secret of both
-        service |= {"url": f"http://{name}:8080", "api_token": here.secret(f"{name}_token")}
+        told |= {"url": f"http://{name}:8080", "api_token": here.secret(f"{name}_token")}
     else:
-        if listens:
-            service |= {"url": f"http://127.0.0.1:{here.port(name)}"}
-        service |= {
-            "command": confined(
-                name, [python(), "-m", f"hub.services.{name}", *(arguments or [])], needs or Needs(), listens=listens
-            ),
+        if service.listens:
+            told |= {"url": f"http://127.0.0.1:{here.port(name)}"}
+        command = [python(), "-m", f"hub.services.{name}", *extra.arguments]
+        told |= {
+            "command": confined(name, command, extra.needs, listens=service.listens),
             "environment": {
                 "PYTHONPATH": str(TOP),
                 "GEODES_LAB_ADDRESS": here.address,
                 **{k: v for k, v in os.environ.items() if k.startswith("DASK_GEODES_LAB__") or k == "GEODES_LAB_RUN"},
-                **(environment or {}),
+                **{f"GEODES_LAB_{other.upper()}": address(other) for other in (*service.asks, *acts_at)},
+                **extra.environment,
             },
         }
-    services(c).append(service)
-    if listens:
+    services(c).append(told)
+    if service.listens:
         allow(c, _USER, access)
-    if for_servers:
+    if service.for_servers:
         c.Spawner.server_token_scopes.append(access)
-    roles(c).append({"name": name, "scopes": scopes or [], "services": [name]})
+    scopes = [*service.scopes, *(f"access:services!service={other}" for other in service.asks)]
+    roles(c).append({"name": name, "scopes": scopes, "services": [name]})
+    c.Spawner.environment.update(extra.servers)
+
+
+def _is_there(name: str, here: Installation) -> bool:
+    return declared.services()[name].extra(here) is not None
 
 
 def confined(name: str, command: list[str], needs: Needs, *, listens: bool = True) -> list[str]:

@@ -62,3 +62,16 @@ workingDir: /tmp
 - {name: DASK_GEODES_LAB__DATALAKE__CA, value: /etc/geodes-lab/authority/{{ $.Values.datalake.authority.key }}}
 {{- end }}
 {{- end }}
+
+{{- define "lab.services" -}}
+{{- /* The services of hub/services/services.yaml that have an address, each in the size that the values say; "there": whether it is started. */ -}}
+{{- $services := dict -}}
+{{- range $name, $service := .Files.Get "files/services.yaml" | fromYaml -}}
+{{- if $service.pod -}}
+{{- $there := or (not $service.if_gate) (default false $.Values.lab.datalake.gate) -}}
+{{- $pod := mergeOverwrite (deepCopy $service.pod) (get $.Values.services $name | default dict) -}}
+{{- $_ := set $services $name (mergeOverwrite (deepCopy $service) (dict "pod" $pod "there" $there)) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $services -}}
+{{- end }}

@@ -12,7 +12,7 @@ podSelector: {matchLabels: {app.kubernetes.io/name: dask-gateway}, matchExpressi
 {{- else if has $who (list "controller" "traefik") -}}
 podSelector: {matchLabels: {app.kubernetes.io/name: dask-gateway, app.kubernetes.io/component: {{ $who }}}}
 {{- else if eq $who "services" -}}
-podSelector: {matchLabels: {app.kubernetes.io/name: geodes-lab, app.kubernetes.io/instance: {{ $root.Release.Name }}}, matchExpressions: [{key: app.kubernetes.io/component, operator: In, values: {{ keys $root.Values.services | sortAlpha | toJson }}}]}
+podSelector: {matchLabels: {app.kubernetes.io/name: geodes-lab, app.kubernetes.io/instance: {{ $root.Release.Name }}}, matchExpressions: [{key: app.kubernetes.io/component, operator: In, values: {{ keys (include "lab.services" $root | fromYaml) | sortAlpha | toJson }}}]}
 {{- else -}}
 podSelector: {matchLabels: {app.kubernetes.io/name: geodes-lab, app.kubernetes.io/instance: {{ $root.Release.Name }}, app.kubernetes.io/component: {{ $who }}}}
 {{- end -}}

@@ -29,7 +29,7 @@ def application(options: argparse.Namespace) -> ASGIApp:
     told = lab.catalogue
     return made(
         options.harvested, options.results, Rights(restricted), assets=options.assets,
-        quicklooks=Quicklooks(lab, os.environ.get("GEODES_LAB_GATE", "")), public=options.public or told.public,
+        quicklooks=Quicklooks(lab, os.environ.get("GEODES_LAB_DATA", "").partition("/services/")[0]), public=options.public or told.public,
         origins=told.origins, room=Room(told.results.storage, told.results.items, told.results.whole),
     )  # fmt: skip
 

@@ -12,5 +12,6 @@ from hub.services.person import Hub
 
 lab = serving.lab()
 keys = serving.secret("datalake_key")
-tally = Tally(os.environ.get("GEODES_LAB_USAGE_READS", ""), os.environ.get("JUPYTERHUB_API_TOKEN", ""))
+usage = os.environ.get("GEODES_LAB_USAGE", "")
+tally = Tally(usage and f"{usage}/api/reads", os.environ.get("JUPYTERHUB_API_TOKEN", ""))
 serving.serve(made(lab, Lake(lab.datalake, keys), Hub(), tally), 8012)

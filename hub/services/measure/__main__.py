@@ -23,7 +23,9 @@ wait = threading.Event().wait
 while True:
     found = sizes(Path(os.environ["GEODES_LAB_HOMES"]), single=bool(os.environ.get("GEODES_LAB_SINGLE")))
     try:
-        httpx.post(os.environ["GEODES_LAB_STORAGE"], json={"homes": found}, headers=head, timeout=20).raise_for_status()
+        httpx.post(
+            f"{os.environ['GEODES_LAB_USAGE']}/api/storage", json={"homes": found}, headers=head, timeout=20
+        ).raise_for_status()
         wait(_EVERY)
     except httpx.HTTPError as error:
         logging.info("the accounts of use do not answer: %s", error)

@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from hub.services.declared import listening
 from tests.support.awaiting import awaited
 from tests.support.chart import charting, readonly
 from tests.support.chart.charting import needs_helm, one, rendered
 
 TOP = charting.TOP
-SERVICES = ("catalogue", "data", "usage", "culler", "home")
+SERVICES = listening()
 pytestmark = needs_helm
 
 

@@ -27,9 +27,10 @@ import trustme
 import yaml
 from jupyter_kernel_client import JupyterKernelClient
 
+from hub.services.declared import listening
 from tests.support.paths import TOP
 
-SERVICES = ("catalogue", "data", "usage", "culler", "home")
+SERVICES = listening()
 
 # Overlays of /etc, and of folders above the interpreter that others may not pass through; nothing of it is seen outside.
 _APART = """

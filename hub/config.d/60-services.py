@@ -1,0 +1,16 @@
+"""The services beside the hub (hub/services/services.yaml), and what people's servers are told of each."""
+
+from hub.installation import installation
+from hub.services.declared import services
+from hub.services.registration import register, roles
+
+c = get_config()  # noqa: F821
+
+here = installation()
+for service in services().values():
+    register(c, service)
+# By this the hub asks the accounts of use whether a person has something left.
+roles(c).append({"name": "spawn", "scopes": ["access:services!service=usage"], "services": ["spawn"]})
+lab = here.lab
+if lab.login.oidc is not None:  # the one person of a local lab goes to the notebook at once
+    c.JupyterHub.default_url = f"{lab.origin('home')}/services/home/"

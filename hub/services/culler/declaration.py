@@ -1,0 +1,12 @@
+"""What the hub tells people's servers of the culler."""
+
+from __future__ import annotations
+
+from hub.installation import Installation
+from hub.services.declared import Extra, Needs
+from hub.services.registration import address
+
+
+def extra(here: Installation) -> Extra:
+    """See `hub.services.declared.Extra`."""
+    return Extra(needs=Needs(former=("stops.json",)), servers={"GEODES_LAB_CULLER": address("culler")})
