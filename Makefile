@@ -11,12 +11,19 @@ ITEMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+RULES = $(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy -p geodes_lab -p hub && \
+	{ $(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }; }
+# A file's tests run in one process, since they share what is started for them: hubs, clusters, servers.
+AT_ONCE = -n $(JOBS) --dist loadfile
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo test test-all chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
+.PHONY: help lab demo check test test-all chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+	@sed -nE 's/^##@ (.*)/\n\1:/p; s/^([a-z-]+):.*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+##@ Use it
 
 lab: $(READY)  ## start the lab on this machine and print its link (PORT=8000, DATALAKE=files|s3)
 	@$(BIN)/python -m hub.lab --port $(PORT) --datalake $(DATALAKE)
@@ -24,25 +31,32 @@ lab: $(READY)  ## start the lab on this machine and print its link (PORT=8000, D
 demo: $(READY)  ## the same without a person: run notebook 01 through the hub, leave it and its picture in build/
 	@$(BIN)/python -m hub.demo
 
-test: $(READY)  ## lint, types, import rules and the tests, with the browser and SLURM where they can be had
+##@ Test it
+
+check: $(READY)  ## in three minutes: format, lint, types, import rules, and the tests that need no server, browser, SLURM or helm
+	@mkdir -p build
+	@$(RULES)
+	@$(BIN)/pytest $(AT_ONCE) -m 'not slow and not server'
+
+test: $(READY)  ## the rules and all tests but the long ones, with the browser and SLURM where they can be had
 	@tests/get-chromium
 	@tests/get-slurm
 	@tests/get-helm
 	@mkdir -p build
-	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
-	@$(BIN)/mypy -p geodes_lab -p hub
-	@$(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
-	@$(BIN)/pytest
+	@$(RULES)
+	@$(BIN)/pytest $(AT_ONCE)
 
 test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
 	@tests/get-slurm
 	@tests/get-helm
-	@GEODES_LAB_EXAMPLES=search $(BIN)/pytest -m ""
+	@GEODES_LAB_EXAMPLES=search $(BIN)/pytest $(AT_ONCE) -m ""
 
 chart: $(READY)  ## the Helm chart: lint, schemas, rendered objects, pods, policies, images (UPDATE=1 writes the snapshots anew)
 	@tests/get-helm
 	@$(BIN)/pytest tests/integration/chart
+
+##@ Build it
 
 images: $(READY)  ## both images, with docker or podman: BASE=python:3.11-slim-bookworm@sha256:… says upon what, REGISTRY= and TAG= as what
 	@helm/images/build.sh '$(BASE)' '$(REGISTRY)' '$(TAG)'
@@ -54,6 +68,8 @@ docs: $(READY)  ## the documentation, into build/docs; runs those notebooks that
 notebooks: $(READY)  ## bring the notebooks' pairs and their French versions up to date
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py
 	@$(BIN)/python notebooks/french/translate.py
+
+##@ Try it hard
 
 fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linux on x86-64, where atheris installs)
 	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --no-deps --require-hashes -r tests/atheris.txt
@@ -81,6 +97,8 @@ audit: $(READY)  ## what is known to be wrong with the packages of the lock file
 	@tests/get-chromium
 	@tests/get-helm
 	@$(BIN)/pytest -m attack
+
+##@ Keep it
 
 lint: $(READY)  ## mend what ruff can mend
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

@@ -30,6 +30,29 @@ drawn.register_profile("search", database=None)
 drawn.load_profile(os.environ.get("GEODES_LAB_EXAMPLES", "same"))
 
 
+_SERVING = {
+    "http.server",
+    "socketserver",
+    *(f"tests.support.{n}" for n in ("served", "witness", "keyed", "standin", "browser")),
+}
+_RUNNING = tuple(str(TOP / "tests" / folder) for folder in ("integration", "hub", "cluster"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server, a cluster, a browser or helm, which `make check` leaves out."""
+    of_modules: dict[object, bool] = {}
+    for item in items:
+        module = getattr(item, "module", None)
+        if module not in of_modules:
+            used = {
+                getattr(value, "__module__", None) or getattr(value, "__name__", None)
+                for value in vars(module).values()
+            }
+            of_modules[module] = str(item.path).startswith(_RUNNING) or bool(used & _SERVING)
+        if of_modules[module] or "s3" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.fixture(autouse=True)
 def umask() -> Iterator[None]:
     """The hub's configuration makes files its owner's alone; a test that loads it must not make others' files so."""

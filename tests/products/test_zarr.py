@@ -32,6 +32,7 @@ from geodes_lab import products
 from geodes_lab.formats import tile_cache
 from geodes_lab.formats.zarr import image as zarr_image
 from geodes_lab.products.zarr import cf
+from geodes_lab.products.zarr import product as zarr_product
 from geodes_lab.reading import window
 from geodes_lab.storage.location import locate, place_of, traffic
 
@@ -591,4 +592,4 @@ def test_groups_are_those_of_esas_tables(shared):
         pytest.skip("ESA's tables are not there")
     targets = {str(entry.get("target_path")) for entry in json.loads(table.read_text())["data_mapping"]}
     bands = {t.rsplit("/", 1)[-1] for t in targets if t.startswith("/measurements/reflectance/") and "/b" in t}
-    assert {"b01", "b04", "b8a", "b12"} <= bands <= set(products.zarr._SENTINEL2)
+    assert {"b01", "b04", "b8a", "b12"} <= bands <= set(zarr_product._SENTINEL2)
