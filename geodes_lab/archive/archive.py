@@ -13,7 +13,7 @@ from geodes_lab.archive import extract, member_index
 from geodes_lab.archive.central_directory import STORED
 from geodes_lab.archive.member import Member
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage.location import Place, locate
+from geodes_lab.storage.location import ObjectLocation, locate
 
 # A product's XML is below 5 MB; what inflates to more is a mistake or an attack.
 _LARGEST_TEXT = 64 * 2**20
@@ -32,8 +32,8 @@ class Archive:
         Folders of which the members are not seen.
     """
 
-    def __init__(self, href: str | Place, *, leave_out: Sequence[str] = ()) -> None:
-        self.place: Place = href if isinstance(href, Place) else locate(href)
+    def __init__(self, href: str | ObjectLocation, *, leave_out: Sequence[str] = ()) -> None:
+        self.place: ObjectLocation = href if isinstance(href, ObjectLocation) else locate(href)
         self.left_out = tuple(leave_out)
         self.name = re.sub(r"(\.SAFE)?(\.zip)?$", "", self.place.name, flags=re.IGNORECASE)
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage.location import Place, Ranges
+from geodes_lab.storage.location import ObjectLocation, Ranges
 from geodes_lab.util import limits
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
     """Whether it is encrypted."""
 
 
-def read(place: Place) -> tuple[dict[str, Entry], int, str | None]:
+def read(place: ObjectLocation) -> tuple[dict[str, Entry], int, str | None]:
     """Read the list of members; two requests, more if there are many hundreds of them.
 
     Returns
@@ -88,7 +88,7 @@ def read(place: Place) -> tuple[dict[str, Entry], int, str | None]:
     return entries, file.size, file.tag
 
 
-def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
+def _checked(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
     limits.refuse(place.href, len(infos), _MOST, "members")
     _refuse_overlap(place, infos)
     before: dict[str, Entry] = {}
@@ -122,7 +122,7 @@ def _checked(place: Place, infos: list[zipfile.ZipInfo]) -> Iterator[Entry]:
         yield entry
 
 
-def _refuse_overlap(place: Place, infos: list[zipfile.ZipInfo]) -> None:
+def _refuse_overlap(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> None:
     """Refuse members that share bytes: so a small zip holds petabytes."""
     found = sorted({(i.header_offset, i.compress_size, i.filename) for i in infos})
     for (begin, size, name), (after, _, other) in pairwise(found):

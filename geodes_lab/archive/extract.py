@@ -14,7 +14,7 @@ from geodes_lab.archive.central_directory import DEFLATED, Entry
 from geodes_lab.archive.member import Member
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage import file_cache
-from geodes_lab.storage.file_cache import NoRoom, Part
+from geodes_lab.storage.file_cache import CacheFull, Part
 from geodes_lab.storage.location import place_of
 from geodes_lab.storage.resolve import Fetched
 from geodes_lab.util.progress import bar
@@ -92,10 +92,10 @@ class _Whole(NamedTuple):
 
 def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Member:
     """Extract a file, unless that was done before, or another thread or process does it meanwhile."""
-    key = packed.place.kept("members", part).name
+    key = packed.place.cache_path("members", part).name
     target = file_cache.path_of(key, f"-{plain}")
     found = Member(place_of(str(target)), 0, whole.size)
-    if file_cache.kept(target, whole.size):
+    if file_cache.is_cached(target, whole.size):
         return found
     if whole.size > packed.size * _RATIO:
         raise GeodesError(f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size}; refused.")
@@ -106,12 +106,12 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
         )
     try:
         with file_cache.making(file_cache.path_of(key, ".part"), whole.size) as made:
-            if file_cache.kept(target, whole.size):
+            if file_cache.is_cached(target, whole.size):
                 return found
             made.reserve(whole.size)
             _extract(packed, whole, made, name)
             made.keep(target)
-    except NoRoom as error:
+    except CacheFull as error:
         raise GeodesError(f"{name} is compressed and could not be extracted: {error}.") from error
     warnings.warn(
         shown(f"{name} is compressed, so it was extracted whole ({format_bytes(whole.size)}); it is kept as {target}."),

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from geodes_lab.storage.location import Place
+from geodes_lab.storage.location import ObjectLocation
 
 _BLOCK, _BLOCKS = 2**18, 32  # bytes of a block, and how many of them a file remembers
 _AHEAD = 8  # blocks of a request at most, where one block after the other is asked for
@@ -17,7 +17,7 @@ _AHEAD = 8  # blocks of a request at most, where one block after the other is as
 class Member:
     """A file inside an object, or the whole of one; it goes to workers as it is."""
 
-    place: Place
+    place: ObjectLocation
     """The object."""
     start: int
     """Where the file begins in it, in bytes."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from geodes_lab.archive import central_directory
 from geodes_lab.archive.central_directory import DEFLATED, HEADER, STORED, Entry
 from geodes_lab.errors import GeodesError, NotUnderstood
-from geodes_lab.storage.location import Place, Unreachable, object_of, write_whole
+from geodes_lab.storage.location import ObjectLocation, Unreachable, object_of, write_whole
 
 _RATIO = 1100  # Deflate makes a byte of no more than 1032
 _SLACK = 256  # bytes of a local header behind the name, at most, with most writers
@@ -31,7 +31,7 @@ class Damaged(GeodesError):
 class Directory:
     """The members of one zip, as it was when the list was read."""
 
-    place: Place
+    place: ObjectLocation
     """The zip."""
     entries: dict[str, Entry]
     """By path; folders are none."""
@@ -118,7 +118,7 @@ class Directory:
         return zlib.compress(head + records + tag + "\0".join(self.entries).encode(), 1)
 
     @classmethod
-    def loaded(cls, place: Place, data: bytes) -> Directory:
+    def loaded(cls, place: ObjectLocation, data: bytes) -> Directory:
         """Take it from what `written` gave; raises ``ValueError``, ``struct.error`` or ``zlib.error`` if that is damaged."""
         data = zlib.decompress(data)
         magic, size, tagged, count = _HEAD.unpack_from(data)
@@ -149,7 +149,7 @@ def behind(head: bytes) -> int:
     return HEADER + sum(struct.unpack_from("<HH", head, 26))
 
 
-def of(place: Place) -> Directory:
+def of(place: ObjectLocation) -> Directory:
     """The members of a zip: known to this process, else kept on disk, else read; two requests at most, as a rule.
 
     Raises
@@ -158,13 +158,13 @@ def of(place: Place) -> Directory:
         If it is no zip, is cut or damaged, or holds what no product does; see `listing.read`.
     """
     try:
-        kept = place.kept("archive", "")  # of a local zip, as it is now
+        kept = place.cache_path("archive", "")  # of a local zip, as it is now
     except OSError as error:
         raise _out_of_reach(place, error) from error
     return _of(place, kept)
 
 
-def lasting(place: Place, use: Callable[[Directory], _T]) -> _T:
+def lasting(place: ObjectLocation, use: Callable[[Directory], _T]) -> _T:
     """Use the list of members; where it turns out to be that of an earlier object, read it anew and use that."""
     known = of(place)
     try:
@@ -173,14 +173,14 @@ def lasting(place: Place, use: Callable[[Directory], _T]) -> _T:
         raise _out_of_reach(place, error) from error
     except (Damaged, Unreachable):
         _of.cache_clear()
-        place.kept("archive", "").unlink(missing_ok=True)
+        place.cache_path("archive", "").unlink(missing_ok=True)
         found = of(place)
         if found == known:
             raise
     return use(found)
 
 
-def read(place: Place, name: str, largest: int) -> bytes:
+def read(place: ObjectLocation, name: str, largest: int) -> bytes:
     """Read a small member of a zip whole; one request, once the members are known.
 
     Raises
@@ -215,12 +215,12 @@ def stored(path: str) -> tuple[int, int] | None:
     return (entry.offset, entry.size) if entry.method == STORED else None
 
 
-def _out_of_reach(place: Place, error: OSError) -> GeodesError:
+def _out_of_reach(place: ObjectLocation, error: OSError) -> GeodesError:
     return GeodesError(f"{place.href} may not be read ({error.strerror}): check the path and its permissions.")
 
 
 @lru_cache(maxsize=256)
-def _of(place: Place, kept: Path) -> Directory:
+def _of(place: ObjectLocation, kept: Path) -> Directory:
     try:
         return Directory.loaded(place, kept.read_bytes())
     except (OSError, zlib.error, struct.error, ValueError):

@@ -10,7 +10,7 @@ from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.catalogue import Collection, named
 from geodes_lab.catalog.harvested import snapshot
 from geodes_lab.catalog.harvested.harvest import Outcome, harvest
-from geodes_lab.catalog.harvested.writable import Shelf
+from geodes_lab.catalog.harvested.writable import WritableCatalogue
 from geodes_lab.catalog.lookup import known, opened
 from geodes_lab.catalog.query import Query
 from geodes_lab.catalog.remote.geodes import Geodes
@@ -40,7 +40,11 @@ def harvested(
     if isinstance(catalogue, Geodes):
         return harvest(catalogue, folder, wanted, anew=anew, tell=tell)
     if isinstance(catalogue, Static):
-        return [_taken(catalogue, c, Shelf(folder), tell) for c in sorted(catalogue.collections()) if c.id in wanted]
+        return [
+            _taken(catalogue, c, WritableCatalogue(folder), tell)
+            for c in sorted(catalogue.collections())
+            if c.id in wanted
+        ]
     raise GeodesError(
         f"The catalogue {profile} is of kind {catalogue.profile.kind}: GEODES and static catalogues are harvested."
     )
@@ -56,13 +60,13 @@ def shelved(url: str, folder: Path) -> None:
     """
     if snapshot.is_one(str(folder)):
         return
-    source, shelf = Static(profiles.load(url=url)), Shelf(folder)
+    source, shelf = Static(profiles.load(url=url)), WritableCatalogue(folder)
     for told in source.collections():
         _taken(source, told, shelf)
 
 
 def _taken(
-    source: Static, told: Collection, shelf: Shelf, tell: Callable[[str, int, int], None] = lambda *_: None
+    source: Static, told: Collection, shelf: WritableCatalogue, tell: Callable[[str, int, int], None] = lambda *_: None
 ) -> Outcome:
     """Put a collection of a static catalogue on a shelf, in the place of what was there of it."""
     named(told.id)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from geodes_lab import extras, settings
-from geodes_lab.cluster.request import PLACES, Wanted, understood
+from geodes_lab.cluster.request import PLACES, ClusterRequest, understood
 from geodes_lab.errors import GeodesError
 
 if TYPE_CHECKING:
-    from geodes_lab.cluster.lifecycle import Keeper
+    from geodes_lab.cluster.lifecycle import ClusterLifecycle
 
 _lock = threading.RLock()
-_keeper: Keeper | None = None
+_keeper: ClusterLifecycle | None = None
 
 
 def attach(
@@ -84,7 +84,7 @@ def get(dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, **options: 
     return attach().get(dsk, keys, **options)
 
 
-def _start(where: str, wanted: Wanted) -> Keeper:
+def _start(where: str, wanted: ClusterRequest) -> ClusterLifecycle:
     from geodes_lab.cluster import lifecycle, limits
 
     limits.refuse()
@@ -95,7 +95,7 @@ def _start(where: str, wanted: Wanted) -> Keeper:
         with extras.needed("gl.attach"):
             import cryptography  # noqa: F401  (distributed would say itself, and late, that it needs it)
 
-            made: Keeper = _module(where).start(wanted)
+            made: ClusterLifecycle = _module(where).start(wanted)
     except BaseException:
         lifecycle.hook()
         raise

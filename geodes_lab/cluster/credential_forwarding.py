@@ -108,7 +108,7 @@ def _borrowed(worker: Any, kind: Kind, stale: int | None) -> Secret | None:
     return Secret(lent["values"], None if lent["left"] is None else time.time() + lent["left"])
 
 
-class Lending:
+class CredentialForwarding:
     """The kernel's side: lends what it has, and another one before it ends or when it will not do.
 
     Parameters

@@ -7,15 +7,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from geodes_lab.cluster import dashboard_gate, versions
-from geodes_lab.cluster.lifecycle import Keeper
-from geodes_lab.cluster.request import Wanted
+from geodes_lab.cluster.lifecycle import ClusterLifecycle
+from geodes_lab.cluster.request import ClusterRequest
 from geodes_lab.errors import GeodesError
 
 _DEFAULT = 4  # workers
 _REMEDY = "Start your server anew, so that it has the image of the gateway; if that does not help, tell the operator."
 
 
-def start(wanted: Wanted) -> Keeper:
+def start(wanted: ClusterRequest) -> ClusterLifecycle:
     """Ask the gateway for a cluster; workers are asked for once its scheduler is known to have the kernel's software.
 
     Raises
@@ -40,7 +40,7 @@ def start(wanted: Wanted) -> Keeper:
             cluster.adapt(minimum=0, maximum=wanted.workers or _DEFAULT)
         else:
             cluster.scale(wanted.workers or _DEFAULT)
-        return Keeper(cluster, "gateway", _link(cluster, secret))
+        return ClusterLifecycle(cluster, "gateway", _link(cluster, secret))
     except (GatewayClusterError, GatewayServerError) as error:
         cluster.shutdown()
         raise _explained(error) from error
@@ -49,7 +49,7 @@ def start(wanted: Wanted) -> Keeper:
         raise
 
 
-def change(keeper: Keeper, wanted: Wanted) -> bool:
+def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
     """Change the number of workers; False if it has to be another cluster, since the workers differ."""
     if wanted.memory is not None:
         return False
@@ -78,7 +78,7 @@ def _gated(client: Any) -> str:
     return secret
 
 
-def _options(service: Any, wanted: Wanted) -> Any:
+def _options(service: Any, wanted: ClusterRequest) -> Any:
     options = service.cluster_options()
     if wanted.memory is not None:
         there = {name.lower(): name for name in options}

@@ -18,12 +18,12 @@ from tornado.ioloop import PeriodicCallback
 from geodes_lab import settings
 from geodes_lab.cluster import credential_forwarding, progress_bar, running, versions, worker_failures
 from geodes_lab.cluster.client import LabClient
-from geodes_lab.cluster.credential_forwarding import Desk, Lending
+from geodes_lab.cluster.credential_forwarding import CredentialForwarding, Desk
 from geodes_lab.cluster.worker_failures import Witness
 from geodes_lab.errors import GeodesError
 
 
-class Keeper:
+class ClusterLifecycle:
     """Keeps one cluster; made when it has started.
 
     Parameters
@@ -54,7 +54,7 @@ class Keeper:
         self._one = replace(self._one, scheduler=self.client.scheduler.address, dashboard=link, reserved=reserved)
         self.client.register_plugin(Desk())
         self.client.register_plugin(Witness())
-        self._lending = Lending(self.client)
+        self._lending = CredentialForwarding(self.client)
         self.client.sync(self._lending.renew)
         self.client.tell_settings()
         self.client.subscribe_topic(worker_failures.TOPIC, self.client.witness)

@@ -13,8 +13,8 @@ from dask.utils import format_bytes
 
 from geodes_lab import settings
 from geodes_lab.cluster import dashboard_gate, running
-from geodes_lab.cluster.lifecycle import Keeper
-from geodes_lab.cluster.request import Wanted
+from geodes_lab.cluster.lifecycle import ClusterLifecycle
+from geodes_lab.cluster.request import ClusterRequest
 from geodes_lab.cluster.size import Workers, allowance, size
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import ownership, user_folder
@@ -22,7 +22,7 @@ from geodes_lab.util import ownership, user_folder
 _IN_MEMORY = ("tmpfs", "ramfs")
 
 
-def start(wanted: Wanted) -> Keeper:
+def start(wanted: ClusterRequest) -> ClusterLifecycle:
     """Start a cluster, after room was made for it: clusters of other kernels that do nothing and hold nothing end.
 
     Raises
@@ -48,10 +48,10 @@ def start(wanted: Wanted) -> Keeper:
         link = dashboard(cluster.scheduler)
         if wanted.adaptive:
             cluster.adapt(minimum=1, maximum=workers.count)
-        return Keeper(cluster, "local", link, reserved=workers.count * workers.memory)
+        return ClusterLifecycle(cluster, "local", link, reserved=workers.count * workers.memory)
 
 
-def change(keeper: Keeper, wanted: Wanted) -> bool:
+def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
     """Change the number of workers of a cluster; False if it has to be another cluster, since the workers differ."""
     each = int(keeper.cluster.new_spec["options"]["memory_limit"])
     free = allowance().memory - sum(o.reserved for o in _beside() if o.id != keeper.id)
@@ -119,7 +119,7 @@ def _kind(where: Path) -> str:
     return kind
 
 
-def _room(wanted: Wanted) -> Workers:
+def _room(wanted: ClusterRequest) -> Workers:
     others = _beside()
     try:
         return size(wanted.workers, wanted.memory, sum(o.reserved for o in others))

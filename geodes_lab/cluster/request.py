@@ -13,7 +13,7 @@ PLACES = ("local", "gateway", "slurm")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ClusterRequest:
     """How many workers, how large, and whether their number follows the work."""
 
     workers: int | None = None
@@ -26,10 +26,10 @@ class Wanted:
     @property
     def is_nothing(self) -> bool:
         """Whether nothing was asked for."""
-        return self == Wanted()
+        return self == ClusterRequest()
 
 
-def understood(workers: int | None, memory: str | int | None, adaptive: bool) -> Wanted:
+def understood(workers: int | None, memory: str | int | None, adaptive: bool) -> ClusterRequest:
     """Read what a user said.
 
     Raises
@@ -45,4 +45,4 @@ def understood(workers: int | None, memory: str | int | None, adaptive: bool) ->
         raise GeodesError(f"memory is that of each worker, such as '4GiB', not {memory!r}.") from None
     if size is not None and size < 2**28:
         raise GeodesError(f"memory is that of each worker, and {memory!r} is too little: say '256MiB' or more.")
-    return Wanted(workers, size, adaptive)
+    return ClusterRequest(workers, size, adaptive)

@@ -17,8 +17,8 @@ from dask.utils import parse_bytes
 
 from geodes_lab import settings
 from geodes_lab.cluster import dashboard_gate, local, versions
-from geodes_lab.cluster.lifecycle import Keeper
-from geodes_lab.cluster.request import Wanted
+from geodes_lab.cluster.lifecycle import ClusterLifecycle
+from geodes_lab.cluster.request import ClusterRequest
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import ownership
 
@@ -37,7 +37,7 @@ def is_there() -> bool:
     return configured and shutil.which("sbatch") is not None
 
 
-def start(wanted: Wanted) -> Keeper:
+def start(wanted: ClusterRequest) -> ClusterLifecycle:
     """Submit jobs, each a worker, after the software of their Python was held against the kernel's.
 
     Raises
@@ -98,14 +98,14 @@ def start(wanted: Wanted) -> Keeper:
             cluster.adapt(minimum=0, maximum=count)
         else:
             _submit(cluster, count)
-        return Keeper(cluster, "slurm", link, ended=lambda: _forget(cluster, keys))
+        return ClusterLifecycle(cluster, "slurm", link, ended=lambda: _forget(cluster, keys))
     except BaseException:
         cluster.close()
         _forget(cluster, keys)
         raise
 
 
-def change(keeper: Keeper, wanted: Wanted) -> bool:
+def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
     """Change the number of jobs; False if it has to be another cluster, since the workers differ."""
     if wanted.memory is not None:
         return False

@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.util import instant
 
 
@@ -73,7 +73,7 @@ def time_of(item: pystac.Item) -> np.datetime64:
     return np.datetime64(time.replace(tzinfo=None), "ns")
 
 
-def group(items: Sequence[pystac.Item], sources: Sequence[Source], groupby: str) -> list[list[int]]:
+def group(items: Sequence[pystac.Item], sources: Sequence[RasterSource], groupby: str) -> list[list[int]]:
     """Which products, by their number, make a slice.
 
     Parameters
@@ -175,7 +175,7 @@ _DATATAKE = re.compile(r"G(S2[A-D])_(\d{8}T\d{6})_\d{6}_N.*")
 _SENTINEL1 = re.compile(r"(S1[A-D])_(?:IW|EW|WV|S\d)_\w{4}_\w{4}_\d{8}T\d{6}_\d{8}T\d{6}_(\d{6})_")
 
 
-def _days(items: Sequence[pystac.Item], sources: Sequence[Source]) -> list[np.datetime64]:
+def _days(items: Sequence[pystac.Item], sources: Sequence[RasterSource]) -> list[np.datetime64]:
     """The day at the place of each product. The places are counted on from the first: at 180° it would be yesterday on one side."""
     longitudes = [_longitude(source.geobox) for source in sources]
     first = longitudes[0] if longitudes else 0.0

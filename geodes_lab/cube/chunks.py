@@ -16,7 +16,7 @@ from odc.geo.geobox import GeoBox
 from geodes_lab import arguments
 from geodes_lab.cluster import Workers
 from geodes_lab.errors import GeodesError
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 _TILE = 1024  # pixels, where a file says nothing of its tiles
 _LARGEST = 2048  # pixels: beyond, a chunk gains nothing and memory loses
@@ -47,7 +47,7 @@ class Chunks:
         """Whether nothing is asked for in y and x."""
         return self.y is None and self.x is None
 
-    def sizes(self, grid: GeoBox, source: Source, automatic: Sizes) -> Sizes:
+    def sizes(self, grid: GeoBox, source: RasterSource, automatic: Sizes) -> Sizes:
         """Give the sizes in y and x: edges fall on whole chunks counted from the source's first pixel.
 
         Parameters
@@ -107,7 +107,7 @@ def _side(name: str, value: Any) -> int | tuple[int, ...] | None:
     return side
 
 
-def choose(grid: GeoBox, source: Source, dates: int, dtype: str, workers: Workers) -> Sizes:
+def choose(grid: GeoBox, source: RasterSource, dates: int, dtype: str, workers: Workers) -> Sizes:
     """Choose chunk sizes in y and x.
 
     Parameters
@@ -184,7 +184,7 @@ def _parted(sizes: tuple[int, ...], largest: int, side: int) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def _sizes(grid: GeoBox, source: Source, side: int, tile: int) -> Sizes:
+def _sizes(grid: GeoBox, source: RasterSource, side: int, tile: int) -> Sizes:
     """Chunks of ``side`` pixels, counted from the edge of the tile that the grid begins in."""
     _, _, c, _, _, f = source.transform
     same = grid.crs.epsg == source.epsg
@@ -199,7 +199,7 @@ def _sizes(grid: GeoBox, source: Source, side: int, tile: int) -> Sizes:
     return sizes[0], sizes[1]
 
 
-def _tile_on(grid: GeoBox, source: Source) -> int:
+def _tile_on(grid: GeoBox, source: RasterSource) -> int:
     """Pixels of the grid that a tile of the source spans, where that is a whole number and no more than a chunk."""
     tile = max(source.tile or (_TILE, _TILE))
     if grid.crs.epsg != source.epsg:

@@ -16,7 +16,7 @@ from odc.geo.geom import BoundingBox, bbox_intersection, bbox_union
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import globe
 from geodes_lab.raster.footprint import footprint
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.util.bbox import checked
 
 Box = tuple[float, float, float, float]
@@ -26,7 +26,7 @@ _MUCH = 0.5  # of a box: what covers less is told
 
 
 def choose(
-    sources: Sequence[Source],
+    sources: Sequence[RasterSource],
     *,
     geobox: GeoBox | None = None,
     bbox: Sequence[float] | None = None,
@@ -96,12 +96,12 @@ def choose(
     return _snapped(extent, size, anchor_x, anchor_y, target)
 
 
-def overlaps(source: Source, grid: GeoBox) -> bool:
+def overlaps(source: RasterSource, grid: GeoBox) -> bool:
     """Whether a band and a grid have area in common; of another CRS by its bounds."""
     return bool(source.copies(grid))
 
 
-def _crs(sources: Sequence[Source], crs: str | int | None) -> CRS:
+def _crs(sources: Sequence[RasterSource], crs: str | int | None) -> CRS:
     if crs is not None:
         try:
             target = CRS(crs)
@@ -127,7 +127,7 @@ def _size_of(resolution: Any) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _refuse_shifted(sources: Sequence[Source], size: tuple[float, float]) -> None:
+def _refuse_shifted(sources: Sequence[RasterSource], size: tuple[float, float]) -> None:
     """Grids of one CRS may still lie between each other's pixels: pasting would move the data by part of a pixel."""
     first = min(sources, key=lambda s: abs(s.transform[0] * s.transform[4]))
     for other in sources:

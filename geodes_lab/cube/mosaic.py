@@ -22,7 +22,7 @@ from odc.geo.geobox import GeoBox
 
 from geodes_lab.cube import read_log
 from geodes_lab.errors import GeodesError
-from geodes_lab.raster.source import Mask, Source
+from geodes_lab.raster.source import Mask, RasterSource
 from geodes_lab.reading.window import read
 
 NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
@@ -30,10 +30,10 @@ NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
 
 
 @dataclass(frozen=True)
-class Piece:
+class MosaicSource:
     """One product's part in a slice."""
 
-    source: Source
+    source: RasterSource
     """Its band."""
     masks: tuple[Mask, ...] = ()
     """What hides its pixels."""
@@ -51,7 +51,7 @@ class Mosaic:
     """The cube's grid."""
     chunks: tuple[tuple[int, ...], tuple[int, ...]]
     """Sizes of the chunks in y and in x."""
-    slices: tuple[tuple[Piece, ...], ...]
+    slices: tuple[tuple[MosaicSource, ...], ...]
     """For each time its products, in order of precedence: the first with data wins a pixel."""
     resampling: str
     """A name of `rasterio.enums.Resampling`."""
@@ -126,7 +126,7 @@ class Mosaic:
             quality[valid] = 0
         return values[np.newaxis], None if quality is None else quality[np.newaxis]
 
-    def _saturated(self, source: Source, grid: GeoBox) -> NDArray[np.bool_]:
+    def _saturated(self, source: RasterSource, grid: GeoBox) -> NDArray[np.bool_]:
         """Where the number of a band is that of saturation; of an overview where most of it is."""
         if source.saturated is None or source.native is not None:
             return np.zeros(grid.shape, bool)
@@ -134,7 +134,7 @@ class Mosaic:
         numbers = read(plain, grid, "nearest", self.grid)[0]
         return replace(source, nodata=None).suspect(numbers)
 
-    def _hidden(self, piece: Piece, grid: GeoBox) -> NDArray[np.bool_] | None:
+    def _hidden(self, piece: MosaicSource, grid: GeoBox) -> NDArray[np.bool_] | None:
         if not piece.masks:
             return None
         hidden = np.zeros(grid.shape, bool)

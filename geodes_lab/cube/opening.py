@@ -24,7 +24,7 @@ from geodes_lab.cluster import workers
 from geodes_lab.cube import acquisitions, mosaic
 from geodes_lab.cube import chunks as chunks_
 from geodes_lab.cube.grid import choose, overlaps
-from geodes_lab.cube.mosaic import Mosaic, Piece
+from geodes_lab.cube.mosaic import Mosaic, MosaicSource
 from geodes_lab.cube.provenance import QUALITY, attributes, coordinates, provenance
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
@@ -34,7 +34,7 @@ from geodes_lab.products.sentinel1 import orbit
 from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain import model
 from geodes_lab.products.terrain.model import Terrain
-from geodes_lab.raster.source import Flown, Mask, Sloping, Source, holds
+from geodes_lab.raster.source import Flown, Mask, RasterSource, TerrainAware, holds
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -321,7 +321,7 @@ def _parts(
 
 def _sources(
     items: list[pystac.Item], band: str, dtype: str | None, way: str, is_class: bool, *, exact: bool
-) -> list[Source | None]:
+) -> list[RasterSource | None]:
     """A band of each product; None for a product without it, if others have it.
 
     A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers stay
@@ -349,29 +349,33 @@ def _sources(
     return [s and replace(s, dtype=str(common), is_class=is_class, exact=exact) for s in found]
 
 
-def _over(relief: Terrain, found: dict[str, list[Source | None]], grid: GeoBox) -> dict[str, list[Source | None]]:
+def _over(
+    relief: Terrain, found: dict[str, list[RasterSource | None]], grid: GeoBox
+) -> dict[str, list[RasterSource | None]]:
     """The bands with the relief of a terrain model."""
-    if not any(s is not None and isinstance(s.native, Sloping) for sources in found.values() for s in sources):
+    if not any(s is not None and isinstance(s.native, TerrainAware) for sources in found.values() for s in sources):
         raise GeodesError("dem= is for bands in radar geometry, and none of these is: leave it out.")
     near = tuple(t for t in relief.tiles if overlaps(t.source, grid))
     if not near:
         names = ", ".join(dict.fromkeys(t.source.product for t in relief.tiles))
         raise GeodesError(f"dem= has no height of this place: {names} lies beside the cube; give one that covers it.")
 
-    def over(source: Source | None) -> Source | None:
-        if source is None or not isinstance(source.native, Sloping):
+    def over(source: RasterSource | None) -> RasterSource | None:
+        if source is None or not isinstance(source.native, TerrainAware):
             return source
         return replace(source, native=source.native.over(Terrain(near)))
 
     return {band: [over(s) for s in sources] for band, sources in found.items()}
 
 
-def _along(orbits: Sequence[OrbitFile], found: dict[str, list[Source | None]]) -> dict[str, list[Source | None]]:
+def _along(
+    orbits: Sequence[OrbitFile], found: dict[str, list[RasterSource | None]]
+) -> dict[str, list[RasterSource | None]]:
     """The bands of radar by better orbits."""
     if not any(s is not None and isinstance(s.native, Flown) for sources in found.values() for s in sources):
         raise GeodesError("orbits= is for bands of Sentinel-1 in radar geometry, and none of these is: leave it out.")
 
-    def along(source: Source | None) -> Source | None:
+    def along(source: RasterSource | None) -> RasterSource | None:
         if source is None or not isinstance(source.native, Flown):
             return source
         return replace(source, native=source.native.along(orbits))
@@ -380,12 +384,14 @@ def _along(orbits: Sequence[OrbitFile], found: dict[str, list[Source | None]]) -
 
 
 def _pieces(
-    sources: list[Source | None], masks: list[tuple[Mask, ...]], slices: list[list[int]], grid: GeoBox
-) -> tuple[tuple[Piece, ...], ...]:
-    def pieces(number: int) -> list[Piece]:
+    sources: list[RasterSource | None], masks: list[tuple[Mask, ...]], slices: list[list[int]], grid: GeoBox
+) -> tuple[tuple[MosaicSource, ...], ...]:
+    def pieces(number: int) -> list[MosaicSource]:
         source = sources[number]
         copies = [] if source is None else source.copies(grid)
-        return [Piece(c, tuple(replace(m, source=m.source.moved(c.turned)) for m in masks[number])) for c in copies]
+        return [
+            MosaicSource(c, tuple(replace(m, source=m.source.moved(c.turned)) for m in masks[number])) for c in copies
+        ]
 
     return tuple(tuple(p for number in group for p in pieces(number)) for group in slices)
 
@@ -394,8 +400,8 @@ def _mosaic(
     band: str,
     grid: GeoBox,
     sizes: chunks_.Sizes,
-    slices: tuple[tuple[Piece, ...], ...],
-    sources: list[Source | None],
+    slices: tuple[tuple[MosaicSource, ...], ...],
+    sources: list[RasterSource | None],
     resampling: str | Mapping[str, str],
     errors: Literal["raise", "fill"],
 ) -> Mosaic:
@@ -407,7 +413,7 @@ def _way(band: str, resampling: str | Mapping[str, str]) -> str:
     return resampling.get(band, "nearest") if isinstance(resampling, Mapping) else resampling
 
 
-def _kernel(band: str, resampling: str | Mapping[str, str], source: Source) -> str:
+def _kernel(band: str, resampling: str | Mapping[str, str], source: RasterSource) -> str:
     """How a band is resampled: of classes no mean is made, the nearest pixel stands for it."""
     way = _way(band, resampling)
     return "nearest" if source.is_class and way not in _KEEPING else way

@@ -12,7 +12,7 @@ from geodes_lab.cube import acquisitions, mosaic
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of, saturation
-from geodes_lab.raster.source import Flown, Source
+from geodes_lab.raster.source import Flown, RasterSource
 
 QUALITY = {
     "long_name": "quality of the pixel over all bands",
@@ -24,7 +24,7 @@ QUALITY = {
 
 
 def coordinates(
-    items: list[pystac.Item], slices: list[list[int]], found: dict[str, list[Source | None]]
+    items: list[pystac.Item], slices: list[list[int]], found: dict[str, list[RasterSource | None]]
 ) -> dict[str, Any]:
     """The coordinates of time, and of each slice its products, their baselines and their offsets."""
 
@@ -44,7 +44,7 @@ def coordinates(
     }
 
 
-def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[str, Any]:
+def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> dict[str, Any]:
     """The attributes of a variable, told by the first product that has it.
 
     Raises
@@ -79,7 +79,7 @@ def attributes(items: list[pystac.Item], sources: list[Source | None]) -> dict[s
     return attrs
 
 
-def _units(item: pystac.Item, source: Source) -> str:
+def _units(item: pystac.Item, source: RasterSource) -> str:
     """Of what a family of ours says itself: what other catalogues write there is not passed on, since it is not uniform."""
     return str(item.assets[source.band].extra_fields.get("unit", "1"))
 
@@ -91,7 +91,7 @@ def _notes(item: pystac.Item, kind: str) -> list[str]:
 
 
 def provenance(
-    items: list[pystac.Item], superseded: list[str], failed: list[str], found: dict[str, list[Source | None]]
+    items: list[pystac.Item], superseded: list[str], failed: list[str], found: dict[str, list[RasterSource | None]]
 ) -> dict[str, Any]:
     """The attributes of a cube: what was left out, what the catalogue had wrong, what it did not tell, and what is not there."""
     missing = [

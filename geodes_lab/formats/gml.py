@@ -17,7 +17,7 @@ from rasterio.features import rasterize
 from geodes_lab.archive import member_index
 from geodes_lab.archive.member_index import behind
 from geodes_lab.errors import NotUnderstood
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage.location import object_of
 from geodes_lab.util.xml import parsed
 
@@ -30,7 +30,7 @@ _MENDED, _MENDED_ALL = (
 )  # corners of a polygon that crosses itself, and of all: one of 200 may take ten seconds to mend
 
 
-def numbers(source: Source, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def numbers(source: RasterSource, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Burn the polygons of one kind on a grid.
 
     Parameters

@@ -18,7 +18,7 @@ from rasterio.enums import Resampling
 from geodes_lab.cube.mosaic import Mosaic
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import warp
-from geodes_lab.raster.source import Native, Source, Span
+from geodes_lab.raster.source import Gridder, RasterSource, Span
 from geodes_lab.reading import overview
 
 _TILE = 1024  # pixels, where a file says nothing of its tiles
@@ -64,14 +64,14 @@ def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, 
 
 
 @runtime_checkable
-class Windowed(Native, Protocol):
-    """A `Native` that tells what it will read of its image, before it reads."""
+class Windowed(Gridder, Protocol):
+    """A `Gridder` that tells what it will read of its image, before it reads."""
 
     @property
-    def image(self) -> Source:
+    def image(self) -> RasterSource:
         """The image, of whose grid the shape alone counts, and its tiles."""
 
-    def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
+    def spans(self, source: RasterSource, grid: GeoBox) -> tuple[Span, Span]:
         """Rows and columns of the image that a grid may need, each as the first and the last (excluded); empty if none."""
 
 
@@ -91,25 +91,25 @@ class Touched:
     """Pixels of the output that are warped rather than pasted."""
 
 
-def file_of(source: Source) -> Source:
+def file_of(source: RasterSource) -> RasterSource:
     """What stands for the file of a band: the image of one that lies on no grid, for all that is made of it."""
     return source.native.image if isinstance(source.native, Windowed) else source
 
 
-def touched(source: Source, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
+def touched(source: RasterSource, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
     """Find what chunks of a mosaic touch of one file, from the metadata alone."""
     if isinstance(source.native, Windowed):
         return _windows(source, source.native, mosaic, blocks)
     # Thousands of products lie on one grid: what is found for one holds for all.
     whole = 2 if source.stored or source.href.lower().endswith(".jp2") else 1
     return _touched(
-        Source("", "", "", source.epsg, source.transform, source.shape, source.dtype, nodata=source.nodata,
+        RasterSource("", "", "", source.epsg, source.transform, source.shape, source.dtype, nodata=source.nodata,
                tile=source.tile, overviews=source.overviews, exact=source.exact), whole, mosaic.grid, mosaic.chunks, blocks,
         Resampling[mosaic.resampling],
     )  # fmt: skip
 
 
-def _windows(source: Source, native: Windowed, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
+def _windows(source: RasterSource, native: Windowed, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
     """Of an image that lies on no grid: the tiles of the windows that it says it will read."""
     rows, cols = (list(accumulate(sizes, initial=0)) for sizes in mosaic.chunks)
     shape = native.image.shape
@@ -129,7 +129,7 @@ def _windows(source: Source, native: Windowed, mosaic: Mosaic, blocks: frozenset
 
 @lru_cache(maxsize=4096)
 def _touched(
-    source: Source,
+    source: RasterSource,
     shrink: int,
     grid: GeoBox,
     chunks: tuple[tuple[int, ...], tuple[int, ...]],

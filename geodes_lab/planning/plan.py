@@ -17,7 +17,7 @@ from geodes_lab.cluster import Workers, workers
 from geodes_lab.cube.chunks import reduction
 from geodes_lab.formats.tile_cache import room
 from geodes_lab.planning.needed_tiles import Touched, file_of, needed, touched
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 # Pixels a second of one core, measured (docs/reference/benchmarks.md): JPEG 2000, other files, a warp, a median.
 _JPEG2000, _OTHER, _WARP, _MEDIAN = 8e6, 60e6, 12e6, 10e6
@@ -100,7 +100,7 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
         If nothing of it is read from products: it is computed already, or was never made of a cube.
     """
     staff = workers()
-    files: dict[Source, list[Touched]] = {}
+    files: dict[RasterSource, list[Touched]] = {}
     part: int | None = None
     dates, windows, values, chunk, column = set[tuple[str, int]](), 0, 0, 0, 0
     for mosaic, places in needed(data):
@@ -142,17 +142,17 @@ def _together(found: list[Touched]) -> Touched:
     return Touched(first.level, tiles, share, first.pixels, sum(t.warped for t in found))
 
 
-def _is_jpeg2000(source: Source) -> bool:
+def _is_jpeg2000(source: RasterSource) -> bool:
     return source.href.lower().endswith((".jp2", ".j2k"))
 
 
-def _bytes(source: Source, touched: Touched) -> float:
+def _bytes(source: RasterSource, touched: Touched) -> float:
     whole = source.stored[1] if source.stored else source.shape[0] * source.shape[1] * 2 * _PACKED
     level = min(touched.level, len(_SHARES) - 1)
     return whole * touched.share * (_SHARES[level] if _is_jpeg2000(source) else 0.25**level)
 
 
-def _seconds(source: Source, touched: Touched) -> float:
+def _seconds(source: RasterSource, touched: Touched) -> float:
     rate = _JPEG2000 if _is_jpeg2000(source) else _OTHER
     return len(touched.tiles) * touched.pixels / rate + touched.warped / _WARP
 

@@ -13,12 +13,12 @@ from odc.geo.xr import xr_coords
 
 from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.products import addresses, assets
-from geodes_lab.raster.source import Native, Promise, Source
+from geodes_lab.raster.source import Gridder, PredictedBand, RasterSource
 from geodes_lab.reading import window
 
-promises: dict[str, Callable[[pystac.Item, str], Promise]] = {}
+promises: dict[str, Callable[[pystac.Item, str], PredictedBand]] = {}
 """Makes what confirms a band of an Item, by the family's name; the asset has that name in ``geodes:promise``."""
-natives: dict[str, Callable[[pystac.Item, str], Native]] = {}
+natives: dict[str, Callable[[pystac.Item, str], Gridder]] = {}
 """Makes what puts a band of an Item on a grid, by the family's name; the asset has that name in ``geodes:native``."""
 
 RESERVED = ("x", "y", "time", "spatial_ref", "product", "baseline", "offset", "quality", "longitude", "latitude")
@@ -33,7 +33,7 @@ def name_of(item: pystac.Item) -> str:
 
 
 def asset(
-    source: Source, *, common_name: str | None, wavelength: float | None, title: str, media_type: str
+    source: RasterSource, *, common_name: str | None, wavelength: float | None, title: str, media_type: str
 ) -> pystac.Asset:
     """Describe one band.
 
@@ -151,7 +151,7 @@ def _named(item: pystac.Item) -> Iterator[tuple[str, str]]:
     yield from ((k, name) for k, name in variables(item.assets).items() if k in data and name != k)
 
 
-def source(item: pystac.Item, band: str) -> Source:
+def source(item: pystac.Item, band: str) -> RasterSource:
     """Find one band in a band Item, by the asset's key, the band's name or its common name.
 
     Raises
@@ -169,7 +169,7 @@ def source(item: pystac.Item, band: str) -> Source:
         ) from error
 
 
-def _source(item: pystac.Item, key: str) -> Source:
+def _source(item: pystac.Item, key: str) -> RasterSource:
     fields = item.assets[key].extra_fields
     code = str(fields.get("proj:code") or item.properties.get("proj:code") or "")
     if not code.startswith("EPSG:") or not fields.get("proj:transform"):
@@ -182,7 +182,7 @@ def _source(item: pystac.Item, key: str) -> Source:
     if not href.startswith("/"):
         href = addresses.of(item.assets[key])
     a, b, c, d, e, f = fields["proj:transform"][:6]
-    return Source(
+    return RasterSource(
         href=href,
         product=name_of(item),
         band=key,

@@ -9,7 +9,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import assets
 from geodes_lab.products.bands import name_of
 from geodes_lab.storage import resolve
-from geodes_lab.storage.location import Place
+from geodes_lab.storage.location import ObjectLocation
 
 
 def is_one(item: pystac.Item) -> bool:
@@ -28,7 +28,7 @@ def archive(item: pystac.Item) -> Archive:
     return Archive(place(item))
 
 
-def place(item: pystac.Item) -> Place:
+def place(item: pystac.Item) -> ObjectLocation:
     """Find the product of an Item: in the mirror, else on the datalake's S3 where it is reachable, else over HTTPS.
 
     Raises

@@ -29,10 +29,10 @@ _FIFTEEN_BITS = 2**15 - 1
 MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
 
 
-class Promise(Protocol):
+class PredictedBand(Protocol):
     """What finds out at the first touch of a product what was only predicted of a band; hashable, and goes to workers."""
 
-    def kept(self, source: Source) -> Source:
+    def resolve(self, source: RasterSource) -> RasterSource:
         """Give the band as its product says that it is; reads metadata once in a process.
 
         Raises
@@ -42,14 +42,16 @@ class Promise(Protocol):
         """
 
 
-class Native(Protocol):
+class Gridder(Protocol):
     """What puts a band on a grid that has none of its own, such as a radar's; hashable, and goes to workers."""
 
     @property
     def note(self) -> str:
         """A sentence on the geometry, for the attributes of variables."""
 
-    def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def numbers(
+        self, source: RasterSource, grid: GeoBox, resampling: Resampling
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Numbers of ``grid.shape`` before scale and offset, and where they are data; reads what the grid needs.
 
         Raises
@@ -71,27 +73,27 @@ class Relief(Protocol):
 
 
 @runtime_checkable
-class Sloping(Native, Protocol):
-    """A `Native` whose image is displaced by relief, and which can take it into account."""
+class TerrainAware(Gridder, Protocol):
+    """A `Gridder` whose image is displaced by relief, and which can take it into account."""
 
-    def over(self, relief: Relief) -> Native:
+    def over(self, relief: Relief) -> Gridder:
         """The same, with a terrain model."""
 
 
 @runtime_checkable
-class Flown(Native, Protocol):
-    """A `Native` whose places follow from an orbit, of which a better one may be known."""
+class Flown(Gridder, Protocol):
+    """A `Gridder` whose places follow from an orbit, of which a better one may be known."""
 
     @property
     def flown(self) -> str:
         """What says the orbit, in words; empty: the product itself."""
 
-    def along(self, orbits: Sequence[Any]) -> Native:
+    def along(self, orbits: Sequence[Any]) -> Gridder:
         """The same, by that one of some orbit files which is of its satellite and time."""
 
 
 @dataclass(frozen=True)
-class Source:
+class RasterSource:
     """One band of one product: where its file is, on what grid, and how its numbers become a measure."""
 
     href: str
@@ -126,23 +128,23 @@ class Source:
     """How many times the file can be read halved, as far as the metadata tell."""
     exact: bool = False
     """Whether means are to be those of the file's own pixels: no overview is read."""
-    promise: Promise | None = None
+    promise: PredictedBand | None = None
     """What finds out the rest at the first touch, where ``href``, ``stored`` and radiometry are only predicted."""
-    native: Native | None = None
+    native: Gridder | None = None
     """What puts the band on a grid, where the file has none; ``transform`` and ``shape`` are then one that suits it."""
     turned: int = 0
     """By how many whole turns of the earth ``transform`` is moved from what the file says, of degrees; see `moved`."""
     is_class: bool = False
     """Whether the numbers stand for classes or bits: no mean is made of them, nor an overview asked for them."""
 
-    def moved(self, turn: int) -> Source:
+    def moved(self, turn: int) -> RasterSource:
         """Give a band in degrees at the same place, whole turns of the earth further east."""
         a, b, c, d, e, f = self.transform
         return (
             replace(self, transform=(a, b, c + turn * globe.TURN, d, e, f), turned=self.turned + turn) if turn else self
         )
 
-    def copies(self, grid: GeoBox) -> list[Source]:
+    def copies(self, grid: GeoBox) -> list[RasterSource]:
         """Give the band as often as a grid has it: none; once; or, of degrees on both sides of where the file begins, twice."""
         if not self.geobox.crs.geographic or self.native is not None:
             return (
@@ -154,9 +156,9 @@ class Source:
             covered = (-180.0, covered[1], 180.0 + globe.TURN, covered[3])
         return [self.moved(turn) for turn in globe.turns(self.geobox, covered)]
 
-    def kept(self) -> Source:
-        """Give the band as it is, where it was only predicted; see `Promise`."""
-        return self if self.promise is None else self.promise.kept(self)
+    def resolved(self) -> RasterSource:
+        """Give the band as it is, where it was only predicted; see `PredictedBand`."""
+        return self if self.promise is None else self.promise.resolve(self)
 
     @property
     def geobox(self) -> GeoBox:
@@ -168,7 +170,7 @@ class Source:
         """What stands for no data in the output: NaN, or the file's own number for classes."""
         return float("nan") if np.dtype(self.dtype).kind == "f" else int(self.nodata or 0)
 
-    def reduced(self, scale: tuple[float, float], shape: tuple[int, int], is_wavelet: bool = False) -> Source:
+    def reduced(self, scale: tuple[float, float], shape: tuple[int, int], is_wavelet: bool = False) -> RasterSource:
         """Give the same band with larger pixels, in y and in x: the grid of an overview.
 
         Those of wavelets have their middle where the first pixel that they stand for has it.
@@ -235,7 +237,7 @@ class Source:
         ``margin`` of 0 those below the grid alone.
         """
         # Thousands of products lie on one grid.
-        return _spans(Source("", "", "", self.epsg, self.transform, self.shape), grid, margin)
+        return _spans(RasterSource("", "", "", self.epsg, self.transform, self.shape), grid, margin)
 
     def there(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Where the file's numbers are data; NaN and saturation never are."""
@@ -276,7 +278,7 @@ class Source:
 class Mask:
     """Which numbers of a band of classes hide the pixels of the other bands."""
 
-    source: Source
+    source: RasterSource
     """The band of classes."""
     values: tuple[int, ...] = ()
     """The numbers that hide."""
@@ -296,7 +298,7 @@ def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> 
 
 
 @lru_cache(maxsize=4096)
-def _spans(source: Source, grid: GeoBox, margin: int) -> tuple[Span, Span]:
+def _spans(source: RasterSource, grid: GeoBox, margin: int) -> tuple[Span, Span]:
     box = _bounds(grid, source.geobox)
     if box is None:
         return (0, 0), (0, 0)

@@ -22,7 +22,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject
 
 from geodes_lab.raster import globe
-from geodes_lab.raster.source import MARGIN, Source
+from geodes_lab.raster.source import MARGIN, RasterSource
 
 Warped = tuple[NDArray[Any], NDArray[np.bool_]]
 """Numbers of a grid, and where they are data."""
@@ -48,7 +48,7 @@ def warped(
     numbers: NDArray[Any],
     there: NDArray[np.bool_],
     corner: tuple[int, int],
-    source: Source,
+    source: RasterSource,
     grid: GeoBox,
     resampling: Resampling,
 ) -> Warped:
@@ -93,7 +93,7 @@ def warped(
     return out, out != hole
 
 
-def options(source: Source, grid: GeoBox) -> dict[str, float]:
+def options(source: RasterSource, grid: GeoBox) -> dict[str, float]:
     """GDAL's options of a warp: the scale of the kernel, the same for all windows of a band.
 
     Of a scale that is 1 but for rounding GDAL makes wrong weights (of ``cubic_spline``: 3.10), and without some more pixels than it
@@ -103,7 +103,7 @@ def options(source: Source, grid: GeoBox) -> dict[str, float]:
     return {"XSCALE": 1 / across, "YSCALE": 1 / down, "SOURCE_EXTRA": 2 + math.ceil(max(down, across))}
 
 
-def margin(source: Source, grid: GeoBox, resampling: Resampling) -> int:
+def margin(source: RasterSource, grid: GeoBox, resampling: Resampling) -> int:
     """Pixels of the band that are wanted around those below a grid, at least: none where no kernel looks beside a pixel."""
     is_tight = grid.crs.epsg == source.epsg and resampling in (Resampling.nearest, Resampling.average)
     return 0 if is_tight else MARGIN
@@ -118,7 +118,7 @@ def _by_gdal(
     window: NDArray[Any],
     hole: float,
     corner: tuple[int, int],
-    source: Source,
+    source: RasterSource,
     grid: GeoBox,
     resampling: Resampling,
 ) -> NDArray[Any]:
@@ -178,7 +178,7 @@ def _nearest(
     numbers: NDArray[Any],
     there: NDArray[np.bool_],
     corner: tuple[int, int],
-    source: Source,
+    source: RasterSource,
     grid: GeoBox,
 ) -> Warped:
     """The pixel that the centre of each pixel of the grid lies in."""
@@ -198,7 +198,7 @@ def _nearest(
     return out, known
 
 
-def _pixels(grid: GeoBox, source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pixels(grid: GeoBox, source: RasterSource) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and column of the pixel under each pixel of a grid; of one on an edge but for rounding the next, as of GDAL."""
     if grid.crs.epsg != source.epsg:
         found = places(grid, source)
@@ -213,21 +213,21 @@ def _pixels(grid: GeoBox, source: Source) -> tuple[NDArray[np.int64], NDArray[np
     return down[:, np.newaxis], across[np.newaxis]
 
 
-def inside(source: Source, grid: GeoBox) -> NDArray[np.bool_]:
+def inside(source: RasterSource, grid: GeoBox) -> NDArray[np.bool_]:
     """Which pixels of a grid have their centre in a band."""
     row, col = _pixels(grid, source)
     found: NDArray[np.bool_] = (row >= 0) & (row < source.shape[0]) & (col >= 0) & (col < source.shape[1])
     return np.broadcast_to(found, grid.shape)
 
 
-def _affine(source: Source, grid: GeoBox) -> tuple[tuple[float, float], tuple[float, float]]:
+def _affine(source: RasterSource, grid: GeoBox) -> tuple[tuple[float, float], tuple[float, float]]:
     """Of rows and of columns: the band's pixels for one of a grid of the same CRS, and where the first begins."""
     a, _, c, _, e, f = source.transform
     to = grid.affine
     return (round(to.e / e, 12), round((to.f - f) / e, 9)), (round(to.a / a, 12), round((to.c - c) / a, 9))
 
 
-def places(grid: GeoBox, source: Source) -> NDArray[np.float64]:
+def places(grid: GeoBox, source: RasterSource) -> NDArray[np.float64]:
     """Where the pixels of a grid in another CRS lie in a band, rows and columns from the band's corner; not finite: nowhere.
 
     PROJ is asked at points of a lattice that is fixed to the CRS and not to the grid, and between them is a line, where that is

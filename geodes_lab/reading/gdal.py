@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats import gdal_dataset
 from geodes_lab.raster import warp
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage import gdal_env
 from geodes_lab.util import limits
 
@@ -27,7 +27,7 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"ras
 Numbers = tuple[NDArray[Any], NDArray[np.bool_], slice, slice]
 
 
-def numbers(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
+def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling) -> Numbers:
     """Read the file's own numbers on a grid.
 
     Returns
@@ -42,7 +42,7 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
     return gdal_env.within(source.href, lambda: _read(source, grid, resampling))
 
 
-def _read(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
+def _read(source: RasterSource, grid: GeoBox, resampling: Resampling) -> Numbers:
     place = source.place_on(grid)
     if place is None:
         down, across = source.spans(grid)
@@ -59,7 +59,7 @@ def _read(source: Source, grid: GeoBox, resampling: Resampling) -> Numbers:
         return found, there, rows, cols
 
 
-def _confirm(source: Source, file: Any) -> None:
+def _confirm(source: RasterSource, file: Any) -> None:
     """Hold the file against what its metadata said: data are never put where they are not."""
     if source.index > file.count:
         raise source.contradiction(f"has {file.count} bands, not {source.index}")
@@ -76,7 +76,7 @@ def _confirm(source: Source, file: Any) -> None:
     raise source.contradiction(problem)
 
 
-def _lies(file: Any, source: Source) -> bool:
+def _lies(file: Any, source: RasterSource) -> bool:
     """Whether the file's first pixel is where its metadata said, to a thousandth of a pixel, and its last as good as that."""
     rows, cols = source.shape
     to = ~Affine(*source.moved(-source.turned).transform) * file.transform
@@ -84,7 +84,9 @@ def _lies(file: Any, source: Source) -> bool:
     return max(map(abs, first)) <= 1e-3 and max(abs(last[0] - cols), abs(last[1] - rows)) <= 0.05
 
 
-def _warp(source: Source, file: Any, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _warp(
+    source: RasterSource, file: Any, grid: GeoBox, resampling: Resampling
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Warp numbers as they are in the file, with their nodata left out of every average."""
     if resampling in warp.OF_MEASURES and source.offset:
         raise GeodesError(

@@ -13,7 +13,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
 from geodes_lab.raster import warp
-from geodes_lab.raster.source import Source, Span
+from geodes_lab.raster.source import RasterSource, Span
 
 _REACH = 4  # pixels of an overview that the wavelets of JPEG 2000 mix: 2 by the reversible one, 4 by the other
 _SLACK = 1.01  # the overviews of a COG are a little coarser than their factor says
@@ -46,7 +46,7 @@ class Pyramid(Hashable, Protocol):
         """See `geodes_lab.reading.pyramid.Image`."""
 
 
-def level(source: Source, image: Pyramid, grid: GeoBox, resampling: Resampling) -> int:
+def level(source: RasterSource, image: Pyramid, grid: GeoBox, resampling: Resampling) -> int:
     """Choose the overview that serves a grid; 0: the image itself.
 
     ``nearest`` is any pixel within half a pixel of the grid: the overview that is next finer has one. A mean is that of the image
@@ -83,7 +83,7 @@ def level(source: Source, image: Pyramid, grid: GeoBox, resampling: Resampling) 
     return max(n for n, scale in enumerate(image.scales) if n == 0 or max(scale) <= ratio)
 
 
-def _nests(reduced: Source, grid: GeoBox) -> bool:
+def _nests(reduced: RasterSource, grid: GeoBox) -> bool:
     """Whether each pixel of a grid is made of whole pixels of an overview: the mean of their means is then the mean."""
     if grid.crs.epsg != reduced.epsg:
         return False
@@ -93,7 +93,7 @@ def _nests(reduced: Source, grid: GeoBox) -> bool:
     return min(numbers[:2]) >= 1 - 1e-6 and all(abs(n - round(n)) < 1e-3 for n in numbers)
 
 
-def expected(source: Source, grid: GeoBox, resampling: Resampling, is_wavelet: bool) -> int:
+def expected(source: RasterSource, grid: GeoBox, resampling: Resampling, is_wavelet: bool) -> int:
     """Guess the overview that `level` will choose, before the file is looked at.
 
     Each is taken for half of the one before, and its pixels for means, but those of wavelets.
@@ -104,7 +104,7 @@ def expected(source: Source, grid: GeoBox, resampling: Resampling, is_wavelet: b
     return max(min(math.floor(math.log2(ratio)), source.overviews), 0)
 
 
-def _may_serve(source: Source, resampling: Resampling) -> bool:
+def _may_serve(source: RasterSource, resampling: Resampling) -> bool:
     return np.dtype(source.dtype).kind == "f" and not source.is_class and not source.exact and resampling in _RADII
 
 
@@ -113,8 +113,8 @@ def _finer(kind: str, resampling: Resampling) -> float:
 
 
 def doubtful(
-    source: Source,
-    reduced: Source,
+    source: RasterSource,
+    reduced: RasterSource,
     image: Pyramid,
     number: int,
     grid: GeoBox,
@@ -154,7 +154,7 @@ def doubtful(
     return found.astype(bool)
 
 
-def far(reduced: Source, grid: GeoBox, resampling: Resampling) -> int:
+def far(reduced: RasterSource, grid: GeoBox, resampling: Resampling) -> int:
     """Pixels of an overview of JPEG 2000 from which what is no data may reach a pixel of a grid."""
     return _REACH + 1 + math.ceil(_RADII[resampling] * max(reduced.ratios(grid)))
 
@@ -164,7 +164,7 @@ def _agree(one: float | None, other: float | None) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _kind(source: Source, image: Pyramid) -> str:
+def _kind(source: RasterSource, image: Pyramid) -> str:
     """What the first overview's pixels are, by the image below some of them; the same for all windows of the file."""
     rows, cols = image.shapes[1]
     places = [(0.5, 0.5), (0.25, 0.25), (0.75, 0.75), (0.25, 0.75), (0.75, 0.25)]
@@ -172,7 +172,7 @@ def _kind(source: Source, image: Pyramid) -> str:
     return next((kind for kind in found if kind), UNLIKE)
 
 
-def _compared(source: Source, image: Pyramid, top: int, left: int) -> str | None:
+def _compared(source: RasterSource, image: Pyramid, top: int, left: int) -> str | None:
     """What the pixels of the first overview at a place are; None if all below them are the same."""
     high, wide = image.shapes[1]
     rows, cols = (top, min(top + _SIDE, high)), (left, min(left + _SIDE, wide))

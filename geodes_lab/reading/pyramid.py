@@ -20,10 +20,10 @@ from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.tiff import image as tiff_image
 from geodes_lab.formats.zarr import image as zarr_image
 from geodes_lab.raster import globe, warp
-from geodes_lab.raster.source import Source, Span
+from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import overview
 from geodes_lab.reading.gdal import Numbers
-from geodes_lab.storage.location import Place, object_of
+from geodes_lab.storage.location import ObjectLocation, object_of
 from geodes_lab.util import limits
 
 _PIECE = 2**20  # pixels of an image that are looked up at once
@@ -74,7 +74,7 @@ class Image(overview.Pyramid, Protocol):
         """
 
 
-def image_of(source: Source) -> Image:
+def image_of(source: RasterSource) -> Image:
     """Open the file of a band.
 
     Raises
@@ -106,7 +106,7 @@ def image_of(source: Source) -> Image:
 
 
 _opening = [Lock() for _ in range(64)]
-_mislabelled: set[tuple[Place, tuple[int, int] | None, int]] = set()
+_mislabelled: set[tuple[ObjectLocation, tuple[int, int] | None, int]] = set()
 
 
 def _forked() -> None:
@@ -120,7 +120,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:
+def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:
     """Read the file's own numbers on a grid; returns what `gdal.numbers` returns.
 
     A grid coarser than the band's own is read from an overview (see `overview.level`), except for classes, which no overview
@@ -161,7 +161,7 @@ def numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox
 
 
 def _read(
-    reduced: Source,
+    reduced: RasterSource,
     image: Image,
     level: int,
     grid: GeoBox,
@@ -179,7 +179,7 @@ def _read(
     return found, there, rows, cols
 
 
-def _useful(reduced: Source, within: GeoBox | None, more: int = 0) -> tuple[Span, Span] | None:
+def _useful(reduced: RasterSource, within: GeoBox | None, more: int = 0) -> tuple[Span, Span] | None:
     """As wide as the windows of all chunks will be, so that all ask for the same part of a tile."""
     if within is None:
         return None
@@ -197,7 +197,7 @@ def _whole(grid: GeoBox, found: Numbers) -> tuple[NDArray[Any], NDArray[np.bool_
 
 
 def _look_up(
-    source: Source,
+    source: RasterSource,
     image: Image,
     grid: GeoBox,
     resampling: Resampling,
@@ -223,7 +223,7 @@ def _look_up(
     numbers[doubtful], there[doubtful] = exact[doubtful], known[doubtful]
 
 
-def _confirm(source: Source, image: Image) -> None:
+def _confirm(source: RasterSource, image: Image) -> None:
     rows, cols = image.shapes[0]
     if (rows, cols) != source.shape:
         raise source.contradiction(f"has {rows} × {cols} pixels, not {source.shape[0]} × {source.shape[1]}")
@@ -236,7 +236,7 @@ def _confirm(source: Source, image: Image) -> None:
 
 
 def _window(
-    reduced: Source, image: Image, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None
+    reduced: RasterSource, image: Image, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """A window of the image, and where it is data."""
     if useful is not None:
@@ -253,7 +253,7 @@ def _union(one: Span, other: Span) -> Span:
 
 
 def _warp(
-    reduced: Source,
+    reduced: RasterSource,
     image: Image,
     level: int,
     grid: GeoBox,

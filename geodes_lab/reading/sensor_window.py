@@ -15,7 +15,7 @@ from rasterio.windows import Window
 from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError, NotUnderstood
 from geodes_lab.formats import gdal_dataset
-from geodes_lab.raster.source import Source, Span
+from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import pyramid
 from geodes_lab.storage import gdal_env
 from geodes_lab.storage.location import Unreachable, object_of
@@ -24,7 +24,7 @@ from geodes_lab.util import limits
 _CHUNK = 2048  # pixels
 
 
-def window(source: Source, rows: Span, cols: Span) -> NDArray[Any]:
+def window(source: RasterSource, rows: Span, cols: Span) -> NDArray[Any]:
     """Read a window of a file's own numbers, by tiles or strips where they are understood, else by GDAL.
 
     A member that is compressed in its zip is extracted first, once, into the user's cache, and a warning says so.
@@ -72,7 +72,7 @@ def window(source: Source, rows: Span, cols: Span) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=1024)
-def _extracted(source: Source) -> Source:
+def _extracted(source: RasterSource) -> RasterSource:
     """A compressed member of a zip as the file on disk that it is extracted to, once; any other as it is."""
     if source.stored is not None or not source.href.startswith("/vsizip/"):
         return source
@@ -80,7 +80,7 @@ def _extracted(source: Source) -> Source:
     return replace(source, href=member.place.gdal)
 
 
-def _by_gdal(source: Source, rows: Span, cols: Span) -> tuple[tuple[int, int], NDArray[Any] | None]:
+def _by_gdal(source: RasterSource, rows: Span, cols: Span) -> tuple[tuple[int, int], NDArray[Any] | None]:
     part = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
 
     def read() -> tuple[tuple[int, int], NDArray[Any] | None]:
@@ -91,12 +91,12 @@ def _by_gdal(source: Source, rows: Span, cols: Span) -> tuple[tuple[int, int], N
     return gdal_env.within(source.href, read)
 
 
-def _refuse(source: Source, count: int) -> None:
+def _refuse(source: RasterSource, count: int) -> None:
     if source.index > count:
         raise source.contradiction(f"has {count} bands, not {source.index}")
 
 
-def lazy(source: Source, dtype: str, rows: Span | None = None, chunks: tuple[int, int] | None = None) -> da.Array:
+def lazy(source: RasterSource, dtype: str, rows: Span | None = None, chunks: tuple[int, int] | None = None) -> da.Array:
     """An image, or some rows of it, as a lazy array; nothing is opened until it is computed.
 
     Parameters
@@ -121,6 +121,6 @@ def lazy(source: Source, dtype: str, rows: Span | None = None, chunks: tuple[int
     return da.map_blocks(_block, source=source, first=first, chunks=sizes, dtype=dtype, meta=np.empty((0, 0), dtype))
 
 
-def _block(source: Source, first: int, block_info: Any = None) -> NDArray[Any]:
+def _block(source: RasterSource, first: int, block_info: Any = None) -> NDArray[Any]:
     (top, bottom), cols = block_info[None]["array-location"]
     return window(source, (first + top, first + bottom), cols)

@@ -20,7 +20,7 @@ from rasterio.windows import Window
 from geodes_lab.archive import member_index
 from geodes_lab.errors import GeodesError, NotUnderstood
 from geodes_lab.formats import gdal_dataset, gml
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import gdal, pyramid
 from geodes_lab.storage import gdal_env as storage_gdal_env
 from geodes_lab.storage import spelling
@@ -38,7 +38,7 @@ _LARGEST = 2**26  # pixels of a tile that is a chunk of its own; one strip of an
 
 
 def read(
-    source: Source, grid: GeoBox, resampling: str = "nearest", within: GeoBox | None = None
+    source: RasterSource, grid: GeoBox, resampling: str = "nearest", within: GeoBox | None = None
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read one band on a grid.
 
@@ -69,7 +69,7 @@ def read(
         return np.full(grid.shape, source.fill, dtype=source.dtype), np.zeros(grid.shape, bool)
     reason = ""
     try:
-        source = source.kept()
+        source = source.resolved()
         numbers, there, rows, cols = _numbers(source, grid, Resampling[resampling], within)
     except (RasterioError, OSError, Unreachable) as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
@@ -92,7 +92,7 @@ def read(
     return values, valid
 
 
-def _measure(source: Source, numbers: NDArray[Any]) -> NDArray[Any]:
+def _measure(source: RasterSource, numbers: NDArray[Any]) -> NDArray[Any]:
     """A new array, in as few passes as there can be: this is what remains beside decoding."""
     if numbers.dtype.kind == "f" and np.dtype(source.dtype).kind != "f":  # a mean of what is given as integers
         return np.rint(np.nan_to_num(numbers)).astype(source.dtype)
@@ -105,7 +105,7 @@ def _measure(source: Source, numbers: NDArray[Any]) -> NDArray[Any]:
     return measure
 
 
-def _numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBox | None) -> gdal.Numbers:
+def _numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: GeoBox | None) -> gdal.Numbers:
     if source.native is not None:
         return *source.native.numbers(source, grid, resampling), slice(None), slice(None)
     if source.href.lower().endswith(".gml"):
@@ -123,7 +123,7 @@ def _numbers(source: Source, grid: GeoBox, resampling: Resampling, within: GeoBo
     return found
 
 
-def lazy(source: Source) -> da.Array:
+def lazy(source: RasterSource) -> da.Array:
     """One band on its own grid as a lazy array; nothing is opened until it is computed.
 
     Returns
@@ -140,7 +140,7 @@ def lazy(source: Source) -> da.Array:
     return da.map_blocks(_block, source=source, chunks=chunks, dtype=source.dtype, meta=np.empty((0, 0), source.dtype))
 
 
-def _block(source: Source, block_info: Any = None) -> NDArray[Any]:
+def _block(source: RasterSource, block_info: Any = None) -> NDArray[Any]:
     (top, bottom), (left, right) = block_info[None]["array-location"]
     return read(source, source.geobox[top:bottom, left:right])[0]
 
@@ -186,7 +186,7 @@ class Reader:
 
 
 @lru_cache(maxsize=4096)
-def _source(url: str) -> Source:
+def _source(url: str) -> RasterSource:
     """Describe the first band of a file by what the file says."""
     path = spelling.path_of(url)
     stored = member_index.stored(path)
@@ -195,4 +195,4 @@ def _source(url: str) -> Source:
         if epsg is None:
             raise GeodesError(f"{url} has no EPSG code in its file: it cannot be placed on a map.")
         grid, shape = tuple(file.transform)[:6], file.shape
-        return Source(path, url, "1", epsg, grid, shape, file.dtypes[0], nodata=file.nodata, stored=stored)
+        return RasterSource(path, url, "1", epsg, grid, shape, file.dtypes[0], nodata=file.nodata, stored=stored)

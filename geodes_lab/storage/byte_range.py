@@ -26,7 +26,7 @@ class Changed(Exception):
 
 
 class Object(Protocol):
-    """What is asked for: a `geodes_lab.storage.location.Place`."""
+    """What is asked for: a `geodes_lab.storage.location.ObjectLocation`."""
 
     @property
     def scheme(self) -> str:

@@ -15,7 +15,7 @@ import httpx
 
 from geodes_lab import credentials, settings
 from geodes_lab.credentials import origin, tls
-from geodes_lab.storage.location import Place, Unreachable, traffic
+from geodes_lab.storage.location import ObjectLocation, Unreachable, traffic
 from geodes_lab.util.progress import bar
 
 _PAUSES = (1.0, 5.0, 20.0)  # seconds before the next attempts; few, for each may count against the quota
@@ -37,13 +37,13 @@ class Remote:
     """What it is called in sentences."""
     address: str
     """With its query, which is never said: it may be a signature."""
-    place: Place
+    place: ObjectLocation
     size: int | None
     """In bytes, if the catalogue has it; so for the checksum, a multihash."""
     checksum: str | None
 
     def is_read_in_place(self) -> bool:
-        """Ask for four bytes, as `Place` will: without the key.
+        """Ask for four bytes, as `ObjectLocation` will: without the key.
 
         Raises
         ------

@@ -22,7 +22,7 @@ from geodes_lab import settings
 _IN_USE = 3600.0  # a file that was asked for within so many seconds is not removed
 
 
-class NoRoom(Exception):
+class CacheFull(Exception):
     """A file cannot be kept; the text says why and what to do, and goes on from the sentence of who makes it."""
 
 
@@ -44,7 +44,7 @@ def path_of(key: str, ending: str) -> Path:
     return folder / (hashlib.sha256(key.encode()).hexdigest()[:24] + ending)
 
 
-def kept(path: Path, size: int | None) -> bool:
+def is_cached(path: Path, size: int | None) -> bool:
     """Whether a file is kept, of ``size`` bytes if that is known; notes that it is in use."""
     try:
         stat = path.stat()
@@ -69,7 +69,7 @@ class Part:
 
         Raises
         ------
-        NoRoom
+        CacheFull
             If they are more than ``geodes_lab.storage.resolve.limit``, or all else is in use, or the disk is full.
         """
         if os.fstat(self.file.fileno()).st_size >= need:
@@ -77,7 +77,7 @@ class Part:
         limit, folder = parse_bytes(settings.get("replica.limit")), self.path.parent
         now = f"raise geodes_lab.replica.limit, now {format_bytes(limit)}"
         if need > limit:
-            raise NoRoom(f"its {format_bytes(need)} are more than all replicas together may take; {now}")
+            raise CacheFull(f"its {format_bytes(need)} are more than all replicas together may take; {now}")
         with _alone(folder / ".lock"):
             others = []
             for path in folder.iterdir():
@@ -91,7 +91,7 @@ class Part:
                 if (path.suffix == ".part" or time.time() - used > _IN_USE) and _remove_unless_held(path):
                     taken -= size
             if taken + need > limit:
-                raise NoRoom(f"its {format_bytes(need)} do not fit beside those in use within the last hour; {now}")
+                raise CacheFull(f"its {format_bytes(need)} do not fit beside those in use within the last hour; {now}")
             if shutil.disk_usage(folder).free < need:
                 raise _full(folder, need)
             os.truncate(self.file.fileno(), need)  # takes no room yet, and counts for others
@@ -115,7 +115,7 @@ def making(path: Path, size: int | None = None) -> Iterator[Part]:
 
     Raises
     ------
-    NoRoom
+    CacheFull
         If the folder cannot be written, or its disk is full.
     """
     try:
@@ -130,14 +130,14 @@ def making(path: Path, size: int | None = None) -> Iterator[Part]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(path.parent, size) from error
-        raise NoRoom(
+        raise CacheFull(
             f"{path.parent} cannot hold it ({error.strerror}): set geodes_lab.replica.folder to a folder of yours"
         ) from error
 
 
-def _full(folder: Path, need: int | None) -> NoRoom:
+def _full(folder: Path, need: int | None) -> CacheFull:
     much = f", it needs {format_bytes(need)}" if need else ""
-    return NoRoom(f"the disk of {folder} is full{much}; free some room, or set geodes_lab.replica.folder")
+    return CacheFull(f"the disk of {folder} is full{much}; free some room, or set geodes_lab.replica.folder")
 
 
 @contextlib.contextmanager

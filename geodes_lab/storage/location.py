@@ -82,7 +82,7 @@ _FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder 
 
 
 @dataclass(frozen=True)
-class Place:
+class ObjectLocation:
     """One object that can be read by ranges of bytes, whatever holds it."""
 
     href: str
@@ -112,7 +112,7 @@ class Place:
             case _:
                 return f"/vsicurl/{self.root}/{quote(self.path)}{self.query}"
 
-    def kept(self, kind: str, part: str) -> Path:
+    def cache_path(self, kind: str, part: str) -> Path:
         """The file in the cache that keeps what is known of (a part of) this object; of a local one, as it is now."""
         stamp = Path(self.gdal).stat().st_mtime_ns if self.scheme == "file" else 0
         name = hashlib.sha256(f"{self.scheme}|{self.root}|{self.path}|{part}|{stamp}".encode()).hexdigest()
@@ -235,7 +235,9 @@ class Place:
             except Exception as error:
                 said = str(error).partition("\n")[0]
                 if "External AWS credential provider" in said:
-                    raise Unreachable(f"{self.href} may not be read{self._where()}: {stores.trouble or said}") from None
+                    raise Unreachable(
+                        f"{self.href} may not be read{self._where()}: {stores.last_credential_error or said}"
+                    ) from None
                 if isinstance(error, PermissionError) or "403 Forbidden" in said or "401 Unauthorized" in said:
                     if self.scheme == "s3" and not is_renewed and await self._renewed(mark):
                         is_renewed = True  # keys end while requests wait for their turn; those of now may be good
@@ -314,7 +316,7 @@ class Ranges(io.RawIOBase):
     The end is read at once: a zip's list of members is there, in most cases all of it.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ObjectLocation) -> None:
         self._place, self._at, self.size = place, 0, place.size()
         """In bytes."""
         self._end, self.tag = (
@@ -349,7 +351,7 @@ class Ranges(io.RawIOBase):
         return len(data)
 
 
-def locate(href: str | os.PathLike[str]) -> Place:
+def locate(href: str | os.PathLike[str]) -> ObjectLocation:
     """Choose the place of an object; touches nothing but the local disk.
 
     Parameters
@@ -394,12 +396,12 @@ def locate(href: str | os.PathLike[str]) -> Place:
         # The query of a signed address is its key: it goes to the server, and is not shown.
         query = f"?{url.query}" if url.query else ""
         shown = text.partition("?")[0]
-        return Place(shown, "http", f"{url.scheme}://{url.netloc}", unquote(url.path).lstrip("/"), query)
+        return ObjectLocation(shown, "http", f"{url.scheme}://{url.netloc}", unquote(url.path).lstrip("/"), query)
     raise GeodesError(f"{text} cannot be read in place: give a path, or an s3:// or https:// address.")
 
 
-def place_of(path: str) -> Place:
-    """Give the place of an object by the path that GDAL opens it by: the inverse of `Place.gdal`.
+def place_of(path: str) -> ObjectLocation:
+    """Give the place of an object by the path that GDAL opens it by: the inverse of `ObjectLocation.gdal`.
 
     Raises
     ------
@@ -408,18 +410,18 @@ def place_of(path: str) -> Place:
     """
     if path.startswith("/vsis3/"):
         bucket, _, key = path.removeprefix("/vsis3/").partition("/")
-        return Place(path, "s3", bucket, _checked(path, bucket, key))
+        return ObjectLocation(path, "s3", bucket, _checked(path, bucket, key))
     if path.startswith("/vsicurl/"):
         rest, mark, query = path.removeprefix("/vsicurl/").partition("?")
         scheme, _, after = rest.partition("://")
         host, _, tail = after.partition("/")
         if scheme not in ("http", "https") or not host:
             raise GeodesError(f"{path} names no address of a web server.")
-        return Place(path.partition("?")[0], "http", f"{scheme}://{host}", unquote(tail), mark + query)
-    return Place(path, "file", "/", path.lstrip("/"))
+        return ObjectLocation(path.partition("?")[0], "http", f"{scheme}://{host}", unquote(tail), mark + query)
+    return ObjectLocation(path, "file", "/", path.lstrip("/"))
 
 
-def object_of(path: str) -> Place:
+def object_of(path: str) -> ObjectLocation:
     """Give the object that a file is, or is a member of, by the path that GDAL opens the file by."""
     return place_of(path.removeprefix("/vsizip/{").partition("}/")[0] if path.startswith("/vsizip/") else path)
 
@@ -434,7 +436,7 @@ def _named(text: str) -> str:
     return unquote(url.path)
 
 
-def _file(text: str, name: str) -> Place:
+def _file(text: str, name: str) -> ObjectLocation:
     try:
         path = Path(name).expanduser().absolute()
         there = path.exists()
@@ -444,10 +446,10 @@ def _file(text: str, name: str) -> Place:
         ) from None
     if not there:
         raise GeodesError(f"{text} does not exist: check the path.")
-    return Place(text, "file", "/", str(path).lstrip("/"))
+    return ObjectLocation(text, "file", "/", str(path).lstrip("/"))
 
 
-def _object(href: str, bucket: str, key: str) -> Place:
+def _object(href: str, bucket: str, key: str) -> ObjectLocation:
     """An object of the datalake: in the mirror where it has one, else on S3."""
     _checked(href, bucket, key)
     mirror = settings.get("datalake.mirror")
@@ -460,13 +462,13 @@ def _object(href: str, bucket: str, key: str) -> Place:
             OSError,
             RuntimeError,
         ):  # it is not there, may not be seen, has too long a name, or a link leads to itself
-            return Place(href, "s3", bucket, key)
+            return ObjectLocation(href, "s3", bucket, key)
         if not real.is_relative_to(root.resolve()):
             raise GeodesError(
                 f"{href} is a link in the mirror, {root}, that leads out of it: refused; the operator can mount there what lies elsewhere."
             )
-        return Place(href, "file", "/", str(path).lstrip("/"))
-    return Place(href, "s3", bucket, key)
+        return ObjectLocation(href, "file", "/", str(path).lstrip("/"))
+    return ObjectLocation(href, "s3", bucket, key)
 
 
 def _checked(href: str, bucket: str, key: str) -> str:

@@ -18,8 +18,8 @@ from geodes_lab import settings
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage import file_cache
 from geodes_lab.storage.fetch import Remote
-from geodes_lab.storage.file_cache import NoRoom
-from geodes_lab.storage.location import Place, Unreachable, locate
+from geodes_lab.storage.file_cache import CacheFull
+from geodes_lab.storage.location import ObjectLocation, Unreachable, locate
 
 _REMEMBERED = 300.0  # seconds for which the answer to a probe holds
 
@@ -28,7 +28,7 @@ class Fetched(UserWarning):
     """A product was fetched whole, because it cannot be read in place."""
 
 
-def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | None = None) -> Place:
+def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | None = None) -> ObjectLocation:
     """Choose where one product is read from; fetch it whole where that is the only way.
 
     A file on disk or in the mirror comes first, then a replica that was fetched earlier, then the datalake if its
@@ -54,7 +54,7 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
     GeodesError
         If there is no such product, its server refuses it or gives something else, or there is no room for it.
     """
-    found: dict[str, tuple[str, Place]] = {}  # the first of each scheme
+    found: dict[str, tuple[str, ObjectLocation]] = {}  # the first of each scheme
     names, problems = [], []
     for href in hrefs:
         try:
@@ -71,7 +71,7 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
     # A download address of GEODES ends in a checksum; the one on the datalake has the product's name.
     name = next((n for n in names if n.lower().endswith(".zip")), names[0])
     replica = _Replica(Remote(name, *found["http"], size, checksum))
-    if kept := replica.kept():
+    if kept := replica.cached():
         return kept
     if "s3" not in found:
         return replica.somehow()
@@ -122,28 +122,28 @@ class _Replica:
             return self._path(f"-{self.remote.place.name}")
         return self._path(".zip" if is_zip else "")
 
-    def kept(self) -> Place | None:
+    def cached(self) -> ObjectLocation | None:
         """Give the replica if there is one, and note that it is in use."""
-        found = (p for p in (self._target(True), self._target(False)) if file_cache.kept(p, self.remote.size))
+        found = (p for p in (self._target(True), self._target(False)) if file_cache.is_cached(p, self.remote.size))
         return next(map(locate, found), None)
 
-    def somehow(self) -> Place:
+    def somehow(self) -> ObjectLocation:
         """Read it in place where its server allows that, else fetch it."""
         remote = self.remote
         return remote.place if _ask(remote.address, remote.is_read_in_place) else self.fetch()
 
-    def fetch(self) -> Place:
+    def fetch(self) -> ObjectLocation:
         """Fetch the product, unless another thread or process does it meanwhile."""
         remote = self.remote
         try:
             with file_cache.making(self._path(".part"), remote.size) as part:
-                if kept := self.kept():
+                if kept := self.cached():
                     return kept
                 if remote.size is not None:
                     part.reserve(remote.size)  # before a request that may count against the quota
                 target = self._target(remote.fetch(part.file, part.reserve))
                 part.keep(target)
-        except NoRoom as error:
+        except CacheFull as error:
             remote.fail(str(error))
         warnings.warn(
             f"{shown(remote.name)} was fetched whole ({format_bytes(target.stat().st_size)}), because "

@@ -73,13 +73,13 @@ def at_hand() -> int | None:
 
 def _provide() -> S3Credential:
     """Keys, whenever obstore asks: it does so before each request if they last for less than five minutes, yet not more than ten times a second."""
-    global trouble
+    global last_credential_error
     try:
         keys = credentials.current("s3")
         if keys is None:
             raise GeodesError("there are no keys of the datalake any more: set them again")
     except GeodesError as error:
-        trouble = error
+        last_credential_error = error
         raise
     ends = (
         datetime.now(UTC) + timedelta(seconds=_LOOK)
@@ -94,7 +94,7 @@ def _provide() -> S3Credential:
     }
 
 
-trouble: GeodesError | None = None
+last_credential_error: GeodesError | None = None
 """Why there were no keys when there were to be some: obstore tells it in words of its own."""
 
 
@@ -146,7 +146,7 @@ def _s3(endpoint: str, timeout: float, authorities: str | None, signature: tuple
 
 
 def _once() -> dict[str, Any]:
-    return {"max_retries": 0}  # requests are made again by `Place`, and counted
+    return {"max_retries": 0}  # requests are made again by `ObjectLocation`, and counted
 
 
 def _options(is_plain: bool, timeout: float, authorities: str | None) -> dict[str, Any]:

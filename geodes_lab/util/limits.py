@@ -68,7 +68,7 @@ def refuse_pixels(source: Banded, pixels: int) -> None:
 
 
 class Banded(Protocol):
-    """A band of a product: a `geodes_lab.raster.source.Source`."""
+    """A band of a product: a `geodes_lab.raster.source.RasterSource`."""
 
     @property
     def band(self) -> str:

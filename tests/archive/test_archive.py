@@ -178,7 +178,7 @@ def test_replaced_zip_is_read_as_it_is_now(bucket, tmp_path, where):
 def test_list_that_was_kept_badly_is_read_anew(tmp_path):
     path = write(tmp_path / "a.zip")
     Archive(str(path)).read("P.SAFE/MTD.xml")
-    kept = locate(path).kept("archive", "")
+    kept = locate(path).cache_path("archive", "")
     whole = kept.read_bytes()
     assert len(whole) < 300
     for damaged in (b"", whole[:40], b"x" * 100, whole[:-1] + b"\0"):
@@ -193,7 +193,7 @@ def test_many_threads_find_the_same(tmp_path, bucket):
     with ThreadPoolExecutor(16) as pool:
         found = set(pool.map(lambda _: Archive("s3://members/a.zip").read("P.SAFE/MTD.xml"), range(64)))
     assert found == {XML}
-    assert locate("s3://members/a.zip").kept("archive", "").exists()
+    assert locate("s3://members/a.zip").cache_path("archive", "").exists()
     assert not [p for p in (tmp_path / "cache").rglob("tmp*") if p.is_file()]
 
 

@@ -34,7 +34,7 @@ from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats import tile_cache
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.tiff import image
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import pyramid, window
 from geodes_lab.storage import file_cache
 from geodes_lab.storage.location import locate, traffic
@@ -308,9 +308,9 @@ def images(tmp_path) -> dict[str, Path]:
     return found
 
 
-def source(path: str, stored: tuple[int, int] | None = None) -> Source:
+def source(path: str, stored: tuple[int, int] | None = None) -> RasterSource:
     grid = tuple(PROFILE["transform"])[:6]
-    return Source(path, "product", "band", 32631, grid, IMAGE.shape, "uint16", stored=stored)
+    return RasterSource(path, "product", "band", 32631, grid, IMAGE.shape, "uint16", stored=stored)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.tif", "jp2"), ("a.jp2", "tif")])

@@ -39,7 +39,7 @@ import geodes_lab as gl
 from geodes_lab import products
 from geodes_lab.formats import tile_cache
 from geodes_lab.products import bands
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.sample import truth
 from geodes_lab.sample.sentinel2 import l1c
 from hub.front import proxy
@@ -125,7 +125,7 @@ def described(dates: int, kind: str = "zip", places: dict[str, tuple[int, int]] 
         )
         for band in BANDS:
             path = f"/vsis3/bench/P{number:04d}"
-            source = Source(
+            source = RasterSource(
                 f"/vsizip/{{{path}.zip}}/P.SAFE/IMG_DATA/P_{band}.jp2" if kind == "zip" else f"{path}_{band}.tif",
                 item.id, band, truth.EPSG, tuple(WHOLE.affine)[:6], (SIDE, SIDE), scale=1e-4, nodata=0,
                 stored=(places or {}).get(band, (0, 96_000_000)) if kind == "zip" else None,

@@ -14,12 +14,12 @@ from pystac.utils import str_to_datetime
 from shapely.geometry import shape
 
 import geodes_lab as gl
-from geodes_lab.catalog.remote.normalize import true
+from geodes_lab.catalog.remote.normalize import normalize_item
 from geodes_lab.errors import GeodesError
 from tests.support.standin import StandIn, products
 
 ITEMS = products(1000)
-TRUE = [true(i) for i in ITEMS]
+TRUE = [normalize_item(i) for i in ITEMS]
 LATEST = [t for t in TRUE if t["properties"]["latest"]]
 
 

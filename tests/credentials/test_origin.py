@@ -25,7 +25,7 @@ from geodes_lab.credentials.secret import Secret
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage import fetch, gdal_env, tape
 from geodes_lab.storage.fetch import Remote
-from geodes_lab.storage.location import Place, locate
+from geodes_lab.storage.location import ObjectLocation, locate
 from tests.support.witness import Witness, api, collection, item
 
 pytestmark = pytest.mark.attack
@@ -246,7 +246,7 @@ def portal(pair, monkeypatch) -> Iterator[tuple[Witness, Witness]]:
 
 def fetched(address: str, path: Path) -> None:
     with path.open("wb") as file:
-        Remote("a", address, Place(address, "http", address, ""), None, None).fetch(file, lambda _: None)
+        Remote("a", address, ObjectLocation(address, "http", address, ""), None, None).fetch(file, lambda _: None)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -22,7 +22,7 @@ from geodes_lab.cube import chunks, mosaic
 from geodes_lab.cube.mosaic import FAILED, MASKED, NODATA
 from geodes_lab.formats import tile_cache
 from geodes_lab.products import bands
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import pyramid, window
 
 SIZE = 16
@@ -266,7 +266,7 @@ def test_stackstac_reads_through_our_reader(on_disk):
 @pytest.mark.parametrize("side", [1024, 640])
 @given(data=st.data(), dates=st.integers(1, 500), memory=st.integers(2**28, 2**36))
 def test_chunks_are_whole_tiles_and_fit_the_worker(side, data, dates, memory):
-    source = Source("", "", "", 32631, (10, 0, 0, 0, -10, 0), (10_980, 10_980), tile=(side, side))
+    source = RasterSource("", "", "", 32631, (10, 0, 0, 0, -10, 0), (10_980, 10_980), tile=(side, side))
     top, left = data.draw(st.integers(0, 10_000)), data.draw(st.integers(0, 10_000))
     grid = source.geobox[top : data.draw(st.integers(top + 1, 10_980)), left : data.draw(st.integers(left + 1, 10_980))]
     sizes = chunks.choose(grid, source, dates, "float32", Workers(1, 2, memory))
@@ -296,7 +296,7 @@ def test_graph_is_one_layer_and_one_table_a_band(on_disk):
 
 def test_what_no_image_can_read_by_tiles_says_so():
     with pytest.raises(pyramid.NotUnderstood, match="neither JPEG 2000 nor TIFF"):
-        pyramid.image_of(Source("/data/a.vrt", "p", "b", 32631, (10, 0, 0, 0, -10, 0), (4, 4)))
+        pyramid.image_of(RasterSource("/data/a.vrt", "p", "b", 32631, (10, 0, 0, 0, -10, 0), (4, 4)))
 
 
 def write_grid(path: Path, numbers: np.ndarray, *, nodata: float | None = None, count: int = 1) -> pystac.Item:

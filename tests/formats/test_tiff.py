@@ -23,7 +23,7 @@ from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats import tile_cache
 from geodes_lab.formats.tiff import image as tiff_image
 from geodes_lab.formats.tiff.image import GeoTiff
-from geodes_lab.storage.location import Place, Unreachable, locate, traffic
+from geodes_lab.storage.location import ObjectLocation, Unreachable, locate, traffic
 
 AT = Affine(10, 0, 300_000, 0, -10, 4_900_000)
 ROWS, COLS = 520, 600  # no multiples of a tile, but of the COG driver's last overview
@@ -253,7 +253,7 @@ def test_window_asks_for_the_header_and_once_for_neighbouring_tiles(cog, bucket)
     assert traffic.bytes - before < 128 * 128 * 2
 
 
-def put(path: Path) -> Place:
+def put(path: Path) -> ObjectLocation:
     """Upload a file, as S3 does it: with a tag."""
     place = locate("s3://tiffs/a.tif")
     obstore.put(place.store, place.path, path.read_bytes())
@@ -286,9 +286,9 @@ def test_tiles_far_from_each_other_are_asked_for_apart(tmp_path, monkeypatch):
     path = write(tmp_path / "a.tif", image=image, tiled=True, blockxsize=512, blockysize=512)
     opened = GeoTiff(locate(path))
     asked: list[tuple[int, int]] = []
-    fetch = Place.fetch
+    fetch = ObjectLocation.fetch
     monkeypatch.setattr(
-        Place, "fetch", lambda self, ranges, tag=None: (asked.extend(ranges), fetch(self, ranges, tag))[1]
+        ObjectLocation, "fetch", lambda self, ranges, tag=None: (asked.extend(ranges), fetch(self, ranges, tag))[1]
     )
     np.testing.assert_array_equal(opened.read(0, (0, 4096), (0, 512)), image[:, :, :512])
     assert [length for _, length in asked] == [2**19] * 8
@@ -414,7 +414,7 @@ def test_replaced_file_has_new_tiles(tmp_path):
     np.testing.assert_array_equal(whole(tiff_image.open(locate(path), None, 2)), first + 1)
 
 
-def all_levels(place: Place, levels: int) -> None:
+def all_levels(place: ObjectLocation, levels: int) -> None:
     opened = GeoTiff(place)
     if len(opened.shapes) < levels:
         raise NotUnderstood("overviews are lost")

@@ -26,7 +26,7 @@ from geodes_lab.catalog.lookup import opened
 from geodes_lab.catalog.remote import http as remote_http
 from geodes_lab.catalog.remote import parsing
 from geodes_lab.catalog.remote import static as static_module
-from geodes_lab.catalog.remote.normalize import true
+from geodes_lab.catalog.remote.normalize import normalize_item
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage.location import ELSEWHERE, locate
 from tests.support.witness import Witness, api, collection, item, landing
@@ -399,7 +399,7 @@ def test_an_item_of_geodes_names_no_file_either(server, tmp_path):
 def test_an_item_of_geodes_that_is_none_is_a_sentence(server, change):
     raw = item("URN:FEATURE:a", properties={"identifier": "a", "start_datetime": "2021-06-05T00:00:00"}) | change
     with pytest.raises(GeodesError):
-        parsing.document(true(raw), "https://a/", "It")
+        parsing.document(normalize_item(raw), "https://a/", "It")
 
 
 @pytest.mark.parametrize("matched", [10**18, -1, "many", None, 1.5e300, True])

@@ -28,7 +28,7 @@ from geodes_lab.formats import tile_cache
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.jpeg2000.codestream import Header
 from geodes_lab.formats.jpeg2000.tile_index import Index
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
 from geodes_lab.storage.location import locate
 
@@ -264,7 +264,7 @@ def images(tmp_path_factory) -> list[tuple[str, bytes]]:
     return found
 
 
-BAND = Source("", "product", "band", 32631, (10, 0, 3e5, 0, -10, 4.8e6), (600, 700), "uint16")
+BAND = RasterSource("", "product", "band", 32631, (10, 0, 3e5, 0, -10, 4.8e6), (600, 700), "uint16")
 
 
 @given(seed=st.integers(0, 2**32), number=st.integers(0, 4))

@@ -25,9 +25,9 @@ from geodes_lab.catalog.harvested import cql2, geoparquet, partitions, terms
 from geodes_lab.catalog.harvested.columns import REST, quoted
 from geodes_lab.catalog.harvested.engine import Engine, Limits, TooLong
 from geodes_lab.catalog.harvested.index import Index
-from geodes_lab.catalog.harvested.quota import Room
+from geodes_lab.catalog.harvested.quota import Quota
 from geodes_lab.catalog.harvested.snapshot import Snapshot, alone
-from geodes_lab.catalog.harvested.writable import Shelf
+from geodes_lab.catalog.harvested.writable import WritableCatalogue
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
@@ -58,7 +58,7 @@ def records(number: int, collection: str = PUBLIC, **properties) -> list[dict]:
 @pytest.fixture(scope="module")
 def harvested(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("attacks") / "harvested"
-    shelf = Shelf(folder)
+    shelf = WritableCatalogue(folder)
     shelf.create(PUBLIC, {"title": "Sentinel-2"})
     shelf.put(PUBLIC, records(20))
     return folder
@@ -113,7 +113,7 @@ def test_property_that_no_column_can_be_called_is_refused(api, mine, name):
 
 def test_names_of_a_harvested_catalogue_are_data_and_never_sql(tmp_path, results):
     """A hostile upstream: its names are kept, and nobody can ask for them."""
-    shelf = Shelf(tmp_path / "harvested")
+    shelf = WritableCatalogue(tmp_path / "harvested")
     shelf.create(PUBLIC, {"title": "x"})
     odd = {INJECTION: 5, "filename": "f", "Mean": 1, "mean": 2.5, "id": "other", "file_row_number": 3, REST: {"a": 1}}
     shelf.put(PUBLIC, records(20, **odd))
@@ -733,8 +733,8 @@ def test_arbitrary_json_at_every_writing_endpoint(arbitrary, parts, properties, 
 
 
 def test_each_person_has_so_much_room(harvested, results):
-    room = Room(size=2**18, items=30, collections=2, files=4, properties=40)
-    with served(made(harvested, results, Rights(), KnownTokens(), room=room)) as url:
+    room = Quota(size=2**18, items=30, collections=2, files=4, properties=40)
+    with served(made(harvested, results, Rights(), KnownTokens(), quota=room)) as url:
         api = f"{url}/stac"
         for number, status in enumerate([201, 201, 507]):
             assert (
@@ -767,7 +767,7 @@ def test_each_person_has_so_much_room(harvested, results):
 
 
 def test_all_together_and_the_disk_have_limits(harvested, results, monkeypatch):
-    with served(made(harvested, results, Rights(), KnownTokens(), room=Room(whole=1))) as url:
+    with served(made(harvested, results, Rights(), KnownTokens(), quota=Quota(whole=1))) as url:
         api = f"{url}/stac"
         assert HTTP.post(f"{api}/collections", json=document("alice.c"), headers=as_("a")).status_code == 201
         refused = HTTP.post(f"{api}/collections/alice.c/items", json=item("one", "alice.c"), headers=as_("a"))
@@ -784,7 +784,7 @@ def test_all_together_and_the_disk_have_limits(harvested, results, monkeypatch):
 
 
 def test_one_item_put_again_and_again_fills_nothing(tmp_path, monkeypatch):
-    shelf = Shelf(tmp_path, Room(size=2**18))
+    shelf = WritableCatalogue(tmp_path, Quota(size=2**18))
     shelf.create("alice.c", document("alice.c"), owner="alice")
     for n in range(60):
         shelf.put("alice.c", [item("one", "alice.c", note=os.urandom(5000).hex(), number=n)])
@@ -799,8 +799,8 @@ def test_one_item_put_again_and_again_fills_nothing(tmp_path, monkeypatch):
 
 def test_search_goes_on_while_its_files_are_replaced(tmp_path):
     """Nothing is kept for it: it begins anew with what is there now."""
-    shelf = Shelf(tmp_path, Room(size=1))
-    shelf = replace(shelf, room=Room())
+    shelf = WritableCatalogue(tmp_path, Quota(size=1))
+    shelf = replace(shelf, quota=Quota())
     shelf.create("alice.c", document("alice.c"), owner="alice")
     shelf.put("alice.c", [item("one", "alice.c", number=0)])
     index, stop = Index(Profile("x", "local", str(tmp_path))), threading.Event()
@@ -919,10 +919,10 @@ def test_names_of_people_with_dots_are_told_apart():
 
 def test_results_never_hide_what_was_harvested(tmp_path, results):
     """A harvested collection may be called as a person's: whoever sees it or not, the name is taken."""
-    shelf = Shelf(tmp_path / "harvested")
+    shelf = WritableCatalogue(tmp_path / "harvested")
     shelf.create("bob.secret", {"title": "restricted"})
     shelf.put("bob.secret", [item("hidden", "bob.secret")])
-    other = Shelf(results)
+    other = WritableCatalogue(results)
     other.create("bob.secret", document("bob.secret", **{READERS: ["*"]}), owner="bob")  # from before it was harvested
     other.put("bob.secret", [item("own", "bob.secret")])
     with served(made(tmp_path / "harvested", results, Rights({"bob.secret": ["theia"]}), KnownTokens())) as url:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from geodes_lab.catalog.catalogue import named
 from geodes_lab.catalog.harvested.partitions import merged
 from geodes_lab.catalog.harvested.snapshot import Collection, Snapshot, alone, moment
-from geodes_lab.catalog.harvested.staging import Parts
+from geodes_lab.catalog.harvested.staging import Staging
 from geodes_lab.catalog.query import Query
 from geodes_lab.catalog.remote.geodes import Geodes
 from geodes_lab.errors import GeodesError
@@ -88,7 +88,7 @@ def _one(
 ) -> Outcome:
     before = Snapshot.load(folder)
     known = before.collections.get(name, Collection())
-    parts = Parts(folder / _PARTS / (f"{name}-anew" if anew else name))
+    parts = Staging(folder / _PARTS / (f"{name}-anew" if anew else name))
     last = None if anew or not known.published else datetime.fromisoformat(known.published)
     since, until = parts.done or last or _FIRST, datetime.now(UTC)
     asked = Query((name,), latest=False, sortby=(("published", False), ("id", False)))

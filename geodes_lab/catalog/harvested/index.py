@@ -20,7 +20,7 @@ import pystac
 from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.harvested import rows, statement
 from geodes_lab.catalog.harvested.engine import Engine, Limits
-from geodes_lab.catalog.harvested.newest import Kept
+from geodes_lab.catalog.harvested.newest import NewestSnapshot
 from geodes_lab.catalog.harvested.quarantine import Quarantine
 from geodes_lab.catalog.harvested.snapshot import File, Snapshot
 from geodes_lab.catalog.harvested.statement import Group
@@ -62,9 +62,10 @@ class Index:
         return [k.now() for k in self._kept]
 
     @cached_property
-    def _kept(self) -> list[Kept]:
+    def _kept(self) -> list[NewestSnapshot]:
         return [
-            Kept(f, forgiving=self.quarantine is not None) for f in (Path(self.profile.url).expanduser(), *self.beside)
+            NewestSnapshot(f, forgiving=self.quarantine is not None)
+            for f in (Path(self.profile.url).expanduser(), *self.beside)
         ]
 
     @cached_property

@@ -11,7 +11,7 @@ from geodes_lab.errors import GeodesError
 _log = logging.getLogger("catalogue")
 
 
-class Kept:
+class NewestSnapshot:
     """The snapshot of a folder, read again when it was replaced.
 
     Parameters

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 from geodes_lab.catalog.harvested import geoparquet
 from geodes_lab.catalog.harvested.columns import REST, TOP
 from geodes_lab.catalog.harvested.snapshot import Collection, File, Snapshot, moment
-from geodes_lab.catalog.harvested.staging import Parts
+from geodes_lab.catalog.harvested.staging import Staging
 
 _BOUNDS = ("start_datetime", "end_datetime")
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
-def merged(before: Snapshot, name: str, title: str, parts: Parts, *, anew: bool) -> Snapshot:
+def merged(before: Snapshot, name: str, title: str, parts: Staging, *, anew: bool) -> Snapshot:
     """The catalogue with what is new: each month that has some is written anew, beside what it was.
 
     Parameters

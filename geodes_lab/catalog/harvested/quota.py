@@ -14,12 +14,12 @@ _MIB, _GIB = 2**20, 2**30
 _RESERVE = (_GIB, 0.05)  # bytes of a disk that stay free, or a part of it if that is less
 
 
-class NoRoom(GeodesError):
+class QuotaExceeded(GeodesError):
     """There is no room for a change."""
 
 
 @dataclass(frozen=True)
-class Room:
+class Quota:
     """What results may take."""
 
     size: int = 200 * _MIB
@@ -40,7 +40,7 @@ class Room:
 
         Raises
         ------
-        NoRoom
+        QuotaExceeded
             A sentence that says what there is too much of.
         """
         was, will = _use(before, owner), _use(after, owner)
@@ -49,28 +49,32 @@ class Room:
             units, (self.size, self.items, self.collections, self.files), was, will, strict=True
         ):
             if new > most and new > old:
-                raise NoRoom(f"Your results may have {most:,} {unit}, and would have {new:,}: delete some of them.")
+                raise QuotaExceeded(
+                    f"Your results may have {most:,} {unit}, and would have {new:,}: delete some of them."
+                )
         for name, told in after.collections.items():
             number = len(told.queryables)
             if told.owner == owner and number > max(self.properties, len(_queryables(before, name))):
-                raise NoRoom(
+                raise QuotaExceeded(
                     f"{name} may have {self.properties} names of properties, and would have {number}: use fewer."
                 )
         whole = sum(f.size for f in after.files)
         if whole > self.whole and whole > sum(f.size for f in before.files):
-            raise NoRoom("The results of all people together have no more room: tell the operator of the lab.")
+            raise QuotaExceeded("The results of all people together have no more room: tell the operator of the lab.")
 
     def check_disk(self, folder: Path) -> None:
         """Look whether the disk has room for anything at all.
 
         Raises
         ------
-        NoRoom
+        QuotaExceeded
             If it has not.
         """
         told = shutil.disk_usage(folder)
         if told.free < min(_RESERVE[0], _RESERVE[1] * told.total):
-            raise NoRoom("The disk of the results is full: tell the operator of the lab. What is there can be read.")
+            raise QuotaExceeded(
+                "The disk of the results is full: tell the operator of the lab. What is there can be read."
+            )
 
 
 def _queryables(snapshot: Snapshot, name: str) -> dict[str, str]:

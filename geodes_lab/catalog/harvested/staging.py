@@ -18,7 +18,7 @@ from geodes_lab.catalog.harvested import geoparquet
 _FLUSH = 40_000  # Items in memory before they are written
 
 
-class Parts:
+class Staging:
     """The parts of one collection.
 
     Parameters

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from geodes_lab.catalog.harvested import geoparquet, partitions
 from geodes_lab.catalog.harvested.columns import family
-from geodes_lab.catalog.harvested.quota import NoRoom, Room
+from geodes_lab.catalog.harvested.quota import Quota, QuotaExceeded
 from geodes_lab.catalog.harvested.snapshot import Collection, File, Snapshot, alone, moment
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
@@ -29,11 +29,11 @@ KEPT = 30.0
 
 
 @dataclass(frozen=True)
-class Shelf:
+class WritableCatalogue:
     """One folder; searches of it go on while it is changed, and see each change whole or not at all."""
 
     folder: Path
-    room: Room | None = None
+    quota: Quota | None = None
     """What each person's results may take; no limit if not given."""
 
     def create(self, name: str, document: dict[str, Any], *, owner: str = "") -> None:
@@ -79,8 +79,8 @@ class Shelf:
         now = Snapshot.load(self.folder)
         if name not in now.collections:
             raise GeodesError(f"There is no collection {name} any more.")
-        if self.room and records:
-            self.room.check_disk(self.folder)
+        if self.quota and records:
+            self.quota.check_disk(self.folder)
         coming: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             p = record["properties"]
@@ -109,7 +109,7 @@ class Shelf:
     ) -> File:
         try:
             fresh = [geoparquet.table(new)] if new else []
-            if self.room:
+            if self.quota:
                 _same_kinds(partitions.types(fresh[0].schema) if fresh else {}, known)
             table = partitions.joined([*old, *fresh])
         except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError) as error:
@@ -131,24 +131,24 @@ class Shelf:
                 if file.path not in named:
                     (self.folder / file.path).unlink(missing_ok=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoRoom("The disk of the results is full: tell the operator of the lab.") from error
+                raise QuotaExceeded("The disk of the results is full: tell the operator of the lab.") from error
             raise
 
     def _save(self, before: Snapshot, after: Snapshot, name: str) -> None:
-        if self.room:
+        if self.quota:
             before, after = (replace(s, files=tuple(map(self._sized, s.files))) for s in (before, after))
             owner = (after.collections.get(name) or before.collections.get(name) or Collection()).owner
-            self.room.check(before, after, owner)
+            self.quota.check(before, after, owner)
         replace(after, taken=moment(datetime.now(UTC))).save()
         for replaced in {f.path for f in before.files} - {f.path for f in after.files}:
             with contextlib.suppress(FileNotFoundError):
                 os.utime(self.folder / replaced)  # from now on it ages
-        if self.room is None:
+        if self.quota is None:
             after.tidy()
             return
         # Who changes one Item again and again leaves large files behind: of these no more than of what is there.
         left = after.unnamed(name)
-        over = sum(size for _, size, _ in left) - self.room.size
+        over = sum(size for _, size, _ in left) - self.quota.size
         for path, size, age in left:
             if over > 0 or age > KEPT:
                 path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from geodes_lab.catalog.catalogue import Collection
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import FAR_FUTURE, FAR_PAST, Query
 from geodes_lab.catalog.remote import parsing
-from geodes_lab.catalog.remote.normalize import true
+from geodes_lab.catalog.remote.normalize import normalize_item
 from geodes_lab.catalog.remote.service import MOST, Service
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import pystac_roots
@@ -184,7 +184,9 @@ class Geodes:
             ) from None
 
     def _true(self, raw: dict[str, Any]) -> dict[str, Any]:
-        return parsing.document(true(raw), self.profile.url, self._service.whose, files=self.profile.names_files)
+        return parsing.document(
+            normalize_item(raw), self.profile.url, self._service.whose, files=self.profile.names_files
+        )
 
 
 @dataclass(slots=True)

@@ -30,13 +30,13 @@ _KEYS = {"overview": "quicklook", "data": "metadata"}  # by role; data that are 
 
 
 def truthful(item: pystac.Item) -> pystac.Item:
-    """Translate an Item of GEODES into one that means what STAC says; see `true`. Any other is given back, with its times in UTC."""
+    """Translate an Item of GEODES into one that means what STAC says; see `normalize_item`. Any other is given back, with its times in UTC."""
     if not item.id.startswith("URN:FEATURE:"):
         item.datetime = instant.utc(item.datetime)
         instant.normalize(item.properties)
         return item
     made = pystac.Item.from_dict(
-        true(item.to_dict(include_self_link=False, transform_hrefs=False)), preserve_dict=False
+        normalize_item(item.to_dict(include_self_link=False, transform_hrefs=False)), preserve_dict=False
     )
     made.set_self_href(item.get_self_href())
     link = item.get_root_link()
@@ -45,7 +45,7 @@ def truthful(item: pystac.Item) -> pystac.Item:
     return pystac_roots.settle(made, getattr(item, "_stac_io", None) or getattr(root, "_stac_io", None))
 
 
-def true(raw: dict[str, Any]) -> dict[str, Any]:
+def normalize_item(raw: dict[str, Any]) -> dict[str, Any]:
     """Translate an Item as the service writes it; ``raw`` is left as it is.
 
     The service publishes ``datetime`` as the time of publication, the product's place on the datalake as a property, and
@@ -65,7 +65,7 @@ def true(raw: dict[str, Any]) -> dict[str, Any]:
         If it has no name or no time of acquisition, or fields of other kinds: the service has changed.
     """
     try:
-        return _true(raw)
+        return _normalized(raw)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise GeodesError(
             f"{str(raw.get('id'))[:200]} is an Item of GEODES that is not understood ({type(error).__name__}: {error}): the service has "
@@ -73,7 +73,7 @@ def true(raw: dict[str, Any]) -> dict[str, Any]:
         ) from error
 
 
-def _true(raw: dict[str, Any]) -> dict[str, Any]:
+def _normalized(raw: dict[str, Any]) -> dict[str, Any]:
     p = dict(raw["properties"])
     if not {"identifier", "start_datetime"} <= set(p):
         raise GeodesError(

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.jpeg2000.codestream import SOC_SIZ, SOT
-from geodes_lab.storage.location import Place, Unreachable
+from geodes_lab.storage.location import ObjectLocation, Unreachable
 from geodes_lab.util import limits
 
 _BLOCKS = 2**20  # code-blocks of a tile; 1024² in blocks of 4², the smallest, are 65 536
@@ -41,7 +41,7 @@ def check(name: str, header: bytes) -> None:
     _check_styles(name, tile, components, _segments(header, 2))
 
 
-def check_file(name: str, place: Place, first: int, size: int) -> None:
+def check_file(name: str, place: ObjectLocation, first: int, size: int) -> None:
     """Hold a whole code-stream against it, the headers of its tile-parts too: of files that GDAL is to decode.
 
     Parameters
@@ -64,7 +64,7 @@ def check_file(name: str, place: Place, first: int, size: int) -> None:
 
 
 @lru_cache(maxsize=256)
-def _check_file(name: str, place: Place, first: int, size: int) -> None:
+def _check_file(name: str, place: ObjectLocation, first: int, size: int) -> None:
     data = place.read(first, min(2**16, size))
     begin = _begin(data)
     if begin is None:

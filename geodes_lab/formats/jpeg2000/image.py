@@ -20,7 +20,7 @@ from geodes_lab.formats.jpeg2000.openjpeg import Area, Undecodable, decode
 from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.formats.tile_cache import Pixels, later, shared
 from geodes_lab.raster.source import Span
-from geodes_lab.storage.location import Place, Unreachable
+from geodes_lab.storage.location import ObjectLocation, Unreachable
 from geodes_lab.util import limits
 
 # The share of a tile-part that an overview is expected to need, by level; grows where it was too little.
@@ -186,7 +186,7 @@ class _Tile:
 
 
 @lru_cache(maxsize=4096)
-def open(place: Place, stored: tuple[int, int] | None, _stamp: int) -> Jpeg2000:
+def open(place: ObjectLocation, stored: tuple[int, int] | None, _stamp: int) -> Jpeg2000:
     """Open an image, kept in memory; ``_stamp`` is the time of a local file, which may be replaced.
 
     Raises

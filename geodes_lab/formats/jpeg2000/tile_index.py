@@ -14,7 +14,7 @@ from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000 import code_blocks
 from geodes_lab.formats.jpeg2000.codestream import SOC_SIZ, SOT, Header, kind
 from geodes_lab.formats.jpeg2000.tile_parts import TileParts, listed
-from geodes_lab.storage.location import Place, write_whole
+from geodes_lab.storage.location import ObjectLocation, write_whole
 
 _log = logging.getLogger("geodes_lab.formats")
 
@@ -35,10 +35,10 @@ class Index:
         Of a stored member of a zip: where its local header begins, and the member's size; None: the object is the file.
     """
 
-    def __init__(self, place: Place, stored: tuple[int, int] | None = None) -> None:
+    def __init__(self, place: ObjectLocation, stored: tuple[int, int] | None = None) -> None:
         self.place = place
         self._lock = threading.Lock()
-        self._path = place.kept("index", f"{stored}")
+        self._path = place.cache_path("index", f"{stored}")
         self._stored = self.stored = stored
         self.made = 0  # how often the object was found to be another one
         self._parts: dict[int, tuple[int, int]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats.jpeg2000.codestream import SOT
-from geodes_lab.storage.location import Place, Unreachable
+from geodes_lab.storage.location import ObjectLocation, Unreachable
 
 _HOP = 4_096  # a tile-part's header; with tiny tiles (no data) several of them
 _NEAR = 3  # so many tiles are hopped over; what is farther is searched for
@@ -78,7 +78,7 @@ class TileParts:
         The tile-parts that are known already.
     """
 
-    def __init__(self, place: Place, first: int, end: int, count: int, known: dict[int, Part]) -> None:
+    def __init__(self, place: ObjectLocation, first: int, end: int, count: int, known: dict[int, Part]) -> None:
         self._place, self.first, self.end, self._count = place, first, end, count
         self.known = known
 

@@ -16,7 +16,7 @@ from geodes_lab.archive.member_index import behind
 from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000.codestream import kind
 from geodes_lab.formats.tiff.header import Level, parse
-from geodes_lab.storage.location import Place, Unreachable, write_whole
+from geodes_lab.storage.location import ObjectLocation, Unreachable, write_whole
 
 _BLOCK = 2**16  # of a header, in one request: few have more
 _LARGEST = 2**26  # bytes
@@ -41,7 +41,7 @@ class Header:
     """Where the file says that the centre of its first pixel is; NaN if it says nothing."""
 
     @classmethod
-    def of(cls, place: Place, stored: tuple[int, int] | None, kept: Path) -> Header:
+    def of(cls, place: ObjectLocation, stored: tuple[int, int] | None, kept: Path) -> Header:
         """Take it from disk, or read and keep it; a server that gives no tag is asked each time.
 
         Raises
@@ -99,7 +99,7 @@ def _typed(value: Any) -> Any:
 class _File:
     """The file, as a parser reads its header: in blocks, each asked for once; nothing behind a member is taken for it."""
 
-    def __init__(self, place: Place, stored: tuple[int, int] | None) -> None:
+    def __init__(self, place: ObjectLocation, stored: tuple[int, int] | None) -> None:
         self._place, self._at = place, 0
         self.first, self.end = stored or (0, 2**62)
         block, self.tag = place.read_tagged(self.first, min(_BLOCK, 30 + self.end))

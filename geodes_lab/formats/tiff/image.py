@@ -17,7 +17,7 @@ from geodes_lab.formats.tiff.header import JOB, Level
 from geodes_lab.formats.tiff.header_cache import Header
 from geodes_lab.formats.tile_cache import Pixels, later, shared
 from geodes_lab.raster.source import Span
-from geodes_lab.storage.location import Place, Replaced
+from geodes_lab.storage.location import ObjectLocation, Replaced
 from geodes_lab.util import limits
 
 _TEXT = 2**24  # bytes
@@ -45,9 +45,9 @@ class GeoTiff:
     wavelet = False
     """Its overviews were made of its pixels, what is no data left out."""
 
-    def __init__(self, place: Place, stored: tuple[int, int] | None = None, stamp: int = 0) -> None:
+    def __init__(self, place: ObjectLocation, stored: tuple[int, int] | None = None, stamp: int = 0) -> None:
         self._place = place
-        self._kept = place.kept("tiff", f"{stored}")
+        self._kept = place.cache_path("tiff", f"{stored}")
         header = Header.of(place, stored, self._kept)
         self._first, self._end, self._tag = header.first, header.end, header.tag
         self._levels, self.epsg, self.centre = header.levels, header.epsg, header.centre
@@ -149,7 +149,7 @@ class GeoTiff:
 
 
 @lru_cache(maxsize=1024)
-def open(place: Place, stored: tuple[int, int] | None, _stamp: int) -> GeoTiff:
+def open(place: ObjectLocation, stored: tuple[int, int] | None, _stamp: int) -> GeoTiff:
     """Open an image, kept in memory; ``_stamp`` is the time of a local file, which may be replaced.
 
     Raises

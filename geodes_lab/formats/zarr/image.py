@@ -19,7 +19,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.formats.tile_cache import Pixels, decoders, shared
 from geodes_lab.formats.zarr.store import NAMED, Objects
 from geodes_lab.raster.source import Span
-from geodes_lab.storage.location import Place
+from geodes_lab.storage.location import ObjectLocation
 from geodes_lab.util import limits
 
 __all__ = ["NAMED", "ZarrImage", "forked", "open"]
@@ -55,7 +55,7 @@ class ZarrImage:
     centre = (float("nan"), float("nan"))
     """As ``epsg``."""
 
-    def __init__(self, place: Place, plane: int = 1, stamp: int = 0) -> None:
+    def __init__(self, place: ObjectLocation, plane: int = 1, stamp: int = 0) -> None:
         self._place, self._path, self._stamp = place, place.path.rstrip("/"), stamp
         objects = Objects(place)
         try:
@@ -129,7 +129,7 @@ class ZarrImage:
 
 
 @lru_cache(maxsize=1024)
-def open(place: Place, plane: int, _stamp: int) -> ZarrImage:
+def open(place: ObjectLocation, plane: int, _stamp: int) -> ZarrImage:
     """Open an array, kept in memory; ``_stamp`` is the time of a local one, which may be replaced.
 
     Raises

@@ -23,7 +23,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.formats.zarr import layout as zarr_layout
 from geodes_lab.formats.zarr.layout import Layout
 from geodes_lab.storage import stores
-from geodes_lab.storage.location import Place, Replaced, Unreachable, traffic
+from geodes_lab.storage.location import ObjectLocation, Replaced, Unreachable, traffic
 from geodes_lab.util import limits
 
 NAMED = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
@@ -48,7 +48,7 @@ class Objects(Store):
     supports_writes = False
     supports_deletes = False
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ObjectLocation) -> None:
         super().__init__(read_only=True)
         self.place, self._folder = place, place.path.rstrip("/")
         self._indexes: dict[str, Future[_Found]] = {}

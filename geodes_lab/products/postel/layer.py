@@ -15,7 +15,7 @@ from geodes_lab.archive.member import Member
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.netcdf import hdf5
 from geodes_lab.raster import warp
-from geodes_lab.raster.source import Source, Span
+from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.util import limits
 
 _AT_ONCE = 2**25  # pixels that are warped at once, in double precision
@@ -23,7 +23,7 @@ _AT_ONCE = 2**25  # pixels that are warped at once, in double precision
 
 @dataclass(frozen=True)
 class Layer:
-    """What reads an array of HDF5: a `geodes_lab.raster.source.Native`."""
+    """What reads an array of HDF5: a `geodes_lab.raster.source.Gridder`."""
 
     member: Member
     """The file."""
@@ -37,8 +37,10 @@ class Layer:
         """Nothing is displaced."""
         return "on the file's own grid of longitudes and latitudes"
 
-    def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Read the numbers of a grid, before scale and offset, and where they are data; see `Native`."""
+    def numbers(
+        self, source: RasterSource, grid: GeoBox, resampling: Resampling
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read the numbers of a grid, before scale and offset, and where they are data; see `Gridder`."""
         place = source.place_on(grid)
         if place is not None:
             rows, cols, window = place
@@ -65,7 +67,7 @@ class Layer:
         found, there = self._read(source, down, across)
         return warp.warped(found, there, (down[0], across[0]), source, grid, resampling)
 
-    def _read(self, source: Source, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def _read(self, source: RasterSource, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         try:
             with h5py.File(self.member.open(), "r") as file:
                 hdf5.check_links(file, self.member.place.href)

@@ -21,7 +21,7 @@ from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.postel.hdf5_file import NAMED, Array, File
 from geodes_lab.products.postel.layer import Layer
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
 from geodes_lab.storage.location import locate
 
@@ -142,7 +142,7 @@ def _asset(
         raise GeodesError(f"SCALING_FACTOR of {array.path} in {file.name} is 0: the measure would be infinite.")
     divisor = said or divisor
     missing = array.number("MISSING_VALUE", "_FILLVALUE")
-    source = Source(
+    source = RasterSource(
         file.member.place.gdal, product, array.key, 4326, transform, array.shape, array.dtype,
         scale=1 / divisor if divisor else 1.0, offset=offset if (at := array.number("OFFSET")) is None else at,
         nodata=_MISSING if missing is None and known else missing,

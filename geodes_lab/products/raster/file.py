@@ -17,7 +17,7 @@ from geodes_lab.products import addresses, assets, header
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel2 import other_catalogues
-from geodes_lab.raster.source import Source, holds
+from geodes_lab.raster.source import RasterSource, holds
 from geodes_lab.storage import gdal_env, resolve, spelling
 from geodes_lab.storage.location import locate
 
@@ -178,7 +178,7 @@ def asset(
     # The bands of Sentinel-2 keep the number of saturation in any catalogue; no Item says it.
     is_reflectance = image is not None and has.dtype == "uint16" and (scale, offset) != (1.0, 0.0)
     saturated = _SATURATED if is_reflectance else None
-    source = Source(
+    source = RasterSource(
         href=file.path,
         product=name_of(item),
         band=name,

@@ -10,23 +10,23 @@ from geodes_lab.products.sentinel1 import calibration as sentinel1_calibration
 from geodes_lab.products.sentinel1.annotation import Annotation, Orbit
 from geodes_lab.products.sentinel1.calibration import Noise, Table
 from geodes_lab.products.sentinel1.orbit import OrbitFile
-from geodes_lab.storage.location import Place
+from geodes_lab.storage.location import ObjectLocation
 
 
 @lru_cache(maxsize=256)
-def annotation(place: Place, member: str) -> Annotation:
+def annotation(place: ObjectLocation, member: str) -> Annotation:
     """The annotation of an image."""
     return sentinel1_annotation.read(Archive(place), member)
 
 
 @lru_cache(maxsize=256)
-def tables(place: Place, member: str) -> dict[str, Table]:
+def tables(place: ObjectLocation, member: str) -> dict[str, Table]:
     """The calibration of an image."""
     return sentinel1_calibration.read(Archive(place), member)
 
 
 @lru_cache(maxsize=256)
-def noise(place: Place, member: str, calibration: str, mode: str, version: float | None) -> Noise:
+def noise(place: ObjectLocation, member: str, calibration: str, mode: str, version: float | None) -> Noise:
     """The noise of an image in squared digital numbers; see `geodes_lab.products.sentinel1.calibration.scaled`."""
     stored = sentinel1_calibration.noise(Archive(place), member)
     return sentinel1_calibration.scaled(stored, tables(place, calibration), mode, version, f"{member} of {place.href}")

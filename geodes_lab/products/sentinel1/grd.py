@@ -25,9 +25,9 @@ from geodes_lab.products.sentinel1.annotation import Annotation
 from geodes_lab.products.sentinel1.calibration import QUANTITIES
 from geodes_lab.products.sentinel1.grid import Geocoded, Plane
 from geodes_lab.products.sentinel1.image import Image, geolocation, images, measurement, missing, processor
-from geodes_lab.raster.source import Native
+from geodes_lab.raster.source import Gridder
 from geodes_lab.reading import sensor_window
-from geodes_lab.storage.location import Place, place_of
+from geodes_lab.storage.location import ObjectLocation, place_of
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
 _FAMILY = "sentinel1"
@@ -150,7 +150,7 @@ def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, f
     return epsg, (spacing, 0.0, west, 0.0, -spacing, north), shape, plane
 
 
-def _native(item: pystac.Item, key: str) -> Native:
+def _native(item: pystac.Item, key: str) -> Gridder:
     asset = item.assets[key]
     told = asset.extra_fields["geodes:radar"]
     stored = asset.extra_fields.get("geodes:stored")
@@ -211,7 +211,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     return xr.DataTree.from_dict(nodes)
 
 
-def _node(place: Place, image: Image, version: str) -> xr.Dataset:
+def _node(place: ObjectLocation, image: Image, version: str) -> xr.Dataset:
     told, dims = image.annotation, ("line", "pixel")
     rows, cols = told.shape
     numbers = sensor_window.lazy(image.source, "uint16")

@@ -26,9 +26,9 @@ from geodes_lab.products.sentinel1.calibration import Noise
 from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain import model
 from geodes_lab.products.tiepoints import sampled
-from geodes_lab.raster.source import Native, Relief, Source, Span
+from geodes_lab.raster.source import Gridder, RasterSource, Relief, Span
 from geodes_lab.reading import sensor_window
-from geodes_lab.storage.location import Place
+from geodes_lab.storage.location import ObjectLocation
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
@@ -69,9 +69,9 @@ class Plane(NamedTuple):
 
 @dataclass(frozen=True)
 class Geocoded:
-    """What puts one image on a grid; a `geodes_lab.raster.source.Sloping` and `geodes_lab.planning.needed_tiles.Windowed`."""
+    """What puts one image on a grid; a `geodes_lab.raster.source.TerrainAware` and `geodes_lab.planning.needed_tiles.Windowed`."""
 
-    place: Place
+    place: ObjectLocation
     """The product."""
     annotation: str
     """The members of the product that describe the image."""
@@ -80,7 +80,7 @@ class Geocoded:
     """None where the noise is left in."""
     quantity: str
     """``sigma0``, ``beta0``, ``gamma0`` or ``incidence``."""
-    image: Source
+    image: RasterSource
     """The image, of whose grid the shape alone counts."""
     version: float | None = None
     """Of the processor that made the image; None: unknown."""
@@ -105,7 +105,7 @@ class Geocoded:
         )
         return f"relief taken into account by {self.relief.note}; no data over the sea is sea level; {what}"
 
-    def over(self, relief: Relief) -> Native:
+    def over(self, relief: Relief) -> Gridder:
         """The same, with relief."""
         return replace(self, relief=relief)
 
@@ -114,14 +114,14 @@ class Geocoded:
         """The orbit file, in words."""
         return self.orbit.note if self.orbit else ""
 
-    def along(self, orbits: Sequence[OrbitFile]) -> Native:
+    def along(self, orbits: Sequence[OrbitFile]) -> Gridder:
         """The same, by that one of some orbit files which is of its satellite and time."""
         platform = self.annotation.rsplit("/", 1)[-1][:3].upper()
         return replace(
             self, orbit=sentinel1_orbit.chosen(orbits, platform, documents.annotation(self.place, self.annotation))
         )
 
-    def spans(self, source: Source, grid: GeoBox) -> tuple[Span, Span]:
+    def spans(self, source: RasterSource, grid: GeoBox) -> tuple[Span, Span]:
         """Lines and pixels of the image that a grid may need; see `geodes_lab.planning.needed_tiles.Windowed`."""
         rows, cols = self.image.shape
         if self.quantity == "incidence":
@@ -137,8 +137,8 @@ class Geocoded:
             x, y = Transformer.from_crs(str(grid.crs), source.epsg, always_xy=True).transform(x, y)
         return self.plane.spans(x, y, (rows, cols))
 
-    def numbers(self, source: Source, grid: GeoBox, resampling: Resampling) -> tuple[Values, NDArray[np.bool_]]:
-        """Linear power on a grid, and where there is any; see `geodes_lab.raster.source.Native`.
+    def numbers(self, source: RasterSource, grid: GeoBox, resampling: Resampling) -> tuple[Values, NDArray[np.bool_]]:
+        """Linear power on a grid, and where there is any; see `geodes_lab.raster.source.Gridder`.
 
         A grid that is coarser than the image is averaged, where ``average`` is asked for: of all looks in a pixel.
         """

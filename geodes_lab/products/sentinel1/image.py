@@ -13,7 +13,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1 import annotation as sentinel1_annotation
 from geodes_lab.products.sentinel1.annotation import Annotation
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 _STRIPS = 2**20  # bytes
 _ANNOTATION = r"annotation/s1\w-[\w-]+\.xml"
@@ -33,7 +33,7 @@ class Image:
     """The member that says the thermal noise in it; None if there is none, or it was subtracted already."""
     lacks_noise: bool
     """Whether the manifest lists that member, and it is not there."""
-    source: Source
+    source: RasterSource
     """The measurement: of its grid the shape alone counts."""
     annotation: Annotation
     """What the annotation says."""
@@ -116,17 +116,19 @@ def processor(archive: Archive) -> tuple[str, str]:
     return member.split("/")[0].removesuffix(".SAFE"), versions[0] if versions else ""
 
 
-def _source(archive: Archive, member: str, told: Annotation) -> Source:
+def _source(archive: Archive, member: str, told: Annotation) -> RasterSource:
     """The image, whose grid is its rows and columns."""
     name = member.split("/")[0].removesuffix(".SAFE")
     return measurement(archive.gdal(member), name, told.polarisation.lower(), told.shape, archive.range(member))
 
 
-def measurement(href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None) -> Source:
+def measurement(
+    href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None
+) -> RasterSource:
     """Describe an image that lies on no map: its grid is its rows and columns."""
     # ESA's have a strip for each line, several of which are read at once; a COG has tiles.
     tile = (1024, 1024) if href.lower().endswith("-cog.tiff") else (max(_STRIPS // (2 * shape[1]), 1), shape[1])
-    return Source(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored, tile=tile)
+    return RasterSource(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored, tile=tile)
 
 
 def geolocation(told: Annotation) -> xr.Dataset:

@@ -9,7 +9,7 @@ from geodes_lab.products.sentinel1 import border as sentinel1_border
 from geodes_lab.products.sentinel1 import documents
 from geodes_lab.products.sentinel1.calibration import Noise
 from geodes_lab.products.sentinel1.image import Image
-from geodes_lab.storage.location import Place
+from geodes_lab.storage.location import ObjectLocation
 
 
 def version_of(processor: str) -> float | None:
@@ -18,14 +18,14 @@ def version_of(processor: str) -> float | None:
     return float(number[1]) if number else None
 
 
-def border(place: Place, image: Image, processor: str) -> str | None:
+def border(place: ObjectLocation, image: Image, processor: str) -> str | None:
     """The noise by which the border of an image is told, where there is one; that of an old product is read."""
     version = version_of(processor)
     is_old = version is not None and version < sentinel1_border.SINCE
     return image.noise if is_old and _noise(place, image, version) else None
 
 
-def treated(place: Place, image: Image, subtracted: str | None, processor: str) -> str:
+def treated(place: ObjectLocation, image: Image, subtracted: str | None, processor: str) -> str:
     """What is made of an old image that of newer ones the processor does itself, in words; empty: nothing.
 
     ``subtracted`` is the noise that is subtracted, if any is.
@@ -43,7 +43,7 @@ def treated(place: Place, image: Image, subtracted: str | None, processor: str) 
     return f"IPF {processor}: {'; '.join(words)}"
 
 
-def _noise(place: Place, image: Image, version: float | None) -> Noise | None:
+def _noise(place: ObjectLocation, image: Image, version: float | None) -> Noise | None:
     """The noise of an image, if it says one that is understood."""
     if image.noise is None:
         return None

@@ -18,7 +18,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1.annotation import Annotation, Orbit
-from geodes_lab.storage.location import Place, locate
+from geodes_lab.storage.location import ObjectLocation, locate
 from geodes_lab.util import limits
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
@@ -35,7 +35,7 @@ _AROUND = np.timedelta64(100, "s")  # of an image, whose states are kept
 class OrbitFile:
     """One orbit file, as its name tells."""
 
-    place: Place
+    place: ObjectLocation
     """Where it is; it may be in a zip."""
     name: str
     """Such as ``S1A_OPER_AUX_POEORB_OPOD_…``."""

@@ -19,7 +19,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import addresses, header, packed
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage.location import locate
 
 # s1a_31TCJ_vv_DES_110_20200108txxxxxx_NormLim.tif, and as the datalake has them: S1A_L1ORT_31TCJ_VV_GAM_DES_110_20200108T060000.tif
@@ -99,7 +99,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         polarisation = (file.said["polarisation"] or "").lower()
         key = polarisation if polarisation not in made.assets else polarisation + file.variant
         quantity, about = _calibration(file, head, "sigma" if _is_theias(item) else "")
-        source = Source(
+        source = RasterSource(
             file.path, name_of(item), key, head.epsg, head.transform, head.shape, head.dtype, stored=file.stored,
             nodata=_NODATA if head.nodata is None else head.nodata,
         )  # fmt: skip
@@ -109,7 +109,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         )
         made.assets[key].extra_fields |= {"sar:polarizations": [polarisation.upper()], "geodes:quantity": quantity}
         if mask := masks.get(polarisation + file.variant) or masks.get(polarisation):
-            source = Source(
+            source = RasterSource(
                 mask.path, name_of(item), f"{key}_border", head.epsg, head.transform, head.shape, "uint8", stored=mask.stored
             )  # fmt: skip
             asset = bands_.asset(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pystac
 
 from geodes_lab.products import bands as bands_
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ CLASSES = (
 )
 
 
-def asset(source: Source, band: str) -> pystac.Asset:
+def asset(source: RasterSource, band: str) -> pystac.Asset:
     """Describe an image of numbers.
 
     Parameters

@@ -8,7 +8,7 @@ import pystac
 
 from geodes_lab.archive.archive import Archive
 from geodes_lab.products import bands as bands_
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 _RASTER = r"QI_DATA/MSK_CLASSI_B00\.jp2"
 _POLYGONS = r"QI_DATA/(?:\w+_)?MSK_CLOUDS(?:_\w+)?\.gml"
@@ -30,7 +30,7 @@ def is_one(name: str) -> bool:
     return any(re.fullmatch(p, f"QI_DATA/{name}{suffix}") for p, suffix in ((_RASTER, ".jp2"), (_POLYGONS, ".gml")))
 
 
-def assets(archive: Archive, like: Source) -> dict[str, pystac.Asset]:
+def assets(archive: Archive, like: RasterSource) -> dict[str, pystac.Asset]:
     """Describe the cloud masks of a product, if it has any.
 
     Parameters
@@ -53,11 +53,11 @@ def assets(archive: Archive, like: Source) -> dict[str, pystac.Asset]:
     return {}
 
 
-def described(href: str, stored: tuple[int, int] | None, like: Source) -> dict[str, pystac.Asset]:
+def described(href: str, stored: tuple[int, int] | None, like: RasterSource) -> dict[str, pystac.Asset]:
     """Describe the cloud masks of one file, a raster or polygons by its name; see `assets`."""
     found, is_raster = {}, href.endswith(".jp2")
     for key, index, name, title in _CLASSES[: 3 if is_raster else 2]:
-        source = Source(
+        source = RasterSource(
             href=href,
             product=like.product,
             band=key,

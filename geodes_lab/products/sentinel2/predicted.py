@@ -18,8 +18,8 @@ from geodes_lab.products.sentinel2 import masks as sentinel2_masks
 from geodes_lab.products.sentinel2 import safe_metadata
 from geodes_lab.products.sentinel2 import tile as sentinel2_tile
 from geodes_lab.products.sentinel2.bands import BANDS, TILES, asset
-from geodes_lab.raster.source import Source
-from geodes_lab.storage.location import Place, object_of
+from geodes_lab.raster.source import RasterSource
+from geodes_lab.storage.location import ObjectLocation, object_of
 
 _NAME = re.compile(r"(S2[A-D])_MSIL1C_(\d{8}T\d{6})_N(0[2-5]\d\d)_R\d{3}_T(\d\d[A-Z]{3})_\d{8}T\d{6}$")
 _FAMILY = "sentinel2"
@@ -65,7 +65,7 @@ def item(catalogued: pystac.Item) -> pystac.Item | None:
     made.datetime = pystac.utils.str_to_datetime(start or named[2])
     made.assets = {}
     inside = f"/vsizip/{{{place.gdal}}}/{name}.SAFE/GRANULE/*"
-    plain = Source("", name, "", epsg, *grids[60])
+    plain = RasterSource("", name, "", epsg, *grids[60])
     for band in BANDS:
         transform, shape = grids[band.resolution]
         source = replace(
@@ -114,14 +114,14 @@ def archive(item: pystac.Item) -> Archive:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What confirms a band; see `source.Promise`."""
+    """What confirms a band; see `source.PredictedBand`."""
 
-    place: Place
+    place: ObjectLocation
     """The product's zip."""
     band: str
     """The band's key."""
 
-    def kept(self, source: Source) -> Source:
+    def resolve(self, source: RasterSource) -> RasterSource:
         """Give the band as the product's own XML has it."""
         place = self.place
         stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
@@ -145,12 +145,12 @@ _WAY_OUT = "open it with gl.open_cube([geodes_lab.products.unpack(item), …]), 
 
 
 @lru_cache(maxsize=512)
-def _sources(place: Place, _stamp: int) -> dict[str, Source]:
+def _sources(place: ObjectLocation, _stamp: int) -> dict[str, RasterSource]:
     """The bands and masks of a product as it has them; its list of members and two XML are read, once in a process."""
     archive = Archive(place)
     safe = safe_metadata.read(archive)
     found = {i.key: safe.source(archive, i) for i in safe.images}
-    plain = Source("", safe.name, "", safe.epsg, *safe.grids[60])
+    plain = RasterSource("", safe.name, "", safe.epsg, *safe.grids[60])
     masks = pystac.Item(safe.name, None, None, safe.start, {}, assets=sentinel2_masks.assets(archive, plain))
     return found | {key: bands_.source(masks, key) for key in masks.assets}
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geodes_lab.archive.archive import Archive
 from geodes_lab.products.sentinel2.bands import BANDS, TILES
 from geodes_lab.products.sentinel2.safe_metadata import Safe
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
 
 # Bands of MSK_QUALIT, since baseline 04.00, as ESA numbers them; bits of the variable in the same order.
@@ -102,21 +102,21 @@ def _member(archive: Archive, kind: str, band: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _source(archive: Archive, safe: Safe, member: str, resolution: int) -> Source:
+def _source(archive: Archive, safe: Safe, member: str, resolution: int) -> RasterSource:
     transform, shape = safe.grids[resolution]
-    return Source(
+    return RasterSource(
         href=archive.gdal(member), product=safe.name, band=re.sub(r"\.\w+$", "", member.rsplit("/", 1)[-1]), epsg=safe.epsg,
         transform=transform, shape=shape, dtype="uint8", stored=archive.range(member), tile=TILES[resolution],
     )  # fmt: skip
 
 
-def saturated(source: Source) -> da.Array:
+def saturated(source: RasterSource) -> da.Array:
     """Where a band's numbers are that of saturation, lazily: uint8."""
     plain = replace(source, scale=1.0, offset=0.0, dtype="uint16", nodata=None, saturated=None)
     return window.lazy(plain).map_blocks(_flagged, source=source, dtype=np.uint8)
 
 
-def _flagged(numbers: NDArray[np.uint16], source: Source) -> NDArray[np.uint8]:
+def _flagged(numbers: NDArray[np.uint16], source: RasterSource) -> NDArray[np.uint8]:
     return source.is_saturated(numbers).astype(np.uint8)
 
 

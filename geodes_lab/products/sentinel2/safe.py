@@ -21,7 +21,7 @@ from geodes_lab.products.sentinel2 import masks as sentinel2_masks
 from geodes_lab.products.sentinel2 import predicted as sentinel2_predicted
 from geodes_lab.products.sentinel2 import quality as sentinel2_quality
 from geodes_lab.products.sentinel2.bands import BANDS, NUMBERS, asset, names_of
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
 
 _NAME = re.compile(r"S2[A-D]_(MSIL1C|MSIL2A|OPER_PRD_MSIL1C|USER_PRD_MSIL2A)(_|$|\.)")
@@ -74,7 +74,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made.properties.pop("end_datetime", None)
     if made.geometry is None:
         transform, shape = safe.grids[10]
-        source = Source("", safe.name, "", safe.epsg, transform, shape)
+        source = RasterSource("", safe.name, "", safe.epsg, transform, shape)
         made.bbox = list(source.geobox.geographic_extent.boundingbox.bbox)
         made.geometry = mapping(box(*made.bbox))
     made.assets = {}
@@ -83,7 +83,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     for image in safe.images:
         if image.band != "TCI":
             made.add_asset(image.key, asset(safe.source(archive, image), image.band))
-    plain = Source("", safe.name, "", safe.epsg, *safe.grids[60])
+    plain = RasterSource("", safe.name, "", safe.epsg, *safe.grids[60])
     made.assets |= sentinel2_masks.assets(archive, plain)
     gone = {i.key: names_of(i) for i in safe.missing}
     gone |= {m: sentinel2_masks.names() for m in safe.missing_masks if sentinel2_masks.is_one(m)}

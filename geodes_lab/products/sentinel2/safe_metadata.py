@@ -15,7 +15,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel2.bands import BANDS, NUMBERS, TILES, Image, images
 from geodes_lab.products.sentinel2.tile import Grids
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 # Of products before December 2016 the names are longer.
 _PRODUCT = r"(?i:MTD_MSIL(1C|2A)|S2\w_(OPER|USER)_MTD_SAFL(1C|2A)\w*)\.xml"
@@ -70,7 +70,7 @@ class Safe:
     tile: str
     """The path of the tile's own metadata in the archive."""
 
-    def source(self, archive: Archive, image: Image) -> Source:
+    def source(self, archive: Archive, image: Image) -> RasterSource:
         """Describe one of its images."""
         transform, shape = self.grids[image.resolution]
         scale, offset, dtype, saturated = self.scale, 0.0, "float32", None
@@ -80,7 +80,7 @@ class Safe:
             scale = 1 / self.quantification[image.band]
         else:
             scale, dtype = 1.0, "uint8"
-        return Source(
+        return RasterSource(
             href=archive.gdal(image.member),
             product=self.name,
             band=image.key,

@@ -15,7 +15,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.spot import location as spot_location
 from geodes_lab.products.spot.location import Location
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 MEMBER = r"(?i:METADATA\.DIM)"
 _LARGEST = 100_000  # rows or columns; of the largest scenes 24 000
@@ -86,7 +86,7 @@ class Scene:
     stored: tuple[int, int] | None
     """Where it is in its zip, if it is stored."""
 
-    def source(self, band: Band) -> Source:
+    def source(self, band: Band) -> RasterSource:
         """Describe a band; of its grid the shape alone counts."""
         plain = image(self.href, self.name, band.key, self.shape, self.stored)
         return replace(
@@ -94,9 +94,9 @@ class Scene:
         )
 
 
-def image(href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None) -> Source:
+def image(href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None) -> RasterSource:
     """Describe an image that lies on no map: its grid is its rows and columns."""
-    return Source(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored)
+    return RasterSource(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored)
 
 
 def read(archive: Archive) -> Scene:

@@ -15,7 +15,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.spot import dimap, location
 from geodes_lab.products.spot.dimap import Scene
 from geodes_lab.products.tiepoints import sampled
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import sensor_window
 from geodes_lab.storage.location import place_of
 
@@ -26,11 +26,11 @@ _PIXELS = 2**22  # of the image, that are held at once
 
 @dataclass(frozen=True)
 class Placed:
-    """What puts one band of a scene on a grid; a `geodes_lab.raster.source.Native`."""
+    """What puts one band of a scene on a grid; a `geodes_lab.raster.source.Gridder`."""
 
     product: str
     """The path by which GDAL opens the product."""
-    image: Source
+    image: RasterSource
     """The band, of whose grid the shape alone counts."""
     way: str
     """How the scene is placed, for people."""
@@ -43,9 +43,9 @@ class Placed:
         return location.note(self.way, self.satellite)
 
     def numbers(
-        self, source: Source, grid: GeoBox, resampling: Resampling
+        self, source: RasterSource, grid: GeoBox, resampling: Resampling
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Numbers of the image on a grid, and where they are data; see `geodes_lab.raster.source.Native`."""
+        """Numbers of the image on a grid, and where they are data; see `geodes_lab.raster.source.Gridder`."""
         order = _ORDERS.get(resampling)
         if order is None:
             raise GeodesError(

@@ -18,7 +18,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.theia import muscate
 from geodes_lab.products.theia.muscate import Metadata
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 _FILE = r"[^/]+_(XS\d|SWIR|PAN|P|B\d)\.(?i:tiff?)"
 _PAN = ("PAN", "P")
@@ -55,7 +55,7 @@ def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
     made.assets = {}
     for band, path in files.items():
         grid = about.grid_of(band)
-        source = Source(
+        source = RasterSource(
             archive.gdal(path), about.name, band, about.epsg, grid.transform, grid.shape, scale=scale, nodata=nodata,
             stored=archive.range(path),
         )  # fmt: skip

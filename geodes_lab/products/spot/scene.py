@@ -20,7 +20,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.spot import dimap, location, ortho
 from geodes_lab.products.spot.dimap import Band, Scene
 from geodes_lab.products.spot.grid import Placed
-from geodes_lab.raster.source import Native
+from geodes_lab.raster.source import Gridder
 from geodes_lab.reading import sensor_window
 from geodes_lab.storage.location import place_of
 
@@ -99,7 +99,7 @@ def _scene(item: pystac.Item, archive: Archive) -> Scene:
     return replace(scene, name=name) if item.collection_id or _NAME.match(name) else scene
 
 
-def _native(item: pystac.Item, key: str) -> Native:
+def _native(item: pystac.Item, key: str) -> Gridder:
     fields = item.assets[key].extra_fields
     about, stored = fields["geodes:dimap"], fields.get("geodes:stored")
     rows, cols = about["shape"]

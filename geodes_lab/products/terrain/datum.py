@@ -13,7 +13,7 @@ from rasterio.errors import RasterioError
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats import gdal_dataset
 from geodes_lab.raster import geoid
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage import gdal_env
 
 Above = Literal["geoid", "ellipsoid"]
@@ -80,7 +80,7 @@ class Datum:
         return f"heights above the {self.above} ({self.reason}){done}"
 
 
-def of(source: Source, names: tuple[str, ...], chosen: Above | None) -> Datum:
+def of(source: RasterSource, names: tuple[str, ...], chosen: Above | None) -> Datum:
     """Find the datum of a terrain model; its header is read.
 
     Parameters
@@ -119,7 +119,7 @@ def of(source: Source, names: tuple[str, ...], chosen: Above | None) -> Datum:
     )  # fmt: skip
 
 
-def _header(source: Source) -> tuple[CRS | None, str]:
+def _header(source: RasterSource) -> tuple[CRS | None, str]:
     """The CRS of a file with its vertical part, and the unit of its numbers."""
     if source.native is not None or not source.href:
         return None, ""
@@ -135,7 +135,7 @@ def _header(source: Source) -> tuple[CRS | None, str]:
         return None, ""  # such as a Zarr store
 
 
-def _vertical(crs: CRS, source: Source) -> Datum | None:
+def _vertical(crs: CRS, source: RasterSource) -> Datum | None:
     """What a CRS of three dimensions says of heights; None of one of two."""
     axis: Any = None
     if crs.is_compound:
@@ -156,7 +156,7 @@ def _vertical(crs: CRS, source: Source) -> Datum | None:
     return Datum(above, f"{name}, its CRS says", axis.unit_conversion_factor)
 
 
-def _metre(unit: str, source: Source) -> float:
+def _metre(unit: str, source: RasterSource) -> float:
     if unit.lower() not in _METRES:
         raise GeodesError(
             f"{source.product} has heights in {unit!r}, which is no unit of length known here: save it in metres."

@@ -14,7 +14,7 @@ from pyproj import Transformer
 
 from geodes_lab.products.terrain.datum import Datum
 from geodes_lab.products.tiepoints import Lattice, sampled
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window as reading_window
 
 Floats = NDArray[np.float64]
@@ -29,7 +29,7 @@ _APART = 90.0  # degrees: tiles on both sides of 180° are no neighbours by thei
 class Tile:
     """One raster of a terrain model."""
 
-    source: Source
+    source: RasterSource
     """The band of heights, read as float32."""
     datum: Datum
     """What they are above."""
@@ -47,14 +47,14 @@ class Sheet:
         return self.tiles[0].datum
 
     @cached_property
-    def whole(self) -> Source:
+    def whole(self) -> RasterSource:
         """A source as large as all tiles, of which the grid alone counts."""
         boxes = [t.source.geobox.boundingbox for t in self.tiles]
         west, south = min(b.left for b in boxes), min(b.bottom for b in boxes)
         east, north = max(b.right for b in boxes), max(b.top for b in boxes)
         a, _, _, _, e, _ = self.tiles[0].source.transform
         shape = round((south - north) / e), round((east - west) / a)
-        return Source("", "", "", self.tiles[0].source.epsg, (a, 0.0, west, 0.0, e, north), shape)
+        return RasterSource("", "", "", self.tiles[0].source.epsg, (a, 0.0, west, 0.0, e, north), shape)
 
     def read(self, grid: GeoBox) -> Floats | None:
         """Heights on a grid, in their own unit and above what they are; None where no tile is near."""
@@ -117,7 +117,7 @@ def lattice(grid: GeoBox) -> Lattice:
     return Lattice(grid, int(np.clip(_MESH / metres, 1, _STEP)))
 
 
-def covered(source: Source, grid: GeoBox) -> Flags:
+def covered(source: RasterSource, grid: GeoBox) -> Flags:
     """Where a raster covers a grid."""
     inside = np.zeros(grid.shape, bool)
     for turn in _turns(source):
@@ -127,7 +127,7 @@ def covered(source: Source, grid: GeoBox) -> Flags:
     return inside
 
 
-def _turns(source: Source) -> tuple[int, ...]:
+def _turns(source: RasterSource) -> tuple[int, ...]:
     """By how many turns longitudes of a grid may lie within a raster."""
     box = source.geobox.boundingbox
     return (0, -1, 1) if source.geobox.crs.geographic and box.right - box.left > 360 - _APART else (0,)

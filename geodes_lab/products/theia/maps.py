@@ -19,7 +19,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import header, packed
 from geodes_lab.products.bands import name_of
-from geodes_lab.raster.source import Source, holds
+from geodes_lab.raster.source import RasterSource, holds
 
 _NAME = re.compile(r"OSO_\d{8}_RASTER|(?:OSO|WATERQUAL|BIOPHY)_\w*RASTER")
 _COLLECTION = re.compile(r"THEIA_(OSO_RASTER|WATERQUAL_SENTINEL2|BIOPHY_SENTINEL2)_L[23]B")
@@ -70,7 +70,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             raise GeodesError(f"{archive.place.href} has several files for {key}: which one counts is not known.")
         nodata = head.nodata if head.nodata is not None else _NODATA["OSO"] if is_oso else _OTHERS
         fits = not np.isfinite(nodata) or head.dtype.startswith("float") or holds(head.dtype, nodata)
-        source = Source(
+        source = RasterSource(
             archive.gdal(path), name_of(item), key, head.epsg, head.transform, head.shape, head.dtype,
             nodata=nodata if fits else None, stored=archive.range(path),
         )  # fmt: skip

@@ -21,7 +21,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel2.bands import BANDS
 from geodes_lab.products.theia import muscate
 from geodes_lab.products.theia.muscate import Metadata
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 # Scenes of Spot World Heritage, named by numbers of SPOT's grid (115-354-0), are another family.
 _NAME = re.compile(
@@ -80,7 +80,9 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made.datetime = about.time
     scale, nodata = 1 / about.quantification(), about.nodata()
     made.assets = {}
-    plain = Source("", about.name, "", about.epsg, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), (1, 1), nodata=nodata, scale=scale)
+    plain = RasterSource(
+        "", about.name, "", about.epsg, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), (1, 1), nodata=nodata, scale=scale
+    )
     found = list(_files(archive, about, rf"({'|'.join(KINDS)})_(B\w+)"))
     if not found:
         raise GeodesError(
@@ -126,7 +128,7 @@ def _title(common_name: str | None) -> str:
     return known.get(common_name) or (common_name or "Band").capitalize()
 
 
-def _atmosphere(archive: Archive, about: Metadata, plain: Source) -> Iterator[pystac.Asset]:
+def _atmosphere(archive: Archive, about: Metadata, plain: RasterSource) -> Iterator[pystac.Asset]:
     """Water vapour and aerosols: two bands of a file, each with a scale of its own; where the metadata say it."""
     for _, group, path in _files(archive, about, rf"(ATB)_({'|'.join(about.grids)})"):
         for index, (key, title, _, words) in enumerate(_ATMOSPHERE, 1):
@@ -141,7 +143,7 @@ def _atmosphere(archive: Archive, about: Metadata, plain: Source) -> Iterator[py
                 )
 
 
-def _masks(archive: Archive, about: Metadata, plain: Source) -> Iterator[pystac.Asset]:
+def _masks(archive: Archive, about: Metadata, plain: RasterSource) -> Iterator[pystac.Asset]:
     finest = min(about.grids, key=lambda g: about.grids[g].resolution)
     for kind, group, path in _files(archive, about, rf"({'|'.join(_MASKS)})_({'|'.join(about.grids)})"):
         source = replace(
@@ -224,5 +226,5 @@ def _files(archive: Archive, about: Metadata, pattern: str) -> Iterator[tuple[st
         yield found[1], found[2], path
 
 
-def _of(archive: Archive, path: str, like: Source) -> Source:
+def _of(archive: Archive, path: str, like: RasterSource) -> RasterSource:
     return replace(like, href=archive.gdal(path), stored=archive.range(path))

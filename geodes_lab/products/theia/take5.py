@@ -22,7 +22,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.header import Header
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.theia import muscate, reflectance
-from geodes_lab.raster.source import Source
+from geodes_lab.raster.source import RasterSource
 
 _NAME = re.compile(r"(SPOT[45]_HR\w+?|LANDSAT\d_[A-Z]+)_XS_\d{8}_N(1|1C|2A)_")
 _SCALE, _NODATA = 1 / 1000, -10_000.0
@@ -112,11 +112,11 @@ def _images(archive: Archive) -> Iterator[tuple[str, str]]:
                 yield kind, path
 
 
-def _source(archive: Archive, path: str, product: str, key: str, head: Header, index: int | None) -> Source:
+def _source(archive: Archive, path: str, product: str, key: str, head: Header, index: int | None) -> RasterSource:
     measure: dict[str, Any] = {"dtype": head.dtype}
     if index is not None:
         measure = {"scale": _SCALE, "nodata": _NODATA if head.nodata is None else head.nodata, "index": index}
-    return Source(
+    return RasterSource(
         archive.gdal(path), product, key, head.epsg, head.transform, head.shape, stored=archive.range(path), **measure
     )
 

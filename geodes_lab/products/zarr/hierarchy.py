@@ -17,7 +17,7 @@ from xarray.backends import ZarrStore
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.netcdf.dataset import told
 from geodes_lab.formats.zarr.store import Objects
-from geodes_lab.storage.location import Place
+from geodes_lab.storage.location import ObjectLocation
 from geodes_lab.util import limits
 
 _DIMS = {"y": "x", "lat": "lon", "latitude": "longitude", "northing": "easting"}
@@ -40,7 +40,7 @@ class Hierarchy:
         If there is no Zarr store, or its metadata are damaged.
     """
 
-    def __init__(self, place: Place, product: str) -> None:
+    def __init__(self, place: ObjectLocation, product: str) -> None:
         self.place, self._product, self._objects = place, product, Objects(place)
         self._read: dict[str, Any] = {}
         self._nodes: dict[str, Any] = {}

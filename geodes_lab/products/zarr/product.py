@@ -19,8 +19,8 @@ from geodes_lab.products.raster import items
 from geodes_lab.products.sentinel2.bands import BANDS
 from geodes_lab.products.zarr import cf
 from geodes_lab.products.zarr.hierarchy import Hierarchy, dims_of, is_time
-from geodes_lab.raster.source import Source
-from geodes_lab.storage.location import Place, locate, place_of
+from geodes_lab.raster.source import RasterSource
+from geodes_lab.storage.location import ObjectLocation, locate, place_of
 
 _MEDIA = ("application/vnd+zarr", "application/vnd.zarr")
 _SENTINEL2 = {b.name.lower(): b for b in BANDS}
@@ -48,7 +48,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made = item.clone()
     made.set_self_href(item.get_self_href())
     made.assets = {k: a for k, a in item.assets.items() if not _is_zarr(a) or "geodes:tile" in a.extra_fields}
-    stores: dict[Place, Hierarchy] = {}
+    stores: dict[ObjectLocation, Hierarchy] = {}
     found: dict[Any, _Band] = {}
     # Arrays before stores: one that the Item names itself keeps that name.
     for key in sorted(set(item.assets) - set(made.assets), key=lambda k: -len(item.assets[k].href)):
@@ -96,7 +96,7 @@ def _is_zarr(asset: pystac.Asset) -> bool:
     return media in _MEDIA or (not media and NAMED.search(asset.href) is not None)
 
 
-def _address(asset: pystac.Asset) -> tuple[Place, str]:
+def _address(asset: pystac.Asset) -> tuple[ObjectLocation, str]:
     """The store, and the path in it."""
     href = addresses.of(asset)
     place = place_of(href) if href.startswith("/vsi") else locate(href)
@@ -147,7 +147,7 @@ class _Band:
         (height, width), (down, across) = self.array.shape[-2:], self.array.chunks[-2:]
         scopes = self.store.scopes(self.path, self.array)
         y, x = (self.store.coordinate(self.path, dim) for dim in dims[-2:])
-        source = Source(
+        source = RasterSource(
             href=self.href,
             product=product,
             band=self.name,

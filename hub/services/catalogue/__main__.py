@@ -14,7 +14,7 @@ from hub.services.serving import Later, serve
 
 def application(options: argparse.Namespace) -> ASGIApp:
     """Make the application; a static catalogue may take a while, and so do the imports."""
-    from geodes_lab.catalog.harvested.quota import Room
+    from geodes_lab.catalog.harvested.quota import Quota
     from geodes_lab.catalog.harvesting import shelved
     from hub.services.catalogue.access import Rights
     from hub.services.catalogue.app import made
@@ -30,7 +30,7 @@ def application(options: argparse.Namespace) -> ASGIApp:
     return made(
         options.harvested, options.results, Rights(restricted), assets=options.assets,
         quicklooks=Quicklooks(lab, os.environ.get("GEODES_LAB_DATA", "").partition("/services/")[0]), public=options.public or told.public,
-        origins=told.origins, room=Room(told.results.storage, told.results.items, told.results.whole),
+        origins=told.origins, quota=Quota(told.results.storage, told.results.items, told.results.whole),
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from geodes_lab.catalog.harvested.engine import Limits
-from geodes_lab.catalog.harvested.quota import Room
+from geodes_lab.catalog.harvested.quota import Quota
 from hub.services.bounds import Bounded
 from hub.services.catalogue import sentences
 from hub.services.catalogue.access import Rights
@@ -68,7 +68,7 @@ def made(
     *,
     public: bool = False,
     origins: Sequence[str] = (),
-    room: Room | None = None,
+    quota: Quota | None = None,
     limits: Limits | None = None,
 ) -> ASGIApp:
     """Make the application, behind its door and its bounds.
@@ -113,7 +113,7 @@ def made(
         FilterExtension(client=Queryables(shelves, hub)),
         TokenPaginationExtension(),
     ]
-    client = Results(shelves=shelves, hub=hub, reads=reads, room=room or Room())
+    client = Results(shelves=shelves, hub=hub, reads=reads, quota=quota or Quota())
     writing = TransactionExtension(client=client, settings=settings)
     reads.extensions = [*searching, writing]
     listed = create_request_model("Items", ItemCollectionUri, searching, request_type="GET")

@@ -11,9 +11,9 @@ from stac_fastapi.extensions.transaction.client import BaseTransactionsClient
 from stac_fastapi.types.errors import ConflictError, NotFoundError
 from starlette.requests import Request
 
-from geodes_lab.catalog.harvested.quota import Room
+from geodes_lab.catalog.harvested.quota import Quota
 from geodes_lab.catalog.harvested.snapshot import Collection
-from geodes_lab.catalog.harvested.writable import KEPT, Shelf
+from geodes_lab.catalog.harvested.writable import KEPT, WritableCatalogue
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
 from hub.services.catalogue import patches, validity
@@ -32,7 +32,7 @@ class Results(BaseTransactionsClient):
     shelves: Shelves = attr.ib(kw_only=True)
     hub: Hub = attr.ib(kw_only=True)
     reads: Reads = attr.ib(kw_only=True)
-    room: Room = attr.ib(kw_only=True)
+    quota: Quota = attr.ib(kw_only=True)
     turns: Turns = attr.ib(init=False, factory=Turns)
     _tidying: threading.Timer | None = attr.ib(init=False, default=None)
 
@@ -127,8 +127,8 @@ class Results(BaseTransactionsClient):
         return told
 
     @property
-    def _shelf(self) -> Shelf:
-        return Shelf(self.shelves.results, self.room)
+    def _shelf(self) -> WritableCatalogue:
+        return WritableCatalogue(self.shelves.results, self.quota)
 
     def _person(self, request: Request) -> Person:
         person = self.hub.person(request)

@@ -7,11 +7,11 @@ from fastapi.exceptions import RequestValidationError
 from stac_fastapi.types.errors import ConflictError, InvalidQueryParameter, NotFoundError
 from starlette.responses import JSONResponse
 
-from geodes_lab.catalog.harvested.quota import NoRoom
+from geodes_lab.catalog.harvested.quota import QuotaExceeded
 from geodes_lab.errors import GeodesError
 
 _STATUS: dict[type[Exception], int] = {
-    NotFoundError: 404, ConflictError: 409, InvalidQueryParameter: 400, NoRoom: 507, GeodesError: 400,
+    NotFoundError: 404, ConflictError: 409, InvalidQueryParameter: 400, QuotaExceeded: 507, GeodesError: 400,
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hub.services.home.news import KINDS, Announcement
 from hub.services.pages import Language
 
-Place = Callable[[str], str]
+ObjectLocation = Callable[[str], str]
 _TEXT: dict[Language, dict[str, str]] = {
     "en": {
         "welcome": "Welcome", "hello": "Welcome, {name}", "login": "Log in", "intro": "The datalab of GEODES: products opened in place, with Dask.",
@@ -63,7 +63,7 @@ def title(tongue: Language, state: State) -> str:
     return text["hello"].format(name=state.name) if state.name else text["welcome"]
 
 
-def body(tongue: Language, state: State, news: list[Announcement], place: Place, clusters: str) -> str:
+def body(tongue: Language, state: State, news: list[Announcement], place: ObjectLocation, clusters: str) -> str:
     """The page's content; ``place`` makes links of the lab's own paths."""
     text = _TEXT[tongue]
     if not state.name:
@@ -87,7 +87,7 @@ def _card(head: str, inner: str, link: str, words: str) -> str:
     return f'<section class="card"><h2>{head}</h2>{inner}<p><a class="button plain" href="{link}">{words}</a></p></section>'
 
 
-def _server(tongue: Language, state: State, place: Place) -> str:
+def _server(tongue: Language, state: State, place: ObjectLocation) -> str:
     text = _TEXT[tongue]
     if state.profile is None:
         said = text["rests"]
@@ -107,7 +107,7 @@ def _server(tongue: Language, state: State, place: Place) -> str:
     return f'<section class="card"><h2>{text["server"]}</h2><p>{html.escape(said)}</p><p>{buttons}</p></section>'
 
 
-def _usage(tongue: Language, state: State, place: Place) -> str:
+def _usage(tongue: Language, state: State, place: ObjectLocation) -> str:
     text = _TEXT[tongue]
     if not state.parts:
         return f"<p>{text['nolimit'].format(hours=f'{state.core_hours:.1f}')}</p>"
