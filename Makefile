@@ -33,10 +33,10 @@ demo: $(READY)  ## the same without a person: run notebook 01 through the hub, l
 
 ##@ Test it
 
-check: $(READY)  ## in three minutes: format, lint, types, import rules, and the tests that need no server, browser, SLURM or helm
+check: $(READY)  ## in three minutes: format, lint, types, import rules, and the tests that need no server, browser, SLURM or helm and few seconds
 	@mkdir -p build
 	@$(RULES)
-	@$(BIN)/pytest $(AT_ONCE) -m 'not slow and not server'
+	@$(BIN)/pytest $(AT_ONCE) -m 'not slow and not server and not thorough'
 
 test: $(READY)  ## the rules and all tests but the long ones, with the browser and SLURM where they can be had
 	@tests/get-chromium

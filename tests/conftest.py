@@ -35,11 +35,12 @@ _SERVING = {
     "socketserver",
     *(f"tests.support.{n}" for n in ("served", "witness", "keyed", "standin", "browser")),
 }
+_THOROUGH = tuple(str(TOP / "tests" / folder) for folder in ("hostile", "oracle"))
 _RUNNING = tuple(str(TOP / "tests" / folder) for folder in ("integration", "hub", "cluster"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a server, a cluster, a browser or helm, which `make check` leaves out."""
+    """Mark what `make check` leaves out: what needs a server, a cluster, a browser or helm, and what tries many cases."""
     of_modules: dict[object, bool] = {}
     for item in items:
         module = getattr(item, "module", None)
@@ -51,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             of_modules[module] = str(item.path).startswith(_RUNNING) or bool(used & _SERVING)
         if of_modules[module] or "s3" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.server)
+        if str(item.path).startswith(_THOROUGH):
+            item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(autouse=True)

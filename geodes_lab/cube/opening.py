@@ -1,4 +1,8 @@
-"""Many products become one cube: a variable per band, dims (time, y, x), on the products' own grid unless told."""
+"""Many products become one cube: a variable per band, dims (time, y, x), on the products' own grid unless told.
+
+In five steps: the arguments are checked (`request`), the products unpacked (`band_sources`), a grid chosen (`grid`), a mosaic laid out for each
+band (`mosaic`), and all of them put into one Dataset (`provenance`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import hashlib
 import os
 import pickle
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,22 +22,21 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 from rasterio.enums import Resampling
 
-from geodes_lab import arguments, products
+from geodes_lab import products
 from geodes_lab.cluster import workers
-from geodes_lab.cube import acquisitions, mosaic
+from geodes_lab.cube import acquisitions, band_sources, mosaic
 from geodes_lab.cube import chunks as chunks_
+from geodes_lab.cube.band_sources import BandSources
 from geodes_lab.cube.grid import choose, overlaps
 from geodes_lab.cube.mosaic import Mosaic, MosaicSource
 from geodes_lab.cube.provenance import QUALITY, attributes, coordinates, provenance
-from geodes_lab.errors import GeodesError
+from geodes_lab.cube.request import CubeRequest, checked
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1 import orbit
-from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain import model
-from geodes_lab.products.terrain.model import Terrain
-from geodes_lab.raster.source import Flown, Mask, RasterSource, TerrainAware, holds
+from geodes_lab.raster.source import Flown, Mask, RasterSource
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -141,246 +143,85 @@ def open_cube(
     >>> items = gl.search("PEPS_S2_L1C", datetime="2021-06")            # doctest: +SKIP
     >>> cube = gl.open_cube(items, bands=["red", "nir"], mask="cloud")  # doctest: +SKIP
     """
-    bands = arguments.names("bands", bands)
-    resampling = (
-        {band: arguments.kernel(way) for band, way in resampling.items()}
-        if isinstance(resampling, Mapping)
-        else arguments.kernel(resampling)
-    )
-    if resolution is not None:
-        resolution = arguments.size("resolution", resolution)
-    if crs is not None and not isinstance(crs, str) and hasattr(crs, "__index__"):
-        crs = arguments.whole("crs", crs, "an EPSG code")
-    wanted_chunks = chunks_.asked(chunks)
-    dtype = _measure(dtype)
-    classes = None if classes is None else arguments.names("classes", classes)
-    _refuse(bands, resampling)
-    arguments.choice("errors", errors, ("raise", "fill"))
-    arguments.choice("groupby", groupby, ("pass", "solar_day", "item"))
-    overviews = arguments.flag("overviews", overviews)
-    if unknown := [c for c in classes or () if c not in bands]:
-        raise GeodesError(f"classes= names {unknown[0]!r}, which is not among bands=.")
-    if dem_heights is not None:
-        arguments.choice("dem_heights", dem_heights, ("geoid", "ellipsoid"))
-        if dem is None:
-            raise GeodesError("dem_heights= says what the heights of dem= are above: give both.")
-    if like is not None:
-        if geobox is not None:
-            raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
-        geobox = arguments.grid("like", like)
-    elif geobox is not None:
-        geobox = arguments.grid("geobox", geobox)
-    unpacked, failed = _unpacked(products.several(items), bands, mask, errors)
-    _refuse_reserved(unpacked, bands, errors)
-    bands, resampling = _parts(unpacked, bands, resampling)
-    useful = [i for i in unpacked if any(bands_.has(i, b) for b in bands)] or unpacked
-    failed += [f"{name_of(i)} has none of the bands {', '.join(bands)}." for i in unpacked if i not in useful]
-    kept, superseded = acquisitions.newest(useful)
-    if raw_ := [name_of(i) for i in kept if i.properties.get("geodes:geometry") == "raw"]:
-        _refuse_raw(raw_, geobox is not None or crs is not None)
-    of_classes = {classes} if isinstance(classes, str) else set(classes or ())
-    found = {
-        band: _sources(kept, band, dtype, _way(band, resampling), band in of_classes, exact=not overviews)
-        for band in bands
-    }
-    every = [s for sources in found.values() for s in sources if s is not None]
-    grid = choose(every, geobox=geobox, bbox=bbox, crs=crs, resolution=resolution)
+    request = checked(
+        bands=bands, resampling=resampling, geobox=geobox, like=like, bbox=bbox, crs=crs, resolution=resolution, groupby=groupby,
+        classes=classes, chunks=chunks, mask=mask, dtype=dtype, has_dem=dem is not None, dem_heights=dem_heights, overviews=overviews,
+        errors=errors,
+    )  # fmt: skip
+    unpacked, failed = band_sources.unpacked(products.several(items), request)
+    band_sources.refuse_reserved(unpacked, request)
+    request = band_sources.one_by_one(unpacked, request)
+    useful = [i for i in unpacked if any(bands_.has(i, b) for b in request.bands)] or unpacked
+    failed += [f"{name_of(i)} has none of the bands {', '.join(request.bands)}." for i in unpacked if i not in useful]
+    newest, superseded = acquisitions.newest(useful)
+    band_sources.refuse_raw(newest, request)
+    sources = {band: band_sources.of_band(newest, band, request) for band in request.bands}
+    grid = choose(_all(sources), geobox=request.geobox, bbox=bbox, crs=request.crs, resolution=request.resolution)
     if dem is not None:
-        found = _over(model.of(dem, dem_heights), found, grid)
+        sources = band_sources.over_relief(model.of(dem, dem_heights), sources, grid)
     if orbits is not None:
-        found = _along(orbit.of(orbits), found)
-    placed = [next(s for s in (found[b][n] for b in bands) if s is not None) for n in range(len(kept))]
-    slices = [
-        group
-        for group in acquisitions.group(kept, placed, groupby)
-        if any(s is not None and overlaps(s, grid) for n in group for s in (found[band][n] for band in bands))
-    ]
-    masks = [masks_.masks(item, mask) for item in kept]
-    finest = min(every, key=lambda s: abs(s.transform[0] * s.transform[4]))
-    largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
-    parts, staff = None, workers()
-    if wanted_chunks.is_automatic:
-        sizes = chunks_.choose(grid, finest, len(slices), largest, staff)
-        parts = chunks_.pieces(sizes, len(slices), largest, staff)
-    else:
-        sizes = wanted_chunks.sizes(grid, finest, chunks_.choose(grid, finest, len(slices), largest, staff))
-    mosaics = {
-        band: _mosaic(band, grid, sizes, _pieces(sources, masks, slices, grid), sources, resampling, errors)
-        for band, sources in found.items()
-    }
+        sources = band_sources.along_orbits(orbit.of(orbits), sources)
+    slices = _slices(newest, sources, grid, request)
+    mosaics, parts = _mosaics(newest, sources, slices, grid, request)
     token = hashlib.blake2b(pickle.dumps(mosaics), digest_size=8).hexdigest()
     arrays = {band: mosaic.lazy(replace(m, cube=token, parts=parts)) for band, m in mosaics.items()}
     dims = ("time", "y", "x")
     variables = {
-        band: xr.DataArray(values, dims=dims, attrs=attributes(kept, found[band]) | _said(mosaics[band], resampling))
+        band: xr.DataArray(values, dims=dims, attrs=attributes(newest, sources[band]) | _said(mosaics[band], request))
         for band, (values, _) in arrays.items()
     }
-    if errors == "fill":
+    if request.errors == "fill":
         flags = [quality for _, quality in arrays.values() if quality is not None]
         together = flags[0]
         for other in flags[1:]:
             together = together | other
         variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
-    coords = {**coordinates(kept, slices, found), **xr_coords(grid, dims=("y", "x"))}
-    attrs = provenance(kept, superseded, failed, found)
-    flown = {s.native.flown for sources in found.values() for s in sources if s and isinstance(s.native, Flown)} - {""}
-    if flown:
-        attrs["orbits"] = sorted(flown)
+    coords = {**coordinates(newest, slices, sources), **xr_coords(grid, dims=("y", "x"))}
+    attrs = provenance(newest, superseded, failed, sources) | _orbits(sources)
     cube = xr.Dataset(variables, coords=coords, attrs=attrs)
-    return cube if wanted_chunks.time is None else cube.chunk(time=wanted_chunks.time)
+    return cube if request.chunks.time is None else cube.chunk(time=request.chunks.time)
 
 
-def _measure(dtype: Any) -> str | None:
-    """The name of the kind of number of measures."""
-    if dtype is None:
-        return None
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
-    if name not in ("float32", "float64"):
-        raise GeodesError(f"dtype is 'float32' or 'float64', not {dtype!r}: measures have a NaN for no data.")
-    return name
+def _all(sources: BandSources) -> list[RasterSource]:
+    return [source for of_band in sources.values() for source in of_band if source is not None]
 
 
-def _refuse(bands: list[str], resampling: Any) -> None:
-    """Say what is wrong with an argument, before anything is read."""
-    if isinstance(resampling, Mapping) and (unknown := [b for b in resampling if b not in bands]):
-        raise GeodesError(f"resampling= names {unknown[0]!r}, which is not among bands=.")
-    if not bands:
-        raise GeodesError("open_cube needs bands, such as bands=['red', 'nir'].")
+def _orbits(sources: BandSources) -> dict[str, list[str]]:
+    """Name the orbit files by which radar images were placed, if there are any."""
+    flown = {s.native.flown for s in _all(sources) if isinstance(s.native, Flown)} - {""}
+    return {"orbits": sorted(flown)} if flown else {}
 
 
-def _said(mosaic: Mosaic, resampling: str | Mapping[str, str]) -> dict[str, str]:
-    """Say of classes that they were not resampled as was asked."""
-    asked = _way(mosaic.variable, resampling)
-    return (
-        {}
-        if mosaic.resampling == asked
-        else {"resampling": f"nearest, since no mean is made of classes ({asked} was asked)"}
-    )
+def _slices(items: list[pystac.Item], sources: BandSources, grid: GeoBox, request: CubeRequest) -> list[list[int]]:
+    """Group the products, by their numbers, into the slices of the cube; those beside the grid make none."""
+    placed = [next(s for s in (of_band[n] for of_band in sources.values()) if s is not None) for n in range(len(items))]
+    return [
+        group
+        for group in acquisitions.group(items, placed, request.groupby)
+        if any(s is not None and overlaps(s, grid) for n in group for s in (of_band[n] for of_band in sources.values()))
+    ]
 
 
-def _refuse_reserved(items: Sequence[pystac.Item], bands: Sequence[str], errors: str) -> None:
-    """Refuse to call a band as a cube calls something else."""
-    for band in bands:
-        if band in bands_.RESERVED and (band != "quality" or errors == "fill"):
-            what = "a variable" if band == "quality" else "a coordinate"
-            own = next(
-                (names[band] for i in items if band in (names := bands_.variables(i.assets))), bands_.plain(band)
-            )
-            raise GeodesError(f"A cube has {what} {band!r}: ask for the band of that name as {own!r}.")
-
-
-def _refuse_raw(names: list[str], is_asked: bool) -> None:
-    """What is not orthorectified is put on a map only when the map is said."""
-    if not is_asked:
-        raise GeodesError(
-            f"{names[0]} is raw geometry (L1A), not orthorectified: say the grid to put it on, by crs=, geobox= or like=, and know that "
-            "relief is displaced; or use gl.open_product."
-        )
-
-
-def _unpacked(
-    items: list[Product], bands: Sequence[str], mask: Any, errors: str
-) -> tuple[list[pystac.Item], list[str]]:
-    """The band Items, and the sentences of those products that do not open, if they may be left out."""
-    if not items:
-        raise GeodesError(
-            "There are no products to open: the search found nothing; widen its dates, bbox (west, south, east, north: longitudes first) or cloud cover."
-        )
-
-    def unpack(product: Product) -> pystac.Item | GeodesError:
-        try:
-            item = products.as_item(product)
-            return products.unpack(item, [*bands, *masks_.keys(item, mask)], confirm=False)
-        except GeodesError as error:
-            if errors == "raise":
-                raise
-            return error
-
-    products.families()  # once, rather than by each thread
-    with ThreadPoolExecutor(16) as pool:
-        done = list(pool.map(unpack, items))
-    good = [i for i in done if isinstance(i, pystac.Item)]
-    bad = [i for i in done if not isinstance(i, pystac.Item)]
-    if not good:
-        raise GeodesError(f"None of the {len(items)} products opens; the first: {bad[0]}") from bad[0]
-    return good, [str(error) for error in bad]
-
-
-def _parts(
-    items: list[pystac.Item], bands: Sequence[str], resampling: str | Mapping[str, str]
-) -> tuple[list[str], str | Mapping[str, str]]:
-    """The bands one by one, where a name is that of a file of several, such as a picture; and their resampling."""
-    parts = {b: list(dict.fromkeys(bands_.plain(p) for i in items for p in bands_.parts(i, b))) or [b] for b in bands}
-    if isinstance(resampling, Mapping):
-        resampling = {part: way for band, way in resampling.items() for part in parts[band]}
-    return list(dict.fromkeys(part for several in parts.values() for part in several)), resampling
-
-
-def _sources(
-    items: list[pystac.Item], band: str, dtype: str | None, way: str, is_class: bool, *, exact: bool
-) -> list[RasterSource | None]:
-    """A band of each product; None for a product without it, if others have it.
-
-    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers stay
-    integers only where each file says which number is no data, since there would be nothing to fill with, and where no mean is
-    made of them.
-    """
-    found = [bands_.source(i, band) if bands_.has(i, band) else None for i in items]
-    there = [s for s in found if s is not None]
-    if not there:
-        bands_.source(items[0], band)  # raises, with the names that the product has
-    common = np.result_type(*{s.dtype for s in there})
-    if common.kind == "c":
-        raise GeodesError(
-            f"Band {band} of {there[0].product} has complex numbers, which no cube averages or pastes: use gl.open_product, and take their "
-            "amplitude or phase."
-        )
-    is_class = is_class or any(s.is_class for s in there)
-    means = not is_class and way not in _KEEPING
-    unlike = len({s.nodata for s in there}) > 1
-    unknown = any(s.nodata is None or not holds(common.name, s.nodata) for s in there) if common.kind != "f" else False
-    if common.kind != "f" and (means or unlike or unknown):
-        common = np.dtype("float32") if common.itemsize <= 2 else np.dtype("float64")
-    if common.kind == "f" and dtype is not None:
-        common = np.dtype(dtype)
-    return [s and replace(s, dtype=str(common), is_class=is_class, exact=exact) for s in found]
-
-
-def _over(
-    relief: Terrain, found: dict[str, list[RasterSource | None]], grid: GeoBox
-) -> dict[str, list[RasterSource | None]]:
-    """The bands with the relief of a terrain model."""
-    if not any(s is not None and isinstance(s.native, TerrainAware) for sources in found.values() for s in sources):
-        raise GeodesError("dem= is for bands in radar geometry, and none of these is: leave it out.")
-    near = tuple(t for t in relief.tiles if overlaps(t.source, grid))
-    if not near:
-        names = ", ".join(dict.fromkeys(t.source.product for t in relief.tiles))
-        raise GeodesError(f"dem= has no height of this place: {names} lies beside the cube; give one that covers it.")
-
-    def over(source: RasterSource | None) -> RasterSource | None:
-        if source is None or not isinstance(source.native, TerrainAware):
-            return source
-        return replace(source, native=source.native.over(Terrain(near)))
-
-    return {band: [over(s) for s in sources] for band, sources in found.items()}
-
-
-def _along(
-    orbits: Sequence[OrbitFile], found: dict[str, list[RasterSource | None]]
-) -> dict[str, list[RasterSource | None]]:
-    """The bands of radar by better orbits."""
-    if not any(s is not None and isinstance(s.native, Flown) for sources in found.values() for s in sources):
-        raise GeodesError("orbits= is for bands of Sentinel-1 in radar geometry, and none of these is: leave it out.")
-
-    def along(source: RasterSource | None) -> RasterSource | None:
-        if source is None or not isinstance(source.native, Flown):
-            return source
-        return replace(source, native=source.native.along(orbits))
-
-    return {band: [along(s) for s in sources] for band, sources in found.items()}
+def _mosaics(
+    items: list[pystac.Item], sources: BandSources, slices: list[list[int]], grid: GeoBox, request: CubeRequest
+) -> tuple[dict[str, Mosaic], Any]:
+    """Lay out a mosaic for each band; and the pieces in which large chunks are computed, if the chunks are chosen here."""
+    every = _all(sources)
+    finest = min(every, key=lambda s: abs(s.transform[0] * s.transform[4]))
+    largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
+    staff = workers()
+    sizes, parts = chunks_.choose(grid, finest, len(slices), largest, staff), None
+    if request.chunks.is_automatic:
+        parts = chunks_.pieces(sizes, len(slices), largest, staff)
+    else:
+        sizes = request.chunks.sizes(grid, finest, sizes)
+    masks = [masks_.masks(item, request.mask) for item in items]
+    mosaics = {}
+    for band, of_band in sources.items():
+        first = next(s for s in of_band if s is not None)
+        kernel, pasted = request.kernel_of(band, first), _pieces(of_band, masks, slices, grid)
+        mosaics[band] = Mosaic("", band, grid, sizes, pasted, kernel, first.dtype, first.fill, request.errors)
+    return mosaics, parts
 
 
 def _pieces(
@@ -396,27 +237,9 @@ def _pieces(
     return tuple(tuple(p for number in group for p in pieces(number)) for group in slices)
 
 
-def _mosaic(
-    band: str,
-    grid: GeoBox,
-    sizes: chunks_.Sizes,
-    slices: tuple[tuple[MosaicSource, ...], ...],
-    sources: list[RasterSource | None],
-    resampling: str | Mapping[str, str],
-    errors: Literal["raise", "fill"],
-) -> Mosaic:
-    first = next(s for s in sources if s is not None)
-    return Mosaic("", band, grid, sizes, slices, _kernel(band, resampling, first), first.dtype, first.fill, errors)
-
-
-def _way(band: str, resampling: str | Mapping[str, str]) -> str:
-    return resampling.get(band, "nearest") if isinstance(resampling, Mapping) else resampling
-
-
-def _kernel(band: str, resampling: str | Mapping[str, str], source: RasterSource) -> str:
-    """How a band is resampled: of classes no mean is made, the nearest pixel stands for it."""
-    way = _way(band, resampling)
-    return "nearest" if source.is_class and way not in _KEEPING else way
-
-
-_KEEPING = ("nearest", "mode", "min", "max")  # what gives none but numbers that are there
+def _said(mosaic: Mosaic, request: CubeRequest) -> dict[str, str]:
+    """Say of classes that they were not resampled as was asked."""
+    asked = request.kernel(mosaic.variable)
+    if mosaic.resampling == asked:
+        return {}
+    return {"resampling": f"nearest, since no mean is made of classes ({asked} was asked)"}

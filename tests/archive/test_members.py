@@ -126,6 +126,7 @@ def test_processes_at_once_extract_once(tmp_path, replicas):
     assert member(path).read(0, len(DATA)) == DATA
 
 
+@pytest.mark.thorough
 def test_what_one_that_was_killed_has_left_is_not_taken_for_the_member(tmp_path, replicas):
     path = deflated(tmp_path / "a.zip", DATA * 200)
     process = start(path, tmp_path)

@@ -170,6 +170,7 @@ def test_harvest_of_a_static_catalogue_is_searched_like_it(on_disk, tmp_path):
     assert near == here
 
 
+@pytest.mark.thorough
 def test_nothing_is_shown_where_there_is_no_terminal(found, tmp_path, sample):
     command = [str(Path(sys.executable).parent / "geodes-lab"), "save", str(found), "--bands", "red", "--bbox", BOX]
     environment = {**os.environ, "DASK_GEODES_LAB__DATALAKE__MIRROR": str(sample / "datalake")}

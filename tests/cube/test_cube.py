@@ -45,6 +45,7 @@ def by_day() -> dict[object, list[l1c.Scene]]:
     return days
 
 
+@pytest.mark.thorough
 def test_ndvi_is_the_truth_pixel_for_pixel_on_every_date_and_both_baselines(on_disk):
     items = gl.search("PEPS_S2_L1C")
     cube = gl.open_cube(items, bands=["red", "nir"])
@@ -162,6 +163,7 @@ def austria(shared: Path) -> pystac.ItemCollection:
         return gl.search("sentinel-2-l2a", url=str(url), bbox=(15.0, 45.1, 15.3, 46.0))
 
 
+@pytest.mark.thorough
 def test_real_pixels_open_with_the_right_values(austria, shared):
     """Five dates of 33TWL: the Items claim 10 m and an offset, the files are 120 m and have it applied already."""
     items = [i for i in austria if i.properties["grid:code"] == "MGRS-33TWL"]
@@ -261,6 +263,7 @@ products = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(products=products, chunk=st.integers(1, 30), nodata=st.sampled_from([0, 5, 9]))
+@pytest.mark.thorough
 def test_any_cube_is_what_numpy_says(tmp_path, products, chunk, nodata):
     """Random footprints, overlaps, nodata, radiometry: the first product with data wins each pixel of a day."""
     items = []

@@ -122,6 +122,7 @@ products_ = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(products=products_, mask=st.sampled_from([None, "cloud", ["cloud", "snow"], {"classes": [1, CLOUD]}]))
+@pytest.mark.thorough
 def test_any_cube_with_masks_and_missing_bands_is_what_numpy_says(tmp_path, products, mask):
     if not any(p.second for p in products):
         products = [*products[:-1], Product(**{**vars(products[-1]), "second": True})]
@@ -136,6 +137,7 @@ def test_any_cube_with_masks_and_missing_bands_is_what_numpy_says(tmp_path, prod
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(products=products_, mask=st.sampled_from([None, "cloud"]))
+@pytest.mark.thorough
 def test_quality_tells_failed_pixels_from_no_data_and_masked_ones(tmp_path, products, mask):
     items = [item(tmp_path, n, p) for n, p in enumerate(products)]
     cube = gl.open_cube(items, bands=["b"], mask=mask, errors="fill")

@@ -24,6 +24,7 @@ def test_xarray_knows_the_engine():
     assert isinstance(list_engines()["geodes"], GeodesBackend)
 
 
+@pytest.mark.thorough
 def test_tree_is_that_of_open_product(product: Path):
     wanted = gl.open_product(product)
     with xr.open_datatree(product, engine="geodes") as tree:
@@ -102,6 +103,7 @@ def test_chunks_are_computed_by_any_scheduler(product: Path, scheduler: str):
         xr.testing.assert_equal(found.compute(), gl.open_product(product)["r60m"].to_dataset().compute())
 
 
+@pytest.mark.thorough
 def test_chunks_are_computed_by_a_cluster(product: Path):
     found = xr.open_dataset(product, engine="geodes", group="r60m", chunks={})
     name = next(iter(found.data_vars))

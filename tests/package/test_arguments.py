@@ -300,6 +300,7 @@ def test_what_is_no_argument_is_a_sentence(item, name, odd):
 
 
 @pytest.mark.parametrize("odd", ODD, ids=[f"{type(o).__name__}-{n}" for n, o in enumerate(ODD)])
+@pytest.mark.thorough
 def test_what_is_no_product_is_a_sentence(item, odd):
     for ask in (
         lambda: gl.open_cube(odd, bands=["red"]),

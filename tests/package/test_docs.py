@@ -32,6 +32,7 @@ def blocks(page: str, language: str) -> list[str]:
         ("../README.md", 1),
     ],
 )
+@pytest.mark.thorough
 def test_examples_run(on_disk, tmp_path, monkeypatch, page, least):
     monkeypatch.chdir(tmp_path)  # some save into workspace/
     found = blocks(page, "python")

@@ -53,6 +53,7 @@ def python(tmp_path_factory) -> Path:
     return found
 
 
+@pytest.mark.thorough
 def test_library_alone_searches_opens_plans_and_saves(python, sample, product, tmp_path):
     (tmp_path / "harvested").mkdir()
     (tmp_path / "harvested" / "snapshot.json").write_text("{}")

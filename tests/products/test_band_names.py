@@ -205,6 +205,7 @@ words = st.sampled_from(["B1", "red", "x", "time", "a/b", "a_b", "", "s", "s_1",
     second=st.lists(words, min_size=1, max_size=4),
     keys=st.tuples(words, words),
 )
+@pytest.mark.thorough
 def test_no_band_is_lost_whatever_they_are_called(tmp_path, first, second, keys):
     one, other = (k or "k" for k in keys)
     if one == other:

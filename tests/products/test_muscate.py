@@ -107,6 +107,7 @@ def venus(tmp_path_factory):
     return scene, path
 
 
+@pytest.mark.thorough
 def test_venus_opens_on_its_grid_of_5_metres(venus):
     scene, path = venus
     tree = gl.open_product(path)

@@ -140,6 +140,7 @@ PLACES = [*(("assets", "red", f) for f in FIELDS), *(("properties", p) for p in 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=3))
+@pytest.mark.thorough
 def test_whatever_an_item_says_is_a_value_or_a_sentence(tmp_path, changes):
     one = item(tif(tmp_path / "a.tif", np.full((4, 4), 5, "uint8"), 0))
     for place, told in changes:

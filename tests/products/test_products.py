@@ -33,6 +33,7 @@ def test_product_opens_on_its_native_grids(on_disk):
 
 
 @pytest.mark.parametrize("day", ["2021-06-05", "2021-08-14"])
+@pytest.mark.thorough
 def test_every_band_is_the_truth(on_disk, day):
     item = gl.search("PEPS_S2_L1C", datetime=day)[1]
     made = next(s for s in generator.scenes() if s.name == item.id)

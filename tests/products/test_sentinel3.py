@@ -85,6 +85,7 @@ COORDINATES = {"time": "time", "lat": "latitude", "lon": "longitude"}
 
 
 @pytest.mark.parametrize("product", ALL, ids=lambda p: f"{p.kind}-{p.timeliness}-{p.cycle}")
+@pytest.mark.thorough
 def test_every_number_is_what_the_file_says(written, product):
     tree = gl.open_product(written[product.name])
     archive = zipfile.ZipFile(written[product.name])

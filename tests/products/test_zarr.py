@@ -164,6 +164,7 @@ def test_any_layout_anywhere_is_what_was_written(tmp_path, request, layout, wher
 
 @pytest.mark.filterwarnings("ignore:Consolidated metadata:zarr.errors.ZarrUserWarning")
 @pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.thorough
 def test_store_on_the_web_is_read_where_it_says_what_it_holds(tmp_path, web, version):
     data = dataset(red=packed(numbers(), 1e-4, -0.1))
     write(tmp_path / "web" / "a.zarr", data, consolidated=True, zarr_format=version)

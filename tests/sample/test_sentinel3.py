@@ -54,6 +54,7 @@ def data(folder: Path) -> Iterator[xr.Dataset]:
         yield found
 
 
+@pytest.mark.thorough
 def test_the_zip_holds_what_the_manifest_says_and_little_of_it(path: Path) -> None:
     assert path.stat().st_size < 3e6
     archive = zipfile.ZipFile(path)
@@ -176,6 +177,7 @@ TABLES = {
 @pytest.mark.parametrize(
     "product", [p for p in products.products() if p.kind != "SR_1_SRA_BS"], ids=lambda p: p.name[:30]
 )
+@pytest.mark.thorough
 def test_variables_are_those_of_esa(product: products.Product, tmp_path: Path) -> None:
     if not TABLE.is_file():
         pytest.skip("ESA's table of the variables of ../shared/data is not here.")

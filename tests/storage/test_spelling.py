@@ -71,6 +71,7 @@ def test_a_file_that_is_called_so_is_that_file(product, tmp_path, numbers):
     np.testing.assert_array_equal(gl.open_product(str(odd))["r10m"]["red"].values, numbers)
 
 
+@pytest.mark.thorough
 def test_whole_products(product, numbers):
     root = f"{product.stem}.SAFE"
     for member in ("", root, f"{root}/MTD_MSIL1C.xml", f"{root}/manifest.safe"):

@@ -120,6 +120,7 @@ def test_geolocation_is_that_of_xarray_sentinel_and_the_orbit_agrees(shared):
     assert np.abs(pixel - mine.grid.pixel).max() < 2
 
 
+@pytest.mark.thorough
 def test_a_grid_finds_its_places_to_a_hundredth_of_a_pixel(radar):
     archive = Archive(str(radar))
     told = annotation.read(archive, next(n for n in archive.names if "annotation/s1a-iw-grd-vv" in n))

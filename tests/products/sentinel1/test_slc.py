@@ -66,6 +66,7 @@ def test_bursts_are_found_by_place(radar):
     assert gl.open_product(radar)[found.path.iloc[0]].attrs["burst"] == 2
 
 
+@pytest.mark.thorough
 def test_axes_are_those_of_xarray_sentinel(shared):
     folder = shared / "sentinel1-safe" / REAL
     tree = gl.open_product(folder)

@@ -82,6 +82,7 @@ def test_angles_are_interpolated_between_their_values(modern):
             assert np.isnan(found[~there]).all()
 
 
+@pytest.mark.thorough
 def test_real_angles_agree_with_another_interpolation(shared):
     folder = next((shared / "sentinel2-metadata").glob("S2A_MSIL1C_2021*.SAFE"))
     archive = Archive(str(folder))

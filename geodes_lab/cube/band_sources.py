@@ -1,0 +1,154 @@
+"""The products of a cube, unpacked: what each has of the bands that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pystac
+from odc.geo.geobox import GeoBox
+
+from geodes_lab import products
+from geodes_lab.cube.grid import overlaps
+from geodes_lab.cube.request import CubeRequest
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import bands as bands_
+from geodes_lab.products import masks as masks_
+from geodes_lab.products.bands import name_of
+from geodes_lab.products.sentinel1.orbit import OrbitFile
+from geodes_lab.products.terrain.model import Terrain
+from geodes_lab.raster.source import Flown, RasterSource, TerrainAware, holds
+
+BandSources = dict[str, list[RasterSource | None]]
+"""Of each band, its file in each product; None for a product without it."""
+
+
+def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item], list[str]]:
+    """Give the band Items, and the sentences of those products that do not open, if they may be left out.
+
+    Metadata are read where the catalogue does not tell; no pixel.
+
+    Raises
+    ------
+    GeodesError
+        If there are no products, or one does not open and none may be left out.
+    """
+    if not items:
+        raise GeodesError(
+            "There are no products to open: the search found nothing; widen its dates, bbox (west, south, east, north: longitudes first) or cloud cover."
+        )
+
+    def unpack(product: Any) -> pystac.Item | GeodesError:
+        try:
+            item = products.as_item(product)
+            return products.unpack(item, [*request.bands, *masks_.keys(item, request.mask)], confirm=False)
+        except GeodesError as error:
+            if request.errors == "raise":
+                raise
+            return error
+
+    products.families()  # once, rather than by each thread
+    with ThreadPoolExecutor(16) as pool:
+        done = list(pool.map(unpack, items))
+    good = [i for i in done if isinstance(i, pystac.Item)]
+    bad = [i for i in done if not isinstance(i, pystac.Item)]
+    if not good:
+        raise GeodesError(f"None of the {len(items)} products opens; the first: {bad[0]}") from bad[0]
+    return good, [str(error) for error in bad]
+
+
+def refuse_reserved(items: Sequence[pystac.Item], request: CubeRequest) -> None:
+    """Refuse to call a band as a cube calls something else."""
+    for band in request.bands:
+        if band in bands_.RESERVED and (band != "quality" or request.errors == "fill"):
+            what = "a variable" if band == "quality" else "a coordinate"
+            own = next(
+                (names[band] for i in items if band in (names := bands_.variables(i.assets))), bands_.plain(band)
+            )
+            raise GeodesError(f"A cube has {what} {band!r}: ask for the band of that name as {own!r}.")
+
+
+def one_by_one(items: list[pystac.Item], request: CubeRequest) -> CubeRequest:
+    """Ask for the bands one by one, where a name is that of a file of several, such as a picture."""
+    bands, resampling = request.bands, request.resampling
+    parts = {b: list(dict.fromkeys(bands_.plain(p) for i in items for p in bands_.parts(i, b))) or [b] for b in bands}
+    if isinstance(resampling, Mapping):
+        resampling = {part: way for band, way in resampling.items() for part in parts[band]}
+    names = list(dict.fromkeys(part for several in parts.values() for part in several))
+    return replace(request, bands=names, resampling=resampling)
+
+
+def refuse_raw(items: Sequence[pystac.Item], request: CubeRequest) -> None:
+    """Refuse what is not orthorectified unless the map to put it on is said."""
+    names = [name_of(i) for i in items if i.properties.get("geodes:geometry") == "raw"]
+    if names and request.geobox is None and request.crs is None:
+        raise GeodesError(
+            f"{names[0]} is raw geometry (L1A), not orthorectified: say the grid to put it on, by crs=, geobox= or like=, and know that "
+            "relief is displaced; or use gl.open_product."
+        )
+
+
+def of_band(items: list[pystac.Item], band: str, request: CubeRequest) -> list[RasterSource | None]:
+    """Describe a band of each product; None for a product without it, if others have it.
+
+    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers stay
+    integers only where each file says which number is no data, since there would be nothing to fill with, and where no mean is
+    made of them.
+    """
+    found = [bands_.source(i, band) if bands_.has(i, band) else None for i in items]
+    there = [s for s in found if s is not None]
+    if not there:
+        bands_.source(items[0], band)  # raises, with the names that the product has
+    is_class = band in request.classes or any(s.is_class for s in there)
+    dtype = _common_dtype(band, there, means=not is_class and request.makes_means(band), wanted=request.dtype)
+    return [s and replace(s, dtype=dtype, is_class=is_class, exact=not request.overviews) for s in found]
+
+
+def _common_dtype(band: str, sources: list[RasterSource], *, means: bool, wanted: str | None) -> str:
+    """The one dtype of a variable."""
+    common = np.result_type(*{s.dtype for s in sources})
+    if common.kind == "c":
+        raise GeodesError(
+            f"Band {band} of {sources[0].product} has complex numbers, which no cube averages or pastes: use gl.open_product, and take their "
+            "amplitude or phase."
+        )
+    if common.kind == "f":
+        return wanted or str(common)
+    unlike = len({s.nodata for s in sources}) > 1
+    unknown = any(s.nodata is None or not holds(common.name, s.nodata) for s in sources)
+    if not (means or unlike or unknown):
+        return str(common)
+    return wanted or ("float32" if common.itemsize <= 2 else "float64")
+
+
+def over_relief(relief: Terrain, found: BandSources, grid: GeoBox) -> BandSources:
+    """Give the bands the relief of a terrain model."""
+    if not any(s is not None and isinstance(s.native, TerrainAware) for sources in found.values() for s in sources):
+        raise GeodesError("dem= is for bands in radar geometry, and none of these is: leave it out.")
+    near = tuple(t for t in relief.tiles if overlaps(t.source, grid))
+    if not near:
+        names = ", ".join(dict.fromkeys(t.source.product for t in relief.tiles))
+        raise GeodesError(f"dem= has no height of this place: {names} lies beside the cube; give one that covers it.")
+
+    def over(source: RasterSource | None) -> RasterSource | None:
+        if source is None or not isinstance(source.native, TerrainAware):
+            return source
+        return replace(source, native=source.native.over(Terrain(near)))
+
+    return {band: [over(s) for s in sources] for band, sources in found.items()}
+
+
+def along_orbits(orbits: Sequence[OrbitFile], found: BandSources) -> BandSources:
+    """Place the bands of radar by better orbits."""
+    if not any(s is not None and isinstance(s.native, Flown) for sources in found.values() for s in sources):
+        raise GeodesError("orbits= is for bands of Sentinel-1 in radar geometry, and none of these is: leave it out.")
+
+    def along(source: RasterSource | None) -> RasterSource | None:
+        if source is None or not isinstance(source.native, Flown):
+            return source
+        return replace(source, native=source.native.along(orbits))
+
+    return {band: [along(s) for s in sources] for band, sources in found.items()}

@@ -1,0 +1,150 @@
+"""What is asked of a cube: the arguments of `geodes_lab.open_cube`, each checked before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from geodes_lab import arguments
+from geodes_lab.cube.chunks import Chunks
+from geodes_lab.cube.chunks import asked as asked_chunks
+from geodes_lab.errors import GeodesError
+from geodes_lab.raster.source import RasterSource
+
+_KEEPING = ("nearest", "mode", "min", "max")  # what gives none but numbers that are there
+
+
+@dataclass(frozen=True)
+class CubeRequest:
+    """The arguments of `geodes_lab.open_cube`, of the types that they stand for; see there."""
+
+    bands: list[str]
+    resampling: str | Mapping[str, str]
+    """A kernel's name, for all bands or by band."""
+    geobox: GeoBox | None
+    bbox: Any
+    crs: str | int | None
+    resolution: Any
+    groupby: Literal["pass", "solar_day", "item"]
+    classes: frozenset[str]
+    """Bands whose numbers stand for classes."""
+    chunks: Chunks
+    mask: Any
+    dtype: str | None
+    dem_heights: Literal["geoid", "ellipsoid"] | None
+    overviews: bool
+    errors: Literal["raise", "fill"]
+
+    def kernel(self, band: str) -> str:
+        """The kernel that was asked for a band."""
+        return self.resampling.get(band, "nearest") if isinstance(self.resampling, Mapping) else self.resampling
+
+    def makes_means(self, band: str) -> bool:
+        """Whether that kernel gives numbers that are not in the file."""
+        return self.kernel(band) not in _KEEPING
+
+    def kernel_of(self, band: str, source: RasterSource) -> str:
+        """How a band is resampled: of classes no mean is made, the nearest pixel stands for it."""
+        return "nearest" if source.is_class and self.makes_means(band) else self.kernel(band)
+
+
+def checked(
+    *,
+    bands: Sequence[str],
+    resampling: Any,
+    geobox: Any,
+    like: Any,
+    bbox: Any,
+    crs: Any,
+    resolution: Any,
+    groupby: Any,
+    classes: Any,
+    chunks: Any,
+    mask: Any,
+    dtype: Any,
+    has_dem: bool,
+    dem_heights: Any,
+    overviews: Any,
+    errors: Any,
+) -> CubeRequest:
+    """Check each argument; the first that makes no sense is refused in a sentence.
+
+    Raises
+    ------
+    GeodesError
+        If one makes no sense, or two contradict each other.
+    """
+    names = arguments.names("bands", bands)
+    kernels = (
+        {band: arguments.kernel(way) for band, way in resampling.items()}
+        if isinstance(resampling, Mapping)
+        else arguments.kernel(resampling)
+    )
+    size = None if resolution is None else arguments.size("resolution", resolution)
+    code = arguments.whole("crs", crs, "an EPSG code") if _is_number(crs) else crs
+    wanted = asked_chunks(chunks)
+    measure = _measure(dtype)
+    of_classes = [] if classes is None else arguments.names("classes", classes)
+    if isinstance(kernels, Mapping):
+        _refuse_unknown("resampling", kernels, names)
+    if not names:
+        raise GeodesError("open_cube needs bands, such as bands=['red', 'nir'].")
+    arguments.choice("errors", errors, ("raise", "fill"))
+    arguments.choice("groupby", groupby, ("pass", "solar_day", "item"))
+    flag = arguments.flag("overviews", overviews)
+    _refuse_unknown("classes", of_classes, names)
+    if dem_heights is not None:
+        arguments.choice("dem_heights", dem_heights, ("geoid", "ellipsoid"))
+        if not has_dem:
+            raise GeodesError("dem_heights= says what the heights of dem= are above: give both.")
+    return CubeRequest(
+        names,
+        kernels,
+        _grid(geobox, like),
+        bbox,
+        code,
+        size,
+        groupby,
+        frozenset(of_classes),
+        wanted,
+        mask,
+        measure,
+        dem_heights,
+        flag,
+        errors,
+    )
+
+
+def _is_number(crs: Any) -> bool:
+    return crs is not None and not isinstance(crs, str) and hasattr(crs, "__index__")
+
+
+def _refuse_unknown(argument: str, named: Any, bands: Sequence[str]) -> None:
+    if unknown := [name for name in named if name not in bands]:
+        raise GeodesError(f"{argument}= names {unknown[0]!r}, which is not among bands=.")
+
+
+def _grid(geobox: Any, like: Any) -> GeoBox | None:
+    """The whole grid, where one is said."""
+    if like is None:
+        return None if geobox is None else arguments.grid("geobox", geobox)
+    if geobox is not None:
+        raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
+    return arguments.grid("like", like)
+
+
+def _measure(dtype: Any) -> str | None:
+    """The name of the kind of number of measures."""
+    if dtype is None:
+        return None
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in ("float32", "float64"):
+        raise GeodesError(f"dtype is 'float32' or 'float64', not {dtype!r}: measures have a NaN for no data.")
+    return name
