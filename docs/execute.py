@@ -1,7 +1,7 @@
 """Run notebooks from top to bottom in a kernel of the lab, on the sample datalake, and keep them with their outputs.
 
-``python docs/execute.py`` brings those of ``notebooks/`` into ``build/notebooks/`` that are not there as they are now: the tutorial of the
-documentation is made of them.
+``python docs/execute.py`` brings those of ``notebooks/`` into ``build/notebooks/`` that are not there as they are now:
+the tutorial of the documentation is made of them.
 """
 
 from __future__ import annotations

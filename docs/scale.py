@@ -1,7 +1,10 @@
-"""What a thousand people and 43 million products need: the sum behind docs/operations/scale.md, to be done again with other numbers.
+"""What a thousand people and 43 million products need.
 
-``python docs/scale.py`` writes the tables of docs/operations/scale.md anew; ``--check`` says whether they are as they would be written;
-``python docs/scale.py --set people_at_once=0.5 --set node_price=2`` shows what would come of other assumptions.
+The sum behind docs/operations/scale.md, to be done again with other numbers.
+
+``python docs/scale.py`` writes the tables of docs/operations/scale.md anew; ``--check`` says whether they are as they
+would be written; ``python docs/scale.py --set people_at_once=0.5 --set node_price=2`` shows what would come of other
+assumptions.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ INPUTS = {
     "large": Input(0.08, "of servers: L (16 cores, 64 GiB)", "assumed"),
     "gpu": Input(0.02, "of servers: GPU (8 cores, 32 GiB, 1 GPU)", "assumed"),
     "reserve": Input(0.25, "part of a server's cores that is reserved", "given: `servers.reserve`"),
-    "clusters": Input(0.10, "of servers have a cluster of the gateway, of 4 workers (2 cores, 8 GB) and a scheduler", "assumed"),
+    "clusters": Input(
+        0.10, "of servers have a cluster of the gateway, of 4 workers (2 cores, 8 GB) and a scheduler", "assumed"
+    ),
     "busy": Input(0.05, "of servers' cores read and decode at a time", "assumed"),
     "busy_workers": Input(0.5, "of workers' cores read and decode at a time", "assumed"),
     "node_cores": Input(32, "cores of a node", "assumed"),
@@ -51,7 +56,11 @@ INPUTS = {
     "check": Input(8.0, "ms of the hub's CPU to say whose token it is, with the groups", HUB),
     "activity": Input(6.7, "ms of the hub's CPU for a report of activity", HUB),
     "looks": Input(0.016, "of a core: the looks of the accounts and the culler at 1 000 servers", HUB),
-    "checks": Input(1.2, "services that ask for a server's token each minute: the culler for all, the gate for those that read", "assumed"),
+    "checks": Input(
+        1.2,
+        "services that ask for a server's token each minute: the culler for all, the gate for those that read",
+        "assumed",
+    ),
     "every": Input(300, "s between two reports of activity of a server", "given: JupyterHub"),
     "hub_most": Input(0.7, "of its one core the hub may have", "assumed"),
     "window": Input(45.1, "requests a second that two cores make, reading a window of 20 dates (240 in 5.32 s)", READ),
@@ -59,14 +68,22 @@ INPUTS = {
     "gate": Input(319, "MB/s through one gate, ranges of 1 MiB", "measured: `tests/benchmarks/hub_load.py`"),
     "gates": Input(60, "gates at most", "given: `services.data.most` of `values-cnes.yaml`"),
     "lab_requests": Input(0.5, "requests a second of an open JupyterLab", "assumed"),
-    "proxy": Input(1820, "requests a second through the proxy", "measured: Node's configurable-http-proxy 5.3, two cores"),
+    "proxy": Input(
+        1820, "requests a second through the proxy", "measured: Node's configurable-http-proxy 5.3, two cores"
+    ),
     "searches": Input(1, "searches a minute and person", "assumed"),
-    "answers": Input(18.2, "answers a second of the catalogue, 100 Items each, on two cores that others used too", "measured: `tests/benchmarks/catalogue_service.py`"),
-    "item_bytes": Input(236, "bytes of an Item in the harvested files", "measured: `tests/benchmarks/catalogue.py`, 10 million"),
+    "answers": Input(
+        18.2,
+        "answers a second of the catalogue, 100 Items each, on two cores that others used too",
+        "measured: `tests/benchmarks/catalogue_service.py`",
+    ),
+    "item_bytes": Input(
+        236, "bytes of an Item in the harvested files", "measured: `tests/benchmarks/catalogue.py`, 10 million"
+    ),
     "harvest": Input(6297, "Items a second that a harvest takes in", "measured: the same"),
     "page": Input(80, "Items of a page of the service", "given: its documented largest"),
     "page_time": Input(0.5, "s for a page", "assumed: never asked from here"),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -137,13 +154,34 @@ def breaks(v: dict[str, float]) -> list[tuple[float, str, str]]:
     one = need(v, 1000)
     return sorted(
         [
-            (1000 * v["gates"] * v["gate"] / one.megabytes, f"{v['gates']:.0f} gates (`services.data.most`)", "more of them: they keep nothing; then the datalake's own network"),
-            (1000 * v["hub_most"] / one.hub, "the hub's one core", "nothing but asking it less: services remember a token for longer (`person._KNOWN`), activity is reported less often"),
-            (v["proxy"] / v["lab_requests"], "the proxy", "an ingress that knows the hub's ways itself (traefik proxy)"),
-            (v["answers"] * 60 / v["searches"], "the catalogue's one pod", "searches are read from files, so more pods would do; its results are written by one"),
-            (1000 * v["hub_most"] * 300 / (1000 * v["start"] / 1000), "starts within five minutes, the hub otherwise idle", "`concurrentSpawnLimit` makes them wait"),
+            (
+                1000 * v["gates"] * v["gate"] / one.megabytes,
+                f"{v['gates']:.0f} gates (`services.data.most`)",
+                "more of them: they keep nothing; then the datalake's own network",
+            ),
+            (
+                1000 * v["hub_most"] / one.hub,
+                "the hub's one core",
+                "nothing but asking it less: services remember a "
+                "token for longer (`person._KNOWN`), activity is reported less often",
+            ),
+            (
+                v["proxy"] / v["lab_requests"],
+                "the proxy",
+                "an ingress that knows the hub's ways itself (traefik proxy)",
+            ),
+            (
+                v["answers"] * 60 / v["searches"],
+                "the catalogue's one pod",
+                "searches are read from files, so more pods would do; its results are written by one",
+            ),
+            (
+                1000 * v["hub_most"] * 300 / (1000 * v["start"] / 1000),
+                "starts within five minutes, the hub otherwise idle",
+                "`concurrentSpawnLimit` makes them wait",
+            ),
         ]
-    )  # fmt: skip
+    )
 
 
 def tables(v: dict[str, float]) -> str:
@@ -156,7 +194,8 @@ def tables(v: dict[str, float]) -> str:
         "", "| the catalogue | |", "|---|---|",
         f"| files of {v['items'] / 1e6:.0f} million Items | {catalogue:.1f} GiB |",
         f"| the first harvest, if the service gives what is taken in | {v['items'] / v['harvest'] / 3600:.1f} h |",
-        f"| page after page of {v['page']:.0f}, {v['page_time']:g} s each | {v['items'] / v['page'] * v['page_time'] / 3600:.0f} h |",
+        f"| page after page of {v['page']:.0f}, {v['page_time']:g} s each | "
+        f"{v['items'] / v['page'] * v['page_time'] / 3600:.0f} h |",
         "", "| servers at once | what is full then | what helps |", "|---|---|---|",
     ]  # fmt: skip
     lines += [f"| {number:.0f} | {what} | {remedy} |" for number, what, remedy in breaks(v)]

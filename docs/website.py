@@ -1,6 +1,7 @@
 """Build the documentation: gather the pages in ``build/docs-src``, then Sphinx, where every warning is an error.
 
-``python docs/website.py``: with the notebooks as they were run by ``docs/execute.py``; one that was not is shown without its outputs.
+``python docs/website.py``: with the notebooks as they were run by ``docs/execute.py``; one that was not is shown
+without its outputs.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ _OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"
 
 
 def gather() -> None:
-    """Put all pages below one folder, as Sphinx wants them: the five folders as they are, and what is made or lies elsewhere."""
+    """Put all pages below one folder, as Sphinx wants them.
+
+    The five folders as they are, and what is made or lies elsewhere.
+    """
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
     shutil.copy(HERE / "conf.py", SOURCE)
@@ -64,7 +68,10 @@ def gather() -> None:
 
 
 def linked(text: str, page: Path) -> str:
-    """Make the links of a page those of the site, which has the notebooks in ``tutorial/`` and the pages of the project at its top."""
+    """Make the links of a page those of the site.
+
+    It has the notebooks in ``tutorial/`` and the pages of the project at its top.
+    """
     here = page.relative_to(HERE).parent if page.is_relative_to(HERE) else Path()
 
     def there(found: re.Match[str]) -> str:
@@ -90,11 +97,15 @@ def commands() -> str:
     from geodes_lab.cli import main
 
     text = [
-        "# Command line", "", "```text", _help(main, "geodes-lab"), "```", "", "Results go to standard output, what is going on to standard "
-        "error, and only where that is a terminal. `--json` gives results for programs. The exit code is 0, 1 where something "
+        "# Command line", "", "```text", _help(main, "geodes-lab"), "```", "", "Results go to standard output, what "
+            "is going on to standard "
+        "error, and only where that is a terminal. `--json` gives results for programs. The exit code is 0, 1 where "
+        "something "
         "failed (said in a sentence), 2 where the call makes no sense.", "",
-        "Words are completed by the shell after `eval \"$(_GEODES_LAB_COMPLETE=bash_source geodes-lab)\"` in `~/.bashrc`; for zsh "
-        "`zsh_source` in `~/.zshrc`, for fish `_GEODES_LAB_COMPLETE=fish_source geodes-lab | source` in its configuration.", "",
+        "Words are completed by the shell after `eval \"$(_GEODES_LAB_COMPLETE=bash_source geodes-lab)\"` in "
+        "`~/.bashrc`; for zsh "
+        "`zsh_source` in `~/.zshrc`, for fish `_GEODES_LAB_COMPLETE=fish_source geodes-lab | source` in its "
+        "configuration.", "",
     ]  # fmt: skip
     for name, command in sorted(main.commands.items()):
         text += [f"## geodes-lab {name}", "", "```text", _help(command, f"geodes-lab {name}"), "```", ""]

@@ -1,7 +1,7 @@
 """Import paths of before 0.1: each still works for one release, and says where the module is now.
 
-``import geodes_lab.reader`` gives `geodes_lab.reading.window`, with a DeprecationWarning. Delete this file, and its two lines in
-``geodes_lab/__init__.py``, with 0.2.
+``import geodes_lab.reader`` gives `geodes_lab.reading.window`, with a DeprecationWarning. Delete this file, and its two
+lines in ``geodes_lab/__init__.py``, with 0.2.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Arguments of the usual types, numpy's and pandas's too: each becomes what it means, or one sentence says what is wanted."""
+"""Arguments of the usual types, numpy's and pandas's too.
+
+Each becomes what it means, or one sentence says what is wanted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The error that people see: bad input, said in a sentence that names the thing and what to do; and two that readers tell each other."""
+"""The error that people see: bad input, said in a sentence that names the thing and what to do.
+
+And two that readers tell each other.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ import difflib
 import re
 from collections.abc import Iterable
 
-# What a terminal obeys or a reader cannot see: control characters, marks that turn the direction of text, and what is no character.
+# What a terminal obeys or a reader cannot see: control characters, marks that turn the direction of text, and what is
+# no character.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
 
 
 class GeodesError(Exception):
     """Something in the input or the setting is wrong; the message is one sentence for the person who reads it.
 
-    The lab's kernel shows the sentence alone. The cause, where there is one, is chained for developers. What a sentence quotes may come
-    from anybody: it is one line that no terminal obeys; see `shown`.
+    The lab's kernel shows the sentence alone. The cause, where there is one, is chained for developers. What a sentence
+    quotes may come from anybody: it is one line that no terminal obeys; see `shown`.
     """
 
     def __str__(self) -> str:
@@ -35,7 +39,8 @@ def shown(text: str) -> str:
     Returns
     -------
     str
-        In one line; characters that steer a terminal, turn the direction of what follows or are not seen are written out, as in JSON.
+        In one line; characters that steer a terminal, turn the direction of what follows or are not seen are written
+        out, as in JSON.
     """
     return _UNSEEN.sub(lambda found: " " if found[0] in "\t\n\r" else f"\\u{ord(found[0]):04x}", text)
 

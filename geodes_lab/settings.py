@@ -36,8 +36,8 @@ def get(key: str) -> Any:
     ours, path = _defaults(), f"{_NAME}.{key}"
     found = dask.config.get(path, _ABSENT)
     if found is _ABSENT or isinstance(found, dict):
-        # The end of a `with dask.config.set(…)` that began before the first use may have taken defaults away. This is looked at here alone,
-        # since each request of the datalake asks for a dozen settings.
+        # The end of a `with dask.config.set(…)` that began before the first use may have taken defaults away. This is
+        # looked at here alone, since each request of the datalake asks for a dozen settings.
         if _lacks(dask.config.config, ours):
             dask.config.update(dask.config.config, ours, priority="old")
         found = dask.config.get(path)

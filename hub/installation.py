@@ -1,4 +1,4 @@
-"""This installation: the operator's file, and what the launcher chose for this start (ports, folders), if there was one."""
+"""This installation: the operator's file, and what a launcher chose for this start (ports, folders)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from hub.services.declared import listening
 
 HUB = Path(__file__).resolve().parent
 TOP = HUB.parent
-# Where the hub, its proxy's API and the services listen, if the launcher has not chosen otherwise: below 1024, where the hub is root, since
-# any account of the machine may take another port while nobody has it, and would get what is meant for the lab.
+# Where the hub, its proxy's API and the services listen, if the launcher has not chosen otherwise: below 1024, where
+# the hub is root, since any account of the machine may take another port while nobody has it, and would get what is
+# meant for the lab.
 _PORTS = ("hub", "proxy", *listening(), "s3")
 _LOW, _HIGH = 881, 8081
 
@@ -83,7 +84,8 @@ class Installation:
             text = path.read_text().strip()
         except OSError as error:
             raise Refused(
-                f"The secret {name} is not to be had: write it into {path}, readable for the hub alone ({error.strerror})."
+                f"The secret {name} is not to be had: write it into {path}, readable for the hub alone "
+                f"({error.strerror})."
             ) from None
         # Kubernetes mounts secrets for a group, in a pod that only the hub is in.
         if not self.on_kubernetes and path.stat().st_mode & 0o077:

@@ -1,7 +1,10 @@
-"""A robot tries the lab as a person would: it has a server, a kernel, a Dask cluster of one worker, and opens a product.
+"""A robot tries the lab as a person would.
 
-``python -m hub.trial`` is what `helm test` runs; it works on one machine too. The robot is nobody of the provider's: no person's name has
-an @. It has the rights of the group that the operator's file names (``trial``), and a token that is good for a quarter of an hour.
+It has a server, a kernel, a Dask cluster of one worker, and opens a product.
+
+``python -m hub.trial`` is what `helm test` runs; it works on one machine too. The robot is nobody of the provider's: no
+person's name has an @. It has the rights of the group that the operator's file names (``trial``), and a token that is
+good for a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -131,7 +134,10 @@ class Trial:
 
 
 def below(address: str, public: str) -> str:
-    """The robot's own host name, as JupyterHub makes it; from now on it is looked for at the proxy, past the DNS and what has TLS there."""
+    """The robot's own host name, as JupyterHub makes it.
+
+    From now on it is looked for at the proxy, past the DNS and what has TLS there.
+    """
     import jupyterhub.utils
 
     proxy, lab = urlsplit(public), urlsplit(address)

@@ -26,8 +26,9 @@ class Archive:
     Parameters
     ----------
     href
-        The address of a zip (a path, ``s3://`` or ``https://``) or of a folder on disk, or its place. Nothing is read until a
-        member is asked for; a zip's list of members then takes two small reads at its end, once for all who share a cache.
+        The address of a zip (a path, ``s3://`` or ``https://``) or of a folder on disk, or its place. Nothing is read
+        until a member is asked for; a zip's list of members then takes two small reads at its end, once for all who
+        share a cache.
     leave_out
         Folders of which the members are not seen.
     """
@@ -48,8 +49,8 @@ class Archive:
         Raises
         ------
         GeodesError
-            If the zip is truncated, is no zip, or holds what no product does, such as a path that climbs out of it; if the
-            folder holds more files than any product.
+            If the zip is truncated, is no zip, or holds what no product does, such as a path that climbs out of it; if
+            the folder holds more files than any product.
         """
         found = self._files if self.place.is_folder else member_index.of(self.place).names
         if not self.left_out:
@@ -83,18 +84,23 @@ class Archive:
     def _refuse_link(self, file: Path) -> None:
         """Refuse a link that leads out of the product.
 
-        In a product that somebody else made it would read the opener's own files. The operator's mirror alone may be made of links.
+        In a product that somebody else made it would read the opener's own files. The operator's mirror alone may be
+        made of links.
         """
         mirror, folder = settings.get("datalake.mirror"), Path(self.place.gdal).resolve()
         if mirror and file.is_relative_to(Path(mirror).expanduser().absolute()):
             return
         if not file.resolve().is_relative_to(folder):
             raise GeodesError(
-                f"{file} is a link that leads out of its product, to {file.resolve()}: refused; copy what it means there."
+                f"{file} is a link that leads out of its product, to {file.resolve()}: refused; copy what it means "
+                f"there."
             )
 
     def matching(self, pattern: str) -> list[str]:
-        """The members whose paths match ``pattern`` to their ends; where none does, capitals are as good as small letters."""
+        """The members whose paths match ``pattern`` to their ends.
+
+        Where none does, capitals are as good as small letters.
+        """
         for how in ("", "(?i)"):
             wanted = re.compile(f"{how}(?:^|/){pattern}$")
             if found := sorted(filter(wanted.search, self.names)):

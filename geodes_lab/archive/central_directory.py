@@ -57,8 +57,8 @@ def read(place: ObjectLocation) -> tuple[dict[str, Entry], int, str | None]:
     Raises
     ------
     GeodesError
-        If it is no zip, is cut or damaged, or holds what no product does: a path that climbs out of it, a link, the same path
-        twice, or nothing but other zips.
+        If it is no zip, is cut or damaged, or holds what no product does: a path that climbs out of it, a link, the
+        same path twice, or nothing but other zips.
     """
     file = _Bounded(place)
     try:
@@ -116,7 +116,8 @@ def _checked(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> Iterator[En
         entry = Entry(
             name, info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type, locked
         )
-        # A sum that is claimed proves nothing: of two members of one name some libraries read the first, and others the last.
+        # A sum that is claimed proves nothing: of two members of one name some libraries read the first, and others the
+        # last.
         if before.setdefault(name, entry) != entry:
             raise GeodesError(f"{place.href} holds {name!r} twice, which may differ: refused; fetch the product again.")
         yield entry

@@ -101,7 +101,8 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
         raise GeodesError(f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size}; refused.")
     if whole.size > max(packed.size * _TIGHT, _LARGE):
         raise GeodesError(
-            f"{name} would take {format_bytes(whole.size)} out of {format_bytes(packed.size)}, more than any measures do: refused; fetch "
+            f"{name} would take {format_bytes(whole.size)} out of {format_bytes(packed.size)}, more than any measures "
+            f"do: refused; fetch "
             "the product again, or extract it yourself."
         )
     try:

@@ -30,7 +30,10 @@ class Member:
         return self.place.read(self.start + start, length) if length > 0 else b""
 
     def open(self) -> BinaryIO:
-        """Open it as a seekable file that can be pickled; blocks of 256 KiB are read as they are asked for, and kept."""
+        """Open it as a seekable file that can be pickled.
+
+        Blocks of 256 KiB are read as they are asked for, and kept.
+        """
         return _File(self)  # type: ignore[return-value]  # h5py and tifffile ask for no more than this has
 
 

@@ -18,7 +18,8 @@ from geodes_lab.storage.location import ObjectLocation, Unreachable, object_of, 
 
 _RATIO = 1100  # Deflate makes a byte of no more than 1032
 _SLACK = 256  # bytes of a local header behind the name, at most, with most writers
-# On disk: magic, size of the zip, length of its tag, number of members; their records; tag and names, each ended by NUL.
+# On disk: magic, size of the zip, length of its tag, number of members; their records; tag and names, each ended by
+# NUL.
 _MAGIC, _HEAD, _RECORD = b"gzd\x01", struct.Struct("<4sQHI"), struct.Struct("<QQQIH?")
 _T = TypeVar("_T")
 
@@ -60,7 +61,8 @@ class Directory:
             raise GeodesError(f"{name} in {self.place.href} is encrypted, which is not read: pack it anew.")
         if found.size > found.packed * _RATIO and found.method == DEFLATED:
             raise GeodesError(
-                f"{name} in {self.place.href} is damaged: it claims to hold {found.size} bytes in {found.packed}; refused."
+                f"{name} in {self.place.href} is damaged: it claims to hold {found.size} bytes in {found.packed}; "
+                f"refused."
             )
         return found
 
@@ -76,7 +78,8 @@ class Directory:
             raise GeodesError(f"{name} in {self.place.href} claims {entry.size} bytes, too many for metadata: refused.")
         if entry.method not in (STORED, DEFLATED):
             raise GeodesError(
-                f"{name} in {self.place.href} is compressed in a way that is not read (method {entry.method}): pack it anew."
+                f"{name} in {self.place.href} is compressed in a way that is not read (method {entry.method}): pack "
+                f"it anew."
             )
         data = self._fetch(entry, entry.packed)
         skip = self._behind(entry, data)
@@ -119,7 +122,10 @@ class Directory:
 
     @classmethod
     def loaded(cls, place: ObjectLocation, data: bytes) -> Directory:
-        """Take it from what `written` gave; raises ``ValueError``, ``struct.error`` or ``zlib.error`` if that is damaged."""
+        """Take it from what `written` gave.
+
+        Raises ``ValueError``, ``struct.error`` or ``zlib.error`` if that is damaged.
+        """
         data = zlib.decompress(data)
         magic, size, tagged, count = _HEAD.unpack_from(data)
         at = _HEAD.size + count * _RECORD.size

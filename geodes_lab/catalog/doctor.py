@@ -31,7 +31,10 @@ class Finding:
     fact: str
     """What was looked at."""
     state: State
-    """``holds``: as recorded; ``changed``: otherwise; ``failed``: it does not work from here; ``not tried``: something is missing."""
+    """``holds``: as recorded.
+
+    ``changed``: otherwise; ``failed``: it does not work from here; ``not tried``: something is missing.
+    """
     text: str
     """A sentence for people."""
 
@@ -246,7 +249,8 @@ def _reason(error: httpx.HTTPError) -> str:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
-                f"the certificate of {error.request.url.host} is not trusted here ({cause.verify_message}): give the file of the "
+                f"the certificate of {error.request.url.host} is not trusted here ({cause.verify_message}): give the "
+                f"file of the "
                 "authority that signed it in SSL_CERT_FILE"
             )
         cause = cause.__cause__ or cause.__context__

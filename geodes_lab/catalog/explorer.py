@@ -65,9 +65,14 @@ def explore(
             raise GeodesError(f"There is no collection {name!r} in {catalogue.name}. It has: {', '.join(ids)}.")
     # One name is what to begin with, several are the choice.
     made = Explorer(
-        ids if isinstance(collections, str) else wanted, wanted[0], bbox=bbox, datetime=datetime, cloud_cover=cloud_cover,
-        profile=profile, url=url,
-    )  # fmt: skip
+        ids if isinstance(collections, str) else wanted,
+        wanted[0],
+        bbox=bbox,
+        datetime=datetime,
+        cloud_cover=cloud_cover,
+        profile=profile,
+        url=url,
+    )
     if bbox is not None or datetime is not None:
         made.search()  # before it is shown: footprints that come while a notebook makes the map are lost to it
     return made
@@ -180,7 +185,10 @@ class Explorer(ipywidgets.VBox):
         return found
 
     def _look_at(self, west: float, south: float, east: float, north: float) -> None:
-        """Not by ``fit_bounds``, which needs a running event loop and a browser: a script has neither, a map not yet shown no browser."""
+        """Not by ``fit_bounds``, which needs a running event loop and a browser.
+
+        A script has neither, a map not yet shown no browser.
+        """
         east += 360 if east < west else 0  # across the date line
         middle = (south + north) / 2
         self._map.center = (middle, (west + east) / 2)

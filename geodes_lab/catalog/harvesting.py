@@ -28,7 +28,9 @@ def harvested(
     anew: bool = False,
     tell: Callable[[str, int, int], None] = lambda *_: None,
 ) -> list[Outcome]:
-    """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvested.harvest.harvest`. A static one is taken whole each time.
+    """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvested.harvest.harvest`.
+
+    A static one is taken whole each time.
 
     Raises
     ------

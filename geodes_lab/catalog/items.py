@@ -50,7 +50,10 @@ class Items(pystac.ItemCollection):
 
     def _repr_html_(self) -> str:
         if not len(self):
-            return "<p>0 products: widen the dates, the bbox (west, south, east, north: longitudes first) or the cloud cover of the search.</p>"
+            return (
+                "<p>0 products: widen the dates, the bbox (west, south, east, north: longitudes first) or the cloud "
+                "cover of the search.</p>"
+            )
         left = "style='text-align:left;padding:1px 8px;white-space:nowrap'"
         head = "".join(f"<th {left}>{h}</th>" for h in ("acquired", "", "where", "clouds", "product"))
         body = "".join(f"<tr>{''.join(f'<td {left}>{escape(c)}</td>' for c in _row(i))}</tr>" for i in self[:_ROWS])
@@ -59,12 +62,16 @@ class Items(pystac.ItemCollection):
         columns = f"<div>{_map(list(self))}</div><div style='overflow:auto'>{table}</div>"
         return (
             f"<div><b>{len(self)} products</b>"
-            f"<div style='display:flex;gap:12px;align-items:flex-start;margin:4px 0'>{columns}</div>{_pictures(self)}</div>"
+            f"<div style='display:flex;gap:12px;align-items:flex-start;margin:4px "
+            f"0'>{columns}</div>{_pictures(self)}</div>"
         )
 
 
 def _row(item: pystac.Item) -> tuple[str, ...]:
-    """What is told of a product, whatever its catalogue has put there: short words, in one line, that no terminal obeys."""
+    """What is told of a product, whatever its catalogue has put there.
+
+    Short words, in one line, that no terminal obeys.
+    """
     p = item.properties
     when = f"{time:%Y-%m-%d %H:%M}" if (time := instant.begin(item)) else ""
     where = str(p.get("grid:code") or p.get("sat:orbit_state") or "").removeprefix("MGRS-")

@@ -91,23 +91,27 @@ def search(
     profile
         The name of a catalogue in the settings (``geodes_lab.catalog.profiles``); None: the default one.
     url
-        The address of a STAC API, or the path or address of a static catalogue's ``catalog.json``, instead of a profile's.
+        The address of a STAC API, or the path or address of a static catalogue's ``catalog.json``, instead of a
+        profile's.
     **queryables
-        Any other property that the catalogue can be asked for: a value, a list of values of which one is right, or a tuple of
-        the lowest and the highest. A colon is an underscore: ``sat_orbit_state="ascending"``. A misspelt one is refused.
+        Any other property that the catalogue can be asked for: a value, a list of values of which one is right, or a
+        tuple of the lowest and the highest. A colon is an underscore: ``sat_orbit_state="ascending"``. A misspelt one
+        is refused.
 
     Returns
     -------
     Items
-        A `pystac.ItemCollection` in the order asked for, which a notebook shows as a map and a table. ``datetime`` is the acquisition, ``published`` the publication; ``file:size`` and
-        ``file:checksum`` stand at the product's asset, whose address is its place on the datalake. A product that lacks the
-        property asked for stays or goes as the catalogue has it.
+        A `pystac.ItemCollection` in the order asked for, which a notebook shows as a map and a table. ``datetime`` is
+        the acquisition, ``published`` the publication; ``file:size`` and ``file:checksum`` stand at the product's
+        asset, whose address is its place on the datalake. A product that lacks the property asked for stays or goes as
+        the catalogue has it.
 
     Raises
     ------
     GeodesError
-        If the collection, the profile or the catalogue does not exist, or an argument has no meaning: before anything is
-        searched. If the catalogue refuses or fails. A search that finds nothing is no error: the collection is empty.
+        If the collection, the profile or the catalogue does not exist, or an argument has no meaning: before anything
+        is searched. If the catalogue refuses or fails. A search that finds nothing is no error: the collection is
+        empty.
     """
     catalogue = opened(profiles.load(profile, url))
     wanted = known(catalogue, arguments.names("collections", collections))
@@ -137,8 +141,8 @@ def collections(*, profile: str | None = None, url: str | os.PathLike[str] | Non
     Returns
     -------
     pandas.DataFrame
-        By id: ``title``, ``start`` and ``end`` of the acquisitions (UTC), ``count`` of products where the catalogue tells,
-        ``format`` of the products, whether ``open_cube`` joins them, and the ``queryables`` that `search` takes.
+        By id: ``title``, ``start`` and ``end`` of the acquisitions (UTC), ``count`` of products where the catalogue
+        tells, ``format`` of the products, whether ``open_cube`` joins them, and the ``queryables`` that `search` takes.
 
     Raises
     ------

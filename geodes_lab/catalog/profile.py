@@ -26,7 +26,10 @@ class Profile:
     name: str
     """What the settings call it."""
     kind: str
-    """``geodes``: a service of its dialect; ``stac``: any STAC API; ``local``: a static catalogue, or an index that was harvested."""
+    """``geodes``: a service of its dialect.
+
+    ``stac``: any STAC API; ``local``: a static catalogue, or an index that was harvested.
+    """
     url: str
     """Its address, or its path."""
     portal: str = ""
@@ -34,9 +37,15 @@ class Profile:
     search: str = "search"
     """What a search is sent to, below ``url``."""
     token: str = ""
-    """The environment variable that holds a token for it; the token itself is no setting. It goes to addresses below ``url`` alone."""
+    """The environment variable that holds a token for it; the token itself is no setting.
+
+    It goes to addresses below ``url`` alone.
+    """
     files: bool | None = None
-    """Whether its Items may name files of this machine; None: if there is a token, as for the lab's own, whose results are in shared folders."""
+    """Whether its Items may name files of this machine.
+
+    None: if there is a token, as for the lab's own, whose results are in shared folders.
+    """
     page: int = 100
     """Items of an answer, at most."""
     parallel: int = 8
@@ -73,7 +82,8 @@ def load(name: str | None = None, url: str | os.PathLike[str] | None = None) -> 
         url = os.fspath(url)
         told = _complete(name, profiles) if name else {}
         if not below(url, str(told.get("url") or "")):
-            # What the settings trust is the address that they name: another one gets neither its credential nor its rights.
+            # What the settings trust is the address that they name: another one gets neither its credential nor its
+            # rights.
             told = {k: v for k, v in told.items() if k not in ("token", "files")}
         return _made(name or url, told | {"url": url})
     name = name or settings.get("catalog.profile")
@@ -82,11 +92,13 @@ def load(name: str | None = None, url: str | os.PathLike[str] | None = None) -> 
         raise GeodesError(
             f"The catalogue profile {name!r} has no url: "
             + (
-                "the lab's own notebooks and terminals have one (`make lab`); elsewhere say a catalogue by url= (--url) or another profile, or "
+                "the lab's own notebooks and terminals have one (`make lab`); elsewhere say a catalogue by url= "
+                "(--url) or another profile, or "
                 if told.get("kind") == "local"
                 else ""
             )
-            + f"set geodes_lab.catalog.profiles.{name}.url to its address, the path of a catalog.json or of a harvested index."
+            + f"set geodes_lab.catalog.profiles.{name}.url to its address, the path of a catalog.json or of a "
+            f"harvested index."
         )
     return _made(name, told)
 

@@ -1,4 +1,7 @@
-"""What a search asks for: read once, checked before any request, and held against each Item that a catalogue answers with."""
+"""What a search asks for.
+
+Read once, checked before any request, and held against each Item that a catalogue answers with.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,9 @@ def parse(
     limit: int | None = None,
     queryables: Mapping[str, Any],
 ) -> Query:
-    """Read what a user asks for; see `geodes_lab.search`. ``queryables`` has full property names, such as ``sat:orbit_state``.
+    """Read what a user asks for; see `geodes_lab.search`.
+
+    ``queryables`` has full property names, such as ``sat:orbit_state``.
 
     Raises
     ------
@@ -176,8 +181,9 @@ def _where_and_when(
         raise GeodesError("Give bbox= or intersects=, not both.")
     said: dict[str, Any] = {}
     for name, value, right in (
-        ("datetime", arguments.time(when), "write 2021-06, 2021-06-05 or 2021-06-01/2021-08-31"), ("intersects", intersects, "give a GeoJSON geometry"),
-    ):  # fmt: skip
+        ("datetime", arguments.time(when), "write 2021-06, 2021-06-05 or 2021-06-01/2021-08-31"),
+        ("intersects", intersects, "give a GeoJSON geometry"),
+    ):
         if value is not None:
             try:
                 given: dict[str, Any] = {name: value}

@@ -30,8 +30,8 @@ def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = 
     Returns
     -------
     tuple or None
-        The picture, decoded and written anew, and its media type; None if the Item has none, or it lies on a host that the settings do not
-        name: an Item may come from anybody.
+        The picture, decoded and written anew, and its media type; None if the Item has none, or it lies on a host that
+        the settings do not name: an Item may come from anybody.
 
     Raises
     ------
@@ -51,7 +51,10 @@ def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = 
 
 
 def local(item: pystac.Item) -> tuple[bytes, str] | None:
-    """Read the picture of an Item where it lies in the datalake's mirror on this machine; None where it does not, or is none."""
+    """Read the picture of an Item where it lies in the datalake's mirror on this machine.
+
+    None where it does not, or is none.
+    """
     href = address(item)
     if href is None or not is_on_datalake(href):
         return None

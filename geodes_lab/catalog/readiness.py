@@ -22,8 +22,8 @@ def availability(items: Iterable[pystac.Item]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By product, in the order given: ``state`` is ``disk``, ``tape`` or ``unknown``, ``advice`` what to do. What lies in the
-        mirror or on this machine is on disk, and nobody is asked.
+        By product, in the order given: ``state`` is ``disk``, ``tape`` or ``unknown``, ``advice`` what to do. What lies
+        in the mirror or on this machine is on disk, and nobody is asked.
 
     Raises
     ------

@@ -88,7 +88,10 @@ def opened(products: Sequence[str], options: dict[str, Any]) -> Any:
 
 
 def listed(products: Sequence[str]) -> list[Any]:
-    """The products that are named: paths and URLs, or files of Items (``-``: standard input) as ``search --json`` writes them."""
+    """The products that are named.
+
+    Paths and URLs, or files of Items (``-``: standard input) as ``search --json`` writes them.
+    """
     found: list[Any] = []
     for name in products:
         if name != "-" and not name.endswith((".json", ".geojson")):

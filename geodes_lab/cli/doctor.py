@@ -28,8 +28,9 @@ def doctor(context: click.Context, profile: str, as_json: bool, claims: str | No
     """Say which recorded facts of the catalogue PROFILE still hold, seen from this machine.
 
     A few small requests; nothing is downloaded and no quota is used. Exits with 1 if a fact has changed or fails.
-    With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person is refused. With --settings alone it
-    reads the operator's file, and says what is chosen there that costs something; 1 if the hub would not start with it.
+    With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person is refused.
+    With --settings alone it reads the operator's file, and says what is chosen there that costs something; 1 if the hub
+    would not start with it.
 
     Example: geodes-lab doctor geodes
     """

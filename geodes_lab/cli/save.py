@@ -24,8 +24,8 @@ def save(
 ) -> None:
     """Compute a cube of PRODUCTS and write it as Zarr or COG.
 
-    PRODUCTS are paths and URLs, or files of Items as `search --json` writes them (-: standard input). What cannot be read
-    ends it with 1 and leaves nothing behind; with --fill it becomes no data and is reported.
+    PRODUCTS are paths and URLs, or files of Items as `search --json` writes them (-: standard input). What cannot be
+    read ends it with 1 and leaves nothing behind; with --fill it becomes no data and is reported.
 
     \b
     Examples:

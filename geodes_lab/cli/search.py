@@ -27,8 +27,13 @@ from geodes_lab.cli.arguments import Words, bbox, failing
 @click.option("--url", help="Another catalogue: a STAC API, a catalog.json, a harvested folder.")
 @click.option("--json", "as_json", is_flag=True, help="A GeoJSON of Items, for programs and for plan and save.")
 def search(
-    collections: tuple[str, ...], where: tuple[str, ...], ids: tuple[str, ...], all_versions: bool, as_json: bool, **asked: Any
-) -> None:  # fmt: skip
+    collections: tuple[str, ...],
+    where: tuple[str, ...],
+    ids: tuple[str, ...],
+    all_versions: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
     """Find products of COLLECTIONS.
 
     Exits with 0 also where nothing is found.

@@ -1,4 +1,7 @@
-"""The Dask cluster of this user: in the user's server, on a gateway or in a queue; there at first use, gone with the kernel."""
+"""The Dask cluster of this user: in the user's server, on a gateway or in a queue.
+
+There at first use, gone with the kernel.
+"""
 
 from geodes_lab.cluster.attached import attach, get
 from geodes_lab.cluster.running import clusters

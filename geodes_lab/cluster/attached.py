@@ -25,10 +25,11 @@ def attach(
 ) -> Any:
     """Give the client of this user's own Dask cluster; start the cluster if there is none yet.
 
-    The cluster is local, of a dask-gateway, or jobs in a SLURM queue: where it runs is the setting ``geodes_lab.cluster.place``, else the gateway if one
-    is configured (``DASK_GATEWAY__ADDRESS``), else SLURM where ``sbatch`` is there, else this server. It works behind TLS with keys of its own, its dashboard
-    answers its owner alone, and it ends with the kernel, when it does nothing for as long as ``cluster.idle`` says, or by ``gl.clusters().stop()``.
-    In a kernel of the lab the first computation calls this by itself.
+    The cluster is local, of a dask-gateway, or jobs in a SLURM queue: where it runs is the setting
+    ``geodes_lab.cluster.place``, else the gateway if one is configured (``DASK_GATEWAY__ADDRESS``), else SLURM where
+    ``sbatch`` is there, else this server. It works behind TLS with keys of its own, its dashboard answers its owner
+    alone, and it ends with the kernel, when it does nothing for as long as ``cluster.idle`` says, or by
+    ``gl.clusters().stop()``. In a kernel of the lab the first computation calls this by itself.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ def attach(
     Returns
     -------
     distributed.Client
-        The same one each time; given arguments change its cluster. A client that the user made is left as it is and given back.
+        The same one each time; given arguments change its cluster. A client that the user made is left as it is and
+        given back.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The lab's client: distributed's own, whose workers know the kernel's settings of now, and whose losses are explained."""
+"""The lab's client: distributed's own, whose workers know the kernel's settings, and whose losses are explained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class LabClient(Client):
         super().__init__(cluster, **said)
 
     def tell_settings(self) -> None:
-        """Let the workers, and those that come, have the settings of the kernel as they are now; a request if they have changed."""
+        """Let the workers, and those that come, have the settings of the kernel as they are now.
+
+        A request if they have changed.
+        """
         now = dask.config.config.get("geodes_lab", {})
         if now != self._told:
             self._told = copy.deepcopy(now)
@@ -63,7 +66,8 @@ class LabClient(Client):
             if _LOST not in f"{error} {getattr(error, 'reason', '')}":
                 raise  # the user has cancelled it
         raise GeodesError(
-            "The scheduler of your cluster is gone, and with it what the workers held: compute again, which starts another cluster."
+            "The scheduler of your cluster is gone, and with it what the workers held: compute again, which starts "
+            "another cluster."
         )
 
     def witness(self, event: tuple[float, dict[str, Any]]) -> None:

@@ -1,6 +1,9 @@
-"""Keys for the workers: the kernel lends them to its scheduler, and workers ask the scheduler; over TLS, from memory to memory.
+"""Keys for the workers: the kernel lends them to its scheduler, and workers ask the scheduler.
 
-So they are in no graph, no file and no environment, a worker that comes late has them too, and they are renewed in one place.
+Over TLS, from memory to memory.
+
+So they are in no graph, no file and no environment, a worker that comes late has them too, and they are renewed in one
+place.
 """
 
 from __future__ import annotations
@@ -85,7 +88,8 @@ class Borrower(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         """Called when it comes to the worker, or takes the place of an older one."""
         dask.config.set({"geodes_lab": self._settings})
-        # Its pages tell anybody at its port what it computes, a list of them whatever their prefix: nobody has the path of this gate.
+        # Its pages tell anybody at its port what it computes, a list of them whatever their prefix: nobody has the path
+        # of this gate.
         dashboard_gate.close(worker)
         if not getattr(worker, "_geodes_lab_borrows", False):
             worker._geodes_lab_borrows = True
@@ -100,7 +104,8 @@ def _borrowed(worker: Any, kind: Kind, stale: int | None) -> Secret | None:
         lent = asyncio.run_coroutine_threadsafe(asked, worker.loop.asyncio_loop).result(_SECONDS + 5)
     except Exception as error:
         raise GeodesError(
-            f"The kernel lends no key of the kind {kind} to its workers ({type(error).__name__}): see whether it still runs, and "
+            f"The kernel lends no key of the kind {kind} to its workers ({type(error).__name__}): see whether it "
+            f"still runs, and "
             "compute again."
         ) from None
     if lent is None:

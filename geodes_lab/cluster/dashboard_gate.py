@@ -1,7 +1,8 @@
 """A dashboard that answers those alone who know its secret path: any process of the machine can reach its port.
 
-What is behind the gate sees nothing of it, so that its links stay as they are. ``dask scheduler --preload geodes_lab.cluster.dashboard_gate`` puts a gate
-before the dashboard of a gateway's scheduler, which the gateway shows to anybody (dask-gateway#570).
+What is behind the gate sees nothing of it, so that its links stay as they are. ``dask scheduler --preload
+geodes_lab.cluster.dashboard_gate`` puts a gate before the dashboard of a gateway's scheduler, which the gateway shows
+to anybody (dask-gateway#570).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def close(dask_scheduler: Any) -> str:
     Parameters
     ----------
     dask_scheduler
-        The `distributed.Scheduler` or `distributed.Worker`; named so that ``client.run_on_scheduler(gate.close)`` works.
+        The `distributed.Scheduler` or `distributed.Worker`; named so that ``client.run_on_scheduler(gate.close)``
+        works.
     """
     server = dask_scheduler.http_server
     if not isinstance(server.request_callback, Gate):

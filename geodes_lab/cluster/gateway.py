@@ -1,4 +1,7 @@
-"""A cluster of a dask-gateway: on Kubernetes, beside the user's server, within the limits that the gateway has for the user."""
+"""A cluster of a dask-gateway.
+
+On Kubernetes, beside the user's server, within the limits that the gateway has for the user.
+"""
 
 from __future__ import annotations
 
@@ -104,8 +107,10 @@ def _explained(error: Exception) -> GeodesError:
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if "failed to start" in said:
         return GeodesError(
-            f"The gateway could not start a scheduler ({said}). Gateways that call the commands dask-scheduler and dask-worker, which "
-            "distributed no longer has, fail so (dask-gateway#945): ask the operator to set c.ClusterConfig.scheduler_cmd to "
+            f"The gateway could not start a scheduler ({said}). Gateways that call the commands dask-scheduler and "
+            f"dask-worker, which "
+            "distributed no longer has, fail so (dask-gateway#945): ask the operator to set "
+            "c.ClusterConfig.scheduler_cmd to "
             "['dask', 'scheduler'] and worker_cmd to ['dask', 'worker']."
         )
     if "limit" in said.lower():

@@ -1,4 +1,7 @@
-"""What goes on beside a cluster while its kernel computes: it tells of itself, lends keys, stops when idle or asked to."""
+"""What goes on beside a cluster while its kernel computes.
+
+It tells of itself, lends keys, stops when idle or asked to.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +110,10 @@ class ClusterLifecycle:
         return self._one
 
     async def _check_newcomers(self) -> None:
-        """A worker with other software than ours is sent away at the tick after it came; until then it may have taken a task."""
+        """A worker with other software than ours is sent away at the tick after it came.
+
+        Until then it may have taken a task.
+        """
         for address in set(self.client.scheduler_info(n_workers=-1)["workers"]) - self._checked:
             self._checked.add(address)
             with contextlib.suppress(OSError):
@@ -166,7 +172,10 @@ _hook: Any = None
 
 
 def unhook() -> None:
-    """Take away what starts a cluster at the first computation, until the cluster has ended: workers inherit the configuration."""
+    """Take away what starts a cluster at the first computation, until the cluster has ended.
+
+    Workers inherit the configuration.
+    """
     global _hook
     found = dask.config.get("scheduler", None)
     if callable(found):

@@ -1,4 +1,7 @@
-"""Whether the operator's quotas let this person start a cluster: the lab's accounts of use are asked, where there are any."""
+"""Whether the operator's quotas let this person start a cluster.
+
+The lab's accounts of use are asked, where there are any.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ _SECONDS = 3.0
 
 
 def refuse() -> None:
-    """Ask the accounts (``GEODES_LAB_USAGE``) by the server's own token; where they do not answer nobody is kept from work.
+    """Ask the accounts (``GEODES_LAB_USAGE``) by the server's own token.
+
+    Where they do not answer nobody is kept from work.
 
     Raises
     ------

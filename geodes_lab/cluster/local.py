@@ -77,7 +77,8 @@ def dashboard(scheduler: Any) -> str:
 def spill_folder() -> str:
     """Where workers put what does not fit into their memory: on the local disk, never in the home, which has a quota.
 
-    It is closed to others, in a place where nobody else can put another in its stead; one that somebody has taken is passed over.
+    It is closed to others, in a place where nobody else can put another in its stead; one that somebody has taken is
+    passed over.
 
     Raises
     ------
@@ -101,7 +102,8 @@ def spill_folder() -> str:
         else:
             return str(found / "spill")
     raise GeodesError(
-        f"Workers have no place on a local disk ({'; '.join(tried)}): set geodes_lab.cluster.spill to a folder on one that is yours, or root's."
+        f"Workers have no place on a local disk ({'; '.join(tried)}): set geodes_lab.cluster.spill to a folder on one "
+        f"that is yours, or root's."
     )
 
 
@@ -141,10 +143,12 @@ def _beside() -> list[running.Running]:
 
 def _full(others: list[running.Running]) -> GeodesError:
     said = ", ".join(
-        f"{o.name} (of the kernel with process {o.pid}) has {format_bytes(o.reserved)} and {'computes' if o.tasks else 'holds results'}"
+        f"{o.name} (of the kernel with process {o.pid}) has {format_bytes(o.reserved)} and "
+        f"{'computes' if o.tasks else 'holds results'}"
         for o in others
     )
     return GeodesError(
-        f"There is no memory left for another cluster: {said}. Wait until it is done, stop it in the Dask panel or with "
+        f"There is no memory left for another cluster: {said}. Wait until it is done, stop it in the Dask panel or "
+        f"with "
         "gl.clusters().stop(), or take a larger profile."
     )

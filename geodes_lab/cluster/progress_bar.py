@@ -1,4 +1,7 @@
-"""How far a computation of the cluster is: a bar in a notebook or a terminal once it takes a while, nothing elsewhere."""
+"""How far a computation of the cluster is.
+
+A bar in a notebook or a terminal once it takes a while, nothing elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ def shown(client: Any, results: Any) -> Iterator[None]:
 
 
 class _Watched(ProgressBar):
-    """What the scheduler says of results, drawn by us: distributed's own bars need widgets, which stay in the notebook's file."""
+    """What the scheduler says of results, drawn by us.
+
+    Distributed's own bars need widgets, which stay in the notebook's file.
+    """
 
     def __init__(self, futures: list[Any], scheduler: str, bar: progress.Bar) -> None:
         super().__init__(futures, scheduler, interval="500ms")

@@ -1,7 +1,7 @@
 """The clusters that run: each tells of itself in a file of its user's, by which it is listed, watched and stopped.
 
-It is for the kernel that has the cluster, other kernels of the same user, and the user's server, which shows them in a panel. Nobody
-else can read or write there.
+It is for the kernel that has the cluster, other kernels of the same user, and the user's server, which shows them in a
+panel. Nobody else can read or write there.
 """
 
 from __future__ import annotations

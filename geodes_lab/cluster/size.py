@@ -30,7 +30,10 @@ class Workers:
 
 
 def workers() -> Workers:
-    """Describe the workers of the client in use, the smallest standing for all; without a client, what `attach` would start."""
+    """Describe the workers of the client in use, the smallest standing for all.
+
+    Without a client, what `attach` would start.
+    """
     if "distributed" in sys.modules:
         from distributed import get_client
 
@@ -55,7 +58,9 @@ class Allowance:
 
 
 def allowance() -> Allowance:
-    """What the settings say, else the share of what this server may use: the smallest of machine, control group and profile.
+    """What the settings say, else the share of what this server may use.
+
+    The smallest of machine, control group and profile.
 
     Raises
     ------
@@ -80,7 +85,8 @@ def allowance() -> Allowance:
     total = min(total, int(float(os.environ.get("GEODES_LAB_DASK_MEMORY") or 0)) or total)
     if not cores >= 1 or not LEAST <= total <= available:
         raise GeodesError(
-            f"A cluster of {cores} cores and {format_bytes(total)} does not fit: this server has {format_bytes(available)}; "
+            f"A cluster of {cores} cores and {format_bytes(total)} does not fit: this server has "
+            f"{format_bytes(available)}; "
             "set geodes_lab.cluster.cores and .memory (at least 256 MiB) accordingly."
         )
     return Allowance(cores, total)
@@ -113,7 +119,8 @@ def size(count: int | None = None, memory: int | None = None, taken: int = 0) ->
     if each * number > free or each < LEAST:
         others = f", of which your other clusters have {format_bytes(taken)}" if taken else ""
         raise GeodesError(
-            f"{number} workers of {format_bytes(max(each, LEAST))} do not fit: Dask workers of this server may use {format_bytes(allowed.memory)}"
+            f"{number} workers of {format_bytes(max(each, LEAST))} do not fit: Dask workers of this server may use "
+            f"{format_bytes(allowed.memory)}"
             f"{others}; ask for fewer or smaller ones, stop another cluster (gl.clusters()), or take a larger profile."
         )
     return Workers(number, max(allowed.cores // number, 1), each)

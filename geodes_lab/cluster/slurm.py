@@ -43,14 +43,16 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
     Raises
     ------
     GeodesError
-        If there is no SLURM, the queue refuses the jobs, the user has as many as the settings allow, or the software differs.
+        If there is no SLURM, the queue refuses the jobs, the user has as many as the settings allow, or the software
+        differs.
     """
     from dask_jobqueue import SLURMCluster
     from distributed.security import Security
 
     if shutil.which("sbatch") is None:
         raise GeodesError(
-            "There is no sbatch on this machine, so that no jobs can be submitted: set geodes_lab.cluster.place to local."
+            "There is no sbatch on this machine, so that no jobs can be submitted: set geodes_lab.cluster.place to "
+            "local."
         )
     said = settings.get("cluster.slurm")
     python = said["python"] or sys.executable
@@ -86,7 +88,8 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
                 else {}
             ),
         },
-        # A worker that loses its scheduler ends, and its job with it: the queue is empty a minute after a kernel was killed.
+        # A worker that loses its scheduler ends, and its job with it: the queue is empty a minute after a kernel was
+        # killed.
         death_timeout=60,
         job_extra_directives=list(said["directives"]),
         job_script_prologue=[*said["prologue"], *_spill(said["spill"])],
@@ -119,7 +122,10 @@ def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
 
 
 def _spill(folder: str) -> list[str]:
-    """The lines of a job that make the worker's own folder, by a name that nobody guesses: all who have jobs on a node write into its ``/tmp``."""
+    """The lines of a job that make the worker's own folder, by a name that nobody guesses.
+
+    All who have jobs on a node write into its ``/tmp``.
+    """
     return [
         f'{_SPILL}=$(mktemp -d "{folder}/{_NAME}-$(id -u)-XXXXXXXXXX") || exit 1',
         f"trap 'rm -rf -- \"${_SPILL}\"' EXIT",
@@ -127,7 +133,9 @@ def _spill(folder: str) -> list[str]:
 
 
 def _folder_of_keys(folder: Path) -> Path:
-    """Make a folder for the keys of one cluster, seen by all nodes; what was left of kernels that were killed is removed.
+    """Make a folder for the keys of one cluster, seen by all nodes.
+
+    What was left of kernels that were killed is removed.
 
     Raises
     ------
@@ -136,7 +144,8 @@ def _folder_of_keys(folder: Path) -> Path:
     """
     if said := ownership.make(folder):
         raise GeodesError(
-            f"The keys of workers have no private folder: {said}. Set geodes_lab.cluster.slurm.folder to one in your home."
+            f"The keys of workers have no private folder: {said}. Set geodes_lab.cluster.slurm.folder to one in your "
+            f"home."
         )
     here = socket.gethostname()
     for old in folder.glob(f"{here}-*"):
@@ -148,7 +157,10 @@ def _folder_of_keys(folder: Path) -> Path:
 
 
 def _forget(cluster: Any, keys: Path) -> None:
-    """Remove the keys of a cluster that has ended; dask-jobqueue holds their files open, and would remove them when it is collected."""
+    """Remove the keys of a cluster that has ended.
+
+    Dask-jobqueue holds their files open, and would remove them when it is collected.
+    """
     for held in vars(cluster).values():
         if str(getattr(held, "name", "")).startswith(str(keys)):
             held.close()
@@ -164,7 +176,8 @@ def _submit(cluster: Any, count: int) -> None:
             done.stderr.replace("sbatch:", "").replace("error:", "").replace("allocation failure:", "").split()
         )
         raise GeodesError(
-            f"SLURM refuses the workers ({why}): check geodes_lab.cluster.slurm (queue, account, cores, memory, walltime)."
+            f"SLURM refuses the workers ({why}): check geodes_lab.cluster.slurm (queue, account, cores, memory, "
+            f"walltime)."
         )
     cluster.scale(jobs=count)
 
@@ -197,7 +210,8 @@ def _most(count: int, said: dict[str, Any], of_this: int = 0) -> int:
     others = len(listed.stdout.split()) - of_this
     if count + max(others, 0) > int(said["most"]):
         raise GeodesError(
-            f"{count} workers are too many: you may have {said['most']} at once (geodes_lab.cluster.slurm.most), and {others} of yours "
+            f"{count} workers are too many: you may have {said['most']} at once (geodes_lab.cluster.slurm.most), and "
+            f"{others} of yours "
             "are in the queue already; scancel --name geodes-lab ends them all."
         )
     return count

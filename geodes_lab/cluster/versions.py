@@ -1,4 +1,7 @@
-"""Whether those who compute together have the same software: refused in plain words before work is sent where it would break."""
+"""Whether those who compute together have the same software.
+
+Refused in plain words before work is sent where it would break.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ PACKAGES = ("dask", "distributed", "xarray", "zarr", "geodes-lab")
 """What has to be the same, beside Python itself; of geodes_lab, its distribution."""
 
 ASK = (
-    "(lambda m, p: {'python': p.python_version()} | {d.metadata['Name'].lower().replace('_', '-'): d.version for d in m.distributions() "
-    f"if (d.metadata['Name'] or '').lower().replace('_', '-') in {PACKAGES!r}}})(__import__('importlib.metadata').metadata, __import__('platform'))"
+    "(lambda m, p: {'python': p.python_version()} | {d.metadata['Name'].lower().replace('_', '-'): d.version for d in "
+    "m.distributions() "
+    f"if (d.metadata['Name'] or '').lower().replace('_', '-') in "
+    f"{PACKAGES!r}}})(__import__('importlib.metadata').metadata, __import__('platform'))"
 )
 """What tells it of another process, as an expression: that process need not have geodes_lab, nor this version of it."""
 

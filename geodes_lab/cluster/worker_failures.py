@@ -111,7 +111,8 @@ def sentence(event: dict[str, Any], place: str) -> str:
     )
     if not event["of_memory"]:
         return (
-            f"A worker was lost while {event['at']}, at {format_bytes(event['memory'])} of {_limit(event)}: it was not its memory. "
+            f"A worker was lost while {event['at']}, at {format_bytes(event['memory'])} of {_limit(event)}: it was "
+            f"not its memory. "
             f"{many}If it happens again, tell the operator of the lab."
         )
     if place != "local":
@@ -121,8 +122,10 @@ def sentence(event: dict[str, Any], place: str) -> str:
     else:
         larger = "take a larger profile of the server"
     return (
-        f"A worker was killed at {format_bytes(event['memory'])} of {_limit(event)} while {event['at']}. {many}Use smaller chunks "
-        f"(chunks={{'y': 1024, 'x': 1024}} in gl.open_cube, or fewer dates at once), or {larger}; gl.plan says what a result needs."
+        f"A worker was killed at {format_bytes(event['memory'])} of {_limit(event)} while {event['at']}. {many}Use "
+        f"smaller chunks "
+        f"(chunks={{'y': 1024, 'x': 1024}} in gl.open_cube, or fewer dates at once), or {larger}; gl.plan says what a "
+        f"result needs."
     )
 
 

@@ -15,7 +15,8 @@ from geodes_lab.errors import GeodesError
 _PORTS = {"http": 80, "https": 443}
 # Libraries read an address with these in different ways: one would check another host than the one that is asked.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
-# A part of a path that some server takes for "." or "..": blanks, more dots and parameters are dropped by one or another.
+# A part of a path that some server takes for "." or "..": blanks, more dots and parameters are dropped by one or
+# another.
 _CLIMBING = re.compile(r"(?:^|/)\s*\.[.\s]*(?:;[^/]*)?(?=/|$)")
 _DECODED = 4  # times that a server, and what stands before it, may decode a path
 
@@ -44,10 +45,12 @@ class Origin(NamedTuple):
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody on the way reads what is sent: by TLS, or since it stays on this machine or in the operator's own network.
+        """Whether nobody on the way reads what is sent.
 
-        In a cluster of Kubernetes a name without a dot is a service of the same namespace; elsewhere ``geodes_lab.credentials.plain``
-        lists the servers.
+        By TLS, or since it stays on this machine or in the operator's own network.
+
+        In a cluster of Kubernetes a name without a dot is a service of the same namespace; elsewhere
+        ``geodes_lab.credentials.plain`` lists the servers.
         """
         if self.scheme == "https" or self.is_loopback:
             return True
@@ -75,7 +78,10 @@ def same(one: str, other: str) -> bool:
 
 
 def below(address: str, home: str) -> bool:
-    """Whether an address is ``home`` or lies below it: on a server that many people share, what lies beside is somebody else's."""
+    """Whether an address is ``home`` or lies below it.
+
+    On a server that many people share, what lies beside is somebody else's.
+    """
     if not same(address, home):
         return False
     path, root = urlsplit(address).path, urlsplit(home).path.rstrip("/")
@@ -94,7 +100,9 @@ def _climbs(path: str) -> bool:
 
 
 def listed(address: str, hosts: Iterable[str]) -> bool:
-    """Whether an address is on a list of hosts: ``host`` is meant with the port of its scheme, ``host:port`` with that one.
+    """Whether an address is on a list of hosts.
+
+    ``host`` is meant with the port of its scheme, ``host:port`` with that one.
 
     On this machine a host without a port is meant with each.
     """
@@ -120,6 +128,7 @@ def guard(address: str, what: str) -> None:
         )
     if not found.is_private:
         raise GeodesError(
-            f"{what} is not sent to {found.text}, since others on the way could read it: use https, or list {found.host}:{found.port} in "
+            f"{what} is not sent to {found.text}, since others on the way could read it: use https, or list "
+            f"{found.host}:{found.port} in "
             "geodes_lab.credentials.plain if nobody else is on that network."
         )

@@ -75,7 +75,8 @@ def is_lent() -> bool:
 def current(kind: Kind) -> Secret | None:
     """Give the secret of a kind, fresh; None if there is none, and the settings describe none.
 
-    The source is asked when the secret is due, by one thread; others go on with the one there is, and wait only if it has ended.
+    The source is asked when the secret is due, by one thread; others go on with the one there is, and wait only if it
+    has ended.
 
     Raises
     ------
@@ -115,7 +116,10 @@ def at_hand(kind: Kind) -> Secret | None:
 
 
 def standing(kind: Kind) -> int:
-    """The mark of a secret that stands in the environment, which the user may change at any time; 0: it is from elsewhere."""
+    """The mark of a secret that stands in the environment, which the user may change at any time.
+
+    0: it is from elsewhere.
+    """
     found = sources.environment(kind) if _stands_here(kind) else None
     return 0 if found is None else found.mark
 
@@ -170,7 +174,8 @@ def _asked(kind: Kind, held: _Held, stale: int | None) -> tuple[Secret | None, f
             token = current("token")
             if token is None:
                 raise GeodesError(
-                    "The keys of the datalake need an access token of yours, and there is none: log in to the lab by your "
+                    "The keys of the datalake need an access token of yours, and there is none: log in to the lab by "
+                    "your "
                     "organisation's account, or set geodes_lab.credentials.token."
                 )
             found = sources.sts(_said(kind, "endpoint"), _said(kind, "role"), int(_said(kind, "seconds")), token)

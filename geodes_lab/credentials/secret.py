@@ -17,8 +17,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Secret(Mapping[str, str]):
     """What opens a door, by name (``access_key_id``, ``secret_access_key``, ``session_token``; ``key``; ``token``).
 
-    It does not show itself, and does not travel: neither in a pickle, nor in a copy. What hands it on (`geodes_lab.cluster.credential_forwarding`) takes
-    it apart on purpose.
+    It does not show itself, and does not travel: neither in a pickle, nor in a copy. What hands it on
+    (`geodes_lab.cluster.credential_forwarding`) takes it apart on purpose.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Where secrets come from: the environment, a mounted file, a command, the hub, or an STS that takes the hub's token."""
+"""Where secrets come from.
+
+The environment, a mounted file, a command, the hub, or an STS that takes the hub's token.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,8 @@ def file(kind: Kind, path: str) -> Secret:
             told = json.loads(text) if text.startswith("{") else {next(iter(_NAMES[kind].values()))[0]: text}
     except (OSError, ValueError) as error:
         raise GeodesError(
-            f"The file {path} of geodes_lab.credentials.{kind} cannot be read ({type(error).__name__}): check that it is there "
+            f"The file {path} of geodes_lab.credentials.{kind} cannot be read ({type(error).__name__}): check that it "
+            f"is there "
             "and is yours to read."
         ) from None
     found = _understood(kind, told)
@@ -109,7 +113,8 @@ def hub(url: str) -> Secret:
         url = f"{home}/geodes/token"
     if not origin.below(url, home):
         raise GeodesError(
-            f"geodes_lab.credentials.token.url is {url!r}, which is not the hub's: this server's own token goes to {home or 'a hub'} alone; "
+            f"geodes_lab.credentials.token.url is {url!r}, which is not the hub's: this server's own token goes to "
+            f"{home or 'a hub'} alone; "
             "write url: hub."
         )
     origin.guard(url, "The token of this server")
@@ -122,7 +127,8 @@ def hub(url: str) -> Secret:
         found, said = None, type(error).__name__
     if found is None:
         raise GeodesError(
-            f"The hub gives no access token ({said}): log out of the lab and in again; if that does not help, tell its operator."
+            f"The hub gives no access token ({said}): log out of the lab and in again; if that does not help, tell "
+            f"its operator."
         )
     return found
 
@@ -153,7 +159,8 @@ def sts(endpoint: str, role: str | None, seconds: int, token: Secret) -> Secret:
         found, said = None, type(error).__name__
     if found is None:
         raise GeodesError(
-            f"{endpoint} gives no keys for the datalake ({said}): check geodes_lab.credentials.s3, and that you may assume its role."
+            f"{endpoint} gives no keys for the datalake ({said}): check geodes_lab.credentials.s3, and that you may "
+            f"assume its role."
         )
     return found
 

@@ -1,4 +1,7 @@
-"""Whom this process trusts over TLS: the authorities of the system, and those of the datalake's own; nobody else, ever."""
+"""Whom this process trusts over TLS: the authorities of the system, and those of the datalake's own.
+
+Nobody else, ever.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ def authorities() -> str | None:
         return _read(str(where), where.stat().st_mtime_ns)
     except OSError:
         raise GeodesError(
-            f"geodes_lab.datalake.ca names {path}, which cannot be read: give the file with the datalake's CA certificates."
+            f"geodes_lab.datalake.ca names {path}, which cannot be read: give the file with the datalake's CA "
+            f"certificates."
         ) from None
 
 
@@ -38,7 +42,10 @@ def context() -> ssl.SSLContext:
 
 
 def bundle() -> str | None:
-    """The path of a file with the system's authorities and the datalake's, for libraries that take one file; None: their own."""
+    """The path of a file with the system's authorities and the datalake's, for libraries that take one file.
+
+    None: their own.
+    """
     own = authorities()
     if own is None:
         return None

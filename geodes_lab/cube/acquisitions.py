@@ -1,4 +1,7 @@
-"""Which products make a slice of a cube: the newest processing of each acquisition, grouped by the day at their place."""
+"""Which products make a slice of a cube.
+
+The newest processing of each acquisition, grouped by the day at their place.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ from geodes_lab.util import instant
 def newest(items: Sequence[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
     """Keep the newest processing of each acquisition, and name those left out.
 
-    Two Sentinel-2 products are one acquisition if type, platform, time, tile and the start of the datastrip are the same
-    (a tile cut by the end of a datastrip comes as two products that complement each other); the later baseline wins,
-    then the later generation. The same product given twice is one. All else is kept.
+    Two Sentinel-2 products are one acquisition if type, platform, time, tile and the start of the datastrip are the
+    same (a tile cut by the end of a datastrip comes as two products that complement each other); the later baseline
+    wins, then the later generation. The same product given twice is one. All else is kept.
 
     Returns
     -------
@@ -63,12 +66,14 @@ def time_of(item: pystac.Item) -> np.datetime64:
     time = instant.begin(item)
     if time is None:
         raise GeodesError(
-            f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file, or with start_datetime "
+            f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file, or "
+            f"with start_datetime "
             "and end_datetime."
         )
     if not _YEARS[0] <= time.year <= _YEARS[1]:
         raise GeodesError(
-            f"{name_of(item)} says {time:%Y-%m-%d}, which is no time of a cube: these are from {_YEARS[0]} to {_YEARS[1]}."
+            f"{name_of(item)} says {time:%Y-%m-%d}, which is no time of a cube: these are from {_YEARS[0]} to "
+            f"{_YEARS[1]}."
         )
     return np.datetime64(time.replace(tzinfo=None), "ns")
 
@@ -81,8 +86,8 @@ def group(items: Sequence[pystac.Item], sources: Sequence[RasterSource], groupby
     items, sources
         The products, and a band of each.
     groupby
-        ``"pass"``: those of one pass of a satellite, where they tell it, else of one day at their place; ``"solar_day"``: of one day
-        at their place, whichever the pass; ``"item"``: each its own.
+        ``"pass"``: those of one pass of a satellite, where they tell it, else of one day at their place;
+        ``"solar_day"``: of one day at their place, whichever the pass; ``"item"``: each its own.
 
     Raises
     ------
@@ -100,7 +105,10 @@ def group(items: Sequence[pystac.Item], sources: Sequence[RasterSource], groupby
 
 
 def _passes(items: Sequence[pystac.Item], days: Sequence[np.datetime64]) -> list[list[int]]:
-    """The products of each pass: by orbit or datatake; those that tell neither by their day, and by what else they tell."""
+    """The products of each pass: by orbit or datatake.
+
+    Those that tell neither by their day, and by what else they tell.
+    """
     told = [pass_of(item) for item in items]
     orbits = _split([n for n, one in enumerate(told) if one.orbit], [(one.platform, one.orbit) for one in told])
     orbits = [part for numbers in orbits for part in _split(numbers, [one.state for one in told], join=True)]
@@ -125,7 +133,10 @@ def _passes(items: Sequence[pystac.Item], days: Sequence[np.datetime64]) -> list
 
 
 def _split(numbers: Sequence[int], values: Sequence[Any], *, join: bool = False) -> list[list[int]]:
-    """Part numbers by a value of each; with ``join`` those whose value is empty go with the others, if these are all alike."""
+    """Part numbers by a value of each.
+
+    With ``join`` those whose value is empty go with the others, if these are all alike.
+    """
     parts: dict[Any, list[int]] = {}
     for number in numbers:
         parts.setdefault(values[number], []).append(number)
@@ -144,7 +155,10 @@ class Pass(NamedTuple):
     relative: str = ""
     """The relative orbit."""
     state: str = ""
-    """``ascending`` or ``descending``: an orbit goes up on one side of the earth and down on the other, where radar sees by night."""
+    """``ascending`` or ``descending``.
+
+    An orbit goes up on one side of the earth and down on the other, where radar sees by night.
+    """
 
 
 def pass_of(item: pystac.Item) -> Pass:
@@ -169,14 +183,18 @@ def _number(told: Any) -> str:
     return str(int(text)) if text.isascii() and text.isdecimal() else ""
 
 
-# The time in a product's name is the start of its datatake, the same for all tiles; the orbit in that of radar is the absolute one.
+# The time in a product's name is the start of its datatake, the same for all tiles; the orbit in that of radar is the
+# absolute one.
 _SENTINEL2 = re.compile(r"(S2[A-D])_MSIL(?:1C|2A)_(\d{8}T\d{6})_")
 _DATATAKE = re.compile(r"G(S2[A-D])_(\d{8}T\d{6})_\d{6}_N.*")
 _SENTINEL1 = re.compile(r"(S1[A-D])_(?:IW|EW|WV|S\d)_\w{4}_\w{4}_\d{8}T\d{6}_\d{8}T\d{6}_(\d{6})_")
 
 
 def _days(items: Sequence[pystac.Item], sources: Sequence[RasterSource]) -> list[np.datetime64]:
-    """The day at the place of each product. The places are counted on from the first: at 180° it would be yesterday on one side."""
+    """The day at the place of each product.
+
+    The places are counted on from the first: at 180° it would be yesterday on one side.
+    """
     longitudes = [_longitude(source.geobox) for source in sources]
     first = longitudes[0] if longitudes else 0.0
     found = []
@@ -192,7 +210,8 @@ def _refuse_mixed(day: str, items: Sequence[pystac.Item]) -> None:
     if len(levels) > 1:
         (one, first), (other, second) = sorted(levels.items())[:2]
         raise GeodesError(
-            f"On {day} {name_of(first)} is {one} and {name_of(second)} is {other}: pasted into one slice their numbers would mix; open a cube of "
+            f"On {day} {name_of(first)} is {one} and {name_of(second)} is {other}: pasted into one slice their "
+            f"numbers would mix; open a cube of "
             "each, or give groupby='item'."
         )
 

@@ -38,7 +38,8 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
     """
     if not items:
         raise GeodesError(
-            "There are no products to open: the search found nothing; widen its dates, bbox (west, south, east, north: longitudes first) or cloud cover."
+            "There are no products to open: the search found nothing; widen its dates, bbox (west, south, east, "
+            "north: longitudes first) or cloud cover."
         )
 
     def unpack(product: Any) -> pystac.Item | GeodesError:
@@ -86,7 +87,8 @@ def refuse_raw(items: Sequence[pystac.Item], request: CubeRequest) -> None:
     names = [name_of(i) for i in items if i.properties.get("geodes:geometry") == "raw"]
     if names and request.geobox is None and request.crs is None:
         raise GeodesError(
-            f"{names[0]} is raw geometry (L1A), not orthorectified: say the grid to put it on, by crs=, geobox= or like=, and know that "
+            f"{names[0]} is raw geometry (L1A), not orthorectified: say the grid to put it on, by crs=, geobox= or "
+            f"like=, and know that "
             "relief is displaced; or use gl.open_product."
         )
 
@@ -94,9 +96,9 @@ def refuse_raw(items: Sequence[pystac.Item], request: CubeRequest) -> None:
 def of_band(items: list[pystac.Item], band: str, request: CubeRequest) -> list[RasterSource | None]:
     """Describe a band of each product; None for a product without it, if others have it.
 
-    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers stay
-    integers only where each file says which number is no data, since there would be nothing to fill with, and where no mean is
-    made of them.
+    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers
+    stay integers only where each file says which number is no data, since there would be nothing to fill with, and
+    where no mean is made of them.
     """
     found = [bands_.source(i, band) if bands_.has(i, band) else None for i in items]
     there = [s for s in found if s is not None]
@@ -112,7 +114,8 @@ def _common_dtype(band: str, sources: list[RasterSource], *, means: bool, wanted
     common = np.result_type(*{s.dtype for s in sources})
     if common.kind == "c":
         raise GeodesError(
-            f"Band {band} of {sources[0].product} has complex numbers, which no cube averages or pastes: use gl.open_product, and take their "
+            f"Band {band} of {sources[0].product} has complex numbers, which no cube averages or pastes: use "
+            f"gl.open_product, and take their "
             "amplitude or phase."
         )
     if common.kind == "f":

@@ -35,7 +35,10 @@ Asked = int | Literal["auto"] | Mapping[Any, Side] | None
 
 @dataclass(frozen=True)
 class Chunks:
-    """What a user asks for: for y and x a side in pixels, -1 for all, sizes one by one, or None for the automatic ones."""
+    """What a user asks for.
+
+    For y and x a side in pixels, -1 for all, sizes one by one, or None for the automatic ones.
+    """
 
     y: int | tuple[int, ...] | None = None
     x: int | tuple[int, ...] | None = None
@@ -143,8 +146,9 @@ def choose(grid: GeoBox, source: RasterSource, dates: int, dtype: str, workers: 
 def pieces(sizes: Sizes, dates: int, dtype: str, workers: Workers) -> Sizes | None:
     """Parts of the chunks for workers that could not hold a reduction over time; None where they can.
 
-    dask works on pieces of its ``array.chunk-size`` then, and cuts chunks that are larger where it likes: its pieces span
-    several chunks, and hold all of them. Whole fractions of the chunks are left as they are, if no two of them make a piece.
+    dask works on pieces of its ``array.chunk-size`` then, and cuts chunks that are larger where it likes: its pieces
+    span several chunks, and hold all of them. Whole fractions of the chunks are left as they are, if no two of them
+    make a piece.
     """
     pixel = max(dates, 1) * np.dtype(dtype).itemsize
     limit = parse_bytes(dask.config.get("array.chunk-size"))
@@ -167,7 +171,10 @@ def reduction(column: int, part: int | None = None) -> int:
 
 
 def _parted(sizes: tuple[int, ...], largest: int, side: int) -> tuple[int, ...]:
-    """Cut chunks into equal parts; one at an edge, whose parts dask would put together, is cut along with its neighbour."""
+    """Cut chunks into equal parts.
+
+    One at an edge, whose parts dask would put together, is cut along with its neighbour.
+    """
     together: list[int] = []
     for size in sizes:
         if together and min(size, together[-1]) <= side:

@@ -88,7 +88,8 @@ def choose(
     rounding = 1 - 1e-6
     if size[0] * rounding > whole.right - whole.left and size[1] * rounding > whole.top - whole.bottom:
         raise GeodesError(
-            f"A pixel of {size[0]:g} × {size[1]:g} (in units of {target}) is larger than the whole cube: give a smaller resolution=."
+            f"A pixel of {size[0]:g} × {size[1]:g} (in units of {target}) is larger than the whole cube: give a "
+            f"smaller resolution=."
         )
     anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
     if native and target.geographic:
@@ -122,7 +123,8 @@ def _size_of(resolution: Any) -> tuple[float, float]:
     pair = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     if len(pair) != 2 or not all(isinstance(v, Real) and 0 < float(v) < math.inf for v in pair):
         raise GeodesError(
-            f"resolution is a pixel's size, more than 0, or its width and height, such as (600, 601), not {resolution!r}."
+            f"resolution is a pixel's size, more than 0, or its width and height, such as (600, 601), not "
+            f"{resolution!r}."
         )
     return float(pair[0]), float(pair[1])
 
@@ -135,7 +137,8 @@ def _refuse_shifted(sources: Sequence[RasterSource], size: tuple[float, float]) 
         if max(abs(v - round(v)) for v in shift) > 1e-3:
             raise GeodesError(
                 f"The products share no grid: {other.band} of {other.product} lies {shift[0] % 1:.2f} pixel in x and "
-                f"{shift[1] % 1:.2f} in y between the {_shown(size)} pixels of {first.band} of {first.product}; choose one "
+                f"{shift[1] % 1:.2f} in y between the {_shown(size)} pixels of {first.band} of {first.product}; "
+                f"choose one "
                 "with resolution=, or geobox=."
             )
 
@@ -190,7 +193,8 @@ def _tell_if_cut(asked: Box, parts: list[Box]) -> None:
     share = _size(common) / _size(asked)
     if 0 < share < _MUCH and not all(_is_around(asked, part) for part in parts):
         warnings.warn(
-            f"The products cover {100 * share:.0f} % of the bbox: the cube is cut to ({', '.join(f'{v:.3f}' for v in common)}).",
+            f"The products cover {100 * share:.0f} % of the bbox: the cube is cut to "
+            f"({', '.join(f'{v:.3f}' for v in common)}).",
             stacklevel=5,
         )
 

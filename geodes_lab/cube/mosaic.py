@@ -26,7 +26,10 @@ from geodes_lab.raster.source import Mask, RasterSource
 from geodes_lab.reading.window import read
 
 NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
-"""Bits of a quality: no product has data there; a mask hides it; a product could not be read; one is saturated there."""
+"""Bits of a quality: no product has data there.
+
+A mask hides it; a product could not be read; one is saturated there.
+"""
 
 
 @dataclass(frozen=True)

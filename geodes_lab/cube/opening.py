@@ -1,7 +1,7 @@
 """Many products become one cube: a variable per band, dims (time, y, x), on the products' own grid unless told.
 
-In five steps: the arguments are checked (`request`), the products unpacked (`band_sources`), a grid chosen (`grid`), a mosaic laid out for each
-band (`mosaic`), and all of them put into one Dataset (`provenance`).
+In five steps: the arguments are checked (`request`), the products unpacked (`band_sources`), a grid chosen (`grid`), a
+mosaic laid out for each band (`mosaic`), and all of them put into one Dataset (`provenance`).
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ def open_cube(
     items
         Items of `geodes_lab.search`, dictionaries of Items, or paths and URLs of products.
     bands
-        By common name (``red``) or by the product's own (``B04``); the variables are named as they are asked for. A band
-        that only some products have is no data in the slices of the others. The key of an asset of several bands, such as a
-        picture, means each of them: ``visual`` gives ``visual_1``, ``visual_2``, ``visual_3``, or the names that they have.
+        By common name (``red``) or by the product's own (``B04``); the variables are named as they are asked for. A
+        band that only some products have is no data in the slices of the others. The key of an asset of several bands,
+        such as a picture, means each of them: ``visual`` gives ``visual_1``, ``visual_2``, ``visual_3``, or the names
+        that they have.
     bbox
         West, south, east, north in degrees; the cube covers it in whole pixels, within what the products cover.
         None: all that the products cover.
@@ -84,52 +85,58 @@ def open_cube(
     resolution
         Pixel size in units of the CRS, or a pixel's width and height; None: the finest of the bands, in x and in y.
     groupby
-        ``"pass"``: products of one pass of a satellite are pasted into one slice, the first with data wins; those that do not
-        tell their orbit or datatake go by the day at their place. ``"solar_day"``: all of one day at their place;
-        ``"item"``: a slice for each product.
+        ``"pass"``: products of one pass of a satellite are pasted into one slice, the first with data wins; those that
+        do not tell their orbit or datatake go by the day at their place. ``"solar_day"``: all of one day at their
+        place; ``"item"``: a slice for each product.
     resampling
         Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band. A
-        mean of integers is a float. Of classes and masks no mean is made: the nearest pixel is taken, and the variable's
-        ``attrs["resampling"]`` says so. A grid coarser than a band is resampled from an overview of the file, where it has one
-        that serves; see ``overviews``.
+        mean of integers is a float. Of classes and masks no mean is made: the nearest pixel is taken, and the
+        variable's ``attrs["resampling"]`` says so. A grid coarser than a band is resampled from an overview of the
+        file, where it has one that serves; see ``overviews``.
     classes
-        Bands whose numbers stand for classes, where neither Item nor file says so: by ``classification:classes``, the role
-        of a mask, or a table of colours. Others are measures.
+        Bands whose numbers stand for classes, where neither Item nor file says so: by ``classification:classes``, the
+        role of a mask, or a table of colours. Others are measures.
     chunks
-        Pixels of a chunk in y and x, counted from the products' first pixel; -1: all. None or ``"auto"``: whole tiles of the
-        finest band's files, as many as suit the memory of a worker (see `geodes_lab.cube.chunks`). As xarray has it also by
-        dimension, ``{"x": 512, "y": 512, "time": 4}``: a dimension that is not named is as with None, and ``time`` one slice.
+        Pixels of a chunk in y and x, counted from the products' first pixel; -1: all. None or ``"auto"``: whole tiles
+        of the finest band's files, as many as suit the memory of a worker (see `geodes_lab.cube.chunks`). As xarray has
+        it also by dimension, ``{"x": 512, "y": 512, "time": 4}``: a dimension that is not named is as with None, and
+        ``time`` one slice.
     mask
         What hides pixels, which become no data: names of classes of the products' own masks, such as ``"cloud"`` or
-        ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9, 10]}``.
+        ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9,
+        10]}``.
     dtype
         Of measures; None: float32. Classes keep their own.
     dem
-        A terrain model (a COG, a Zarr store, any raster of one band), or a list of its tiles, for bands in radar geometry, which are no data
-        where it has none; where that is the sea, the sea's level counts. Without it they are placed at the heights of their own
-        tie points: relief is displaced.
+        A terrain model (a COG, a Zarr store, any raster of one band), or a list of its tiles, for bands in radar
+        geometry, which are no data where it has none; where that is the sea, the sea's level counts. Without it they
+        are placed at the heights of their own tie points: relief is displaced.
     dem_heights
-        What the heights of ``dem`` are above: ``"geoid"`` (the sea; they are converted by EGM96) or ``"ellipsoid"``. None: as the CRS
-        of its file says, or as is known of models by their names (Copernicus DEM, SRTM, …); ``attrs["geometry"]`` says which.
+        What the heights of ``dem`` are above: ``"geoid"`` (the sea; they are converted by EGM96) or ``"ellipsoid"``.
+        None: as the CRS of its file says, or as is known of models by their names (Copernicus DEM, SRTM, …);
+        ``attrs["geometry"]`` says which.
     orbits
-        Orbit files of Sentinel-1 (``S1A_OPER_AUX_POEORB_….EOF``, or a zip of one), or Items of them, better than the orbit in the products:
-        each product is placed by the one of its satellite and time; ``attrs["orbit"]`` names them. None: the products' own.
+        Orbit files of Sentinel-1 (``S1A_OPER_AUX_POEORB_….EOF``, or a zip of one), or Items of them, better than the
+        orbit in the products: each product is placed by the one of its satellite and time; ``attrs["orbit"]`` names
+        them. None: the products' own.
     overviews
-        Whether a coarse grid may be read from the overviews of the files. ``nearest`` is then within half a pixel, and of JPEG 2000 a mean is within one or
-        two hundredths of the standard deviation (three where pixels are 32 or more times larger); where the image has no data it is looked up in full. False: all pixels of the files are
-        read, and a mean is exact.
+        Whether a coarse grid may be read from the overviews of the files. ``nearest`` is then within half a pixel, and
+        of JPEG 2000 a mean is within one or two hundredths of the standard deviation (three where pixels are 32 or more
+        times larger); where the image has no data it is looked up in full. False: all pixels of the files are read, and
+        a mean is exact.
     errors
-        ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data, `report`
-        says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
+        ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data,
+        `report` says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
 
     Returns
     -------
     xarray.Dataset
         One variable per band, dims ``(time, y, x)``; reflectance without unit and NaN for no data, classes
-        and masks in their own integers where their files say which of these is no data, else as float32 with NaN. ``x`` and ``y`` are pixel centres; ``time`` is the acquisition (UTC); the
-        coordinates ``product``, ``baseline`` and ``offset`` say where each slice came from. Metadata are read where the
-        catalogue does not tell, no pixel; ``attrs["superseded"]`` names the products left out because a newer processing of
-        them was given too, ``attrs["corrected"]`` says what the catalogue had wrong.
+        and masks in their own integers where their files say which of these is no data, else as float32 with NaN. ``x``
+        and ``y`` are pixel centres; ``time`` is the acquisition (UTC); the coordinates ``product``, ``baseline`` and
+        ``offset`` say where each slice came from. Metadata are read where the catalogue does not tell, no pixel;
+        ``attrs["superseded"]`` names the products left out because a newer processing of them was given too,
+        ``attrs["corrected"]`` says what the catalogue had wrong.
 
     Raises
     ------
@@ -144,10 +151,23 @@ def open_cube(
     >>> cube = gl.open_cube(items, bands=["red", "nir"], mask="cloud")  # doctest: +SKIP
     """
     request = checked(
-        bands=bands, resampling=resampling, geobox=geobox, like=like, bbox=bbox, crs=crs, resolution=resolution, groupby=groupby,
-        classes=classes, chunks=chunks, mask=mask, dtype=dtype, has_dem=dem is not None, dem_heights=dem_heights, overviews=overviews,
+        bands=bands,
+        resampling=resampling,
+        geobox=geobox,
+        like=like,
+        bbox=bbox,
+        crs=crs,
+        resolution=resolution,
+        groupby=groupby,
+        classes=classes,
+        chunks=chunks,
+        mask=mask,
+        dtype=dtype,
+        has_dem=dem is not None,
+        dem_heights=dem_heights,
+        overviews=overviews,
         errors=errors,
-    )  # fmt: skip
+    )
     unpacked, failed = band_sources.unpacked(products.several(items), request)
     band_sources.refuse_reserved(unpacked, request)
     request = band_sources.one_by_one(unpacked, request)
@@ -205,7 +225,10 @@ def _slices(items: list[pystac.Item], sources: BandSources, grid: GeoBox, reques
 def _mosaics(
     items: list[pystac.Item], sources: BandSources, slices: list[list[int]], grid: GeoBox, request: CubeRequest
 ) -> tuple[dict[str, Mosaic], Any]:
-    """Lay out a mosaic for each band; and the pieces in which large chunks are computed, if the chunks are chosen here."""
+    """Lay out a mosaic for each band.
+
+    And the pieces in which large chunks are computed, if the chunks are chosen here.
+    """
     every = _all(sources)
     finest = min(every, key=lambda s: abs(s.transform[0] * s.transform[4]))
     largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)

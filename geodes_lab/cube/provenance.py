@@ -59,7 +59,8 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
         if _units(other, measured) != units:
             raise GeodesError(
                 f"Band {source.band} of {name_of(item)} is in {units}, {measured.band} of {name_of(other)} in "
-                f"{_units(other, measured)} (1: a reflectance or another ratio): they cannot be one variable; open two cubes."
+                f"{_units(other, measured)} (1: a reflectance or another ratio): they cannot be one variable; open "
+                f"two cubes."
             )
     asset = item.assets[source.band]
     attrs: dict[str, Any] = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
@@ -80,7 +81,10 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
 
 
 def _units(item: pystac.Item, source: RasterSource) -> str:
-    """Of what a family of ours says itself: what other catalogues write there is not passed on, since it is not uniform."""
+    """Of what a family of ours says itself.
+
+    What other catalogues write there is not passed on, since it is not uniform.
+    """
     return str(item.assets[source.band].extra_fields.get("unit", "1"))
 
 
@@ -93,7 +97,10 @@ def _notes(item: pystac.Item, kind: str) -> list[str]:
 def provenance(
     items: list[pystac.Item], superseded: list[str], failed: list[str], found: dict[str, list[RasterSource | None]]
 ) -> dict[str, Any]:
-    """The attributes of a cube: what was left out, what the catalogue had wrong, what it did not tell, and what is not there."""
+    """The attributes of a cube.
+
+    What was left out, what the catalogue had wrong, what it did not tell, and what is not there.
+    """
     missing = [
         f"{name_of(item)} is here in part: it has no file of {band}, which is no data in its slice."
         for band, sources in found.items()

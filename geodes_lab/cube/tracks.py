@@ -52,8 +52,8 @@ def open_tracks(
         Dimension ``time``, in order; coordinates ``longitude`` (−180…180), ``latitude``, and for each record its
         ``product``, ``cycle`` and ``relative_orbit`` (that of the product's first record). The variables are lazy, and
         hold the records in ``bbox`` alone. Of an acquisition that was processed several times the best is opened
-        (timeliness NR < ST < NT, then baseline, then the time of processing), and where products overlap, a record is the
-        best product's: ``attrs["superseded"]`` names those left out whole, ``attrs["products"]`` those that are in.
+        (timeliness NR < ST < NT, then baseline, then the time of processing), and where products overlap, a record is
+        the best product's: ``attrs["superseded"]`` names those left out whole, ``attrs["products"]`` those that are in.
         ``attrs["left_out"]`` names variables that not every product has, or that do not lie along time.
         ``.to_dataframe()`` makes a table of it: choose variables of one dimension first.
 
@@ -62,8 +62,8 @@ def open_tracks(
     Raises
     ------
     GeodesError
-        If there are no products, or of several types, or of no altimeter; if one has no such node or variable; if no record
-        is in ``bbox``.
+        If there are no products, or of several types, or of no altimeter; if one has no such node or variable; if no
+        record is in ``bbox``.
 
     Examples
     --------
@@ -98,7 +98,8 @@ def open_tracks(
         )
     except ValueError as error:
         raise GeodesError(
-            f"Node {node} of these products has not always the same samples ({str(error).splitlines()[0]}): give variables= of one "
+            f"Node {node} of these products has not always the same samples ({str(error).splitlines()[0]}): give "
+            f"variables= of one "
             "dimension, or products of one baseline."
         ) from error
     data.attrs = {
@@ -190,7 +191,8 @@ def _opened(item: pystac.Item, node: str, variables: Sequence[str] | None, place
         if variable not in tracks[node].variables:
             guess = nearest(variable, map(str, sral.stored(item)[0][node].data_vars))
             raise GeodesError(
-                f"Node {node} of {name_of(item)} has no variable {variable!r}{guess or '; gl.open_product shows what it has.'}"
+                f"Node {node} of {name_of(item)} has no variable "
+                f"{variable!r}{guess or '; gl.open_product shows what it has.'}"
             )
         if "time" not in tracks[node][variable].dims:
             raise GeodesError(f"{variable} of {name_of(item)} does not lie along time: use gl.open_product.")

@@ -34,9 +34,9 @@ _ENDS = (
 class GeodesBackend(BackendEntrypoint):
     """Opens the products that `geodes_lab.open_product` opens, by ``engine="geodes"``.
 
-    ``xr.open_datatree`` gives all grids of a product, ``xr.open_dataset`` one of them, by ``group=``. ``chunks={}`` makes dask arrays of the
-    chunks that the product is read by; without ``chunks`` numbers are read when they are first asked for. Opening reads metadata, no
-    pixel.
+    ``xr.open_datatree`` gives all grids of a product, ``xr.open_dataset`` one of them, by ``group=``. ``chunks={}``
+    makes dask arrays of the chunks that the product is read by; without ``chunks`` numbers are read when they are first
+    asked for. Opening reads metadata, no pixel.
     """
 
     description = "Products of Sentinel-1, -2, -3, SPOT and Theia, read in place from disk, S3 or the web"
@@ -44,7 +44,10 @@ class GeodesBackend(BackendEntrypoint):
     supports_groups: ClassVar[bool] = True
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Whether this is the address of a product, by its name alone: a SAFE folder, a zip or a DIMAP document; reads nothing."""
+        """Whether this is the address of a product, by its name alone: a SAFE folder, a zip or a DIMAP document.
+
+        Reads nothing.
+        """
         if not isinstance(filename_or_obj, (str, os.PathLike)):
             return False
         address = str(os.fspath(filename_or_obj)).rstrip("/")

@@ -1,7 +1,8 @@
 """Rasters of unknown origin, opened by GDAL: the formats that products have, and no file but the one that was named.
 
-GDAL has a hundred formats, some of which are recipes that read other files (VRT, GTI, WMS, …), whatever the name of the file; and even
-a GeoTIFF may name another file as its overviews. Whoever opens a product's raster by GDAL, rasterio or rioxarray does so through here.
+GDAL has a hundred formats, some of which are recipes that read other files (VRT, GTI, WMS, …), whatever the name of the
+file; and even a GeoTIFF may name another file as its overviews. Whoever opens a product's raster by GDAL, rasterio or
+rioxarray does so through here.
 """
 
 from __future__ import annotations
@@ -27,12 +28,19 @@ from geodes_lab.storage.location import object_of
 from geodes_lab.util import limits
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
-"""The formats of GDAL that are opened: those that products have. None of them reads another file because the file says so."""
+"""The formats of GDAL that are opened: those that products have.
+
+None of them reads another file because the file says so.
+"""
 
 HEIGHTS = (".hgt", "SRTMHGT")
-"""How files of SRTM are named, which are bare numbers, and the format that opens those alone: it knows them by name and size."""
+"""How files of SRTM are named, which are bare numbers, and the format that opens those alone.
 
-# A path on disk, in a bucket or on a web server, or a member of a zip there: not the many others that GDAL knows by prefixes.
+It knows them by name and size.
+"""
+
+# A path on disk, in a bucket or on a web server, or a member of a zip there: not the many others that GDAL knows by
+# prefixes.
 _PATH = re.compile(r"(?:/vsizip/\{(?P<zip>[^{}]+)\}/(?P<member>.+)|(?P<plain>.+))", re.DOTALL)
 _PLACE = re.compile(r"/vsis3/[^/]+/.+|/vsicurl/https?://.+|/(?!vsi).*", re.DOTALL | re.IGNORECASE)
 _ENDS = (".ovr", ".msk", ".aux.xml", ".tfw", ".tifw", ".tiffw", ".wld", ".j2w", ".jp2w")
@@ -106,7 +114,10 @@ def _first(path: str, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
 
 
 def epsg(crs: Any) -> int | None:
-    """The EPSG code of what a raster's CRS says of places on the map; None if it has none. What it says of heights is left out."""
+    """The EPSG code of what a raster's CRS says of places on the map; None if it has none.
+
+    What it says of heights is left out.
+    """
     if not crs:
         return None
     wkt = crs.to_wkt()
@@ -153,12 +164,16 @@ def _confirm_images(path: str) -> None:
                 return
             # What GDAL cannot open here it cannot use as an overview or a mask either.
     raise GeodesError(
-        f"{shown(path)} has more than {_IMAGES} images in it, more than any product needs: refused; save the one you mean by itself."
+        f"{shown(path)} has more than {_IMAGES} images in it, more than any product needs: refused; save the one you "
+        f"mean by itself."
     )
 
 
 def _is_looked_through(path: str) -> bool:
-    """Look at the headers of a JPEG 2000, and refuse what they ask for; whether they can be looked at: GDAL alone reads signed addresses."""
+    """Look at the headers of a JPEG 2000, and refuse what they ask for.
+
+    Whether they can be looked at: GDAL alone reads signed addresses.
+    """
     inside, place = path.startswith("/vsizip/"), object_of(path)
     if place.query:
         return False
@@ -185,7 +200,9 @@ def _size(kind: str) -> int:
 
 
 def _beside(path: str) -> dict[str, str]:
-    """GDAL's options for the files beside one on disk: they are looked at if there are such, and they are what their names say.
+    """GDAL's options for the files beside one on disk.
+
+    They are looked at if there are such, and they are what their names say.
 
     A mask or overviews are a TIFF of their own; whatever else they are, GDAL would open it.
     """

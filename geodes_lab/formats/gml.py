@@ -1,4 +1,4 @@
-"""Masks that are polygons (GML, Sentinel-2 before baseline 04.00), burnt on a grid as if they were a raster of classes."""
+"""Masks that are polygons (GML, Sentinel-2 before baseline 04.00), put on a grid as if they were a raster."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def numbers(source: RasterSource, grid: GeoBox) -> tuple[NDArray[np.uint8], NDAr
     Parameters
     ----------
     source
-        Its ``band`` ends in the kind, such as ``OPAQUE``, ``DETECTOR07`` or ``ANY``; its grid is that of the product, which the mask
-        covers.
+        Its ``band`` ends in the kind, such as ``OPAQUE``, ``DETECTOR07`` or ``ANY``; its grid is that of the product,
+        which the mask covers.
     grid
         The output grid.
 

@@ -95,7 +95,10 @@ class Tiles:
 
 
 def room(memory: int | None) -> int:
-    """Bytes of decoded tiles that a process keeps: what the settings say, and no more than a sixteenth of its memory."""
+    """Bytes of decoded tiles that a process keeps.
+
+    What the settings say, and no more than a sixteenth of its memory.
+    """
     limit = parse_bytes(settings.get("cache.tiles"))
     return min(limit, memory // 16) if memory else limit
 

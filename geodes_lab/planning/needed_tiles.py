@@ -72,7 +72,10 @@ class Windowed(Gridder, Protocol):
         """The image, of whose grid the shape alone counts, and its tiles."""
 
     def spans(self, source: RasterSource, grid: GeoBox) -> tuple[Span, Span]:
-        """Rows and columns of the image that a grid may need, each as the first and the last (excluded); empty if none."""
+        """Rows and columns of the image that a grid may need, each as the first and the last (excluded).
+
+        Empty if none.
+        """
 
 
 @dataclass(frozen=True)
@@ -103,10 +106,25 @@ def touched(source: RasterSource, mosaic: Mosaic, blocks: frozenset[Block]) -> T
     # Thousands of products lie on one grid: what is found for one holds for all.
     whole = 2 if source.stored or source.href.lower().endswith(".jp2") else 1
     return _touched(
-        RasterSource("", "", "", source.epsg, source.transform, source.shape, source.dtype, nodata=source.nodata,
-               tile=source.tile, overviews=source.overviews, exact=source.exact), whole, mosaic.grid, mosaic.chunks, blocks,
+        RasterSource(
+            "",
+            "",
+            "",
+            source.epsg,
+            source.transform,
+            source.shape,
+            source.dtype,
+            nodata=source.nodata,
+            tile=source.tile,
+            overviews=source.overviews,
+            exact=source.exact,
+        ),
+        whole,
+        mosaic.grid,
+        mosaic.chunks,
+        blocks,
         Resampling[mosaic.resampling],
-    )  # fmt: skip
+    )
 
 
 def _windows(source: RasterSource, native: Windowed, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:

@@ -25,7 +25,9 @@ class Report:
     """What became of each product."""
 
     table: pd.DataFrame
-    """A row for each product: windows ``read``, requests ``retried``, windows ``filled``, whether it was ``dropped``, and
+    """A row for each product.
+
+    Windows ``read``, requests ``retried``, windows ``filled``, whether it was ``dropped``, and
     ``why``."""
 
     def __repr__(self) -> str:

@@ -1,4 +1,7 @@
-"""The frames of a cube: one map for each time, of which only the part and the detail that a screen shows is computed."""
+"""The frames of a cube.
+
+One map for each time, of which only the part and the detail that a screen shows is computed.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ def words(text: Any) -> str:
 
 
 def dimension(name: Any, *others: str) -> Any:
-    """A dimension of holoviews for what a product calls ``name``: by that name where it can have it beside ``others``."""
+    """A dimension of holoviews for what a product calls ``name``.
+
+    By that name where it can have it beside ``others``.
+    """
     import holoviews as hv
     from holoviews.core.util import dimension_sanitizer
 

@@ -30,8 +30,8 @@ def image(
         Dims ``(y, x)`` or ``(time, y, x)``; lazy or not. A frame is computed when it is shown, and kept; of a large one
         only the part and the detail that the screen shows.
     cmap
-        A colour map of bokeh or matplotlib; None: from red to green for an index such as NDVI, grey for a band, viridis for what has
-        a unit.
+        A colour map of bokeh or matplotlib; None: from red to green for an index such as NDVI, grey for a band, viridis
+        for what has a unit.
     clim
         Lowest and highest value of the colours; None: the 2nd and 98th percentile of the first frame.
     title

@@ -41,8 +41,8 @@ def tracks(
     width
         Width of the map in pixels of the screen.
     basemap
-        Whether the tiles of the setting ``geodes_lab.plot.basemap`` lie below, or, where none are set, the outlines of the
-        countries of ``geodes_lab.plot.land``.
+        Whether the tiles of the setting ``geodes_lab.plot.basemap`` lie below, or, where none are set, the outlines of
+        the countries of ``geodes_lab.plot.land``.
 
     Returns
     -------
@@ -87,13 +87,15 @@ def _chosen(data: xr.Dataset | xr.DataArray, variable: str | None) -> xr.DataArr
     if isinstance(data, xr.Dataset):
         if variable is None or variable not in data:
             raise GeodesError(
-                f"gl.plot.tracks shows one variable{nearest(str(variable), map(str, data.data_vars)) if variable else ''}: "
+                f"gl.plot.tracks shows one "
+                f"variable{nearest(str(variable), map(str, data.data_vars)) if variable else ''}: "
                 f"give one of {', '.join(map(str, data.data_vars))}."
             )
         data = data[variable]
     if data.dims != ("time",) or not {"longitude", "latitude"} <= set(data.coords):
         raise GeodesError(
-            f"gl.plot.tracks shows a variable along time with longitude and latitude; {data.name} has dims {data.dims} and "
+            f"gl.plot.tracks shows a variable along time with longitude and latitude; {data.name} has dims "
+            f"{data.dims} and "
             f"coordinates {', '.join(map(str, data.coords)) or 'none'}."
         )
     return data

@@ -188,7 +188,9 @@ class Servers:
     """How users' servers are started."""
 
     kind: Literal["process", "accounts", "systemd", "kubernetes"] = "process"
-    """``process``: all as the hub's own user, for one trusted person on loopback. ``accounts``: as root, with unix accounts.
+    """``process``: all as the hub's own user, for one trusted person on loopback.
+
+    ``accounts``: as root, with unix accounts.
     ``systemd``: the same, and limits of memory and cores that hold. ``kubernetes``: pods, by the chart."""
     profile: str = ""
     """The one that is chosen for who chooses none: the first that the person may have, if not given."""
@@ -255,10 +257,16 @@ class Lab:
     behind_tls: bool = False
     """Whether another server with TLS stands before it, on a network that only the two share."""
     subdomains: bool | None = None
-    """Whether each person and each service gets a host name of its own, so that no page acts for another; nothing said: ``apart``."""
+    """Whether each person and each service gets a host name of its own, so that no page acts for another.
+
+    Nothing said: ``apart``.
+    """
     state: str = "/var/lib/geodes-lab"
     secrets: str = ""
-    """The folder with `client_secret`, `crypt_keys`, `datalake_key` …, a file each; nothing said: ``secrets`` in the state."""
+    """The folder with `client_secret`, `crypt_keys`, `datalake_key` …, a file each.
+
+    Nothing said: ``secrets`` in the state.
+    """
     trial: str = ""
     """The group whose rights the robot has that tries the lab (``hub/trial.py``); nothing said: there is no robot."""
     contact: str = "the operator of this lab"
@@ -287,7 +295,10 @@ class Lab:
 
     @property
     def apart(self) -> bool:
-        """Whether people and services have host names: as ``subdomains`` says, else wherever more than one person logs in."""
+        """Whether people and services have host names.
+
+        As ``subdomains`` says, else wherever more than one person logs in.
+        """
         return self.login.kind == "oidc" if self.subdomains is None else self.subdomains
 
     @property
@@ -306,7 +317,8 @@ class Lab:
         Returns
         -------
         str
-            Empty where all have one origin, so that the path alone is the link. JupyterHub's own rule makes the same host names.
+            Empty where all have one origin, so that the path alone is the link. JupyterHub's own rule makes the same
+            host names.
         """
         public = urlsplit(self.address)
         host = f"{service}--service.{public.netloc}" if service else public.netloc

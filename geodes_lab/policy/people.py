@@ -59,47 +59,63 @@ _SENTENCES: dict[Code, dict[Language, str]] = {
     "accepted": {"en": "You may enter, {name}.", "fr": "Vous pouvez entrer, {name}."},
     "no name": {
         "en": "Your login succeeded, but the login service did not say your name ({detail}). Tell {contact}.",
-        "fr": "Votre connexion a réussi, mais le service de connexion n'a pas donné votre nom ({detail}). Signalez-le à {contact}.",
+        "fr": "Votre connexion a réussi, mais le service de connexion n'a pas donné votre nom ({detail}). Signalez-le "
+        "à {contact}.",
     },
     "bad name": {
-        "en": "Your login succeeded, but your name, {name!r}, cannot be used here: letters, digits, dot, dash and underscore. "
+        "en": "Your login succeeded, but your name, {name!r}, cannot be used here: letters, digits, dot, dash and "
+        "underscore. "
         "Tell {contact}.",
-        "fr": "Votre connexion a réussi, mais votre nom, {name!r}, ne peut pas servir ici : lettres, chiffres, point, tiret et "
+        "fr": "Votre connexion a réussi, mais votre nom, {name!r}, ne peut pas servir ici : lettres, chiffres, point, "
+        "tiret et "
         "souligné. Signalez-le à {contact}.",
     },
     "blocked": {
         "en": "Your login succeeded, but the account {name} is blocked in this lab. Ask {contact}.",
-        "fr": "Votre connexion a réussi, mais le compte {name} est bloqué dans ce laboratoire. Adressez-vous à {contact}.",
+        "fr": "Votre connexion a réussi, mais le compte {name} est bloqué dans ce laboratoire. Adressez-vous à "
+        "{contact}.",
     },
     "no claim": {
-        "en": "Your login as {name} succeeded, but the login service did not say which groups you are in ({detail}), and this lab "
+        "en": "Your login as {name} succeeded, but the login service did not say which groups you are in ({detail}), "
+        "and this lab "
         "goes by groups. This is for {contact} to mend, not for you: show them this sentence.",
-        "fr": "Votre connexion en tant que {name} a réussi, mais le service de connexion n'a pas dit à quels groupes vous appartenez "
-        "({detail}), et ce laboratoire décide d'après les groupes. C'est à {contact} d'y remédier : montrez-lui cette phrase.",
+        "fr": "Votre connexion en tant que {name} a réussi, mais le service de connexion n'a pas dit à quels groupes "
+        "vous appartenez "
+        "({detail}), et ce laboratoire décide d'après les groupes. C'est à {contact} d'y remédier : montrez-lui cette "
+        "phrase.",
     },
     "bad claim": {
-        "en": "Your login as {name} succeeded, but the login service said your groups in a form that this lab does not understand "
+        "en": "Your login as {name} succeeded, but the login service said your groups in a form that this lab does "
+        "not understand "
         "({detail}). This is for {contact} to mend, not for you: show them this sentence.",
-        "fr": "Votre connexion en tant que {name} a réussi, mais le service de connexion a donné vos groupes sous une forme inconnue "
+        "fr": "Votre connexion en tant que {name} a réussi, mais le service de connexion a donné vos groupes sous une "
+        "forme inconnue "
         "({detail}). C'est à {contact} d'y remédier : montrez-lui cette phrase.",
     },
     "no groups": {
-        "en": "Your login as {name} succeeded, but you are in no group yet, and this lab is for members of some. Ask {contact} to "
+        "en": "Your login as {name} succeeded, but you are in no group yet, and this lab is for members of some. Ask "
+        "{contact} to "
         "add you.",
-        "fr": "Votre connexion en tant que {name} a réussi, mais vous n'êtes encore dans aucun groupe, et ce laboratoire est "
+        "fr": "Votre connexion en tant que {name} a réussi, mais vous n'êtes encore dans aucun groupe, et ce "
+        "laboratoire est "
         "réservé aux membres de certains. Demandez à {contact} de vous ajouter.",
     },
     "no rule": {
-        "en": "Your login as {name} succeeded, but none of your groups ({detail}) opens this lab. Ask {contact} to add you to one "
+        "en": "Your login as {name} succeeded, but none of your groups ({detail}) opens this lab. Ask {contact} to "
+        "add you to one "
         "that does.",
-        "fr": "Votre connexion en tant que {name} a réussi, mais aucun de vos groupes ({detail}) n'ouvre ce laboratoire. Demandez à "
+        "fr": "Votre connexion en tant que {name} a réussi, mais aucun de vos groupes ({detail}) n'ouvre ce "
+        "laboratoire. Demandez à "
         "{contact} de vous ajouter à l'un de ceux qui l'ouvrent.",
     },
 }
 
 
 def standing(name: str, groups: Collection[str], lab: Lab) -> Collection[str]:
-    """The groups that count for a person: those that are known, and of the robot the one that the operator's file names."""
+    """The groups that count for a person.
+
+    Those that are known, and of the robot the one that the operator's file names.
+    """
     return {lab.trial} if name == ROBOT else groups
 
 
@@ -151,16 +167,23 @@ def decide(claims: Mapping[str, Any], lab: Lab) -> Decision:
         return told("no claim", "login.oidc.claims.groups", detail=missing)
     if not groups:
         return told("no groups", "groups")
+    opening = _opening(groups, lab, seen)
+    if opening is None:
+        return told("no rule", "groups", groups, ", ".join(sorted(groups)))
+    return told("accepted", f"groups.{opening}", groups)
+
+
+def _opening(groups: Collection[str], lab: Lab, seen: list[str]) -> str | None:
+    """The first rule that lets members of some groups in; what is looked at is told to ``seen``."""
     for group, rule in lab.groups.items():
-        opens = rule.admin or rule.enter
         if group not in groups:
             seen.append(f"The rule groups.{group} does not match.")
-        elif not opens:
+        elif not (rule.admin or rule.enter):
             seen.append(f"The rule groups.{group} matches, and does not open the lab.")
         else:
             seen.append(f"The rule groups.{group} matches, and opens the lab{' as admin' if rule.admin else ''}.")
-            return told("accepted", f"groups.{group}", groups)
-    return told("no rule", "groups", groups, ", ".join(sorted(groups)))
+            return group
+    return None
 
 
 def rights(groups: Collection[str], lab: Lab) -> Rights:
@@ -194,7 +217,10 @@ def holding(place: str, lab: Lab) -> list[tuple[str, Restricted]]:
 
 
 def refusing(groups: Collection[str], place: str, lab: Lab) -> str:
-    """The restricted collection that keeps the members of some groups from a place (``bucket/key``); empty: they may read it."""
+    """The restricted collection that keeps the members of some groups from a place (``bucket/key``).
+
+    Empty: they may read it.
+    """
     if lab.login.kind == "link":
         return ""
     return next((name for name, told in holding(place, lab) if not set(told.groups) & set(groups)), "")

@@ -1,11 +1,15 @@
-"""Places on the datalake as people write them: a bucket and a key, in the grammar of S3 and in no other way of writing."""
+"""Places on the datalake as people write them.
+
+A bucket and a key, in the grammar of S3 and in no other way of writing.
+"""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import unquote
 
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; with the underscore that older ones have.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; with the underscore that older ones
+# have.
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9._-]{1,61})[a-z0-9]")
 _ENCODED = re.compile(r"%[0-9a-fA-F]{2}")
 _LONGEST = 1024  # bytes of a key
@@ -27,7 +31,8 @@ def bucket_and_key(raw: bytes | str) -> tuple[str, str]:
     Raises
     ------
     ValueError
-        If S3 has no such bucket or key, or there is a second way to write the same place: that would be a way around a rule.
+        If S3 has no such bucket or key, or there is a second way to write the same place: that would be a way around a
+        rule.
     """
     text = raw.decode("latin-1") if isinstance(raw, bytes) else raw
     try:

@@ -21,38 +21,9 @@ def is_loopback(host: str) -> bool:
 
 def problems(lab: Lab) -> Iterable[str]:
     """What in the operator's file cannot go together, a sentence each."""
-    for name, group in lab.groups.items():
-        for profile in group.profiles:
-            if profile not in lab.profiles:
-                yield f"groups.{name} has the profile {profile!r}, which `profiles` does not describe."
-    if lab.servers.profile and lab.servers.profile not in lab.profiles:
-        yield f"servers.profile is {lab.servers.profile!r}, which `profiles` does not describe."
-    if bool(lab.certificate) != bool(lab.key):
-        yield "certificate and key go together."
-    on_kubernetes = lab.servers.kind == "kubernetes"
-    if not lab.is_local and not lab.certificate and not lab.behind_tls and not on_kubernetes:
-        yield (
-            f"listen is {lab.listen}, without TLS: give certificate and key, or listen on 127.0.0.1, or say behind_tls: true if "
-            "a server with TLS stands before it."
-        )
-    if lab.login.kind == "link" and (not lab.is_local or lab.servers.kind != "process"):
-        yield "login.kind is link, which is for one person on loopback: use oidc for others."
-    if lab.login.kind == "oidc" and lab.servers.kind == "process":
-        yield (
-            "servers.kind is process, which runs everybody as one user: for the people of a provider it is accounts, systemd "
-            "or kubernetes."
-        )
-    if lab.login.kind == "oidc" and not any(g.enter or g.admin for g in lab.groups.values()):
-        yield "groups lets nobody enter: give at least one group with enter: true."
-    if any(r.places for r in lab.restricted.values()) and lab.login.kind == "oidc" and not lab.datalake.gate:
-        yield "restricted names places, which only the gate can keep: say datalake.gate: true."
-    if lab.datalake.gate and not (lab.datalake.folder or lab.datalake.endpoint):
-        yield "datalake.gate needs the datalake's endpoint or folder."
-    if lab.apart and not _has_names_below(lab.address):
-        yield (
-            f"address is {lab.address or 'not given'}: people have host names below it (subdomains), so give one that is a name, such as "
-            "https://lab.example.org, or say subdomains: false, which lets one person's page act for another."
-        )
+    yield from _of_profiles(lab)
+    yield from _of_login(lab)
+    yield from _of_places(lab)
     if lab.trial and lab.trial not in lab.groups:
         yield f"trial names the group {lab.trial!r}, which `groups` does not describe."
     if not 0 < lab.servers.reserve <= 1:
@@ -61,11 +32,59 @@ def problems(lab: Lab) -> Iterable[str]:
         yield "home.warn is a part, such as 0.8."
 
 
+def _of_profiles(lab: Lab) -> Iterable[str]:
+    for name, group in lab.groups.items():
+        for profile in group.profiles:
+            if profile not in lab.profiles:
+                yield f"groups.{name} has the profile {profile!r}, which `profiles` does not describe."
+    if lab.servers.profile and lab.servers.profile not in lab.profiles:
+        yield f"servers.profile is {lab.servers.profile!r}, which `profiles` does not describe."
+    if bool(lab.certificate) != bool(lab.key):
+        yield "certificate and key go together."
+
+
+def _of_login(lab: Lab) -> Iterable[str]:
+    on_kubernetes = lab.servers.kind == "kubernetes"
+    if not lab.is_local and not lab.certificate and not lab.behind_tls and not on_kubernetes:
+        yield (
+            f"listen is {lab.listen}, without TLS: give certificate and key, or listen on 127.0.0.1, or say "
+            f"behind_tls: true if "
+            "a server with TLS stands before it."
+        )
+    if lab.login.kind == "link" and (not lab.is_local or lab.servers.kind != "process"):
+        yield "login.kind is link, which is for one person on loopback: use oidc for others."
+    if lab.login.kind == "oidc" and lab.servers.kind == "process":
+        yield (
+            "servers.kind is process, which runs everybody as one user: for the people of a provider it is accounts, "
+            "systemd "
+            "or kubernetes."
+        )
+    if lab.login.kind == "oidc" and not any(g.enter or g.admin for g in lab.groups.values()):
+        yield "groups lets nobody enter: give at least one group with enter: true."
+
+
+def _of_places(lab: Lab) -> Iterable[str]:
+    if any(r.places for r in lab.restricted.values()) and lab.login.kind == "oidc" and not lab.datalake.gate:
+        yield "restricted names places, which only the gate can keep: say datalake.gate: true."
+    if lab.datalake.gate and not (lab.datalake.folder or lab.datalake.endpoint):
+        yield "datalake.gate needs the datalake's endpoint or folder."
+    if lab.apart and not _has_names_below(lab.address):
+        yield (
+            f"address is {lab.address or 'not given'}: people have host names below it (subdomains), so give one that "
+            f"is a name, such as "
+            "https://lab.example.org, or say subdomains: false, which lets one person's page act for another."
+        )
+
+
 def warnings(lab: Lab) -> Iterable[str]:
-    """What may be so, and costs something: a sentence each, for the log of the hub and for `geodes-lab doctor --settings`."""
+    """What may be so, and costs something.
+
+    A sentence each, for the log of the hub and for `geodes-lab doctor --settings`.
+    """
     if lab.login.kind == "oidc" and not lab.apart:
         yield (
-            "subdomains is false: all pages of the lab have one origin, so a page that one person's server gives can read the files, use the "
+            "subdomains is false: all pages of the lab have one origin, so a page that one person's server gives can "
+            "read the files, use the "
             "tokens and run the code of another person who opens it."
         )
 

@@ -38,7 +38,8 @@ def claims(given: str) -> tuple[dict[str, Any], list[str]]:
     parts = text.removeprefix("Bearer ").split(".")
     if len(parts) != 3:
         raise GeodesError(
-            "What was given is no token: a JWT has three parts with points between them; or give a file of claims as JSON."
+            "What was given is no token: a JWT has three parts with points between them; or give a file of claims as "
+            "JSON."
         )
     try:
         body = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)).decode()

@@ -16,7 +16,8 @@ def verdict(given: str, file: str) -> tuple[bool, list[str]]:
     Parameters
     ----------
     given
-        A token, a file of one, a file of claims; ``-``: one of these from the standard input, where `ps` does not show it.
+        A token, a file of one, a file of claims; ``-``: one of these from the standard input, where `ps` does not show
+        it.
     file
         The operator's file.
 

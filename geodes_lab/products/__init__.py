@@ -54,8 +54,8 @@ class Family(Protocol):
     def open(self, item: pystac.Item) -> xr.DataTree:
         """Open the product on its native grids, lazily. Reads metadata, no pixel."""
 
-    # It may also have ``predicted(item) -> Item | None``: the band Item without any reading, where the Item tells it; its
-    # assets then have a ``geodes:promise`` (see `bands.promises`).
+    # It may also have ``predicted(item) -> Item | None``: the band Item without any reading, where the Item tells it;
+    # its assets then have a ``geodes:promise`` (see `bands.promises`).
 
 
 @cache
@@ -100,7 +100,8 @@ def several(products: Any, what: str = "Products") -> list[Any]:
         or not getattr(products, "ndim", 1)
     ):
         raise GeodesError(
-            f"{what} are Items of gl.search, dictionaries of Items, paths or URLs, one or a list of them; not {type(products).__name__}."
+            f"{what} are Items of gl.search, dictionaries of Items, paths or URLs, one or a list of them; not "
+            f"{type(products).__name__}."
         )
     return list(products)
 
@@ -218,5 +219,6 @@ def _damaged(item: pystac.Item, error: Exception) -> GeodesError:
     """The sentence for what no family has foreseen: products come from anywhere, and may say anything of themselves."""
     said = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
     return GeodesError(
-        f"{name_of(item)} does not open, since what it says of itself is damaged ({type(error).__name__}: {said}); fetch the product again."
+        f"{name_of(item)} does not open, since what it says of itself is damaged ({type(error).__name__}: {said}); "
+        f"fetch the product again."
     )

@@ -16,7 +16,8 @@ def of(asset: pystac.Asset) -> str:
     Raises
     ------
     GeodesError
-        If it is a path of this machine, and the Item says that it comes from a server: a path is one of that server then.
+        If it is a path of this machine, and the Item says that it comes from a server: a path is one of that server
+        then.
     """
     href = asset.href
     if href.startswith("/vsi"):
@@ -25,7 +26,8 @@ def of(asset: pystac.Asset) -> str:
     own = item.get_self_href() if isinstance(item, pystac.Item) else None
     if href.startswith("/") and urlsplit(own or "").scheme in ("http", "https") and os.path.lexists(href):
         raise GeodesError(
-            f"{href} of {getattr(item, 'id', 'this Item')} is a file of this machine and, since the Item's self link is {own}, also an address "
+            f"{href} of {getattr(item, 'id', 'this Item')} is a file of this machine and, since the Item's self link "
+            f"is {own}, also an address "
             f"of that server: write file://{href} for the file, or take the self link out of the Item."
         )
     return asset.get_absolute_href() or href

@@ -1,4 +1,7 @@
-"""What an asset of anybody's Item says of its file: whether it is a raster or a picture, and of each band what STAC 1.0 or 1.1 has words for."""
+"""What an asset of anybody's Item says of its file.
+
+Whether it is a raster or a picture, and of each band what STAC 1.0 or 1.1 has words for.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +43,19 @@ def roles(asset: pystac.Asset) -> set[str]:
 
 
 def is_picture(key: str, asset: pystac.Asset) -> bool:
-    """Whether it is made to be looked at, by its roles or its name: its numbers are colours, whatever names its bands have."""
+    """Whether it is made to be looked at, by its roles or its name.
+
+    Its numbers are colours, whatever names its bands have.
+    """
     name = asset.href.partition("?")[0].rsplit("/", 1)[-1]
     return bool(_SHOWN & roles(asset)) or any(_PICTURE.search(text) for text in (key, name))
 
 
 def is_class(asset: pystac.Asset) -> bool:
-    """Whether the numbers stand for classes or bits, by what it says of their meaning, or by its role: a mask is none of a measure."""
+    """Whether the numbers stand for classes or bits, by what it says of their meaning, or by its role.
+
+    A mask is none of a measure.
+    """
     several = [asset.extra_fields, *(e for field in _LISTS for e in entries(asset, field))]
     said = roles(asset)
     return (

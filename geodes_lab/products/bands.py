@@ -22,7 +22,10 @@ natives: dict[str, Callable[[pystac.Item, str], Gridder]] = {}
 """Makes what puts a band of an Item on a grid, by the family's name; the asset has that name in ``geodes:native``."""
 
 RESERVED = ("x", "y", "time", "spatial_ref", "product", "baseline", "offset", "quality", "longitude", "latitude")
-"""What cubes and nodes call their coordinates, and the quality of pixels: no band is called so there, but ``band_x``."""
+"""What cubes and nodes call their coordinates, and the quality of pixels.
+
+No band is called so there, but ``band_x``.
+"""
 
 _LARGEST = 2**22  # pixels in a row or column
 
@@ -57,7 +60,8 @@ def asset(
     """
     if not 1 <= min(source.shape) <= max(source.shape) <= _LARGEST:
         raise GeodesError(
-            f"Band {source.band} of {source.product} has {source.shape[0]} × {source.shape[1]} pixels, its metadata say, which "
+            f"Band {source.band} of {source.product} has {source.shape[0]} × {source.shape[1]} pixels, its metadata "
+            f"say, which "
             "no image has; fetch the product again."
         )
     eo = {"common_name": common_name, "center_wavelength": wavelength}
@@ -103,12 +107,18 @@ def asset(
 
 
 def plain(name: str) -> str:
-    """The name of a band as a variable: not one of `RESERVED`, and without the slash, which in a tree parts a node from what is in it."""
+    """The name of a band as a variable.
+
+    Not one of `RESERVED`, and without the slash, which in a tree parts a node from what is in it.
+    """
     return f"band_{name}" if name in RESERVED else name.replace("/", "_")
 
 
 def variables(keys: Iterable[str]) -> dict[str, str]:
-    """What each band is called as a variable, by key: as `plain` has it, with ``_`` behind where another band is called so."""
+    """What each band is called as a variable, by key.
+
+    As `plain` has it, with ``_`` behind where another band is called so.
+    """
     used, names = set(keys), {}
     for key in list(keys):
         name = plain(key)
@@ -120,7 +130,7 @@ def variables(keys: Iterable[str]) -> dict[str, str]:
 
 
 def is_band_item(item: pystac.Item) -> bool:
-    """Whether an Item is one that a family made of a product, rather than one of a catalogue that has an asset per band."""
+    """Whether a family made this Item of a product; a catalogue's Item with an asset per band is none."""
     return "geodes:source" in item.properties and any("proj:transform" in a.extra_fields for a in item.assets.values())
 
 
@@ -164,7 +174,8 @@ def source(item: pystac.Item, band: str) -> RasterSource:
         return _source(item, key)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
         raise GeodesError(
-            f"What {name_of(item)} says of its band {key} is not understood ({type(error).__name__}: {error}); correct the Item, or fetch "
+            f"What {name_of(item)} says of its band {key} is not understood ({type(error).__name__}: {error}); "
+            f"correct the Item, or fetch "
             "the product again."
         ) from error
 
@@ -205,7 +216,10 @@ def _source(item: pystac.Item, key: str) -> RasterSource:
 
 
 def missing(item: pystac.Item) -> dict[str, list[str]]:
-    """The bands of a product in part whose files are not there, by key, with other names that mean them; anybody's Item may say something else."""
+    """The bands of a product in part whose files are not there, by key, with other names that mean them.
+
+    Anybody's Item may say something else.
+    """
     told = item.properties.get("geodes:missing")
     if not isinstance(told, dict):
         return {}
@@ -227,7 +241,8 @@ def _key(item: pystac.Item, band: str) -> str:
     gone = next((k for k, names in missing(item).items() if band in (k, *names)), None)
     if gone is not None:
         raise GeodesError(
-            f"{name_of(item)} is here in part: it has no file of {gone}, which its metadata list. It has: {', '.join(known) or 'none'}. Fetch that "
+            f"{name_of(item)} is here in part: it has no file of {gone}, which its metadata list. It has: "
+            f"{', '.join(known) or 'none'}. Fetch that "
             "file, or the whole product."
         )
     names = list(
@@ -252,8 +267,9 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
     Returns
     -------
     xarray.Dataset
-        A variable per band, dims ``(y, x)``, of a grid in degrees ``(latitude, longitude)``, pixel-centre coordinates, ``spatial_ref``. A key that is no name of a variable
-        gives one that is (see `plain`), and is the variable's ``long_name``.
+        A variable per band, dims ``(y, x)``, of a grid in degrees ``(latitude, longitude)``, pixel-centre coordinates,
+        ``spatial_ref``. A key that is no name of a variable gives one that is (see `plain`), and is the variable's
+        ``long_name``.
     """
     sources = {k: source(item, k) for k in keys}
     grid = sources[keys[0]].geobox

@@ -34,13 +34,19 @@ class TiePoints:
     """Metres from line to line and from pixel to pixel."""
 
     def places(self, grid: GeoBox) -> tuple[Floats, Floats]:
-        """Lines and pixels of the image at the centres of a grid's pixels, (rows, cols) each; beyond it where the grid is."""
+        """Lines and pixels of the image at the centres of a grid's pixels, (rows, cols) each.
+
+        Beyond it where the grid is.
+        """
         lattice = Lattice(grid, self.step(grid))
         line, pixel = self.inverse(str(grid.crs))(*lattice.centres)
         return lattice.between(line), lattice.between(pixel)
 
     def step(self, grid: GeoBox) -> int:
-        """Pixels of a grid that may be skipped: no more than half a mesh of the tie points, beyond which nothing is known."""
+        """Pixels of a grid that may be skipped.
+
+        No more than half a mesh of the tie points, beyond which nothing is known.
+        """
         meshes = [np.diff(a).min() * s for a, s in zip((self.line, self.pixel), self.spacing, strict=True)]
         metres = max(abs(grid.affine.a), abs(grid.affine.e)) * (111_320 if grid.crs.geographic else 1)
         return int(np.clip(min(meshes) / 2 / metres, 1, _STEP))

@@ -1,4 +1,7 @@
-"""Where a grid lies in another CRS, as far as that has a meaning there: a map of the world has no place in one UTM zone."""
+"""Where a grid lies in another CRS, as far as that has a meaning there.
+
+A map of the world has no place in one UTM zone.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ _POLE = 85.0  # no projection is asked for what lies beyond, unless it is made f
 
 @lru_cache(maxsize=1024)
 def footprint(native: GeoBox, crs: CRS) -> BoundingBox:
-    """The bounds of a grid in another CRS; in degrees they go on across 180°. Thousands of products lie on a few grids."""
+    """The bounds of a grid in another CRS; in degrees they go on across 180°.
+
+    Thousands of products lie on a few grids.
+    """
     if native.crs.epsg == crs.epsg:
         return native.boundingbox
     if crs.geographic:

@@ -1,7 +1,7 @@
 """How high the geoid is above the ellipsoid: heights above sea level become heights above the ellipsoid.
 
-The grid is EGM96, every 15 minutes, from the U.S. National Geospatial-Intelligence Agency and NASA (public domain), as PROJ distributes
-it, rounded to a centimetre. It is part of the package: nothing is fetched.
+The grid is EGM96, every 15 minutes, from the U.S. National Geospatial-Intelligence Agency and NASA (public domain), as
+PROJ distributes it, rounded to a centimetre. It is part of the package: nothing is fetched.
 """
 
 from __future__ import annotations

@@ -14,7 +14,10 @@ from odc.geo.geom import BoundingBox
 from pyproj import Transformer
 
 Box = tuple[float, float, float, float]
-"""West, south, east, north in degrees. West is from -180 to 180, and east as much more as the box is wide: across 180° it is more than that."""
+"""West, south, east, north in degrees.
+
+West is from -180 to 180, and east as much more as the box is wide: across 180° it is more than that.
+"""
 
 TURN = 360.0
 _HOLE = 15.0  # degrees: less between places of a coarse lattice is no gap
@@ -74,7 +77,10 @@ def _around(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Box:
 
 
 def parts(box: Box, covered: Box) -> list[Box]:
-    """Give what a box has in common with another one, in the frame of the first: across 180° and around the earth there may be two parts."""
+    """Give what a box has in common with another one, in the frame of the first.
+
+    Across 180° and around the earth there may be two parts.
+    """
     west, south, east, north = box
     found = []
     for turn in (-2, -1, 0, 1, 2):
@@ -86,7 +92,10 @@ def parts(box: Box, covered: Box) -> list[Box]:
 
 
 def bounds(box: Box, crs: CRS) -> BoundingBox:
-    """Give the bounds of a box in a CRS; the edges of a box in degrees are curves there, and a pole may be inside of it."""
+    """Give the bounds of a box in a CRS.
+
+    The edges of a box in degrees are curves there, and a pole may be inside of it.
+    """
     west, south, east, north = box
     if crs.geographic:
         return BoundingBox(west, south, east, north, crs)
@@ -106,7 +115,10 @@ def bounds(box: Box, crs: CRS) -> BoundingBox:
 
 
 def turns(native: GeoBox, covered: Box) -> Iterator[int]:
-    """Tell by how many whole turns a grid in degrees is to be moved so that it lies in a box: none, one, or two on its two sides."""
+    """Tell by how many whole turns a grid in degrees is to be moved so that it lies in a box.
+
+    None, one, or two on its two sides.
+    """
     west, south, east, north = native.boundingbox.bbox
     if south >= covered[3] or north <= covered[1]:
         return

@@ -30,7 +30,10 @@ MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
 
 
 class PredictedBand(Protocol):
-    """What finds out at the first touch of a product what was only predicted of a band; hashable, and goes to workers."""
+    """What finds out at the first touch of a product what was only predicted of a band.
+
+    Hashable, and goes to workers.
+    """
 
     def resolve(self, source: RasterSource) -> RasterSource:
         """Give the band as its product says that it is; reads metadata once in a process.
@@ -69,7 +72,10 @@ class Relief(Protocol):
         """What it is, for the attributes of variables."""
 
     def heights(self, grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Metres above the ellipsoid, NaN where unknown; whether the model covers the place; whether what it lacks there is sea."""
+        """Metres above the ellipsoid, NaN where unknown.
+
+        Whether the model covers the place; whether what it lacks there is sea.
+        """
 
 
 @runtime_checkable
@@ -145,7 +151,10 @@ class RasterSource:
         )
 
     def copies(self, grid: GeoBox) -> list[RasterSource]:
-        """Give the band as often as a grid has it: none; once; or, of degrees on both sides of where the file begins, twice."""
+        """Give the band as often as a grid has it: none.
+
+        Once; or, of degrees on both sides of where the file begins, twice.
+        """
         if not self.geobox.crs.geographic or self.native is not None:
             return (
                 [self] if _share_area(grid.boundingbox, footprint(self.geobox, grid.crs), grid.crs.geographic) else []
@@ -247,7 +256,10 @@ class RasterSource:
         return there & ~np.isnan(numbers) if numbers.dtype.kind == "f" else there
 
     def is_saturated(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where the file's numbers are that of saturation; in 15 bits, as ESA codes Sentinel-2, 65535 became the largest of those."""
+        """Where the file's numbers are that of saturation.
+
+        In 15 bits, as ESA codes Sentinel-2, 65535 became the largest of those.
+        """
         if self.saturated is None:
             return np.zeros(numbers.shape, bool)
         found: NDArray[np.bool_] = numbers == self.saturated
@@ -256,8 +268,8 @@ class RasterSource:
     def suspect(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Where numbers of an overview made of wavelets may have some of what is no data in them.
 
-        What is no data is far from any measure in most files: nearer to it than to a measure of 0 is in doubt. So is what is
-        more than half of saturation.
+        What is no data is far from any measure in most files: nearer to it than to a measure of 0 is in doubt. So is
+        what is more than half of saturation.
         """
         highest = None if self.saturated is None else min(self.saturated, _FIFTEEN_BITS)
         found = np.zeros(numbers.shape, bool) if highest is None else numbers >= highest / 2

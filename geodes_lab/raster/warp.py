@@ -1,7 +1,7 @@
 """A window of a band put on a grid: each number depends on the grid's pixels alone, not on the window or the chunk.
 
-GDAL guesses the scale of a kernel from the window that it is given, and places pixels to an eighth of one: both differ from chunk to
-chunk. Here the scale is that of the whole band, and places are those of PROJ.
+GDAL guesses the scale of a kernel from the window that it is given, and places pixels to an eighth of one: both differ
+from chunk to chunk. Here the scale is that of the whole band, and places are those of PROJ.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ _STRIP = 64  # rows whose places are found at once: they stay in the processor's
 _LINEAR = 1e-5  # pixels: where a line between those points is further from PROJ, PROJ is asked for each pixel
 # Pixels by which GDAL may misplace: a mean changes by as little; what chooses a pixel could choose another one.
 _CLOSE, _EXACT = 1e-4, 1e-12
-# Pixels by which a grid is shifted for Lanczos. Where the centre of a large pixel is the centre of one of the band, as from 10 m to 30 m, GDAL's
-# weights lose all digits: numbers are off by up to half of the span (GDAL 3.10, GWKResampleOptimizedLanczos). A shift of 1e-6 avoids that.
+# Pixels by which a grid is shifted for Lanczos. Where the centre of a large pixel is the centre of one of the band, as
+# from 10 m to 30 m, GDAL's weights lose all digits: numbers are off by up to half of the span (GDAL 3.10,
+# GWKResampleOptimizedLanczos). A shift of 1e-6 avoids that.
 _ASIDE = 1.37e-6
 _MEMORY = 256  # MB
 
@@ -96,15 +97,18 @@ def warped(
 def options(source: RasterSource, grid: GeoBox) -> dict[str, float]:
     """GDAL's options of a warp: the scale of the kernel, the same for all windows of a band.
 
-    Of a scale that is 1 but for rounding GDAL makes wrong weights (of ``cubic_spline``: 3.10), and without some more pixels than it
-    takes by itself for the window of a chunk, it leaves out pixels at the chunk's edges.
+    Of a scale that is 1 but for rounding GDAL makes wrong weights (of ``cubic_spline``: 3.10), and without some more
+    pixels than it takes by itself for the window of a chunk, it leaves out pixels at the chunk's edges.
     """
     down, across = (1.0 if abs(r - 1) < 1e-3 else r for r in source.ratios(grid))
     return {"XSCALE": 1 / across, "YSCALE": 1 / down, "SOURCE_EXTRA": 2 + math.ceil(max(down, across))}
 
 
 def margin(source: RasterSource, grid: GeoBox, resampling: Resampling) -> int:
-    """Pixels of the band that are wanted around those below a grid, at least: none where no kernel looks beside a pixel."""
+    """Pixels of the band that are wanted around those below a grid, at least.
+
+    None where no kernel looks beside a pixel.
+    """
     is_tight = grid.crs.epsg == source.epsg and resampling in (Resampling.nearest, Resampling.average)
     return 0 if is_tight else MARGIN
 
@@ -199,7 +203,10 @@ def _nearest(
 
 
 def _pixels(grid: GeoBox, source: RasterSource) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and column of the pixel under each pixel of a grid; of one on an edge but for rounding the next, as of GDAL."""
+    """Row and column of the pixel under each pixel of a grid.
+
+    Of one on an edge but for rounding the next, as of GDAL.
+    """
     if grid.crs.epsg != source.epsg:
         found = places(grid, source)
         if not np.isfinite(found).all():
@@ -228,10 +235,12 @@ def _affine(source: RasterSource, grid: GeoBox) -> tuple[tuple[float, float], tu
 
 
 def places(grid: GeoBox, source: RasterSource) -> NDArray[np.float64]:
-    """Where the pixels of a grid in another CRS lie in a band, rows and columns from the band's corner; not finite: nowhere.
+    """Where the pixels of a grid in another CRS lie in a band, rows and columns from the band's corner.
 
-    PROJ is asked at points of a lattice that is fixed to the CRS and not to the grid, and between them is a line, where that is
-    PROJ's place; elsewhere PROJ is asked for each pixel.
+    Not finite: nowhere.
+
+    PROJ is asked at points of a lattice that is fixed to the CRS and not to the grid, and between them is a line, where
+    that is PROJ's place; elsewhere PROJ is asked for each pixel.
     """
     a, _, c, _, e, f = source.transform
     to, (high, wide) = grid.affine, grid.shape
@@ -244,7 +253,8 @@ def places(grid: GeoBox, source: RasterSource) -> NDArray[np.float64]:
             east = middle + (np.asarray(east) - middle + 180) % globe.TURN - 180
         return np.stack([(np.asarray(north) - f) / e, (np.asarray(east) - c) / a])
 
-    # Centres of pixels, counted in steps from the origin of the CRS; rounded, so that the same pixel of two chunks is the same.
+    # Centres of pixels, counted in steps from the origin of the CRS; rounded, so that the same pixel of two chunks is
+    # the same.
     u = np.round((to.c / to.a + 0.5 + np.arange(wide)), 6) / _STEP
     v = np.round((to.f / to.e + 0.5 + np.arange(high)), 6) / _STEP
     (u0, u1), (v0, v1) = (np.floor([w[0], w[-1]]) for w in (u, v))

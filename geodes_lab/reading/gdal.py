@@ -77,7 +77,7 @@ def _confirm(source: RasterSource, file: Any) -> None:
 
 
 def _lies(file: Any, source: RasterSource) -> bool:
-    """Whether the file's first pixel is where its metadata said, to a thousandth of a pixel, and its last as good as that."""
+    """Whether the file's first and last pixels are where its metadata said, to a thousandth of a pixel."""
     rows, cols = source.shape
     to = ~Affine(*source.moved(-source.turned).transform) * file.transform
     first, last = to * (0, 0), to * (cols, rows)
@@ -90,7 +90,8 @@ def _warp(
     """Warp numbers as they are in the file, with their nodata left out of every average."""
     if resampling in warp.OF_MEASURES and source.offset:
         raise GeodesError(
-            f"Band {source.band} of {source.product} has an offset, and its file is read by GDAL, which knows none: resampling= cannot be "
+            f"Band {source.band} of {source.product} has an offset, and its file is read by GDAL, which knows none: "
+            f"resampling= cannot be "
             f"{resampling.name!r} here; use 'average', or compute it of a cube at full resolution."
         )
     if source.saturated is not None:  # GDAL leaves out one number, not two

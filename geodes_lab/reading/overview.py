@@ -20,12 +20,19 @@ _SLACK = 1.01  # the overviews of a COG are a little coarser than their factor s
 _FINER = 4  # times finer than the grid: an overview whose pixels are no means, where a mean is asked for
 # Half the width of a kernel, in pixels of the output.
 _RADII = {
-    Resampling.nearest: 0.5, Resampling.average: 0.5, Resampling.bilinear: 1.0, Resampling.cubic: 2.0, Resampling.cubic_spline: 2.0,
+    Resampling.nearest: 0.5,
+    Resampling.average: 0.5,
+    Resampling.bilinear: 1.0,
+    Resampling.cubic: 2.0,
+    Resampling.cubic_spline: 2.0,
     Resampling.lanczos: 3.0,
-}  # fmt: skip
+}
 
 WAVELET, MEAN, NEAR, UNLIKE = "wavelet", "mean", "near", "unlike"
-"""What a pixel of an overview is: a coefficient of JPEG 2000, the mean of what lies below it, near that, or unlike it: one that was picked, or blurred."""
+"""What a pixel of an overview is.
+
+A coefficient of JPEG 2000, the mean of what lies below it, near that, or unlike it: one that was picked, or blurred.
+"""
 
 _NEAR = 0.05  # of the differences below: how far from the mean
 _SIDE = 32  # pixels of an overview that are compared with the image
@@ -49,9 +56,10 @@ class Pyramid(Hashable, Protocol):
 def level(source: RasterSource, image: Pyramid, grid: GeoBox, resampling: Resampling) -> int:
     """Choose the overview that serves a grid; 0: the image itself.
 
-    ``nearest`` is any pixel within half a pixel of the grid: the overview that is next finer has one. A mean is that of the image
-    if the overview's pixels are means; of a wavelet or a smoother kernel it is near that if the overview is four times finer.
-    Of picked or blurred pixels it is nothing, and of a mean no smallest or largest number, no median, no sum.
+    ``nearest`` is any pixel within half a pixel of the grid: the overview that is next finer has one. A mean is that of
+    the image if the overview's pixels are means; of a wavelet or a smoother kernel it is near that if the overview is
+    four times finer. Of picked or blurred pixels it is nothing, and of a mean no smallest or largest number, no median,
+    no sum.
 
     Parameters
     ----------
@@ -123,7 +131,8 @@ def doubtful(
 ) -> NDArray[np.bool_]:
     """Tell which pixels of a grid an overview of JPEG 2000 gives no sure number of.
 
-    Its wavelet mixes what is no data with what is, and passes below zero beside an edge: a number that stands for no data may be data.
+    Its wavelet mixes what is no data with what is, and passes below zero beside an edge: a number that stands for no
+    data may be data.
 
     Parameters
     ----------

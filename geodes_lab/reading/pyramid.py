@@ -1,4 +1,7 @@
-"""Numbers of a band out of an image and its overviews: the next finer one, pasted where the grids agree, else warped."""
+"""Numbers of a band out of an image and its overviews.
+
+The next finer one, pasted where the grids agree, else warped.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class Image(overview.Pyramid, Protocol):
     scales: tuple[tuple[float, float], ...]
     """Of each, how many of the image's pixels in y and in x make one."""
     wavelet: bool
-    """Whether an overview is made of wavelets: its pixels lie on the first of those that they stand for, and are no means."""
+    """Whether an overview is made of wavelets.
+
+    Its pixels lie on the first of those that they stand for, and are no means.
+    """
     nodata: float | None
     """What the file itself says that stands for no data."""
     epsg: int | None
@@ -123,8 +129,8 @@ os.register_at_fork(after_in_child=_forked)
 def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:
     """Read the file's own numbers on a grid; returns what `gdal.numbers` returns.
 
-    A grid coarser than the band's own is read from an overview (see `overview.level`), except for classes, which no overview
-    keeps. Where that is in doubt, beside no data, the image itself is read.
+    A grid coarser than the band's own is read from an overview (see `overview.level`), except for classes, which no
+    overview keeps. Where that is in doubt, beside no data, the image itself is read.
 
     Parameters
     ----------

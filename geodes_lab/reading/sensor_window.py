@@ -66,7 +66,8 @@ def window(source: RasterSource, rows: Span, cols: Span) -> NDArray[Any]:
         return found
     # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
     raise GeodesError(
-        f"Band {source.band} of {source.product} could not be read in rows {rows[0]} to {rows[1]} and columns {cols[0]} to "
+        f"Band {source.band} of {source.product} could not be read in rows {rows[0]} to {rows[1]} and columns "
+        f"{cols[0]} to "
         f"{cols[1]}: its file is damaged or out of reach ({reason}); fetch the product again, or leave it out."
     )
 

@@ -129,7 +129,8 @@ def lazy(source: RasterSource) -> da.Array:
     Returns
     -------
     dask.array.Array
-        ``source.shape`` values of ``source.dtype``, in chunks of whole tiles of the file, of 2048 pixels or a little less.
+        ``source.shape`` values of ``source.dtype``, in chunks of whole tiles of the file, of 2048 pixels or a little
+        less.
     """
     limits.refuse_image(source)
     tile = source.tile or (1024, 1024)
@@ -148,8 +149,9 @@ def _block(source: RasterSource, block_info: Any = None) -> NDArray[Any]:
 class Reader:
     """stackstac's Reader: give it to ``stackstac.stack(items, reader=geodes_lab.reader.Reader, …)``.
 
-    stackstac's own reader ignores overviews and decodes JPEG 2000 one band at a time; a cube of stackstac is read through
-    tiles and overviews with this one. What stackstac does not pass on (the band Item's nodata) is asked of the file.
+    stackstac's own reader ignores overviews and decodes JPEG 2000 one band at a time; a cube of stackstac is read
+    through tiles and overviews with this one. What stackstac does not pass on (the band Item's nodata) is asked of the
+    file.
     """
 
     def __init__(

@@ -26,8 +26,8 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
     Parameters
     ----------
     data
-        A variable ``(y, x)`` or ``(time, y, x)``, whose bands are called by their dates; or a Dataset of variables ``(y, x)``,
-        whose bands are called by their names. A strip of it is computed at a time.
+        A variable ``(y, x)`` or ``(time, y, x)``, whose bands are called by their dates; or a Dataset of variables
+        ``(y, x)``, whose bands are called by their names. A strip of it is computed at a time.
     target
         The file; it appears when it is complete.
 
@@ -49,7 +49,8 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
         )
         if steps.size and np.ptp(steps) > 1e-3 * abs(steps[0]):
             raise GeodesError(
-                f"A GeoTIFF has pixels at equal steps, and {dim} has steps from {steps.min():g} to {steps.max():g}: put it on a regular grid first, or "
+                f"A GeoTIFF has pixels at equal steps, and {dim} has steps from {steps.min():g} to {steps.max():g}: "
+                f"put it on a regular grid first, or "
                 "save it as .zarr."
             )
     if not first.size:
@@ -66,10 +67,20 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
     target.parent.mkdir(parents=True, exist_ok=True)
     rows, cols = first.sizes["y"], first.sizes["x"]
     profile = {
-        "driver": "GTiff", "count": len(bands), "height": rows, "width": cols, "dtype": dtype.name, "crs": first.rio.crs,
-        "transform": first.rio.transform(recalc=True), "nodata": nodata, "tiled": True, "blockxsize": 512, "blockysize": 512,
-        "bigtiff": "if_safer", "sparse_ok": True,
-    }  # fmt: skip
+        "driver": "GTiff",
+        "count": len(bands),
+        "height": rows,
+        "width": cols,
+        "dtype": dtype.name,
+        "crs": first.rio.crs,
+        "transform": first.rio.transform(recalc=True),
+        "nodata": nodata,
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "bigtiff": "if_safer",
+        "sparse_ok": True,
+    }
     try:
         with rasterio.open(rough, "w", **profile) as file:
             file.update_tags(**{k: str(v) for k, v in data.attrs.items() if isinstance(v, (str, int, float))})
@@ -109,7 +120,8 @@ def _bands(data: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
     for name, band in found.items():
         if set(band.dims) != {"y", "x"}:
             raise GeodesError(
-                f"A GeoTIFF holds maps (y, x), and {name} has dims {band.dims}: save one variable with its times, several "
+                f"A GeoTIFF holds maps (y, x), and {name} has dims {band.dims}: save one variable with its times, "
+                f"several "
                 "variables of one time, or all of it as .zarr."
             )
     if not found:
@@ -123,7 +135,8 @@ def _nodata(bands: dict[str, xr.DataArray]) -> float | None:
     said = {v for v in each.values() if v is not None}
     if len(said) > 1:
         raise GeodesError(
-            f"A GeoTIFF has one number for no data, and {', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save "
+            f"A GeoTIFF has one number for no data, and "
+            f"{', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save "
             "each in a file of its own, or all as .zarr."
         )
     return next(iter(said), None)

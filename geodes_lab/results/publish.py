@@ -45,10 +45,11 @@ def publish(
     Parameters
     ----------
     path
-        What `geodes_lab.save` wrote: a ``.zarr`` folder or a ``.tif`` file. It stays where it is; who reads the Item must be
-        able to read it there.
+        What `geodes_lab.save` wrote: a ``.zarr`` folder or a ``.tif`` file. It stays where it is; who reads the Item
+        must be able to read it there.
     collection
-        Such as ``ndvi``, of letters, digits, ``_`` and ``-``; in the catalogue it is called ``<your name>.ndvi``. It is made if it is not there.
+        Such as ``ndvi``, of letters, digits, ``_`` and ``-``; in the catalogue it is called ``<your name>.ndvi``. It is
+        made if it is not there.
     title
         What the collection is called, when it is made.
     name
@@ -56,8 +57,8 @@ def publish(
     datetime
         The time that it shows, or an interval ``2021-06-01/2021-08-31``; None: its own times, or that it was saved.
     readers
-        Groups that may see the collection; ``"*"``: everybody who has logged in. Without any, it is for its owner alone. Said again for a
-        collection that is there, it is changed.
+        Groups that may see the collection; ``"*"``: everybody who has logged in. Without any, it is for its owner
+        alone. Said again for a collection that is there, it is changed.
     properties
         Others of the Item, such as ``{"mean": 0.42}``: a search finds by them.
     profile
@@ -83,7 +84,8 @@ def publish(
     user = os.environ.get("JUPYTERHUB_USER")
     if not user or not chosen.token:
         raise GeodesError(
-            f"gl.publish puts results into the catalogue of the lab's hub, and the profile {profile!r} or this server is not one of "
+            f"gl.publish puts results into the catalogue of the lab's hub, and the profile {profile!r} or this server "
+            f"is not one of "
             "a hub: start the lab with `make lab`."
         )
     service = Service(profile, chosen.url, chosen.token)
@@ -93,9 +95,15 @@ def publish(
     item.collection_id = whole
     there = {c["id"]: c for c in service.ask("GET", "/collections")["collections"]}
     document = there.get(whole) or {
-        "type": "Collection", "stac_version": "1.1.0", "id": whole, "title": title or collection, "description": title or collection,
-        "license": "other", "extent": _extent(item), "links": [],
-    }  # fmt: skip
+        "type": "Collection",
+        "stac_version": "1.1.0",
+        "id": whole,
+        "title": title or collection,
+        "description": title or collection,
+        "license": "other",
+        "extent": _extent(item),
+        "links": [],
+    }
     shared = document | ({_READERS: list(readers)} if readers else {})
     if whole not in there:
         service.ask("POST", "/collections", shared)

@@ -28,9 +28,9 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     data
         A Dataset, or a DataArray (saved under its name, or ``data``).
     path
-        What to write: a folder such as ``workspace/ndvi.zarr``, or a file such as ``workspace/ndvi.tif`` of maps, a band
-        for each time of one variable or for each variable of one time. It appears when it is complete: an interrupted
-        save leaves nothing under this name.
+        What to write: a folder such as ``workspace/ndvi.zarr``, or a file such as ``workspace/ndvi.tif`` of maps, a
+        band for each time of one variable or for each variable of one time. It appears when it is complete: an
+        interrupted save leaves nothing under this name.
     overwrite
         Whether what has that name may be replaced.
 
@@ -42,8 +42,8 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     Raises
     ------
     GeodesError
-        If it exists already, there is nothing to save, or a GeoTIFF cannot hold it. What fails while it is computed is raised as it is,
-        and nothing is left behind.
+        If it exists already, there is nothing to save, or a GeoTIFF cannot hold it. What fails while it is computed is
+        raised as it is, and nothing is left behind.
     """
     if not isinstance(data, (xr.Dataset, xr.DataArray)):
         raise GeodesError(

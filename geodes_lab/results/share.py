@@ -28,16 +28,23 @@ class Share:
     url: str
     """Where they do, while this server runs."""
     invitation: str | None = field(default=None, repr=False)
-    """A link by which whoever gets it is let in, once accepted; whoever has it can pass it on, so that it is not in the repr."""
+    """A link by which whoever gets it is let in, once accepted.
+
+    Whoever has it can pass it on, so that it is not in the repr.
+    """
 
     def stop(self) -> None:
-        """Take it back: it is closed to all others at once. The groups keep their way into the server, where nothing is open to them."""
+        """Take it back: it is closed to all others at once.
+
+        The groups keep their way into the server, where nothing is open to them.
+        """
         _asked("DELETE", _own(), _named(self.what))
 
     def _repr_html_(self) -> str:
         to = f"members of {', '.join(self.groups)}" if self.groups else "whoever accepts the invitation"
         link = escape(self.url, quote=True)
-        return f'<p>{escape(str(self.what))} is open to {escape(to)}, for reading, while this server runs: <a href="{link}">{link}</a></p>'
+        what = f"{escape(str(self.what))} is open to {escape(to)}, for reading, while this server runs"
+        return f'<p>{what}: <a href="{link}">{link}</a></p>'
 
 
 def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> Share:
@@ -46,9 +53,9 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     Parameters
     ----------
     what
-        A notebook in the home, or the socket that an app listens at, such as that of ``panel serve --unix-socket``. Variables in it are
-        replaced: in ``$GEODES_LAB_RUNTIME``, a folder of your server's, sockets are out of everybody else's reach. A port is not: all
-        accounts of the machine can ask there.
+        A notebook in the home, or the socket that an app listens at, such as that of ``panel serve --unix-socket``.
+        Variables in it are replaced: in ``$GEODES_LAB_RUNTIME``, a folder of your server's, sockets are out of
+        everybody else's reach. A port is not: all accounts of the machine can ask there.
     groups
         Groups of yours whose members see it, as the lab knows them; none: it is for those whom you send ``invitation``.
 
@@ -71,12 +78,15 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     user, api = os.environ.get("JUPYTERHUB_USER"), os.environ.get("JUPYTERHUB_API_URL")
     if not user or not api:
         raise GeodesError(
-            "gl.share shows a notebook or an app of a server of the lab's hub, and this is none: log in to a lab, or start one with `make lab`."
+            "gl.share shows a notebook or an app of a server of the lab's hub, and this is none: log in to a lab, or "
+            "start one with `make lab`."
         )
     if isinstance(what, int):
         raise GeodesError(
-            f"Port {what} is open to every account of this machine, so that it is not shared: let the app listen at a socket, "
-            "`panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: gl.share('$GEODES_LAB_RUNTIME/app.sock')."
+            f"Port {what} is open to every account of this machine, so that it is not shared: let the app listen at a "
+            f"socket, "
+            "`panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: "
+            "gl.share('$GEODES_LAB_RUNTIME/app.sock')."
         )
     path = Path(os.path.expandvars(what)).expanduser()
     one = str(path.absolute()) if path.is_socket() else _in_home(path)

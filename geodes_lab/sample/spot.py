@@ -1,4 +1,7 @@
-"""Scenes of Spot World Heritage: one as the satellite took it (L1A, DIMAP), one orthorectified (L1C); numbers of a formula."""
+"""Scenes of Spot World Heritage: one as the satellite took it (L1A, DIMAP), one orthorectified (L1C).
+
+Numbers of a formula.
+"""
 
 from __future__ import annotations
 
@@ -160,9 +163,11 @@ def _dimap(product: Product) -> str:
         )
     gains = {name: gain for name, gain, _ in BANDS}
     spectra = "".join(
-        f"    <Spectral_Band_Info>\n      <BAND_INDEX>{n}</BAND_INDEX>\n      <BAND_DESCRIPTION>{name}</BAND_DESCRIPTION>\n"
+        f"    <Spectral_Band_Info>\n      <BAND_INDEX>{n}</BAND_INDEX>\n      "
+        f"<BAND_DESCRIPTION>{name}</BAND_DESCRIPTION>\n"
         "      <PHYSICAL_UNIT>equivalent radiance (W.m-2.Sr-1.um-1)</PHYSICAL_UNIT>\n"
-        f"      <PHYSICAL_BIAS>{BIAS:f}</PHYSICAL_BIAS>\n      <PHYSICAL_GAIN>{gains[name]:f}</PHYSICAL_GAIN>\n    </Spectral_Band_Info>\n"
+        f"      <PHYSICAL_BIAS>{BIAS:f}</PHYSICAL_BIAS>\n      <PHYSICAL_GAIN>{gains[name]:f}</PHYSICAL_GAIN>\n    "
+        f"</Spectral_Band_Info>\n"
         for n, name in enumerate(LISTED, 1)
     )
     suns = "".join(

@@ -1,4 +1,7 @@
-"""Spot 1 over the sample's area in 1990, orthorectified: the same fields before the lake was dammed and the towns grew."""
+"""Spot 1 over the sample's area in 1990, orthorectified.
+
+The same fields before the lake was dammed and the towns grew.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reflectance as CNES's MUSCATE centre writes it: MAJA's level 2A of Sentinel-2 and of Venµs, in zips with stored members."""
+"""Reflectance as CNES's MUSCATE centre writes it.
+
+MAJA's level 2A of Sentinel-2 and of Venµs, in zips with stored members.
+"""
 
 from __future__ import annotations
 

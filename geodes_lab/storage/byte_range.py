@@ -1,8 +1,10 @@
-"""One range of bytes of an object, asked of its server; and what is known of web servers that are not as the standard wants.
+"""One range of bytes of an object, asked of its server.
 
-RFC 9110 lets a server give no ETag, or a weak one, which proves nothing of bytes and which no ``If-Match`` may be (13.1.1). Others refuse a
-condition that is right, or have an ETag for each of their machines. What they answer is looked at again, without a condition, before an
-object is said to be another one.
+And what is known of web servers that are not as the standard wants.
+
+RFC 9110 lets a server give no ETag, or a weak one, which proves nothing of bytes and which no ``If-Match`` may be
+(13.1.1). Others refuse a condition that is right, or have an ETag for each of their machines. What they answer is
+looked at again, without a condition, before an object is said to be another one.
 """
 
 from __future__ import annotations
@@ -104,7 +106,10 @@ async def get(place: Object, start: int, length: int, tag: str | None) -> Answer
 
 
 async def size(place: Object) -> int:
-    """Ask how large an object is; a server that answers no HEAD, or to whom an address is signed for GET alone, for its first byte."""
+    """Ask how large an object is.
+
+    A server that answers no HEAD, or to whom an address is signed for GET alone, for its first byte.
+    """
     server = place.scheme, place.root
     if place.scheme != "http":
         return int((await obstore.head_async(place.store, place.path))["size"])

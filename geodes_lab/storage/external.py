@@ -1,4 +1,7 @@
-"""A file of a web server whose name a document told: from the hosts that the operator allows, on addresses of the internet, and no further."""
+"""A file of a web server whose name a document told.
+
+From the hosts that the operator allows, on addresses of the internet, and no further.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from geodes_lab.credentials import tls
 from geodes_lab.errors import GeodesError
 
 _TIMEOUT = httpx.Timeout(20.0)
-# What `ipaddress` takes for the internet and is not: addresses of a site, translations to IPv4 of a network's own, IPv4 in IPv6 of old,
-# segments of a router (RFC 9602), and where clouds answer their machines (Azure's host).
+# What `ipaddress` takes for the internet and is not: addresses of a site, translations to IPv4 of a network's own, IPv4
+# in IPv6 of old, segments of a router (RFC 9602), and where clouds answer their machines (Azure's host).
 _NOT_PUBLIC = [
     ipaddress.ip_network(n)
     for n in ("fec0::/10", "64:ff9b:1::/48", "::/96", "5f00::/16", "192.0.0.0/24", "168.63.129.16/32")
@@ -52,9 +55,9 @@ def is_allowed(url: str, hosts: Collection[str]) -> bool:
 def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
     """Fetch a file.
 
-    A name leads to addresses of the internet alone: whoever has the name's DNS could else make this machine ask its own services, its
-    neighbours', or the cloud's metadata. An operator who means such an address writes it, not a name, into the list. What is resolved is
-    what is asked. A redirect is not followed.
+    A name leads to addresses of the internet alone: whoever has the name's DNS could else make this machine ask its own
+    services, its neighbours', or the cloud's metadata. An operator who means such an address writes it, not a name,
+    into the list. What is resolved is what is asked. A redirect is not followed.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet, not of this machine, of the network around it, or of a cloud's metadata.
+    """Whether an IP address is one of the internet: not of this machine, its network, or a cloud's metadata.
 
     Raises
     ------

@@ -153,7 +153,10 @@ def _alone(path: Path) -> Iterator[BinaryIO]:
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether the name is still this file's: while we waited, it may have become the one that is kept, or been removed."""
+    """Whether the name is still this file's.
+
+    While we waited, it may have become the one that is kept, or been removed.
+    """
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -58,7 +58,8 @@ def options(path: str) -> dict[str, str]:
         "GDAL_HTTP_RETRY_DELAY": "0.5",
         # A driver asks for side files (.aux.xml, .msk) beside a member: they are not there, do not ask the server.
         "GDAL_PAM_ENABLED": "NO",
-        # What the environment has for no server in particular would go to each one that an Item names: passwords of ~/.netrc, headers.
+        # What the environment has for no server in particular would go to each one that an Item names: passwords of
+        # ~/.netrc, headers.
         "GDAL_HTTP_NETRC": "NO",
         **{name: "" for name in _UNBOUND if name in os.environ},
         **({"GDAL_CURL_CA_BUNDLE": authorities, "CURL_CA_BUNDLE": authorities} if authorities else {}),
@@ -66,7 +67,10 @@ def options(path: str) -> dict[str, str]:
 
 
 def within(path: str, read: Callable[[], _T]) -> _T:
-    """Open and read within the environment of a path; once more if keys that were good at the beginning ended meanwhile."""
+    """Open and read within the environment of a path.
+
+    Once more if keys that were good at the beginning ended meanwhile.
+    """
     mark = None
     try:
         with environment(path):

@@ -63,8 +63,8 @@ class Traffic:
 
 traffic = Traffic()
 
-# Servers and networks fail for a moment: a request is made so many times, each after twice the pause (in seconds) of the
-# one before, give or take a half, so that the readers of a cluster do not come back all at once.
+# Servers and networks fail for a moment: a request is made so many times, each after twice the pause (in seconds) of
+# the one before, give or take a half, so that the readers of a cluster do not come back all at once.
 _TRIES, _PAUSE = 5, 0.1
 _TRIES_OF_KNOWN = (
     8  # of a server that has answered this process, or the kernel that it works for: it comes back; 13 s in all
@@ -77,7 +77,10 @@ _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
 _NO_KEY = re.compile(r"[\x00-\x1f\x7f\\]")
 _LONGEST = 1024  # bytes of a key
 ELSEWHERE = "file-elsewhere"
-"""The scheme of what the Item of a server calls a file: one of the server's machine, which is not looked for on this one."""
+"""The scheme of what the Item of a server calls a file.
+
+One of the server's machine, which is not looked for on this one.
+"""
 _FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder error", re.IGNORECASE)
 
 
@@ -150,8 +153,8 @@ class ObjectLocation:
     def fetch(self, ranges: Sequence[tuple[int, int]], tag: str | None = None) -> list[Future[bytes]]:
         """Begin to read ranges (start, length), each by a request of its own, many under way together.
 
-        With the ``tag`` of an earlier reading the server is asked to refuse if the object is another one now; the future
-        then has the error `Replaced`.
+        With the ``tag`` of an earlier reading the server is asked to refuse if the object is another one now; the
+        future then has the error `Replaced`.
         """
         if self.scheme == "file":
             return [_done(self._read_file, start, length) for start, length in ranges]
@@ -244,14 +247,17 @@ class ObjectLocation:
                         continue
                     if self.scheme == "http":
                         raise Unreachable(
-                            f"{self.href} may not be read: its server refuses it; give an address that is signed and has not expired, or one "
+                            f"{self.href} may not be read: its server refuses it; give an address that is signed and "
+                            f"has not expired, or one "
                             "that is open."
                         ) from error
                     if told := _SENTENCE.search(str(error)):  # a server that says why, as the lab's gate does
                         raise Unreachable(f"{self.href} may not be read: {html.unescape(told[1])}") from error
                     raise Unreachable(
-                        f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they are "
-                        "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or geodes_lab.credentials.s3), have not expired, and "
+                        f"{self.href} may not be read{self._where()}: the datalake refused the keys; check that they "
+                        f"are "
+                        "there (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or geodes_lab.credentials.s3), have not "
+                        "expired, and "
                         "that the collection is open to you."
                     ) from error
                 if (
@@ -378,7 +384,8 @@ def locate(href: str | os.PathLike[str]) -> ObjectLocation:
         raise GeodesError(f"{text!r} is no address ({error}): give a path, or an s3:// or https:// address.") from None
     if url.scheme == ELSEWHERE:
         raise GeodesError(
-            f"file:{text.partition(':')[2]} is a file of the machine of the catalogue that names it, and is not looked for on this one: "
+            f"file:{text.partition(':')[2]} is a file of the machine of the catalogue that names it, and is not "
+            f"looked for on this one: "
             "if both have the same files, set files: true in the catalogue's profile, or give the path itself."
         )
     if url.scheme == "file" and "://" in text:
@@ -465,14 +472,15 @@ def _object(href: str, bucket: str, key: str) -> ObjectLocation:
             return ObjectLocation(href, "s3", bucket, key)
         if not real.is_relative_to(root.resolve()):
             raise GeodesError(
-                f"{href} is a link in the mirror, {root}, that leads out of it: refused; the operator can mount there what lies elsewhere."
+                f"{href} is a link in the mirror, {root}, that leads out of it: refused; the operator can mount there "
+                f"what lies elsewhere."
             )
         return ObjectLocation(href, "file", "/", str(path).lstrip("/"))
     return ObjectLocation(href, "s3", bucket, key)
 
 
 def _checked(href: str, bucket: str, key: str) -> str:
-    """The key, if both are what S3 calls a bucket and a key, and the key could be the path of a file below the bucket's folder.
+    """Give the key, if S3 has such buckets and keys, and it could be the path of a file below the bucket's folder.
 
     Raises
     ------
@@ -481,7 +489,8 @@ def _checked(href: str, bucket: str, key: str) -> str:
     """
     if not _BUCKET.fullmatch(bucket):
         raise GeodesError(
-            f"{href} names no bucket: {bucket!r} must have 3 to 63 small letters, digits, dots or hyphens; check the address."
+            f"{href} names no bucket: {bucket!r} must have 3 to 63 small letters, digits, dots or hyphens; check the "
+            f"address."
         )
     # One slash at the end is a folder, such as that of a Zarr store.
     if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")):

@@ -1,4 +1,7 @@
-"""Where one whole product is read from: on disk, on the datalake, on the web; fetched whole where nothing else works."""
+"""Where one whole product is read from: on disk, on the datalake, on the web.
+
+Fetched whole where nothing else works.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How other tools write where a product is: GDAL's ``/vsi`` paths, rasterio's ``zip://…!…``, fsspec's ``zip://…::…``, ``zip#member``."""
+"""How other tools write where a product is.
+
+GDAL's ``/vsi`` paths, rasterio's ``zip://…!…``, fsspec's ``zip://…::…``, ``zip#member``.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,10 @@ def store(scheme: str, root: str) -> ObjectStore:
 
 
 def again(mark: int | None) -> bool:
-    """Say that the datalake refused the keys of a mark; whether there are others to try. Asks their source, which may take seconds."""
+    """Say that the datalake refused the keys of a mark; whether there are others to try.
+
+    Asks their source, which may take seconds.
+    """
     if not credentials.refused("s3", mark):
         return False
     _generation[0] += 1  # obstore would go on with those that it has kept
@@ -72,7 +75,10 @@ def at_hand() -> int | None:
 
 
 def _provide() -> S3Credential:
-    """Keys, whenever obstore asks: it does so before each request if they last for less than five minutes, yet not more than ten times a second."""
+    """Keys, whenever obstore asks.
+
+    It does so before each request if they last for less than five minutes, yet not more than ten times a second.
+    """
     global last_credential_error
     try:
         keys = credentials.current("s3")
@@ -99,13 +105,15 @@ last_credential_error: GeodesError | None = None
 
 
 def filesystem() -> Any:
-    """Give the datalake as a file system of fsspec, for libraries that want one; its keys are fresh as those of all readers here.
+    """Give the datalake as a file system of fsspec, for libraries that want one.
+
+    Its keys are fresh as those of all readers here.
 
     Returns
     -------
     obstore.fsspec.FsspecStore
-        Asynchronous ones of fsspec may be used within its loop alone; this one is for plain calls: ``filesystem().ls("sentinel2-l1c/31")``.
-        Nothing is asked until it is used.
+        Asynchronous ones of fsspec may be used within its loop alone; this one is for plain calls:
+        ``filesystem().ls("sentinel2-l1c/31")``. Nothing is asked until it is used.
     """
     from obstore.fsspec import FsspecStore
 
@@ -171,8 +179,9 @@ def _signature() -> tuple[int, int] | None:
 class _Loop(asyncio.SelectorEventLoop):
     """A loop that knows which threads are telling it something.
 
-    obstore tells the loop of each answer from threads of its own. One that waits for the interpreter while this ends would abort the whole
-    process, though its work is done (PyO3/pyo3-async-runtimes#40): one in fifty short programs ended so.
+    obstore tells the loop of each answer from threads of its own. One that waits for the interpreter while this ends
+    would abort the whole process, though its work is done (PyO3/pyo3-async-runtimes#40): one in fifty short programs
+    ended so.
     """
 
     def __init__(self) -> None:
@@ -218,13 +227,19 @@ def _made_loop() -> _Loop:
 
 
 def loop() -> asyncio.AbstractEventLoop:
-    """The loop in which all requests of this process wait; in a thread of its own, since readers are plain functions."""
+    """The loop in which all requests of this process wait.
+
+    In a thread of its own, since readers are plain functions.
+    """
     with _first:
         return _made_loop()
 
 
 def web() -> httpx.AsyncClient:
-    """The client for signed addresses, to be used within the `loop`. It follows redirects, and has neither a key nor a password for anybody."""
+    """The client for signed addresses, to be used within the `loop`.
+
+    It follows redirects, and has neither a key nor a password for anybody.
+    """
     return _web(tls.authorities())
 
 

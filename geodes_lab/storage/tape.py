@@ -132,7 +132,8 @@ def _ask(portal: str, products: Sequence[Product]) -> dict[str, bool]:
     for one in several:
         if one.status_code in (401, 403):
             raise GeodesError(
-                f"{portal} does not say what is on tape (HTTP {one.status_code}): set GEODES_API_KEY to the key from your profile "
+                f"{portal} does not say what is on tape (HTTP {one.status_code}): set GEODES_API_KEY to the key from "
+                f"your profile "
                 "there."
             )
         found |= _told(portal, one)
@@ -158,7 +159,8 @@ def _told(portal: str, answer: httpx.Response) -> dict[str, bool]:
         return {f["checksum"]: bool(f["available"]) for f in files}
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError, AttributeError):
         raise GeodesError(
-            f"{portal} answered the question what is on tape in a way that is not understood (HTTP {answer.status_code}): the "
+            f"{portal} answered the question what is on tape in a way that is not understood (HTTP "
+            f"{answer.status_code}): the "
             "service has changed."
         ) from None
 

@@ -1,4 +1,7 @@
-"""The outlines of the countries, for maps that must not ask the internet: from a file of Natural Earth, if there is one."""
+"""The outlines of the countries, for maps that must not ask the internet.
+
+From a file of Natural Earth, if there is one.
+"""
 
 from __future__ import annotations
 

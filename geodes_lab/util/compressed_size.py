@@ -1,4 +1,7 @@
-"""How much compressed bytes hold, told without decompressing them, or piece by piece: a few kilobytes may claim gigabytes."""
+"""How much compressed bytes hold, told without decompressing them, or piece by piece.
+
+A few kilobytes may claim gigabytes.
+"""
 
 from __future__ import annotations
 

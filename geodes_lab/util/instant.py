@@ -40,7 +40,10 @@ def text(time: datetime) -> str:
 
 
 def begin(item: Dated) -> datetime | None:
-    """The instant that stands for an Item: its ``datetime``, else the begin of its interval, else the end; None if it has none."""
+    """The instant that stands for an Item: its ``datetime``, else the begin of its interval, else the end.
+
+    None if it has none.
+    """
     properties: Mapping[str, Any] = item.properties
     told = (item.datetime, *(properties.get(name) for name in ("start_datetime", "end_datetime")))
     return next((time for time in map(utc, told) if time is not None), None)

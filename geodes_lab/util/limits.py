@@ -1,4 +1,7 @@
-"""How much of a kernel one product may take: real products stay far below, and what says more is refused before it is read."""
+"""How much of a kernel one product may take.
+
+Real products stay far below, and what says more is refused before it is read.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,17 @@ from dask.utils import format_bytes
 from geodes_lab.errors import GeodesError
 
 TILE = 2**28
-"""Bytes of one tile, strip or chunk, decoded. The largest of real products is an image in one piece (10980² numbers of 2 bytes: 230 MiB)."""
+"""Bytes of one tile, strip or chunk, decoded.
+
+The largest of real products is an image in one piece (10980² numbers of 2 bytes: 230 MiB).
+"""
 WINDOW = 2**29
 """Bytes that one window of an image takes at once; a chunk of a cube is 2048² numbers, of 4 bytes each: 16 MiB."""
 PIXELS = 2**29
-"""Pixels that are looked at for one chunk of a coarser grid: an image of 23000². With overviews there are four for each pixel of the grid."""
+"""Pixels that are looked at for one chunk of a coarser grid: an image of 23000².
+
+With overviews there are four for each pixel of the grid.
+"""
 SIDE = 2**22
 """Rows or columns of an image: the whole Earth at 10 m is 4 million wide."""
 IMAGE = 2**39
@@ -62,7 +71,8 @@ def refuse_pixels(source: Banded, pixels: int) -> None:
     """Refuse to look at more pixels for one chunk than there is time for; see `PIXELS`."""
     if pixels > PIXELS:
         raise GeodesError(
-            f"One chunk of the grid needs {pixels} pixels of band {source.band} of {source.product}, which has no overviews that are "
+            f"One chunk of the grid needs {pixels} pixels of band {source.band} of {source.product}, which has no "
+            f"overviews that are "
             f"coarse enough, and no more than {PIXELS} are read for one: choose a finer resolution, or smaller chunks=."
         )
 
@@ -86,5 +96,6 @@ class Banded(Protocol):
 def told(size: int | float, most: int, unit: str = "bytes") -> str:
     """The part of a sentence that says what is too large."""
     if unit == "bytes":
-        return f"would take {format_bytes(min(int(size), 2**63))}, more than the {format_bytes(most)} that any product needs"
+        needed = format_bytes(min(int(size), 2**63))
+        return f"would take {needed}, more than the {format_bytes(most)} that any product needs"
     return f"has {size:.10g} {unit}, more than the {most} that any product needs"

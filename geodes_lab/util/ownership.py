@@ -1,7 +1,7 @@
 """Whose a place is: a path that nobody else can change, a socket of a program of one's own. It needs Python alone.
 
-On a machine of several accounts `/tmp` and the ports of loopback are open to all of them: what lies or listens there under the right
-name may be somebody else's.
+On a machine of several accounts `/tmp` and the ports of loopback are open to all of them: what lies or listens there
+under the right name may be somebody else's.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ SOCKET_PATH = 107
 def fault(path: Path, owner: int | None = None) -> str:
     """Say why somebody else could put something of theirs in the place of a path; empty if nobody can.
 
-    Each folder above it, and each link on the way, belongs to root or to the owner, and others cannot write there, but for folders such as
-    ``/tmp`` where each account removes its own files alone. What is not there yet is not looked at.
+    Each folder above it, and each link on the way, belongs to root or to the owner, and others cannot write there, but
+    for folders such as ``/tmp`` where each account removes its own files alone. What is not there yet is not looked at.
 
     Parameters
     ----------
@@ -63,7 +63,10 @@ def fault(path: Path, owner: int | None = None) -> str:
 
 
 def private(path: Path, owner: int | None = None) -> str:
-    """Say why a folder is not for one account alone; empty if it is: its own, closed to others, no link, in a safe place."""
+    """Say why a folder is not for one account alone.
+
+    Empty if it is: its own, closed to others, no link, in a safe place.
+    """
     owner = os.geteuid() if owner is None else owner
     try:
         told = path.lstat()
@@ -81,7 +84,10 @@ def private(path: Path, owner: int | None = None) -> str:
 
 
 def make(path: Path) -> str:
-    """Make a folder for this account alone, or take the one that is there; say why it cannot be, empty if it is done."""
+    """Make a folder for this account alone, or take the one that is there.
+
+    Say why it cannot be, empty if it is done.
+    """
     missing = [path, *path.parents]
     missing = missing[: next((n for n, p in enumerate(missing) if os.path.lexists(p)), len(missing))]
     if said := fault(path):
@@ -103,7 +109,10 @@ def make(path: Path) -> str:
 
 
 def listeners(port: int) -> set[int] | None:
-    """The accounts whose programs listen at a port of this machine, on whichever of its addresses; None where the system does not tell."""
+    """The accounts whose programs listen at a port of this machine, on whichever of its addresses.
+
+    None where the system does not tell.
+    """
     found, told = set(), False
     for table in _TABLES:
         try:
@@ -119,7 +128,10 @@ def listeners(port: int) -> set[int] | None:
 
 
 def peers(connection: socket.socket) -> set[int] | None:
-    """The accounts whose program is at the other end of a TCP connection of this machine; None where the system does not tell."""
+    """The accounts whose program is at the other end of a TCP connection of this machine.
+
+    None where the system does not tell.
+    """
     here, there = connection.getsockname()[1], connection.getpeername()[1]
     found, told = set(), False
     for table in _TABLES:

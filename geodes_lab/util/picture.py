@@ -1,4 +1,7 @@
-"""A picture of unknown origin, decoded and written anew: what comes out is pixels, and nothing else that came with them."""
+"""A picture of unknown origin, decoded and written anew.
+
+What comes out is pixels, and nothing else that came with them.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ def anew(data: bytes, name: str) -> tuple[bytes, str]:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > _PIXELS:
                 raise GeodesError(
-                    f"The quicklook of {name} has {image.width} × {image.height} pixels: more than {_PIXELS:,} are not decoded."
+                    f"The quicklook of {name} has {image.width} × {image.height} pixels: more than {_PIXELS:,} are "
+                    f"not decoded."
                 )
             image.draft("RGB", (_SIDE, _SIDE))  # a JPEG decodes as small as it may
             image.thumbnail((_SIDE, _SIDE))

@@ -118,7 +118,8 @@ class _InNotebook:
         words = f"{of}, {format_time(passed)}{left}" if of else format_time(passed)
         return {
             "text/plain": f"{self._name}: {words}",
-            "text/html": f'<div><label>{self._name} <progress style="width:20em;vertical-align:middle"{known}></progress></label> {words}</div>',
+            "text/html": f"<div><label>{self._name} <progress "
+            f'style="width:20em;vertical-align:middle"{known}></progress></label> {words}</div>',
         }
 
 

@@ -1,9 +1,10 @@
 """How pystac's objects show themselves in a notebook: what they hold is text, never markup.
 
-pystac asks Jinja to escape what goes into templates whose names end in ``.html``, and its own end in ``.jinja2`` (``pystac.html.jinja_env``
-of 1.15): an id, a property or a title that is markup runs as code of the page that shows it. Its display is one for all of its classes, so
-that mending it here mends Items, collections, catalogues, assets, links and providers alike, however they were made. To be dropped once
-pystac escapes by itself; tests/hostile/test_display.py says whether it does.
+pystac asks Jinja to escape what goes into templates whose names end in ``.html``, and its own end in ``.jinja2``
+(``pystac.html.jinja_env`` of 1.15): an id, a property or a title that is markup runs as code of the page that shows it.
+Its display is one for all of its classes, so that mending it here mends Items, collections, catalogues, assets, links
+and providers alike, however they were made. To be dropped once pystac escapes by itself; tests/hostile/test_display.py
+says whether it does.
 """
 
 from __future__ import annotations

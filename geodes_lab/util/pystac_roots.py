@@ -1,4 +1,7 @@
-"""Items whose root is not asked for: pystac reads it whenever one is written down, copied or saved, and it may lie on a server."""
+"""Items whose root is not asked for.
+
+Pystac reads it whenever one is written down, copied or saved, and it may lie on a server.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ import pystac
 
 
 class RootedItem(pystac.Item):
-    """An Item that is written down without reading the root of its catalogue; its copies, and what workers get of it, too."""
+    """An Item that is written down without reading the root of its catalogue.
+
+    Its copies, and what workers get of it, too.
+    """
 
     def get_root(self) -> pystac.Catalog | None:
         """The root where it is known; None where it would have to be read: ``get_root_link()`` says where it is."""

@@ -1,7 +1,9 @@
-"""A folder of this user's on the local disk, which nobody else reads: for what processes of the same user tell each other.
+"""A folder of this user's on the local disk, which nobody else reads.
 
-The hub makes it (``GEODES_LAB_RUNTIME``); elsewhere it is the session's own (``XDG_RUNTIME_DIR``), or one below the system's temporary
-folder. A place that somebody else has taken is passed over.
+For what processes of the same user tell each other.
+
+The hub makes it (``GEODES_LAB_RUNTIME``); elsewhere it is the session's own (``XDG_RUNTIME_DIR``), or one below the
+system's temporary folder. A place that somebody else has taken is passed over.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ def base() -> Path:
         path = Path(chosen).expanduser().absolute()
         if said := ownership.make(path):
             raise GeodesError(
-                f"The setting geodes_lab.cluster.folder names no private folder: {said}. Leave it unset, and a private one is made."
+                f"The setting geodes_lab.cluster.folder names no private folder: {said}. Leave it unset, and a "
+                f"private one is made."
             )
         return path
     given, session = os.environ.get(RUNTIME), os.environ.get("XDG_RUNTIME_DIR")
@@ -60,7 +63,8 @@ def base() -> Path:
     if found := below(shared):
         return found
     raise GeodesError(
-        f"There is no private folder for you below {shared}: {ownership.fault(shared) or 'nothing can be written there'}. "
+        f"There is no private folder for you below {shared}: "
+        f"{ownership.fault(shared) or 'nothing can be written there'}. "
         f"Set XDG_RUNTIME_DIR or {RUNTIME} to a folder that is closed to others (chmod 700)."
     )
 

@@ -20,8 +20,8 @@ def parsed(data: bytes) -> ET.Element:
     Parameters
     ----------
     data
-        All of it. What declares entities is refused: no product does, and a few bytes of them may stand for gigabytes, or for
-        a file of another.
+        All of it. What declares entities is refused: no product does, and a few bytes of them may stand for gigabytes,
+        or for a file of another.
 
     Raises
     ------

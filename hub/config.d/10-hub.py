@@ -1,4 +1,7 @@
-"""Where the hub listens and what it keeps: all of it in the state folder, for its owner alone. On Kubernetes the chart says."""
+"""Where the hub listens and what it keeps: all of it in the state folder, for its owner alone.
+
+On Kubernetes the chart says.
+"""
 
 import os
 

@@ -19,6 +19,7 @@ if not here.on_kubernetes:
         c.JupyterHub.proxy_class = "hub.front.supervised.SupervisedProxy"
         c.SupervisedProxy.should_start = False
 else:
-    # zero-to-jupyterhub supervises it, and has the hub look each minute for a proxy that has forgotten: ours looks at less.
+    # zero-to-jupyterhub supervises it, and has the hub look each minute for a proxy that has forgotten: ours looks at
+    # less.
     c.JupyterHub.proxy_class = "hub.front.supervised.SupervisedProxy"
     c.JupyterHub.last_activity_interval = 300

@@ -1,4 +1,7 @@
-"""Who may enter: the one person who started the lab, by the link that it printed; or the people of a provider, by their groups."""
+"""Who may enter: the one person who started the lab, by the link that it printed.
+
+Or the people of a provider, by their groups.
+"""
 
 import jupyterhub
 
@@ -54,9 +57,17 @@ else:
             "name": "operator",
             "description": "Sees who is there and what runs; starts and stops servers; enters none.",
             "scopes": [
-                "admin-ui", "list:users", "read:users", "servers", "list:groups", "read:groups", "list:services", "read:services",
-                "read:hub", "read:metrics",
+                "admin-ui",
+                "list:users",
+                "read:users",
+                "servers",
+                "list:groups",
+                "read:groups",
+                "list:services",
+                "read:services",
+                "read:hub",
+                "read:metrics",
             ],
             "groups": admins,
         }
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""The user's server: JupyterLab with the kernel of the lab, in a home of its own, in the size that the person may have."""
+"""The user's server: JupyterLab with the lab's kernel, in a home of its own, in a size that the person may have."""
 
 import os
 
@@ -11,7 +11,8 @@ c = get_config()  # noqa: F821
 here = installation()
 lab = here.lab
 roles(c)  # and with them the scopes of a server's token
-# Shares, with one's groups or by a link that is accepted; what a guest may see of a server is guarded in hub/singleuser/guests.py.
+# Shares, with one's groups or by a link that is accepted; what a guest may see of a server is guarded in
+# hub/singleuser/guests.py.
 allow(c, "user", "shares!user")
 sharing.reach_tokens()
 roles(c).extend(sharing.role(name) for name in lab.groups)
@@ -72,7 +73,8 @@ if (
 ):  # the launcher's, for the sockets of its one person
     c.Spawner.environment.update({"GEODES_LAB_RUNTIME": os.environ["GEODES_LAB_RUNTIME"]})
 if here.on_kubernetes:
-    # zero-to-jupyterhub says an environment of KubeSpawner (singleuser.extraEnv), which goes before that of every Spawner: from here on the two are one.
+    # zero-to-jupyterhub says an environment of KubeSpawner (singleuser.extraEnv), which goes before that of every
+    # Spawner: from here on the two are one.
     c.Spawner.environment = c.KubeSpawner.environment = {
         **c.KubeSpawner.get("environment", {}),
         **c.Spawner.environment,

@@ -1,4 +1,7 @@
-"""The datalake: the sample, as plain files or through an S3 server on loopback; or the operator's, with or without the gate."""
+"""The datalake: the sample, as plain files or through an S3 server on loopback.
+
+Or the operator's, with or without the gate.
+"""
 
 import os
 import secrets

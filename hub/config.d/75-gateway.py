@@ -1,4 +1,7 @@
-"""A dask-gateway beside the hub, where there is one (GEODES_LAB_GATEWAY_URL): users reach it by their server's token, their clusters end with the server."""
+"""A dask-gateway beside the hub, where there is one (GEODES_LAB_GATEWAY_URL).
+
+Users reach it by their server's token, their clusters end with the server.
+"""
 
 import os
 

@@ -1,7 +1,9 @@
-"""How many connections the hub holds: fewer than it may have descriptors, none for long that says nothing, and never none for the honest.
+"""How many connections the hub holds.
 
-Any account of the machine reaches the hub's port. Without bounds a thousand connections that say nothing take all descriptors; then the hub
-neither answers nor opens its database, and tells its log so thousands of times in a second.
+Fewer than it may have descriptors, none for long that says nothing, and never none for the honest.
+
+Any account of the machine reaches the hub's port. Without bounds a thousand connections that say nothing take all
+descriptors; then the hub neither answers nor opens its database, and tells its log so thousands of times in a second.
 """
 
 from __future__ import annotations
@@ -29,14 +31,18 @@ def bound() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if room() < _ENOUGH * 3 // 4:
         get_logger().warning(
-            "The hub may have only %d descriptors, so %d connections at once: say LimitNOFILE=65536 in its unit (docs/operations/operator.md).",
+            "The hub may have only %d descriptors, so %d connections at once: say LimitNOFILE=65536 in its unit "
+            "(docs/operations/operator.md).",
             wanted,
             room(),
         )
 
 
 def room() -> int:
-    """Connections at once: a part of the descriptors stays for the database, the services and the servers that start."""
+    """Connections at once.
+
+    A part of the descriptors stays for the database, the services and the servers that start.
+    """
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if most == resource.RLIM_INFINITY else min(_MOST, most * 3 // 4)
 

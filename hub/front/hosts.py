@@ -1,8 +1,9 @@
 """A host name for each person and each service: what one gives does not act for who opens it with another.
 
-JupyterHub makes the names (``alice.lab…``, ``home--service.lab…``) and sends each to its own. Its pages answer at every one of them, where
-nobody has logged in and a login cannot end: so whoever comes to a page of the hub by another name is sent to the hub's, and whoever comes to a
-service by the hub's name to the service's. Links that leave the name out, in pages, news and bookmarks, work for that reason.
+JupyterHub makes the names (``alice.lab…``, ``home--service.lab…``) and sends each to its own. Its pages answer at every
+one of them, where nobody has logged in and a login cannot end: so whoever comes to a page of the hub by another name is
+sent to the hub's, and whoever comes to a service by the hub's name to the service's. Links that leave the name out, in
+pages, news and bookmarks, work for that reason.
 """
 
 from __future__ import annotations
@@ -30,13 +31,17 @@ def apart(c: Any, address: str) -> None:
     BaseHandler.prepare = _at_home
     BaseHandler.clear_login_cookie = _logged_out
     if urlsplit(address).scheme == "https" and "cookie_host_prefix_enabled" in JupyterHub.class_traits():
-        # Any page below the lab's name may set a cookie for all of it: bob's own login, for alice's browser. Not one that is called so.
+        # Any page below the lab's name may set a cookie for all of it: bob's own login, for alice's browser. Not one
+        # that is called so.
         c.JupyterHub.cookie_host_prefix_enabled = True
         oauth2.STATE_COOKIE_NAME = "__Host-oauthenticator-state"
 
 
 class ToService(BaseHandler):
-    """``/services/NAME/…`` at the hub's own name, which JupyterHub leads to ``/hub/services/NAME/…``: on to where the service is."""
+    """``/services/NAME/…`` at the hub's own name, which JupyterHub leads to ``/hub/services/NAME/…``.
+
+    On to where the service is.
+    """
 
     def get(self, name: str, rest: str | None = None) -> None:
         lab: Lab = self.authenticator.lab
@@ -58,7 +63,8 @@ async def _at_home(handler: BaseHandler) -> None:
 def _logged_out(handler: BaseHandler, name: str | None = None) -> None:
     """End what the person's browsers got for servers and services.
 
-    The hub ends that of one session, whose name is a cookie for all of the lab's host names; a page of another may have planted it.
+    The hub ends that of one session, whose name is a cookie for all of the lab's host names; a page of another may have
+    planted it.
     """
     user = handler.get_current_user_cookie()
     if user is not None:

@@ -1,4 +1,7 @@
-"""A log that a flood does not fill: the same message goes through a few times a minute, then it is said how often it was left out."""
+"""A log that a flood does not fill.
+
+The same message goes through a few times a minute, then it is said how often it was left out.
+"""
 
 from __future__ import annotations
 

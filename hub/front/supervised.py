@@ -1,4 +1,7 @@
-"""A proxy that others supervise: it goes on while the hub starts anew, and when it starts anew itself the hub tells it all ways again."""
+"""A proxy that others supervise.
+
+It goes on while the hub starts anew, and when it starts anew itself the hub tells it all ways again.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ _EVERY = 10_000  # milliseconds
 class SupervisedProxy(ConfigurableHTTPProxy):
     """JupyterHub's, with a look at whether the proxy still knows the way to the hub.
 
-    The hub itself looks when it reads from the proxy what was last used (``last_activity_interval``, five minutes), and then asks its database
-    about each user: done often enough for a proxy that has forgotten, that took 8 ms a user of all the time that the hub has.
+    The hub itself looks when it reads from the proxy what was last used (``last_activity_interval``, five minutes), and
+    then asks its database about each user: done often enough for a proxy that has forgotten, that took 8 ms a user of
+    all the time that the hub has.
     """
 
     _looks: PeriodicCallback | None = None

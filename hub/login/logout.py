@@ -1,4 +1,7 @@
-"""A log-out ends what a copied cookie could do: JupyterHub takes the cookie from the browser, and leaves it good for whoever has a copy."""
+"""A log-out ends what a copied cookie could do.
+
+JupyterHub takes the cookie from the browser, and leaves it good for whoever has a copy.
+"""
 
 from __future__ import annotations
 

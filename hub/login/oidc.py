@@ -27,14 +27,18 @@ if TYPE_CHECKING:
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 _DOWN = {
-    "en": "The login service does not answer, so nobody can log in just now. Servers that run go on. Try again in some minutes; if it "
+    "en": "The login service does not answer, so nobody can log in just now. Servers that run go on. Try again in "
+    "some minutes; if it "
     "lasts, tell {contact}.",
-    "fr": "Le service de connexion ne répond pas : personne ne peut se connecter pour l'instant. Les serveurs en marche continuent. "
+    "fr": "Le service de connexion ne répond pas : personne ne peut se connecter pour l'instant. Les serveurs en "
+    "marche continuent. "
     "Réessayez dans quelques minutes ; si cela dure, prévenez {contact}.",
 }
 _FORGED = {
-    "en": "The login service sent a token that its keys do not confirm ({reason}). Nobody was logged in. Tell {contact}.",
-    "fr": "Le service de connexion a envoyé un jeton que ses clés ne confirment pas ({reason}). Personne n'a été connecté. Prévenez "
+    "en": "The login service sent a token that its keys do not confirm ({reason}). Nobody was logged in. Tell "
+    "{contact}.",
+    "fr": "Le service de connexion a envoyé un jeton que ses clés ne confirment pas ({reason}). Personne n'a été "
+    "connecté. Prévenez "
     "{contact}.",
 }
 _GONE = {
@@ -112,7 +116,7 @@ class Oidc(GenericOAuthenticator):
         return jwt.PyJWKClient(self.keys_url, lifespan=300, timeout=10, ssl_context=context)
 
     def get_handlers(self, app: Any) -> list[tuple[str, type[BaseHandler]]]:
-        """The provider's addresses, the page after a log-out, and the ways to services that have host names of their own."""
+        """The provider's addresses, the page after a log-out, and services with host names of their own."""
         apart = [(r"/services/([a-z]+)(/.*)?", ToService)] if self.lab.apart else []
         return [*super().get_handlers(app), ("/logged-out", LoggedOut), *apart]
 
@@ -197,7 +201,10 @@ class Oidc(GenericOAuthenticator):
     async def refresh_user(
         self, user: Any, handler: BaseHandler | None = None, **options: Any
     ) -> dict[str, Any] | bool:
-        """Ask the provider anew: who may no longer enter is out, and an absence of the provider does not stop work at once."""
+        """Ask the provider anew.
+
+        Who may no longer enter is out, and an absence of the provider does not stop work at once.
+        """
         if user.name == ROBOT:  # the provider knows nothing of it
             return True
         try:

@@ -1,7 +1,8 @@
 """A fresh access token for a user's server, and nothing else: the refresh token never leaves the hub's process.
 
-``GET /hub/api/geodes/token`` with the server's own token answers ``{"access_token": …, "expires_in": seconds}``. A service beside the hub could
-do the same only if the hub gave it the whole of ``auth_state``, refresh token included; so this is a handler inside it.
+``GET /hub/api/geodes/token`` with the server's own token answers ``{"access_token": …, "expires_in": seconds}``. A
+service beside the hub could do the same only if the hub gave it the whole of ``auth_state``, refresh token included; so
+this is a handler inside it.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def remaining(state: dict[str, Any]) -> tuple[float, float]:
         return claims["exp"] - time.time(), claims["exp"] - claims.get("iat", claims["exp"] - _UNKNOWN)
     life = float(told.get("expires_in") or _UNKNOWN)
     since = _seen.get(_mark(token))
-    # Of one that we did not see come, from before the hub was started or from the login, nobody knows how old it is: it is renewed.
+    # Of one that we did not see come, from before the hub was started or from the login, nobody knows how old it is: it
+    # is renewed.
     return (0.0 if since is None else since + life - time.time()), life
 
 

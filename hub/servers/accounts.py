@@ -25,7 +25,9 @@ _ROOT = 0
 
 
 def ensure(name: str) -> pwd.struct_passwd:
-    """Make the account and its home if they are not there, and look at what is there: whose it is, and who could change it.
+    """Make the account and its home if they are not there, and look at what is there.
+
+    Whose it is, and who could change it.
 
     Raises
     ------
@@ -79,7 +81,8 @@ def runtimes() -> Path:
 def _add(unix: str, home: Path) -> None:
     if not _NAME.fullmatch(unix):
         raise RuntimeError(
-            f"No account can be called {unix}: give servers.account_prefix a short prefix of small letters, digits, - and _."
+            f"No account can be called {unix}: give servers.account_prefix a short prefix of small letters, digits, - "
+            f"and _."
         )
     command = ["useradd", "--user-group", "--no-create-home", "--home-dir", str(home), "--comment", _MARK]
     made = subprocess.run([*command, "--shell", "/bin/bash", "--", unix], capture_output=True, text=True)
@@ -128,7 +131,10 @@ class AccountSpawner(LocalProcessSpawner):
     _held: socket.socket | None = None
 
     async def start(self) -> tuple[str, int]:
-        """Start the server on a port that the hub has taken, and keeps while people are led there: no other account can stand in for it."""
+        """Start the server on a port that the hub has taken, and keeps while people are led there.
+
+        No other account can stand in for it.
+        """
         self._release()
         self._held = socket.socket()
         self._held.bind(("127.0.0.1", 0))

@@ -1,7 +1,8 @@
 """What is shared with a group reaches its members.
 
-JupyterHub lets a server be shared with a group, shows it to the members, and forgets it where a token is made for one of them (up to
-6.1.1, ``scopes.get_scopes_for`` counts ``owner.shared_with_me`` and not ``all_shared_with_me``), so that nobody gets in.
+JupyterHub lets a server be shared with a group, shows it to the members, and forgets it where a token is made for one
+of them (up to 6.1.1, ``scopes.get_scopes_for`` counts ``owner.shared_with_me`` and not ``all_shared_with_me``), so that
+nobody gets in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Before a server starts: which size the person may have, whether the quota allows it, and the account that it runs as."""
+"""Before a server starts.
+
+Which size the person may have, whether the quota allows it, and the account that it runs as.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,12 @@ def form(spawner: Any) -> str:
         return ""
     first = _default(allowed)
     rows = [
-        f'<div class="form-check"><input class="form-check-input" type="radio" name="profile" id="profile-{k}" value="{k}"'
-        f'{" checked" if k == first else ""}><label class="form-check-label" for="profile-{k}"><b>{html.escape(p.title)}</b>'
-        f"{f' · <span lang=fr>{html.escape(p.titre)}</span>' if p.titre else ''} — {p.cores:g} core{'' if p.cores == 1 else 's'}, {p.memory}"
+        f'<div class="form-check"><input class="form-check-input" type="radio" name="profile" id="profile-{k}" '
+        f'value="{k}"'
+        f'{" checked" if k == first else ""}><label class="form-check-label" '
+        f'for="profile-{k}"><b>{html.escape(p.title)}</b>'
+        f"{f' · <span lang=fr>{html.escape(p.titre)}</span>' if p.titre else ''} — {p.cores:g} "
+        f"core{'' if p.cores == 1 else 's'}, {p.memory}"
         f"{f', {p.gpus} GPU' if p.gpus else ''}</label></div>"
         for k, p in ((html.escape(name), profile) for name, profile in allowed.items())
     ]
@@ -72,7 +78,8 @@ async def prepare(spawner: Any) -> None:
     lab = here.lab
     if lab.login.kind == "link" and spawner.user.name != owner():
         raise SpawnRefused(
-            f"This lab belongs to {owner()}: it runs everything as that one user. For several people set it up with accounts "
+            f"This lab belongs to {owner()}: it runs everything as that one user. For several people set it up with "
+            f"accounts "
             "(docs/operations/operator.md)."
         )
     _size(spawner, sizes(spawner))
@@ -124,7 +131,10 @@ def _reserve(spawner: Any, profile: Profile) -> None:
 
 
 class _Used:
-    """What everybody has used, asked of the accounts at most every half a minute: not by each of five hundred starts."""
+    """What everybody has used, asked of the accounts at most every half a minute.
+
+    Not by each of five hundred starts.
+    """
 
     def __init__(self) -> None:
         self._when = float("-inf")

@@ -1,4 +1,6 @@
-"""What a service takes at most: the size and depth of a body, the seconds in which it must arrive, the requests at once.
+"""What a service takes at most.
+
+The size and depth of a body, the seconds in which it must arrive, the requests at once.
 
 It stands before every framework, so that nothing large, deep or endless is parsed, and nobody waits for it.
 """
@@ -18,7 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MIB = 2**20
 _MARKS = 500_000  # quotes and brackets: half a second
 _AWAITED = 16  # bodies of one person that are on their way together
-# A text without an end goes to the end: looked for again from each of its quotes, it would take the square of its length.
+# A text without an end goes to the end: looked for again from each of its quotes, it would take the square of its
+# length.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -40,9 +43,11 @@ class Bounded:
     seconds
         In which a body must have arrived.
     at_once
-        Requests that are answered together; further ones are told to come again. One whose body is awaited is none of them.
+        Requests that are answered together; further ones are told to come again. One whose body is awaited is none of
+        them.
     asking
-        Says who asks, empty for nobody: nobody's body is read, and of each only some are awaited. Without it whose it is does not matter.
+        Says who asks, empty for nobody: nobody's body is read, and of each only some are awaited. Without it whose it
+        is does not matter.
     larger
         Bytes of a body of those that are named here.
     """
@@ -130,7 +135,8 @@ def check_depth(text: bytes, most: int) -> None:
     Raises
     ------
     TooMuch
-        If they are deeper than ``most``, or there are more marks than any document that is meant has: to look at each takes time.
+        If they are deeper than ``most``, or there are more marks than any document that is meant has: to look at each
+        takes time.
     """
     if sum(map(text.count, (b"[", b"{", b'"'))) > _MARKS:
         raise TooMuch(f"A request may have {_MARKS:,} texts, lists and objects, and this one has more.")

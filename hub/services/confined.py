@@ -1,12 +1,15 @@
-"""Runs a service of the lab as a user of its own without rights: ``python -m hub.services.confined --name home --keeps FOLDER … -- COMMAND``.
+"""Runs a service of the lab as a user of its own without rights.
 
-As root (the hub of several people) the service gets a number of its own as user and group, which owns one folder and nothing else; no
-capability, and no way to get one; and a view of the file system in which all is read-only but that folder and a private ``/tmp``, and in which
-the hub's state, the homes and what is closed to others are not there at all. What it needs of those is shown by ``--reads``. It is what
-systemd calls DynamicUser, NoNewPrivileges and ProtectSystem, for every machine that has Linux.
+``python -m hub.services.confined --name home --keeps FOLDER … -- COMMAND``.
 
-This process stays, as root, and does three things: it holds the port, so that no account of the machine can take it; it brings secrets that the
-operator renews; and it ends with the hub. It reads nothing that users send.
+As root (the hub of several people) the service gets a number of its own as user and group, which owns one folder and
+nothing else; no capability, and no way to get one; and a view of the file system in which all is read-only but that
+folder and a private ``/tmp``, and in which the hub's state, the homes and what is closed to others are not there at
+all. What it needs of those is shown by ``--reads``. It is what systemd calls DynamicUser, NoNewPrivileges and
+ProtectSystem, for every machine that has Linux.
+
+This process stays, as root, and does three things: it holds the port, so that no account of the machine can take it; it
+brings secrets that the operator renews; and it ends with the hub. It reads nothing that users send.
 
 Who is not root (``make lab``) has one user alone: there the service can get no more rights than that user has.
 """
@@ -69,7 +72,9 @@ def groups_of(reads: list[Path]) -> list[int]:
 
 
 class Secrets:
-    """The operator's file and the secrets that a service has, where it alone reads them; as they are now, since operators renew them.
+    """The operator's file and the secrets that a service has, where it alone reads them.
+
+    As they are now, since operators renew them.
 
     Parameters
     ----------
@@ -150,7 +155,8 @@ class Service:
         except ViewError as error:
             if not self._told.lenient:
                 raise ConfinedError(
-                    f"The service {self._told.name} cannot be confined: {error}. A hub of several people needs Linux as root, with mount "
+                    f"The service {self._told.name} cannot be confined: {error}. A hub of several people needs Linux "
+                    f"as root, with mount "
                     "namespaces."
                 ) from None
             print(
@@ -171,7 +177,10 @@ class Service:
         return self._stay(self._started(rights, listening, Secrets.FOLDER), brought.bring)
 
     def _move(self, keeps: Path) -> bool:
-        """Take over what an earlier version of the lab kept beside the hub's own files; say whether there was something."""
+        """Take over what an earlier version of the lab kept beside the hub's own files.
+
+        Say whether there was something.
+        """
         moved = False
         for name in self._told.former:
             before, now = Path(self._told.state) / name, keeps / name
@@ -213,7 +222,8 @@ class Service:
             found.bind(("127.0.0.1", self._told.port))
         except OSError as error:
             raise ConfinedError(
-                f"The service {self._told.name} cannot listen on port {self._told.port}: {error.strerror}. Stop what listens there."
+                f"The service {self._told.name} cannot listen on port {self._told.port}: {error.strerror}. Stop what "
+                f"listens there."
             ) from None
         found.listen(1024)
         return found
@@ -225,8 +235,10 @@ class Service:
             if subprocess.run([*self._command(rights)[: -len(self._told.command)], *probe]).returncode:
                 told = path.stat()
                 print(
-                    f"[confined] ERROR The service {self._told.name} may not read {path}: it is closed to others, and belongs to "
-                    f"{_group(told.st_gid)} with mode {told.st_mode & 0o777:o}. Give it a group that may read it, such as `chgrp geodes-lab {path}; "
+                    f"[confined] ERROR The service {self._told.name} may not read {path}: it is closed to others, and "
+                    f"belongs to "
+                    f"{_group(told.st_gid)} with mode {told.st_mode & 0o777:o}. Give it a group that may read it, "
+                    f"such as `chgrp geodes-lab {path}; "
                     f"chmod 750 {path}`: the service gets that group, and people do not.",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
@@ -259,7 +271,10 @@ def _capabilities(kept: str) -> list[str]:
 
 
 def _limit() -> None:
-    """No service takes the machine along: its memory has an end, what it writes is its own, and it leaves no picture of its memory."""
+    """No service takes the machine along.
+
+    Its memory has an end, what it writes is its own, and it leaves no picture of its memory.
+    """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]

@@ -33,7 +33,10 @@ class Needs:
 
 @dataclass(frozen=True)
 class Extra:
-    """What depends on this installation; ``extra(here)`` of a service's ``declaration.py`` gives it, or None: it is not there."""
+    """What depends on this installation.
+
+    ``extra(here)`` of a service's ``declaration.py`` gives it, or None: it is not there.
+    """
 
     arguments: tuple[str, ...] = ()
     """Of its command. Secrets belong into the environment, since `ps` shows arguments."""

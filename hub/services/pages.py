@@ -16,9 +16,23 @@ from geodes_lab.policy.lab import Lab
 Language = Literal["en", "fr"]
 _POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
 _NAMES = {
-    "en": {"home": "Home", "catalogue": "Catalogue", "usage": "My usage", "server": "My server", "skip": "To the content", "other": "Français"},
-    "fr": {"home": "Accueil", "catalogue": "Catalogue", "usage": "Mon usage", "server": "Mon serveur", "skip": "Au contenu", "other": "English"},
-}  # fmt: skip
+    "en": {
+        "home": "Home",
+        "catalogue": "Catalogue",
+        "usage": "My usage",
+        "server": "My server",
+        "skip": "To the content",
+        "other": "Français",
+    },
+    "fr": {
+        "home": "Accueil",
+        "catalogue": "Catalogue",
+        "usage": "Mon usage",
+        "server": "Mon serveur",
+        "skip": "Au contenu",
+        "other": "English",
+    },
+}
 
 
 def language(request: Request, lab: Lab) -> Language:
@@ -32,7 +46,10 @@ def language(request: Request, lab: Lab) -> Language:
 
 
 def place(lab: Lab, path: str) -> str:
-    """The address of a page of the lab, for a link: ``services/NAME/…``, or a path of the hub's own such as ``hub/home``."""
+    """The address of a page of the lab, for a link.
+
+    ``services/NAME/…``, or a path of the hub's own such as ``hub/home``.
+    """
     service = path.split("/")[1] if path.startswith("services/") else ""
     return f"{lab.origin(service)}{os.environ.get('JUPYTERHUB_BASE_URL', '/')}{path}"
 
@@ -63,18 +80,23 @@ def page(request: Request, lab: Lab, title: str, body: str, person: str = "", st
         ("hub/home", "server"),
     ]
     menu = "".join(
-        f'<li><a href="{html.escape(place(lab, path))}"{" aria-current=page" if request.url.path == base + path else ""}>{names[key]}</a></li>'
+        f'<li><a href="{html.escape(place(lab, path))}"'
+        f"{' aria-current=page' if request.url.path == base + path else ''}>{names[key]}</a></li>"
         for path, key in links
     )
     home = html.escape(place(lab, "services/home/"))
     other = "en" if tongue == "fr" else "fr"
     answer = HTMLResponse(
-        f'<!doctype html><html lang="{tongue}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, '
+        f'<!doctype html><html lang="{tongue}"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width, '
         f'initial-scale=1"><title>{html.escape(title)} · {html.escape(lab.name)}</title><link rel="icon" href="data:,">'
-        f'<link rel="stylesheet" href="look.css"><link rel="alternate" type="application/atom+xml" title="{html.escape(lab.name)}" '
+        f'<link rel="stylesheet" href="look.css"><link rel="alternate" type="application/atom+xml" '
+        f'title="{html.escape(lab.name)}" '
         f'href="{home}feed.atom"></head><body><a class="skip" href="#content">{names["skip"]}</a><header>'
-        f'<a class="brand" href="{home}">{html.escape(lab.name)}</a><nav aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav>'
-        f'<span class="person">{html.escape(person)}</span><a href="?lang={other}" lang="{other}" hreflang="{other}">{names["other"]}</a></header>'
+        f'<a class="brand" href="{home}">{html.escape(lab.name)}</a><nav '
+        f'aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav>'
+        f'<span class="person">{html.escape(person)}</span><a href="?lang={other}" lang="{other}" '
+        f'hreflang="{other}">{names["other"]}</a></header>'
         f'<main id="content"><h1>{html.escape(title)}</h1>{body}</main></body></html>',
         status,
         headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"},

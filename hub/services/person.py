@@ -1,4 +1,7 @@
-"""Who asks a service: by the token of a program, or by the cookie that a browser got when its user logged in at the hub."""
+"""Who asks a service.
+
+By the token of a program, or by the cookie that a browser got when its user logged in at the hub.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,10 @@ class Hub:
         return person.name or (f"service {person.service}" if person.service else "")
 
     def token(self, request: Request) -> str:
-        """The token by which a request says who asks: for asking another service of the lab as that person, and for nothing else."""
+        """The token by which a request says who asks.
+
+        For asking another service of the lab as that person, and for nothing else.
+        """
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() in ("token", "bearer") and token:
             return token.strip()
@@ -82,7 +88,10 @@ class Hub:
         return kept.decode() if kept else ""
 
     def who(self, token: str, session: str = "") -> Person:
-        """Say whose token it is, within a session of a browser's; of a token that may not ask this service, nobody's."""
+        """Say whose token it is, within a session of a browser's.
+
+        Of a token that may not ask this service, nobody's.
+        """
         if not self._api:
             return Person()
         key = _key(token, session)
@@ -126,9 +135,12 @@ class Hub:
         if not kept or not secrets.compare_digest(kept.decode(), state):
             return Response("This log-in was not begun here, or too long ago: open the page anew.", 403)
         asked = {
-            "client_id": self._client_id, "client_secret": self._token, "grant_type": "authorization_code", "code": code,
+            "client_id": self._client_id,
+            "client_secret": self._token,
+            "grant_type": "authorization_code",
+            "code": code,
             "redirect_uri": self._back,
-        }  # fmt: skip
+        }
         said = self._client.post(f"{self._api}/oauth2/token", data=asked)
         if said.status_code != 200:
             return Response("The hub does not confirm this log-in: open the page anew.", 403)

@@ -15,7 +15,7 @@ _USER = "user"
 
 
 def register(c: Any, service: Service) -> None:
-    """Set what the hub has to know of a service that ``python -m hub.services.NAME`` starts, and what people's servers are told of it.
+    """Tell the hub of a service that ``python -m hub.services.NAME`` starts, and people's servers of it.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""How each small service beside the hub is served: on loopback, where the hub says, and never longer than the hub lives."""
+"""How each small service beside the hub is served.
+
+On loopback, where the hub says, and never longer than the hub lives.
+"""
 
 from __future__ import annotations
 
@@ -142,6 +145,7 @@ def serve(application: ASGIApp, default: int) -> None:
         # Its headers are bounded, which those of httptools are not.
         http=Patient, h11_max_incomplete_event_size=2**16, timeout_keep_alive=15, limit_concurrency=1024,
     )  # fmt: skip
-    # The socket that hub/services/confined.py holds: nobody else can take the port, while this service is started anew either.
+    # The socket that hub/services/confined.py holds: nobody else can take the port, while this service is started anew
+    # either.
     held = os.environ.get("GEODES_LAB_LISTEN")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(held))] if held else None)

@@ -1,4 +1,7 @@
-"""A view of the file system for one process and its children: read-only, with folders hidden, and few things shown in them."""
+"""A view of the file system for one process and its children.
+
+Read-only, with folders hidden, and few things shown in them.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,8 @@ class View:
         _did(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount namespace of its own")
         # Held open while they are hidden: a path would lead to nothing then.
         held = {p: os.open(p, os.O_PATH) for p in (*self._shown, self._owned)}
-        # From the root on, so that what is shown in a hidden folder comes after it, and what is hidden in a shown one too.
+        # From the root on, so that what is shown in a hidden folder comes after it, and what is hidden in a shown one
+        # too.
         for path in sorted({*self._hidden, *held}, key=lambda p: len(p.parts)):
             if path in held:
                 self._show(libc, path, held[path])

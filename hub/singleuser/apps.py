@@ -1,7 +1,8 @@
 """An app that is shared: a program that listens at a socket in a private folder, shown below ``/geodes/apps/NAME/``.
 
-A page that one person's program makes must not act for another who looks at it. So it is in a sandbox of the browser, where it has no origin and the
-browser sends no cookie with what it asks: who may see it gets a ticket at the door, as a part of the address, and the ticket opens this app alone.
+A page that one person's program makes must not act for another who looks at it. So it is in a sandbox of the browser,
+where it has no origin and the browser sends no cookie with what it asks: who may see it gets a ticket at the door, as a
+part of the address, and the ticket opens this app alone.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def found(told: object) -> tuple[str, Path]:
     if seen.st_mode & 0o022 and not any(_is_closed(p) for p in path.parents):
         raise HTTPError(
             400,
-            f"Other accounts reach {path}: put it into a folder that is closed to them, such as that in GEODES_LAB_RUNTIME.",
+            f"Other accounts reach {path}: put it into a folder that is closed to them, such as that in "
+            f"GEODES_LAB_RUNTIME.",
         )
     if not NAME.fullmatch(path.stem):
         raise HTTPError(
@@ -146,7 +148,8 @@ class Inside(ProxyHandler):
         proxying.harden(headers)
         headers.add("Content-Security-Policy", _SANDBOX)
         headers["Referrer-Policy"] = "no-referrer"
-        # Modules and fonts are asked for across origins by a page that has none; no cookie comes with it, and the ticket is in the address.
+        # Modules and fonts are asked for across origins by a page that has none; no cookie comes with it, and the
+        # ticket is in the address.
         headers["Access-Control-Allow-Origin"] = "*"
 
     async def http_get(self, name: str, ticket: str, path: str) -> None:

@@ -17,29 +17,50 @@ from hub.singleuser import space
 
 _TEXT = {
     "en": {
-        "title": "Room in your home", "used": "{used} of {limit} are used ({part:.0%}).",
-        "rescue": "Your home is full: {reason}. The server started in rescue mode, so that you can make room: kernels work, and "
+        "title": "Room in your home",
+        "used": "{used} of {limit} are used ({part:.0%}).",
+        "rescue": "Your home is full: {reason}. The server started in rescue mode, so that you can make room: kernels "
+        "work, and "
         "nothing new can be saved into the home until there is room.",
         "again": "There is room again. Stop the server and start it anew: then it is as always.",
-        "what": "What fills it", "anew": "can be made anew", "size": "Size", "name": "Name", "remove": "Remove what is ticked",
-        "removed": "Removed {size}.", "stop": "To the hub, to stop and start", "files": "To JupyterLab", "nothing": "Nothing large is here.",
+        "what": "What fills it",
+        "anew": "can be made anew",
+        "size": "Size",
+        "name": "Name",
+        "remove": "Remove what is ticked",
+        "removed": "Removed {size}.",
+        "stop": "To the hub, to stop and start",
+        "files": "To JupyterLab",
+        "nothing": "Nothing large is here.",
     },
     "fr": {
-        "title": "Place dans votre espace", "used": "{used} sur {limit} sont utilisés ({part:.0%}).",
-        "rescue": "Votre espace est plein : {reason}. Le serveur a démarré en mode secours pour que vous fassiez de la place : les noyaux "
+        "title": "Place dans votre espace",
+        "used": "{used} sur {limit} sont utilisés ({part:.0%}).",
+        "rescue": "Votre espace est plein : {reason}. Le serveur a démarré en mode secours pour que vous fassiez de "
+        "la place : les noyaux "
         "fonctionnent, mais rien de nouveau ne peut être enregistré tant qu'il n'y a pas de place.",
         "again": "Il y a de nouveau de la place. Arrêtez le serveur et redémarrez-le : tout sera comme d'habitude.",
-        "what": "Ce qui le remplit", "anew": "peut être refait", "size": "Taille", "name": "Nom", "remove": "Supprimer ce qui est coché",
-        "removed": "{size} supprimés.", "stop": "Au hub, pour arrêter et redémarrer", "files": "À JupyterLab",
+        "what": "Ce qui le remplit",
+        "anew": "peut être refait",
+        "size": "Taille",
+        "name": "Nom",
+        "remove": "Supprimer ce qui est coché",
+        "removed": "{size} supprimés.",
+        "stop": "Au hub, pour arrêter et redémarrer",
+        "files": "À JupyterLab",
         "nothing": "Rien de volumineux ici.",
     },
-}  # fmt: skip
+}
 
 _STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;color:#16283a;max-width:52rem;margin:2rem auto;padding:0 1rem}table{border-collapse:"
-    "collapse;width:100%}td,th{text-align:left;padding:.3rem .5rem;border-bottom:1px solid #d5dde5}td:last-child,th:last-child{text-align:"
-    "right;white-space:nowrap}.note{background:#fff4df;border-left:4px solid #b86e00;padding:.6rem 1rem}button{background:#0b63b5;color:"
-    "#fff;border:0;border-radius:4px;padding:.5rem 1rem;font:inherit;font-weight:600;margin:1rem 0}meter{width:100%;height:1.4rem}"
+    "body{font:16px/1.5 system-ui,sans-serif;color:#16283a;max-width:52rem;margin:2rem auto;padding:0 "
+    "1rem}table{border-collapse:"
+    "collapse;width:100%}td,th{text-align:left;padding:.3rem .5rem;border-bottom:1px solid "
+    "#d5dde5}td:last-child,th:last-child{text-align:"
+    "right;white-space:nowrap}.note{background:#fff4df;border-left:4px solid #b86e00;padding:.6rem "
+    "1rem}button{background:#0b63b5;color:"
+    "#fff;border:0;border-radius:4px;padding:.5rem 1rem;font:inherit;font-weight:600;margin:1rem "
+    "0}meter{width:100%;height:1.4rem}"
     ":focus-visible{outline:3px solid #f0a020}"
 )
 
@@ -73,7 +94,8 @@ class Page(JupyterHandler):
         text = _TEXT[tongue]
         anew = f" <small>({text['anew']})</small>"
         rows = "".join(
-            f"<tr><td><input type=checkbox name=path value='{html.escape(n, quote=True)}' id=p{i}{' checked' if c else ''}></td>"
+            f"<tr><td><input type=checkbox name=path value='{html.escape(n, quote=True)}' "
+            f"id=p{i}{' checked' if c else ''}></td>"
             f"<td><label for=p{i}>{html.escape(n)}{anew if c else ''}</label></td><td>{space.said(s)}</td></tr>"
             for i, (n, s, c) in enumerate(found)
         )
@@ -84,7 +106,8 @@ class Page(JupyterHandler):
             roomy = now.free >= space.NEEDED
             notes.append(text["again"] if roomy else text["rescue"].format(reason=html.escape(_rescue())))
         table = (
-            f"<form method=post>{self.xsrf_form_html()}<h2>{text['what']}</h2><table><thead><tr><th><span aria-hidden=true>✓</span></th>"
+            f"<form method=post>{self.xsrf_form_html()}<h2>{text['what']}</h2><table><thead><tr><th><span "
+            f"aria-hidden=true>✓</span></th>"
             f"<th>{text['name']}</th><th>{text['size']}</th></tr></thead><tbody>{rows}</tbody></table><button>{text['remove']}</button></form>"
             if found
             else f"<p>{text['nothing']}</p>"
@@ -95,8 +118,10 @@ class Page(JupyterHandler):
             f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'>"
             f"<title>{text['title']}</title><style>{_STYLE}</style><main><h1>{text['title']}</h1>"
             f"{''.join(f'<p class=note role=status>{n}</p>' for n in notes)}<p id=said>{told}</p>"
-            f"<meter min=0 max=1 high={os.environ.get('GEODES_LAB_HOME_WARN') or 0.8} value={min(now.part, 1):.3f} aria-labelledby=said></meter>"
-            f"{table}<p><a href='{hub}'>{text['stop']}</a> · <a href='{self.base_url}lab'>{text['files']}</a></p></main></html>"
+            f"<meter min=0 max=1 high={os.environ.get('GEODES_LAB_HOME_WARN') or 0.8} value={min(now.part, 1):.3f} "
+            f"aria-labelledby=said></meter>"
+            f"{table}<p><a href='{hub}'>{text['stop']}</a> · <a "
+            f"href='{self.base_url}lab'>{text['files']}</a></p></main></html>"
         )
 
 

@@ -1,7 +1,10 @@
-"""The Dask panel of JupyterLab shows the user's own clusters, wherever they were started, and stops them; work on them is activity.
+"""The Dask panel of JupyterLab shows the user's own clusters, wherever they were started, and stops them.
 
-The panel is dask-labextension's. What it asks (which clusters are there, stop this one, make it larger) is answered from what the clusters tell of
-themselves (`geodes_lab.cluster.running`), in place of the clusters that the panel would start in the server's own process.
+Work on them is activity.
+
+The panel is dask-labextension's. What it asks (which clusters are there, stop this one, make it larger) is answered
+from what the clusters tell of themselves (`geodes_lab.cluster.running`), in place of the clusters that the panel would
+start in the server's own process.
 """
 
 from __future__ import annotations
@@ -66,13 +69,15 @@ def _model(one: Running) -> dict[str, Any]:
 
 
 def note(settings: dict[str, Any]) -> bool:
-    """Count clusters that compute as use of the server: a kernel that waits for its workers looks idle; give whether one does.
+    """Count clusters that compute as use of the server: a kernel that waits for its workers looks idle.
+
+    Give whether one does.
 
     Parameters
     ----------
     settings
-        Of the server: what ends with ``_last_activity`` counts for the lab's culler (``presence.py``), what is among the
-        ``last_activity_times`` for what Jupyter tells the hub.
+        Of the server: what ends with ``_last_activity`` counts for the lab's culler (``presence.py``), what is among
+        the ``last_activity_times`` for what Jupyter tells the hub.
     """
     works = any(one.tasks for one in running.listed())
     if works:

@@ -1,11 +1,12 @@
 """What somebody else may see of this server: what its owner shared, by reading, and nothing else.
 
-JupyterHub's shares let a person or a group *into* a server, and who is in may run code there as its owner. So whoever is not the owner is
-stopped here, before any handler, unless the address is one that was shared: a notebook as a page, or an app that runs (``apps.py``).
+JupyterHub's shares let a person or a group *into* a server, and who is in may run code there as its owner. So whoever
+is not the owner is stopped here, before any handler, unless the address is one that was shared: a notebook as a page,
+or an app that runs (``apps.py``).
 
-``POST /geodes/shares {"notebook": "notebooks/a.ipynb"}`` or ``{"socket": "/run/…/map.sock"}`` shares, ``DELETE`` takes back, ``GET`` lists; it
-ends with the server. Others are let in by the hub: a group by ``POST /hub/api/shares/NAME/ {"group": …}``, a person by the link that
-``POST /hub/api/share-codes/NAME/`` gives. ``geodes_lab.share`` does both.
+``POST /geodes/shares {"notebook": "notebooks/a.ipynb"}`` or ``{"socket": "/run/…/map.sock"}`` shares, ``DELETE`` takes
+back, ``GET`` lists; it ends with the server. Others are let in by the hub: a group by ``POST /hub/api/shares/NAME/
+{"group": …}``, a person by the link that ``POST /hub/api/share-codes/NAME/`` gives. ``geodes_lab.share`` does both.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""For Jupyter's other programs in a terminal of the lab (nbconvert, console): their kernels speak to their own account alone, too."""
+"""For Jupyter's other programs in a terminal of the lab (nbconvert, console).
+
+Their kernels speak to their own account alone, too.
+"""
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 

@@ -11,7 +11,8 @@ from hub.singleuser import listening, runtime
 listening.take()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
-# On a machine of several accounts anybody reads what a kernel says on a port of loopback: its channels are sockets in a folder of its owner's.
+# On a machine of several accounts anybody reads what a kernel says on a port of loopback: its channels are sockets in a
+# folder of its owner's.
 c.JupyterApp.runtime_dir = str(runtime.settle())
 c.KernelManager.transport = "ipc"
 c.MultiKernelManager.default_kernel_name = "geodes"

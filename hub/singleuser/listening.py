@@ -1,4 +1,7 @@
-"""The server listens on the socket that the hub took for it: on a port that is only chosen, another account of the machine could be first."""
+"""The server listens on the socket that the hub took for it.
+
+On a port that is only chosen, another account of the machine could be first.
+"""
 
 from __future__ import annotations
 

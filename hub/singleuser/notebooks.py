@@ -1,7 +1,8 @@
 """The lab's example notebooks in the user's home: new versions arrive, and no edit is ever lost.
 
-What was delivered is remembered by its sum. A copy that is as it was delivered is replaced by the new version; one that the
-user has touched stays, and the new version is put beside it; one that the user removed comes back only when there is a new version.
+What was delivered is remembered by its sum. A copy that is as it was delivered is replaced by the new version; one that
+the user has touched stays, and the new version is put beside it; one that the user removed comes back only when there
+is a new version.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Says that this server is used, hears when it would be stopped, and hands both to JupyterLab (``labextensions/notices``).
+"""Says that this server is used, hears when it would be stopped, and hands both to JupyterLab.
 
-A kernel that computes in silence, a terminal, a person who types, and whatever sets ``…_last_activity`` among the server's
-settings count as use. A tab that nobody looks at does not.
+A kernel that computes in silence, a terminal, a person who types, and whatever sets ``…_last_activity`` among the
+server's settings count as use. A tab that nobody looks at does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Panel's previews run files of the home, and no others: its extension runs whatever file of the machine an address names, as this account,
+"""Panel's previews run files of the home, and no others.
+
+Its extension runs whatever file of the machine an address names, as this account,
 and puts the name into code as it is.
 """
 

@@ -1,7 +1,10 @@
-"""What passes between a browser and a program behind this server: never a credential, and never a program of another account.
+"""What passes between a browser and a program behind this server.
 
-jupyter-server-proxy gives whoever listens at a port the cookies and tokens of the browser, and on a machine of several accounts anybody may listen
-at any port. Each handler that proxies (its own, the Dask panel's, `apps.App`) is a `ProxyHandler`, so that this class is mended for all of them.
+Never a credential, and never a program of another account.
+
+jupyter-server-proxy gives whoever listens at a port the cookies and tokens of the browser, and on a machine of several
+accounts anybody may listen at any port. Each handler that proxies (its own, the Dask panel's, `apps.App`) is a
+`ProxyHandler`, so that this class is mended for all of them.
 """
 
 from __future__ import annotations
@@ -16,18 +19,49 @@ from tornado.web import HTTPError
 
 from geodes_lab.util import ownership
 
-# Of a request; all else may be, or may become, a credential: not only Cookie and Authorization, but what a login before the lab adds.
+# Of a request; all else may be, or may become, a credential: not only Cookie and Authorization, but what a login before
+# the lab adds.
 _SENT = {
-    "accept", "accept-encoding", "accept-language", "cache-control", "content-encoding", "content-type", "dnt", "host", "if-match",
-    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "last-event-id", "pragma", "range", "upgrade-insecure-requests",
-    "user-agent", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-requested-with",
-}  # fmt: skip
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-encoding",
+    "content-type",
+    "dnt",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-event-id",
+    "pragma",
+    "range",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-requested-with",
+}
 _SECRETS = {"token", "access_token", "id_token", "refresh_token", "_xsrf"}
 # Of an answer: what would change the browser's state for the whole lab.
 _KEPT = {
-    "alt-svc", "authorization", "clear-site-data", "nel", "public-key-pins", "refresh", "report-to", "reporting-endpoints",
-    "service-worker-allowed", "set-cookie", "set-cookie2", "strict-transport-security", "www-authenticate",
-}  # fmt: skip
+    "alt-svc",
+    "authorization",
+    "clear-site-data",
+    "nel",
+    "public-key-pins",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+    "www-authenticate",
+}
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -108,7 +142,8 @@ def secure(kind: type[Any] = ProxyHandler) -> None:
 
     async def prepare(self: Any, *arguments: Any, **said: Any) -> None:
         await before["prepare"](self, *arguments, **said)
-        # The program is not told where a page came from, nor our cookie of XSRF: what changes something is held against it here.
+        # The program is not told where a page came from, nor our cookie of XSRF: what changes something is held against
+        # it here.
         origin = self.request.headers.get("Origin")
         if self.request.method not in _READING and (
             (origin is not None and not self.check_origin(origin)) or not is_of_this_site(self.request.headers)

@@ -1,6 +1,9 @@
-"""The folder of this server's sockets, which no other account passes through: kernels' channels, and apps that are shared.
+"""The folder of this server's sockets, which no other account passes through.
 
-The hub makes it, one for each account (``GEODES_LAB_RUNTIME``); where there is none, as in a pod, the server makes its own.
+Kernels' channels, and apps that are shared.
+
+The hub makes it, one for each account (``GEODES_LAB_RUNTIME``); where there is none, as in a pod, the server makes its
+own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An address of the user's server that makes a notebook of a search: where the catalogue's page leads.
 
-``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there. What comes with the address is never code: each value
-is read as JSON and written as a literal of Python. Nor is it an address, a profile or a file: a link decides what is searched, and never where.
-A link from elsewhere writes nothing until its reader agrees.
+``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there. What comes with the
+address is never code: each value is read as JSON and written as a literal of Python. Nor is it an address, a profile or
+a file: a link decides what is searched, and never where. A link from elsewhere writes nothing until its reader agrees.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tornado.web import HTTPError, authenticated
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
-# Other arguments of `geodes_lab.search` are plain values (a test holds both lists against it), or properties of the catalogue.
+# Other arguments of `geodes_lab.search` are plain values (a test holds both lists against it), or properties of the
+# catalogue.
 PLAIN = {
     "collections",
     "bbox",
@@ -58,14 +59,24 @@ NEVER = {
 _MOST = 20  # arguments
 _TEXT, _LIST, _WHOLE = 500, 100, 16_384  # characters of a text, values of a list, characters of all
 _STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;color:#16283a;max-width:52rem;margin:2rem auto;padding:0 1rem}pre{background:#eef3f7;"
-    "padding:1rem;white-space:pre-wrap;overflow-wrap:anywhere}button{background:#0b63b5;color:#fff;border:0;border-radius:4px;padding:.5rem 1rem;"
+    "body{font:16px/1.5 system-ui,sans-serif;color:#16283a;max-width:52rem;margin:2rem auto;padding:0 "
+    "1rem}pre{background:#eef3f7;"
+    "padding:1rem;white-space:pre-wrap;overflow-wrap:anywhere}"
+    "button{background:#0b63b5;color:#fff;border:0;border-radius:4px;padding:.5rem 1rem;"
     "font:inherit;font-weight:600}:focus-visible{outline:3px solid #f0a020}"
 )
 _ASKS = {
-    "en": ("A notebook of a search", "A link from elsewhere wants to put this search into a notebook of yours:", "Make the notebook"),
-    "fr": ("Un notebook pour une recherche", "Un lien venu d'ailleurs veut mettre cette recherche dans un notebook à vous :", "Créer le notebook"),
-}  # fmt: skip
+    "en": (
+        "A notebook of a search",
+        "A link from elsewhere wants to put this search into a notebook of yours:",
+        "Make the notebook",
+    ),
+    "fr": (
+        "Un notebook pour une recherche",
+        "Un lien venu d'ailleurs veut mettre cette recherche dans un notebook à vous :",
+        "Créer le notebook",
+    ),
+}
 
 
 def notebook(search: dict[str, Any]) -> nbformat.NotebookNode:
@@ -176,9 +187,12 @@ class Notebook(JupyterHandler):
         action = html.escape(url_path_join(self.base_url, "geodes/notebook"), quote=True)
         self.set_header("Cache-Control", "no-store")
         self.finish(
-            f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title>"
-            f'<style>{_STYLE}</style><main><h1>{title}</h1><p>{said}</p><pre>{code}</pre><form method=post action="{action}">'
-            f'{self.xsrf_form_html()}<input type=hidden name=search value="{search}"><button>{button}</button></form></main></html>'
+            f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport "
+            f"content='width=device-width'><title>{title}</title>"
+            f"<style>{_STYLE}</style><main><h1>{title}</h1><p>{said}</p><pre>{code}</pre><form method=post "
+            f'action="{action}">'
+            f"{self.xsrf_form_html()}<input type=hidden name=search "
+            f'value="{search}"><button>{button}</button></form></main></html>'
         )
 
 

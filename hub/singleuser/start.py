@@ -1,7 +1,9 @@
-"""Starts the user's server, as the user: the home is looked at and furnished, then JupyterHub's own single-user server follows.
+"""Starts the user's server, as the user.
 
-A home that is full does not keep anybody out: what the server itself must write goes elsewhere, and it opens on a page that
-helps to make room.
+The home is looked at and furnished, then JupyterHub's own single-user server follows.
+
+A home that is full does not keep anybody out: what the server itself must write goes elsewhere, and it opens on a page
+that helps to make room.
 """
 
 from __future__ import annotations
@@ -33,13 +35,21 @@ def main() -> None:
 
 
 def elsewhere(reason: str) -> dict[str, str]:
-    """The environment of a server that writes nothing into the home by itself; its sockets are elsewhere anyway (``runtime.py``)."""
+    """The environment of a server that writes nothing into the home by itself.
+
+    Its sockets are elsewhere anyway (``runtime.py``).
+    """
     folder = Path(tempfile.mkdtemp(prefix="geodes-lab-rescue-"))
     names = {
-        "JUPYTER_DATA_DIR": "data", "JUPYTER_CONFIG_DIR": "config", "IPYTHONDIR": "ipython",
-        "JUPYTERLAB_SETTINGS_DIR": "lab-settings", "JUPYTERLAB_WORKSPACES_DIR": "lab-workspaces", "XDG_CACHE_HOME": "cache",
-        "DASK_GEODES_LAB__CACHE__FOLDER": "cache", "DASK_TEMPORARY_DIRECTORY": "dask",
-    }  # fmt: skip
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_CONFIG_DIR": "config",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_SETTINGS_DIR": "lab-settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "lab-workspaces",
+        "XDG_CACHE_HOME": "cache",
+        "DASK_GEODES_LAB__CACHE__FOLDER": "cache",
+        "DASK_TEMPORARY_DIRECTORY": "dask",
+    }
     for name in set(names.values()):
         (folder / name).mkdir(exist_ok=True)
     return {

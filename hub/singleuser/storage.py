@@ -1,4 +1,7 @@
-"""Tells the accounts of use how large the home is, where nobody but its own server sees it: on Kubernetes each is a volume of its own."""
+"""Tells the accounts of use how large the home is, where nobody but its own server sees it.
+
+On Kubernetes each is a volume of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""Starts the lab's kernel with every door closed to other accounts of the machine; ``python kernel.py -f CONNECTION_FILE``.
+"""Starts the lab's kernel with every door closed to other accounts of the machine.
 
-ipykernel opens a few ports of loopback for itself, whatever its channels are: one by which forked processes send what they print, and,
-while the debugger is on, those of debugpy, where whoever connects may run code. The first becomes a socket in a private folder, the
-others let in this account alone. So does the folder where the debugger writes cells.
+``python kernel.py -f CONNECTION_FILE``.
+
+ipykernel opens a few ports of loopback for itself, whatever its channels are: one by which forked processes send what
+they print, and, while the debugger is on, those of debugpy, where whoever connects may run code. The first becomes a
+socket in a private folder, the others let in this account alone. So does the folder where the debugger writes cells.
 """
 
 from __future__ import annotations

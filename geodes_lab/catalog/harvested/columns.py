@@ -1,4 +1,7 @@
-"""Names of properties as columns of a table: which names can be one, how SQL writes them, and what kinds of values they hold."""
+"""Names of properties as columns of a table.
+
+Which names can be one, how SQL writes them, and what kinds of values they hold.
+"""
 
 from __future__ import annotations
 
@@ -20,30 +23,65 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(TIMES, "date"),
     **dict.fromkeys(
         (
-            "eo:cloud_cover", "eo:snow_cover", "gsd", "view:off_nadir", "view:incidence_angle", "view:azimuth",
-            "view:sun_azimuth", "view:sun_elevation", "sar:center_frequency", "sar:resolution_range",
-            "sar:resolution_azimuth", "sar:pixel_spacing_range", "sar:pixel_spacing_azimuth",
-            "sat:relative_orbit", "sat:absolute_orbit", "proj:epsg", "file:size", "storage:size",
+            "eo:cloud_cover",
+            "eo:snow_cover",
+            "gsd",
+            "view:off_nadir",
+            "view:incidence_angle",
+            "view:azimuth",
+            "view:sun_azimuth",
+            "view:sun_elevation",
+            "sar:center_frequency",
+            "sar:resolution_range",
+            "sar:resolution_azimuth",
+            "sar:pixel_spacing_range",
+            "sar:pixel_spacing_azimuth",
+            "sat:relative_orbit",
+            "sat:absolute_orbit",
+            "proj:epsg",
+            "file:size",
+            "storage:size",
         ),
         "number",
     ),
     **dict.fromkeys(
         (
-            "title", "description", "license", "platform", "constellation", "mission", "instrument", "identifier", "dataset",
-            "grid:code", "product:type", "product:timeliness", "processing:level", "processing:version", "processing:lineage",
-            "processing:facility", "sat:orbit_state", "sar:instrument_mode", "sar:frequency_band", "proj:code", "geodes:urn",
+            "title",
+            "description",
+            "license",
+            "platform",
+            "constellation",
+            "mission",
+            "instrument",
+            "identifier",
+            "dataset",
+            "grid:code",
+            "product:type",
+            "product:timeliness",
+            "processing:level",
+            "processing:version",
+            "processing:lineage",
+            "processing:facility",
+            "sat:orbit_state",
+            "sar:instrument_mode",
+            "sar:frequency_band",
+            "proj:code",
+            "geodes:urn",
             "file:checksum",
         ),
         "string",
     ),
     **dict.fromkeys(("instruments", "keywords", "sar:polarizations", "continent_code"), "array"),
     "latest": "boolean",
-}  # fmt: skip
+}
 """What well-known properties hold, for everybody: one person's text would spoil the numbers of all."""
 
 
 def fits(name: str) -> bool:
-    """Whether a property of this name can be a column, and be asked for: letters, digits and ``_ : . -``, at most 100."""
+    """Whether a property of this name can be a column, and be asked for: letters, digits and ``_ : .
+
+    -``, at most 100.
+    """
     return bool(_NAME.fullmatch(name)) and name.casefold() not in RESERVED
 
 

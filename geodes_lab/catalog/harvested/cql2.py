@@ -24,9 +24,14 @@ _ARRAYS = {"a_contains": "list_has_all", "a_overlaps": "list_has_any"}
 _FUNCTIONS = {"casei": "lower", "accenti": "strip_accents"}
 _CORE = {"id": "string", "collection": "string", "geometry": "geometry", "datetime": "date"}
 _TYPES = {
-    "integer": "BIGINT", "number": "DOUBLE", "string": "VARCHAR", "boolean": "BOOLEAN", "date": "TIMESTAMPTZ", "array": "VARCHAR[]",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "string": "VARCHAR",
+    "boolean": "BOOLEAN",
+    "date": "TIMESTAMPTZ",
+    "array": "VARCHAR[]",
     "geometry": "GEOMETRY",
-}  # fmt: skip
+}
 Sql = tuple[str, list[Any]]
 
 
@@ -57,8 +62,9 @@ def sql(condition: Mapping[str, Any], here: Mapping[str, str], known: Mapping[st
     here
         The columns that are searched, with their kinds.
     known
-        The properties that this search may name, with the kinds that they have in all of what is searched; those of ``here``
-        if not given. One that is not here, or holds another kind of values than it is compared with, is as if it were empty.
+        The properties that this search may name, with the kinds that they have in all of what is searched; those of
+        ``here`` if not given. One that is not here, or holds another kind of values than it is compared with, is as if
+        it were empty.
 
     Returns
     -------
@@ -101,7 +107,8 @@ class _Writer:
             text, values = self._value(args[0])
             return f"({text} IS NULL)", values
         if op in _SPATIAL:
-            # The relations of two areas take the product of their corners, and DuckDB's time limit is not heard meanwhile.
+            # The relations of two areas take the product of their corners, and DuckDB's time limit is not heard
+            # meanwhile.
             if op != "s_intersects" and json.dumps(args, default=str).count("[") > _RELATED:
                 raise GeodesError(f"{op} may have an area of {_RELATED} corners: simplify it, or ask by s_intersects.")
             return self._call(_SPATIAL[op], args, "geometry")

@@ -86,7 +86,8 @@ class Engine:
             if not over.is_set():
                 raise
             raise TooLong(
-                f"The search took longer than {self.limits.seconds:g} s: ask for less, such as one collection, a shorter time or a "
+                f"The search took longer than {self.limits.seconds:g} s: ask for less, such as one collection, a "
+                f"shorter time or a "
                 "smaller area."
             ) from error
         finally:

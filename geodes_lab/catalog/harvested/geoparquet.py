@@ -49,8 +49,8 @@ _GEO = {
 def table(records: Sequence[dict[str, Any]]) -> pa.Table:
     """Make a table of Items of one collection, given as dictionaries; they are left as they are.
 
-    Links go, but for those that lead elsewhere than to the Item and its catalogue. Properties whose names cannot be columns are
-    kept together as JSON text; nobody can ask for them.
+    Links go, but for those that lead elsewhere than to the Item and its catalogue. Properties whose names cannot be
+    columns are kept together as JSON text; nobody can ask for them.
     """
     wanted = fitting({k for r in records for k in r["properties"]})
     flat = [_flat(r, wanted) for r in records]

@@ -35,7 +35,10 @@ class Outcome:
     total: int
     """Items that there are now."""
     counted: int
-    """Items that the service counts; others than ``total``: some were removed there, or changed without being published anew."""
+    """Items that the service counts.
+
+    Others than ``total``: some were removed there, or changed without being published anew.
+    """
 
 
 def harvest(
@@ -57,8 +60,8 @@ def harvest(
     collections
         Their ids.
     anew
-        Whether all is fetched again, not only what was published since the last time. Whether a version is the latest of its
-        product changes without a publication, so that this is done now and then.
+        Whether all is fetched again, not only what was published since the last time. Whether a version is the latest
+        of its product changes without a publication, so that this is done now and then.
     tell
         Called with the collection, the Items that are done and those that the service counts.
 
@@ -123,7 +126,10 @@ def _ahead(several: Iterator[_T]) -> Iterator[_T]:
 
 
 def _published(query: Query, start: datetime, end: datetime) -> Query:
-    """What was published in a time, its end included: an Item twice is one, an Item between two windows would be lost."""
+    """What was published in a time, its end included.
+
+    An Item twice is one, an Item between two windows would be lost.
+    """
     return replace(query, filters={"published": (start, end)})
 
 

@@ -59,10 +59,12 @@ class Quarantine:
     def found(
         self, error: duckdb.Error, query: Query, groups: Sequence[Group], engine: Engine, is_current: Callable[[], bool]
     ) -> bool:
-        """Look for what made a search fail, and leave it out; whether there is any, so that the search is worth another try.
+        """Look for what made a search fail, and leave it out.
 
-        What was asked for may be wrong itself: then the types of the columns are looked at, and no data. A file that is not there is
-        damage as long as ``is_current``: else it was replaced meanwhile.
+        Whether there is any, so that the search is worth another try.
+
+        What was asked for may be wrong itself: then the types of the columns are looked at, and no data. A file that is
+        not there is damage as long as ``is_current``: else it was replaced meanwhile.
         """
         before = len(self._out)
         if len(self._fine) > _MOST:

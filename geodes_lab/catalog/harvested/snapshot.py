@@ -148,7 +148,10 @@ class Snapshot:
         part.replace(self.folder / NAME)
 
     def tidy(self, kept: float = 3600) -> None:
-        """Remove files that this snapshot does not name and that have not changed for ``kept`` seconds: searches may be at them."""
+        """Remove files that this snapshot does not name and that have not changed for ``kept`` seconds.
+
+        Searches may be at them.
+        """
         for path, _, age in self.unnamed():
             if age > kept:
                 path.unlink(missing_ok=True)
@@ -228,7 +231,8 @@ def _collection(name: str, told: Any) -> Collection:
 
 def _sentence(name: str, error: Exception) -> str:
     _log.error("the entry of the collection %s is damaged, and it is left out of searches: %s", name, str(error)[:300])
-    return f"The collection {name} is damaged ({str(error)[:100]}): delete it and make it anew; a harvest makes its own anew."
+    problem = str(error)[:100]
+    return f"The collection {name} is damaged ({problem}): delete it and make it anew; a harvest makes its own anew."
 
 
 def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

@@ -125,21 +125,23 @@ def _conditions(query: Query, here: Mapping[str, str], known: Mapping[str, Set[s
     if query.latest and here.get("latest") == "boolean":
         add("latest IS DISTINCT FROM false")
     for name, wanted in query.filters.items():
-        if name not in here:
-            continue
-        column = quoted(name)
-        if isinstance(wanted, tuple):
-            for operator, bound in zip((">=", "<="), wanted, strict=True):
-                if bound is not None:
-                    add(f"({column} IS NULL OR {column} {operator} ?)", bound)
-        else:
-            several = wanted if isinstance(wanted, list) else [wanted]
-            test = f"list_has_any({column}, ?)" if here[name] == "array" else f"{column} IN (SELECT unnest(?))"
-            add(f"({column} IS NULL OR {test})", several)
+        if name in here:
+            _filtered(quoted(name), wanted, here[name] == "array", add)
     if query.cql2 is not None:
         condition, bound = sql(query.cql2, here, known)
         add(condition, *bound)
     return found, values
+
+
+def _filtered(column: str, wanted: Any, is_array: bool, add: Any) -> None:
+    """A property within bounds (a tuple), or one of some values."""
+    if isinstance(wanted, tuple):
+        for operator, bound in zip((">=", "<="), wanted, strict=True):
+            if bound is not None:
+                add(f"({column} IS NULL OR {column} {operator} ?)", bound)
+        return
+    test = f"list_has_any({column}, ?)" if is_array else f"{column} IN (SELECT unnest(?))"
+    add(f"({column} IS NULL OR {test})", wanted if isinstance(wanted, list) else [wanted])
 
 
 def _time(bound: str, here: Mapping[str, str]) -> str:

@@ -50,19 +50,15 @@ def check_text(text: str) -> None:
     depth = brackets = chained = joined = signed = 0
     for found in _TOKENS.finditer(text):
         token = found[0]
-        if token == "(":
-            depth, brackets = depth + 1, brackets + 1
-        elif token == ")":
-            depth -= 1
-        elif token.lower() in _CHAINED:
-            chained += 1
-        elif token.lower() in ("and", "or"):
-            joined += 1
-        elif token[0] in "+-":  # a corner of an area, or a difference without end
-            signed += 1
-            chained += signed > 3
-        elif token in ("'", '"'):
+        if token in ("'", '"'):
             raise GeodesError(f"The filter {_short(text)} is no CQL2: a text or name in it has no end.")
+        depth += (token == "(") - (token == ")")
+        brackets += token == "("
+        joined += token.lower() in ("and", "or")
+        is_operator = token.lower() in _CHAINED
+        is_sign = token[0] in "+-" and not is_operator  # a corner of an area, or a difference without end
+        signed += is_sign
+        chained += is_operator or (is_sign and signed > 3)
         if token in "(,=<>" or token.lower() in ("and", "or"):
             signed = 0
         if depth > TEXT_DEPTH or brackets > BRACKETS:

@@ -176,7 +176,8 @@ def _read(path: Path, name: str) -> pa.Table:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise GeodesError(
-            f"{name} is damaged: {path.name} cannot be read ({_line(error)}). Delete the collection, and put its Items again."
+            f"{name} is damaged: {path.name} cannot be read ({_line(error)}). Delete the collection, and put its "
+            f"Items again."
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""What do other people's catalogues answer? GEODES, STAC APIs and static catalogues, within bounds, as Items that mean what STAC says."""
+"""What do other people's catalogues answer? GEODES, STAC APIs, static ones: Items that mean what STAC says."""

@@ -74,7 +74,8 @@ class Api:
             ) from error
         if not is_one:
             raise GeodesError(
-                f"The catalogue {self.name} at {self.profile.url} says that it has no Item Search: give the landing page of a "
+                f"The catalogue {self.name} at {self.profile.url} says that it has no Item Search: give the landing "
+                f"page of a "
                 "STAC API, or the path of a static catalogue's catalog.json."
             )
         return found
@@ -148,7 +149,8 @@ class Api:
                     found[raw.get("collection"), raw["id"]] = self._item(raw)
         if asked.get("max_items") is None and counted is not None and len(found) < counted:
             raise GeodesError(
-                f"The catalogue {self.name} gave {len(found)} of the {counted} Items that it counts: try again, or ask for less at "
+                f"The catalogue {self.name} gave {len(found)} of the {counted} Items that it counts: try again, or "
+                f"ask for less at "
                 "once, such as one month."
             )
         return list(found.values())

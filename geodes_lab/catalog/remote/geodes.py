@@ -61,7 +61,8 @@ class Geodes:
                 found += [_collection(c) for c in several]
             except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
                 raise GeodesError(
-                    f"The catalogue {self.name} has a collection that is not understood ({error}): the service has changed."
+                    f"The catalogue {self.name} has a collection that is not understood ({error}): the service has "
+                    f"changed."
                 ) from error
             if len(several) < 500:
                 break
@@ -132,7 +133,8 @@ class Geodes:
             if found is not None:
                 return found
         raise GeodesError(
-            f"The catalogue {self.name} changed while it was read, {_ATTEMPTS} times: ask for less at once, such as one month."
+            f"The catalogue {self.name} changed while it was read, {_ATTEMPTS} times: ask for less at once, such as "
+            f"one month."
         )
 
     def _read(self, body: dict[str, Any], query: Query) -> list[dict[str, Any]] | None:
@@ -142,7 +144,8 @@ class Geodes:
         there, pages = len(raws), math.ceil(matched / self.profile.page)
         if query.limit is None and pages > _PAGES:
             raise GeodesError(
-                f"The catalogue {self.name} counts {matched:,} products, more than one search gives: ask for less at once, such as one "
+                f"The catalogue {self.name} counts {matched:,} products, more than one search gives: ask for less at "
+                f"once, such as one "
                 "month, or harvest the catalogue."
             )
         found = [self._true(raw) for raw in raws]
@@ -156,7 +159,8 @@ class Geodes:
                         return None
                     if self._service.taken - before > MOST:
                         raise GeodesError(
-                            f"The catalogue {self.name} gives more than 1 GiB of products: ask for less at once, such as one month."
+                            f"The catalogue {self.name} gives more than 1 GiB of products: ask for less at once, such "
+                            f"as one month."
                         )
                     there += len(raws)
                     new = [self._true(raw) for raw in raws]
@@ -179,7 +183,8 @@ class Geodes:
             return parsing.page(said, self._service.whose)["features"], matched
         except (TypeError, KeyError, ValueError, OverflowError):
             raise GeodesError(
-                f"The catalogue {self.name} answered a search without features or context.matched: the service has changed; "
+                f"The catalogue {self.name} answered a search without features or context.matched: the service has "
+                f"changed; "
                 "`geodes-lab doctor` says how."
             ) from None
 
@@ -237,7 +242,9 @@ def _area(part: BaseGeometry) -> dict[str, Any]:
 
 
 def _condition(name: str, wanted: Any, several: bool) -> dict[str, Any] | None:
-    """A condition in the service's operators; None where it has none that means the same: the answer is held against it.
+    """A condition in the service's operators.
+
+    None where it has none that means the same: the answer is held against it.
 
     ``several`` says that an Item has several values, which the service keeps in a list, or in one string.
     """

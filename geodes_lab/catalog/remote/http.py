@@ -1,8 +1,11 @@
-"""What servers of catalogues are asked, and how much they may answer: bounded, and never led to where they have no business.
+"""What servers of catalogues are asked, and how much they may answer.
 
-A server says the addresses that come next: links to pages, searches, collections, redirects. Each is held against the catalogue's own
-address before it is asked. Its own server gets what it names there; another one is asked by GET alone, without any credential, and only
-if it is one of the internet: what is on this machine or in the network around it answers nobody's links.
+Bounded, and never led to where they have no business.
+
+A server says the addresses that come next: links to pages, searches, collections, redirects. Each is held against the
+catalogue's own address before it is asked. Its own server gets what it names there; another one is asked by GET alone,
+without any credential, and only if it is one of the internet: what is on this machine or in the network around it
+answers nobody's links.
 """
 
 from __future__ import annotations
@@ -53,8 +56,8 @@ class Web:
     home
         The catalogue's address.
     token
-        The environment variable that holds a token, if there is one. It is read for each request, sent to addresses below ``home``
-        alone, and held nowhere: what is pickled with an Item has no secret in it.
+        The environment variable that holds a token, if there is one. It is read for each request, sent to addresses
+        below ``home`` alone, and held nowhere: what is pickled with an Item has no secret in it.
     retry
         Which failures are tried again; None: none.
     """
@@ -62,7 +65,8 @@ class Web:
     def __init__(self, home: str, token: str = "", retry: Retry | None = None) -> None:
         self.home, self._token = home, token
         self.session = Session()
-        # Set, so that requests looks for no password in ~/.netrc for a host that a server names; proxies stay as they are.
+        # Set, so that requests looks for no password in ~/.netrc for a host that a server names; proxies stay as they
+        # are.
         self.session.auth = self._signed
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, _Outside(max_retries=retry or 0))
@@ -111,11 +115,13 @@ class Web:
         upgraded = own is not None and (own.scheme, own.port, found) == ("http", 80, ("https", own.host, 443))
         if method.upper() != "GET" and not upgraded:
             raise Refused(
-                f"The catalogue at {self.home} leads a {method.upper()} request to another server, {found.text}: refused."
+                f"The catalogue at {self.home} leads a {method.upper()} request to another server, {found.text}: "
+                f"refused."
             )
         if not _may_be_public(found.host):
             raise Refused(
-                f"The catalogue at {self.home} leads to {found.text}, a server on this machine or in its network: refused."
+                f"The catalogue at {self.home} leads to {found.text}, a server on this machine or in its network: "
+                f"refused."
             )
         return whole
 
@@ -147,16 +153,19 @@ class Web:
 
     def _body(self, answer: Response, until: float) -> bytes:
         parts, size = [], 0
-        # What has come, however little: a server that sends a byte a minute must not be waited for until a whole part is there.
+        # What has come, however little: a server that sends a byte a minute must not be waited for until a whole part
+        # is there.
         while part := answer.raw.read1(_STEP, decode_content=True):
             size += len(part)
             if size > LARGEST:
                 raise Refused(
-                    f"{_named(answer)} has more than {LARGEST // MIB} MiB, which no catalogue answers by: ask for less at once."
+                    f"{_named(answer)} has more than {LARGEST // MIB} MiB, which no catalogue answers by: ask for "
+                    f"less at once."
                 )
             if time.monotonic() > until:
                 raise Refused(
-                    f"{_named(answer)} has not come whole within {_SECONDS:.0f} s: try again later, or ask for less at once."
+                    f"{_named(answer)} has not come whole within {_SECONDS:.0f} s: try again later, or ask for less "
+                    f"at once."
                 )
             parts.append(part)
         length = answer.headers.get("Content-Length", "")
@@ -183,7 +192,10 @@ def _may_be_public(host: str) -> bool:
 
 
 class _Seen:
-    """A connection that looks where it has led, before anything is said: a name may lead elsewhere each time it is asked for."""
+    """A connection that looks where it has led, before anything is said.
+
+    A name may lead elsewhere each time it is asked for.
+    """
 
     host: str
 
@@ -193,7 +205,8 @@ class _Seen:
         if not is_public(peer):
             made.close()
             raise Refused(
-                f"A catalogue leads to {self.host}, a server on this machine or in its network ({peer}), and not the catalogue's own: "
+                f"A catalogue leads to {self.host}, a server on this machine or in its network ({peer}), and not the "
+                f"catalogue's own: "
                 "refused."
             )
         return made

@@ -13,7 +13,8 @@ from geodes_lab.util import instant, pystac_roots
 
 _VERSION = "1.1.0"
 _FILLERS = ("proj:bbox", "sci:doi", "endpoint_description")  # strings where STAC has other types, or nothing at all
-# Asked for by what an Item has; those that the service lists are of other versions, and its fields did not keep to them.
+# Asked for by what an Item has; those that the service lists are of other versions, and its fields did not keep to
+# them.
 _EXTENSIONS = {
     "published": "timestamps/v1.1.0",
     "grid:code": "grid/v1.1.0",
@@ -30,7 +31,10 @@ _KEYS = {"overview": "quicklook", "data": "metadata"}  # by role; data that are 
 
 
 def truthful(item: pystac.Item) -> pystac.Item:
-    """Translate an Item of GEODES into one that means what STAC says; see `normalize_item`. Any other is given back, with its times in UTC."""
+    """Translate an Item of GEODES into one that means what STAC says; see `normalize_item`.
+
+    Any other is given back, with its times in UTC.
+    """
     if not item.id.startswith("URN:FEATURE:"):
         item.datetime = instant.utc(item.datetime)
         instant.normalize(item.properties)
@@ -48,16 +52,16 @@ def truthful(item: pystac.Item) -> pystac.Item:
 def normalize_item(raw: dict[str, Any]) -> dict[str, Any]:
     """Translate an Item as the service writes it; ``raw`` is left as it is.
 
-    The service publishes ``datetime`` as the time of publication, the product's place on the datalake as a property, and
-    size and checksum inside a sentence; it fills fields that have no meaning for a product.
+    The service publishes ``datetime`` as the time of publication, the product's place on the datalake as a property,
+    and size and checksum inside a sentence; it fills fields that have no meaning for a product.
 
     Returns
     -------
     dict
-        STAC 1.1: ``datetime`` is the begin of the acquisition; ``published`` the publication; ``id`` the product's name. The
-        asset ``product`` lies on the datalake (``storage:refs``), its ``alternate`` is the download of the portal;
-        ``file:size`` and ``file:checksum`` (a multihash) are the product's. Links that lead to the service's own forms of the
-        Item go.
+        STAC 1.1: ``datetime`` is the begin of the acquisition; ``published`` the publication; ``id`` the product's
+        name. The asset ``product`` lies on the datalake (``storage:refs``), its ``alternate`` is the download of the
+        portal; ``file:size`` and ``file:checksum`` (a multihash) are the product's. Links that lead to the service's
+        own forms of the Item go.
 
     Raises
     ------
@@ -68,7 +72,8 @@ def normalize_item(raw: dict[str, Any]) -> dict[str, Any]:
         return _normalized(raw)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise GeodesError(
-            f"{str(raw.get('id'))[:200]} is an Item of GEODES that is not understood ({type(error).__name__}: {error}): the service has "
+            f"{str(raw.get('id'))[:200]} is an Item of GEODES that is not understood ({type(error).__name__}: "
+            f"{error}): the service has "
             "changed."
         ) from error
 

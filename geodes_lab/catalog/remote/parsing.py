@@ -1,4 +1,7 @@
-"""What came from a server, before anything is made of it: parsed within bounds, of the kinds that STAC says, leading to no file of this machine."""
+"""What came from a server, before anything is made of it.
+
+Parsed within bounds, of the kinds that STAC says, leading to no file of this machine.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,16 @@ def parsed(text: bytes | str, whose: str) -> Any:
     told = orjson.loads(text)
     level = [told]
     for _ in range(DEPTH):
-        level = [v for one in level for v in (one.values() if isinstance(one, dict) else one) if isinstance(v, (dict, list))] if isinstance(
-            told, (dict, list)
-        ) else []  # fmt: skip
+        level = (
+            [
+                v
+                for one in level
+                for v in (one.values() if isinstance(one, dict) else one)
+                if isinstance(v, (dict, list))
+            ]
+            if isinstance(told, (dict, list))
+            else []
+        )
         if not level:
             return told
     raise Refused(f"{whose} answers by more than {DEPTH} lists and objects inside each other: refused.")
@@ -98,6 +108,30 @@ def document(told: Any, base: str, whose: str, *, files: bool = False) -> Raw:
     return told
 
 
+def _hold_asset(key: str, asset: Any) -> None:
+    others = asset.get("alternate") or {} if isinstance(asset, dict) else None
+    if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
+        raise TypeError(f"its asset {key!r} has no href")
+    if not isinstance(others, dict) or not all(
+        isinstance(o, dict) and isinstance(o.get("href", ""), str) for o in others.values()
+    ):
+        raise TypeError(f"the alternate of its asset {key!r} has no href")
+    roles = asset.get("roles") or []
+    if not isinstance(roles, list) or not all(isinstance(r, str) for r in roles):
+        raise TypeError(f"the roles of its asset {key!r} are no list of words")
+    for field in ("type", "title", "description"):
+        if not isinstance(asset.get(field) or "", str):
+            raise TypeError(f"the {field} of its asset {key!r} is no text")
+
+
+def _hold_properties(properties: dict[str, Any]) -> None:
+    for key, value in properties.items():
+        if key in _TEXTS and not isinstance(value or "", str):
+            raise TypeError(f"its {key} is no text")
+        if key in _NUMBERS and value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise TypeError(f"its {key} is no number")
+
+
 def hold(told: Raw) -> None:
     """Hold a document against STAC, whoever wrote it.
 
@@ -113,31 +147,11 @@ def hold(told: Raw) -> None:
         if not isinstance(link, dict) or not isinstance(link.get("href"), str) or not isinstance(link.get("rel"), str):
             raise TypeError("a link has no href or no rel")
     for key, asset in (told.get("assets") or {}).items():
-        others = asset.get("alternate") or {} if isinstance(asset, dict) else None
-        if not isinstance(asset, dict) or not isinstance(asset.get("href"), str):
-            raise TypeError(f"its asset {key!r} has no href")
-        if not isinstance(others, dict) or not all(
-            isinstance(o, dict) and isinstance(o.get("href", ""), str) for o in others.values()
-        ):
-            raise TypeError(f"the alternate of its asset {key!r} has no href")
-        roles = asset.get("roles") or []
-        if not isinstance(roles, list) or not all(isinstance(r, str) for r in roles):
-            raise TypeError(f"the roles of its asset {key!r} are no list of words")
-        for field in ("type", "title", "description"):
-            if not isinstance(asset.get(field) or "", str):
-                raise TypeError(f"the {field} of its asset {key!r} is no text")
+        _hold_asset(key, asset)
     if told.get("type") == "Feature":
         if not isinstance(told.get("properties"), dict):
             raise TypeError("it has no properties")
-        for key, value in told["properties"].items():
-            if key in _TEXTS and not isinstance(value or "", str):
-                raise TypeError(f"its {key} is no text")
-            if (
-                key in _NUMBERS
-                and value is not None
-                and (isinstance(value, bool) or not isinstance(value, (int, float)))
-            ):
-                raise TypeError(f"its {key} is no number")
+        _hold_properties(told["properties"])
         bounds = told.get("bbox")
         if bounds is not None and (len(bounds) not in (4, 6) or not all(isinstance(b, (int, float)) for b in bounds)):
             raise TypeError("its bbox is not four or six numbers")
@@ -149,9 +163,20 @@ def hold(told: Raw) -> None:
 
 
 _KINDS: dict[str, type] = {
-    "type": str, "stac_version": str, "stac_extensions": list, "collection": str, "geometry": dict, "bbox": list, "properties": dict,
-    "links": list, "assets": dict, "title": str, "description": str, "extent": dict, "conformsTo": list,
-}  # fmt: skip
+    "type": str,
+    "stac_version": str,
+    "stac_extensions": list,
+    "collection": str,
+    "geometry": dict,
+    "bbox": list,
+    "properties": dict,
+    "links": list,
+    "assets": dict,
+    "title": str,
+    "description": str,
+    "extent": dict,
+    "conformsTo": list,
+}
 _TEXTS = {
     "datetime",
     "start_datetime",
@@ -177,7 +202,8 @@ def _whole(href: str, base: str, files: bool) -> str:
         return found
     if scheme == "file" and not files:
         path = found.partition(":")[2].removeprefix("//")
-        return f"{ELSEWHERE}://{path if '/' in path else f'/{path}'}"  # with two slashes: pystac takes others for relative ones
+        # With two slashes: pystac takes others for relative ones
+        return f"{ELSEWHERE}://{path if '/' in path else f'/{path}'}"
     if not scheme:
         raise ValueError(f"{href!r} is an address without a beginning")
     return found

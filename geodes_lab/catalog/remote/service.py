@@ -99,7 +99,8 @@ class Service:
         status, text = getattr(error, "status_code", None), _plain(str(error))  # one without an answer has none
         if status == 429 or "quota" in text.lower() or "rate limit" in text.lower():
             return GeodesError(
-                f"The catalogue {self.name} refuses more requests for now ({text or status}): wait until the hour is over, "
+                f"The catalogue {self.name} refuses more requests for now ({text or status}): wait until the hour is "
+                f"over, "
                 "or ask its operator for a larger quota."
             )
         if status in (401, 403):
@@ -108,17 +109,22 @@ class Service:
             )
         if status is None:
             return GeodesError(
-                f"The catalogue {self.name} at {self.url} does not answer ({_reason(text)}): check the address and the network."
+                f"The catalogue {self.name} at {self.url} does not answer ({_reason(text)}): check the address and "
+                f"the network."
             )
         if status >= 500:
             return GeodesError(
-                f"The catalogue {self.name} failed at each of {_ATTEMPTS} attempts (HTTP {status}: {text}): try again later."
+                f"The catalogue {self.name} failed at each of {_ATTEMPTS} attempts (HTTP {status}: {text}): try again "
+                f"later."
             )
         return GeodesError(f"The catalogue {self.name} does not understand the request (HTTP {status}: {text}).")
 
 
 class Io(StacApiIO):
-    """How pystac and pystac-client read what a service gives: by its `Service`, and nothing else; no link opens a file."""
+    """How pystac and pystac-client read what a service gives: by its `Service`, and nothing else.
+
+    No link opens a file.
+    """
 
     def __init__(self, service: Service) -> None:
         super().__init__(max_retries=None)

@@ -35,7 +35,9 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list:
 
 
 class Files(DefaultStacIO):
-    """How pystac reads the files of a catalogue: those on a server within bounds, and without a way from there to this machine.
+    """How pystac reads the files of a catalogue.
+
+    Those on a server within bounds, and without a way from there to this machine.
 
     Parameters
     ----------
@@ -59,7 +61,8 @@ class Files(DefaultStacIO):
         if not _is_remote(href):
             if self._is_remote:
                 raise Refused(
-                    f"The catalogue {self._profile.url} leads to {href!r}, which is no address of a web server: refused."
+                    f"The catalogue {self._profile.url} leads to {href!r}, which is no address of a web server: "
+                    f"refused."
                 )
             return super().read_text(href)
         try:
@@ -71,7 +74,8 @@ class Files(DefaultStacIO):
         self._left -= len(text)
         if self._left < 0 or time.monotonic() > self._until:
             raise Refused(
-                f"The catalogue {self._profile.url} takes more than {_BYTES >> 20} MiB or {_SECONDS / 60:g} minutes to read: it is read no "
+                f"The catalogue {self._profile.url} takes more than {_BYTES >> 20} MiB or {_SECONDS / 60:g} minutes "
+                f"to read: it is read no "
                 "further; ask for fewer of its collections at once."
             )
         return text.decode("utf-8")
@@ -132,7 +136,10 @@ class Static:
 
     @cached_property
     def _found(self) -> dict[str, list[pystac.Catalog]]:
-        """What has Items, by id: collections at any depth, and catalogues that belong to none; of one id there may be several."""
+        """What has Items, by id: collections at any depth, and catalogues that belong to none.
+
+        Of one id there may be several.
+        """
         self._files.begin()
         found: dict[str, list[pystac.Catalog]] = {}
         for node, collection in _below(self._root, self.profile.url):
@@ -167,7 +174,10 @@ class Static:
         return {k: _TYPES.get(type(v), "") for i in several for k, v in i.properties.items()}
 
     def items(self, query: Query) -> list[pystac.Item]:
-        """The Items of the collections that are asked for, and of all that these hold; a link that leads nowhere is said, once a collection."""
+        """The Items of the collections that are asked for, and of all that these hold.
+
+        A link that leads nowhere is said, once a collection.
+        """
         self._files.begin()
         return list(self._items(query.collections))
 
@@ -207,7 +217,8 @@ def _below(
 def _refuse_many(links: Sequence[pystac.Link], node: pystac.Catalog) -> None:
     if len(links) > _LINKS:
         raise Refused(
-            f"{node.id} has {len(links):,} links, more than the {_LINKS:,} that are followed: ask its maker to split it."
+            f"{node.id} has {len(links):,} links, more than the {_LINKS:,} that are followed: ask its maker to split "
+            f"it."
         )
 
 

@@ -1,4 +1,6 @@
-"""What a JPEG 2000 would take to be decoded, as its markers say: code-blocks and precincts, of which a few bytes can ask for billions.
+"""What a JPEG 2000 would take to be decoded, as its markers say.
+
+Code-blocks and precincts, of which a few bytes can ask for billions.
 
 ISO 15444-1, annexes A and B. OpenJPEG makes a structure of some hundred bytes for each, before it reads any coded data.
 """
@@ -101,7 +103,10 @@ def _check_file(name: str, place: ObjectLocation, first: int, size: int) -> None
 
 
 def _begin(data: bytes) -> int | None:
-    """Where the code-stream begins that decoders read: bare, or in the first box that holds one; another box may hold what looks like it."""
+    """Where the code-stream begins that decoders read: bare, or in the first box that holds one.
+
+    Another box may hold what looks like it.
+    """
     if data.startswith(SOC_SIZ):
         return 0
     at = 0
@@ -130,7 +135,10 @@ def check_beginning(name: str, data: bytes) -> None:
 
 
 def is_plain(part: bytes) -> bool | None:
-    """Whether the header of a tile-part says nothing of its coding: then the main header tells all; None: it ends before it is known."""
+    """Whether the header of a tile-part says nothing of its coding: then the main header tells all.
+
+    None: it ends before it is known.
+    """
     at = 12
     while at + 4 <= len(part):
         marker, length = struct.unpack_from(">HH", part, at)
@@ -180,7 +188,10 @@ def _tile(header: bytes) -> tuple[tuple[int, int], int]:
 
 
 def _check_styles(name: str, tile: tuple[int, int], components: int, segments: Iterator[tuple[int, bytes]]) -> None:
-    """Refuse a header whose components together have too many; one with a style of its own is counted by both, its own and the others'."""
+    """Refuse a header whose components together have too many.
+
+    One with a style of its own is counted by both, its own and the others'.
+    """
     of_all, of_one = 0, 0
     for marker, segment in segments:
         if marker == _COD and len(segment) >= 14:

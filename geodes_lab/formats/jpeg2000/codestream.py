@@ -1,8 +1,8 @@
 """The code-stream of a JPEG 2000 file: what its main header says, and one tile of it made a code-stream of its own.
 
-ISO 15444-1, annex A; measured on ESA's files, see docs/explanation/design/0002-jpeg2000.md. In progression LRCP with one layer a
-tile-part begins with its low resolutions: its first bytes are an overview, once the main header is rewritten for the
-smaller image.
+ISO 15444-1, annex A; measured on ESA's files, see docs/explanation/design/0002-jpeg2000.md. In progression LRCP with
+one layer a tile-part begins with its low resolutions: its first bytes are an overview, once the main header is
+rewritten for the smaller image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _DROPPED = (0xFF55, 0xFF57, 0xFF64)
 _UNUSUAL = (0xFF53, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF60, 0xFF61)
 
 _TILES = 65_535  # of an image, says the standard
-# Numbers of a tile, all components together, decoded at once: OpenJPEG takes ten bytes for each. An image in one piece has 10980².
+# Numbers of a tile, all components together, decoded at once: OpenJPEG takes ten bytes for each. An image in one piece
+# has 10980².
 _LARGEST = limits.TILE // 2
 
 

@@ -1,8 +1,8 @@
 """Decoding one code-stream of JPEG 2000: whole by imagecodecs, or an area of it by OpenJPEG itself.
 
-imagecodecs decodes whole images only. OpenJPEG, which it is built on, decodes the code-blocks of an area alone: a quarter
-of a tile takes a quarter of the time. rasterio's wheels and conda environments bring that library along as a shared
-one; where it is not found, the whole is decoded and cut.
+imagecodecs decodes whole images only. OpenJPEG, which it is built on, decodes the code-blocks of an area alone: a
+quarter of a tile takes a quarter of the time. rasterio's wheels and conda environments bring that library along as a
+shared one; where it is not found, the whole is decoded and cut.
 """
 
 from __future__ import annotations

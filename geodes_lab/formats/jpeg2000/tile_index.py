@@ -20,7 +20,8 @@ _log = logging.getLogger("geodes_lab.formats")
 
 _FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
 # On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, EPSG code (0: not known),
-# lengths of the main header and of the list of runs. A run is tiles that follow each other: the first tile, its offset, how many, their lengths.
+# lengths of the main header and of the list of runs. A run is tiles that follow each other: the first tile, its offset,
+# how many, their lengths.
 _MAGIC, _RECORD, _RUN = b"gj2\x03", struct.Struct("<4sQQddIHH"), struct.Struct("<HQH")
 
 

@@ -67,7 +67,9 @@ def open(member: Member, name: str, group: str | None = None, *, decode: bool = 
 def stored(
     member: Member, name: str, group: str | None = None, *, wanted: Callable[[str], bool] | None = None
 ) -> xr.Dataset:
-    """Open a file as `open` does, as it is stored: nothing decoded, no index, no dask; a selection reads what it selects.
+    """Open a file as `open` does, as it is stored: nothing decoded, no index, no dask.
+
+    A selection reads what it selects.
 
     Parameters
     ----------

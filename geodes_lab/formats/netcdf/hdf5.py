@@ -1,7 +1,9 @@
-"""HDF5 of unknown origin, held against what products have: no part of it in other files, chunks that hold what they say.
+"""HDF5 of unknown origin, held against what products have.
 
-HDF5 may keep numbers in files that it names (external storage), link to others, or be made of others (virtual datasets): whoever
-opens such a file would read their own files into it, and pass them on with the results.
+No part of it in other files, chunks that hold what they say.
+
+HDF5 may keep numbers in files that it names (external storage), link to others, or be made of others (virtual
+datasets): whoever opens such a file would read their own files into it, and pass them on with the results.
 """
 
 from __future__ import annotations
@@ -82,7 +84,8 @@ def check(dataset: h5py.Dataset, name: str) -> None:
     filters = _filters(said)
     if any(f not in (_DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP) for f in filters) or len(set(filters)) < len(filters):
         raise GeodesError(
-            f"{name} is stored by a filter of HDF5 ({max(filters)}) that products do not use: refused; save it anew with gzip."
+            f"{name} is stored by a filter of HDF5 ({max(filters)}) that products do not use: refused; save it anew "
+            f"with gzip."
         )
 
 

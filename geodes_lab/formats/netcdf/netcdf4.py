@@ -69,7 +69,10 @@ def read(
 
 
 def _store(member: Member, name: str, group: str | None, file: BinaryIO | None = None) -> H5NetCDFStore:
-    """The file, opened by this process once: a worker that did so for each task would read its descriptions each time."""
+    """The file, opened by this process once.
+
+    A worker that did so for each task would read its descriptions each time.
+    """
     place = member.place
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
     key = (member, group, stamp)

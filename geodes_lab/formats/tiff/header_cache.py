@@ -1,4 +1,7 @@
-"""The header of one TIFF in an object: read in a request or two, understood once, and kept on disk as it was understood."""
+"""The header of one TIFF in an object.
+
+Read in a request or two, understood once, and kept on disk as it was understood.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,10 @@ def _typed(value: Any) -> Any:
 
 
 class _File:
-    """The file, as a parser reads its header: in blocks, each asked for once; nothing behind a member is taken for it."""
+    """The file, as a parser reads its header: in blocks, each asked for once.
+
+    Nothing behind a member is taken for it.
+    """
 
     def __init__(self, place: ObjectLocation, stored: tuple[int, int] | None) -> None:
         self._place, self._at = place, 0

@@ -168,5 +168,8 @@ def open(place: ObjectLocation, stored: tuple[int, int] | None, _stamp: int) -> 
 
 
 def _text(path: Path) -> bytes | None:
-    """A small text beside a raster; None if it is none, but a pipe or larger than any: whoever opens the file with it says so."""
+    """A small text beside a raster.
+
+    None if it is none, but a pipe or larger than any: whoever opens the file with it says so.
+    """
     return path.read_bytes() if path.is_file() and path.stat().st_size < _TEXT else None

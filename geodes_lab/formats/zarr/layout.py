@@ -1,6 +1,9 @@
-"""The documents of a Zarr store, held against what products have, before zarr-python acts on them: codecs, chunks, names.
+"""The documents of a Zarr store, held against what products have, before zarr-python acts on them.
 
-Some codecs of numcodecs are programs (pickle), others are the formats of whole files; a chunk of one byte may stand for a terabyte.
+Codecs, chunks, names.
+
+Some codecs of numcodecs are programs (pickle), others are the formats of whole files; a chunk of one byte may stand for
+a terabyte.
 """
 
 from __future__ import annotations
@@ -90,7 +93,8 @@ class Layout:
                 raise OSError(str(error)) from None
             if size > self.largest:
                 raise GeodesError(
-                    f"Chunk {key} of {self.name} holds {size} bytes or more, and a chunk of it has {self.largest} at most: refused; fetch "
+                    f"Chunk {key} of {self.name} holds {size} bytes or more, and a chunk of it has {self.largest} at "
+                    f"most: refused; fetch "
                     "the product again."
                 )
         if self.words:
@@ -160,7 +164,8 @@ def read(store: str, key: str, data: bytes) -> dict[str, Layout]:
         for path, node, attrs in _nodes(folder, name, document):
             if len(found) > _NODES or not clean(path or "root"):
                 raise GeodesError(
-                    f"{where} has the name {path[:80]!r}, or more than {_NODES} arrays: refused; check where it comes from."
+                    f"{where} has the name {path[:80]!r}, or more than {_NODES} arrays: refused; check where it comes "
+                    f"from."
                 )
             if node is not None:
                 found[path] = _layout(f"{path or 'the array'} of {store}", path.rpartition("/")[2], node, attrs)
@@ -272,7 +277,7 @@ def check_coordinate(layout: Layout) -> None:
 
 
 def is_coordinate(name: str, attributes: bytes) -> bool:
-    """Whether the attributes of an array of format 2, whose document has been read already, say that it is the coordinate of a dimension."""
+    """Whether the attributes of an array of format 2 say that it is the coordinate of a dimension."""
     dims = json.loads(attributes).get("_ARRAY_DIMENSIONS")
     return isinstance(dims, list) and dims == [name]
 

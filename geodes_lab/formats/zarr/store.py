@@ -1,6 +1,7 @@
 """The objects of a Zarr store as zarr-python and xarray ask for them, read with the datalake's retries and counters.
 
-Whatever is read is looked at before zarr-python acts on it: documents by `geodes_lab.formats.zarr.layout`, chunks by how much they hold.
+Whatever is read is looked at before zarr-python acts on it: documents by `geodes_lab.formats.zarr.layout`, chunks by
+how much they hold.
 """
 
 from __future__ import annotations
@@ -111,7 +112,10 @@ class Objects(Store):
         return prototype.buffer.from_bytes(found[0])
 
     def _layout(self, key: str) -> Layout | None:
-        """How the array is stored that an object is of; None: it is a document, or of an array that nobody has opened."""
+        """How the array is stored that an object is of.
+
+        None: it is a document, or of an array that nobody has opened.
+        """
         parts = key.split("/")
         if parts[-1] in zarr_layout.DOCUMENTS:
             return None
@@ -146,7 +150,8 @@ class Objects(Store):
             is_coordinate = before.own_coordinate or layout.own_coordinate
             if replace(before, own_coordinate=is_coordinate) != replace(layout, own_coordinate=is_coordinate):
                 raise GeodesError(
-                    f"The metadata of {self.place.href} say two different things of {layout.name}, the second in {key}: refused; open it "
+                    f"The metadata of {self.place.href} say two different things of {layout.name}, the second in "
+                    f"{key}: refused; open it "
                     "again if it was just rewritten, else fetch it again."
                 )
             self._layouts[path] = replace(layout, own_coordinate=is_coordinate)
@@ -167,7 +172,8 @@ class Objects(Store):
         true = os.path.realpath(path)
         if not f"{true}/".startswith(f"{self._root}/"):
             raise GeodesError(
-                f"{path} is a link that leads out of its Zarr store, to {true}: refused; copy what it means into the store."
+                f"{path} is a link that leads out of its Zarr store, to {true}: refused; copy what it means into the "
+                f"store."
             )
         try:
             kind = Path(path).stat().st_mode

@@ -31,8 +31,8 @@ class File:
     Parameters
     ----------
     item
-        An Item whose product is the file, bare, compressed by gzip, or in a zip or folder. A compressed one is extracted
-        once, whole, and a warning says so.
+        An Item whose product is the file, bare, compressed by gzip, or in a zip or folder. A compressed one is
+        extracted once, whole, and a warning says so.
 
     Raises
     ------

@@ -1,8 +1,9 @@
 """POSTEL: global maps of vegetation, radiation and water as HDF5, one file each, often compressed by gzip.
 
-Written from what public readers of these files rely on: GEOV2 from AVHRR (``THEIA_GEOV2_R01_AVHRR_LAI_20100105``: numbers
-of a byte, 0.05°, the first pixel at 90°N, 180°W; LAI is the number divided by 30, up to 210), and the attributes that
-Geoland's files share with those of the Land SAF. A file that says nothing of all this is given as it is.
+Written from what public readers of these files rely on: GEOV2 from AVHRR (``THEIA_GEOV2_R01_AVHRR_LAI_20100105``:
+numbers of a byte, 0.05°, the first pixel at 90°N, 180°W; LAI is the number divided by 30, up to 210), and the
+attributes that Geoland's files share with those of the Land SAF. A file that says nothing of all this is given as it
+is.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from geodes_lab.storage.location import locate
 
 _NAME = re.compile(r"(THEIA_)?GEOV\d(-GCM)?_\w+_\d{8}")
 _CLASSES = re.compile(r"LAND_?COVER|Q(UALITY)?_?FLAG|Q_?F$", re.IGNORECASE)
-# Of GEOV2, where a file does not say it: what numbers are divided by, what is added, and the greatest that is a measure.
+# Of GEOV2, where a file does not say it: what numbers are divided by, what is added, and the greatest that is a
+# measure.
 _GEOV2 = {
     "LAI": (30.0, 0.0, 210.0),
     "FAPAR": (250.0, 0.0, 235.0),
@@ -61,8 +63,8 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item: an asset for each array on a grid of latitude and longitude, under its name in the file.
 
-    What describes the file is read; one that gzip has compressed is extracted once, whole, and a warning says so. A band
-    Item is given back as it is.
+    What describes the file is read; one that gzip has compressed is extracted once, whole, and a warning says so. A
+    band Item is given back as it is.
     """
     if bands_.is_band_item(item):
         return item
@@ -70,7 +72,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     made = _placed(item, file)
     if not made.assets:
         raise GeodesError(
-            f"{file.name} says of none of its arrays where they lie on a map: it cannot join a cube; use gl.open_product."
+            f"{file.name} says of none of its arrays where they lie on a map: it cannot join a cube; use "
+            f"gl.open_product."
         )
     return made
 
@@ -95,8 +98,8 @@ def _placed(item: pystac.Item, file: File) -> pystac.Item:
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product: arrays with latitude and longitude where the file says them, else its groups as they are.
 
-    Measures are scaled, and NaN where there is none. What cannot be placed on a map has the numbers and the attributes of
-    the file, and names of dimensions that were made up.
+    Measures are scaled, and NaN where there is none. What cannot be placed on a map has the numbers and the attributes
+    of the file, and names of dimensions that were made up.
     """
     unpacked = item
     if not bands_.is_band_item(item):

@@ -107,7 +107,10 @@ def read(item: pystac.Item, key: str) -> File:
 
 
 def _path(address: str, asset: pystac.Asset) -> str:
-    """The path by which GDAL opens a file; one whose server gives no parts of it is fetched whole, once, as a product's zip is."""
+    """The path by which GDAL opens a file.
+
+    One whose server gives no parts of it is fetched whole, once, as a product's zip is.
+    """
     spelled = spelling.understood(address)
     place = locate(spelled.address)
     if place.scheme != "http" or spelled.member or place.root in _in_parts:

@@ -111,7 +111,10 @@ def _wrong(item: pystac.Item, key: str, true: pystac.Asset) -> Iterator[str]:
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open each group of bands that share a grid as a node ``r<metres>m`` (``r<metres>m_2`` for the next such grid), or ``r<degrees>deg``."""
+    """Open each group of bands that share a grid as a node.
+
+    It is called ``r<metres>m`` (``r<metres>m_2`` for the next such grid), or ``r<degrees>deg``.
+    """
     unpacked = unpack(item)
     grids: dict[Any, list[str]] = {}
     for key, asset in unpacked.assets.items():

@@ -1,4 +1,7 @@
-"""What the bands of an Item's rasters are called: by the asset where it is one band, else as Item or file call them; no two alike."""
+"""What the bands of an Item's rasters are called: by the asset where it is one band, else as Item or file call them.
+
+No two alike.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from geodes_lab.products.sentinel2 import other_catalogues
 
 
 def told(item: pystac.Item, images: Mapping[str, str] | None) -> dict[str, list[str]]:
-    """The names of bands that an Item tells of each of its rasters, by key; none of a picture, whose colours are no measure.
+    """The names of bands that an Item tells of each of its rasters, by key.
 
-    ``images`` are those of Sentinel-2, which have ESA's names and ours too; of several that are the same, one has them. None: it is
-    no Sentinel-2.
+    None of a picture, whose colours are no measure.
+
+    ``images`` are those of Sentinel-2, which have ESA's names and ours too; of several that are the same, one has them.
+    None: it is no Sentinel-2.
     """
     rasters = {k: a for k, a in item.assets.items() if assets.is_raster(a)}
     found = {k: [] if assets.is_picture(k, a) else assets.names(a) for k, a in rasters.items()}
@@ -49,8 +54,8 @@ def names(
     Returns
     -------
     dict
-        By key and number of the band: its name in the band Item, and other names that mean it. A name that is an asset's
-        key, or that several have, stands behind the key of its asset: ``sr_B1``.
+        By key and number of the band: its name in the band Item, and other names that mean it. A name that is an
+        asset's key, or that several have, stands behind the key of its asset: ``sr_B1``.
     """
     own = {
         k: item.assets[k].extra_fields.get("geodes:band") for k in files

@@ -130,7 +130,9 @@ def read(archive: Archive, member: str) -> Annotation:
 
 
 def understood(told: Document) -> Annotation:
-    """Take from the annotation of an image what the image needs: the document is many times larger, and need not be kept.
+    """Take from the annotation of an image what the image needs.
+
+    The document is many times larger, and need not be kept.
 
     Raises
     ------
@@ -231,7 +233,8 @@ def _grid(told: Document) -> Geolocation:
     order = np.lexsort((pixel, line))
     if len(points) != shape[0] * shape[1] or min(shape) < 2:
         raise GeodesError(
-            f"The geolocation grid in {told.name} has {len(points)} points, not {shape[0]} × {shape[1]}: fetch the product again."
+            f"The geolocation grid in {told.name} has {len(points)} points, not {shape[0]} × {shape[1]}: fetch the "
+            f"product again."
         )
 
     def values(tag: str) -> Floats:

@@ -1,8 +1,9 @@
 """The border of Sentinel-1 images made before IPF 2.9: low numbers where nothing was measured, which were to be 0.
 
-ESA's way to tell them (MPC-0243, "Masking no-value pixels on GRD products"): their power is not above that of the noise. So is a calm
-sea's, here and there. Hence they are followed from the edge of the image inward, and end where one in sixteen is above the noise, as no border's
-are and every sea's are; and where that is nowhere near, nothing is masked.
+ESA's way to tell them (MPC-0243, "Masking no-value pixels on GRD products"): their power is not above that of the
+noise. So is a calm sea's, here and there. Hence they are followed from the edge of the image inward, and end where one
+in sixteen is above the noise, as no border's are and every sea's are; and where that is nowhere near, nothing is
+masked.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ class Burst:
     """(lines,) the last valid sample."""
 
     def footprint(self, annotation: Annotation) -> shapely.Polygon:
-        """Its corners in degrees, out of the geolocation grid by time: bursts overlap on the ground, not in the image."""
+        """Its corners in degrees, out of the geolocation grid by time.
+
+        Bursts overlap on the ground, not in the image.
+        """
         grid = annotation.grid
         known = seconds(grid.azimuth_time[:, 0], self.start)
         ends = np.array([0.0, (self.lines[1] - self.lines[0] - 1) * annotation.interval])

@@ -1,4 +1,7 @@
-"""The tables that make backscatter of a Sentinel-1 image's numbers: calibration vectors, and the noise of the instrument."""
+"""The tables that make backscatter of a Sentinel-1 image's numbers.
+
+Calibration vectors, and the noise of the instrument.
+"""
 
 from __future__ import annotations
 
@@ -149,9 +152,10 @@ def noise(archive: Archive, member: str) -> Noise:
 def scaled(noise: Noise, tables: dict[str, Table], mode: str, version: float | None, name: str) -> Noise:
     """Noise in squared digital numbers, whatever the processor that wrote it.
 
-    Before IPF 2.5 the table is in other units: it is to be multiplied by k · dn, and since 2.34 by k · dn², where k is a constant of the
-    mode and dn the product's own calibration of the numbers (ESA's note MPC-0243, as pyroSAR has it). The two are a factor dn apart, 26 dB or
-    more, and the noise of Sentinel-1 is like a sigma nought of −33 to −18 dB: the level shows which of them it is.
+    Before IPF 2.5 the table is in other units: it is to be multiplied by k · dn, and since 2.34 by k · dn², where k is
+    a constant of the mode and dn the product's own calibration of the numbers (ESA's note MPC-0243, as pyroSAR has it).
+    The two are a factor dn apart, 26 dB or more, and the noise of Sentinel-1 is like a sigma nought of −33 to −18 dB:
+    the level shows which of them it is.
 
     Parameters
     ----------
@@ -184,7 +188,8 @@ def scaled(noise: Noise, tables: dict[str, Table], mode: str, version: float | N
         if _LEAST < like * factor < _MOST:
             return replace(noise, scale=factor)
     raise GeodesError(
-        f"The noise in {name} is in units that are not known (IPF {version or 'of unknown version'}, mode {mode}): take the band without _denoised."
+        f"The noise in {name} is in units that are not known (IPF {version or 'of unknown version'}, mode {mode}): "
+        f"take the band without _denoised."
     )
 
 

@@ -1,7 +1,9 @@
-"""Where the pixels of a grid lie in a Sentinel-1 image: by its orbit, at the heights of its tie points or of a terrain model.
+"""Where the pixels of a grid lie in a Sentinel-1 image.
 
-In between its tie points an image in ground range is not smooth: it was stretched each second anew, to the mean height of
-the ground there (by 100 m from one second to the next over the Alps), and the tie points are three seconds apart.
+By its orbit, at the heights of its tie points or of a terrain model.
+
+In between its tie points an image in ground range is not smooth: it was stretched each second anew, to the mean height
+of the ground there (by 100 m from one second to the next over the Alps), and the tie points are three seconds apart.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ def places(
     lattice = Lattice(grid, points.step(grid))
     x, y = lattice.centres
     near = points.inverse(str(grid.crs))(x, y)
-    # A place on the other side of the orbit is as far away at the same time: only what is about the image is looked for.
+    # A place on the other side of the orbit is as far away at the same time: only what is about the image is looked
+    # for.
     around = np.full(x.shape, True)
     for place, known in zip(near, (annotation.grid.line, annotation.grid.pixel), strict=True):
         margin = _NEAR * np.diff(known).max()
@@ -114,7 +117,8 @@ def locate(
     height
         Metres above the ellipsoid.
     guess
-        Lines and pixels nearby: what the annotation's orbit misses its tie points by is made good there. Of ESA's products it is nothing.
+        Lines and pixels nearby: what the annotation's orbit misses its tie points by is made good there. Of ESA's
+        products it is nothing.
     orbit
         One that is better than the annotation's; None: the annotation's.
 

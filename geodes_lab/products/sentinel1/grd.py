@@ -49,8 +49,8 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product; its annotations are read, no pixel.
 
-    Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` where the thermal noise can be
-    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All are over the ellipsoid: no slope is
+    Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` where the thermal noise can
+    be subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All are over the ellipsoid: no slope is
     corrected, with ``dem=`` neither. They lie on no map: the grid that is said is UTM, of the image's
     own spacing, and the numbers are put on whatever grid is asked for when they are read.
     """
@@ -136,7 +136,10 @@ def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
 
 
 def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int], Plane]:
-    """A grid that suits an image: UTM at its centre, its own spacing, on whole multiples of it; and where the image is on it."""
+    """A grid that suits an image: UTM at its centre, its own spacing, on whole multiples of it.
+
+    And where the image is on it.
+    """
     grid, spacing = told.grid, told.spacing[1]
     lon = np.where(np.ptp(grid.longitude) > 180, np.mod(grid.longitude, 360), grid.longitude)
     middle = (float(lon.mean()) + 180) % 360 - 180
@@ -177,9 +180,10 @@ bands_.natives[_FAMILY] = _native
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product with a node for each polarisation, in the image's own geometry.
 
-    Each has ``dn`` (digital number), ``sigma0``, ``beta0`` and ``gamma0`` (linear power, NaN where there is no data), the same
-    ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``, all over the ellipsoid; dims ``(line, pixel)``, with
-    ``azimuth_time`` and ``ground_range`` as coordinates. ``geolocation`` below it is the grid of longitudes and latitudes.
+    Each has ``dn`` (digital number), ``sigma0``, ``beta0`` and ``gamma0`` (linear power, NaN where there is no data),
+    the same ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``, all over the ellipsoid;
+    dims ``(line, pixel)``, with ``azimuth_time`` and ``ground_range`` as coordinates. ``geolocation`` below it is the
+    grid of longitudes and latitudes.
     """
     archive = packed.archive(item)
     name, version = processor(archive)
@@ -237,8 +241,15 @@ def _node(place: ObjectLocation, image: Image, version: str) -> xr.Dataset:
         if treated and quantity != "incidence":
             about["radiometry"] = treated
         made = Geocoded(
-            place, image.member, image.calibration, noise, quantity, image.source, ipf_history.version_of(version), ipf_history.border(place, image, version)
-        )  # fmt: skip
+            place,
+            image.member,
+            image.calibration,
+            noise,
+            quantity,
+            image.source,
+            ipf_history.version_of(version),
+            ipf_history.border(place, image, version),
+        )
         values = da.map_blocks(_calibrated, numbers, made, told if quantity == "incidence" else None, dtype="float32")
         variables[name] = xr.DataArray(values, dims=dims, attrs=about)
     return xr.Dataset(variables, coords=coords, attrs={"polarisation": told.polarisation, "swath": told.swath})

@@ -69,7 +69,10 @@ class Plane(NamedTuple):
 
 @dataclass(frozen=True)
 class Geocoded:
-    """What puts one image on a grid; a `geodes_lab.raster.source.TerrainAware` and `geodes_lab.planning.needed_tiles.Windowed`."""
+    """What puts one image on a grid.
+
+    A `geodes_lab.raster.source.TerrainAware` and `geodes_lab.planning.needed_tiles.Windowed`.
+    """
 
     place: ObjectLocation
     """The product."""
@@ -149,7 +152,8 @@ class Geocoded:
         order = _ORDERS.get(Resampling.bilinear if resampling is Resampling.average else resampling)
         if order is None:
             raise GeodesError(
-                f"Band {source.band} of {source.product} is in radar geometry: its resampling is nearest, bilinear, cubic or "
+                f"Band {source.band} of {source.product} is in radar geometry: its resampling is nearest, bilinear, "
+                f"cubic or "
                 f"average, not {resampling.name}."
             )
         found = self._sampled(annotation, grid, order)
@@ -234,9 +238,9 @@ class Geocoded:
 def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
     """Metres above the ellipsoid: of a terrain model, and of the sea where that has none; NaN elsewhere.
 
-    What is sea is told by the tie points, which have the height 0 there. Beyond the tiles that were given all about a place must say so:
-    it may be land whose tile was forgotten. Within a tile one does, or none of a model that has no holes on land. The floor of the sea, which
-    some models have, is not what the radar sees.
+    What is sea is told by the tie points, which have the height 0 there. Beyond the tiles that were given all about a
+    place must say so: it may be land whose tile was forgotten. Within a tile one does, or none of a model that has no
+    holes on land. The floor of the sea, which some models have, is not what the radar sees.
     """
     height, is_within, is_filled = relief.heights(grid)
     level = model.sea_level(grid)

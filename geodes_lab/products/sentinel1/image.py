@@ -80,12 +80,15 @@ def images(archive: Archive) -> Iterator[Image]:
 
 
 def missing(archive: Archive) -> list[str]:
-    """Name the images that the manifest lists, or of which there is a part, and that lack measurement or annotation: the product was fetched in part.
+    """Name the images that the manifest lists, or of which there is a part, and that lack measurement or annotation.
+
+    The product was fetched in part.
 
     Returns
     -------
     list of str
-        The polarisation, such as ``vh``; of complex images the path of the node, such as ``iw1/vh`` or ``wv1/vv/image_001``.
+        The polarisation, such as ``vh``; of complex images the path of the node, such as ``iw1/vh`` or
+        ``wv1/vv/image_001``.
     """
     annotations = {m.rsplit("/", 1)[-1].lower().replace(".xml", ".tiff") for m in archive.matching(_ANNOTATION)}
     measured = {

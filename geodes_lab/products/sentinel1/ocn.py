@@ -52,8 +52,9 @@ def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as ``/owi``, ``/osw`` and ``/rvl``, as far as it has them.
 
     Variables have ESA's names without the component and in lower case (``owiWindSpeed``: ``wind_speed``; each has its
-    ``original_name``), dims ``(azimuth, range, …)``, ``longitude`` and ``latitude`` as coordinates, NaN for −999. Of several
-    polarisations each has a node of its own below. Of wave mode the images of the pass are put together along ``image``.
+    ``original_name``), dims ``(azimuth, range, …)``, ``longitude`` and ``latitude`` as coordinates, NaN for −999. Of
+    several polarisations each has a node of its own below. Of wave mode the images of the pass are put together along
+    ``image``.
     """
     archive = packed.archive(item)
     members = archive.matching(_FILES)

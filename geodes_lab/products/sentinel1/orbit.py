@@ -101,7 +101,8 @@ def _of(file: Product) -> OrbitFile:
             start, stop = (_time(name[key]) for key in ("start", "stop"))
             return OrbitFile(place, name[0], name["platform"], _KINDS[name["kind"]], name["produced"], start, stop)
     raise GeodesError(
-        f"{called or hrefs[0]} is no orbit file of Sentinel-1: give one that is named as ESA does, such as S1A_OPER_AUX_POEORB_OPOD_….EOF, or a zip of it."
+        f"{called or hrefs[0]} is no orbit file of Sentinel-1: give one that is named as ESA does, such as "
+        f"S1A_OPER_AUX_POEORB_OPOD_….EOF, or a zip of it."
     )
 
 
@@ -117,8 +118,10 @@ def chosen(files: Iterable[OrbitFile], platform: str, annotation: Annotation) ->
     fit = [f for f in files if f.covers(platform, annotation)]
     if not fit:
         raise GeodesError(
-            f"orbits= has no orbit of {platform} at {annotation.start.astype('datetime64[s]')}, when {annotation.name} was taken: "
-            f"there are {', '.join(f.name for f in files[:3])}{' …' if len(files) > 3 else ''}; give the file of that day."
+            f"orbits= has no orbit of {platform} at {annotation.start.astype('datetime64[s]')}, when "
+            f"{annotation.name} was taken: "
+            f"there are {', '.join(f.name for f in files[:3])}{' …' if len(files) > 3 else ''}; give the file of that "
+            f"day."
         )
     return max(fit, key=lambda f: (f.kind == "precise", f.produced))
 
@@ -147,7 +150,8 @@ def _read(file: OrbitFile) -> Orbit:
         raise GeodesError(f"{document.name} has a time that is none: it is damaged; fetch it again.") from None
     if len(times) < 4 or (np.diff(times) <= np.timedelta64(0)).any():
         raise GeodesError(
-            f"The orbit in {document.name} has {len(times)} states, too few or out of order: it is damaged; fetch it again."
+            f"The orbit in {document.name} has {len(times)} states, too few or out of order: it is damaged; fetch it "
+            f"again."
         )
     position, velocity = (
         np.array([[document.number(tag, s) for tag in tags] for s in states])

@@ -22,14 +22,16 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage.location import locate
 
-# s1a_31TCJ_vv_DES_110_20200108txxxxxx_NormLim.tif, and as the datalake has them: S1A_L1ORT_31TCJ_VV_GAM_DES_110_20200108T060000.tif
+# s1a_31TCJ_vv_DES_110_20200108txxxxxx_NormLim.tif, and as the datalake has them:
+# S1A_L1ORT_31TCJ_VV_GAM_DES_110_20200108T060000.tif
 _FILE = re.compile(
     r"(?P<platform>s1[a-d])_(?:L1ORT_)?(?P<tile>\d\d[A-Z]{3})_(?P<polarisation>[vh]{2})(?:_(?P<calibration>[a-z]{3}))?"
     r"_(?P<orbit>ASC|DES)_(?P<track>\d{3})_(?P<day>\d{8})t(?P<clock>\d{6}|x{6})(?P<more>(?:_(?!BorderMask)[A-Za-z]+)*)"
     r"(?P<mask>_BorderMask)?\.tiff?",
     re.IGNORECASE,
 )
-# How a number came about, by the words of the tag CALIBRATION and of file names: quantity, and what is to be known of it.
+# How a number came about, by the words of the tag CALIBRATION and of file names: quantity, and what is to be known of
+# it.
 _SIGMA, _GAMMA, _BETA = "sigma0", "gamma0", "beta0"
 _PLAIN = "over the ellipsoid, slopes not corrected"
 _CALIBRATIONS = {
@@ -51,7 +53,7 @@ _CLASSES = [{"value": 0, "name": "border"}, {"value": 1, "name": "valid"}]
 
 @dataclass(frozen=True)
 class _File:
-    """One GeoTIFF: the path by which GDAL opens it, where it is stored in a zip, its product, and what its name says."""
+    """One GeoTIFF: the path by which GDAL opens it, where it lies in a zip, its product, and what its name says."""
 
     path: str
     stored: tuple[int, int] | None
@@ -110,8 +112,15 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         made.assets[key].extra_fields |= {"sar:polarizations": [polarisation.upper()], "geodes:quantity": quantity}
         if mask := masks.get(polarisation + file.variant) or masks.get(polarisation):
             source = RasterSource(
-                mask.path, name_of(item), f"{key}_border", head.epsg, head.transform, head.shape, "uint8", stored=mask.stored
-            )  # fmt: skip
+                mask.path,
+                name_of(item),
+                f"{key}_border",
+                head.epsg,
+                head.transform,
+                head.shape,
+                "uint8",
+                stored=mask.stored,
+            )
             asset = bands_.asset(
                 source, common_name=None, wavelength=None, title=f"Border of {key}", media_type=pystac.MediaType.GEOTIFF
             )
@@ -176,7 +185,8 @@ def _calibration(file: _File, head: header.Header, default: str) -> tuple[str, s
         if word and word.lower() in _CALIBRATIONS:
             return _CALIBRATIONS[word.lower()]
     raise GeodesError(
-        f"{file.name} says neither in its tags nor in its name whether it is sigma0, gamma0 or beta0: its numbers have no "
+        f"{file.name} says neither in its tags nor in its name whether it is sigma0, gamma0 or beta0: its numbers "
+        f"have no "
         "meaning; open it as a raster with rasterio."
     )
 

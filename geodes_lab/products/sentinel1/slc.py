@@ -36,16 +36,20 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Refuse: complex images in slant range make no cube."""
     raise GeodesError(
-        f"{name_of(item)} is Sentinel-1 SLC, complex numbers in slant range: it cannot join a cube; use gl.open_product, or "
+        f"{name_of(item)} is Sentinel-1 SLC, complex numbers in slant range: it cannot join a cube; use "
+        f"gl.open_product, or "
         "take the GRD product of the same pass."
     )
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open a product as ``/iw1/vh/burst_1`` and so on; of modes without bursts (SM, WV) as ``/s3/vv`` or ``/wv1/vv/image_001``.
+    """Open a product as ``/iw1/vh/burst_1`` and so on.
 
-    Each has ``measurement``, complex64, NaN where a sample is not valid; dims ``(line, pixel)``, with ``azimuth_time`` (UTC) and
-    ``slant_range_time`` (two-way, s) as coordinates. Beside the bursts are ``orbit``, ``geolocation`` and ``calibration``.
+    Of modes without bursts (SM, WV) as ``/s3/vv`` or ``/wv1/vv/image_001``.
+
+    Each has ``measurement``, complex64, NaN where a sample is not valid; dims ``(line, pixel)``, with ``azimuth_time``
+    (UTC) and ``slant_range_time`` (two-way, s) as coordinates. Beside the bursts are ``orbit``, ``geolocation`` and
+    ``calibration``.
     """
     archive = packed.archive(item)
     nodes: dict[str, Any] = {}
@@ -87,8 +91,8 @@ def bursts(
     Returns
     -------
     pandas.DataFrame
-        ``path`` (of the node in `geodes_lab.open_product`'s tree), ``swath``, ``polarisation``, ``burst``, ``burst_id``,
-        ``azimuth_time`` and ``footprint`` (a shapely polygon, degrees).
+        ``path`` (of the node in `geodes_lab.open_product`'s tree), ``swath``, ``polarisation``, ``burst``,
+        ``burst_id``, ``azimuth_time`` and ``footprint`` (a shapely polygon, degrees).
     """
     archive = packed.archive(as_item(product))
     rows = []

@@ -1,4 +1,7 @@
-"""Sun and view angles of a Sentinel-2 tile: the grids of 5 km in its metadata, and lazily interpolated to its pixels."""
+"""Sun and view angles of a Sentinel-2 tile.
+
+The grids of 5 km in its metadata, and lazily interpolated to its pixels.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,8 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
     Returns
     -------
     xarray.Dataset or None
-        ``sun_zenith``, ``sun_azimuth`` of dims ``(y, x)``; ``view_zenith``, ``view_azimuth`` of ``(band, detector, y, x)``, NaN where a
-        detector does not see; degrees. None if the metadata have none.
+        ``sun_zenith``, ``sun_azimuth`` of dims ``(y, x)``; ``view_zenith``, ``view_azimuth`` of ``(band, detector, y,
+        x)``, NaN where a detector does not see; degrees. None if the metadata have none.
 
     Raises
     ------
@@ -111,13 +114,14 @@ def on(angles: xr.Dataset, grid: GeoBox, bands: Sequence[str], detectors: Mappin
     bands
         Whose view angles, by common name.
     detectors
-        By common name of a band, the number of the detector that saw each pixel of ``grid``; 0: none. A band without them has the mean of
-        the detectors that see a place.
+        By common name of a band, the number of the detector that saw each pixel of ``grid``; 0: none. A band without
+        them has the mean of the detectors that see a place.
 
     Returns
     -------
     xarray.Dataset
-        ``sun_zenith``, ``sun_azimuth`` of dims ``(y, x)``; ``view_zenith``, ``view_azimuth`` of ``(band, y, x)``; float32 dask arrays, degrees, bilinear between the values of the metadata.
+        ``sun_zenith``, ``sun_azimuth`` of dims ``(y, x)``; ``view_zenith``, ``view_azimuth`` of ``(band, y, x)``;
+        float32 dask arrays, degrees, bilinear between the values of the metadata.
     """
     chunks = da.core.normalize_chunks((_CHUNK, _CHUNK), grid.shape, dtype="float32")
     axes = angles.y.values, angles.x.values
@@ -179,7 +183,10 @@ def _block(
 def _at(
     values: NDArray[np.floating], axes: Any, y: NDArray[np.floating], x: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Bilinear on all ``y`` by all ``x``, straight on beyond the axes; by the product of two small matrices, not pixel by pixel."""
+    """Bilinear on all ``y`` by all ``x``, straight on beyond the axes.
+
+    By the product of two small matrices, not pixel by pixel.
+    """
     rows, cols = axes
     found: NDArray[np.floating] = _weights(rows[::-1], y) @ values[::-1] @ _weights(cols, x).T
     return found

@@ -1,4 +1,7 @@
-"""Sentinel-2 products of several tiles, as all were before December 2016: each tile is opened as a product of its own."""
+"""Sentinel-2 products of several tiles, as all were before December 2016.
+
+Each tile is opened as a product of its own.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +51,8 @@ def granules(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> 
     Returns
     -------
     list of pystac.Item
-        By tile, which ``grid:code`` names; of a product of one tile the product alone. Both `geodes_lab.open_product` and
-        `geodes_lab.open_cube` take them.
+        By tile, which ``grid:code`` names; of a product of one tile the product alone. Both `geodes_lab.open_product`
+        and `geodes_lab.open_cube` take them.
     """
     item = as_item(product)
     folders = _folders(packed.archive(item))

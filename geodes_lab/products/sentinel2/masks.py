@@ -43,8 +43,8 @@ def assets(archive: Archive, like: RasterSource) -> dict[str, pystac.Asset]:
     Returns
     -------
     dict
-        ``MSK_OPAQUE``, ``MSK_CIRRUS`` and, since baseline 04.00, ``MSK_SNOW``, each 1 where its class is: the names of the
-        classes are ``cloud``, ``cirrus`` and ``snow``.
+        ``MSK_OPAQUE``, ``MSK_CIRRUS`` and, since baseline 04.00, ``MSK_SNOW``, each 1 where its class is: the names of
+        the classes are ``cloud``, ``cirrus`` and ``snow``.
     """
     for pattern in (_RASTER, _POLYGONS):
         members = archive.matching(pattern)

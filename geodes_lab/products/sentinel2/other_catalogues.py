@@ -1,4 +1,7 @@
-"""Sentinel-2 as other catalogues publish it, an asset per band: which band an asset is, and what makes reflectance of its numbers."""
+"""Sentinel-2 as other catalogues publish it, an asset per band.
+
+Which band an asset is, and what makes reflectance of its numbers.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,10 @@ def level(item: pystac.Item) -> str | None:
 
 
 def properties(item: pystac.Item) -> dict[str, Any]:
-    """What such an Item says of itself, in the words that a cube looks for: level, baseline, tile and the start of the datastrip."""
+    """What such an Item says of itself, in the words that a cube looks for.
+
+    Level, baseline, tile and the start of the datastrip.
+    """
     p = item.properties
     tile = str(p.get("s2:mgrs_tile") or "")
     grid = re.fullmatch(r"MGRS-(\d[C-X][A-Z]{2})", str(p.get("grid:code") or ""))
@@ -96,7 +102,10 @@ def properties(item: pystac.Item) -> dict[str, Any]:
 
 
 def bands(item: pystac.Item) -> dict[str, str]:
-    """ESA's name of each asset that is one image of the product: ``B04``, ``AOT``, ``WVP`` or ``SCL``, by the asset's key."""
+    """ESA's name of each asset that is one image of the product.
+
+    ``B04``, ``AOT``, ``WVP`` or ``SCL``, by the asset's key.
+    """
     found = {}
     for key, asset in item.assets.items():
         several = any(len(assets.entries(asset, field)) > 1 for field in ("bands", "eo:bands", "raster:bands"))
@@ -117,7 +126,10 @@ def named(names: Iterable[str]) -> str | None:
 
 
 def main(item: pystac.Item) -> dict[str, str]:
-    """Of the assets that are the same image, the key of the one that its plain name means, by ESA's name: the finest, a GeoTIFF first."""
+    """Of the assets that are the same image, the key of the one that its plain name means, by ESA's name.
+
+    The finest, a GeoTIFF first.
+    """
     found = bands(item)
 
     def order(key: str) -> tuple[float, bool, int]:
@@ -160,9 +172,9 @@ def radiometry(
 ) -> Radiometry:
     """Find scale and offset of a reflectance, an optical thickness or a water vapour that is stored as ESA's integers.
 
-    What is told counts, with one exception: an offset that is in the numbers of the GeoTIFFs already, as Earth Search says of its own,
-    is not added again; ESA's JPEG 2000 beside them are as ESA made them. Where no offset is told, the processing baseline tells it:
-    since 04.00, numbers of reflectance are 1000 too high.
+    What is told counts, with one exception: an offset that is in the numbers of the GeoTIFFs already, as Earth Search
+    says of its own, is not added again; ESA's JPEG 2000 beside them are as ESA made them. Where no offset is told, the
+    processing baseline tells it: since 04.00, numbers of reflectance are 1000 too high.
 
     Parameters
     ----------
@@ -198,7 +210,10 @@ def radiometry(
 
 _WHAT = "Sentinel-2's reflectance"
 # https://github.com/cirrus-geo/cirrus-earth-search/issues/33, https://github.com/Element84/earth-search/issues/71
-_DOUBTFUL = "The offset was added where Earth Search says that it is not in the numbers yet, which is wrong of some of its Items: many negative reflectances are the sign."
+_DOUBTFUL = (
+    "The offset was added where Earth Search says that it is not in the numbers yet, which is wrong of some of its "
+    "Items: many negative reflectances are the sign."
+)
 
 
 def is_applied(item: pystac.Item, asset: pystac.Asset) -> bool:

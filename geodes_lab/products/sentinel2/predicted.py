@@ -1,4 +1,7 @@
-"""Sentinel-2 L1C without reading: the name of a product predicts its grid and radiometry; its first touch confirms them."""
+"""Sentinel-2 L1C without reading: the name of a product predicts its grid and radiometry.
+
+Its first touch confirms them.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +34,14 @@ _SLACK = 0.1  # degrees by which a footprint may leave its tile
 def item(catalogued: pystac.Item) -> pystac.Item | None:
     """Make the band Item of a product without reading anything of it.
 
-    Its grid follows from the tile, its offset from the baseline; where the files are in the zip is found out when one is
-    first read, and all of it is held against the product's own XML then. The hrefs are patterns until then.
+    Its grid follows from the tile, its offset from the baseline; where the files are in the zip is found out when one
+    is first read, and all of it is held against the product's own XML then. The hrefs are patterns until then.
 
     Returns
     -------
     pystac.Item or None
-        None where the name does not tell, the product is a folder, or the catalogue has it elsewhere than the tile, or of
-        another shape: then the product itself is to be asked.
+        None where the name does not tell, the product is a folder, or the catalogue has it elsewhere than the tile, or
+        of another shape: then the product itself is to be asked.
     """
     named = _NAME.match(name_of(catalogued))
     if not named or not _lies_on(catalogued, named[4]) or catalogued.properties.get("proj:shape", _SHAPE) != _SHAPE:

@@ -1,4 +1,7 @@
-"""What a Sentinel-2 product says of the quality of each pixel: detectors, defects and clouds, as each baseline has them."""
+"""What a Sentinel-2 product says of the quality of each pixel.
+
+Detectors, defects and clouds, as each baseline has them.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +64,8 @@ def detectors(archive: Archive, safe: Safe, resolution: int) -> dict[str, da.Arr
 def node(archive: Archive, safe: Safe, resolution: int, seen: dict[str, da.Array]) -> xr.Dataset:
     """The quality of the bands of a resolution, as a node of a tree; lazy, nothing is read.
 
-    ``detector_red`` and so on; since baseline 04.00 ``quality_red``, a field of bits; before, ``defect_red``, ``nodata_red``, ``satura_red`` and
-    ``tecqua_red``, 1 where it is so. Dims ``(y, x)``, uint8.
+    ``detector_red`` and so on; since baseline 04.00 ``quality_red``, a field of bits; before, ``defect_red``,
+    ``nodata_red``, ``satura_red`` and ``tecqua_red``, 1 where it is so. Dims ``(y, x)``, uint8.
     """
     variables: dict[str, Any] = {}
     for name, values in seen.items():
@@ -105,9 +108,16 @@ def _member(archive: Archive, kind: str, band: str) -> str | None:
 def _source(archive: Archive, safe: Safe, member: str, resolution: int) -> RasterSource:
     transform, shape = safe.grids[resolution]
     return RasterSource(
-        href=archive.gdal(member), product=safe.name, band=re.sub(r"\.\w+$", "", member.rsplit("/", 1)[-1]), epsg=safe.epsg,
-        transform=transform, shape=shape, dtype="uint8", stored=archive.range(member), tile=TILES[resolution],
-    )  # fmt: skip
+        href=archive.gdal(member),
+        product=safe.name,
+        band=re.sub(r"\.\w+$", "", member.rsplit("/", 1)[-1]),
+        epsg=safe.epsg,
+        transform=transform,
+        shape=shape,
+        dtype="uint8",
+        stored=archive.range(member),
+        tile=TILES[resolution],
+    )
 
 
 def saturated(source: RasterSource) -> da.Array:

@@ -29,7 +29,10 @@ _TYPES = ("S2MSI1C", "S2MSI2A", "S2MSI2Ap")
 
 
 def matches(item: pystac.Item) -> bool:
-    """Whether an Item is one product of Sentinel-2 L1C or L2A: by its type, or its name; not one with an asset per band."""
+    """Whether an Item is one product of Sentinel-2 L1C or L2A: by its type, or its name.
+
+    Not one with an asset per band.
+    """
     named = bool(_NAME.match(name_of(item)))
     if not named and item.properties.get("product:type") not in _TYPES:
         return False
@@ -93,11 +96,13 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open a product as ``r10m``, ``r20m``, ``r60m``: reflectance at the top or bottom of the atmosphere, by common name.
+    """Open a product as ``r10m``, ``r20m``, ``r60m``.
 
-    ``r10m/quality`` and so on have what the product says of its pixels (see `sentinel2_quality.node`; ``r60m/quality`` the clouds
-    too), ``angles`` the grids of sun and view angles, ``r10m/angles`` and so on the same at each pixel, lazily. ``tci`` is the picture that
-    comes with the product; level 2A has ``scl``, ``aot`` and ``wvp``.
+    Reflectance at the top or bottom of the atmosphere, by common name.
+
+    ``r10m/quality`` and so on have what the product says of its pixels (see `sentinel2_quality.node`; ``r60m/quality``
+    the clouds too), ``angles`` the grids of sun and view angles, ``r10m/angles`` and so on the same at each pixel,
+    lazily. ``tci`` is the picture that comes with the product; level 2A has ``scl``, ``aot`` and ``wvp``.
     """
     archive = granules.archive(item) if packed.is_one(item) else sentinel2_predicted.archive(item)
     safe = safe_metadata.read(archive)

@@ -125,7 +125,8 @@ def read(archive: Archive) -> Safe:
             raise ValueError("not finite")
     except (ValueError, OverflowError) as error:
         raise GeodesError(
-            f"{prefix}_ADD_OFFSET, NODATA or DATATAKE_SENSING_START of {product.name} is damaged ({error}); fetch the product "
+            f"{prefix}_ADD_OFFSET, NODATA or DATATAKE_SENSING_START of {product.name} is damaged ({error}); fetch the "
+            f"product "
             "again."
         ) from error
     # Sen2Cor up to 2.9, run by a user, adds no offset and says none; its baseline is 99.99 whatever it was made of.
@@ -186,7 +187,10 @@ def _missing_masks(tile: Document, archive: Archive) -> tuple[str, ...]:
 
 
 def _images(granules: list[Element], archive: Archive) -> list[Image]:
-    """The images that the metadata list of the tile, whether they are there or not: what each is called does not depend on the others."""
+    """The images that the metadata list of the tile, whether they are there or not.
+
+    What each is called does not depend on the others.
+    """
     tags = ("IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A")
     listed = [e.text.strip() for g in granules for tag in tags for e in g.iter(tag) if e.text]
     there = {m.rsplit("/", 1)[-1]: m for m in archive.matching(r"IMG_DATA/.*\.jp2")}

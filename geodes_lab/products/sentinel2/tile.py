@@ -1,4 +1,7 @@
-"""The grid of a Sentinel-2 tile, as its name predicts it: the 100 km square of the military grid (MGRS), and a margin."""
+"""The grid of a Sentinel-2 tile, as its name predicts it.
+
+The 100 km square of the military grid (MGRS), and a margin.
+"""
 
 from __future__ import annotations
 

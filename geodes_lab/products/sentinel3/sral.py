@@ -43,7 +43,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         Always; says what opens it.
     """
     raise GeodesError(
-        f"{name_of(item)} is a track of an altimeter, not an image: it cannot join a cube; open it with gl.open_product, or "
+        f"{name_of(item)} is a track of an altimeter, not an image: it cannot join a cube; open it with "
+        f"gl.open_product, or "
         "several along time with gl.open_tracks."
     )
 
@@ -51,11 +52,11 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as one node per rate and band, each along ``time``.
 
-    Nodes are ``hz1``, ``ku``, ``c``, ``plrm`` (level 2), or ``ku``, ``plrm``, ``lrm`` (level 1), as far as the product has
-    them; which variables they have, and how these are named, is told in `sentinel3_tracks`. Longitude (−180…180) and
-    latitude are coordinates. Numbers are CF's: scaled, in their units, NaN where nothing was measured; flags are integers
-    with their meanings. Of level 2 the most complete file is opened, ``attrs["measurement"]`` says which. Times are read
-    now, since they are indexes; nothing else is.
+    Nodes are ``hz1``, ``ku``, ``c``, ``plrm`` (level 2), or ``ku``, ``plrm``, ``lrm`` (level 1), as far as the product
+    has them; which variables they have, and how these are named, is told in `sentinel3_tracks`. Longitude (−180…180)
+    and latitude are coordinates. Numbers are CF's: scaled, in their units, NaN where nothing was measured; flags are
+    integers with their meanings. Of level 2 the most complete file is opened, ``attrs["measurement"]`` says which.
+    Times are read now, since they are indexes; nothing else is.
     """
     tracks, attrs = stored(item)
     nodes = {"/": xr.Dataset(attrs=attrs), **{f"/{k}": sentinel3_tracks.finished(t) for k, t in tracks.items()}}

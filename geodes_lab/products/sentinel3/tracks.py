@@ -10,9 +10,9 @@ track                          variables of level 2, and their time             
 ``lrm``, ``acq``                                                                           ``*_echo_lrm``, ``*_acq``
 =============================  ==========================================================  =======
 
-Each variable loses what its track says already: ``range_ocog_20_ku`` is ``range_ocog`` of ``ku``; at 1 Hz the band stays,
-``sig0_water_01_ku`` is ``sig0_water_ku`` of ``hz1``. Of several levels in one file the highest has the short name, the
-others say theirs: ``ku_l1a``.
+Each variable loses what its track says already: ``range_ocog_20_ku`` is ``range_ocog`` of ``ku``; at 1 Hz the band
+stays, ``sig0_water_01_ku`` is ``sig0_water_ku`` of ``hz1``. Of several levels in one file the highest has the short
+name, the others say theirs: ``ku_l1a``.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def split(flat: xr.Dataset) -> dict[str, xr.Dataset]:
     Returns
     -------
     dict of str to xarray.Dataset
-        As stored, by the name of the track: dimension ``time``, coordinates ``time``, ``longitude``, ``latitude`` and the
-        numbers of samples where there are such dimensions. Variables that are of no track are under ``other``.
+        As stored, by the name of the track: dimension ``time``, coordinates ``time``, ``longitude``, ``latitude`` and
+        the numbers of samples where there are such dimensions. Variables that are of no track are under ``other``.
     """
     ends = sorted(
         (str(d).removeprefix("time_") for d in flat.dims if str(d).startswith("time_")), key=len, reverse=True

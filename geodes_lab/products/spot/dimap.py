@@ -1,4 +1,7 @@
-"""What the DIMAP document of a Spot scene says: its bands and where the file has them, its calibration, where it lies."""
+"""What the DIMAP document of a Spot scene says.
+
+Its bands and where the file has them, its calibration, where it lies.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,19 @@ _BANDS = {
 }
 _PAN = {"1": 0.615, "2": 0.615, "3": 0.615, "4": 0.645, "5": 0.595}  # micrometres, by the satellite's number
 _ALIASES = {
-    "B1": "XS1", "B2": "XS2", "B3": "XS3", "B4": "SWIR", "XS4": "SWIR", "P": "PAN", "M": "PAN", "HM": "PAN", "HMA": "PAN",
-    "HMB": "PAN", "THX": "PAN", "THR": "PAN",
-}  # fmt: skip
+    "B1": "XS1",
+    "B2": "XS2",
+    "B3": "XS3",
+    "B4": "SWIR",
+    "XS4": "SWIR",
+    "P": "PAN",
+    "M": "PAN",
+    "HM": "PAN",
+    "HMA": "PAN",
+    "HMB": "PAN",
+    "THX": "PAN",
+    "THR": "PAN",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,10 @@ class Scene:
     """One scene."""
 
     name: str
-    """The document's, such as ``40482610111291030381M``: satellite, place on the grid of Spot, time, instrument and mode."""
+    """The document's, such as ``40482610111291030381M``.
+
+    Satellite, place on the grid of Spot, time, instrument and mode.
+    """
     satellite: str
     """Its number, ``1`` to ``5``."""
     instrument: str
@@ -203,9 +219,9 @@ def _name(info: ET.Element) -> str:
 def _in_file(told: Document, listed: dict[float, str]) -> dict[str, float]:
     """Where the file has the bands, if not where the document says.
 
-    Scenes list their bands by wavelength, as 1 to 4, and their files have the near infrared first: XS3, XS2, XS1 and SWIR, which as
-    red, green and blue are the false colours that everyone knows. CNES's Orfeo ToolBox, and whoever held real scenes against
-    their previews, read them so. Any other list is believed as it stands.
+    Scenes list their bands by wavelength, as 1 to 4, and their files have the near infrared first: XS3, XS2, XS1 and
+    SWIR, which as red, green and blue are the false colours that everyone knows. CNES's Orfeo ToolBox, and whoever held
+    real scenes against their previews, read them so. Any other list is believed as it stands.
     """
     if [listed.get(n) for n in (1, 2, 3)] != ["XS1", "XS2", "XS3"]:
         return {}
@@ -214,7 +230,9 @@ def _in_file(told: Document, listed: dict[float, str]) -> dict[str, float]:
         order = [told.number(f"{colour}_CHANNEL", shown) for colour in ("RED", "GREEN", "BLUE")]
         if order != [1, 2, 3]:
             raise GeodesError(
-                f"{told.name} shows its bands {', '.join(f'{n:g}' for n in order)} as red, green and blue, where scenes of Spot "
-                "show 1, 2, 3: which band of the file is which is not known, and guessing would swap green and near infrared."
+                f"{told.name} shows its bands {', '.join(f'{n:g}' for n in order)} as red, green and blue, where "
+                f"scenes of Spot "
+                "show 1, 2, 3: which band of the file is which is not known, and guessing would swap green and near "
+                "infrared."
             )
     return {"XS3": 1, "XS2": 2, "XS1": 3}

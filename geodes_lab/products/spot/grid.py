@@ -49,7 +49,8 @@ class Placed:
         order = _ORDERS.get(resampling)
         if order is None:
             raise GeodesError(
-                f"Band {source.band} of {source.product} is in raw geometry: its resampling is nearest, bilinear or cubic, not "
+                f"Band {source.band} of {source.product} is in raw geometry: its resampling is nearest, bilinear or "
+                f"cubic, not "
                 f"{resampling.name}."
             )
         line, pixel = _scene(self.product).location.ties.places(grid)

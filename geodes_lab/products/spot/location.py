@@ -1,4 +1,7 @@
-"""Where the lines and pixels of a raw Spot scene lie: by the location model of its DIMAP document, or by its corners."""
+"""Where the lines and pixels of a raw Spot scene lie.
+
+By the location model of its DIMAP document, or by its corners.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,12 @@ class Location:
     shape: tuple[int, int]
     """Rows and columns."""
     points: Floats
-    """(4 or more, 4): row and column from 0, longitude and latitude of the places that the document gives, corners first."""
+    """(4 or more, 4): row and column from 0, longitude and latitude of the document's places, corners first."""
     model: tuple[tuple[float, ...], tuple[float, ...]] | None
-    """Coefficients of longitude and of latitude by row and column from 1: 1, r, c, rc, r², c²; None if there is none."""
+    """Coefficients of longitude and of latitude by row and column from 1: 1, r, c, rc, r², c².
+
+    None if there is none.
+    """
 
     @property
     def corners(self) -> list[tuple[float, float]]:

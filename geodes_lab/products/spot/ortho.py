@@ -1,8 +1,8 @@
 """Spot scenes that CNES orthorectified (L1C, Spot World Heritage): GeoTIFFs whose numbers the MUSCATE metadata explain.
 
-No product was at hand. Names of products, a file for each band with ``XS1``, ``XS2``, ``XS3`` or ``SWIR`` in its name, and the
-metadata's place, time and angles are as CNES's snow-swh reads them; quantification and nodata are as in MUSCATE's other products.
-What the metadata do not say is refused, not guessed.
+No product was at hand. Names of products, a file for each band with ``XS1``, ``XS2``, ``XS3`` or ``SWIR`` in its name,
+and the metadata's place, time and angles are as CNES's snow-swh reads them; quantification and nodata are as in
+MUSCATE's other products. What the metadata do not say is refused, not guessed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _PAN = ("PAN", "P")
 
 
 def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
-    """Make the band Item; the metadata are read, no pixel. Bands have MUSCATE's names, and common names by their wavelengths."""
+    """Make the band Item; the metadata are read, no pixel.
+
+    Bands have MUSCATE's names, and common names by their wavelengths.
+    """
     about = Metadata(archive)
     files: dict[str, str] = {}
     for path in archive.matching(_FILE):
@@ -34,12 +37,14 @@ def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
             continue
         if found[1] in files:
             raise GeodesError(
-                f"{archive.place.href} has two files of band {found[1]}, {files[found[1]]} and {path}: its layout is not known."
+                f"{archive.place.href} has two files of band {found[1]}, {files[found[1]]} and {path}: its layout is "
+                f"not known."
             )
         files[found[1]] = path
     if not files:
         raise GeodesError(
-            f"{archive.place.href} has no file of a band (such as *_XS1.tif): the product is incomplete, or of a layout that is not known."
+            f"{archive.place.href} has no file of a band (such as *_XS1.tif): the product is incomplete, or of a "
+            f"layout that is not known."
         )
     scale, nodata, wavelengths = 1 / about.quantification(), about.nodata(), about.wavelengths
     common = muscate.common_names({b: wavelengths[b] for b in files if b in wavelengths and b not in _PAN})

@@ -1,4 +1,7 @@
-"""Spot World Heritage: scenes as the satellite took them (L1A, DIMAP), and orthorectified ones (L1C) as Theia gives them."""
+"""Spot World Heritage.
+
+Scenes as the satellite took them (L1A, DIMAP), and orthorectified ones (L1C) as Theia gives them.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +50,9 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product; its metadata are read, no pixel.
 
-    Bands have their common names (``green``, ``red``, ``nir``, ``swir16``, ``pan``), in whatever order they are in the file.
-    L1A is radiance in W m⁻² sr⁻¹ µm⁻¹, and lies on no map: `geodes_lab.open_cube` takes it when the grid is said, and
-    flags it.
+    Bands have their common names (``green``, ``red``, ``nir``, ``swir16``, ``pan``), in whatever order they are in the
+    file. L1A is radiance in W m⁻² sr⁻¹ µm⁻¹, and lies on no map: `geodes_lab.open_cube` takes it when the grid is said,
+    and flags it.
     """
     if bands_.is_band_item(item):
         return item
@@ -77,8 +80,11 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         made.id, made.geometry, made.bbox = scene.name, mapping(ring), list(ring.bounds)
     made.assets = {}
     about = {
-        "product": archive.place.gdal, "shape": list(scene.shape), "way": scene.location.way, "satellite": scene.satellite,
-    }  # fmt: skip
+        "product": archive.place.gdal,
+        "shape": list(scene.shape),
+        "way": scene.location.way,
+        "satellite": scene.satellite,
+    }
     for band in scene.bands:
         source = replace(scene.source(band), epsg=epsg, transform=transform, shape=shape)
         asset = bands_.asset(
@@ -116,10 +122,10 @@ bands_.natives[_FAMILY] = _native
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product in its own geometry.
 
-    L1A: the root has ``green``, ``red``, ``nir`` and so on, radiance in W m⁻² sr⁻¹ µm⁻¹ (NaN where there is no data), dims
-    ``(line, pixel)``, and ``saturated_green`` and so on, where a number is saturated. The attributes have what a reflectance
-    needs: ``solar_irradiance`` of each band, where the document says it, and the sun's angles. ``ground_control`` has the
-    places that the document gives. L1C: ``r20m`` and so on.
+    L1A: the root has ``green``, ``red``, ``nir`` and so on, radiance in W m⁻² sr⁻¹ µm⁻¹ (NaN where there is no data),
+    dims ``(line, pixel)``, and ``saturated_green`` and so on, where a number is saturated. The attributes have what a
+    reflectance needs: ``solar_irradiance`` of each band, where the document says it, and the sun's angles.
+    ``ground_control`` has the places that the document gives. L1C: ``r20m`` and so on.
     """
     known = next(
         (a.extra_fields["geodes:dimap"] for a in item.assets.values() if "geodes:dimap" in a.extra_fields), None

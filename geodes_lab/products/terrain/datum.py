@@ -1,4 +1,7 @@
-"""What the heights of a terrain model are above, geoid or ellipsoid, and in what unit: by its CRS, by its name, or as the user says."""
+"""What the heights of a terrain model are above, geoid or ellipsoid, and in what unit.
+
+By its CRS, by its name, or as the user says.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,26 @@ class _Model(NamedTuple):
     """Whether its makers left no holes on land: where it has no data is sea."""
 
 
-# In this order: some names hold others. What OpenTopography made ellipsoidal ends in E; TanDEM-X, ArcticDEM and REMA always were.
+# In this order: some names hold others. What OpenTopography made ellipsoidal ends in E; TanDEM-X, ArcticDEM and REMA
+# always were.
 _MODELS = (
-    _Model(r"SRTM_?GL[13]_?E(llip\w*)?(?![a-z\d])|AW3D30_?E(llip\w*)?(?![a-z\d])", "ellipsoid", "OpenTopography's, ellipsoidal"),
+    _Model(
+        r"SRTM_?GL[13]_?E(llip\w*)?(?![a-z\d])|AW3D30_?E(llip\w*)?(?![a-z\d])",
+        "ellipsoid",
+        "OpenTopography's, ellipsoidal",
+    ),
     _Model(r"TDM1_EDEM_\w*_W84", "ellipsoid", "TanDEM-X EDEM, WGS 84"),
     _Model(r"TDM1_EDEM_\w*_EGM", "geoid", "TanDEM-X EDEM, EGM2008"),
     _Model(r"TDM1_DEM_", "ellipsoid", "TanDEM-X DEM, WGS 84"),
     _Model(r"arctic_?dem|(?<![a-z])rema(?![a-z])|^SETSM_", "ellipsoid", "ArcticDEM or REMA, WGS 84"),
     _Model(r"GETASSE", "ellipsoid", "GETASSE30, WGS 84"),
     _Model(r"FABDEM", "geoid", "FABDEM, EGM2008", True),
-    _Model(r"Copernicus_DSM|DEM1_SAR_D[GT]E|cop[-_]?dem|(?<![a-z])COP[39]0(?!\d)|GLO-?[39]0(?!\d)", "geoid", "Copernicus DEM, EGM2008", True),
+    _Model(
+        r"Copernicus_DSM|DEM1_SAR_D[GT]E|cop[-_]?dem|(?<![a-z])COP[39]0(?!\d)|GLO-?[39]0(?!\d)",
+        "geoid",
+        "Copernicus DEM, EGM2008",
+        True,
+    ),
     _Model(r"NASADEM_SHHP|NASADEM_SSP", "ellipsoid", "NASADEM before its geoid, WGS 84"),
     _Model(r"NASADEM", "geoid", "NASADEM, EGM96", True),
     _Model(r"SRTM|^[ns]\d\d_?[ew]\d{3}_[13]arc_v\d|^[ns]\d\d[ew]\d{3}\.hgt", "geoid", "SRTM, EGM96"),
@@ -49,7 +62,7 @@ _MODELS = (
     _Model(r"(?<![a-z])(GEBCO|ETOPO)", "geoid", "GEBCO or ETOPO, sea level"),
     _Model(r"IGN69|IGN78", "geoid", "France's NGF-IGN69 or IGN78"),
     _Model(r"(?<![a-z])3dep(?![a-z])|^USGS_(13|1|1M|NED)_", "geoid", "USGS 3DEP, NAVD 88"),
-)  # fmt: skip
+)
 # A file that keeps its model's name after somebody has made its heights ellipsoidal says so, if we are lucky.
 _MADE = re.compile(r"ellips|(?<![a-z])(hae|w84|wgs84h|ell)(?![a-z])", re.IGNORECASE)
 _METRES = {
@@ -114,7 +127,8 @@ def of(source: RasterSource, names: tuple[str, ...], chosen: Above | None) -> Da
         else "neither its CRS nor its name says it"
     )
     raise GeodesError(
-        f"{source.product} may have heights above the geoid (the sea) or above the ellipsoid, up to 100 m apart, and {hint}: give "
+        f"{source.product} may have heights above the geoid (the sea) or above the ellipsoid, up to 100 m apart, and "
+        f"{hint}: give "
         "open_cube dem_heights='geoid' or dem_heights='ellipsoid'."
     )  # fmt: skip
 

@@ -1,4 +1,7 @@
-"""Terrain models under a radar image: one raster or a list of tiles, whose heights become heights above the ellipsoid."""
+"""Terrain models under a radar image.
+
+One raster or a list of tiles, whose heights become heights above the ellipsoid.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,10 @@ class Terrain:
         return f"{', '.join(names[:_NAMED])}{more}, {kinds}"
 
     def heights(self, grid: GeoBox) -> Heights:
-        """Read the heights at the centres of a grid's pixels, bilinear between the model's own; of a coarser grid, of its means."""
+        """Read the heights at the centres of a grid's pixels, bilinear between the model's own.
+
+        Of a coarser grid, of its means.
+        """
         height = np.full(grid.shape, np.nan)
         for sheet in terrain_sheet.sheets(self.tiles):
             if (values := sheet.read(grid)) is None:

@@ -134,7 +134,9 @@ def _turns(source: RasterSource) -> tuple[int, ...]:
 
 
 def _places(grid: GeoBox, native: GeoBox, turn: int) -> tuple[Floats, Floats] | None:
-    """Rows and columns of another grid at the centres of a grid's pixels, counted from the centre of its first; None if they lie beside it.
+    """Rows and columns of another grid at the centres of a grid's pixels, counted from the centre of its first.
+
+    None if they lie beside it.
 
     Longitudes are by that turn which is nearest to the other, and by so many more: a grid may lie across 180°.
     """

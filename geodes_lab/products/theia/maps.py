@@ -1,7 +1,7 @@
 """Maps that Theia gives as a zip of GeoTIFFs: the land cover of France (OSO), water quality, biophysical variables.
 
-Written from the public description of the collections; the files say their grid. The nomenclature of OSO is that which CNES
-and CESBIO publish: 17 classes for 2016 and 2017, 23 since 2018.
+Written from the public description of the collections; the files say their grid. The nomenclature of OSO is that which
+CNES and CESBIO publish: 17 classes for 2016 and 2017, 23 since 2018.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product: an asset for each GeoTIFF, by what its header says.
 
-    The land cover is ``land_cover``, with its classes, beside ``confidence`` (%) and ``validity`` (how many clear images)
-    where they are there; other files have their own names. No data is what the file declares, else what the collection
-    has. A band Item is given back as it is.
+    The land cover is ``land_cover``, with its classes, beside ``confidence`` (%) and ``validity`` (how many clear
+    images) where they are there; other files have their own names. No data is what the file declares, else what the
+    collection has. A band Item is given back as it is.
     """
     if bands_.is_band_item(item):
         return item

@@ -1,7 +1,7 @@
 """What products of CNES's MUSCATE centre say of themselves in ``*_MTD_ALL.xml``: time, grids, bands, numbers.
 
-One layout serves Sentinel-2, Venµs, Landsat and SPOT. It is written from the public descriptions of CNES and CESBIO, and
-from what open readers of it (MAJA, WASP, SNAP) look for.
+One layout serves Sentinel-2, Venµs, Landsat and SPOT. It is written from the public descriptions of CNES and CESBIO,
+and from what open readers of it (MAJA, WASP, SNAP) look for.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
 
-# STAC's common names with the wavelengths that they may have and the one that suits them best, in micrometres; the first
-# that fits has the first choice, so that a sensor's only near infrared is ``nir``.
+# STAC's common names with the wavelengths that they may have and the one that suits them best, in micrometres; the
+# first that fits has the first choice, so that a sensor's only near infrared is ``nir``.
 _COMMON = {
     "blue": (0.45, 0.53, 0.490),
     "green": (0.51, 0.58, 0.560),
@@ -40,13 +40,32 @@ _COMMON = {
 # Centres of bands in micrometres, for metadata that do not say them; as the makers of the instruments publish them.
 _NOMINAL = {
     "VENUS": {
-        "B1": 0.420, "B2": 0.443, "B3": 0.490, "B4": 0.555, "B5": 0.620, "B6": 0.620, "B7": 0.667, "B8": 0.702,
-        "B9": 0.742, "B10": 0.782, "B11": 0.865, "B12": 0.910,
+        "B1": 0.420,
+        "B2": 0.443,
+        "B3": 0.490,
+        "B4": 0.555,
+        "B5": 0.620,
+        "B6": 0.620,
+        "B7": 0.667,
+        "B8": 0.702,
+        "B9": 0.742,
+        "B10": 0.782,
+        "B11": 0.865,
+        "B12": 0.910,
     },
     "LANDSAT8": {"B1": 0.443, "B2": 0.482, "B3": 0.561, "B4": 0.655, "B5": 0.865, "B6": 1.609, "B7": 2.201},
     "LANDSAT": {"B1": 0.485, "B2": 0.560, "B3": 0.660, "B4": 0.830, "B5": 1.650, "B7": 2.215},
-    "SPOT": {"XS1": 0.545, "XS2": 0.645, "XS3": 0.835, "SWIR": 1.665, "B1": 0.545, "B2": 0.645, "B3": 0.835, "B4": 1.665},
-}  # fmt: skip
+    "SPOT": {
+        "XS1": 0.545,
+        "XS2": 0.645,
+        "XS3": 0.835,
+        "SWIR": 1.665,
+        "B1": 0.545,
+        "B2": 0.645,
+        "B3": 0.835,
+        "B4": 1.665,
+    },
+}
 
 
 @dataclass(frozen=True)

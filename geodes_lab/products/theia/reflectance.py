@@ -134,10 +134,14 @@ def _atmosphere(archive: Archive, about: Metadata, plain: RasterSource) -> Itera
         for index, (key, title, _, words) in enumerate(_ATMOSPHERE, 1):
             if about.document.root.find(f".//{words}_QUANTIFICATION_VALUE") is not None:
                 source = replace(
-                    _of(archive, path, plain), band=f"{key}_{group}", index=index, scale=1 / about.quantification(words),
-                    nodata=about.nodata(f"{words.lower()}_nodata"), transform=about.grids[group].transform,
+                    _of(archive, path, plain),
+                    band=f"{key}_{group}",
+                    index=index,
+                    scale=1 / about.quantification(words),
+                    nodata=about.nodata(f"{words.lower()}_nodata"),
+                    transform=about.grids[group].transform,
                     shape=about.grids[group].shape,
-                )  # fmt: skip
+                )
                 yield bands_.asset(
                     source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.GEOTIFF
                 )
@@ -167,8 +171,8 @@ def _masks(archive: Archive, about: Metadata, plain: RasterSource) -> Iterator[p
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as a node for each resolution: reflectance by common name, atmosphere, and masks.
 
-    Sentinel-2 has ``r10m`` and ``r20m``, Venµs ``r5m`` or ``r10m``, Landsat ``r30m``. Each has the reflectance corrected for
-    slopes; ``r10m/sre`` the other, where there are both. Bands without a common name have MUSCATE's.
+    Sentinel-2 has ``r10m`` and ``r20m``, Venµs ``r5m`` or ``r10m``, Landsat ``r30m``. Each has the reflectance
+    corrected for slopes; ``r10m/sre`` the other, where there are both. Bands without a common name have MUSCATE's.
     """
     return tree(unpack(item))
 

@@ -1,7 +1,9 @@
-"""Reflectance in the older layout of CNES's centre: Take5 of SPOT, and the first Landsat of Theia; all bands in one file.
+"""Reflectance in the older layout of CNES's centre: Take5 of SPOT, and the first Landsat of Theia.
 
-Written from what public readers of these files rely on (SNAP, Sen2Agri, Let-it-snow): numbers are thousandths, -10000 is no
-data, and the bits of the masks. Files say their grid.
+All bands in one file.
+
+Written from what public readers of these files rely on (SNAP, Sen2Agri, Let-it-snow): numbers are thousandths, -10000
+is no data, and the bits of the masks. Files say their grid.
 """
 
 from __future__ import annotations
@@ -30,9 +32,13 @@ _SCALE, _NODATA = 1 / 1000, -10_000.0
 _KINDS = {"ORTHO_SURF_CORR_PENTE": "FRE", "ORTHO_SURF_CORR_ENV": "SRE", "N1_TUILE": "REF", "N1": "REF"}
 _MASKS: dict[str, tuple[str, str, tuple[tuple[str, int, int], ...]]] = {
     "NUA": ("CLM_XS", "Clouds and their shadows", (("cloud", 1, 1), ("cloud_shadow", 6, 2), ("cirrus", 5, 1))),
-    "DIV": ("DIV_XS", "Edge, water, snow and slopes", (("edge", 0, 1), ("water", 1, 1), ("snow", 2, 1), ("sun_too_low", 3, 2))),
+    "DIV": (
+        "DIV_XS",
+        "Edge, water, snow and slopes",
+        (("edge", 0, 1), ("water", 1, 1), ("snow", 2, 1), ("sun_too_low", 3, 2)),
+    ),
     "SAT": ("SAT_XS", "Saturated pixels, a bit for each band", (("saturated", 0, 8),)),
-}  # fmt: skip
+}
 
 
 def matches(item: pystac.Item) -> bool:
@@ -91,8 +97,10 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             ]
             made.assets[key] = asset
     made.properties |= {
-        "identifier": made.id, "geodes:source": archive.place.href, "processing:level": "L1C" if main == "REF" else "L2A",
-    }  # fmt: skip
+        "identifier": made.id,
+        "geodes:source": archive.place.href,
+        "processing:level": "L1C" if main == "REF" else "L2A",
+    }
     made.datetime = _time(about)
     return made
 

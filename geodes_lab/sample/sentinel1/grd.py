@@ -163,7 +163,10 @@ def numbers(product: Product, polarisation: str) -> NDArray[np.uint16]:
 
 
 def orbit(seconds: ArrayLike) -> tuple[Floats, Floats]:
-    """Place and velocity (..., 3) of the satellite, Earth fixed, in metres and m/s; it is abreast of the centre at 0 s."""
+    """Place and velocity (..., 3) of the satellite, Earth fixed, in metres and m/s.
+
+    It is abreast of the centre at 0 s.
+    """
     line, sample, angle = (LINES - 1) / 2, (SAMPLES - 1) / 2, np.radians(INCIDENCE)
     centre = _earth_fixed(line, sample)
     up = _earth_fixed(line, sample, 1) - centre

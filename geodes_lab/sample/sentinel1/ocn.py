@@ -1,4 +1,7 @@
-"""Sentinel-1 OCN products as ESA writes them: wind, waves and radial velocity in NetCDF-4, of a formula, in two modes."""
+"""Sentinel-1 OCN products as ESA writes them.
+
+Wind, waves and radial velocity in NetCDF-4, of a formula, in two modes.
+"""
 
 from __future__ import annotations
 

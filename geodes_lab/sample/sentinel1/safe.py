@@ -105,14 +105,16 @@ def _annotation(product: Product, polarisation: str, image: NDArray[np.uint16]) 
         **_fields(
             f"slantRangeTime {2 * float(look(0)[0]) / LIGHT:.15e}; pixelValue Detected; outputPixels 16 bit Unsigned "
             f"Integer; rangePixelSpacing {SPACING:.6e}; azimuthPixelSpacing {SPACING:.6e}; azimuthTimeInterval "
-            f"{INTERVAL:.15e}; azimuthFrequency 4.864863102995529e+02; numberOfSamples {SAMPLES}; numberOfLines {LINES}; "
+            f"{INTERVAL:.15e}; azimuthFrequency 4.864863102995529e+02; numberOfSamples {SAMPLES}; numberOfLines "
+            f"{LINES}; "
             f"zeroDopMinusAcqTime 0.000000000000000e+00; incidenceAngleMidSwath {INCIDENCE:.15e}"
         ),
         "imageStatistics": {name: _fields(f"re {value:.6e}; im 0.000000e+00") for name, value in moments.items()},
     }
     processing = {
         **_fields(
-            "rawDataAnalysisUsed true; orbitDataFileUsed true; attitudeDataFileUsed false; rxVariationCorrectionApplied "
+            "rawDataAnalysisUsed true; orbitDataFileUsed true; attitudeDataFileUsed false; "
+            "rxVariationCorrectionApplied "
             "true; antennaElevationPatternApplied true; antennaAzimuthPatternApplied true; "
             "antennaAzimuthElementPatternApplied true; dcMethod Data Analysis; dcInputData Range Compressed; "
             "rangeSpreadingLossCompensationApplied true; srgrConversionApplied true; detectionPerformed true; "
@@ -136,7 +138,8 @@ def _annotation(product: Product, polarisation: str, image: NDArray[np.uint16]) 
         "qualityInformation": {"productQualityIndex": 0.0, **_none("qualityData")},
         "generalAnnotation": {
             "productInformation": _fields(
-                f"pass Descending; timelinessCategory Fast-24h; platformHeading {heading:.15e}; projection Ground Range; "
+                f"pass Descending; timelinessCategory Fast-24h; platformHeading {heading:.15e}; projection Ground "
+                f"Range; "
                 "rangeSamplingRate 6.434523812571428e+07; radarFrequency 5.405000454334350e+09; azimuthSteeringRate "
                 "1.590368784000000e+00"
             ),

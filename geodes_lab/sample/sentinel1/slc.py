@@ -1,4 +1,7 @@
-"""A Sentinel-1 IW SLC product as ESA writes it: two polarisations of one swath, three bursts, complex numbers of a formula."""
+"""A Sentinel-1 IW SLC product as ESA writes it.
+
+Two polarisations of one swath, three bursts, complex numbers of a formula.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A Sentinel-2 L2A product in ESA's layout, of a scene that is there as L1C too: surface reflectance, classes, aerosol, water."""
+"""A Sentinel-2 L2A product in ESA's layout, of a scene that is there as L1C too.
+
+Surface reflectance, classes, aerosol, water.
+"""
 
 from __future__ import annotations
 

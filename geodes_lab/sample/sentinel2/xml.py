@@ -31,17 +31,22 @@ def cloud_gml(scene: Scene, opaque: NDArray[np.bool_]) -> str:
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
             x0, x1, y0, y1 = west + 60 * start, west + 60 * stop, north - 60 * row, north - 60 * (row + 1)
             parts.append(
-                f'    <eop:MaskFeature gml:id="OPAQUE.{len(parts)}"><eop:maskType codeSpace="urn:gs2:S2PDGS:maskType">OPAQUE'
-                f'</eop:maskType><eop:extentOf><gml:Polygon gml:id="OPAQUE.{len(parts)}_Polygon"><gml:exterior><gml:LinearRing>'
+                f'    <eop:MaskFeature gml:id="OPAQUE.{len(parts)}"><eop:maskType '
+                f'codeSpace="urn:gs2:S2PDGS:maskType">OPAQUE'
+                f"</eop:maskType><eop:extentOf><gml:Polygon "
+                f'gml:id="OPAQUE.{len(parts)}_Polygon"><gml:exterior><gml:LinearRing>'
                 f'<gml:posList srsDimension="2">{x0} {y0} {x1} {y0} {x1} {y1} {x0} {y1} {x0} {y0}</gml:posList>'
                 "</gml:LinearRing></gml:exterior></gml:Polygon></eop:extentOf></eop:MaskFeature>"
             )
     members = "  <eop:maskMembers>\n" + "\n".join(parts) + "\n  </eop:maskMembers>\n" if parts else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0" '
-        f'xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="MSK_CLOUDS_T{scene.tile}">\n  <gml:name>MSK_CLOUDS_B00</gml:name>\n'
-        f'  <gml:boundedBy><gml:Envelope srsName="urn:ogc:def:crs:EPSG::{truth.EPSG}"><gml:lowerCorner>{west} {north - 10 * PIXELS}'
-        f"</gml:lowerCorner><gml:upperCorner>{west + 10 * PIXELS} {north}</gml:upperCorner></gml:Envelope></gml:boundedBy>\n"
+        f'xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="MSK_CLOUDS_T{scene.tile}">\n  '
+        f"<gml:name>MSK_CLOUDS_B00</gml:name>\n"
+        f'  <gml:boundedBy><gml:Envelope srsName="urn:ogc:def:crs:EPSG::{truth.EPSG}"><gml:lowerCorner>{west} '
+        f"{north - 10 * PIXELS}"
+        f"</gml:lowerCorner><gml:upperCorner>{west + 10 * PIXELS} "
+        f"{north}</gml:upperCorner></gml:Envelope></gml:boundedBy>\n"
         f"{members}</eop:Mask>\n"
     )
 
@@ -58,7 +63,8 @@ def product_xml(scene: Scene, granule: str, stem: str) -> str:
         )
         offsets = f"      <Radiometric_Offset_List>\n{lines}\n      </Radiometric_Offset_List>\n"
     spectra = "\n".join(
-        f'        <Spectral_Information bandId="{n}" physicalBand="{b.name.replace("B0", "B")}"><RESOLUTION>{b.resolution}</RESOLUTION>'
+        f'        <Spectral_Information bandId="{n}" '
+        f'physicalBand="{b.name.replace("B0", "B")}"><RESOLUTION>{b.resolution}</RESOLUTION>'
         f'<Wavelength><CENTRAL unit="nm">{b.wavelength * 1000:.1f}</CENTRAL></Wavelength></Spectral_Information>'
         for n, b in enumerate(BANDS)
     )
@@ -128,11 +134,13 @@ def tile_xml(scene: Scene, granule: str, members: list[str]) -> str:
     """MTD_TL.xml; ``members`` names the masks among others."""
     west, north = scene.origin
     sizes = "\n".join(
-        f'      <Size resolution="{r}">\n        <NROWS>{PIXELS * 10 // r}</NROWS>\n        <NCOLS>{PIXELS * 10 // r}</NCOLS>\n      </Size>'
+        f'      <Size resolution="{r}">\n        <NROWS>{PIXELS * 10 // r}</NROWS>\n        '
+        f"<NCOLS>{PIXELS * 10 // r}</NCOLS>\n      </Size>"
         for r in (10, 20, 60)
     )
     places = "\n".join(
-        f'      <Geoposition resolution="{r}">\n        <ULX>{west}</ULX>\n        <ULY>{north}</ULY>\n        <XDIM>{r}</XDIM>\n'
+        f'      <Geoposition resolution="{r}">\n        <ULX>{west}</ULX>\n        <ULY>{north}</ULY>\n        '
+        f"<XDIM>{r}</XDIM>\n"
         f"        <YDIM>-{r}</YDIM>\n      </Geoposition>"
         for r in (10, 20, 60)
     )
@@ -187,7 +195,8 @@ def angles() -> str:
             for r in range(23)
         )
         return (
-            f'        <{what}>\n          <COL_STEP unit="m">5000</COL_STEP>\n          <ROW_STEP unit="m">5000</ROW_STEP>\n'
+            f'        <{what}>\n          <COL_STEP unit="m">5000</COL_STEP>\n          <ROW_STEP '
+            f'unit="m">5000</ROW_STEP>\n'
             f"          <Values_List>\n{lines}\n          </Values_List>\n        </{what}>\n"
         )
 
@@ -207,7 +216,8 @@ def angles() -> str:
 def manifest(members: dict[str, bytes]) -> str:
     """manifest.safe."""
     objects = "\n".join(
-        f'    <dataObject ID="object{n}"><byteStream mimeType="application/octet-stream" size="{len(data)}"><fileLocation '
+        f'    <dataObject ID="object{n}"><byteStream mimeType="application/octet-stream" '
+        f'size="{len(data)}"><fileLocation '
         f'locatorType="URL" href="./{name}"/><checksum checksumName="MD5">{hashlib.md5(data).hexdigest()}</checksum>'
         "</byteStream></dataObject>"
         for n, (name, data) in enumerate(sorted(members.items()))

@@ -87,7 +87,10 @@ class Product:
 
 
 def products() -> list[Product]:
-    """The sample's altimeter products: a morning in June 2021, of level 2 in two processings, and the next pass of both levels."""
+    """The sample's altimeter products.
+
+    A morning in June 2021, of level 2 in two processings, and the next pass of both levels.
+    """
     first = datetime(2021, 6, 7, 10, 24, 31, 500_000, tzinfo=UTC)
     level1 = [Product(first, kind) for kind in ("SR_1_SRA", "SR_1_SRA_A", "SR_1_SRA_BS")]
     again = first + timedelta(days=27)

@@ -28,10 +28,15 @@ def application(options: argparse.Namespace) -> ASGIApp:
     restricted = {name: told.groups for name, told in lab.restricted.items()} if lab.login.kind == "oidc" else {}
     told = lab.catalogue
     return made(
-        options.harvested, options.results, Rights(restricted), assets=options.assets,
-        quicklooks=Quicklooks(lab, os.environ.get("GEODES_LAB_DATA", "").partition("/services/")[0]), public=options.public or told.public,
-        origins=told.origins, quota=Quota(told.results.storage, told.results.items, told.results.whole),
-    )  # fmt: skip
+        options.harvested,
+        options.results,
+        Rights(restricted),
+        assets=options.assets,
+        quicklooks=Quicklooks(lab, os.environ.get("GEODES_LAB_DATA", "").partition("/services/")[0]),
+        public=options.public or told.public,
+        origins=told.origins,
+        quota=Quota(told.results.storage, told.results.items, told.results.whole),
+    )
 
 
 def main() -> None:

@@ -105,8 +105,13 @@ def made(
         stac_fastapi_description=description, stac_fastapi_landing_id="geodes-lab", stac_fastapi_version="1",
     )  # fmt: skip
     reads = Reads(
-        shelves=shelves, hub=hub, stac_version="1.1.0", landing_page_id="geodes-lab", title=title, description=description
-    )  # fmt: skip
+        shelves=shelves,
+        hub=hub,
+        stac_version="1.1.0",
+        landing_page_id="geodes-lab",
+        title=title,
+        description=description,
+    )
     searching = [
         SortExtension(conformance_classes=_SORT),
         FieldsExtension(),
@@ -155,7 +160,10 @@ def _is_json(body: bytes) -> bool:
 
 
 def _shared(origins: Sequence[str]) -> list[Middleware]:
-    """Who reads answers from a page of another site: nobody whom the operator does not name, and by a token, not by a cookie."""
+    """Who reads answers from a page of another site.
+
+    Nobody whom the operator does not name, and by a token, not by a cookie.
+    """
     if not origins:
         return []
     return [

@@ -17,8 +17,8 @@ def chosen(item: dict[str, Any], included: set[str], excluded: set[str]) -> dict
     item
         As STAC has it.
     included, excluded
-        Names such as ``assets`` or ``properties.eo:cloud_cover``. None included: all are, but those excluded. Some included:
-        those alone; of two that concern the same part the longer name counts, of equal ones the included.
+        Names such as ``assets`` or ``properties.eo:cloud_cover``. None included: all are, but those excluded. Some
+        included: those alone; of two that concern the same part the longer name counts, of equal ones the included.
     """
     if not included and not excluded:
         return item

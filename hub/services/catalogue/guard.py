@@ -14,7 +14,8 @@ from hub.services.person import Hub, Person
 
 AT_ONCE = 16
 """Requests of one person that are answered together."""
-# What who has not logged in may see: what the service is and which collections there are. Nothing of it parses anything.
+# What who has not logged in may see: what the service is and which collections there are. Nothing of it parses
+# anything.
 _OPEN = re.compile(
     r"(|api|api\.html|conformance|queryables|collections|collections/[^/]+|collections/[^/]+/queryables)/?"
 )
@@ -83,7 +84,8 @@ class Guarded:
         sentence = "Changes need a token of yours: Authorization: token …, from the hub's page Token."
         if is_read or is_search:
             sentence = (
-                "Log in to search the catalogue: on its page, or by a token of yours (Authorization: token …, from the hub's page "
+                "Log in to search the catalogue: on its page, or by a token of yours (Authorization: token …, from "
+                "the hub's page "
                 "Token)."
             )
         return JSONResponse({"detail": sentence}, 401, {"WWW-Authenticate": "token", "Connection": "close"})

@@ -1,4 +1,7 @@
-"""Small pictures, as far as the person who asks may read them: a service that asks for somebody must not become a way around a rule."""
+"""Small pictures, as far as the person who asks may read them.
+
+A service that asks for somebody must not become a way around a rule.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,8 @@ class Quicklooks:
         Returns
         -------
         tuple or None
-            The picture, written anew, and its media type; None: it has none, or none on a host that the operator allows.
+            The picture, written anew, and its media type; None: it has none, or none on a host that the operator
+            allows.
 
         Raises
         ------

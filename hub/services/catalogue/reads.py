@@ -71,9 +71,14 @@ class Reads(BaseCoreClient):
         return _linked(found[0], get_base_url(said["request"]))
 
     def item_collection(  # type: ignore[override]
-        self, collection_id: str, bbox: Any = None, datetime: Any = None, limit: int | None = 10, token: str | None = None,
+        self,
+        collection_id: str,
+        bbox: Any = None,
+        datetime: Any = None,
+        limit: int | None = 10,
+        token: str | None = None,
         **said: Any,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         """``GET /collections/{collection_id}/items``."""
         self._told(collection_id, said["request"])
         asked = {"bbox": bbox, "datetime": datetime, "limit": limit, "token": token, **said}

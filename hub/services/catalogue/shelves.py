@@ -1,4 +1,7 @@
-"""What the service has: the harvested catalogue, and the users' own results beside it, as far as a person may see them."""
+"""What the service has.
+
+The harvested catalogue, and the users' own results beside it, as far as a person may see them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people put into the catalogue is held against STAC and against what the lab's searches need, before it is written."""
+"""What people put into the catalogue is held against STAC, and what the lab's searches need, before it is written."""
 
 from __future__ import annotations
 
@@ -151,7 +151,8 @@ def _names(properties: Mapping[str, Any], known: Mapping[str, str], name: str) -
             )
         if not fits(key):
             raise _wrong(
-                f"{name} has a property {key[:60]!r}: a name begins with a letter, and has letters, digits and _ : . -, at most 100."
+                f"{name} has a property {key[:60]!r}: a name begins with a letter, and has letters, digits and _ : . "
+                f"-, at most 100."
             )
         if folded.setdefault(key.casefold(), key) != key:
             raise _wrong(f"{name} has a property {key!r} beside {folded[key.casefold()]!r}: spell it the same.")

@@ -12,7 +12,7 @@ from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
 from hub.services.catalogue.quicklooks import NotForYou, Quicklooks
 from hub.services.catalogue.shelves import Shelves
-from hub.services.person import Hub
+from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
 _OURS = {"page.js": "text/javascript", "box.js": "text/javascript", "page.css": "text/css"}
@@ -26,7 +26,8 @@ _THEIRS = {
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 # Nothing of the page comes from elsewhere, nor can another site frame it.
 _POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'; "
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'self'; base-uri "
+    "'none'; "
     "form-action 'self'"
 )
 
@@ -70,22 +71,26 @@ def routes(shelves: Shelves, hub: Hub, assets: Path | None, quicklooks: Quickloo
 
     @router.get("/quicklook/{collection}/{item}")
     def quicklook(collection: str, item: str, request: Request) -> Response:
-        person = hub.person(request)
-        if collection not in shelves.collections(person):
-            raise HTTPException(404, f"There is no collection {collection}, or it is not for you.")
-        found = shelves.page(Query((collection,), ids=(item,), latest=False, limit=1), 0)
-        try:
-            seen = (
-                quicklooks.of(pystac.Item.from_dict(found[0], migrate=False), person, hub.token(request))
-                if found
-                else None
-            )
-        except NotForYou as error:
-            raise HTTPException(403, str(error)) from error
-        except GeodesError as error:
-            raise HTTPException(502, str(error)) from error
-        if seen is None:
-            raise HTTPException(404, f"{item} has no quicklook.")
-        return Response(seen[0], media_type=seen[1], headers=_OF_USERS)
+        return _picture(collection, item, hub.person(request), hub.token(request), shelves, quicklooks)
 
     return router
+
+
+def _picture(
+    collection: str, item: str, person: Person, token: str, shelves: Shelves, quicklooks: Quicklooks
+) -> Response:
+    """The small picture of an Item that a person may see."""
+    if collection not in shelves.collections(person):
+        raise HTTPException(404, f"There is no collection {collection}, or it is not for you.")
+    found = shelves.page(Query((collection,), ids=(item,), latest=False, limit=1), 0)
+    if not found:
+        raise HTTPException(404, f"{item} has no quicklook.")
+    try:
+        seen = quicklooks.of(pystac.Item.from_dict(found[0], migrate=False), person, token)
+    except NotForYou as error:
+        raise HTTPException(403, str(error)) from error
+    except GeodesError as error:
+        raise HTTPException(502, str(error)) from error
+    if seen is None:
+        raise HTTPException(404, f"{item} has no quicklook.")
+    return Response(seen[0], media_type=seen[1], headers=_OF_USERS)

@@ -1,4 +1,7 @@
-"""The culler's addresses: servers tell it that they are used, and hear what comes; and its look at all of them, every minute."""
+"""The culler's addresses: servers tell it that they are used, and hear what comes.
+
+And its look at all of them, every minute.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,10 @@ class Watch:
     notices: dict[tuple[str, str], Notice] = field(default_factory=dict)
 
     def look(self, servers: list[Server], now: datetime) -> list[tuple[Server, Why]]:
-        """Look at all servers; give those that are to be stopped now. No one is stopped that was not told long enough before."""
+        """Look at all servers; give those that are to be stopped now.
+
+        No one is stopped that was not told long enough before.
+        """
         due: list[tuple[Server, Why]] = []
         there = {(s.person, s.name) for s in servers}
         for known in (self.beats, self.notices):
@@ -81,7 +84,8 @@ class Watch:
     def active(self, server: Server, now: datetime) -> datetime:
         """When a server was last used.
 
-        What the server itself says goes first: the hub sees requests, and a forgotten tab asks something every few seconds.
+        What the server itself says goes first: the hub sees requests, and a forgotten tab asks something every few
+        seconds.
         """
         beat = self.beats.get((server.person, server.name))
         fresh = beat is not None and (now - beat.at).total_seconds() < _BEAT * _FRESH

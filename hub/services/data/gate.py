@@ -229,7 +229,8 @@ class Gate:
             raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the gate.") from None
         following = f"<NextContinuationToken>{escape(last)}</NextContinuationToken>" if more else ""
         return Response(
-            f'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>{escape(bucket)}'
+            f'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult '
+            f'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>{escape(bucket)}'
             f"</Name><Prefix>{escape(prefix)}</Prefix><KeyCount>{len(shown)}</KeyCount><MaxKeys>{most}</MaxKeys>"
             f"<IsTruncated>{str(more).lower()}</IsTruncated>{following}{''.join(shown)}</ListBucketResult>",
             media_type="application/xml",
@@ -279,7 +280,8 @@ def _error(request: Request, refusal: Refusal) -> Response:
     if request.method == "HEAD" or refusal.status == 304:
         return Response(status_code=refusal.status)
     body = (
-        f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{refusal.code}</Code><Message>{escape(str(refusal))}</Message>'
+        f'<?xml version="1.0" '
+        f'encoding="UTF-8"?><Error><Code>{refusal.code}</Code><Message>{escape(str(refusal))}</Message>'
         f"<Resource>{escape(request.url.path)}</Resource></Error>"
     )
     return Response(body, refusal.status, media_type="application/xml")

@@ -1,4 +1,7 @@
-"""The datalake behind the gate, read with the lab's own keys: an S3 endpoint, or a folder that holds buckets as folders."""
+"""The datalake behind the gate, read with the lab's own keys.
+
+An S3 endpoint, or a folder that holds buckets as folders.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +60,8 @@ class Lake:
     told
         What the operator's file says of it.
     keys
-        The file with the lab's own keys: the access key, the secret, and the session token if there is one, a line each. It is
-        read again and again, so that whoever renews the keys writes it anew.
+        The file with the lab's own keys: the access key, the secret, and the session token if there is one, a line
+        each. It is read again and again, so that whoever renews the keys writes it anew.
     """
 
     def __init__(self, told: Datalake, keys: Path) -> None:
@@ -156,29 +159,11 @@ class Lake:
         self, bucket: str, prefix: str, after: str, delimiter: bool
     ) -> AsyncIterator[tuple[str, int, datetime | None]]:
         """List objects and, with a delimiter, folders (which have no time), in order of their names."""
-        store = self._store(bucket)
         try:
-            if delimiter:
-                folder = prefix.rpartition("/")[0]
-                found = await obstore.list_with_delimiter_async(store, folder or None)
-                every = [(f"{p}/", 0, None) for p in found["common_prefixes"]]
-                every += [(o["path"], o["size"], o["last_modified"]) for o in found["objects"]]
-                every = [told for told in every if self._listed(bucket, told[0])]
-                for name, size, changed in sorted(every):
-                    if name.startswith(prefix) and name > after:
-                        yield name, size, changed
-                return
-            batches = obstore.list(store, prefix.rpartition("/")[0] or None, offset=after or None)
-            if self._told.folder:  # a folder has no order of its own
-                whole = [told async for batch in batches for told in batch]
-                for told in sorted(whole, key=lambda t: t["path"]):
-                    if told["path"].startswith(prefix) and told["path"] > after and self._listed(bucket, told["path"]):
-                        yield told["path"], told["size"], told["last_modified"]
-                return
-            async for batch in batches:
-                for told in batch:
-                    if told["path"].startswith(prefix):
-                        yield told["path"], told["size"], told["last_modified"]
+            listed = self._level(bucket, prefix) if delimiter else self._below(bucket, prefix, after)
+            async for name, size, changed in listed:
+                if name.startswith(prefix) and name > after:
+                    yield name, size, changed
         except FileNotFoundError:
             return
         except NoObject:
@@ -187,6 +172,27 @@ class Lake:
             if "NoSuchBucket" in str(error) or "status code: 404" in str(error):
                 raise NoObject from None
             raise
+
+    async def _level(self, bucket: str, prefix: str) -> AsyncIterator[tuple[str, int, datetime | None]]:
+        """Objects and folders right below the folder of a prefix, by name."""
+        found = await obstore.list_with_delimiter_async(self._store(bucket), prefix.rpartition("/")[0] or None)
+        every = [(f"{p}/", 0, None) for p in found["common_prefixes"]]
+        every += [(o["path"], o["size"], o["last_modified"]) for o in found["objects"]]
+        for told in sorted(told for told in every if self._listed(bucket, told[0])):
+            yield told
+
+    async def _below(self, bucket: str, prefix: str, after: str) -> AsyncIterator[tuple[str, int, datetime | None]]:
+        """Objects at any depth below the folder of a prefix, by name."""
+        batches = obstore.list(self._store(bucket), prefix.rpartition("/")[0] or None, offset=after or None)
+        if self._told.folder:  # a folder has no order of its own
+            whole = [told async for batch in batches for told in batch]
+            for told in sorted(whole, key=lambda t: t["path"]):
+                if self._listed(bucket, told["path"]):
+                    yield told["path"], told["size"], told["last_modified"]
+            return
+        async for batch in batches:
+            for told in batch:
+                yield told["path"], told["size"], told["last_modified"]
 
 
 def part(header: str) -> Any:

@@ -1,4 +1,7 @@
-"""Who has read how much: counted here, handed to the accounts of use every few seconds, kept until they have taken it."""
+"""Who has read how much.
+
+Counted here, handed to the accounts of use every few seconds, kept until they have taken it.
+"""
 
 from __future__ import annotations
 

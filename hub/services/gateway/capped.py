@@ -1,7 +1,10 @@
-"""A cap for each user over all of their clusters: dask-gateway has one for each cluster only, and users have made thousands of pods so.
+"""A cap for each user over all of their clusters.
 
-Where there are accounts of use (``rights_url``) they say how much a person may have, by the groups of the operator's file, and whether the
-quota of the month is used up; where they do not answer, and where there are none, one cap is everybody's.
+Dask-gateway has one for each cluster only, and users have made thousands of pods so.
+
+Where there are accounts of use (``rights_url``) they say how much a person may have, by the groups of the operator's
+file, and whether the quota of the month is used up; where they do not answer, and where there are none, one cap is
+everybody's.
 """
 
 from __future__ import annotations
@@ -18,7 +21,10 @@ from traitlets.config import Configurable
 
 
 def capped(backend: type) -> type:
-    """Make a backend of dask-gateway that keeps the caps; its settings are ``user_max_clusters``, ``user_max_cores`` and ``user_max_memory``."""
+    """Make a backend of dask-gateway that keeps the caps.
+
+    Its settings are ``user_max_clusters``, ``user_max_cores`` and ``user_max_memory``.
+    """
     return type(
         f"Capped{backend.__name__}", (_Caps, backend), {"__doc__": f"{backend.__name__} with a cap for each user."}
     )
@@ -60,7 +66,8 @@ class _Caps(Configurable):
         mine = await self.list_clusters(username=user.name)  # type: ignore[attr-defined]
         if len(mine) >= cap.clusters:
             raise PublicException(
-                f"the limit is {cap.clusters} clusters at once, and you have {', '.join(c.name for c in mine) or 'none'}"
+                f"the limit is {cap.clusters} clusters at once, and you have "
+                f"{', '.join(c.name for c in mine) or 'none'}"
             )
         # Each has its share, so that all together stay within the cap whatever they grow to.
         for name, most in (("cluster_max_cores", cap.cores), ("cluster_max_memory", cap.memory)):

@@ -1,7 +1,9 @@
-"""The gateway of Dask clusters, as the lab wants it: ``dask-gateway-server --config dask_gateway_config.py``; the Helm chart mounts this file.
+"""The gateway of Dask clusters, as the lab wants it: ``dask-gateway-server --config dask_gateway_config.py``.
 
-Where it listens and how it knows people is set beside it. What is here holds everywhere: commands that today's distributed has, dashboards
-behind a gate, clusters that stop, and a cap for each user.
+The Helm chart mounts this file.
+
+Where it listens and how it knows people is set beside it. What is here holds everywhere: commands that today's
+distributed has, dashboards behind a gate, clusters that stop, and a cap for each user.
 """
 
 import os
@@ -29,8 +31,9 @@ limits.user_max_memory = os.environ.get("GEODES_LAB_GATEWAY_MEMORY", "256 G")
 # The chart's gateway has no environment of ours; there the accounts of use are called so.
 kubernetes = Backend.__name__ == "CappedKubeBackend"
 limits.rights_url = os.environ.get("GEODES_LAB_USAGE", "http://usage:8080/services/usage" if kubernetes else "")
-# dask-gateway still calls the commands dask-scheduler and dask-worker, which distributed has removed (dask-gateway#945). The preload puts a
-# gate before the dashboard, which the gateway would show to anybody (dask-gateway#570).
+# dask-gateway still calls the commands dask-scheduler and dask-worker, which distributed has removed
+# (dask-gateway#945). The preload puts a gate before the dashboard, which the gateway would show to anybody
+# (dask-gateway#570).
 c.ClusterConfig.scheduler_cmd = ["dask", "scheduler", "--preload", "geodes_lab.cluster.dashboard_gate"]
 c.ClusterConfig.worker_cmd = ["dask", "worker"]
 # The kernel stops its cluster when it ends, and an idle one before; this is for clusters whose kernel was killed.

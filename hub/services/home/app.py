@@ -115,7 +115,8 @@ class Reception:
 
     async def _operator(self, request: Request) -> tuple[Person, Response | None]:
         person = await run_in_threadpool(self.hub.person, request)
-        # A browser says by itself where a form comes from; another site's is refused, and so is a browser that says nothing.
+        # A browser says by itself where a form comes from; another site's is refused, and so is a browser that says
+        # nothing.
         elsewhere = person.by_cookie and request.headers.get("sec-fetch-site") != "same-origin"
         if not self.is_operator(person) or elsewhere:
             return person, JSONResponse({"detail": "This is for operators."}, 403)

@@ -1,4 +1,7 @@
-"""Announcements: maintenance, formats and baselines of products, network; kept in one file, given as JSON and as an Atom feed."""
+"""Announcements: maintenance, formats and baselines of products, network.
+
+Kept in one file, given as JSON and as an Atom feed.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +111,8 @@ class News:
             )
         updated = several[0].published if several else "2026-01-01T00:00:00+00:00"
         return (
-            f"<?xml version='1.0' encoding='utf-8'?><feed xmlns='http://www.w3.org/2005/Atom' xml:lang='{language}'><id>{escape(address)}</id>"
+            f"<?xml version='1.0' encoding='utf-8'?><feed xmlns='http://www.w3.org/2005/Atom' "
+            f"xml:lang='{language}'><id>{escape(address)}</id>"
             f"<title>{escape(title)}</title><updated>{updated}</updated><author><name>{escape(title)}</name></author>"
             f"<link rel='self' href={quoteattr(address + 'feed.atom')}/>{''.join(entries)}</feed>"
         )

@@ -14,33 +14,112 @@ from hub.services.pages import Language
 ObjectLocation = Callable[[str], str]
 _TEXT: dict[Language, dict[str, str]] = {
     "en": {
-        "welcome": "Welcome", "hello": "Welcome, {name}", "login": "Log in", "intro": "The datalab of GEODES: products opened in place, with Dask.",
-        "server": "My server", "start": "Start my server", "open": "Open JupyterLab", "stop": "Stop or restart", "runs": "It runs ({profile}) since {when}.",
-        "rests": "It does not run.", "stopped": "It was stopped on {when} after {minutes} min without activity.", "old": "It was stopped on {when} because of its age.",
-        "ran": "What ran: {what}.", "catalogue": "Catalogue", "find": "Find products, see them on a map, open a search as a notebook.", "toit": "Open the catalogue",
-        "notebooks": "Notebooks", "examples": "Your notebooks, and the lab's examples.", "tothem": "Open my notebooks", "clusters": "My clusters",
-        "dask": "A Dask cluster starts at your first computation and ends with its kernel. The panel in JupyterLab shows and stops them.",
-        "toclusters": "See my clusters", "usage": "My usage", "of": "of the quota of this month", "nolimit": "{hours} core-hours this month.", "more": "All my usage", "news": "News",
-        "none": "No news.", "feed": "As a feed (Atom)", "until": "until", "remove": "Take back", "publish": "Publish an announcement", "kind": "Kind", "title": "Title",
-        "text": "Text", "titre": "Title in French", "texte": "Text in French", "send": "Publish", "share": "Shares",
-        "maintenance": "Maintenance", "products": "Products and formats", "network": "Network", "service": "Service", "other": "Other",
-        "core_hours": "Core-hours", "memory_hours": "Memory", "read": "Read from the datalake", "storage": "Home", "full": "Your home is nearly full.", "space": "Make room",
+        "welcome": "Welcome",
+        "hello": "Welcome, {name}",
+        "login": "Log in",
+        "intro": "The datalab of GEODES: products opened in place, with Dask.",
+        "server": "My server",
+        "start": "Start my server",
+        "open": "Open JupyterLab",
+        "stop": "Stop or restart",
+        "runs": "It runs ({profile}) since {when}.",
+        "rests": "It does not run.",
+        "stopped": "It was stopped on {when} after {minutes} min without activity.",
+        "old": "It was stopped on {when} because of its age.",
+        "ran": "What ran: {what}.",
+        "catalogue": "Catalogue",
+        "find": "Find products, see them on a map, open a search as a notebook.",
+        "toit": "Open the catalogue",
+        "notebooks": "Notebooks",
+        "examples": "Your notebooks, and the lab's examples.",
+        "tothem": "Open my notebooks",
+        "clusters": "My clusters",
+        "dask": "A Dask cluster starts at your first computation and ends with its kernel. The panel in JupyterLab "
+        "shows and stops them.",
+        "toclusters": "See my clusters",
+        "usage": "My usage",
+        "of": "of the quota of this month",
+        "nolimit": "{hours} core-hours this month.",
+        "more": "All my usage",
+        "news": "News",
+        "none": "No news.",
+        "feed": "As a feed (Atom)",
+        "until": "until",
+        "remove": "Take back",
+        "publish": "Publish an announcement",
+        "kind": "Kind",
+        "title": "Title",
+        "text": "Text",
+        "titre": "Title in French",
+        "texte": "Text in French",
+        "send": "Publish",
+        "share": "Shares",
+        "maintenance": "Maintenance",
+        "products": "Products and formats",
+        "network": "Network",
+        "service": "Service",
+        "other": "Other",
+        "core_hours": "Core-hours",
+        "memory_hours": "Memory",
+        "read": "Read from the datalake",
+        "storage": "Home",
+        "full": "Your home is nearly full.",
+        "space": "Make room",
     },
     "fr": {
-        "welcome": "Bienvenue", "hello": "Bienvenue, {name}", "login": "Se connecter", "intro": "Le datalab de GEODES : les produits ouverts sur place, avec Dask.",
-        "server": "Mon serveur", "start": "Démarrer mon serveur", "open": "Ouvrir JupyterLab", "stop": "Arrêter ou redémarrer", "runs": "Il est en marche ({profile}) depuis {when}.",
-        "rests": "Il n'est pas en marche.", "stopped": "Il a été arrêté le {when} après {minutes} min sans activité.", "old": "Il a été arrêté le {when} à cause de son âge.",
-        "ran": "Ce qui tournait : {what}.", "catalogue": "Catalogue", "find": "Trouver des produits, les voir sur une carte, ouvrir une recherche en notebook.",
-        "toit": "Ouvrir le catalogue", "notebooks": "Notebooks", "examples": "Vos notebooks, et les exemples du laboratoire.", "tothem": "Ouvrir mes notebooks",
-        "clusters": "Mes clusters", "dask": "Un cluster Dask démarre à votre premier calcul et finit avec son noyau. Le panneau de JupyterLab les montre et les arrête.",
-        "toclusters": "Voir mes clusters", "usage": "Mon usage", "of": "du quota de ce mois", "nolimit": "{hours} heures de cœur ce mois-ci.", "more": "Tout mon usage", "news": "Actualités",
-        "none": "Pas d'actualité.", "feed": "En flux (Atom)", "until": "jusqu'au", "remove": "Retirer", "publish": "Publier une annonce", "kind": "Genre", "title": "Titre en anglais",
-        "text": "Texte en anglais", "titre": "Titre", "texte": "Texte", "send": "Publier", "share": "Partages",
-        "maintenance": "Maintenance", "products": "Produits et formats", "network": "Réseau", "service": "Service", "other": "Autre",
-        "core_hours": "Heures de cœur", "memory_hours": "Mémoire", "read": "Lu dans le datalake", "storage": "Espace personnel",
-        "full": "Votre espace est presque plein.", "space": "Faire de la place",
+        "welcome": "Bienvenue",
+        "hello": "Bienvenue, {name}",
+        "login": "Se connecter",
+        "intro": "Le datalab de GEODES : les produits ouverts sur place, avec Dask.",
+        "server": "Mon serveur",
+        "start": "Démarrer mon serveur",
+        "open": "Ouvrir JupyterLab",
+        "stop": "Arrêter ou redémarrer",
+        "runs": "Il est en marche ({profile}) depuis {when}.",
+        "rests": "Il n'est pas en marche.",
+        "stopped": "Il a été arrêté le {when} après {minutes} min sans activité.",
+        "old": "Il a été arrêté le {when} à cause de son âge.",
+        "ran": "Ce qui tournait : {what}.",
+        "catalogue": "Catalogue",
+        "find": "Trouver des produits, les voir sur une carte, ouvrir une recherche en notebook.",
+        "toit": "Ouvrir le catalogue",
+        "notebooks": "Notebooks",
+        "examples": "Vos notebooks, et les exemples du laboratoire.",
+        "tothem": "Ouvrir mes notebooks",
+        "clusters": "Mes clusters",
+        "dask": "Un cluster Dask démarre à votre premier calcul et finit avec son noyau. "
+        "Le panneau de JupyterLab les montre et les arrête.",
+        "toclusters": "Voir mes clusters",
+        "usage": "Mon usage",
+        "of": "du quota de ce mois",
+        "nolimit": "{hours} heures de cœur ce mois-ci.",
+        "more": "Tout mon usage",
+        "news": "Actualités",
+        "none": "Pas d'actualité.",
+        "feed": "En flux (Atom)",
+        "until": "jusqu'au",
+        "remove": "Retirer",
+        "publish": "Publier une annonce",
+        "kind": "Genre",
+        "title": "Titre en anglais",
+        "text": "Texte en anglais",
+        "titre": "Titre",
+        "texte": "Texte",
+        "send": "Publier",
+        "share": "Partages",
+        "maintenance": "Maintenance",
+        "products": "Produits et formats",
+        "network": "Réseau",
+        "service": "Service",
+        "other": "Autre",
+        "core_hours": "Heures de cœur",
+        "memory_hours": "Mémoire",
+        "read": "Lu dans le datalake",
+        "storage": "Espace personnel",
+        "full": "Votre espace est presque plein.",
+        "space": "Faire de la place",
     },
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +163,8 @@ def body(tongue: Language, state: State, news: list[Announcement], place: Object
 
 
 def _card(head: str, inner: str, link: str, words: str) -> str:
-    return f'<section class="card"><h2>{head}</h2>{inner}<p><a class="button plain" href="{link}">{words}</a></p></section>'
+    button = f'<a class="button plain" href="{link}">{words}</a>'
+    return f'<section class="card"><h2>{head}</h2>{inner}<p>{button}</p></section>'
 
 
 def _server(tongue: Language, state: State, place: ObjectLocation) -> str:
@@ -117,7 +197,8 @@ def _usage(tongue: Language, state: State, place: ObjectLocation) -> str:
         for kind, part in state.parts.items()
     )
     if state.parts.get("storage", 0) >= 0.8:
-        meters += f'<p class="note">{text["full"]} <a href="{place("hub/user-redirect/geodes/space")}">{text["space"]}</a></p>'
+        link = place("hub/user-redirect/geodes/space")
+        meters += f'<p class="note">{text["full"]} <a href="{link}">{text["space"]}</a></p>'
     return meters
 
 
@@ -134,12 +215,14 @@ def _news(tongue: Language, news: list[Announcement], operator: bool) -> str:
             else ""
         )
         shown.append(
-            f'<article id="{a.id}"><h3>{html.escape(head)}</h3><p class="soft">{text[a.kind]} · {_when(a.published, tongue)}{until}</p>'
+            f'<article id="{a.id}"><h3>{html.escape(head)}</h3><p class="soft">{text[a.kind]} · '
+            f"{_when(a.published, tongue)}{until}</p>"
             f"<p>{html.escape(words)}</p>{away}</article>"
         )
     inner = "".join(shown) or f"<p>{text['none']}</p>"
     form = _form(text) if operator else ""
-    return f'<section class="card wide news"><h2>{text["news"]}</h2>{inner}<p><a href="feed.atom">{text["feed"]}</a></p>{form}</section>'
+    feed = f'<a href="feed.atom">{text["feed"]}</a>'
+    return f'<section class="card wide news"><h2>{text["news"]}</h2>{inner}<p>{feed}</p>{form}</section>'
 
 
 def _form(text: dict[str, str]) -> str:
@@ -154,9 +237,11 @@ def _form(text: dict[str, str]) -> str:
         for name in ("title", "text", "titre", "texte")
     )
     return (
-        f'<details><summary>{text["publish"]}</summary><form method="post" action="news"><label for="kind">{text["kind"]}</label>'
+        f'<details><summary>{text["publish"]}</summary><form method="post" action="news"><label '
+        f'for="kind">{text["kind"]}</label>'
         f'<select id="kind" name="kind">{kinds}</select>{entries}<label for="until">{text["until"]}</label>'
-        f'<input id="until" name="until" type="datetime-local"><p><button class="button">{text["send"]}</button></p></form></details>'
+        f'<input id="until" name="until" type="datetime-local"><p><button '
+        f'class="button">{text["send"]}</button></p></form></details>'
     )
 
 

@@ -1,1 +1,4 @@
-"""Measures the homes, and tells the accounts of use: the one service that may look into them, so it takes nothing from anybody."""
+"""Measures the homes, and tells the accounts of use.
+
+The one service that may look into them, so it takes nothing from anybody.
+"""

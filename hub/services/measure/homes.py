@@ -1,4 +1,7 @@
-"""The size of each home, by `du`: it follows no link, counts a file of several names once, and goes as deep as people do."""
+"""The size of each home, by `du`.
+
+It follows no link, counts a file of several names once, and goes as deep as people do.
+"""
 
 from __future__ import annotations
 

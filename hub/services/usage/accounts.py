@@ -1,7 +1,7 @@
 """The books: what was seen, in one SQLite file, and the sums of a month.
 
-A session is one run of one server, with what its profile reserves; it counts from its start to when it was last seen, so that a
-look that fails, or this service being away, never counts too much.
+A session is one run of one server, with what its profile reserves; it counts from its start to when it was last seen,
+so that a look that fails, or this service being away, never counts too much.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _TABLES = """
-create table if not exists sessions (person text, server text, started real, seen real, profile text, cores real, memory real,
+create table if not exists sessions (person text, server text, started real, seen real, profile text, cores real,
+    memory real,
     groups text, primary key (person, server, started)) without rowid;
 create table if not exists reads (day text, person text, collection text, groups text, bytes integer,
     primary key (day, person, collection)) without rowid;
@@ -95,7 +96,8 @@ class Books:
         ]
         with self._open() as books:
             books.executemany(
-                "insert into sessions values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set seen = max(seen, excluded.seen)",
+                "insert into sessions values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set seen = max(seen, "
+                "excluded.seen)",
                 rows,
             )
 
@@ -122,7 +124,10 @@ class Books:
             )
 
     def forget(self, before: datetime) -> None:
-        """Turn what is older into sums without names: one nameless person for each day and collection, and each group and profile."""
+        """Turn what is older into sums without names.
+
+        One nameless person for each day and collection, and each group and profile.
+        """
         with self._open() as books:
             old = before.timestamp()
             rows = books.execute(
@@ -145,7 +150,8 @@ class Books:
             )
             day_text = before.astimezone(UTC).date().isoformat()
             books.execute(
-                "insert into reads select day, '', collection, '[]', sum(bytes) from reads where day < ? and person != '' group by day, "
+                "insert into reads select day, '', collection, '[]', sum(bytes) from reads where day < ? and person "
+                "!= '' group by day, "
                 "collection on conflict do update set bytes = bytes + excluded.bytes",
                 (day_text,),
             )
@@ -211,7 +217,8 @@ class Books:
         who, given = ("", ()) if person is None else (" and person = ?", (person,))
         with self._open() as books:
             rows = books.execute(
-                f"select person, groups, profile, cores, memory, started, seen from sessions where seen > ? and started < ?{who}",
+                f"select person, groups, profile, cores, memory, started, seen from sessions where seen > ? and "
+                f"started < ?{who}",
                 (begin, end, *given),
             ).fetchall()
         return [

@@ -94,7 +94,10 @@ class Desk:
         )
 
     async def limits(self, request: Request) -> Response:
-        """Whether a person may start something more: asked by the hub before a server, by a gateway before a cluster, by oneself."""
+        """Whether a person may start something more.
+
+        Asked by the hub before a server, by a gateway before a cluster, by oneself.
+        """
         asker, person = await self.who(request), request.path_params.get("person", "")
         person = person or asker.name
         if not person or (asker.name != person and asker.service not in _ASK):
@@ -107,7 +110,10 @@ class Desk:
         return JSONResponse({**asdict(told), "used": asdict(use), "dask": asdict(rights(groups, self.lab).dask)})
 
     async def used(self, request: Request) -> Response:
-        """What everybody has used this month: asked by the hub, which holds it against the quotas of those who start something."""
+        """What everybody has used this month.
+
+        Asked by the hub, which holds it against the quotas of those who start something.
+        """
         if (await self.who(request)).service not in _ASK:
             return _no()
         people = await run_in_threadpool(self.books.by_person, this_month(datetime.now(UTC)))
@@ -131,7 +137,10 @@ class Desk:
         return JSONResponse({"refused": refused})
 
     async def storage(self, request: Request) -> Response:
-        """Take how large homes are: of the service that measures them, or on Kubernetes, where none can, of each person's own server."""
+        """Take how large homes are.
+
+        Of the service that measures them, or on Kubernetes, where none can, of each person's own server.
+        """
         asker = await self.who(request)
         by_servers = self.lab.servers.kind == "kubernetes"
         if not (asker.service == "measure" or (by_servers and asker.name and not asker.by_cookie)):

@@ -13,21 +13,60 @@ from hub.services.usage.accounts import Use
 
 _TEXT = {
     "en": {
-        "mine": "My usage", "all": "Usage of the lab", "month": "Month", "show": "Show", "core_hours": "Core-hours", "memory_hours": "Memory, GiB × hours",
-        "read": "Read from the datalake", "storage": "Home", "used": "Used", "quota": "Quota", "none": "no limit", "collection": "Collection",
-        "person": "Person", "group": "Group", "what": "What", "nothing": "Nothing yet.", "people": "People", "groups": "Groups",
-        "collections": "Collections", "hint": "Cores and memory count as reserved, from the start of a server to its end. Who is in several groups counts in each.",
-        "operators": "Usage of all", "export": "Export", "former": "(no longer kept by name)", "part": "of the quota used",
+        "mine": "My usage",
+        "all": "Usage of the lab",
+        "month": "Month",
+        "show": "Show",
+        "core_hours": "Core-hours",
+        "memory_hours": "Memory, GiB × hours",
+        "read": "Read from the datalake",
+        "storage": "Home",
+        "used": "Used",
+        "quota": "Quota",
+        "none": "no limit",
+        "collection": "Collection",
+        "person": "Person",
+        "group": "Group",
+        "what": "What",
+        "nothing": "Nothing yet.",
+        "people": "People",
+        "groups": "Groups",
+        "collections": "Collections",
+        "hint": "Cores and memory count as reserved, from the start of a server to its "
+        "end. Who is in several groups counts in each.",
+        "operators": "Usage of all",
+        "export": "Export",
+        "former": "(no longer kept by name)",
+        "part": "of the quota used",
     },
     "fr": {
-        "mine": "Mon usage", "all": "Usage du laboratoire", "month": "Mois", "show": "Afficher", "core_hours": "Heures de cœur",
-        "memory_hours": "Mémoire, Gio × heures", "read": "Lu dans le datalake", "storage": "Espace personnel", "used": "Utilisé", "quota": "Quota",
-        "none": "sans limite", "collection": "Collection", "person": "Personne", "group": "Groupe", "what": "Quoi", "nothing": "Rien encore.",
-        "people": "Personnes", "groups": "Groupes", "collections": "Collections",
-        "hint": "Cœurs et mémoire comptent tels que réservés, du démarrage d'un serveur à son arrêt. Qui est dans plusieurs groupes compte dans chacun.",
-        "operators": "Usage de tous", "export": "Exporter", "former": "(nom non conservé)", "part": "du quota utilisé",
+        "mine": "Mon usage",
+        "all": "Usage du laboratoire",
+        "month": "Mois",
+        "show": "Afficher",
+        "core_hours": "Heures de cœur",
+        "memory_hours": "Mémoire, Gio × heures",
+        "read": "Lu dans le datalake",
+        "storage": "Espace personnel",
+        "used": "Utilisé",
+        "quota": "Quota",
+        "none": "sans limite",
+        "collection": "Collection",
+        "person": "Personne",
+        "group": "Groupe",
+        "what": "Quoi",
+        "nothing": "Rien encore.",
+        "people": "Personnes",
+        "groups": "Groupes",
+        "collections": "Collections",
+        "hint": "Cœurs et mémoire comptent tels que réservés, du démarrage d'un serveur à son arrêt. Qui est dans "
+        "plusieurs groupes compte dans chacun.",
+        "operators": "Usage de tous",
+        "export": "Exporter",
+        "former": "(nom non conservé)",
+        "part": "du quota utilisé",
     },
-}  # fmt: skip
+}
 
 
 def mine(
@@ -49,7 +88,8 @@ def mine(
         if field.name in told.parts:
             part = told.parts[field.name]
             label = f"{text[field.name]}: {part:.0%} {text['part']}"
-            meters.append(f'<p><span id="m-{field.name}">{label}</span><meter min="0" max="1" high="0.8" value="{min(part, 1):.3f}" '
+            meters.append(f'<p><span id="m-{field.name}">{label}</span><meter min="0" max="1" high="0.8" '
+                f'value="{min(part, 1):.3f}" '
                           f'aria-labelledby="m-{field.name}"></meter></p>')  # fmt: skip
     note = f'<p class="note" role="status">{html.escape(told.reason)}</p>' if told.reason else ""
     link = f'<p><a href="all">{text["operators"]}</a></p>' if operator else ""
@@ -83,7 +123,8 @@ def everybody(
 
 def _form(text: dict[str, str], month: str) -> str:
     return (
-        f'<form method="get"><label for="month">{text["month"]}</label><input id="month" name="month" type="month" value="{month}">'
+        f'<form method="get"><label for="month">{text["month"]}</label><input id="month" name="month" type="month" '
+        f'value="{month}">'
         f'<p><button class="button">{text["show"]}</button></p></form>'
     )
 

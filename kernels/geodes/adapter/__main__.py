@@ -1,4 +1,7 @@
-"""Starts debugpy's adapter, which lets in programs of its own account alone; ``kernel.py`` has debugpy start this in its place."""
+"""Starts debugpy's adapter, which lets in programs of its own account alone.
+
+``kernel.py`` has debugpy start this in its place.
+"""
 
 from __future__ import annotations
 
