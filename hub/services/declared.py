@@ -74,7 +74,13 @@ class Service:
 def services() -> dict[str, Service]:
     """All services by name, in the order of their ports."""
     declared = yaml.safe_load(Path(__file__).with_name("services.yaml").read_text())
-    return {name: _service(name, lines or {}) for name, lines in declared.items()}
+    found = {name: _service(name, lines or {}) for name, lines in declared.items()}
+    for service in found.values():
+        if unknown := {*service.asks, *service.acts_at} - set(found):
+            raise ValueError(f"services.yaml: {service.name} asks {', '.join(sorted(unknown))}, which is no service.")
+        if service.listens and "pod" not in (declared[service.name] or {}):
+            raise ValueError(f"services.yaml: {service.name} has no pod: say its size, or listens: false.")
+    return found
 
 
 def _service(name: str, lines: dict[str, Any]) -> Service:

@@ -19,6 +19,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from hub.front.supervised import SupervisedProxy
+from hub.services.declared import listening
 from tests.integration.chart import test_auditor
 from tests.support.chart import charting, upstream
 from tests.support.chart.charting import EXAMPLES, needs_helm, one, rendered, values
@@ -35,7 +36,7 @@ SECRETS = (
     "metrics_token",
     "datalake_key",
     "database_password",
-) + tuple(f"{name}_token" for name in ("catalogue", "data", "usage", "culler", "home"))
+) + tuple(f"{name}_token" for name in listening())
 # As zero-to-jupyterhub's own configuration is while it runs ours: get_config is another function there.
 AROUND = """
 from tests.support.chart import upstream

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from hub.services.confined import number
+from hub.services.declared import services
 from tests.support.awaiting import awaited
 from tests.support.hub.hubs import _APART, Production, _closed, needs_accounts
 from tests.support.hub.provider import Provider
@@ -292,8 +293,8 @@ def test_every_service_of_a_running_hub_is_confined(sample):
                 line = process.cmdline()
                 if "-m" in line and line[line.index("-m") + 1] in modules:
                     running[modules[line[line.index("-m") + 1]]] = process
-            assert set(running) == {"catalogue", "data", "usage", "culler", "home", "measure"}
-            assert len({p.uids().real for p in running.values()} | {0}) == 7
+            assert set(running) == set(services())
+            assert len({p.uids().real for p in running.values()} | {0}) == len(services()) + 1
             for name, process in running.items():
                 status = dict(
                     line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
