@@ -1,8 +1,8 @@
 """The datalab of GEODES: Earth-observation products opened in place as lazy xarray cubes.
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
-costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`. Keep and show: `save`, `publish`, `share`,
-`plot`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
+costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`. Keep and show: `save`, `publish`,
+`share`, `plot`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
 """
 
 # The shelf: names only. Each is imported when it is first touched, so that ``import geodes_lab`` costs milliseconds and
@@ -35,6 +35,7 @@ _SHELF = {
     "save": "results.save",
     "search": "catalog",
     "share": "results.share",
+    "zonal": "science.zonal",
 }
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "save",
     "search",
     "share",
+    "zonal",
 ]
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from geodes_lab.results.publish import publish as publish
     from geodes_lab.results.save import save as save
     from geodes_lab.results.share import share as share
+    from geodes_lab.science.zonal import zonal as zonal
     from geodes_lab.storage.stores import filesystem as filesystem
 
 

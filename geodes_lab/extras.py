@@ -22,6 +22,9 @@ _EXTRAS = {
     "duckdb": "service",
     "duckdb_extension_spatial": "service",
     "pyarrow": "service",
+    "exactextract": "vector",
+    "geopandas": "vector",
+    "pyogrio": "vector",
 }
 """Packages, as they are imported, and the extra of pyproject.toml that brings each."""
 

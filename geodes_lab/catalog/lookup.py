@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pystac
+from shapely.geometry import mapping
 
 from geodes_lab import arguments, extras
 from geodes_lab.catalog import profile as profiles
@@ -46,7 +47,7 @@ def search(
     collections: str | Sequence[str],
     *,
     bbox: Sequence[float] | None = None,
-    intersects: Mapping[str, Any] | None = None,
+    intersects: Any = None,
     datetime: str | None = None,
     cloud_cover: float | None = None,
     orbit: int | Sequence[int] | None = None,
@@ -69,7 +70,8 @@ def search(
     bbox
         West, south, east, north in degrees; west may be greater, across the date line.
     intersects
-        A GeoJSON geometry, in degrees; instead of ``bbox``.
+        A shape, instead of ``bbox``: a file (GeoJSON, GeoPackage, Shapefile or a zip of one, KML, KMZ), a GeoDataFrame,
+        GeoJSON, or a geometry of shapely in degrees. Of several shapes all count.
     datetime
         The time of acquisition: an instant, a day, month or year, or an interval such as ``2021-06/2021-08``.
     cloud_cover
@@ -118,11 +120,19 @@ def search(
     asked = {}
     if queryables:
         asked = _properties(queryables, catalogue.queryables(wanted), catalogue.name)
+    area = None if intersects is None else _area(intersects)
     query = parse(
-        wanted, bbox=bbox, intersects=intersects, datetime=datetime, cloud_cover=cloud_cover, orbit=orbit, tile=tile,
+        wanted, bbox=bbox, intersects=area, datetime=datetime, cloud_cover=cloud_cover, orbit=orbit, tile=tile,
         product_type=product_type, ids=ids, latest=latest, sortby=sortby, limit=limit, queryables=asked,
     )  # fmt: skip
     return Items(found(catalogue, query))
+
+
+def _area(intersects: Any) -> dict[str, Any]:
+    """A shape as GeoJSON in degrees; its import takes half a second, for which only a search by shape waits."""
+    from geodes_lab.vector import shapes
+
+    return dict(mapping(shapes.degrees("intersects", intersects)))
 
 
 def found(catalogue: Catalogue, query: Query) -> list[pystac.Item]:

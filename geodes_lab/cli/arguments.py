@@ -68,6 +68,10 @@ def cube(command: Callable[..., Any]) -> Callable[..., Any]:
         click.argument("products", nargs=-1, required=True),
         click.option("--bands", type=Words(), required=True, help="Such as red,nir; B04 or gamma0_vv are names too."),
         bbox,
+        click.option(
+            "--geometry", metavar="FILE", help="A shape instead of --bbox: GeoJSON, GeoPackage, Shapefile, KML."
+        ),
+        click.option("--clip", is_flag=True, help="Pixels outside --geometry become no data."),
         click.option("--resolution", type=float, help="Size of a pixel; the products' own if not said."),
         click.option("--crs", help="Such as EPSG:2154; the products' own if not said."),
         click.option("--resampling", default="nearest", show_default=True, help="Where the grid is another."),

@@ -16,13 +16,15 @@ from geodes_lab.errors import shown
 @click.option("--every", metavar="PERIOD", help="Reduce the times to one for each period: 1MS a month, 10D ten days.")
 @click.option("--reduce", "way", type=click.Choice(["median", "mean", "min", "max"]), default="median",
               show_default=True, help="How the times of a period become one.")  # fmt: skip
-@click.option("--to", "target", required=True, metavar="PATH", help="What to write: ….zarr, or ….tif for one band.")
+@click.option(
+    "--to", "target", required=True, metavar="PATH", help="What to write: ….zarr, ….nc, or ….tif for one band."
+)
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("--json", "as_json", is_flag=True, help="Say what was written and read as JSON.")
 def save(
     products: tuple[str, ...], every: str | None, way: str, target: str, overwrite: bool, as_json: bool, **options: Any
 ) -> None:
-    """Compute a cube of PRODUCTS and write it as Zarr or COG.
+    """Compute a cube of PRODUCTS and write it as Zarr, NetCDF or COG.
 
     PRODUCTS are paths and URLs, or files of Items as `search --json` writes them (-: standard input). What cannot be
     read ends it with 1 and leaves nothing behind; with --fill it becomes no data and is reported.

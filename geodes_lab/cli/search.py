@@ -13,6 +13,7 @@ from geodes_lab.cli.arguments import Words, bbox, failing
 @click.command()
 @click.argument("collections", nargs=-1, required=True)
 @bbox
+@click.option("--intersects", metavar="FILE", help="A shape instead of --bbox: GeoJSON, GeoPackage, Shapefile, KML.")
 @click.option("--datetime", help="Of the acquisition: 2021-06-05, 2021-06/2021-08 …")
 @click.option("--cloud-cover", type=float, help="The highest, in percent.")
 @click.option("--tile", type=Words(), help="MGRS tiles, such as 31TCJ.")

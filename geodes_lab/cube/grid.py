@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
+import shapely
 from affine import Affine
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from odc.geo.geom import BoundingBox, bbox_intersection, bbox_union
+from odc.geo.geom import BoundingBox, Geometry, bbox_intersection, bbox_union
+from shapely.geometry.base import BaseGeometry
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import globe
 from geodes_lab.raster.footprint import footprint
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.util.bbox import checked
+from geodes_lab.vector.shapes import DEGREES, converted
 
 Box = tuple[float, float, float, float]
 Resolution = float | tuple[float, float]
@@ -30,6 +33,7 @@ def choose(
     *,
     geobox: GeoBox | None = None,
     bbox: Sequence[float] | None = None,
+    geometry: Geometry | None = None,
     crs: str | int | None = None,
     resolution: Resolution | None = None,
 ) -> GeoBox:
@@ -43,6 +47,8 @@ def choose(
         The exact grid, if the user has one; then the others must be None.
     bbox
         West, south, east, north in degrees.
+    geometry
+        A shape instead of ``bbox``: the grid is the box around it.
     crs
         The output CRS; None: the one that all sources share.
     resolution
@@ -83,8 +89,8 @@ def choose(
         first = extents[0].bbox
         extents = [BoundingBox(*globe.near(e.bbox, first), target) for e in extents]
     whole = extent = bbox_union(iter(extents))
-    if bbox is not None:
-        extent = _within(bbox, extents, target)
+    if bbox is not None or geometry is not None:
+        extent = _wanted(bbox, geometry, extents, target)
     rounding = 1 - 1e-6
     if size[0] * rounding > whole.right - whole.left and size[1] * rounding > whole.top - whole.bottom:
         raise GeodesError(
@@ -147,9 +153,54 @@ def _shown(size: tuple[float, float]) -> str:
     return f"{size[0]:g} m" if size[0] == size[1] else f"{size[0]:g} × {size[1]:g} m"
 
 
-def _within(bbox: Sequence[float], extents: list[BoundingBox], target: CRS) -> BoundingBox:
+def _wanted(
+    bbox: Sequence[float] | None, geometry: Geometry | None, extents: list[BoundingBox], target: CRS
+) -> BoundingBox:
+    """What of the box or the shape the products have."""
+    if geometry is not None:
+        return _around(geometry, extents, target)
+    assert bbox is not None
+    return _within("bbox", checked(bbox), extents, target)
+
+
+def _around(geometry: Geometry, extents: list[BoundingBox], target: CRS) -> BoundingBox:
+    """What of the box around a shape the products have, in the output CRS."""
+    extent = _within("geometry, within", _box_of(converted(geometry, DEGREES).geom), extents, target)
+    if target.geographic:
+        return extent
+    # The box in degrees is larger than the one in the output CRS. Far from it the CRS has no meaning: cut first.
+    near = geometry.geom
+    if geometry.crs != target:
+        west, south, east, north = _degrees(extent)
+        wide, high = (east - west) / 10, (north - south) / 10
+        near = converted(geometry, DEGREES).geom.intersection(
+            shapely.box(west - wide, south - high, east + wide, north + high)
+        )
+        near = near if near.is_empty else converted(Geometry(near, DEGREES), target).geom
+    if near.is_empty:
+        return extent
+    tight = bbox_intersection(iter([extent, BoundingBox(*near.bounds, target)]))
+    return tight if tight.right >= tight.left and tight.top >= tight.bottom else extent
+
+
+def _box_of(shape: BaseGeometry) -> Box:
+    """The box around a shape in degrees; of parts on both sides of the date line, as GeoJSON cuts them, across it."""
+    west, south, east, north = shape.bounds
+    parts = [part.bounds for part in getattr(shape, "geoms", [shape])]
+    eastern, western = [b for b in parts if b[0] >= 0], [b for b in parts if b[2] <= 0]
+    if len(eastern) + len(western) == len(parts) and eastern and western:
+        across = min(b[0] for b in eastern), max(b[2] for b in western)
+        if across[1] + globe.TURN - across[0] < east - west:
+            return across[0], south, across[1], north
+    if east - west >= globe.TURN:
+        return -180.0, south, 180.0, north
+    turned = [v if -180 <= v <= 180 else (v + 180) % globe.TURN - 180 for v in (west, east)]
+    return turned[0], south, turned[1], north
+
+
+def _within(name: str, bbox: Box, extents: list[BoundingBox], target: CRS) -> BoundingBox:
     """What of a box the products have, in the output CRS."""
-    west, south, east, north = checked(bbox)
+    west, south, east, north = bbox
     box = (west, south, east + (globe.TURN if east < west else 0), north)
     covers = [_degrees(e) for e in extents]
     # Clipped first: far from the products their projection has no meaning.
@@ -164,7 +215,8 @@ def _within(bbox: Sequence[float], extents: list[BoundingBox], target: CRS) -> B
     if not parts:
         w, s, e, n = _hull([globe.near(c, covers[0]) for c in covers])
         raise GeodesError(
-            f"bbox {tuple(bbox)} lies outside every product: they cover ({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
+            f"{name} {tuple(round(v, 6) for v in bbox)} lies outside every product: they cover "
+            f"({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
         )
     _tell_if_cut(box, [part for part, _ in common])
     return bbox_union(iter(parts))

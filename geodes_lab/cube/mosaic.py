@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geodes_lab.cube import read_log
+from geodes_lab.cube.outline import Outline
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster.source import Mask, RasterSource
 from geodes_lab.reading.window import read
@@ -28,7 +29,7 @@ from geodes_lab.reading.window import read
 NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
 """Bits of a quality: no product has data there.
 
-A mask hides it; a product could not be read; one is saturated there.
+A mask or the outline hides it; a product could not be read; one is saturated there.
 """
 
 
@@ -64,6 +65,8 @@ class Mosaic:
     """Where there is no data."""
     errors: Literal["raise", "fill"] = "raise"
     """What to do with a window that cannot be read."""
+    outline: Outline | None = None
+    """The shape outside which there is no data, if any."""
     parts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     """Sizes in y and x that the chunks are cut into after they are read, if at all."""
 
@@ -76,6 +79,10 @@ class Mosaic:
         """The grid of a chunk."""
         rows, cols = (list(accumulate(sizes, initial=0)) for sizes in self.chunks)
         return self.grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
+
+    def is_outside(self, y: int, x: int) -> bool:
+        """Whether a chunk has nothing of the outline: nothing is read for it."""
+        return self.outline is not None and not self.outline.touches(self.window(y, x))
 
     def read(self, time: int, y: int, x: int) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
         """Read one chunk.
@@ -93,9 +100,19 @@ class Mosaic:
             If a product cannot be read and ``errors`` is ``"raise"``.
         """
         grid = self.window(y, x)
+        inside = None if self.outline is None else self.outline.holds(grid)
+        values, quality = self._pasted(() if inside is not None and not inside.any() else self.slices[time], grid)
+        if inside is not None:
+            values[~inside] = self.fill
+            if quality is not None:
+                quality[~inside] = MASKED
+        return values[np.newaxis], None if quality is None else quality[np.newaxis]
+
+    def _pasted(self, pieces: Iterable[MosaicSource], grid: GeoBox) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+        """Paste pieces upon each other, the first with data uppermost; values and quality of ``grid.shape``."""
         values, valid = None, None
         quality = np.full(grid.shape, NODATA, np.uint8) if self.errors == "fill" else None
-        for piece in self.slices[time]:
+        for piece in pieces:
             if not piece.source.touches(grid):
                 continue
             try:
@@ -127,7 +144,7 @@ class Mosaic:
             values = np.full(grid.shape, self.fill, self.dtype)
         if quality is not None and valid is not None:
             quality[valid] = 0
-        return values[np.newaxis], None if quality is None else quality[np.newaxis]
+        return values, quality
 
     def _saturated(self, source: RasterSource, grid: GeoBox) -> NDArray[np.bool_]:
         """Where the number of a band is that of saturation; of an overview where most of it is."""

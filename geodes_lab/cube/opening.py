@@ -29,6 +29,7 @@ from geodes_lab.cube import chunks as chunks_
 from geodes_lab.cube.band_sources import BandSources
 from geodes_lab.cube.grid import choose, overlaps
 from geodes_lab.cube.mosaic import Mosaic, MosaicSource
+from geodes_lab.cube.outline import Outline
 from geodes_lab.cube.provenance import QUALITY, attributes, coordinates, provenance
 from geodes_lab.cube.request import CubeRequest, checked
 from geodes_lab.products import bands as bands_
@@ -46,6 +47,8 @@ def open_cube(
     *,
     bands: Sequence[str],
     bbox: tuple[float, float, float, float] | Sequence[float] | None = None,
+    geometry: Any = None,
+    clip: bool = False,
     geobox: GeoBox | None = None,
     like: xr.Dataset | xr.DataArray | GeoBox | None = None,
     crs: str | int | None = None,
@@ -76,8 +79,14 @@ def open_cube(
     bbox
         West, south, east, north in degrees; the cube covers it in whole pixels, within what the products cover.
         None: all that the products cover.
+    geometry
+        A shape instead of ``bbox``: a file (GeoJSON, GeoPackage, Shapefile or a zip of one, KML, KMZ), a GeoDataFrame,
+        GeoJSON, a geometry of shapely in degrees, or of odc-geo. Of several shapes all count. The cube is the box
+        around them, in whole pixels. The file is read at once.
+    clip
+        Whether pixels whose centre lies outside ``geometry`` become no data; chunks outside are not read.
     geobox
-        The exact output grid. Excludes the four arguments around it.
+        The exact output grid. Excludes ``bbox``, ``crs`` and ``resolution``; ``geometry`` then only clips.
     like
         A Dataset or DataArray whose grid to take, or a GeoBox; as ``geobox``.
     crs
@@ -156,6 +165,8 @@ def open_cube(
         geobox=geobox,
         like=like,
         bbox=bbox,
+        geometry=geometry,
+        clip=clip,
         crs=crs,
         resolution=resolution,
         groupby=groupby,
@@ -176,7 +187,14 @@ def open_cube(
     newest, superseded = acquisitions.newest(useful)
     band_sources.refuse_raw(newest, request)
     sources = {band: band_sources.of_band(newest, band, request) for band in request.bands}
-    grid = choose(_all(sources), geobox=request.geobox, bbox=bbox, crs=request.crs, resolution=request.resolution)
+    grid = choose(
+        _all(sources),
+        geobox=request.geobox,
+        bbox=bbox,
+        geometry=request.geometry if request.geobox is None else None,
+        crs=request.crs,
+        resolution=request.resolution,
+    )
     if dem is not None:
         sources = band_sources.over_relief(model.of(dem, dem_heights), sources, grid)
     if orbits is not None:
@@ -198,6 +216,8 @@ def open_cube(
         variables["quality"] = xr.DataArray(together, dims=dims, attrs=QUALITY)
     coords = {**coordinates(newest, slices, sources), **xr_coords(grid, dims=("y", "x"))}
     attrs = provenance(newest, superseded, failed, sources) | _orbits(sources)
+    if request.clip:
+        attrs["clip"] = "Pixels whose centre lies outside geometry= are no data."
     cube = xr.Dataset(variables, coords=coords, attrs=attrs)
     return cube if request.chunks.time is None else cube.chunk(time=request.chunks.time)
 
@@ -238,12 +258,15 @@ def _mosaics(
         parts = chunks_.pieces(sizes, len(slices), largest, staff)
     else:
         sizes = request.chunks.sizes(grid, finest, sizes)
+    outline = Outline.of(request.geometry, grid) if request.clip and request.geometry is not None else None
     masks = [masks_.masks(item, request.mask) for item in items]
     mosaics = {}
     for band, of_band in sources.items():
         first = next(s for s in of_band if s is not None)
         kernel, pasted = request.kernel_of(band, first), _pieces(of_band, masks, slices, grid)
-        mosaics[band] = Mosaic("", band, grid, sizes, pasted, kernel, first.dtype, first.fill, request.errors)
+        mosaics[band] = Mosaic(
+            "", band, grid, sizes, pasted, kernel, first.dtype, first.fill, request.errors, outline=outline
+        )
     return mosaics, parts
 
 

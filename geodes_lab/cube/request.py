@@ -8,12 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 from odc.geo.geobox import GeoBox
+from odc.geo.geom import Geometry
 
 from geodes_lab import arguments
 from geodes_lab.cube.chunks import Chunks
 from geodes_lab.cube.chunks import asked as asked_chunks
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster.source import RasterSource
+from geodes_lab.vector import shapes
 
 _KEEPING = ("nearest", "mode", "min", "max")  # what gives none but numbers that are there
 
@@ -27,6 +29,9 @@ class CubeRequest:
     """A kernel's name, for all bands or by band."""
     geobox: GeoBox | None
     bbox: Any
+    geometry: Geometry | None
+    clip: bool
+    """Whether pixels outside ``geometry`` become no data."""
     crs: str | int | None
     resolution: Any
     groupby: Literal["pass", "solar_day", "item"]
@@ -59,6 +64,8 @@ def checked(
     geobox: Any,
     like: Any,
     bbox: Any,
+    geometry: Any,
+    clip: Any,
     crs: Any,
     resolution: Any,
     groupby: Any,
@@ -97,6 +104,11 @@ def checked(
     arguments.choice("groupby", groupby, ("pass", "solar_day", "item"))
     flag = arguments.flag("overviews", overviews)
     _refuse_unknown("classes", of_classes, names)
+    is_clipped = arguments.flag("clip", clip)
+    _refuse_contradictions(geometry, is_clipped, bbox, geobox if like is None else like)
+    outline = None if geometry is None else shapes.union("geometry", geometry)
+    if outline is not None and outline.geom.area == 0 and is_clipped:
+        raise GeodesError("geometry= is no area: clip=True would leave no pixel. Give polygons, or leave out clip=.")
     if dem_heights is not None:
         arguments.choice("dem_heights", dem_heights, ("geoid", "ellipsoid"))
         if not has_dem:
@@ -106,6 +118,8 @@ def checked(
         kernels,
         _grid(geobox, like),
         bbox,
+        outline,
+        is_clipped,
         code,
         size,
         groupby,
@@ -117,6 +131,19 @@ def checked(
         flag,
         errors,
     )
+
+
+def _refuse_contradictions(geometry: Any, is_clipped: bool, bbox: Any, grid: Any) -> None:
+    """Refuse two arguments that both say the extent, and a clip by nothing."""
+    if geometry is None:
+        if is_clipped:
+            raise GeodesError("clip=True hides what is outside geometry=: give geometry= too.")
+    elif bbox is not None:
+        raise GeodesError("bbox= and geometry= both say the extent: give one of them.")
+    elif grid is not None and not is_clipped:
+        raise GeodesError(
+            "geobox= and like= say the whole grid: leave out geometry=, or add clip=True to hide what is outside."
+        )
 
 
 def _is_number(crs: Any) -> bool:

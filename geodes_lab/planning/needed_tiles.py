@@ -58,9 +58,12 @@ def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, 
     for layer in culled.layers.values():  # under names that xarray may have lengthened
         if isinstance(layer, Blockwise) and layer.output in known:
             places: dict[int, set[Block]] = {}
+            mosaic = known[layer.output]
+            inside = {(y, x): not mosaic.is_outside(y, x) for _, _, y, x in layer.get_output_keys()}
             for _, time, y, x in layer.get_output_keys():
-                places.setdefault(time, set()).add((y, x))
-            yield known[layer.output], {time: frozenset(found) for time, found in places.items()}
+                if inside[y, x]:
+                    places.setdefault(time, set()).add((y, x))
+            yield mosaic, {time: frozenset(found) for time, found in places.items()}
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Cubes on disk: sharded Zarr, or maps as COG; with their CRS and where they came from, whole or not there at all."""
+"""Cubes on disk: sharded Zarr, NetCDF, or maps as COG; with CRS and history, whole or not there at all."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.results import cog
+from geodes_lab.results import cog, netcdf
 
-_TIFF = (".tif", ".tiff")
+_TIFF, _NETCDF = (".tif", ".tiff"), (".nc", ".nc4")
 _SHARD = 2048  # pixels in y and x: one file, written by one task
 _CHUNK = 512  # pixels in y and x: what a reader decodes at least
 
 
 def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = False) -> xr.Dataset:
-    """Compute a cube and write it, as Zarr 3 or as cloud-optimised GeoTIFF.
+    """Compute a cube and write it, as Zarr 3, NetCDF-4 (CF) or cloud-optimised GeoTIFF.
 
     Parameters
     ----------
     data
         A Dataset, or a DataArray (saved under its name, or ``data``).
     path
-        What to write: a folder such as ``workspace/ndvi.zarr``, or a file such as ``workspace/ndvi.tif`` of maps, a
-        band for each time of one variable or for each variable of one time. It appears when it is complete: an
-        interrupted save leaves nothing under this name.
+        What to write: a folder such as ``workspace/ndvi.zarr``; a file such as ``workspace/ndvi.nc``, for which a
+        Zarr store is made beside it first; or a file such as ``workspace/ndvi.tif`` of maps, a band for each time of
+        one variable or for each variable of one time. It appears when it is complete: an interrupted save leaves
+        nothing under this name.
     overwrite
         Whether what has that name may be replaced.
 
@@ -42,25 +43,27 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     Raises
     ------
     GeodesError
-        If it exists already, there is nothing to save, or a GeoTIFF cannot hold it. What fails while it is computed is
-        raised as it is, and nothing is left behind.
+        If it exists already, there is nothing to save, or a GeoTIFF or NetCDF cannot hold it. What fails while it is
+        computed is raised as it is, and nothing is left behind.
     """
     if not isinstance(data, (xr.Dataset, xr.DataArray)):
         raise GeodesError(
             "gl.save takes a Dataset or DataArray: save a node of the tree, such as scene['r10m'].to_dataset()."
         )
-    if "://" in os.fspath(path) or not os.fspath(path).rstrip("/").endswith((".zarr", *_TIFF)):
+    if "://" in os.fspath(path) or not os.fspath(path).rstrip("/").endswith((".zarr", *_NETCDF, *_TIFF)):
         raise GeodesError(
-            f"gl.save writes to disk, a folder whose name ends in .zarr or a file in .tif; {os.fspath(path)} does not."
+            "gl.save writes to disk, a folder whose name ends in .zarr, or a file in .nc or .tif; "
+            f"{os.fspath(path)} does not."
         )
     target = Path(path).expanduser().resolve()
     if target.exists() and not overwrite:
         raise GeodesError(f"{target} exists already: give overwrite=True to replace it, or choose another name.")
+    if target.name.endswith((*_NETCDF, *_TIFF)) and target.is_dir():
+        raise GeodesError(f"{target} is a folder and is not replaced: choose another name.")
     if target.name.endswith(_TIFF):
-        if target.is_dir():
-            raise GeodesError(f"{target} is a folder and is not replaced: choose another name.")
         return cog.write(_dated(data), target)
-    if target.exists() and not ((target / "zarr.json").exists() or (target / ".zgroup").exists()):
+    is_netcdf = target.name.endswith(_NETCDF)
+    if target.exists() and not is_netcdf and not ((target / "zarr.json").exists() or (target / ".zgroup").exists()):
         raise GeodesError(f"{target} is no Zarr store and is not replaced: choose another name.")
     dataset = data.to_dataset(name=data.name or "data") if isinstance(data, xr.DataArray) else data
     if not dataset.data_vars:
@@ -70,6 +73,8 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
             f"{parted!r} has a slash, which in a Zarr store parts folders: give it another name first, such as "
             f"cube.rename({{{parted!r}: {parted.replace('/', '_')!r}}})."
         )
+    if is_netcdf:
+        netcdf.refuse(dataset)
     dataset = _dated(dataset).assign_attrs(Conventions="CF-1.11")
     own = uuid4().hex  # two threads may save under one name
     partial = target.with_name(f".{target.name}.{own}.partial")
@@ -77,6 +82,8 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     try:
         chunked, encoding = _sharded(dataset)
         chunked.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
+        if is_netcdf:
+            return netcdf.write(dataset, target, partial)
         old = target.with_name(f".{target.name}.{own}.old")
         if target.exists():
             target.rename(old)  # aside, not away: until the new one is in place something is always there
@@ -108,10 +115,13 @@ def _sharded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]
             shards.append(max(shard, 1))
         clean = variable.drop_encoding()
         clean.attrs.pop("grid_mapping", None)
+        fill = clean.attrs.pop("_FillValue", None)  # what rioxarray leaves there is no attribute of a store
         if "spatial_ref" in dataset.coords and {"y", "x"} <= set(variable.dims):
             clean.attrs["grid_mapping"] = "spatial_ref"
         variables[name] = clean.chunk(dict(zip(variable.dims, shards, strict=True))) if variable.chunks else clean
         encoding[str(name)] = {"chunks": tuple(chunks), "shards": tuple(shards)}
         if np.dtype(variable.dtype).kind == "f":
             encoding[str(name)]["_FillValue"] = np.array(np.nan, variable.dtype)
+        elif fill is not None:
+            encoding[str(name)]["_FillValue"] = fill
     return dataset.assign(variables), encoding
