@@ -24,10 +24,6 @@ from geodes_lab.util.xml import parsed
 _GML, _EOP = "{http://www.opengis.net/gml/3.2}", "{http://www.opengis.net/eop/2.0}"
 _LARGEST = 2**26  # bytes of XML; the largest mask of a tile has a few million
 _CORNERS = 2**20  # of all polygons: each row of pixels is held against each edge
-_MENDED, _MENDED_ALL = (
-    100,
-    2000,
-)  # corners of a polygon that crosses itself, and of all: one of 200 may take ten seconds to mend
 
 
 def numbers(source: RasterSource, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -77,7 +73,7 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
     except ValueError as error:
         raise NotUnderstood(f"a damaged GML: {error}") from None
     found: dict[str, list[shapely.Geometry]] = {}
-    corners = mended = 0
+    corners = 0
     for feature in root.iter(f"{_EOP}MaskFeature"):
         kind = feature.findtext(f"{_EOP}maskType") or ""
         # Detectors are told by the feature's identifier alone: detector_footprint-B03-07-0.
@@ -90,10 +86,7 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
                 corners += sum(map(len, rings))
                 if corners > _CORNERS:
                     raise NotUnderstood("a GML with more corners of polygons than that of any product")
-                own = shapely.get_num_coordinates(shape)
-                if not shapely.is_valid(shape) and own <= _MENDED and mended + own <= _MENDED_ALL:
-                    mended += own
-                    shape = shapely.make_valid(shape)  # a larger one is burnt as it is, by the rows that it crosses
+                # One that crosses itself is burnt as it is: GDAL fills it by the even-odd rule, as if it were mended.
                 for name in (kind, "ANY", *detector):
                     found.setdefault(name, []).append(shape)
     return {kind: tuple(shapes) for kind, shapes in found.items()}
