@@ -141,7 +141,7 @@ class Explorer(ipywidgets.VBox):
         else:
             number = len(self.items)
             more = f", the first {_SHOWN} on the map" if number > _SHOWN else ""
-            self._said.value = f"{number} products{more}." if number else "Nothing found."
+            self._said.value = f"{number} product{'' if number == 1 else 's'}{more}." if number else "Nothing found."
         finally:
             self._button.disabled = False
         drawn = [i for i in self.items if i.geometry][:_SHOWN]

@@ -46,7 +46,7 @@ class Items(pystac.ItemCollection):
 
     def __repr__(self) -> str:
         more = [f"… and {len(self) - _ROWS} more"] if len(self) > _ROWS else []
-        return "\n".join([f"{len(self)} products", *self[:_ROWS].lines(), *more])
+        return "\n".join([_counted(len(self)), *self[:_ROWS].lines(), *more])
 
     def _repr_html_(self) -> str:
         if not len(self):
@@ -61,10 +61,14 @@ class Items(pystac.ItemCollection):
         table = f"<table style='font-size:12px;margin:0'><tr>{head}</tr>{body}</table>{more}"
         columns = f"<div>{_map(list(self))}</div><div style='overflow:auto'>{table}</div>"
         return (
-            f"<div><b>{len(self)} products</b>"
+            f"<div><b>{_counted(len(self))}</b>"
             f"<div style='display:flex;gap:12px;align-items:flex-start;margin:4px "
             f"0'>{columns}</div>{_pictures(self)}</div>"
         )
+
+
+def _counted(number: int) -> str:
+    return f"{number} product{'' if number == 1 else 's'}"
 
 
 def _row(item: pystac.Item) -> tuple[str, ...]:

@@ -168,8 +168,8 @@ def collections(*, profile: str | None = None, url: str | os.PathLike[str] | Non
     rows = {
         c.id: {
             "title": shown(c.title),
-            "start": c.start,
-            "end": c.end,
+            "start": None if c.start is None else pd.Timestamp(c.start).floor("s"),
+            "end": None if c.end is None else pd.Timestamp(c.end).ceil("s"),
             "count": n,
             "format": known.get(c.id, {}).get("format", ""),
             "open_cube": known.get(c.id, {}).get("cube", ""),
@@ -230,7 +230,7 @@ def _properties(given: Mapping[str, Any], known: Mapping[str, str], catalogue: s
         name = key if key in known else names.get(key)
         if name is None and known:
             raise GeodesError(
-                f"{catalogue} cannot be asked for {key!r}{nearest(key, [*names, *_ARGUMENTS]) or '.'} "
+                f"{catalogue} cannot be asked for {key!r}{_meant(key, names)} "
                 f"It can be for: {', '.join(sorted(names))}."
             )
         prefix, _, rest = key.partition("_")
@@ -239,6 +239,24 @@ def _properties(given: Mapping[str, Any], known: Mapping[str, str], catalogue: s
     return asked
 
 
+def _meant(key: str, names: Mapping[str, str]) -> str:
+    """The argument that was probably meant, by its spelling, or by a word that other libraries use."""
+    if spelt := nearest(key, [*names, *_ARGUMENTS]):
+        return spelt
+    words = key.lower().split("_")
+    usual = [a for a, others in _USUAL.items() if any(w.startswith(o) for w in words for o in others)]
+    return f"; did you mean {usual[0]!r}?" if usual else "."
+
+
+_USUAL = {
+    "cloud_cover": ("cloud",),
+    "datetime": ("date", "time", "start", "end", "period"),
+    "intersects": ("geom", "polygon", "shape", "aoi", "area"),
+    "bbox": ("bound", "box", "extent"),
+    "limit": ("items", "maxitems", "maxrecords", "results"),
+    "ids": ("name", "identifier"),
+}
+"""Words of other libraries' arguments, by ours; what a catalogue can be asked for counts before."""
 _ARGUMENTS = (
     "bbox",
     "intersects",

@@ -200,6 +200,8 @@ def _where_and_when(
     if area is not None:
         prepare(area)
     start, end = _interval(said.get("datetime", "../.."))
+    if end <= start:
+        raise GeodesError(f"datetime={when!r} ends before it begins: write the earlier time first.")
     return area, start, end
 
 

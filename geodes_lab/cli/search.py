@@ -61,4 +61,4 @@ def search(
         return
     for line in items.lines():
         click.echo(line)
-    click.echo(f"{len(items)} products.", err=True)
+    click.echo(f"{len(items)} product{'' if len(items) == 1 else 's'}.", err=True)

@@ -38,7 +38,8 @@ class Report:
 
     def _summary(self) -> str:
         t = self.table
-        parts = [f"{int((t['read'] > 0).sum())} products read, {int(t['read'].sum())} windows"]
+        count = int((t["read"] > 0).sum())
+        parts = [f"{count} product{'' if count == 1 else 's'} read, {int(t['read'].sum())} windows"]
         parts += [f"{int(t[c].sum())} {word}" for c, word in _SUMS if t[c].sum()]
         return "; ".join(parts) + "."
 

@@ -44,6 +44,11 @@ class Share:
         to = f"members of {', '.join(self.groups)}" if self.groups else "whoever accepts the invitation"
         link = escape(self.url, quote=True)
         what = f"{escape(str(self.what))} is open to {escape(to)}, for reading, while this server runs"
+        if not self.groups:
+            return (
+                f"<p>{what}. Send the link that <code>.invitation</code> has. This page opens only for those who have "
+                f'accepted it: <a href="{link}">{link}</a></p>'
+            )
         return f'<p>{what}: <a href="{link}">{link}</a></p>'
 
 
@@ -62,7 +67,8 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     Returns
     -------
     Share
-        Its ``url`` is what you send; ``stop()`` takes it back. It ends with the server too.
+        With groups its ``url`` is what you send, without any its ``invitation``; ``stop()`` takes it back. It ends with
+        the server too.
 
     Raises
     ------
@@ -72,8 +78,8 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     Examples
     --------
     >>> import geodes_lab as gl                                          # doctest: +SKIP
-    >>> gl.share("08_share.ipynb", groups=["geodes/users"]).url          # doctest: +SKIP
-    >>> gl.share("$GEODES_LAB_RUNTIME/map.sock").invitation              # doctest: +SKIP
+    >>> gl.share("08_share.ipynb").invitation                            # doctest: +SKIP
+    >>> gl.share("$GEODES_LAB_RUNTIME/map.sock", groups=["land"]).url    # doctest: +SKIP
     """
     user, api = os.environ.get("JUPYTERHUB_USER"), os.environ.get("JUPYTERHUB_API_URL")
     if not user or not api:
@@ -90,6 +96,7 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
         )
     path = Path(os.path.expandvars(what)).expanduser()
     one = str(path.absolute()) if path.is_socket() else _in_home(path)
+    _refuse_foreign(groups, api)
     server = f"{api}/shares/{user}/{os.environ.get('JUPYTERHUB_SERVER_NAME', '')}"
     for group in groups:
         _asked(
@@ -116,6 +123,22 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     return Share(one, tuple(groups), url, invitation)
 
 
+def _refuse_foreign(groups: Sequence[str], api: str) -> None:
+    """Refuse a group that the person is not in, with those that there are."""
+    if not groups:
+        return
+    own = _asked("GET", f"{api}/user", None, f"Sharing with the group {groups[0]} is refused").get("groups")
+    foreign = [group for group in groups if own is not None and group not in own]
+    if not foreign:
+        return
+    if not own:
+        raise GeodesError(
+            f"You are in no group of this lab, so that nothing is shared with {foreign[0]!r}: leave out groups=, and "
+            "send the link that .invitation has."
+        )
+    raise GeodesError(f"You are not in the group {foreign[0]!r}: share with one of yours, {', '.join(sorted(own))}.")
+
+
 def _in_home(path: Path) -> str:
     whole, home = path.expanduser().resolve(), Path.home().resolve()
     if whole.suffix != ".ipynb" or not whole.is_file() or not whole.is_relative_to(home):
@@ -132,7 +155,7 @@ def _own() -> str:
     return f"{os.environ.get('JUPYTERHUB_SERVICE_URL', '').rstrip('/')}/geodes/shares"
 
 
-def _asked(method: str, url: str, body: dict[str, Any], refused: str = "It is not taken back") -> Any:
+def _asked(method: str, url: str, body: dict[str, Any] | None, refused: str = "It is not taken back") -> Any:
     token = {"Authorization": f"token {os.environ.get('JUPYTERHUB_API_TOKEN', '')}"}
     try:
         answer = httpx.request(method, url, json=body, headers=token, timeout=_SECONDS, verify=context())
