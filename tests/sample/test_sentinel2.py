@@ -32,6 +32,7 @@ def test_summer_has_what_makes_archives_hard():
     assert [(s.baseline, s.latest) for s in twice] == [("03.01", False), ("05.00", True)]
 
 
+@pytest.mark.slow  # writes a product twice
 @pytest.mark.thorough
 def test_same_scene_gives_the_same_bytes(tmp_path):
     scene = l1c.scenes()[0]

@@ -113,6 +113,7 @@ def test_provider_that_fails_within_a_login_and_beside_who_is_in(hub, provider, 
     expect(again.get_by_role("heading", name="Welcome, emil")).to_be_visible()
 
 
+@pytest.mark.slow  # a hub of its own; test_oidc does the same without a browser
 def test_key_that_is_rotated(provider, browser):
     provider.put("ines", groups=["geodes"])
     with Production(lab(provider, claims={"source": "id_token"})) as hub:

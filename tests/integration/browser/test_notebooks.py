@@ -82,6 +82,7 @@ def test_01_ndvi_cube(run):
         assert np.abs(found - want).max() < 0.005
 
 
+@pytest.mark.slow  # as the other notebooks; a browser runs 01, 02 and 08 in test_person
 def test_02_catalogue(run):
     told = run(
         "02",
@@ -94,6 +95,7 @@ def test_02_catalogue(run):
     assert times == sorted(times, reverse=True)
 
 
+@pytest.mark.slow  # as the other notebooks
 def test_03_radiometry(run):
     told = run(
         "03",
@@ -120,6 +122,7 @@ def test_04_sentinel1_backscatter(run):
         assert found == pytest.approx(want, abs=0.35)
 
 
+@pytest.mark.slow  # as the other notebooks
 def test_05_sentinel3_tracks(run):
     told = run("05", "table.reset_index().values.tolist()")
     count = int((products.surface_type(products.products()[0].seconds) == 1).sum())

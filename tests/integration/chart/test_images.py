@@ -114,6 +114,7 @@ def _wheel(version: str) -> bytes:
     return made.getvalue()
 
 
+@pytest.mark.slow  # makes an environment twice
 @pytest.mark.attack
 def test_index_that_gives_another_uv_installs_nothing(tmp_path):
     version = re.search(r"^uv==(\S+)", (IMAGES / "uv.txt").read_text(), re.M)[1]

@@ -226,6 +226,7 @@ def _forget_tiles() -> None:
     tile_cache.forget()
 
 
+@pytest.mark.slow  # waits for keys to end; on a local cluster test_local_cluster does
 def test_job_outlives_its_keys(ada, sample, tmp_path):
     lake = job(ada, sample, tmp_path, 25)
     assert lake.issued >= 3
@@ -276,6 +277,7 @@ def _memory(pid: int) -> bytes:
     return b"".join(found)
 
 
+@pytest.mark.slow  # half a minute of faults
 def test_datalake_that_is_down_for_five_seconds_and_a_worker_that_is_killed(ada, sample, tmp_path):
     """Both while a job computes: its result is right."""
     lake = KeyedS3(sample / "datalake")
@@ -302,6 +304,7 @@ def test_datalake_that_is_down_for_five_seconds_and_a_worker_that_is_killed(ada,
             assert float(future.result(120)) == expected
 
 
+@pytest.mark.slow  # waits for the gateway's time-outs
 def test_scheduler_that_is_gone_is_one_sentence_and_the_next_computation_is_right(ada):
     client = gl.attach(workers=1)
     assert client.submit(abs, -1).result(60) == 1

@@ -346,6 +346,7 @@ def test_log_out_is_whole_though_a_page_planted_the_name_of_the_session(apart):
     assert [ask(t) for t in tokens] == [403, 403]
 
 
+@pytest.mark.slow  # the control: what host names are for; another hub and browser
 def test_with_one_origin_it_gets_everything(sample, browser):
     """The control, and what `subdomains: false` costs; the hub says so when it starts."""
     with Provider() as provider, Production(lab(provider, sample)) as hub:

@@ -91,6 +91,7 @@ def test_link_works_once_and_only_with_its_secret(lab):
     assert "token=" not in reply.headers["location"], "the secret goes no further"
 
 
+@pytest.mark.slow  # two labs, one after the other
 def test_browser_that_is_logged_in_uses_the_link_up_all_the_same(tmp_path, sample):
     """The cookie is kept between starts; a new link must not stay open because an old browser came first."""
     with Lab(tmp_path / "state", sample=sample) as running:
@@ -161,6 +162,7 @@ def test_stopping_leaves_no_process(tmp_path, sample, how):
             process.kill()
 
 
+@pytest.mark.slow  # half a minute; a browser runs the same notebook through a hub in test_person
 def test_demo_runs_notebook_01_through_the_hub_with_s3(tmp_path, sample):
     command = [sys.executable, "-m", "hub.demo", "--build", str(tmp_path), "--sample", str(sample)]
     done = subprocess.run([*command, "--datalake", "s3"], capture_output=True, text=True, timeout=240)

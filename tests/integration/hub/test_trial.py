@@ -60,6 +60,7 @@ def trial(hub: Production, token: str = TOKEN, collection: str = "PEPS_S2_L1C") 
     )
 
 
+@pytest.mark.slow  # half a minute: server, cluster and product
 @needs_accounts
 def test_robot_has_a_server_a_cluster_and_a_product(hub):
     done = trial(hub)
@@ -118,6 +119,7 @@ def test_robots_cluster_is_the_gateways_where_there_is_one(sample, tmp_path):
                 assert "opened S2" in done.stdout
 
 
+@pytest.mark.slow  # two trials
 @needs_accounts
 def test_what_does_not_work_is_said(hub):
     done = trial(hub, collection="NO_SUCH")
