@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -54,6 +53,12 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def index(folder) -> Index:
     return Index(Profile("local", "local", str(folder)))
+
+
+@pytest.fixture(scope="module")
+def some_records(index) -> list[dict]:
+    """Every fifth: another evaluator takes a millisecond or more for each."""
+    return list(index.records(Query(("PEPS_S2_L1C",), latest=False)))[::5]
 
 
 @pytest.fixture(scope="module")
@@ -201,19 +206,12 @@ CONDITIONS = st.recursive(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(condition=CONDITIONS)
-def test_any_condition_finds_what_another_evaluator_finds(index, condition):
+def test_any_condition_finds_what_another_evaluator_finds(index, some_records, condition):
     query = Query(("PEPS_S2_L1C",), latest=False, cql2=condition)
     found = {r["id"] for r in index.records(query)}
     expression = cql2.Expr(condition)
-    # Every fifth: the other evaluator takes a millisecond or more for each.
-    records = all_records(index)[::5]
-    wanted = {r["id"] for r in records if expression.matches(r)}
-    assert found & {r["id"] for r in records} == wanted
-
-
-@cache
-def all_records(index: Index) -> list[dict]:
-    return list(index.records(Query(("PEPS_S2_L1C",), latest=False)))
+    wanted = {r["id"] for r in some_records if expression.matches(r)}
+    assert found & {r["id"] for r in some_records} == wanted
 
 
 @pytest.mark.parametrize(
