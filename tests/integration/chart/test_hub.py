@@ -118,8 +118,9 @@ def pod(c: Config, size: str, group: str = "") -> dict[str, Any]:
             config=c, user=user, hub=Hub(public_host="", base_url="/hub/"), server=Server(base_url="/user/alice/"), api_token="secret",
             _mock=True,
         )  # fmt: skip
-        spawner.user_options = {"profile": size}
+        spawner.user_options = {"size": size}
         await spawner.run_pre_spawn_hook()
+        await spawner.load_user_options()  # `start` begins by it
         return ApiClient().sanitize_for_serialization(await spawner.get_pod_manifest())
 
     return asyncio.run(made())
@@ -222,8 +223,14 @@ def test_environment_of_a_server_is_the_labs_and_the_charts(hub):
     assert not any(word in name for name in env for word in ("CRYPT", "CLIENT_SECRET", "REFRESH"))
 
 
-def test_volumes_of_a_server(hub):
+@pytest.mark.parametrize("form", [dict, list], ids=["dicts", "lists"])
+def test_volumes_of_a_server(hub, form):
+    """zero-to-jupyterhub 4 sets dicts, and before it set lists."""
     _, c = hub
+    assert isinstance(c.KubeSpawner.volume_mounts, dict), "as zero-to-jupyterhub has them"
+    if form is list:
+        for name in ("volumes", "volume_mounts"):
+            c.KubeSpawner[name] = list(c.KubeSpawner[name].values())
     for size, writes in (("S", False), ("M", True)):
         made = pod(c, size, "geodes/operators" if writes else "geodes/users")
         (container,) = made["spec"]["containers"]
