@@ -147,6 +147,8 @@ def test_schema_refuses(options, said):
         (["--set", "jupyterhub.cull.enabled=true"], "the lab's own culler"),
         (["--set-json", 'jupyterhub.hub.extraVolumeMounts=[{"name": "mine", "mountPath": "/mine"}]'], "repeat the lines of values.yaml"),
         (["--set", "jupyterhub.singleuser.networkPolicy.enabled=true"], "the policies of all pods"),
+        (["--set", "jupyterhub.hub.pdb.enabled=true,jupyterhub.hub.pdb.minAvailable=1"], "no node can be drained"),
+        (["--set", "jupyterhub.proxy.chp.pdb.enabled=true"], "no node can be drained"),
         (["--set", "dask-gateway.enabled=false"], "GEODES_LAB_GATEWAY_URL to null"),
         (["--set", "lab.restricted.X.groups={a},lab.restricted.X.places={b}"], "only the gate can keep"),
         (["--set-json", "network.cluster=[]"], "network.cluster is empty: policies cannot name Kubernetes' own API"),

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from traitlets.config import Config
+
+from tests.support.paths import SHARED
 
 Known = dict[str, Any]
 
@@ -112,6 +115,33 @@ TRAITS = {
 }
 
 
+FOLDERS = {"jupyterhub": SHARED / "charts" / "zero-to-jupyterhub", "dask-gateway": SHARED / "charts" / "dask-gateway"}
+"""Where the two charts' own schemas and defaults lie, if they do."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The schema of a chart, as helm has it."""
+    found: dict[str, Any] = yaml.safe_load((FOLDERS[name] / "values.schema.yaml").read_text())
+    return found
+
+
+def merged(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The defaults of a chart with values upon them, as helm merges them: a null takes away."""
+
+    def upon(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+        both = dict(under)
+        for key, value in over.items():
+            if value is None:
+                both.pop(key, None)
+            elif isinstance(value, dict) and isinstance(under.get(key), dict):
+                both[key] = upon(under[key], value)
+            else:
+                both[key] = value
+        return both
+
+    return upon(yaml.safe_load((FOLDERS[name] / "values.yaml").read_text()), values)
+
+
 def unknown(values: dict[str, Any], known: Known, path: str = "") -> Iterator[str]:
     """The values that a chart does not take: its own schema lets no other pass."""
     for name, value in values.items():
@@ -159,7 +189,7 @@ def spawner(c: Config, values: dict[str, Any], release: str = "lab") -> None:
     for name in ("required", "preferred"):
         k[f"pod_affinity_{name}"], k[f"pod_anti_affinity_{name}"] = [], []
     k.extra_resource_limits, k.extra_resource_guarantees = {}, {}
-    _scheduling(k, values)
+    _scheduling(k, values, release)
     _storage(k, user["storage"])
     c.JupyterHub.services, c.JupyterHub.load_roles = [], []
     c.Spawner.cmd = "jupyterhub-singleuser"
@@ -172,12 +202,12 @@ def spawner(c: Config, values: dict[str, Any], release: str = "lab") -> None:
         c[section].update(told)
 
 
-def _scheduling(k: Any, values: dict[str, Any]) -> None:
+def _scheduling(k: Any, values: dict[str, Any], release: str) -> None:
     if values.get("imagePullSecrets"):
         k.image_pull_secrets = values["imagePullSecrets"]
     scheduling = values.get("scheduling", {})
     if scheduling.get("userScheduler", {}).get("enabled", True):
-        k.scheduler_name = "user-scheduler"
+        k.scheduler_name = f"{release}-user-scheduler"
     keys = ("hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated")
     k.tolerations = [{"key": key, "operator": "Equal", "value": "user", "effect": "NoSchedule"} for key in keys]
     wanted = {"matchExpressions": [{"key": "hub.jupyter.org/node-purpose", "operator": "In", "values": ["user"]}]}
