@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,6 +170,28 @@ def test_services_know_the_host_names_that_the_hub_gives_them(hub):
         assert env["JUPYTERHUB_PUBLIC_URL"] == f"{address.scheme}://{host}{port}/services/{service['name']}/"
         assert env["JUPYTERHUB_PUBLIC_HUB_URL"] == f"{c.JupyterHub.subdomain_host}/hub/"
         assert env["PYTHONSAFEPATH"] == "1", "its working folder can be written"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_loading_the_configuration_asks_nobody(example, tmp_path, monkeypatch):
+    """The examples' names lead nowhere, and whoever loads them reaches for nothing."""
+    asked: list[object] = []
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, lambda _, where: asked.append(where))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *where, **_: asked.append(where))
+    environment = mounted(example, tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    c = load(example, tmp_path)
+    assert c.JupyterHub.spawner_class == "kubespawner.KubeSpawner"
+    assert asked == []
+    # What is an address in the examples is a range of the policies, and nothing else; names are nobody's.
+    text = (charting.CHART / f"values-{example}.yaml").read_text()
+    for line in text.splitlines():
+        assert "cidr" in line or not re.search(r"\b(10|192\.168|172\.(1[6-9]|2\d|3[01]))\.\d", line), line
+    hosts = set(re.findall(r"https?://([\w.-]+)|@([\w.-]+):\d+/", text))
+    for host in {a or b for a, b in hosts}:
+        assert host.endswith((".example", ".localhost")) or host == "s3.datalake.cnes.fr", host
 
 
 def test_auditors_checks_hold_for_the_charts_hub(hub):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from hub import events
 from tests.support.chart import budgets, charting, upstream
 from tests.support.chart.charting import EXAMPLES, needs_helm, one, rendered, values
+from tests.support.chart.quantities import quantity
 from tests.support.chart.restricted import beyond, violations
 
 TOP = charting.TOP
@@ -101,6 +105,49 @@ def test_every_node_can_be_drained(example):
     one_of_one = {"kind": "PodDisruptionBudget", "metadata": {"name": "usage"}, "spec": {"minAvailable": 1}}
     one_of_one["spec"]["selector"] = one(rendered(example), "Deployment", "usage")["spec"]["selector"]
     assert list(budgets.holding((*rendered(example), one_of_one))) == ["usage lets none of 1 go"], "the control"
+
+
+def test_lab_of_the_try_fits_two_cores():
+    """All pods of values-kind.yaml, a person's server with a cluster of one worker, the harvest and the trial, beside kind's own."""
+    hub, gateway = values("kind", "jupyterhub"), values("kind", "dask-gateway")
+    requests = [
+        c["resources"]["requests"]
+        for pod in charting.pods(rendered("kind")).values()
+        for c in pod["spec"]["containers"]
+    ]
+    requests += [
+        part["resources"]["requests"]
+        for part in (hub["hub"], hub["proxy"]["chp"], *(gateway[n] for n in ("gateway", "controller", "traefik")))
+    ]
+    assert not hub["scheduling"]["userScheduler"]["enabled"]
+    requests += [c["resources"]["requests"] for made in dask_pods("kind") for c in made["spec"]["containers"]]
+    lab = yaml.safe_load(one(rendered("kind"), "ConfigMap", "geodes-lab")["data"]["lab.yaml"])
+    smallest = lab["profiles"]["S"]
+    requests.append({"cpu": smallest["cores"] * 0.25, "memory": smallest["memory"].replace(" GiB", "Gi")})
+    cores = sum(quantity(r["cpu"]) for r in requests)
+    memory = sum(quantity(r["memory"]) for r in requests)
+    # CoreDNS twice, etcd, API, controllers, scheduler, kindnet: what a node of kind asks for itself.
+    assert cores + quantity("950m") <= 2, "two cores"
+    assert memory + quantity("290Mi") <= quantity("8Gi")
+    assert len(requests) >= 14
+
+
+@pytest.mark.attack
+def test_account_of_the_trial_reads_events_and_nothing_else():
+    documents = rendered("cnes")
+    (role,) = (d for d in documents if d["kind"] == "Role")
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["events"], "verbs": ["list"]}]
+    assert not [d for d in documents if d["kind"] in ("ClusterRole", "ClusterRoleBinding")]
+    (binding,) = (d for d in documents if d["kind"] == "RoleBinding")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    (subject,) = binding["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "geodes-lab-trial", "namespace": "lab"}
+    users = [n for n, pod in charting.pods(documents).items() if pod["spec"].get("serviceAccountName")]
+    assert users == ["Pod/lab-trial"]
+    spec = one(documents, "Pod", "lab-trial")["spec"]
+    (mount,) = (m["mountPath"] for m in spec["containers"][0]["volumeMounts"] if m["name"] == "account")
+    assert Path(mount) == events.ACCOUNT
+    assert not [d for d in rendered("kind", "--set", "lab.trial=") if d["kind"] in ("Role", "ServiceAccount")]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -20,6 +20,8 @@ from tests.support.paths import TOP
 CHART = TOP / "helm" / "geodes-lab"
 HELM = TOP / "build" / "tools" / "helm"
 EXAMPLES = ("kind", "cnes")
+ENVIRONMENT: dict[str, str] = {}
+"""What else helm is told."""
 needs_helm = pytest.mark.skipif(not HELM.exists(), reason="there is no helm: tests/get-helm fetches it, where it can")
 
 _STUB = """apiVersion: v1
@@ -69,7 +71,7 @@ def whole(example: str, *options: str) -> tuple[dict[str, Any], ...]:
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run helm; it reads no settings of who runs the tests, and asks nobody."""
     home = chart().parent
-    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", **ENVIRONMENT}
     return subprocess.run([str(HELM), *arguments], capture_output=True, text=True, env=environment, timeout=60)
 
 
