@@ -149,6 +149,7 @@ def test_schema_refuses(options, said):
         (["--set", "jupyterhub.singleuser.networkPolicy.enabled=true"], "the policies of all pods"),
         (["--set", "jupyterhub.hub.pdb.enabled=true,jupyterhub.hub.pdb.minAvailable=1"], "no node can be drained"),
         (["--set", "jupyterhub.proxy.chp.pdb.enabled=true"], "no node can be drained"),
+        (["--set", "lab.servers.profile="], "would get the first of M, S"),
         (["--set", "dask-gateway.enabled=false"], "GEODES_LAB_GATEWAY_URL to null"),
         (["--set", "lab.restricted.X.groups={a},lab.restricted.X.places={b}"], "only the gate can keep"),
         (["--set-json", "network.cluster=[]"], "network.cluster is empty: policies cannot name Kubernetes' own API"),

@@ -122,8 +122,8 @@ def test_lab_of_the_try_fits_two_cores():
     assert not hub["scheduling"]["userScheduler"]["enabled"]
     requests += [c["resources"]["requests"] for made in dask_pods("kind") for c in made["spec"]["containers"]]
     lab = yaml.safe_load(one(rendered("kind"), "ConfigMap", "geodes-lab")["data"]["lab.yaml"])
-    smallest = lab["profiles"]["S"]
-    requests.append({"cpu": smallest["cores"] * 0.25, "memory": smallest["memory"].replace(" GiB", "Gi")})
+    server = lab["profiles"][lab["servers"]["profile"]]  # what one has who chooses nothing, as the robot
+    requests.append({"cpu": server["cores"] * 0.25, "memory": server["memory"].replace(" GiB", "Gi")})
     cores = sum(quantity(r["cpu"]) for r in requests)
     memory = sum(quantity(r["memory"]) for r in requests)
     # CoreDNS twice, etcd, API, controllers, scheduler, kindnet: what a node of kind asks for itself.
