@@ -111,6 +111,7 @@ def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
     spawner.user_options = {OPTION: wish}  # what else came with the request means nothing
     if (kept := getattr(spawner, "orm_spawner", None)) is not None:
         kept.user_options = spawner.user_options  # also for a hub that starts anew while the server runs
+        spawner.db.commit()  # at once: what is not committed when another request comes is rolled back
     spawner.mem_limit, spawner.cpu_limit = int(profile.memory), float(profile.cores)
     if installation().on_kubernetes:
         _reserve(spawner, profile)
