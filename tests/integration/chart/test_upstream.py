@@ -95,6 +95,25 @@ def test_nodes_can_be_drained_and_an_uninstall_keeps_all_claims(example):
     assert [m["name"] for m in claims if m["annotations"].get("helm.sh/resource-policy") != "keep"] == []
 
 
+@needs_upstream
+def test_lint_with_subcharts_fails_as_the_document_says():
+    """It hands each of the two charts our values as a whole; what it refuses is nothing but that."""
+    values_of = ["-f", str(charting.CHART / "values-kind.yaml")]
+    done = charting.helm("lint", "--with-subcharts", str(charting.CHART), *values_of)
+    assert done.returncode != 0
+    wrong = [line for line in (done.stdout + done.stderr).splitlines() if "not allowed" in line or "[ERROR]" in line]
+    assert wrong
+    assert all("additional properties" in line or "don't meet the specifications" in line for line in wrong), wrong
+    assert charting.helm("lint", "--strict", str(charting.CHART), *values_of).returncode == 0
+
+
+@needs_upstream
+def test_traefik_is_the_one_that_the_document_names():
+    spec = one(whole("kind"), "Deployment", "traefik-dask-gateway")["spec"]["template"]["spec"]
+    version = spec["containers"][0]["image"].rpartition(":")[2]
+    assert f"**Traefik is {version}**" in (charting.TOP / "docs/operations/chart.md").read_text()
+
+
 def real(example: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """What zero-to-jupyterhub's own configuration sets, read from the files of its hub's pod, without ours."""
     documents = whole(example)
