@@ -4,7 +4,8 @@ It has a server, a kernel, a Dask cluster of one worker, and opens a product.
 
 ``python -m hub.trial`` is what `helm test` runs; it works on one machine too. The robot is nobody of the provider's: no
 person's name has an @. It has the rights of the group that the operator's file names (``trial``), and a token that is
-good for a quarter of an hour.
+good for a quarter of an hour. What goes wrong is said with its step, and on Kubernetes with what the cluster says of
+its pods.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from geodes_lab.policy.people import ROBOT
+from hub.events import warnings
+from hub.trialcode import CLUSTER, PRODUCT
 
 if TYPE_CHECKING:
     import httpx
@@ -26,16 +32,6 @@ if TYPE_CHECKING:
 
 SCOPES = [f"{scope}!user={ROBOT}" for scope in ("admin:users", "servers", "tokens", "access:servers")]
 """What the service behind it may do: nothing to anybody else."""
-
-_CLUSTER = "client = gl.attach(workers=1); print(client.submit(sum, [40, 2]).result(120), list(gl.clusters())[0].place)"
-_PRODUCT = """
-wanted = {collection!r} or gl.collections().index[0]
-(item,) = gl.search(wanted, limit=1)
-tree = gl.open_product(item)
-node, name = next((n, v) for n in tree.subtree for v in n.data_vars if n[v].ndim >= 2)
-corner = node[name][(..., slice(0, 16), slice(0, 16))].compute()
-print(item.id, name, corner.shape)
-"""
 
 
 class TrialError(Exception):
@@ -87,11 +83,14 @@ class Trial:
         if asked.status_code not in (201, 202, 400):  # 400: it runs already
             raise TrialError(f"The server was refused: {_said(asked)}")
         progress = f"{self._url()}/server/progress"
+        told: list[str] = []
         with self._service.stream("GET", progress, timeout=self.patience) as events:
             for line in events.iter_lines():
                 event = json.loads(line[5:]) if line.startswith("data:") else {}
                 if event.get("failed"):
-                    raise TrialError(f"The server did not start: {event.get('message')}")
+                    before = f" Before, the hub told: {' | '.join(told[-3:])}" if told else ""
+                    raise TrialError(f"The server did not start: {event.get('message')}{before}")
+                told += [str(event["message"])] if event.get("message") else []
                 if event.get("ready"):
                     return f"its server is up after {time.monotonic() - began:.0f} s"
         raise TrialError("The hub stopped telling of the server before it was ready.")
@@ -131,6 +130,25 @@ class Trial:
         if answer.status_code != 200:
             raise TrialError(f"The robot may not ask {url}: {_said(answer)}")
         return answer
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Whatever goes wrong within is said with the name of the step, and with what the cluster says of its pods.
+
+    Raises
+    ------
+    TrialError
+        With all of that.
+    """
+    import httpx
+
+    since = datetime.now(UTC) - timedelta(seconds=5)  # clocks of nodes differ a little
+    try:
+        yield
+    except (TrialError, httpx.HTTPError, OSError, RuntimeError) as error:
+        said = [f"{name} failed: {error or type(error).__name__}", *(f"The cluster says: {w}" for w in warnings(since))]
+        raise TrialError("\n".join(said)) from error
 
 
 def below(address: str, public: str) -> str:
@@ -180,24 +198,41 @@ def main() -> int:
 
     trial = Trial(options.hub, os.environ["JUPYTERHUB_API_TOKEN"], options.public, options.address)
     try:
-        print(trial.login(), flush=True)
-        print(trial.start(), flush=True)
+        with step("Logging in"):
+            _tell(trial.login())
         try:
-            kernel = trial.kernel()
-            print(trial.versions(kernel), flush=True)
-            answer, _, cluster = run(kernel, _CLUSTER).partition(" ")
-            if answer != "42":
-                raise TrialError(f"The cluster computed {answer!r} instead of 42.")
-            print(f"a cluster of one worker computes: {cluster}", flush=True)
-            print(f"opened {run(kernel, _PRODUCT.format(collection=options.collection))}", flush=True)
-            kernel.stop()
-        finally:
-            print(trial.stop(), flush=True)
-    except (TrialError, httpx.HTTPError, OSError) as error:
-        print(error or type(error).__name__, file=sys.stderr)
+            _try(trial, options.collection)
+        except TrialError:
+            with suppress(TrialError, httpx.HTTPError):  # where none has started there is none to stop
+                _tell(trial.stop())
+            raise
+        with step("Stopping the server"):
+            _tell(trial.stop())
+    except TrialError as error:
+        print(error, file=sys.stderr)
         return 1
     print("the lab works")
     return 0
+
+
+def _try(trial: Trial, collection: str) -> None:
+    with step("Starting a server"):
+        _tell(trial.start())
+    with step("Starting a kernel"):
+        kernel = trial.kernel()
+        _tell(trial.versions(kernel))
+    with step("A cluster of one worker"):
+        answer, _, cluster = run(kernel, CLUSTER).partition(" ")
+        if answer != "42":
+            raise TrialError(f"it computed {answer!r} instead of 42.")
+        _tell(f"a cluster of one worker computes: {cluster}")
+    with step("Opening a product"):
+        _tell(f"opened {run(kernel, PRODUCT.format(collection=collection))}")
+    kernel.stop()
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, flush=True)
 
 
 def _said(answer: httpx.Response) -> str:

@@ -98,7 +98,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Dask:
-    """How much Dask a person may have at once."""
+    """How much Dask a person may have at once; so much where none of the person's groups says it."""
 
     clusters: int = 1
     cores: int = 8
@@ -106,8 +106,17 @@ class Dask:
 
 
 @dataclass(frozen=True)
+class DaskGrant:
+    """How much Dask a group grants; what it does not say it does not grant."""
+
+    clusters: int | None = None
+    cores: int | None = None
+    memory: Bytes | None = None
+
+
+@dataclass(frozen=True)
 class Quota:
-    """What a person may use; per calendar month but for the storage. Nothing said: no limit."""
+    """What a person may use; per calendar month but for the storage. No limit where no group of the person says one."""
 
     core_hours: float | None = None
     memory_hours: float | None = None
@@ -118,13 +127,19 @@ class Quota:
 
 @dataclass(frozen=True)
 class Group:
-    """What the members of a group may do; who is in several has all of it, and the largest of each limit."""
+    """What the members of a group may do.
+
+    Who is in several has all of it, and of each limit the largest that one of them says: what a group does not say it
+    does not grant, so that it lifts no limit of another.
+    """
 
     enter: bool = True
     admin: bool = False
     profiles: tuple[str, ...] = ()
-    dask: Dask = field(default_factory=Dask)
+    dask: DaskGrant = field(default_factory=DaskGrant)
     quota: Quota = field(default_factory=Quota)
+    unlimited: bool = False
+    """No quota holds for the members, whatever their other groups say."""
 
 
 @dataclass(frozen=True)

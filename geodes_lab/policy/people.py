@@ -193,16 +193,12 @@ def rights(groups: Collection[str], lab: Lab) -> Rights:
         return Rights(True, tuple(lab.profiles), Dask(10**6, 10**6, Dask.memory), Quota(), every)
     mine = [rule for name, rule in lab.groups.items() if name in groups]
     chosen = {p for rule in mine for p in rule.profiles}
-    quotas = [rule.quota for rule in mine]
+    no_dask = Dask(0, 0, Dask.memory)
     return Rights(
         admin=any(rule.admin for rule in mine),
         profiles=tuple(p for p in lab.profiles if p in chosen),
-        dask=Dask(
-            max((r.dask.clusters for r in mine), default=0),
-            max((r.dask.cores for r in mine), default=0),
-            max((r.dask.memory for r in mine), default=Dask.memory),
-        ),
-        quota=Quota(**{f.name: _largest([getattr(q, f.name) for q in quotas]) for f in fields(Quota)}),
+        dask=_largest(Dask(), [r.dask for r in mine]) if mine else no_dask,
+        quota=Quota() if any(r.unlimited for r in mine) else _largest(Quota(), [r.quota for r in mine]),
         restricted=frozenset(name for name, told in lab.restricted.items() if set(told.groups) & set(groups)),
     )
 
@@ -226,8 +222,13 @@ def refusing(groups: Collection[str], place: str, lab: Lab) -> str:
     return next((name for name, told in holding(place, lab) if not set(told.groups) & set(groups)), "")
 
 
-def _largest(values: list[Any]) -> Any:
-    return None if not values or None in values else max(values)
+def _largest(unsaid: Any, grants: list[Any]) -> Any:
+    """Of each limit the largest that is said; where none is said, that of ``unsaid``."""
+    largest = {}
+    for f in fields(unsaid):
+        said = [v for grant in grants if (v := getattr(grant, f.name)) is not None]
+        largest[f.name] = max(said, default=getattr(unsaid, f.name))
+    return type(unsaid)(**largest)
 
 
 def _claim(claims: Mapping[str, Any], path: str) -> Any:

@@ -21,6 +21,7 @@ from geodes_lab.policy.people import rights, standing
 from hub.installation import installation
 from hub.login.link import owner
 from hub.servers import accounts
+from hub.servers.sizes import OPTION, of_server
 from hub.services.registration import address
 
 _FRESH = 30.0  # seconds
@@ -49,10 +50,10 @@ def form(spawner: Any) -> str:
         return ""
     first = _default(allowed)
     rows = [
-        f'<div class="form-check"><input class="form-check-input" type="radio" name="profile" id="profile-{k}" '
+        f'<div class="form-check"><input class="form-check-input" type="radio" name="{OPTION}" id="size-{k}" '
         f'value="{k}"'
         f'{" checked" if k == first else ""}><label class="form-check-label" '
-        f'for="profile-{k}"><b>{html.escape(p.title)}</b>'
+        f'for="size-{k}"><b>{html.escape(p.title)}</b>'
         f"{f' · <span lang=fr>{html.escape(p.titre)}</span>' if p.titre else ''} — {p.cores:g} "
         f"core{'' if p.cores == 1 else 's'}, {p.memory}"
         f"{f', {p.gpus} GPU' if p.gpus else ''}</label></div>"
@@ -63,7 +64,7 @@ def form(spawner: Any) -> str:
 
 def chosen(given: dict[str, list[str]], spawner: Any = None) -> dict[str, str]:
     """What the form says."""
-    return {"profile": given["profile"][0]} if given.get("profile") else {}
+    return {OPTION: given[OPTION][0]} if given.get(OPTION) else {}
 
 
 async def prepare(spawner: Any) -> None:
@@ -102,12 +103,15 @@ def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
     lab = installation().lab
     if not lab.profiles:
         return
-    wish = (spawner.user_options or {}).get("profile") or _default(allowed)
+    wish = of_server(spawner.user_options) or _default(allowed)
     if not isinstance(wish, str) or wish not in allowed:
         may = f"you may have {', '.join(allowed)}" if allowed else "none of your groups has one"
         raise SpawnRefused(f"The size {str(wish)[:30]!r} is not for you: {may}. Ask {lab.contact} for another.")
     profile = allowed[wish]
-    spawner.user_options = {"profile": wish}  # what else came with the request means nothing
+    spawner.user_options = {OPTION: wish}  # what else came with the request means nothing
+    if (kept := getattr(spawner, "orm_spawner", None)) is not None:
+        kept.user_options = spawner.user_options  # also for a hub that starts anew while the server runs
+        spawner.db.commit()  # at once: what is not committed when another request comes is rolled back
     spawner.mem_limit, spawner.cpu_limit = int(profile.memory), float(profile.cores)
     if installation().on_kubernetes:
         _reserve(spawner, profile)
@@ -123,11 +127,21 @@ def _reserve(spawner: Any, profile: Profile) -> None:
     if profile.image:
         spawner.image = profile.image
     # All read what is shared; operators write it.
-    writes = rights(_groups(spawner), here).admin
-    spawner.volume_mounts = [
-        {**m, "readOnly": not writes} if here.home.shared and m.get("mountPath") == here.home.shared else m
-        for m in spawner.volume_mounts
-    ]
+    spawner.volume_mounts = _sharing(spawner.volume_mounts, here.home.shared, rights(_groups(spawner), here).admin)
+
+
+def _sharing(mounts: Any, shared: str, writes: bool) -> Any:
+    """The mounts, that of the shared folder for reading only or not.
+
+    zero-to-jupyterhub 4 has them as a dict; before they were a list, and KubeSpawner takes both.
+    """
+
+    def one(mount: dict[str, Any]) -> dict[str, Any]:
+        return {**mount, "readOnly": not writes} if shared and mount.get("mountPath") == shared else mount
+
+    if isinstance(mounts, dict):
+        return {name: one(mount) for name, mount in mounts.items()}
+    return [one(mount) for mount in mounts]
 
 
 class _Used:

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 
+from hub.servers.sizes import of_server
+
 _PAGE = 200
 _PAGES = {"Accept": "application/jupyterhub-pagination+json"}
 
@@ -83,7 +85,7 @@ def _servers(user: dict[str, Any]) -> list[Server]:
             tuple(user.get("groups", ())),
             time(told["started"]),
             time(told.get("last_activity") or told["started"]),
-            (told.get("user_options") or {}).get("profile", ""),
+            str(of_server(told.get("user_options"))),
             bool(told.get("ready")),
         )
         for name, told in (user.get("servers") or {}).items()

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geodes_lab.policy.lab import Lab, load
+from geodes_lab.policy.lab import Dask, Lab, Quota, load
 from geodes_lab.policy.people import NAME, decide, holding, rights
 from geodes_lab.policy.reading import Refused, read
 from geodes_lab.policy.units import Bytes, Seconds
@@ -192,14 +192,66 @@ def test_any_claims_get_a_decision_and_only_rules_accept(claims):
 def test_rights_are_of_all_groups_and_the_largest_of_each():
     may = rights({"geodes", "gpu"}, lab())
     assert may.profiles == ("S", "GPU")
-    assert (may.dask.clusters, may.dask.cores) == (3, 8)
+    assert (may.dask.clusters, may.dask.cores) == (3, 4), "gpu says no cores, and grants none"
     assert (may.quota.core_hours, may.quota.storage) == (500, 20 * 2**30)
     assert not may.admin
     assert not may.restricted
     assert rights({"geodes", "geodes/pleiades"}, lab()).restricted == {"PLEIADES"}
-    assert rights({"geodes", "geodes/admins"}, lab()).quota.core_hours is None, "a group without a limit has none"
+    assert rights({"geodes", "geodes/admins"}, lab()).quota.core_hours == 100, "a group that says no limit lifts none"
+    assert rights({"geodes/admins"}, lab()).quota.core_hours is None, "where no group says one there is none"
     none = rights(set(), lab())
     assert (none.profiles, none.dask.clusters) == ((), 0)
+
+
+GRANTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "dask": st.fixed_dictionaries(
+            {}, optional={"clusters": st.integers(0, 9), "cores": st.integers(0, 99), "memory": st.integers(1, 10**12)}
+        ),
+        "quota": st.fixed_dictionaries(
+            {},
+            optional={
+                "core_hours": st.integers(0, 999),
+                "memory_hours": st.integers(0, 999),
+                "read": st.integers(1, 10**15),
+                "storage": st.integers(1, 10**15),
+            },
+        ),
+        "unlimited": st.booleans(),
+    },
+)
+
+
+@given(st.lists(GRANTS, min_size=1, max_size=5), GRANTS)
+def test_limits_are_those_that_some_group_says(several, one_more):
+    """For any groups: what a group does not say changes no limit of another, and what it says lowers none."""
+    groups = {f"g{n}": grant for n, grant in enumerate([*several, one_more])}
+    whole = lab(groups=groups, restricted={})
+    before, after = rights(set(groups) - {f"g{len(several)}"}, whole), rights(set(groups), whole)
+    free = [any(g.get("unlimited") for g in some) for some in (several, groups.values())]
+    for part, had, has in (("dask", before.dask, after.dask), ("quota", before.quota, after.quota)):
+        for name, value in vars(has).items():
+            said = [g[part][name] for g in groups.values() if name in g.get(part, {})]
+            if part == "quota" and free[1]:
+                assert value is None
+                continue
+            assert value == max(said) if said else value == getattr({"dask": Dask(), "quota": Quota()}[part], name)
+            silent = name not in one_more.get(part, {})
+            if silent and free[0] == free[1]:
+                assert value == getattr(had, name), "it grants nothing, and takes nothing"
+            elif getattr(had, name) is not None and any(name in g.get(part, {}) for g in several):
+                assert value >= getattr(had, name)
+
+
+def test_who_has_one_core_hour_has_it_with_any_group_beside():
+    """What the doctor once said of such a person was: no quota, and 8 cores."""
+    own = {"profiles": ["S"], "dask": {"clusters": 1, "cores": 1}, "quota": {"core_hours": 1}}
+    other = {"enter": False, "profiles": ["GPU"]}
+    may = rights({"students", "project"}, lab(groups={"students": own, "project": other}))
+    assert (may.quota.core_hours, may.dask.cores, may.profiles) == (1, 1, ("S", "GPU"))
+    lifted = {**other, "unlimited": True}
+    assert rights({"students", "project"}, lab(groups={"students": own, "project": lifted})).quota == Quota()
 
 
 def test_places_of_restricted_collections_are_whole_names():

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights
+from hub.servers.sizes import of_server
 from hub.services import pages
 from hub.services.bounds import Bounded
 from hub.services.home import views
@@ -63,7 +64,7 @@ class Reception:
         server = ((me or {}).get("servers") or {}).get("")
         return views.State(
             name=person.name,
-            profile=(server.get("user_options") or {}).get("profile", "") if server else None,
+            profile=str(of_server(server.get("user_options"))) if server else None,
             since=(server.get("started") or "") if server else "",
             stops=stops or [],
             parts=(use or {}).get("parts", {}),

@@ -251,7 +251,7 @@ def test_9_what_the_hub_makes_is_for_the_hub_alone(file):
 def spawner(wish: object, *groups: str) -> SimpleNamespace:
     return SimpleNamespace(
         user=SimpleNamespace(name="alice", groups=[SimpleNamespace(name=g) for g in groups]),
-        user_options={"profile": wish, "mem_limit": "1T", "image": "evil"} if wish else {},
+        user_options={"size": wish, "mem_limit": "1T", "image": "evil"} if wish else {},
         environment={},
         mem_limit=None,
         cpu_limit=None,
@@ -299,14 +299,18 @@ def test_13_sizes_are_enforced_whatever_a_request_says(file):
             spawning._size(one := spawner(wish, "geodes/users"), spawning.sizes(one))
     one = spawner("M", "geodes/users")
     spawning._size(one, spawning.sizes(one))
-    assert (one.mem_limit, one.cpu_limit, one.user_options) == (16 * 2**30, 4.0, {"profile": "M"})
+    assert (one.mem_limit, one.cpu_limit, one.user_options) == (16 * 2**30, 4.0, {"size": "M"})
     assert one.environment["CUDA_VISIBLE_DEVICES"] == ""
     one = spawner("L", "geodes/users", "geodes/heavy")
     spawning._size(one, spawning.sizes(one))
     assert one.cpu_limit == 16, "the control: with the group it is had"
     one = spawner(None, "geodes/users")
     spawning._size(one, spawning.sizes(one))
-    assert one.user_options == {"profile": "S"}
+    assert one.user_options == {"size": "S"}
+    one = spawner(None, "geodes/users")
+    one.user_options = {"profile": "M"}
+    spawning._size(one, spawning.sizes(one))
+    assert one.user_options == {"size": "M"}, "what the hub kept of a server of before"
     with pytest.raises(spawning.SpawnRefused, match="none of your groups has one"):
         spawning._size(one := spawner(None), spawning.sizes(one))
 
@@ -317,7 +321,7 @@ def test_13_form_shows_what_the_person_may_have(file):
     assert 'value="L"' not in text
     assert 'value="L"' in spawning.form(spawner(None, "geodes/users", "geodes/heavy"))
     assert spawning.form(spawner(None)) == "", "no choice, no form"
-    assert spawning.chosen({"profile": ["M"], "image": ["evil"]}) == {"profile": "M"}
+    assert spawning.chosen({"size": ["M"], "image": ["evil"]}) == {"size": "M"}
 
 
 def test_19_versions_are_pinned_with_hashes_and_audited():

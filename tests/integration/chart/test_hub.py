@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,8 +120,9 @@ def pod(c: Config, size: str, group: str = "") -> dict[str, Any]:
             config=c, user=user, hub=Hub(public_host="", base_url="/hub/"), server=Server(base_url="/user/alice/"), api_token="secret",
             _mock=True,
         )  # fmt: skip
-        spawner.user_options = {"profile": size}
+        spawner.user_options = {"size": size}
         await spawner.run_pre_spawn_hook()
+        await spawner.load_user_options()  # `start` begins by it
         return ApiClient().sanitize_for_serialization(await spawner.get_pod_manifest())
 
     return asyncio.run(made())
@@ -167,6 +170,28 @@ def test_services_know_the_host_names_that_the_hub_gives_them(hub):
         assert env["JUPYTERHUB_PUBLIC_URL"] == f"{address.scheme}://{host}{port}/services/{service['name']}/"
         assert env["JUPYTERHUB_PUBLIC_HUB_URL"] == f"{c.JupyterHub.subdomain_host}/hub/"
         assert env["PYTHONSAFEPATH"] == "1", "its working folder can be written"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_loading_the_configuration_asks_nobody(example, tmp_path, monkeypatch):
+    """The examples' names lead nowhere, and whoever loads them reaches for nothing."""
+    asked: list[object] = []
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, lambda _, where: asked.append(where))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *where, **_: asked.append(where))
+    environment = mounted(example, tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    c = load(example, tmp_path)
+    assert c.JupyterHub.spawner_class == "kubespawner.KubeSpawner"
+    assert asked == []
+    # What is an address in the examples is a range of the policies, and nothing else; names are nobody's.
+    text = (charting.CHART / f"values-{example}.yaml").read_text()
+    for line in text.splitlines():
+        assert "cidr" in line or not re.search(r"\b(10|192\.168|172\.(1[6-9]|2\d|3[01]))\.\d", line), line
+    hosts = set(re.findall(r"https?://([\w.-]+)|@([\w.-]+):\d+/", text))
+    for host in {a or b for a, b in hosts}:
+        assert host.endswith((".example", ".localhost")) or host == "s3.datalake.cnes.fr", host
 
 
 def test_auditors_checks_hold_for_the_charts_hub(hub):
@@ -222,8 +247,14 @@ def test_environment_of_a_server_is_the_labs_and_the_charts(hub):
     assert not any(word in name for name in env for word in ("CRYPT", "CLIENT_SECRET", "REFRESH"))
 
 
-def test_volumes_of_a_server(hub):
+@pytest.mark.parametrize("form", [dict, list], ids=["dicts", "lists"])
+def test_volumes_of_a_server(hub, form):
+    """zero-to-jupyterhub 4 sets dicts, and before it set lists."""
     _, c = hub
+    assert isinstance(c.KubeSpawner.volume_mounts, dict), "as zero-to-jupyterhub has them"
+    if form is list:
+        for name in ("volumes", "volume_mounts"):
+            c.KubeSpawner[name] = list(c.KubeSpawner[name].values())
     for size, writes in (("S", False), ("M", True)):
         made = pod(c, size, "geodes/operators" if writes else "geodes/users")
         (container,) = made["spec"]["containers"]

@@ -106,10 +106,10 @@ TABLE = [
     (CATALOGUE, HUB, 8081, True), (CATALOGUE, DATA, 8080, True), (CATALOGUE, DATALAKE, 443, True), (CATALOGUE, DATABASE, 5432, False),
     (HOME, USAGE, 8080, True), (HOME, CULLER, 8080, True), (HOME, PUBLIC, 443, False), (USAGE, HUB, 8081, True), (USAGE, PUBLIC, 443, False),
     (CULLER, HUB, 8081, True), (CULLER, A, 8888, False), (HARVEST, PUBLIC, 443, True), (HARVEST, DATALAKE, 443, True), (HARVEST, HUB, 8081, False),
-    (TRIAL, HUB, 8081, True), (TRIAL, PROXY, 8000, True), (TRIAL, A, 8888, False), (AWAITER, KUBERNETES, 443, True), (AWAITER, HUB, 8081, False),
+    (TRIAL, HUB, 8081, True), (TRIAL, PROXY, 8000, True), (TRIAL, A, 8888, False), (TRIAL, KUBERNETES, 443, True), (AWAITER, KUBERNETES, 443, True), (AWAITER, HUB, 8081, False),
     (SCHEDULING, KUBERNETES, 443, True), *[(who, KUBERNETES, 443, False) for who in PULLERS],
     # Kubernetes' own API is for who asks it, and for nobody else.
-    *[(who, KUBERNETES, 443, False) for who in (A, B, PROXY, DATA, CATALOGUE, USAGE, CULLER, HOME, HARVEST, TRIAL, SCHEDULER, WORKER)],
+    *[(who, KUBERNETES, 443, False) for who in (A, B, PROXY, DATA, CATALOGUE, USAGE, CULLER, HOME, HARVEST, SCHEDULER, WORKER)],
     # From outside of the namespace.
     (INGRESS, PROXY, 8000, True), (INGRESS, HUB, 8081, False), (INGRESS, A, 8888, False), (PUBLIC, PROXY, 8000, False), (ELSEWHERE, A, 8888, False),
     (ELSEWHERE, USAGE, 8080, False), (PROMETHEUS, HUB, 8081, True), (PROMETHEUS, USAGE, 8080, True), (PROMETHEUS, A, 8888, False), (PROMETHEUS, DATA, 8080, False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -11,9 +12,10 @@ import yaml
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from tests.support.chart import charting, upstream
+from hub import events
+from tests.support.chart import budgets, charting, upstream
 from tests.support.chart.charting import EXAMPLES, needs_helm, one, rendered, values
-from tests.support.chart.netpol import matches
+from tests.support.chart.quantities import quantity
 from tests.support.chart.restricted import beyond, violations
 
 TOP = charting.TOP
@@ -92,8 +94,69 @@ def test_everything_upstream_has_requests(example):
     ]
     for told in [*places, gateway["traefik"]]:
         assert {"cpu", "memory"} <= set(told["resources"]["requests"])
-    assert hub["hub"]["pdb"]["enabled"]
-    assert hub["proxy"]["chp"]["pdb"]["enabled"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_node_can_be_drained(example):
+    assert list(budgets.holding(rendered(example))) == []
+    hub = values(example, "jupyterhub")
+    assert not hub["hub"]["pdb"]["enabled"], "of zero-to-jupyterhub it is minAvailable: 1 with the one replica"
+    assert not hub["proxy"]["chp"]["pdb"]["enabled"]
+    one_of_one = {"kind": "PodDisruptionBudget", "metadata": {"name": "usage"}, "spec": {"minAvailable": 1}}
+    one_of_one["spec"]["selector"] = one(rendered(example), "Deployment", "usage")["spec"]["selector"]
+    assert list(budgets.holding((*rendered(example), one_of_one))) == ["usage lets none of 1 go"], "the control"
+
+
+def test_lab_of_the_try_fits_two_cores():
+    """All pods of values-kind.yaml, a person's server with a cluster of one worker, the harvest and the trial, beside kind's own."""
+    hub, gateway = values("kind", "jupyterhub"), values("kind", "dask-gateway")
+    requests = [
+        c["resources"]["requests"]
+        for pod in charting.pods(rendered("kind")).values()
+        for c in pod["spec"]["containers"]
+    ]
+    requests += [
+        part["resources"]["requests"]
+        for part in (hub["hub"], hub["proxy"]["chp"], *(gateway[n] for n in ("gateway", "controller", "traefik")))
+    ]
+    assert not hub["scheduling"]["userScheduler"]["enabled"]
+    requests += [c["resources"]["requests"] for made in dask_pods("kind") for c in made["spec"]["containers"]]
+    lab = yaml.safe_load(one(rendered("kind"), "ConfigMap", "geodes-lab")["data"]["lab.yaml"])
+    server = lab["profiles"][lab["servers"]["profile"]]  # what one has who chooses nothing, as the robot
+    requests.append({"cpu": server["cores"] * 0.25, "memory": server["memory"].replace(" GiB", "Gi")})
+    cores = sum(quantity(r["cpu"]) for r in requests)
+    memory = sum(quantity(r["memory"]) for r in requests)
+    # CoreDNS twice, etcd, API, controllers, scheduler, kindnet: what a node of kind asks for itself.
+    assert cores + quantity("950m") <= 2, "two cores"
+    assert memory + quantity("290Mi") <= quantity("8Gi")
+    assert len(requests) >= 14
+
+
+@pytest.mark.attack
+def test_account_of_the_trial_reads_events_and_nothing_else():
+    documents = rendered("cnes")
+    (role,) = (d for d in documents if d["kind"] == "Role")
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["events"], "verbs": ["list"]}]
+    assert not [d for d in documents if d["kind"] in ("ClusterRole", "ClusterRoleBinding")]
+    (binding,) = (d for d in documents if d["kind"] == "RoleBinding")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    (subject,) = binding["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "geodes-lab-trial", "namespace": "lab"}
+    users = [n for n, pod in charting.pods(documents).items() if pod["spec"].get("serviceAccountName")]
+    assert users == ["Pod/lab-trial"]
+    spec = one(documents, "Pod", "lab-trial")["spec"]
+    (mount,) = (m["mountPath"] for m in spec["containers"][0]["volumeMounts"] if m["name"] == "account")
+    assert Path(mount) == events.ACCOUNT
+    assert not [d for d in rendered("kind", "--set", "lab.trial=") if d["kind"] in ("Role", "ServiceAccount")]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_claims_outlive_the_release(example):
+    claims = [d for d in rendered(example) if d["kind"] == "PersistentVolumeClaim"]
+    assert len(claims) >= 5
+    kept = [d["metadata"]["annotations"] for d in claims]
+    kept.append(values(example, "jupyterhub")["hub"]["db"]["pvc"]["annotations"])  # hub-db-dir: the users
+    assert all(annotations["helm.sh/resource-policy"] == "keep" for annotations in kept)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -108,44 +171,6 @@ def test_nothing_upstream_writes_into_its_image(example):
     assert hub["hub"]["config"]["KubeSpawner"]["container_security_context"]["readOnlyRootFilesystem"] is True
     assert hub["proxy"]["chp"]["extraPodSpec"]["automountServiceAccountToken"] is False, "it asks Kubernetes nothing"
     assert "tmp" in {m["name"] for m in hub["hub"]["extraVolumeMounts"] if m["mountPath"] == "/tmp"}
-
-
-@pytest.mark.skipif(
-    not charting.has_upstream(),
-    reason="`helm dependency build helm/geodes-lab` brings zero-to-jupyterhub and dask-gateway, where it can",
-)
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_with_the_charts_themselves(example):
-    file = f"{charting.CHART}/values-{example}.yaml"
-    done = charting.helm("template", "lab", str(charting.CHART), "--namespace", "lab", "-f", file)
-    assert done.returncode == 0, done.stderr
-    documents = tuple(d for d in yaml.safe_load_all(done.stdout) if d)
-    policies = [d for d in documents if d["kind"] == "NetworkPolicy"]
-    assert all(d["metadata"]["name"].startswith("geodes-lab-") for d in policies), "no second set"
-    made = charting.pods(documents)
-    # Those that hold images on nodes, or room for people to come, are under what is denied to all and under nothing else.
-    idle = {"continuous-image-puller", "hook-image-puller", "user-placeholder"}
-    for name, pod in made.items():
-        holding = sum(matches(p["spec"]["podSelector"], pod["metadata"]["labels"]) for p in policies)
-        assert holding == 2 if name.partition("/")[2] in idle else holding > 2, f"{name} is not held"
-        if "dask-gateway" not in name:  # which has no value for it: docs/operations/chart.md
-            assert not [s for s in beyond(pod["spec"]) if "writes into its image" in s], name
-            if not pod["spec"].get("serviceAccountName"):
-                assert pod["spec"]["automountServiceAccountToken"] is False, name
-    for name in ("Deployment/hub", "Deployment/proxy"):
-        assert list(violations(made[name]["spec"])) == []
-    assert one(documents, "Service", "traefik-dask-gateway")["kind"] == "Service", "whose name the hub is told"
-
-
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_upstream_takes_our_values(example):
-    hub, gateway = values(example, "jupyterhub"), values(example, "dask-gateway")
-    assert list(upstream.unknown(hub, upstream.JUPYTERHUB)) == []
-    assert list(upstream.unknown(gateway, upstream.DASK_GATEWAY)) == []
-    hub["singleuser"]["cloudMetadata"]["blokWithIptables"] = False
-    assert list(upstream.unknown(hub, upstream.JUPYTERHUB)) == ["singleuser.cloudMetadata.blokWithIptables"], (
-        "the control"
-    )
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def service(name: str, root: Path) -> Any:
         "PATH": os.environ["PATH"], "HOME": str(root / "tmp"), "TMPDIR": str(root / "tmp"), "JUPYTERHUB_API_TOKEN": "ab" * 32,
         "JUPYTERHUB_SERVICE_URL": environment["JUPYTERHUB_SERVICE_URL"].replace("0.0.0.0:8080", f"127.0.0.1:{port}"),
         "JUPYTERHUB_API_URL": "http://127.0.0.1:9/hub/api",
+        "DASK_GEODES_LAB__DATALAKE__ENDPOINT": "http://127.0.0.1:9",
     }  # fmt: skip
     environment.pop("DASK_GEODES_LAB__DATALAKE__CA")  # there is no such authority here
     command = [sys.executable, *container["command"][1:], *[here(a) for a in container.get("args", [])]]

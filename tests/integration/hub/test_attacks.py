@@ -285,7 +285,7 @@ def test_open_redirect(hub, alice, then):
 def test_size_that_is_not_allowed(hub, bob):
     browser = Browser(hub)
     browser.login("bob")
-    bob_server = browser.api("POST", "/users/bob/servers/other", json={"profile": "L"})
+    bob_server = browser.api("POST", "/users/bob/servers/other", json={"size": "L"})
     assert bob_server.status_code in (400, 403, 404)
     person = Browser(hub)
     provider_free = person.login("alice")

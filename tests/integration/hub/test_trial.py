@@ -128,7 +128,7 @@ def test_what_does_not_work_is_said(hub):
     assert "its server has been stopped" in done.stdout, "whatever happened"
     refused = trial(hub, token="f" * 64)
     assert refused.returncode == 1
-    assert refused.stderr.startswith("The robot was not made: 403"), refused.stderr
+    assert refused.stderr.startswith("Logging in failed: The robot was not made: 403"), refused.stderr
 
 
 @needs_accounts

@@ -20,6 +20,8 @@ from tests.support.paths import TOP
 CHART = TOP / "helm" / "geodes-lab"
 HELM = TOP / "build" / "tools" / "helm"
 EXAMPLES = ("kind", "cnes")
+ENVIRONMENT: dict[str, str] = {}
+"""What else helm is told."""
 needs_helm = pytest.mark.skipif(not HELM.exists(), reason="there is no helm: tests/get-helm fetches it, where it can")
 
 _STUB = """apiVersion: v1
@@ -52,10 +54,24 @@ def has_upstream() -> bool:
     return all((CHART / "charts" / f"{d['name']}-{d['version']}.tgz").exists() for d in needed)
 
 
+needs_upstream = pytest.mark.skipif(
+    not has_upstream(),
+    reason="`helm dependency build helm/geodes-lab` brings zero-to-jupyterhub and dask-gateway, where it can",
+)
+
+
+@cache
+def whole(example: str, *options: str) -> tuple[dict[str, Any], ...]:
+    """All objects, those of the two charts too."""
+    done = helm("template", "lab", str(CHART), "--namespace", "lab", "-f", f"{CHART}/values-{example}.yaml", *options)
+    assert done.returncode == 0, done.stderr
+    return tuple(d for d in yaml.safe_load_all(done.stdout) if d)
+
+
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run helm; it reads no settings of who runs the tests, and asks nobody."""
     home = chart().parent
-    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", **ENVIRONMENT}
     return subprocess.run([str(HELM), *arguments], capture_output=True, text=True, env=environment, timeout=60)
 
 

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from traitlets.config import Config
+
+from tests.support.paths import SHARED
 
 Known = dict[str, Any]
 
@@ -112,6 +115,33 @@ TRAITS = {
 }
 
 
+FOLDERS = {"jupyterhub": SHARED / "charts" / "zero-to-jupyterhub", "dask-gateway": SHARED / "charts" / "dask-gateway"}
+"""Where the two charts' own schemas and defaults lie, if they do."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The schema of a chart, as helm has it."""
+    found: dict[str, Any] = yaml.safe_load((FOLDERS[name] / "values.schema.yaml").read_text())
+    return found
+
+
+def merged(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The defaults of a chart with values upon them, as helm merges them: a null takes away."""
+
+    def upon(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+        both = dict(under)
+        for key, value in over.items():
+            if value is None:
+                both.pop(key, None)
+            elif isinstance(value, dict) and isinstance(under.get(key), dict):
+                both[key] = upon(under[key], value)
+            else:
+                both[key] = value
+        return both
+
+    return upon(yaml.safe_load((FOLDERS[name] / "values.yaml").read_text()), values)
+
+
 def unknown(values: dict[str, Any], known: Known, path: str = "") -> Iterator[str]:
     """The values that a chart does not take: its own schema lets no other pass."""
     for name, value in values.items():
@@ -122,30 +152,47 @@ def unknown(values: dict[str, Any], known: Known, path: str = "") -> Iterator[st
 
 
 def spawner(c: Config, values: dict[str, Any], release: str = "lab") -> None:
-    """Set what zero-to-jupyterhub makes of the values of people's servers, on a configuration, before ours runs."""
+    """Set what zero-to-jupyterhub makes of the values of people's servers, on a configuration, before ours runs.
+
+    Volumes and mounts are dicts, whichever form the values have. `test_upstream.py` holds this against the chart itself, where it is there.
+    """
     user, hub = values["singleuser"], values["hub"]
     c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
-    c.JupyterHub.services, c.JupyterHub.load_roles = [], []
-    c.JupyterHub.last_activity_interval = 60
     c.ConfigurableHTTPProxy.api_url, c.ConfigurableHTTPProxy.should_start = "http://proxy-api:8001", False
+    c.JupyterHub.cleanup_servers = False
+    c.JupyterHub.last_activity_interval = 60
     c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
-    c.Spawner.cmd = "jupyterhub-singleuser"
+    c.JupyterHub.concurrent_spawn_limit, c.JupyterHub.allow_named_servers = 64, False
+    c.JupyterHub.base_url, c.JupyterHub.template_paths, c.JupyterHub.template_vars = "/", [], {}
+    c.JupyterHub.hub_bind_url, c.JupyterHub.hub_connect_url = "http://:8081", "http://hub:8081"
     k = c.KubeSpawner
     k.namespace = "lab"
-    k.common_labels = {"app": "jupyterhub", "release": release, "app.kubernetes.io/name": "jupyterhub"}
+    k.common_labels = {
+        **dict.fromkeys(("app", "app.kubernetes.io/name"), "jupyterhub"),
+        **dict.fromkeys(("release", "app.kubernetes.io/instance"), release),
+        **dict.fromkeys(("chart", "helm.sh/chart"), "jupyterhub-4.4.2"),
+        "app.kubernetes.io/managed-by": "kubespawner",
+    }
+    c.Spawner.consecutive_failure_limit = 5
     k.extra_labels = user.get("extraLabels", {"hub.jupyter.org/network-access-hub": "true"})
     k.image = f"{user['image']['name']}:{user['image']['tag']}"
     k.uid, k.fs_gid = user.get("uid", 1000), user.get("fsGid", 100)
     k.allow_privilege_escalation = user.get("allowPrivilegeEscalation", False)
     k.start_timeout, k.mem_guarantee = user.get("startTimeout", 300), "1G"
+    k.events_enabled = user.get("events", True)
     k.environment = user.get("extraEnv", {})
     k.init_containers = list(user.get("initContainers", []))
-    storage = user["storage"]
-    k.storage_pvc_ensure, k.storage_capacity = True, storage.get("capacity", "10Gi")
-    home = {"name": "volume-{user_server}", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}
-    k.volumes = [home, *storage.get("extraVolumes", [])]
-    mount = {"name": "volume-{user_server}", "mountPath": storage.get("homeMountPath", "/home/jovyan")}
-    k.volume_mounts = [mount, *storage.get("extraVolumeMounts", [])]
+    for name in ("extra_annotations", "storage_extra_labels", "node_selector", "lifecycle_hooks", "extra_pod_config"):
+        k[name] = {}
+    for name in ("extra_containers", "profile_list", "node_affinity_required", "node_affinity_preferred"):
+        k[name] = []
+    for name in ("required", "preferred"):
+        k[f"pod_affinity_{name}"], k[f"pod_anti_affinity_{name}"] = [], []
+    k.extra_resource_limits, k.extra_resource_guarantees = {}, {}
+    _scheduling(k, values, release)
+    _storage(k, user["storage"])
+    c.JupyterHub.services, c.JupyterHub.load_roles = [], []
+    c.Spawner.cmd = "jupyterhub-singleuser"
     if user.get("cloudMetadata", {}).get("blockWithIptables", True):
         privileged = {"privileged": True, "runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}
         k.init_containers.append(
@@ -153,6 +200,34 @@ def spawner(c: Config, values: dict[str, Any], release: str = "lab") -> None:
         )
     for section, told in hub.get("config", {}).items():
         c[section].update(told)
+
+
+def _scheduling(k: Any, values: dict[str, Any], release: str) -> None:
+    if values.get("imagePullSecrets"):
+        k.image_pull_secrets = values["imagePullSecrets"]
+    scheduling = values.get("scheduling", {})
+    if scheduling.get("userScheduler", {}).get("enabled", True):
+        k.scheduler_name = f"{release}-user-scheduler"
+    keys = ("hub.jupyter.org/dedicated", "hub.jupyter.org_dedicated")
+    k.tolerations = [{"key": key, "operator": "Equal", "value": "user", "effect": "NoSchedule"} for key in keys]
+    wanted = {"matchExpressions": [{"key": "hub.jupyter.org/node-purpose", "operator": "In", "values": ["user"]}]}
+    if scheduling.get("userPods", {}).get("nodeAffinity", {}).get("matchNodePurpose", "prefer") == "require":
+        k.node_affinity_required = [wanted]
+    else:
+        k.node_affinity_preferred = [{"weight": 100, "preference": wanted}]
+
+
+def _storage(k: Any, storage: dict[str, Any]) -> None:
+    k.storage_pvc_ensure, k.storage_capacity = True, storage.get("capacity", "10Gi")
+    k.storage_access_modes = ["ReadWriteOnce"]
+    if name := storage.get("dynamic", {}).get("storageClass"):
+        k.storage_class = name
+    home, place = "volume-{user_server}", storage.get("homeMountPath", "/home/jovyan")
+    volumes = {home: {"name": home, "persistentVolumeClaim": {"claimName": "{pvc_name}"}}}
+    mounts = {home: {"name": home, "mountPath": place, "subPath": None}}
+    volumes |= {v["name"]: v for v in storage.get("extraVolumes", [])}
+    mounts |= {f"{i}-{m['name']}": m for i, m in enumerate(storage.get("extraVolumeMounts", []))}
+    k.volumes, k.volume_mounts = volumes, mounts
 
 
 def gateway(c: Config, values: dict[str, Any]) -> None:
