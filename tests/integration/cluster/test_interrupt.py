@@ -149,3 +149,32 @@ def test_restart_in_the_middle_leaves_nothing_and_the_next_session_attaches(kern
     status, shown = kernel(QUICK)
     assert (status, shown.splitlines()[-1]) == ("ok", "6.0"), shown
     assert len(kernel.clusters()) == 1
+
+
+def test_laptop_that_slept_goes_on_where_it_was(tmp_path):
+    """All processes are stopped for longer than any timeout; nothing is lost, and the same worker goes on."""
+    slept = LabKernel(
+        tmp_path / "running",
+        DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="8s",
+        DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP="11s",  # the least that distributed takes
+        DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="11s",
+        DASK_GEODES_LAB__CLUSTER__IDLE="11s",
+    )
+    try:
+        slept(f"{STEPS}\n{QUICK}")
+        slept("held = da.ones(4, chunks=2).persist(); distributed = __import__('distributed'); distributed.wait(held)")
+        (folder := tmp_path / "steps").mkdir()
+        cell = begun(slept, folder, seconds=0.5, steps=12)
+        worker, family = slept.worker(), slept.family()
+        for process in reversed(family):
+            process.suspend()
+        time.sleep(12)  # it is the clock that tells how long it was
+        for process in family:
+            process.resume()
+        status, shown = cell.result()
+        assert (status, shown.splitlines()[-1]) == ("ok", "np.float64(12.0)"), shown
+        assert slept("[f.status for f in distributed.futures_of(held)]")[1] == "['finished', 'finished']"
+        assert worker.is_running()
+        assert [c.workers for c in slept.clusters()] == [1]
+    finally:
+        slept.end()
