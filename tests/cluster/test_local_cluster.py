@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import http.server
 import json
@@ -27,7 +28,7 @@ from distributed import Client, LocalCluster
 
 import geodes_lab as gl
 from geodes_lab import cluster, credentials
-from geodes_lab.cluster import attached, dashboard_gate, local, running, versions
+from geodes_lab.cluster import attached, dashboard_gate, local, running, versions, worker_failures
 from geodes_lab.cluster.size import size
 from tests.support.awaiting import awaited
 from tests.support.keyed import KeyedS3, credential_process
@@ -383,6 +384,24 @@ def test_worker_that_dies_of_memory_says_so(small, capsys):
     assert "of 512.00 MiB while computing devour. Its work was given up after 1 worker died of it." in said
     assert "or take a larger profile of the server" in said
     assert capsys.readouterr().err == "", "it is said once"
+
+
+def test_advice_of_the_sentence_works_as_it_is_written(on_disk):
+    event = {
+        "worker": "0",
+        "memory": 2**31,
+        "limit": 2**31,
+        "of_memory": True,
+        "at": "computing median",
+        "given_up": "median",
+        "tries": 4,
+        "workers": 1,
+    }
+    (chunks,) = re.findall(r"chunks=(\{.*?\}) in gl\.open_cube", worker_failures.sentence(event, "local"))
+    items = gl.search("PEPS_S2_L1C", datetime="2021-06-05")
+    for grid in ({}, {"crs": "EPSG:4326", "resolution": 0.0002}):
+        cube = gl.open_cube(items, bands=["red"], chunks=ast.literal_eval(chunks), **grid)
+        assert max(max(sizes) for sizes in cube.red.chunks[1:]) == 1024
 
 
 def _devour(size: int) -> int:
