@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
+import sys
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 import dask
 
 from geodes_lab import extras, settings
+from geodes_lab.cluster import first_use
 from geodes_lab.cluster.request import PLACES, ClusterRequest, understood
 from geodes_lab.errors import GeodesError
 
 if TYPE_CHECKING:
     from geodes_lab.cluster.lifecycle import ClusterLifecycle
 
+_ENDS = 30.0  # seconds in which a cluster that is being stopped gives its memory back
+
 _lock = threading.RLock()
 _keeper: ClusterLifecycle | None = None
+_start: concurrent.futures.Future[ClusterLifecycle] | None = None
 
 
 def attach(
@@ -53,29 +59,26 @@ def attach(
     GeodesError
         If what is asked for makes no sense, does not fit, or the place refuses it.
     """
-    from distributed import get_client
-
     wanted = understood(workers, memory, adaptive)
     global _keeper
     with _lock:
+        if _start is not None:
+            concurrent.futures.wait([_start])  # one that was interrupted goes on
         known = _keeper is not None and not _keeper.is_closed
-        try:
-            client = get_client(timeout=5)
-        except ValueError:
-            client = None  # none yet
+        if _keeper is not None and not known:
+            _keeper.over.wait(_ENDS)
+        client = _client()
         if client is not None and not (known and _keeper is not None and client is _keeper.client):
             return client
         if client is None and known and _keeper is not None:
             _keeper.close()  # its client was closed: it must not go on beside the new one
             known = False
-        where = _place(place)
         if known and _keeper is not None:
-            moves = place is not None and where != _keeper.place
-            if not moves and (wanted.is_nothing or _module(_keeper.place).change(_keeper, wanted)):
+            moves = place is not None and _place(place) != _keeper.place
+            if not moves and (wanted.is_nothing or _keeper.change(wanted)):
                 return _keeper.client
             _keeper.close()
-        _keeper = _start(where, wanted)
-        return _keeper.client
+        return _started(place, wanted).client
 
 
 def get(dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, **options: Any) -> Any:
@@ -86,22 +89,48 @@ def get(dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, **options: 
     return attach().get(dsk, keys, **options)
 
 
-def _start(where: str, wanted: ClusterRequest) -> ClusterLifecycle:
-    from geodes_lab.cluster import lifecycle, limits
+def _client() -> Any:
+    """The client in use; None, if there is none yet."""
+    if "distributed" not in sys.modules:
+        return None  # imported here, an interruption would leave it half imported
+    from distributed import get_client
 
-    limits.refuse()
-    lifecycle.unhook()
-    # What fails on a worker is raised here, as one sentence; its log would say it twice more before.
-    dask.config.set({"logging": {"distributed": "error", "distributed.worker": "critical"}})
+    try:
+        return get_client(timeout=5)
+    except ValueError:
+        return None
+
+
+def _started(place: str | None, wanted: ClusterRequest) -> ClusterLifecycle:
+    """Start a cluster in a thread of its own, which imports too what it needs.
+
+    Interrupted, neither is left half there: the cluster becomes that of the next computation.
+    """
+    global _start
+    _start = concurrent.futures.Future()
+    threading.Thread(target=_begin, args=(place, wanted, _start), name="cluster-starts", daemon=True).start()
+    return _start.result()
+
+
+def _begin(place: str | None, wanted: ClusterRequest, start: concurrent.futures.Future[ClusterLifecycle]) -> None:
+    global _keeper
     try:
         with extras.needed("gl.attach"):
             import cryptography  # noqa: F401  (distributed would say itself, and late, that it needs it)
 
-            made: ClusterLifecycle = _module(where).start(wanted)
-    except BaseException:
-        lifecycle.hook()
-        raise
-    return made
+            from geodes_lab.cluster import limits
+
+            module = _module(_place(place))
+            limits.refuse()
+            first_use.put_aside(get)
+            # What fails on a worker is raised here, as one sentence; its log would say it twice more before.
+            dask.config.set({"logging": {"distributed": "error", "distributed.worker": "critical"}})
+            _keeper = module.start(wanted)
+    except BaseException as error:
+        first_use.put_back()
+        start.set_exception(error)
+    else:
+        start.set_result(_keeper)
 
 
 def _place(said: str | None) -> str:

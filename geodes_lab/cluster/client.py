@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import dask
+from dask.core import flatten
 from distributed import Client
 from distributed.client import FutureCancelledError, FuturesCancelledError
 from distributed.core import clean_exception
 from distributed.scheduler import KilledWorker
 
-from geodes_lab.cluster import progress_bar, worker_failures
+from geodes_lab.cluster import interruption, progress_bar, worker_failures
 from geodes_lab.cluster.credential_forwarding import Borrower
 from geodes_lab.errors import GeodesError
 
@@ -35,7 +37,10 @@ class LabClient(Client):
         self._place = place
         self._given_up: OrderedDict[str, str] = OrderedDict()
         self._told: Any = None
+        self.ended_for = ""
+        """Why the cluster was given up, as a sentence."""
         super().__init__(cluster, **said)
+        self.loop.add_callback(interruption.quieten)
 
     def tell_settings(self) -> None:
         """Let the workers, and those that come, have the settings of the kernel as they are now.
@@ -53,6 +58,14 @@ class LabClient(Client):
             self.tell_settings()
         return super()._graph_to_futures(*arguments, **said)
 
+    def get(self, dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, *arguments: Any, **said: Any) -> Any:
+        """Compute, as distributed's own; interrupted, the computation ends on the cluster too."""
+        try:
+            return super().get(dsk, keys, *arguments, **said)
+        except KeyboardInterrupt:
+            self.loop.add_callback(interruption.clear, self, list(flatten([keys])))
+            raise
+
     def gather(
         self, futures: Any, errors: str = "raise", direct: bool | None = None, asynchronous: bool | None = None
     ) -> Any:
@@ -63,6 +76,8 @@ class LabClient(Client):
             with progress_bar.shown(self, futures):
                 return super().gather(futures, errors, direct, asynchronous)
         except (FutureCancelledError, FuturesCancelledError) as error:
+            if self.ended_for:
+                raise GeodesError(self.ended_for) from None
             if _LOST not in f"{error} {getattr(error, 'reason', '')}":
                 raise  # the user has cancelled it
         raise GeodesError(

@@ -43,7 +43,7 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
             cluster.adapt(minimum=0, maximum=wanted.workers or _DEFAULT)
         else:
             cluster.scale(wanted.workers or _DEFAULT)
-        return ClusterLifecycle(cluster, "gateway", _link(cluster, secret))
+        return ClusterLifecycle(cluster, "gateway", _link(cluster, secret), change)
     except (GatewayClusterError, GatewayServerError) as error:
         cluster.shutdown()
         raise _explained(error) from error
@@ -57,7 +57,7 @@ def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
     if wanted.memory is not None:
         return False
     if wanted.adaptive:
-        keeper.cluster.adapt(minimum=0, maximum=wanted.workers or _DEFAULT)
+        keeper.cluster.adapt(minimum=wanted.least or 0, maximum=wanted.workers or _DEFAULT)
     else:
         keeper.cluster.adapt(active=False)
         keeper.cluster.scale(wanted.workers or _DEFAULT)

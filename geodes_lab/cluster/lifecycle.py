@@ -5,6 +5,7 @@ It tells of itself, lends keys, stops when idle or asked to.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import threading
@@ -14,15 +15,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import dask
 from dask.utils import parse_timedelta
 from tornado.ioloop import PeriodicCallback
 
 from geodes_lab import settings
-from geodes_lab.cluster import credential_forwarding, progress_bar, running, versions, worker_failures
+from geodes_lab.cluster import (
+    credential_forwarding,
+    first_use,
+    progress_bar,
+    resizing,
+    running,
+    versions,
+    worker_failures,
+)
 from geodes_lab.cluster.client import LabClient
 from geodes_lab.cluster.credential_forwarding import CredentialForwarding, Desk
+from geodes_lab.cluster.request import ClusterRequest
 from geodes_lab.cluster.worker_failures import Witness
+from geodes_lab.cluster.worker_watch import WorkerWatch
 from geodes_lab.errors import GeodesError
 
 
@@ -37,6 +47,8 @@ class ClusterLifecycle:
         ``local``, ``gateway`` or ``slurm``.
     link
         Where a browser finds its dashboard.
+    change
+        Changes the number of its workers; gives False if it cannot.
     reserved
         Bytes that its workers may have together, even while fewer are there.
     ended
@@ -44,13 +56,22 @@ class ClusterLifecycle:
     """
 
     def __init__(
-        self, cluster: Any, place: str, link: str, reserved: int = 0, ended: Callable[[], None] = lambda: None
+        self,
+        cluster: Any,
+        place: str,
+        link: str,
+        change: Callable[[ClusterLifecycle, ClusterRequest], bool],
+        reserved: int = 0,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         idle()  # a setting that makes no sense is said now
-        self.cluster, self.place, self._ended = cluster, place, ended
+        self.cluster, self.place, self._change, self._ended = cluster, place, change, ended
         self.client = LabClient(cluster, place)
         self.is_closed = False
+        self.over = threading.Event()
+        """Set when all that it had is free again."""
         self._checked: set[str] = set()
+        self._watch = WorkerWatch(cluster, place)
         self._busy = time.monotonic()
         self._ticking = False
         self._one = running.me(place, name=f"{place} {uuid.uuid4().hex[:4]}", id=str(uuid.uuid4()))
@@ -71,6 +92,10 @@ class ClusterLifecycle:
         """As in the list of clusters."""
         return self._one.id
 
+    def change(self, wanted: ClusterRequest) -> bool:
+        """Change the number of workers; False if it has to be another cluster, since the workers differ."""
+        return self._change(self, wanted)
+
     def reserve(self, memory: int) -> None:
         """Say how many bytes the workers may have together from now on."""
         self._one = replace(self._one, reserved=memory)
@@ -90,12 +115,36 @@ class ClusterLifecycle:
             if running.is_to_stop(self.id) or time.monotonic() - self._busy > (idle() or math.inf):
                 self._end()
                 return
+            if why := self._watch.look(now.workers, now.tasks):
+                self.client.ended_for = why
+                self._end()
+                return
+            await self._resize()
             with contextlib.suppress(OSError):  # the scheduler is away for a moment
                 await self._lending.renew()
             if self.place != "local":
                 await self._check_newcomers()
         finally:
             self._ticking = False
+
+    async def _resize(self) -> None:
+        """Do what the Dask panel asks for."""
+        asked = resizing.asked(self.id)
+        if asked is None:
+            return
+        mark, wanted = asked
+        refusal = ""
+        try:
+            if not await asyncio.to_thread(self.change, wanted):  # it asks the queue, or the gateway
+                refusal = (
+                    f"{wanted.workers} workers of this size do not fit beside your other clusters: ask for fewer, or "
+                    "write gl.attach(workers=…, memory=…) in the notebook that has the cluster."
+                )
+        except GeodesError as error:
+            refusal = str(error)
+        resizing.answer(self.id, mark, refusal)
+        if refusal and wanted.adaptive:  # the panel does not wait for it
+            progress_bar.say(f"The Dask panel asked for other workers: {refusal}")
 
     def _tell(self) -> running.Running:
         known = getattr(getattr(self.cluster, "scheduler", None), "workers", None)
@@ -150,7 +199,8 @@ class ClusterLifecycle:
                 )
         self._ended()
         running.remove(self.id)
-        hook()
+        first_use.put_back()
+        self.over.set()
 
 
 def idle() -> float:
@@ -166,24 +216,3 @@ def idle() -> float:
         return float(parse_timedelta(said or 0))
     except (KeyError, ValueError):
         raise GeodesError(f"geodes_lab.cluster.idle is a time, such as '30 minutes', not {said!r}.") from None
-
-
-_hook: Any = None
-
-
-def unhook() -> None:
-    """Take away what starts a cluster at the first computation, until the cluster has ended.
-
-    Workers inherit the configuration.
-    """
-    global _hook
-    found = dask.config.get("scheduler", None)
-    if callable(found):
-        _hook = found
-    dask.config.set(scheduler=None)
-
-
-def hook() -> None:
-    """Put it back: the next computation starts another cluster."""
-    if _hook is not None and dask.config.get("scheduler", None) is None:
-        dask.config.set(scheduler=_hook)

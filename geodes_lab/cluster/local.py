@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
@@ -12,7 +13,7 @@ import dask
 from dask.utils import format_bytes
 
 from geodes_lab import settings
-from geodes_lab.cluster import dashboard_gate, running
+from geodes_lab.cluster import dashboard_gate, process_group, running, worker_watch
 from geodes_lab.cluster.lifecycle import ClusterLifecycle
 from geodes_lab.cluster.request import ClusterRequest
 from geodes_lab.cluster.size import Workers, allowance, size
@@ -41,14 +42,16 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
             security=True,
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"worker_ttl": worker_watch.DISTRIBUTEDS},
             silence_logs=logging.ERROR,
             local_directory=spill_folder(),
-            preload=[dashboard_gate.__name__],  # before the workers' own pages, which nobody needs
+            preload=[process_group.__name__, dashboard_gate.__name__],  # before their own pages, which nobody needs
+            preload_nanny=[process_group.__name__],
         )
         link = dashboard(cluster.scheduler)
         if wanted.adaptive:
             cluster.adapt(minimum=1, maximum=workers.count)
-        return ClusterLifecycle(cluster, "local", link, reserved=workers.count * workers.memory)
+        return ClusterLifecycle(cluster, "local", link, change, reserved=workers.count * workers.memory)
 
 
 def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
@@ -60,8 +63,10 @@ def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
         return False
     keeper.reserve(count * each)
     if wanted.adaptive:
-        keeper.cluster.adapt(minimum=1, maximum=count)
+        keeper.cluster.adapt(minimum=1 if wanted.least is None else wanted.least, maximum=count)
     else:
+        with contextlib.suppress(AttributeError):  # else it would go on to change the number
+            keeper.cluster._adaptive.stop()
         keeper.cluster.scale(count)
     return True
 

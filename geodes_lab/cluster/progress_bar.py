@@ -6,6 +6,7 @@ A bar in a notebook or a terminal once it takes a while, nothing elsewhere.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ _PATIENCE = 1.5  # seconds of a computation that nobody needs a bar for
 
 
 def say(text: str) -> None:
-    """Tell the person something that happens beside what they wait for."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the person something that happens beside what they wait for, below the cell that runs."""
+    # Without a context of its own: that of a callback is the cell that has made it, which may have ended long ago.
+    contextvars.Context().run(print, text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -53,6 +55,7 @@ def shown(client: Any, results: Any) -> Iterator[None]:
         with over:
             for one in watched:
                 one.bar.end()
+                client.loop.add_callback(one.leave)
 
 
 class _Watched(ProgressBar):
@@ -64,6 +67,12 @@ class _Watched(ProgressBar):
     def __init__(self, futures: list[Any], scheduler: str, bar: progress.Bar) -> None:
         super().__init__(futures, scheduler, interval="500ms")
         self.bar = bar
+        self.comm: Any = None  # until it listens
+
+    def leave(self) -> None:
+        """Listen no longer: of what was interrupted the scheduler would never say that it is done."""
+        if self.comm is not None:
+            self.comm.abort()
 
     def _draw_bar(self, remaining: int, all: int, **said: Any) -> None:
         self.bar.update(all - remaining, all)

@@ -22,6 +22,8 @@ class ClusterRequest:
     """Of each worker, in bytes; None: as the place gives it."""
     adaptive: bool = False
     """Whether workers come and go with the work; ``workers`` is then the most."""
+    least: int | None = None
+    """How few there may be then; None: as the place has it."""
 
     @property
     def is_nothing(self) -> bool:

@@ -106,7 +106,7 @@ def tell(one: Running) -> None:
 
 def remove(id: str) -> None:
     """Forget a cluster that is no more."""
-    for suffix in (".json", ".stop"):
+    for suffix in (".json", ".stop", ".resize", ".resized"):
         (folder() / f"{id}{suffix}").unlink(missing_ok=True)
 
 

@@ -101,7 +101,7 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
             cluster.adapt(minimum=0, maximum=count)
         else:
             _submit(cluster, count)
-        return ClusterLifecycle(cluster, "slurm", link, ended=lambda: _forget(cluster, keys))
+        return ClusterLifecycle(cluster, "slurm", link, change, ended=lambda: _forget(cluster, keys))
     except BaseException:
         cluster.close()
         _forget(cluster, keys)
@@ -115,7 +115,7 @@ def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
     said = settings.get("cluster.slurm")
     count = _most(wanted.workers or int(said["jobs"]), said, of_this=len(keeper.cluster.worker_spec))
     if wanted.adaptive:
-        keeper.cluster.adapt(minimum=0, maximum=count)
+        keeper.cluster.adapt(minimum=wanted.least or 0, maximum=count)
     else:
         _submit(keeper.cluster, count)
     return True

@@ -18,7 +18,8 @@ from hub.singleuser import space
 _TEXT = {
     "en": {
         "title": "Room in your home",
-        "used": "{used} of {limit} are used ({part:.0%}).",
+        "used": "{used} of {quota} are used ({part:.0%}).",
+        "disk": "Your home holds {used}. Its disk is {part:.0%} full: {free} are free.",
         "rescue": "Your home is full: {reason}. The server started in rescue mode, so that you can make room: kernels "
         "work, and "
         "nothing new can be saved into the home until there is room.",
@@ -35,7 +36,8 @@ _TEXT = {
     },
     "fr": {
         "title": "Place dans votre espace",
-        "used": "{used} sur {limit} sont utilisés ({part:.0%}).",
+        "used": "{used} sur {quota} sont utilisés ({part:.0%}).",
+        "disk": "Votre espace contient {used}. Son disque est plein à {part:.0%} : il reste {free}.",
         "rescue": "Votre espace est plein : {reason}. Le serveur a démarré en mode secours pour que vous fassiez de "
         "la place : les noyaux "
         "fonctionnent, mais rien de nouveau ne peut être enregistré tant qu'il n'y a pas de place.",
@@ -73,7 +75,7 @@ class Page(JupyterHandler):
         """Show how full the home is; as JSON for programs."""
         now = await _aside(space.measure, Path.home())
         if "application/json" in self.request.headers.get("Accept", ""):
-            warn = now.part >= float(os.environ.get("GEODES_LAB_HOME_WARN") or 0.8)
+            warn = now.is_scarce(float(os.environ.get("GEODES_LAB_HOME_WARN") or 0.8))
             self.finish(json.dumps({**vars(now), "part": now.part, "warn": warn, "rescue": _rescue()}))
             return
         self.finish(self._page(now, await _aside(space.fillers, Path.home()), 0))
@@ -112,7 +114,8 @@ class Page(JupyterHandler):
             if found
             else f"<p>{text['nothing']}</p>"
         )
-        told = text["used"].format(used=space.said(now.used), limit=space.said(now.limit), part=now.part)
+        sizes = {"used": space.said(now.used), "quota": space.said(now.quota), "free": space.said(now.free)}
+        told = text["used" if now.quota else "disk"].format(**sizes, part=now.part)
         hub = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/home"
         return (
             f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'>"

@@ -10,6 +10,7 @@ start in the server's own process.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,8 +18,11 @@ from dask.utils import format_bytes
 from tornado.ioloop import PeriodicCallback
 from tornado.web import HTTPError
 
-from geodes_lab.cluster import running
+from geodes_lab import arguments
+from geodes_lab.cluster import resizing, running
+from geodes_lab.cluster.request import understood
 from geodes_lab.cluster.running import Running
+from geodes_lab.errors import GeodesError
 
 _EVERY = 15.0  # seconds between two looks whether clusters work
 _SOON = 10.0  # seconds within which a cluster stops
@@ -47,12 +51,30 @@ class Clusters:
         raise HTTPError(409, reason="A cluster belongs to a notebook: write gl.attach() in one, or just compute.")
 
     async def scale_cluster(self, cluster_id: str, n: int) -> dict[str, Any] | None:
-        """Refuse: the kernel knows what fits."""
-        raise HTTPError(409, reason="Write gl.attach(workers=…) in the notebook that has the cluster.")
+        """Have the kernel change the number of workers; it knows what fits, and is waited for."""
+        mark = _ask(cluster_id, n)
+        try:
+            await asyncio.to_thread(resizing.answered, cluster_id, mark, _SOON)
+        except GeodesError as error:
+            raise HTTPError(409, reason=str(error)) from None
+        return self.get_cluster(cluster_id)
 
     def adapt_cluster(self, cluster_id: str, minimum: int, maximum: int) -> dict[str, Any] | None:
-        """Refuse: the kernel knows what fits."""
-        raise HTTPError(409, reason="Write gl.attach(workers=…, adaptive=True) in the notebook that has the cluster.")
+        """Have the kernel let workers come and go; the panel cannot wait for it, so a refusal is read in the cell."""
+        _ask(cluster_id, maximum, minimum)
+        return self.get_cluster(cluster_id)
+
+
+def _ask(cluster_id: str, workers: int, least: int | None = None) -> str:
+    try:
+        wanted = understood(workers, None, least is not None)
+        if least is not None:
+            least = arguments.whole("minimum", least, f"a number of workers, 0 to {workers}", 0)
+            if least > workers:
+                raise GeodesError(f"minimum is a number of workers, 0 to {workers}, not {least}.")
+        return resizing.ask(cluster_id, replace(wanted, least=least))
+    except GeodesError as error:
+        raise HTTPError(409, reason=str(error)) from None
 
 
 def _model(one: Running) -> dict[str, Any]:

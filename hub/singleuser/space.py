@@ -25,22 +25,38 @@ _CACHES = (
 )
 
 
+# What is of use only as a whole: nobody is offered a part of it. A folder that holds one of these, or is named so.
+_OF_A_WHOLE = ("zarr.json", ".zgroup", ".zarray", ".zmetadata", "pyvenv.cfg", "conda-meta", "manifest.safe")
+_WHOLE_SUFFIXES = (".zarr", ".safe")
+_HISTORY = ".git"  # neither offered nor looked into
+_SCARCE = 5 * 2**30  # free bytes of a disk, less than which people are warned of: a part says nothing of a large disk
+
+
 @dataclass(frozen=True)
 class Space:
     """How full a home is."""
 
     used: int
-    limit: int
-    """The quota, else the size of the disk; in bytes."""
+    """What the home holds, in bytes."""
+    quota: int
+    """What it may hold; 0: as much as its disk takes."""
     free: int
     """What can still be written, of the quota and of the disk."""
+    disk: int
+    """The size of its disk, which others may write to as well."""
     whole: bool
     """Whether all of the home was looked at; else it holds more."""
 
     @property
     def part(self) -> float:
-        """How much of what is allowed is used."""
-        return self.used / self.limit if self.limit else 1.0
+        """How much of the quota is used; without one, of the disk."""
+        if self.quota:
+            return self.used / self.quota
+        return 1 - self.free / self.disk if self.disk else 1.0
+
+    def is_scarce(self, part: float) -> bool:
+        """Whether people are to be warned, if they are from this part on."""
+        return self.part >= part and (self.quota > 0 or self.free < _SCARCE)
 
 
 def measure(home: Path, patience: float = _PATIENCE) -> Space:
@@ -50,8 +66,8 @@ def measure(home: Path, patience: float = _PATIENCE) -> Space:
     free = disk.f_bavail * disk.f_frsize
     used, whole = _size(home, home.stat().st_dev, time.monotonic() + patience)
     if quota:
-        return Space(used, quota, min(free, max(quota - used, 0)), whole)
-    return Space(disk.f_blocks * disk.f_frsize - free, disk.f_blocks * disk.f_frsize, free, True)
+        free = min(free, max(quota - used, 0))
+    return Space(used, quota, free, disk.f_blocks * disk.f_frsize, whole)
 
 
 def problem(home: Path) -> str:
@@ -65,7 +81,9 @@ def problem(home: Path) -> str:
     except OSError as error:
         return f"nothing can be written into it ({error.strerror})"
     if space.free < NEEDED:
-        return f"{said(space.used)} of {said(space.limit)} are used"
+        if space.quota:
+            return f"{said(space.used)} of {said(space.quota)} are used"
+        return f"{said(space.disk - space.free)} of the {said(space.disk)} of its disk are used"
     return ""
 
 
@@ -83,7 +101,7 @@ def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
                 size = _size(path, device, deadline)[0]
                 if size > 2**20 or (made_anew and size):
                     found[name] = (size, made_anew)
-            elif len(path.relative_to(home).parts) == 3:
+            elif len(path.relative_to(home).parts) == 3 or _is_a_whole(path):
                 found[name] = (_size(path, device, deadline)[0], False)
     ordered = sorted(((n, s, c) for n, (s, c) in found.items() if s), key=lambda f: (not f[2], -f[1]))
     return ordered[:most]
@@ -118,10 +136,17 @@ def _places(home: Path, depth: int) -> Iterator[Path]:
         for folder in level:
             with contextlib.suppress(OSError):
                 for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+                    if entry.name == _HISTORY:
+                        continue
                     yield Path(entry.path)
-                    if entry.is_dir(follow_symlinks=False):
+                    if entry.is_dir(follow_symlinks=False) and not _is_a_whole(Path(entry.path)):
                         following.append(Path(entry.path))
         level = following
+
+
+def _is_a_whole(folder: Path) -> bool:
+    """Whether a folder is a store, a product or an environment, which a part of is of no use."""
+    return folder.name.lower().endswith(_WHOLE_SUFFIXES) or any((folder / name).exists() for name in _OF_A_WHOLE)
 
 
 def _size(path: Path, device: int, deadline: float) -> tuple[int, bool]:

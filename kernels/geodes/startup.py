@@ -18,6 +18,27 @@ def _one_sentence(shell, kind, error, traceback, tb_offset=None):
     return sentence
 
 
+def _interrupted(shell, kind, error, traceback, tb_offset=None):
+    """Show one line, if what was interrupted is ours or the cluster's: nobody needs to read where it was waiting."""
+    packages, frame = set(), traceback
+    while frame is not None:
+        packages.add(frame.tb_frame.f_globals.get("__name__", "").partition(".")[0])
+        frame = frame.tb_next
+    if packages & {"dask", "distributed"}:
+        lines = ["\x1b[1;31mInterrupted\x1b[0m: the computation is cancelled, on the cluster too."]
+    elif "geodes_lab" in packages:
+        lines = ["\x1b[1;31mInterrupted\x1b[0m."]
+    else:
+        lines = shell.InteractiveTB.structured_traceback(kind, error, traceback, tb_offset=tb_offset)
+    shell._showtraceback(kind, error, lines)
+    return lines
+
+
+def _show(shell, kind, error, traceback, tb_offset=None):
+    short = _one_sentence if issubclass(kind, gl.GeodesError) else _interrupted
+    return short(shell, kind, error, traceback, tb_offset)
+
+
 def _watch_memory(shell):
     """If the kernel before was killed for its memory, say so above what the first cell shows."""
     from ipykernel.connect import get_connection_file
@@ -38,4 +59,4 @@ def _watch_memory(shell):
 
 _dask.config.set(scheduler=_cluster_at_first_use)
 _watch_memory(get_ipython())  # noqa: F821
-get_ipython().set_custom_exc((gl.GeodesError,), _one_sentence)  # noqa: F821
+get_ipython().set_custom_exc((gl.GeodesError, KeyboardInterrupt), _show)  # noqa: F821

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import http.server
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +20,7 @@ from pathlib import Path
 
 import dask
 import dask.array as da
+import dask.order
 import numpy as np
 import psutil
 import pytest
@@ -24,7 +28,7 @@ from distributed import Client, LocalCluster
 
 import geodes_lab as gl
 from geodes_lab import cluster, credentials
-from geodes_lab.cluster import attached, dashboard_gate, local, running, versions
+from geodes_lab.cluster import attached, dashboard_gate, local, running, versions, worker_failures
 from geodes_lab.cluster.size import size
 from tests.support.awaiting import awaited
 from tests.support.keyed import KeyedS3, credential_process
@@ -382,6 +386,24 @@ def test_worker_that_dies_of_memory_says_so(small, capsys):
     assert capsys.readouterr().err == "", "it is said once"
 
 
+def test_advice_of_the_sentence_works_as_it_is_written(on_disk):
+    event = {
+        "worker": "0",
+        "memory": 2**31,
+        "limit": 2**31,
+        "of_memory": True,
+        "at": "computing median",
+        "given_up": "median",
+        "tries": 4,
+        "workers": 1,
+    }
+    (chunks,) = re.findall(r"chunks=(\{.*?\}) in gl\.open_cube", worker_failures.sentence(event, "local"))
+    items = gl.search("PEPS_S2_L1C", datetime="2021-06-05")
+    for grid in ({}, {"crs": "EPSG:4326", "resolution": 0.0002}):
+        cube = gl.open_cube(items, bands=["red"], chunks=ast.literal_eval(chunks), **grid)
+        assert max(max(sizes) for sizes in cube.red.chunks[1:]) == 1024
+
+
 def _devour(size: int) -> int:
     held = []
     for _ in range(size // 2**24):
@@ -479,6 +501,74 @@ def test_cluster_that_computes_is_use_of_the_server_and_the_panel_stops_it(small
     assert ours.list_clusters() == []
     with pytest.raises(Exception, match="belongs to a notebook"):
         asyncio.run(ours.start_cluster())
+
+
+def test_panel_scales_a_cluster_and_says_what_does_not_fit(small):
+    from tornado.web import HTTPError
+
+    from hub.singleuser import clusters as panel
+
+    client, ours = gl.attach(workers=1, memory="400MiB"), panel.Clusters()
+    (model,) = ours.list_clusters()
+    asyncio.run(ours.scale_cluster(model["id"], 2))
+    awaited(lambda: ours.get_cluster(model["id"])["workers"] == 2)
+    with pytest.raises(HTTPError, match="50 workers of this size do not fit beside your other clusters"):
+        asyncio.run(ours.scale_cluster(model["id"], 50))
+    with pytest.raises(HTTPError, match="workers is a number of workers, at least 1, not 0"):
+        asyncio.run(ours.scale_cluster(model["id"], 0))
+    with pytest.raises(HTTPError, match="minimum is a number of workers, 0 to 2, not 3"):
+        ours.adapt_cluster(model["id"], 3, 2)
+    with pytest.raises(HTTPError, match="This cluster has ended"):
+        asyncio.run(ours.scale_cluster("none", 2))
+    ours.adapt_cluster(model["id"], 1, 2)
+    awaited(lambda: ours.get_cluster(model["id"])["workers"] == 1)
+    asyncio.run(ours.scale_cluster(model["id"], 2))
+    awaited(lambda: ours.get_cluster(model["id"])["workers"] == 2)
+    assert client.submit(abs, -1).result() == 1
+
+
+def test_worker_that_holds_pythons_lock_for_too_long_is_replaced(small, capsys):
+    with dask.config.set({"distributed.scheduler.worker-ttl": "3s"}):
+        client = gl.attach()
+    client.cluster.scheduler.allowed_failures = 0
+    with pytest.raises(gl.GeodesError, match="Its work was given up after 1 worker died of it"):
+        client.submit(re.match, "(a+)+$", "a" * 60 + "b").result()
+    said = capsys.readouterr().err
+    assert "Worker 0 of your cluster has not answered for " in said
+    assert client.submit(abs, -1).result() == 1, "the worker in its place works"
+
+
+def test_cluster_whose_workers_start_no_more_is_given_up_in_a_sentence(small):
+    client = gl.attach()
+    (pid,) = client.run(os.getpid).values()
+    client.cluster.worker_spec[0]["options"]["preload"] = ["no_such_module"]
+    future = client.submit(time.sleep, 600)
+    awaited(lambda: future.key in client.cluster.scheduler.tasks)
+    psutil.Process(pid).send_signal(signal.SIGINT)  # it says good-bye to its nanny, which ends
+    with pytest.raises(gl.GeodesError, match="Your cluster has lost its workers, and others did not start 3 times"):
+        client.gather(future)
+    assert gl.attach().submit(abs, -1).result() == 1
+
+
+def test_graph_that_is_still_built_when_it_is_interrupted_never_comes_to_life(small, monkeypatch, tmp_path):
+    """Distributed's scheduler hears that nobody wants it before it knows it, and would compute it for ever."""
+    client = gl.attach()
+    order, asked, go = dask.order.order, threading.Event(), threading.Event()
+
+    def slowly(*arguments, **said):
+        asked.set()
+        go.wait(60)
+        return order(*arguments, **said)
+
+    monkeypatch.setattr(dask.order, "order", slowly)
+    threading.Thread(target=lambda: asked.wait(60) and os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        da.ones(4, chunks=1).map_blocks(_slowly, meta=np.empty(0)).sum().compute()
+    scheduler = client.cluster.scheduler
+    assert scheduler._active_graph_updates == 1
+    go.set()
+    awaited(lambda: scheduler._active_graph_updates == 0)
+    awaited(lambda: not scheduler.tasks)
 
 
 def test_quota_that_is_used_up_is_said_before_a_cluster_starts(small, monkeypatch):

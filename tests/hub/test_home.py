@@ -8,10 +8,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hub.singleuser import notebooks, space, start, storage
+from hub.singleuser import cleaning, notebooks, space, start, storage
 from tests.support.served import served
 
 MIB = 2**20
@@ -79,7 +80,7 @@ def test_home_is_measured_against_its_quota(tmp_path, monkeypatch):
     monkeypatch.setenv("GEODES_LAB_HOME_QUOTA", str(4 * MIB))
     now = space.measure(tmp_path)
     assert 3 * MIB <= now.used < 3.2 * MIB, "what links lead to is not of it"
-    assert now.free == now.limit - now.used
+    assert now.free == now.quota - now.used
     assert 0.7 < now.part < 0.85
     assert space.problem(tmp_path), "less is left than a server needs"
     monkeypatch.setenv("GEODES_LAB_HOME_QUOTA", str(100 * MIB))
@@ -95,6 +96,41 @@ def test_what_can_be_made_anew_is_offered_first_and_removed(tmp_path):
     assert [anew for _, _, anew in found] == [True, False, False]
     assert space.remove(tmp_path, ".cache") >= 2 * MIB
     assert not (tmp_path / ".cache").exists()
+
+
+def test_home_without_a_quota_is_not_called_as_full_as_its_disk(tmp_path, monkeypatch):
+    monkeypatch.delenv("GEODES_LAB_HOME_QUOTA", raising=False)
+    (tmp_path / "data").write_bytes(os.urandom(3 * MIB))
+    now = space.measure(tmp_path)
+    assert 3 * MIB <= now.used < 3.2 * MIB
+    assert now.quota == 0
+    assert now.part == 1 - now.free / now.disk, "that is the disk's"
+    full = space.Space(used=52 * MIB, quota=0, free=60 * 2**30, disk=330 * 2**30, whole=True)
+    assert round(full.part, 2) == 0.82
+    assert not full.is_scarce(0.8), "60 GiB are free"
+    assert space.Space(52 * MIB, 0, 2**30, 330 * 2**30, True).is_scarce(0.8)
+    assert space.Space(52 * MIB, 60 * MIB, 8 * MIB, 330 * 2**30, True).is_scarce(0.8)
+    page = cleaning.Page._page(SimpleNamespace(request=SimpleNamespace(headers={}), base_url="/"), full, [], 0)
+    assert "Your home holds 52 MiB. Its disk is 82% full: 60 GiB are free." in page
+
+
+def test_nobody_is_offered_a_part_of_a_store_a_product_or_an_environment(tmp_path):
+    files = {
+        "cube.zarr/red/c/0": 2,
+        "cube.zarr/zarr.json": 0,
+        "results/older/red/0.0": 2,
+        "results/older/.zgroup": 0,
+        "S2A_MSIL1C.SAFE/GRANULE/L1C/IMG_DATA": 2,
+        "work/env/pyvenv.cfg": 0,
+        "work/env/lib/python": 2,
+        "code/.git/objects/pack": 2,
+        "code/data.bin": 2,
+    }
+    for name, size in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(os.urandom(size * MIB))
+    offered = {name for name, _, _ in space.fillers(tmp_path)}
+    assert offered == {"cube.zarr", "results/older", "S2A_MSIL1C.SAFE", "work/env", "code/data.bin"}
 
 
 @pytest.mark.attack

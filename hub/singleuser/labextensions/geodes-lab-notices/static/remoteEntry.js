@@ -61,8 +61,12 @@
       const space = await ask("GET", "space");
       if (space.rescue || space.warn) {
         const part = Math.round(space.part * 100);
-        notify(say(`Your home is ${part} % full: ${location.origin}${base()}geodes/space shows what fills it.`,
-          `Votre espace est plein à ${part} % : ${location.origin}${base()}geodes/space montre ce qui le remplit.`), space.rescue ? "error" : "warning");
+        const page = `${location.origin}${base()}geodes/space`;
+        notify(space.quota
+          ? say(`Your home is ${part} % full: ${page} shows what fills it.`,
+            `Votre espace est plein à ${part} % : ${page} montre ce qui le remplit.`)
+          : say(`The disk of your home is ${part} % full: ${page} shows what your home holds.`,
+            `Le disque de votre espace est plein à ${part} % : ${page} montre ce que contient votre espace.`), space.rescue ? "error" : "warning");
       }
     }
 
