@@ -13,7 +13,8 @@ from geodes_lab.archive import extract, member_index
 from geodes_lab.archive.central_directory import STORED
 from geodes_lab.archive.member import Member
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage.location import ObjectLocation, locate
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.object_location import ObjectLocation
 
 # A product's XML is below 5 MB; what inflates to more is a mistake or an attack.
 _LARGEST_TEXT = 64 * 2**20

@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage.location import ObjectLocation, Ranges
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.range_file import Ranges
 from geodes_lab.util import limits
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 
 _BLOCK, _BLOCKS = 2**18, 32  # bytes of a block, and how many of them a file remembers
 _AHEAD = 8  # blocks of a request at most, where one block after the other is asked for

@@ -14,7 +14,10 @@ from typing import TypeVar
 from geodes_lab.archive import central_directory
 from geodes_lab.archive.central_directory import DEFLATED, HEADER, STORED, Entry
 from geodes_lab.errors import GeodesError, NotUnderstood
-from geodes_lab.storage.location import ObjectLocation, Unreachable, object_of, write_whole
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
+from geodes_lab.util.whole_file import write_whole
 
 _RATIO = 1100  # Deflate makes a byte of no more than 1032
 _SLACK = 256  # bytes of a local header behind the name, at most, with most writers

@@ -22,7 +22,8 @@ from odc.geo.geobox import GeoBox
 
 from geodes_lab.cube import read_log
 from geodes_lab.errors import GeodesError
-from geodes_lab.raster.source import Mask, RasterSource
+from geodes_lab.raster.mask import Mask
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading.window import read
 
 NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8

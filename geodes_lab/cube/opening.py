@@ -36,7 +36,8 @@ from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1 import orbit
 from geodes_lab.products.terrain import model
-from geodes_lab.raster.source import Flown, Mask, RasterSource
+from geodes_lab.raster.mask import Mask
+from geodes_lab.raster.source import Flown, RasterSource
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 

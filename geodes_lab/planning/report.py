@@ -17,7 +17,8 @@ from geodes_lab.cube import read_log
 from geodes_lab.cube.read_log import Entry
 from geodes_lab.errors import shown
 from geodes_lab.planning.needed_tiles import mosaics
-from geodes_lab.storage.location import object_of, traffic
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.traffic import traffic
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.products import assets
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
-from geodes_lab.raster.source import Mask
+from geodes_lab.raster.mask import Mask
 
 
 def keys(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> list[str]:

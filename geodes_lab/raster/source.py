@@ -11,16 +11,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from odc.geo.geom import BoundingBox
 from rasterio.enums import Resampling
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.raster import globe
-from geodes_lab.raster.footprint import footprint, meaningful
+from geodes_lab.raster import globe, overlap
+from geodes_lab.raster.footprint import footprint
 
 Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
@@ -156,9 +153,8 @@ class RasterSource:
         Once; or, of degrees on both sides of where the file begins, twice.
         """
         if not self.geobox.crs.geographic or self.native is not None:
-            return (
-                [self] if _share_area(grid.boundingbox, footprint(self.geobox, grid.crs), grid.crs.geographic) else []
-            )
+            outline = footprint(self.geobox, grid.crs)
+            return [self] if overlap.share_area(grid.boundingbox, outline, grid.crs.geographic) else []
         covered = grid.boundingbox.bbox if grid.crs.epsg == self.epsg else globe.degrees(grid)
         if grid.crs.epsg != self.epsg and covered[2] - covered[0] >= globe.TURN:
             # Chunks of a grid around the earth have frames of their own, which begin anywhere and go on across 180°.
@@ -219,7 +215,7 @@ class RasterSource:
         place = self.place_on(grid)
         if place is not None:
             return 0 not in (place[2].width, place[2].height)
-        box = _bounds(grid, self.geobox)
+        box = overlap.bounds(grid, self.geobox)
         if box is None:
             return False
         a, _, c, _, e, f = self.transform
@@ -237,7 +233,7 @@ class RasterSource:
 
         In another CRS in the middle of the band: the same for all grids of a resolution, however far they reach.
         """
-        return _ratios(self.geobox, grid.crs, abs(grid.affine.a), abs(grid.affine.e))
+        return overlap.ratios(self.geobox, grid.crs, abs(grid.affine.a), abs(grid.affine.e))
 
     def spans(self, grid: GeoBox, margin: int = MARGIN) -> tuple[Span, Span]:
         """Rows and columns of this band that a grid may need, with the margin that a warp needs; empty if none.
@@ -286,23 +282,6 @@ class RasterSource:
         )
 
 
-@dataclass(frozen=True)
-class Mask:
-    """Which numbers of a band of classes hide the pixels of the other bands."""
-
-    source: RasterSource
-    """The band of classes."""
-    values: tuple[int, ...] = ()
-    """The numbers that hide."""
-    bits: int = 0
-    """Or the bits, where the band is a field of bits; 0: it is none."""
-
-    def hides(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where the numbers of the band hide a pixel."""
-        hidden: NDArray[np.bool_] = (numbers & self.bits) != 0 if self.bits else np.isin(numbers, self.values)
-        return hidden
-
-
 @lru_cache(maxsize=256)
 def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> GeoBox:
     """Thousands of products lie on a few grids."""
@@ -311,7 +290,7 @@ def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> 
 
 @lru_cache(maxsize=4096)
 def _spans(source: RasterSource, grid: GeoBox, margin: int) -> tuple[Span, Span]:
-    box = _bounds(grid, source.geobox)
+    box = overlap.bounds(grid, source.geobox)
     if box is None:
         return (0, 0), (0, 0)
     a, _, c, _, e, f = source.transform
@@ -324,64 +303,6 @@ def _spans(source: RasterSource, grid: GeoBox, margin: int) -> tuple[Span, Span]
     col0, col1 = math.floor(cols[0] + 1e-3) - across, math.ceil(cols[1] - 1e-3) + across
     row0, row1 = math.floor(rows[0] + 1e-3) - down, math.ceil(rows[1] - 1e-3) + down
     return (max(row0, 0), min(row1, source.shape[0])), (max(col0, 0), min(col1, source.shape[1]))
-
-
-@lru_cache(maxsize=4096)
-def _ratios(native: GeoBox, crs: CRS, width: float, height: float) -> tuple[float, float]:
-    """How many pixels of a band make one of so many units of a CRS, down and across."""
-    if crs.epsg == native.crs.epsg:
-        return height / abs(native.affine.e), width / abs(native.affine.a)
-    part = meaningful(native, crs)
-    rows, cols = part.shape
-    # The middle, and half a pixel east and west, north and south of it.
-    around = [(cols / 2 + x, rows / 2 + y) for x, y in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
-    east, north = native.crs.transformer_to_crs(crs)(
-        *map(np.array, zip(*(part.affine * p for p in around), strict=True))
-    )
-    steps = np.array([[east[1] - east[0], east[3] - east[2]], [north[1] - north[0], north[3] - north[2]]])
-    determinant = float(np.linalg.det(steps))
-    if math.isfinite(determinant) and determinant:
-        pixels = np.linalg.inv(steps) * (width, height)  # of the band: columns and rows, for a step in x and in y
-        return float(np.hypot(*pixels[1])), float(np.hypot(*pixels[0]))
-    left, bottom, right, top = footprint(native, crs)
-    return height * rows / (top - bottom), width * cols / (right - left)
-
-
-def _share_area(one: BoundingBox, other: BoundingBox, is_geographic: bool) -> bool:
-    """Whether two boxes of a CRS have area in common; in degrees whole turns do not count."""
-    high = min(one.top, other.top) - max(one.bottom, other.bottom)
-    turns = range(-2, 3) if is_geographic else (0,)
-    wide = max(min(one.right, other.right + t * globe.TURN) - max(one.left, other.left + t * globe.TURN) for t in turns)
-    return high > 0 and wide > 0
-
-
-@lru_cache(maxsize=4096)
-def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] | None:
-    """West, south, east and north in a band's CRS of what a grid has in common with its surroundings; None: nothing.
-
-    Far from a projection's home it has no meaning, so the grid is cut to the surroundings first.
-    """
-    box: tuple[float, float, float, float] = grid.boundingbox.bbox
-    if grid.crs.epsg == native.crs.epsg:
-        return box
-    if native.crs.geographic:
-        west, south, east, north = globe.degrees(grid, str(native.crs))
-        left, right = native.boundingbox.left, native.boundingbox.right
-        for turn in (0, -1, 1, -2, 2):  # as the grid has it, unless only another turn lies on the band
-            if west + turn * globe.TURN < right and east + turn * globe.TURN > left:
-                return west + turn * globe.TURN, south, east + turn * globe.TURN, north
-        return None
-    around = footprint(native, grid.crs).bbox
-    if grid.crs.geographic:
-        box = globe.near(box, around)
-    margin = 2 * max(abs(grid.affine.a), abs(grid.affine.e))
-    margin += 0.1 * max(around[2] - around[0], around[3] - around[1])
-    west, south = max(box[0], around[0] - margin), max(box[1], around[1] - margin)
-    east, north = min(box[2], around[2] + margin), min(box[3], around[3] + margin)
-    if west >= east or south >= north:
-        return None
-    found: tuple[float, float, float, float] = transform_bounds(grid.crs, native.crs, west, south, east, north)
-    return found if all(map(math.isfinite, found)) else None
 
 
 def holds(dtype: str, number: float) -> bool:

@@ -22,11 +22,12 @@ from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.tiff import image as tiff_image
 from geodes_lab.formats.zarr import image as zarr_image
-from geodes_lab.raster import globe, warp
+from geodes_lab.raster import globe, pixel_places, warp
 from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import overview
 from geodes_lab.reading.gdal import Numbers
-from geodes_lab.storage.location import ObjectLocation, object_of
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
 _PIECE = 2**20  # pixels of an image that are looked up at once
@@ -159,7 +160,7 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     useful = _useful(placed, within, overview.far(placed, grid, resampling))
     found = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
     if resampling is Resampling.nearest and reduced is placed:
-        found = found[0], found[1] & warp.inside(source, grid)
+        found = found[0], found[1] & pixel_places.inside(source, grid)
     if (source.nodata, source.saturated) != (None, None):
         doubtful = overview.doubtful(source, placed, image, level, grid, resampling, useful)
         _look_up(source, image, grid, resampling, doubtful, *found)

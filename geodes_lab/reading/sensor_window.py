@@ -18,7 +18,8 @@ from geodes_lab.formats import gdal_dataset
 from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import pyramid
 from geodes_lab.storage import gdal_env
-from geodes_lab.storage.location import Unreachable, object_of
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.request import Unreachable
 from geodes_lab.util import limits
 
 _CHUNK = 2048  # pixels

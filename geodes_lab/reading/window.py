@@ -24,7 +24,7 @@ from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import gdal, pyramid
 from geodes_lab.storage import gdal_env as storage_gdal_env
 from geodes_lab.storage import spelling
-from geodes_lab.storage.location import Unreachable
+from geodes_lab.storage.request import Unreachable
 from geodes_lab.util import limits
 
 _log = logging.getLogger("geodes_lab.reading")

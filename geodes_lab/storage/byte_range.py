@@ -28,7 +28,7 @@ class Changed(Exception):
 
 
 class Object(Protocol):
-    """What is asked for: a `geodes_lab.storage.location.ObjectLocation`."""
+    """What is asked for: a `geodes_lab.storage.object_location.ObjectLocation`."""
 
     @property
     def scheme(self) -> str:

@@ -15,7 +15,9 @@ import httpx
 
 from geodes_lab import credentials, settings
 from geodes_lab.credentials import origin, tls
-from geodes_lab.storage.location import ObjectLocation, Unreachable, traffic
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
+from geodes_lab.storage.traffic import traffic
 from geodes_lab.util.progress import bar
 
 _PAUSES = (1.0, 5.0, 20.0)  # seconds before the next attempts; few, for each may count against the quota

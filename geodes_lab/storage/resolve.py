@@ -22,7 +22,9 @@ from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage import file_cache
 from geodes_lab.storage.fetch import Remote
 from geodes_lab.storage.file_cache import CacheFull
-from geodes_lab.storage.location import ObjectLocation, Unreachable, locate
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
 
 _REMEMBERED = 300.0  # seconds for which the answer to a probe holds
 

@@ -1,17 +1,10 @@
-"""Clients of the servers that hold objects: their connections, their keys, and the loop in which all requests wait."""
+"""Clients of the servers that hold objects: their connections and their keys."""
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import contextlib
 import os
-import threading
-import time
-from collections.abc import Callable
-from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,12 +14,11 @@ from geodes_lab import credentials, settings
 from geodes_lab.credentials import tls
 from geodes_lab.credentials.origin import guard
 from geodes_lab.errors import GeodesError
+from geodes_lab.storage import event_loop
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-_AT_ONCE = 128  # requests of this process under way together
-_FAREWELL = 2.0  # seconds that requests under way have when the process ends
 _LOOK = 10.0  # seconds after which keys that do not end are looked for again: the user may have set others
 
 
@@ -176,67 +168,8 @@ def _signature() -> tuple[int, int] | None:
     return _generation[0], credentials.standing("s3")
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """A loop that knows which threads are telling it something.
-
-    obstore tells the loop of each answer from threads of its own. One that waits for the interpreter while this ends
-    would abort the whole process, though its work is done (PyO3/pyo3-async-runtimes#40): one in fifty short programs
-    ended so.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.telling = 0
-        self._count = threading.Lock()
-
-    def call_soon_threadsafe(  # type: ignore[override]
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
-        """Count the thread that calls, until it is back."""
-        with self._count:
-            self.telling += 1
-        try:
-            return super().call_soon_threadsafe(callback, *args, context=context)
-        finally:
-            with self._count:
-                self.telling -= 1
-
-    def close_quietly(self) -> None:
-        """Give up what is under way, and wait until no other thread is about to come back."""
-
-        async def give_up() -> None:
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.wait(others, timeout=_FAREWELL) if others else None
-
-        with contextlib.suppress(Exception):
-            asyncio.run_coroutine_threadsafe(give_up(), self).result(2 * _FAREWELL)
-        deadline = time.monotonic() + _FAREWELL
-        while self.telling and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(0.01)  # from the last word to the end of the call that said it
-
-
-@cache
-def _made_loop() -> _Loop:
-    made = _Loop()
-    threading.Thread(target=made.run_forever, name="datalake", daemon=True).start()
-    atexit.register(made.close_quietly)
-    return made
-
-
-def loop() -> asyncio.AbstractEventLoop:
-    """The loop in which all requests of this process wait.
-
-    In a thread of its own, since readers are plain functions.
-    """
-    with _first:
-        return _made_loop()
-
-
 def web() -> httpx.AsyncClient:
-    """The client for signed addresses, to be used within the `loop`.
+    """The client for signed addresses, to be used within `geodes_lab.storage.event_loop.loop`.
 
     It follows redirects, and has neither a key nor a password for anybody.
     """
@@ -252,7 +185,7 @@ def _web(_authorities: str | None) -> httpx.AsyncClient:
         follow_redirects=True,
         max_redirects=5,
         auth=_nobody,
-        limits=httpx.Limits(max_connections=_AT_ONCE),
+        limits=httpx.Limits(max_connections=event_loop.AT_ONCE),
     )
 
 
@@ -261,23 +194,10 @@ def _nobody(request: httpx.Request) -> httpx.Request:
     return request
 
 
-@cache
-def turns() -> asyncio.Semaphore:
-    """Of which each request under way holds one."""
-    return asyncio.Semaphore(_AT_ONCE)
-
-
-_first = threading.Lock()  # one loop, though many threads come at once
-
-
 def _forked() -> None:
-    """A child of a fork has none of the threads."""
-    global _first
-    _first = threading.Lock()
-    if _made_loop.cache_info().currsize:
-        atexit.unregister(_made_loop().close_quietly)
-    for kept in (_made_loop, turns, _store, _web):
-        kept.cache_clear()
+    """A child of a fork has none of the threads that the clients use."""
+    for cached in (_store, _web):
+        cached.cache_clear()
 
 
 os.register_at_fork(after_in_child=_forked)

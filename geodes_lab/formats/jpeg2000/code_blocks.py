@@ -13,7 +13,8 @@ from functools import lru_cache
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.jpeg2000.codestream import SOC_SIZ, SOT
-from geodes_lab.storage.location import ObjectLocation, Unreachable
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
 from geodes_lab.util import limits
 
 _BLOCKS = 2**20  # code-blocks of a tile; 1024² in blocks of 4², the smallest, are 65 536

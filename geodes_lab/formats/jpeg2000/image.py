@@ -20,7 +20,8 @@ from geodes_lab.formats.jpeg2000.openjpeg import Area, Undecodable, decode
 from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.formats.tile_cache import Pixels, later, shared
 from geodes_lab.raster.source import Span
-from geodes_lab.storage.location import ObjectLocation, Unreachable
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
 from geodes_lab.util import limits
 
 # The share of a tile-part that an overview is expected to need, by level; grows where it was too little.

@@ -14,7 +14,8 @@ from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000 import code_blocks
 from geodes_lab.formats.jpeg2000.codestream import SOC_SIZ, SOT, Header, kind
 from geodes_lab.formats.jpeg2000.tile_parts import TileParts, listed
-from geodes_lab.storage.location import ObjectLocation, write_whole
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.util.whole_file import write_whole
 
 _log = logging.getLogger("geodes_lab.formats")
 

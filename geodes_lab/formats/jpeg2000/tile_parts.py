@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats.jpeg2000.codestream import SOT
-from geodes_lab.storage.location import ObjectLocation, Unreachable
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
 
 _HOP = 4_096  # a tile-part's header; with tiny tiles (no data) several of them
 _NEAR = 3  # so many tiles are hopped over; what is farther is searched for

@@ -19,7 +19,9 @@ from geodes_lab.archive.member_index import behind
 from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000.codestream import kind
 from geodes_lab.formats.tiff.header import Level, parse
-from geodes_lab.storage.location import ObjectLocation, Unreachable, write_whole
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
+from geodes_lab.util.whole_file import write_whole
 
 _BLOCK = 2**16  # of a header, in one request: few have more
 _LARGEST = 2**26  # bytes

@@ -17,7 +17,8 @@ from geodes_lab.formats.tiff.header import JOB, Level
 from geodes_lab.formats.tiff.header_cache import Header
 from geodes_lab.formats.tile_cache import Pixels, later, shared
 from geodes_lab.raster.source import Span
-from geodes_lab.storage.location import ObjectLocation, Replaced
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Replaced
 from geodes_lab.util import limits
 
 _TEXT = 2**24  # bytes

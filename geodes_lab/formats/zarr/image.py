@@ -19,7 +19,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.formats.tile_cache import Pixels, decoders, shared
 from geodes_lab.formats.zarr.store import NAMED, Objects
 from geodes_lab.raster.source import Span
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
 __all__ = ["NAMED", "ZarrImage", "forked", "open"]

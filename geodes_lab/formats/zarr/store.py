@@ -1,6 +1,6 @@
 """The objects of a Zarr store as zarr-python and xarray ask for them, read with the datalake's retries and counters.
 
-Whatever is read is looked at before zarr-python acts on it: documents by `geodes_lab.formats.zarr.layout`, chunks by
+Whatever is read is looked at before zarr-python acts on it: documents by `geodes_lab.formats.zarr.document`, chunks by
 how much they hold.
 """
 
@@ -21,10 +21,12 @@ from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Sto
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.formats.zarr import layout as zarr_layout
-from geodes_lab.formats.zarr.layout import Layout
-from geodes_lab.storage import stores
-from geodes_lab.storage.location import ObjectLocation, Replaced, Unreachable, traffic
+from geodes_lab.formats.zarr import document
+from geodes_lab.formats.zarr.layout import Layout, check_coordinate
+from geodes_lab.storage import event_loop
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Replaced, Unreachable
+from geodes_lab.storage.traffic import traffic
 from geodes_lab.util import limits
 
 NAMED = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
@@ -117,7 +119,7 @@ class Objects(Store):
         None: it is a document, or of an array that nobody has opened.
         """
         parts = key.split("/")
-        if parts[-1] in zarr_layout.DOCUMENTS:
+        if parts[-1] in document.DOCUMENTS:
             return None
         return next(
             (found for n in range(len(parts) - 1, -1, -1) if (found := self._layouts.get("/".join(parts[:n])))), None
@@ -129,13 +131,13 @@ class Objects(Store):
             layout.check(key, data, is_part)
             return
         folder, _, name = key.rpartition("/")
-        if name not in zarr_layout.DOCUMENTS:
+        if name not in document.DOCUMENTS:
             return
-        self._remember(key, zarr_layout.read(self.place.href, key, data))
-        if name == ".zattrs" and zarr_layout.is_coordinate(folder.rpartition("/")[2], data):
+        self._remember(key, document.read(self.place.href, key, data))
+        if name == ".zattrs" and document.is_coordinate(folder.rpartition("/")[2], data):
             self._own.add(folder)
         for path in self._own & self._layouts.keys():
-            zarr_layout.check_coordinate(self._layouts[path])
+            check_coordinate(self._layouts[path])
 
     def _remember(self, key: str, layouts: dict[str, Layout]) -> None:
         """Keep how arrays are stored; two documents of one array must agree, since zarr-python may follow either.
@@ -164,7 +166,7 @@ class Objects(Store):
         GeodesError
             If it does.
         """
-        if not zarr_layout.clean(key):
+        if not document.clean(key):
             raise GeodesError(f"{self.place.href} has the name {key[:80]!r} in it, which may lead out of it: refused.")
         if self.place.scheme != "file":
             return
@@ -197,7 +199,7 @@ class Objects(Store):
     def _begin(self, key: str, options: dict[str, Any], suffix: int = 0) -> Future[_Found]:
         """Begin to read an object, by obstore's options, or so many bytes of its end."""
         layout = self._layout(key)
-        most = layout.object_bytes if layout else zarr_layout.LARGEST
+        most = layout.object_bytes if layout else document.LARGEST
 
         async def call() -> _Found:
             path = f"{self._folder}/{key}"
@@ -272,4 +274,4 @@ class Objects(Store):
         self._check_writable()
 
     def _ask(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(self.place.ask(verb, call), stores.loop())
+        return asyncio.run_coroutine_threadsafe(self.place.ask(verb, call), event_loop.loop())

@@ -28,7 +28,7 @@ from geodes_lab.products.terrain import model
 from geodes_lab.products.tiepoints import sampled
 from geodes_lab.raster.source import Gridder, RasterSource, Relief, Span
 from geodes_lab.reading import sensor_window
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline

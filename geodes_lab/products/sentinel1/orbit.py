@@ -18,7 +18,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1.annotation import Annotation, Orbit
-from geodes_lab.storage.location import ObjectLocation, locate
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
