@@ -94,7 +94,7 @@ class Archive:
         if not file.resolve().is_relative_to(folder):
             raise GeodesError(
                 f"{file} is a link that leads out of its product, to {file.resolve()}: refused; copy what it means "
-                f"there."
+                "there."
             )
 
     def matching(self, pattern: str) -> list[str]:

@@ -102,8 +102,7 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
     if whole.size > max(packed.size * _TIGHT, _LARGE):
         raise GeodesError(
             f"{name} would take {format_bytes(whole.size)} out of {format_bytes(packed.size)}, more than any measures "
-            f"do: refused; fetch "
-            "the product again, or extract it yourself."
+            "do: refused; fetch the product again, or extract it yourself."
         )
     try:
         with file_cache.making(file_cache.path_of(key, ".part"), whole.size) as made:

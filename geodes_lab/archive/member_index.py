@@ -65,7 +65,7 @@ class Directory:
         if found.size > found.packed * _RATIO and found.method == DEFLATED:
             raise GeodesError(
                 f"{name} in {self.place.href} is damaged: it claims to hold {found.size} bytes in {found.packed}; "
-                f"refused."
+                "refused."
             )
         return found
 
@@ -82,7 +82,7 @@ class Directory:
         if entry.method not in (STORED, DEFLATED):
             raise GeodesError(
                 f"{name} in {self.place.href} is compressed in a way that is not read (method {entry.method}): pack "
-                f"it anew."
+                "it anew."
             )
         data = self._fetch(entry, entry.packed)
         skip = self._behind(entry, data)

@@ -250,8 +250,7 @@ def _reason(error: httpx.HTTPError) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"the certificate of {error.request.url.host} is not trusted here ({cause.verify_message}): give the "
-                f"file of the "
-                "authority that signed it in SSL_CERT_FILE"
+                "file of the authority that signed it in SSL_CERT_FILE"
             )
         cause = cause.__cause__ or cause.__context__
     return f"{error.request.url.host} does not answer from here ({error or type(error).__name__})"

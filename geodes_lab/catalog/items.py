@@ -61,8 +61,7 @@ class Items(pystac.ItemCollection):
         table = f"<table style='font-size:12px;margin:0'><tr>{head}</tr>{body}</table>{more}"
         columns = f"<div>{_map(list(self))}</div><div style='overflow:auto'>{table}</div>"
         return (
-            f"<div><b>{len(self)} products</b>"
-            f"<div style='display:flex;gap:12px;align-items:flex-start;margin:4px "
+            f"<div><b>{len(self)} products</b><div style='display:flex;gap:12px;align-items:flex-start;margin:4px "
             f"0'>{columns}</div>{_pictures(self)}</div>"
         )
 
@@ -98,10 +97,10 @@ def _map(items: list[pystac.Item]) -> str:
     said = f"{min(xs):.2f}° to {max(xs):.2f}° E, {min(ys):.2f}° to {max(ys):.2f}° N"
     return (
         f"<svg width='{_WIDTH}' height='{_HEIGHT}' viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img' "
-        f"aria-label='Footprints, {said}' style='background:#e8eef3;border:1px solid #c9d2da'><title>{said}</title>"
-        f"<g fill='#f7f5ef' stroke='#9fb0bf' stroke-width='0.7'>{''.join(_countries(box))}</g>"
-        f"<g fill='#0b63b5' fill-opacity='{opacity:.2f}' stroke='#0b63b5'>{drawn}</g>"
-        f"<text x='4' y='{_HEIGHT - 5}' font-size='10' fill='#4a5a68'>{said}</text></svg>"
+        f"aria-label='Footprints, {said}' style='background:#e8eef3;border:1px solid #c9d2da'><title>{said}</title><g "
+        f"fill='#f7f5ef' stroke='#9fb0bf' stroke-width='0.7'>{''.join(_countries(box))}</g><g fill='#0b63b5' "
+        f"fill-opacity='{opacity:.2f}' stroke='#0b63b5'>{drawn}</g><text x='4' y='{_HEIGHT - 5}' font-size='10' "
+        f"fill='#4a5a68'>{said}</text></svg>"
     )
 
 
@@ -148,7 +147,7 @@ def _pictures(items: Iterable[pystac.Item]) -> str:
             source = f"data:{escape(kind, quote=True)};base64,{base64.b64encode(data).decode()}"
             name = escape(str(item.id), quote=True)
             found.append(
-                f"<figure style='margin:0'><img src='{source}' alt='{name}' title='{name}' height='110'/>"
-                f"<figcaption style='font-size:11px'>{when}</figcaption></figure>"
+                f"<figure style='margin:0'><img src='{source}' alt='{name}' title='{name}' height='110'/><figcaption "
+                f"style='font-size:11px'>{when}</figcaption></figure>"
             )
     return f"<div style='display:flex;gap:6px;flex-wrap:wrap'>{''.join(found)}</div>" if found else ""

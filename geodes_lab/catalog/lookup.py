@@ -220,8 +220,8 @@ def _properties(given: Mapping[str, Any], known: Mapping[str, str], catalogue: s
         name = key if key in known else names.get(key)
         if name is None and known:
             raise GeodesError(
-                f"{catalogue} cannot be asked for {key!r}{nearest(key, [*names, *_ARGUMENTS]) or '.'} "
-                f"It can be for: {', '.join(sorted(names))}."
+                f"{catalogue} cannot be asked for {key!r}{nearest(key, [*names, *_ARGUMENTS]) or '.'} It can be for: "
+                f"{', '.join(sorted(names))}."
             )
         prefix, _, rest = key.partition("_")
         name = name or (f"{prefix}:{rest}" if prefix in _PREFIXES and ":" not in key else key)

@@ -98,7 +98,7 @@ def load(name: str | None = None, url: str | os.PathLike[str] | None = None) -> 
                 else ""
             )
             + f"set geodes_lab.catalog.profiles.{name}.url to its address, the path of a catalog.json or of a "
-            f"harvested index."
+            "harvested index."
         )
     return _made(name, told)
 

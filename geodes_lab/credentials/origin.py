@@ -129,6 +129,5 @@ def guard(address: str, what: str) -> None:
     if not found.is_private:
         raise GeodesError(
             f"{what} is not sent to {found.text}, since others on the way could read it: use https, or list "
-            f"{found.host}:{found.port} in "
-            "geodes_lab.credentials.plain if nobody else is on that network."
+            f"{found.host}:{found.port} in geodes_lab.credentials.plain if nobody else is on that network."
         )

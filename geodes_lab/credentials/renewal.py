@@ -175,8 +175,7 @@ def _asked(kind: Kind, held: _Held, stale: int | None) -> tuple[Secret | None, f
             if token is None:
                 raise GeodesError(
                     "The keys of the datalake need an access token of yours, and there is none: log in to the lab by "
-                    "your "
-                    "organisation's account, or set geodes_lab.credentials.token."
+                    "your organisation's account, or set geodes_lab.credentials.token."
                 )
             found = sources.sts(_said(kind, "endpoint"), _said(kind, "role"), int(_said(kind, "seconds")), token)
     return found, _later(found.due)

@@ -62,8 +62,7 @@ def file(kind: Kind, path: str) -> Secret:
     except (OSError, ValueError) as error:
         raise GeodesError(
             f"The file {path} of geodes_lab.credentials.{kind} cannot be read ({type(error).__name__}): check that it "
-            f"is there "
-            "and is yours to read."
+            "is there and is yours to read."
         ) from None
     found = _understood(kind, told)
     if found is None:
@@ -114,8 +113,7 @@ def hub(url: str) -> Secret:
     if not origin.below(url, home):
         raise GeodesError(
             f"geodes_lab.credentials.token.url is {url!r}, which is not the hub's: this server's own token goes to "
-            f"{home or 'a hub'} alone; "
-            "write url: hub."
+            f"{home or 'a hub'} alone; write url: hub."
         )
     origin.guard(url, "The token of this server")
     try:
@@ -128,7 +126,7 @@ def hub(url: str) -> Secret:
     if found is None:
         raise GeodesError(
             f"The hub gives no access token ({said}): log out of the lab and in again; if that does not help, tell "
-            f"its operator."
+            "its operator."
         )
     return found
 
@@ -160,7 +158,7 @@ def sts(endpoint: str, role: str | None, seconds: int, token: Secret) -> Secret:
     if found is None:
         raise GeodesError(
             f"{endpoint} gives no keys for the datalake ({said}): check geodes_lab.credentials.s3, and that you may "
-            f"assume its role."
+            "assume its role."
         )
     return found
 

@@ -32,7 +32,7 @@ def authorities() -> str | None:
     except OSError:
         raise GeodesError(
             f"geodes_lab.datalake.ca names {path}, which cannot be read: give the file with the datalake's CA "
-            f"certificates."
+            "certificates."
         ) from None
 
 

@@ -67,8 +67,7 @@ def time_of(item: pystac.Item) -> np.datetime64:
     if time is None:
         raise GeodesError(
             f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file, or "
-            f"with start_datetime "
-            "and end_datetime."
+            "with start_datetime and end_datetime."
         )
     if not _YEARS[0] <= time.year <= _YEARS[1]:
         raise GeodesError(
@@ -211,8 +210,7 @@ def _refuse_mixed(day: str, items: Sequence[pystac.Item]) -> None:
         (one, first), (other, second) = sorted(levels.items())[:2]
         raise GeodesError(
             f"On {day} {name_of(first)} is {one} and {name_of(second)} is {other}: pasted into one slice their "
-            f"numbers would mix; open a cube of "
-            "each, or give groupby='item'."
+            "numbers would mix; open a cube of each, or give groupby='item'."
         )
 
 

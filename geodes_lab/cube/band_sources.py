@@ -88,8 +88,7 @@ def refuse_raw(items: Sequence[pystac.Item], request: CubeRequest) -> None:
     if names and request.geobox is None and request.crs is None:
         raise GeodesError(
             f"{names[0]} is raw geometry (L1A), not orthorectified: say the grid to put it on, by crs=, geobox= or "
-            f"like=, and know that "
-            "relief is displaced; or use gl.open_product."
+            "like=, and know that relief is displaced; or use gl.open_product."
         )
 
 
@@ -115,8 +114,7 @@ def _common_dtype(band: str, sources: list[RasterSource], *, means: bool, wanted
     if common.kind == "c":
         raise GeodesError(
             f"Band {band} of {sources[0].product} has complex numbers, which no cube averages or pastes: use "
-            f"gl.open_product, and take their "
-            "amplitude or phase."
+            "gl.open_product, and take their amplitude or phase."
         )
     if common.kind == "f":
         return wanted or str(common)

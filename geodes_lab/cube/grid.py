@@ -89,7 +89,7 @@ def choose(
     if size[0] * rounding > whole.right - whole.left and size[1] * rounding > whole.top - whole.bottom:
         raise GeodesError(
             f"A pixel of {size[0]:g} × {size[1]:g} (in units of {target}) is larger than the whole cube: give a "
-            f"smaller resolution=."
+            "smaller resolution=."
         )
     anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
     if native and target.geographic:
@@ -123,7 +123,7 @@ def _size_of(resolution: Any) -> tuple[float, float]:
     pair = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     if len(pair) != 2 or not all(isinstance(v, Real) and 0 < float(v) < math.inf for v in pair):
         raise GeodesError(
-            f"resolution is a pixel's size, more than 0, or its width and height, such as (600, 601), not "
+            "resolution is a pixel's size, more than 0, or its width and height, such as (600, 601), not "
             f"{resolution!r}."
         )
     return float(pair[0]), float(pair[1])
@@ -138,8 +138,7 @@ def _refuse_shifted(sources: Sequence[RasterSource], size: tuple[float, float]) 
             raise GeodesError(
                 f"The products share no grid: {other.band} of {other.product} lies {shift[0] % 1:.2f} pixel in x and "
                 f"{shift[1] % 1:.2f} in y between the {_shown(size)} pixels of {first.band} of {first.product}; "
-                f"choose one "
-                "with resolution=, or geobox=."
+                "choose one with resolution=, or geobox=."
             )
 
 

@@ -60,7 +60,7 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
             raise GeodesError(
                 f"Band {source.band} of {name_of(item)} is in {units}, {measured.band} of {name_of(other)} in "
                 f"{_units(other, measured)} (1: a reflectance or another ratio): they cannot be one variable; open "
-                f"two cubes."
+                "two cubes."
             )
     asset = item.assets[source.band]
     attrs: dict[str, Any] = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}

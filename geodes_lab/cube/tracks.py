@@ -99,8 +99,7 @@ def open_tracks(
     except ValueError as error:
         raise GeodesError(
             f"Node {node} of these products has not always the same samples ({str(error).splitlines()[0]}): give "
-            f"variables= of one "
-            "dimension, or products of one baseline."
+            "variables= of one dimension, or products of one baseline."
         ) from error
     data.attrs = {
         "title": f"{inside[0][0].name.kind} of Sentinel-3, {node}",

@@ -165,7 +165,7 @@ def _confirm_images(path: str) -> None:
             # What GDAL cannot open here it cannot use as an overview or a mask either.
     raise GeodesError(
         f"{shown(path)} has more than {_IMAGES} images in it, more than any product needs: refused; save the one you "
-        f"mean by itself."
+        "mean by itself."
     )
 
 

@@ -45,8 +45,8 @@ def mosaics(data: xr.Dataset | xr.DataArray) -> dict[str, Mosaic]:
                 found[value.layer] = value
     if not found:
         raise GeodesError(
-            "Nothing of this is read from products: give the lazy cube of gl.open_cube, or what was made of it, as it "
-            "was before .compute()."
+            "Nothing of this is read from products: give the lazy cube of gl.open_cube, or what was made of it, as "
+            "it was before .compute()."
         )
     return found
 

@@ -176,13 +176,14 @@ def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str
     if memory > staff.memory * float(dask.config.get("distributed.worker.memory.spill") or 1.0):
         said.append(
             f"A worker may need {format_bytes(memory)} of its {format_bytes(staff.memory)}: compute fewer dates or a "
-            "smaller area at once, save the cube with gl.save instead of .compute(), or take workers with more memory."
+            "smaller area at once, save the cube with gl.save instead of .compute(), or take workers with more "
+            "memory."
         )
     if size > parse_bytes(settings.get("plan.bytes")) or seconds > float(settings.get("plan.seconds")):
         said.append(
             f"This reads {format_bytes(size)} and takes about {_span(seconds)}: a coarser resolution= reads overviews "
-            "instead (a quarter of the resolution: 9 % of the bytes of JPEG 2000); or keep the result with gl.save, so "
-            "that it is read once."
+            "instead (a quarter of the resolution: 9 % of the bytes of JPEG 2000); or keep the result with gl.save, "
+            "so that it is read once."
         )
     return tuple(said)
 

@@ -91,8 +91,8 @@ def _warp(
     if resampling in warp.OF_MEASURES and source.offset:
         raise GeodesError(
             f"Band {source.band} of {source.product} has an offset, and its file is read by GDAL, which knows none: "
-            f"resampling= cannot be "
-            f"{resampling.name!r} here; use 'average', or compute it of a cube at full resolution."
+            f"resampling= cannot be {resampling.name!r} here; use 'average', or compute it of a cube at full "
+            "resolution."
         )
     if source.saturated is not None:  # GDAL leaves out one number, not two
         rows, cols = source.spans(grid, warp.margin(source, grid, resampling))

@@ -68,8 +68,8 @@ def window(source: RasterSource, rows: Span, cols: Span) -> NDArray[Any]:
     # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
     raise GeodesError(
         f"Band {source.band} of {source.product} could not be read in rows {rows[0]} to {rows[1]} and columns "
-        f"{cols[0]} to "
-        f"{cols[1]}: its file is damaged or out of reach ({reason}); fetch the product again, or leave it out."
+        f"{cols[0]} to {cols[1]}: its file is damaged or out of reach ({reason}); fetch the product again, or leave "
+        "it out."
     )
 
 

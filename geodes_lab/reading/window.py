@@ -78,8 +78,8 @@ def read(
         # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
         bounds = ", ".join(f"{v:.0f}" for v in grid.boundingbox.bbox)
         raise GeodesError(
-            f"Band {source.band} of {source.product} could not be read at ({bounds}) in EPSG:{grid.crs.epsg}: its file "
-            f"is damaged or out of reach ({reason}); fetch the product again, or leave it out."
+            f"Band {source.band} of {source.product} could not be read at ({bounds}) in EPSG:{grid.crs.epsg}: its "
+            f"file is damaged or out of reach ({reason}); fetch the product again, or leave it out."
         )
     measure = _measure(source, numbers)
     if not there.all():

@@ -50,8 +50,7 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
         if steps.size and np.ptp(steps) > 1e-3 * abs(steps[0]):
             raise GeodesError(
                 f"A GeoTIFF has pixels at equal steps, and {dim} has steps from {steps.min():g} to {steps.max():g}: "
-                f"put it on a regular grid first, or "
-                "save it as .zarr."
+                "put it on a regular grid first, or save it as .zarr."
             )
     if not first.size:
         raise GeodesError("There is no pixel to save: the selection is empty.")
@@ -121,8 +120,7 @@ def _bands(data: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
         if set(band.dims) != {"y", "x"}:
             raise GeodesError(
                 f"A GeoTIFF holds maps (y, x), and {name} has dims {band.dims}: save one variable with its times, "
-                f"several "
-                "variables of one time, or all of it as .zarr."
+                "several variables of one time, or all of it as .zarr."
             )
     if not found:
         raise GeodesError("There is no variable to save.")
@@ -135,9 +133,9 @@ def _nodata(bands: dict[str, xr.DataArray]) -> float | None:
     said = {v for v in each.values() if v is not None}
     if len(said) > 1:
         raise GeodesError(
-            f"A GeoTIFF has one number for no data, and "
-            f"{', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save "
-            "each in a file of its own, or all as .zarr."
+            "A GeoTIFF has one number for no data, and "
+            f"{', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save each in a file "
+            "of its own, or all as .zarr."
         )
     return next(iter(said), None)
 

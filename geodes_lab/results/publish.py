@@ -85,8 +85,7 @@ def publish(
     if not user or not chosen.token:
         raise GeodesError(
             f"gl.publish puts results into the catalogue of the lab's hub, and the profile {profile!r} or this server "
-            f"is not one of "
-            "a hub: start the lab with `make lab`."
+            "is not one of a hub: start the lab with `make lab`."
         )
     service = Service(profile, chosen.url, chosen.token)
     item = item_of(path, name=name, datetime=datetime)

@@ -84,8 +84,7 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     if isinstance(what, int):
         raise GeodesError(
             f"Port {what} is open to every account of this machine, so that it is not shared: let the app listen at a "
-            f"socket, "
-            "`panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: "
+            "socket, `panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: "
             "gl.share('$GEODES_LAB_RUNTIME/app.sock')."
         )
     path = Path(os.path.expandvars(what)).expanduser()

@@ -48,8 +48,8 @@ def locate(href: str | os.PathLike[str]) -> ObjectLocation:
     if url.scheme == ELSEWHERE:
         raise GeodesError(
             f"file:{text.partition(':')[2]} is a file of the machine of the catalogue that names it, and is not "
-            f"looked for on this one: "
-            "if both have the same files, set files: true in the catalogue's profile, or give the path itself."
+            "looked for on this one: if both have the same files, set files: true in the catalogue's profile, or "
+            "give the path itself."
         )
     if url.scheme == "file" and "://" in text:
         return _file(text, _named(text))
@@ -136,7 +136,7 @@ def _object(href: str, bucket: str, key: str) -> ObjectLocation:
         if not real.is_relative_to(root.resolve()):
             raise GeodesError(
                 f"{href} is a link in the mirror, {root}, that leads out of it: refused; the operator can mount there "
-                f"what lies elsewhere."
+                "what lies elsewhere."
             )
         return ObjectLocation(href, "file", "/", str(path).lstrip("/"))
     return ObjectLocation(href, "s3", bucket, key)
@@ -153,7 +153,7 @@ def _checked(href: str, bucket: str, key: str) -> str:
     if not _BUCKET.fullmatch(bucket):
         raise GeodesError(
             f"{href} names no bucket: {bucket!r} must have 3 to 63 small letters, digits, dots or hyphens; check the "
-            f"address."
+            "address."
         )
     # One slash at the end is a folder, such as that of a Zarr store.
     if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")):

@@ -109,8 +109,8 @@ def _is_refused(error: Exception, message: str) -> bool:
 def _refused(place: Place, error: Exception) -> Unreachable:
     if place.scheme == "http":
         return Unreachable(
-            f"{place.href} may not be read: its server refuses it; give an address that is signed and has not expired, "
-            "or one that is open."
+            f"{place.href} may not be read: its server refuses it; give an address that is signed and has not "
+            "expired, or one that is open."
         )
     if reason := _SENTENCE.search(str(error)):  # a server that says why, as the lab's gate does
         return Unreachable(f"{place.href} may not be read: {html.unescape(reason[1])}")

@@ -133,8 +133,7 @@ def _ask(portal: str, products: Sequence[Product]) -> dict[str, bool]:
         if one.status_code in (401, 403):
             raise GeodesError(
                 f"{portal} does not say what is on tape (HTTP {one.status_code}): set GEODES_API_KEY to the key from "
-                f"your profile "
-                "there."
+                "your profile there."
             )
         found |= _told(portal, one)
     return found
@@ -160,8 +159,7 @@ def _told(portal: str, answer: httpx.Response) -> dict[str, bool]:
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError, AttributeError):
         raise GeodesError(
             f"{portal} answered the question what is on tape in a way that is not understood (HTTP "
-            f"{answer.status_code}): the "
-            "service has changed."
+            f"{answer.status_code}): the service has changed."
         ) from None
 
 

@@ -26,7 +26,6 @@ def checked(bbox: Sequence[float]) -> tuple[float, float, float, float]:
     if west > east and east + 360 - west > _WIDEST:
         raise GeodesError(
             f"bbox is (west, south, east, north) in degrees; in {tuple(bbox)} west is more than east, which would be "
-            f"the long way round the "
-            "earth: swap them."
+            "the long way round the earth: swap them."
         )
     return west, south, east, north

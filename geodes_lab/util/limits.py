@@ -72,8 +72,8 @@ def refuse_pixels(source: Banded, pixels: int) -> None:
     if pixels > PIXELS:
         raise GeodesError(
             f"One chunk of the grid needs {pixels} pixels of band {source.band} of {source.product}, which has no "
-            f"overviews that are "
-            f"coarse enough, and no more than {PIXELS} are read for one: choose a finer resolution, or smaller chunks=."
+            f"overviews that are coarse enough, and no more than {PIXELS} are read for one: choose a finer "
+            "resolution, or smaller chunks=."
         )
 
 

@@ -65,10 +65,8 @@ def _explained(path: Path) -> str:
     beside = f", its server {_said(last['all'])}" if last["all"] > last["own"] else ""
     return (
         f"The kernel was killed for its memory: it had {_said(last['own'])}{beside}, of {_said(of)}. What it held is "
-        f"lost. Leave large results "
-        "on the workers: reduce before .compute(), write with gl.save, look with gl.plot; gl.plan says what a result "
-        "needs; or take a larger "
-        "profile of the server."
+        "lost. Leave large results on the workers: reduce before .compute(), write with gl.save, look with gl.plot; "
+        "gl.plan says what a result needs; or take a larger profile of the server."
     )
 
 

@@ -47,7 +47,7 @@ def anew(data: bytes, name: str) -> tuple[bytes, str]:
             if image.width * image.height > _PIXELS:
                 raise GeodesError(
                     f"The quicklook of {name} has {image.width} × {image.height} pixels: more than {_PIXELS:,} are "
-                    f"not decoded."
+                    "not decoded."
                 )
             image.draft("RGB", (_SIDE, _SIDE))  # a JPEG decodes as small as it may
             image.thumbnail((_SIDE, _SIDE))

@@ -51,7 +51,7 @@ def base() -> Path:
         if said := ownership.make(path):
             raise GeodesError(
                 f"The setting geodes_lab.cluster.folder names no private folder: {said}. Leave it unset, and a "
-                f"private one is made."
+                "private one is made."
             )
         return path
     given, session = os.environ.get(RUNTIME), os.environ.get("XDG_RUNTIME_DIR")
@@ -64,8 +64,8 @@ def base() -> Path:
         return found
     raise GeodesError(
         f"There is no private folder for you below {shared}: "
-        f"{ownership.fault(shared) or 'nothing can be written there'}. "
-        f"Set XDG_RUNTIME_DIR or {RUNTIME} to a folder that is closed to others (chmod 700)."
+        f"{ownership.fault(shared) or 'nothing can be written there'}. Set XDG_RUNTIME_DIR or {RUNTIME} to a folder "
+        "that is closed to others (chmod 700)."
     )
 
 

@@ -108,8 +108,7 @@ class Service:
             if not self._told.lenient:
                 raise ConfinedError(
                     f"The service {self._told.name} cannot be confined: {error}. A hub of several people needs Linux "
-                    f"as root, with mount "
-                    "namespaces."
+                    "as root, with mount namespaces."
                 ) from None
             print(
                 f"[confined] WARNING {self._told.name} has the rights of this user: {error}",
@@ -175,7 +174,7 @@ class Service:
         except OSError as error:
             raise ConfinedError(
                 f"The service {self._told.name} cannot listen on port {self._told.port}: {error.strerror}. Stop what "
-                f"listens there."
+                "listens there."
             ) from None
         found.listen(1024)
         return found
@@ -188,10 +187,9 @@ class Service:
                 told = path.stat()
                 print(
                     f"[confined] ERROR The service {self._told.name} may not read {path}: it is closed to others, and "
-                    f"belongs to "
-                    f"{_group(told.st_gid)} with mode {told.st_mode & 0o777:o}. Give it a group that may read it, "
-                    f"such as `chgrp geodes-lab {path}; "
-                    f"chmod 750 {path}`: the service gets that group, and people do not.",
+                    f"belongs to {_group(told.st_gid)} with mode {told.st_mode & 0o777:o}. Give it a group that may "
+                    f"read it, such as `chgrp geodes-lab {path}; chmod 750 {path}`: the service gets that group, and "
+                    "people do not.",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
 

@@ -87,8 +87,7 @@ class Engine:
                 raise
             raise TooLong(
                 f"The search took longer than {self.limits.seconds:g} s: ask for less, such as one collection, a "
-                f"shorter time or a "
-                "smaller area."
+                "shorter time or a smaller area."
             ) from error
         finally:
             done.set()

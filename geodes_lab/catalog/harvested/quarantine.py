@@ -47,8 +47,8 @@ class Quarantine:
                 kept.clear()
         name = Path(path).name
         self.told[collection] = (
-            f"{collection} is damaged: not all of {name} can be read, and what cannot is left out of searches. "
-            "Delete the collection or these Items, and put them again."
+            f"{collection} is damaged: not all of {name} can be read, and what cannot is left out of searches. Delete "
+            "the collection or these Items, and put them again."
         )
         if path in self._named:
             return

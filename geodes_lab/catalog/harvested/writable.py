@@ -114,8 +114,8 @@ class WritableCatalogue:
             table = partitions.joined([*old, *fresh])
         except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError) as error:
             raise GeodesError(
-                f"An Item of {name} has a property of another kind than the others of {month} ({_line(error)}): "
-                "give it the same kind, or a name of its own."
+                f"An Item of {name} has a property of another kind than the others of {month} ({_line(error)}): give "
+                "it the same kind, or a name of its own."
             ) from error
         known |= partitions.types(table.schema)
         return partitions.written(self.folder, name, month, table)
@@ -177,7 +177,7 @@ def _read(path: Path, name: str) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         raise GeodesError(
             f"{name} is damaged: {path.name} cannot be read ({_line(error)}). Delete the collection, and put its "
-            f"Items again."
+            "Items again."
         ) from error
 
 

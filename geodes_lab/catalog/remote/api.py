@@ -75,8 +75,7 @@ class Api:
         if not is_one:
             raise GeodesError(
                 f"The catalogue {self.name} at {self.profile.url} says that it has no Item Search: give the landing "
-                f"page of a "
-                "STAC API, or the path of a static catalogue's catalog.json."
+                "page of a STAC API, or the path of a static catalogue's catalog.json."
             )
         return found
 
@@ -150,8 +149,7 @@ class Api:
         if asked.get("max_items") is None and counted is not None and len(found) < counted:
             raise GeodesError(
                 f"The catalogue {self.name} gave {len(found)} of the {counted} Items that it counts: try again, or "
-                f"ask for less at "
-                "once, such as one month."
+                "ask for less at once, such as one month."
             )
         return list(found.values())
 

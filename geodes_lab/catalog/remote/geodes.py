@@ -62,7 +62,7 @@ class Geodes:
             except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
                 raise GeodesError(
                     f"The catalogue {self.name} has a collection that is not understood ({error}): the service has "
-                    f"changed."
+                    "changed."
                 ) from error
             if len(several) < 500:
                 break
@@ -134,7 +134,7 @@ class Geodes:
                 return found
         raise GeodesError(
             f"The catalogue {self.name} changed while it was read, {_ATTEMPTS} times: ask for less at once, such as "
-            f"one month."
+            "one month."
         )
 
     def _read(self, body: dict[str, Any], query: Query) -> list[dict[str, Any]] | None:
@@ -145,8 +145,7 @@ class Geodes:
         if query.limit is None and pages > _PAGES:
             raise GeodesError(
                 f"The catalogue {self.name} counts {matched:,} products, more than one search gives: ask for less at "
-                f"once, such as one "
-                "month, or harvest the catalogue."
+                "once, such as one month, or harvest the catalogue."
             )
         found = [self._true(raw) for raw in raws]
         at, useful = 2, _useful(found, query)
@@ -160,7 +159,7 @@ class Geodes:
                     if self._service.taken - before > MOST:
                         raise GeodesError(
                             f"The catalogue {self.name} gives more than 1 GiB of products: ask for less at once, such "
-                            f"as one month."
+                            "as one month."
                         )
                     there += len(raws)
                     new = [self._true(raw) for raw in raws]
@@ -184,8 +183,7 @@ class Geodes:
         except (TypeError, KeyError, ValueError, OverflowError):
             raise GeodesError(
                 f"The catalogue {self.name} answered a search without features or context.matched: the service has "
-                f"changed; "
-                "`geodes-lab doctor` says how."
+                "changed; `geodes-lab doctor` says how."
             ) from None
 
     def _true(self, raw: dict[str, Any]) -> dict[str, Any]:

@@ -116,12 +116,12 @@ class Web:
         if method.upper() != "GET" and not upgraded:
             raise Refused(
                 f"The catalogue at {self.home} leads a {method.upper()} request to another server, {found.text}: "
-                f"refused."
+                "refused."
             )
         if not _may_be_public(found.host):
             raise Refused(
                 f"The catalogue at {self.home} leads to {found.text}, a server on this machine or in its network: "
-                f"refused."
+                "refused."
             )
         return whole
 
@@ -160,12 +160,12 @@ class Web:
             if size > LARGEST:
                 raise Refused(
                     f"{_named(answer)} has more than {LARGEST // MIB} MiB, which no catalogue answers by: ask for "
-                    f"less at once."
+                    "less at once."
                 )
             if time.monotonic() > until:
                 raise Refused(
                     f"{_named(answer)} has not come whole within {_SECONDS:.0f} s: try again later, or ask for less "
-                    f"at once."
+                    "at once."
                 )
             parts.append(part)
         length = answer.headers.get("Content-Length", "")
@@ -206,8 +206,7 @@ class _Seen:
             made.close()
             raise Refused(
                 f"A catalogue leads to {self.host}, a server on this machine or in its network ({peer}), and not the "
-                f"catalogue's own: "
-                "refused."
+                "catalogue's own: refused."
             )
         return made
 

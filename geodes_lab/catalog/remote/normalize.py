@@ -73,8 +73,7 @@ def normalize_item(raw: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise GeodesError(
             f"{str(raw.get('id'))[:200]} is an Item of GEODES that is not understood ({type(error).__name__}: "
-            f"{error}): the service has "
-            "changed."
+            f"{error}): the service has changed."
         ) from error
 
 

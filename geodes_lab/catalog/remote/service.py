@@ -100,8 +100,7 @@ class Service:
         if status == 429 or "quota" in text.lower() or "rate limit" in text.lower():
             return GeodesError(
                 f"The catalogue {self.name} refuses more requests for now ({text or status}): wait until the hour is "
-                f"over, "
-                "or ask its operator for a larger quota."
+                "over, or ask its operator for a larger quota."
             )
         if status in (401, 403):
             return GeodesError(
@@ -110,12 +109,12 @@ class Service:
         if status is None:
             return GeodesError(
                 f"The catalogue {self.name} at {self.url} does not answer ({_reason(text)}): check the address and "
-                f"the network."
+                "the network."
             )
         if status >= 500:
             return GeodesError(
                 f"The catalogue {self.name} failed at each of {_ATTEMPTS} attempts (HTTP {status}: {text}): try again "
-                f"later."
+                "later."
             )
         return GeodesError(f"The catalogue {self.name} does not understand the request (HTTP {status}: {text}).")
 

@@ -62,7 +62,7 @@ class Files(DefaultStacIO):
             if self._is_remote:
                 raise Refused(
                     f"The catalogue {self._profile.url} leads to {href!r}, which is no address of a web server: "
-                    f"refused."
+                    "refused."
                 )
             return super().read_text(href)
         try:
@@ -75,8 +75,7 @@ class Files(DefaultStacIO):
         if self._left < 0 or time.monotonic() > self._until:
             raise Refused(
                 f"The catalogue {self._profile.url} takes more than {_BYTES >> 20} MiB or {_SECONDS / 60:g} minutes "
-                f"to read: it is read no "
-                "further; ask for fewer of its collections at once."
+                "to read: it is read no further; ask for fewer of its collections at once."
             )
         return text.decode("utf-8")
 
@@ -218,7 +217,7 @@ def _refuse_many(links: Sequence[pystac.Link], node: pystac.Catalog) -> None:
     if len(links) > _LINKS:
         raise Refused(
             f"{node.id} has {len(links):,} links, more than the {_LINKS:,} that are followed: ask its maker to split "
-            f"it."
+            "it."
         )
 
 

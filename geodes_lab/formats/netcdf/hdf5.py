@@ -85,7 +85,7 @@ def check(dataset: h5py.Dataset, name: str) -> None:
     if any(f not in (_DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP) for f in filters) or len(set(filters)) < len(filters):
         raise GeodesError(
             f"{name} is stored by a filter of HDF5 ({max(filters)}) that products do not use: refused; save it anew "
-            f"with gzip."
+            "with gzip."
         )
 
 

@@ -61,7 +61,7 @@ def read(store: str, key: str, data: bytes) -> dict[str, Layout]:
             if len(found) > _NODES or not clean(path or "root"):
                 raise GeodesError(
                     f"{where} has the name {path[:80]!r}, or more than {_NODES} arrays: refused; check where it comes "
-                    f"from."
+                    "from."
                 )
             if node is not None:
                 found[path] = layout_of(f"{path or 'the array'} of {store}", path.rpartition("/")[2], node, attrs)

@@ -75,8 +75,7 @@ class Layout:
             if size > self.largest:
                 raise GeodesError(
                     f"Chunk {key} of {self.name} holds {size} bytes or more, and a chunk of it has {self.largest} at "
-                    f"most: refused; fetch "
-                    "the product again."
+                    "most: refused; fetch the product again."
                 )
         if self.words:
             self._check_words(key, data)

@@ -153,8 +153,7 @@ class Objects(Store):
             if replace(before, own_coordinate=is_coordinate) != replace(layout, own_coordinate=is_coordinate):
                 raise GeodesError(
                     f"The metadata of {self.place.href} say two different things of {layout.name}, the second in "
-                    f"{key}: refused; open it "
-                    "again if it was just rewritten, else fetch it again."
+                    f"{key}: refused; open it again if it was just rewritten, else fetch it again."
                 )
             self._layouts[path] = replace(layout, own_coordinate=is_coordinate)
 
@@ -175,7 +174,7 @@ class Objects(Store):
         if not f"{true}/".startswith(f"{self._root}/"):
             raise GeodesError(
                 f"{path} is a link that leads out of its Zarr store, to {true}: refused; copy what it means into the "
-                f"store."
+                "store."
             )
         try:
             kind = Path(path).stat().st_mode

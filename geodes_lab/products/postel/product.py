@@ -73,7 +73,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     if not made.assets:
         raise GeodesError(
             f"{file.name} says of none of its arrays where they lie on a map: it cannot join a cube; use "
-            f"gl.open_product."
+            "gl.open_product."
         )
     return made
 

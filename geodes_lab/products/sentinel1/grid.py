@@ -153,8 +153,7 @@ class Geocoded:
         if order is None:
             raise GeodesError(
                 f"Band {source.band} of {source.product} is in radar geometry: its resampling is nearest, bilinear, "
-                f"cubic or "
-                f"average, not {resampling.name}."
+                f"cubic or average, not {resampling.name}."
             )
         found = self._sampled(annotation, grid, order)
         return found, ~np.isnan(found)

@@ -30,7 +30,7 @@ class Refusal(Exception):
         if request.method == "HEAD" or self.status == 304:
             return Response(status_code=self.status)
         body = (
-            f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{self.code}</Code>'
-            f"<Message>{escape(str(self))}</Message><Resource>{escape(request.url.path)}</Resource></Error>"
+            '<?xml version="1.0" '
+            f'encoding="UTF-8"?><Error><Code>{self.code}</Code><Message>{escape(str(self))}</Message><Resource>{escape(request.url.path)}</Resource></Error>'
         )
         return Response(body, self.status, media_type="application/xml")
