@@ -23,11 +23,11 @@ from geodes_lab.util.xml import parsed
 
 _GML, _EOP = "{http://www.opengis.net/gml/3.2}", "{http://www.opengis.net/eop/2.0}"
 _LARGEST = 2**26  # bytes of XML; the largest mask of a tile has a few million
-_CORNERS = 2**20  # of all polygons: each row of pixels is held against each edge
+_CORNERS = 2**20  # of all polygons: each row of pixels is compared with each edge
 _MENDED, _MENDED_ALL = (
     100,
     2000,
-)  # corners of a polygon that crosses itself, and of all: one of 200 may take ten seconds to mend
+)  # corners of a polygon that crosses itself, and of all such: to repair one of 200 may take ten seconds
 
 
 def numbers(source: RasterSource, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -36,22 +36,22 @@ def numbers(source: RasterSource, grid: GeoBox) -> tuple[NDArray[np.uint8], NDAr
     Parameters
     ----------
     source
-        Its ``band`` ends in the kind, such as ``OPAQUE``, ``DETECTOR07`` or ``ANY``; its grid is that of the product,
-        which the mask covers.
+        Its ``band`` ends with the kind, such as ``OPAQUE``, ``DETECTOR07`` or ``ANY``; its grid is the product's, which
+        the mask covers.
     grid
         The output grid.
 
     Returns
     -------
     numbers : numpy.ndarray
-        1 where the centre of a pixel lies in a polygon, else 0.
+        1 where the centre of a pixel is in a polygon, else 0.
     there : numpy.ndarray
         Where the product is.
 
     Raises
     ------
     NotUnderstood
-        If the file is no such GML.
+        If the file is not such a GML.
     """
     shapes = _polygons(source.href, source.stored, _stamp(source.href)).get(source.band.rsplit("_", 1)[-1], ())
     return _burnt(shapes, source.epsg, grid), _burnt((shapely.box(*source.geobox.boundingbox),), source.epsg, grid) > 0
@@ -71,16 +71,16 @@ def _burnt(shapes: tuple[shapely.Geometry, ...], epsg: int, grid: GeoBox) -> NDA
 
 @lru_cache(maxsize=512)
 def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[str, tuple[shapely.Geometry, ...]]:
-    """The polygons of a file by their kind; one request."""
+    """Return the polygons of a file by kind; one request."""
     try:
         root = parsed(_text(href, stored))
     except ValueError as error:
         raise NotUnderstood(f"a damaged GML: {error}") from None
-    found: dict[str, list[shapely.Geometry]] = {}
+    by_kind: dict[str, list[shapely.Geometry]] = {}
     corners = mended = 0
     for feature in root.iter(f"{_EOP}MaskFeature"):
         kind = feature.findtext(f"{_EOP}maskType") or ""
-        # Detectors are told by the feature's identifier alone: detector_footprint-B03-07-0.
+        # Only the feature's identifier names the detector: detector_footprint-B03-07-0.
         named = re.search(r"-(\d\d)-\d+$", feature.get(f"{_GML}id") or "")
         detector = (f"DETECTOR{named[1]}",) if named else ()
         for polygon in feature.iter(f"{_GML}Polygon"):
@@ -93,14 +93,15 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
                 own = shapely.get_num_coordinates(shape)
                 if not shapely.is_valid(shape) and own <= _MENDED and mended + own <= _MENDED_ALL:
                     mended += own
-                    shape = shapely.make_valid(shape)  # a larger one is burnt as it is, by the rows that it crosses
+                    # a larger one is burnt without repair, by the rows that it crosses
+                    shape = shapely.make_valid(shape)
                 for name in (kind, "ANY", *detector):
-                    found.setdefault(name, []).append(shape)
-    return {kind: tuple(shapes) for kind, shapes in found.items()}
+                    by_kind.setdefault(name, []).append(shape)
+    return {kind: tuple(shapes) for kind, shapes in by_kind.items()}
 
 
 def _stamp(href: str) -> int:
-    """The time of a local file, which may be replaced."""
+    """Return the time of change of a local file, which may be replaced."""
     place = object_of(href)
     return Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
 

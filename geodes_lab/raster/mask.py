@@ -13,16 +13,16 @@ from geodes_lab.raster.source import RasterSource
 
 @dataclass(frozen=True)
 class Mask:
-    """Which numbers of a band of classes hide the pixels of the other bands."""
+    """The numbers of a band of classes that hide the pixels of the other bands."""
 
     source: RasterSource
     """The band of classes."""
     values: tuple[int, ...] = ()
     """The numbers that hide."""
     bits: int = 0
-    """Or the bits, where the band is a field of bits; 0: it is none."""
+    """Or the bits, if the band is a bit field; 0: it is not."""
 
     def hides(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where the numbers of the band hide a pixel."""
+        """Return where the numbers of the band hide a pixel."""
         hidden: NDArray[np.bool_] = (numbers & self.bits) != 0 if self.bits else np.isin(numbers, self.values)
         return hidden

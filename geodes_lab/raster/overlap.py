@@ -17,7 +17,7 @@ from geodes_lab.raster.footprint import footprint, meaningful
 
 @lru_cache(maxsize=4096)
 def ratios(native: GeoBox, crs: CRS, width: float, height: float) -> tuple[float, float]:
-    """How many pixels of a band make one of so many units of a CRS, down and across."""
+    """Return how many pixels of a band fit in a width and height of another CRS, down and across."""
     if crs.epsg == native.crs.epsg:
         return height / abs(native.affine.e), width / abs(native.affine.a)
     part = meaningful(native, crs)
@@ -30,7 +30,7 @@ def ratios(native: GeoBox, crs: CRS, width: float, height: float) -> tuple[float
     steps = np.array([[east[1] - east[0], east[3] - east[2]], [north[1] - north[0], north[3] - north[2]]])
     determinant = float(np.linalg.det(steps))
     if math.isfinite(determinant) and determinant:
-        pixels = np.linalg.inv(steps) * (width, height)  # of the band: columns and rows, for a step in x and in y
+        pixels = np.linalg.inv(steps) * (width, height)  # columns and rows of the band, for a step in x and in y
         return float(np.hypot(*pixels[1])), float(np.hypot(*pixels[0]))
     left, bottom, right, top = footprint(native, crs)
     return height * rows / (top - bottom), width * cols / (right - left)
@@ -46,9 +46,9 @@ def share_area(one: BoundingBox, other: BoundingBox, is_geographic: bool) -> boo
 
 @lru_cache(maxsize=4096)
 def bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] | None:
-    """West, south, east and north in a band's CRS of what a grid has in common with its surroundings; None: nothing.
+    """Return west, south, east and north, in a band's CRS, of the part of a grid near the band; None: there is none.
 
-    Far from a projection's home it has no meaning, so the grid is cut to the surroundings first.
+    Far from its area of use a projection has no meaning, so the grid is first cut to the band's surroundings.
     """
     box: tuple[float, float, float, float] = grid.boundingbox.bbox
     if grid.crs.epsg == native.crs.epsg:
@@ -56,7 +56,7 @@ def bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] | 
     if native.crs.geographic:
         west, south, east, north = globe.degrees(grid, str(native.crs))
         left, right = native.boundingbox.left, native.boundingbox.right
-        for turn in (0, -1, 1, -2, 2):  # as the grid has it, unless only another turn lies on the band
+        for turn in (0, -1, 1, -2, 2):  # the grid's own turn, unless only another turn meets the band
             if west + turn * globe.TURN < right and east + turn * globe.TURN > left:
                 return west + turn * globe.TURN, south, east + turn * globe.TURN, north
         return None

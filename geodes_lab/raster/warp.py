@@ -1,7 +1,7 @@
-"""A window of a band put on a grid: each number depends on the grid's pixels alone, not on the window or the chunk.
+"""Puts a window of a band on a grid: each number depends only on the grid's pixels, not on the window or the chunk.
 
-GDAL guesses the scale of a kernel from the window that it is given, and places pixels to an eighth of one: both differ
-from chunk to chunk. Here the scale is that of the whole band, and places are those of PROJ.
+GDAL guesses the scale of a kernel from the window, and places pixels to an eighth of a pixel: both differ from chunk to
+chunk. Here the scale is that of the whole band, and positions come from PROJ.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ Warped = tuple[NDArray[Any], NDArray[np.bool_]]
 """Numbers of a grid, and where they are data."""
 
 MEANS = {Resampling[name] for name in ("bilinear", "cubic", "cubic_spline", "lanczos", "average", "rms", "sum")}
-"""What makes new numbers of several; the others choose one of those that are there."""
+"""Resamplings that compute new numbers from several; the others choose one of the existing numbers."""
 
 OF_MEASURES = {Resampling.rms, Resampling.sum}
-"""What of numbers is not, by scale and offset, that of measures."""
+"""Resamplings whose result for measures does not follow from that for numbers by scale and offset."""
 
-_STRIP = 64  # rows whose places are found at once: they stay in the processor's cache
-# Pixels by which GDAL may misplace: a mean changes by as little; what chooses a pixel could choose another one.
+_STRIP = 64  # rows whose positions are computed at once: they fit in the processor's cache
+# Pixels by which GDAL may misplace: a mean changes by as little; a resampling that chooses a pixel could choose another
+# one.
 _CLOSE, _EXACT = 1e-4, 1e-12
-# Pixels by which a grid is shifted for Lanczos. Where the centre of a large pixel is the centre of one of the band, as
-# from 10 m to 30 m, GDAL's weights lose all digits: numbers are off by up to half of the span (GDAL 3.10,
+# Pixels by which a grid is shifted for Lanczos. Where the centre of a large pixel is the centre of a pixel of the band,
+# as from 10 m to 30 m, GDAL's weights lose all digits: numbers are off by up to half of the range (GDAL 3.10,
 # GWKResampleOptimizedLanczos). A shift of 1e-6 avoids that.
 _ASIDE = 1.37e-6
 _MEMORY = 256  # MB
@@ -56,22 +57,22 @@ def warped(
     Parameters
     ----------
     numbers, there
-        The window, and where it is data: what is not is left out of every mean.
+        The window, and where it is data; nodata is excluded from every mean.
     corner
         Row and column of the window's first pixel in the band.
     source
-        The band, or an overview of it: its grid.
+        The band, or an overview of it, with its grid.
     grid
         The output grid.
     resampling
-        The kernel. Those of `MEANS` give floating-point numbers.
+        The kernel. Those of `MEANS` return floating-point numbers.
 
     Returns
     -------
     numbers : numpy.ndarray
-        ``grid.shape``; anything where there is no data.
+        ``grid.shape``; arbitrary where there is no data.
     there : numpy.ndarray
-        Where there is.
+        Where there is data.
     """
     if resampling is Resampling.nearest:
         return _nearest(numbers, there, corner, source, grid)
@@ -85,7 +86,7 @@ def warped(
         window = np.where(there, numbers, np.nan).astype(kind, copy=False)
         out = _by_gdal(window, float("nan"), corner, source, grid, resampling)
         return out, ~np.isnan(out)
-    hole = -(2**31)  # less than all
+    hole = -(2**31)  # less than any number
     window = numbers.astype(np.int32 if small else np.float64)
     window[~there] = hole
     out = _by_gdal(window, hole, corner, source, grid, resampling)
@@ -93,26 +94,26 @@ def warped(
 
 
 def options(source: RasterSource, grid: GeoBox) -> dict[str, float]:
-    """GDAL's options of a warp: the scale of the kernel, the same for all windows of a band.
+    """Return GDAL's options for a warp: the scale of the kernel, the same for all windows of a band.
 
-    Of a scale that is 1 but for rounding GDAL makes wrong weights (of ``cubic_spline``: 3.10), and without some more
-    pixels than it takes by itself for the window of a chunk, it leaves out pixels at the chunk's edges.
+    If the scale is almost 1, GDAL computes wrong weights (``cubic_spline``, 3.10), so it is rounded. GDAL also needs
+    some more pixels than it takes by itself, or it omits pixels at a chunk's edges.
     """
     down, across = (1.0 if abs(r - 1) < 1e-3 else r for r in source.ratios(grid))
     return {"XSCALE": 1 / across, "YSCALE": 1 / down, "SOURCE_EXTRA": 2 + math.ceil(max(down, across))}
 
 
 def margin(source: RasterSource, grid: GeoBox, resampling: Resampling) -> int:
-    """Pixels of the band that are wanted around those below a grid, at least.
+    """Return how many pixels of the band are needed around those under a grid, at least.
 
-    None where no kernel looks beside a pixel.
+    0 if the kernel uses only the pixel itself.
     """
     is_tight = grid.crs.epsg == source.epsg and resampling in (Resampling.nearest, Resampling.average)
     return 0 if is_tight else MARGIN
 
 
 def tolerance(resampling: Resampling) -> float:
-    """Pixels by which GDAL may misplace what it resamples; 0 is not understood by `rasterio.vrt.WarpedVRT`."""
+    """Return the pixels by which GDAL may misplace; `rasterio.vrt.WarpedVRT` does not accept 0."""
     return _CLOSE if resampling in MEANS else _EXACT
 
 
@@ -127,10 +128,10 @@ def _by_gdal(
     out = np.full(grid.shape, hole, window.dtype)
     aside = _ASIDE if resampling is Resampling.lanczos else 0.0
     if grid.crs.epsg == source.epsg:
-        # In pixels of the window, so that no rounding of coordinates depends on it.
+        # In pixels of the window, so that rounding of coordinates does not depend on it.
         row, col = pixel_places.affine(source, grid)
         to = Affine(col[0], 0, col[1] - corner[1] + aside, 0, row[0], row[1] - corner[0] + aside)
-        crs = "EPSG:3857"  # any: it is not looked at
+        crs = "EPSG:3857"  # any CRS: it is not used
         reproject(
             window,
             out,
@@ -150,7 +151,7 @@ def _by_gdal(
     transform = Affine(*source.transform) * Affine.translation(corner[1] - aside, corner[0] - aside)
     native = f"EPSG:{source.epsg}"
     if source.geobox.crs.geographic and not -180 <= transform.c <= transform.c + transform.a * wide <= 180:
-        # GDAL has longitudes from -180 to 180: counted from the meridian in the window's middle they are so.
+        # GDAL needs longitudes from -180 to 180: counted from the meridian in the window's middle, they are.
         meridian = round(transform.c + transform.a * wide / 2)
         native = _from_meridian(source.epsg, meridian)
         transform = Affine.translation(-meridian, 0) * transform
@@ -183,7 +184,7 @@ def _nearest(
     source: RasterSource,
     grid: GeoBox,
 ) -> Warped:
-    """The pixel that the centre of each pixel of the grid lies in."""
+    """Return the pixel that contains the centre of each pixel of the grid."""
     out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
     last, is_full = (numbers.shape[0] - 1, numbers.shape[1] - 1), bool(there.all())
     for top in range(0, grid.shape[0], _STRIP):
@@ -202,9 +203,9 @@ def _nearest(
 
 @lru_cache(maxsize=256)
 def _from_meridian(epsg: int, meridian: int) -> str:
-    """A CRS in degrees whose longitudes are counted from another meridian."""
+    """Return a CRS in degrees whose longitudes are counted from another meridian."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that a text has less than all, which is datum and ellipsoid
+        warnings.simplefilter("ignore", UserWarning)  # the text omits everything but datum and ellipsoid
         plain = CRS.from_epsg(epsg).to_proj4()
     beyond = (meridian + 180) % 360 - 180
     return f"{plain.replace('+no_defs', '').replace('+type=crs', '')} +pm={beyond} +no_defs"

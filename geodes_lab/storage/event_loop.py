@@ -14,16 +14,16 @@ from functools import cache
 from typing import Any
 
 AT_ONCE = 128
-"""Requests of this process that are under way together."""
-_FAREWELL = 2.0  # seconds that requests under way have when the process ends
+"""The number of requests of this process that may run at the same time."""
+_FAREWELL = 2.0  # seconds that running requests have when the process ends
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """A loop that knows which threads are telling it something.
+    """An event loop that knows which threads are calling it.
 
-    obstore tells the loop of each answer from threads of its own. One that waits for the interpreter while this ends
-    would abort the whole process, though its work is done (PyO3/pyo3-async-runtimes#40): one in fifty short programs
-    ended so.
+    obstore reports each answer from a thread of its own. If such a thread waits for the interpreter while the
+    interpreter shuts down, the whole process aborts, although its work is done (PyO3/pyo3-async-runtimes#40): it
+    happened in one of fifty short programs.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Loop(asyncio.SelectorEventLoop):
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        """Count the thread that calls, until it is back."""
+        """Count the calling thread until it returns."""
         with self._count:
             self.telling += 1
         try:
@@ -44,7 +44,7 @@ class Loop(asyncio.SelectorEventLoop):
                 self.telling -= 1
 
     def close_quietly(self) -> None:
-        """Give up what is under way, and wait until no other thread is about to come back."""
+        """Cancel running requests, and wait until no other thread is in a call."""
 
         async def give_up() -> None:
             others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -57,21 +57,21 @@ class Loop(asyncio.SelectorEventLoop):
         deadline = time.monotonic() + _FAREWELL
         while self.telling and time.monotonic() < deadline:
             time.sleep(0.001)
-        time.sleep(0.01)  # from the last word to the end of the call that said it
+        time.sleep(0.01)  # from the end of the callback to the end of the call
 
 
 @cache
 def _made_loop() -> Loop:
-    made = Loop()
-    threading.Thread(target=made.run_forever, name="datalake", daemon=True).start()
-    atexit.register(made.close_quietly)
-    return made
+    event_loop = Loop()
+    threading.Thread(target=event_loop.run_forever, name="datalake", daemon=True).start()
+    atexit.register(event_loop.close_quietly)
+    return event_loop
 
 
 def loop() -> asyncio.AbstractEventLoop:
-    """The loop in which all requests of this process wait.
+    """Return the event loop in which all requests of this process wait.
 
-    In a thread of its own, since readers are plain functions.
+    It runs in a thread of its own, because readers are synchronous functions.
     """
     with _first:
         return _made_loop()
@@ -79,11 +79,11 @@ def loop() -> asyncio.AbstractEventLoop:
 
 @cache
 def turns() -> asyncio.Semaphore:
-    """Of which each request under way holds one."""
+    """Return the semaphore that each running request holds."""
     return asyncio.Semaphore(AT_ONCE)
 
 
-_first = threading.Lock()  # one loop, though many threads come at once
+_first = threading.Lock()  # one loop, even if many threads ask for it at once
 
 
 def _forked() -> None:

@@ -17,27 +17,30 @@ _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
 _NO_KEY = re.compile(r"[\x00-\x1f\x7f\\]")
 _LONGEST = 1024  # bytes of a key
 ELSEWHERE = "file-elsewhere"
-"""The scheme of a file that a server's Item names: it is on the server's machine, and is not looked for on this one."""
+"""The scheme of a file that a server's Item names.
+
+The file is on the server's machine, and is not looked for on this one.
+"""
 
 
 def locate(href: str | os.PathLike[str]) -> ObjectLocation:
-    """Choose the place of an object; touches nothing but the local disk.
+    """Find the location of an object; only the local disk is accessed.
 
     Parameters
     ----------
     href
-        A path, ``file://``, ``s3://bucket/key``, an ``https://`` address on the datalake (which is a bucket and a
-        key) or on any other web server.
+        A path, ``file://``, ``s3://bucket/key``, an ``https://`` address on the datalake (a bucket and a key) or on any
+        other web server.
 
     Returns
     -------
     Place
-        The local file where there is one (in the mirror too), else the remote object.
+        The local file where there is one (also in the mirror), else the remote object.
 
     Raises
     ------
     GeodesError
-        If a path does not exist, or the address has a scheme that is not read in place.
+        If a path does not exist, or objects with the scheme of the address cannot be read in place.
     """
     text = os.fspath(href)
     try:
@@ -63,7 +66,7 @@ def locate(href: str | os.PathLike[str]) -> ObjectLocation:
         if url.hostname in settings.get("datalake.hosts"):
             bucket, _, key = unquote(url.path).removeprefix("/").partition("/")
             return _object(text.partition("?")[0], bucket, key)
-        # The query of a signed address is its key: it goes to the server, and is not shown.
+        # The query of a signed address is its key: the server gets it, and it is not shown.
         query = f"?{url.query}" if url.query else ""
         shown = text.partition("?")[0]
         return ObjectLocation(shown, "http", f"{url.scheme}://{url.netloc}", unquote(url.path).lstrip("/"), query)
@@ -71,12 +74,12 @@ def locate(href: str | os.PathLike[str]) -> ObjectLocation:
 
 
 def place_of(path: str) -> ObjectLocation:
-    """Give the place of an object by the path that GDAL opens it by: the inverse of `ObjectLocation.gdal`.
+    """Return the location of an object from the path that GDAL opens it by: the inverse of `ObjectLocation.gdal`.
 
     Raises
     ------
     GeodesError
-        If it names no object.
+        If the path names no object.
     """
     if path.startswith("/vsis3/"):
         bucket, _, key = path.removeprefix("/vsis3/").partition("/")
@@ -92,12 +95,12 @@ def place_of(path: str) -> ObjectLocation:
 
 
 def object_of(path: str) -> ObjectLocation:
-    """Give the object that a file is, or is a member of, by the path that GDAL opens the file by."""
+    """Return the location of a file, or of the archive that holds it, from the path that GDAL opens it by."""
     return place_of(path.removeprefix("/vsizip/{").partition("}/")[0] if path.startswith("/vsizip/") else path)
 
 
 def _named(text: str) -> str:
-    """The path of a ``file://`` address, which is one of this machine."""
+    """Return the path of a ``file://`` address on this machine."""
     url = urlsplit(text)
     if url.netloc not in ("", "localhost") or url.query or url.fragment:
         raise GeodesError(
@@ -110,7 +113,8 @@ def _file(text: str, name: str) -> ObjectLocation:
     try:
         path = Path(name).expanduser().absolute()
         there = path.exists()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, no right to the folder, a NUL, nobody's home
+    # too long a name, no access to the folder, a NUL, an unknown home
+    except (OSError, ValueError, RuntimeError) as error:
         raise GeodesError(
             f"{text!r} cannot be looked at ({getattr(error, 'strerror', error)}): check the path."
         ) from None
@@ -120,7 +124,7 @@ def _file(text: str, name: str) -> ObjectLocation:
 
 
 def _object(href: str, bucket: str, key: str) -> ObjectLocation:
-    """An object of the datalake: in the mirror where it has one, else on S3."""
+    """Return the location of an object of the datalake: in the mirror if it is there, else on S3."""
     _checked(href, bucket, key)
     mirror = settings.get("datalake.mirror")
     if mirror:
@@ -131,31 +135,31 @@ def _object(href: str, bucket: str, key: str) -> ObjectLocation:
         except (
             OSError,
             RuntimeError,
-        ):  # it is not there, may not be seen, has too long a name, or a link leads to itself
+        ):  # the file does not exist or is not accessible, its name is too long, or a link leads to itself
             return ObjectLocation(href, "s3", bucket, key)
         if not real.is_relative_to(root.resolve()):
             raise GeodesError(
-                f"{href} is a link in the mirror, {root}, that leads out of it: refused; the operator can mount there "
-                "what lies elsewhere."
+                f"{href} is a link in the mirror, {root}, that leads out of it: refused; the operator can mount the "
+                "target there."
             )
         return ObjectLocation(href, "file", "/", str(path).lstrip("/"))
     return ObjectLocation(href, "s3", bucket, key)
 
 
 def _checked(href: str, bucket: str, key: str) -> str:
-    """Give the key, if S3 has such buckets and keys, and it could be the path of a file below the bucket's folder.
+    """Return the key, if S3 allows the bucket and the key, and the key could be a path in the bucket's folder.
 
     Raises
     ------
     GeodesError
-        If not.
+        If the bucket or the key is not allowed.
     """
     if not _BUCKET.fullmatch(bucket):
         raise GeodesError(
             f"{href} names no bucket: {bucket!r} must have 3 to 63 small letters, digits, dots or hyphens; check the "
             "address."
         )
-    # One slash at the end is a folder, such as that of a Zarr store.
+    # A slash at the end means a folder, such as a Zarr store.
     if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")):
         raise GeodesError(
             f"{href} names no object of the bucket {bucket}: its key has an empty part, '.' or '..'; check the address."

@@ -26,7 +26,7 @@ from geodes_lab.storage.traffic import traffic
 
 @dataclass(frozen=True)
 class ObjectLocation:
-    """One object that can be read by ranges of bytes, whatever holds it."""
+    """One object that can be read by byte ranges, on disk or on a server."""
 
     href: str
     """The address as the user or the catalogue wrote it."""
@@ -37,7 +37,7 @@ class ObjectLocation:
     path: str
     """The path below the root, without a leading slash."""
     query: str = field(default="", repr=False)
-    """``http``: what follows the path, with its question mark; often a signature."""
+    """``http``: the query after the path, with its question mark; often a signature."""
 
     @property
     def name(self) -> str:
@@ -56,7 +56,10 @@ class ObjectLocation:
                 return f"/vsicurl/{self.root}/{quote(self.path)}{self.query}"
 
     def cache_path(self, kind: str, part: str) -> Path:
-        """The file in the cache that keeps what is known of (a part of) this object; of a local one, as it is now."""
+        """Return the cache file for information about (a part of) this object.
+
+        For a local file, it depends on its time of change.
+        """
         stamp = Path(self.gdal).stat().st_mtime_ns if self.scheme == "file" else 0
         name = hashlib.sha256(f"{self.scheme}|{self.root}|{self.path}|{part}|{stamp}".encode()).hexdigest()
         return Path(settings.get("cache.folder")).expanduser() / kind / name[:2] / name
@@ -71,7 +74,7 @@ class ObjectLocation:
         """The client of its server."""
         if self.query:
             raise GeodesError(
-                f"{self.href} is a signed address, and names one object: what lies beside it is not to be had."
+                f"{self.href} is a signed address, and names one object: the objects beside it cannot be read with it."
             )
         return stores.store(self.scheme, self.root)
 
@@ -81,7 +84,7 @@ class ObjectLocation:
         Raises
         ------
         GeodesError
-            If there is no such object, or it cannot be reached.
+            If the object does not exist, or cannot be reached.
         """
         traffic.add(1, 0)
         return int(_wait(self.ask("find", lambda: byte_range.size(self))))
@@ -91,20 +94,20 @@ class ObjectLocation:
         return self.fetch([(start, length)])[0].result()
 
     def fetch(self, ranges: Sequence[tuple[int, int]], tag: str | None = None) -> list[Future[bytes]]:
-        """Begin to read ranges (start, length), each by a request of its own, many under way together.
+        """Begin to read ranges (start, length), each with its own request, many at the same time.
 
-        With the ``tag`` of an earlier reading the server is asked to refuse if the object is another one now; the
-        future then has the error `Replaced`.
+        With the ``tag`` of an earlier read, the server is asked to refuse if the object has been replaced; the future
+        then has the error `Replaced`.
         """
         if self.scheme == "file":
             return [_done(self._read_file, start, length) for start, length in ranges]
         traffic.add(len(ranges), sum(length for _, length in ranges))
-        # Which client, with which keys, takes as long to find as a short range takes to come.
+        # Finding the client, with its keys, takes as long as a short range.
         client = self if self.query else _WithClient(self.scheme, self.root, self.path, self.store)
         return [_begin(self._range(start, length, tag, client)) for start, length in ranges]
 
     def read_tagged(self, start: int, length: int) -> tuple[bytes, str | None]:
-        """Read as `read` does; give what tells this object from another that may take its name too (its ETag)."""
+        """Read as `read` does; return the tag (ETag) that identifies this version of the object too."""
         if self.scheme == "file":
             return self._read_file(start, length), None
         traffic.add(1, length)
@@ -123,7 +126,7 @@ class ObjectLocation:
         try:
             answer = await self.ask("read", lambda: byte_range.get(next(first, self), start, length, tag))
         except Unreachable as error:
-            # S3 and HTTP give what there is of a range that goes beyond the end; some servers refuse it.
+            # S3 and HTTP return the existing part of a range that goes beyond the end; some servers refuse it.
             if not re.search("status code: (400|416)", str(error.__cause__)):
                 raise
             traffic.add(1, 0)
@@ -141,7 +144,7 @@ class ObjectLocation:
         return data
 
     def open(self) -> BinaryIO:
-        """Open a seekable binary file over the object; reads happen as they are asked for, 64 KiB at least."""
+        """Open a seekable binary file over the object; each read requests at least 64 KiB."""
         return io.BufferedReader(Ranges(self), 2**16)
 
     async def ask(self, verb: str, call: Callable[[], Awaitable[Any]]) -> Any:
@@ -158,7 +161,7 @@ def _wait(call: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _done(call: Callable[..., bytes], *arguments: int) -> Future[bytes]:
-    """What a call gives or raises, as a future that has come true already: a disk needs no waiting for."""
+    """Return the result or error of a call as a future that is done: a disk needs no waiting."""
     future: Future[bytes] = Future()
     try:
         future.set_result(call(*arguments))
@@ -169,7 +172,7 @@ def _done(call: Callable[..., bytes], *arguments: int) -> Future[bytes]:
 
 @dataclass(frozen=True)
 class _WithClient:
-    """A place whose client has been found, for many requests at once."""
+    """A location with its client, for many requests at once."""
 
     scheme: str
     root: str

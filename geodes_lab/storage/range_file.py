@@ -22,9 +22,9 @@ class Readable(Protocol):
 
 
 class Ranges(io.RawIOBase):
-    """A raw file whose reads are ranges of an object; obstore's own reader gives no ``bytes``, which zipfile needs.
+    """A raw file whose reads are ranges of an object; obstore's own reader returns no ``bytes``, which zipfile needs.
 
-    The end is read at once: a zip's list of members is there, in most cases all of it.
+    The end is read at once: in most cases it holds the complete list of a zip's members.
     """
 
     def __init__(self, place: Readable) -> None:
@@ -33,7 +33,7 @@ class Ranges(io.RawIOBase):
         self._end, self.tag = (
             place.read_tagged(max(self.size - _END, 0), min(self.size, _END)) if self.size else (b"", None)
         )
-        """What tells the object from another that may take its name."""
+        """Identifies this version of the object."""
 
     def readable(self) -> bool:
         """Yes."""
@@ -44,14 +44,14 @@ class Ranges(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to where the next read begins; no I/O."""
+        """Go to the position of the next read; no I/O."""
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
         if self._at < 0:
             raise OSError("seek before the beginning")  # as a file does; zipfile relies on it
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Read; a request, unless it is at the end."""
+        """Read; one request, unless the range is at the end."""
         length = min(len(buffer), max(self.size - self._at, 0))
         if not length:
             return 0

@@ -19,11 +19,11 @@ from geodes_lab.storage import event_loop
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-_LOOK = 10.0  # seconds after which keys that do not end are looked for again: the user may have set others
+_LOOK = 10.0  # seconds after which keys without an expiry are looked up again: the user may have set others
 
 
 def store(scheme: str, root: str) -> ObjectStore:
-    """Give the client for the disk, a bucket or a web server; its connections serve all objects there.
+    """Return the client for the disk, a bucket or a web server; all objects there share its connections.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def store(scheme: str, root: str) -> ObjectStore:
     Raises
     ------
     GeodesError
-        If the settings of the datalake make no sense.
+        If the settings of the datalake are not valid.
     """
     timeout, authorities = float(settings.get("datalake.timeout")), tls.authorities()
     if scheme != "s3":
@@ -45,31 +45,31 @@ def store(scheme: str, root: str) -> ObjectStore:
 
 
 def again(mark: int | None) -> bool:
-    """Say that the datalake refused the keys of a mark; whether there are others to try.
+    """Report that the datalake refused the keys with a mark; return whether there are others to try.
 
-    Asks their source, which may take seconds.
+    May take seconds, because it asks the source of the keys.
     """
     if not credentials.refused("s3", mark):
         return False
-    _generation[0] += 1  # obstore would go on with those that it has kept
+    _generation[0] += 1  # obstore would continue with its cached keys
     return True
 
 
 def serves() -> bool:
-    """Whether this process works for a kernel: what it is to read has been opened there."""
+    """Whether this process works for a kernel, which has already opened what this process reads."""
     return credentials.is_lent()
 
 
 def at_hand() -> int | None:
-    """The mark of the keys that this process has now; None: there are none. Asks nobody."""
+    """Return the mark of the keys that this process has now; None: there are none. Asks no source."""
     keys = credentials.at_hand("s3")
     return None if keys is None else keys.mark
 
 
 def _provide() -> S3Credential:
-    """Keys, whenever obstore asks.
+    """Return the keys, whenever obstore asks for them.
 
-    It does so before each request if they last for less than five minutes, yet not more than ten times a second.
+    obstore asks before each request if the keys last for less than five minutes, but at most ten times a second.
     """
     global last_credential_error
     try:
@@ -93,19 +93,19 @@ def _provide() -> S3Credential:
 
 
 last_credential_error: GeodesError | None = None
-"""Why there were no keys when there were to be some: obstore tells it in words of its own."""
+"""Why keys that should exist are missing: obstore replaces this error by one of its own."""
 
 
 def filesystem() -> Any:
-    """Give the datalake as a file system of fsspec, for libraries that want one.
+    """Return the datalake as a file system of fsspec, for libraries that need one.
 
-    Its keys are fresh as those of all readers here.
+    Its keys are renewed like those of all readers.
 
     Returns
     -------
     obstore.fsspec.FsspecStore
-        Asynchronous ones of fsspec may be used within its loop alone; this one is for plain calls:
-        ``filesystem().ls("sentinel2-l1c/31")``. Nothing is asked until it is used.
+        For synchronous calls only, because asynchronous fsspec instances work within their own event loop alone:
+        ``filesystem().ls("sentinel2-l1c/31")``. No request is made until it is used.
     """
     from obstore.fsspec import FsspecStore
 
@@ -136,7 +136,7 @@ def _store(
 
 
 def _s3(endpoint: str, timeout: float, authorities: str | None, signature: tuple[int, int] | None) -> dict[str, Any]:
-    """What a client of S3 is made with."""
+    """Return the arguments for a client of S3."""
     return {
         "config": {"endpoint": endpoint, "virtual_hosted_style_request": False, "skip_signature": signature is None},
         "client_options": _options(endpoint.startswith("http://"), timeout, authorities),
@@ -146,21 +146,21 @@ def _s3(endpoint: str, timeout: float, authorities: str | None, signature: tuple
 
 
 def _once() -> dict[str, Any]:
-    return {"max_retries": 0}  # requests are made again by `ObjectLocation`, and counted
+    return {"max_retries": 0}  # `geodes_lab.storage.request` repeats requests, and counts them
 
 
 def _options(is_plain: bool, timeout: float, authorities: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"allow_http": is_plain, "timeout": timedelta(seconds=timeout)}
-    return {**found, "root_certificate": authorities} if authorities else found
+    client_options: dict[str, Any] = {"allow_http": is_plain, "timeout": timedelta(seconds=timeout)}
+    return {**client_options, "root_certificate": authorities} if authorities else client_options
 
 
 _generation = [0]
 
 
 def _signature() -> tuple[int, int] | None:
-    """What changes when a client has to forget the keys that it has kept; None: requests are not signed.
+    """Return a value that changes when a client must discard its cached keys; None: requests are not signed.
 
-    Without any keys, obstore and GDAL would go and ask a cloud's metadata server.
+    Without any keys, obstore and GDAL would send requests to a cloud's metadata server.
     """
     if not credentials.known("s3"):
         return None
@@ -169,9 +169,9 @@ def _signature() -> tuple[int, int] | None:
 
 
 def web() -> httpx.AsyncClient:
-    """The client for signed addresses, to be used within `geodes_lab.storage.event_loop.loop`.
+    """Return the client for signed addresses, to be used within `geodes_lab.storage.event_loop.loop`.
 
-    It follows redirects, and has neither a key nor a password for anybody.
+    It follows redirects, and sends neither a key nor a password.
     """
     return _web(tls.authorities())
 
@@ -190,7 +190,7 @@ def _web(_authorities: str | None) -> httpx.AsyncClient:
 
 
 def _nobody(request: httpx.Request) -> httpx.Request:
-    """Set, so that no password of ``~/.netrc`` goes to whomever an address names."""
+    """Prevents a password of ``~/.netrc`` from going to the server of an address."""
     return request
 
 

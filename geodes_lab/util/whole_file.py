@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file of the cache, all or nothing: several workers may do so at once, and the last is as good as any."""
+    """Write a cache file, whole or not at all.
+
+    Several workers may do so at once: all of them write the same content.
+    """
     with contextlib.suppress(OSError):  # a full or read-only disk costs time, not correctness
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:

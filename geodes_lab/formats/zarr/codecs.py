@@ -1,7 +1,7 @@
 """The codecs, number types and sizes of a Zarr array: only those that products have.
 
-Some codecs of numcodecs are programs (pickle), others are the formats of whole files; a chunk of one byte may stand for
-a terabyte.
+Some codecs of numcodecs are programs (pickle), others are whole file formats; a chunk of one byte may stand for a
+terabyte.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from geodes_lab.util import compressed_size, limits
 
 _DIMS = 16
 _CODED_AS = re.compile(r"[<>|=]?[biuf][1248]|bool|u?int(8|16|32|64)|float(16|32|64)")
-# What leaves the size as it is, or makes it a little less; what changes the kind of numbers, and with it the size.
+# Codecs that keep the size, or reduce it a little; codecs that change the number type, and with it the size.
 _PLAIN = {"shuffle", "delta", "bitround", "packbits", "crc32", "crc32c", "adler32", "fletcher32", "jenkins_lookup3"}
 _KINDS = {"astype", "fixedscaleoffset", "quantize"}
 _WORDED = {"vlen-utf8", "vlen-bytes"}
@@ -30,10 +30,10 @@ def sizes(sizes_in_document: Any, least: int) -> tuple[int, ...]:
 
 
 def itemsize(kind: Any) -> int:
-    """Bytes of a number; 0: words of any length."""
+    """Return the bytes of a number; 0: strings of variable length."""
     if isinstance(kind, dict):
-        said = kind.get("configuration") or {}
-        lengths = [said[k] for k in ("length_bytes",) if k in said]
+        configuration = kind.get("configuration") or {}
+        lengths = [configuration[k] for k in ("length_bytes",) if k in configuration]
         if kind.get("name") in ("numpy.datetime64", "numpy.timedelta64"):
             return 8
         if len(lengths) == 1 and type(lengths[0]) is int and 0 < lengths[0] <= limits.TILE:
@@ -43,35 +43,35 @@ def itemsize(kind: Any) -> int:
             return 1
         if kind in ("string", "bytes", "variable_length_utf8", "variable_length_bytes", "|O"):
             return 0
-        if found := _NAMED.fullmatch(kind):
-            return max(int(found[1]) // 8, 1)
-        if found := _NUMBER.fullmatch(kind):
-            return max(int(found[2]) * (4 if found[1] == "U" else 1), 1)
+        if match := _NAMED.fullmatch(kind):
+            return max(int(match[1]) // 8, 1)
+        if match := _NUMBER.fullmatch(kind):
+            return max(int(match[2]) * (4 if match[1] == "U" else 1), 1)
     raise ValueError(f"a kind of number that is not read: {str(kind)[:60]}")
 
 
 def old(filters: Any, compressor: Any) -> dict[str, Any]:
-    """What format 2 says of how numbers are stored."""
+    """Read how format 2 stores numbers."""
     names = [_name(f, "id") for f in filters] if isinstance(filters, list) else ["?"]
     way = None if compressor is None else _name(compressor, "id")
     return _understood(names, way, False)
 
 
 def stored(codecs: Any, chunks: tuple[int, ...]) -> dict[str, Any]:
-    """What format 3 says of how numbers are stored."""
+    """Read how format 3 stores numbers."""
     if not isinstance(codecs, list) or not codecs:
         raise ValueError("no codecs")
     if _name(codecs[0], "name") == "sharding_indexed":
-        said = codecs[0]["configuration"]
-        index = [_name(c, "name") for c in said.get("index_codecs", [])]
-        last = said.get("index_location", "end")
+        sharding = codecs[0]["configuration"]
+        index = [_name(c, "name") for c in sharding.get("index_codecs", [])]
+        last = sharding.get("index_location", "end")
         if len(codecs) > 1 or index not in (["bytes"], ["bytes", "crc32c"]) or last not in ("start", "end"):
             raise ValueError("shards in a way that is not read")
-        inner = sizes(said["chunk_shape"], 1)
-        if len(inner) != len(chunks) or any(_name(c, "name") == "sharding_indexed" for c in said["codecs"]):
+        inner = sizes(sharding["chunk_shape"], 1)
+        if len(inner) != len(chunks) or any(_name(c, "name") == "sharding_indexed" for c in sharding["codecs"]):
             raise ValueError("shards in shards, or of other dimensions")
-        # Behind the index are four bytes of a sum, or none.
-        return {**stored(said["codecs"], inner), "shards": chunks, "is_index_last": last == "end"}
+        # Four bytes of a checksum may follow the index.
+        return {**stored(sharding["codecs"], inner), "shards": chunks, "is_index_last": last == "end"}
     names = [_name(c, "name") for c in codecs]
     compressors = [n for n in names if n in compressed_size.WAYS]
     at = names.index(compressors[0]) if compressors else len(names)
@@ -79,12 +79,12 @@ def stored(codecs: Any, chunks: tuple[int, ...]) -> dict[str, Any]:
     if len(compressors) > 1 or behind not in ([], ["crc32c"]):
         raise ValueError(f"codecs one upon the other: {', '.join(names)[:80]}")
     others = [n for n in names[:at] if n not in ("bytes", "transpose")]
-    found = _understood(others, compressors[0] if compressors else None, bool(behind))
-    return {"chunks": chunks, "shards": None, "is_index_last": True, **found}
+    properties = _understood(others, compressors[0] if compressors else None, bool(behind))
+    return {"chunks": chunks, "shards": None, "is_index_last": True, **properties}
 
 
 def _understood(names: list[str], compressor: str | None, sum_behind: bool) -> dict[str, Any]:
-    """Hold the codecs against those that are known to be none but codecs."""
+    """Check that the codecs are known to be harmless."""
     wrong = [n for n in names if n not in _PLAIN | _KINDS | _WORDED]
     if compressor is not None and compressor not in compressed_size.WAYS:
         wrong.append(compressor)
@@ -95,10 +95,10 @@ def _understood(names: list[str], compressor: str | None, sum_behind: bool) -> d
 
 
 def _name(codec: Any, field: str) -> str:
-    for said in (codec, codec.get("configuration") or {}) if isinstance(codec, dict) else ():
+    for description in (codec, codec.get("configuration") or {}) if isinstance(codec, dict) else ():
         wrong = [
             v
-            for k, v in said.items()
+            for k, v in description.items()
             if k.endswith("dtype") or k == "astype"
             if v is not None and not _CODED_AS.fullmatch(str(v))
         ]

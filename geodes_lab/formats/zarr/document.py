@@ -18,7 +18,7 @@ _NODES, _DEPTH = 2**16, 64  # arrays and groups of a document; groups in each ot
 
 
 def clean(key: str) -> bool:
-    """Whether a key leads to nothing outside of the store, or of the array, that it is of."""
+    """Whether a key stays inside of its store or array."""
     parts = key.split("/")
     return len(parts) <= _DEPTH and not any(p in ("", ".", "..") or "\0" in p or "\\" in p for p in parts)
 
@@ -29,21 +29,21 @@ def read(store: str, key: str, data: bytes) -> dict[str, Layout]:
     Parameters
     ----------
     store
-        What sentences call the store.
+        The name of the store in error messages.
     key
-        Of the document.
+        The key of the document.
     data
         It.
 
     Returns
     -------
     dict
-        The arrays that it tells of, by path.
+        The arrays that it describes, by path.
 
     Raises
     ------
     GeodesError
-        If it is damaged, or says what no product does.
+        If it is damaged, or contains what no product has.
     """
     folder, _, name = key.rpartition("/")
     where = f"{key} of {store}"
@@ -51,35 +51,35 @@ def read(store: str, key: str, data: bytes) -> dict[str, Layout]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        said = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise _damaged(store, key, said) from None
+        problem = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise _damaged(store, key, problem) from None
     if not isinstance(document, dict):
-        raise _damaged(store, key, "it is no object of JSON")
-    found: dict[str, Layout] = {}
+        raise _damaged(store, key, "it is not a JSON object")
+    layouts: dict[str, Layout] = {}
     try:
         for path, node, attrs in _nodes(folder, name, document):
-            if len(found) > _NODES or not clean(path or "root"):
+            if len(layouts) > _NODES or not clean(path or "root"):
                 raise GeodesError(
                     f"{where} has the name {path[:80]!r}, or more than {_NODES} arrays: refused; check where it comes "
                     "from."
                 )
             if node is not None:
-                found[path] = layout_of(f"{path or 'the array'} of {store}", path.rpartition("/")[2], node, attrs)
+                layouts[path] = layout_of(f"{path or 'the array'} of {store}", path.rpartition("/")[2], node, attrs)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        said = str(error).partition("\n")[0] or type(error).__name__
-        raise _damaged(store, key, said) from None
-    return found
+        problem = str(error).partition("\n")[0] or type(error).__name__
+        raise _damaged(store, key, problem) from None
+    return layouts
 
 
-def _damaged(store: str, key: str, said: str) -> GeodesError:
-    return GeodesError(f"The metadata of {store} are damaged ({key}: {said}); fetch the store again.")
+def _damaged(store: str, key: str, problem: str) -> GeodesError:
+    return GeodesError(f"The metadata of {store} are damaged ({key}: {problem}); fetch the store again.")
 
 
 _Node = tuple[str, "dict[str, Any] | None", Mapping[str, Any]]
 
 
 def _nodes(folder: str, name: str, document: dict[str, Any], depth: int = 0) -> Iterator[_Node]:
-    """The arrays and groups of a document: path, what it says (of a group nothing), attributes."""
+    """Yield the arrays and groups of a document: path, metadata (None for a group), attributes."""
     if depth > _DEPTH:
         raise ValueError("documents in each other too deeply")
     if name == ".zmetadata":
@@ -105,6 +105,6 @@ def _nodes(folder: str, name: str, document: dict[str, Any], depth: int = 0) -> 
 
 
 def is_coordinate(name: str, attributes: bytes) -> bool:
-    """Whether the attributes of an array of format 2 say that it is the coordinate of a dimension."""
+    """Whether the attributes of an array of format 2 declare it as the coordinate of a dimension."""
     dims = json.loads(attributes).get("_ARRAY_DIMENSIONS")
     return isinstance(dims, list) and dims == [name]

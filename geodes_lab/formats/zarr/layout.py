@@ -12,8 +12,8 @@ from geodes_lab.formats.zarr import codecs
 from geodes_lab.util import compressed_size, limits
 
 _SIDE_CHUNKS = 2**20  # chunks along a dimension
-_ALL_CHUNKS = 2**26  # of an array: a graph of more is never built
-_WORDS = 2**20  # words of a chunk of words
+_ALL_CHUNKS = 2**26  # of an array: a larger graph is never built
+_WORDS = 2**20  # strings in a chunk of strings
 
 
 @dataclass(frozen=True)
@@ -21,41 +21,41 @@ class Layout:
     """How an array is stored."""
 
     name: str
-    """What sentences call it."""
+    """Its name in error messages."""
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
-    """Of the chunks that are decoded: those inside shards."""
+    """The shape of the chunks that are decoded: those inside of shards."""
     shards: tuple[int, ...] | None
     is_index_last: bool
     itemsize: int
     compressor: str | None
     sum_behind: bool
-    """Whether four bytes of a sum follow what is compressed."""
+    """Whether a checksum of four bytes follows the compressed data."""
     words: bool
-    """Whether it holds words of any length."""
+    """Whether it holds strings of variable length."""
     stretch: int
-    """How many times the numbers may be larger, as stored, than decoded."""
+    """How many times larger the stored numbers may be than the decoded ones."""
     own_coordinate: bool = False
-    """Whether it is the coordinate of a dimension, and read whole when the store is opened."""
+    """Whether it is the coordinate of a dimension, and read as a whole when the store is opened."""
 
     @property
     def largest(self) -> int:
-        """Bytes that a decompressed chunk may have."""
+        """Return the bytes that a decompressed chunk may have."""
         whole = math.prod(self.chunks) * self.itemsize
         return limits.TILE // 4 if self.words else min(whole * self.stretch, limits.TILE) + 2**16
 
     @property
     def object_bytes(self) -> int:
-        """Bytes that an object of it may have: a chunk, or a shard."""
+        """Return the bytes that an object may have: a chunk, or a shard."""
         return 4 * limits.TILE if self.shards else self.largest + 2**16
 
     def check(self, key: str, data: bytes, is_part: bool) -> None:
-        """Refuse bytes that were read if they hold more than a chunk does; ``is_part``: they are not the whole object.
+        """Refuse bytes that hold more than a chunk may; ``is_part``: they are not the whole object.
 
         Raises
         ------
         GeodesError
-            If they do.
+            If they hold more.
         OSError
             If they are damaged.
         """
@@ -81,7 +81,7 @@ class Layout:
             self._check_words(key, data)
 
     def _check_words(self, key: str, data: bytes) -> None:
-        """The number of words is at the beginning; as many places for them would be made."""
+        """Check the number of strings, which is at the beginning: memory for all of them would be allocated."""
         import numcodecs  # type: ignore[import-untyped]
 
         plain = data if self.compressor is None else bytes(numcodecs.get_codec({"id": self.compressor}).decode(data))
@@ -91,7 +91,7 @@ class Layout:
             )
 
     def _inside(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Where the chunks of a shard are in it."""
+        """Yield the ranges of the chunks in a shard."""
         assert self.shards is not None
         count = math.prod(s // c for s, c in zip(self.shards, self.chunks, strict=True))
         index = data[-16 * count - 4 :] if self.is_index_last else data[: 16 * count]
@@ -181,12 +181,12 @@ def _check_sizes(layout: Layout) -> None:
 
 
 def check_coordinate(layout: Layout) -> None:
-    """Refuse an array that is too large to be read whole when its store is opened.
+    """Refuse an array that is too large to be read as a whole when its store is opened.
 
     Raises
     ------
     GeodesError
-        If it is.
+        If it is too large.
     """
     limits.refuse(f"The coordinate {layout.name}", math.prod(layout.shape) * max(layout.itemsize, 8), limits.COORDINATE)
     count = math.prod(-(-s // c) for s, c in zip(layout.shape, layout.chunks, strict=True))
