@@ -1,4 +1,4 @@
-"""The output grid of a cube: the products' own unless told, so that pixels are pasted and not warped."""
+"""The output grid of a cube: by default the products' own, so that pixels are copied and not warped."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from geodes_lab.util.bbox import checked
 
 Box = tuple[float, float, float, float]
 Resolution = float | tuple[float, float]
-"""Of a pixel in units of the CRS: of a square one its side, else its width and its height."""
-_MUCH = 0.5  # of a box: what covers less is told
+"""The size of a pixel in units of the CRS: of a square one its side, else its width and its height."""
+_MUCH = 0.5  # of a box: a smaller coverage gives a warning
 
 
 def choose(
@@ -40,18 +40,18 @@ def choose(
     sources
         All bands of all products.
     geobox
-        The exact grid, if the user has one; then the others must be None.
+        The exact grid, if the user gave one; then the others must be None.
     bbox
         West, south, east, north in degrees.
     crs
-        The output CRS; None: the one that all sources share.
+        The output CRS; None: the CRS of all sources.
     resolution
         Pixel size in units of the CRS, or width and height of a pixel; None: the finest of the sources, in x and in y.
 
     Raises
     ------
     GeodesError
-        If the sources share no grid and the user chose none, if ``bbox`` is no box or beyond all products, or
+        If the sources share no grid and the user chose none, if ``bbox`` is not a box or is outside of all products, or
         if the CRS has no EPSG code.
     """
     if geobox is not None:
@@ -98,7 +98,7 @@ def choose(
 
 
 def overlaps(source: RasterSource, grid: GeoBox) -> bool:
-    """Whether a band and a grid have area in common; of another CRS by its bounds."""
+    """Whether a band and a grid have area in common; in another CRS by the bounds."""
     return bool(source.copies(grid))
 
 
@@ -119,7 +119,7 @@ def _crs(sources: Sequence[RasterSource], crs: str | int | None) -> CRS:
 
 
 def _size_of(resolution: Any) -> tuple[float, float]:
-    """Width and height of a pixel."""
+    """Return width and height of a pixel."""
     pair = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     if len(pair) != 2 or not all(isinstance(v, Real) and 0 < float(v) < math.inf for v in pair):
         raise GeodesError(
@@ -130,7 +130,7 @@ def _size_of(resolution: Any) -> tuple[float, float]:
 
 
 def _refuse_shifted(sources: Sequence[RasterSource], size: tuple[float, float]) -> None:
-    """Grids of one CRS may still lie between each other's pixels: pasting would move the data by part of a pixel."""
+    """Refuse grids of one CRS whose pixels do not align: copying would move the data by part of a pixel."""
     first = min(sources, key=lambda s: abs(s.transform[0] * s.transform[4]))
     for other in sources:
         shift = [(other.transform[i] - first.transform[i]) / by for i, by in zip((2, 5), size, strict=True)]
@@ -147,16 +147,16 @@ def _shown(size: tuple[float, float]) -> str:
 
 
 def _within(bbox: Sequence[float], extents: list[BoundingBox], target: CRS) -> BoundingBox:
-    """What of a box the products have, in the output CRS."""
+    """Return the intersection of a box and the products, in the output CRS."""
     west, south, east, north = checked(bbox)
     box = (west, south, east + (globe.TURN if east < west else 0), north)
     covers = [_degrees(e) for e in extents]
     # Clipped first: far from the products their projection has no meaning.
     common = [(part, n) for n, covered in enumerate(covers) for part in globe.parts(box, covered)]
     if target.geographic:
-        # Across 180° either the box or the products have what belongs together in one piece: where it is narrower.
-        asked, own = [part for part, _ in common], [globe.near(part, covers[n]) for part, n in common]
-        parts = [BoundingBox(*part, target) for part in min(asked, own, key=_width)]
+        # Across 180° either the box or the products have the coherent area in one piece: the narrower one.
+        requested, own = [part for part, _ in common], [globe.near(part, covers[n]) for part, n in common]
+        parts = [BoundingBox(*part, target) for part in min(requested, own, key=_width)]
     else:
         parts = [bbox_intersection(iter([globe.bounds(part, target), extents[n]])) for part, n in common]
     parts = [p for p in parts if _area(p) > 0]
@@ -170,7 +170,7 @@ def _within(bbox: Sequence[float], extents: list[BoundingBox], target: CRS) -> B
 
 
 def _degrees(extent: BoundingBox) -> Box:
-    """A box of the output CRS in degrees."""
+    """Return a box of the output CRS in degrees."""
     side = 64
     wide, high = (extent.right - extent.left) / side, (extent.top - extent.bottom) / side
     return globe.degrees(GeoBox((side, side), Affine(wide, 0, extent.left, 0, -high, extent.top), extent.crs))
@@ -186,11 +186,11 @@ def _hull(boxes: list[Box]) -> Box:
     return min(west), min(south), max(east), max(north)
 
 
-def _tell_if_cut(asked: Box, parts: list[Box]) -> None:
-    """Warn of a cube that is much smaller than what was asked for; a box round all products asks for all of them."""
+def _tell_if_cut(requested: Box, parts: list[Box]) -> None:
+    """Warn if a cube is much smaller than requested; a box around all products requests all of them."""
     common = _hull(parts)
-    share = _size(common) / _size(asked)
-    if 0 < share < _MUCH and not all(_is_around(asked, part) for part in parts):
+    share = _size(common) / _size(requested)
+    if 0 < share < _MUCH and not all(_is_around(requested, part) for part in parts):
         warnings.warn(
             f"The products cover {100 * share:.0f} % of the bbox: the cube is cut to "
             f"({', '.join(f'{v:.3f}' for v in common)}).",
@@ -198,10 +198,10 @@ def _tell_if_cut(asked: Box, parts: list[Box]) -> None:
         )
 
 
-def _is_around(asked: Box, part: Box) -> bool:
-    is_all_around = asked[2] - asked[0] >= globe.TURN
-    beside = is_all_around or (asked[0] < part[0] and asked[2] > part[2])
-    return beside and (asked[1] < part[1] or part[1] <= -90) and (asked[3] > part[3] or part[3] >= 90)
+def _is_around(requested: Box, part: Box) -> bool:
+    is_all_around = requested[2] - requested[0] >= globe.TURN
+    beside = is_all_around or (requested[0] < part[0] and requested[2] > part[2])
+    return beside and (requested[1] < part[1] or part[1] <= -90) and (requested[3] > part[3] or part[3] >= 90)
 
 
 def _size(box: Box) -> float:
@@ -214,7 +214,7 @@ def _area(box: BoundingBox) -> float:
 
 def _snapped(extent: BoundingBox, size: tuple[float, float], anchor_x: float, anchor_y: float, crs: CRS) -> GeoBox:
     """Widen an extent to whole pixels counted from the anchor."""
-    tiny = 1e-6  # of a pixel: a bound that is on a pixel's edge but for rounding stays there
+    tiny = 1e-6  # of a pixel: a bound on a pixel's edge stays there despite rounding
     wide, high = size
     left = math.floor((extent.left - anchor_x) / wide + tiny)
     right = math.ceil((extent.right - anchor_x) / wide - tiny)

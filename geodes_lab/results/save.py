@@ -1,4 +1,4 @@
-"""Cubes on disk: sharded Zarr, or maps as COG; with their CRS and where they came from, whole or not there at all."""
+"""Cubes on disk: sharded Zarr, or maps as COG; with their CRS and provenance, complete or missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from geodes_lab.results import cog
 
 _TIFF = (".tif", ".tiff")
 _SHARD = 2048  # pixels in y and x: one file, written by one task
-_CHUNK = 512  # pixels in y and x: what a reader decodes at least
+_CHUNK = 512  # pixels in y and x: the least that a reader decodes
 
 
 def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = False) -> xr.Dataset:
@@ -28,22 +28,22 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     data
         A Dataset, or a DataArray (saved under its name, or ``data``).
     path
-        What to write: a folder such as ``workspace/ndvi.zarr``, or a file such as ``workspace/ndvi.tif`` of maps, a
-        band for each time of one variable or for each variable of one time. It appears when it is complete: an
-        interrupted save leaves nothing under this name.
+        The output: a folder such as ``workspace/ndvi.zarr``, or a file such as ``workspace/ndvi.tif`` with maps, a band
+        for each time of one variable or for each variable of one time. It appears when it is complete: an interrupted
+        save leaves nothing under this name.
     overwrite
-        Whether what has that name may be replaced.
+        Whether an existing output may be replaced.
 
     Returns
     -------
     xarray.Dataset
-        What was written, opened again lazily, in chunks of whole shards (2048 pixels; 512 within the file).
+        The written data, opened again lazily, in chunks of whole shards (2048 pixels; 512 within the file).
 
     Raises
     ------
     GeodesError
-        If it exists already, there is nothing to save, or a GeoTIFF cannot hold it. What fails while it is computed is
-        raised as it is, and nothing is left behind.
+        If it exists already, there is nothing to save, or a GeoTIFF cannot hold it. Errors of the computation are
+        raised unchanged, and nothing is left behind.
     """
     if not isinstance(data, (xr.Dataset, xr.DataArray)):
         raise GeodesError(
@@ -79,24 +79,24 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
         chunked.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
         old = target.with_name(f".{target.name}.{own}.old")
         if target.exists():
-            target.rename(old)  # aside, not away: until the new one is in place something is always there
+            target.rename(old)  # moved aside, not removed: until the new one is in place, there is always something
         partial.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    # By whole shards: the store's own chunks would make sixteen tasks of one file.
+    # By whole shards: with the store's own chunks, sixteen tasks would write one file.
     whole = {dim: _SHARD for dim in ("y", "x") if dim in dataset.sizes}
     return xr.open_zarr(target, consolidated=False, decode_coords="all", chunks=whole)
 
 
 def _dated(data: Any) -> Any:
-    """Say in the history when it was saved."""
-    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} saved by geodes_lab"
-    return data.assign_attrs(history="\n".join(filter(None, [data.attrs.get("history"), made])))
+    """Add the time of the save to the history."""
+    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} saved by geodes_lab"
+    return data.assign_attrs(history="\n".join(filter(None, [data.attrs.get("history"), line])))
 
 
 def _sharded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
-    """Rechunk to whole shards, so that no two tasks write one file, and say the encoding of each variable."""
+    """Rechunk to whole shards, so that no two tasks write one file, and return the encoding of each variable."""
     encoding: dict[str, dict[str, Any]] = {}
     variables = {}
     for name, variable in dataset.data_vars.items():

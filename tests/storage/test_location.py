@@ -20,7 +20,7 @@ import dask
 import pytest
 
 from geodes_lab.archive.archive import Archive
-from geodes_lab.storage import event_loop, gdal_env, stores
+from geodes_lab.storage import event_loop, gdal_env
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.traffic import traffic
 
@@ -162,7 +162,7 @@ def test_an_end_waits_for_threads_that_tell_the_loop_something(monkeypatch):
         return plain(self, callback, *args, context=context)
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "call_soon_threadsafe", slow)
-    monkeypatch.setattr(stores, "_FAREWELL", 20.0)
+    monkeypatch.setattr(event_loop, "_FAREWELL", 20.0)
     never = asyncio.run_coroutine_threadsafe(asyncio.sleep(3600), loop)
     telling = threading.Thread(target=loop.call_soon_threadsafe, args=(print,))
     telling.start()
