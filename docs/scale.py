@@ -162,8 +162,8 @@ def breaks(v: dict[str, float]) -> list[tuple[float, str, str]]:
             (
                 1000 * v["hub_most"] / one.hub,
                 "the hub's one core",
-                "nothing but asking it less: services remember a "
-                "token for longer (`person._KNOWN`), activity is reported less often",
+                "nothing but asking it less: services remember a token for longer (`person._KNOWN`), activity is "
+                "reported less often",
             ),
             (
                 v["proxy"] / v["lab_requests"],

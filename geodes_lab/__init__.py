@@ -5,8 +5,8 @@ costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `z
 `share`, `plot`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
 """
 
-# The shelf: names only. Each is imported when it is first touched, so that ``import geodes_lab`` costs milliseconds and
-# a kernel is ready at once.
+# Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
+# starts at once.
 
 from __future__ import annotations
 

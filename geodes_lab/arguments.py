@@ -1,6 +1,6 @@
-"""Arguments of the usual types, numpy's and pandas's too.
+"""Arguments of the usual types, including those of numpy and pandas.
 
-Each becomes what it means, or one sentence says what is wanted.
+Each function converts an argument, or raises one sentence that says what is expected.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 def whole(name: str, value: Any, meaning: str, least: int | None = None) -> int:
-    """Take a whole number.
+    """Check a whole number.
 
     Parameters
     ----------
     name
-        Of the argument.
+        The name of the argument.
     value
-        An integer of Python or numpy, an array without dimensions that holds one, or a float that is one.
+        An integer of Python or numpy, an array without dimensions that holds one, or a float without a fraction.
     meaning
-        What it is, for the sentence: ``"a number of pixels, at least 1"``.
+        What the argument is, for the error message: ``"a number of pixels, at least 1"``.
     least
-        The least that it may be.
+        The smallest value that is allowed.
 
     Raises
     ------
     GeodesError
-        If it is none.
+        If the value is not a whole number, or is too small.
     """
     plain = _plain(value)
     if isinstance(plain, float) and plain.is_integer():
@@ -47,43 +47,43 @@ def whole(name: str, value: Any, meaning: str, least: int | None = None) -> int:
 
 
 def several_whole(name: str, value: Any, meaning: str) -> list[int]:
-    """Take one whole number, or several: a list, a tuple, an array, a generator.
+    """Check one whole number, or several: a list, a tuple, an array, a generator.
 
     Raises
     ------
     GeodesError
-        If one of them is none.
+        If one of the values is not a whole number.
     """
     is_one = isinstance(value, str) or not isinstance(value, Iterable) or _is_scalar(value)
     return [whole(name, one, meaning) for one in ([value] if is_one else value)]
 
 
 def number(name: str, value: Any, meaning: str) -> float:
-    """Take a finite number: an integer or float of Python or numpy, or an array without dimensions.
+    """Check a finite number: an integer or float of Python or numpy, or an array without dimensions.
 
     Raises
     ------
     GeodesError
-        If it is none.
+        If the value is not a finite number.
     """
     plain = _plain(value)
     is_number = isinstance(plain, (int, float)) and not isinstance(plain, bool)
-    if not is_number or not abs(plain) <= sys.float_info.max:  # NaN and infinities too
+    if not is_number or not abs(plain) <= sys.float_info.max:  # refuses NaN and infinity too
         raise GeodesError(f"{name} is {meaning}, not {value!r}.")
     return float(plain)
 
 
 def size(name: str, value: Any) -> float | tuple[float, float]:
-    """Take the size of a pixel: a number, or width and height, of odc-geo too.
+    """Check the size of a pixel: a number, or a width and a height (also odc-geo's).
 
     Raises
     ------
     GeodesError
-        If it is none.
+        If the value is not a size.
     """
     meaning = "a pixel's size, more than 0, or its width and height, such as (600, 601)"
     if hasattr(value, "x") and hasattr(value, "y"):
-        value = (abs(value.x), abs(value.y))  # whose rows run south: y is negative
+        value = (abs(value.x), abs(value.y))  # rows run south, so that y is negative
     if isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim):
         if len(value) != 2:
             raise GeodesError(f"{name} is {meaning}, not {value!r}.")
@@ -92,12 +92,12 @@ def size(name: str, value: Any) -> float | tuple[float, float]:
 
 
 def names(name: str, value: Any) -> list[str]:
-    """Take one name, or several in an order: a list, a tuple, an array, an index of pandas, a generator.
+    """Check one name, or several in an order: a list, a tuple, an array, an index of pandas, a generator.
 
     Raises
     ------
     GeodesError
-        If one of them is no text, or they have no order.
+        If one of the names is not text, or they have no order.
     """
     if isinstance(value, str):
         return [str(value)]
@@ -111,12 +111,12 @@ def names(name: str, value: Any) -> list[str]:
 
 
 def choice(name: str, value: Any, known: Sequence[str]) -> str:
-    """Take one of some words.
+    """Check one word of a list.
 
     Raises
     ------
     GeodesError
-        If it is none of them.
+        If the value is not in the list.
     """
     if not isinstance(value, str) or value not in known:
         listed = ", ".join(map(repr, known[:-1])) + f" or {known[-1]!r}"
@@ -125,12 +125,12 @@ def choice(name: str, value: Any, known: Sequence[str]) -> str:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Take True or False.
+    """Check True or False.
 
     Raises
     ------
     GeodesError
-        If it is neither.
+        If the value is neither.
     """
     plain = _plain(value)
     if not isinstance(plain, bool):
@@ -139,37 +139,38 @@ def flag(name: str, value: Any) -> bool:
 
 
 def grid(name: str, value: Any) -> GeoBox:
-    """Take a grid: a GeoBox, or that of a Dataset or a DataArray; with a CRS.
+    """Check a grid: a GeoBox, or the grid of a Dataset or a DataArray, with a CRS.
 
     Raises
     ------
     GeodesError
-        If it has none.
+        If the value has no grid with a CRS.
     """
-    # They take half a second, which a search need not wait for.
+    # These imports take half a second, and a search does not need them.
     import odc.geo.xr  # noqa: F401  (registers .odc)
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-    found = value.odc.geobox if isinstance(value, (xr.Dataset, xr.DataArray)) else value
-    if isinstance(value, (xr.Dataset, xr.DataArray)) and (not isinstance(found, GeoBox) or found.crs is None):
+    geobox = value.odc.geobox if isinstance(value, (xr.Dataset, xr.DataArray)) else value
+    if isinstance(value, (xr.Dataset, xr.DataArray)) and (not isinstance(geobox, GeoBox) or geobox.crs is None):
         raise GeodesError(f"The cube given as {name}= has no CRS, or no x and y: write one with .rio.write_crs first.")
-    if not isinstance(found, GeoBox):
+    if not isinstance(geobox, GeoBox):
         raise GeodesError(
             f"{name} is a GeoBox, or a Dataset or DataArray with x, y and a CRS, not {type(value).__name__}."
         )
-    return found
+    return geobox
 
 
 def kernel(value: Any) -> str:
-    """Take the name of a resampling, or rasterio's own.
+    """Check the name of a resampling, or rasterio's own member.
 
     Raises
     ------
     GeodesError
-        If there is no such one.
+        If there is no such resampling.
     """
-    # They take a tenth of a second, which a search need not wait for. rasterio lists one more, for overviews alone.
+    # This import takes a tenth of a second, and a search does not need it. rasterio lists one more resampling, for
+    # overviews alone.
     from rasterio.enums import Resampling
     from rasterio.warp import SUPPORTED_RESAMPLING
 
@@ -180,7 +181,7 @@ def kernel(value: Any) -> str:
 
 
 def time(value: Any) -> Any:
-    """Take a time as pystac-client does, and numpy's and a date beside; an interval is two of them."""
+    """Check a time as pystac-client does; numpy's times and dates work too, and an interval is two times."""
     if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
         return [time(one) for one in value]
     if isinstance(value, np.ndarray):
@@ -195,20 +196,20 @@ def time(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Take a value, or several, as Python has them: a scalar, an array or an index of numpy or pandas."""
-    found = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(found, (list, tuple)):
-        return type(found)(plain(one) for one in found)
-    return found
+    """Convert a value, or several, to Python's own types: a scalar, an array or an index of numpy or pandas."""
+    python_value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(python_value, (list, tuple)):
+        return type(python_value)(plain(one) for one in python_value)
+    return python_value
 
 
 def _is_scalar(value: Any) -> bool:
-    """Whether it is an array without dimensions, of numpy or xarray."""
+    """Whether the value is an array without dimensions, of numpy or xarray."""
     return hasattr(value, "__array__") and getattr(value, "ndim", None) == 0
 
 
 def _plain(value: Any) -> Any:
-    """A number of Python, if this is one of numpy's or of another library."""
+    """Convert a number of numpy or another library to Python's."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if _is_scalar(value):
@@ -216,6 +217,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.floating):
         return float(value)
     try:
-        return operator.index(value)  # numpy's integers, and what else counts as one
+        return operator.index(value)  # numpy's integers, and all other integers
     except TypeError:
         return value

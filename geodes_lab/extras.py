@@ -1,4 +1,4 @@
-"""What the library can do only with more packages: the sentence that names the extra where one is missing."""
+"""Features that need more packages: the error message names the extra that brings a missing package."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _EXTRAS = {
     "geopandas": "vector",
     "pyogrio": "vector",
 }
-"""Packages, as they are imported, and the extra of pyproject.toml that brings each."""
+"""Package to extra: the import names, and the extra of pyproject.toml that brings each."""
 
 
 @contextmanager
 def needed(what: str) -> Iterator[None]:
-    """Import within; a package that is missing is said with the extra that brings it.
+    """Import packages within this; the error names the extra that brings a missing package.
 
     Parameters
     ----------
     what
-        What the packages are for, as a sentence begins.
+        The feature that needs the packages, as the sentence begins.
 
     Raises
     ------

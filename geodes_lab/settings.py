@@ -1,4 +1,4 @@
-"""Settings: one short YAML beside this file, loaded into ``dask.config``, so that workers inherit what the user set."""
+"""Settings: one short YAML beside this file, loaded into ``dask.config``, so that workers inherit them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def get(key: str) -> Any:
-    """Give one setting, such as ``get("datalake.mirror")``.
+    """Return one setting, such as ``get("datalake.mirror")``.
 
     Parameters
     ----------
@@ -31,20 +31,20 @@ def get(key: str) -> Any:
     Raises
     ------
     KeyError
-        If there is no such setting: a mistake of ours, never of the user.
+        If there is no such setting: a bug in the library, never a mistake of the user.
     """
     ours, path = _defaults(), f"{_NAME}.{key}"
-    found = dask.config.get(path, _ABSENT)
-    if found is _ABSENT or isinstance(found, dict):
-        # The end of a `with dask.config.set(…)` that began before the first use may have taken defaults away. This is
-        # looked at here alone, since each request of the datalake asks for a dozen settings.
+    value = dask.config.get(path, _ABSENT)
+    if value is _ABSENT or isinstance(value, dict):
+        # The end of a `with dask.config.set(…)` that began before the first use may have removed the defaults. Only
+        # this place checks it, because each request of the datalake reads a dozen settings.
         if _lacks(dask.config.config, ours):
             dask.config.update(dask.config.config, ours, priority="old")
-        found = dask.config.get(path)
-    return found
+        value = dask.config.get(path)
+    return value
 
 
 def _lacks(there: Any, wanted: dict[str, Any]) -> bool:
     if not isinstance(there, dict):
-        return False  # the user has said something else altogether
+        return False  # the user has set another type of value
     return any(k not in there or (isinstance(v, dict) and _lacks(there[k], v)) for k, v in wanted.items())

@@ -1,4 +1,4 @@
-"""Where in the zip? The members of a product, listed once and read where they lie."""
+"""Where in the zip? The members of a product, listed once and read in place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Give what was here before 0.1, for one release."""
+    """Return names of before 0.1, for one release."""
     if name != "Archive":
         raise AttributeError(f"module 'geodes_lab.archive' has no attribute {name!r}")
     from geodes_lab.archive.archive import Archive

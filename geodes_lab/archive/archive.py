@@ -1,4 +1,4 @@
-"""Members of a product: of a zip, read where it lies, or of a folder on disk. Nothing is ever unpacked to disk."""
+"""Members of a product: a zip that is read in place, or a folder on disk. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from geodes_lab.archive import extract, member_index
 from geodes_lab.archive.central_directory import STORED
 from geodes_lab.archive.member import Member
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage.location import ObjectLocation, locate
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.object_location import ObjectLocation
 
-# A product's XML is below 5 MB; what inflates to more is a mistake or an attack.
+# A product's XML is below 5 MB; a member that inflates to more is an error or an attack.
 _LARGEST_TEXT = 64 * 2**20
-_MOST = 100_000  # files in a folder: more are no product
+_MOST = 100_000  # files in a folder: a product has fewer
 
 
 class Archive:
@@ -26,11 +27,11 @@ class Archive:
     Parameters
     ----------
     href
-        The address of a zip (a path, ``s3://`` or ``https://``) or of a folder on disk, or its place. Nothing is read
-        until a member is asked for; a zip's list of members then takes two small reads at its end, once for all who
-        share a cache.
+        The address of a zip (a path, ``s3://`` or ``https://``) or of a folder on disk, or its location. Nothing is
+        read before the first request for a member; then a zip's list of members takes two small reads at its end, once
+        for all processes that share a cache.
     leave_out
-        Folders of which the members are not seen.
+        Folders whose members are hidden.
     """
 
     def __init__(self, href: str | ObjectLocation, *, leave_out: Sequence[str] = ()) -> None:
@@ -39,39 +40,39 @@ class Archive:
         self.name = re.sub(r"(\.SAFE)?(\.zip)?$", "", self.place.name, flags=re.IGNORECASE)
 
     def without(self, folders: Sequence[str]) -> Archive:
-        """The same product, seen without the members of some folders."""
+        """Return the same product, without the members of some folders."""
         return Archive(self.place, leave_out=folders)
 
     @property
     def names(self) -> frozenset[str]:
-        """The paths of all member files.
+        """Return the paths of all member files.
 
         Raises
         ------
         GeodesError
-            If the zip is truncated, is no zip, or holds what no product does, such as a path that climbs out of it; if
-            the folder holds more files than any product.
+            If the zip is truncated, is not a zip, or holds what no product has, such as a path that climbs out of it;
+            if the folder holds more files than any product.
         """
-        found = self._files if self.place.is_folder else member_index.of(self.place).names
+        paths = self._files if self.place.is_folder else member_index.of(self.place).names
         if not self.left_out:
-            return found
+            return paths
         hidden = re.compile(f"(?:^|/)(?:{'|'.join(map(re.escape, self.left_out))})/")
-        return frozenset(n for n in found if not hidden.search(n))
+        return frozenset(n for n in paths if not hidden.search(n))
 
     @cached_property
     def _files(self) -> frozenset[str]:
-        """Of a folder; their paths begin with its own name, as they do in the zip of the same product."""
-        folder, found = Path(self.place.gdal), list[str]()
+        """Return the files of a folder; their paths begin with its own name, as in the zip of the same product."""
+        folder, paths = Path(self.place.gdal), list[str]()
         try:
-            # Links are followed to files, not to folders.
+            # Links to files are followed, links to folders are not.
             for path, _, files in os.walk(folder, onerror=_fail):
                 for name in files:
                     file = Path(path, name)
                     if file.is_symlink():
                         self._refuse_link(file)
                     if file.is_file():
-                        found.append(file.relative_to(folder.parent).as_posix())
-                if len(found) > _MOST:
+                        paths.append(file.relative_to(folder.parent).as_posix())
+                if len(paths) > _MOST:
                     raise GeodesError(
                         f"{self.place.href} has more than {_MOST} files in it: give the product's own folder."
                     )
@@ -79,13 +80,13 @@ class Archive:
             raise GeodesError(
                 f"{self.place.href} may not be read ({error.strerror}): check its permissions."
             ) from error
-        return frozenset(found)
+        return frozenset(paths)
 
     def _refuse_link(self, file: Path) -> None:
         """Refuse a link that leads out of the product.
 
-        In a product that somebody else made it would read the opener's own files. The operator's mirror alone may be
-        made of links.
+        In a product from somebody else, such a link would read the user's own files. Only the operator's mirror may
+        consist of links.
         """
         mirror, folder = settings.get("datalake.mirror"), Path(self.place.gdal).resolve()
         if mirror and file.is_relative_to(Path(mirror).expanduser().absolute()):
@@ -93,41 +94,41 @@ class Archive:
         if not file.resolve().is_relative_to(folder):
             raise GeodesError(
                 f"{file} is a link that leads out of its product, to {file.resolve()}: refused; copy what it means "
-                f"there."
+                "there."
             )
 
     def matching(self, pattern: str) -> list[str]:
-        """The members whose paths match ``pattern`` to their ends.
+        """Return the members whose paths match ``pattern`` to their ends.
 
-        Where none does, capitals are as good as small letters.
+        Falls back to a case-insensitive match.
         """
         for how in ("", "(?i)"):
             wanted = re.compile(f"{how}(?:^|/){pattern}$")
-            if found := sorted(filter(wanted.search, self.names)):
-                return found
+            if matches := sorted(filter(wanted.search, self.names)):
+                return matches
         return []
 
     def find(self, pattern: str, what: str) -> str:
-        """Find the one member whose path matches ``pattern`` to its end.
+        """Return the one member whose path matches ``pattern`` to its end.
 
         Raises
         ------
         GeodesError
-            If no member matches, or several do; the sentence calls it ``what``.
+            If no member matches, or several do; the message calls it ``what``.
         """
-        found = self.matching(pattern)
-        if len(found) != 1:
-            many = "has no" if not found else f"has {len(found)} times the"
+        matches = self.matching(pattern)
+        if len(matches) != 1:
+            many = "has no" if not matches else f"has {len(matches)} times the"
             raise GeodesError(f"{self.place.href} {many} {what}: the product is incomplete; fetch it again.")
-        return found[0]
+        return matches[0]
 
     def read(self, name: str) -> bytes:
-        """Read a small member (metadata) whole.
+        """Read a small member (metadata) as a whole.
 
         Raises
         ------
         GeodesError
-            If it is missing, damaged, or larger than any metadata is.
+            If it is missing, damaged, or larger than any metadata.
         """
         if not self.place.is_folder:
             return member_index.read(self.place, name, _LARGEST_TEXT)
@@ -145,15 +146,15 @@ class Archive:
             raise GeodesError(f"{self.place.href} has no member {name}: the product is incomplete; fetch it again.")
 
     def member(self, name: str) -> Member:
-        """Give a member as a file that is read by ranges.
+        """Return a member as a file that is read by ranges.
 
-        A member that is compressed cannot be: it is extracted once, whole, into the user's folder of replicas, and a
+        Ranges of a compressed member cannot be read: it is extracted once into the user's folder of replicas, and a
         warning says so (see `geodes_lab.archive.extract`).
 
         Raises
         ------
         GeodesError
-            If it is missing or damaged, or there is no room for it.
+            If it is missing or damaged, or the disk has no space for it.
         """
         if self.place.is_folder:
             self._must_have(name)
@@ -164,14 +165,17 @@ class Archive:
         return packed if entry.method == STORED else extract.member(packed, entry)
 
     def range(self, name: str) -> tuple[int, int] | None:
-        """Where a stored member is in its zip: offset of its local header, and its size; None if it is not stored."""
+        """Return the range of a stored member in its zip: offset of its local header, and its size.
+
+        None if it is compressed.
+        """
         if self.place.is_folder:
             return None
         entry = member_index.of(self.place).entry(name)
         return (entry.offset, entry.size) if entry.method == STORED else None
 
     def gdal(self, name: str) -> str:
-        """The path by which GDAL opens a member in place."""
+        """Return the path by which GDAL opens a member in place."""
         if self.place.is_folder:
             return str(Path(self.place.gdal).parent / name)
         if "{" in self.place.gdal or "}" in self.place.gdal:

@@ -1,4 +1,4 @@
-"""What a zip says of its members, at its end: read by zipfile, and held against what a product may be."""
+"""The list of members at the end of a zip: read by zipfile, and checked against what a product may contain."""
 
 from __future__ import annotations
 
@@ -12,58 +12,59 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage.location import ObjectLocation, Ranges
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.range_file import Ranges
 from geodes_lab.util import limits
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 HEADER = 30
 """Bytes of a local header before the name."""
-_LARGEST = 2**24  # bytes of the list: of a hundred thousand members
-_MOST = 100_000  # members; those of SAFE are some hundred
-_LONGEST = 1024  # characters of a path; patterns are looked for in each
+_LARGEST = 2**24  # bytes of the list, for a hundred thousand members
+_MOST = 100_000  # members; a SAFE has some hundred
+_LONGEST = 1024  # characters of a path; patterns are searched for in each
 
 
 class Entry(NamedTuple):
-    """What the list says of one member."""
+    """The entry of one member in the list."""
 
     name: str
     """Its path."""
     offset: int
-    """Where its local header begins in the zip."""
+    """The offset of its local header in the zip."""
     packed: int
-    """Its bytes in the zip."""
+    """Its compressed size in bytes."""
     size: int
-    """Its bytes."""
+    """Its size in bytes."""
     crc: int
-    """Their CRC-32."""
+    """The CRC-32 of its bytes."""
     method: int
-    """How it is compressed."""
+    """The compression method."""
     locked: bool
     """Whether it is encrypted."""
 
 
 def read(place: ObjectLocation) -> tuple[dict[str, Entry], int, str | None]:
-    """Read the list of members; two requests, more if there are many hundreds of them.
+    """Read the list of members; two requests, or more for many hundreds of members.
 
     Returns
     -------
     members : dict
-        By path; folders are none.
+        By path; without folders.
     size : int
         Bytes of the zip.
     tag : str or None
-        What tells it from another that may take its name.
+        Identifies this version of the zip.
 
     Raises
     ------
     GeodesError
-        If it is no zip, is cut or damaged, or holds what no product does: a path that climbs out of it, a link, the
-        same path twice, or nothing but other zips.
+        If it is not a zip, is truncated or damaged, or holds what no product has: a path that climbs out of it, a link,
+        the same path twice, or nothing but other zips.
     """
     file = _Bounded(place)
     try:
-        with zipfile.ZipFile(io.BufferedReader(file, 2**16)) as found:
-            infos, end = found.infolist(), found.start_dir
+        with zipfile.ZipFile(io.BufferedReader(file, 2**16)) as archive:
+            infos, end = archive.infolist(), archive.start_dir
         if any(not 0 <= i.header_offset <= end - HEADER - i.compress_size for i in infos):
             raise ValueError("members beyond its end")
     except zipfile.BadZipFile:
@@ -93,7 +94,7 @@ def _checked(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> Iterator[En
     _refuse_overlap(place, infos)
     before: dict[str, Entry] = {}
     for info in infos:
-        # Some packers of Windows write backslashes; GDAL too takes them for what they mean.
+        # Some Windows packers write backslashes; GDAL reads them as slashes too.
         name = info.filename.replace("\\", "/")
         path = PurePosixPath(name)
         if len(name) > _LONGEST or "\0" in name:
@@ -116,7 +117,7 @@ def _checked(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> Iterator[En
         entry = Entry(
             name, info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type, locked
         )
-        # A sum that is claimed proves nothing: of two members of one name some libraries read the first, and others the
+        # Equal checksums prove nothing: of two members with one name, some libraries read the first, and others the
         # last.
         if before.setdefault(name, entry) != entry:
             raise GeodesError(f"{place.href} holds {name!r} twice, which may differ: refused; fetch the product again.")
@@ -124,9 +125,9 @@ def _checked(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> Iterator[En
 
 
 def _refuse_overlap(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> None:
-    """Refuse members that share bytes: so a small zip holds petabytes."""
-    found = sorted({(i.header_offset, i.compress_size, i.filename) for i in infos})
-    for (begin, size, name), (after, _, other) in pairwise(found):
+    """Refuse members that share bytes: a small zip could hold petabytes in this way."""
+    ranges = sorted({(i.header_offset, i.compress_size, i.filename) for i in infos})
+    for (begin, size, name), (after, _, other) in pairwise(ranges):
         if begin + HEADER + size > after:
             raise GeodesError(
                 f"{place.href} has {other!r} inside of {name!r}, as no product does: refused; fetch it again."
@@ -134,7 +135,7 @@ def _refuse_overlap(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> None
 
 
 class _Bounded(Ranges):
-    """The zip, as its list of members is read: whatever it claims to be its list, no more than that of any product."""
+    """The zip while its list of members is read: the list may not be larger than that of any product."""
 
     _left = _LARGEST
 

@@ -1,4 +1,4 @@
-"""Files that are compressed, in a zip or by gzip: extracted once, whole, into the user's cache, and read there."""
+"""Compressed files, in a zip or by gzip: extracted once into the user's cache, and read there."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ from geodes_lab.storage.resolve import Fetched
 from geodes_lab.util.progress import bar
 
 _STEP = 2**23  # bytes of a request
-_AHEAD = 4  # requests under way together
-_PIECE = 2**22  # bytes that are inflated in one go
-_RATIO = 1100  # Deflate makes a byte of no more than 1032
-# Images that are nothing but no data are packed so tightly, and they are small; a gigabyte of measures is not.
+_AHEAD = 4  # requests at the same time
+_PIECE = 2**22  # bytes that are inflated at once
+_RATIO = 1100  # Deflate expands a byte to 1032 at most
+# Only images without data are packed so tightly, and they are small; a gigabyte of measurements is not.
 _LARGE, _TIGHT = 2**30, 200
 
 
 def member(packed: Member, entry: Entry) -> Member:
-    """Extract a member, unless that was done before.
+    """Extract a member, unless the cache has it.
 
     Parameters
     ----------
     packed
         Its compressed bytes.
     entry
-        What the zip says of it.
+        Its entry in the zip's list.
 
     Returns
     -------
     Member
-        The file on disk. A `Fetched` warning says what was extracted, how large it is and where it is kept.
+        The file on disk. A `Fetched` warning says what was extracted, its size and its path.
 
     Raises
     ------
     GeodesError
-        If it is damaged, compressed in a way that is not read, or larger than it says; or there is no room for it.
+        If it is damaged, compressed by an unsupported method, or larger than its entry says; or the disk has no space
+        for it.
     """
     name = f"{entry.name} in {packed.place.href}"
     if entry.method != DEFLATED:
@@ -55,24 +56,25 @@ def member(packed: Member, entry: Entry) -> Member:
 
 
 def gunzipped(packed: Member, name: str) -> Member:
-    """Extract a file that gzip has compressed, unless that was done before.
+    """Decompress a file of gzip, unless the cache has it.
 
     Parameters
     ----------
     packed
         Its bytes.
     name
-        What sentences call it; without its last suffix, ``.gz``, it ends as the file on disk will.
+        Its name in error messages; without its last suffix, ``.gz``, it is the end of the name on disk.
 
     Returns
     -------
     Member
-        The file on disk. A `Fetched` warning says what was extracted, how large it is and where it is kept.
+        The file on disk. A `Fetched` warning says what was extracted, its size and its path.
 
     Raises
     ------
     GeodesError
-        If it is no such file, is damaged, or holds several files, or one of 4 GiB and more; or there is no room for it.
+        If it is not such a file, is damaged, holds several files, or one of 4 GiB and more; or the disk has no space
+        for it.
     """
     if packed.size < 20 or packed.read(0, 3) != b"\x1f\x8b\x08":
         raise GeodesError(f"{name} is not compressed by gzip ({packed.size} bytes): fetch the product again.")
@@ -82,36 +84,35 @@ def gunzipped(packed: Member, name: str) -> Member:
 
 
 class _Whole(NamedTuple):
-    """What a compressed file says that it will be."""
+    """What a compressed file promises to be."""
 
     size: int
     crc: int
     window: int
-    """Of `zlib`: -15 for bare Deflate, 31 for gzip."""
+    """``wbits`` of `zlib`: -15 for raw Deflate, 31 for gzip."""
 
 
 def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Member:
-    """Extract a file, unless that was done before, or another thread or process does it meanwhile."""
+    """Extract a file, unless the cache has it or another thread or process is extracting it."""
     key = packed.place.cache_path("members", part).name
     target = file_cache.path_of(key, f"-{plain}")
-    found = Member(place_of(str(target)), 0, whole.size)
+    extracted = Member(place_of(str(target)), 0, whole.size)
     if file_cache.is_cached(target, whole.size):
-        return found
+        return extracted
     if whole.size > packed.size * _RATIO:
         raise GeodesError(f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size}; refused.")
     if whole.size > max(packed.size * _TIGHT, _LARGE):
         raise GeodesError(
             f"{name} would take {format_bytes(whole.size)} out of {format_bytes(packed.size)}, more than any measures "
-            f"do: refused; fetch "
-            "the product again, or extract it yourself."
+            "do: refused; fetch the product again, or extract it yourself."
         )
     try:
-        with file_cache.making(file_cache.path_of(key, ".part"), whole.size) as made:
+        with file_cache.making(file_cache.path_of(key, ".part"), whole.size) as part_file:
             if file_cache.is_cached(target, whole.size):
-                return found
-            made.reserve(whole.size)
-            _extract(packed, whole, made, name)
-            made.keep(target)
+                return extracted
+            part_file.reserve(whole.size)
+            _extract(packed, whole, part_file, name)
+            part_file.keep(target)
     except CacheFull as error:
         raise GeodesError(f"{name} is compressed and could not be extracted: {error}.") from error
     warnings.warn(
@@ -119,10 +120,10 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
         Fetched,
         stacklevel=5,
     )
-    return found
+    return extracted
 
 
-def _extract(packed: Member, whole: _Whole, made: Part, name: str) -> None:
+def _extract(packed: Member, whole: _Whole, part_file: Part, name: str) -> None:
     inflater, crc, size = zlib.decompressobj(whole.window), 0, 0
     with bar(name.rsplit("/", 1)[-1]) as tell:
         for data in _coming(packed, name):
@@ -131,7 +132,7 @@ def _extract(packed: Member, whole: _Whole, made: Part, name: str) -> None:
                     size, crc = size + len(piece), zlib.crc32(piece, crc)
                     if size > whole.size:
                         raise zlib.error("it inflates to more bytes than it says")
-                    made.file.write(piece)
+                    part_file.file.write(piece)
             except zlib.error as error:
                 raise GeodesError(f"{name} is damaged ({error}); fetch the product again.") from None
             tell(size, whole.size)
@@ -140,19 +141,19 @@ def _extract(packed: Member, whole: _Whole, made: Part, name: str) -> None:
 
 
 def _coming(packed: Member, name: str) -> Iterator[bytes]:
-    """The compressed bytes, in order; some requests are under way while others are worked on."""
+    """Return the compressed bytes, in order; some requests run while earlier bytes are processed."""
     starts = range(0, packed.size, _STEP)
     for first in range(0, len(starts), _AHEAD):
         ranges = [(packed.start + s, min(_STEP, packed.size - s)) for s in starts[first : first + _AHEAD]]
         for coming in packed.place.fetch(ranges):
             try:
                 yield coming.result()
-            except OSError as error:  # of the disk that is read from, not the one that is written to
+            except OSError as error:  # from the disk that is read, not the one that is written
                 raise GeodesError(f"{name} could not be read ({error.strerror}): check its disk.") from error
 
 
 def _pieces(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
-    """What bytes inflate to, never much at a time: a few may hold gigabytes."""
+    """Inflate bytes, in small pieces: a few bytes may hold gigabytes."""
     full = True
     while full:
         piece = inflater.decompress(data, _PIECE)

@@ -1,4 +1,4 @@
-"""One member of a product as a file that is read by ranges: a part of a zip where it lies, or a file of its own."""
+"""One member of a product as a file that is read by ranges: a part of a zip, read in place, or a file of its own."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 
-_BLOCK, _BLOCKS = 2**18, 32  # bytes of a block, and how many of them a file remembers
-_AHEAD = 8  # blocks of a request at most, where one block after the other is asked for
+_BLOCK, _BLOCKS = 2**18, 32  # bytes of a block, and the number of blocks that a file remembers
+_AHEAD = 8  # blocks of a request at most, when blocks are read in order
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file inside an object, or the whole of one; it goes to workers as it is."""
+    """A file inside of an object, or a whole object; it can be sent to workers."""
 
     place: ObjectLocation
     """The object."""
     start: int
-    """Where the file begins in it, in bytes."""
+    """The offset of the file in the object, in bytes."""
     size: int
-    """Its bytes."""
+    """Its size in bytes."""
 
     def read(self, start: int, length: int) -> bytes:
         """Read bytes of the file, or fewer where it ends; one request."""
@@ -32,22 +32,22 @@ class Member:
     def open(self) -> BinaryIO:
         """Open it as a seekable file that can be pickled.
 
-        Blocks of 256 KiB are read as they are asked for, and kept.
+        Blocks of 256 KiB are read when they are needed, and remembered.
         """
         return _File(self)  # type: ignore[return-value]  # h5py and tifffile ask for no more than this has
 
 
 class _File(io.RawIOBase):
-    """A raw file, for those who read in small steps: HDF5 looks at some hundred bytes at a time.
+    """A raw file, for libraries that read in small steps: HDF5 reads some hundred bytes at a time.
 
-    Who reads on where the last request ended gets twice as much with the next, up to 2 MiB: chunks of HDF5 are often
-    small and lie one after the other.
+    A read that continues the last request fetches twice as much, up to 2 MiB: HDF5's chunks are often small and lie one
+    after the other.
     """
 
     def __init__(self, member: Member) -> None:
         self._member, self._at = member, 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._next, self._ahead = 0, 1  # the block after the last request, and how many blocks that was
+        self._next, self._ahead = 0, 1  # the block after the last request, and the number of its blocks
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _File, (self._member,)
@@ -82,7 +82,7 @@ class _File(io.RawIOBase):
         return length
 
     def _block(self, number: int, last: int) -> bytes:
-        """Block ``number``, of those up to ``last`` that are wanted now."""
+        """Return block ``number``; blocks up to ``last`` are needed now."""
         if number in self._blocks:
             self._blocks.move_to_end(number)
             return self._blocks[number]
@@ -90,7 +90,7 @@ class _File(io.RawIOBase):
         count = max(self._ahead, min(last - number + 1, _BLOCKS // 2))
         data = self._member.read(number * _BLOCK, count * _BLOCK)
         self._next = number + count
-        for n in reversed(range(count)):  # the first is kept longest
+        for n in reversed(range(count)):  # the first is remembered longest
             self._blocks[number + n] = data[n * _BLOCK : (n + 1) * _BLOCK]
         while len(self._blocks) > _BLOCKS:
             self._blocks.popitem(last=False)

@@ -1,4 +1,4 @@
-"""The list of a zip's members: read once at the zip's end, then kept on disk for all who read it; members by ranges."""
+"""The list of a zip's members: read once at the zip's end, then cached on disk; members are read by ranges."""
 
 from __future__ import annotations
 
@@ -14,72 +14,75 @@ from typing import TypeVar
 from geodes_lab.archive import central_directory
 from geodes_lab.archive.central_directory import DEFLATED, HEADER, STORED, Entry
 from geodes_lab.errors import GeodesError, NotUnderstood
-from geodes_lab.storage.location import ObjectLocation, Unreachable, object_of, write_whole
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
+from geodes_lab.util.whole_file import write_whole
 
-_RATIO = 1100  # Deflate makes a byte of no more than 1032
-_SLACK = 256  # bytes of a local header behind the name, at most, with most writers
-# On disk: magic, size of the zip, length of its tag, number of members; their records; tag and names, each ended by
-# NUL.
+_RATIO = 1100  # Deflate expands a byte to 1032 at most
+_SLACK = 256  # bytes of a local header after the name, at most, from most writers
+# On disk: magic, size of the zip, length of its tag, number of members; their records; tag and names, each terminated
+# by NUL.
 _MAGIC, _HEAD, _RECORD = b"gzd\x01", struct.Struct("<4sQHI"), struct.Struct("<QQQIH?")
 _T = TypeVar("_T")
 
 
 class Damaged(GeodesError):
-    """A member is not what the list says of it."""
+    """A member differs from its entry in the list."""
 
 
 @dataclass(frozen=True)
 class Directory:
-    """The members of one zip, as it was when the list was read."""
+    """The members of one zip, at the time when the list was read."""
 
     place: ObjectLocation
     """The zip."""
     entries: dict[str, Entry]
-    """By path; folders are none."""
+    """By path; without folders."""
     size: int
     """Bytes of the zip."""
     tag: str | None
-    """What tells the zip from another that may take its name; None: a local file, or a server that does not tell."""
+    """Identifies this version of the zip; None: a local file, or a server without tags."""
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The paths of all members."""
+        """Return the paths of all members."""
         return frozenset(self.entries)
 
     def entry(self, name: str) -> Entry:
-        """What the list says of a member.
+        """Return the entry of a member.
 
         Raises
         ------
         GeodesError
-            If there is none, it is encrypted, or it claims more bytes than can be in it.
+            If the zip has no such member, it is encrypted, or it claims to hold more bytes than is possible.
         """
-        found = self.entries.get(name)
-        if found is None:
+        entry = self.entries.get(name)
+        if entry is None:
             raise GeodesError(f"{self.place.href} has no member {name}: the product is incomplete; fetch it again.")
-        if found.locked:
+        if entry.locked:
             raise GeodesError(f"{name} in {self.place.href} is encrypted, which is not read: pack it anew.")
-        if found.size > found.packed * _RATIO and found.method == DEFLATED:
+        if entry.size > entry.packed * _RATIO and entry.method == DEFLATED:
             raise GeodesError(
-                f"{name} in {self.place.href} is damaged: it claims to hold {found.size} bytes in {found.packed}; "
-                f"refused."
+                f"{name} in {self.place.href} is damaged: it claims to hold {entry.size} bytes in {entry.packed}; "
+                "refused."
             )
-        return found
+        return entry
 
     def begin(self, name: str) -> int:
-        """Where the bytes of a member begin, behind its local header; one request."""
+        """Return the offset of a member's data, after its local header; one request."""
         entry = self.entry(name)
         return entry.offset + self._behind(entry, self._fetch(entry, 0))
 
     def read(self, name: str, largest: int) -> bytes:
-        """Read a member whole; one request. See `read`."""
+        """Read a member as a whole; one request. See `read`."""
         entry = self.entry(name)
         if entry.size > largest:
             raise GeodesError(f"{name} in {self.place.href} claims {entry.size} bytes, too many for metadata: refused.")
         if entry.method not in (STORED, DEFLATED):
             raise GeodesError(
                 f"{name} in {self.place.href} is compressed in a way that is not read (method {entry.method}): pack "
-                f"it anew."
+                "it anew."
             )
         data = self._fetch(entry, entry.packed)
         skip = self._behind(entry, data)
@@ -89,15 +92,15 @@ class Directory:
         data = data[skip : skip + entry.packed]
         try:
             inflater = zlib.decompressobj(-15)
-            found = data if entry.method == STORED else inflater.decompress(data, entry.size + 1)
+            content = data if entry.method == STORED else inflater.decompress(data, entry.size + 1)
         except zlib.error as error:
             raise self._damaged(entry, str(error)) from None
-        if len(found) != entry.size or zlib.crc32(found) != entry.crc:
+        if len(content) != entry.size or zlib.crc32(content) != entry.crc:
             raise self._damaged(entry, "its bytes are not those that the zip says")
-        return found
+        return content
 
     def _fetch(self, entry: Entry, more: int) -> bytes:
-        """The local header of a member, and so many bytes behind it."""
+        """Return the local header of a member, and the given number of bytes after it."""
         length = HEADER + len(entry.name.encode()) + _SLACK + more
         return self._coming(entry.offset, min(length, self.size - entry.offset)).result()
 
@@ -114,7 +117,7 @@ class Directory:
         return Damaged(f"{entry.name} in {self.place.href} is damaged ({problem}); fetch the product again.")
 
     def written(self) -> bytes:
-        """All of it but the place, for the disk."""
+        """Serialise everything but the location, for the disk."""
         tag, entries = (self.tag or "").encode(), self.entries.values()
         records = b"".join(_RECORD.pack(*e[1:]) for e in entries)
         head = _HEAD.pack(_MAGIC, self.size, len(tag), len(entries))
@@ -122,9 +125,9 @@ class Directory:
 
     @classmethod
     def loaded(cls, place: ObjectLocation, data: bytes) -> Directory:
-        """Take it from what `written` gave.
+        """Read what `written` returned.
 
-        Raises ``ValueError``, ``struct.error`` or ``zlib.error`` if that is damaged.
+        Raises ``ValueError``, ``struct.error`` or ``zlib.error`` if it is damaged.
         """
         data = zlib.decompress(data)
         magic, size, tagged, count = _HEAD.unpack_from(data)
@@ -138,17 +141,17 @@ class Directory:
 
 
 def behind(head: bytes) -> int:
-    """Of a member how far behind the begin of its local header it begins itself.
+    """Return the offset of a member's data from its local header.
 
     Parameters
     ----------
     head
-        The zip from that header, 30 bytes at least.
+        The zip from that header on, at least 30 bytes.
 
     Raises
     ------
     NotUnderstood
-        If no local header begins there.
+        If the bytes do not begin with a local header.
     """
     if len(head) < HEADER or head[:4] != b"PK\x03\x04":
         raise NotUnderstood("no local header of a zip where the directory says")
@@ -156,22 +159,23 @@ def behind(head: bytes) -> int:
 
 
 def of(place: ObjectLocation) -> Directory:
-    """The members of a zip: known to this process, else kept on disk, else read; two requests at most, as a rule.
+    """Return the members of a zip: known to this process, else cached on disk, else read; usually at most two requests.
 
     Raises
     ------
     GeodesError
-        If it is no zip, is cut or damaged, or holds what no product does; see `listing.read`.
+        If it is not a zip, is truncated or damaged, or holds what no product has; see
+        `geodes_lab.archive.central_directory.read`.
     """
     try:
-        kept = place.cache_path("archive", "")  # of a local zip, as it is now
+        cache_file = place.cache_path("archive", "")  # depends on the time of change of a local zip
     except OSError as error:
         raise _out_of_reach(place, error) from error
-    return _of(place, kept)
+    return _of(place, cache_file)
 
 
 def lasting(place: ObjectLocation, use: Callable[[Directory], _T]) -> _T:
-    """Use the list of members; where it turns out to be that of an earlier object, read it anew and use that."""
+    """Use the list of members; if it turns out to be outdated, read it again and use the new one."""
     known = of(place)
     try:
         return use(known)
@@ -180,14 +184,14 @@ def lasting(place: ObjectLocation, use: Callable[[Directory], _T]) -> _T:
     except (Damaged, Unreachable):
         _of.cache_clear()
         place.cache_path("archive", "").unlink(missing_ok=True)
-        found = of(place)
-        if found == known:
+        directory = of(place)
+        if directory == known:
             raise
-    return use(found)
+    return use(directory)
 
 
 def read(place: ObjectLocation, name: str, largest: int) -> bytes:
-    """Read a small member of a zip whole; one request, once the members are known.
+    """Read a small member of a zip as a whole; one request, once the members are known.
 
     Raises
     ------
@@ -198,17 +202,17 @@ def read(place: ObjectLocation, name: str, largest: int) -> bytes:
 
 
 def stored(path: str) -> tuple[int, int] | None:
-    """Where a stored member lies in its zip: offset of its local header, and its size.
+    """Return the range of a stored member in its zip: offset of its local header, and its size.
 
     Parameters
     ----------
     path
-        By which GDAL opens the file, ``/vsizip/{zip}/member`` if it is a member.
+        The path by which GDAL opens the file, ``/vsizip/{zip}/member`` if it is a member.
 
     Returns
     -------
     tuple of int, or None
-        None for a member that is compressed, and for a file of its own.
+        None for a compressed member, and for a file of its own.
 
     Raises
     ------
@@ -226,12 +230,12 @@ def _out_of_reach(place: ObjectLocation, error: OSError) -> GeodesError:
 
 
 @lru_cache(maxsize=256)
-def _of(place: ObjectLocation, kept: Path) -> Directory:
+def _of(place: ObjectLocation, cache_file: Path) -> Directory:
     try:
-        return Directory.loaded(place, kept.read_bytes())
+        return Directory.loaded(place, cache_file.read_bytes())
     except (OSError, zlib.error, struct.error, ValueError):
         pass
-    found = Directory(place, *central_directory.read(place))
-    # Of a server that gives no tag too: a member is held against the list whenever it is read.
-    write_whole(kept, found.written())
-    return found
+    directory = Directory(place, *central_directory.read(place))
+    # The server may give no tag: each read of a member is checked against the list.
+    write_whole(cache_file, directory.written())
+    return directory

@@ -1,4 +1,7 @@
-"""Catalogues: a search gives Items that tell the truth. `geodes` and `truth` alone know the dialect of GEODES."""
+"""What exists? A search returns Items that follow STAC.
+
+Only `remote.geodes` and `remote.normalize` know GEODES's dialect.
+"""
 
 from geodes_lab.catalog.lookup import collections, search
 from geodes_lab.catalog.readiness import availability

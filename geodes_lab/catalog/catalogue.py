@@ -1,4 +1,4 @@
-"""What every catalogue can do, whatever service or files it is made of."""
+"""What every catalogue can do, whether it is a service or files."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError, shown
 
-_LONGEST = 200  # bytes of a folder's name, with what stands beside it
+_LONGEST = 200  # bytes of a folder's name, with its suffixes
 
 
 class Collection(NamedTuple):
-    """What a catalogue says of one of its collections."""
+    """A catalogue's description of one of its collections."""
 
     id: str
     title: str = ""
     start: datetime | None = None
-    """Of the first acquisition."""
+    """The begin of the first acquisition."""
     end: datetime | None = None
-    """Of the last; None: it goes on, or is not known."""
+    """The end of the last acquisition; None: it continues, or is unknown."""
     number: int | None = None
-    """Items in it, if the catalogue says."""
+    """The number of its Items, if the catalogue has it."""
 
 
 def named(name: str) -> str:
-    """The id of a collection, if it can be the name of a folder: a harvest keeps each collection in one.
+    """Check that the id of a collection can be the name of a folder: a harvest keeps each collection in one.
 
     Raises
     ------
     GeodesError
-        If it cannot, such as one that climbs out of the harvest.
+        If it cannot, such as an id that climbs out of the harvest.
     """
     if (
         not name
@@ -50,28 +50,28 @@ def named(name: str) -> str:
 
 
 class Catalogue(Protocol):
-    """Where `geodes_lab.search` looks."""
+    """A catalogue that `geodes_lab.search` can search."""
 
     @property
     def profile(self) -> Profile:
-        """What the settings say of it."""
+        """Its profile in the settings."""
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """Its name in error messages."""
 
     def ids(self) -> Sequence[str]:
-        """The ids of its collections; no I/O where they are known beforehand."""
+        """Return the ids of its collections; no I/O if the profile lists them."""
 
     def collections(self) -> list[Collection]:
-        """All of its collections; I/O."""
+        """Return all of its collections; I/O."""
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
-        """The properties that may be asked for, with their types; empty: it does not say, and all are allowed."""
+        """Return the properties that a search can use, with their types; empty: unknown, and all are allowed."""
 
     def items(self, query: Query) -> list[pystac.Item]:
-        """All Items that it has for a query, in STAC's words.
+        """Return all Items for a query, in STAC's terms.
 
-        There may be more than were asked for, in any order: the caller holds each against the query. There are never
-        fewer, but for the limit, which only a catalogue that keeps the order may heed.
+        The result may have more Items than the query, in any order: the caller checks each against the query. It never
+        has fewer, except for the limit, which only a catalogue that keeps the order may apply.
         """

@@ -1,4 +1,4 @@
-"""Which recorded facts of GEODES still hold, seen from this machine: a few small requests, nothing is downloaded."""
+"""Which recorded facts about GEODES still hold, from this machine: a few small requests, no downloads."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _CLASSES = {"core": "core", "item-search": "search", "filter": "filter", "sort":
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found."""
+    """The result of one check."""
 
     fact: str
-    """What was looked at."""
+    """What was checked."""
     state: State
     """``holds``: as recorded.
 
-    ``changed``: otherwise; ``failed``: it does not work from here; ``not tried``: something is missing.
+    ``changed``: different; ``failed``: it does not work from here; ``not tried``: something is missing.
     """
     text: str
-    """A sentence for people."""
+    """A sentence for the user."""
 
 
 def examine(name: str = "geodes") -> Iterator[Finding]:
-    """Look at each fact in turn; each look is given as soon as it is done.
+    """Check each fact in turn; each finding is yielded as soon as it is known.
 
     Parameters
     ----------
     name
-        The profile of a catalogue of kind ``geodes``.
+        The name of a profile of kind ``geodes``.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def examine(name: str = "geodes") -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class _Patient:
-    """The service that is looked at."""
+    """The service to check."""
 
     profile: Profile
     client: httpx.Client
@@ -86,10 +86,10 @@ class _Patient:
 
     @cached_property
     def item(self) -> dict[str, Any]:
-        """One Sentinel-2 product, as the service writes it."""
+        """Return one Sentinel-2 product, as the service writes it."""
         body = {"collections": ["PEPS_S2_L1C"], self.profile.sort: [{"field": "start_datetime", "direction": "asc"}]}
-        found: dict[str, Any] = self.search("", **body).raise_for_status().json()["features"][0]
-        return found
+        first: dict[str, Any] = self.search("", **body).raise_for_status().json()["features"][0]
+        return first
 
     @property
     def headers(self) -> dict[str, str]:
@@ -127,8 +127,8 @@ def _alias(it: _Patient) -> _Told:
 
 
 def _counted(it: _Patient) -> _Told:
-    said = it.search(collections=["PEPS_S2_L1C"]).raise_for_status().json()
-    return "holds", f"PEPS_S2_L1C counts {int(said['context']['matched']):,} products"
+    answer = it.search(collections=["PEPS_S2_L1C"]).raise_for_status().json()
+    return "holds", f"PEPS_S2_L1C counts {int(answer['context']['matched']):,} products"
 
 
 def _page(it: _Patient) -> _Told:
@@ -136,9 +136,9 @@ def _page(it: _Patient) -> _Told:
     answers = [it.search(limit=n, collections=["PEPS_S2_L1C"]) for n in (size, size + 1)]
     if answers[0].status_code != 200:
         return "changed", f"a page of {size} is refused (HTTP {answers[0].status_code})"
-    given = len(answers[0].json()["features"])
+    count = len(answers[0].json()["features"])
     more = answers[1].status_code == 200 and len(answers[1].json()["features"]) > size
-    return "holds", f"a page of {size} has {given} Items; more than {size} are {'given too' if more else 'refused'}"
+    return "holds", f"a page of {size} has {count} Items; more than {size} are {'given too' if more else 'refused'}"
 
 
 def _next_link(it: _Patient) -> _Told:
@@ -148,14 +148,14 @@ def _next_link(it: _Patient) -> _Told:
 
 
 def _two_collections(it: _Patient) -> _Told:
-    found = it.search(collections=["PEPS_S2_L1C", "PEPS_S1_L1"]).raise_for_status().json()["context"]["matched"]
-    return ("changed" if found else "holds"), f"two ids in `collections` give {found} products"
+    matched = it.search(collections=["PEPS_S2_L1C", "PEPS_S1_L1"]).raise_for_status().json()["context"]["matched"]
+    return ("changed" if matched else "holds"), f"two ids in `collections` give {matched} products"
 
 
 def _point(it: _Patient) -> _Told:
-    nowhere = {"type": "Point", "coordinates": [-150.0, -45.0]}  # ocean, where nothing is taken
-    found = it.search(intersects=nowhere, collections=["PEPS_S2_L1C"]).raise_for_status().json()["context"]["matched"]
-    return ("holds" if found else "changed"), f"a point in the ocean finds {found} products"
+    nowhere = {"type": "Point", "coordinates": [-150.0, -45.0]}  # ocean, without any acquisitions
+    matched = it.search(intersects=nowhere, collections=["PEPS_S2_L1C"]).raise_for_status().json()["context"]["matched"]
+    return ("holds" if matched else "changed"), f"a point in the ocean finds {matched} products"
 
 
 def _old_names(it: _Patient) -> _Told:
@@ -181,8 +181,8 @@ def _words(it: _Patient) -> _Told:
 
 
 def _collections(it: _Patient) -> _Told:
-    said = it.client.post(f"{it.profile.url}/collections", json={"page": 1, "limit": 500}).raise_for_status().json()
-    there, known = {c["id"] for c in said["collections"]}, set(it.profile.collections)
+    answer = it.client.post(f"{it.profile.url}/collections", json={"page": 1, "limit": 500}).raise_for_status().json()
+    there, known = {c["id"] for c in answer["collections"]}, set(it.profile.collections)
     if there == known:
         return "holds", f"{len(there)} collections, all known"
     return (
@@ -197,16 +197,16 @@ def _key(it: _Patient) -> _Told:
     answer = it.get(f"{it.profile.portal}/processing/download/get", **it.headers)
     if answer.status_code in (401, 403) or answer.is_redirect:
         return "failed", f"the key is refused (HTTP {answer.status_code}): make a new one on the portal"
-    said = answer.raise_for_status().json()
-    return "holds", f"{said['remainingQuota']} of {said['maxQuota']} downloads of this hour are left"
+    quota = answer.raise_for_status().json()
+    return "holds", f"{quota['remainingQuota']} of {quota['maxQuota']} downloads of this hour are left"
 
 
 def _ranges(it: _Patient) -> _Told:
     if not it.headers:
         return "not tried", "downloads need GEODES_API_KEY"
     asset = next(a for a in it.item["assets"].values() if "zip" in (a.get("type") or ""))
-    # Closed before the body: should the service give the whole product, none of it is fetched.
-    # The address is the catalogue's word: the key goes there only if the settings say that it may.
+    # Closed before the body, so that nothing is downloaded if the service sends the whole product. The address comes
+    # from the catalogue: the key is sent only if the settings allow it.
     key = fetch.key(asset["href"])
     if key is None:
         return "not tried", f"a product's address is not on the hosts of geodes_lab.download.hosts: {asset['href']}"
@@ -250,8 +250,7 @@ def _reason(error: httpx.HTTPError) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 f"the certificate of {error.request.url.host} is not trusted here ({cause.verify_message}): give the "
-                f"file of the "
-                "authority that signed it in SSL_CERT_FILE"
+                "file of the authority that signed it in SSL_CERT_FILE"
             )
         cause = cause.__cause__ or cause.__context__
     return f"{error.request.url.host} does not answer from here ({error or type(error).__name__})"

@@ -1,4 +1,4 @@
-"""A map in the notebook: draw a box, see footprints and quicklooks, and have the Items in Python."""
+"""A map in the notebook: draw a box, see footprints and quicklooks, and use the Items in Python."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from geodes_lab.catalog.lookup import opened
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import coastlines, instant
 
-_SHOWN = 200  # footprints on the map; more make it slow, and nobody tells them apart
+_SHOWN = 200  # footprints on the map; more make it slow, and cannot be distinguished
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
 _FOUND = {"color": "#0b63b5", "weight": 1.5, "fillOpacity": 0.12}
 _ASKED = "#b3261e"  # the box of the search
-_HIGH = 520  # pixels of the map, which is rarely less wide
+_HIGH = 520  # pixels of the map, which is usually wider
 _HOVER = {"weight": 4, "fillOpacity": 0.35}
 
 
@@ -41,16 +41,16 @@ def explore(
     Parameters
     ----------
     collections
-        The collection to begin with, or those to choose from; None: all of the catalogue.
+        The collection to begin with, or several to choose from; None: all of the catalogue.
     bbox, datetime, cloud_cover
-        As for `geodes_lab.search`: what the form begins with. With a box or dates the first search is made at once.
+        Initial values of the form, as in `geodes_lab.search`. With a box or dates, the first search is made at once.
     profile, url
-        Where to look; as for `geodes_lab.search`.
+        Where to search; see `geodes_lab.search`.
 
     Returns
     -------
     Explorer
-        Shown by the notebook. Its ``items`` are what was found last, its ``selected`` the one that was chosen.
+        Displayed by the notebook. ``items`` has the results of the last search, ``selected`` the chosen Item.
 
     Raises
     ------
@@ -63,8 +63,8 @@ def explore(
     for name in wanted:
         if name not in ids:
             raise GeodesError(f"There is no collection {name!r} in {catalogue.name}. It has: {', '.join(ids)}.")
-    # One name is what to begin with, several are the choice.
-    made = Explorer(
+    # One name is the initial choice, several are the options.
+    explorer = Explorer(
         ids if isinstance(collections, str) else wanted,
         wanted[0],
         bbox=bbox,
@@ -74,12 +74,13 @@ def explore(
         url=url,
     )
     if bbox is not None or datetime is not None:
-        made.search()  # before it is shown: footprints that come while a notebook makes the map are lost to it
-    return made
+        # before the map is displayed: it would miss footprints that arrive while the notebook creates it
+        explorer.search()
+    return explorer
 
 
 class Explorer(ipywidgets.VBox):
-    """The map with its form; made by `explore`."""
+    """The map with its form, from `explore`."""
 
     def __init__(
         self, choice: Sequence[str], first: str, *, bbox: Sequence[float] | None, datetime: str | None,
@@ -87,9 +88,9 @@ class Explorer(ipywidgets.VBox):
     ) -> None:  # fmt: skip
         self._where = {"profile": profile, "url": url}
         self.items = pystac.ItemCollection([])
-        """What the last search found."""
+        """The Items of the last search."""
         self.selected: pystac.Item | None = None
-        """The Item that was chosen, on the map or in the list."""
+        """The chosen Item, on the map or in the list."""
         self._bbox = list(bbox) if bbox is not None else None
         self._given: ipyleaflet.Rectangle | None = None
         wide = ipywidgets.Layout(width="auto")
@@ -102,7 +103,7 @@ class Explorer(ipywidgets.VBox):
         self._list = ipywidgets.Select(options=[], rows=9, layout=ipywidgets.Layout(width="auto"))
         self._picture = ipywidgets.Image(layout=ipywidgets.Layout(display="none", width="180px"))
         self._facts = ipywidgets.HTML()
-        # With data from the start: a layer without any is made by no browser, and what comes later is lost to it.
+        # With data from the start: a browser creates no layer without data, and misses later ones.
         self._footprints = ipyleaflet.GeoJSON(data=_collection([]), style=_FOUND, hover_style=_HOVER)
         self._map = self._made_map()
         self._button.on_click(lambda _: self.search())
@@ -123,15 +124,15 @@ class Explorer(ipywidgets.VBox):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What `geodes_lab.search` is given: to be copied into a notebook that needs no map."""
-        said: dict[str, Any] = {"collections": self._collection.value, **self._where}
-        said |= {"bbox": self._bbox, "datetime": self._dates.value.strip() or None}
+        """The arguments for `geodes_lab.search`, to copy into a notebook without a map."""
+        form: dict[str, Any] = {"collections": self._collection.value, **self._where}
+        form |= {"bbox": self._bbox, "datetime": self._dates.value.strip() or None}
         if self._clouds.value < 100:
-            said["cloud_cover"] = self._clouds.value
-        return {k: v for k, v in said.items() if v is not None}
+            form["cloud_cover"] = self._clouds.value
+        return {k: v for k, v in form.items() if v is not None}
 
     def search(self) -> pystac.ItemCollection:
-        """Search, as the button does; what goes wrong is said beside it."""
+        """Search, as the button does; errors appear beside it."""
         self._button.disabled, self._said.value = True, "Searching …"
         try:
             self.items = search(**self.arguments)
@@ -147,7 +148,7 @@ class Explorer(ipywidgets.VBox):
         drawn = [i for i in self.items if i.geometry][:_SHOWN]
         self._footprints.data = _collection(drawn)
         self._list.options = [(_line(i), i.id) for i in self.items]
-        if drawn and not self._bbox:  # with a box the map looks at that
+        if drawn and not self._bbox:  # with a box, the map shows the box
             boxes = [i.bbox for i in drawn if i.bbox]
             west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
             east, north = (
@@ -166,28 +167,28 @@ class Explorer(ipywidgets.VBox):
             layers.append(ipyleaflet.GeoJSON(data=countries, style=_LAND))
         layers.append(self._footprints)
         height = ipywidgets.Layout(height=f"{_HIGH}px", flex="1 1 auto")
-        found = ipyleaflet.Map(layers=layers, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height)
+        map_widget = ipyleaflet.Map(layers=layers, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height)
         options = {"shapeOptions": {"color": _ASKED, "fillOpacity": 0.05}}
         control = ipyleaflet.DrawControl(
             rectangle=options, polygon={}, polyline={}, circle={}, marker={}, circlemarker={}, edit=False
         )
         control.on_draw(self._drawn)
-        found.add(control)
+        map_widget.add(control)
         if self._bbox:
-            self._map = found
+            self._map = map_widget
             west, south, east, north = self._bbox
             self._look_at(west, south, east, north)
             if west < east:
                 bounds = ((south, west), (north, east))
                 look = {"color": _ASKED, "fill_opacity": 0.02, "weight": 2, "interactive": False}
                 self._given = ipyleaflet.Rectangle(bounds=bounds, **look)
-                found.add(self._given)
-        return found
+                map_widget.add(self._given)
+        return map_widget
 
     def _look_at(self, west: float, south: float, east: float, north: float) -> None:
-        """Not by ``fit_bounds``, which needs a running event loop and a browser.
+        """Does not use ``fit_bounds``, which needs a running event loop and a browser.
 
-        A script has neither, a map not yet shown no browser.
+        A script has neither, and a map that is not displayed has no browser.
         """
         east += 360 if east < west else 0  # across the date line
         middle = (south + north) / 2
@@ -197,7 +198,7 @@ class Explorer(ipywidgets.VBox):
         self._map.zoom = max(1, min(int(math.log2(_HIGH / pixels)), 15))
 
     def _drawn(self, control: Any, action: str, geo_json: dict[str, Any]) -> None:
-        if self._given is not None:  # it is the box of the search no longer
+        if self._given is not None:  # it is no longer the box of the search
             self._map.remove(self._given)
             self._given = None
         if action == "deleted":
@@ -205,7 +206,7 @@ class Explorer(ipywidgets.VBox):
             return
         places = geo_json["geometry"]["coordinates"][0]
         self._bbox = _box([p[0] for p in places], [p[1] for p in places])
-        control.data = [geo_json]  # the last box alone
+        control.data = [geo_json]  # only the last box
         self._said.value = f"Box: {', '.join(map(str, self._bbox))}"
 
     def _choose(self, name: str | None) -> None:
@@ -214,9 +215,9 @@ class Explorer(ipywidgets.VBox):
         if self.selected is None:
             return
         p = self.selected.properties
-        told = [p.get(k) for k in ("platform", "product:type", "grid:code", "sat:orbit_state")]
+        properties = [p.get(k) for k in ("platform", "product:type", "grid:code", "sat:orbit_state")]
         self._facts.value = f"<code style='overflow-wrap:anywhere'>{_escaped(self.selected.id)}</code><br>" + _escaped(
-            " · ".join(str(v) for v in told if v)
+            " · ".join(str(v) for v in properties if v)
         )
         try:
             seen = quicklook.read(self.selected)
@@ -229,7 +230,7 @@ class Explorer(ipywidgets.VBox):
 
 
 def _box(lons: Sequence[float], lats: Sequence[float]) -> list[float]:
-    """West, south, east, north, whichever way round the world the map was turned."""
+    """Return west, south, east, north, however the map was turned around the world."""
     west, east = min(lons), max(lons)
     around = (-180.0, 180.0) if east - west >= 360 else ((west + 180) % 360 - 180, (east + 180) % 360 - 180)
     return [round(v, 4) for v in (around[0], max(min(lats), -90.0), around[1], min(max(lats), 90.0))]
@@ -238,8 +239,8 @@ def _box(lons: Sequence[float], lats: Sequence[float]) -> list[float]:
 def _line(item: pystac.Item) -> str:
     p = item.properties
     when = f"{time:%Y-%m-%d %H:%M}" if (time := instant.begin(item)) else ""
-    told = f"{when}  {p.get('platform', '')}  {str(p.get('grid:code', '')).removeprefix('MGRS-')}  {clouds(item)}"
-    return shown(told).rstrip()
+    text = f"{when}  {p.get('platform', '')}  {str(p.get('grid:code', '')).removeprefix('MGRS-')}  {clouds(item)}"
+    return shown(text).rstrip()
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Harvest a catalogue into files beside the data: from GEODES month by month, from a static catalogue whole."""
+"""Harvest a catalogue into files beside the data: from GEODES by month, from a static catalogue as a whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from geodes_lab.catalog.remote.geodes import Geodes
 from geodes_lab.catalog.remote.static import Static
 from geodes_lab.errors import GeodesError
 
-_MONTH = re.compile(r"\d{4}-\d\d-\d\dT")  # how a time begins; its month is the name of a file
+_MONTH = re.compile(r"\d{4}-\d\d-\d\dT")  # the begin of a time; its month is the name of a file
 
 
 def harvested(
@@ -30,12 +30,12 @@ def harvested(
 ) -> list[Outcome]:
     """Harvest a catalogue into a folder; see `geodes_lab.catalog.harvested.harvest.harvest`.
 
-    A static one is taken whole each time.
+    A static catalogue is harvested as a whole each time.
 
     Raises
     ------
     GeodesError
-        If the profile or a collection does not exist, or the catalogue is neither of GEODES's kind nor static.
+        If the profile or a collection does not exist, or the catalogue is neither of kind GEODES nor static.
     """
     catalogue = opened(profiles.load(profile))
     wanted = known(catalogue, collections) if collections else [c.id for c in sorted(catalogue.collections())]
@@ -53,7 +53,7 @@ def harvested(
 
 
 def shelved(url: str, folder: Path) -> None:
-    """Take a static catalogue into a folder of the form of a harvest, if the folder has none yet.
+    """Copy a static catalogue into a folder in the form of a harvest, if the folder has none yet.
 
     Raises
     ------
@@ -63,26 +63,29 @@ def shelved(url: str, folder: Path) -> None:
     if snapshot.is_one(str(folder)):
         return
     source, shelf = Static(profiles.load(url=url)), WritableCatalogue(folder)
-    for told in source.collections():
-        _taken(source, told, shelf)
+    for collection in source.collections():
+        _taken(source, collection, shelf)
 
 
 def _taken(
-    source: Static, told: Collection, shelf: WritableCatalogue, tell: Callable[[str, int, int], None] = lambda *_: None
+    source: Static,
+    collection: Collection,
+    shelf: WritableCatalogue,
+    tell: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Outcome:
-    """Put a collection of a static catalogue on a shelf, in the place of what was there of it."""
-    named(told.id)
-    others = set(source.ids()) - {told.id}  # what is inside another collection is taken as that one's
-    items = [i for i in source.items(Query((told.id,), latest=False)) if i.collection_id not in others]
+    """Copy a collection of a static catalogue into a writable one, and replace its previous content there."""
+    named(collection.id)
+    others = set(source.ids()) - {collection.id}  # Items of a nested collection belong to that one
+    items = [i for i in source.items(Query((collection.id,), latest=False)) if i.collection_id not in others]
     records = [i.to_dict(include_self_link=False, transform_hrefs=False) for i in items]
     for record in records:
         p = record["properties"]
         if not _MONTH.match(str(p.get("datetime") or p.get("start_datetime"))):
             raise GeodesError(
-                f"{record['id']} of {told.id} has no time of acquisition that is one: it cannot be harvested."
+                f"{record['id']} of {collection.id} has no time of acquisition that is one: it cannot be harvested."
             )
-    shelf.drop(told.id)
-    shelf.create(told.id, {"title": told.title})
-    shelf.put(told.id, records)
-    tell(told.id, len(records), len(records))
-    return Outcome(told.id, len(records), len(records), len(records))
+    shelf.drop(collection.id)
+    shelf.create(collection.id, {"title": collection.title})
+    shelf.put(collection.id, records)
+    tell(collection.id, len(records), len(records))
+    return Outcome(collection.id, len(records), len(records), len(records))

@@ -1,4 +1,4 @@
-"""What a search gives: a collection of Items that shows itself as a map, a table and small pictures."""
+"""The result of a search: a collection of Items that a notebook shows as a map, a table and small pictures."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from geodes_lab.catalog import quicklook
 from geodes_lab.errors import shown
 from geodes_lab.util import coastlines, instant
 
-_ROWS = 12  # of the table
-_DRAWN = 400  # footprints; more make the page slow, and nobody tells them apart
+_ROWS = 12  # rows of the table
+_DRAWN = 400  # footprints; more make the page slow, and cannot be distinguished
 _PICTURES = 6
 _WIDTH, _HEIGHT = 300, 200  # of the map, in pixels
-_LEAST = 0.02  # degrees that the map is wide at least
+_LEAST = 0.02  # minimum width of the map in degrees
 
 Box = tuple[float, float, float, float]
 
 
 class Items(pystac.ItemCollection):
-    """An ordered collection of `pystac.Item`: what `geodes_lab.search` gives.
+    """An ordered collection of `pystac.Item`: the result of `geodes_lab.search`.
 
-    A part of it, and a sum of two, are such collections too. A notebook shows it as a map of the footprints, a table of
-    the first products, and their quicklooks where these lie on this machine: showing it asks nothing of any server.
+    A slice of it, and the sum of two, are such collections too. A notebook shows it as a map of the footprints, a table
+    of the first products, and those quicklooks that are on this machine: no server is contacted.
     """
 
     def __getitem__(self, chosen: Any) -> Any:
-        found: Any = super().__getitem__(chosen)
-        return Items(found) if isinstance(chosen, slice) else found
+        selection: Any = super().__getitem__(chosen)
+        return Items(selection) if isinstance(chosen, slice) else selection
 
     def __add__(self, other: object) -> Items:
         if not isinstance(other, pystac.ItemCollection):
@@ -41,7 +41,7 @@ class Items(pystac.ItemCollection):
         return Items([*self, *other])
 
     def lines(self) -> list[str]:
-        """Say each product in a line: when it was acquired, by whom, where, clouds, its name."""
+        """Describe each product in a line: acquisition time, platform, place, clouds, name."""
         return ["  ".join(_row(i)).rstrip() for i in self]
 
     def __repr__(self) -> str:
@@ -72,9 +72,9 @@ def _counted(number: int) -> str:
 
 
 def _row(item: pystac.Item) -> tuple[str, ...]:
-    """What is told of a product, whatever its catalogue has put there.
+    """Return a product's cells, whatever its catalogue contains.
 
-    Short words, in one line, that no terminal obeys.
+    Short words, in one line, without control characters.
     """
     p = item.properties
     when = f"{time:%Y-%m-%d %H:%M}" if (time := instant.begin(item)) else ""
@@ -84,13 +84,13 @@ def _row(item: pystac.Item) -> tuple[str, ...]:
 
 
 def clouds(item: pystac.Item) -> str:
-    """The cloud cover for people; empty where there is none, or none that is a number."""
-    told = item.properties.get("eo:cloud_cover")
-    return f"{told:.0f} %" if isinstance(told, (int, float)) and not isinstance(told, bool) else ""
+    """Return the cloud cover for people; empty if there is no such number."""
+    cover = item.properties.get("eo:cloud_cover")
+    return f"{cover:.0f} %" if isinstance(cover, (int, float)) and not isinstance(cover, bool) else ""
 
 
 def _map(items: list[pystac.Item]) -> str:
-    """The footprints as a small SVG, over the outlines of the countries where there are some."""
+    """Draw the footprints as a small SVG, over the outlines of the countries if there are some."""
     rings = [r for i in items[:_DRAWN] if i.geometry for r in _rings(i.geometry)]
     if not rings:
         return ""
@@ -98,14 +98,15 @@ def _map(items: list[pystac.Item]) -> str:
     box = _around((min(xs), min(ys), max(xs), max(ys)))
     opacity = max(0.05, min(0.35, 2 / len(rings)))
     drawn = "".join(f"<path d='{_path(r, box)}'/>" for r in rings)
-    # What they cover, not what the picture shows: it is taken for the box of a search.
-    said = f"{min(xs):.2f}° to {max(xs):.2f}° E, {min(ys):.2f}° to {max(ys):.2f}° N"
+    # The extent of the footprints, not of the picture: users copy it as the box of a search.
+    extent = f"{min(xs):.2f}° to {max(xs):.2f}° E, {min(ys):.2f}° to {max(ys):.2f}° N"
     return (
         f"<svg width='{_WIDTH}' height='{_HEIGHT}' viewBox='0 0 {_WIDTH} {_HEIGHT}' role='img' "
-        f"aria-label='Footprints, {said}' style='background:#e8eef3;border:1px solid #c9d2da'><title>{said}</title>"
-        f"<g fill='#f7f5ef' stroke='#9fb0bf' stroke-width='0.7'>{''.join(_countries(box))}</g>"
-        f"<g fill='#0b63b5' fill-opacity='{opacity:.2f}' stroke='#0b63b5'>{drawn}</g>"
-        f"<text x='4' y='{_HEIGHT - 5}' font-size='10' fill='#4a5a68'>{said}</text></svg>"
+        f"aria-label='Footprints, {extent}' style='background:#e8eef3;border:1px solid "
+        f"#c9d2da'><title>{extent}</title><g fill='#f7f5ef' stroke='#9fb0bf' "
+        f"stroke-width='0.7'>{''.join(_countries(box))}</g><g fill='#0b63b5' fill-opacity='{opacity:.2f}' "
+        f"stroke='#0b63b5'>{drawn}</g><text x='4' y='{_HEIGHT - 5}' font-size='10' "
+        f"fill='#4a5a68'>{extent}</text></svg>"
     )
 
 
@@ -123,7 +124,7 @@ def _rings(geometry: dict[str, Any]) -> list[list[tuple[float, float]]]:
 
 
 def _around(box: Box) -> Box:
-    """What the map shows: the box with a margin, in the map's own shape; a degree is drawn as wide as high."""
+    """Return the extent of the map: the box with a margin, in the map's proportions; degrees are drawn square."""
     west, south, east, north = box
     wide = max((east - west) * 1.4, (north - south) * 1.4 * _WIDTH / _HEIGHT, _LEAST)
     high = wide * _HEIGHT / _WIDTH
@@ -140,19 +141,19 @@ def _path(ring: list[tuple[float, float]], box: Box) -> str:
 
 
 def _pictures(items: Iterable[pystac.Item]) -> str:
-    """The quicklooks that lie on this machine, of the first products that have one."""
-    found: list[str] = []
+    """Show the quicklooks on this machine, of the first products that have one."""
+    figures: list[str] = []
     for item in items:
-        if len(found) == _PICTURES:
-            found.append(f"<span style='font-size:11px'>the first {_PICTURES}</span>")
+        if len(figures) == _PICTURES:
+            figures.append(f"<span style='font-size:11px'>the first {_PICTURES}</span>")
             break
         if (seen := quicklook.local(item)) is not None:
             data, kind = seen
             when = f"{time:%Y-%m-%d}" if (time := instant.begin(item)) else ""
             source = f"data:{escape(kind, quote=True)};base64,{base64.b64encode(data).decode()}"
             name = escape(str(item.id), quote=True)
-            found.append(
-                f"<figure style='margin:0'><img src='{source}' alt='{name}' title='{name}' height='110'/>"
-                f"<figcaption style='font-size:11px'>{when}</figcaption></figure>"
+            figures.append(
+                f"<figure style='margin:0'><img src='{source}' alt='{name}' title='{name}' height='110'/><figcaption "
+                f"style='font-size:11px'>{when}</figcaption></figure>"
             )
-    return f"<div style='display:flex;gap:6px;flex-wrap:wrap'>{''.join(found)}</div>" if found else ""
+    return f"<div style='display:flex;gap:6px;flex-wrap:wrap'>{''.join(figures)}</div>" if figures else ""

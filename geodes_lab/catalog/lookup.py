@@ -1,4 +1,4 @@
-"""The front door of all catalogues: one call and one meaning, whichever is asked."""
+"""The entry to all catalogues: one function with one meaning, whichever catalogue is searched."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from geodes_lab.catalog.remote.geodes import Geodes
 from geodes_lab.catalog.remote.static import Static
 from geodes_lab.errors import GeodesError, nearest, shown
 
-# How the extensions of STAC begin the names of properties; in a keyword a colon is an underscore.
-_MOST = 20  # ids in a sentence
+# Prefixes of property names in STAC's extensions; in a keyword argument, an underscore replaces the colon.
+_MOST = 20  # ids in an error message
 _PREFIXES = (
     "eo",
     "grid",
@@ -81,13 +81,14 @@ def search(
     tile
         The MGRS tile, such as ``31TCJ``, or several.
     product_type
-        Such as ``S2MSI1C`` or ``GRD``, or several.
+        The product type, such as ``S2MSI1C`` or ``GRD``, or several.
     ids
         The name of a product, or several.
     latest
-        Only the latest version of each product, where the catalogue keeps several.
+        Only the latest version of each product, if the catalogue has several.
     sortby
-        A property, or several in order of weight, ``-eo:cloud_cover`` for the greatest first; None: the acquisition.
+        A property, or several in order of precedence, ``-eo:cloud_cover`` for the greatest first; None: the acquisition
+        time.
     limit
         The largest number of Items; None: all.
     profile
@@ -96,34 +97,33 @@ def search(
         The address of a STAC API, or the path or address of a static catalogue's ``catalog.json``, instead of a
         profile's.
     **queryables
-        Any other property that the catalogue can be asked for: a value, a list of values of which one is right, or a
-        tuple of the lowest and the highest. A colon is an underscore: ``sat_orbit_state="ascending"``. A misspelt one
-        is refused.
+        Any other property that the catalogue can search: a value, a list of alternatives, or a tuple of the lowest and
+        the highest value. An underscore replaces the colon: ``sat_orbit_state="ascending"``. A misspelt name is
+        refused.
 
     Returns
     -------
     Items
-        A `pystac.ItemCollection` in the order asked for, which a notebook shows as a map and a table. ``datetime`` is
-        the acquisition, ``published`` the publication; ``file:size`` and ``file:checksum`` stand at the product's
-        asset, whose address is its place on the datalake. A product that lacks the property asked for stays or goes as
-        the catalogue has it.
+        A `pystac.ItemCollection` in the requested order, which a notebook shows as a map and a table. ``datetime`` is
+        the acquisition, ``published`` the publication; the product's asset has ``file:size`` and ``file:checksum``, and
+        its address on the datalake. Whether a product without a requested property is included depends on the
+        catalogue.
 
     Raises
     ------
     GeodesError
-        If the collection, the profile or the catalogue does not exist, or an argument has no meaning: before anything
-        is searched. If the catalogue refuses or fails. A search that finds nothing is no error: the collection is
-        empty.
+        If the collection, the profile or the catalogue does not exist, or an argument is not valid: before any request
+        of the search. If the catalogue refuses or fails. A search without results is no error: the collection is empty.
     """
     catalogue = opened(profiles.load(profile, url))
     wanted = known(catalogue, arguments.names("collections", collections))
-    asked = {}
+    filters = {}
     if queryables:
-        asked = _properties(queryables, catalogue.queryables(wanted), catalogue.name)
+        filters = _properties(queryables, catalogue.queryables(wanted), catalogue.name)
     area = None if intersects is None else _area(intersects)
     query = parse(
         wanted, bbox=bbox, intersects=area, datetime=datetime, cloud_cover=cloud_cover, orbit=orbit, tile=tile,
-        product_type=product_type, ids=ids, latest=latest, sortby=sortby, limit=limit, queryables=asked,
+        product_type=product_type, ids=ids, latest=latest, sortby=sortby, limit=limit, queryables=filters,
     )  # fmt: skip
     return Items(found(catalogue, query))
 
@@ -136,23 +136,24 @@ def _area(intersects: Any) -> dict[str, Any]:
 
 
 def found(catalogue: Catalogue, query: Query) -> list[pystac.Item]:
-    """What a catalogue has, held against the query, in order and no more than asked for."""
+    """Return a catalogue's Items that match the query, in order and at most as many as its limit."""
     return query.sorted([i for i in catalogue.items(query) if query.matches(i)])[: query.limit]
 
 
 def collections(*, profile: str | None = None, url: str | os.PathLike[str] | None = None) -> pd.DataFrame:
-    """List the collections of a catalogue; it is asked.
+    """List the collections of a catalogue; sends requests to it.
 
     Parameters
     ----------
     profile, url
-        As for `search`.
+        See `search`.
 
     Returns
     -------
     pandas.DataFrame
-        By id: ``title``, ``start`` and ``end`` of the acquisitions (UTC), ``count`` of products where the catalogue
-        tells, ``format`` of the products, whether ``open_cube`` joins them, and the ``queryables`` that `search` takes.
+        By id: ``title``, ``start`` and ``end`` of the acquisitions (UTC), ``count`` of products if the catalogue has
+        it, ``format`` of the products, whether ``open_cube`` can open them, and the ``queryables`` that `search`
+        accepts.
 
     Raises
     ------
@@ -182,7 +183,7 @@ def collections(*, profile: str | None = None, url: str | os.PathLike[str] | Non
 
 
 def opened(chosen: Profile) -> Catalogue:
-    """The catalogue of a profile; no I/O but to see what lies at a path."""
+    """Return the catalogue of a profile; no I/O except to see what is at a path."""
     if chosen.kind == "geodes":
         return Geodes(chosen)
     if chosen.kind == "stac":
@@ -201,7 +202,7 @@ def _count(catalogue: Catalogue, collection: Collection) -> int | None:
 
 
 def known(catalogue: Catalogue, wanted: Sequence[str]) -> list[str]:
-    """The ids as they are now; what is misspelt is refused."""
+    """Return the present ids of collections; a misspelt id is refused."""
     ids = catalogue.ids()
     renamed = catalogue.profile.renamed
     now = []
@@ -222,11 +223,11 @@ def known(catalogue: Catalogue, wanted: Sequence[str]) -> list[str]:
     return now
 
 
-def _properties(given: Mapping[str, Any], known: Mapping[str, str], catalogue: str) -> dict[str, Any]:
-    """The full names of what is asked for, with values of the properties' types."""
+def _properties(keywords: Mapping[str, Any], known: Mapping[str, str], catalogue: str) -> dict[str, Any]:
+    """Return the full names of the given properties, with values of their types."""
     names = {n.replace(":", "_").replace("-", "_"): n for n in known}
-    asked = {}
-    for key, value in given.items():
+    filters = {}
+    for key, value in keywords.items():
         name = key if key in known else names.get(key)
         if name is None and known:
             raise GeodesError(
@@ -235,8 +236,8 @@ def _properties(given: Mapping[str, Any], known: Mapping[str, str], catalogue: s
             )
         prefix, _, rest = key.partition("_")
         name = name or (f"{prefix}:{rest}" if prefix in _PREFIXES and ":" not in key else key)
-        asked[name] = _typed(key, value, known.get(name, ""))
-    return asked
+        filters[name] = _typed(key, value, known.get(name, ""))
+    return filters
 
 
 def _meant(key: str, names: Mapping[str, str]) -> str:
@@ -272,7 +273,7 @@ _ARGUMENTS = (
 
 
 def _typed(name: str, value: Any, kind: str) -> Any:
-    """A value of the property's type: a number in quotes finds nothing, and says nothing."""
+    """Convert a value to the property's type: a number as text would find nothing, without an error."""
     value = arguments.plain(value)
     if isinstance(value, (list, tuple)):
         return type(value)(None if v is None else _typed(name, v, kind) for v in value)

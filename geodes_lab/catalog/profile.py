@@ -1,4 +1,4 @@
-"""Where a catalogue is, and what is particular to it; the settings say so, since services change."""
+"""Where a catalogue is, and its particularities; they are settings, because services change."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ class Profile:
     """One catalogue of the settings, ``geodes_lab.catalog.profiles``."""
 
     name: str
-    """What the settings call it."""
+    """Its name in the settings."""
     kind: str
-    """``geodes``: a service of its dialect.
+    """``geodes``: a service with GEODES's dialect.
 
-    ``stac``: any STAC API; ``local``: a static catalogue, or an index that was harvested.
+    ``stac``: any STAC API; ``local``: a static catalogue, or a harvested index.
     """
     url: str
     """Its address, or its path."""
     portal: str = ""
-    """Where availability and quota are asked."""
+    """The address for availability and quota."""
     search: str = "search"
-    """What a search is sent to, below ``url``."""
+    """The path of a search, below ``url``."""
     token: str = ""
-    """The environment variable that holds a token for it; the token itself is no setting.
+    """The environment variable with its token; the token itself is not a setting.
 
-    It goes to addresses below ``url`` alone.
+    The token is sent only to addresses below ``url``.
     """
     files: bool | None = None
     """Whether its Items may name files of this machine.
 
-    None: if there is a token, as for the lab's own, whose results are in shared folders.
+    None: yes if there is a token, as for the lab's own catalogue, whose results are in shared folders.
     """
     page: int = 100
-    """Items of an answer, at most."""
+    """Items in one answer, at most."""
     parallel: int = 8
-    """Requests under way together."""
+    """Requests at the same time."""
     prefix: str = ""
-    """How the id of an Item in the service's own dialect begins."""
+    """The prefix of an Item's id in the service's own dialect."""
     sort: str = "sortby"
-    """How a search says the order that it wants."""
+    """How a search specifies its order."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Properties in STAC's words: how the service calls them."""
+    """STAC's property names: the service's names for them."""
     collections: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """What is known of the collections beforehand: ``format`` and ``cube``. Empty: the catalogue is asked."""
+    """Facts about the collections: ``format`` and ``cube``. Empty: the catalogue is asked."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """Collections that had another id before."""
     queryables: Mapping[str, str] = field(default_factory=dict)
-    """The properties that may be asked for, with their types. Empty: the catalogue is asked."""
+    """The properties that a search can use, with their types. Empty: the catalogue is asked."""
 
     @property
     def names_files(self) -> bool:
@@ -70,37 +70,37 @@ class Profile:
 
 
 def load(name: str | None = None, url: str | os.PathLike[str] | None = None) -> Profile:
-    """Find a profile by its name, or make one of an address; no I/O but a file of ours.
+    """Find a profile by its name, or make one for an address; no I/O except to read a file of the package.
 
     Raises
     ------
     GeodesError
-        If the settings have no such profile, or it says no address.
+        If the settings have no such profile, or it has no address.
     """
     profiles = settings.get("catalog.profiles")
     if url is not None:
         url = os.fspath(url)
-        told = _complete(name, profiles) if name else {}
-        if not below(url, str(told.get("url") or "")):
-            # What the settings trust is the address that they name: another one gets neither its credential nor its
+        fields = _complete(name, profiles) if name else {}
+        if not below(url, str(fields.get("url") or "")):
+            # The settings trust only the address that they name: another one gets neither its credential nor its
             # rights.
-            told = {k: v for k, v in told.items() if k not in ("token", "files")}
-        return _made(name or url, told | {"url": url})
+            fields = {k: v for k, v in fields.items() if k not in ("token", "files")}
+        return _made(name or url, fields | {"url": url})
     name = name or settings.get("catalog.profile")
-    told = _complete(name, profiles)
-    if not told.get("url"):
+    fields = _complete(name, profiles)
+    if not fields.get("url"):
         raise GeodesError(
             f"The catalogue profile {name!r} has no url: "
             + (
                 "the lab's own notebooks and terminals have one (`make lab`); elsewhere say a catalogue by url= "
                 "(--url) or another profile, or "
-                if told.get("kind") == "local"
+                if fields.get("kind") == "local"
                 else ""
             )
             + f"set geodes_lab.catalog.profiles.{name}.url to its address, the path of a catalog.json or of a "
-            f"harvested index."
+            "harvested index."
         )
-    return _made(name, told)
+    return _made(name, fields)
 
 
 def _complete(name: str, profiles: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,9 +109,9 @@ def _complete(name: str, profiles: Mapping[str, Any]) -> dict[str, Any]:
             f"There is no catalogue profile {name!r}{nearest(name, profiles) or ''}; the settings have: "
             f"{', '.join(profiles)}."
         )
-    told = dict(profiles[name] or {})
-    ours: dict[str, Any] = geodes() if told.get("kind") == "geodes" else {}
-    return dict(dask.config.merge(ours, told))
+    fields = dict(profiles[name] or {})
+    ours: dict[str, Any] = geodes() if fields.get("kind") == "geodes" else {}
+    return dict(dask.config.merge(ours, fields))
 
 
 def _made(name: str, told: dict[str, Any]) -> Profile:
@@ -130,6 +130,6 @@ def _made(name: str, told: dict[str, Any]) -> Profile:
 
 @cache
 def geodes() -> dict[str, Any]:
-    """What is known of GEODES beforehand, for a profile of its kind."""
-    found: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("geodes.yaml").read_text())
-    return found
+    """Return the known facts about GEODES, for a profile of its kind."""
+    facts: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("geodes.yaml").read_text())
+    return facts

@@ -1,6 +1,6 @@
-"""What a search asks for.
+"""The query of a search.
 
-Read once, checked before any request, and held against each Item that a catalogue answers with.
+It is parsed once, checked before any request, and compared with each Item that a catalogue returns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Range = tuple[Any, Any]
 
 
 class Described(Protocol):
-    """What a query looks at: a `pystac.Item` is one, and so is less than that."""
+    """The parts of an Item that a query uses, such as those of a `pystac.Item`."""
 
     id: str
     properties: dict[str, Any]
@@ -39,36 +39,36 @@ class Described(Protocol):
 
 @dataclass(frozen=True)
 class Query:
-    """A search, in the words of STAC."""
+    """A search, in STAC's terms."""
 
     collections: tuple[str, ...]
-    """Their ids, as the catalogue has them now."""
+    """The collections' present ids."""
     area: BaseGeometry | None = None
-    """What the footprint must intersect, in degrees."""
+    """The area that the footprint must intersect, in degrees."""
     start: datetime = FAR_PAST
-    """The acquisition ends then or later."""
+    """The acquisition ends at this time or later."""
     end: datetime = FAR_FUTURE
-    """The acquisition begins before this."""
+    """The acquisition begins before this time."""
     ids: tuple[str, ...] = ()
     """Names of products; empty: all."""
     latest: bool = True
     """Whether superseded versions are left out."""
     sortby: tuple[tuple[str, bool], ...] = (("datetime", False), ("id", False))
-    """Properties in order of weight, each with whether the greatest comes first."""
+    """Properties in order of precedence, each with whether the greatest comes first."""
     limit: int | None = None
     """The largest number of Items; None: all."""
     filters: Mapping[str, Any] = field(default_factory=dict)
-    """By property: a value, a tuple of the lowest and the highest, or a list of values of which one is right."""
+    """By property: a value, a tuple of the lowest and the highest, or a list of alternatives."""
     cql2: Mapping[str, Any] | None = None
-    """One more condition, in CQL2 JSON; a harvested catalogue alone understands it."""
+    """One more condition, in CQL2 JSON; only a harvested catalogue supports it."""
 
     @property
     def any_time(self) -> bool:
-        """Whether nothing is said of the time."""
+        """Whether the time is not restricted."""
         return (self.start, self.end) == (FAR_PAST, FAR_FUTURE)
 
     def matches(self, item: Described) -> bool:
-        """Whether an Item that tells the truth is asked for. What it does not say of itself is not held against it."""
+        """Whether an Item matches. A property that it lacks does not exclude it."""
         p = item.properties
         if not self.any_time:
             begin, end = (instant.utc(p.get(k)) or instant.utc(item.datetime) for k in _BOUNDS)
@@ -83,7 +83,7 @@ class Query:
         return all(_fits(p[k], wanted) for k, wanted in self.filters.items() if p.get(k) is not None)
 
     def sorted(self, items: list[pystac.Item]) -> list[pystac.Item]:
-        """Bring Items into the order that is asked for; those without the property come last."""
+        """Sort Items as requested; those without the property come last."""
         for name, descending in reversed(self.sortby):
             items.sort(key=lambda i: _key(i, name), reverse=descending)
             items.sort(key=lambda i: _value(i, name) is None)
@@ -91,7 +91,7 @@ class Query:
 
 
 def _meet(area: BaseGeometry, footprint: BaseGeometry) -> bool:
-    """Whether an area has anything of a footprint, which may go on beyond 180° or count longitudes from 0° to 360°."""
+    """Whether an area meets a footprint, which may go beyond 180° or count longitudes from 0° to 360°."""
     if area.intersects(footprint):
         return True
     west, _, east, _ = footprint.bounds
@@ -118,14 +118,14 @@ def parse(
     limit: int | None = None,
     queryables: Mapping[str, Any],
 ) -> Query:
-    """Read what a user asks for; see `geodes_lab.search`.
+    """Parse a user's arguments; see `geodes_lab.search`.
 
     ``queryables`` has full property names, such as ``sat:orbit_state``.
 
     Raises
     ------
     GeodesError
-        If an argument has no meaning.
+        If an argument is not valid.
     """
     area, start, end = _where_and_when(bbox, intersects, datetime)
     filters: dict[str, Any] = {k: v for k, v in queryables.items() if v is not None}
@@ -167,39 +167,39 @@ def parse(
 
 
 def _tile(text: str) -> str:
-    found = re.fullmatch(r"(?:MGRS-|T)?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z]{2})", text.upper())
-    if not found:
+    match = re.fullmatch(r"(?:MGRS-|T)?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z]{2})", text.upper())
+    if not match:
         raise GeodesError(f"tile is an MGRS tile, such as 31TCJ, not {text!r}.")
-    return f"MGRS-{found[1]}"
+    return f"MGRS-{match[1]}"
 
 
 def _where_and_when(
     bbox: Sequence[float] | None, intersects: Mapping[str, Any] | None, when: str | None
 ) -> tuple[BaseGeometry | None, datetime, datetime]:
-    """Let pystac-client read dates and boxes, so that a search means the same here as against any API."""
+    """Let pystac-client parse dates and boxes, so that a search means the same here as with any API."""
     if bbox is not None and intersects is not None:
         raise GeodesError("Give bbox= or intersects=, not both.")
-    said: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for name, value, right in (
         ("datetime", arguments.time(when), "write 2021-06, 2021-06-05 or 2021-06-01/2021-08-31"),
         ("intersects", intersects, "give a GeoJSON geometry"),
     ):
         if value is not None:
             try:
-                given: dict[str, Any] = {name: value}
-                said |= ItemSearch("https://localhost/search", method="POST", **given).get_parameters()
-            except Exception as error:  # pystac-client raises bare ones too
+                argument: dict[str, Any] = {name: value}
+                parameters |= ItemSearch("https://localhost/search", method="POST", **argument).get_parameters()
+            except Exception as error:  # pystac-client raises plain errors too
                 why = str(error).rstrip(".")
                 raise GeodesError(f"The search does not understand {name} {value!r} ({why}): {right}.") from error
     try:
-        area = shape(said["intersects"]) if "intersects" in said else None
+        area = shape(parameters["intersects"]) if "intersects" in parameters else None
     except Exception as error:
         raise GeodesError(f"The search does not understand intersects ({error}): give a GeoJSON geometry.") from error
     if bbox is not None:
         area = _box(bbox)
     if area is not None:
         prepare(area)
-    start, end = _interval(said.get("datetime", "../.."))
+    start, end = _interval(parameters.get("datetime", "../.."))
     if end <= start:
         raise GeodesError(f"datetime={when!r} ends before it begins: write the earlier time first.")
     return area, start, end
@@ -213,14 +213,14 @@ def _box(bbox: Sequence[float]) -> BaseGeometry:
 
 
 def _interval(text: str) -> tuple[datetime, datetime]:
-    """Begin and end (excluded)."""
+    """Return begin and end (excluded)."""
     start, _, end = text.partition("/")
     first = pystac.utils.str_to_datetime(start) if start not in ("", "..") else FAR_PAST
     if "/" not in text:
         return first, first + timedelta(microseconds=1) if first < FAR_FUTURE else FAR_FUTURE
     if end in ("", ".."):
         return first, FAR_FUTURE
-    # pystac-client ends an interval at a whole second, which is part of it.
+    # pystac-client ends an interval at a whole second, which belongs to it.
     last = pystac.utils.str_to_datetime(end)
     return first, last + timedelta(seconds=1) if last < FAR_FUTURE else FAR_FUTURE
 
@@ -230,7 +230,7 @@ def _fits(value: Any, wanted: Any) -> bool:
         low, high = wanted
         try:
             return bool((low is None or value >= low) and (high is None or value <= high))
-        except TypeError:  # text where others have a number: what cannot be compared says nothing
+        except TypeError:  # text where others have a number: values that cannot be compared do not exclude
             return True
     values = value if isinstance(value, list) else [value]
     return any(v in (wanted if isinstance(wanted, list) else [wanted]) for v in values)
@@ -246,5 +246,5 @@ def _key(item: pystac.Item, name: str) -> Any:
         return (0, 0)
     if isinstance(value, (bool, int, float)):
         return (1, value)
-    # Of several kinds each has a place of its own: they cannot be compared.
+    # Values of different kinds cannot be compared: each kind sorts separately.
     return (2, value) if isinstance(value, datetime) else (3, value if isinstance(value, str) else str(value))

@@ -1,4 +1,4 @@
-"""The small picture of a product, as its catalogue has it."""
+"""The small picture of a product, from its catalogue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geodes_lab.storage.location import locate
 from geodes_lab.util import picture
 
 _ROLES = ("overview", "thumbnail")
-_MOST = 4_000_000  # bytes: what is larger is no small picture
+_MOST = 4_000_000  # bytes: a larger file is not a small picture
 
 
 def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = None) -> tuple[bytes, str] | None:
@@ -23,20 +23,21 @@ def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = 
     Parameters
     ----------
     item
-        Its asset of the role ``overview`` or ``thumbnail`` is read.
+        Reads its asset with the role ``overview`` or ``thumbnail``.
     from_datalake
-        Reads an address on the datalake, up to so many bytes, as the person who asks may; None: as this process may.
+        Reads an address on the datalake, up to so many bytes, with the rights of the person; None: with those of this
+        process.
 
     Returns
     -------
     tuple or None
-        The picture, decoded and written anew, and its media type; None if the Item has none, or it lies on a host that
-        the settings do not name: an Item may come from anybody.
+        The picture, decoded and encoded again, and its media type; None if the Item has none, or its host is not in the
+        settings: an Item may come from anybody.
 
     Raises
     ------
     GeodesError
-        If it cannot be read, or is no picture.
+        If it cannot be read, or is not a picture.
     """
     href = address(item)
     if href is None:
@@ -51,9 +52,9 @@ def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = 
 
 
 def local(item: pystac.Item) -> tuple[bytes, str] | None:
-    """Read the picture of an Item where it lies in the datalake's mirror on this machine.
+    """Read the picture of an Item from the datalake's mirror on this machine.
 
-    None where it does not, or is none.
+    None if it is not there, or is not a picture.
     """
     href = address(item)
     if href is None or not is_on_datalake(href):
@@ -66,12 +67,12 @@ def local(item: pystac.Item) -> tuple[bytes, str] | None:
 
 
 def address(item: pystac.Item) -> str | None:
-    """Where an Item says that its picture is."""
+    """Return the address of an Item's picture."""
     return next((str(a.href) for a in item.assets.values() if set(_ROLES) & set(a.roles or ())), None)
 
 
 def is_on_datalake(href: str) -> bool:
-    """Whether an address is an object of the datalake: on one of its hosts, and no other port or name before it."""
+    """Whether an address is an object of the datalake: on one of its hosts, without another port or user name."""
     try:
         parts = urlsplit(href)
         return parts.scheme == "https" and parts.netloc in settings.get("datalake.hosts")

@@ -1,4 +1,4 @@
-"""Which address a credential may go to: the one that it is for, and no other, whoever names it."""
+"""Which address a credential may go to: only the one that it is meant for, whoever names the address."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from geodes_lab import settings
 from geodes_lab.errors import GeodesError
 
 _PORTS = {"http": 80, "https": 443}
-# Libraries read an address with these in different ways: one would check another host than the one that is asked.
+# Libraries read these characters in an address in different ways: one could check another host than the one that is
+# contacted.
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\]")
-# A part of a path that some server takes for "." or "..": blanks, more dots and parameters are dropped by one or
-# another.
+# Parts of a path that some server takes for "." or "..": servers drop blanks, more dots or parameters.
 _CLIMBING = re.compile(r"(?:^|/)\s*\.[.\s]*(?:;[^/]*)?(?=/|$)")
-_DECODED = 4  # times that a server, and what stands before it, may decode a path
+_DECODED = 4  # times that a server, and the proxies before it, may decode a path
 
 
 class Origin(NamedTuple):
-    """Whom an address speaks to."""
+    """The server that an address leads to."""
 
     scheme: str
     """``http`` or ``https``."""
     host: str
-    """In small letters; an address of IPv6 without its brackets."""
+    """In lower case; an IPv6 address without its brackets."""
     port: int
 
     @property
     def text(self) -> str:
-        """As the beginning of an address; the port always said."""
+        """The beginning of an address, always with the port."""
         return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is this machine, by its usual names."""
+        """Whether the host is this machine, by its usual names."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -45,12 +45,12 @@ class Origin(NamedTuple):
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody on the way reads what is sent.
+        """Whether nobody on the way can read what is sent.
 
-        By TLS, or since it stays on this machine or in the operator's own network.
+        True with TLS, and where the data stay on this machine or in the operator's own network.
 
-        In a cluster of Kubernetes a name without a dot is a service of the same namespace; elsewhere
-        ``geodes_lab.credentials.plain`` lists the servers.
+        In a Kubernetes cluster, a name without a dot is a service of the same namespace; elsewhere
+        ``geodes_lab.credentials.plain`` lists such servers.
         """
         if self.scheme == "https" or self.is_loopback:
             return True
@@ -60,7 +60,7 @@ class Origin(NamedTuple):
 
 
 def origin(address: str) -> Origin | None:
-    """Whom an address speaks to; None where that is not plain: another scheme, a name and password, odd characters."""
+    """Return the server of an address; None for another scheme, a name and password, or unusual characters."""
     try:
         url = urlsplit(address)
         port = url.port
@@ -73,14 +73,14 @@ def origin(address: str) -> Origin | None:
 
 def same(one: str, other: str) -> bool:
     """Whether two addresses speak to the same server: scheme, host and port."""
-    found = origin(one)
-    return found is not None and found == origin(other)
+    server = origin(one)
+    return server is not None and server == origin(other)
 
 
 def below(address: str, home: str) -> bool:
-    """Whether an address is ``home`` or lies below it.
+    """Whether an address is ``home`` or is below it.
 
-    On a server that many people share, what lies beside is somebody else's.
+    On a server that many people share, neighbouring paths belong to somebody else.
     """
     if not same(address, home):
         return False
@@ -89,7 +89,7 @@ def below(address: str, home: str) -> bool:
 
 
 def _climbs(path: str) -> bool:
-    """Whether a path could climb after any of the times that it may be decoded."""
+    """Whether a path could leave its folder after any of its decodings."""
     for _ in range(_DECODED):
         if _CLIMBING.search(path.replace("\\", "/")):
             return True
@@ -102,15 +102,15 @@ def _climbs(path: str) -> bool:
 def listed(address: str, hosts: Iterable[str]) -> bool:
     """Whether an address is on a list of hosts.
 
-    ``host`` is meant with the port of its scheme, ``host:port`` with that one.
+    ``host`` means the host with the usual port of the scheme; ``host:port`` means that port.
 
-    On this machine a host without a port is meant with each.
+    On this machine, a host without a port means every port.
     """
-    found = origin(address)
-    if found is None:
+    server = origin(address)
+    if server is None:
         return False
-    usual = found.is_loopback or found.port == _PORTS[found.scheme]
-    return f"{found.host}:{found.port}" in hosts or (usual and found.host in hosts)
+    usual = server.is_loopback or server.port == _PORTS[server.scheme]
+    return f"{server.host}:{server.port}" in hosts or (usual and server.host in hosts)
 
 
 def guard(address: str, what: str) -> None:
@@ -119,16 +119,15 @@ def guard(address: str, what: str) -> None:
     Raises
     ------
     GeodesError
-        If the address is no plain ``https`` one, nor on this machine.
+        If the address is neither a valid ``https`` one nor on this machine.
     """
-    found = origin(address)
-    if found is None:
+    server = origin(address)
+    if server is None:
         raise GeodesError(
             f"{what} is not sent to {address!r}: write it as https://host:port/path, without a name or password."
         )
-    if not found.is_private:
+    if not server.is_private:
         raise GeodesError(
-            f"{what} is not sent to {found.text}, since others on the way could read it: use https, or list "
-            f"{found.host}:{found.port} in "
-            "geodes_lab.credentials.plain if nobody else is on that network."
+            f"{what} is not sent to {server.text}, since others on the way could read it: use https, or list "
+            f"{server.host}:{server.port} in geodes_lab.credentials.plain if nobody else is on that network."
         )

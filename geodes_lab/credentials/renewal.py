@@ -1,4 +1,4 @@
-"""The secret of each kind that this process has now: renewed before it ends, by whoever needs it first."""
+"""The secret of each kind that this process has: renewed before it expires, by the first thread that needs it."""
 
 from __future__ import annotations
 
@@ -19,31 +19,36 @@ from geodes_lab.credentials.secret import KINDS, Kind, Secret
 from geodes_lab.errors import GeodesError
 
 Lender = Callable[[Kind, int | None], Secret | None]
-"""Asks another process; waits for another than the one of a mark, if one is given. None: there, too, is none."""
+"""Asks another process for a secret. With the mark of a refused secret, waits for another one.
+
+None: that process has no secret either.
+"""
 
 _log = logging.getLogger("geodes_lab.credentials")
 
-_LEASE = 10.0  # seconds for which what is lent, and not known to end, is taken to be as it was
+_LEASE = 10.0  # seconds for which a lent secret without a known end is used before the lender is asked again
 _PAUSE = (
-    0.5  # seconds before a source is asked again that failed, or gave one that is due, while there is one that is good
+    # seconds before a source that failed, or that returned an old secret, is asked again while the present secret is
+    # valid
+    0.5
 )
-_YOUNG = 5.0  # seconds for which one that is refused is not held to be the reason: the right is missing, not the key
+_YOUNG = 5.0  # seconds for which a refused new key is not the suspect: then the right is missing
 
 
 @dataclass
 class _Held:
-    """What is held of one kind."""
+    """The secret of one kind, and its state."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     secret: Secret | None = None
     again: float = 0.0
     """When to look again, in seconds since 1970."""
     refused: int | None = None
-    """The mark of one that will not do."""
+    """The mark of the secret that was refused."""
     stamp: object = None
-    """What changes when the file does."""
+    """A value that changes when the file changes."""
     source: object = None
-    """How the settings described where it comes from."""
+    """The settings that described the source."""
 
 
 _held: dict[Kind, _Held] = {}
@@ -51,7 +56,10 @@ _lender: Lender | None = None
 
 
 def _forget() -> None:
-    """At the start, and in a child of a fork: locks may be held by threads that it does not have."""
+    """Start without secrets and locks.
+
+    A child of a fork does so too: threads that it does not have may hold the locks.
+    """
     for kind in KINDS:
         _held[kind] = _Held()
 
@@ -61,7 +69,10 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def lend_by(lender: Lender | None) -> None:
-    """Let another process lend to this one, as a worker's scheduler does; None: this process looks for itself again."""
+    """Let another process lend secrets to this one, as a scheduler does for a worker.
+
+    None: this process finds its own again.
+    """
     global _lender
     _lender = lender
     _forget()
@@ -73,19 +84,19 @@ def is_lent() -> bool:
 
 
 def current(kind: Kind) -> Secret | None:
-    """Give the secret of a kind, fresh; None if there is none, and the settings describe none.
+    """Return a valid secret of a kind; None if there is none and the settings describe no source.
 
-    The source is asked when the secret is due, by one thread; others go on with the one there is, and wait only if it
-    has ended.
+    When the secret is due for renewal, one thread asks the source; the others use the present secret, and wait only if
+    it has expired.
 
     Raises
     ------
     GeodesError
-        If its source fails and there is none that is good.
+        If the source fails and no secret is valid.
     """
     held = _held[kind]
     source = settings.get(f"credentials.{kind}")
-    if held.source != source:  # the user has said another one
+    if held.source != source:  # the user has changed the setting
         held = _held[kind] = _Held(source=copy.copy(source))
     now = held.secret
     is_good = now is not None and now.left > 0 and now.mark != held.refused
@@ -95,7 +106,7 @@ def current(kind: Kind) -> Secret | None:
         return now
     try:
         if held.secret is not now and held.secret is not None and held.secret.left > 0:
-            return held.secret  # somebody renewed it while we waited
+            return held.secret  # another thread renewed it while this one waited
         try:
             held.secret, held.again = _asked(kind, held, None if is_good or now is None else now.mark)
             held.refused = None
@@ -111,17 +122,17 @@ def current(kind: Kind) -> Secret | None:
 
 
 def at_hand(kind: Kind) -> Secret | None:
-    """The secret that this process has now, good or not; asks nobody."""
+    """Return the secret that this process has now, valid or not; asks no source."""
     return _held[kind].secret
 
 
 def standing(kind: Kind) -> int:
-    """The mark of a secret that stands in the environment, which the user may change at any time.
+    """Return the mark of a secret that comes from the environment, where the user may change it at any time.
 
-    0: it is from elsewhere.
+    0: it comes from elsewhere.
     """
-    found = sources.environment(kind) if _stands_here(kind) else None
-    return 0 if found is None else found.mark
+    secret = sources.environment(kind) if _stands_here(kind) else None
+    return 0 if secret is None else secret.mark
 
 
 def _stands_here(kind: Kind) -> bool:
@@ -129,17 +140,17 @@ def _stands_here(kind: Kind) -> bool:
 
 
 def known(kind: Kind) -> bool:
-    """Whether there is a secret of a kind, or a description of where it comes from; asks nobody."""
+    """Whether there is a secret of a kind, or a setting that describes its source; asks no source."""
     return _lender is not None or sources.chosen(kind) != "environment" or sources.environment(kind) is not None
 
 
 def refused(kind: Kind, mark: int | None) -> bool:
-    """Say that a server refused a secret, by its mark; give whether there is another one to try.
+    """Report that a server refused a secret, by its mark; return whether there is another secret to try.
 
     Raises
     ------
     GeodesError
-        If the source of another one fails.
+        If the source of another secret fails.
     """
     held = _held[kind]
     with held.lock:
@@ -152,34 +163,33 @@ def refused(kind: Kind, mark: int | None) -> bool:
 
 
 def _asked(kind: Kind, held: _Held, stale: int | None) -> tuple[Secret | None, float]:
-    """A secret, and when to look again."""
+    """Return a secret, and when to look again."""
     if _lender is not None:
         lent = _lender(kind, stale)
         if lent is not None:
             return lent, _later(min(lent.due, time.time() + _LEASE if lent.expires is None else math.inf))
     match sources.chosen(kind):
         case "environment":
-            return sources.environment(kind), 0.0  # it costs nothing to look each time
+            return sources.environment(kind), 0.0  # reading the environment is cheap
         case "file":
             stamp = _stamp(_said(kind, "file"))
             if stale is None and held.secret is not None and stamp == held.stamp:
                 return held.secret, 0.0
-            found, held.stamp = sources.file(kind, _said(kind, "file")), stamp
-            return found, 0.0
+            secret, held.stamp = sources.file(kind, _said(kind, "file")), stamp
+            return secret, 0.0
         case "command":
-            found = sources.command(kind, _said(kind, "command"))
+            secret = sources.command(kind, _said(kind, "command"))
         case "hub":
-            found = sources.hub(_said(kind, "url"))
+            secret = sources.hub(_said(kind, "url"))
         case _:
             token = current("token")
             if token is None:
                 raise GeodesError(
-                    "The keys of the datalake need an access token of yours, and there is none: log in to the lab by "
-                    "your "
-                    "organisation's account, or set geodes_lab.credentials.token."
+                    "The keys of the datalake need an access token of yours, and there is none: log in to the lab "
+                    "with your organisation's account, or set geodes_lab.credentials.token."
                 )
-            found = sources.sts(_said(kind, "endpoint"), _said(kind, "role"), int(_said(kind, "seconds")), token)
-    return found, _later(found.due)
+            secret = sources.sts(_said(kind, "endpoint"), _said(kind, "role"), int(_said(kind, "seconds")), token)
+    return secret, _later(secret.due)
 
 
 def _said(kind: Kind, name: str) -> Any:
@@ -191,9 +201,9 @@ def _later(when: float) -> float:
 
 
 def _stamp(path: str) -> object:
-    """What changes when a mounted secret does: Kubernetes replaces a link."""
+    """Return a value that changes when a mounted secret changes: Kubernetes replaces a link."""
     try:
-        told = Path(path).expanduser().stat()
+        status = Path(path).expanduser().stat()
     except OSError:
         return None
-    return (told.st_mtime_ns, told.st_ino, told.st_size)
+    return (status.st_mtime_ns, status.st_ino, status.st_size)

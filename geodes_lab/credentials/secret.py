@@ -1,4 +1,4 @@
-"""A secret that is in the memory of the process that uses it, and nowhere else."""
+"""A secret that exists only in the memory of the process that uses it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Literal, NoReturn, get_args
 
 Kind = Literal["s3", "api_key", "token"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""All of them."""
+"""All parts of secrets."""
 
 
 class Secret(Mapping[str, str]):
-    """What opens a door, by name (``access_key_id``, ``secret_access_key``, ``session_token``; ``key``; ``token``).
+    """The parts of a key, by name (``access_key_id``, ``secret_access_key``, ``session_token``; ``key``; ``token``).
 
-    It does not show itself, and does not travel: neither in a pickle, nor in a copy. What hands it on
-    (`geodes_lab.cluster.credential_forwarding`) takes it apart on purpose.
+    Its repr hides it, and it can be neither pickled nor copied. Only `geodes_lab.cluster.credential_forwarding` takes
+    it apart, on purpose, to forward it.
 
     Parameters
     ----------
     values
-        The parts.
+        The parts of the key.
     expires
-        When it ends, in seconds since 1970; None: not known to end.
+        When it expires, in seconds since 1970; None: unknown.
     """
 
     __slots__ = ("__values", "born", "expires", "mark")
@@ -33,12 +33,12 @@ class Secret(Mapping[str, str]):
     def __init__(self, values: Mapping[str, str], expires: float | None = None) -> None:
         self.__values = dict(values)
         self.born = time.time()
-        """When it came."""
+        """When it was received."""
         self.expires = expires
-        """When it ends, in seconds since 1970; None: not known to end."""
-        told = "\0".join(f"{k}\0{v}" for k, v in sorted(values.items()))
-        self.mark = int.from_bytes(hashlib.blake2b(told.encode(), digest_size=6).digest())
-        """A number that tells it from another, and tells nothing of it."""
+        """When it expires, in seconds since 1970; None: unknown."""
+        text = "\0".join(f"{k}\0{v}" for k, v in sorted(values.items()))
+        self.mark = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest())
+        """A number that identifies the secret and reveals nothing of it."""
 
     def __getitem__(self, name: str) -> str:
         return self.__values[name]
@@ -51,12 +51,15 @@ class Secret(Mapping[str, str]):
 
     @property
     def left(self) -> float:
-        """Seconds until it ends; infinite if it is not known to."""
+        """Return the seconds until it expires; infinite if that is unknown."""
         return math.inf if self.expires is None else self.expires - time.time()
 
     @property
     def due(self) -> float:
-        """When to renew it, in seconds since 1970: with a quarter of its life left, or five minutes of a long one."""
+        """Return when to renew it, in seconds since 1970.
+
+        When a quarter of its life is left, or five minutes of a long one.
+        """
         return math.inf if self.expires is None else self.expires - min(300.0, (self.expires - self.born) / 4)
 
     def __repr__(self) -> str:
@@ -74,4 +77,4 @@ class Secret(Mapping[str, str]):
         return self.mark
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a secret does not travel: each process asks for its own")
+        raise TypeError("a secret cannot be sent: each process asks for its own")

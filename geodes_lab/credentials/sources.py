@@ -1,6 +1,6 @@
-"""Where secrets come from.
+"""The sources of secrets.
 
-The environment, a mounted file, a command, the hub, or an STS that takes the hub's token.
+The environment, a mounted file, a command, the hub, or an STS that accepts the hub's token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from geodes_lab.credentials.tls import context
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.xml import parsed
 
-# What each part of a secret is called by those who give it: AWS's files and tools, STS, CNES's assumerole, the hub.
+# The names that sources use for the parts of a secret: AWS's files and tools, STS, CNES's assumerole, the hub.
 _NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {
     "s3": {
         "access_key_id": ("AWS_ACCESS_KEY_ID", "AccessKeyId", "access_key_id"),
@@ -36,51 +36,50 @@ _NAMES: dict[Kind, dict[str, tuple[str, ...]]] = {
 }
 _ENDS = ("Expiration", "AWS_CREDENTIAL_EXPIRATION", "expiration", "expires_at")
 _MAY_LACK = {"session_token"}
-_SECONDS = 60.0  # for a command or a service to answer
+_SECONDS = 60.0  # for the answer of a command or a service
 
 
 def environment(kind: Kind) -> Secret | None:
-    """Take it from the environment of this process; None if it is not there."""
+    """Read the secret from the environment of this process; None if it is not there."""
     return _understood(kind, os.environ)
 
 
 def file(kind: Kind, path: str) -> Secret:
-    """Read a file that is JSON or the bare key, or a folder with a file for each part, as Kubernetes mounts a secret.
+    """Read a file (JSON, or only the key), or a folder with a file for each part, as Kubernetes mounts a secret.
 
     Raises
     ------
     GeodesError
-        If there is none, or it is not understood.
+        If the file does not exist, or its content is not understood.
     """
     where = Path(path).expanduser()
     try:
         if where.is_dir():
-            told: Mapping[str, Any] = {p.name: p.read_text().strip() for p in where.iterdir() if p.is_file()}
+            parts: Mapping[str, Any] = {p.name: p.read_text().strip() for p in where.iterdir() if p.is_file()}
         else:
             text = where.read_text().strip()
-            told = json.loads(text) if text.startswith("{") else {next(iter(_NAMES[kind].values()))[0]: text}
+            parts = json.loads(text) if text.startswith("{") else {next(iter(_NAMES[kind].values()))[0]: text}
     except (OSError, ValueError) as error:
         raise GeodesError(
             f"The file {path} of geodes_lab.credentials.{kind} cannot be read ({type(error).__name__}): check that it "
-            f"is there "
-            "and is yours to read."
+            "exists and that you may read it."
         ) from None
-    found = _understood(kind, told)
-    if found is None:
+    secret = _understood(kind, parts)
+    if secret is None:
         wanted = ", ".join(names[0] for part, names in _NAMES[kind].items() if part not in _MAY_LACK)
         raise GeodesError(
             f"The file {path} of geodes_lab.credentials.{kind} lacks what is needed: it must have {wanted}."
         )
-    return found
+    return secret
 
 
 def command(kind: Kind, line: str) -> Secret:
-    """Run a command that prints JSON, as CNES's ``assumerole`` or any ``credential_process`` of AWS does.
+    """Run a command that prints JSON, such as CNES's ``assumerole`` or any ``credential_process`` of AWS.
 
     Raises
     ------
     GeodesError
-        If it fails, or prints something else. What it printed is not repeated: it may be the secret.
+        If the command fails, or prints something else. The message does not repeat its output, which may be the secret.
     """
     name = shlex.split(line)[0] if line.strip() else line
     why = "run it by hand and see"
@@ -88,8 +87,8 @@ def command(kind: Kind, line: str) -> Secret:
         done = subprocess.run(
             shlex.split(line), capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
         )
-        if done.returncode == 0 and (found := _understood(kind, json.loads(done.stdout))) is not None:
-            return found
+        if done.returncode == 0 and (secret := _understood(kind, json.loads(done.stdout))) is not None:
+            return secret
         problem = f"ended with {done.returncode}" if done.returncode else "did not print the keys as JSON"
     except FileNotFoundError:
         problem, why = "is not there", "check the setting"
@@ -101,12 +100,12 @@ def command(kind: Kind, line: str) -> Secret:
 
 
 def hub(url: str) -> Secret:
-    """Ask the hub for a fresh access token of the person whose server this is.
+    """Ask the hub for a new access token of the user of this server.
 
     Raises
     ------
     GeodesError
-        If it gives none.
+        If the hub returns no token.
     """
     held, home = os.environ.get("JUPYTERHUB_API_TOKEN", ""), os.environ.get("JUPYTERHUB_API_URL", "")
     if url == "hub":
@@ -114,34 +113,33 @@ def hub(url: str) -> Secret:
     if not origin.below(url, home):
         raise GeodesError(
             f"geodes_lab.credentials.token.url is {url!r}, which is not the hub's: this server's own token goes to "
-            f"{home or 'a hub'} alone; "
-            "write url: hub."
+            f"{home or 'a hub'} alone; write url: hub."
         )
     origin.guard(url, "The token of this server")
     try:
         headers = {"Authorization": f"token {held}"}
         answer = httpx.get(url, headers=headers, timeout=_SECONDS, verify=context(), follow_redirects=False)
-        found = _understood("token", answer.json()) if answer.status_code == 200 else None
-        said = _said(answer)
+        token = _understood("token", answer.json()) if answer.status_code == 200 else None
+        reason = _said(answer)
     except (httpx.HTTPError, ValueError) as error:
-        found, said = None, type(error).__name__
-    if found is None:
+        token, reason = None, type(error).__name__
+    if token is None:
         raise GeodesError(
-            f"The hub gives no access token ({said}): log out of the lab and in again; if that does not help, tell "
-            f"its operator."
+            f"The hub gives no access token ({reason}): log out of the lab and in again; if that does not help, tell "
+            "its operator."
         )
-    return found
+    return token
 
 
 def sts(endpoint: str, role: str | None, seconds: int, token: Secret) -> Secret:
-    """Change an access token for keys of the datalake, by STS's ``AssumeRoleWithWebIdentity``.
+    """Exchange an access token for keys of the datalake, with ``AssumeRoleWithWebIdentity`` of STS.
 
     Raises
     ------
     GeodesError
-        If the datalake gives none.
+        If the datalake returns no keys.
     """
-    asked = {
+    form = {
         "Action": "AssumeRoleWithWebIdentity",
         "Version": "2011-06-15",
         "RoleSessionName": "geodes-lab",
@@ -151,56 +149,60 @@ def sts(endpoint: str, role: str | None, seconds: int, token: Secret) -> Secret:
     }
     origin.guard(endpoint, "Your access token")
     try:
-        answer = httpx.post(endpoint, data=asked, timeout=_SECONDS, verify=context(), follow_redirects=False)
+        answer = httpx.post(endpoint, data=form, timeout=_SECONDS, verify=context(), follow_redirects=False)
         parts = {e.tag.rpartition("}")[2]: (e.text or "").strip() for e in parsed(answer.content).iter()}
-        found = _understood("s3", parts) if answer.status_code == 200 else None
-        said = f"HTTP {answer.status_code} {parts.get('Code', '')}".strip()
+        keys = _understood("s3", parts) if answer.status_code == 200 else None
+        reason = f"HTTP {answer.status_code} {parts.get('Code', '')}".strip()
     except (httpx.HTTPError, ValueError) as error:
-        found, said = None, type(error).__name__
-    if found is None:
+        keys, reason = None, type(error).__name__
+    if keys is None:
         raise GeodesError(
-            f"{endpoint} gives no keys for the datalake ({said}): check geodes_lab.credentials.s3, and that you may "
-            f"assume its role."
+            f"{endpoint} gives no keys for the datalake ({reason}): check geodes_lab.credentials.s3, and that you may "
+            "assume its role."
         )
-    return found
+    return keys
 
 
 def chosen(kind: Kind) -> str:
-    """The name of the source of a kind: what the settings say, else the first that they describe, else the environment.
+    """Return the name of the source of a kind.
+
+    The one in the settings, else the first that they describe, else the environment.
 
     Raises
     ------
     GeodesError
-        If the settings name one that there is not.
+        If the settings name an unknown source.
     """
-    said = settings.get(f"credentials.{kind}.from")
+    source = settings.get(f"credentials.{kind}.from")
     known = {"environment", "file", "command"} | {"s3": {"sts"}, "token": {"hub"}}.get(kind, set())
-    if said is not None:
-        if said not in known:
-            raise GeodesError(f"geodes_lab.credentials.{kind}.from is {said!r}: it can be {', '.join(sorted(known))}.")
-        return str(said)
+    if source is not None:
+        if source not in known:
+            raise GeodesError(
+                f"geodes_lab.credentials.{kind}.from is {source!r}: it can be {', '.join(sorted(known))}."
+            )
+        return str(source)
     described = {"file": "file", "command": "command", "sts": "endpoint", "hub": "url"}
     there = (name for name, key in described.items() if name in known and settings.get(f"credentials.{kind}.{key}"))
     return next(there, "environment")
 
 
-def _understood(kind: Kind, told: Mapping[str, Any]) -> Secret | None:
-    """The parts of a secret in what somebody gave, whatever they call them."""
-    found: dict[str, str] = {}
+def _understood(kind: Kind, answer: Mapping[str, Any]) -> Secret | None:
+    """Find the parts of a secret in an answer, under whatever names."""
+    parts: dict[str, str] = {}
     for part, names in _NAMES[kind].items():
-        value = next((str(told[n]).strip() for n in names if told.get(n)), "")
+        value = next((str(answer[n]).strip() for n in names if answer.get(n)), "")
         if value:
-            found[part] = value
+            parts[part] = value
         elif part not in _MAY_LACK:
             return None
-    ends = next((told[n] for n in _ENDS if told.get(n)), None)
-    if ends is None and told.get("expires_in"):
-        ends = time.time() + float(told["expires_in"])
+    ends = next((answer[n] for n in _ENDS if answer.get(n)), None)
+    if ends is None and answer.get("expires_in"):
+        ends = time.time() + float(answer["expires_in"])
     if not all(
-        v.isascii() and v.isprintable() for v in found.values()
-    ):  # HTTP libraries would show it in their complaint
-        raise GeodesError(f"The {_CALLED[kind]} has characters that none has: copy it again.")
-    return Secret(found, _moment(ends))
+        v.isascii() and v.isprintable() for v in parts.values()
+    ):  # HTTP libraries would show it in their error message
+        raise GeodesError(f"The {_CALLED[kind]} has characters that no key has: copy it again.")
+    return Secret(parts, _moment(ends))
 
 
 _CALLED: dict[Kind, str] = {
@@ -220,12 +222,14 @@ def _moment(ends: Any) -> float | None:
     try:
         when = datetime.fromisoformat(str(ends))
     except ValueError:
-        raise GeodesError("A key came with a time of expiry that is no time: tell who gives it.") from None
+        raise GeodesError(
+            "A key came with a time of expiry that is not a time: tell the operator of the service that issues it."
+        ) from None
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _said(answer: httpx.Response) -> str:
-    """Why a service refused: its message, which is not the secret since there is none."""
+    """Return why a service refused: its message, which holds no secret because it issued none."""
     try:
         text = str(answer.json().get("message", ""))
     except (ValueError, AttributeError):

@@ -1,6 +1,6 @@
-"""Whom this process trusts over TLS: the authorities of the system, and those of the datalake's own.
+"""The authorities that this process trusts for TLS: the system's, and the datalake's own.
 
-Nobody else, ever.
+No other authority is trusted.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from geodes_lab.errors import GeodesError
 
 
 def authorities() -> str | None:
-    """The certificates (PEM) of the setting ``datalake.ca``; None: there are none beside the system's.
+    """Return the certificates (PEM) of the setting ``datalake.ca``; None: only the system's are used.
 
     Raises
     ------
     GeodesError
-        If the file is not there, or has no certificate.
+        If the file does not exist, or has no certificate.
     """
     path = settings.get("datalake.ca")
     if not path:
@@ -32,19 +32,19 @@ def authorities() -> str | None:
     except OSError:
         raise GeodesError(
             f"geodes_lab.datalake.ca names {path}, which cannot be read: give the file with the datalake's CA "
-            f"certificates."
+            "certificates."
         ) from None
 
 
 def context() -> ssl.SSLContext:
-    """How HTTP clients verify a server; checks are never off."""
+    """Return how HTTP clients verify a server; verification is always on."""
     return _context(authorities())
 
 
 def bundle() -> str | None:
-    """The path of a file with the system's authorities and the datalake's, for libraries that take one file.
+    """Return a file with the authorities of the system and the datalake, for libraries that accept one file.
 
-    None: their own.
+    None: they use their own.
     """
     own = authorities()
     if own is None:
@@ -72,8 +72,8 @@ def _read(path: str, _stamp: int) -> str:
 
 @lru_cache(maxsize=8)
 def _context(own: str | None) -> ssl.SSLContext:
-    made = ssl.create_default_context(cafile=certifi.where())
-    made.load_default_certs()
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.load_default_certs()
     if own:
-        made.load_verify_locations(cadata=own)
-    return made
+        context.load_verify_locations(cadata=own)
+    return context

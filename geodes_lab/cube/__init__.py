@@ -7,7 +7,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """Give what was here before 0.1, for one release."""
+    """Return names of before 0.1, for one release."""
     if name != "open_cube":
         raise AttributeError(f"module 'geodes_lab.cube' has no attribute {name!r}")
     from geodes_lab.cube.opening import open_cube

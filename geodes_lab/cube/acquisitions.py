@@ -1,6 +1,6 @@
 """Which products make a slice of a cube.
 
-The newest processing of each acquisition, grouped by the day at their place.
+They are the newest processing of each acquisition, grouped by pass or by the local day.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ def newest(items: Sequence[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
     """Keep the newest processing of each acquisition, and name those left out.
 
     Two Sentinel-2 products are one acquisition if type, platform, time, tile and the start of the datastrip are the
-    same (a tile cut by the end of a datastrip comes as two products that complement each other); the later baseline
-    wins, then the later generation. The same product given twice is one. All else is kept.
+    same (a tile that is cut by the end of a datastrip comes as two products that complement each other); the later
+    baseline is kept, then the later generation. A product that is given twice counts once. All other products are kept.
 
     Returns
     -------
     kept : list of pystac.Item
-        In time; within a day the newest processing first, since the first product with data wins a pixel.
+        In order of time; within a day the newest processing first, because the first product with data fills a pixel.
     superseded : list of str
-        The names of those left out.
+        The names of the products that were left out.
     """
 
     def version(item: pystac.Item) -> tuple[str, str]:
@@ -48,27 +48,26 @@ def newest(items: Sequence[pystac.Item]) -> tuple[list[pystac.Item], list[str]]:
         else:
             same = item.datetime, frozenset(a.href for a in item.assets.values())
         best[same] = item
-    kept = sorted(sorted(sorted(best.values(), key=lambda i: i.id), key=version, reverse=True), key=time_of)
-    return kept, sorted({i.id for i in items} - {i.id for i in kept})
+    best_items = sorted(sorted(sorted(best.values(), key=lambda i: i.id), key=version, reverse=True), key=time_of)
+    return best_items, sorted({i.id for i in items} - {i.id for i in best_items})
 
 
-_YEARS = (1678, 2261)  # that nanoseconds count
+_YEARS = (1678, 2261)  # the years that nanoseconds can represent
 
 
 def time_of(item: pystac.Item) -> np.datetime64:
-    """The time of acquisition (UTC), in nanoseconds; of an Item of an interval its begin.
+    """Return the acquisition time (UTC), in nanoseconds; for an interval, its begin.
 
     Raises
     ------
     GeodesError
-        If the Item says none.
+        If the Item has none.
     """
     time = instant.begin(item)
     if time is None:
         raise GeodesError(
             f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file, or "
-            f"with start_datetime "
-            "and end_datetime."
+            "with start_datetime and end_datetime."
         )
     if not _YEARS[0] <= time.year <= _YEARS[1]:
         raise GeodesError(
@@ -79,20 +78,20 @@ def time_of(item: pystac.Item) -> np.datetime64:
 
 
 def group(items: Sequence[pystac.Item], sources: Sequence[RasterSource], groupby: str) -> list[list[int]]:
-    """Which products, by their number, make a slice.
+    """Return the products of each slice, by their number.
 
     Parameters
     ----------
     items, sources
         The products, and a band of each.
     groupby
-        ``"pass"``: those of one pass of a satellite, where they tell it, else of one day at their place;
-        ``"solar_day"``: of one day at their place, whichever the pass; ``"item"``: each its own.
+        ``"pass"``: products of one satellite pass, if they contain that information, else of one local day;
+        ``"solar_day"``: of one local day, whatever the pass; ``"item"``: one slice for each product.
 
     Raises
     ------
     GeodesError
-        If products of two levels would be pasted into one slice.
+        If products of two processing levels would be in one slice.
     """
     if groupby == "item":
         return [[n] for n in range(len(items))]
@@ -105,25 +104,25 @@ def group(items: Sequence[pystac.Item], sources: Sequence[RasterSource], groupby
 
 
 def _passes(items: Sequence[pystac.Item], days: Sequence[np.datetime64]) -> list[list[int]]:
-    """The products of each pass: by orbit or datatake.
+    """Return the products of each pass, by orbit or datatake.
 
-    Those that tell neither by their day, and by what else they tell.
+    Products without that information are grouped by day, and by their other information.
     """
-    told = [pass_of(item) for item in items]
-    orbits = _split([n for n, one in enumerate(told) if one.orbit], [(one.platform, one.orbit) for one in told])
-    orbits = [part for numbers in orbits for part in _split(numbers, [one.state for one in told], join=True)]
+    passes = [pass_of(item) for item in items]
+    orbits = _split([n for n, one in enumerate(passes) if one.orbit], [(one.platform, one.orbit) for one in passes])
+    orbits = [part for numbers in orbits for part in _split(numbers, [one.state for one in passes], join=True)]
     others: list[list[int]] = []
-    for numbers in _split([n for n, one in enumerate(told) if not one.orbit], days):
-        for same in _split(numbers, [one.platform for one in told], join=True):
-            ways = [(one.relative, one.state) if one.relative or one.state else "" for one in told]
+    for numbers in _split([n for n, one in enumerate(passes) if not one.orbit], days):
+        for same in _split(numbers, [one.platform for one in passes], join=True):
+            ways = [(one.relative, one.state) if one.relative or one.state else "" for one in passes]
             others += _split(same, ways, join=True)
     slices = [list(numbers) for numbers in orbits]
     for numbers in others:
-        # What says no orbit belongs to the pass that its day and its satellite have, if there is but one.
-        one = told[numbers[0]]
+        # Products without an orbit join the pass of their day and satellite, if there is only one.
+        one = passes[numbers[0]]
         there = [
             k for k, of in enumerate(orbits)
-            if days[of[0]] == days[numbers[0]] and (not one.platform or one.platform == told[of[0]].platform)
+            if days[of[0]] == days[numbers[0]] and (not one.platform or one.platform == passes[of[0]].platform)
         ]  # fmt: skip
         if len(there) == 1 and not one.relative:
             slices[there[0]] = sorted(slices[there[0]] + numbers)
@@ -133,9 +132,9 @@ def _passes(items: Sequence[pystac.Item], days: Sequence[np.datetime64]) -> list
 
 
 def _split(numbers: Sequence[int], values: Sequence[Any], *, join: bool = False) -> list[list[int]]:
-    """Part numbers by a value of each.
+    """Split numbers by a value of each.
 
-    With ``join`` those whose value is empty go with the others, if these are all alike.
+    With ``join``, those with an empty value join the others, if these are all equal.
     """
     parts: dict[Any, list[int]] = {}
     for number in numbers:
@@ -146,10 +145,10 @@ def _split(numbers: Sequence[int], values: Sequence[Any], *, join: bool = False)
 
 
 class Pass(NamedTuple):
-    """What a product tells of the pass in which it was acquired; empty texts: nothing."""
+    """A product's information about its pass; empty texts: unknown."""
 
     platform: str = ""
-    """Such as ``s1a``, however the catalogue writes it."""
+    """The platform, such as ``s1a``, in one spelling."""
     orbit: str = ""
     """The absolute orbit, or the start of the datatake."""
     relative: str = ""
@@ -157,19 +156,19 @@ class Pass(NamedTuple):
     state: str = ""
     """``ascending`` or ``descending``.
 
-    An orbit goes up on one side of the earth and down on the other, where radar sees by night.
+    An orbit ascends on one side of the Earth and descends on the other, where radar works at night.
     """
 
 
 def pass_of(item: pystac.Item) -> Pass:
-    """Say what a product tells of its pass, by its name or its properties."""
+    """Return a product's information about its pass, from its name or its properties."""
     p, name = item.properties, name_of(item)
     state = str(p.get("sat:orbit_state") or "").lower()
-    found = _SENTINEL2.match(name) or _DATATAKE.fullmatch(str(p.get("s2:datatake_id", "")))
-    if found:
-        return Pass(found[1].lower(), found[2])
-    if found := _SENTINEL1.match(name):
-        return Pass(found[1].lower(), str(int(found[2])), "", state)
+    match = _SENTINEL2.match(name) or _DATATAKE.fullmatch(str(p.get("s2:datatake_id", "")))
+    if match:
+        return Pass(match[1].lower(), match[2])
+    if match := _SENTINEL1.match(name):
+        return Pass(match[1].lower(), str(int(match[2])), "", state)
     platform = p.get("platform")
     short = re.sub(r"[^a-z0-9]", "", platform.lower()).replace("sentinel", "s") if isinstance(platform, str) else ""
     return Pass(
@@ -177,46 +176,45 @@ def pass_of(item: pystac.Item) -> Pass:
     )
 
 
-def _number(told: Any) -> str:
-    """An orbit's number, which some catalogues write as a text; empty where it is none."""
-    text = str(told) if isinstance(told, (int, str)) and not isinstance(told, bool) else ""
+def _number(value: Any) -> str:
+    """Return an orbit number, which some catalogues write as text; empty if it is not a number."""
+    text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
     return str(int(text)) if text.isascii() and text.isdecimal() else ""
 
 
-# The time in a product's name is the start of its datatake, the same for all tiles; the orbit in that of radar is the
-# absolute one.
+# The time in a product's name is the start of its datatake, equal for all tiles; the orbit in a radar product's name is
+# the absolute one.
 _SENTINEL2 = re.compile(r"(S2[A-D])_MSIL(?:1C|2A)_(\d{8}T\d{6})_")
 _DATATAKE = re.compile(r"G(S2[A-D])_(\d{8}T\d{6})_\d{6}_N.*")
 _SENTINEL1 = re.compile(r"(S1[A-D])_(?:IW|EW|WV|S\d)_\w{4}_\w{4}_\d{8}T\d{6}_\d{8}T\d{6}_(\d{6})_")
 
 
 def _days(items: Sequence[pystac.Item], sources: Sequence[RasterSource]) -> list[np.datetime64]:
-    """The day at the place of each product.
+    """Return the local day of each product.
 
-    The places are counted on from the first: at 180° it would be yesterday on one side.
+    Longitudes continue from the first one: otherwise one side of 180° would be a day earlier.
     """
     longitudes = [_longitude(source.geobox) for source in sources]
     first = longitudes[0] if longitudes else 0.0
-    found = []
+    days = []
     for item, longitude in zip(items, longitudes, strict=True):
         beside = first + (longitude - first + 180) % 360 - 180
-        found.append((time_of(item) + np.timedelta64(round(beside / 15 * 3600), "s")).astype("datetime64[D]"))
-    return found
+        days.append((time_of(item) + np.timedelta64(round(beside / 15 * 3600), "s")).astype("datetime64[D]"))
+    return days
 
 
 def _refuse_mixed(day: str, items: Sequence[pystac.Item]) -> None:
-    """Reflectance above the atmosphere and below it are two quantities, whatever their bands are called."""
+    """Refuse to mix reflectance above and below the atmosphere: two quantities, even if bands have the same names."""
     levels = {str(i.properties["processing:level"]): i for i in reversed(items) if i.properties.get("processing:level")}
     if len(levels) > 1:
         (one, first), (other, second) = sorted(levels.items())[:2]
         raise GeodesError(
             f"On {day} {name_of(first)} is {one} and {name_of(second)} is {other}: pasted into one slice their "
-            f"numbers would mix; open a cube of "
-            "each, or give groupby='item'."
+            "numbers would mix; open a cube of each, or give groupby='item'."
         )
 
 
 @lru_cache(maxsize=1024)
 def _longitude(grid: GeoBox) -> float:
-    """Of the centre; from the grid, since a box in degrees says nothing where it crosses the date line."""
+    """Return the centre's longitude; from the grid, because a box in degrees is ambiguous at the date line."""
     return float(grid.center_pixel.geographic_extent.centroid.points[0][0])

@@ -1,4 +1,4 @@
-"""The products of a cube, unpacked: what each has of the bands that are asked for."""
+"""The products of a cube, unpacked: the requested bands of each."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from geodes_lab.products.terrain.model import Terrain
 from geodes_lab.raster.source import Flown, RasterSource, TerrainAware, holds
 
 BandSources = dict[str, list[RasterSource | None]]
-"""Of each band, its file in each product; None for a product without it."""
+"""For each band, its file in each product; None for a product without it."""
 
 
 def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item], list[str]]:
-    """Give the band Items, and the sentences of those products that do not open, if they may be left out.
+    """Return the band Items, and the messages of the products that do not open, if these may be left out.
 
-    Metadata are read where the catalogue does not tell; no pixel.
+    Metadata are read if the catalogue does not have them; no pixel is read.
 
     Raises
     ------
     GeodesError
-        If there are no products, or one does not open and none may be left out.
+        If there are no products, or one does not open and may not be left out.
     """
     if not items:
         raise GeodesError(
@@ -51,7 +51,7 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
                 raise
             return error
 
-    products.families()  # once, rather than by each thread
+    products.families()  # once, not in each thread
     with ThreadPoolExecutor(16) as pool:
         done = list(pool.map(unpack, items))
     good = [i for i in done if isinstance(i, pystac.Item)]
@@ -62,7 +62,7 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
 
 
 def refuse_reserved(items: Sequence[pystac.Item], request: CubeRequest) -> None:
-    """Refuse to call a band as a cube calls something else."""
+    """Refuse a band with the name of another variable or coordinate of a cube."""
     for band in request.bands:
         if band in bands_.RESERVED and (band != "quality" or request.errors == "fill"):
             what = "a variable" if band == "quality" else "a coordinate"
@@ -73,7 +73,7 @@ def refuse_reserved(items: Sequence[pystac.Item], request: CubeRequest) -> None:
 
 
 def one_by_one(items: list[pystac.Item], request: CubeRequest) -> CubeRequest:
-    """Ask for the bands one by one, where a name is that of a file of several, such as a picture."""
+    """Split a name that means a file with several bands, such as a picture, into its bands."""
     bands, resampling = request.bands, request.resampling
     parts = {b: list(dict.fromkeys(bands_.plain(p) for i in items for p in bands_.parts(i, b))) or [b] for b in bands}
     if isinstance(resampling, Mapping):
@@ -83,40 +83,37 @@ def one_by_one(items: list[pystac.Item], request: CubeRequest) -> CubeRequest:
 
 
 def refuse_raw(items: Sequence[pystac.Item], request: CubeRequest) -> None:
-    """Refuse what is not orthorectified unless the map to put it on is said."""
+    """Refuse products without orthorectification, unless the output grid is given."""
     names = [name_of(i) for i in items if i.properties.get("geodes:geometry") == "raw"]
     if names and request.geobox is None and request.crs is None:
         raise GeodesError(
             f"{names[0]} is raw geometry (L1A), not orthorectified: say the grid to put it on, by crs=, geobox= or "
-            f"like=, and know that "
-            "relief is displaced; or use gl.open_product."
+            "like=, and know that relief is displaced; or use gl.open_product."
         )
 
 
 def of_band(items: list[pystac.Item], band: str, request: CubeRequest) -> list[RasterSource | None]:
     """Describe a band of each product; None for a product without it, if others have it.
 
-    A variable has one dtype: where one product has a measure, all are read as numbers with NaN for no data. Integers
-    stay integers only where each file says which number is no data, since there would be nothing to fill with, and
-    where no mean is made of them.
+    A variable has one dtype: if one product has a measure, all are read as numbers with NaN for no data. Integers stay
+    integers only if each file declares a number for no data, and if they are not averaged.
     """
-    found = [bands_.source(i, band) if bands_.has(i, band) else None for i in items]
-    there = [s for s in found if s is not None]
+    sources = [bands_.source(i, band) if bands_.has(i, band) else None for i in items]
+    there = [s for s in sources if s is not None]
     if not there:
         bands_.source(items[0], band)  # raises, with the names that the product has
     is_class = band in request.classes or any(s.is_class for s in there)
     dtype = _common_dtype(band, there, means=not is_class and request.makes_means(band), wanted=request.dtype)
-    return [s and replace(s, dtype=dtype, is_class=is_class, exact=not request.overviews) for s in found]
+    return [s and replace(s, dtype=dtype, is_class=is_class, exact=not request.overviews) for s in sources]
 
 
 def _common_dtype(band: str, sources: list[RasterSource], *, means: bool, wanted: str | None) -> str:
-    """The one dtype of a variable."""
+    """Return the one dtype of a variable."""
     common = np.result_type(*{s.dtype for s in sources})
     if common.kind == "c":
         raise GeodesError(
             f"Band {band} of {sources[0].product} has complex numbers, which no cube averages or pastes: use "
-            f"gl.open_product, and take their "
-            "amplitude or phase."
+            "gl.open_product, and take their amplitude or phase."
         )
     if common.kind == "f":
         return wanted or str(common)
@@ -127,9 +124,11 @@ def _common_dtype(band: str, sources: list[RasterSource], *, means: bool, wanted
     return wanted or ("float32" if common.itemsize <= 2 else "float64")
 
 
-def over_relief(relief: Terrain, found: BandSources, grid: GeoBox) -> BandSources:
-    """Give the bands the relief of a terrain model."""
-    if not any(s is not None and isinstance(s.native, TerrainAware) for sources in found.values() for s in sources):
+def over_relief(relief: Terrain, sources_by_band: BandSources, grid: GeoBox) -> BandSources:
+    """Apply a terrain model to the bands."""
+    if not any(
+        s is not None and isinstance(s.native, TerrainAware) for sources in sources_by_band.values() for s in sources
+    ):
         raise GeodesError("dem= is for bands in radar geometry, and none of these is: leave it out.")
     near = tuple(t for t in relief.tiles if overlaps(t.source, grid))
     if not near:
@@ -141,12 +140,12 @@ def over_relief(relief: Terrain, found: BandSources, grid: GeoBox) -> BandSource
             return source
         return replace(source, native=source.native.over(Terrain(near)))
 
-    return {band: [over(s) for s in sources] for band, sources in found.items()}
+    return {band: [over(s) for s in sources] for band, sources in sources_by_band.items()}
 
 
-def along_orbits(orbits: Sequence[OrbitFile], found: BandSources) -> BandSources:
-    """Place the bands of radar by better orbits."""
-    if not any(s is not None and isinstance(s.native, Flown) for sources in found.values() for s in sources):
+def along_orbits(orbits: Sequence[OrbitFile], sources_by_band: BandSources) -> BandSources:
+    """Apply better orbits to the radar bands."""
+    if not any(s is not None and isinstance(s.native, Flown) for sources in sources_by_band.values() for s in sources):
         raise GeodesError("orbits= is for bands of Sentinel-1 in radar geometry, and none of these is: leave it out.")
 
     def along(source: RasterSource | None) -> RasterSource | None:
@@ -154,4 +153,4 @@ def along_orbits(orbits: Sequence[OrbitFile], found: BandSources) -> BandSources
             return source
         return replace(source, native=source.native.along(orbits))
 
-    return {band: [along(s) for s in sources] for band, sources in found.items()}
+    return {band: [along(s) for s in sources] for band, sources in sources_by_band.items()}

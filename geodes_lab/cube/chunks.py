@@ -18,11 +18,11 @@ from geodes_lab.cluster import Workers
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster.source import RasterSource
 
-_TILE = 1024  # pixels, where a file says nothing of its tiles
-_LARGEST = 2048  # pixels: beyond, a chunk gains nothing and memory loses
-_SMALL = 1024  # pixels: below, a chunk is not split for the sake of threads
-# A thread may spend so much of its memory on one chunk, and on the chunks of all dates of one place, which a reduction
-# over time holds at once.
+_TILE = 1024  # pixels, if a file declares no tiles
+_LARGEST = 2048  # pixels: larger chunks bring no speed and cost memory
+_SMALL = 1024  # pixels: smaller chunks are not split to occupy more threads
+# The fractions of its memory that a thread may use for one chunk, and for the chunks of all dates of one place, which a
+# reduction over time holds at once.
 _CHUNK_SHARE, _COLUMN_SHARE = 1 / 64, 1 / 8
 _WORKING = 0.5  # of its memory, for a reduction: dask writes to disk from 0.6 on
 _CHUNKS_PER_THREAD = 4  # so that all threads have work, and reading overlaps with decoding
@@ -30,14 +30,14 @@ _CHUNKS_PER_THREAD = 4  # so that all threads have work, and reading overlaps wi
 Sizes = tuple[tuple[int, ...], tuple[int, ...]]
 Side = int | Literal["auto"] | tuple[int, ...] | None
 Asked = int | Literal["auto"] | Mapping[Any, Side] | None
-"""What ``chunks=`` may be."""
+"""The types of ``chunks=``."""
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """What a user asks for.
+    """The user's request.
 
-    For y and x a side in pixels, -1 for all, sizes one by one, or None for the automatic ones.
+    For y and x a side in pixels, -1 for all, a tuple of sizes, or None for automatic ones.
     """
 
     y: int | tuple[int, ...] | None = None
@@ -47,47 +47,47 @@ class Chunks:
 
     @property
     def is_automatic(self) -> bool:
-        """Whether nothing is asked for in y and x."""
+        """Whether y and x are automatic."""
         return self.y is None and self.x is None
 
     def sizes(self, grid: GeoBox, source: RasterSource, automatic: Sizes) -> Sizes:
-        """Give the sizes in y and x: edges fall on whole chunks counted from the source's first pixel.
+        """Return the sizes in y and x: edges are multiples of the chunk, counted from the source's first pixel.
 
         Parameters
         ----------
         grid
-            The cube's.
+            The cube's grid.
         source
             The finest band.
         automatic
-            The sizes for what is not asked for.
+            The sizes to use where none are requested.
 
         Raises
         ------
         GeodesError
-            If sizes are given one by one and are not those of the grid.
+            If a tuple of sizes does not match the grid.
         """
-        found = []
-        for dim, (name, asked) in enumerate((("y", self.y), ("x", self.x))):
+        sides = []
+        for dim, (name, request) in enumerate((("y", self.y), ("x", self.x))):
             length = grid.shape[dim]
-            if asked is None:
-                found.append(automatic[dim])
-            elif isinstance(asked, tuple):
-                if sum(asked) != length:
-                    raise GeodesError(f"chunks= gives {sum(asked)} pixels in {name}, and the cube has {length}.")
-                found.append(asked)
+            if request is None:
+                sides.append(automatic[dim])
+            elif isinstance(request, tuple):
+                if sum(request) != length:
+                    raise GeodesError(f"chunks= gives {sum(request)} pixels in {name}, and the cube has {length}.")
+                sides.append(request)
             else:
-                found.append((length,) if asked == -1 else _sizes(grid, source, asked, asked)[dim])
-        return found[0], found[1]
+                sides.append((length,) if request == -1 else _sizes(grid, source, request, request)[dim])
+        return sides[0], sides[1]
 
 
 def asked(chunks: Asked) -> Chunks:
-    """Read ``chunks=`` as xarray does.
+    """Parse ``chunks=`` as xarray does.
 
     Raises
     ------
     GeodesError
-        If it makes no sense.
+        If it is not valid.
     """
     if not isinstance(chunks, Mapping):
         side = _side("chunks", chunks)
@@ -118,18 +118,18 @@ def choose(grid: GeoBox, source: RasterSource, dates: int, dtype: str, workers: 
     grid
         The cube's grid.
     source
-        The finest band: its tiles are what costs most to decode.
+        The finest band: decoding its tiles costs most.
     dates
-        How many slices the cube has.
+        The number of slices.
     dtype
-        Of the largest variable.
+        The dtype of the largest variable.
     workers
-        Whose memory counts.
+        The workers whose memory is used.
 
     Returns
     -------
     tuple of tuple of int
-        Sizes in y and in x; all edges but those of the grid are edges of tiles.
+        Sizes in y and in x; all edges except the grid's own are edges of tiles.
     """
     tile = _tile_on(grid, source)
     thread = workers.memory / workers.threads
@@ -144,11 +144,10 @@ def choose(grid: GeoBox, source: RasterSource, dates: int, dtype: str, workers: 
 
 
 def pieces(sizes: Sizes, dates: int, dtype: str, workers: Workers) -> Sizes | None:
-    """Parts of the chunks for workers that could not hold a reduction over time; None where they can.
+    """Return parts of the chunks for workers that could not hold a reduction over time; None for others.
 
-    dask works on pieces of its ``array.chunk-size`` then, and cuts chunks that are larger where it likes: its pieces
-    span several chunks, and hold all of them. Whole fractions of the chunks are left as they are, if no two of them
-    make a piece.
+    dask then works on pieces of its ``array.chunk-size``, and cuts larger chunks anywhere: a piece spans several
+    chunks, and holds all of them. Integer fractions of the chunks stay uncut, if no two of them fit in a piece.
     """
     pixel = max(dates, 1) * np.dtype(dtype).itemsize
     limit = parse_bytes(dask.config.get("array.chunk-size"))
@@ -161,10 +160,10 @@ def pieces(sizes: Sizes, dates: int, dtype: str, workers: Workers) -> Sizes | No
 
 
 def reduction(column: int, part: int | None = None) -> int:
-    """Bytes that a thread needs to reduce a column over time: its chunks, and its work on a piece of them.
+    """Return the bytes that a thread needs to reduce a column over time: its chunks, and its work on a piece of them.
 
-    Where the chunks are parted, the next column comes while the parts of one wait for each other; where they are not,
-    dask's pieces may cut across those of two columns. numpy's median takes five times its input (measured).
+    With parts, the next column arrives while the parts of one wait for each other; without, dask's pieces may cut
+    across two columns. numpy's median takes five times its input (measured).
     """
     piece = part or min(column, parse_bytes(dask.config.get("array.chunk-size")))
     return (2 if column > piece else 1) * column + 6 * piece
@@ -173,7 +172,7 @@ def reduction(column: int, part: int | None = None) -> int:
 def _parted(sizes: tuple[int, ...], largest: int, side: int) -> tuple[int, ...]:
     """Cut chunks into equal parts.
 
-    One at an edge, whose parts dask would put together, is cut along with its neighbour.
+    dask would join the parts of a chunk at an edge, so it is cut together with its neighbour.
     """
     together: list[int] = []
     for size in sizes:
@@ -192,7 +191,7 @@ def _parted(sizes: tuple[int, ...], largest: int, side: int) -> tuple[int, ...]:
 
 
 def _sizes(grid: GeoBox, source: RasterSource, side: int, tile: int) -> Sizes:
-    """Chunks of ``side`` pixels, counted from the edge of the tile that the grid begins in."""
+    """Return chunks of ``side`` pixels, counted from the edge of the tile where the grid begins."""
     _, _, c, _, _, f = source.transform
     same = grid.crs.epsg == source.epsg
     starts = (
@@ -207,7 +206,7 @@ def _sizes(grid: GeoBox, source: RasterSource, side: int, tile: int) -> Sizes:
 
 
 def _tile_on(grid: GeoBox, source: RasterSource) -> int:
-    """Pixels of the grid that a tile of the source spans, where that is a whole number and no more than a chunk."""
+    """Return the grid pixels that a tile of the source spans, if that is an integer and at most a chunk."""
     tile = max(source.tile or (_TILE, _TILE))
     if grid.crs.epsg != source.epsg:
         return _TILE

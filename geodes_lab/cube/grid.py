@@ -1,4 +1,4 @@
-"""The output grid of a cube: the products' own unless told, so that pixels are pasted and not warped."""
+"""The output grid of a cube: by default the products' own, so that pixels are copied and not warped."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from geodes_lab.vector.shapes import DEGREES, converted
 
 Box = tuple[float, float, float, float]
 Resolution = float | tuple[float, float]
-"""Of a pixel in units of the CRS: of a square one its side, else its width and its height."""
-_MUCH = 0.5  # of a box: what covers less is told
+"""The size of a pixel in units of the CRS: of a square one its side, else its width and its height."""
+_MUCH = 0.5  # of a box: a smaller coverage gives a warning
 
 
 def choose(
@@ -44,20 +44,20 @@ def choose(
     sources
         All bands of all products.
     geobox
-        The exact grid, if the user has one; then the others must be None.
+        The exact grid, if the user gave one; then the others must be None.
     bbox
         West, south, east, north in degrees.
     geometry
         A shape instead of ``bbox``: the grid is the box around it.
     crs
-        The output CRS; None: the one that all sources share.
+        The output CRS; None: the CRS of all sources.
     resolution
         Pixel size in units of the CRS, or width and height of a pixel; None: the finest of the sources, in x and in y.
 
     Raises
     ------
     GeodesError
-        If the sources share no grid and the user chose none, if ``bbox`` is no box or beyond all products, or
+        If the sources share no grid and the user chose none, if ``bbox`` is not a box or is outside of all products, or
         if the CRS has no EPSG code.
     """
     if geobox is not None:
@@ -95,7 +95,7 @@ def choose(
     if size[0] * rounding > whole.right - whole.left and size[1] * rounding > whole.top - whole.bottom:
         raise GeodesError(
             f"A pixel of {size[0]:g} × {size[1]:g} (in units of {target}) is larger than the whole cube: give a "
-            f"smaller resolution=."
+            "smaller resolution=."
         )
     anchor_x, anchor_y = (native[0].transform[2], native[0].transform[5]) if native else (0.0, 0.0)
     if native and target.geographic:
@@ -104,7 +104,7 @@ def choose(
 
 
 def overlaps(source: RasterSource, grid: GeoBox) -> bool:
-    """Whether a band and a grid have area in common; of another CRS by its bounds."""
+    """Whether a band and a grid have area in common; in another CRS by the bounds."""
     return bool(source.copies(grid))
 
 
@@ -125,18 +125,18 @@ def _crs(sources: Sequence[RasterSource], crs: str | int | None) -> CRS:
 
 
 def _size_of(resolution: Any) -> tuple[float, float]:
-    """Width and height of a pixel."""
+    """Return width and height of a pixel."""
     pair = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
     if len(pair) != 2 or not all(isinstance(v, Real) and 0 < float(v) < math.inf for v in pair):
         raise GeodesError(
-            f"resolution is a pixel's size, more than 0, or its width and height, such as (600, 601), not "
+            "resolution is a pixel's size, more than 0, or its width and height, such as (600, 601), not "
             f"{resolution!r}."
         )
     return float(pair[0]), float(pair[1])
 
 
 def _refuse_shifted(sources: Sequence[RasterSource], size: tuple[float, float]) -> None:
-    """Grids of one CRS may still lie between each other's pixels: pasting would move the data by part of a pixel."""
+    """Refuse grids of one CRS whose pixels do not align: copying would move the data by part of a pixel."""
     first = min(sources, key=lambda s: abs(s.transform[0] * s.transform[4]))
     for other in sources:
         shift = [(other.transform[i] - first.transform[i]) / by for i, by in zip((2, 5), size, strict=True)]
@@ -144,8 +144,7 @@ def _refuse_shifted(sources: Sequence[RasterSource], size: tuple[float, float]) 
             raise GeodesError(
                 f"The products share no grid: {other.band} of {other.product} lies {shift[0] % 1:.2f} pixel in x and "
                 f"{shift[1] % 1:.2f} in y between the {_shown(size)} pixels of {first.band} of {first.product}; "
-                f"choose one "
-                "with resolution=, or geobox=."
+                "choose one with resolution=, or geobox=."
             )
 
 
@@ -206,9 +205,9 @@ def _within(name: str, bbox: Box, extents: list[BoundingBox], target: CRS) -> Bo
     # Clipped first: far from the products their projection has no meaning.
     common = [(part, n) for n, covered in enumerate(covers) for part in globe.parts(box, covered)]
     if target.geographic:
-        # Across 180° either the box or the products have what belongs together in one piece: where it is narrower.
-        asked, own = [part for part, _ in common], [globe.near(part, covers[n]) for part, n in common]
-        parts = [BoundingBox(*part, target) for part in min(asked, own, key=_width)]
+        # Across 180° either the box or the products have the coherent area in one piece: the narrower one.
+        requested, own = [part for part, _ in common], [globe.near(part, covers[n]) for part, n in common]
+        parts = [BoundingBox(*part, target) for part in min(requested, own, key=_width)]
     else:
         parts = [bbox_intersection(iter([globe.bounds(part, target), extents[n]])) for part, n in common]
     parts = [p for p in parts if _area(p) > 0]
@@ -223,7 +222,7 @@ def _within(name: str, bbox: Box, extents: list[BoundingBox], target: CRS) -> Bo
 
 
 def _degrees(extent: BoundingBox) -> Box:
-    """A box of the output CRS in degrees."""
+    """Return a box of the output CRS in degrees."""
     side = 64
     wide, high = (extent.right - extent.left) / side, (extent.top - extent.bottom) / side
     return globe.degrees(GeoBox((side, side), Affine(wide, 0, extent.left, 0, -high, extent.top), extent.crs))
@@ -239,11 +238,11 @@ def _hull(boxes: list[Box]) -> Box:
     return min(west), min(south), max(east), max(north)
 
 
-def _tell_if_cut(asked: Box, parts: list[Box]) -> None:
-    """Warn of a cube that is much smaller than what was asked for; a box round all products asks for all of them."""
+def _tell_if_cut(requested: Box, parts: list[Box]) -> None:
+    """Warn if a cube is much smaller than requested; a box around all products requests all of them."""
     common = _hull(parts)
-    share = _size(common) / _size(asked)
-    if 0 < share < _MUCH and not all(_is_around(asked, part) for part in parts):
+    share = _size(common) / _size(requested)
+    if 0 < share < _MUCH and not all(_is_around(requested, part) for part in parts):
         warnings.warn(
             f"The products cover {100 * share:.0f} % of the bbox: the cube is cut to "
             f"({', '.join(f'{v:.3f}' for v in common)}).",
@@ -251,10 +250,10 @@ def _tell_if_cut(asked: Box, parts: list[Box]) -> None:
         )
 
 
-def _is_around(asked: Box, part: Box) -> bool:
-    is_all_around = asked[2] - asked[0] >= globe.TURN
-    beside = is_all_around or (asked[0] < part[0] and asked[2] > part[2])
-    return beside and (asked[1] < part[1] or part[1] <= -90) and (asked[3] > part[3] or part[3] >= 90)
+def _is_around(requested: Box, part: Box) -> bool:
+    is_all_around = requested[2] - requested[0] >= globe.TURN
+    beside = is_all_around or (requested[0] < part[0] and requested[2] > part[2])
+    return beside and (requested[1] < part[1] or part[1] <= -90) and (requested[3] > part[3] or part[3] >= 90)
 
 
 def _size(box: Box) -> float:
@@ -267,7 +266,7 @@ def _area(box: BoundingBox) -> float:
 
 def _snapped(extent: BoundingBox, size: tuple[float, float], anchor_x: float, anchor_y: float, crs: CRS) -> GeoBox:
     """Widen an extent to whole pixels counted from the anchor."""
-    tiny = 1e-6  # of a pixel: a bound that is on a pixel's edge but for rounding stays there
+    tiny = 1e-6  # of a pixel: a bound on a pixel's edge stays there despite rounding
     wide, high = size
     left = math.floor((extent.left - anchor_x) / wide + tiny)
     right = math.ceil((extent.right - anchor_x) / wide - tiny)

@@ -1,6 +1,6 @@
-"""One variable of a cube: what each of its chunks is pasted from, and the lazy array of them.
+"""One variable of a cube: the sources of each of its chunks, and the lazy array.
 
-The array is one layer of the graph and one table (the `Mosaic`) that every task looks its sources up in, so that the
+The array is one layer of the graph and one table (the `Mosaic`) in which every task looks up its sources, so that the
 graph of a thousand dates is as small as that of one.
 """
 
@@ -23,7 +23,8 @@ from odc.geo.geobox import GeoBox
 from geodes_lab.cube import read_log
 from geodes_lab.cube.outline import Outline
 from geodes_lab.errors import GeodesError
-from geodes_lab.raster.source import Mask, RasterSource
+from geodes_lab.raster.mask import Mask
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading.window import read
 
 NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
@@ -40,12 +41,12 @@ class MosaicSource:
     source: RasterSource
     """Its band."""
     masks: tuple[Mask, ...] = ()
-    """What hides its pixels."""
+    """The masks that hide its pixels."""
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """One variable of a cube, lazily."""
+    """One variable of a cube, lazy."""
 
     cube: str
     """The token of the cube, the same for all its variables."""
@@ -56,27 +57,27 @@ class Mosaic:
     chunks: tuple[tuple[int, ...], tuple[int, ...]]
     """Sizes of the chunks in y and in x."""
     slices: tuple[tuple[MosaicSource, ...], ...]
-    """For each time its products, in order of precedence: the first with data wins a pixel."""
+    """For each time its products, in order of precedence: the first with data fills a pixel."""
     resampling: str
     """A name of `rasterio.enums.Resampling`."""
     dtype: str
-    """Of the variable."""
+    """The dtype of the variable."""
     fill: float | int
-    """Where there is no data."""
+    """The value for no data."""
     errors: Literal["raise", "fill"] = "raise"
     """What to do with a window that cannot be read."""
     outline: Outline | None = None
     """The shape outside which there is no data, if any."""
     parts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    """Sizes in y and x that the chunks are cut into after they are read, if at all."""
+    """Sizes in y and x into which the chunks are cut after they are read, if at all."""
 
     @property
     def layer(self) -> str:
-        """The name of the layer of the graph that reads it."""
+        """Return the name of the graph layer that reads it."""
         return f"read-{self.variable}-{self.cube}"
 
     def window(self, y: int, x: int) -> GeoBox:
-        """The grid of a chunk."""
+        """Return the grid of a chunk."""
         rows, cols = (list(accumulate(sizes, initial=0)) for sizes in self.chunks)
         return self.grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
 
@@ -92,7 +93,8 @@ class Mosaic:
         values : numpy.ndarray
             (1, rows, cols) of ``dtype``.
         quality : numpy.ndarray or None
-            With ``errors="fill"`` as many bytes of `NODATA`, `MASKED`, `FAILED`, `SATURATED`; 0 where there is data.
+            With ``errors="fill"`` an array of `NODATA`, `MASKED`, `FAILED`, `SATURATED` with the same shape; 0 where
+            there is data.
 
         Raises
         ------
@@ -116,7 +118,7 @@ class Mosaic:
             if not piece.source.touches(grid):
                 continue
             try:
-                found, there = read(piece.source, grid, self.resampling, self.grid)
+                band_values, there = read(piece.source, grid, self.resampling, self.grid)
                 hidden = self._hidden(piece, grid)
             except GeodesError as error:
                 if quality is None:
@@ -130,13 +132,13 @@ class Mosaic:
             if hidden is not None:
                 hidden &= there
                 there &= ~hidden
-                found[hidden] = self.fill
+                band_values[hidden] = self.fill
                 if quality is not None:
                     quality[hidden] |= MASKED
             if values is None or valid is None:
-                values, valid = found, there
+                values, valid = band_values, there
             else:
-                np.copyto(values, found, where=there & ~valid, casting="same_kind")
+                np.copyto(values, band_values, where=there & ~valid, casting="same_kind")
                 valid |= there
             if valid.all():
                 break
@@ -147,7 +149,7 @@ class Mosaic:
         return values, quality
 
     def _saturated(self, source: RasterSource, grid: GeoBox) -> NDArray[np.bool_]:
-        """Where the number of a band is that of saturation; of an overview where most of it is."""
+        """Return where a band is saturated; in an overview, where most of a pixel is."""
         if source.saturated is None or source.native is not None:
             return np.zeros(grid.shape, bool)
         plain = replace(source, scale=1.0, offset=0.0, dtype="float32", nodata=None, saturated=None)
@@ -160,20 +162,20 @@ class Mosaic:
         hidden = np.zeros(grid.shape, bool)
         for mask in piece.masks:
             numbers, there = read(mask.source, grid, "nearest", self.grid)
-            # A class that is the mask's own no data may be asked for too.
+            # A class may be requested that is the mask's own nodata.
             hidden |= mask.hides(numbers) & (there | (mask.source.nodata in mask.values))
         return hidden
 
 
 def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
-    """The arrays of a mosaic, dims (time, y, x), a chunk for each time and window; nothing is read.
+    """Return the arrays of a mosaic, dims (time, y, x), a chunk for each time and window; nothing is read.
 
     Returns
     -------
     values : dask.array.Array
-        Of the mosaic's dtype.
+        With the mosaic's dtype.
     quality : dask.array.Array or None
-        With ``errors="fill"``, the quality of each pixel; both then come out of one reading.
+        With ``errors="fill"``, the quality of each pixel; both come from one read.
     """
     chunks = ((1,) * len(mosaic.slices), *mosaic.chunks)
     table, fills = f"mosaic-{mosaic.variable}-{mosaic.cube}", mosaic.errors == "fill"
@@ -194,18 +196,18 @@ def _cut(array: da.Array, parts: tuple[tuple[int, ...], tuple[int, ...]] | None)
 class _Reads(Blockwise):
     """A layer that calls a function with the table and the number of a chunk.
 
-    dask's own class does the same for any function and any inputs, at five times the time a task; what it is fused with
-    it makes anew as its own.
+    dask's own class does the same for any function and inputs, but takes five times as long per task, and rebuilds
+    fused layers.
     """
 
     @classmethod
     def of(cls, name: str, table: str, numblocks: tuple[int, ...], call: Callable[..., Any]) -> _Reads:
         plain = blockwise(call, name, "tyx", table, "", BlockIndex(numblocks), "tyx", numblocks={table: ()})
-        made = cls(
+        layer = cls(
             plain.output, plain.output_indices, plain.task, plain.indices, plain.numblocks, io_deps=plain.io_deps
         )
-        made.table, made.call = table, call
-        return made
+        layer.table, layer.call = table, call
+        return layer
 
     table: str
     call: Callable[..., Any]
@@ -216,17 +218,17 @@ class _Reads(Blockwise):
             table, call, name = TaskRef((self.table,)), self.call, self.output
             blocks = self.output_blocks or product(*(range(self.dims[i]) for i in self.output_indices))
             self._cached_dict = {"dsk": {(name, *b): Task((name, *b), call, table, b) for b in blocks}}
-        found: dict[Any, Task] = self._cached_dict["dsk"]
-        return found
+        tasks: dict[Any, Task] = self._cached_dict["dsk"]
+        return tasks
 
     def _cull_dependencies(self, output_blocks: Iterable[tuple[int, ...]]) -> dict[Any, set[Any]]:
         return {(self.output, *b): {(self.table,)} for b in output_blocks}
 
     def _cull(self, output_blocks: set[tuple[int, ...]]) -> _Reads:
-        made = copy(self)
-        made.__dict__.pop("_cached_dict", None)
-        made.output_blocks = output_blocks
-        return made
+        layer = copy(self)
+        layer.__dict__.pop("_cached_dict", None)
+        layer.output_blocks = output_blocks
+        return layer
 
 
 def _read_values(mosaic: Mosaic, index: tuple[int, int, int]) -> NDArray[Any]:

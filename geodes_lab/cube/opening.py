@@ -1,7 +1,7 @@
-"""Many products become one cube: a variable per band, dims (time, y, x), on the products' own grid unless told.
+"""Many products become one cube: a variable per band, dims (time, y, x), by default on the products' own grid.
 
 In five steps: the arguments are checked (`request`), the products unpacked (`band_sources`), a grid chosen (`grid`), a
-mosaic laid out for each band (`mosaic`), and all of them put into one Dataset (`provenance`).
+mosaic made for each band (`mosaic`), and all put into one Dataset (`provenance`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1 import orbit
 from geodes_lab.products.terrain import model
-from geodes_lab.raster.source import Flown, Mask, RasterSource
+from geodes_lab.raster.mask import Mask
+from geodes_lab.raster.source import Flown, RasterSource
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -72,10 +73,10 @@ def open_cube(
     items
         Items of `geodes_lab.search`, dictionaries of Items, or paths and URLs of products.
     bands
-        By common name (``red``) or by the product's own (``B04``); the variables are named as they are asked for. A
-        band that only some products have is no data in the slices of the others. The key of an asset of several bands,
-        such as a picture, means each of them: ``visual`` gives ``visual_1``, ``visual_2``, ``visual_3``, or the names
-        that they have.
+        By common name (``red``) or by the product's own (``B04``); the variables get the requested names. A band that
+        only some products have is no data in the slices of the others. The key of an asset with several bands, such as
+        a picture, means each of them: ``visual`` gives ``visual_1``, ``visual_2``, ``visual_3``, or the names of its
+        bands.
     bbox
         West, south, east, north in degrees; the cube covers it in whole pixels, within what the products cover.
         None: all that the products cover.
@@ -88,70 +89,71 @@ def open_cube(
     geobox
         The exact output grid. Excludes ``bbox``, ``crs`` and ``resolution``; ``geometry`` then only clips.
     like
-        A Dataset or DataArray whose grid to take, or a GeoBox; as ``geobox``.
+        A Dataset or DataArray whose grid is used, or a GeoBox; like ``geobox``.
     crs
         The output CRS; None: the products' own.
     resolution
         Pixel size in units of the CRS, or a pixel's width and height; None: the finest of the bands, in x and in y.
     groupby
-        ``"pass"``: products of one pass of a satellite are pasted into one slice, the first with data wins; those that
-        do not tell their orbit or datatake go by the day at their place. ``"solar_day"``: all of one day at their
-        place; ``"item"``: a slice for each product.
+        ``"pass"``: products of one satellite pass form one slice, and the first with data fills a pixel; products
+        without an orbit or datatake are grouped by the local day. ``"solar_day"``: all products of one local day;
+        ``"item"``: a slice for each product.
     resampling
-        Where the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band. A
-        mean of integers is a float. Of classes and masks no mean is made: the nearest pixel is taken, and the
+        Used if the output grid is not the band's own: a name of `rasterio.enums.Resampling`, for all bands or by band.
+        A mean of integers is a float. Classes and masks are never averaged: the nearest pixel is used, and the
         variable's ``attrs["resampling"]`` says so. A grid coarser than a band is resampled from an overview of the
-        file, where it has one that serves; see ``overviews``.
+        file, if a suitable one exists; see ``overviews``.
     classes
-        Bands whose numbers stand for classes, where neither Item nor file says so: by ``classification:classes``, the
-        role of a mask, or a table of colours. Others are measures.
+        Bands whose numbers are classes, if neither Item nor file says so (with ``classification:classes``, the role of
+        a mask, or a colour table). Others are measures.
     chunks
         Pixels of a chunk in y and x, counted from the products' first pixel; -1: all. None or ``"auto"``: whole tiles
-        of the finest band's files, as many as suit the memory of a worker (see `geodes_lab.cube.chunks`). As xarray has
-        it also by dimension, ``{"x": 512, "y": 512, "time": 4}``: a dimension that is not named is as with None, and
-        ``time`` one slice.
+        of the finest band's files, as many as suit the memory of a worker (see `geodes_lab.cube.chunks`). Also by
+        dimension as in xarray, ``{"x": 512, "y": 512, "time": 4}``: an omitted dimension is automatic, and ``time`` one
+        slice.
     mask
-        What hides pixels, which become no data: names of classes of the products' own masks, such as ``"cloud"`` or
+        The masks that turn pixels into no data: class names of the products' own masks, such as ``"cloud"`` or
         ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9,
         10]}``.
     dtype
-        Of measures; None: float32. Classes keep their own.
+        The dtype of measures; None: float32. Classes keep their own.
     dem
-        A terrain model (a COG, a Zarr store, any raster of one band), or a list of its tiles, for bands in radar
-        geometry, which are no data where it has none; where that is the sea, the sea's level counts. Without it they
-        are placed at the heights of their own tie points: relief is displaced.
+        A terrain model (a COG, a Zarr store, any raster with one band), or a list of its tiles, for bands in radar
+        geometry. Pixels without a height are no data, except in the sea, where sea level is used. Without a model, the
+        heights of the products' tie points are used: relief is displaced.
     dem_heights
-        What the heights of ``dem`` are above: ``"geoid"`` (the sea; they are converted by EGM96) or ``"ellipsoid"``.
-        None: as the CRS of its file says, or as is known of models by their names (Copernicus DEM, SRTM, …);
+        What the heights of ``dem`` refer to: ``"geoid"`` (sea level; they are converted with EGM96) or ``"ellipsoid"``.
+        None: according to the CRS of its file, or to the name of a known model (Copernicus DEM, SRTM, …);
         ``attrs["geometry"]`` says which.
     orbits
-        Orbit files of Sentinel-1 (``S1A_OPER_AUX_POEORB_….EOF``, or a zip of one), or Items of them, better than the
-        orbit in the products: each product is placed by the one of its satellite and time; ``attrs["orbit"]`` names
+        Orbit files of Sentinel-1 (``S1A_OPER_AUX_POEORB_….EOF``, or a zip of one), or Items of them, which are better
+        than the orbits in the products: each product uses the file of its satellite and time; ``attrs["orbit"]`` names
         them. None: the products' own.
     overviews
-        Whether a coarse grid may be read from the overviews of the files. ``nearest`` is then within half a pixel, and
-        of JPEG 2000 a mean is within one or two hundredths of the standard deviation (three where pixels are 32 or more
-        times larger); where the image has no data it is looked up in full. False: all pixels of the files are read, and
-        a mean is exact.
+        Whether a coarse grid may be read from overviews. ``nearest`` is then within half a pixel, and with JPEG 2000 a
+        mean is within one or two hundredths of the standard deviation (three if pixels are 32 or more times larger);
+        beside no data the image itself is read. False: all pixels of the files are read, and a mean is exact.
     errors
-        ``"raise"``: what cannot be read raises, naming product, band and window. ``"fill"``: it becomes no data,
-        `report` says so, and the cube has a variable ``quality`` that tells failed pixels from no data.
+        ``"raise"``: a read failure raises an error that names product, band and window. ``"fill"``: the window becomes
+        no data, `report` says so, and the cube has a variable ``quality`` that distinguishes failed pixels from no
+        data.
 
     Returns
     -------
     xarray.Dataset
-        One variable per band, dims ``(time, y, x)``; reflectance without unit and NaN for no data, classes
-        and masks in their own integers where their files say which of these is no data, else as float32 with NaN. ``x``
-        and ``y`` are pixel centres; ``time`` is the acquisition (UTC); the coordinates ``product``, ``baseline`` and
-        ``offset`` say where each slice came from. Metadata are read where the catalogue does not tell, no pixel;
-        ``attrs["superseded"]`` names the products left out because a newer processing of them was given too,
-        ``attrs["corrected"]`` says what the catalogue had wrong.
+        One variable per band, dims ``(time, y, x)``; reflectance without unit and NaN for no data; classes and masks in
+        their own integers if their files declare a number for no data, else as float32 with NaN. ``x`` and ``y`` are
+        pixel centres; ``time`` is the acquisition (UTC); the coordinates ``product``, ``baseline`` and ``offset``
+        describe the origin of each slice. Metadata are read if the catalogue does not have them; no pixel is read.
+        ``attrs["superseded"]`` names products that were left out because a newer processing was given too,
+        ``attrs["corrected"]`` lists errors of the catalogue.
 
     Raises
     ------
     GeodesError
-        If there are no products, a band is missing, the products share no grid, ``bbox`` is beyond all of them, or
-        a product is damaged. A pixel that cannot be read raises when it is computed; it is never filled unless told.
+        If there are no products, a band is missing, the products share no grid, ``bbox`` is outside of all products, or
+        a product is damaged. A pixel that cannot be read raises an error when it is computed; it is filled only with
+        ``errors="fill"``.
 
     Examples
     --------
@@ -227,13 +229,13 @@ def _all(sources: BandSources) -> list[RasterSource]:
 
 
 def _orbits(sources: BandSources) -> dict[str, list[str]]:
-    """Name the orbit files by which radar images were placed, if there are any."""
+    """Return the orbit files of the radar images, if there are any."""
     flown = {s.native.flown for s in _all(sources) if isinstance(s.native, Flown)} - {""}
     return {"orbits": sorted(flown)} if flown else {}
 
 
 def _slices(items: list[pystac.Item], sources: BandSources, grid: GeoBox, request: CubeRequest) -> list[list[int]]:
-    """Group the products, by their numbers, into the slices of the cube; those beside the grid make none."""
+    """Group the products, by number, into the slices of the cube; products outside of the grid are in none."""
     placed = [next(s for s in (of_band[n] for of_band in sources.values()) if s is not None) for n in range(len(items))]
     return [
         group
@@ -245,9 +247,9 @@ def _slices(items: list[pystac.Item], sources: BandSources, grid: GeoBox, reques
 def _mosaics(
     items: list[pystac.Item], sources: BandSources, slices: list[list[int]], grid: GeoBox, request: CubeRequest
 ) -> tuple[dict[str, Mosaic], Any]:
-    """Lay out a mosaic for each band.
+    """Make a mosaic for each band.
 
-    And the pieces in which large chunks are computed, if the chunks are chosen here.
+    Also return the pieces in which large chunks are computed, if the chunks are automatic.
     """
     every = _all(sources)
     finest = min(every, key=lambda s: abs(s.transform[0] * s.transform[4]))
@@ -284,8 +286,8 @@ def _pieces(
 
 
 def _said(mosaic: Mosaic, request: CubeRequest) -> dict[str, str]:
-    """Say of classes that they were not resampled as was asked."""
-    asked = request.kernel(mosaic.variable)
-    if mosaic.resampling == asked:
+    """Return a note for classes that were not resampled as requested."""
+    kernel = request.kernel(mosaic.variable)
+    if mosaic.resampling == kernel:
         return {}
-    return {"resampling": f"nearest, since no mean is made of classes ({asked} was asked)"}
+    return {"resampling": f"nearest, since no mean is made of classes ({kernel} was asked)"}

@@ -1,4 +1,4 @@
-"""What a cube says of itself: where each slice came from, what its variables are, what was left out."""
+"""The metadata of a cube: the origin of each slice, the description of its variables, and what was left out."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ QUALITY = {
 
 
 def coordinates(
-    items: list[pystac.Item], slices: list[list[int]], found: dict[str, list[RasterSource | None]]
+    items: list[pystac.Item], slices: list[list[int]], sources_by_band: dict[str, list[RasterSource | None]]
 ) -> dict[str, Any]:
-    """The coordinates of time, and of each slice its products, their baselines and their offsets."""
+    """Return the coordinates: time, and for each slice its products, their baselines and their offsets."""
 
     def joined(values: list[Any]) -> str:
         return " ".join(dict.fromkeys(str(v) for v in values))
 
-    offsets = [[s.offset for n in g for s in (found[band][n] for band in found) if s is not None] for g in slices]
+    offsets = [
+        [s.offset for n in g for s in (sources_by_band[band][n] for band in sources_by_band) if s is not None]
+        for g in slices
+    ]
     times = np.array([acquisitions.time_of(items[g[0]]) for g in slices], "datetime64[ns]")
     return {
         "time": ("time", times, {"long_name": "acquisition (UTC)"}),
@@ -45,12 +48,12 @@ def coordinates(
 
 
 def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> dict[str, Any]:
-    """The attributes of a variable, told by the first product that has it.
+    """Return the attributes of a variable, from the first product that has it.
 
     Raises
     ------
     GeodesError
-        If products measure it in different units: a variable has one.
+        If products use different units: a variable has one.
     """
     having = [(i, s) for i, s in zip(items, sources, strict=True) if s is not None]
     item, source = having[0]
@@ -60,7 +63,7 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
             raise GeodesError(
                 f"Band {source.band} of {name_of(item)} is in {units}, {measured.band} of {name_of(other)} in "
                 f"{_units(other, measured)} (1: a reflectance or another ratio): they cannot be one variable; open "
-                f"two cubes."
+                "two cubes."
             )
     asset = item.assets[source.band]
     attrs: dict[str, Any] = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
@@ -81,29 +84,32 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
 
 
 def _units(item: pystac.Item, source: RasterSource) -> str:
-    """Of what a family of ours says itself.
+    """Return the units of a product of a known family.
 
-    What other catalogues write there is not passed on, since it is not uniform.
+    Units of other catalogues are not used, because they are not uniform.
     """
     return str(item.assets[source.band].extra_fields.get("unit", "1"))
 
 
 def _notes(item: pystac.Item, kind: str) -> list[str]:
-    """The sentences that a family has put into an Item; anybody's Item may have something else there."""
+    """Return the notes of a family in an Item; in other Items the field may have any content."""
     several = item.properties.get(f"geodes:{kind}")
     return [s for s in several if isinstance(s, str)] if isinstance(several, list) else []
 
 
 def provenance(
-    items: list[pystac.Item], superseded: list[str], failed: list[str], found: dict[str, list[RasterSource | None]]
+    items: list[pystac.Item],
+    superseded: list[str],
+    failed: list[str],
+    sources_by_band: dict[str, list[RasterSource | None]],
 ) -> dict[str, Any]:
-    """The attributes of a cube.
+    """Return the attributes of a cube.
 
-    What was left out, what the catalogue had wrong, what it did not tell, and what is not there.
+    They list what was left out, what the catalogue had wrong or omitted, and what is missing.
     """
     missing = [
         f"{name_of(item)} is here in part: it has no file of {band}, which is no data in its slice."
-        for band, sources in found.items()
+        for band, sources in sources_by_band.items()
         for item, source in zip(items, sources, strict=True)
         if source is None and any(band in (k, *names) for k, names in bands_.missing(item).items())
     ]

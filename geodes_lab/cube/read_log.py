@@ -1,11 +1,11 @@
-"""What became of each product of each cube in this process: windows read, filled, and why."""
+"""What happened to each product of each cube in this process: windows read, filled, and why."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
 
-_REASONS = 3  # kept of each product: a broken one fails in the same way a thousand times
+_REASONS = 3  # reasons that are kept for each product: a broken one fails a thousand times in the same way
 
 
 @dataclass
@@ -17,10 +17,10 @@ class Entry:
     filled: int = 0
     """Windows that could not be read and were filled."""
     reasons: list[str] = field(default_factory=list)
-    """Why windows were filled: the first few sentences."""
+    """Why windows were filled: the first few messages."""
 
     def add(self, other: Entry) -> None:
-        """Count what another process has."""
+        """Add the counts of another process."""
         self.read += other.read
         self.filled += other.filled
         self.reasons = list(dict.fromkeys([*self.reasons, *other.reasons]))[:_REASONS]
@@ -31,7 +31,7 @@ _lock = threading.Lock()
 
 
 def note(cube: str, product: str, reason: str | None = None) -> None:
-    """Note a window that was read, or filled for a reason.
+    """Record a window that was read, or filled for a reason.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def note(cube: str, product: str, reason: str | None = None) -> None:
     product
         The product's name.
     reason
-        Why the window could not be read; None: it was.
+        Why the window could not be read; None: it was read.
     """
     one = Entry(1) if reason is None else Entry(0, 1, [reason])
     with _lock:
@@ -48,10 +48,10 @@ def note(cube: str, product: str, reason: str | None = None) -> None:
 
 
 def of(cubes: set[str]) -> dict[str, Entry]:
-    """Give what this process has of some cubes, by product."""
-    found: dict[str, Entry] = {}
+    """Return the entries of this process for some cubes, by product."""
+    entries: dict[str, Entry] = {}
     with _lock:
         for (cube, product), entry in _entries.items():
             if cube in cubes:
-                found.setdefault(product, Entry()).add(entry)
-    return found
+                entries.setdefault(product, Entry()).add(entry)
+    return entries

@@ -1,4 +1,4 @@
-"""What is asked of a cube: the arguments of `geodes_lab.open_cube`, each checked before anything is read."""
+"""The request of a cube: the arguments of `geodes_lab.open_cube`, each checked before anything is read."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.vector import shapes
 
-_KEEPING = ("nearest", "mode", "min", "max")  # what gives none but numbers that are there
+_KEEPING = ("nearest", "mode", "min", "max")  # resamplings that return only existing numbers
 
 
 @dataclass(frozen=True)
 class CubeRequest:
-    """The arguments of `geodes_lab.open_cube`, of the types that they stand for; see there."""
+    """The arguments of `geodes_lab.open_cube`, converted to their types; see there."""
 
     bands: list[str]
     resampling: str | Mapping[str, str]
@@ -36,7 +36,7 @@ class CubeRequest:
     resolution: Any
     groupby: Literal["pass", "solar_day", "item"]
     classes: frozenset[str]
-    """Bands whose numbers stand for classes."""
+    """Bands whose numbers are classes."""
     chunks: Chunks
     mask: Any
     dtype: str | None
@@ -45,15 +45,15 @@ class CubeRequest:
     errors: Literal["raise", "fill"]
 
     def kernel(self, band: str) -> str:
-        """The kernel that was asked for a band."""
+        """Return the requested kernel of a band."""
         return self.resampling.get(band, "nearest") if isinstance(self.resampling, Mapping) else self.resampling
 
     def makes_means(self, band: str) -> bool:
-        """Whether that kernel gives numbers that are not in the file."""
+        """Whether that kernel computes numbers that are not in the file."""
         return self.kernel(band) not in _KEEPING
 
     def kernel_of(self, band: str, source: RasterSource) -> str:
-        """How a band is resampled: of classes no mean is made, the nearest pixel stands for it."""
+        """Return how a band is resampled: classes are never averaged, the nearest pixel is used."""
         return "nearest" if source.is_class and self.makes_means(band) else self.kernel(band)
 
 
@@ -78,12 +78,12 @@ def checked(
     overviews: Any,
     errors: Any,
 ) -> CubeRequest:
-    """Check each argument; the first that makes no sense is refused in a sentence.
+    """Check each argument; the first invalid one is refused in a sentence.
 
     Raises
     ------
     GeodesError
-        If one makes no sense, or two contradict each other.
+        If an argument is invalid, or two contradict each other.
     """
     names = arguments.names("bands", bands)
     kernels = (
@@ -156,7 +156,7 @@ def _refuse_unknown(argument: str, named: Any, bands: Sequence[str]) -> None:
 
 
 def _grid(geobox: Any, like: Any) -> GeoBox | None:
-    """The whole grid, where one is said."""
+    """Return the whole output grid, if one is given."""
     if like is None:
         return None if geobox is None else arguments.grid("geobox", geobox)
     if geobox is not None:
@@ -165,7 +165,7 @@ def _grid(geobox: Any, like: Any) -> GeoBox | None:
 
 
 def _measure(dtype: Any) -> str | None:
-    """The name of the kind of number of measures."""
+    """Return the name of the dtype of measures."""
     if dtype is None:
         return None
     try:

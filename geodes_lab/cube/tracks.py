@@ -1,4 +1,4 @@
-"""Many products of an altimeter → one Dataset along time."""
+"""Many products of an altimeter become one Dataset along time."""
 
 from __future__ import annotations
 
@@ -42,28 +42,28 @@ def open_tracks(
     node
         Rate and band, a node of `geodes_lab.open_product`: ``"ku"`` (20 Hz), ``"c"``, ``"plrm"``, ``"hz1"`` (1 Hz) …
     bbox
-        West, south, east, north in degrees; where west is more than east, it crosses the date line. None: everywhere.
+        West, south, east, north in degrees; if west is more than east, the box crosses the date line. None: everywhere.
     variables
-        Those to open; None: all that lie along time and that every product has. With hundreds of products, say which.
+        The variables to open; None: all along time that every product has. With hundreds of products, choose some.
 
     Returns
     -------
     xarray.Dataset
         Dimension ``time``, in order; coordinates ``longitude`` (−180…180), ``latitude``, and for each record its
-        ``product``, ``cycle`` and ``relative_orbit`` (that of the product's first record). The variables are lazy, and
-        hold the records in ``bbox`` alone. Of an acquisition that was processed several times the best is opened
-        (timeliness NR < ST < NT, then baseline, then the time of processing), and where products overlap, a record is
-        the best product's: ``attrs["superseded"]`` names those left out whole, ``attrs["products"]`` those that are in.
-        ``attrs["left_out"]`` names variables that not every product has, or that do not lie along time.
-        ``.to_dataframe()`` makes a table of it: choose variables of one dimension first.
+        ``product``, ``cycle`` and ``relative_orbit`` (of the product's first record). The variables are lazy, and hold
+        only the records in ``bbox``. If an acquisition was processed several times, the best product is opened
+        (timeliness NR < ST < NT, then baseline, then the time of processing), and where products overlap, the best
+        product's records are used: ``attrs["superseded"]`` names products that were left out, ``attrs["products"]`` the
+        others. ``attrs["left_out"]`` names variables that not every product has, or that are not along time.
+        ``.to_dataframe()`` makes a table: choose variables with one dimension first.
 
-        Descriptions and times of each product are read now, and with ``bbox`` longitudes and latitudes; nothing else.
+        Metadata and times of each product are read now, and with ``bbox`` longitudes and latitudes; nothing else.
 
     Raises
     ------
     GeodesError
-        If there are no products, or of several types, or of no altimeter; if one has no such node or variable; if no
-        record is in ``bbox``.
+        If there are no products, or they are of several types, or not of an altimeter; if one has no such node or
+        variable; if no record is in ``bbox``.
 
     Examples
     --------
@@ -74,13 +74,15 @@ def open_tracks(
     """
     box = None if bbox is None else checked(bbox)
     items = _items(products)
-    kept, superseded = newest(list(items))
-    # Threads for the zips' lists and the first bytes of the files; HDF5 itself does one thing at a time.
+    names, superseded = newest(list(items))
+    # Threads for the zips' lists and the first bytes of the files; HDF5 itself does one operation at a time.
     with ThreadPoolExecutor(16) as pool:
-        passes = list(pool.map(lambda name: _Pass(name, *_opened(items[name], node, variables, box is not None)), kept))
+        passes = list(
+            pool.map(lambda name: _Pass(name, *_opened(items[name], node, variables, box is not None)), names)
+        )
     best = sorted(passes, key=lambda p: p.name.version, reverse=True)
-    found = {p: _records(p, best[:n], box) for n, p in enumerate(best)}
-    inside = [(p, run) for p in passes for run in _runs(found[p])]
+    wanted_records = {p: _records(p, best[:n], box) for n, p in enumerate(best)}
+    inside = [(p, run) for p in passes for run in _runs(wanted_records[p])]
     if not inside:
         where = "these products have any record" if box is None else f"these products has a record in bbox {box}"
         raise GeodesError(f"None of {where}.")
@@ -99,8 +101,7 @@ def open_tracks(
     except ValueError as error:
         raise GeodesError(
             f"Node {node} of these products has not always the same samples ({str(error).splitlines()[0]}): give "
-            f"variables= of one "
-            "dimension, or products of one baseline."
+            "variables= of one dimension, or products of one baseline."
         ) from error
     data.attrs = {
         "title": f"{inside[0][0].name.kind} of Sentinel-3, {node}",
@@ -114,7 +115,7 @@ def open_tracks(
 
 
 def within(track: xr.Dataset, bbox: Sequence[float]) -> xr.Dataset:
-    """Select the records of a track that lie in a box.
+    """Select the records of a track that are in a box.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ def within(track: xr.Dataset, bbox: Sequence[float]) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        As lazy as before; longitudes and latitudes are read now, and kept. It may be empty.
+        Still lazy; longitudes and latitudes are read now, and kept in memory. It may be empty.
     """
     box = checked(bbox)
     if not {"longitude", "latitude"} <= set(track.coords):
@@ -137,20 +138,24 @@ def within(track: xr.Dataset, bbox: Sequence[float]) -> xr.Dataset:
 
 
 def newest(names: Sequence[Name]) -> tuple[list[Name], list[str]]:
-    """Leave out the products whose time a better processing covers; give the others in time, and the names of those.
+    """Leave out products whose time a better processing covers.
 
-    A product that covers ten minutes in near real time is covered by that of the whole orbit, which comes later.
+    Return the others in order of time, and the names of those.
+
+    The product of a whole orbit, which comes later, covers a near-real-time product of ten minutes.
     """
-    kept: list[Name] = []
+    best_names: list[Name] = []
     for name in sorted(set(names), key=lambda n: (n.version, n.text), reverse=True):
-        if not any(better.covers(name) for better in kept):
-            kept.append(name)
-    return sorted(kept, key=lambda n: (n.start, n.text)), sorted({n.text for n in names} - {n.text for n in kept})
+        if not any(better.covers(name) for better in best_names):
+            best_names.append(name)
+    return sorted(best_names, key=lambda n: (n.start, n.text)), sorted(
+        {n.text for n in names} - {n.text for n in best_names}
+    )
 
 
 @dataclass(eq=False)
 class _Pass:
-    """One product's track, stored as it is but for its index, time."""
+    """One product's track, as stored except for its index, time."""
 
     name: Name
     data: xr.Dataset
@@ -159,7 +164,7 @@ class _Pass:
     @cached_property
     def span(self) -> tuple[Any, Any]:
         times = self.data.time.values
-        never = np.datetime64("NaT", "ns")  # which neither takes where there is a time
+        never = np.datetime64("NaT", "ns")  # a value that is ignored where there is a time
         return np.fmin.reduce(times, initial=never), np.fmax.reduce(times, initial=never)
 
     @property
@@ -167,8 +172,8 @@ class _Pass:
         return [str(k) for k, v in self.data.data_vars.items() if "time" in v.dims]
 
 
-def _items(given: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]]) -> dict[Name, pystac.Item]:
-    items = [products.as_item(p) for p in products.several(given)]
+def _items(inputs: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]]) -> dict[Name, pystac.Item]:
+    items = [products.as_item(p) for p in products.several(inputs)]
     if not items:
         raise GeodesError("There are no products to open: the search found nothing; widen its dates or bbox.")
     for item in items:
@@ -181,7 +186,7 @@ def _items(given: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
 
 def _opened(item: pystac.Item, node: str, variables: Sequence[str] | None, placed: bool) -> tuple[xr.Dataset, str]:
-    """The track, its index and, if it is to be ``placed``, its places: read now, while the file is open."""
+    """Return the track, its index and, if ``placed``, its positions: read now, while the file is open."""
     tracks, attrs = sral.stored(item, variables)
     if node not in tracks:
         raise GeodesError(
@@ -197,16 +202,16 @@ def _opened(item: pystac.Item, node: str, variables: Sequence[str] | None, place
         if "time" not in tracks[node][variable].dims:
             raise GeodesError(f"{variable} of {name_of(item)} does not lie along time: use gl.open_product.")
     wanted = tracks[node] if variables is None else tracks[node][list(variables)]
-    found = dataset.decoded(wanted, {"time": True})
-    if placed and not {"longitude", "latitude"} <= set(found.coords):
+    track = dataset.decoded(wanted, {"time": True})
+    if placed and not {"longitude", "latitude"} <= set(track.coords):
         raise GeodesError(f"Node {node} of {name_of(item)} has no places: leave out bbox=, or choose another node.")
     if placed:
-        found = found.assign_coords({c: found[c].load() for c in ("longitude", "latitude")})
-    return found, str(attrs["source"])
+        track = track.assign_coords({c: track[c].load() for c in ("longitude", "latitude")})
+    return track, str(attrs["source"])
 
 
 def _records(track: _Pass, better: list[_Pass], box: Box | None) -> NDArray[np.bool_]:
-    """Which records are wanted: in the box, and of a time that no better product has."""
+    """Return which records are needed: in the box, and at a time that no better product covers."""
     times = track.data.time.values
     wanted = np.ones(times.shape, bool)
     for other in better:
@@ -219,7 +224,7 @@ def _records(track: _Pass, better: list[_Pass], box: Box | None) -> NDArray[np.b
 
 
 def _runs(wanted: NDArray[np.bool_]) -> list[slice]:
-    """Records that follow each other; of lazy arrays a slice reads what it selects and no more."""
+    """Return runs of adjacent records; for lazy arrays, a slice reads only what it selects."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
     return [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
@@ -227,14 +232,14 @@ def _runs(wanted: NDArray[np.bool_]) -> list[slice]:
 def _part(track: _Pass, run: slice, variables: list[str]) -> xr.Dataset:
     part = dataset.chunked(track.data[variables].isel(time=run))
     count = part.sizes["time"]
-    told = {
+    coordinates = {
         "product": ("time", np.full(count, track.name.text, object), {"long_name": "product of the record"}),
         "cycle": ("time", np.full(count, track.name.cycle, np.int16), {"long_name": "cycle of 27 days"}),
         "relative_orbit": ("time", np.full(count, track.name.orbit, np.int16), {"long_name": "relative orbit"}),
     }
     if "longitude" in part.coords:
         part = part.assign_coords(longitude=sentinel3_tracks.wrapped(part.longitude))
-    return part.assign_coords(told)
+    return part.assign_coords(coordinates)
 
 
 def _inside(longitude: NDArray[np.float64], latitude: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:

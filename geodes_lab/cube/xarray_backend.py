@@ -1,4 +1,4 @@
-"""xarray's own door to products: ``xr.open_datatree("S2….zip", engine="geodes")``."""
+"""xarray's engine for products: ``xr.open_datatree("S2….zip", engine="geodes")``."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _ENDS = (
 
 
 class GeodesBackend(BackendEntrypoint):
-    """Opens the products that `geodes_lab.open_product` opens, by ``engine="geodes"``.
+    """Opens the same products as `geodes_lab.open_product`, with ``engine="geodes"``.
 
-    ``xr.open_datatree`` gives all grids of a product, ``xr.open_dataset`` one of them, by ``group=``. ``chunks={}``
-    makes dask arrays of the chunks that the product is read by; without ``chunks`` numbers are read when they are first
-    asked for. Opening reads metadata, no pixel.
+    ``xr.open_datatree`` returns all grids of a product, ``xr.open_dataset`` one of them, chosen with ``group=``.
+    ``chunks={}`` makes dask arrays with the chunks in which the product is read; without ``chunks``, numbers are read
+    at their first use. Opening reads metadata, no pixel.
     """
 
     description = "Products of Sentinel-1, -2, -3, SPOT and Theia, read in place from disk, S3 or the web"
@@ -44,7 +44,7 @@ class GeodesBackend(BackendEntrypoint):
     supports_groups: ClassVar[bool] = True
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        """Whether this is the address of a product, by its name alone: a SAFE folder, a zip or a DIMAP document.
+        """Whether this is the address of a product, judged by its name alone: a SAFE folder, a zip or a DIMAP document.
 
         Reads nothing.
         """
@@ -65,16 +65,16 @@ class GeodesBackend(BackendEntrypoint):
         Parameters
         ----------
         filename_or_obj
-            As for `geodes_lab.open_product`.
+            See `geodes_lab.open_product`.
         drop_variables
-            Variables that are left out.
+            Variables to leave out.
         group
             The grid, such as ``"r10m"``; None: the only one.
 
         Raises
         ------
         GeodesError
-            If the product does not open, has several grids and none is named, or has not the one that is named.
+            If the product does not open, has several grids and none is named, or does not have the named one.
         """
         groups = self.open_groups_as_dict(filename_or_obj, drop_variables=drop_variables)
         return groups[_path(filename_or_obj, groups, group)]
@@ -109,26 +109,26 @@ class GeodesBackend(BackendEntrypoint):
 
 
 class _Lazy(BackendArray):
-    """A dask array as xarray wants arrays of a backend: it makes chunks of its own if asked to, and caches if not."""
+    """A dask array in the form of a backend's array: xarray chunks it if requested, and caches it otherwise."""
 
     def __init__(self, array: da.Array) -> None:
         self._array = array
         self.shape, self.dtype = array.shape, array.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
-        found: NDArray[Any] = indexing.explicit_indexing_adapter(
+        values: NDArray[Any] = indexing.explicit_indexing_adapter(
             key, self.shape, indexing.IndexingSupport.BASIC, self._read
         )
-        return found
+        return values
 
     def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
-        # Within a task of dask this must not ask dask's scheduler, which may wait for that very task.
+        # Inside of a dask task, dask's scheduler must not be used: it may be waiting for that task.
         is_free = threading.current_thread() is threading.main_thread()
         return np.asarray(self._array[key].compute(scheduler="threads" if is_free else "synchronous"))
 
 
 def _given(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with its dask arrays as arrays of a backend."""
+    """Return the dataset with its dask arrays as backend arrays."""
     for name, variable in dataset.variables.items():
         if isinstance(variable.data, da.Array):
             lazy = xr.Variable(
@@ -140,7 +140,7 @@ def _given(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _path(product: Product, groups: dict[str, xr.Dataset], group: str | None) -> str:
-    """The path of a group; of none, that of the only one with variables, or the root's."""
+    """Return the path of a group; without a group, of the only one with variables, or of the root."""
     full = [path for path, dataset in groups.items() if dataset.data_vars]
     if group is None:
         if len(full) <= 1 or "/" in full:

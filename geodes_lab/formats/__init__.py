@@ -1,1 +1,4 @@
-"""How is it encoded? A package for each format, and what they share: decoded tiles, and GDAL held to what is safe."""
+"""How is it encoded? A package for each format, and what they share.
+
+Decoded tiles, and GDAL restricted to safe formats.
+"""

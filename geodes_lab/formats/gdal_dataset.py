@@ -1,8 +1,8 @@
-"""Rasters of unknown origin, opened by GDAL: the formats that products have, and no file but the one that was named.
+"""Rasters of unknown origin, opened by GDAL: only the formats of products, and only the named file.
 
-GDAL has a hundred formats, some of which are recipes that read other files (VRT, GTI, WMS, …), whatever the name of the
-file; and even a GeoTIFF may name another file as its overviews. Whoever opens a product's raster by GDAL, rasterio or
-rioxarray does so through here.
+GDAL has a hundred formats. Some are recipes that read other files (VRT, GTI, WMS, …), whatever the name of the file,
+and even a GeoTIFF may name another file as its overviews. All code that opens a product's raster with GDAL, rasterio or
+rioxarray must use this module.
 """
 
 from __future__ import annotations
@@ -28,43 +28,42 @@ from geodes_lab.storage.location import object_of
 from geodes_lab.util import limits
 
 DRIVERS = ("GTiff", "JP2OpenJPEG")
-"""The formats of GDAL that are opened: those that products have.
+"""GDAL's formats that may be opened: those of products.
 
-None of them reads another file because the file says so.
+None of them reads another file that the file names.
 """
 
 HEIGHTS = (".hgt", "SRTMHGT")
-"""How files of SRTM are named, which are bare numbers, and the format that opens those alone.
+"""The names of SRTM files, which are plain numbers, and the format that opens only those.
 
-It knows them by name and size.
+The format identifies them by name and size.
 """
 
-# A path on disk, in a bucket or on a web server, or a member of a zip there: not the many others that GDAL knows by
-# prefixes.
+# A path on disk, in a bucket or on a web server, or a member of a zip there, but none of GDAL's many other prefixes.
 _PATH = re.compile(r"(?:/vsizip/\{(?P<zip>[^{}]+)\}/(?P<member>.+)|(?P<plain>.+))", re.DOTALL)
 _PLACE = re.compile(r"/vsis3/[^/]+/.+|/vsicurl/https?://.+|/(?!vsi).*", re.DOTALL | re.IGNORECASE)
 _ENDS = (".ovr", ".msk", ".aux.xml", ".tfw", ".tifw", ".tiffw", ".wld", ".j2w", ".jp2w")
-_HEAD = 2**16  # bytes of a code-stream that are looked at
-_LARGEST_BESIDE = 2**24  # bytes of a text beside a raster
+_HEAD = 2**16  # bytes of a code-stream that are checked
+_LARGEST_BESIDE = 2**24  # bytes of a text file beside a raster
 _IMAGES = 64  # of a TIFF: a pyramid down to one pixel has 22, with masks 44
 
 
 def check(path: str) -> None:
-    """Refuse a path that GDAL would take as something else than a file.
+    """Refuse a path that GDAL would not take for a file.
 
     Raises
     ------
     GeodesError
-        If it is neither a path on disk nor in the datalake, a web server, or a zip in one of these.
+        If it is neither a path on disk or in the datalake, nor on a web server, nor in a zip in one of these.
     """
-    found = _PATH.fullmatch(path)
-    place = found and (found["zip"] or found["plain"])
+    parts = _PATH.fullmatch(path)
+    place = parts and (parts["zip"] or parts["plain"])
     if (
-        not found
+        not parts
         or not place
         or not _PLACE.fullmatch(place)
         or "\0" in path
-        or ".." in (found["member"] or "").split("/")
+        or ".." in (parts["member"] or "").split("/")
     ):
         raise GeodesError(
             f"{shown(path)} is no path of a file that is read here: give a path, or an s3:// or https:// address."
@@ -83,7 +82,7 @@ def opened(path: str) -> Iterator[rasterio.DatasetReader]:
     Raises
     ------
     GeodesError
-        If it is such a path as `check` refuses, names other files, or has blocks larger than those of any product.
+        If `check` refuses the path, or the raster names other files, or has blocks larger than those of any product.
     rasterio.errors.RasterioIOError
         If it is missing, damaged, or of another format.
     """
@@ -105,18 +104,18 @@ def _first(path: str, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
         try:
             return rasterio.open(path, driver=driver, sharing=False)
         except RasterioIOError as error:
-            said = str(error)
-            # What one format does not know, the other may; a file that is not there is in neither.
-            problem = problem if problem and "not recognized" in said else said
+            reason = str(error)
+            # One format may know what the other does not; a missing file fails in both.
+            problem = problem if problem and "not recognized" in reason else reason
     if "not recognized" in problem:
         problem = f"it is in none of the formats that are opened here: {', '.join(DRIVERS)}"
     raise RasterioIOError(problem)
 
 
 def epsg(crs: Any) -> int | None:
-    """The EPSG code of what a raster's CRS says of places on the map; None if it has none.
+    """Return the EPSG code of a raster's horizontal CRS; None if it has none.
 
-    What it says of heights is left out.
+    A vertical CRS is ignored.
     """
     if not crs:
         return None
@@ -130,7 +129,7 @@ def epsg(crs: Any) -> int | None:
 
 
 def confirm(path: str, file: Any) -> None:
-    """Hold an open raster against what a product's may be, before anything is read of it; see `opened`."""
+    """Check an open raster against the limits of products, before its data are read; see `opened`."""
     if file.tags(ns="OVERVIEWS"):
         raise GeodesError(
             f"{shown(path)} names another file as its overviews: refused; save it anew with its overviews inside."
@@ -147,14 +146,14 @@ def confirm(path: str, file: Any) -> None:
 def _confirm_blocks(path: str, file: Any) -> None:
     together = file.count if file.interleaving is not None and file.interleaving.name == "pixel" else 1
     rows, cols = file.block_shapes[0]
-    # OpenJPEG decodes all bands together, and takes ten bytes for a number.
+    # OpenJPEG decodes all bands together, and needs ten bytes for each number.
     size = rows * cols * (2 * file.count if file.driver == "JP2OpenJPEG" else together * _size(file.dtypes[0]))
     limits.refuse(f"A block of {shown(path)}", size, limits.TILE)
     limits.refuse(f"{shown(path)}", max(file.shape), limits.SIDE, "rows or columns")
 
 
 def _confirm_images(path: str) -> None:
-    """Hold the other images of a TIFF, its overviews and masks, against the same limits: each has blocks of its own."""
+    """Check the other images of a TIFF, its overviews and masks, against the same limits: each has its own blocks."""
     for number in range(2, _IMAGES + 2):
         try:
             with rasterio.open(f"GTIFF_DIR:{number}:{path}", driver="GTiff", sharing=False) as image:
@@ -165,14 +164,14 @@ def _confirm_images(path: str) -> None:
             # What GDAL cannot open here it cannot use as an overview or a mask either.
     raise GeodesError(
         f"{shown(path)} has more than {_IMAGES} images in it, more than any product needs: refused; save the one you "
-        f"mean by itself."
+        "mean by itself."
     )
 
 
 def _is_looked_through(path: str) -> bool:
-    """Look at the headers of a JPEG 2000, and refuse what they ask for.
+    """Check the headers of a JPEG 2000, and refuse what would need too much memory.
 
-    Whether they can be looked at: GDAL alone reads signed addresses.
+    Returns whether they can be checked: only GDAL reads signed addresses.
     """
     inside, place = path.startswith("/vsizip/"), object_of(path)
     if place.query:
@@ -200,11 +199,11 @@ def _size(kind: str) -> int:
 
 
 def _beside(path: str) -> dict[str, str]:
-    """GDAL's options for the files beside one on disk.
+    """Return GDAL's options for the files beside one on disk.
 
-    They are looked at if there are such, and they are what their names say.
+    Such files are used if they exist and are what their names say.
 
-    A mask or overviews are a TIFF of their own; whatever else they are, GDAL would open it.
+    A mask or overviews must be a TIFF: GDAL would open any other format too.
     """
     alone = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": "NO"}
     if path.startswith("/vsi"):
@@ -219,16 +218,16 @@ def _beside(path: str) -> dict[str, str]:
         ]
     except OSError:
         return alone
-    found = [n for n in others if n.lower().endswith(_ENDS)]
-    if not found or any(n.lower().endswith((".aux", ".rrd")) for n in others):
+    side_files = [n for n in others if n.lower().endswith(_ENDS)]
+    if not side_files or any(n.lower().endswith((".aux", ".rrd")) for n in others):
         return alone
-    for other in found:
+    for other in side_files:
         _check_beside(Path(folder, other))
     return {}
 
 
 def _check_beside(path: Path) -> None:
-    """Refuse a file beside a raster that is not what its name says, or leads elsewhere."""
+    """Refuse a file beside a raster that is not what its name says, or that leads elsewhere."""
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         raise GeodesError(
@@ -246,5 +245,5 @@ def _check_beside(path: Path) -> None:
 
 
 def shown(path: str) -> str:
-    """A path as sentences show it: without the signature of an address."""
+    """Return a path for error messages, without the signature of an address."""
     return path.partition("?")[0]

@@ -32,22 +32,22 @@ def numbers(source: RasterSource, grid: GeoBox) -> tuple[NDArray[np.uint8], NDAr
     Parameters
     ----------
     source
-        Its ``band`` ends in the kind, such as ``OPAQUE``, ``DETECTOR07`` or ``ANY``; its grid is that of the product,
-        which the mask covers.
+        Its ``band`` ends with the kind, such as ``OPAQUE``, ``DETECTOR07`` or ``ANY``; its grid is the product's, which
+        the mask covers.
     grid
         The output grid.
 
     Returns
     -------
     numbers : numpy.ndarray
-        1 where the centre of a pixel lies in a polygon, else 0.
+        1 where the centre of a pixel is in a polygon, else 0.
     there : numpy.ndarray
         Where the product is.
 
     Raises
     ------
     NotUnderstood
-        If the file is no such GML.
+        If the file is not such a GML.
     """
     shapes = _polygons(source.href, source.stored, _stamp(source.href)).get(source.band.rsplit("_", 1)[-1], ())
     return _burnt(shapes, source.epsg, grid), _burnt((shapely.box(*source.geobox.boundingbox),), source.epsg, grid) > 0
@@ -67,16 +67,16 @@ def _burnt(shapes: tuple[shapely.Geometry, ...], epsg: int, grid: GeoBox) -> NDA
 
 @lru_cache(maxsize=512)
 def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[str, tuple[shapely.Geometry, ...]]:
-    """The polygons of a file by their kind; one request."""
+    """Return the polygons of a file by kind; one request."""
     try:
         root = parsed(_text(href, stored))
     except ValueError as error:
         raise NotUnderstood(f"a damaged GML: {error}") from None
-    found: dict[str, list[shapely.Geometry]] = {}
+    by_kind: dict[str, list[shapely.Geometry]] = {}
     corners = 0
     for feature in root.iter(f"{_EOP}MaskFeature"):
         kind = feature.findtext(f"{_EOP}maskType") or ""
-        # Detectors are told by the feature's identifier alone: detector_footprint-B03-07-0.
+        # Only the feature's identifier names the detector: detector_footprint-B03-07-0.
         named = re.search(r"-(\d\d)-\d+$", feature.get(f"{_GML}id") or "")
         detector = (f"DETECTOR{named[1]}",) if named else ()
         for polygon in feature.iter(f"{_GML}Polygon"):
@@ -88,12 +88,12 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
                     raise NotUnderstood("a GML with more corners of polygons than that of any product")
                 # One that crosses itself is burnt as it is: GDAL fills it by the even-odd rule, as if it were mended.
                 for name in (kind, "ANY", *detector):
-                    found.setdefault(name, []).append(shape)
-    return {kind: tuple(shapes) for kind, shapes in found.items()}
+                    by_kind.setdefault(name, []).append(shape)
+    return {kind: tuple(shapes) for kind, shapes in by_kind.items()}
 
 
 def _stamp(href: str) -> int:
-    """The time of a local file, which may be replaced."""
+    """Return the time of change of a local file, which may be replaced."""
     place = object_of(href)
     return Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
 

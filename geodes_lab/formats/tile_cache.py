@@ -20,19 +20,19 @@ from geodes_lab import settings
 
 Pixels = NDArray[Any]
 Begin = Callable[[list[int]], Sequence["Future[Pixels]"]]
-"""Begins to read and decode tiles, given by their numbers in a list of keys; gives their pixels to be."""
+"""Begins to read and decode the tiles at positions in a list of keys; returns futures of their pixels."""
 
 
-_LEFT = 0.9  # of the limit, when it was passed: to make room for one tile at a time would cost more than it saves
+_LEFT = 0.9  # of the limit, after it was exceeded: removing one tile at a time would cost more than it saves
 
 
 class Tiles:
-    """Decoded tiles, shared by all readers of this process: each is decoded once while it is here.
+    """Decoded tiles, shared by all readers of this process: each is decoded once while it is in the cache.
 
     Parameters
     ----------
     limit
-        Bytes of pixels to keep; the least recently used goes first.
+        Bytes of pixels to keep; the least recently used tile is removed first.
     """
 
     def __init__(self, limit: int) -> None:
@@ -43,12 +43,14 @@ class Tiles:
         self.decoded = 0
 
     def get(self, keys: Sequence[Hashable], begin: Begin) -> list[Pixels]:
-        """Give tiles, in the order of their keys; what nobody has or is decoding is begun, all at once.
+        """Return tiles, in the order of their keys.
+
+        Begins all tiles at once that are neither decoded nor being decoded.
 
         Raises
         ------
         Exception
-            Whatever reading or decoding raised, to all who wait for the tile; it is then begun anew by the next.
+            Any error of reading or decoding, raised for all who wait for the tile; the next request begins it again.
         """
         mine: list[int] = []
         wanted: list[Future[Pixels]] = []
@@ -95,9 +97,9 @@ class Tiles:
 
 
 def room(memory: int | None) -> int:
-    """Bytes of decoded tiles that a process keeps.
+    """Return the bytes of decoded tiles that a process keeps.
 
-    What the settings say, and no more than a sixteenth of its memory.
+    The setting, but at most a sixteenth of the memory.
     """
     limit = parse_bytes(settings.get("cache.tiles"))
     return min(limit, memory // 16) if memory else limit
@@ -117,7 +119,7 @@ def _decoders() -> ThreadPoolExecutor:
 
 
 def _worker() -> Any:
-    """The Dask worker that this thread works for; None if it does for none."""
+    """Return the Dask worker of this thread; None if there is none."""
     if "distributed" in sys.modules:
         from distributed import get_worker
 
@@ -127,22 +129,22 @@ def _worker() -> Any:
 
 
 def shared() -> Tiles:
-    """The tiles of this process."""
+    """Return the tiles of this process."""
     with _first:
         return _shared()
 
 
 def decoders() -> ThreadPoolExecutor:
-    """Threads that decode, as many as this Dask worker has (elsewhere: as there are cores), however many read.
+    """Return the threads that decode: as many as this Dask worker has threads (elsewhere: as the machine has cores).
 
-    Apart from the threads that compute: while one of those waits for bytes, its core decodes for another.
+    They are separate from the threads that compute: while one of those waits for bytes, its core decodes for another.
     """
     with _first:
         return _decoders()
 
 
 def later(work: Callable[[], None], futures: Sequence[Future[Pixels]]) -> None:
-    """Decode in a thread for that; where there is none any more, since the process ends, those who wait are told."""
+    """Decode in another thread; if the process is ending and has no more threads, the readers get an error."""
     try:
         decoders().submit(work)
     except RuntimeError as error:
@@ -151,12 +153,12 @@ def later(work: Callable[[], None], futures: Sequence[Future[Pixels]]) -> None:
 
 
 def forget() -> None:
-    """Begin without tiles: a test does, and a child of a fork, which has none of the threads."""
+    """Begin without tiles: in a test, and in a child of a fork, which has none of the threads."""
     _shared.cache_clear()
     _decoders.cache_clear()
 
 
-_first = threading.Lock()  # what is made at first use is made once, though many threads come at once
+_first = threading.Lock()  # created once at first use, even if many threads come at once
 
 
 def _forked() -> None:

@@ -1,1 +1,1 @@
-"""What will it cost, and what became of it? Nothing is read here."""
+"""What will it cost, and what happened? Nothing is read here."""

@@ -1,4 +1,4 @@
-"""Which chunks of which mosaics a lazy result needs, and which tiles of which files those touch; nothing is read."""
+"""Which chunks of which mosaics a lazy result needs, and which tiles of which files; nothing is read."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ from geodes_lab.raster import warp
 from geodes_lab.raster.source import Gridder, RasterSource, Span
 from geodes_lab.reading import overview
 
-_TILE = 1024  # pixels, where a file says nothing of its tiles
+_TILE = 1024  # pixels, if a file declares no tiles
 
 Block = tuple[int, int]
 """Number of a chunk in y and in x."""
 
 
 def mosaics(data: xr.Dataset | xr.DataArray) -> dict[str, Mosaic]:
-    """The mosaics that something lazy was made of, by the layer of its graph that reads them.
+    """Return the mosaics of a lazy result, by the graph layer that reads them.
 
     Raises
     ------
     GeodesError
-        If it is not lazy, or made of no cube.
+        If it is not lazy, or not made from a cube.
     """
     graph = data.__dask_graph__() if isinstance(data, (xr.Dataset, xr.DataArray)) else None
-    found = {}
+    by_layer = {}
     for layer in graph.layers.values() if isinstance(graph, HighLevelGraph) else ():
         if not isinstance(layer, Blockwise) and len(layer) == 1:
             value = next(iter(layer.values()))
-            value = getattr(value, "value", value)  # a DataNode of dask holds it
+            value = getattr(value, "value", value)  # dask's DataNode holds it
             if isinstance(value, Mosaic):
-                found[value.layer] = value
-    if not found:
+                by_layer[value.layer] = value
+    if not by_layer:
         raise GeodesError(
-            "Nothing of this is read from products: give the lazy cube of gl.open_cube, or what was made of it, as it "
-            "was before .compute()."
+            "Nothing of this is read from products: give the lazy cube of gl.open_cube, or what was made of it, as "
+            "it was before .compute()."
         )
-    return found
+    return by_layer
 
 
 def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, frozenset[Block]]]]:
-    """The chunks of each mosaic that a result needs, by time."""
+    """Yield the chunks of each mosaic that a result needs, by time."""
     known = mosaics(data)
     culled = data.__dask_graph__().cull(set(flatten(data.__dask_keys__())))
-    for layer in culled.layers.values():  # under names that xarray may have lengthened
+    for layer in culled.layers.values():  # xarray may have lengthened the names
         if isinstance(layer, Blockwise) and layer.output in known:
             places: dict[int, set[Block]] = {}
             mosaic = known[layer.output]
@@ -68,14 +68,14 @@ def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, 
 
 @runtime_checkable
 class Windowed(Gridder, Protocol):
-    """A `Gridder` that tells what it will read of its image, before it reads."""
+    """A `Gridder` that says which part of its image it will read, before it reads."""
 
     @property
     def image(self) -> RasterSource:
-        """The image, of whose grid the shape alone counts, and its tiles."""
+        """Return the image with its tiles; only the shape of its grid is used."""
 
     def spans(self, source: RasterSource, grid: GeoBox) -> tuple[Span, Span]:
-        """Rows and columns of the image that a grid may need, each as the first and the last (excluded).
+        """Return the rows and columns of the image that a grid may need, each as the first and the last (excluded).
 
         Empty if none.
         """
@@ -83,30 +83,30 @@ class Windowed(Gridder, Protocol):
 
 @dataclass(frozen=True)
 class Touched:
-    """What some chunks touch of one file."""
+    """What some chunks need of one file."""
 
     level: int
-    """Of the overview that is read; 0: the image itself."""
+    """The overview that is read; 0: the image itself."""
     tiles: frozenset[tuple[int, int]]
-    """Rows and columns of tiles."""
+    """Rows and columns of the tiles."""
     share: float
-    """Of all tiles of that level."""
+    """The fraction of all tiles of that level."""
     pixels: float
-    """That are decoded of one tile, on the average."""
+    """Pixels that are decoded of one tile, on average."""
     warped: int
-    """Pixels of the output that are warped rather than pasted."""
+    """Pixels of the output that are warped, not copied."""
 
 
 def file_of(source: RasterSource) -> RasterSource:
-    """What stands for the file of a band: the image of one that lies on no grid, for all that is made of it."""
+    """Return the source that represents a band's file: for a band without a grid, its image."""
     return source.native.image if isinstance(source.native, Windowed) else source
 
 
 def touched(source: RasterSource, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
-    """Find what chunks of a mosaic touch of one file, from the metadata alone."""
+    """Find what chunks of a mosaic need of one file, from the metadata alone."""
     if isinstance(source.native, Windowed):
         return _windows(source, source.native, mosaic, blocks)
-    # Thousands of products lie on one grid: what is found for one holds for all.
+    # Thousands of products are on one grid: the result for one is valid for all.
     whole = 2 if source.stored or source.href.lower().endswith(".jp2") else 1
     return _touched(
         RasterSource(
@@ -131,21 +131,21 @@ def touched(source: RasterSource, mosaic: Mosaic, blocks: frozenset[Block]) -> T
 
 
 def _windows(source: RasterSource, native: Windowed, mosaic: Mosaic, blocks: frozenset[Block]) -> Touched:
-    """Of an image that lies on no grid: the tiles of the windows that it says it will read."""
+    """Return the tiles of an image without a grid that its announced windows need."""
     rows, cols = (list(accumulate(sizes, initial=0)) for sizes in mosaic.chunks)
     shape = native.image.shape
     high, wide = (min(t, s) for t, s in zip(native.image.tile or (_TILE, _TILE), shape, strict=True))
-    found, warped = set[tuple[int, int]](), 0
+    tiles, warped = set[tuple[int, int]](), 0
     for y, x in blocks:
         window = mosaic.grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
         if source.touches(window):
             (top, bottom), (left, right) = native.spans(source, window)
             if top < bottom and left < right:
-                found |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
+                tiles |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
             warped += window.shape[0] * window.shape[1]
     count = -(-shape[0] // high) * -(-shape[1] // wide)
-    pixels = min(high * wide, shape[0] * shape[1] / max(len(found), 1))
-    return Touched(0, frozenset(found), len(found) / count, pixels, warped)
+    pixels = min(high * wide, shape[0] * shape[1] / max(len(tiles), 1))
+    return Touched(0, frozenset(tiles), len(tiles) / count, pixels, warped)
 
 
 @lru_cache(maxsize=4096)
@@ -159,30 +159,30 @@ def _touched(
 ) -> Touched:
     rows, cols = (list(accumulate(sizes, initial=0)) for sizes in chunks)
     native = source.place_on(grid) is not None
-    # Of JPEG 2000 an overview has the tiles of the image, halved; of a COG it has tiles of its own.
+    # In JPEG 2000, an overview has the image's tiles at half size; in a COG it has its own tiles.
     level = 0 if native else overview.expected(source, grid, resampling, shrink == 2)
     reduced = source.reduced((2**level, 2**level), (-(-source.shape[0] >> level), -(-source.shape[1] >> level)))
     high, wide = source.tile or (_TILE, _TILE)
     if shrink == 2:
         high, wide = max(high >> level, 1), max(wide >> level, 1)
     high, wide = min(high, reduced.shape[0]), min(wide, reduced.shape[1])
-    # Beside no data an overview of JPEG 2000 is looked at some pixels farther.
+    # Beside no data, an overview of JPEG 2000 is read with a margin.
     reach = overview.far(reduced, grid, resampling) if level and shrink == 2 and source.nodata is not None else 0
     margin = warp.margin(reduced, grid, resampling)
-    found, warped = set[tuple[int, int]](), 0
+    tiles, warped = set[tuple[int, int]](), 0
     for y, x in blocks:
         window = grid[rows[y] : rows[y + 1], cols[x] : cols[x + 1]]
         if source.touches(window):
             (top, bottom), (left, right) = _reaching(reduced.spans(window, margin), reach, reduced.shape)
-            found |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
+            tiles |= set(product(range(top // high, -(-bottom // high)), range(left // wide, -(-right // wide))))
             warped += 0 if native else window.shape[0] * window.shape[1]
     (top, bottom), (left, right) = _reaching(reduced.spans(grid, margin), reach, reduced.shape)
     pixels = sum(
         (min((r + 1) * high, bottom) - max(r * high, top)) * (min((c + 1) * wide, right) - max(c * wide, left))
-        for r, c in found
+        for r, c in tiles
     )
     count = -(-reduced.shape[0] // high) * -(-reduced.shape[1] // wide)
-    return Touched(level, frozenset(found), len(found) / count, pixels / max(len(found), 1), warped)
+    return Touched(level, frozenset(tiles), len(tiles) / count, pixels / max(len(tiles), 1), warped)
 
 
 def _reaching(spans: tuple[Span, Span], reach: int, shape: tuple[int, int]) -> tuple[Span, Span]:

@@ -1,4 +1,4 @@
-"""What computing a cube will read, decode and hold, and how long it will take, before anything is read."""
+"""What a computation will read, decode and hold in memory, and how long it will take, before anything is read."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from geodes_lab.raster.source import RasterSource
 
 # Pixels a second of one core, measured (docs/reference/benchmarks.md): JPEG 2000, other files, a warp, a median.
 _JPEG2000, _OTHER, _WARP, _MEDIAN = 8e6, 60e6, 12e6, 10e6
-# What the overviews of JPEG 2000 take of the bytes of a tile, by level.
+# The fraction of a tile's bytes that overviews of JPEG 2000 need, by level.
 _SHARES = (1.0, 0.33, 0.09, 0.026, 0.010, 0.006)
-_PACKED = 0.6  # bytes in a file for each byte of its pixels, where its size is not known
-_IDLE = 300 * 2**20  # a worker that has done nothing yet, with all that is imported
-_AT_ONCE = 32  # requests of a worker under way together, on the average
+_PACKED = 0.6  # bytes in a file for each byte of its pixels, if its size is unknown
+_IDLE = 300 * 2**20  # an idle worker with all imports
+_AT_ONCE = 32  # simultaneous requests of a worker, on average
 
 
 class LargePlan(UserWarning):
-    """A computation that takes longer, or more memory, than it should."""
+    """A computation that needs more time or memory than it should."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +43,20 @@ class Plan:
     windows: int
     """Chunks that are read, over all bands."""
     tiles: int
-    """Tiles that are read and decoded, each by one request and once; the first touch of a file costs a few more."""
+    """Tiles that are read and decoded, each once with one request.
+
+    The first access to a file needs a few more requests.
+    """
     bytes: int
-    """To be read of the files."""
+    """Bytes to read from the files."""
     decode: float
     """Seconds of one core for decoding, warping, and a median over time."""
     memory: int
     """Bytes that a worker holds at most."""
     seconds: float
-    """To expect on the workers, when nothing else runs there."""
+    """Seconds on the workers, if nothing else runs there."""
     workers: Workers
-    """That this was reckoned for."""
+    """The number of workers and threads of the estimate."""
     advice: tuple[str, ...] = ()
     """What to do about a plan that is too large."""
 
@@ -81,23 +84,23 @@ class Plan:
 
 
 def plan(data: xr.Dataset | xr.DataArray) -> Plan:
-    """Reckon what computing something will take; nothing is read.
+    """Estimate the cost of a computation; nothing is read.
 
     Parameters
     ----------
     data
-        A cube, or anything lazy that was made of cubes: only what it needs is counted.
+        A cube, or anything lazy made from cubes: only the parts that it needs are counted.
 
     Returns
     -------
     Plan
-        It shows itself as a table. A `LargePlan` warning comes with one that is above the limits of the settings
-        ``geodes_lab.plan``, or above the memory of the workers, and says what would make it smaller.
+        Displays itself as a table. A `LargePlan` warning is given if it exceeds the limits of the settings
+        ``geodes_lab.plan``, or the memory of the workers, and says how to make it smaller.
 
     Raises
     ------
     GeodesError
-        If nothing of it is read from products: it is computed already, or was never made of a cube.
+        If it reads nothing from products: it is already computed, or was never made from a cube.
     """
     staff = workers()
     files: dict[RasterSource, list[Touched]] = {}
@@ -117,7 +120,7 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
                     some = touched(source, mosaic, blocks)
                     if some.tiles:
                         files.setdefault(file_of(source), []).append(some)
-    counts = {source: _together(found) for source, found in files.items()}
+    counts = {source: _together(parts) for source, parts in files.items()}
     tiles = sum(len(t.tiles) for t in counts.values())
     size = int(sum(_bytes(source, t) for source, t in counts.items()))
     decode = sum(_seconds(source, t) for source, t in counts.items()) + _median(data, values)
@@ -134,12 +137,15 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
     return Plan(products, len(dates), windows, tiles, size, decode, memory, seconds, staff, advice)
 
 
-def _together(found: list[Touched]) -> Touched:
-    """What several variables touch of one file (a mask): its tiles are decoded once, its pixels warped for each."""
-    first = max(found, key=lambda t: len(t.tiles))
-    tiles = frozenset[tuple[int, int]]().union(*(t.tiles for t in found if t.level == first.level))
+def _together(parts: list[Touched]) -> Touched:
+    """Combine what several variables need of one file (a mask).
+
+    Its tiles are decoded once, its pixels warped for each.
+    """
+    first = max(parts, key=lambda t: len(t.tiles))
+    tiles = frozenset[tuple[int, int]]().union(*(t.tiles for t in parts if t.level == first.level))
     share = first.share * len(tiles) / max(len(first.tiles), 1)
-    return Touched(first.level, tiles, share, first.pixels, sum(t.warped for t in found))
+    return Touched(first.level, tiles, share, first.pixels, sum(t.warped for t in parts))
 
 
 def _is_jpeg2000(source: RasterSource) -> bool:
@@ -158,7 +164,7 @@ def _seconds(source: RasterSource, touched: Touched) -> float:
 
 
 def _memory(data: xr.Dataset | xr.DataArray, staff: Workers, chunk: int, column: int, part: int | None) -> int:
-    """What a worker holds at most: itself, the tiles that it shares, what its threads work on, and the result."""
+    """Return the maximum memory of a worker: itself, the shared tiles, the work of its threads, and the result."""
     thread = 4 * chunk
     if column > chunk:  # several dates: they may be reduced
         thread += reduction(column, part)
@@ -167,24 +173,25 @@ def _memory(data: xr.Dataset | xr.DataArray, staff: Workers, chunk: int, column:
 
 
 def _median(data: xr.Dataset | xr.DataArray, values: int) -> float:
-    """Seconds of one core for a median, which costs as much as decoding."""
+    """Return the core seconds of a median, which costs as much as decoding."""
     return values / _MEDIAN if any(str(n).startswith("nanmedian") for n in data.__dask_graph__().layers) else 0.0
 
 
 def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str, ...]:
-    said = []
+    advice = []
     if memory > staff.memory * float(dask.config.get("distributed.worker.memory.spill") or 1.0):
-        said.append(
+        advice.append(
             f"A worker may need {format_bytes(memory)} of its {format_bytes(staff.memory)}: compute fewer dates or a "
-            "smaller area at once, save the cube with gl.save instead of .compute(), or take workers with more memory."
+            "smaller area at once, save the cube with gl.save instead of .compute(), or take workers with more "
+            "memory."
         )
     if size > parse_bytes(settings.get("plan.bytes")) or seconds > float(settings.get("plan.seconds")):
-        said.append(
+        advice.append(
             f"This reads {format_bytes(size)} and takes about {_span(seconds)}: a coarser resolution= reads overviews "
-            "instead (a quarter of the resolution: 9 % of the bytes of JPEG 2000); or keep the result with gl.save, so "
-            "that it is read once."
+            "instead (a quarter of the resolution: 9 % of the bytes of JPEG 2000); or keep the result with gl.save, "
+            "so that it is read once."
         )
-    return tuple(said)
+    return tuple(advice)
 
 
 def _several(number: int, what: str) -> str:

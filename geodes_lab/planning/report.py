@@ -1,4 +1,4 @@
-"""What became of the products of a cube while it was computed: read, retried, filled, dropped, and why."""
+"""What happened to the products of a cube during the computation: read, retried, filled, dropped, and why."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from geodes_lab.cube import read_log
 from geodes_lab.cube.read_log import Entry
 from geodes_lab.errors import shown
 from geodes_lab.planning.needed_tiles import mosaics
-from geodes_lab.storage.location import object_of, traffic
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.traffic import traffic
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of each product."""
+    """What happened to each product."""
 
     table: pd.DataFrame
     """A row for each product.
@@ -48,28 +49,28 @@ _SUMS = (("retried", "requests retried"), ("filled", "windows filled"), ("droppe
 
 
 def report(data: xr.Dataset | xr.DataArray) -> Report:
-    """Tell what became of the products of a cube, after it was computed.
+    """Report what happened to the products of a cube, after it was computed.
 
     Parameters
     ----------
     data
-        The lazy cube, or something lazy that was made of it.
+        The lazy cube, or something lazy made from it.
 
     Returns
     -------
     Report
-        It shows itself as a table. Counts are those of this process and of the workers there are now: what a worker
-        knew that has been restarted since is lost. Retried requests are counted for each product over all its cubes.
+        Displays itself as a table. Counts are those of this process and of the present workers: the counts of a
+        restarted worker are lost. Retried requests are counted for each product over all its cubes.
 
     Raises
     ------
     GeodesError
-        If it is not lazy, or made of no cube.
+        If it is not lazy, or not made from a cube.
     """
-    found = mosaics(data)
-    entries, retries = _gather({m.cube for m in found.values()})
+    by_layer = mosaics(data)
+    entries, retries = _gather({m.cube for m in by_layer.values()})
     objects: dict[str, set[str]] = {}
-    for mosaic in found.values():
+    for mosaic in by_layer.values():
         for piece in (p for slice_ in mosaic.slices for p in slice_):
             objects.setdefault(piece.source.product, set()).add(object_of(piece.source.href).gdal)
     rows: dict[str, dict[str, Any]] = {}
@@ -93,16 +94,16 @@ def report(data: xr.Dataset | xr.DataArray) -> Report:
 
 
 def _gather(cubes: set[str]) -> tuple[dict[str, Entry], Counter[str]]:
-    told = {os.getpid(): _tell(cubes)}
+    by_process = {os.getpid(): _tell(cubes)}
     if "distributed" in sys.modules:
         from distributed import get_client
 
         with contextlib.suppress(ValueError, OSError):  # no cluster: everything was read here
-            # By process: the workers of a cluster may live in this one.
-            told |= dict(get_client(timeout=1).run(_tell_who, cubes).values())
+            # By process: a cluster's workers may live in this process.
+            by_process |= dict(get_client(timeout=1).run(_tell_who, cubes).values())
     entries: dict[str, Entry] = {}
     retries: Counter[str] = Counter()
-    for theirs, again in told.values():
+    for theirs, again in by_process.values():
         retries.update(again)
         for product, entry in theirs.items():
             entries.setdefault(product, Entry()).add(entry)

@@ -65,8 +65,8 @@ def animate(
         raise GeodesError(f"{call} shows maps one after another, and this has no time: gl.plot.image shows one map.")
     if wanted.sizes["time"] > _MOST_FRAMES:
         raise GeodesError(
-            f"{call} keeps all frames in the page, at most {_MOST_FRAMES}; these are {wanted.sizes['time']}: "
-            "select or resample the times, or use gl.plot.image."
+            f"{call} keeps all frames in the page, at most {_MOST_FRAMES}; these are {wanted.sizes['time']}: select "
+            "or resample the times, or use gl.plot.image."
         )
     step = -(-wanted.sizes["x"] // width)
     thin = wanted.isel(y=slice(None, None, step), x=slice(None, None, step)).compute()

@@ -82,8 +82,7 @@ def three(data: Any, bands: Sequence[str], call: str) -> xr.Dataset:
     if missing := [b for b in bands if b not in data]:
         raise GeodesError(
             f"{call} shows {', '.join(bands)}, and the cube has no {missing[0]}: open it with that band, or give "
-            f"bands= of "
-            f"{', '.join(map(str, data.data_vars))}."
+            f"bands= of {', '.join(map(str, data.data_vars))}."
         )
     return data[list(dict.fromkeys(bands))].assign_attrs(bands=list(bands))
 

@@ -49,8 +49,7 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
         if len(others) > 1:
             raise GeodesError(
                 f"gl.plot.series shows (time) or (time, one more), not {data.dims}: reduce the others first, such as "
-                f"by "
-                ".mean(['y', 'x'])."
+                "by .mean(['y', 'x'])."
             )
         values, what = words(data.name or "value"), (others or [""])[0]
         title = titled(label(data)) if title is None else title
@@ -79,7 +78,7 @@ def _line(data: xr.DataArray, dimension: Any) -> list[Any]:
     if data.dims != ("time",):
         raise GeodesError(
             f"gl.plot.series shows values along time, not {data.dims}: reduce the others first, such as by "
-            f".mean(['y', 'x'])."
+            ".mean(['y', 'x'])."
         )
     data = data.compute()
     there = np.isfinite(data.values.astype("f8"))

@@ -87,16 +87,15 @@ def _chosen(data: xr.Dataset | xr.DataArray, variable: str | None) -> xr.DataArr
     if isinstance(data, xr.Dataset):
         if variable is None or variable not in data:
             raise GeodesError(
-                f"gl.plot.tracks shows one "
-                f"variable{nearest(str(variable), map(str, data.data_vars)) if variable else ''}: "
-                f"give one of {', '.join(map(str, data.data_vars))}."
+                "gl.plot.tracks shows one "
+                f"variable{nearest(str(variable), map(str, data.data_vars)) if variable else ''}: give one of "
+                f"{', '.join(map(str, data.data_vars))}."
             )
         data = data[variable]
     if data.dims != ("time",) or not {"longitude", "latitude"} <= set(data.coords):
         raise GeodesError(
             f"gl.plot.tracks shows a variable along time with longitude and latitude; {data.name} has dims "
-            f"{data.dims} and "
-            f"coordinates {', '.join(map(str, data.coords)) or 'none'}."
+            f"{data.dims} and coordinates {', '.join(map(str, data.coords)) or 'none'}."
         )
     return data
 

@@ -220,5 +220,5 @@ def _damaged(item: pystac.Item, error: Exception) -> GeodesError:
     said = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
     return GeodesError(
         f"{name_of(item)} does not open, since what it says of itself is damaged ({type(error).__name__}: {said}); "
-        f"fetch the product again."
+        "fetch the product again."
     )

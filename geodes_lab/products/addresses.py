@@ -27,7 +27,7 @@ def of(asset: pystac.Asset) -> str:
     if href.startswith("/") and urlsplit(own or "").scheme in ("http", "https") and os.path.lexists(href):
         raise GeodesError(
             f"{href} of {getattr(item, 'id', 'this Item')} is a file of this machine and, since the Item's self link "
-            f"is {own}, also an address "
-            f"of that server: write file://{href} for the file, or take the self link out of the Item."
+            f"is {own}, also an address of that server: write file://{href} for the file, or take the self link out "
+            "of the Item."
         )
     return asset.get_absolute_href() or href

@@ -61,8 +61,7 @@ def asset(
     if not 1 <= min(source.shape) <= max(source.shape) <= _LARGEST:
         raise GeodesError(
             f"Band {source.band} of {source.product} has {source.shape[0]} × {source.shape[1]} pixels, its metadata "
-            f"say, which "
-            "no image has; fetch the product again."
+            "say, which no image has; fetch the product again."
         )
     eo = {"common_name": common_name, "center_wavelength": wavelength}
     band = {"name": source.band, **{f"eo:{k}": v for k, v in eo.items() if v is not None}}
@@ -175,8 +174,7 @@ def source(item: pystac.Item, band: str) -> RasterSource:
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
         raise GeodesError(
             f"What {name_of(item)} says of its band {key} is not understood ({type(error).__name__}: {error}); "
-            f"correct the Item, or fetch "
-            "the product again."
+            "correct the Item, or fetch the product again."
         ) from error
 
 
@@ -242,8 +240,7 @@ def _key(item: pystac.Item, band: str) -> str:
     if gone is not None:
         raise GeodesError(
             f"{name_of(item)} is here in part: it has no file of {gone}, which its metadata list. It has: "
-            f"{', '.join(known) or 'none'}. Fetch that "
-            "file, or the whole product."
+            f"{', '.join(known) or 'none'}. Fetch that file, or the whole product."
         )
     names = list(
         dict.fromkeys([*known, *common, *(n for a in known.values() for n in assets.texts(a, "geodes:names"))])

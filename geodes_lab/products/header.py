@@ -93,7 +93,7 @@ def refuse_unplaced(name: str, placed_by: str, transform: tuple[float, ...], eps
     if epsg is None:
         raise GeodesError(
             f"{name} says nowhere where it lies: it has no CRS and no transform; give it both first, such as by "
-            f"gdal_translate -a_srs -a_ullr."
+            "gdal_translate -a_srs -a_ullr."
         )
 
 

@@ -12,7 +12,7 @@ from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.products import assets
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
-from geodes_lab.raster.source import Mask
+from geodes_lab.raster.mask import Mask
 
 
 def keys(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> list[str]:
@@ -85,7 +85,7 @@ def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[i
             if gone := next((k for k, names in bands_.missing(item).items() if word in names), None):
                 raise GeodesError(
                     f"{name_of(item)} is here in part: it has no file of {gone}, which has the class {word!r}. Fetch "
-                    f"that file, or the whole product."
+                    "that file, or the whole product."
                 )
             there = f"Its masks have: {', '.join(sorted(known))}" if known else "It has no mask that says its classes"
             raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {there}.")

@@ -9,7 +9,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import assets
 from geodes_lab.products.bands import name_of
 from geodes_lab.storage import resolve
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 
 
 def is_one(item: pystac.Item) -> bool:

@@ -1,4 +1,4 @@
-"""Where a grid lies in another CRS, as far as that has a meaning there.
+"""Where a grid is in another CRS, as far as that has a meaning there.
 
 A map of the world has no place in one UTM zone.
 """
@@ -14,15 +14,15 @@ from odc.geo.geom import BoundingBox, bbox_union
 
 from geodes_lab.raster import globe
 
-_MARGIN = 5.0  # degrees around the area that a CRS is made for, in which it is good still
-_POLE = 85.0  # no projection is asked for what lies beyond, unless it is made for it
+_MARGIN = 5.0  # degrees around the area of use of a CRS, where it is still valid
+_POLE = 85.0  # areas beyond are not projected, unless the projection is made for them
 
 
 @lru_cache(maxsize=1024)
 def footprint(native: GeoBox, crs: CRS) -> BoundingBox:
-    """The bounds of a grid in another CRS; in degrees they go on across 180°.
+    """Return the bounds of a grid in another CRS; in degrees they continue across 180°.
 
-    Thousands of products lie on a few grids.
+    Cached, because thousands of products are on a few grids.
     """
     if native.crs.epsg == crs.epsg:
         return native.boundingbox
@@ -34,7 +34,7 @@ def footprint(native: GeoBox, crs: CRS) -> BoundingBox:
         covered = globe.degrees(native)
         if area is None or crs.geographic or covered[2] - covered[0] < globe.TURN:
             return native.footprint(crs).boundingbox
-        # It holds a pole, or goes around the earth: its edge alone does not say how far it reaches.
+        # It contains a pole, or goes around the Earth: its edge alone does not give its bounds.
         made_for = crs.proj.area_of_use
         south, north = max(covered[1], made_for.south), min(covered[3], made_for.north)
         return globe.bounds((-180.0, south, 180.0, north), crs) if south < north else native.footprint(crs).boundingbox
@@ -46,9 +46,11 @@ def footprint(native: GeoBox, crs: CRS) -> BoundingBox:
 
 @lru_cache(maxsize=1024)
 def meaningful(native: GeoBox, crs: CRS) -> GeoBox:
-    """A grid in degrees, cut to the surroundings of the area that another CRS is made for; any other grid as it is.
+    """Return a grid in degrees, cut to the surroundings of another CRS's area of use.
 
-    It is uncut too if it lies beyond that area altogether.
+    Any other grid is returned unchanged.
+
+    It is returned unchanged too if it is entirely outside of that area.
     """
     area = _area(crs)
     if not native.crs.geographic or crs.geographic or area is None:
@@ -64,7 +66,7 @@ def meaningful(native: GeoBox, crs: CRS) -> GeoBox:
 
 
 def _area(crs: CRS) -> globe.Box | None:
-    """The area that a CRS is made for, and its surroundings; None: the whole earth, or nobody says."""
+    """Return the area of use of a CRS, and its surroundings; None: the whole Earth, or unknown."""
     area = crs.proj.area_of_use
     if area is None:
         return None

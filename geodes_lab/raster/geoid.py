@@ -1,7 +1,7 @@
-"""How high the geoid is above the ellipsoid: heights above sea level become heights above the ellipsoid.
+"""The height of the geoid above the ellipsoid: it converts heights above sea level to heights above the ellipsoid.
 
 The grid is EGM96, every 15 minutes, from the U.S. National Geospatial-Intelligence Agency and NASA (public domain), as
-PROJ distributes it, rounded to a centimetre. It is part of the package: nothing is fetched.
+PROJ distributes it, rounded to a centimetre. It is part of the package: nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MARGIN = 16  # columns that are repeated beyond 180°: no spline reaches furthe
 
 
 def undulation(lon: Floats, lat: Floats) -> Floats:
-    """Metres of the geoid above the WGS 84 ellipsoid, by a bicubic spline through the grid.
+    """Return the metres of the geoid above the WGS 84 ellipsoid, by a bicubic spline through the grid.
 
     Parameters
     ----------
     lon, lat
-        Degrees; longitudes of any turn.
+        Degrees; longitudes may be shifted by whole turns.
     """
     coefficients, (west, north, step) = _spline()
     col = np.mod(np.asarray(lon) - west, 360) / step + _MARGIN
@@ -39,7 +39,7 @@ def undulation(lon: Floats, lat: Floats) -> Floats:
 
 @lru_cache(maxsize=1)
 def _spline() -> tuple[Floats, tuple[float, float, float]]:
-    """The spline's coefficients, and the longitude, the latitude and the step of the grid's first value."""
+    """Return the spline's coefficients, and the longitude, the latitude and the step of the grid's first value."""
     with rasterio.open(_GRID) as file:
         values, at = file.read(1) * file.scales[0], file.transform
     around = np.pad(values, ((0, 0), (_MARGIN, _MARGIN)), mode="wrap")

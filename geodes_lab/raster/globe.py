@@ -1,4 +1,4 @@
-"""Where grids lie on the whole earth, in degrees that go on across 180° and around the poles."""
+"""Where grids are on the whole Earth, in degrees that continue across 180° and around the poles."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from pyproj import Transformer
 Box = tuple[float, float, float, float]
 """West, south, east, north in degrees.
 
-West is from -180 to 180, and east as much more as the box is wide: across 180° it is more than that.
+West is from -180 to 180, and east is west plus the width: across 180° it is above 180.
 """
 
 TURN = 360.0
-_HOLE = 15.0  # degrees: less between places of a coarse lattice is no gap
+_HOLE = 15.0  # degrees: less between points of a coarse lattice is no gap
 _SIDE, _INSIDE = 65, 17  # points along an edge, and along a side of the lattice inside
 
 
 @lru_cache(maxsize=1024)
 def degrees(grid: GeoBox, geographic: str = "EPSG:4326") -> Box:
-    """Give the box in degrees that a grid covers; from its edge and its inside, since a pole may be there.
+    """Return the box in degrees that a grid covers; from its edge and its inside, because a pole may be there.
 
     Parameters
     ----------
     grid
-        Of any CRS.
+        In any CRS.
     geographic
-        Whose degrees.
+        The geographic CRS of the result.
     """
     rows, cols = grid.shape
     if grid.crs.geographic:
@@ -49,7 +49,7 @@ def degrees(grid: GeoBox, geographic: str = "EPSG:4326") -> Box:
     if not lon.size:
         return -180.0, -90.0, 180.0, 90.0
     south, north = float(min(lat.min(), inner_lat.min())), float(max(lat.max(), inner_lat.max()))
-    if lon.size < edge_x.size:  # a part of the edge is beyond the map, so that it cannot be followed
+    if lon.size < edge_x.size:  # a part of the edge is outside of the map, so that the edge cannot be followed
         wide_x, wide_y = (v.ravel() for v in np.meshgrid(np.linspace(0, cols, _SIDE), np.linspace(0, rows, _SIDE)))
         every_lon, every_lat = _placed(transformer, grid, wide_x, wide_y)
         return _around(np.append(lon, every_lon), np.append(lat, every_lat))
@@ -64,7 +64,7 @@ def degrees(grid: GeoBox, geographic: str = "EPSG:4326") -> Box:
 
 
 def _around(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Box:
-    """The box of places that have no order: on the circle of longitudes all but the widest gap."""
+    """Return the box of points without an order: the circle of longitudes without its widest gap."""
     south, north = float(lat.min()), float(lat.max())
     ordered = np.sort(np.mod(lon, TURN))
     gaps = np.diff(np.append(ordered, ordered[0] + TURN))
@@ -77,29 +77,29 @@ def _around(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> Box:
 
 
 def parts(box: Box, covered: Box) -> list[Box]:
-    """Give what a box has in common with another one, in the frame of the first.
+    """Return the intersection of a box with another one, in the frame of the first.
 
-    Across 180° and around the earth there may be two parts.
+    Across 180° and around the Earth it may have two parts.
     """
     west, south, east, north = box
-    found = []
+    boxes = []
     for turn in (-2, -1, 0, 1, 2):
         left, right = max(west, covered[0] + turn * TURN), min(east, covered[2] + turn * TURN)
         bottom, top = max(south, covered[1]), min(north, covered[3])
         if left < right and bottom < top:
-            found.append((left, bottom, right, top))
-    return found
+            boxes.append((left, bottom, right, top))
+    return boxes
 
 
 def bounds(box: Box, crs: CRS) -> BoundingBox:
-    """Give the bounds of a box in a CRS.
+    """Return the bounds of a box in a CRS.
 
     The edges of a box in degrees are curves there, and a pole may be inside of it.
     """
     west, south, east, north = box
     if crs.geographic:
         return BoundingBox(west, south, east, north, crs)
-    # As fine as the edge of a box of one degree needs it to be right to a metre or so.
+    # Fine enough that the edge of a box of one degree is right to a metre or so.
     count = int(np.clip(math.ceil(max(east - west, north - south) * 20), _SIDE, 1024))
     lon, lat = np.linspace(west, east, count), np.linspace(south, north, count)
     inside = [v.ravel() for v in np.meshgrid(np.linspace(west, east, _SIDE), np.linspace(south, north, _INSIDE))]
@@ -115,7 +115,7 @@ def bounds(box: Box, crs: CRS) -> BoundingBox:
 
 
 def turns(native: GeoBox, covered: Box) -> Iterator[int]:
-    """Tell by how many whole turns a grid in degrees is to be moved so that it lies in a box.
+    """Yield the whole turns that move a grid in degrees into a box.
 
     None, one, or two on its two sides.
     """
@@ -128,13 +128,13 @@ def turns(native: GeoBox, covered: Box) -> Iterator[int]:
 
 
 def moved(native: GeoBox, turn: int) -> GeoBox:
-    """Give a grid in degrees, moved by whole turns."""
+    """Return a grid in degrees, moved by whole turns."""
     a, b, c, d, e, f, *_ = native.affine
     return GeoBox(native.shape, type(native.affine)(a, b, c + turn * TURN, d, e, f), native.crs) if turn else native
 
 
 def near(box: Box, other: Box) -> Box:
-    """Give a box in the frame of another one: moved by the whole turns that bring their middles together."""
+    """Return a box in the frame of another one: moved by the whole turns that bring their middles together."""
     turn = round(((other[0] + other[2]) - (box[0] + box[2])) / 2 / TURN)
     return box[0] + turn * TURN, box[1], box[2] + turn * TURN, box[3]
 

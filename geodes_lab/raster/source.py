@@ -1,4 +1,4 @@
-"""One band of one product: where its file is, on what grid, and how its numbers become a measure."""
+"""One band of one product: where its file is, its grid, and how its numbers become a measure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from odc.geo.geom import BoundingBox
 from rasterio.enums import Resampling
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.raster import globe
-from geodes_lab.raster.footprint import footprint, meaningful
+from geodes_lab.raster import globe, overlap
+from geodes_lab.raster.footprint import footprint
 
 Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
@@ -30,32 +27,32 @@ MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
 
 
 class PredictedBand(Protocol):
-    """What finds out at the first touch of a product what was only predicted of a band.
+    """Replaces, at the first access to a product, the predicted properties of a band by the real ones.
 
-    Hashable, and goes to workers.
+    Hashable, and can be sent to workers.
     """
 
     def resolve(self, source: RasterSource) -> RasterSource:
-        """Give the band as its product says that it is; reads metadata once in a process.
+        """Return the band as its product describes it; reads metadata once in a process.
 
         Raises
         ------
         GeodesError
-            If the product lies elsewhere, or has other radiometry, than was predicted.
+            If the product is elsewhere, or has other radiometry, than predicted.
         """
 
 
 class Gridder(Protocol):
-    """What puts a band on a grid that has none of its own, such as a radar's; hashable, and goes to workers."""
+    """Puts a band without a native grid, such as a radar's, on a grid; hashable, and can be sent to workers."""
 
     @property
     def note(self) -> str:
-        """A sentence on the geometry, for the attributes of variables."""
+        """A sentence about the geometry, for the attributes of variables."""
 
     def numbers(
         self, source: RasterSource, grid: GeoBox, resampling: Resampling
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Numbers of ``grid.shape`` before scale and offset, and where they are data; reads what the grid needs.
+        """Return numbers of ``grid.shape`` before scale and offset, and where they are data; reads what the grid needs.
 
         Raises
         ------
@@ -65,16 +62,16 @@ class Gridder(Protocol):
 
 
 class Relief(Protocol):
-    """A terrain model; hashable, and goes to workers."""
+    """A terrain model; hashable, and can be sent to workers."""
 
     @property
     def note(self) -> str:
-        """What it is, for the attributes of variables."""
+        """A description, for the attributes of variables."""
 
     def heights(self, grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Metres above the ellipsoid, NaN where unknown.
+        """Return metres above the ellipsoid, NaN where unknown.
 
-        Whether the model covers the place; whether what it lacks there is sea.
+        The masks say whether the model covers a pixel, and whether missing heights are sea.
         """
 
 
@@ -83,24 +80,24 @@ class TerrainAware(Gridder, Protocol):
     """A `Gridder` whose image is displaced by relief, and which can take it into account."""
 
     def over(self, relief: Relief) -> Gridder:
-        """The same, with a terrain model."""
+        """Return the same, with a terrain model."""
 
 
 @runtime_checkable
 class Flown(Gridder, Protocol):
-    """A `Gridder` whose places follow from an orbit, of which a better one may be known."""
+    """A `Gridder` whose geometry depends on an orbit, and that can use a better one."""
 
     @property
     def flown(self) -> str:
-        """What says the orbit, in words; empty: the product itself."""
+        """The source of the orbit; empty: the product itself."""
 
     def along(self, orbits: Sequence[Any]) -> Gridder:
-        """The same, by that one of some orbit files which is of its satellite and time."""
+        """Return the same, with the orbit file of its satellite and time."""
 
 
 @dataclass(frozen=True)
 class RasterSource:
-    """One band of one product: where its file is, on what grid, and how its numbers become a measure."""
+    """One band of one product: where its file is, its grid, and how its numbers become a measure."""
 
     href: str
     """The path by which GDAL opens the file in place."""
@@ -111,11 +108,11 @@ class RasterSource:
     epsg: int
     """The EPSG code of the native grid."""
     transform: tuple[float, float, float, float, float, float]
-    """Pixel to CRS, as in ``proj:transform``: metres a pixel, origin at the outer corner of the first pixel."""
+    """Pixel to CRS, as in ``proj:transform``: metres per pixel, origin at the outer corner of the first pixel."""
     shape: tuple[int, int]
     """Rows and columns."""
     dtype: str = "float32"
-    """What a reader gives: ``float32`` for a measure, an integer for classes and masks."""
+    """The type of the values: ``float32`` for a measure, an integer for classes and masks."""
     scale: float = 1.0
     """Measure = ``number * scale + offset``."""
     offset: float = 0.0
@@ -123,50 +120,49 @@ class RasterSource:
     nodata: float | None = None
     """The number that stands for no data in the file."""
     saturated: float | None = None
-    """The number that stands for saturation: more than can be measured, and no measure."""
+    """The number that stands for saturation: more than can be measured, and not a measure."""
     index: int = 1
-    """Which band of the file, from 1."""
+    """The number of the band in the file, from 1."""
     stored: tuple[int, int] | None = None
-    """Of a stored member of a zip: the offset of its local header, and its size."""
+    """For a stored member of a zip: the offset of its local header, and its size."""
     tile: tuple[int, int] | None = None
-    """Rows and columns of a tile of the file, where the metadata tell."""
+    """Rows and columns of a tile of the file, if the metadata have them."""
     overviews: int = 0
-    """How many times the file can be read halved, as far as the metadata tell."""
+    """How many times the file can be read at half the size, according to the metadata."""
     exact: bool = False
-    """Whether means are to be those of the file's own pixels: no overview is read."""
+    """Whether means must come from the file's own pixels, without overviews."""
     promise: PredictedBand | None = None
-    """What finds out the rest at the first touch, where ``href``, ``stored`` and radiometry are only predicted."""
+    """Finds the rest at the first access, if ``href``, ``stored`` and radiometry are only predicted."""
     native: Gridder | None = None
-    """What puts the band on a grid, where the file has none; ``transform`` and ``shape`` are then one that suits it."""
+    """Puts the band on a grid, if the file has none; ``transform`` and ``shape`` are then a suitable grid."""
     turned: int = 0
-    """By how many whole turns of the earth ``transform`` is moved from what the file says, of degrees; see `moved`."""
+    """Whole turns of the Earth by which ``transform`` is moved from the file's degrees; see `moved`."""
     is_class: bool = False
-    """Whether the numbers stand for classes or bits: no mean is made of them, nor an overview asked for them."""
+    """Whether the numbers are classes or bits: they are not averaged, and not read from overviews."""
 
     def moved(self, turn: int) -> RasterSource:
-        """Give a band in degrees at the same place, whole turns of the earth further east."""
+        """Return a band in degrees at the same place, whole turns of the Earth further east."""
         a, b, c, d, e, f = self.transform
         return (
             replace(self, transform=(a, b, c + turn * globe.TURN, d, e, f), turned=self.turned + turn) if turn else self
         )
 
     def copies(self, grid: GeoBox) -> list[RasterSource]:
-        """Give the band as often as a grid has it: none.
+        """Return the copies of the band that a grid needs.
 
-        Once; or, of degrees on both sides of where the file begins, twice.
+        None or one; two for a band in degrees on both sides of where its file begins.
         """
         if not self.geobox.crs.geographic or self.native is not None:
-            return (
-                [self] if _share_area(grid.boundingbox, footprint(self.geobox, grid.crs), grid.crs.geographic) else []
-            )
+            outline = footprint(self.geobox, grid.crs)
+            return [self] if overlap.share_area(grid.boundingbox, outline, grid.crs.geographic) else []
         covered = grid.boundingbox.bbox if grid.crs.epsg == self.epsg else globe.degrees(grid)
         if grid.crs.epsg != self.epsg and covered[2] - covered[0] >= globe.TURN:
-            # Chunks of a grid around the earth have frames of their own, which begin anywhere and go on across 180°.
+            # Chunks of a grid around the Earth have frames of their own, which begin anywhere and continue across 180°.
             covered = (-180.0, covered[1], 180.0 + globe.TURN, covered[3])
         return [self.moved(turn) for turn in globe.turns(self.geobox, covered)]
 
     def resolved(self) -> RasterSource:
-        """Give the band as it is, where it was only predicted; see `PredictedBand`."""
+        """Return the real band, if it was only predicted; see `PredictedBand`."""
         return self if self.promise is None else self.promise.resolve(self)
 
     @property
@@ -176,13 +172,13 @@ class RasterSource:
 
     @property
     def fill(self) -> float | int:
-        """What stands for no data in the output: NaN, or the file's own number for classes."""
+        """The value for no data in the output: NaN, or the file's own number for classes."""
         return float("nan") if np.dtype(self.dtype).kind == "f" else int(self.nodata or 0)
 
     def reduced(self, scale: tuple[float, float], shape: tuple[int, int], is_wavelet: bool = False) -> RasterSource:
-        """Give the same band with larger pixels, in y and in x: the grid of an overview.
+        """Return the same band with larger pixels, in y and in x: the grid of an overview.
 
-        Those of wavelets have their middle where the first pixel that they stand for has it.
+        The centre of a wavelet's pixel is the centre of the first pixel that it stands for.
         """
         a, b, c, d, e, f = self.transform
         if is_wavelet:
@@ -190,10 +186,10 @@ class RasterSource:
         return replace(self, transform=(a * scale[1], b, c, d, e * scale[0], f), shape=shape)
 
     def place_on(self, grid: GeoBox) -> tuple[slice, slice, Window] | None:
-        """Where this band's own pixels lie on a grid: output rows, output columns, window of the file.
+        """Return where this band's own pixels are on a grid: output rows, output columns, window of the file.
 
-        None if the grid has another CRS, another resolution, or cuts through pixels. The window is empty where the grid
-        lies beyond the file's edge.
+        None if the grid has another CRS, another resolution, or cuts through pixels. The window is empty if the grid is
+        beyond the file's edge.
         """
         a, b, c, d, e, f = self.transform
         g = grid.affine
@@ -215,11 +211,11 @@ class RasterSource:
         )
 
     def touches(self, grid: GeoBox) -> bool:
-        """Whether any of the band lies on a grid; of another CRS by its bounds, widened by a pixel."""
+        """Whether any part of the band is on a grid; in another CRS by its bounds, widened by a pixel."""
         place = self.place_on(grid)
         if place is not None:
             return 0 not in (place[2].width, place[2].height)
-        box = _bounds(grid, self.geobox)
+        box = overlap.bounds(grid, self.geobox)
         if box is None:
             return False
         a, _, c, _, e, f = self.transform
@@ -229,89 +225,73 @@ class RasterSource:
         return bool(left < x[1] + abs(a) and right > x[0] - abs(a) and top > y[0] - abs(e) and bottom < y[1] + abs(e))
 
     def ratio(self, grid: GeoBox) -> float:
-        """How many of this band's pixels in a row make one of a grid's."""
+        """Return how many of this band's pixels in a row fit in one pixel of a grid."""
         return min(self.ratios(grid))
 
     def ratios(self, grid: GeoBox) -> tuple[float, float]:
-        """How many of this band's pixels make one of a grid's, down and across.
+        """Return how many of this band's pixels fit in one pixel of a grid, down and across.
 
-        In another CRS in the middle of the band: the same for all grids of a resolution, however far they reach.
+        In another CRS, measured in the middle of the band: the same for all grids of a resolution, whatever their
+        extent.
         """
-        return _ratios(self.geobox, grid.crs, abs(grid.affine.a), abs(grid.affine.e))
+        return overlap.ratios(self.geobox, grid.crs, abs(grid.affine.a), abs(grid.affine.e))
 
     def spans(self, grid: GeoBox, margin: int = MARGIN) -> tuple[Span, Span]:
-        """Rows and columns of this band that a grid may need, with the margin that a warp needs; empty if none.
+        """Return the rows and columns of this band that a grid may need, with the margin of a warp; empty if none.
 
-        Each as the first and the last (excluded); the last may be less than the first where the grid lies beside. Of a
-        ``margin`` of 0 those below the grid alone.
+        Each is the first and the last (excluded); the last may be less than the first if the grid is beside the band.
+        With a ``margin`` of 0, only the pixels under the grid.
         """
-        # Thousands of products lie on one grid.
+        # Thousands of products are on one grid.
         return _spans(RasterSource("", "", "", self.epsg, self.transform, self.shape), grid, margin)
 
     def there(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where the file's numbers are data; NaN and saturation never are."""
+        """Return where the file's numbers are data; NaN and saturation are not."""
         there = np.ones(numbers.shape, bool) if self.nodata is None else numbers != self.nodata
         if self.saturated is not None:
             there &= ~self.is_saturated(numbers)
         return there & ~np.isnan(numbers) if numbers.dtype.kind == "f" else there
 
     def is_saturated(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where the file's numbers are that of saturation.
+        """Return where the file's numbers mean saturation.
 
-        In 15 bits, as ESA codes Sentinel-2, 65535 became the largest of those.
+        In 15 bits, as ESA encodes Sentinel-2, 65535 became the largest 15-bit number.
         """
         if self.saturated is None:
             return np.zeros(numbers.shape, bool)
-        found: NDArray[np.bool_] = numbers == self.saturated
-        return found | (numbers == _FIFTEEN_BITS) if self.saturated > _FIFTEEN_BITS else found
+        is_equal: NDArray[np.bool_] = numbers == self.saturated
+        return is_equal | (numbers == _FIFTEEN_BITS) if self.saturated > _FIFTEEN_BITS else is_equal
 
     def suspect(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where numbers of an overview made of wavelets may have some of what is no data in them.
+        """Return where numbers of a wavelet overview may contain some nodata.
 
-        What is no data is far from any measure in most files: nearer to it than to a measure of 0 is in doubt. So is
-        what is more than half of saturation.
+        In most files nodata is far from any measure: a number is in doubt if it is nearer to nodata than to a measure
+        of 0, or more than half of saturation.
         """
         highest = None if self.saturated is None else min(self.saturated, _FIFTEEN_BITS)
-        found = np.zeros(numbers.shape, bool) if highest is None else numbers >= highest / 2
+        is_high = np.zeros(numbers.shape, bool) if highest is None else numbers >= highest / 2
         if self.nodata is None:
-            return found
+            return is_high
         zero = -self.offset / self.scale
         low = numbers <= max((self.nodata + zero) / 2, self.nodata) if self.nodata <= zero else numbers >= self.nodata
-        return found | low
+        return is_high | low
 
     def contradiction(self, problem: str) -> GeodesError:
-        """The error of a file that is not what its metadata says."""
+        """Return the error for a file that differs from its metadata."""
         return GeodesError(
             f"Band {self.band} of {self.product} contradicts its metadata: the file {problem}; leave the product out."
         )
 
 
-@dataclass(frozen=True)
-class Mask:
-    """Which numbers of a band of classes hide the pixels of the other bands."""
-
-    source: RasterSource
-    """The band of classes."""
-    values: tuple[int, ...] = ()
-    """The numbers that hide."""
-    bits: int = 0
-    """Or the bits, where the band is a field of bits; 0: it is none."""
-
-    def hides(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where the numbers of the band hide a pixel."""
-        hidden: NDArray[np.bool_] = (numbers & self.bits) != 0 if self.bits else np.isin(numbers, self.values)
-        return hidden
-
-
 @lru_cache(maxsize=256)
 def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> GeoBox:
-    """Thousands of products lie on a few grids."""
+    """Cached, because thousands of products are on a few grids."""
     return GeoBox(shape, Affine(*transform), f"EPSG:{epsg}")
 
 
 @lru_cache(maxsize=4096)
 def _spans(source: RasterSource, grid: GeoBox, margin: int) -> tuple[Span, Span]:
-    box = _bounds(grid, source.geobox)
+    box = overlap.bounds(grid, source.geobox)
     if box is None:
         return (0, 0), (0, 0)
     a, _, c, _, e, f = source.transform
@@ -326,66 +306,8 @@ def _spans(source: RasterSource, grid: GeoBox, margin: int) -> tuple[Span, Span]
     return (max(row0, 0), min(row1, source.shape[0])), (max(col0, 0), min(col1, source.shape[1]))
 
 
-@lru_cache(maxsize=4096)
-def _ratios(native: GeoBox, crs: CRS, width: float, height: float) -> tuple[float, float]:
-    """How many pixels of a band make one of so many units of a CRS, down and across."""
-    if crs.epsg == native.crs.epsg:
-        return height / abs(native.affine.e), width / abs(native.affine.a)
-    part = meaningful(native, crs)
-    rows, cols = part.shape
-    # The middle, and half a pixel east and west, north and south of it.
-    around = [(cols / 2 + x, rows / 2 + y) for x, y in ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))]
-    east, north = native.crs.transformer_to_crs(crs)(
-        *map(np.array, zip(*(part.affine * p for p in around), strict=True))
-    )
-    steps = np.array([[east[1] - east[0], east[3] - east[2]], [north[1] - north[0], north[3] - north[2]]])
-    determinant = float(np.linalg.det(steps))
-    if math.isfinite(determinant) and determinant:
-        pixels = np.linalg.inv(steps) * (width, height)  # of the band: columns and rows, for a step in x and in y
-        return float(np.hypot(*pixels[1])), float(np.hypot(*pixels[0]))
-    left, bottom, right, top = footprint(native, crs)
-    return height * rows / (top - bottom), width * cols / (right - left)
-
-
-def _share_area(one: BoundingBox, other: BoundingBox, is_geographic: bool) -> bool:
-    """Whether two boxes of a CRS have area in common; in degrees whole turns do not count."""
-    high = min(one.top, other.top) - max(one.bottom, other.bottom)
-    turns = range(-2, 3) if is_geographic else (0,)
-    wide = max(min(one.right, other.right + t * globe.TURN) - max(one.left, other.left + t * globe.TURN) for t in turns)
-    return high > 0 and wide > 0
-
-
-@lru_cache(maxsize=4096)
-def _bounds(grid: GeoBox, native: GeoBox) -> tuple[float, float, float, float] | None:
-    """West, south, east and north in a band's CRS of what a grid has in common with its surroundings; None: nothing.
-
-    Far from a projection's home it has no meaning, so the grid is cut to the surroundings first.
-    """
-    box: tuple[float, float, float, float] = grid.boundingbox.bbox
-    if grid.crs.epsg == native.crs.epsg:
-        return box
-    if native.crs.geographic:
-        west, south, east, north = globe.degrees(grid, str(native.crs))
-        left, right = native.boundingbox.left, native.boundingbox.right
-        for turn in (0, -1, 1, -2, 2):  # as the grid has it, unless only another turn lies on the band
-            if west + turn * globe.TURN < right and east + turn * globe.TURN > left:
-                return west + turn * globe.TURN, south, east + turn * globe.TURN, north
-        return None
-    around = footprint(native, grid.crs).bbox
-    if grid.crs.geographic:
-        box = globe.near(box, around)
-    margin = 2 * max(abs(grid.affine.a), abs(grid.affine.e))
-    margin += 0.1 * max(around[2] - around[0], around[3] - around[1])
-    west, south = max(box[0], around[0] - margin), max(box[1], around[1] - margin)
-    east, north = min(box[2], around[2] + margin), min(box[3], around[3] + margin)
-    if west >= east or south >= north:
-        return None
-    found: tuple[float, float, float, float] = transform_bounds(grid.crs, native.crs, west, south, east, north)
-    return found if all(map(math.isfinite, found)) else None
-
-
 def holds(dtype: str, number: float) -> bool:
-    """Whether a number can be in a file of this dtype."""
+    """Whether a file of this dtype can hold a number."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         return not math.isfinite(number) or abs(number) <= np.finfo(kind).max

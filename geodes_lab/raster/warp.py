@@ -1,7 +1,7 @@
-"""A window of a band put on a grid: each number depends on the grid's pixels alone, not on the window or the chunk.
+"""Puts a window of a band on a grid: each number depends only on the grid's pixels, not on the window or the chunk.
 
-GDAL guesses the scale of a kernel from the window that it is given, and places pixels to an eighth of one: both differ
-from chunk to chunk. Here the scale is that of the whole band, and places are those of PROJ.
+GDAL guesses the scale of a kernel from the window, and places pixels to an eighth of a pixel: both differ from chunk to
+chunk. Here the scale is that of the whole band, and positions come from PROJ.
 """
 
 from __future__ import annotations
@@ -15,31 +15,30 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject
 
-from geodes_lab.raster import globe
+from geodes_lab.raster import pixel_places
 from geodes_lab.raster.source import MARGIN, RasterSource
 
 Warped = tuple[NDArray[Any], NDArray[np.bool_]]
 """Numbers of a grid, and where they are data."""
 
 MEANS = {Resampling[name] for name in ("bilinear", "cubic", "cubic_spline", "lanczos", "average", "rms", "sum")}
-"""What makes new numbers of several; the others choose one of those that are there."""
+"""Resamplings that compute new numbers from several; the others choose one of the existing numbers."""
 
 OF_MEASURES = {Resampling.rms, Resampling.sum}
-"""What of numbers is not, by scale and offset, that of measures."""
+"""Resamplings whose result for measures does not follow from that for numbers by scale and offset."""
 
-_STEP = 8  # pixels between the points at which PROJ is asked
-_STRIP = 64  # rows whose places are found at once: they stay in the processor's cache
-_LINEAR = 1e-5  # pixels: where a line between those points is further from PROJ, PROJ is asked for each pixel
-# Pixels by which GDAL may misplace: a mean changes by as little; what chooses a pixel could choose another one.
+_STRIP = 64  # rows whose positions are computed at once: they fit in the processor's cache
+# Pixels by which GDAL may misplace: a mean changes by as little; a resampling that chooses a pixel could choose another
+# one.
 _CLOSE, _EXACT = 1e-4, 1e-12
-# Pixels by which a grid is shifted for Lanczos. Where the centre of a large pixel is the centre of one of the band, as
-# from 10 m to 30 m, GDAL's weights lose all digits: numbers are off by up to half of the span (GDAL 3.10,
+# Pixels by which a grid is shifted for Lanczos. Where the centre of a large pixel is the centre of a pixel of the band,
+# as from 10 m to 30 m, GDAL's weights lose all digits: numbers are off by up to half of the range (GDAL 3.10,
 # GWKResampleOptimizedLanczos). A shift of 1e-6 avoids that.
 _ASIDE = 1.37e-6
 _MEMORY = 256  # MB
@@ -58,22 +57,22 @@ def warped(
     Parameters
     ----------
     numbers, there
-        The window, and where it is data: what is not is left out of every mean.
+        The window, and where it is data; nodata is excluded from every mean.
     corner
         Row and column of the window's first pixel in the band.
     source
-        The band, or an overview of it: its grid.
+        The band, or an overview of it, with its grid.
     grid
         The output grid.
     resampling
-        The kernel. Those of `MEANS` give floating-point numbers.
+        The kernel. Those of `MEANS` return floating-point numbers.
 
     Returns
     -------
     numbers : numpy.ndarray
-        ``grid.shape``; anything where there is no data.
+        ``grid.shape``; arbitrary where there is no data.
     there : numpy.ndarray
-        Where there is.
+        Where there is data.
     """
     if resampling is Resampling.nearest:
         return _nearest(numbers, there, corner, source, grid)
@@ -87,7 +86,7 @@ def warped(
         window = np.where(there, numbers, np.nan).astype(kind, copy=False)
         out = _by_gdal(window, float("nan"), corner, source, grid, resampling)
         return out, ~np.isnan(out)
-    hole = -(2**31)  # less than all
+    hole = -(2**31)  # less than any number
     window = numbers.astype(np.int32 if small else np.float64)
     window[~there] = hole
     out = _by_gdal(window, hole, corner, source, grid, resampling)
@@ -95,26 +94,26 @@ def warped(
 
 
 def options(source: RasterSource, grid: GeoBox) -> dict[str, float]:
-    """GDAL's options of a warp: the scale of the kernel, the same for all windows of a band.
+    """Return GDAL's options for a warp: the scale of the kernel, the same for all windows of a band.
 
-    Of a scale that is 1 but for rounding GDAL makes wrong weights (of ``cubic_spline``: 3.10), and without some more
-    pixels than it takes by itself for the window of a chunk, it leaves out pixels at the chunk's edges.
+    If the scale is almost 1, GDAL computes wrong weights (``cubic_spline``, 3.10), so it is rounded. GDAL also needs
+    some more pixels than it takes by itself, or it omits pixels at a chunk's edges.
     """
     down, across = (1.0 if abs(r - 1) < 1e-3 else r for r in source.ratios(grid))
     return {"XSCALE": 1 / across, "YSCALE": 1 / down, "SOURCE_EXTRA": 2 + math.ceil(max(down, across))}
 
 
 def margin(source: RasterSource, grid: GeoBox, resampling: Resampling) -> int:
-    """Pixels of the band that are wanted around those below a grid, at least.
+    """Return how many pixels of the band are needed around those under a grid, at least.
 
-    None where no kernel looks beside a pixel.
+    0 if the kernel uses only the pixel itself.
     """
     is_tight = grid.crs.epsg == source.epsg and resampling in (Resampling.nearest, Resampling.average)
     return 0 if is_tight else MARGIN
 
 
 def tolerance(resampling: Resampling) -> float:
-    """Pixels by which GDAL may misplace what it resamples; 0 is not understood by `rasterio.vrt.WarpedVRT`."""
+    """Return the pixels by which GDAL may misplace; `rasterio.vrt.WarpedVRT` does not accept 0."""
     return _CLOSE if resampling in MEANS else _EXACT
 
 
@@ -129,10 +128,10 @@ def _by_gdal(
     out = np.full(grid.shape, hole, window.dtype)
     aside = _ASIDE if resampling is Resampling.lanczos else 0.0
     if grid.crs.epsg == source.epsg:
-        # In pixels of the window, so that no rounding of coordinates depends on it.
-        row, col = _affine(source, grid)
+        # In pixels of the window, so that rounding of coordinates does not depend on it.
+        row, col = pixel_places.affine(source, grid)
         to = Affine(col[0], 0, col[1] - corner[1] + aside, 0, row[0], row[1] - corner[0] + aside)
-        crs = "EPSG:3857"  # any: it is not looked at
+        crs = "EPSG:3857"  # any CRS: it is not used
         reproject(
             window,
             out,
@@ -152,7 +151,7 @@ def _by_gdal(
     transform = Affine(*source.transform) * Affine.translation(corner[1] - aside, corner[0] - aside)
     native = f"EPSG:{source.epsg}"
     if source.geobox.crs.geographic and not -180 <= transform.c <= transform.c + transform.a * wide <= 180:
-        # GDAL has longitudes from -180 to 180: counted from the meridian in the window's middle they are so.
+        # GDAL needs longitudes from -180 to 180: counted from the meridian in the window's middle, they are.
         meridian = round(transform.c + transform.a * wide / 2)
         native = _from_meridian(source.epsg, meridian)
         transform = Affine.translation(-meridian, 0) * transform
@@ -185,12 +184,12 @@ def _nearest(
     source: RasterSource,
     grid: GeoBox,
 ) -> Warped:
-    """The pixel that the centre of each pixel of the grid lies in."""
+    """Return the pixel that contains the centre of each pixel of the grid."""
     out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
     last, is_full = (numbers.shape[0] - 1, numbers.shape[1] - 1), bool(there.all())
     for top in range(0, grid.shape[0], _STRIP):
         strip = slice(top, min(top + _STRIP, grid.shape[0]))
-        row, col = _pixels(grid[strip, :], source)
+        row, col = pixel_places.pixels(grid[strip, :], source)
         row, col = row - corner[0], col - corner[1]
         if min(row.min(), col.min()) >= 0 and row.max() <= last[0] and col.max() <= last[1]:
             out[strip] = numbers[row, col]
@@ -202,89 +201,11 @@ def _nearest(
     return out, known
 
 
-def _pixels(grid: GeoBox, source: RasterSource) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and column of the pixel under each pixel of a grid.
-
-    Of one on an edge but for rounding the next, as of GDAL.
-    """
-    if grid.crs.epsg != source.epsg:
-        found = places(grid, source)
-        if not np.isfinite(found).all():
-            found[~np.isfinite(found)] = -1
-        row, col = np.floor(found, out=found).astype(np.int64)
-        return row, col
-    down, across = (
-        np.floor(np.round(per * (np.arange(size) + 0.5) + first, 6)).astype(np.int64)
-        for size, (per, first) in zip(grid.shape, _affine(source, grid), strict=True)
-    )
-    return down[:, np.newaxis], across[np.newaxis]
-
-
-def inside(source: RasterSource, grid: GeoBox) -> NDArray[np.bool_]:
-    """Which pixels of a grid have their centre in a band."""
-    row, col = _pixels(grid, source)
-    found: NDArray[np.bool_] = (row >= 0) & (row < source.shape[0]) & (col >= 0) & (col < source.shape[1])
-    return np.broadcast_to(found, grid.shape)
-
-
-def _affine(source: RasterSource, grid: GeoBox) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Of rows and of columns: the band's pixels for one of a grid of the same CRS, and where the first begins."""
-    a, _, c, _, e, f = source.transform
-    to = grid.affine
-    return (round(to.e / e, 12), round((to.f - f) / e, 9)), (round(to.a / a, 12), round((to.c - c) / a, 9))
-
-
-def places(grid: GeoBox, source: RasterSource) -> NDArray[np.float64]:
-    """Where the pixels of a grid in another CRS lie in a band, rows and columns from the band's corner.
-
-    Not finite: nowhere.
-
-    PROJ is asked at points of a lattice that is fixed to the CRS and not to the grid, and between them is a line, where
-    that is PROJ's place; elsewhere PROJ is asked for each pixel.
-    """
-    a, _, c, _, e, f = source.transform
-    to, (high, wide) = grid.affine, grid.shape
-    transformer = _transformer(str(grid.crs), source.epsg)
-    is_geographic, middle = source.geobox.crs.geographic, c + a * source.shape[1] / 2
-
-    def placed(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        east, north = transformer.transform(x, y)
-        if is_geographic:  # which PROJ has from -180 to 180, wherever the band begins
-            east = middle + (np.asarray(east) - middle + 180) % globe.TURN - 180
-        return np.stack([(np.asarray(north) - f) / e, (np.asarray(east) - c) / a])
-
-    # Centres of pixels, counted in steps from the origin of the CRS; rounded, so that the same pixel of two chunks is
-    # the same.
-    u = np.round((to.c / to.a + 0.5 + np.arange(wide)), 6) / _STEP
-    v = np.round((to.f / to.e + 0.5 + np.arange(high)), 6) / _STEP
-    (u0, u1), (v0, v1) = (np.floor([w[0], w[-1]]) for w in (u, v))
-    across, down = np.arange(u0, u1 + 2) * _STEP, np.arange(v0, v1 + 2) * _STEP
-    nodes = placed(*np.meshgrid(across * to.a, down * to.e))
-    half = _STEP / 2
-    middles = placed(*np.meshgrid((across[:-1] + half) * to.a, (down[:-1] + half) * to.e))
-    with np.errstate(invalid="ignore"):
-        lines = (nodes[:, :-1, :-1] + nodes[:, :-1, 1:] + nodes[:, 1:, :-1] + nodes[:, 1:, 1:]) / 4
-        curved = ~(np.abs(lines - middles).max(axis=0) <= _LINEAR)
-        i, j = (np.floor(w).astype(int) - int(w0) for w, w0 in ((v, v0), (u, u0)))
-        p, q = (v - np.floor(v))[:, np.newaxis], u - np.floor(u)
-        between = nodes[:, :, j] * (1 - q) + nodes[:, :, j + 1] * q
-        found = between[:, i] * (1 - p) + between[:, i + 1] * p
-    if curved.any():
-        rows, cols = np.nonzero(curved[np.ix_(i, j)])
-        found[:, rows, cols] = placed(u[cols] * _STEP * to.a, v[rows] * _STEP * to.e)
-    return found
-
-
 @lru_cache(maxsize=256)
 def _from_meridian(epsg: int, meridian: int) -> str:
-    """A CRS in degrees whose longitudes are counted from another meridian."""
+    """Return a CRS in degrees whose longitudes are counted from another meridian."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that a text has less than all, which is datum and ellipsoid
+        warnings.simplefilter("ignore", UserWarning)  # the text omits everything but datum and ellipsoid
         plain = CRS.from_epsg(epsg).to_proj4()
     beyond = (meridian + 180) % 360 - 180
     return f"{plain.replace('+no_defs', '').replace('+type=crs', '')} +pm={beyond} +no_defs"
-
-
-@lru_cache(maxsize=256)
-def _transformer(crs: str, epsg: int) -> Transformer:
-    return Transformer.from_crs(crs, epsg, always_xy=True)

@@ -1,4 +1,4 @@
-"""Numbers of a band by GDAL: any raster that it opens, pasted where the grids agree, else warped."""
+"""Numbers of a band with GDAL: any raster that it opens, pasted where the grids agree, else warped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage import gdal_env
 from geodes_lab.util import limits
 
-# Rasterio silences it around itself, which threads undo for each other: it would say so of grids that begin at zero.
+# Rasterio filters this warning within its own calls, but threads undo each other's filters: it would appear for grids
+# that begin at zero.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module=r"rasterio\.(features|warp)")
 
 Numbers = tuple[NDArray[Any], NDArray[np.bool_], slice, slice]
@@ -33,7 +34,7 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling) -> Numbe
     Returns
     -------
     numbers : numpy.ndarray
-        As they are in the file.
+        The numbers in the file.
     there : numpy.ndarray
         Where they are data.
     rows, cols : slice
@@ -52,15 +53,15 @@ def _read(source: RasterSource, grid: GeoBox, resampling: Resampling) -> Numbers
         if place is None:
             return *_warp(source, file, grid, resampling), slice(None), slice(None)
         rows, cols, window = place
-        found = file.read(source.index, window=window)
-        there = source.there(found)
+        stored = file.read(source.index, window=window)
+        there = source.there(stored)
         if source.nodata is None and MaskFlags.per_dataset in file.mask_flag_enums[source.index - 1]:
             there &= file.read_masks(source.index, window=window) > 0  # a mask or an alpha band inside the file
-        return found, there, rows, cols
+        return stored, there, rows, cols
 
 
 def _confirm(source: RasterSource, file: Any) -> None:
-    """Hold the file against what its metadata said: data are never put where they are not."""
+    """Check the file against its metadata: data must not be put in a wrong place."""
     if source.index > file.count:
         raise source.contradiction(f"has {file.count} bands, not {source.index}")
     if file.shape != source.shape:
@@ -77,7 +78,7 @@ def _confirm(source: RasterSource, file: Any) -> None:
 
 
 def _lies(file: Any, source: RasterSource) -> bool:
-    """Whether the file's first and last pixels are where its metadata said, to a thousandth of a pixel."""
+    """Whether the file's first and last pixels are where its metadata say, to a thousandth of a pixel."""
     rows, cols = source.shape
     to = ~Affine(*source.moved(-source.turned).transform) * file.transform
     first, last = to * (0, 0), to * (cols, rows)
@@ -87,21 +88,21 @@ def _lies(file: Any, source: RasterSource) -> bool:
 def _warp(
     source: RasterSource, file: Any, grid: GeoBox, resampling: Resampling
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Warp numbers as they are in the file, with their nodata left out of every average."""
+    """Warp the file's numbers, with their nodata excluded from every average."""
     if resampling in warp.OF_MEASURES and source.offset:
         raise GeodesError(
             f"Band {source.band} of {source.product} has an offset, and its file is read by GDAL, which knows none: "
-            f"resampling= cannot be "
-            f"{resampling.name!r} here; use 'average', or compute it of a cube at full resolution."
+            f"resampling= cannot be {resampling.name!r} here; use 'average', or compute it of a cube at full "
+            "resolution."
         )
-    if source.saturated is not None:  # GDAL leaves out one number, not two
+    if source.saturated is not None:  # GDAL can exclude one number, not two
         rows, cols = source.spans(grid, warp.margin(source, grid, resampling))
         if rows[0] >= rows[1] or cols[0] >= cols[1]:
             return np.zeros(grid.shape, file.dtypes[source.index - 1]), np.zeros(grid.shape, bool)
-        found = file.read(source.index, window=Window.from_slices(rows, cols))
-        return warp.warped(found, source.there(found), (rows[0], cols[0]), source, grid, resampling)
+        stored = file.read(source.index, window=Window.from_slices(rows, cols))
+        return warp.warped(stored, source.there(stored), (rows[0], cols[0]), source, grid, resampling)
     height, width = grid.shape
-    # The mean of integers is none; and what no source pixel has is no data, whatever number would have stood for that.
+    # The mean of integers is not an integer; and a pixel without any source pixel is nodata, whatever its number.
     is_mean = resampling in warp.MEANS
     kind = file.dtypes[source.index - 1]
     working = ("float64" if np.dtype(kind).itemsize > 2 and kind != "float32" else "float32") if is_mean else None

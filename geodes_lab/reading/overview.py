@@ -1,4 +1,4 @@
-"""The overviews of an image: which one serves a grid, and what of it is to be looked up in the image itself."""
+"""The overviews of an image: which one serves a grid, and which pixels must be read from the image itself."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rasterio.enums import Resampling
 from geodes_lab.raster import warp
 from geodes_lab.raster.source import RasterSource, Span
 
-_REACH = 4  # pixels of an overview that the wavelets of JPEG 2000 mix: 2 by the reversible one, 4 by the other
-_SLACK = 1.01  # the overviews of a COG are a little coarser than their factor says
-_FINER = 4  # times finer than the grid: an overview whose pixels are no means, where a mean is asked for
+_REACH = 4  # pixels of an overview that JPEG 2000's wavelets mix: 2 for the reversible one, 4 for the other
+_SLACK = 1.01  # the overviews of a COG are slightly coarser than their factor
+_FINER = 4  # times finer than the grid: an overview whose pixels are not means, if a mean is needed
 # Half the width of a kernel, in pixels of the output.
 _RADII = {
     Resampling.nearest: 0.5,
@@ -29,18 +29,18 @@ _RADII = {
 }
 
 WAVELET, MEAN, NEAR, UNLIKE = "wavelet", "mean", "near", "unlike"
-"""What a pixel of an overview is.
+"""The kind of an overview's pixels.
 
-A coefficient of JPEG 2000, the mean of what lies below it, near that, or unlike it: one that was picked, or blurred.
+A coefficient of JPEG 2000, the mean of the pixels below, close to that mean, or different: picked or blurred.
 """
 
-_NEAR = 0.05  # of the differences below: how far from the mean
+_NEAR = 0.05  # of the differences below: the distance from the mean
 _SIDE = 32  # pixels of an overview that are compared with the image
-_ENOUGH = 16  # of them that are not all the same below
+_ENOUGH = 16  # of them whose pixels below are not all equal
 
 
 class Pyramid(Hashable, Protocol):
-    """What is asked of a `geodes_lab.reading.pyramid.Image` here."""
+    """The part of `geodes_lab.reading.pyramid.Image` that is used here."""
 
     shapes: tuple[tuple[int, int], ...]
     scales: tuple[tuple[float, float], ...]
@@ -56,10 +56,10 @@ class Pyramid(Hashable, Protocol):
 def level(source: RasterSource, image: Pyramid, grid: GeoBox, resampling: Resampling) -> int:
     """Choose the overview that serves a grid; 0: the image itself.
 
-    ``nearest`` is any pixel within half a pixel of the grid: the overview that is next finer has one. A mean is that of
-    the image if the overview's pixels are means; of a wavelet or a smoother kernel it is near that if the overview is
-    four times finer. Of picked or blurred pixels it is nothing, and of a mean no smallest or largest number, no median,
-    no sum.
+    ``nearest`` accepts any pixel within half a pixel of the grid, so the next finer overview serves. A mean of an
+    overview's pixels is the image's mean if these are means; for a wavelet or a smoother kernel it is close to that if
+    the overview is four times finer. Picked or blurred pixels serve no mean; and means serve no minimum, maximum,
+    median or sum.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def level(source: RasterSource, image: Pyramid, grid: GeoBox, resampling: Resamp
     if len(image.shapes) == 1 or not _may_serve(source, resampling):
         return 0
     if not image.wavelet and not _agree(source.nodata, image.nodata):
-        return 0  # what the file does not know of is mixed into its overviews
+        return 0  # the overviews mix in a nodata value that the file does not declare
     ratio = source.ratio(grid) * _SLACK
     if resampling is not Resampling.nearest and ratio >= image.scales[1][0]:
         kind = WAVELET if image.wavelet else _kind(source, image)
@@ -92,7 +92,10 @@ def level(source: RasterSource, image: Pyramid, grid: GeoBox, resampling: Resamp
 
 
 def _nests(reduced: RasterSource, grid: GeoBox) -> bool:
-    """Whether each pixel of a grid is made of whole pixels of an overview: the mean of their means is then the mean."""
+    """Whether each pixel of a grid consists of whole pixels of an overview.
+
+    The mean of their means is then the mean.
+    """
     if grid.crs.epsg != reduced.epsg:
         return False
     a, _, c, _, e, f = reduced.transform
@@ -102,9 +105,9 @@ def _nests(reduced: RasterSource, grid: GeoBox) -> bool:
 
 
 def expected(source: RasterSource, grid: GeoBox, resampling: Resampling, is_wavelet: bool) -> int:
-    """Guess the overview that `level` will choose, before the file is looked at.
+    """Guess the overview that `level` will choose, before the file is opened.
 
-    Each is taken for half of the one before, and its pixels for means, but those of wavelets.
+    Assumes that each overview has half the size of the one before, and that its pixels are means, except for wavelets.
     """
     if not _may_serve(source, resampling):
         return 0
@@ -129,10 +132,9 @@ def doubtful(
     resampling: Resampling,
     useful: tuple[Span, Span] | None = None,
 ) -> NDArray[np.bool_]:
-    """Tell which pixels of a grid an overview of JPEG 2000 gives no sure number of.
+    """Return for which pixels of a grid an overview of JPEG 2000 gives no reliable number.
 
-    Its wavelet mixes what is no data with what is, and passes below zero beside an edge: a number that stands for no
-    data may be data.
+    Its wavelet mixes nodata with data, and undershoots below zero beside an edge: the nodata number may be data.
 
     Parameters
     ----------
@@ -141,11 +143,11 @@ def doubtful(
     reduced
         The grid of the overview.
     image, number
-        Its file, and which overview.
+        Its file, and the number of the overview.
     grid, resampling
-        As for `level`.
+        See `level`.
     useful
-        As for `geodes_lab.reading.pyramid.Image.read`.
+        See `geodes_lab.reading.pyramid.Image.read`.
     """
     by = far(reduced, grid, resampling)
     (top, bottom), (left, right) = reduced.spans(grid, 0)
@@ -156,15 +158,15 @@ def doubtful(
     suspect = source.suspect(image.read(number, rows, cols, useful, source.index - 1)[source.index - 1])
     if not suspect.any():
         return np.zeros(grid.shape, bool)
-    from scipy.ndimage import maximum_filter  # half a second that few need
+    from scipy.ndimage import maximum_filter  # half a second, rarely needed
 
     near = maximum_filter(suspect.astype(np.uint8), 2 * by + 1)
-    found, _ = warp.warped(near, np.ones(near.shape, bool), (rows[0], cols[0]), reduced, grid, Resampling.nearest)
-    return found.astype(bool)
+    nearest, _ = warp.warped(near, np.ones(near.shape, bool), (rows[0], cols[0]), reduced, grid, Resampling.nearest)
+    return nearest.astype(bool)
 
 
 def far(reduced: RasterSource, grid: GeoBox, resampling: Resampling) -> int:
-    """Pixels of an overview of JPEG 2000 from which what is no data may reach a pixel of a grid."""
+    """Return the distance, in pixels of a JPEG 2000 overview, from which nodata may reach a pixel of a grid."""
     return _REACH + 1 + math.ceil(_RADII[resampling] * max(reduced.ratios(grid)))
 
 
@@ -174,15 +176,18 @@ def _agree(one: float | None, other: float | None) -> bool:
 
 @lru_cache(maxsize=1024)
 def _kind(source: RasterSource, image: Pyramid) -> str:
-    """What the first overview's pixels are, by the image below some of them; the same for all windows of the file."""
+    """Find what the first overview's pixels are, from the image under some of them.
+
+    The same for all windows of the file.
+    """
     rows, cols = image.shapes[1]
     places = [(0.5, 0.5), (0.25, 0.25), (0.75, 0.75), (0.25, 0.75), (0.75, 0.25)]
-    found = (_compared(source, image, int(p * rows), int(q * cols)) for p, q in places)
-    return next((kind for kind in found if kind), UNLIKE)
+    kinds = (_compared(source, image, int(p * rows), int(q * cols)) for p, q in places)
+    return next((kind for kind in kinds if kind), UNLIKE)
 
 
 def _compared(source: RasterSource, image: Pyramid, top: int, left: int) -> str | None:
-    """What the pixels of the first overview at a place are; None if all below them are the same."""
+    """Find what the first overview's pixels are at a place; None if all pixels below are equal."""
     high, wide = image.shapes[1]
     rows, cols = (top, min(top + _SIDE, high)), (left, min(left + _SIDE, wide))
     coarse = image.read(1, rows, cols, None, source.index - 1)[source.index - 1]

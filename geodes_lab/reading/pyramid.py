@@ -1,6 +1,6 @@
-"""Numbers of a band out of an image and its overviews.
+"""Numbers of a band from an image and its overviews.
 
-The next finer one, pasted where the grids agree, else warped.
+They come from the next finer level, pasted where the grids agree, else warped.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.tiff import image as tiff_image
 from geodes_lab.formats.zarr import image as zarr_image
-from geodes_lab.raster import globe, warp
+from geodes_lab.raster import globe, pixel_places, warp
 from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import overview
 from geodes_lab.reading.gdal import Numbers
-from geodes_lab.storage.location import ObjectLocation, object_of
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
-_PIECE = 2**20  # pixels of an image that are looked up at once
-_AT_ONCE = 2**26  # pixels of an image that are warped at once: with all that a warp needs, a gigabyte
+_PIECE = 2**20  # pixels of an image that are read for doubtful numbers at once
+_AT_ONCE = 2**26  # pixels of an image that are warped at once: with a warp's buffers, a gigabyte
 
 
 class Image(overview.Pyramid, Protocol):
@@ -39,18 +40,18 @@ class Image(overview.Pyramid, Protocol):
     shapes: tuple[tuple[int, int], ...]
     """Rows and columns of the image and of its overviews, finest first."""
     scales: tuple[tuple[float, float], ...]
-    """Of each, how many of the image's pixels in y and in x make one."""
+    """For each, how many of the image's pixels in y and in x make one pixel."""
     wavelet: bool
     """Whether an overview is made of wavelets.
 
-    Its pixels lie on the first of those that they stand for, and are no means.
+    Its pixels are centred on the first pixel that they stand for, and are not means.
     """
     nodata: float | None
-    """What the file itself says that stands for no data."""
+    """The nodata value of the file itself."""
     epsg: int | None
-    """What the file says of its CRS; None if nothing."""
+    """The CRS of the file itself; None if there is none."""
     centre: tuple[float, float]
-    """Where the file says that the centre of its first pixel is; NaN if it says nothing."""
+    """The centre of the first pixel according to the file; NaN if it has none."""
 
     def read(
         self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
@@ -64,19 +65,19 @@ class Image(overview.Pyramid, Protocol):
         rows, cols
             First and last (excluded) pixel, within the shape of that level.
         useful
-            Rows and columns that will be asked for before long: more of a tile is not decoded.
+            Rows and columns that will be needed soon: the rest of a tile is not decoded.
         band
-            The one that is wanted, from 0, if it is one: the others need not be true, or there.
+            The wanted band, from 0, if only one is needed: the others may be missing or wrong.
 
         Returns
         -------
         numpy.ndarray
-            (band, rows, cols), in the file's own numbers; others may hold the same array: it is not to be written to.
+            (band, rows, cols), in the file's own numbers; other readers may hold the same array: do not write to it.
 
         Raises
         ------
         NotUnderstood
-            If the window takes too much at once: what reads it piece by piece can.
+            If the window needs too much memory at once: readers in pieces can read it.
         """
 
 
@@ -86,7 +87,7 @@ def image_of(source: RasterSource) -> Image:
     Raises
     ------
     NotUnderstood
-        If it is no image that can be read by tiles; nothing has been read then but its header.
+        If it is not an image that can be read by tiles; only its header has been read then.
     """
     name = source.href.lower()
     if name.startswith("/vsizip/") and source.stored is None:
@@ -96,7 +97,7 @@ def image_of(source: RasterSource) -> Image:
     if is_zarr and not zarr_image.NAMED.search(place.path):
         raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
-    with _opening[hash(place) % len(_opening)]:  # what two threads want at once is opened once
+    with _opening[hash(place) % len(_opening)]:  # an image that two threads need at once is opened once
         if is_zarr:
             return zarr_image.open(place, source.index, stamp)
         key = place, source.stored, stamp
@@ -106,9 +107,9 @@ def image_of(source: RasterSource) -> Image:
         try:
             return openers[0](*key)
         except Mislabelled:
-            found = openers[1](*key)
-            _mislabelled.symmetric_difference_update([key])  # found out once; and once more if the object is replaced
-            return found
+            image = openers[1](*key)
+            _mislabelled.symmetric_difference_update([key])  # detected once; and once more if the object is replaced
+            return image
 
 
 _opening = [Lock() for _ in range(64)]
@@ -116,7 +117,7 @@ _mislabelled: set[tuple[ObjectLocation, tuple[int, int] | None, int]] = set()
 
 
 def _forked() -> None:
-    """A child of a fork has none of the threads that may hold these."""
+    """Replace locks that other threads of the parent may hold, in a child of a fork."""
     _opening[:] = [Lock() for _ in _opening]
     jpeg2000_image.open.cache_clear()
     tiff_image.open.cache_clear()
@@ -130,19 +131,19 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     """Read the file's own numbers on a grid; returns what `gdal.numbers` returns.
 
     A grid coarser than the band's own is read from an overview (see `overview.level`), except for classes, which no
-    overview keeps. Where that is in doubt, beside no data, the image itself is read.
+    overview preserves. Doubtful numbers beside nodata are read from the image itself.
 
     Parameters
     ----------
     source, grid, resampling
-        As for `gdal.numbers`.
+        See `gdal.numbers`.
     within
-        The larger grid that ``grid`` is a chunk of: what of a tile is beyond it is not decoded.
+        The larger grid that ``grid`` is a chunk of: the part of a tile beyond it is not decoded.
 
     Raises
     ------
     NotUnderstood
-        If this is no image that can be read by tiles; nothing has been read then but its header.
+        If it is not an image that can be read by tiles; only its header has been read then.
     """
     image = image_of(source)
     _confirm(source, image)
@@ -152,18 +153,18 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     scale, shape = image.scales[level], image.shapes[level]
     placed = source.reduced(scale, shape, image.wavelet)
     block = source.reduced(scale, shape)
-    # The first pixel of a block is within half of it from its middle.
+    # The first pixel of a block is within half a block of its middle.
     reduced = block if resampling is Resampling.nearest and block.place_on(grid) else placed
     if not image.wavelet:
         return _read(reduced, image, level, grid, resampling, _useful(reduced, within))
     useful = _useful(placed, within, overview.far(placed, grid, resampling))
-    found = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
+    result = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
     if resampling is Resampling.nearest and reduced is placed:
-        found = found[0], found[1] & warp.inside(source, grid)
+        result = result[0], result[1] & pixel_places.inside(source, grid)
     if (source.nodata, source.saturated) != (None, None):
         doubtful = overview.doubtful(source, placed, image, level, grid, resampling, useful)
-        _look_up(source, image, grid, resampling, doubtful, *found)
-    return *found, slice(None), slice(None)
+        _look_up(source, image, grid, resampling, doubtful, *result)
+    return *result, slice(None), slice(None)
 
 
 def _read(
@@ -174,7 +175,7 @@ def _read(
     resampling: Resampling,
     useful: tuple[Span, Span] | None,
 ) -> Numbers:
-    """Numbers of the image or one overview: pasted where the grids agree, else warped."""
+    """Read the image or one overview: pasted where the grids agree, else warped."""
     place = reduced.place_on(grid)
     if place is None:
         return _warp(reduced, image, level, grid, resampling, useful)
@@ -186,7 +187,7 @@ def _read(
 
 
 def _useful(reduced: RasterSource, within: GeoBox | None, more: int = 0) -> tuple[Span, Span] | None:
-    """As wide as the windows of all chunks will be, so that all ask for the same part of a tile."""
+    """Return a part as wide as the windows of all chunks, so that all need the same part of a tile."""
     if within is None:
         return None
     (top, bottom), (left, right) = reduced.spans(within)
@@ -195,7 +196,7 @@ def _useful(reduced: RasterSource, within: GeoBox | None, more: int = 0) -> tupl
 
 
 def _whole(grid: GeoBox, found: Numbers) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Numbers of a whole grid, to be written to."""
+    """Return the numbers of a whole grid, which may be written to."""
     numbers, there, rows, cols = found
     out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
     out[rows, cols], known[rows, cols] = numbers, there
@@ -211,7 +212,7 @@ def _look_up(
     numbers: NDArray[Any],
     there: NDArray[np.bool_],
 ) -> None:
-    """Replace the doubtful numbers of a grid by those of the image itself, in pieces of about a tile."""
+    """Replace the doubtful numbers of a grid with those of the image itself, in pieces of about a tile."""
     rows, cols = np.flatnonzero(doubtful.any(axis=1)), np.flatnonzero(doubtful.any(axis=0))
     if not rows.size:
         return
@@ -244,14 +245,14 @@ def _confirm(source: RasterSource, image: Image) -> None:
 def _window(
     reduced: RasterSource, image: Image, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """A window of the image, and where it is data."""
+    """Return a window of the image, and where it is data."""
     if useful is not None:
         useful = _union(useful[0], rows), _union(useful[1], cols)
     bands = image.read(level, rows, cols, useful, reduced.index - 1)
     if reduced.index > len(bands):
         raise reduced.contradiction(f"has {len(bands)} bands, not {reduced.index}")
-    found = bands[reduced.index - 1]
-    return found, reduced.there(found)
+    band = bands[reduced.index - 1]
+    return band, reduced.there(band)
 
 
 def _union(one: Span, other: Span) -> Span:
@@ -266,10 +267,10 @@ def _warp(
     resampling: Resampling,
     useful: tuple[Span, Span] | None,
 ) -> Numbers:
-    """Warp the part of the band that the grid needs; what is no data is left out of every average."""
+    """Warp the part of the band that the grid needs; nodata is excluded from every average."""
     rows, cols = reduced.spans(grid, warp.margin(reduced, grid, resampling))
     everywhere = slice(None), slice(None)
-    # The last sample of a wavelet stands for what is behind it too, up to the edge of the image.
+    # The last sample of a wavelet also stands for the pixels after it, up to the edge of the image.
     is_last = image.wavelet and level > 0 and resampling is Resampling.nearest
     if is_last:
         rows, cols = (
@@ -288,8 +289,8 @@ def _warp(
         parts = [_warp(reduced, image, level, half, resampling, useful) for half in halves]
         numbers, there = (np.concatenate([p[n] for p in parts], axis) for n in (0, 1))
         return numbers, there, *everywhere
-    found, there = _window(reduced, image, level, rows, cols, useful)
+    window, there = _window(reduced, image, level, rows, cols, useful)
     if is_last:
         beyond = [(0, int(w[1] == n)) for w, n in zip((rows, cols), reduced.shape, strict=True)]
-        found, there = np.pad(found, beyond, "edge"), np.pad(there, beyond, "edge")
-    return *warp.warped(found, there, (rows[0], cols[0]), reduced, grid, resampling), *everywhere
+        window, there = np.pad(window, beyond, "edge"), np.pad(there, beyond, "edge")
+    return *warp.warped(window, there, (rows[0], cols[0]), reduced, grid, resampling), *everywhere

@@ -1,4 +1,4 @@
-"""Images in their own geometry: rows and columns of a file that lies on no map."""
+"""Images in sensor geometry: rows and columns of a file without a map projection."""
 
 from __future__ import annotations
 
@@ -18,63 +18,64 @@ from geodes_lab.formats import gdal_dataset
 from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import pyramid
 from geodes_lab.storage import gdal_env
-from geodes_lab.storage.location import Unreachable, object_of
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.request import Unreachable
 from geodes_lab.util import limits
 
 _CHUNK = 2048  # pixels
 
 
 def window(source: RasterSource, rows: Span, cols: Span) -> NDArray[Any]:
-    """Read a window of a file's own numbers, by tiles or strips where they are understood, else by GDAL.
+    """Read a window of a file's own numbers, by tiles or strips where the format allows it, else by GDAL.
 
-    A member that is compressed in its zip is extracted first, once, into the user's cache, and a warning says so.
+    A compressed member of a zip is first extracted into the user's cache, once, and a warning says so.
 
     Parameters
     ----------
     source
-        The band; of its grid the shape alone counts.
+        The band; only the shape of its grid is used.
     rows, cols
         First and last (excluded) pixel; within the shape.
 
     Returns
     -------
     numpy.ndarray
-        (rows, cols), as they are in the file; others may hold the same array: it is not to be written to.
+        (rows, cols), the numbers in the file; other readers may hold the same array: do not write to it.
 
     Raises
     ------
     GeodesError
-        If the file is missing, damaged, cut or of another shape; names product, band and window.
+        If the file is missing, damaged, truncated or of another shape; the message names product, band and window.
     """
     source = _extracted(source)
     try:
         try:
             image = pyramid.image_of(source)
             shape = image.shapes[0]
-            found = None
+            pixels = None
             if shape == source.shape:
                 bands = image.read(0, rows, cols, None, source.index - 1)
                 _refuse(source, len(bands))
-                found = bands[source.index - 1]
+                pixels = bands[source.index - 1]
         except NotUnderstood:
-            shape, found = _by_gdal(source, rows, cols)
+            shape, pixels = _by_gdal(source, rows, cols)
     except (RasterioError, OSError, Unreachable) as error:
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
     else:
-        if found is None:
+        if pixels is None:
             raise source.contradiction(f"has {shape[0]} × {shape[1]} pixels, not {source.shape[0]} × {source.shape[1]}")
-        return found
-    # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
+        return pixels
+    # Raised outside of the handler: GDAL's error would become the context, which a worker cannot pickle.
     raise GeodesError(
         f"Band {source.band} of {source.product} could not be read in rows {rows[0]} to {rows[1]} and columns "
-        f"{cols[0]} to "
-        f"{cols[1]}: its file is damaged or out of reach ({reason}); fetch the product again, or leave it out."
+        f"{cols[0]} to {cols[1]}: its file is damaged or out of reach ({reason}); fetch the product again, or leave "
+        "it out."
     )
 
 
 @lru_cache(maxsize=1024)
 def _extracted(source: RasterSource) -> RasterSource:
-    """A compressed member of a zip as the file on disk that it is extracted to, once; any other as it is."""
+    """Return a compressed member of a zip as the extracted file on disk; any other band unchanged."""
     if source.stored is not None or not source.href.startswith("/vsizip/"):
         return source
     member = Archive(object_of(source.href)).member(source.href.partition("}/")[2])
@@ -98,14 +99,14 @@ def _refuse(source: RasterSource, count: int) -> None:
 
 
 def lazy(source: RasterSource, dtype: str, rows: Span | None = None, chunks: tuple[int, int] | None = None) -> da.Array:
-    """An image, or some rows of it, as a lazy array; nothing is opened until it is computed.
+    """Return an image, or some rows of it, as a lazy array; nothing is opened until it is computed.
 
     Parameters
     ----------
     source
         The band.
     dtype
-        Of the file's numbers.
+        The type of the file's numbers.
     rows
         First and last (excluded); None: all.
     chunks
@@ -114,7 +115,7 @@ def lazy(source: RasterSource, dtype: str, rows: Span | None = None, chunks: tup
     Returns
     -------
     dask.array.Array
-        (rows, ``source.shape[1]``), the numbers as they are in the file.
+        (rows, ``source.shape[1]``), the numbers in the file.
     """
     limits.refuse_image(source)
     first, last = rows or (0, source.shape[0])

@@ -1,4 +1,7 @@
-"""A window of a band as numpy: by tiles of JPEG 2000 where they are understood, else by GDAL; masked, then scaled."""
+"""A window of a band as numpy: by JPEG 2000 or TIFF tiles where the format allows it, else by GDAL.
+
+Masked, then scaled.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,13 @@ from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import gdal, pyramid
 from geodes_lab.storage import gdal_env as storage_gdal_env
 from geodes_lab.storage import spelling
-from geodes_lab.storage.location import Unreachable
+from geodes_lab.storage.request import Unreachable
 from geodes_lab.util import limits
 
 _log = logging.getLogger("geodes_lab.reading")
 
 ways: Counter[str] = Counter()
-"""How often this process has read a window by ``tiles``, and by ``gdal`` where those are not understood."""
+"""How many windows this process has read by ``tiles``, and by ``gdal``."""
 
 
 _CHUNK = 2048  # pixels
@@ -47,23 +50,24 @@ def read(
     source
         The band.
     grid
-        The output grid; where it lies on the source's own pixels, they are pasted as they are.
+        The output grid; where its pixels are the source's own, they are copied without resampling.
     resampling
-        How to resample where it does not: a name of `rasterio.enums.Resampling`.
+        How to resample elsewhere: a name of `rasterio.enums.Resampling`.
     within
-        The larger grid that ``grid`` is a chunk of, if any: what of a tile is beyond it is not decoded.
+        The larger grid that ``grid`` is a chunk of, if any: the part of a tile beyond it is not decoded.
 
     Returns
     -------
     values : numpy.ndarray
-        ``grid.shape`` values of ``source.dtype``: the measure, or the class; ``source.fill`` where there is none.
+        ``grid.shape`` values of ``source.dtype``: the measure, or the class; ``source.fill`` where there is no data.
     valid : numpy.ndarray
         Where the product has data: neither nodata nor beyond its edge.
 
     Raises
     ------
     GeodesError
-        If the file is missing, damaged or cut, or lies elsewhere than its metadata says; names product, band, window.
+        If the file is missing, damaged or truncated, or is not where its metadata say; the message names product, band
+        and window.
     """
     if not source.touches(grid):
         return np.full(grid.shape, source.fill, dtype=source.dtype), np.zeros(grid.shape, bool)
@@ -75,11 +79,11 @@ def read(
         reason = (str(error.__cause__ or error).strip().splitlines() or [type(error).__name__])[0]
         reason = reason.partition("?")[0]  # a signature in an address is not shown
     if reason:
-        # Raised outside the handler: GDAL's error would travel along as the context, and cannot be pickled by a worker.
+        # Raised outside of the handler: GDAL's error would become the context, which a worker cannot pickle.
         bounds = ", ".join(f"{v:.0f}" for v in grid.boundingbox.bbox)
         raise GeodesError(
-            f"Band {source.band} of {source.product} could not be read at ({bounds}) in EPSG:{grid.crs.epsg}: its file "
-            f"is damaged or out of reach ({reason}); fetch the product again, or leave it out."
+            f"Band {source.band} of {source.product} could not be read at ({bounds}) in EPSG:{grid.crs.epsg}: its "
+            f"file is damaged or out of reach ({reason}); fetch the product again, or leave it out."
         )
     measure = _measure(source, numbers)
     if not there.all():
@@ -93,8 +97,9 @@ def read(
 
 
 def _measure(source: RasterSource, numbers: NDArray[Any]) -> NDArray[Any]:
-    """A new array, in as few passes as there can be: this is what remains beside decoding."""
-    if numbers.dtype.kind == "f" and np.dtype(source.dtype).kind != "f":  # a mean of what is given as integers
+    """Convert numbers to a new array, in as few passes as possible: this is the main cost beside decoding."""
+    # a mean of a band that is declared as integers
+    if numbers.dtype.kind == "f" and np.dtype(source.dtype).kind != "f":
         return np.rint(np.nan_to_num(numbers)).astype(source.dtype)
     if (source.scale, source.offset) == (1.0, 0.0):
         return numbers.astype(source.dtype)
@@ -114,17 +119,17 @@ def _numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within:
         except NotUnderstood as error:
             raise OSError(str(error)) from None
     try:
-        found = pyramid.numbers(source, grid, resampling, within)
+        result = pyramid.numbers(source, grid, resampling, within)
     except NotUnderstood as error:
         ways["gdal"] += 1
         _log.info("Band %r of %r is read by GDAL, not by tiles: %r.", source.band, source.product, str(error)[:200])
         return gdal.numbers(source, grid, resampling)
     ways["tiles"] += 1
-    return found
+    return result
 
 
 def lazy(source: RasterSource) -> da.Array:
-    """One band on its own grid as a lazy array; nothing is opened until it is computed.
+    """Return one band on its own grid as a lazy array; nothing is opened until it is computed.
 
     Returns
     -------
@@ -135,7 +140,7 @@ def lazy(source: RasterSource) -> da.Array:
     limits.refuse_image(source)
     tile = source.tile or (1024, 1024)
     if not 0 < min(tile) <= max(tile) <= limits.SIDE or tile[0] * tile[1] > _LARGEST:
-        tile = (1024, 1024)  # what is said of tiles is no reason to read all of an image at once
+        tile = (1024, 1024)  # the metadata's tile size is no reason to read a whole image at once
     chunk = tuple(max(_CHUNK // side, 1) * side for side in tile)
     chunks = da.core.normalize_chunks(chunk, source.shape, dtype=source.dtype)
     return da.map_blocks(_block, source=source, chunks=chunks, dtype=source.dtype, meta=np.empty((0, 0), source.dtype))
@@ -147,10 +152,10 @@ def _block(source: RasterSource, block_info: Any = None) -> NDArray[Any]:
 
 
 class Reader:
-    """stackstac's Reader: give it to ``stackstac.stack(items, reader=geodes_lab.reader.Reader, …)``.
+    """stackstac's Reader: pass it to ``stackstac.stack(items, reader=geodes_lab.reading.window.Reader, …)``.
 
-    stackstac's own reader ignores overviews and decodes JPEG 2000 one band at a time; a cube of stackstac is read
-    through tiles and overviews with this one. What stackstac does not pass on (the band Item's nodata) is asked of the
+    stackstac's own reader ignores overviews and decodes JPEG 2000 one band at a time; this one reads a stackstac cube
+    through tiles and overviews. Information that stackstac does not forward (the band Item's nodata) comes from the
     file.
     """
 
@@ -189,7 +194,7 @@ class Reader:
 
 @lru_cache(maxsize=4096)
 def _source(url: str) -> RasterSource:
-    """Describe the first band of a file by what the file says."""
+    """Describe the first band of a file from the file itself."""
     path = spelling.path_of(url)
     stored = member_index.stored(path)
     with storage_gdal_env.environment(path), gdal_dataset.opened(path) as file:

@@ -1,1 +1,1 @@
-"""Where do results go? Files that are whole or not there, the lab's catalogue, other people."""
+"""Where do results go? Into files that are complete or missing, into the lab's catalogue, and to other people."""

@@ -1,4 +1,4 @@
-"""Maps as cloud-optimised GeoTIFF: a file that any tool of the field opens, whole or not there at all."""
+"""Maps as cloud-optimised GeoTIFF: a file that all tools of the field open, complete or missing."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from rasterio.windows import Window
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster.source import holds
 
-_ROWS = 2048  # that are computed and held at once
+_ROWS = 2048  # that are computed and in memory at once
 _MOST_BANDS = 500
 
 
 def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
-    """Compute maps and write them as one COG, a band for each; `geodes_lab.save` has looked at the name.
+    """Compute maps and write them as one COG, a band for each; `geodes_lab.save` has checked the name.
 
     Parameters
     ----------
     data
-        A variable ``(y, x)`` or ``(time, y, x)``, whose bands are called by their dates; or a Dataset of variables
-        ``(y, x)``, whose bands are called by their names. A strip of it is computed at a time.
+        A variable ``(y, x)`` or ``(time, y, x)``, whose bands are named by their dates; or a Dataset of variables ``(y,
+        x)``, whose bands have their names. One strip is computed at a time.
     target
         The file; it appears when it is complete.
 
     Returns
     -------
     xarray.Dataset
-        What was written, opened again lazily.
+        The written data, opened again lazily.
 
     Raises
     ------
@@ -50,8 +50,7 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
         if steps.size and np.ptp(steps) > 1e-3 * abs(steps[0]):
             raise GeodesError(
                 f"A GeoTIFF has pixels at equal steps, and {dim} has steps from {steps.min():g} to {steps.max():g}: "
-                f"put it on a regular grid first, or "
-                "save it as .zarr."
+                "put it on a regular grid first, or save it as .zarr."
             )
     if not first.size:
         raise GeodesError("There is no pixel to save: the selection is empty.")
@@ -106,44 +105,43 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
 
 
 def _bands(data: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
-    """The maps by name; each (y, x)."""
+    """Return the maps by name; each (y, x)."""
     if isinstance(data, xr.Dataset):
-        found = {str(k): v for k, v in data.data_vars.items()}
+        maps = {str(k): v for k, v in data.data_vars.items()}
     elif "time" in data.dims:
         if data.sizes["time"] > _MOST_BANDS:
             raise GeodesError(f"A GeoTIFF of {data.sizes['time']} bands is read by no tool: save it as .zarr.")
-        found = dict(
+        maps = dict(
             zip(_moments(data.time.values), (data.isel(time=n) for n in range(data.sizes["time"])), strict=True)
         )
     else:
-        found = {str(data.name or "data"): data}
-    for name, band in found.items():
+        maps = {str(data.name or "data"): data}
+    for name, band in maps.items():
         if set(band.dims) != {"y", "x"}:
             raise GeodesError(
                 f"A GeoTIFF holds maps (y, x), and {name} has dims {band.dims}: save one variable with its times, "
-                f"several "
-                "variables of one time, or all of it as .zarr."
+                "several variables of one time, or all of it as .zarr."
             )
-    if not found:
+    if not maps:
         raise GeodesError("There is no variable to save.")
-    return found
+    return maps
 
 
 def _nodata(bands: dict[str, xr.DataArray]) -> float | None:
-    """The number that is no data in all bands, which a GeoTIFF has one of."""
+    """Return the number that is no data in all bands: a GeoTIFF has one."""
     each = {name: _own_nodata(band) for name, band in bands.items()}
-    said = {v for v in each.values() if v is not None}
-    if len(said) > 1:
+    values = {v for v in each.values() if v is not None}
+    if len(values) > 1:
         raise GeodesError(
-            f"A GeoTIFF has one number for no data, and "
-            f"{', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save "
-            "each in a file of its own, or all as .zarr."
+            "A GeoTIFF has one number for no data, and "
+            f"{', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save each in a file "
+            "of its own, or all as .zarr."
         )
-    return next(iter(said), None)
+    return next(iter(values), None)
 
 
 def _own_nodata(band: xr.DataArray) -> float | None:
-    """Its number for no data; none that it cannot have, which no pixel is."""
+    """Return a band's number for no data; a number that its dtype cannot hold is ignored, because no pixel has it."""
     places = (band.encoding.get("_FillValue"), band.attrs.get("_FillValue"), band.attrs.get("nodata"))
     try:
         numbers = [float(v) for v in places if v is not None]
@@ -155,7 +153,7 @@ def _own_nodata(band: xr.DataArray) -> float | None:
 
 
 def _masked(band: xr.DataArray, dtype: np.dtype[Any]) -> xr.DataArray:
-    """A band among others: where these make it floating point, its number for no data becomes NaN, as theirs is."""
+    """Convert a band: if the others make it floating point, its number for no data becomes NaN, like theirs."""
     plain, nodata = band.reset_coords(drop=True), _own_nodata(band)
     if dtype.kind == "f" and plain.dtype.kind in "iu" and nodata is not None:
         plain = plain.where(plain != nodata)
@@ -167,7 +165,10 @@ def _moment(time: Any) -> str:
 
 
 def _moments(times: Any) -> list[str]:
-    """Names for bands: to the second, or as finely as it takes to tell them apart; equal times are numbered."""
+    """Return names for bands: with seconds, or as much precision as is needed to distinguish them.
+
+    Equal times are numbered.
+    """
     for names in (
         [_moment(t) for t in times],
         *([str(n) for n in np.datetime_as_string(times, u)] for u in ("ms", "us", "ns")),
@@ -178,23 +179,23 @@ def _moments(times: Any) -> list[str]:
 
 
 def _overviews(rows: int, cols: int) -> int:
-    """Halves until a map fits one block."""
+    """Return how often a map is halved until it fits in one block."""
     return max(int(np.ceil(np.log2(max(rows, cols, 512) / 512))), 0)
 
 
 def _opened(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
-    """Open the file as what it was made of."""
-    found: Any = rioxarray.open_rasterio(target, driver="GTiff", chunks={"x": 2048, "y": 2048})
+    """Open the file in the form of its input."""
+    raster: Any = rioxarray.open_rasterio(target, driver="GTiff", chunks={"x": 2048, "y": 2048})
     if isinstance(data, xr.Dataset):
-        layers = {str(k): _named(found.isel(band=n), v) for n, (k, v) in enumerate(data.data_vars.items())}
+        layers = {str(k): _named(raster.isel(band=n), v) for n, (k, v) in enumerate(data.data_vars.items())}
         return xr.Dataset(layers, attrs=data.attrs)
     name = str(data.name or "data")
     if "time" in data.dims:
-        found = found.rename(band="time").assign_coords(time=data.time.values)
-        return xr.Dataset({name: _named(found, data)})
-    return xr.Dataset({name: _named(found.isel(band=0), data)})
+        raster = raster.rename(band="time").assign_coords(time=data.time.values)
+        return xr.Dataset({name: _named(raster, data)})
+    return xr.Dataset({name: _named(raster.isel(band=0), data)})
 
 
-def _named(found: Any, data: xr.DataArray) -> xr.DataArray:
-    named: xr.DataArray = found.drop_vars("band", errors="ignore").assign_attrs(data.attrs)
+def _named(raster: Any, data: xr.DataArray) -> xr.DataArray:
+    named: xr.DataArray = raster.drop_vars("band", errors="ignore").assign_attrs(data.attrs)
     return named

@@ -1,4 +1,4 @@
-"""A result becomes a STAC Item in the lab's catalogue, where others find it."""
+"""A result becomes a STAC Item in the lab's catalogue, where others can find it."""
 
 from __future__ import annotations
 
@@ -40,39 +40,40 @@ def publish(
     properties: Mapping[str, Any] | None = None,
     profile: str = "lab",
 ) -> pystac.Item:
-    """Put a saved result into the catalogue, as an Item of a collection of one's own.
+    """Put a saved result into the catalogue, as an Item of one of the user's collections.
 
     Parameters
     ----------
     path
-        What `geodes_lab.save` wrote: a ``.zarr`` folder or a ``.tif`` file. It stays where it is; who reads the Item
-        must be able to read it there.
+        The output of `geodes_lab.save`: a ``.zarr`` folder or a ``.tif`` file. It stays where it is; readers of the
+        Item must be able to read it there.
     collection
-        Such as ``ndvi``, of letters, digits, ``_`` and ``-``; in the catalogue it is called ``<your name>.ndvi``. It is
-        made if it is not there.
+        A name such as ``ndvi``, with letters, digits, ``_`` and ``-``; the catalogue names the collection ``<your
+        name>.ndvi``, and creates it if needed.
     title
-        What the collection is called, when it is made.
+        The collection's title, when it is created.
     name
-        The Item's id; None: the file's name without its end. An Item of that id is replaced.
+        The Item's id; None: the file's name without its suffix. An Item with that id is replaced.
     datetime
-        The time that it shows, or an interval ``2021-06-01/2021-08-31``; None: its own times, or that it was saved.
+        The time that it shows, or an interval ``2021-06-01/2021-08-31``; None: its own times, or the time when it was
+        saved.
     readers
-        Groups that may see the collection; ``"*"``: everybody who has logged in. Without any, it is for its owner
-        alone. Said again for a collection that is there, it is changed.
+        Groups that may see the collection; ``"*"``: everybody who has logged in. Without any, only its owner sees it.
+        For an existing collection, the groups are replaced.
     properties
-        Others of the Item, such as ``{"mean": 0.42}``: a search finds by them.
+        Further properties of the Item, such as ``{"mean": 0.42}``, which a search can use.
     profile
-        The catalogue in the settings; the service of the lab, if not said.
+        The catalogue's name in the settings; by default the lab's own service.
 
     Returns
     -------
     pystac.Item
-        As the catalogue has it now; ``geodes_lab.search(item.collection_id, profile="lab")`` finds it.
+        The Item as the catalogue returns it; ``geodes_lab.search(item.collection_id, profile="lab")`` finds it.
 
     Raises
     ------
     GeodesError
-        If there is nothing at the path, it has no place on the earth, or the catalogue refuses.
+        If there is nothing at the path, the result has no place on the Earth, or the catalogue refuses.
 
     Examples
     --------
@@ -85,8 +86,7 @@ def publish(
     if not user or not chosen.token:
         raise GeodesError(
             f"gl.publish puts results into the catalogue of the lab's hub, and the profile {profile!r} or this server "
-            f"is not one of "
-            "a hub: start the lab with `make lab`."
+            "is not one of a hub: start the lab with `make lab`."
         )
     service = Service(profile, chosen.url, chosen.token)
     item = item_of(path, name=name, datetime=datetime)
@@ -110,8 +110,8 @@ def publish(
     elif readers and shared != document:
         service.ask("PUT", f"/collections/{whole}", shared)
     written = item.to_dict(include_self_link=False, transform_hrefs=False)
-    found = service.ask("POST", "/search", {"collections": [whole], "ids": [item.id], "limit": 1})["features"]
-    verb, below = ("PUT", f"/{item.id}") if found else ("POST", "")
+    matches = service.ask("POST", "/search", {"collections": [whole], "ids": [item.id], "limit": 1})["features"]
+    verb, below = ("PUT", f"/{item.id}") if matches else ("POST", "")
     service.ask(verb, f"/collections/{whole}/items{below}", written)
     return pystac_roots.settle(
         pystac.Item.from_dict(service.ask("GET", f"/collections/{whole}/items/{item.id}")), service.io
@@ -124,7 +124,7 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
     Parameters
     ----------
     path, name, datetime
-        As for `publish`.
+        See `publish`.
     """
     target = Path(path).expanduser().resolve()
     media = _TYPES.get(target.suffix)
@@ -135,9 +135,9 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
         data = _opened(target, is_zarr)
     except GeodesError:
         raise
-    except Exception as error:  # whatever a library stumbles over
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise GeodesError(f"{target} does not open ({said}): save the result again with gl.save.") from error
+    except Exception as error:  # any error of a library
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise GeodesError(f"{target} does not open ({reason}): save the result again with gl.save.") from error
     box = data.odc.geobox
     if box is None or box.crs is None:
         raise GeodesError(f"{target} has no CRS, or no x and y: it cannot be put on a map.")
@@ -151,11 +151,11 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
         "bands": [{"name": n} for n in names],
         "proj:code": f"EPSG:{epsg}", "proj:shape": list(box.shape), "proj:transform": list(box.affine)[:6],
     }  # fmt: skip
-    told = {"created": pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"), "proj:code": f"EPSG:{epsg}"}
+    properties = {"created": pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"), "proj:code": f"EPSG:{epsg}"}
     if history := data.attrs.get("history"):
-        told["processing:lineage"] = str(history)
+        properties["processing:lineage"] = str(history)
     item = pystac.Item(
-        name or target.stem, area.json, list(bounds.bbox), begin, told,
+        name or target.stem, area.json, list(bounds.bbox), begin, properties,
         start_datetime=None if begin == end else begin, end_datetime=None if begin == end else end,
         stac_extensions=["https://stac-extensions.github.io/projection/v2.0.0/schema.json"],
     )  # fmt: skip
@@ -164,7 +164,7 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
 
 
 def _opened(target: Path, is_zarr: bool) -> Any:
-    """A result, which somebody else may have made: it names no other files."""
+    """Open a result, which somebody else may have made: it may not name other files."""
     if is_zarr:
         objects: Any = Objects(locate(target))
         return xr.open_zarr(objects, consolidated=False, decode_coords="all")
@@ -172,11 +172,11 @@ def _opened(target: Path, is_zarr: bool) -> Any:
         return rioxarray.open_rasterio(target, driver="GTiff")
 
 
-def _times(data: Any, target: Path, said: str | None) -> tuple[Any, Any]:
-    """First and last moment of a result, UTC."""
+def _times(data: Any, target: Path, interval: str | None) -> tuple[Any, Any]:
+    """Return the first and last moment of a result, UTC."""
     try:
-        if said is not None:
-            first, _, last = said.partition("/")
+        if interval is not None:
+            first, _, last = interval.partition("/")
             moments = [pd.Timestamp(first), pd.Timestamp(last or first)]
         elif "time" in data.coords:
             values = np.atleast_1d(data["time"].values)
@@ -184,8 +184,8 @@ def _times(data: Any, target: Path, said: str | None) -> tuple[Any, Any]:
         else:
             moments = [pd.Timestamp(t) for t in _listed(data.attrs.get("time") or data.attrs.get("long_name", []))]
     except ValueError as error:
-        if said is not None:
-            raise GeodesError(f"datetime={said!r} is no time: say 2021-06-01, or 2021-06-01/2021-08-31.") from error
+        if interval is not None:
+            raise GeodesError(f"datetime={interval!r} is no time: say 2021-06-01, or 2021-06-01/2021-08-31.") from error
         moments = []
     if not moments:
         moments = [pd.Timestamp(target.stat().st_mtime, unit="s")]
@@ -193,9 +193,9 @@ def _times(data: Any, target: Path, said: str | None) -> tuple[Any, Any]:
     return min(aware).to_pydatetime().astimezone(UTC), max(aware).to_pydatetime().astimezone(UTC)
 
 
-def _listed(told: Any) -> list[str]:
-    """What rioxarray gives as a text or as several."""
-    return [told] if isinstance(told, str) else list(told)
+def _listed(value: Any) -> list[str]:
+    """Return rioxarray's text, or several texts, as a list."""
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _extent(item: pystac.Item) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from geodes_lab.results import cog, netcdf
 
 _TIFF, _NETCDF = (".tif", ".tiff"), (".nc", ".nc4")
 _SHARD = 2048  # pixels in y and x: one file, written by one task
-_CHUNK = 512  # pixels in y and x: what a reader decodes at least
+_CHUNK = 512  # pixels in y and x: the least that a reader decodes
 
 
 def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = False) -> xr.Dataset:
@@ -33,12 +33,12 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
         one variable or for each variable of one time. It appears when it is complete: an interrupted save leaves
         nothing under this name.
     overwrite
-        Whether what has that name may be replaced.
+        Whether an existing output may be replaced.
 
     Returns
     -------
     xarray.Dataset
-        What was written, opened again lazily, in chunks of whole shards (2048 pixels; 512 within the file).
+        The written data, opened again lazily, in chunks of whole shards (2048 pixels; 512 within the file).
 
     Raises
     ------
@@ -86,24 +86,24 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
             return netcdf.write(dataset, target, partial)
         old = target.with_name(f".{target.name}.{own}.old")
         if target.exists():
-            target.rename(old)  # aside, not away: until the new one is in place something is always there
+            target.rename(old)  # moved aside, not removed: until the new one is in place, there is always something
         partial.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    # By whole shards: the store's own chunks would make sixteen tasks of one file.
+    # By whole shards: with the store's own chunks, sixteen tasks would write one file.
     whole = {dim: _SHARD for dim in ("y", "x") if dim in dataset.sizes}
     return xr.open_zarr(target, consolidated=False, decode_coords="all", chunks=whole)
 
 
 def _dated(data: Any) -> Any:
-    """Say in the history when it was saved."""
-    made = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} saved by geodes_lab"
-    return data.assign_attrs(history="\n".join(filter(None, [data.attrs.get("history"), made])))
+    """Add the time of the save to the history."""
+    line = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} saved by geodes_lab"
+    return data.assign_attrs(history="\n".join(filter(None, [data.attrs.get("history"), line])))
 
 
 def _sharded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
-    """Rechunk to whole shards, so that no two tasks write one file, and say the encoding of each variable."""
+    """Rechunk to whole shards, so that no two tasks write one file, and return the encoding of each variable."""
     encoding: dict[str, dict[str, Any]] = {}
     variables = {}
     for name, variable in dataset.data_vars.items():

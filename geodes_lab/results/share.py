@@ -1,4 +1,4 @@
-"""A notebook or a running app, shown to others for reading: in one's own server, by JupyterHub's shares."""
+"""A notebook or a running app that others may read: in the user's own server, with JupyterHub's shares."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Share:
-    """What is shown to others; made by `share`."""
+    """Something that others may see; the result of `share`."""
 
     what: str
-    """The notebook's path in the home, or the whole path of the app's socket."""
+    """The notebook's path in the home, or the absolute path of the app's socket."""
     groups: tuple[str, ...]
-    """Whose members see it."""
+    """The groups whose members see it."""
     url: str
-    """Where they do, while this server runs."""
+    """The address for them, while this server runs."""
     invitation: str | None = field(default=None, repr=False)
-    """A link by which whoever gets it is let in, once accepted.
+    """A link that admits whoever accepts it.
 
-    Whoever has it can pass it on, so that it is not in the repr.
+    It can be passed on, so the repr does not show it.
     """
 
     def stop(self) -> None:
-        """Take it back: it is closed to all others at once.
+        """Stop sharing: nobody else can open it from now on.
 
-        The groups keep their way into the server, where nothing is open to them.
+        The groups keep their access to the server, where nothing is open to them.
         """
         _asked("DELETE", _own(), _named(self.what))
 
@@ -53,16 +53,16 @@ class Share:
 
 
 def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> Share:
-    """Let others read a notebook, or use an app that runs; nobody gets further into the server than that.
+    """Let others read a notebook, or use a running app; they cannot reach anything else in the server.
 
     Parameters
     ----------
     what
-        A notebook in the home, or the socket that an app listens at, such as that of ``panel serve --unix-socket``.
-        Variables in it are replaced: in ``$GEODES_LAB_RUNTIME``, a folder of your server's, sockets are out of
-        everybody else's reach. A port is not: all accounts of the machine can ask there.
+        A notebook in the home, or the socket that an app listens on, such as that of ``panel serve --unix-socket``.
+        Variables in it are expanded: ``$GEODES_LAB_RUNTIME`` is a folder of your server whose sockets nobody else can
+        reach. A port is not allowed: all accounts of the machine can connect to it.
     groups
-        Groups of yours whose members see it, as the lab knows them; none: it is for those whom you send ``invitation``.
+        Your groups whose members see it, by their names in the lab; none: only people to whom you send ``invitation``.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     Raises
     ------
     GeodesError
-        If this is no server of a hub, there is no such notebook or app, or a group is not one of yours.
+        If this is not a server of a hub, there is no such notebook or app, or you are not in a group.
 
     Examples
     --------
@@ -90,8 +90,7 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     if isinstance(what, int):
         raise GeodesError(
             f"Port {what} is open to every account of this machine, so that it is not shared: let the app listen at a "
-            f"socket, "
-            "`panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: "
+            "socket, `panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: "
             "gl.share('$GEODES_LAB_RUNTIME/app.sock')."
         )
     path = Path(os.path.expandvars(what)).expanduser()
@@ -112,7 +111,7 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
         else f"/nbconvert/html/{httpx.URL(path='/' + one).raw_path.decode()[1:]}"
     )
     address = os.environ.get("GEODES_LAB_ADDRESS", "")
-    # Where people have host names of their own, the server is at its person's, and the invitation at the hub's.
+    # If people have host names of their own, the server is at its person's, and the invitation at the hub's.
     own = httpx.URL(os.environ.get("JUPYTERHUB_PUBLIC_URL") or address)
     url = f"{own.scheme}://{own.netloc.decode()}" if own.host else ""
     url += next(p for p in places if p.endswith(end))
@@ -151,7 +150,7 @@ def _named(what: str) -> dict[str, Any]:
 
 
 def _own() -> str:
-    """Where this server listens, past the proxy."""
+    """Return where this server listens, behind the proxy."""
     return f"{os.environ.get('JUPYTERHUB_SERVICE_URL', '').rstrip('/')}/geodes/shares"
 
 
@@ -163,8 +162,8 @@ def _asked(method: str, url: str, body: dict[str, Any] | None, refused: str = "I
         raise GeodesError(f"{refused}: {url} does not answer ({type(error).__name__}).") from None
     if answer.is_error:
         try:
-            said = str(answer.json().get("message"))
+            message = str(answer.json().get("message"))
         except ValueError:
-            said = ""
-        raise GeodesError(f"{refused} (HTTP {answer.status_code}{': ' + said if said else ''}).")
+            message = ""
+        raise GeodesError(f"{refused} (HTTP {answer.status_code}{': ' + message if message else ''}).")
     return answer.json()

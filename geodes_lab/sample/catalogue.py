@@ -192,8 +192,7 @@ def _item(entry: Entry, folder: Path) -> dict[str, Any]:
                 "href": f"{_PORTAL}/download/{urn}/files/{md5}",
                 "title": path.name,
                 "description": f"File size: {len(data)} bytes\n\nIs reference: false\n\nIs online: false\n\nDatatype: "
-                f"RAWDATA"
-                f"\n\nChecksum MD5: {md5}",
+                f"RAWDATA\n\nChecksum MD5: {md5}",
                 "type": _TYPES[path.suffix],
                 "roles": ["data"],
             },

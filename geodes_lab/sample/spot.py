@@ -146,8 +146,8 @@ def _dimap(product: Product) -> str:
         x, y = ground(np.array(row), np.array(col))
         lon, lat = _degrees().transform(float(x), float(y))
         vertices += (
-            f"    <Vertex>\n      <FRAME_LON>{lon:+.10e}</FRAME_LON>\n      <FRAME_LAT>{lat:+.10e}</FRAME_LAT>\n"
-            f"      <FRAME_ROW>{row + 1}</FRAME_ROW>\n      <FRAME_COL>{col + 1}</FRAME_COL>\n    </Vertex>\n"
+            f"    <Vertex>\n      <FRAME_LON>{lon:+.10e}</FRAME_LON>\n      <FRAME_LAT>{lat:+.10e}</FRAME_LAT>\n      "
+            f"<FRAME_ROW>{row + 1}</FRAME_ROW>\n      <FRAME_COL>{col + 1}</FRAME_COL>\n    </Vertex>\n"
         )
     row, col = np.mgrid[0:SIDE:20, 0:SIDE:20]
     lon, lat = (np.asarray(v).ravel() for v in _degrees().transform(*ground(row, col)))
@@ -164,20 +164,19 @@ def _dimap(product: Product) -> str:
     gains = {name: gain for name, gain, _ in BANDS}
     spectra = "".join(
         f"    <Spectral_Band_Info>\n      <BAND_INDEX>{n}</BAND_INDEX>\n      "
-        f"<BAND_DESCRIPTION>{name}</BAND_DESCRIPTION>\n"
-        "      <PHYSICAL_UNIT>equivalent radiance (W.m-2.Sr-1.um-1)</PHYSICAL_UNIT>\n"
-        f"      <PHYSICAL_BIAS>{BIAS:f}</PHYSICAL_BIAS>\n      <PHYSICAL_GAIN>{gains[name]:f}</PHYSICAL_GAIN>\n    "
-        f"</Spectral_Band_Info>\n"
+        f"<BAND_DESCRIPTION>{name}</BAND_DESCRIPTION>\n      <PHYSICAL_UNIT>equivalent radiance "
+        f"(W.m-2.Sr-1.um-1)</PHYSICAL_UNIT>\n      <PHYSICAL_BIAS>{BIAS:f}</PHYSICAL_BIAS>\n      "
+        f"<PHYSICAL_GAIN>{gains[name]:f}</PHYSICAL_GAIN>\n    </Spectral_Band_Info>\n"
         for n, name in enumerate(LISTED, 1)
     )
     suns = "".join(
-        f"        <Band_Solar_Irradiance>\n          <BAND_INDEX>{n}</BAND_INDEX>\n"
-        f"          <SOLAR_IRRADIANCE_VALUE>{value:g}</SOLAR_IRRADIANCE_VALUE>\n        </Band_Solar_Irradiance>\n"
+        f"        <Band_Solar_Irradiance>\n          <BAND_INDEX>{n}</BAND_INDEX>\n          "
+        f"<SOLAR_IRRADIANCE_VALUE>{value:g}</SOLAR_IRRADIANCE_VALUE>\n        </Band_Solar_Irradiance>\n"
         for n, value in enumerate(LISTED.values(), 1)
     )
     specials = "".join(
-        f"    <Special_Value>\n      <SPECIAL_VALUE_INDEX>{value}</SPECIAL_VALUE_INDEX>\n"
-        f"      <SPECIAL_VALUE_TEXT>{text}</SPECIAL_VALUE_TEXT>\n    </Special_Value>\n"
+        f"    <Special_Value>\n      <SPECIAL_VALUE_INDEX>{value}</SPECIAL_VALUE_INDEX>\n      "
+        f"<SPECIAL_VALUE_TEXT>{text}</SPECIAL_VALUE_TEXT>\n    </Special_Value>\n"
         for text, value in (("SATURATED", 255), ("NODATA", 0))
     )
     return f"""<?xml version="1.0" encoding="ISO-8859-1"?>

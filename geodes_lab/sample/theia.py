@@ -216,8 +216,8 @@ def _cut(whole: NDArray[Any], resolution: int) -> NDArray[Any]:
 
 def _xml(scene: Scene) -> str:
     groups = "".join(
-        f'<Group_Geopositioning group_id="{g}"><ULX>{WEST}</ULX><ULY>{NORTH}</ULY><XDIM>{r}</XDIM><YDIM>{-r}</YDIM>'
-        f"<NROWS>{SIDE * 10 // r}</NROWS><NCOLS>{SIDE * 10 // r}</NCOLS></Group_Geopositioning>"
+        "<Group_Geopositioning "
+        f'group_id="{g}"><ULX>{WEST}</ULX><ULY>{NORTH}</ULY><XDIM>{r}</XDIM><YDIM>{-r}</YDIM><NROWS>{SIDE * 10 // r}</NROWS><NCOLS>{SIDE * 10 // r}</NCOLS></Group_Geopositioning>'
         for g, r in scene.groups.items()
     )
     lists = "".join(
@@ -227,8 +227,9 @@ def _xml(scene: Scene) -> str:
         for g, r in scene.groups.items()
     )
     spectra = "".join(
-        f'<Spectral_Band_Informations band_id="{b}"><SPATIAL_RESOLUTION unit="m">{r}</SPATIAL_RESOLUTION><Wavelength>'
-        f'<CENTRAL unit="nm">{_centre(scene, b, n):.1f}</CENTRAL></Wavelength></Spectral_Band_Informations>'
+        f'<Spectral_Band_Informations band_id="{b}"><SPATIAL_RESOLUTION '
+        f'unit="m">{r}</SPATIAL_RESOLUTION><Wavelength><CENTRAL '
+        f'unit="nm">{_centre(scene, b, n):.1f}</CENTRAL></Wavelength></Spectral_Band_Informations>'
         for b, (n, r) in scene.bands.items()
     )
     # MUSCATE leaves the Z away for Venµs.

@@ -1,1 +1,1 @@
-"""Where are the bytes? Places of objects, their servers' clients, ranges of bytes, whole files in a bounded cache."""
+"""Where are the bytes? Locations of objects, clients of their servers, byte ranges, whole files in a bounded cache."""

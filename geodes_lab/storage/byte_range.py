@@ -1,10 +1,10 @@
-"""One range of bytes of an object, asked of its server.
+"""Requests for one byte range of an object.
 
-And what is known of web servers that are not as the standard wants.
+They cope with web servers that do not follow the standard.
 
-RFC 9110 lets a server give no ETag, or a weak one, which proves nothing of bytes and which no ``If-Match`` may be
-(13.1.1). Others refuse a condition that is right, or have an ETag for each of their machines. What they answer is
-looked at again, without a condition, before an object is said to be another one.
+RFC 9110 lets a server omit the ETag, or send a weak one, which proves nothing about the bytes and is not valid in
+``If-Match`` (13.1.1). Other servers refuse a valid condition, or have a different ETag on each of their machines. So
+the object is requested again without a condition before it is declared to be another one.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from obstore.store import ObjectStore
 
 from geodes_lab.storage import stores
 
-_LOOKS = 6  # at an object whose ETag is another one than before: machines of one server take turns
+_LOOKS = 6  # requests for an object whose ETag has changed: the machines of one server take turns
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class Changed(Exception):
-    """The object is not the one of the tag."""
+    """The object is not the one that the tag belongs to."""
 
 
 class Object(Protocol):
-    """What is asked for: a `geodes_lab.storage.location.ObjectLocation`."""
+    """The object of a request: a `geodes_lab.storage.object_location.ObjectLocation`."""
 
     @property
     def scheme(self) -> str:
@@ -44,7 +44,7 @@ class Object(Protocol):
 
     @property
     def query(self) -> str:
-        """What follows the path of a signed address."""
+        """The query of a signed address."""
 
     @property
     def store(self) -> ObjectStore:
@@ -52,32 +52,32 @@ class Object(Protocol):
 
 
 class Answer(NamedTuple):
-    """What a server gave."""
+    """The answer of a server."""
 
     data: bytes
     tag: str | None
-    """What tells the object from another that may take its name; None: nothing that holds."""
+    """Identifies this version of the object; None: the server gives no reliable tag."""
     size: int
     """Bytes of the whole object."""
 
 
 _without_conditions: set[tuple[str, str]] = set()
-"""Servers that refuse a condition that is right."""
+"""Servers that refuse a valid condition."""
 _fickle: set[tuple[str, str]] = set()
-"""Servers whose tags are now this and now that of one object."""
+"""Servers whose tags for one object change from request to request."""
 _without_head: set[tuple[str, str]] = set()
-"""Servers that answer GET, and no HEAD."""
+"""Servers that answer GET, but not HEAD."""
 
 
 async def get(place: Object, start: int, length: int, tag: str | None) -> Answer:
-    """Ask for a range; with the tag of an earlier answer for a range of the same object.
+    """Request a range, with the tag of an earlier answer for the same object.
 
     Raises
     ------
     Changed
-        If the object is another one now.
+        If the object has been replaced.
     Exception
-        Whatever the client raises.
+        Any error of the client.
     """
     server = place.scheme, place.root
     if server in _fickle:
@@ -106,9 +106,9 @@ async def get(place: Object, start: int, length: int, tag: str | None) -> Answer
 
 
 async def size(place: Object) -> int:
-    """Ask how large an object is.
+    """Request the size of an object.
 
-    A server that answers no HEAD, or to whom an address is signed for GET alone, for its first byte.
+    Some servers do not answer HEAD, and some addresses are signed for GET alone: then one byte is requested.
     """
     server = place.scheme, place.root
     if place.scheme != "http":
@@ -119,11 +119,11 @@ async def size(place: Object) -> int:
         return int((await obstore.head_async(place.store, place.path))["size"])
     except Exception as error:
         try:
-            found = (await _once(place, 0, 1, None)).size
+            bytes_in_all = (await _once(place, 0, 1, None)).size
         except Exception:
             raise error from None
         _without_head.add(server)
-        return found
+        return bytes_in_all
 
 
 async def _once(place: Object, start: int, length: int, condition: str | None) -> Answer:
@@ -136,23 +136,28 @@ async def _once(place: Object, start: int, length: int, condition: str | None) -
 
 
 async def _signed(place: Object, start: int, length: int, condition: str | None) -> Answer:
-    """Ask at a signed address, whose query obstore would leave out."""
+    """Send a request to a signed address; obstore would omit its query."""
     url = httpx.URL(f"{place.root}/").copy_with(raw_path=f"/{quote(place.path)}{place.query}".encode())
     headers = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
     async with stores.web().stream(
         "GET", url, headers=headers | ({"If-Match": condition} if condition else {})
     ) as answer:
-        told = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-        if answer.status_code == 206 and told and int(told[1]) == start and int(told[2]) < start + length:
+        content_range = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if (
+            answer.status_code == 206
+            and content_range
+            and int(content_range[1]) == start
+            and int(content_range[2]) < start + length
+        ):
             data = bytearray()
             async for part in answer.aiter_raw():
                 data += part
                 if len(data) > length:
                     raise OSError("the server gives more bytes than it says")
-            if len(data) != int(told[2]) - start + 1:
+            if len(data) != int(content_range[2]) - start + 1:
                 raise OSError("the answer ends too early")
             tag = answer.headers.get("ETag") or None
-            return Answer(bytes(data), tag if (tag or "").strip('"') else None, int(told[3]))
+            return Answer(bytes(data), tag if (tag or "").strip('"') else None, int(content_range[3]))
     match answer.status_code:
         case 404 | 410:
             raise FileNotFoundError

@@ -1,6 +1,6 @@
-"""A file of a web server whose name a document told.
+"""A file on a web server that a document names.
 
-From the hosts that the operator allows, on addresses of the internet, and no further.
+Only the hosts that the operator allows are contacted, and only at public addresses of the internet.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from geodes_lab.credentials import tls
 from geodes_lab.errors import GeodesError
 
 _TIMEOUT = httpx.Timeout(20.0)
-# What `ipaddress` takes for the internet and is not: addresses of a site, translations to IPv4 of a network's own, IPv4
-# in IPv6 of old, segments of a router (RFC 9602), and where clouds answer their machines (Azure's host).
+# Networks that `ipaddress` calls global although they are not public: site-local addresses, translations of a network
+# to IPv4, old IPv4 in IPv6, segments of a router (RFC 9602), and Azure's host that answers virtual machines.
 _NOT_PUBLIC = [
     ipaddress.ip_network(n)
     for n in ("fec0::/10", "64:ff9b:1::/48", "::/96", "5f00::/16", "192.0.0.0/24", "168.63.129.16/32")
@@ -25,18 +25,18 @@ _NOT_PUBLIC = [
 
 
 class NotAllowed(GeodesError):
-    """An address that is not asked."""
+    """An address that the lab does not contact."""
 
 
 def is_allowed(url: str, hosts: Collection[str]) -> bool:
-    """Whether an address is on one of the hosts; nothing is asked.
+    """Whether an address is on one of the hosts; no request.
 
     Parameters
     ----------
     url
         The address.
     hosts
-        Names such as ``geodes-portal.cnes.fr``, with a port where it is not that of HTTPS: ``127.0.0.1:8080``.
+        Names such as ``geodes-portal.cnes.fr``, with a port if it is not that of HTTPS: ``127.0.0.1:8080``.
     """
     try:
         parts = urlsplit(url)
@@ -47,7 +47,7 @@ def is_allowed(url: str, hosts: Collection[str]) -> bool:
         return False
     if parts.scheme == "https":
         return (parts.hostname if port in (None, 443) else f"{parts.hostname}:{port}") in hosts
-    # In the open only on this machine, where the operator says its port.
+    # Without TLS only on this machine, where the operator sets its port.
     is_here = _literal(parts.hostname) is not None and ipaddress.ip_address(parts.hostname).is_loopback
     return parts.scheme == "http" and is_here and f"{parts.hostname}:{port or 80}" in hosts
 
@@ -55,25 +55,25 @@ def is_allowed(url: str, hosts: Collection[str]) -> bool:
 def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
     """Fetch a file.
 
-    A name leads to addresses of the internet alone: whoever has the name's DNS could else make this machine ask its own
-    services, its neighbours', or the cloud's metadata. An operator who means such an address writes it, not a name,
-    into the list. What is resolved is what is asked. A redirect is not followed.
+    A name must resolve to public addresses of the internet alone: otherwise the owner of the name's DNS could make this
+    machine send requests to its own services, its neighbours', or the cloud's metadata. An operator who wants such an
+    address lists the address, not a name. The request goes to the resolved address. Redirects are not followed.
 
     Parameters
     ----------
     url
         The address.
     hosts
-        As for `is_allowed`.
+        See `is_allowed`.
     most
         The largest file, in bytes.
 
     Raises
     ------
     NotAllowed
-        If the host is not one of these, or its address is none of the internet.
+        If the host is not on the list, or its address is not public.
     GeodesError
-        If there is no such file, or it is larger.
+        If the file does not exist, or is larger.
     """
     if not is_allowed(url, hosts):
         raise NotAllowed(
@@ -86,7 +86,7 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
     target = httpx.URL(url).copy_with(host=address, port=port)
     head = {"Host": parts.netloc, "Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity"}
     try:
-        # Neither the proxy nor the passwords of the environment: they are for whom the user chose to ask.
+        # Use neither the proxy nor the passwords of the environment: they are for servers that the user chose.
         with (
             httpx.Client(verify=tls.context(), timeout=_TIMEOUT, trust_env=False) as client,
             client.stream("GET", target, headers=head, extensions={"sni_hostname": parts.hostname}) as answer,
@@ -94,7 +94,7 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
             answer.raise_for_status()
             if (
                 answer.headers.get("Content-Encoding", "identity").lower() != "identity"
-            ):  # some bytes could be gigabytes
+            ):  # some bytes could decompress to gigabytes
                 raise GeodesError(f"{_shown(url)} comes compressed though that was not asked for: it is not read.")
             data = bytearray()
             for part in answer.iter_raw():
@@ -108,37 +108,37 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet: not of this machine, its network, or a cloud's metadata.
+    """Whether an IP address is on the public internet: not on this machine, its network, or a cloud's metadata service.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If it is not an IP address.
     """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if found in ipaddress.ip_network("64:ff9b::/96"):  # what a network translates to an address of IPv4
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        found = inner if inner is not None else found
-    if any(found.version == network.version and found in network for network in _NOT_PUBLIC):
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if ip in ipaddress.ip_network("64:ff9b::/96"):  # addresses that a network translates to IPv4
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        ip = inner if inner is not None else ip
+    if any(ip.version == network.version and ip in network for network in _NOT_PUBLIC):
         return False
-    return found.is_global and not found.is_multicast
+    return ip.is_global and not ip.is_multicast
 
 
 def _resolved(host: str, port: int) -> str:
     try:
-        found = {str(told[4][0]) for told in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError:
         raise GeodesError(f"The name {host} is not known here: check the network.") from None
-    for address in found:
+    for address in addresses:
         if not is_public(address):
             raise NotAllowed(f"{host} leads to an address that is not of the internet: the lab does not ask it.")
-    return min(found)
+    return min(addresses)
 
 
 def _literal(host: str) -> str | None:
-    """The address, if a host is written as one."""
+    """Return the address, if the host is an IP address."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -146,5 +146,5 @@ def _literal(host: str) -> str | None:
 
 
 def _shown(url: str) -> str:
-    """An address without what may be a key."""
+    """Return an address without its query, which may be a key."""
     return url.partition("?")[0][:200]

@@ -1,4 +1,4 @@
-"""One product on a web server: whether it is read there in place, and its transfer, whole, into a file."""
+"""One product on a web server: whether it can be read in place, and its download as a whole file."""
 
 from __future__ import annotations
 
@@ -15,35 +15,38 @@ import httpx
 
 from geodes_lab import credentials, settings
 from geodes_lab.credentials import origin, tls
-from geodes_lab.storage.location import ObjectLocation, Unreachable, traffic
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
+from geodes_lab.storage.traffic import traffic
 from geodes_lab.util.progress import bar
 
-_PAUSES = (1.0, 5.0, 20.0)  # seconds before the next attempts; few, for each may count against the quota
+# seconds before the next attempts; only three, because each attempt may count against the quota
+_PAUSES = (1.0, 5.0, 20.0)
 _TIMEOUT = httpx.Timeout(30, read=120)
-_HASHES = {"d50110": "md5", "1220": "sha256"}  # how a multihash begins; others are not checked
+_HASHES = {"d50110": "md5", "1220": "sha256"}  # how a multihash begins; other types are not verified
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _T = TypeVar("_T")
 
 
 class _Again(Exception):
-    """What may go well at the next attempt."""
+    """A failure that may not occur at the next attempt."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """One product on a web server; whatever fails is tried again where that may help, and else said in a sentence."""
+    """One product on a web server; failures are retried where that may help, else reported in a sentence."""
 
     name: str
-    """What it is called in sentences."""
+    """The product's name in error messages."""
     address: str
-    """With its query, which is never said: it may be a signature."""
+    """With its query, which is never shown because it may be a signature."""
     place: ObjectLocation
     size: int | None
-    """In bytes, if the catalogue has it; so for the checksum, a multihash."""
+    """In bytes, if the catalogue has it. The same for the checksum, a multihash."""
     checksum: str | None
 
     def is_read_in_place(self) -> bool:
-        """Ask for four bytes, as `ObjectLocation` will: without the key.
+        """Request four bytes without the key, as `ObjectLocation` does.
 
         Raises
         ------
@@ -54,20 +57,20 @@ class Remote:
 
     def _probe(self) -> bool:
         with self._answer("GET", {"Range": "bytes=0-3"}) as answer:
-            told = re.fullmatch(r"bytes 0-3/(\d+)", answer.headers.get("Content-Range", ""))
-            if answer.status_code != 206 or not told or self.size not in (None, int(told[1])):
+            content_range = re.fullmatch(r"bytes 0-3/(\d+)", answer.headers.get("Content-Range", ""))
+            if answer.status_code != 206 or not content_range or self.size not in (None, int(content_range[1])):
                 return False
             return len(next(answer.iter_bytes(5), b"")) == 4
 
     def fetch(self, file: BinaryIO, make_room: Callable[[int], None]) -> bool:
-        """Write the product to a file, and verify it.
+        """Download the product into a file, and verify it.
 
         Parameters
         ----------
         file
-            Is written from its beginning, by each attempt, and ends where the product ends.
+            Each attempt writes it from the beginning; it ends where the product ends.
         make_room
-            Is told before each write how many bytes the file is to have, as far as that is known.
+            Called before each write with the number of bytes of the whole file, as far as that is known.
 
         Returns
         -------
@@ -77,7 +80,7 @@ class Remote:
         Raises
         ------
         GeodesError
-            If the server does not answer, refuses it or gives something else, or the key cannot be one.
+            If the server does not answer, refuses the product or returns something else, or the key cannot be valid.
         """
         with bar(self.name) as tell:
             return self._patiently(lambda: self._transfer(file, make_room, tell))
@@ -91,7 +94,7 @@ class Remote:
     ) -> bool:
         checksum = (self.checksum or "").lower()
         algorithm = next((name for code, name in _HASHES.items() if checksum.startswith(code)), None)
-        made = hashlib.new(algorithm or "md5", usedforsecurity=False)
+        digest = hashlib.new(algorithm or "md5", usedforsecurity=False)
         written = file.seek(0)
         with self._answer("GET", {}, key(self.address)) as answer:
             chunks = answer.iter_bytes(2**20)
@@ -105,7 +108,7 @@ class Remote:
                     self.fail(f"it has more than the {total} bytes that were announced; tell the operator")
                 make_room(total or written)
                 file.write(chunk)
-                made.update(chunk)
+                digest.update(chunk)
                 tell(written, total)
                 chunk = next(chunks, b"")
         traffic.add(0, written)
@@ -113,12 +116,12 @@ class Remote:
         is_zip = start.startswith(_ZIP)
         if not written or written < (total or 0) or (is_zip and not zipfile.is_zipfile(file)):
             raise _Again(f"the transfer ended too early, after {written} bytes")
-        if algorithm and not checksum.endswith(made.hexdigest()):
+        if algorithm and not checksum.endswith(digest.hexdigest()):
             self.fail(f"its {algorithm.upper()} is not the one in the catalogue; fetch it again, or tell the operator")
         return is_zip
 
     def _check(self, answer: httpx.Response, start: bytes) -> None:
-        """Raise if the answer, which begins with ``start``, is not the product."""
+        """Raise an error if the answer, which begins with ``start``, is not the product."""
         status, kind = answer.status_code, answer.headers.get("Content-Type", "").partition(";")[0].lower()
         text = start[:4096].decode("utf-8", "replace").strip()
         is_html = kind.endswith("html") or text.lower().startswith(("<!doctype html", "<html"))
@@ -135,8 +138,8 @@ class Remote:
             self.fail(f"the server answered {status}; tell the operator")
         if is_page:
             secret = key(self.address)
-            said = " ".join((text.replace(secret, "…") if secret else text).split())[:200]
-            what = "an HTML page" if is_html else f"JSON ({said})"
+            excerpt = " ".join((text.replace(secret, "…") if secret else text).split())[:200]
+            what = "an HTML page" if is_html else f"JSON ({excerpt})"
             self.fail(f"the server gave {what} in place of the product; {self._advice()}")
 
     def _advice(self) -> str:
@@ -154,7 +157,8 @@ class Remote:
                 return attempt()
             except (_Again, httpx.TransportError) as error:
                 reason = str(error).rstrip(".") or type(error).__name__
-                if isinstance(error, httpx.ConnectError):  # there is no way to it from here: that does not pass
+                # there is no route to the server from here: waiting does not help
+                if isinstance(error, httpx.ConnectError):
                     self.fail(f"{reason}; check the network")
                 if pause is None:
                     self.fail(f"{reason}, {len(_PAUSES) + 1} times; try again later")
@@ -170,7 +174,7 @@ class Remote:
         home = httpx.URL(self.address)
 
         def sign(request: httpx.Request) -> None:
-            # Redirects pass here too, and inherit the headers: the key goes to the server that we began with, only.
+            # Redirects pass here too, and inherit the headers: the key goes to the first server only.
             request.headers.pop("X-API-Key", None)
             if secret and origin.same(str(request.url), self.address):
                 request.headers["X-API-Key"] = secret
@@ -186,9 +190,9 @@ class Remote:
 
 
 def key(address: str) -> str | None:
-    """Give the user's key if this address may have it: its host is listed, and nobody on the way reads it."""
+    """Return the user's key if this address may have it: its host is listed, and nobody on the way can read it."""
     whom = origin.origin(address)
     if whom is None or not whom.is_private or not origin.listed(address, settings.get("download.hosts")):
         return None
-    found = credentials.current("api_key")
-    return None if found is None else found["key"]
+    secret = credentials.current("api_key")
+    return None if secret is None else secret["key"]

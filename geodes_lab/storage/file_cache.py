@@ -1,4 +1,4 @@
-"""The room for files that are made once and kept: bounded, each made all or nothing, by one process at a time."""
+"""The cache of whole files: bounded, each file written all or nothing, by one process at a time."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from dask.utils import format_bytes, parse_bytes
 
 from geodes_lab import settings
 
-_IN_USE = 3600.0  # a file that was asked for within so many seconds is not removed
+_IN_USE = 3600.0  # a file that was used within so many seconds is not removed
 
 
 class CacheFull(Exception):
-    """A file cannot be kept; the text says why and what to do, and goes on from the sentence of who makes it."""
+    """A file cannot be cached; the text says why and what to do, and continues the caller's sentence."""
 
 
 def path_of(key: str, ending: str) -> Path:
-    """The file that keeps what ``key`` tells from all else, in the folder ``geodes_lab.storage.resolve.folder``.
+    """Return the path of the cached file for ``key``, in the folder ``geodes_lab.storage.resolve.folder``.
 
     Parameters
     ----------
     key
-        An address, with the part that is meant.
+        An address, with the part of the object.
     ending
-        Of its name, for people and for those who tell a file's kind by it; characters that file systems do not like are
-        replaced.
+        The end of the file's name, for people and for programs that look at it; characters that file systems do not
+        accept are replaced.
     """
     folder = Path(settings.get("replica.folder")).expanduser().absolute()
     ending = re.sub(r"[^\w.+-]", "_", ending, flags=re.ASCII)[-160:]
-    if ending.endswith(".part") and ending != ".part":  # a name that would have it taken for what the dead have left
+    if ending.endswith(".part") and ending != ".part":  # such a name would look like the remains of a process that died
         ending += "_"
     return folder / (hashlib.sha256(key.encode()).hexdigest()[:24] + ending)
 
 
 def is_cached(path: Path, size: int | None) -> bool:
-    """Whether a file is kept, of ``size`` bytes if that is known; notes that it is in use."""
+    """Whether a file is cached, with ``size`` bytes if that is known; marks it as in use."""
     try:
         stat = path.stat()
         if size not in (None, stat.st_size):
             return False
-        # The time of change stays as it is: what others know of a file, they keep under it.
+        # The time of change stays the same, because caches of the file's content use it as a key.
         os.utime(path, ns=(time.time_ns(), stat.st_mtime_ns))
     except OSError:
         return False
@@ -59,18 +59,19 @@ def is_cached(path: Path, size: int | None) -> bool:
 
 @dataclass(frozen=True)
 class Part:
-    """A file that is being made; it is gone if its maker does not keep it."""
+    """A file that is being written; it is removed unless its writer keeps it."""
 
     path: Path
     file: BinaryIO
 
     def reserve(self, need: int) -> None:
-        """Reserve ``need`` bytes; files that were not used for longest go, and what the dead left.
+        """Reserve ``need`` bytes; removes files that were unused for longest, and the remains of dead processes.
 
         Raises
         ------
         CacheFull
-            If they are more than ``geodes_lab.storage.resolve.limit``, or all else is in use, or the disk is full.
+            If they are more than ``geodes_lab.storage.resolve.limit``, or all other files are in use, or the disk is
+            full.
         """
         if os.fstat(self.file.fileno()).st_size >= need:
             return
@@ -81,7 +82,7 @@ class Part:
         with _alone(folder / ".lock"):
             others = []
             for path in folder.iterdir():
-                with contextlib.suppress(FileNotFoundError):  # a part may be done or given up at any time
+                with contextlib.suppress(FileNotFoundError):  # another process may finish or remove a part at any time
                     if path.name not in (".lock", self.path.name):
                         others.append((path.stat().st_atime, path.stat().st_size, path))
             taken = sum(size for _, size, _ in others)
@@ -94,34 +95,34 @@ class Part:
                 raise CacheFull(f"its {format_bytes(need)} do not fit beside those in use within the last hour; {now}")
             if shutil.disk_usage(folder).free < need:
                 raise _full(folder, need)
-            os.truncate(self.file.fileno(), need)  # takes no room yet, and counts for others
+            os.truncate(self.file.fileno(), need)  # the file takes no space yet, but others count it
 
     def keep(self, path: Path) -> None:
-        """Keep the file, whole, as ``path``."""
+        """Keep the complete file as ``path``."""
         os.fsync(self.file.fileno())
         self.path.replace(path)
 
 
 @contextlib.contextmanager
 def making(path: Path, size: int | None = None) -> Iterator[Part]:
-    """Begin to make a file, alone: who comes meanwhile waits, and should then look whether it is kept.
+    """Begin to write a file, alone. Callers block on the lock, then check the cache.
 
     Parameters
     ----------
     path
-        Its name while it is made.
+        The file's name while it is written.
     size
-        Its bytes, if they are known, for the sentence of a full disk.
+        Its bytes, if they are known, for the error message about a full disk.
 
     Raises
     ------
     CacheFull
-        If the folder cannot be written, or its disk is full.
+        If the folder is not writable, or its disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(path) as file:
-            file.truncate(0)  # what one that died has left
+            file.truncate(0)  # removes the remains of a process that died
             try:
                 yield Part(path, file)
             finally:
@@ -142,9 +143,13 @@ def _full(folder: Path, need: int | None) -> CacheFull:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, made if needed, that no other thread or process holds; the system lets go of it if we die."""
+    """Open a file, created if needed, that no other thread or process holds.
+
+    The system releases it if this process dies.
+    """
     while True:
-        # No link is followed: in a folder that others may write, one would lead to a file of ours, which is emptied.
+        # Links are not followed: in a folder that others may write, a link would lead to another file of this user,
+        # which would be emptied.
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if _is_at(path, file):
@@ -153,9 +158,9 @@ def _alone(path: Path) -> Iterator[BinaryIO]:
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether the name is still this file's.
+    """Whether the name still belongs to this file.
 
-    While we waited, it may have become the one that is kept, or been removed.
+    While this process waited, another one may have kept the file or removed it.
     """
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())

@@ -1,4 +1,4 @@
-"""GDAL's environment for reading one path in place: the datalake's endpoint and keys, retries, no needless requests."""
+"""GDAL's environment to read one path in place: the datalake's endpoint and keys, retries, no needless requests."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _UNBOUND = ("GDAL_HTTP_HEADERS", "GDAL_HTTP_USERPWD", "GDAL_HTTP_COOKIE", "GDAL_
 
 @contextlib.contextmanager
 def environment(path: str) -> Iterator[None]:
-    """Open and read a path within this; the keys may be asked of their source.
+    """Open and read a path within this; may request the keys from their source.
 
     Raises
     ------
     GeodesError
-        If there are to be keys and there are none.
+        If the path needs keys and there are none.
     """
     keys = _keys() if "/vsis3/" in path else {}
     with rasterio.Env(**options(path)):
-        # Not as options of the Env, which would keep them and show them.
+        # Not as options of the Env, which would store and show them.
         rasterio.env.setenv(**keys)
         yield
 
 
 def options(path: str) -> dict[str, str]:
-    """GDAL's configuration for a path, less the keys."""
-    # GDAL's own threads open a JPEG 2000 again without this thread's configuration: they would ask Amazon instead of
-    # the datalake, and leave zeros where that fails. Dask has threads enough.
+    """Return GDAL's configuration for a path, without the keys."""
+    # GDAL's own threads open a JPEG 2000 again without this thread's configuration: they would contact Amazon instead
+    # of the datalake, and leave zeros where that fails. Dask has enough threads.
     alone = {"GDAL_NUM_THREADS": "1"}
     if not path.startswith("/vsi"):
-        return alone  # a plain file may have its grid in a file beside it (.aux.xml, .tfw): GDAL looks
+        return alone  # a plain file may have its grid in a file beside it (.aux.xml, .tfw), which GDAL looks for
     endpoint, authorities = urlsplit(settings.get("datalake.endpoint")), tls.bundle()
     return {
         **alone,
@@ -52,14 +52,14 @@ def options(path: str) -> dict[str, str]:
         "AWS_REGION": settings.get("datalake.region"),
         "AWS_NO_SIGN_REQUEST": "NO" if credentials.known("s3") else "YES",
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-        # Some servers answer no HEAD, and some addresses are signed for GET alone.
+        # Some servers do not answer HEAD, and some addresses are signed for GET alone.
         "CPL_VSIL_CURL_USE_HEAD": "NO",
         "GDAL_HTTP_MAX_RETRY": "3",
         "GDAL_HTTP_RETRY_DELAY": "0.5",
-        # A driver asks for side files (.aux.xml, .msk) beside a member: they are not there, do not ask the server.
+        # Drivers look for side files (.aux.xml, .msk) of a member: these do not exist, so avoid the requests.
         "GDAL_PAM_ENABLED": "NO",
-        # What the environment has for no server in particular would go to each one that an Item names: passwords of
-        # ~/.netrc, headers.
+        # The environment may have credentials that name no server: passwords of ~/.netrc, headers. They would go to
+        # every server that an Item names.
         "GDAL_HTTP_NETRC": "NO",
         **{name: "" for name in _UNBOUND if name in os.environ},
         **({"GDAL_CURL_CA_BUNDLE": authorities, "CURL_CA_BUNDLE": authorities} if authorities else {}),
@@ -69,7 +69,7 @@ def options(path: str) -> dict[str, str]:
 def within(path: str, read: Callable[[], _T]) -> _T:
     """Open and read within the environment of a path.
 
-    Once more if keys that were good at the beginning ended meanwhile.
+    Reads once more if keys that were valid at the beginning expired meanwhile.
     """
     mark = None
     try:

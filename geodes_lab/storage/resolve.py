@@ -1,6 +1,6 @@
-"""Where one whole product is read from: on disk, on the datalake, on the web.
+"""Where one whole product is read from: the disk, the datalake, or the web.
 
-Fetched whole where nothing else works.
+A product is downloaded as a whole only where nothing else works.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage import file_cache
 from geodes_lab.storage.fetch import Remote
 from geodes_lab.storage.file_cache import CacheFull
-from geodes_lab.storage.location import ObjectLocation, Unreachable, locate
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
 
-_REMEMBERED = 300.0  # seconds for which the answer to a probe holds
+_REMEMBERED = 300.0  # seconds for which the result of a probe is valid
 
 
 class Fetched(UserWarning):
-    """A product was fetched whole, because it cannot be read in place."""
+    """A product was downloaded as a whole, because it cannot be read in place."""
 
 
 def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | None = None) -> ObjectLocation:
-    """Choose where one product is read from; fetch it whole where that is the only way.
+    """Choose where to read one product from; download it as a whole where that is the only way.
 
-    A file on disk or in the mirror comes first, then a replica that was fetched earlier, then the datalake if its
-    endpoint answers, then a web server that honours ranges. From any other web server the product is fetched once,
+    A file on disk or in the mirror comes first, then a replica from an earlier download, then the datalake if its
+    endpoint answers, then a web server that supports ranges. From any other web server the product is downloaded once,
     into the folder ``geodes_lab.storage.resolve.folder``, and a `Fetched` warning says so.
 
     Parameters
@@ -55,9 +57,9 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
     Raises
     ------
     GeodesError
-        If there is no such product, its server refuses it or gives something else, or there is no room for it.
+        If the product does not exist, its server refuses it or returns something else, or the disk has no space for it.
     """
-    found: dict[str, tuple[str, ObjectLocation]] = {}  # the first of each scheme
+    by_scheme: dict[str, tuple[str, ObjectLocation]] = {}  # the first of each scheme
     names, problems = [], []
     for href in hrefs:
         try:
@@ -65,22 +67,22 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
         except GeodesError as error:
             problems.append(error)
             continue
-        found.setdefault(place.scheme, (href, place))
+        by_scheme.setdefault(place.scheme, (href, place))
         names.append(place.name)
-    if not found:
+    if not by_scheme:
         raise problems[0] if problems else GeodesError("The product has no address: look at the assets of its Item.")
-    if "file" in found or "http" not in found:
-        return found["file" if "file" in found else "s3"][1]
+    if "file" in by_scheme or "http" not in by_scheme:
+        return by_scheme["file" if "file" in by_scheme else "s3"][1]
     # A download address of GEODES ends in a checksum; the one on the datalake has the product's name.
     name = next((n for n in names if n.lower().endswith(".zip")), names[0])
-    replica = _Replica(Remote(name, *found["http"], size, checksum))
-    if kept := replica.cached():
-        return kept
-    if "s3" not in found:
+    replica = _Replica(Remote(name, *by_scheme["http"], size, checksum))
+    if replica_on_disk := replica.cached():
+        return replica_on_disk
+    if "s3" not in by_scheme:
         return replica.somehow()
     endpoint = settings.get("datalake.endpoint")
     if _ask(endpoint, lambda: _is_reachable(endpoint)):
-        return found["s3"][1]
+        return by_scheme["s3"][1]
     try:
         return replica.somehow()
     except Unreachable as error:
@@ -88,7 +90,7 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
 
 
 def _ask(subject: str, question: Callable[[], bool]) -> bool:
-    """Ask once for all threads what costs a request, and remember the answer."""
+    """Probe once for all threads, and remember the answer."""
     with _asking[subject]:
         when, answer = _known.get(subject, (float("-inf"), False))
         if time.monotonic() - when > _REMEMBERED:
@@ -113,7 +115,7 @@ def _is_reachable(endpoint: str) -> bool:
 
 @dataclass(frozen=True)
 class _Replica:
-    """A product of a web server, and the file in the folder that has it or will have it."""
+    """A product on a web server, and its file in the folder, which may not exist yet."""
 
     remote: Remote
 
@@ -126,24 +128,24 @@ class _Replica:
         return self._path(".zip" if is_zip else "")
 
     def cached(self) -> ObjectLocation | None:
-        """Give the replica if there is one, and note that it is in use."""
-        found = (p for p in (self._target(True), self._target(False)) if file_cache.is_cached(p, self.remote.size))
-        return next(map(locate, found), None)
+        """Return the replica if there is one, and mark it as in use."""
+        files = (p for p in (self._target(True), self._target(False)) if file_cache.is_cached(p, self.remote.size))
+        return next(map(locate, files), None)
 
     def somehow(self) -> ObjectLocation:
-        """Read it in place where its server allows that, else fetch it."""
+        """Read the product in place where its server supports that, else download it."""
         remote = self.remote
         return remote.place if _ask(remote.address, remote.is_read_in_place) else self.fetch()
 
     def fetch(self) -> ObjectLocation:
-        """Fetch the product, unless another thread or process does it meanwhile."""
+        """Download the product, unless another thread or process is doing so."""
         remote = self.remote
         try:
             with file_cache.making(self._path(".part"), remote.size) as part:
-                if kept := self.cached():
-                    return kept
+                if replica_on_disk := self.cached():
+                    return replica_on_disk
                 if remote.size is not None:
-                    part.reserve(remote.size)  # before a request that may count against the quota
+                    part.reserve(remote.size)  # before the request, which may count against the quota
                 target = self._target(remote.fetch(part.file, part.reserve))
                 part.keep(target)
         except CacheFull as error:

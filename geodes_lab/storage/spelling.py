@@ -1,4 +1,4 @@
-"""How other tools write where a product is.
+"""Spellings of an address that other tools use.
 
 GDAL's ``/vsi`` paths, rasterio's ``zip://…!…``, fsspec's ``zip://…::…``, ``zip#member``.
 """
@@ -20,63 +20,63 @@ _FSSPEC = re.compile(r"zip://(?P<member>.*?)::(?P<zip>.+)", re.DOTALL | re.IGNOR
 _SHORT = re.compile(rf"(?P<zip>.+?{_ZIP})[#!]/?(?P<member>.*)", re.DOTALL | re.IGNORECASE)
 _CACHES = re.compile(
     r"(?:simplecache|filecache|blockcache)::", re.IGNORECASE
-)  # of fsspec: what is read here is kept anyway
+)  # fsspec's caches, which are ignored: the library has its own cache
 
 
 class Spelled(NamedTuple):
-    """Where something is."""
+    """The location that a spelling means."""
 
     address: str
-    """Of the object: a path, or an ``s3://`` or ``https://`` address."""
+    """The object: a path, or an ``s3://`` or ``https://`` address."""
     member: str
-    """The path in it, if it is a zip and a part of it is meant; else empty."""
+    """The path in a zip, if a member of it is meant; else empty."""
 
 
 def understood(href: str) -> Spelled:
-    """Take an address as other tools write it; what is no such spelling stays as it is.
+    """Translate an address of another tool; an address without such a spelling stays as it is.
 
     Parameters
     ----------
     href
-        A path or an address; a file on disk that is called so is that file.
+        A path or an address; if a file with exactly this name exists on disk, it is that file.
 
     Raises
     ------
     GeodesError
-        If it is such a spelling, and names no zip.
+        If the spelling is known, but names no zip.
     """
     href = _CACHES.sub("", href)
     if "://" not in href and _is_there(href):
         return Spelled(href, "")
-    if "::" in href and (found := _FSSPEC.fullmatch(href)):
-        return _spelled(found["zip"], found["member"].lstrip("/"))
+    if "::" in href and (parts := _FSSPEC.fullmatch(href)):
+        return _spelled(parts["zip"], parts["member"].lstrip("/"))
     if href.lower().startswith(("zip://", "zip+")):
-        found = _RASTERIO.fullmatch(href)
-        if found is None:
+        parts = _RASTERIO.fullmatch(href)
+        if parts is None:
             raise GeodesError(
                 f"{href} names no zip: write zip:///path/product.zip!member, or the path of the zip alone."
             )
-        address = f"{found['scheme']}://{found['zip']}" if found["scheme"] else found["zip"]
-        return _spelled(address, found["member"] or "")
+        address = f"{parts['scheme']}://{parts['zip']}" if parts["scheme"] else parts["zip"]
+        return _spelled(address, parts["member"] or "")
     if href.startswith("/vsizip/"):
-        found = _BRACED.fullmatch(href) or _GDAL.fullmatch(href)
-        if found is None:
+        parts = _BRACED.fullmatch(href) or _GDAL.fullmatch(href)
+        if parts is None:
             raise GeodesError(f"{href} names no zip: write /vsizip/{{path}}/member, or the path of the zip alone.")
-        return _spelled(found["zip"], found["member"] or "")
-    if found := _SHORT.fullmatch(href):
-        return _spelled(found["zip"], found["member"])
+        return _spelled(parts["zip"], parts["member"] or "")
+    if parts := _SHORT.fullmatch(href):
+        return _spelled(parts["zip"], parts["member"])
     if href.startswith(("/vsis3/", "/vsicurl/")):
         return Spelled(_plain(href), "")
     return Spelled(href, "")
 
 
 def path_of(href: str) -> str:
-    """Give the path by which GDAL opens a file, a member of a zip too, however it is written.
+    """Return the path by which GDAL opens a file or a member of a zip, however it is written.
 
     Raises
     ------
     GeodesError
-        If it names nothing that is read here.
+        If it names nothing that can be read.
     """
     address, member = understood(href)
     place = locate(address)
@@ -94,11 +94,11 @@ def _spelled(address: str, member: str) -> Spelled:
 
 
 def _plain(address: str) -> str:
-    """An address without GDAL's beginnings."""
+    """Return an address without GDAL's prefixes."""
     if address.startswith("/vsicurl/"):
         return address.removeprefix("/vsicurl/")
     if address.startswith("/vsis3/"):
-        place_of(address)  # refuses what is no bucket and no key
+        place_of(address)  # refuses invalid buckets and keys
         return f"s3://{address.removeprefix('/vsis3/')}"
     if address.startswith("/vsi"):
         raise GeodesError(f"{address} is not read in place: give a path, or an s3:// or https:// address.")

@@ -1,17 +1,10 @@
-"""Clients of the servers that hold objects: their connections, their keys, and the loop in which all requests wait."""
+"""Clients of the servers that hold objects: their connections and their keys."""
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import contextlib
 import os
-import threading
-import time
-from collections.abc import Callable
-from contextvars import Context
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,17 +14,16 @@ from geodes_lab import credentials, settings
 from geodes_lab.credentials import tls
 from geodes_lab.credentials.origin import guard
 from geodes_lab.errors import GeodesError
+from geodes_lab.storage import event_loop
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-_AT_ONCE = 128  # requests of this process under way together
-_FAREWELL = 2.0  # seconds that requests under way have when the process ends
-_LOOK = 10.0  # seconds after which keys that do not end are looked for again: the user may have set others
+_LOOK = 10.0  # seconds after which keys without an expiry are looked up again: the user may have set others
 
 
 def store(scheme: str, root: str) -> ObjectStore:
-    """Give the client for the disk, a bucket or a web server; its connections serve all objects there.
+    """Return the client for the disk, a bucket or a web server; all objects there share its connections.
 
     Parameters
     ----------
@@ -43,7 +35,7 @@ def store(scheme: str, root: str) -> ObjectStore:
     Raises
     ------
     GeodesError
-        If the settings of the datalake make no sense.
+        If the settings of the datalake are not valid.
     """
     timeout, authorities = float(settings.get("datalake.timeout")), tls.authorities()
     if scheme != "s3":
@@ -53,31 +45,31 @@ def store(scheme: str, root: str) -> ObjectStore:
 
 
 def again(mark: int | None) -> bool:
-    """Say that the datalake refused the keys of a mark; whether there are others to try.
+    """Report that the datalake refused the keys with a mark; return whether there are others to try.
 
-    Asks their source, which may take seconds.
+    May take seconds, because it asks the source of the keys.
     """
     if not credentials.refused("s3", mark):
         return False
-    _generation[0] += 1  # obstore would go on with those that it has kept
+    _generation[0] += 1  # obstore would continue with its cached keys
     return True
 
 
 def serves() -> bool:
-    """Whether this process works for a kernel: what it is to read has been opened there."""
+    """Whether this process works for a kernel, which has already opened what this process reads."""
     return credentials.is_lent()
 
 
 def at_hand() -> int | None:
-    """The mark of the keys that this process has now; None: there are none. Asks nobody."""
+    """Return the mark of the keys that this process has now; None: there are none. Asks no source."""
     keys = credentials.at_hand("s3")
     return None if keys is None else keys.mark
 
 
 def _provide() -> S3Credential:
-    """Keys, whenever obstore asks.
+    """Return the keys, whenever obstore asks for them.
 
-    It does so before each request if they last for less than five minutes, yet not more than ten times a second.
+    obstore asks before each request if the keys last for less than five minutes, but at most ten times a second.
     """
     global last_credential_error
     try:
@@ -101,19 +93,19 @@ def _provide() -> S3Credential:
 
 
 last_credential_error: GeodesError | None = None
-"""Why there were no keys when there were to be some: obstore tells it in words of its own."""
+"""Why keys that should exist are missing: obstore replaces this error by one of its own."""
 
 
 def filesystem() -> Any:
-    """Give the datalake as a file system of fsspec, for libraries that want one.
+    """Return the datalake as a file system of fsspec, for libraries that need one.
 
-    Its keys are fresh as those of all readers here.
+    Its keys are renewed like those of all readers.
 
     Returns
     -------
     obstore.fsspec.FsspecStore
-        Asynchronous ones of fsspec may be used within its loop alone; this one is for plain calls:
-        ``filesystem().ls("sentinel2-l1c/31")``. Nothing is asked until it is used.
+        For synchronous calls only, because asynchronous fsspec instances work within their own event loop alone:
+        ``filesystem().ls("sentinel2-l1c/31")``. No request is made until it is used.
     """
     from obstore.fsspec import FsspecStore
 
@@ -144,7 +136,7 @@ def _store(
 
 
 def _s3(endpoint: str, timeout: float, authorities: str | None, signature: tuple[int, int] | None) -> dict[str, Any]:
-    """What a client of S3 is made with."""
+    """Return the arguments for a client of S3."""
     return {
         "config": {"endpoint": endpoint, "virtual_hosted_style_request": False, "skip_signature": signature is None},
         "client_options": _options(endpoint.startswith("http://"), timeout, authorities),
@@ -154,21 +146,21 @@ def _s3(endpoint: str, timeout: float, authorities: str | None, signature: tuple
 
 
 def _once() -> dict[str, Any]:
-    return {"max_retries": 0}  # requests are made again by `ObjectLocation`, and counted
+    return {"max_retries": 0}  # `geodes_lab.storage.request` repeats requests, and counts them
 
 
 def _options(is_plain: bool, timeout: float, authorities: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"allow_http": is_plain, "timeout": timedelta(seconds=timeout)}
-    return {**found, "root_certificate": authorities} if authorities else found
+    client_options: dict[str, Any] = {"allow_http": is_plain, "timeout": timedelta(seconds=timeout)}
+    return {**client_options, "root_certificate": authorities} if authorities else client_options
 
 
 _generation = [0]
 
 
 def _signature() -> tuple[int, int] | None:
-    """What changes when a client has to forget the keys that it has kept; None: requests are not signed.
+    """Return a value that changes when a client must discard its cached keys; None: requests are not signed.
 
-    Without any keys, obstore and GDAL would go and ask a cloud's metadata server.
+    Without any keys, obstore and GDAL would send requests to a cloud's metadata server.
     """
     if not credentials.known("s3"):
         return None
@@ -176,69 +168,10 @@ def _signature() -> tuple[int, int] | None:
     return _generation[0], credentials.standing("s3")
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """A loop that knows which threads are telling it something.
-
-    obstore tells the loop of each answer from threads of its own. One that waits for the interpreter while this ends
-    would abort the whole process, though its work is done (PyO3/pyo3-async-runtimes#40): one in fifty short programs
-    ended so.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.telling = 0
-        self._count = threading.Lock()
-
-    def call_soon_threadsafe(  # type: ignore[override]
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
-        """Count the thread that calls, until it is back."""
-        with self._count:
-            self.telling += 1
-        try:
-            return super().call_soon_threadsafe(callback, *args, context=context)
-        finally:
-            with self._count:
-                self.telling -= 1
-
-    def close_quietly(self) -> None:
-        """Give up what is under way, and wait until no other thread is about to come back."""
-
-        async def give_up() -> None:
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.wait(others, timeout=_FAREWELL) if others else None
-
-        with contextlib.suppress(Exception):
-            asyncio.run_coroutine_threadsafe(give_up(), self).result(2 * _FAREWELL)
-        deadline = time.monotonic() + _FAREWELL
-        while self.telling and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(0.01)  # from the last word to the end of the call that said it
-
-
-@cache
-def _made_loop() -> _Loop:
-    made = _Loop()
-    threading.Thread(target=made.run_forever, name="datalake", daemon=True).start()
-    atexit.register(made.close_quietly)
-    return made
-
-
-def loop() -> asyncio.AbstractEventLoop:
-    """The loop in which all requests of this process wait.
-
-    In a thread of its own, since readers are plain functions.
-    """
-    with _first:
-        return _made_loop()
-
-
 def web() -> httpx.AsyncClient:
-    """The client for signed addresses, to be used within the `loop`.
+    """Return the client for signed addresses, to be used within `geodes_lab.storage.event_loop.loop`.
 
-    It follows redirects, and has neither a key nor a password for anybody.
+    It follows redirects, and sends neither a key nor a password.
     """
     return _web(tls.authorities())
 
@@ -252,32 +185,19 @@ def _web(_authorities: str | None) -> httpx.AsyncClient:
         follow_redirects=True,
         max_redirects=5,
         auth=_nobody,
-        limits=httpx.Limits(max_connections=_AT_ONCE),
+        limits=httpx.Limits(max_connections=event_loop.AT_ONCE),
     )
 
 
 def _nobody(request: httpx.Request) -> httpx.Request:
-    """Set, so that no password of ``~/.netrc`` goes to whomever an address names."""
+    """Prevents a password of ``~/.netrc`` from going to the server of an address."""
     return request
 
 
-@cache
-def turns() -> asyncio.Semaphore:
-    """Of which each request under way holds one."""
-    return asyncio.Semaphore(_AT_ONCE)
-
-
-_first = threading.Lock()  # one loop, though many threads come at once
-
-
 def _forked() -> None:
-    """A child of a fork has none of the threads."""
-    global _first
-    _first = threading.Lock()
-    if _made_loop.cache_info().currsize:
-        atexit.unregister(_made_loop().close_quietly)
-    for kept in (_made_loop, turns, _store, _web):
-        kept.cache_clear()
+    """A child of a fork has none of the threads that the clients use."""
+    for cached in (_store, _web):
+        cached.cache_clear()
 
 
 os.register_at_fork(after_in_child=_forked)

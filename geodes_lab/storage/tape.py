@@ -1,4 +1,4 @@
-"""Whether products of GEODES lie on disk or on tape; the portal knows, and products on tape are asked for there."""
+"""Whether products of GEODES are on disk or on tape; the portal knows, and a user orders products from tape there."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from geodes_lab.storage import fetch
 from geodes_lab.storage.location import locate
 from geodes_lab.util import pystac_html
 
-pystac_html.guard()  # whoever has Items of ours has come by here
+pystac_html.guard()  # every user of Items has imported this module
 _TIMEOUT = httpx.Timeout(20.0)
-_TOGETHER = 100  # products in one question
+_TOGETHER = 100  # products in one request
 _PARALLEL = 8
 _LARGEST = 2**23  # bytes of an answer
 
@@ -30,34 +30,34 @@ class Product:
     """One product of a portal."""
 
     name: str
-    """What it is called."""
+    """Its name."""
     download: str
-    """Where the portal gives it: its last part is the MD5 of the file."""
+    """Its download address on the portal: the last part is the MD5 of the file."""
     endpoint: str | None
     """Its address on the datalake."""
 
     @property
     def portal(self) -> str:
-        """The portal's own address."""
-        url = urlsplit(self.download)  # without a name and password: `product` takes no address that has them
+        """The portal's address."""
+        url = urlsplit(self.download)  # without a name and password: `product` refuses addresses with them
         return f"{url.scheme}://{url.netloc}"
 
     @property
     def way_out(self) -> str:
-        """What to do where it is on tape."""
+        """What to do if the product is on tape."""
         return (
             f"ask for it in the explorer of {self.portal}, where it is called {self.name}, and open it when it is there"
         )
 
 
 def product(item: pystac.Item) -> Product | None:
-    """The product of an Item, if it is one of a portal of GEODES."""
+    """Return the product of an Item, if it belongs to a portal of GEODES."""
     if "geodes:urn" not in item.properties:
         return None
     for asset in item.assets.values():
         others = asset.extra_fields.get("alternate", {}).values()
         for href in (asset.href, *(o.get("href", "") for o in others)):
-            # An Item may come from anywhere: only a portal that the settings name is asked.
+            # An Item may come from anywhere: requests go only to portals that the settings name.
             if "/api/download/" in href and origin.listed(href, settings.get("download.hosts")):
                 name = str(item.properties.get("identifier") or item.id)
                 return Product(name, href, asset.href if asset.href != href else None)
@@ -76,23 +76,23 @@ def is_here(item: pystac.Item) -> bool:
 
 
 def on_disk(products: Sequence[Product]) -> list[bool | None]:
-    """Ask the portal whether each product can be read at once; None where it does not tell.
+    """Ask the portal whether each product can be read at once; None where the portal does not know.
 
     Raises
     ------
     GeodesError
         If the portal does not answer, or refuses.
     """
-    found: dict[str, bool] = {}
-    asked = [(portal, list(some)) for portal, some in _together(products)]
+    availability: dict[str, bool] = {}
+    requests = [(portal, list(some)) for portal, some in _together(products)]
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        for told in pool.map(lambda a: _ask(*a), asked):
-            found |= told
-    return [found.get(_checksum(p.download)) for p in products]
+        for answers in pool.map(lambda a: _ask(*a), requests):
+            availability |= answers
+    return [availability.get(_checksum(p.download)) for p in products]
 
 
 def explained(item: pystac.Item, error: GeodesError) -> GeodesError:
-    """Of a product that could not be opened: that it is on tape, if it is; else what was wrong."""
+    """Return the reason why a product could not be opened: that it is on tape, if it is; else the error."""
     one = product(item)
     try:
         if one is None or is_here(item) or on_disk([one]) != [False]:
@@ -112,56 +112,60 @@ def _together(products: Sequence[Product]) -> Iterable[tuple[str, list[Product]]
 
 
 def _ask(portal: str, products: Sequence[Product]) -> dict[str, bool]:
-    """By checksum. The portal has one question for many products, and an older one for each."""
+    """Return the answers by checksum.
+
+    The portal has one request for many products, and an older one for each product.
+    """
     key = fetch.key(f"{portal}/")
-    said = [{"href": p.download, "endpointURL": p.endpoint} for p in products]
+    question = [{"href": p.download, "endpointURL": p.endpoint} for p in products]
     try:
         with httpx.Client(
             headers={"X-API-Key": key} if key else {},
             timeout=_TIMEOUT,
             transport=httpx.HTTPTransport(verify=tls.context(), retries=2),
         ) as client:
-            answer = _answer(client, "POST", f"{portal}/fastavailability", {"availability": said})
+            answer = _answer(client, "POST", f"{portal}/fastavailability", {"availability": question})
             if answer.status_code in (404, 405):
                 several = [_answer(client, "GET", f"{portal}/availability/{quote(p.name, safe='')}") for p in products]
             else:
                 several = [answer]
     except httpx.HTTPError as error:
         raise GeodesError(f"{portal} does not say what is on tape ({error}): check the network.") from error
-    found: dict[str, bool] = {}
+    availability: dict[str, bool] = {}
     for one in several:
         if one.status_code in (401, 403):
             raise GeodesError(
                 f"{portal} does not say what is on tape (HTTP {one.status_code}): set GEODES_API_KEY to the key from "
-                f"your profile "
-                "there."
+                "your profile there."
             )
-        found |= _told(portal, one)
-    return found
+        availability |= _told(portal, one)
+    return availability
 
 
 def _answer(client: httpx.Client, method: str, address: str, body: Any = None) -> httpx.Response:
-    """Ask, and take no more than such an answer can have. Redirects are not followed: the key is for this server."""
+    """Send a request, and read no more than a valid answer needs.
+
+    Redirects are not followed: the key is for this server.
+    """
     with client.stream(method, address, json=body) as answer:
         parts, size = [], 0
         for part in answer.iter_bytes():
             size += len(part)
             if size > _LARGEST:
-                raise httpx.DecodingError("its answer is larger than any that is meant", request=answer.request)
+                raise httpx.DecodingError("its answer is larger than any valid one", request=answer.request)
             parts.append(part)
     return httpx.Response(answer.status_code, content=b"".join(parts), request=answer.request)
 
 
 def _told(portal: str, answer: httpx.Response) -> dict[str, bool]:
     try:
-        said = answer.raise_for_status().json()
-        files = [f for p in said.get("products", [said]) for f in p["files"]]
+        document = answer.raise_for_status().json()
+        files = [f for p in document.get("products", [document]) for f in p["files"]]
         return {f["checksum"]: bool(f["available"]) for f in files}
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError, AttributeError):
         raise GeodesError(
             f"{portal} answered the question what is on tape in a way that is not understood (HTTP "
-            f"{answer.status_code}): the "
-            "service has changed."
+            f"{answer.status_code}): the service has changed."
         ) from None
 
 

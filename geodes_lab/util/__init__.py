@@ -1,1 +1,1 @@
-"""What knows nothing of Earth observation: XML, boxes, instants, folders, bars, limits."""
+"""What knows nothing of Earth observation? XML, boxes, instants, folders, progress bars, limits."""

@@ -1,4 +1,4 @@
-"""A box in degrees, as people write it: west, south, east, north."""
+"""A box in degrees: west, south, east, north."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from geodes_lab.errors import GeodesError
 
-_WIDEST = 180.0  # degrees of a box across the date line: a wider one is two numbers that were swapped
+_WIDEST = 180.0  # degrees of a box across the date line: in a wider one, the two numbers were swapped
 
 
 def checked(bbox: Sequence[float]) -> tuple[float, float, float, float]:
-    """Give the four numbers of a box; west is more than east where it crosses the date line, as GeoJSON writes it.
+    """Return the four numbers of a box; west is more than east where it crosses the date line, as in GeoJSON.
 
     Raises
     ------
     GeodesError
-        If it is no box, or its numbers are in another order.
+        If it is not a box, or its numbers are in another order.
     """
     try:
         west, south, east, north = map(float, bbox)
@@ -26,7 +26,6 @@ def checked(bbox: Sequence[float]) -> tuple[float, float, float, float]:
     if west > east and east + 360 - west > _WIDEST:
         raise GeodesError(
             f"bbox is (west, south, east, north) in degrees; in {tuple(bbox)} west is more than east, which would be "
-            f"the long way round the "
-            "earth: swap them."
+            "the long way round the earth: swap them."
         )
     return west, south, east, north

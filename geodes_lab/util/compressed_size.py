@@ -1,4 +1,4 @@
-"""How much compressed bytes hold, told without decompressing them, or piece by piece.
+"""How many bytes compressed data hold, without decompressing them all at once.
 
 A few kilobytes may claim gigabytes.
 """
@@ -12,20 +12,20 @@ import zlib
 from collections.abc import Callable
 from typing import Protocol
 
-_PIECE = 2**20  # bytes that are decompressed in one go, and forgotten
-_BLOCK = 2**17  # bytes that a block of zstd holds at most
-_MEMORY = 2**27  # bytes that a decompressor may take for itself
+_PIECE = 2**20  # bytes that are decompressed at once, and discarded
+_BLOCK = 2**17  # bytes that a block of zstd can hold
+_MEMORY = 2**27  # bytes that a decompressor may use
 
 
 class Decompressor(Protocol):
-    """What the modules of Python's own library have."""
+    """The interface of the decompressors in Python's standard library."""
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
-        """Decompress some more."""
+        """Decompress more data."""
 
 
 def held(way: str, data: bytes, most: int) -> int:
-    """How many bytes a frame holds, or at most holds.
+    """Return how many bytes a frame holds, or an upper limit.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ def held(way: str, data: bytes, most: int) -> int:
     data
         The frame.
     most
-        What is looked for: beyond this the count may stop.
+        The limit of interest: the count may stop beyond it.
 
     Raises
     ------
     ValueError
-        If it is damaged.
+        If the frame is damaged.
     """
     try:
         return _WAYS[way](data, most)
@@ -49,7 +49,7 @@ def held(way: str, data: bytes, most: int) -> int:
 
 def _blosc(data: bytes, _: int) -> int:
     size, _, packed = struct.unpack_from("<III", data, 4)
-    if packed != len(data):  # the decompressor would go on with whatever is in memory behind it
+    if packed != len(data):  # the decompressor would continue with the memory behind it
         raise ValueError("it is cut")
     return int(size)
 
@@ -59,11 +59,11 @@ def _lz4(data: bytes, _: int) -> int:
 
 
 def _zstd(data: bytes, most: int) -> int:
-    """By the frames' headers, and of those that do not say it by their blocks."""
+    """Return the sum from the frames' headers; where a header has no size, from its blocks."""
     at = total = 0
     while at < len(data):
         magic = struct.unpack_from("<I", data, at)[0]
-        if magic & 0xFFFFFFF0 == 0x184D2A50:  # a frame to be skipped
+        if magic & 0xFFFFFFF0 == 0x184D2A50:  # a frame to skip
             at += 8 + int(struct.unpack_from("<I", data, at + 4)[0])
             continue
         if magic != 0xFD2FB528:
@@ -72,7 +72,7 @@ def _zstd(data: bytes, most: int) -> int:
         is_single, wide = flags >> 5 & 1, (0, 2, 4, 8)[flags >> 6]
         wide = wide or is_single
         at += 5 + (not is_single) + (0, 1, 2, 4)[flags & 3]
-        said = int.from_bytes(data[at : at + wide], "little") + (256 if wide == 2 else 0)
+        size_in_header = int.from_bytes(data[at : at + wide], "little") + (256 if wide == 2 else 0)
         at, blocks, is_last = at + wide, 0, False
         while not is_last:
             head = int.from_bytes(data[at : at + 3], "little")
@@ -84,7 +84,7 @@ def _zstd(data: bytes, most: int) -> int:
             if total + blocks > most + _BLOCK and not wide:
                 return total + blocks
         at += 4 * (flags >> 2 & 1)
-        total += max(said, 0) if wide else blocks
+        total += max(size_in_header, 0) if wide else blocks
         if total > most:
             return total
     return total
@@ -105,11 +105,11 @@ def _counted(make: Callable[[], Decompressor], several: bool) -> Callable[[bytes
 
 
 def _count(inflater: Decompressor, data: bytes, total: int, most: int) -> tuple[int, bytes]:
-    """Decompress one stream, and count."""
+    """Decompress one stream, and count its bytes."""
     while True:
         piece = inflater.decompress(data, _PIECE)
         total += len(piece)
-        data = getattr(inflater, "unconsumed_tail", b"")  # of zlib alone: the others keep it
+        data = getattr(inflater, "unconsumed_tail", b"")  # only zlib has this: the others keep it inside
         if total > most or inflater.eof:  # type: ignore[attr-defined]
             return total, inflater.unused_data  # type: ignore[attr-defined]
         if not piece and not data:
@@ -125,6 +125,6 @@ _WAYS: dict[str, Callable[[bytes, int], int]] = {
     "bz2": _counted(bz2.BZ2Decompressor, True),
     "lzma": _counted(lambda: lzma.LZMADecompressor(memlimit=_MEMORY), True),
 }
-"""By the names that numcodecs and Zarr give them."""
+"""Counters, by the names of numcodecs and Zarr."""
 WAYS = frozenset(_WAYS)
-"""The ways whose frames are understood."""
+"""The compressors whose frames are understood."""

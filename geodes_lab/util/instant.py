@@ -1,4 +1,4 @@
-"""Instants of Items: whatever offset they are told in, they are UTC here; what is told without one is UTC."""
+"""Instants of Items: converted to UTC; an instant without an offset is UTC."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Dated(Protocol):
-    """What has a time as Items have it: a `pystac.Item` is one, and so is less than that."""
+    """An object with times as Items have them, such as a `pystac.Item`."""
 
     datetime: datetime | None
     properties: Any
@@ -20,12 +20,12 @@ def utc(told: Any) -> datetime | None:
     Parameters
     ----------
     told
-        A text, as RFC 3339 or ISO 8601 write it, or a datetime.
+        Text in RFC 3339 or ISO 8601, or a datetime.
 
     Returns
     -------
     datetime.datetime or None
-        In UTC; None where it is none: an Item may say anything, and what is no time says none.
+        In UTC; None if the value is not a time, because an Item may contain anything.
     """
     try:
         time = told if isinstance(told, datetime) else datetime.fromisoformat(told.strip().upper())
@@ -40,18 +40,18 @@ def text(time: datetime) -> str:
 
 
 def begin(item: Dated) -> datetime | None:
-    """The instant that stands for an Item: its ``datetime``, else the begin of its interval, else the end.
+    """Return the instant that represents an Item: its ``datetime``, else the begin of its interval, else the end.
 
     None if it has none.
     """
     properties: Mapping[str, Any] = item.properties
-    told = (item.datetime, *(properties.get(name) for name in ("start_datetime", "end_datetime")))
-    return next((time for time in map(utc, told) if time is not None), None)
+    times = (item.datetime, *(properties.get(name) for name in ("start_datetime", "end_datetime")))
+    return next((time for time in map(utc, times) if time is not None), None)
 
 
 def normalize(properties: dict[str, Any]) -> None:
-    """Write the times of an Item's interval in UTC, where they are told otherwise."""
+    """Write the times of an Item's interval in UTC, if they have another offset."""
     for name in ("start_datetime", "end_datetime"):
-        told = properties.get(name)
-        if (time := utc(told)) is not None and not (isinstance(told, str) and told.endswith("Z")):
+        value = properties.get(name)
+        if (time := utc(value)) is not None and not (isinstance(value, str) and value.endswith("Z")):
             properties[name] = text(time)

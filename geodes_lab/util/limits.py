@@ -1,6 +1,6 @@
-"""How much of a kernel one product may take.
+"""How much memory and time of a kernel one product may take.
 
-Real products stay far below, and what says more is refused before it is read.
+Real products stay far below these limits; larger ones are refused before they are read.
 """
 
 from __future__ import annotations
@@ -12,49 +12,49 @@ from dask.utils import format_bytes
 from geodes_lab.errors import GeodesError
 
 TILE = 2**28
-"""Bytes of one tile, strip or chunk, decoded.
+"""Bytes of one decoded tile, strip or chunk.
 
-The largest of real products is an image in one piece (10980² numbers of 2 bytes: 230 MiB).
+The largest real product is an image in one piece (10980² numbers of 2 bytes: 230 MiB).
 """
 WINDOW = 2**29
-"""Bytes that one window of an image takes at once; a chunk of a cube is 2048² numbers, of 4 bytes each: 16 MiB."""
+"""Bytes that one window of an image takes at once; a chunk of a cube has 2048² numbers of 4 bytes: 16 MiB."""
 PIXELS = 2**29
-"""Pixels that are looked at for one chunk of a coarser grid: an image of 23000².
+"""Pixels that are read for one chunk of a coarser grid: an image of 23000².
 
-With overviews there are four for each pixel of the grid.
+With overviews, there are four for each pixel of the grid.
 """
 SIDE = 2**22
 """Rows or columns of an image: the whole Earth at 10 m is 4 million wide."""
 IMAGE = 2**39
-"""Pixels of an image: as many chunks of 2048² as are listed in some seconds. France at 10 m has 2^33."""
+"""Pixels of an image: their chunks of 2048² are listed in some seconds. France at 10 m has 2^33."""
 PIECES = 2**16
 """Tiles, strips or chunks of one window: 2048² numbers in tiles of 16² are 16 384."""
 COORDINATE = 2**26
-"""Bytes of a coordinate that is read whole when a product is opened: 8 million numbers."""
+"""Bytes of a coordinate that is read as a whole when a product is opened: 8 million numbers."""
 ARRAY = 2**42
-"""Bytes of one array of a file: no archive is larger, and its list of chunks has to be held."""
+"""Bytes of one array of a file: no archive is larger, and the list of its chunks must fit in memory."""
 DOCUMENT = 2**26
-"""Bytes of a member that is read whole (XML, JSON): those of products are below 5 MB."""
+"""Bytes of a member that is read as a whole (XML, JSON): those of products are below 5 MB."""
 NUMBERS = 2**22
 """Numbers in one list of an XML document: the largest grids of real products have some ten thousand."""
 
 
 def refuse(what: str, size: int | float, most: int, unit: str = "bytes") -> None:
-    """Refuse what is larger than any product's.
+    """Refuse what is larger than in any product.
 
     Parameters
     ----------
     what
-        The thing and the file that it is in, as the sentence begins.
+        The thing and its file, as the sentence begins.
     size, most
-        What it is, and what it may be.
+        Its size, and the limit.
     unit
-        What is counted.
+        The unit of both.
 
     Raises
     ------
     GeodesError
-        If it is more.
+        If the size is above the limit.
     """
     if size > most:
         raise GeodesError(
@@ -63,17 +63,17 @@ def refuse(what: str, size: int | float, most: int, unit: str = "bytes") -> None
 
 
 def refuse_image(source: Banded) -> None:
-    """Refuse an image that is larger than any: the list of its chunks alone would take minutes."""
+    """Refuse an image that is too large: its list of chunks alone would take minutes."""
     refuse(f"Band {source.band} of {source.product}", source.shape[0] * source.shape[1], IMAGE, "pixels")
 
 
 def refuse_pixels(source: Banded, pixels: int) -> None:
-    """Refuse to look at more pixels for one chunk than there is time for; see `PIXELS`."""
+    """Refuse to read more pixels for one chunk than time allows; see `PIXELS`."""
     if pixels > PIXELS:
         raise GeodesError(
             f"One chunk of the grid needs {pixels} pixels of band {source.band} of {source.product}, which has no "
-            f"overviews that are "
-            f"coarse enough, and no more than {PIXELS} are read for one: choose a finer resolution, or smaller chunks=."
+            f"overviews that are coarse enough, and no more than {PIXELS} are read for one: choose a finer "
+            "resolution, or smaller chunks=."
         )
 
 
@@ -94,7 +94,7 @@ class Banded(Protocol):
 
 
 def told(size: int | float, most: int, unit: str = "bytes") -> str:
-    """The part of a sentence that says what is too large."""
+    """Return the part of a sentence that says what is too large."""
     if unit == "bytes":
         needed = format_bytes(min(int(size), 2**63))
         return f"would take {needed}, more than the {format_bytes(most)} that any product needs"

@@ -1,6 +1,6 @@
-"""The last words of a kernel: how much memory it had, so that the next one can say why it is there.
+"""A record of a kernel's memory, so that the next kernel can say why this one ended.
 
-Imports nothing but the standard library and Dask's configuration: it runs when a kernel starts.
+It imports nothing but the standard library and Dask's configuration, because it runs when a kernel starts.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _MB = 2**20
 
 
 def watch(name: str) -> str:
-    """Note the memory of this process from now on; say why the one before ended, if memory was the reason.
+    """Record the memory of this process from now on; return why the previous one ended, if memory was the reason.
 
     Parameters
     ----------
     name
-        What stays when a kernel is started anew: its connection file.
+        What stays the same when a kernel restarts: its connection file.
 
     Returns
     -------
     str
-        A sentence, or nothing.
+        A sentence, or an empty text.
     """
     path = user_folder.folder("kernels") / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
-    said = _explained(path)
-    atexit.register(path.unlink, missing_ok=True)  # who is killed does not come to it
+    explanation = _explained(path)
+    atexit.register(path.unlink, missing_ok=True)  # a killed process does not reach this
     threading.Thread(target=_note, args=(path, threading.Event()), name="vitals", daemon=True).start()
-    return said
+    return explanation
 
 
 def _note(path: Path, never: threading.Event) -> None:
@@ -65,15 +65,13 @@ def _explained(path: Path) -> str:
     beside = f", its server {_said(last['all'])}" if last["all"] > last["own"] else ""
     return (
         f"The kernel was killed for its memory: it had {_said(last['own'])}{beside}, of {_said(of)}. What it held is "
-        f"lost. Leave large results "
-        "on the workers: reduce before .compute(), write with gl.save, look with gl.plot; gl.plan says what a result "
-        "needs; or take a larger "
-        "profile of the server."
+        "lost. Leave large results on the workers: reduce before .compute(), write with gl.save, look with gl.plot; "
+        "gl.plan says what a result needs; or take a larger profile of the server."
     )
 
 
 def _now() -> dict[str, int]:
-    """Bytes of this process, of its control group, what it may have, and how many processes were killed there."""
+    """Return bytes of this process, of its control group, the limit, and how many processes were killed there."""
     pages = ([*_text(Path("/proc/self/statm")).split(), "0", "0"])[1]
     group = _group()
     most = _number(group / "memory.max")
@@ -81,7 +79,7 @@ def _now() -> dict[str, int]:
     events = {k: int(v) for k, v in (line.split() for line in _text(group / "memory.events").splitlines())}
     return {
         "own": int(pages) * os.sysconf("SC_PAGE_SIZE"),
-        # Of a group without a limit of its own: it has what is not this server's, too.
+        # A group without a limit of its own shares it with processes outside of this server.
         "all": _number(group / "memory.current") if most and most <= min(n for n in limits if n) else 0,
         "limit": min((n for n in limits if n), default=0),
         "kills": events.get("oom_kill", 0),
@@ -89,10 +87,10 @@ def _now() -> dict[str, int]:
 
 
 def _group() -> Path:
-    """The control group (version 2) of this process."""
+    """Return the control group (version 2) of this process."""
     path = _text(Path("/proc/self/cgroup")).strip().rpartition("::")[2].lstrip("/")
-    found = Path("/sys/fs/cgroup") / path
-    return found if (found / "memory.current").exists() else Path("/sys/fs/cgroup")
+    folder = Path("/sys/fs/cgroup") / path
+    return folder if (folder / "memory.current").exists() else Path("/sys/fs/cgroup")
 
 
 def _machine() -> int:

@@ -1,7 +1,7 @@
-"""Whose a place is: a path that nobody else can change, a socket of a program of one's own. It needs Python alone.
+"""Who owns a path, a folder or a socket: checks that no other account can change it. Needs Python alone.
 
-On a machine of several accounts `/tmp` and the ports of loopback are open to all of them: what lies or listens there
-under the right name may be somebody else's.
+On a machine with several accounts, all of them can use `/tmp` and the ports of loopback: a file or server with the
+right name may belong to somebody else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-_LINKS = 20  # on the way of one path
+_LINKS = 20  # links on one path
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LISTENS = "0A"
 SOCKET_PATH = 107
@@ -21,38 +21,39 @@ SOCKET_PATH = 107
 
 
 def fault(path: Path, owner: int | None = None) -> str:
-    """Say why somebody else could put something of theirs in the place of a path; empty if nobody can.
+    """Return why another account could replace what is at a path; empty if no account can.
 
-    Each folder above it, and each link on the way, belongs to root or to the owner, and others cannot write there, but
-    for folders such as ``/tmp`` where each account removes its own files alone. What is not there yet is not looked at.
+    Each folder above it, and each link on the way, must belong to root or to the owner, and others must not be able to
+    write there, except in folders such as ``/tmp`` where each account removes only its own files. Missing folders are
+    not checked.
 
     Parameters
     ----------
     path
-        A file or folder; it need not be there.
+        A file or folder; it may be missing.
     owner
-        The account that it is for; None: that of this process.
+        The account that uses it; None: the account of this process.
     """
     trusted = {os.geteuid() if owner is None else owner, *_roots()}
     done, left, links = Path("/"), list(reversed(path.absolute().parts[1:])), 0
     here = "/"
     while True:
         try:
-            told = Path(here).lstat()
+            status = Path(here).lstat()
         except FileNotFoundError:
             return ""
         except OSError as error:
             return f"{here} cannot be looked at ({error.strerror})"
-        if told.st_uid not in trusted:
+        if status.st_uid not in trusted:
             return f"{here} belongs to somebody else"
-        if stat.S_ISLNK(told.st_mode):
+        if stat.S_ISLNK(status.st_mode):
             links += 1
             if links > _LINKS:
                 return f"{path} leads in a circle"
             target = Path(here).readlink()
             done = Path("/") if target.is_absolute() else done
             left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
-        elif told.st_mode & 0o022 and not (stat.S_ISDIR(told.st_mode) and told.st_mode & stat.S_ISVTX):
+        elif status.st_mode & 0o022 and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX):
             return f"other accounts may write into {here}"
         else:
             done = Path(here)
@@ -63,45 +64,45 @@ def fault(path: Path, owner: int | None = None) -> str:
 
 
 def private(path: Path, owner: int | None = None) -> str:
-    """Say why a folder is not for one account alone.
+    """Return why a folder is not private to one account.
 
-    Empty if it is: its own, closed to others, no link, in a safe place.
+    Empty if it is: its owner's, closed to others, not a link, in a safe place.
     """
     owner = os.geteuid() if owner is None else owner
     try:
-        told = path.lstat()
+        status = path.lstat()
     except OSError as error:
         return f"{path} is not there ({error.strerror})"
-    if stat.S_ISLNK(told.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         return f"{path} is a link, which may lead to what belongs to somebody else"
-    if not stat.S_ISDIR(told.st_mode):
+    if not stat.S_ISDIR(status.st_mode):
         return f"{path} is no folder"
-    if told.st_uid != owner:
+    if status.st_uid != owner:
         return f"{path} belongs to somebody else"
-    if told.st_mode & 0o077:
+    if status.st_mode & 0o077:
         return f"{path} is open to other accounts"
     return fault(path, owner)
 
 
 def make(path: Path) -> str:
-    """Make a folder for this account alone, or take the one that is there.
+    """Create a folder for this account alone, or use the existing one.
 
-    Say why it cannot be, empty if it is done.
+    Returns why that is not possible, or an empty text.
     """
     missing = [path, *path.parents]
     missing = missing[: next((n for n, p in enumerate(missing) if os.path.lexists(p)), len(missing))]
-    if said := fault(path):
-        return said
+    if problem := fault(path):
+        return problem
     for one in reversed(missing):
         try:
             one.mkdir(mode=0o700)
         except FileExistsError:
-            continue  # somebody was there first: who, is looked at below
+            continue  # another process created it first: its owner is checked below
         except OSError as error:
             return f"{one} cannot be made ({error.strerror})"
     try:
-        told = path.lstat()
-        if stat.S_ISDIR(told.st_mode) and told.st_uid == os.geteuid() and told.st_mode & 0o077:
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and status.st_mode & 0o077:
             path.chmod(0o700)
     except OSError as error:
         return f"{path} cannot be closed ({error.strerror})"
@@ -109,50 +110,50 @@ def make(path: Path) -> str:
 
 
 def listeners(port: int) -> set[int] | None:
-    """The accounts whose programs listen at a port of this machine, on whichever of its addresses.
+    """Return the accounts whose programs listen at a port of this machine, on any of its addresses.
 
     None where the system does not tell.
     """
-    found, told = set(), False
+    accounts, is_known = set(), False
     for table in _TABLES:
         try:
             lines = table.read_text().splitlines()[1:]
         except OSError:
             continue
-        told = True
+        is_known = True
         for line in lines:
             _, local, _, state, _, _, _, uid, *_ = line.split()
             if state == _LISTENS and int(local.rpartition(":")[2], 16) == port:
-                found.add(int(uid))
-    return found if told else None
+                accounts.add(int(uid))
+    return accounts if is_known else None
 
 
 def peers(connection: socket.socket) -> set[int] | None:
-    """The accounts whose program is at the other end of a TCP connection of this machine.
+    """Return the accounts whose programs are at the other end of a TCP connection of this machine.
 
     None where the system does not tell.
     """
     here, there = connection.getsockname()[1], connection.getpeername()[1]
-    found, told = set(), False
+    accounts, is_known = set(), False
     for table in _TABLES:
         try:
             lines = table.read_text().splitlines()[1:]
         except OSError:
             continue
-        told = True
+        is_known = True
         for line in lines:
             _, local, remote, state, _, _, _, uid, *_ = line.split()
             ends = tuple(int(end.rpartition(":")[2], 16) for end in (local, remote))
             if state != _LISTENS and ends == (there, here):
-                found.add(int(uid))
-    return found if told else None
+                accounts.add(int(uid))
+    return accounts if is_known else None
 
 
 class OwnListener(socket.socket):
-    """A listening socket that lets in programs of its own account alone: a port of loopback has no other door."""
+    """A listening socket that accepts programs of its own account alone: a port of loopback has no other protection."""
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Give the next connection of a program of this account; others are closed unread."""
+        """Return the next connection of a program of this account; others are closed unread."""
         while True:
             connection, address = super().accept()
             accounts = peers(connection)
@@ -163,7 +164,7 @@ class OwnListener(socket.socket):
 
 @lru_cache(maxsize=1)
 def _roots() -> frozenset[int]:
-    """What root's files are shown as: in a container that does not know root, as nobody's."""
+    """Return the owners that root's files show: in a container that does not map root, nobody."""
     try:
         known = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
         if known and not any(int(first) == 0 for first, *_ in known):

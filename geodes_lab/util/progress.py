@@ -1,4 +1,4 @@
-"""How far something is that takes a while: a bar in a terminal or a notebook, nothing elsewhere."""
+"""The progress of a long task: a bar in a terminal or a notebook, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from dask.utils import format_bytes, format_time
 
 from geodes_lab.errors import shown
 
-_EVERY = 0.25  # seconds between two drawings in a notebook
+_EVERY = 0.25  # seconds between two updates in a notebook
 
 
 class Bar(Protocol):
-    """A bar that is seen until it ends, and leaves nothing behind."""
+    """A bar that disappears when the task ends."""
 
     def update(self, done: float, total: float | None) -> None:
-        """Draw how much is done, of how much if that is known; from any thread."""
+        """Show how much is done, and the total if it is known; from any thread."""
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
 
 
 def new(name: str, in_bytes: bool = False) -> Bar | None:
-    """Show a bar where a person looks; None: nobody does.
+    """Show a bar where a person can see it; None: nobody can.
 
     Parameters
     ----------
     name
-        What takes a while.
+        The task.
     in_bytes
-        Whether bytes are counted, not things.
+        Whether the numbers are bytes.
     """
     name = shown(name)
     if _in_notebook():
@@ -45,9 +45,9 @@ def new(name: str, in_bytes: bool = False) -> Bar | None:
 
 @contextlib.contextmanager
 def bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar of bytes; of those side by side, only that of the main thread.
+    """Show a bar of bytes; of simultaneous ones, only that of the main thread.
 
-    Yields what is to be told the bytes that are done, and those of all, if that is known.
+    Yields the function that takes the bytes that are done, and the total if it is known.
     """
     shown = new(name[:60], in_bytes=True) if threading.current_thread() is threading.main_thread() else None
     try:
@@ -58,7 +58,7 @@ def bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 class _InTerminal:
-    """By rich."""
+    """Uses rich."""
 
     def __init__(self, name: str, in_bytes: bool) -> None:
         from rich.console import Console
@@ -72,7 +72,7 @@ class _InTerminal:
         )
 
         columns = (
-            TextColumn("{task.description}", markup=False),  # a product's name is no markup of rich
+            TextColumn("{task.description}", markup=False),  # a product's name is not markup of rich
             BarColumn(),
             DownloadColumn() if in_bytes else MofNCompleteColumn(),
         )
@@ -88,7 +88,7 @@ class _InTerminal:
 
 
 class _InNotebook:
-    """By the notebook's own display, which is emptied at the end; widgets would stay in the file."""
+    """Uses the notebook's own display, which is emptied at the end; a widget would stay in the file."""
 
     def __init__(self, name: str, in_bytes: bool) -> None:
         from IPython.display import display

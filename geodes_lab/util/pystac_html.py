@@ -1,10 +1,9 @@
-"""How pystac's objects show themselves in a notebook: what they hold is text, never markup.
+"""How pystac's objects show themselves in a notebook: their content is text, never markup.
 
-pystac asks Jinja to escape what goes into templates whose names end in ``.html``, and its own end in ``.jinja2``
-(``pystac.html.jinja_env`` of 1.15): an id, a property or a title that is markup runs as code of the page that shows it.
-Its display is one for all of its classes, so that mending it here mends Items, collections, catalogues, assets, links
-and providers alike, however they were made. To be dropped once pystac escapes by itself; tests/hostile/test_display.py
-says whether it does.
+pystac asks Jinja to escape the values in templates whose names end in ``.html``, but its own templates end in
+``.jinja2`` (``pystac.html.jinja_env`` of 1.15): an id, a property or a title with markup runs as code of the page that
+shows it. All of its classes share one display, so that this fix covers Items, collections, catalogues, assets, links
+and providers alike. Remove it when pystac escapes by itself; tests/hostile/test_display.py tells whether it does.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _TEMPLATE, _PLAIN = "JSON.jinja2", "{{ plain }}"
 
 
 def guard() -> None:
-    """Have pystac escape all that it shows; once for this process."""
+    """Make pystac escape all that it shows; once for this process."""
     environment: Any = get_jinja_env()
-    if environment is None or environment.autoescape is True:  # without Jinja pystac shows plain text, escaped
+    if environment is None or environment.autoescape is True:  # without Jinja, pystac shows plain text, escaped
         return
     environment.autoescape = True
-    # What pystac shows where there is no style it has escaped itself: not twice, and not less than once.
+    # Where there is no style, pystac escapes text itself: it must be escaped exactly once.
     environment.filters["once"] = _once
     source, _, _ = environment.loader.get_source(environment, _TEMPLATE)
     mended = DictLoader({_TEMPLATE: source.replace(_PLAIN, "{{ plain | once }}")})

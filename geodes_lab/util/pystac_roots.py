@@ -1,6 +1,6 @@
-"""Items whose root is not asked for.
+"""Items that do not read their root.
 
-Pystac reads it whenever one is written down, copied or saved, and it may lie on a server.
+pystac reads the root whenever an Item is serialised, copied or saved, and the root may be on a server.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ import pystac
 
 
 class RootedItem(pystac.Item):
-    """An Item that is written down without reading the root of its catalogue.
+    """An Item that can be serialised without reading the root of its catalogue.
 
-    Its copies, and what workers get of it, too.
+    This holds for its copies too, and for the ones that workers receive.
     """
 
     def get_root(self) -> pystac.Catalog | None:
-        """The root where it is known; None where it would have to be read: ``get_root_link()`` says where it is."""
+        """Return the root if it is known; None if it would have to be read: ``get_root_link()`` has its address."""
         link = self.get_root_link()
         return cast(pystac.Catalog, link.target) if link is not None and link.is_resolved() else None
 
 
 def settle(item: pystac.Item, io: Any = None) -> pystac.Item:
-    """Make an Item one whose root is not asked for.
+    """Make an Item that does not read its root.
 
     Links to the parent and the collection are read when they are followed.
 
     Parameters
     ----------
     item
-        Any Item; it is changed. One of another package's own class is left as it is.
+        Any Item; it is changed. An Item of another package's own class stays as it is.
     io
-        How links of the Item are read (a `pystac.StacIO`); None: pystac's own way.
+        How links of the Item are read (a `pystac.StacIO`); None: pystac's default.
 
     Returns
     -------
     pystac.Item
-        The same.
+        The same Item.
     """
     if type(item) is pystac.Item:
         item.__class__ = RootedItem

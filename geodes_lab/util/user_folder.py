@@ -1,9 +1,9 @@
-"""A folder of this user's on the local disk, which nobody else reads.
+"""A private folder of this user on the local disk.
 
-For what processes of the same user tell each other.
+Processes of the same user exchange information there.
 
-The hub makes it (``GEODES_LAB_RUNTIME``); elsewhere it is the session's own (``XDG_RUNTIME_DIR``), or one below the
-system's temporary folder. A place that somebody else has taken is passed over.
+The hub creates it (``GEODES_LAB_RUNTIME``); elsewhere it is the session's own (``XDG_RUNTIME_DIR``), or one in the
+system's temporary folder. A folder that somebody else owns is not used.
 """
 
 from __future__ import annotations
@@ -20,59 +20,61 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.util import ownership
 
 RUNTIME = "GEODES_LAB_RUNTIME"
-"""The variable by which servers, kernels and workers of one user agree on the folder."""
-_taken: dict[Path, Path] = {}  # instead of places that others have taken
+"""The variable that tells servers, kernels and workers of one user where the folder is."""
+_taken: dict[Path, Path] = {}  # instead of folders that other accounts own
 
 
 def folder(name: str) -> Path:
-    """Give a folder, made if needed, for this user alone.
+    """Return a folder for this user alone, created if needed.
 
     Raises
     ------
     GeodesError
-        If there can be none.
+        If no folder is possible.
     """
-    found = base() / name
-    if said := ownership.make(found):
-        raise GeodesError(f"There is no private folder: {said}. Remove it, or leave geodes_lab.cluster.folder unset.")
-    return found
+    path = base() / name
+    if problem := ownership.make(path):
+        raise GeodesError(
+            f"There is no private folder: {problem}. Remove it, or leave geodes_lab.cluster.folder unset."
+        )
+    return path
 
 
 def base() -> Path:
-    """Give the folder in which all others are; short enough for sockets where it is not set otherwise.
+    """Return the parent of all these folders; its path is short enough for sockets unless it is set otherwise.
 
     Raises
     ------
     GeodesError
-        If the setting names a folder that others can change, or there is no other.
+        If the setting names a folder that others can change, or no other folder is possible.
     """
     if chosen := settings.get("cluster.folder"):
         path = Path(chosen).expanduser().absolute()
-        if said := ownership.make(path):
+        if problem := ownership.make(path):
             raise GeodesError(
-                f"The setting geodes_lab.cluster.folder names no private folder: {said}. Leave it unset, and a "
-                f"private one is made."
+                f"The setting geodes_lab.cluster.folder names no private folder: {problem}. Leave it unset, and a "
+                "private one is made."
             )
         return path
-    given, session = os.environ.get(RUNTIME), os.environ.get("XDG_RUNTIME_DIR")
-    if given and not ownership.private(Path(given)):
-        return Path(given)
+    from_hub, session = os.environ.get(RUNTIME), os.environ.get("XDG_RUNTIME_DIR")
+    if from_hub and not ownership.private(Path(from_hub)):
+        return Path(from_hub)
     if session and not ownership.private(Path(session)) and not ownership.make(Path(session) / "geodes-lab"):
         return Path(session) / "geodes-lab"
     shared = Path(tempfile.gettempdir())
-    if found := below(shared):
-        return found
+    if shared_folder := below(shared):
+        return shared_folder
     raise GeodesError(
         f"There is no private folder for you below {shared}: "
-        f"{ownership.fault(shared) or 'nothing can be written there'}. "
-        f"Set XDG_RUNTIME_DIR or {RUNTIME} to a folder that is closed to others (chmod 700)."
+        f"{ownership.fault(shared) or 'nothing can be written there'}. Set XDG_RUNTIME_DIR or {RUNTIME} to a folder "
+        "that is closed to others (chmod 700)."
     )
 
 
 def below(shared: Path) -> Path | None:
-    """Give a folder for this user alone in one where many write, the same each time; None if there can be none.
+    """Return a folder for this user alone in one that many can write, the same each time; None if that is not possible.
 
-    If somebody else has taken the usual name it is one that nobody guesses, which is remembered in the home.
+    If somebody else owns the usual name, the folder gets a random name, which is remembered in the user's home.
 
     Parameters
     ----------
@@ -93,14 +95,14 @@ def below(shared: Path) -> Path | None:
         _taken[shared] = known
         return known
     try:
-        made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=shared))
+        created = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=shared))
     except OSError:
         return None
-    with contextlib.suppress(OSError):  # a home that is full: other notebooks have another place then
+    with contextlib.suppress(OSError):  # the home is full: other notebooks then use another folder
         note.parent.mkdir(parents=True, exist_ok=True)
-        write(note, str(made))
-    _taken[shared] = made
-    return made
+        write(note, str(created))
+    _taken[shared] = created
+    return created
 
 
 def _noted(note: Path) -> Path | None:

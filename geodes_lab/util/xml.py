@@ -1,4 +1,4 @@
-"""XML of unknown origin as a tree: bounded in memory and time, nothing outside it is looked at."""
+"""XML of unknown origin as a tree: bounded in memory and time; nothing outside of it is read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import codecs
 import re
 import xml.etree.ElementTree as ET
 
-_LARGEST = 2**21  # tags, or attributes; those of the largest metadata are some hundred thousand
-# Encodings of Python that take the square of a length, or are none of documents.
+_LARGEST = 2**21  # tags, or attributes; the largest metadata have some hundred thousand
+# Encodings of Python whose time grows with the square of the length, or that documents never have.
 _OTHERS = {"punycode", "idna", "unicode-escape", "raw-unicode-escape", "utf-7", "undefined"}
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NAMESPACE = re.compile(r"xmlns(?::[^\s=]{0,200})?\s*=\s*[\"'][^\"']{301}")
@@ -20,13 +20,14 @@ def parsed(data: bytes) -> ET.Element:
     Parameters
     ----------
     data
-        All of it. What declares entities is refused: no product does, and a few bytes of them may stand for gigabytes,
-        or for a file of another.
+        The whole document. Declarations of entities are refused: no product has them, and a few bytes of them may stand
+        for gigabytes, or for another file.
 
     Raises
     ------
     ValueError
-        If it is empty, is not well-formed, is in no encoding or another than it says, or is larger than any metadata.
+        If it is empty, is not well-formed, has an unknown encoding or another than it declares, or is larger than any
+        metadata.
     """
     if not data.strip(b"\0 \t\r\n"):
         raise ValueError("it is empty" if not data else "it holds no text")
@@ -35,7 +36,7 @@ def parsed(data: bytes) -> ET.Element:
     try:
         if declared and codecs.lookup(declared[1].decode("ascii")).name.replace("_", "-") in _OTHERS:
             raise LookupError
-        # Decoded before it is looked at: what is looked for could hide in an unusual encoding.
+        # Decoded before the check: an unusual encoding could hide what is searched for.
         text = data.decode(encoding or (declared[1].decode("ascii") if declared else "utf-8"))
     except LookupError:
         raise ValueError("it says an encoding that does not exist") from None

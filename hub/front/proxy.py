@@ -42,8 +42,8 @@ def install() -> str:
     """Install Node's proxy from its lock file into the environment; say in a sentence what the lab will use."""
     found = node()
     slow = (
-        "The lab will use the pure-Python proxy: half the requests per second, no file over 100 MB, no message "
-        "over 10 MB to a kernel. Install Node 20 or newer and run make again for the full one."
+        "The lab will use the pure-Python proxy: half the requests per second, no file over 100 MB, no message over "
+        "10 MB to a kernel. Install Node 20 or newer and run make again for the full one."
     )
     if not found:
         return f"There is no Node here. {slow}"

@@ -69,10 +69,8 @@ class LinkHandler(BaseHandler):
             return
         self.set_status(403)
         self.finish(
-            "<!doctype html><html lang='en'><title>GEODES Lab</title>"
-            "<body style='font:16px sans-serif;max-width:36em;margin:6em auto'><h1>This lab belongs to one person</h1>"
-            "<p>It opens with the link that <code>make lab</code> printed in the terminal. A link works once; the "
-            "browser "
-            "that used it stays logged in. For a new link, stop the lab with Ctrl-C and start it "
-            "again.</p></body></html>"
+            "<!doctype html><html lang='en'><title>GEODES Lab</title><body style='font:16px "
+            "sans-serif;max-width:36em;margin:6em auto'><h1>This lab belongs to one person</h1><p>It opens with the "
+            "link that <code>make lab</code> printed in the terminal. A link works once; the browser that used it "
+            "stays logged in. For a new link, stop the lab with Ctrl-C and start it again.</p></body></html>"
         )

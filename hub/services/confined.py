@@ -30,6 +30,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hub.services.service_secrets import Secrets
 from hub.services.view import View, ViewError
 
 _FIRST, _MANY = 2_000_000_000, 100_000_000  # numbers that no account of a system has
@@ -71,55 +72,6 @@ def groups_of(reads: list[Path]) -> list[int]:
     return sorted(found - {0})
 
 
-class Secrets:
-    """The operator's file and the secrets that a service has, where it alone reads them.
-
-    As they are now, since operators renew them.
-
-    Parameters
-    ----------
-    user
-        Of the service.
-    source
-        The folder of all secrets, opened; None: there is none.
-    names
-        Those that it has.
-    """
-
-    FOLDER = Path("/tmp/geodes-lab-secrets")
-
-    def __init__(self, user: int, source: int | None, names: list[str]) -> None:
-        self._user, self._source, self._names = user, source, names
-        self._written: dict[str, bytes] = {}
-
-    @classmethod
-    def made(cls, user: int) -> None:
-        """Make the folder: root's, so that the service cannot lead a writer elsewhere."""
-        cls.FOLDER.mkdir(mode=0o750)
-        os.chown(cls.FOLDER, 0, user)
-
-    def bring(self) -> None:
-        """Bring what has changed."""
-        for name in self._names if self._source is not None else ():
-            with contextlib.suppress(OSError):
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._source)
-                with os.fdopen(descriptor, "rb") as file:
-                    self.write(name, file.read(2**16))
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write one, whole or not at all."""
-        if self._written.get(name) == data:
-            return
-        part = self.FOLDER / f".{name}"
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440), "wb") as file:
-            os.fchown(file.fileno(), 0, self._user)
-            os.fchmod(file.fileno(), 0o440)
-            file.write(data)
-        part.replace(self.FOLDER / name)
-        self._written[name] = data
-
-
 class Service:
     """One service.
 
@@ -156,8 +108,7 @@ class Service:
             if not self._told.lenient:
                 raise ConfinedError(
                     f"The service {self._told.name} cannot be confined: {error}. A hub of several people needs Linux "
-                    f"as root, with mount "
-                    "namespaces."
+                    "as root, with mount namespaces."
                 ) from None
             print(
                 f"[confined] WARNING {self._told.name} has the rights of this user: {error}",
@@ -223,7 +174,7 @@ class Service:
         except OSError as error:
             raise ConfinedError(
                 f"The service {self._told.name} cannot listen on port {self._told.port}: {error.strerror}. Stop what "
-                f"listens there."
+                "listens there."
             ) from None
         found.listen(1024)
         return found
@@ -236,10 +187,9 @@ class Service:
                 told = path.stat()
                 print(
                     f"[confined] ERROR The service {self._told.name} may not read {path}: it is closed to others, and "
-                    f"belongs to "
-                    f"{_group(told.st_gid)} with mode {told.st_mode & 0o777:o}. Give it a group that may read it, "
-                    f"such as `chgrp geodes-lab {path}; "
-                    f"chmod 750 {path}`: the service gets that group, and people do not.",
+                    f"belongs to {_group(told.st_gid)} with mode {told.st_mode & 0o777:o}. Give it a group that may "
+                    f"read it, such as `chgrp geodes-lab {path}; chmod 750 {path}`: the service gets that group, and "
+                    "people do not.",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
 

@@ -88,16 +88,15 @@ def page(request: Request, lab: Lab, title: str, body: str, person: str = "", st
     other = "en" if tongue == "fr" else "fr"
     answer = HTMLResponse(
         f'<!doctype html><html lang="{tongue}"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width, '
-        f'initial-scale=1"><title>{html.escape(title)} · {html.escape(lab.name)}</title><link rel="icon" href="data:,">'
-        f'<link rel="stylesheet" href="look.css"><link rel="alternate" type="application/atom+xml" '
-        f'title="{html.escape(lab.name)}" '
-        f'href="{home}feed.atom"></head><body><a class="skip" href="#content">{names["skip"]}</a><header>'
-        f'<a class="brand" href="{home}">{html.escape(lab.name)}</a><nav '
-        f'aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav>'
-        f'<span class="person">{html.escape(person)}</span><a href="?lang={other}" lang="{other}" '
-        f'hreflang="{other}">{names["other"]}</a></header>'
-        f'<main id="content"><h1>{html.escape(title)}</h1>{body}</main></body></html>',
+        f'content="width=device-width, initial-scale=1"><title>{html.escape(title)} · '
+        f'{html.escape(lab.name)}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="look.css"><link '
+        f'rel="alternate" type="application/atom+xml" title="{html.escape(lab.name)}" '
+        f'href="{home}feed.atom"></head><body><a class="skip" href="#content">{names["skip"]}</a><header><a '
+        f'class="brand" href="{home}">{html.escape(lab.name)}</a><nav '
+        f'aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav><span '
+        f'class="person">{html.escape(person)}</span><a href="?lang={other}" lang="{other}" '
+        f'hreflang="{other}">{names["other"]}</a></header><main '
+        f'id="content"><h1>{html.escape(title)}</h1>{body}</main></body></html>',
         status,
         headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"},
     )

@@ -87,7 +87,7 @@ def found(told: object) -> tuple[str, Path]:
         raise HTTPError(
             400,
             f"Other accounts reach {path}: put it into a folder that is closed to them, such as that in "
-            f"GEODES_LAB_RUNTIME.",
+            "GEODES_LAB_RUNTIME.",
         )
     if not NAME.fullmatch(path.stem):
         raise HTTPError(

@@ -23,7 +23,8 @@ from geodes_lab import GeodesError
 from geodes_lab.archive import member_index
 from geodes_lab.archive.archive import Archive
 from geodes_lab.products.metadata import Document
-from geodes_lab.storage.location import locate, traffic
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.traffic import traffic
 
 XML = b"<?xml version='1.0'?><a>" + b"".join(b"<b>%d</b>" % n for n in range(9000)) + b"</a>"
 MEMBERS = {"P.SAFE/MTD.xml": XML, "P.SAFE/b.bin": bytes(range(256)) * 800, "P.SAFE/données/é.xml": b"<a>1</a>"}
@@ -133,7 +134,7 @@ def test_other_process_finds_the_list(bucket):
     code = """
 import dask, sys
 from geodes_lab.archive.archive import Archive
-from geodes_lab.storage.location import traffic
+from geodes_lab.storage.traffic import traffic
 dask.config.set({"geodes_lab.cache.folder": sys.argv[1], "geodes_lab.datalake.endpoint": sys.argv[2]})
 archive = Archive("s3://members/a.zip")
 print(len(archive.names), traffic.requests, len(archive.read("P.SAFE/MTD.xml")), traffic.requests)

@@ -37,8 +37,9 @@ from geodes_lab.formats.tiff import image
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import pyramid, window
 from geodes_lab.storage import file_cache
-from geodes_lab.storage.location import locate, traffic
+from geodes_lab.storage.location import locate
 from geodes_lab.storage.resolve import Fetched
+from geodes_lab.storage.traffic import traffic
 
 DATA = np.random.default_rng(7).bytes(300_000) + bytes(700_000)
 

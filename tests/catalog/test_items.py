@@ -11,7 +11,7 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.catalog.items import Items
-from geodes_lab.storage.location import traffic
+from geodes_lab.storage.traffic import traffic
 
 
 @pytest.fixture

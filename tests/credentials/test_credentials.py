@@ -23,7 +23,8 @@ import geodes_lab as gl
 from geodes_lab import credentials
 from geodes_lab.credentials import Secret
 from geodes_lab.storage import gdal_env, stores
-from geodes_lab.storage.location import Unreachable, locate
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.request import Unreachable
 from tests.support.keyed import KeyedS3, credential_process
 
 FILLED = {"from": None, "file": None, "command": None, "endpoint": None, "role": None, "seconds": 3600}

@@ -30,7 +30,8 @@ from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.products import bands
 from geodes_lab.reading import gdal, window
 from geodes_lab.sample.sentinel2 import l1c
-from geodes_lab.storage.location import locate, traffic
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.traffic import traffic
 from tests.storage.test_location import Ranged
 
 

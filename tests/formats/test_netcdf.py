@@ -23,7 +23,8 @@ from scipy.io import netcdf_file
 import geodes_lab as gl
 from geodes_lab.archive.member import Member
 from geodes_lab.formats.netcdf import dataset
-from geodes_lab.storage.location import locate, traffic
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.traffic import traffic
 
 RECORDS = 4000
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -23,7 +23,10 @@ from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats import tile_cache
 from geodes_lab.formats.tiff import image as tiff_image
 from geodes_lab.formats.tiff.image import GeoTiff
-from geodes_lab.storage.location import ObjectLocation, Unreachable, locate, traffic
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
+from geodes_lab.storage.traffic import traffic
 
 AT = Affine(10, 0, 300_000, 0, -10, 4_900_000)
 ROWS, COLS = 520, 600  # no multiples of a tile, but of the COG driver's last overview

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.formats.jpeg2000.tile_parts import TileParts, listed
-from geodes_lab.storage.location import locate, traffic
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.traffic import traffic
 
 SIDE, TILE = 1500, 64
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import zarr
 
-from geodes_lab.formats.zarr import layout
+from geodes_lab.formats.zarr import codecs, document
 from geodes_lab.util import compressed_size
 from tests.support.mutations import write_zarr
 
@@ -115,7 +115,7 @@ def test_codec_that_gives_no_numbers(store, refused, codec, said):
 
 @pytest.mark.parametrize("kind", ["float32", "<f4", "|u1", ">i2", "uint16", "bool"])
 def test_codec_that_gives_numbers(kind):
-    assert layout._name({"id": "delta", "dtype": kind, "astype": kind}, "id") == "delta"
+    assert codecs._name({"id": "delta", "dtype": kind, "astype": kind}, "id") == "delta"
 
 
 def test_chunks_by_the_billion(store, refused):
@@ -302,8 +302,8 @@ def test_frames_are_counted_alike():
                     compressed_size.held(way, cut, 2**24)
     twice = gzip.compress(bytes(1000)) * 3
     assert compressed_size.held("gzip", twice, 2**24) == 3000
-    assert layout.clean("a/c/0/0")
-    assert not layout.clean("a/../b")
+    assert document.clean("a/c/0/0")
+    assert not document.clean("a/../b")
 
 
 def test_result_whose_store_has_links_is_not_published(store, canary, refused):

@@ -26,7 +26,7 @@ import geodes_lab as gl
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.places import bucket_and_key
 from geodes_lab.policy.reading import read
-from hub.services.data import gate as gate_module
+from hub.services.data import fair_shares
 from hub.services.data.gate import made
 from hub.services.data.lake import Away, Lake, part
 from hub.services.data.tally import Tally
@@ -327,7 +327,7 @@ def test_nothing_can_be_changed(gate):
 
 def test_nobodys_downloads_keep_the_others_out(monkeypatch):
     """Until the last byte has gone: of each person so many, whatever the number of tokens that they have."""
-    monkeypatch.setattr(gate_module, "_EACH", 3)
+    monkeypatch.setattr(fair_shares, "_EACH", 3)
     there, go = threading.Semaphore(0), asyncio.Event()
 
     async def slow(scope, receive, send) -> None:
@@ -347,7 +347,7 @@ def test_nobodys_downloads_keep_the_others_out(monkeypatch):
         loops.append(asyncio.get_running_loop())
         await shared(scope, receive, send)
 
-    shared = gate_module.Shares(slow, Tokens())
+    shared = fair_shares.Shares(slow, Tokens())
     with served(application) as url, ThreadPoolExecutor(8) as pool:
         ask = lambda token, path="slow": httpx.get(f"{url}/{path}", headers={"x-amz-security-token": token}, timeout=30)  # noqa: E731
         waiting = [pool.submit(ask, f"a{n}") for n in range(3)]
@@ -416,7 +416,7 @@ def test_what_the_accounts_do_not_take_is_kept():
 
 
 def test_authority_of_the_datalake_itself(tmp_path):
-    """Without the file of `geodes_lab.storage.location.ca` the gate does not believe a datalake that its own authority signed."""
+    """Without the file of `geodes_lab.credentials.tls` the gate does not believe a datalake that its own authority signed."""
 
     async def told(scope, receive, send):
         await send(

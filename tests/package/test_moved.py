@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from geodes_lab._moved import MOVED
+from geodes_lab._moved import MOVED, SPLIT
 
 
 @pytest.fixture(autouse=True)
 def unknown(monkeypatch):
-    for former in MOVED:
+    for former in (*MOVED, *SPLIT):
         monkeypatch.delitem(sys.modules, f"geodes_lab.{former}", raising=False)
 
 
@@ -26,6 +26,17 @@ def test_former_module_is_the_one_of_now(former, now):
         assert importlib.import_module(f"geodes_lab.{former}") is module
     assert module.__spec__ is own
     assert module.__spec__.name == f"geodes_lab.{now}"
+
+
+@pytest.mark.parametrize(
+    ("former", "name", "now"), [(former, *both) for former, names in SPLIT.items() for both in names.items()]
+)
+def test_name_of_a_module_that_was_split(former, name, now):
+    with pytest.warns(DeprecationWarning, match=rf"geodes_lab\.{former}\.{name} is now geodes_lab\.{now}\.{name}"):
+        there = getattr(importlib.import_module(f"geodes_lab.{former}"), name)
+    assert there is getattr(importlib.import_module(f"geodes_lab.{now}"), name)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        importlib.import_module(f"geodes_lab.{former}").nothing  # noqa: B018
 
 
 def test_reader_of_stackstac_where_it_was():

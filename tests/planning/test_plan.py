@@ -20,7 +20,7 @@ from geodes_lab.formats import tile_cache
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.tiff import image
 from geodes_lab.planning.plan import LargePlan
-from geodes_lab.storage.location import traffic
+from geodes_lab.storage.traffic import traffic
 from tests.storage.test_location import Ranged
 
 TOULOUSE = (1.76, 43.53, 1.83, 43.60)

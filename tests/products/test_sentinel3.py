@@ -27,7 +27,7 @@ from geodes_lab.products.sentinel3 import product_name
 from geodes_lab.products.sentinel3 import tracks as sentinel3_tracks
 from geodes_lab.sample.sentinel3 import level2, sen3
 from geodes_lab.sample.sentinel3 import products as sentinel3_products
-from geodes_lab.storage.location import traffic
+from geodes_lab.storage.traffic import traffic
 
 ALL = sentinel3_products.products()
 LEVEL1, LAN_NR, LAN_NT, LAN_NEXT = ALL[0], *ALL[3:6]

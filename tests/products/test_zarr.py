@@ -34,7 +34,8 @@ from geodes_lab.formats.zarr import image as zarr_image
 from geodes_lab.products.zarr import cf
 from geodes_lab.products.zarr import product as zarr_product
 from geodes_lab.reading import window
-from geodes_lab.storage.location import locate, place_of, traffic
+from geodes_lab.storage.location import locate, place_of
+from geodes_lab.storage.traffic import traffic
 
 ROWS, COLS = 70, 90  # no multiples of a chunk
 WEST, NORTH = 300_000, 4_900_000

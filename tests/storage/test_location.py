@@ -20,8 +20,9 @@ import dask
 import pytest
 
 from geodes_lab.archive.archive import Archive
-from geodes_lab.storage import gdal_env, stores
-from geodes_lab.storage.location import locate, traffic
+from geodes_lab.storage import event_loop, gdal_env
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.traffic import traffic
 
 KEY = "sentinel2-l1c/31/T/CJ/2021/06/05/S2A_MSIL1C_20210605T105031_N0300_R051_T31TCJ_20210605T125936.zip"
 
@@ -148,7 +149,7 @@ def test_gdal_is_told_the_endpoint_and_never_to_skip_certificates():
 
 def test_an_end_waits_for_threads_that_tell_the_loop_something(monkeypatch):
     """obstore's threads come back into Python when they have told of an answer; the process would abort if it had ended meanwhile."""
-    loop = stores._Loop()
+    loop = event_loop.Loop()
     runs = threading.Thread(target=loop.run_forever, daemon=True)
     runs.start()
     inside, go, ended = threading.Event(), threading.Event(), threading.Event()
@@ -161,7 +162,7 @@ def test_an_end_waits_for_threads_that_tell_the_loop_something(monkeypatch):
         return plain(self, callback, *args, context=context)
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "call_soon_threadsafe", slow)
-    monkeypatch.setattr(stores, "_FAREWELL", 20.0)
+    monkeypatch.setattr(event_loop, "_FAREWELL", 20.0)
     never = asyncio.run_coroutine_threadsafe(asyncio.sleep(3600), loop)
     telling = threading.Thread(target=loop.call_soon_threadsafe, args=(print,))
     telling.start()

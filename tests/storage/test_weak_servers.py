@@ -24,7 +24,8 @@ from rasterio.transform import from_origin
 import geodes_lab as gl
 from geodes_lab.products.raster import file as raster_file
 from geodes_lab.storage import byte_range, resolve
-from geodes_lab.storage.location import Replaced, locate
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.request import Replaced
 
 
 @dataclass

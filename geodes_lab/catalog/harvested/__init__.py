@@ -1,1 +1,1 @@
-"""How is a catalogue kept in files, and searched without a service? Snapshots in GeoParquet, and DuckDB."""
+"""How is a catalogue stored in files, and searched without a service? Snapshots in GeoParquet, and DuckDB."""

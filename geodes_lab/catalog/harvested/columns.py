@@ -1,6 +1,6 @@
 """Names of properties as columns of a table.
 
-Which names can be one, how SQL writes them, and what kinds of values they hold.
+Which names are allowed, how SQL writes them, and the types of their values.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 TOP = ("type", "stac_version", "stac_extensions", "id", "collection", "geometry", "bbox", "links", "assets")
-"""The columns that are no properties."""
+"""The columns that are not properties."""
 REST = "geodes:rest"
-"""The column of those properties of an Item whose names cannot be columns: JSON text."""
+"""The column with an Item's properties whose names cannot be columns: JSON text."""
 TIMES = ("datetime", "start_datetime", "end_datetime", "published", "created", "updated", "expires")
 """The properties that are times, in every collection."""
 RESERVED = frozenset({*TOP, REST, "filename", "file_row_number", "file_index", "rowid"})
-"""Names that mean something else to what reads the files."""
+"""Names with another meaning for readers of the files."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_:.-]{0,99}", re.ASCII)
 
 KINDS: Mapping[str, str] = {
@@ -74,7 +74,7 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(("instruments", "keywords", "sar:polarizations", "continent_code"), "array"),
     "latest": "boolean",
 }
-"""What well-known properties hold, for everybody: one person's text would spoil the numbers of all."""
+"""The types of well-known properties, for everybody: one person's text would spoil everybody's numbers."""
 
 
 def fits(name: str) -> bool:
@@ -86,29 +86,29 @@ def fits(name: str) -> bool:
 
 
 def columns(names: Collection[str]) -> set[str]:
-    """Those of some names that can be columns of one table: DuckDB does not tell ``Mean`` from ``mean``."""
+    """Return the names that can be columns of one table: DuckDB does not distinguish ``Mean`` from ``mean``."""
     folded: dict[str, list[str]] = {}
     for name in names:
         folded.setdefault(name.casefold(), []).append(name)
-    # What STAC itself says goes before what is spelt like it; of others nobody knows which is meant.
-    found = {several[0] for several in folded.values() if len(several) == 1}
-    found |= {name for several in folded.values() if len(several) > 1 for name in several if name in KINDS}
-    return {name for name in found if fits(name)}
+    # A name of STAC takes precedence over others with the same letters; among other names the meaning is ambiguous.
+    usable = {several[0] for several in folded.values() if len(several) == 1}
+    usable |= {name for several in folded.values() if len(several) > 1 for name in several if name in KINDS}
+    return {name for name in usable if fits(name)}
 
 
 def quoted(name: str) -> str:
-    """A name as SQL writes it, so that it is a name whatever is in it."""
+    """Quote a name for SQL, whatever it contains."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
 
 def family(kind: str) -> str:
-    """The kind of values that can be compared with values of a kind."""
+    """Return the kind of values that values of this kind can be compared with."""
     return "number" if kind == "integer" else kind
 
 
 def kind(value: Any) -> str:
-    """The kind of a value of JSON; empty for none."""
+    """Return the kind of a JSON value; empty for null."""
     if value is None:
         return ""
     names = ((bool, "boolean"), ((int, float), "number"), (str, "string"), (list, "array"))

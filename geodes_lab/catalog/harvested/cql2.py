@@ -1,4 +1,4 @@
-"""Conditions in CQL2, as other clients of STAC write them, made into SQL whose values are never part of its text."""
+"""Conditions in CQL2, as other STAC clients write them, translated to SQL whose text never contains values."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ Sql = tuple[str, list[Any]]
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """Read the text form of CQL2.
+    """Parse the text form of CQL2.
 
     Raises
     ------
     GeodesError
-        If it is none, or larger than any that is meant.
+        If it is not CQL2, or is larger than any real filter.
     """
     terms.check_text(text)
     try:
-        found: dict[str, Any] = cql2.parse_text(text).to_json()
-        return found
-    except Exception as error:  # the library raises kinds of its own
+        condition: dict[str, Any] = cql2.parse_text(text).to_json()
+        return condition
+    except Exception as error:  # the library raises its own error types
         shown = text if len(text) <= 200 else f"{text[:199]}…"
         raise GeodesError(f"The filter {shown!r} is no CQL2: {' '.join(str(error).split())[:200]}") from error
 
@@ -60,11 +60,10 @@ def sql(condition: Mapping[str, Any], here: Mapping[str, str], known: Mapping[st
     condition
         The expression.
     here
-        The columns that are searched, with their kinds.
+        The columns to search, with their kinds.
     known
-        The properties that this search may name, with the kinds that they have in all of what is searched; those of
-        ``here`` if not given. One that is not here, or holds another kind of values than it is compared with, is as if
-        it were empty.
+        The properties that this search may name, with their kinds in all searched files; by default those of ``here``.
+        A property that is missing here, or whose values have another kind than the compared one, counts as empty.
 
     Returns
     -------
@@ -74,7 +73,7 @@ def sql(condition: Mapping[str, Any], here: Mapping[str, str], known: Mapping[st
     Raises
     ------
     GeodesError
-        If it names a property or an operator that there is not, or is larger than any that is meant.
+        If it names an unknown property or operator, or is larger than any real filter.
     """
     terms.check(condition)
     there = {**here, **_CORE} if known is None else {**here, **{k: v for k, v in _CORE.items() if k != "datetime"}}
@@ -89,10 +88,10 @@ class _Writer:
     def __init__(self, here: Mapping[str, str], known: Mapping[str, Set[str]]) -> None:
         self._here, self._known = here, known
 
-    def condition(self, told: Any) -> Sql:
-        if isinstance(told, bool):
-            return ("true" if told else "false"), []
-        op, args = told["op"].lower(), told["args"]
+    def condition(self, expression: Any) -> Sql:
+        if isinstance(expression, bool):
+            return ("true" if expression else "false"), []
+        op, args = expression["op"].lower(), expression["args"]
         if not isinstance(args, list):
             raise TypeError("args is a list")
         if op in ("and", "or"):
@@ -107,8 +106,8 @@ class _Writer:
             text, values = self._value(args[0])
             return f"({text} IS NULL)", values
         if op in _SPATIAL:
-            # The relations of two areas take the product of their corners, and DuckDB's time limit is not heard
-            # meanwhile.
+            # The relation of two areas takes time in proportion to the product of their corners, and DuckDB does not
+            # check its time limit meanwhile.
             if op != "s_intersects" and json.dumps(args, default=str).count("[") > _RELATED:
                 raise GeodesError(f"{op} may have an area of {_RELATED} corners: simplify it, or ask by s_intersects.")
             return self._call(_SPATIAL[op], args, "geometry")
@@ -123,7 +122,7 @@ class _Writer:
             return self._like(*args)
         wanted = _literals([args[0], *args[1]] if op == "in" else args)
         own = next((k for k in (self._kind(a, wanted) for a in args) if k), "")
-        if own == "array" and op in ("=", "in"):  # a property of several values has it, if one of them is it
+        if own == "array" and op in ("=", "in"):  # a property with several values matches if one of them does
             several = args[1] if op == "in" else [args[1]]
             text, values = self._value(args[0], {*wanted, "array"})
             return f"list_has_any({text}, ?)", [*values, several]
@@ -137,18 +136,18 @@ class _Writer:
             return f"({texts[0]} IN ({', '.join(texts[1:]) or 'NULL'}))", values
         raise GeodesError(f"The filter has the operator {op[:50]!r}, which this catalogue does not know.")
 
-    def _like(self, subject: Any, told: Any) -> Sql:
+    def _like(self, subject: Any, pattern: Any) -> Sql:
         functions = []
-        while isinstance(told, Mapping) and told.get("op") in _FUNCTIONS:
-            functions.append(_FUNCTIONS[told["op"]])
-            told = told["args"][0]
-        if not isinstance(told, str) or len(told) > terms.PATTERN:
+        while isinstance(pattern, Mapping) and pattern.get("op") in _FUNCTIONS:
+            functions.append(_FUNCTIONS[pattern["op"]])
+            pattern = pattern["args"][0]
+        if not isinstance(pattern, str) or len(pattern) > terms.PATTERN:
             raise GeodesError(f"What a text is like is a text of at most {terms.PATTERN} characters.")
         text, values = self._value(subject, {"string"})
         called = "?"
         for name in reversed(functions):
             called = f"{name}({called})"
-        test, value = like.test(told)
+        test, value = like.test(pattern)
         return test.format(text, called), [*values, value]
 
     def _call(self, function: str, args: list[Any], own: str) -> Sql:
@@ -156,7 +155,7 @@ class _Writer:
         return f"{function}({', '.join(texts)})", values
 
     def _during(self, args: list[Any]) -> Sql:
-        """Of a time or an interval, given as ``{"interval": [begin, end]}``."""
+        """Compare a time or an interval, given as ``{"interval": [begin, end]}``."""
         text, values = self._value(args[0], {"date"})
         told = args[1].get("interval") or [next(iter(args[1].values()))] * 2
         begin, end = (None if t == ".." else _instant(t) for t in told)
@@ -169,23 +168,23 @@ class _Writer:
         texts = [f"CAST(? AS {cast})" if cast and text == "?" else text for text, _ in parts]
         return texts, [v for _, values in parts for v in values]
 
-    def _value(self, told: Any, wanted: Set[str] = frozenset()) -> Sql:
-        """A value or a property; ``wanted`` are the kinds of what it is compared with."""
-        if not isinstance(told, Mapping):
-            return "?", [told]
-        if "property" in told:
-            return self._column(self._name(told["property"]), wanted), []
-        if "timestamp" in told or "date" in told:
-            return "CAST(? AS TIMESTAMPTZ)", [_instant(told)]
-        if "coordinates" in told or "geometries" in told:
-            return "ST_GeomFromWKB(?)", [from_geojson(_json(told)).wkb]
-        if "bbox" in told:
-            west, south, east, north = told["bbox"]
+    def _value(self, operand: Any, wanted: Set[str] = frozenset()) -> Sql:
+        """Translate a value or a property; ``wanted`` are the kinds of the values that it is compared with."""
+        if not isinstance(operand, Mapping):
+            return "?", [operand]
+        if "property" in operand:
+            return self._column(self._name(operand["property"]), wanted), []
+        if "timestamp" in operand or "date" in operand:
+            return "CAST(? AS TIMESTAMPTZ)", [_instant(operand)]
+        if "coordinates" in operand or "geometries" in operand:
+            return "ST_GeomFromWKB(?)", [from_geojson(_json(operand)).wkb]
+        if "bbox" in operand:
+            west, south, east, north = operand["bbox"]
             return "ST_GeomFromWKB(?)", [box(west, south, east, north).wkb]
-        if told.get("op") in _FUNCTIONS:
-            text, values = self._value(told["args"][0], {"string"})
-            return f"{_FUNCTIONS[told['op']]}({text})", values
-        raise GeodesError(f"The filter has {_json(told)[:100]}, which this catalogue does not know.")
+        if operand.get("op") in _FUNCTIONS:
+            text, values = self._value(operand["args"][0], {"string"})
+            return f"{_FUNCTIONS[operand['op']]}({text})", values
+        raise GeodesError(f"The filter has {_json(operand)[:100]}, which this catalogue does not know.")
 
     def _column(self, name: str, wanted: Set[str]) -> str:
         own = self._kind({"property": name}, wanted)
@@ -193,49 +192,49 @@ class _Writer:
             return quoted(name)
         return f"CAST(NULL AS {_TYPES.get(own, 'VARCHAR')})"
 
-    def _kind(self, told: Any, wanted: Set[str]) -> str:
-        """The kind of a property's values: of several the one that it is compared with."""
-        if not (isinstance(told, Mapping) and "property" in told):
+    def _kind(self, operand: Any, wanted: Set[str]) -> str:
+        """Return the kind of a property's values; if it has several, the one that it is compared with."""
+        if not (isinstance(operand, Mapping) and "property" in operand):
             return ""
-        name = self._name(told["property"])
+        name = self._name(operand["property"])
         there = self._known[name]
         meant = {k for k in there if _meets(family(k), wanted)}
         own = self._here.get(name, "")
         if own and (own in meant or not meant):
             return own
-        # Not here: of no other meaning than the well-known one, then the first, so that it is the same each time.
+        # The property is missing here: its well-known kind, else the first one, so that the result is always the same.
         return min(meant or there, key=lambda k: (k != KINDS.get(name), k))
 
-    def _name(self, told: Any) -> str:
-        name = told.removeprefix("properties.")
-        if name not in self._known:  # what is no column never comes into the text
-            raise GeodesError(f"There is no queryable {told[:100]!r}{nearest(name[:100], self._known) or '.'}")
+    def _name(self, property_name: Any) -> str:
+        name = property_name.removeprefix("properties.")
+        if name not in self._known:  # what is not a column never enters the text
+            raise GeodesError(f"There is no queryable {property_name[:100]!r}{nearest(name[:100], self._known) or '.'}")
         return str(name)
 
 
 def _literals(args: list[Any]) -> set[str]:
-    """The kinds of the values among some arguments."""
-    found = set()
-    for told in args:
-        if not isinstance(told, Mapping):
-            found.add(kind(told))
-        elif "timestamp" in told or "date" in told:
-            found.add("date")
-        elif told.get("op") in _FUNCTIONS:
-            found.add("string")
-    return found - {""}
+    """Return the kinds of the values among some arguments."""
+    kinds = set()
+    for argument in args:
+        if not isinstance(argument, Mapping):
+            kinds.add(kind(argument))
+        elif "timestamp" in argument or "date" in argument:
+            kinds.add("date")
+        elif argument.get("op") in _FUNCTIONS:
+            kinds.add("string")
+    return kinds - {""}
 
 
 def _meets(own: str, wanted: Set[str]) -> bool:
-    """Whether values of a kind can be compared with those of some kinds."""
+    """Whether values of a kind can be compared with values of some other kinds."""
     if own == "date":
         return bool(wanted & {"date", "string"})
     return not wanted or own in wanted or own == "array"
 
 
-def _instant(told: Any) -> str:
-    return str(told.get("timestamp") or told["date"]) if isinstance(told, Mapping) else str(told)
+def _instant(value: Any) -> str:
+    return str(value.get("timestamp") or value["date"]) if isinstance(value, Mapping) else str(value)
 
 
-def _json(told: Mapping[str, Any]) -> str:
-    return json.dumps(dict(told))
+def _json(expression: Mapping[str, Any]) -> str:
+    return json.dumps(dict(expression))

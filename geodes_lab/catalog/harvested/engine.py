@@ -1,4 +1,4 @@
-"""DuckDB behind locks: it reads the catalogue's files and no others, loads nothing, and stops when its time is over."""
+"""DuckDB in a sandbox: it reads only the catalogue's files, loads nothing, and stops at its time limit."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from geodes_lab.errors import GeodesError
 
 
 class TooLong(GeodesError):
-    """A search took longer than it may."""
+    """A search took longer than allowed."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one catalogue's searches may use."""
+    """What the searches of one catalogue may use."""
 
     memory: int = 0
-    """Bytes of all searches together; 0: as DuckDB has it, most of the machine's."""
+    """Bytes for all searches together; 0: DuckDB's default, most of the machine's memory."""
     seconds: float = 600
-    """Of one search."""
+    """Seconds for one search."""
     answer: int = 0
-    """Bytes of the Items that are given together, as they are read; 0: of any number."""
+    """Bytes of the Items in one answer, as stored; 0: no limit."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,20 @@ class Engine:
     """One connection, for many searches at once."""
 
     folders: tuple[Path, ...]
-    """All that may be read; files may come and go in them."""
+    """The folders that may be read; their files may change."""
     limits: Limits = field(default_factory=Limits)
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(config={"allow_community_extensions": "false"})
-        connection.load_extension(_spatial())  # before the door is closed
+        connection.load_extension(_spatial())  # before the sandbox is closed
         below = [f"{f.expanduser().absolute()}/" for f in self.folders]
         values: dict[str, Any] = {
             "parquet_metadata_cache": True,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_persistent_secrets": False,
-            "temp_directory": "",  # nothing is written, also not what does not fit into memory
+            "temp_directory": "",  # nothing is written, not even what does not fit in memory
             "python_enable_replacements": False,
             **({"memory_limit": f"{self.limits.memory} B"} if self.limits.memory else {}),
             "allowed_directories": below,
@@ -60,19 +60,19 @@ class Engine:
         return connection
 
     def rows(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows of a statement.
+        """Return the rows of a statement.
 
         Raises
         ------
         TooLong
-            If it does not end in time.
+            If it exceeds the time limit.
         """
         cursor = self._connection.cursor()
         over, done = threading.Event(), threading.Event()
 
         def stop() -> None:
             over.set()
-            # Again and again: what is said before the statement has begun is not heard.
+            # Repeated, because an interrupt before the statement starts has no effect.
             while not done.wait(0.1):
                 cursor.interrupt()
 
@@ -80,15 +80,14 @@ class Engine:
         timer.daemon = True
         timer.start()
         try:
-            found: list[tuple[Any, ...]] = cursor.execute(text, list(values)).fetchall()
-            return found
+            fetched: list[tuple[Any, ...]] = cursor.execute(text, list(values)).fetchall()
+            return fetched
         except duckdb.InterruptException as error:
             if not over.is_set():
                 raise
             raise TooLong(
                 f"The search took longer than {self.limits.seconds:g} s: ask for less, such as one collection, a "
-                f"shorter time or a "
-                "smaller area."
+                "shorter time or a smaller area."
             ) from error
         finally:
             done.set()
@@ -105,7 +104,7 @@ def _literal(value: Any) -> str:
 
 
 def _spatial() -> str:
-    """The extension's file: from its package, since nothing is fetched while the lab runs."""
+    """Return the extension's file: from its package, because the lab downloads nothing while it runs."""
     import duckdb_extension_spatial
 
     folder = Path(duckdb_extension_spatial.__file__).parent

@@ -1,4 +1,4 @@
-"""Items as rows of stac-geoparquet, and back: what DuckDB, GDAL and other tools of the field read as it is."""
+"""Items as rows of stac-geoparquet, and back: DuckDB, GDAL and other tools can read them directly."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from geodes_lab.catalog.harvested.columns import columns as fitting
 from geodes_lab.util import instant
 
 ROWS = 2048
-"""Of a group, which is the least that is read."""
+"""Of a group of rows, the smallest unit of a read."""
 _JSON = (
-    b"geodes:json"  # in a file's metadata: the columns that are JSON text, since their shape differs from Item to Item
+    b"geodes:json"  # in a file's metadata: the columns with JSON text, because their shape differs from Item to Item
 )
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
-# Columns that every file has, since every search names them.
+# Columns that every file has, because every search names them.
 _ALWAYS = {
     "datetime": pa.timestamp("us", "UTC"),
     "geometry": pa.binary(),
     "bbox": pa.struct([(k, pa.float64()) for k in _BBOX]),
 }
-# What says that a table is stac-geoparquet; versions of its own and of GeoParquet's specification.
+# Identifies a table as stac-geoparquet; versions of it and of the GeoParquet specification.
 _STAC = b"stac-geoparquet"
 _GEO = {
     "version": "1.1.0",
@@ -47,10 +47,10 @@ _GEO = {
 
 
 def table(records: Sequence[dict[str, Any]]) -> pa.Table:
-    """Make a table of Items of one collection, given as dictionaries; they are left as they are.
+    """Make a table of Items (dictionaries) of one collection; the Items are not changed.
 
-    Links go, but for those that lead elsewhere than to the Item and its catalogue. Properties whose names cannot be
-    columns are kept together as JSON text; nobody can ask for them.
+    Links are dropped, except those to other places than the Item and its catalogue. Properties whose names cannot be
+    columns are stored together as JSON text; a search cannot use them.
     """
     wanted = fitting({k for r in records for k in r["properties"]})
     flat = [_flat(r, wanted) for r in records]
@@ -65,7 +65,7 @@ def table(records: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 def said(texts: Sequence[str]) -> dict[bytes, bytes]:
-    """What a file of Items says of itself; ``texts`` are the columns that are JSON text."""
+    """Return a file's metadata; ``texts`` are the columns with JSON text."""
     return {
         _JSON: json.dumps(list(texts)).encode(),
         _STAC: json.dumps({"version": "1.0.0"}).encode(),
@@ -74,13 +74,13 @@ def said(texts: Sequence[str]) -> dict[bytes, bytes]:
 
 
 def texts(rows: pa.Table) -> list[str]:
-    """The columns that are JSON text, because their shape differs from Item to Item."""
-    found: list[str] = json.loads((rows.schema.metadata or {}).get(_JSON, b"[]"))
-    return found
+    """Return the columns with JSON text, because their shape differs from Item to Item."""
+    columns: list[str] = json.loads((rows.schema.metadata or {}).get(_JSON, b"[]"))
+    return columns
 
 
 def with_texts(rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
-    """The same with some columns as JSON text, as another table has them."""
+    """Return the same table with some columns as JSON text, as in another table."""
     for name in set(wanted) - set(texts(rows)):
         if name in rows.column_names:
             values = [None if v is None else json.dumps(_said(v)) for v in rows[name].to_pylist()]
@@ -89,14 +89,14 @@ def with_texts(rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
 
 
 def records(rows: pa.Table) -> list[dict[str, Any]]:
-    """The Items of a table, as dictionaries."""
+    """Return the Items of a table, as dictionaries."""
     written = set(texts(rows))
     geometries = (
         shapely.to_geojson(shapely.from_wkb(rows["geometry"].to_pylist())).tolist()
         if "geometry" in rows.column_names
         else []
     )
-    found = []
+    items = []
     for number, row in enumerate(rows.drop_columns(["geometry"] if len(geometries) else []).to_pylist()):
         full = {k: orjson.loads(v) if k in written else _said(v) for k, v in row.items() if v is not None}
         item = {k: full.pop(k) for k in TOP if k in full}
@@ -105,13 +105,13 @@ def records(rows: pa.Table) -> list[dict[str, Any]]:
         item["geometry"] = None if geometry is None else orjson.loads(geometry)
         if "bbox" in item:
             item["bbox"] = [item["bbox"][k] for k in _BBOX]
-        full.setdefault("datetime", None)  # STAC wants it said, where there is an interval instead
-        found.append({"type": "Feature", "links": [], "assets": {}, **item, "properties": full})
-    return found
+        full.setdefault("datetime", None)  # STAC requires the field, even with an interval
+        items.append({"type": "Feature", "links": [], "assets": {}, **item, "properties": full})
+    return items
 
 
 def write(rows: pa.Table, path: Path) -> None:
-    """Write a table, sorted so that what lies together and was taken together is read together; whole or not there."""
+    """Write a table, whole or not at all, sorted so that Items that are close in place and time are read together."""
     part = path.with_suffix(".part")
     pq.write_table(
         rows.take(_order(rows)),
@@ -136,7 +136,7 @@ def _flat(record: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
 
 
 def _places(records: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Footprints and their boxes, all at once."""
+    """Return footprints and their boxes, all at once."""
     geometries = shapely.from_geojson([g and orjson.dumps(g) for g in (r.get("geometry") for r in records)])
     bounds = shapely.bounds(geometries).tolist()
     boxes = []
@@ -149,12 +149,12 @@ def _places(records: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _flattened(bbox: Sequence[float]) -> tuple[float, float, float, float]:
-    """A box with heights without them."""
+    """Return a box without its heights."""
     return bbox[0], bbox[1], bbox[3], bbox[4]
 
 
 def _is_ragged(values: Sequence[Any]) -> bool:
-    """Whether values have shapes of their own, so that no column has a type for all."""
+    """Whether values have different shapes, so that no column type fits all."""
     kinds = set(map(type, values))
     return dict in kinds or (list in kinds and any(isinstance(v, (dict, list)) for some in values for v in some or ()))
 
@@ -163,18 +163,18 @@ def _array(name: str, values: list[Any]) -> pa.Array:
     if name in TIMES:
         try:
             return pc.cast(pa.array(values, pa.string()), pa.timestamp("us", "UTC"))
-        except pa.ArrowInvalid:  # one of them is told without an offset
+        except pa.ArrowInvalid:  # one of them has no offset
             return pa.array([instant.utc(v) for v in values], pa.timestamp("us", "UTC"))
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # whole numbers and others, or two kinds
+    except (pa.ArrowInvalid, pa.ArrowTypeError):  # integers and other numbers, or two kinds
         if all(v is None or isinstance(v, (int, float)) for v in values):
             return pa.array([None if v is None else float(v) for v in values])
         raise
 
 
 def _said(value: Any) -> Any:
-    """A value as JSON has it; of a struct without what is not there."""
+    """Convert a value to JSON's types; missing fields of a struct are dropped."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=None).isoformat() + "Z"
     if isinstance(value, dict):
@@ -183,7 +183,7 @@ def _said(value: Any) -> Any:
 
 
 def _order(rows: pa.Table) -> pa.Array:
-    """Along a space-filling curve through the middles of the boxes, then by time."""
+    """Return the order along a space-filling curve through the centres of the boxes, then by time."""
     if "bbox" not in rows.column_names or rows["bbox"].null_count == len(rows):
         return pc.sort_indices(rows["datetime"])
     box = rows["bbox"].combine_chunks()
@@ -198,7 +198,7 @@ def _order(rows: pa.Table) -> pa.Array:
 
 
 def _interleaved(n: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """The bits of 16-bit numbers, each with room for another beside it (Morton's order)."""
+    """Spread the bits of 16-bit numbers, with a gap beside each (Morton order)."""
     for shift, mask in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
         n = (n | (n << np.uint64(shift))) & np.uint64(mask)
     return n

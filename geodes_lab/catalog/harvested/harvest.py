@@ -1,4 +1,7 @@
-"""A service's whole catalogue as files beside the data: what is new since the last time, in windows of publication."""
+"""Copies a service's catalogue into files beside the data.
+
+What was published since the last time, in windows of time.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +22,25 @@ from geodes_lab.catalog.query import Query
 from geodes_lab.catalog.remote.geodes import Geodes
 from geodes_lab.errors import GeodesError
 
-_WINDOW = 8_000  # Items that are asked for together: deeper pages are slow, and the catalogue grows meanwhile
-_FIRST = datetime(2014, 1, 1, tzinfo=UTC)  # nothing was published before
+_WINDOW = 8_000  # Items that are requested together: deeper pages are slow, and the catalogue grows meanwhile
+_FIRST = datetime(2014, 1, 1, tzinfo=UTC)  # nothing was published earlier
 _PARTS = "parts"
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a harvest of one collection did."""
+    """The result of the harvest of one collection."""
 
     collection: str
     found: int
     """Items that were new or newer."""
     total: int
-    """Items that there are now."""
+    """Items in the harvest now."""
     counted: int
     """Items that the service counts.
 
-    Others than ``total``: some were removed there, or changed without being published anew.
+    If it differs from ``total``, Items were removed there, or changed without a new publication.
     """
 
 
@@ -56,24 +59,24 @@ def harvest(
     catalogue
         The service.
     folder
-        Made if needed. Searches of it go on meanwhile: they see what was there before, until a collection is done.
+        Created if needed. Searches can continue: they see the old state of a collection until its harvest is complete.
     collections
         Their ids.
     anew
-        Whether all is fetched again, not only what was published since the last time. Whether a version is the latest
-        of its product changes without a publication, so that this is done now and then.
+        Whether everything is downloaded again, not only what was published since the last time. A product can stop
+        being the latest version without a publication, so do this from time to time.
     tell
-        Called with the collection, the Items that are done and those that the service counts.
+        Called with the collection, the number of Items so far, and the service's count.
 
     Returns
     -------
     list of Outcome
-        A harvest that was broken off goes on where it was.
+        An interrupted harvest continues where it stopped.
 
     Raises
     ------
     GeodesError
-        If the service fails, another harvest is at work in the folder, or the folder is that of another profile.
+        If the service fails, another harvest uses the folder, or the folder belongs to another profile.
     """
     for name in collections:
         named(name)
@@ -94,9 +97,9 @@ def _one(
     parts = Staging(folder / _PARTS / (f"{name}-anew" if anew else name))
     last = None if anew or not known.published else datetime.fromisoformat(known.published)
     since, until = parts.done or last or _FIRST, datetime.now(UTC)
-    asked = Query((name,), latest=False, sortby=(("published", False), ("id", False)))
-    counted, done = catalogue.count(_published(asked, since, until)), 0
-    for records, end in _ahead(_fetched(catalogue, asked, _windows(catalogue, asked, since, until, counted))):
+    query = Query((name,), latest=False, sortby=(("published", False), ("id", False)))
+    counted, done = catalogue.count(_published(query, since, until)), 0
+    for records, end in _ahead(_fetched(catalogue, query, _windows(catalogue, query, since, until, counted))):
         parts.add(records, end)
         done += len(records)
         tell(name, min(done, counted), counted)
@@ -106,7 +109,7 @@ def _one(
     after.tidy()
     parts.clear()
     total = sum(f.rows for f in after.files if f.collection == name)
-    return Outcome(name, done, total, catalogue.count(asked))
+    return Outcome(name, done, total, catalogue.count(query))
 
 
 def _fetched(
@@ -117,7 +120,7 @@ def _fetched(
 
 
 def _ahead(several: Iterator[_T]) -> Iterator[_T]:
-    """The same, the next one made while the last is used."""
+    """Yield the same values; the next one is computed while the last is used."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, several, None)
         while (one := coming.result()) is not None:
@@ -126,9 +129,9 @@ def _ahead(several: Iterator[_T]) -> Iterator[_T]:
 
 
 def _published(query: Query, start: datetime, end: datetime) -> Query:
-    """What was published in a time, its end included.
+    """Restrict a query to the publications of a time, including its end.
 
-    An Item twice is one, an Item between two windows would be lost.
+    A duplicate Item is harmless, but an Item between two windows would be lost.
     """
     return replace(query, filters={"published": (start, end)})
 
@@ -136,20 +139,20 @@ def _published(query: Query, start: datetime, end: datetime) -> Query:
 def _windows(
     catalogue: Geodes, query: Query, start: datetime, end: datetime, there: int
 ) -> Iterator[tuple[datetime, datetime, int]]:
-    """Halve a time until each part has few enough Items; in order, so that a harvest can go on where it was."""
+    """Halve a time until each part has few enough Items; in order, so that an interrupted harvest can continue."""
     if there <= _WINDOW or end - start <= timedelta(seconds=1):
         yield start, end, there
         return
     middle = start + (end - start) / 2
     first = catalogue.count(_published(query, start, middle))
     yield from _windows(catalogue, query, start, middle, first)
-    # What is published at the middle itself is counted twice: the windows are rather too small than too large.
+    # Publications at the middle itself are counted twice: windows may be too small, but never too large.
     yield from _windows(catalogue, query, middle, end, max(there - first, 1) if there > first else 0)
 
 
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
-    """Items are trees: looking for cycles among so many of them takes as long as all the rest, and finds none."""
+    """Turn off the garbage collector: Items are trees without cycles, and the search for cycles doubles the time."""
     was = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,7 @@
-"""A catalogue that was harvested into files beside the data: searched by DuckDB, without a server and without pages."""
+"""A catalogue that was harvested into files beside the data.
+
+Searched with DuckDB, without a server and without pages.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,8 @@ from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import pystac_roots
 
-_DATED = re.compile(
-    r"_(\d{8})T\d{6}", re.ASCII
-)  # the first time in the name of a Sentinel's product is its acquisition
-_AGAIN = 4  # times that a search is begun anew, since what it was at was replaced
+_DATED = re.compile(r"_(\d{8})T\d{6}", re.ASCII)  # the first time in a Sentinel product's name is its acquisition
+_AGAIN = 4  # attempts of a search whose files are replaced meanwhile
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,24 @@ class Index:
 
     profile: Profile
     beside: tuple[Path, ...] = ()
-    """More folders of the same form, searched with it as one; of two collections of one name the first is meant."""
+    """More folders of the same form, searched together with it; if two collections have one name, the first is used."""
     limits: Limits = field(default_factory=Limits)
     quarantine: Quarantine | None = None
-    """What leaves out what is damaged; it is an error if not given."""
+    """Leaves out what is damaged; without it, damage is an error."""
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """Its name in error messages."""
         return self.profile.name
 
     @property
     def snapshot(self) -> Snapshot:
-        """What there is now; the file is read, since a harvest may have replaced it."""
+        """Return the present snapshot; the file is read, because a harvest may have replaced it."""
         return self._kept[0].now()
 
     @property
     def snapshots(self) -> list[Snapshot]:
-        """The same of all its folders."""
+        """Return the snapshots of all its folders."""
         return [k.now() for k in self._kept]
 
     @cached_property
@@ -73,36 +74,36 @@ class Index:
         return Engine(tuple(k.folder for k in self._kept), self.limits)
 
     def ids(self) -> Sequence[str]:
-        """The ids of its collections."""
+        """Return the ids of its collections."""
         return list(dict.fromkeys(n for s in self.snapshots for n in s.collections))
 
     def collections(self) -> list[Collection]:
-        """All of its collections."""
-        found = []
+        """Return all of its collections."""
+        result = []
         snapshot = self.snapshot
-        for name, told in snapshot.collections.items():
+        for name, collection in snapshot.collections.items():
             files = [f for f in snapshot.files if f.collection == name]
             start = min((f.start for f in files), default=None)
             end = max((f.end for f in files), default=None)
-            found.append(Collection(name, told.title, _time(start), _time(end), sum(f.rows for f in files)))
-        return found
+            result.append(Collection(name, collection.title, _time(start), _time(end), sum(f.rows for f in files)))
+        return result
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
-        """The properties that its Items can be asked for."""
-        found: dict[str, str] = {}
+        """Return the properties that a search of its Items can use."""
+        properties: dict[str, str] = {}
         for snapshot in reversed(self.snapshots):
             for name in collections:
                 if name in snapshot.collections:
-                    found |= snapshot.collections[name].askable
-        return found
+                    properties |= snapshot.collections[name].askable
+        return properties
 
     def items(self, query: Query) -> list[pystac.Item]:
-        """The Items of a query, in order and no more than asked for."""
-        made = (pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query))
-        return [pystac_roots.settle(item) for item in made]
+        """Return the Items of a query, in order and at most as many as its limit."""
+        items = (pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query))
+        return [pystac_roots.settle(item) for item in items]
 
     def records(self, query: Query, *, skip: int = 0) -> list[dict[str, Any]]:
-        """The same as dictionaries, without the first ``skip``.
+        """Return the same as dictionaries, without the first ``skip``.
 
         Raises
         ------
@@ -112,48 +113,48 @@ class Index:
         return self.page(query, skip)[0]
 
     def page(self, query: Query, skip: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """The same, and after how many the next one comes: fewer are given where they are large, or damaged.
+        """Return a page, and the position of the next one: a page has fewer Items if they are large, or damaged.
 
         Raises
         ------
         GeodesError
-            As for `records`.
+            See `records`.
         """
         if query.ids and query.any_time and not skip and (near := _around_names(query)) is not None:
-            found, taken = self._page(near, 0)
-            if {r["id"] for r in found} == set(query.ids):
-                return found, taken
+            records, taken = self._page(near, 0)
+            if {r["id"] for r in records} == set(query.ids):
+                return records, taken
         return self._page(query, skip)
 
     def count(self, query: Query) -> int:
-        """How many Items a query has, whatever its limit; of no condition but the collection without a look at them."""
+        """Return how many Items match a query, whatever its limit; without conditions, the files are not read."""
         with self._explained():
             snapshots = self.snapshots
             if replace(query, limit=None, sortby=()) == Query(query.collections, latest=False, sortby=()):
                 return sum(g.rows for g in self._groups(query, snapshots))
-            found = self._asked(lambda groups: statement.counted(query, groups), query)
-        return int(found[0][0]) if found else 0
+            rows = self._asked(lambda groups: statement.counted(query, groups), query)
+        return int(rows[0][0]) if rows else 0
 
     def _page(self, query: Query, skip: int) -> tuple[list[dict[str, Any]], int]:
         with self._explained():
             for attempt in range(_AGAIN):
                 before = self.snapshots
-                asked = self._asked(lambda groups: statement.found(query, groups, skip), query)
-                places = self._few(asked, before)
+                rows = self._asked(lambda groups: statement.found(query, groups, skip), query)
+                places = self._few(rows, before)
                 try:
-                    found = self._read(places, before)
+                    records = self._read(places, before)
                     break
                 except OSError:
                     if attempt == _AGAIN - 1 or self._is(before):
                         raise
-        for record in found:  # it names a collection, so that STAC wants a link to it
+        for record in records:  # the Item names a collection, so STAC requires a link to it
             source = next((s.source for s in before if record["collection"] in s.collections), "")
             href = f"{source}/collections/{record['collection']}"
             record["links"].append({"rel": "collection", "href": href, "type": "application/json"})
-        return found, skip + len(places)
+        return records, skip + len(places)
 
     def _few(self, places: list[tuple[Any, ...]], snapshots: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
-        """As many of the first rows as are given together; at least one."""
+        """Return as many of the first rows as fit in one answer; at least one."""
         if not self.limits.answer or len(places) < 2:
             return places
         mean = {str(s.folder / f.path): f.size / max(f.rows, 1) for s in snapshots for f in s.files}
@@ -161,29 +162,29 @@ class Index:
         return places[: max(1, sum(s <= self.limits.answer for s in size))]
 
     def _groups(self, query: Query, snapshots: Sequence[Snapshot]) -> list[Group]:
-        """The files that may have what is asked for, by collection."""
-        found, seen = [], set[str]()
+        """Return the files that may have matching Items, by collection."""
+        groups, seen = [], set[str]()
         for snapshot in snapshots:
             files: dict[str, list[File]] = {}
             for file in snapshot.needed(query):
                 if file.collection not in seen:
                     files.setdefault(file.collection, []).append(file)
             for name, several in files.items():
-                told = snapshot.collections[name]
-                if told.damaged and self.quarantine is None:
-                    raise GeodesError(told.damaged)
+                collection = snapshot.collections[name]
+                if collection.damaged and self.quarantine is None:
+                    raise GeodesError(collection.damaged)
                 paths = tuple(str(snapshot.folder / f.path) for f in several)
-                group = Group(name, paths, sum(f.rows for f in several), told.askable)
+                group = Group(name, paths, sum(f.rows for f in several), collection.askable)
                 left = self.quarantine.without(group) if self.quarantine else group
-                if left and not told.damaged:
-                    found.append(left)
+                if left and not collection.damaged:
+                    groups.append(left)
             seen |= snapshot.collections.keys()
-        return found
+        return groups
 
     def _asked(
         self, written: Callable[[Sequence[Group]], tuple[str, list[Any]]], query: Query
     ) -> list[tuple[Any, ...]]:
-        """What DuckDB has of the rows that fit; without what is damaged, if that is to be left out."""
+        """Return DuckDB's result for the matching rows; without damaged files, if these are to be left out."""
         for attempt in itertools.count(1):
             before = self.snapshots
             groups = self._groups(query, before)
@@ -192,7 +193,7 @@ class Index:
             except duckdb.Error as error:
                 if attempt == _AGAIN or isinstance(error, (duckdb.InterruptException, duckdb.OutOfMemoryException)):
                     raise
-                # What was replaced meanwhile is no damage: there is a newer snapshot.
+                # A file that was replaced meanwhile is not damaged: there is a newer snapshot.
                 is_current = functools.partial(self._is, before)
                 if is_current() and not (
                     self.quarantine and self.quarantine.found(error, query, groups, self._engine, is_current)
@@ -205,11 +206,11 @@ class Index:
         return self.snapshots == snapshots
 
     def _read(self, places: Sequence[tuple[str, int]], snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
-        """The Items of rows, in their order; of each file the groups that have one are read."""
+        """Return the Items of rows, in their order; only the row groups with such rows are read."""
         several: dict[str, list[tuple[int, int]]] = {}
         for at, (path, row) in enumerate(places):
             several.setdefault(path, []).append((row, at))
-        found: dict[int, dict[str, Any]] = {}
+        by_position: dict[int, dict[str, Any]] = {}
         for path, wanted in several.items():
             try:
                 records: Sequence[dict[str, Any] | None] = rows.records(path, [row for row, _ in wanted])
@@ -220,8 +221,8 @@ class Index:
                     raise
                 records = [rows.one(path, row) for row, _ in wanted]
                 self.quarantine.tell(Path(path).parent.name, path, error)
-            found.update((at, r) for (_, at), r in zip(wanted, records, strict=True) if r is not None)
-        return [found[at] for at in sorted(found)]
+            by_position.update((at, r) for (_, at), r in zip(wanted, records, strict=True) if r is not None)
+        return [by_position[at] for at in sorted(by_position)]
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -241,14 +242,14 @@ class Index:
 
 
 def _around_names(query: Query) -> Query | None:
-    """The same with the days that the names tell, if all do."""
+    """Restrict a query to the days in the product names, if all names have one."""
     try:
         days = [m and datetime.strptime(m[1], "%Y%m%d").replace(tzinfo=UTC) for m in map(_DATED.search, query.ids)]
         known = [d for d in days if d]
         if len(known) < len(days):
             return None
         return replace(query, start=min(known) - timedelta(days=1), end=max(known) + timedelta(days=2))
-    except (ValueError, OverflowError):  # digits that are no day
+    except (ValueError, OverflowError):  # digits that are not a day
         return None
 
 

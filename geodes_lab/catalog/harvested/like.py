@@ -1,4 +1,4 @@
-"""LIKE in time: DuckDB's own takes the length of a text to the power of the wildcards, these tests take it once."""
+"""LIKE in linear time: DuckDB's own takes the length of a text to the power of the number of wildcards."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 
 
 def test(pattern: str) -> tuple[str, str]:
-    """How SQL tests whether a text is like a pattern.
+    """Return the SQL test whether a text matches a pattern.
 
     Parameters
     ----------
     pattern
-        ``%`` is any text, ``_`` one character, and a backslash takes their meaning away.
+        ``%`` is any text, ``_`` one character, and a backslash escapes both.
 
     Returns
     -------
     tuple
-        The test with two places, for the text and for the question mark, and the value of the latter.
+        The test with two placeholders, for the text and for the question mark, and the value of the latter.
     """
     parts = _parts(pattern)
     plain = "".join(p[1:] for p in parts)
@@ -29,14 +29,14 @@ def test(pattern: str) -> tuple[str, str]:
 
 
 def _parts(pattern: str) -> list[str]:
-    """``%``, ``_``, and characters that mean themselves, each after a ``=``."""
-    found: list[str] = []
+    """Split into ``%``, ``_``, and literal characters, each after a ``=``."""
+    parts: list[str] = []
     characters = iter(pattern)
     for character in characters:
         if character == "\\":
-            found.append(f"={next(characters, character)}")
-        elif character == "%" and found[-1:] == ["%"]:
+            parts.append(f"={next(characters, character)}")
+        elif character == "%" and parts[-1:] == ["%"]:
             continue
         else:
-            found.append(character if character in "%_" else f"={character}")
-    return found
+            parts.append(character if character in "%_" else f"={character}")
+    return parts

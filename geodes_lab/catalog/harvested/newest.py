@@ -12,14 +12,14 @@ _log = logging.getLogger("catalogue")
 
 
 class NewestSnapshot:
-    """The snapshot of a folder, read again when it was replaced.
+    """The snapshot of a folder, read again when it is replaced.
 
     Parameters
     ----------
     folder
-        Where it is.
+        The folder.
     forgiving
-        Whether one that is damaged is named in the log, and the one before it, or an empty one, is given.
+        Whether a damaged snapshot is only logged, and the previous or an empty one is returned.
     """
 
     def __init__(self, folder: Path, *, forgiving: bool = False) -> None:
@@ -27,10 +27,10 @@ class NewestSnapshot:
         self._seen: tuple[tuple[int, ...], Snapshot] = ((), Snapshot(folder))
 
     def now(self) -> Snapshot:
-        """The newest one."""
+        """Return the newest snapshot."""
         try:
-            told = (self.folder / NAME).stat()
-            stamp: tuple[int, ...] = (told.st_ino, told.st_mtime_ns, told.st_size)
+            status = (self.folder / NAME).stat()
+            stamp: tuple[int, ...] = (status.st_ino, status.st_mtime_ns, status.st_size)
         except OSError:
             stamp = (0,)
         seen = self._seen

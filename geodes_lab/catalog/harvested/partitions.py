@@ -1,4 +1,4 @@
-"""A harvested catalogue month by month: what is new joined to what is there, in files that searches can skip."""
+"""The partitions of a harvested catalogue by month: new Items are merged, in files that searches can skip."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _BOX = ("xmin", "ymin", "xmax", "ymax")
 
 
 def merged(before: Snapshot, name: str, title: str, parts: Staging, *, anew: bool) -> Snapshot:
-    """The catalogue with what is new: each month that has some is written anew, beside what it was.
+    """Merge new Items into the catalogue: each affected month is written to a new file beside the old one.
 
     Parameters
     ----------
     before
-        The catalogue until now.
+        The present catalogue.
     name, title
-        Of the collection.
+        The id of the collection.
     parts
-        What is new of it; one month is in memory at a time.
+        The new Items of the collection; one month is in memory at a time.
     anew
-        Whether all else of the collection is forgotten.
+        Whether all other Items of the collection are dropped.
     """
     known = before.collections.get(name, Collection())
     published, queryables = (None, {}) if anew else (known.published, dict(known.queryables))
@@ -46,28 +46,28 @@ def merged(before: Snapshot, name: str, title: str, parts: Staging, *, anew: boo
         old = [] if anew else [f for f in before.files if (f.collection, f.month) == (name, month)]
         tables = [*(pq.read_table(before.folder / f.path) for f in old), *tables]
         files.append(written(before.folder, name, month, _newest(joined(tables))))
-    told = replace(known, title=title or known.title, published=published, queryables=queryables)
-    collections = {**before.collections, name: told}
+    collection = replace(known, title=title or known.title, published=published, queryables=queryables)
+    collections = {**before.collections, name: collection}
     return replace(before, collections=collections, files=tuple(sorted(files, key=lambda f: (f.collection, f.month))))
 
 
 def joined(tables: list[pa.Table]) -> pa.Table:
-    """One table of several, whose columns need not be the same."""
+    """Concatenate tables whose columns may differ."""
     texts = sorted({t for table in tables for t in geoparquet.texts(table)})
     joined = pa.concat_tables([geoparquet.with_texts(t, texts) for t in tables], promote_options="permissive")
     return joined.replace_schema_metadata(tables[-1].schema.metadata | geoparquet.said(texts))
 
 
 def _newest(table: pa.Table) -> pa.Table:
-    """Of Items that came twice the last one."""
+    """Of duplicate Items, keep the last one."""
     key = "geodes:urn" if "geodes:urn" in table.column_names else "id"
     numbered = pa.table({"key": table[key], "row": pa.array(range(len(table)))})
     return table.take(numbered.group_by("key").aggregate([("row", "max")])["row_max"])
 
 
 def written(folder: Path, name: str, month: str, table: pa.Table) -> File:
-    """Write the Items of one month, and say what they have."""
-    # Under a name of its own: whoever reads the snapshot before goes on reading what that one names.
+    """Write the Items of one month, and return a description of the file."""
+    # With a unique name: readers of the previous snapshot continue with the files that it names.
     stamp = hashlib.sha256(f"{name}{month}{datetime.now(UTC).isoformat()}".encode()).hexdigest()[:12]
     path = Path("items") / name / f"{month}-{stamp}.parquet"
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -84,8 +84,8 @@ def written(folder: Path, name: str, month: str, table: pa.Table) -> File:
 
 
 def types(schema: pa.Schema) -> dict[str, str]:
-    """The properties among the columns, with their types in the words of JSON."""
-    found = {}
+    """Return the properties among the columns, with their JSON types."""
+    by_name = {}
     for column in schema:
         if column.name not in (*TOP, REST):
             kind = column.type
@@ -93,5 +93,5 @@ def types(schema: pa.Schema) -> dict[str, str]:
                 (pa.types.is_boolean, "boolean"), (pa.types.is_integer, "integer"), (pa.types.is_floating, "number"),
                 (pa.types.is_timestamp, "date"), (pa.types.is_list, "array"), (pa.types.is_struct, "object"),
             )  # fmt: skip
-            found[column.name] = next((n for test, n in names if test(kind)), "string")
-    return found
+            by_name[column.name] = next((n for test, n in names if test(kind)), "string")
+    return by_name

@@ -1,4 +1,4 @@
-"""What is damaged in a catalogue of many: left out of everybody's searches, and named to its owner and in the log."""
+"""Damaged parts of a catalogue: left out of everybody's searches, and reported to their owner and in the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logging.getLogger("catalogue")
 
 
 class Quarantine:
-    """Files of one process that cannot be read; a file never changes, so that each is looked at once."""
+    """Unreadable files, in one process; a file never changes, so each is checked once."""
 
     def __init__(self) -> None:
         self.told: dict[str, str] = {}
@@ -29,7 +29,7 @@ class Quarantine:
         self._out, self._fine, self._named = set[str](), set[str](), set[str]()
 
     def without(self, group: Group) -> Group | None:
-        """The group without what is left out; None if nothing remains."""
+        """Return the group without its unreadable files; None if nothing remains."""
         if not self._out.intersection(group.paths):
             return group
         left = tuple(p for p in group.paths if p not in self._out)
@@ -41,14 +41,14 @@ class Quarantine:
         self.tell(collection, path, why)
 
     def tell(self, collection: str, path: str, why: object) -> None:
-        """Name what is wrong: in the log once."""
-        for kept in (self.told, self._named):
-            if len(kept) > _MOST:
-                kept.clear()
+        """Report what is wrong, once in the log."""
+        for memory in (self.told, self._named):
+            if len(memory) > _MOST:
+                memory.clear()
         name = Path(path).name
         self.told[collection] = (
-            f"{collection} is damaged: not all of {name} can be read, and what cannot is left out of searches. "
-            "Delete the collection or these Items, and put them again."
+            f"{collection} is damaged: not all of {name} can be read, and what cannot is left out of searches. Delete "
+            "the collection or these Items, and put them again."
         )
         if path in self._named:
             return
@@ -59,12 +59,12 @@ class Quarantine:
     def found(
         self, error: duckdb.Error, query: Query, groups: Sequence[Group], engine: Engine, is_current: Callable[[], bool]
     ) -> bool:
-        """Look for what made a search fail, and leave it out.
+        """Search for the cause of a failed search, and leave it out.
 
-        Whether there is any, so that the search is worth another try.
+        Whether there is one, so that the search should be repeated.
 
-        What was asked for may be wrong itself: then the types of the columns are looked at, and no data. A file that is
-        not there is damage as long as ``is_current``: else it was replaced meanwhile.
+        The query itself may be wrong: then only the types of the columns are checked, not the data. A missing file is
+        damage only if ``is_current``: otherwise it was replaced meanwhile.
         """
         before = len(self._out)
         if len(self._fine) > _MOST:

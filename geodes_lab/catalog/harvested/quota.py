@@ -1,4 +1,4 @@
-"""How much room results may take: of each person, and all together; the disk is never filled."""
+"""How much space results may take, for each person and all together; the disk is never filled."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from geodes_lab.catalog.harvested.snapshot import Snapshot
 from geodes_lab.errors import GeodesError
 
 _MIB, _GIB = 2**20, 2**30
-_RESERVE = (_GIB, 0.05)  # bytes of a disk that stay free, or a part of it if that is less
+_RESERVE = (_GIB, 0.05)  # bytes of a disk that stay free, or a fraction of it if that is less
 
 
 class QuotaExceeded(GeodesError):
-    """There is no room for a change."""
+    """There is no space for a change."""
 
 
 @dataclass(frozen=True)
 class Quota:
-    """What results may take."""
+    """The limits for results."""
 
     size: int = 200 * _MIB
-    """Bytes of a person: on disk, or as they are read where that is more."""
+    """Bytes for a person: on disk, or in memory if that is more."""
     items: int = 20_000
     """Items of a person."""
     whole: int = 20 * _GIB
-    """Bytes of everybody."""
+    """Bytes for everybody together."""
     collections: int = 100
-    """Of a person."""
+    """Collections of a person."""
     files: int = 1_000
-    """Of a person: each month of a collection is one."""
+    """Files of a person: one for each month of a collection."""
     properties: int = 500
     """Names of properties in one collection."""
 
     def check(self, before: Snapshot, after: Snapshot, owner: str) -> None:
-        """Look whether a change of a person's results may be; what makes them smaller always may.
+        """Check that a change of a person's results is allowed; a change that makes them smaller always is.
 
         Raises
         ------
         QuotaExceeded
-            A sentence that says what there is too much of.
+            With a sentence that names the exceeded limit.
         """
         was, will = _use(before, owner), _use(after, owner)
         units = ("bytes", "Items", "collections", "files (each month of a collection is one)")
@@ -52,26 +52,26 @@ class Quota:
                 raise QuotaExceeded(
                     f"Your results may have {most:,} {unit}, and would have {new:,}: delete some of them."
                 )
-        for name, told in after.collections.items():
-            number = len(told.queryables)
-            if told.owner == owner and number > max(self.properties, len(_queryables(before, name))):
+        for name, collection in after.collections.items():
+            number = len(collection.queryables)
+            if collection.owner == owner and number > max(self.properties, len(_queryables(before, name))):
                 raise QuotaExceeded(
                     f"{name} may have {self.properties} names of properties, and would have {number}: use fewer."
                 )
         whole = sum(f.size for f in after.files)
         if whole > self.whole and whole > sum(f.size for f in before.files):
-            raise QuotaExceeded("The results of all people together have no more room: tell the operator of the lab.")
+            raise QuotaExceeded("The results of all people together have no more space: tell the operator of the lab.")
 
     def check_disk(self, folder: Path) -> None:
-        """Look whether the disk has room for anything at all.
+        """Check that the disk has space for any change.
 
         Raises
         ------
         QuotaExceeded
-            If it has not.
+            If it has no space.
         """
-        told = shutil.disk_usage(folder)
-        if told.free < min(_RESERVE[0], _RESERVE[1] * told.total):
+        usage = shutil.disk_usage(folder)
+        if usage.free < min(_RESERVE[0], _RESERVE[1] * usage.total):
             raise QuotaExceeded(
                 "The disk of the results is full: tell the operator of the lab. What is there can be read."
             )
@@ -82,7 +82,7 @@ def _queryables(snapshot: Snapshot, name: str) -> dict[str, str]:
 
 
 def _use(snapshot: Snapshot, owner: str) -> tuple[int, int, int, int]:
-    """Bytes, Items, collections and files of a person."""
+    """Return bytes, Items, collections and files of a person."""
     own = {k: c for k, c in snapshot.collections.items() if c.owner == owner}
     files = [f for f in snapshot.files if f.collection in own]
     size = sum(f.size for f in files) + sum(len(json.dumps(c.document)) for c in own.values())

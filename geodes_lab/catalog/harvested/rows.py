@@ -11,9 +11,10 @@ from geodes_lab.catalog.harvested import geoparquet
 
 
 def records(path: str, wanted: Sequence[int]) -> list[dict[str, Any]]:
-    """The Items of some rows, in the order given; the groups of rows that have one are read."""
+    """Return the Items of some rows, in the given order; only the row groups with such rows are read."""
     groups = sorted({row // geoparquet.ROWS for row in wanted})
-    # Each group but a file's last has as many rows, so that the place of a row among those that are read is known.
+    # All row groups except a file's last have the same number of rows, which gives a row's position among those that
+    # are read.
     first = {group: n * geoparquet.ROWS for n, group in enumerate(groups)}
     with pq.ParquetFile(path) as file:
         table = file.read_row_groups(groups)
@@ -21,16 +22,16 @@ def records(path: str, wanted: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def one(path: str, row: int) -> dict[str, Any] | None:
-    """The Item of one row; None if it cannot be read."""
+    """Return the Item of one row; None if it cannot be read."""
     try:
-        (found,) = records(path, [row])
+        (record,) = records(path, [row])
     except Exception:  # whatever is wrong with it
         return None
-    return found if is_whole(found) else None
+    return record if is_whole(record) else None
 
 
 def is_whole(record: Any) -> bool:
-    """Whether it has the parts of an Item, so that whoever reads it finds them."""
+    """Whether a record has all parts of an Item."""
     kinds = (("id", str), ("collection", str), ("assets", dict), ("links", list), ("properties", dict))
     return all(isinstance(record.get(n), k) for n, k in kinds) and all(
         isinstance(a, dict) for a in record["assets"].values()

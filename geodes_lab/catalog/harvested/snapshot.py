@@ -1,4 +1,7 @@
-"""What a harvested catalogue consists of: its files, and which of them a search needs; replaced whole, never edited."""
+"""The description of a harvested catalogue: its files, and which of them a search needs.
+
+Replaced as a whole, never edited.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _log = logging.getLogger("catalogue")
 
 
 def is_one(path: str) -> bool:
-    """Whether a harvested catalogue lies at a path."""
+    """Whether there is a harvested catalogue at a path."""
     return (Path(path).expanduser() / NAME).is_file()
 
 
@@ -36,19 +39,19 @@ class File:
     """One file of stac-geoparquet: Items of one collection and one month."""
 
     path: str
-    """Below the folder."""
+    """Its path below the folder."""
     collection: str
     month: str
-    """In which the acquisitions begin, such as ``2021-06``."""
+    """The month in which the acquisitions begin, such as ``2021-06``."""
     rows: int
     start: str
-    """Of the first acquisition."""
+    """The time of the first acquisition."""
     end: str
-    """Of the last one."""
+    """The time of the last one."""
     bbox: tuple[float, float, float, float] | None
-    """Around all footprints; None: some Item has none."""
+    """The box around all footprints; None: some Item has none."""
     size: int = 0
-    """Bytes that it takes, on disk or as it is read; 0: of a file of before, not known."""
+    """Its bytes, on disk or in memory; 0: unknown, in a file of an earlier version."""
 
     def __post_init__(self) -> None:
         texts = (self.path, self.collection, self.month, self.start, self.end)
@@ -70,30 +73,30 @@ class Collection:
 
     title: str = ""
     published: str | None = None
-    """Of the last Item: what is published later is new."""
+    """The publication of the last Item: later ones are new."""
     queryables: dict[str, str] = field(default_factory=dict)
     """The properties of its Items, with their types."""
     owner: str = ""
-    """Whose results they are; empty: they are the catalogue's."""
+    """The owner of the results; empty: the catalogue itself."""
     document: dict[str, Any] = field(default_factory=dict)
-    """What STAC says of it, where somebody has said it."""
+    """The STAC collection document, if there is one."""
     damaged: str = ""
-    """Why nothing of it is given to others: a sentence."""
+    """Why none of it is returned: a sentence."""
 
     @cached_property
     def askable(self) -> dict[str, str]:
-        """Those of its properties that a search can name."""
+        """Return the properties that a search can name."""
         wanted = columns(self.queryables)
         return {k: v for k, v in self.queryables.items() if k in wanted}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The catalogue, as it is now."""
+    """The present catalogue."""
 
     folder: Path
     source: str = ""
-    """The profile it was harvested from."""
+    """The profile that it was harvested from."""
     taken: str = ""
     """When."""
     collections: dict[str, Collection] = field(default_factory=dict)
@@ -101,21 +104,21 @@ class Snapshot:
 
     @classmethod
     def load(cls, folder: Path) -> Snapshot:
-        """Read it; an empty one if there is none yet. A collection of it that is damaged is there, and says so.
+        """Load it; an empty one if there is none yet. A damaged collection stays in it, marked as damaged.
 
         Raises
         ------
         GeodesError
-            If all of it is damaged, or of another version.
+            If the whole snapshot is damaged, or has another version.
         """
         try:
-            told = json.loads((folder / NAME).read_text())
-            if not isinstance(told, dict):
+            document = json.loads((folder / NAME).read_text())
+            if not isinstance(document, dict):
                 raise ValueError("it is no object of JSON")
-            if told.get("version") != _VERSION:
+            if document.get("version") != _VERSION:
                 raise GeodesError(f"{folder / NAME} is of another version of the lab: harvest the catalogue anew.")
-            entries, listed = dict(told["collections"]), list(told["files"])
-            source, taken = str(told["source"]), str(told["taken"])
+            entries, listed = dict(document["collections"]), list(document["files"])
+            source, taken = str(document["source"]), str(document["taken"])
         except FileNotFoundError:
             return cls(folder)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -135,8 +138,8 @@ class Snapshot:
         return cls(folder, source, taken, collections, tuple(files))
 
     def save(self) -> None:
-        """Put it in the place of the one before; who reads that one goes on."""
-        told = {
+        """Replace the previous snapshot; its readers can continue."""
+        document = {
             "version": _VERSION,
             "source": self.source,
             "taken": self.taken,
@@ -144,13 +147,13 @@ class Snapshot:
             "files": [asdict(f) for f in self.files],
         }
         part = self.folder / f"{NAME}.{os.getpid()}"
-        part.write_text(json.dumps(told, indent=1))
+        part.write_text(json.dumps(document, indent=1))
         part.replace(self.folder / NAME)
 
     def tidy(self, kept: float = 3600) -> None:
         """Remove files that this snapshot does not name and that have not changed for ``kept`` seconds.
 
-        Searches may be at them.
+        Searches may still use newer ones.
         """
         for path, _, age in self.unnamed():
             if age > kept:
@@ -159,19 +162,19 @@ class Snapshot:
                     path.parent.rmdir()
 
     def unnamed(self, collection: str = "*") -> list[tuple[Path, int, float]]:
-        """The files that this snapshot does not name, with their bytes and their ages, the oldest first."""
+        """Return the files that this snapshot does not name, with their bytes and ages, the oldest first."""
         wanted, now = {f.path for f in self.files}, datetime.now(UTC).timestamp()
-        items, found = self.folder / "items", []
+        items, files = self.folder / "items", []
         below = [items / collection] if collection != "*" else [items]
         for path in itertools.chain(*(b.rglob(e) for b in below for e in ("*.parquet", "*.part"))):
             with contextlib.suppress(FileNotFoundError):
                 if str(path.relative_to(self.folder)) not in wanted:
-                    told = path.stat()
-                    found.append((path, told.st_size, now - told.st_mtime))
-        return sorted(found, key=lambda f: -f[2])
+                    status = path.stat()
+                    files.append((path, status.st_size, now - status.st_mtime))
+        return sorted(files, key=lambda f: -f[2])
 
     def needed(self, query: Query) -> Iterator[File]:
-        """The files that may have what a query asks for."""
+        """Yield the files that may have matching Items."""
         start, end = (t.astimezone(UTC).strftime(_FORM) for t in (query.start, query.end))
         bounds = query.area.bounds if query.area is not None else None
         wanted = set(query.collections)
@@ -184,12 +187,12 @@ class Snapshot:
 
 @contextlib.contextmanager
 def alone(folder: Path, otherwise: str, wait: float = 0) -> Iterator[None]:
-    """Hold a folder for oneself while it is changed.
+    """Lock a folder while it is changed.
 
     Raises
     ------
     GeodesError
-        That says ``otherwise``, if another holds it, and still does after ``wait`` seconds.
+        With the text ``otherwise``, if another process holds the lock for more than ``wait`` seconds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + wait
@@ -209,24 +212,31 @@ _FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def moment(time: datetime) -> str:
-    """A time as the snapshot writes it, so that text sorts as time does."""
+    """Write a time as the snapshot does, so that texts sort like times."""
     return time.astimezone(UTC).strftime(_FORM)
 
 
-def _collection(name: str, told: Any) -> Collection:
-    """What an entry says of a collection; of one that is damaged, whose it is and that it is damaged."""
-    entry: Mapping[str, Any] = told if isinstance(told, dict) else {}
+def _collection(name: str, description: Any) -> Collection:
+    """Read an entry; of a damaged one, keep its owner and the fact that it is damaged."""
+    entry: Mapping[str, Any] = description if isinstance(description, dict) else {}
     owner = entry.get("owner")
     try:
-        found = Collection(**told)
-        kinds = ((found.title, str), (found.published or "", str), (found.owner, str), (found.damaged, str))
-        if not all(isinstance(v, k) for v, k in kinds) or not isinstance(found.document, dict):
+        collection = Collection(**description)
+        kinds = (
+            (collection.title, str),
+            (collection.published or "", str),
+            (collection.owner, str),
+            (collection.damaged, str),
+        )
+        if not all(isinstance(v, k) for v, k in kinds) or not isinstance(collection.document, dict):
             raise ValueError("a part is of another kind")
-        if not isinstance(found.queryables, dict) or not all(isinstance(v, str) for v in found.queryables.values()):
+        if not isinstance(collection.queryables, dict) or not all(
+            isinstance(v, str) for v in collection.queryables.values()
+        ):
             raise ValueError("its queryables are none")
     except (TypeError, ValueError) as error:
         return Collection(owner=owner if isinstance(owner, str) else "?", damaged=_sentence(name, error))
-    return found
+    return collection
 
 
 def _sentence(name: str, error: Exception) -> str:

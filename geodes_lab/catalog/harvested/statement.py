@@ -1,4 +1,4 @@
-"""The SQL of a search: names are looked up and quoted, values are never part of the text."""
+"""The SQL of a search: names are looked up and quoted, and the text never contains values."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _SORTED = {"number": "DOUBLE", "string": "VARCHAR", "boolean": "BOOLEAN", "date"
 
 @dataclass(frozen=True)
 class Group:
-    """The files of one collection, whose columns are of one kind each; what is another's never changes what is here."""
+    """The files of one collection, with one type for each column; another collection's types do not affect it."""
 
     collection: str
     paths: tuple[str, ...]
     rows: int
     columns: Mapping[str, str]
-    """The properties that can be asked for, with their kinds."""
+    """The properties that a search can use, with their kinds."""
 
     @property
     def table(self) -> str:
-        """As SQL has it; its question mark is `paths`."""
+        """The table in SQL; its question mark is `paths`."""
         return "read_parquet(?, filename = true, file_row_number = true, union_by_name = true)"
 
 
 def found(query: Query, groups: Sequence[Group], skip: int) -> tuple[str, list[Any]]:
-    """Ask for the places of the Items of a query, in order: the file and the number of the row in it."""
+    """Return the statement for the positions of the matching Items, in order: the file and the row number in it."""
     order = _order(query, groups)
     tail = f" LIMIT {int(query.limit)}" if query.limit is not None else ""
     tail += f" OFFSET {int(skip)}"
@@ -53,7 +53,7 @@ def found(query: Query, groups: Sequence[Group], skip: int) -> tuple[str, list[A
 
 
 def counted(query: Query, groups: Sequence[Group]) -> tuple[str, list[Any]]:
-    """Ask how many Items a query has."""
+    """Return the statement that counts the matching Items."""
     known = _known(groups)
     parts = [_where(query, g, known) for g in groups]
     text = " UNION ALL ".join(f"SELECT count(*) AS n {text}" for text, _ in parts)
@@ -61,7 +61,7 @@ def counted(query: Query, groups: Sequence[Group]) -> tuple[str, list[Any]]:
 
 
 def looked_at(query: Query, group: Group, path: str) -> tuple[str, list[Any]]:
-    """Ask for all that a search reads of one file, whatever it asks for: whether it can be read at all."""
+    """Return the statement that reads everything a search may need of one file, to find out whether it can be read."""
     names = [n for n in group.columns if n in dict(query.sortby)] + ["id"]
     if query.area is not None or query.cql2 is not None:
         names = [*group.columns, "id", "geometry", "bbox"]
@@ -70,7 +70,7 @@ def looked_at(query: Query, group: Group, path: str) -> tuple[str, list[Any]]:
 
 
 def _known(groups: Sequence[Group]) -> dict[str, set[str]]:
-    """The properties of all groups, with their kinds."""
+    """Return the properties of all groups, with their kinds."""
     known: dict[str, set[str]] = {}
     for group in groups:
         for name, kind in group.columns.items():
@@ -79,7 +79,7 @@ def _known(groups: Sequence[Group]) -> dict[str, set[str]]:
 
 
 def _order(query: Query, groups: Sequence[Group]) -> list[tuple[str, str, bool]]:
-    """What is sorted by, with the kind of values that most of the Items have."""
+    """Return the sort keys, with the kind of values that most of the Items have."""
     order = []
     for name, descending in query.sortby:
         rows: dict[str, int] = {"string": 0} if name == "id" else {"date": 0} if name == "datetime" else {}
@@ -106,12 +106,12 @@ def _where(query: Query, group: Group, known: Mapping[str, Set[str]]) -> tuple[s
 
 
 def _conditions(query: Query, here: Mapping[str, str], known: Mapping[str, Set[str]]) -> tuple[list[str], list[Any]]:
-    """In SQL, with the values to be put in; what an Item does not say of itself is not held against it."""
-    found: list[str] = []
+    """Return SQL conditions, with their values; a property that an Item lacks does not exclude it."""
+    conditions: list[str] = []
     values: list[Any] = []
 
     def add(condition: str, *those: Any) -> None:
-        found.append(condition)
+        conditions.append(condition)
         values.extend(those)
 
     if query.end < FAR_FUTURE:
@@ -130,11 +130,11 @@ def _conditions(query: Query, here: Mapping[str, str], known: Mapping[str, Set[s
     if query.cql2 is not None:
         condition, bound = sql(query.cql2, here, known)
         add(condition, *bound)
-    return found, values
+    return conditions, values
 
 
 def _filtered(column: str, wanted: Any, is_array: bool, add: Any) -> None:
-    """A property within bounds (a tuple), or one of some values."""
+    """Restrict a property to bounds (a tuple), or to some values."""
     if isinstance(wanted, tuple):
         for operator, bound in zip((">=", "<="), wanted, strict=True):
             if bound is not None:
@@ -151,6 +151,6 @@ def _time(bound: str, here: Mapping[str, str]) -> str:
 
 def _within(area: BaseGeometry, add: Any) -> None:
     west, south, east, north = area.bounds
-    # The box first: it is what the statistics of a file tell of a group of rows.
+    # The box first: row groups have statistics for it.
     add("bbox.xmin <= ? AND bbox.xmax >= ? AND bbox.ymin <= ? AND bbox.ymax >= ?", east, west, north, south)
     add("ST_Intersects(geometry, ST_GeomFromWKB(?))", area.wkb)

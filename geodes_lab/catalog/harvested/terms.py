@@ -1,4 +1,4 @@
-"""How large a condition may be: looked at before anything reads it, since readers go as deep as what they read."""
+"""Limits for the size of a condition: checked before it is parsed, because parsers recurse as deep as their input."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from geodes_lab.errors import GeodesError
 LENGTH = 16_000
 """Characters of a condition in text."""
 TEXT_DEPTH = 8
-"""Brackets inside each other in text; the time of the reader doubles with each."""
+"""Nested brackets in text; the parser's time doubles with each."""
 BRACKETS = 200
-"""Of a condition in text."""
+"""Brackets of a condition in text."""
 CHAINED = 32
-"""Operators in text that are read one inside the other, such as NOT."""
+"""Operators in text that are parsed recursively, such as NOT."""
 JOINED = 200
-"""Of AND and OR in text."""
+"""AND and OR in text."""
 DEPTH = 48
-"""Lists and objects of JSON inside each other."""
+"""Nested lists and objects of JSON."""
 TERMS = 5_000
-"""Values and operators of a condition; the corners of its areas are not among them."""
+"""Values and operators of a condition; without the corners of its areas."""
 VERTICES = 10_000
 """Corners of its areas, all together."""
 PATTERN = 200
-"""Characters of what a text is to be like."""
+"""Characters of a LIKE pattern."""
 
 _TOKENS = re.compile(
     r"""'(?:[^']++|'')*+'  | "(?:[^"]++|"")*+"   # texts and names, to their ends
@@ -36,27 +36,27 @@ _CHAINED = {"not", "+", "-", "*", "/", "^", "%", "div"}
 
 
 def check_text(text: str) -> None:
-    """Look at a condition in the text form of CQL2, before it is read.
+    """Check a condition in the text form of CQL2, before it is parsed.
 
     Raises
     ------
     GeodesError
-        If it is larger or deeper than any that is meant, or its brackets do not close.
+        If it is larger or deeper than any real condition, or its brackets do not match.
     """
     if len(text) > LENGTH:
         raise GeodesError(
             f"The filter has {len(text):,} characters, and may have {LENGTH:,}: send it as JSON, by POST."
         )
     depth = brackets = chained = joined = signed = 0
-    for found in _TOKENS.finditer(text):
-        token = found[0]
+    for match in _TOKENS.finditer(text):
+        token = match[0]
         if token in ("'", '"'):
             raise GeodesError(f"The filter {_short(text)} is no CQL2: a text or name in it has no end.")
         depth += (token == "(") - (token == ")")
         brackets += token == "("
         joined += token.lower() in ("and", "or")
         is_operator = token.lower() in _CHAINED
-        is_sign = token[0] in "+-" and not is_operator  # a corner of an area, or a difference without end
+        is_sign = token[0] in "+-" and not is_operator  # a corner of an area, or a chain of differences
         signed += is_sign
         chained += is_operator or (is_sign and signed > 3)
         if token in "(,=<>" or token.lower() in ("and", "or"):
@@ -78,12 +78,12 @@ def check_text(text: str) -> None:
 
 
 def check(condition: Any) -> None:
-    """Look at a condition in the JSON form of CQL2; nothing is called again for what is inside.
+    """Check a condition in the JSON form of CQL2, without recursion.
 
     Raises
     ------
     GeodesError
-        If it is larger or deeper than any that is meant.
+        If it is larger or deeper than any real condition.
     """
     terms = vertices = 0
     waiting: list[tuple[Any, int, bool]] = [(condition, 1, False)]

@@ -1,4 +1,4 @@
-"""A catalogue of one's own, in the files that a harvest writes: collections and Items are put, replaced and removed."""
+"""A writable catalogue, in the files of a harvest: collections and Items can be put, replaced and removed."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
 
 _BUSY = "Another process writes"
-_WAIT = 10.0  # seconds for another's change
+_WAIT = 10.0  # seconds to wait for another change
 KEPT = 30.0
-"""Seconds that what was replaced stays, where there is a limit of room: a search may still be at it."""
+"""Seconds for which replaced files stay when space is limited: a search may still use them."""
 
 
 @dataclass(frozen=True)
 class WritableCatalogue:
-    """One folder; searches of it go on while it is changed, and see each change whole or not at all."""
+    """One folder; searches continue while it changes, and see each change completely or not at all."""
 
     folder: Path
     quota: Quota | None = None
-    """What each person's results may take; no limit if not given."""
+    """The limits for each person's results; None: no limit."""
 
     def create(self, name: str, document: dict[str, Any], *, owner: str = "") -> None:
-        """Make a collection, or say anew what STAC says of it; its Items stay."""
+        """Create a collection, or replace its STAC document; its Items stay."""
         with alone(self.folder, _BUSY, _WAIT):
             now = Snapshot.load(self.folder)
             known = now.collections.get(name, Collection(owner=owner))
-            told = replace(known, title=document.get("title") or known.title, document=document, damaged="")
+            collection = replace(known, title=document.get("title") or known.title, document=document, damaged="")
             if known.damaged:
-                told = replace(told, queryables=self._queryables(now, name))
-            self._save(now, replace(now, collections={**now.collections, name: told}), name)
+                collection = replace(collection, queryables=self._queryables(now, name))
+            self._save(now, replace(now, collections={**now.collections, name: collection}), name)
 
     def drop(self, name: str) -> None:
         """Remove a collection and its Items."""
@@ -55,23 +55,23 @@ class WritableCatalogue:
             self._save(now, after, name)
 
     def put(self, name: str, records: Sequence[dict[str, Any]]) -> None:
-        """Put Items into a collection, each in the place of the one of its id, if there is one.
+        """Put Items into a collection; each replaces the Item with its id, if there is one.
 
         Raises
         ------
         GeodesError
-            If a property is of another kind than in other Items of the collection, or there is no room.
+            If a property has another kind than in other Items of the collection, or there is no space.
         """
         with alone(self.folder, _BUSY, _WAIT):
             self._change(name, {r["id"] for r in records}, records)
 
     def remove(self, name: str, ids: Sequence[str]) -> None:
-        """Remove Items; those that are not there are none of its business."""
+        """Remove Items; unknown ids are ignored."""
         with alone(self.folder, _BUSY, _WAIT):
             self._change(name, set(ids), ())
 
     def tidy(self) -> None:
-        """Remove what was replaced some time ago."""
+        """Remove files that were replaced some time ago."""
         with alone(self.folder, _BUSY, _WAIT):
             Snapshot.load(self.folder).tidy(KEPT)
 
@@ -84,9 +84,9 @@ class WritableCatalogue:
         coming: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             p = record["properties"]
-            told = p.get("datetime") or p["start_datetime"]
-            time = instant.utc(told)
-            coming.setdefault(f"{time:%Y-%m}" if time else told[:7], []).append(record)
+            acquired = p.get("datetime") or p["start_datetime"]
+            time = instant.utc(acquired)
+            coming.setdefault(f"{time:%Y-%m}" if time else acquired[:7], []).append(record)
         files = list[File]()
         known = dict(now.collections[name].queryables)
         with self._undone(files, now):
@@ -100,9 +100,9 @@ class WritableCatalogue:
                     files.append(self._written(name, file.month, [left] if len(left) else [], new, known))
             files += [self._written(name, month, [], new, known) for month, new in coming.items()]
             others = [f for f in now.files if f.collection != name]
-            told = replace(now.collections[name], queryables=known)
+            acquired = replace(now.collections[name], queryables=known)
             everything = tuple(sorted((*others, *files), key=lambda f: (f.collection, f.month)))
-            self._save(now, replace(now, collections={**now.collections, name: told}, files=everything), name)
+            self._save(now, replace(now, collections={**now.collections, name: acquired}, files=everything), name)
 
     def _written(
         self, name: str, month: str, old: list[pa.Table], new: list[dict[str, Any]], known: dict[str, str]
@@ -114,15 +114,15 @@ class WritableCatalogue:
             table = partitions.joined([*old, *fresh])
         except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError) as error:
             raise GeodesError(
-                f"An Item of {name} has a property of another kind than the others of {month} ({_line(error)}): "
-                "give it the same kind, or a name of its own."
+                f"An Item of {name} has a property of another kind than the others of {month} ({_line(error)}): give "
+                "it the same kind, or a name of its own."
             ) from error
         known |= partitions.types(table.schema)
         return partitions.written(self.folder, name, month, table)
 
     @contextlib.contextmanager
     def _undone(self, files: list[File], before: Snapshot) -> Iterator[None]:
-        """Remove what was written, if the whole does not come to its end."""
+        """Remove the written files if the change fails."""
         named = {f.path for f in before.files}
         try:
             yield
@@ -142,11 +142,11 @@ class WritableCatalogue:
         replace(after, taken=moment(datetime.now(UTC))).save()
         for replaced in {f.path for f in before.files} - {f.path for f in after.files}:
             with contextlib.suppress(FileNotFoundError):
-                os.utime(self.folder / replaced)  # from now on it ages
+                os.utime(self.folder / replaced)  # its age counts from now
         if self.quota is None:
             after.tidy()
             return
-        # Who changes one Item again and again leaves large files behind: of these no more than of what is there.
+        # Repeated changes of one Item leave large files behind: keep no more of them than of present files.
         left = after.unnamed(name)
         over = sum(size for _, size, _ in left) - self.quota.size
         for path, size, age in left:
@@ -164,11 +164,11 @@ class WritableCatalogue:
         return replace(file, size=path.stat().st_size if path.exists() else 0)
 
     def _queryables(self, now: Snapshot, name: str) -> dict[str, str]:
-        found: dict[str, str] = {}
+        properties: dict[str, str] = {}
         for file in (f for f in now.files if f.collection == name):
             with contextlib.suppress(OSError, pa.ArrowException):
-                found |= partitions.types(pq.read_schema(self.folder / file.path))
-        return found
+                properties |= partitions.types(pq.read_schema(self.folder / file.path))
+        return properties
 
 
 def _read(path: Path, name: str) -> pa.Table:
@@ -177,7 +177,7 @@ def _read(path: Path, name: str) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         raise GeodesError(
             f"{name} is damaged: {path.name} cannot be read ({_line(error)}). Delete the collection, and put its "
-            f"Items again."
+            "Items again."
         ) from error
 
 

@@ -1,1 +1,1 @@
-"""What do other people's catalogues answer? GEODES, STAC APIs, static ones: Items that mean what STAC says."""
+"""What do other catalogues answer? GEODES, STAC APIs, static ones: Items that follow STAC."""

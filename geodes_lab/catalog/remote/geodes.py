@@ -1,4 +1,4 @@
-"""GEODES, asked in its own dialect, so that the answers are complete, stable, and mean what was asked."""
+"""GEODES, in its own dialect, so that the answers are complete and stable, and match the query."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from geodes_lab.catalog.remote.service import MOST, Service
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import pystac_roots
 
-_ATTEMPTS = 3  # to read pages that agree: the catalogue grows while it is read
-_PARTS = 8  # of an area that are asked for one by one; one of more is asked for by its bounds
+_ATTEMPTS = 3  # to read consistent pages: the catalogue grows while it is read
+_PARTS = 8  # of an area that are searched one by one; an area with more parts is searched by its bounds
 _NAMES = 50  # of products in one request
 _PAGES = 20_000  # of one search: two million products
-_POINT = 1e-6  # degrees around a point: the service ignores points, and answers with products from anywhere
+_POINT = 1e-6  # degrees around a point: the service ignores points, and returns products from anywhere
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Geodes:
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """Its name in error messages."""
         return self.profile.name
 
     @cached_property
@@ -47,72 +47,72 @@ class Geodes:
         return Service(self.profile.name, self.profile.url, self.profile.token, files=self.profile.names_files)
 
     def ids(self) -> Sequence[str]:
-        """The ids of its collections, as far as the profile knows them."""
+        """Return the ids of its collections that the profile knows."""
         return list(self.profile.collections) or [c.id for c in self.collections()]
 
     def collections(self) -> list[Collection]:
-        """All of its collections; a request for each 500."""
-        found: list[Collection] = []
-        # Read without pystac: it takes no collection of 1.0.0-beta.2, which the service says.
+        """Return all of its collections; a request for each 500."""
+        result: list[Collection] = []
+        # Read without pystac, which does not accept the service's collections of version 1.0.0-beta.2.
         for page in range(1, 100):
-            said = self._service.ask("POST", "/collections", {"page": page, "limit": 500})
-            several = parsing.page(said, self._service.whose).get("collections", [])
+            answer = self._service.ask("POST", "/collections", {"page": page, "limit": 500})
+            several = parsing.page(answer, self._service.whose).get("collections", [])
             try:
-                found += [_collection(c) for c in several]
+                result += [_collection(c) for c in several]
             except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
                 raise GeodesError(
                     f"The catalogue {self.name} has a collection that is not understood ({error}): the service has "
-                    f"changed."
+                    "changed."
                 ) from error
             if len(several) < 500:
                 break
-        return found
+        return result
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
-        """The properties that may be asked for; the service has no list of them, the profile has."""
+        """Return the properties that a search can use; the profile lists them, the service does not."""
         return self.profile.queryables
 
     def items(self, query: Query) -> list[pystac.Item]:
-        """All Items of a query; pages are read side by side and held against the number that the service counts."""
-        made = (pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query))
-        return [pystac_roots.settle(item, self._service.io) for item in made]  # its links are read within bounds too
+        """Return all Items of a query; pages are read in parallel and compared with the service's count."""
+        items = (pystac.Item.from_dict(r, migrate=False, preserve_dict=False) for r in self.records(query))
+        return [pystac_roots.settle(item, self._service.io) for item in items]  # its links are read within limits too
 
     def records(self, query: Query) -> list[dict[str, Any]]:
-        """The same as dictionaries.
+        """Return the same as dictionaries.
 
         Raises
         ------
         GeodesError
-            If the service fails, refuses, or answers with pages that do not agree.
+            If the service fails, refuses, or returns inconsistent pages.
         """
         bodies = list(self._bodies(query))
         single = len(bodies) == 1
-        found: dict[str, dict[str, Any]] = {}
+        by_urn: dict[str, dict[str, Any]] = {}
         for body in bodies:
             for raw in self._pages(body, query if single else replace(query, limit=None)):
-                found.setdefault(raw["properties"]["geodes:urn"], raw)
-        return list(found.values())
+                by_urn.setdefault(raw["properties"]["geodes:urn"], raw)
+        return list(by_urn.values())
 
     def count(self, query: Query) -> int:
-        """How many products the service counts for a query, before it is held against each; a request for each area."""
+        """Return the service's count for a query, before each product is compared with it; a request for each area."""
         return sum(self._page(body | {"limit": 1}, 1)[1] for body in self._bodies(query))
 
     def _bodies(self, query: Query) -> Iterator[dict[str, Any]]:
-        """What to send; several where the service takes but one area, or so many names, in a request."""
-        asked: dict[str, Any] = {}
-        body: dict[str, Any] = {"limit": self.profile.page, "query": asked}
+        """Yield the request bodies; several if the service accepts only one area, or so many names, per request."""
+        query_part: dict[str, Any] = {}
+        body: dict[str, Any] = {"limit": self.profile.page, "query": query_part}
         if len(query.collections) == 1:
             body["collections"] = list(query.collections)
-        else:  # two in `collections` give nothing
-            asked[self._called("collection")] = {"in": list(query.collections)}
+        else:  # two in `collections` return nothing
+            query_part[self._called("collection")] = {"in": list(query.collections)}
         if query.start > FAR_PAST:
-            asked["end_datetime"] = {"gte": _time(query.start)}
+            query_part["end_datetime"] = {"gte": _time(query.start)}
         if query.end < FAR_FUTURE:
-            asked["start_datetime"] = {"lte": _time(query.end - timedelta(microseconds=1))}
+            query_part["start_datetime"] = {"lte": _time(query.end - timedelta(microseconds=1))}
         for name, wanted in query.filters.items():
             several = self.profile.queryables.get(name) == "array" or name == "sar:polarizations"
             if (condition := _condition(name, wanted, several)) is not None:
-                asked.setdefault(self._called(name), {}).update(condition)
+                query_part.setdefault(self._called(name), {}).update(condition)
         body[self.profile.sort] = [
             {"field": self._called(name), "direction": "desc" if descending else "asc"}
             for name, descending in query.sortby
@@ -122,37 +122,36 @@ class Geodes:
                 yield body | part
             for first in range(0, len(query.ids), _NAMES):
                 names = {self._called("id"): {"in": list(query.ids[first : first + _NAMES])}}
-                yield body | part | {"query": asked | names}
+                yield body | part | {"query": query_part | names}
 
     def _called(self, name: str) -> str:
         return self.profile.names.get(name, name)
 
     def _pages(self, body: dict[str, Any], query: Query) -> list[dict[str, Any]]:
         for _ in range(_ATTEMPTS):
-            found = self._read(body, query)
-            if found is not None:
-                return found
+            items = self._read(body, query)
+            if items is not None:
+                return items
         raise GeodesError(
             f"The catalogue {self.name} changed while it was read, {_ATTEMPTS} times: ask for less at once, such as "
-            f"one month."
+            "one month."
         )
 
     def _read(self, body: dict[str, Any], query: Query) -> list[dict[str, Any]] | None:
-        """All pages, or as many as the limit needs; None if they do not agree on what there is."""
+        """Read all pages, or as many as the limit needs; None if they are inconsistent."""
         before = self._service.taken
         raws, matched = self._page(body, 1)
         there, pages = len(raws), math.ceil(matched / self.profile.page)
         if query.limit is None and pages > _PAGES:
             raise GeodesError(
                 f"The catalogue {self.name} counts {matched:,} products, more than one search gives: ask for less at "
-                f"once, such as one "
-                "month, or harvest the catalogue."
+                "once, such as one month, or harvest the catalogue."
             )
-        found = [self._true(raw) for raw in raws]
-        at, useful = 2, _useful(found, query)
+        items = [self._true(raw) for raw in raws]
+        at, useful = 2, _useful(items, query)
         with ThreadPoolExecutor(self.profile.parallel) as pool:
             while at <= pages and (query.limit is None or useful < query.limit):
-                # Without a limit all are under way at once, as many together as the pool allows.
+                # Without a limit, all are requested at once, as many together as the pool allows.
                 block = range(at, pages + 1 if query.limit is None else min(at + self.profile.parallel, pages + 1))
                 for raws, now in pool.map(lambda number: self._page(body, number), block):
                     if now != matched:
@@ -160,32 +159,31 @@ class Geodes:
                     if self._service.taken - before > MOST:
                         raise GeodesError(
                             f"The catalogue {self.name} gives more than 1 GiB of products: ask for less at once, such "
-                            f"as one month."
+                            "as one month."
                         )
                     there += len(raws)
                     new = [self._true(raw) for raw in raws]
-                    found += new
+                    items += new
                     useful += _useful(new, query)
                 at = block.stop
-        if len({r["properties"]["geodes:urn"] for r in found}) != there or there != min(
+        if len({r["properties"]["geodes:urn"] for r in items}) != there or there != min(
             matched, (at - 1) * self.profile.page
         ):
             return None
-        return found
+        return items
 
     def _page(self, body: dict[str, Any], number: int) -> tuple[list[dict[str, Any]], int]:
-        """One page, and how many products the service counts."""
-        said = self._service.ask("POST", f"/{self.profile.search}", body | {"page": number})
+        """Return one page, and the service's count."""
+        answer = self._service.ask("POST", f"/{self.profile.search}", body | {"page": number})
         try:
-            matched = int(said["context"]["matched"])
-            if matched < 0 or len(said["features"]) > max(self.profile.page, body["limit"]):
+            matched = int(answer["context"]["matched"])
+            if matched < 0 or len(answer["features"]) > max(self.profile.page, body["limit"]):
                 raise ValueError("it counts wrong")
-            return parsing.page(said, self._service.whose)["features"], matched
+            return parsing.page(answer, self._service.whose)["features"], matched
         except (TypeError, KeyError, ValueError, OverflowError):
             raise GeodesError(
                 f"The catalogue {self.name} answered a search without features or context.matched: the service has "
-                f"changed; "
-                "`geodes-lab doctor` says how."
+                "changed; `geodes-lab doctor` says how."
             ) from None
 
     def _true(self, raw: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +194,7 @@ class Geodes:
 
 @dataclass(slots=True)
 class _Seen:
-    """As much of an Item as a query looks at: to make whole ones only to count them takes longer than to fetch them."""
+    """The parts of an Item that a query uses: complete Items only for counting would take longer than the download."""
 
     id: str
     properties: dict[str, Any]
@@ -210,19 +208,19 @@ def _useful(records: list[dict[str, Any]], query: Query) -> int:
     return sum(query.matches(_Seen(r["id"], r["properties"], r["geometry"], None)) for r in records)
 
 
-def _collection(said: dict[str, Any]) -> Collection:
+def _collection(document: dict[str, Any]) -> Collection:
     if (
-        not isinstance(said["id"], str)
-        or shown(said["id"]) != said["id"]
-        or not isinstance(said.get("title") or "", str)
+        not isinstance(document["id"], str)
+        or shown(document["id"]) != document["id"]
+        or not isinstance(document.get("title") or "", str)
     ):
-        raise ValueError(f"its id or title is no name, {said['id']!r}")
-    interval = said.get("extent", {}).get("temporal", {}).get("interval") or [[None, None]]
+        raise ValueError(f"its id or title is no name, {document['id']!r}")
+    interval = document.get("extent", {}).get("temporal", {}).get("interval") or [[None, None]]
     start, end = (pystac.utils.str_to_datetime(t) if t else None for t in interval[0])
     count = next(
-        (said[k] for k in ("item_count", "numberOfItems", "total_items") if isinstance(said.get(k), int)), None
+        (document[k] for k in ("item_count", "numberOfItems", "total_items") if isinstance(document.get(k), int)), None
     )
-    return Collection(said["id"], said.get("title") or "", start, end, count)
+    return Collection(document["id"], document.get("title") or "", start, end, count)
 
 
 def _areas(area: BaseGeometry | None) -> list[dict[str, Any]]:
@@ -242,11 +240,11 @@ def _area(part: BaseGeometry) -> dict[str, Any]:
 
 
 def _condition(name: str, wanted: Any, several: bool) -> dict[str, Any] | None:
-    """A condition in the service's operators.
+    """Write a condition with the service's operators.
 
-    None where it has none that means the same: the answer is held against it.
+    None if it has no equivalent one: the answer is then filtered here.
 
-    ``several`` says that an Item has several values, which the service keeps in a list, or in one string.
+    ``several`` means that an Item has several values, which the service keeps in a list, or in one string.
     """
     if isinstance(wanted, tuple):
         bounds = {k: _said(name, v) for k, v in zip(("gte", "lte"), wanted, strict=True) if v is not None}

@@ -1,11 +1,11 @@
-"""What servers of catalogues are asked, and how much they may answer.
+"""Requests to the servers of catalogues, and limits for their answers.
 
-Bounded, and never led to where they have no business.
+They are bounded, and cannot lead to private servers.
 
-A server says the addresses that come next: links to pages, searches, collections, redirects. Each is held against the
-catalogue's own address before it is asked. Its own server gets what it names there; another one is asked by GET alone,
-without any credential, and only if it is one of the internet: what is on this machine or in the network around it
-answers nobody's links.
+A server sends the addresses that follow: links to pages, searches, collections, redirects. Each is compared with the
+catalogue's own address before a request. The catalogue's own server may name any of its addresses; another server gets
+only GET requests, without any credential, and only at a public address of the internet: links never lead to this
+machine or the network around it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ MIB = 2**20
 LARGEST = 32 * MIB
 """Bytes of an answer; a page of a hundred Items has one or two million."""
 DEPTH = 64
-"""Lists and objects of JSON inside each other."""
-_SECONDS = 300.0  # for an answer to arrive whole
+"""Nested lists and objects of JSON."""
+_SECONDS = 300.0  # for a complete answer
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between two parts of an answer
 _REDIRECTS = 5
 _MOVED = (301, 302, 303, 307, 308)
@@ -38,34 +38,34 @@ _STEP = 2**16
 
 
 class Refused(GeodesError):
-    """A server answers in a way, or leads to where, a catalogue does not."""
+    """A server's answer or link is not one of a catalogue."""
 
 
 def caused(error: BaseException | None) -> Refused | None:
-    """The refusal that a library has put into an error of its own, if there is one."""
+    """Return the refusal inside a library's own error, if there is one."""
     while error is not None and not isinstance(error, Refused):
         error = error.__cause__ or error.__context__
     return error
 
 
 class Web:
-    """Asks the server of one catalogue, and those that it links to.
+    """Sends requests to the server of one catalogue, and to those that it links to.
 
     Parameters
     ----------
     home
         The catalogue's address.
     token
-        The environment variable that holds a token, if there is one. It is read for each request, sent to addresses
-        below ``home`` alone, and held nowhere: what is pickled with an Item has no secret in it.
+        The environment variable with a token, if there is one. It is read for each request, sent only to addresses
+        below ``home``, and stored nowhere: a pickled Item contains no secret.
     retry
-        Which failures are tried again; None: none.
+        Which failures are retried; None: none.
     """
 
     def __init__(self, home: str, token: str = "", retry: Retry | None = None) -> None:
         self.home, self._token = home, token
         self.session = Session()
-        # Set, so that requests looks for no password in ~/.netrc for a host that a server names; proxies stay as they
+        # Set, so that requests does not use passwords of ~/.netrc for hosts that a server names; proxies stay as they
         # are.
         self.session.auth = self._signed
         for scheme in ("http://", "https://"):
@@ -84,62 +84,63 @@ class Web:
         return request
 
     def follow(self, address: str, method: str = "GET", base: str | None = None) -> str:
-        """The whole address of a link, if it may be followed.
+        """Return the absolute address of a link, if it may be followed.
 
         Parameters
         ----------
         address
-            As it is said; relative ones are below ``base``, or the catalogue.
+            As written; relative ones are below ``base``, or the catalogue.
         method
-            What it is to be asked by.
+            The method of the request.
         base
-            The address of the document that says it.
+            The address of the document with the link.
 
         Raises
         ------
         Refused
-            If it leads to a file, to another server by more than GET, or into the network around this machine.
+            If it leads to a file, to another server with another method than GET, or into the network around this
+            machine.
         """
         try:
             whole = urljoin(base or self.home, address).replace(" ", "%20")
-            found, own = origin.origin(whole), origin.origin(self.home)
+            target, own = origin.origin(whole), origin.origin(self.home)
         except ValueError:
-            found = own = None
+            target = own = None
             whole = address
-        if found is None:
+        if target is None:
             raise Refused(
                 f"The catalogue at {self.home} leads to {address!r}, which is no address of a web server: refused."
             )
-        if found == own:
+        if target == own:
             return whole
-        upgraded = own is not None and (own.scheme, own.port, found) == ("http", 80, ("https", own.host, 443))
+        upgraded = own is not None and (own.scheme, own.port, target) == ("http", 80, ("https", own.host, 443))
         if method.upper() != "GET" and not upgraded:
             raise Refused(
-                f"The catalogue at {self.home} leads a {method.upper()} request to another server, {found.text}: "
-                f"refused."
+                f"The catalogue at {self.home} leads a {method.upper()} request to another server, {target.text}: "
+                "refused."
             )
-        if not _may_be_public(found.host):
+        if not _may_be_public(target.host):
             raise Refused(
-                f"The catalogue at {self.home} leads to {found.text}, a server on this machine or in its network: "
-                f"refused."
+                f"The catalogue at {self.home} leads to {target.text}, a server on this machine or in its network: "
+                "refused."
             )
         return whole
 
     def ask(self, address: str, method: str = "GET", body: Any = None, query: Any = None) -> tuple[Response, bytes]:
-        """Send a request, following redirects; give the answer and its body.
+        """Send a request, following redirects; return the answer and its body.
 
         Raises
         ------
         Refused
-            If the server leads astray, or its answer is larger or slower than any that is meant.
+            If the server leads elsewhere, or its answer is larger or slower than allowed.
         requests.RequestException
             If it does not answer.
         """
         until, method = time.monotonic() + _SECONDS, method.upper()
         address = self.follow(address, method)
         for _ in range(_REDIRECTS + 1):
-            told: dict[str, Any] = {"params": query} if body is None else {"json": body}
-            prepared = self.session.prepare_request(Request(method, address, **told))
+            content: dict[str, Any] = {"params": query} if body is None else {"json": body}
+            prepared = self.session.prepare_request(Request(method, address, **content))
             settled = self.session.merge_environment_settings(prepared.url or "", {}, True, None, None)
             with self.session.send(prepared, timeout=_TIMEOUT, allow_redirects=False, **settled) as answer:
                 if answer.status_code not in _MOVED or not (target := answer.headers.get("Location")):
@@ -153,19 +154,19 @@ class Web:
 
     def _body(self, answer: Response, until: float) -> bytes:
         parts, size = [], 0
-        # What has come, however little: a server that sends a byte a minute must not be waited for until a whole part
-        # is there.
+        # Reads what has arrived, however little: with a server that sends a byte a minute, waiting for a whole part
+        # would take too long.
         while part := answer.raw.read1(_STEP, decode_content=True):
             size += len(part)
             if size > LARGEST:
                 raise Refused(
                     f"{_named(answer)} has more than {LARGEST // MIB} MiB, which no catalogue answers by: ask for "
-                    f"less at once."
+                    "less at once."
                 )
             if time.monotonic() > until:
                 raise Refused(
                     f"{_named(answer)} has not come whole within {_SECONDS:.0f} s: try again later, or ask for less "
-                    f"at once."
+                    "at once."
                 )
             parts.append(part)
         length = answer.headers.get("Content-Length", "")
@@ -184,7 +185,7 @@ def _named(answer: Response) -> str:
 
 
 def _may_be_public(host: str) -> bool:
-    """Whether a name may be one of the internet; where it leads is seen when there is a connection."""
+    """Whether a name may be a public host; its address is checked when there is a connection."""
     try:
         return is_public(host)
     except ValueError:
@@ -192,24 +193,23 @@ def _may_be_public(host: str) -> bool:
 
 
 class _Seen:
-    """A connection that looks where it has led, before anything is said.
+    """A connection that checks its peer before anything is sent.
 
-    A name may lead elsewhere each time it is asked for.
+    A name may resolve to another address each time.
     """
 
     host: str
 
     def _new_conn(self) -> Any:
-        made: Any = super()._new_conn()  # type: ignore[misc]
-        peer = made.getpeername()[0]
+        connection: Any = super()._new_conn()  # type: ignore[misc]
+        peer = connection.getpeername()[0]
         if not is_public(peer):
-            made.close()
+            connection.close()
             raise Refused(
                 f"A catalogue leads to {self.host}, a server on this machine or in its network ({peer}), and not the "
-                f"catalogue's own: "
-                "refused."
+                "catalogue's own: refused."
             )
-        return made
+        return connection
 
 
 class _PlainSeen(_Seen, HTTPConnection):
@@ -229,9 +229,9 @@ class _Secure(HTTPSConnectionPool):
 
 
 class _Outside(HTTPAdapter):
-    """For other servers than the catalogue's. A proxy resolves names itself: what it may reach is its own affair."""
+    """For other servers than the catalogue's. A proxy resolves names itself, and is responsible for what it reaches."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Make the connections."""
+        """Create the connections."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _Plain, "https": _Secure}

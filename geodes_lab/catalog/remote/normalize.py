@@ -1,4 +1,4 @@
-"""Items of GEODES as they come, made into Items that mean what STAC says; the one place that knows their dialect."""
+"""Converts GEODES's Items to Items that follow STAC; the only module that knows their dialect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geodes_lab.util import instant, pystac_roots
 
 _VERSION = "1.1.0"
 _FILLERS = ("proj:bbox", "sci:doi", "endpoint_description")  # strings where STAC has other types, or nothing at all
-# Asked for by what an Item has; those that the service lists are of other versions, and its fields did not keep to
+# Chosen by an Item's content; the extensions that the service lists have other versions, and its fields did not follow
 # them.
 _EXTENSIONS = {
     "published": "timestamps/v1.1.0",
@@ -26,55 +26,54 @@ _EXTENSIONS = {
 _SCHEME = "datalake"
 _ENDPOINT = re.compile(
     r"(?:https?|s3)://[^/]+/[^/]+"
-)  # what else is said there is no place on a datalake, such as a file of ours
+)  # another scheme is not a place on a datalake, such as a file of this machine
 _KEYS = {"overview": "quicklook", "data": "metadata"}  # by role; data that are not the product are its XML
 
 
 def truthful(item: pystac.Item) -> pystac.Item:
-    """Translate an Item of GEODES into one that means what STAC says; see `normalize_item`.
+    """Convert an Item of GEODES to one that follows STAC; see `normalize_item`.
 
-    Any other is given back, with its times in UTC.
+    Any other Item is returned with its times in UTC.
     """
     if not item.id.startswith("URN:FEATURE:"):
         item.datetime = instant.utc(item.datetime)
         instant.normalize(item.properties)
         return item
-    made = pystac.Item.from_dict(
+    normalized = pystac.Item.from_dict(
         normalize_item(item.to_dict(include_self_link=False, transform_hrefs=False)), preserve_dict=False
     )
-    made.set_self_href(item.get_self_href())
+    normalized.set_self_href(item.get_self_href())
     link = item.get_root_link()
     root = link.target if link is not None and link.is_resolved() else None
-    # How its links are read stays with it: pystac's own way knows no bounds.
-    return pystac_roots.settle(made, getattr(item, "_stac_io", None) or getattr(root, "_stac_io", None))
+    # It keeps its way of reading links: pystac's default has no limits.
+    return pystac_roots.settle(normalized, getattr(item, "_stac_io", None) or getattr(root, "_stac_io", None))
 
 
 def normalize_item(raw: dict[str, Any]) -> dict[str, Any]:
-    """Translate an Item as the service writes it; ``raw`` is left as it is.
+    """Convert an Item in the service's form; ``raw`` is not changed.
 
-    The service publishes ``datetime`` as the time of publication, the product's place on the datalake as a property,
-    and size and checksum inside a sentence; it fills fields that have no meaning for a product.
+    In the service's form, ``datetime`` is the time of publication, the product's place on the datalake is a property,
+    and size and checksum are inside a sentence; some fields have no meaning for a product.
 
     Returns
     -------
     dict
         STAC 1.1: ``datetime`` is the begin of the acquisition; ``published`` the publication; ``id`` the product's
-        name. The asset ``product`` lies on the datalake (``storage:refs``), its ``alternate`` is the download of the
-        portal; ``file:size`` and ``file:checksum`` (a multihash) are the product's. Links that lead to the service's
-        own forms of the Item go.
+        name. The asset ``product`` is on the datalake (``storage:refs``), its ``alternate`` is the portal's download;
+        ``file:size`` and ``file:checksum`` (a multihash) are the product's. Links to the service's own forms of the
+        Item are dropped.
 
     Raises
     ------
     GeodesError
-        If it has no name or no time of acquisition, or fields of other kinds: the service has changed.
+        If it has no name or no time of acquisition, or fields of other types: the service has changed.
     """
     try:
         return _normalized(raw)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise GeodesError(
             f"{str(raw.get('id'))[:200]} is an Item of GEODES that is not understood ({type(error).__name__}: "
-            f"{error}): the service has "
-            "changed."
+            f"{error}): the service has changed."
         ) from error
 
 
@@ -125,9 +124,9 @@ def _normalized(raw: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _links(told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of STAC; the one to the collection is made of the Item's own address where the service leaves it out."""
-    links = [link for link in told if link.get("rel") in ("root", "parent", "collection", "self")]
+def _links(raw_links: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return STAC's links; a missing link to the collection is derived from the Item's own address."""
+    links = [link for link in raw_links if link.get("rel") in ("root", "parent", "collection", "self")]
     own = next((link["href"] for link in links if link["rel"] == "self"), "")
     if "/items/" in own and not any(link["rel"] == "collection" for link in links):
         links.append({"rel": "collection", "href": own.rpartition("/items/")[0], "type": "application/json"})
@@ -135,7 +134,7 @@ def _links(told: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _assets(raw: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
-    """The assets by what they are; the service calls them by names of files, each Item by others."""
+    """Return the assets by their meaning; the service names them after files, differently in each Item."""
     several = [dict(asset) for asset in raw.get("assets", {}).values()]
     for asset in several:
         _describe(asset)
@@ -155,12 +154,12 @@ def _assets(raw: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
                 "bucket": bucket,
             }
         }
-    found: dict[str, Any] = {} if whole is None else {"product": whole}
+    by_key: dict[str, Any] = {} if whole is None else {"product": whole}
     for asset in several:
         if asset is not whole:
             key = next((k for role, k in _KEYS.items() if role in (asset.get("roles") or ())), "other")
-            found[key if key not in found else f"{key}_{len(found)}"] = asset
-    return found
+            by_key[key if key not in by_key else f"{key}_{len(by_key)}"] = asset
+    return by_key
 
 
 def _describe(asset: dict[str, Any]) -> None:
@@ -172,7 +171,7 @@ def _describe(asset: dict[str, Any]) -> None:
 
 
 def _time(text: str) -> str:
-    """One form of time, of the many that the service writes."""
+    """Convert the service's many forms of a time to one."""
     time = instant.utc(text)
     if time is None:
         raise ValueError(f"{text!r} is no time")

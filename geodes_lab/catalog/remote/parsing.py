@@ -1,6 +1,6 @@
-"""What came from a server, before anything is made of it.
+"""Checks of documents from a server, before they are used.
 
-Parsed within bounds, of the kinds that STAC says, leading to no file of this machine.
+They are parsed within limits, must have STAC's types, and may not lead to files of this machine.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def parsed(text: bytes | str, whose: str) -> Any:
     Raises
     ------
     Refused
-        If its lists and objects are deeper inside each other than any that is meant.
+        If its lists and objects are nested deeper than in any real answer.
     ValueError
-        If it is no JSON.
+        If it is not JSON.
     """
-    told = orjson.loads(text)
-    level = [told]
+    document = orjson.loads(text)
+    level = [document]
     for _ in range(DEPTH):
         level = (
             [
@@ -40,21 +40,21 @@ def parsed(text: bytes | str, whose: str) -> Any:
                 for v in (one.values() if isinstance(one, dict) else one)
                 if isinstance(v, (dict, list))
             ]
-            if isinstance(told, (dict, list))
+            if isinstance(document, (dict, list))
             else []
         )
         if not level:
-            return told
+            return document
     raise Refused(f"{whose} answers by more than {DEPTH} lists and objects inside each other: refused.")
 
 
 def page(told: Any, whose: str) -> Raw:
-    """Hold against STAC what should be a page of a search or of collections.
+    """Check that a document is a page of a search or of collections.
 
     Raises
     ------
     Refused
-        If it is none.
+        If it is not one.
     """
     if not isinstance(told, dict):
         raise Refused(f"{whose} answers by what is no page of Items: check its address.")
@@ -67,23 +67,23 @@ def page(told: Any, whose: str) -> Raw:
 
 
 def document(told: Any, base: str, whose: str, *, files: bool = False) -> Raw:
-    """Hold a catalogue, a collection or an Item against STAC, and make its addresses whole.
+    """Check a catalogue, a collection or an Item against STAC, and make its addresses absolute.
 
     Parameters
     ----------
     told
-        As it was parsed; it is changed.
+        The parsed document; it is changed.
     base
         Its address, for relative ones.
     whose
-        What sentences call the catalogue.
+        The name of the catalogue in error messages.
     files
-        Whether it may name files of this machine. If not, they are said to be elsewhere, and are not opened.
+        Whether it may name files of this machine. If not, they are marked as being elsewhere, and are not opened.
 
     Raises
     ------
     Refused
-        If it is none; the sentence says why.
+        If it is not one; the sentence says why.
     """
     if not isinstance(told, dict):
         raise Refused(f"{whose} gives a {type(told).__name__} in place of an Item or a collection.")
@@ -133,12 +133,12 @@ def _hold_properties(properties: dict[str, Any]) -> None:
 
 
 def hold(told: Raw) -> None:
-    """Hold a document against STAC, whoever wrote it.
+    """Check a document against STAC, whoever wrote it.
 
     Raises
     ------
     TypeError, ValueError
-        If a field that we or pystac look at is of another kind than STAC's.
+        If a field that this package or pystac uses has another type than in STAC.
     """
     for key, kind in _KINDS.items():
         if told.get(key) is not None and not isinstance(told[key], kind):
@@ -192,18 +192,18 @@ _NUMBERS = {"eo:cloud_cover"}
 
 
 def _whole(href: str, base: str, files: bool) -> str:
-    """An address as RFC 3986 makes it whole: a path is one of the server that says it, never one of this machine."""
-    found = urljoin(base, href)
-    scheme = urlsplit(found).scheme
-    if (scheme.partition("+")[0] == "zip" or "::" in found) and not files:
-        # As fsspec and rasterio write a member of a zip, which may be a file of this machine.
-        if urlsplit(spelling.understood(found).address).scheme not in ("http", "https", "s3"):
-            return f"{ELSEWHERE}:///{quote(found)}"
-        return found
+    """Make an address absolute as in RFC 3986: a path belongs to the server that names it, never to this machine."""
+    absolute = urljoin(base, href)
+    scheme = urlsplit(absolute).scheme
+    if (scheme.partition("+")[0] == "zip" or "::" in absolute) and not files:
+        # fsspec's and rasterio's spellings of a member of a zip, which may be a file of this machine.
+        if urlsplit(spelling.understood(absolute).address).scheme not in ("http", "https", "s3"):
+            return f"{ELSEWHERE}:///{quote(absolute)}"
+        return absolute
     if scheme == "file" and not files:
-        path = found.partition(":")[2].removeprefix("//")
-        # With two slashes: pystac takes others for relative ones
+        path = absolute.partition(":")[2].removeprefix("//")
+        # With two slashes: pystac would read others as relative.
         return f"{ELSEWHERE}://{path if '/' in path else f'/{path}'}"
     if not scheme:
         raise ValueError(f"{href!r} is an address without a beginning")
-    return found
+    return absolute

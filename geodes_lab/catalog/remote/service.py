@@ -1,4 +1,4 @@
-"""A catalogue service over HTTP: patient requests, within bounds, and its refusals as sentences."""
+"""A catalogue service over HTTP: retried requests, within limits, and error messages for its refusals."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from geodes_lab.catalog.remote.http import Refused, Web
 from geodes_lab.errors import GeodesError
 
 _ATTEMPTS = 6
-_PASSING = (500, 502, 503, 504)  # what may go well at the next attempt
-_WAIT = 120  # seconds, at most, that a server can make us wait before the next one
+_PASSING = (500, 502, 503, 504)  # failures that may not occur at the next attempt
+_WAIT = 120  # seconds, at most, that a server can request before the next attempt
 _BODIES = ("POST", "PUT", "PATCH")
 _PAGES = 10_000  # of one search
 MOST = 2**30
@@ -28,16 +28,16 @@ MOST = 2**30
 
 
 class Service:
-    """Asks one service.
+    """Sends requests to one service.
 
     Parameters
     ----------
     name
-        What sentences call it.
+        Its name in error messages.
     url
         Its address.
     token
-        The environment variable that holds a token, if there is one: sent to what lies below ``url`` alone; never said.
+        The environment variable with a token, if there is one: sent only to addresses below ``url``; never shown.
     files
         Whether its Items may name files of this machine.
     """
@@ -45,21 +45,21 @@ class Service:
     def __init__(self, name: str, url: str, token: str = "", *, files: bool = False) -> None:
         self.name, self.url, self.files = name, url, files
         self.io, self.taken = Io(self), 0
-        """How pystac reads it; bytes that it has answered by."""
+        """How pystac reads it; the bytes of its answers."""
         self.web = Web(url, token, retry=_retry())
 
     @property
     def whose(self) -> str:
-        """How sentences begin."""
+        """The begin of error messages."""
         return f"The catalogue {self.name}"
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Send a request, again where that may help; give the JSON that it is answered by.
+        """Send a request, retried where that may help; return the JSON of the answer.
 
         Raises
         ------
         GeodesError
-            If it is not answered, refused, or answered by what is no JSON.
+            If there is no answer, or it is a refusal, or not JSON.
         """
         try:
             return parsing.parsed(self.read(f"{self.url}{path}", method, body), self.whose)
@@ -71,14 +71,14 @@ class Service:
             ) from None
 
     def read(self, address: str, method: str = "GET", parameters: dict[str, Any] | None = None) -> bytes:
-        """Send a request; give what it is answered by.
+        """Send a request; return the answer's body.
 
         Raises
         ------
         APIError
-            If it is not answered, or refused; pystac-client's own.
+            If there is no answer, or it is a refusal; pystac-client's own error.
         Refused
-            If the answer is larger, slower or leads elsewhere than any that is meant.
+            If the answer is larger or slower than allowed, or leads elsewhere.
         """
         is_body = method.upper() in _BODIES
         try:
@@ -95,13 +95,12 @@ class Service:
         return text
 
     def refusal(self, error: APIError) -> GeodesError:
-        """Say in a sentence why a request failed."""
-        status, text = getattr(error, "status_code", None), _plain(str(error))  # one without an answer has none
+        """Return the error message for a failed request."""
+        status, text = getattr(error, "status_code", None), _plain(str(error))  # an error without an answer has none
         if status == 429 or "quota" in text.lower() or "rate limit" in text.lower():
             return GeodesError(
                 f"The catalogue {self.name} refuses more requests for now ({text or status}): wait until the hour is "
-                f"over, "
-                "or ask its operator for a larger quota."
+                "over, or ask its operator for a larger quota."
             )
         if status in (401, 403):
             return GeodesError(
@@ -110,18 +109,18 @@ class Service:
         if status is None:
             return GeodesError(
                 f"The catalogue {self.name} at {self.url} does not answer ({_reason(text)}): check the address and "
-                f"the network."
+                "the network."
             )
         if status >= 500:
             return GeodesError(
                 f"The catalogue {self.name} failed at each of {_ATTEMPTS} attempts (HTTP {status}: {text}): try again "
-                f"later."
+                "later."
             )
         return GeodesError(f"The catalogue {self.name} does not understand the request (HTTP {status}: {text}).")
 
 
 class Io(StacApiIO):
-    """How pystac and pystac-client read what a service gives: by its `Service`, and nothing else.
+    """How pystac and pystac-client read a service's documents: only through its `Service`.
 
     No link opens a file.
     """
@@ -137,54 +136,54 @@ class Io(StacApiIO):
         headers: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """Send a request; headers that a link asks for are not sent."""
+        """Send a request; headers of a link are not sent."""
         return self._service.read(href, method or "GET", parameters).decode("utf-8")
 
     def read_text(self, source: HREF, *args: Any, **kwargs: Any) -> str:
-        """Read what a link or an address leads to; what is no address of a web server is refused."""
+        """Read the target of a link or an address; an address that is not of a web server is refused."""
         if not isinstance(source, Link):
             return self.request(str(source), *args, **kwargs)
-        told = source.to_dict(transform_href=False)
-        method = str(told.get("method", "GET")).upper()
+        fields = source.to_dict(transform_href=False)
+        method = str(fields.get("method", "GET")).upper()
         if method not in ("GET", "POST"):
             raise Refused(f"{self._service.whose} has a link that is followed by {method}: refused.")
-        said = told.get("body")
-        body: dict[str, Any] = said if isinstance(said, dict) else {}
-        if method == "POST" and told.get("merge"):
+        link_body = fields.get("body")
+        body: dict[str, Any] = link_body if isinstance(link_body, dict) else {}
+        if method == "POST" and fields.get("merge"):
             body = {**(kwargs.get("parameters") or {}), **body}
-        return self.request(str(told["href"]), method, parameters=body if method == "POST" else None)
+        return self.request(str(fields["href"]), method, parameters=body if method == "POST" else None)
 
     def json_loads(self, txt: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Parse an answer, within bounds."""
-        found: dict[str, Any] = parsing.parsed(txt, self._service.whose)
-        return found
+        """Parse an answer, within limits."""
+        document: dict[str, Any] = parsing.parsed(txt, self._service.whose)
+        return document
 
     def read_json(self, source: HREF, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a document, and hold it against STAC if it is one of STAC's."""
-        found = super().read_json(source, *args, **kwargs)
-        if not isinstance(found, dict):
+        """Read a document, and check it against STAC if it is one of STAC's."""
+        document = super().read_json(source, *args, **kwargs)
+        if not isinstance(document, dict):
             raise Refused(f"{self._service.whose} answers by what is no object of JSON: check its address.")
-        if "stac_version" not in found:  # a list of queryables
-            return found
+        if "stac_version" not in document:  # a list of queryables
+            return document
         base = source.href if isinstance(source, Link) else str(source)
-        return parsing.document(found, base, self._service.whose, files=self._service.files)
+        return parsing.document(document, base, self._service.whose, files=self._service.files)
 
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Give page after page, as far as the service links them, and as there is something new.
+        """Yield page after page, while the service links more, and they have new content.
 
         Raises
         ------
         Refused
-            If the pages lead in a circle, or are more than those of any search.
+            If the pages form a circle, or are more than in any real search.
         """
         whose, base = self._service.whose, url
         source: HREF = url
-        asked: dict[str, Any] = {"method": method, "parameters": parameters}
+        request: dict[str, Any] = {"method": method, "parameters": parameters}
         seen, ids, before = set[str](), set[tuple[Any, Any]](), self._service.taken
         for number in range(_PAGES + 1):
-            text = self.read_text(source, **asked)
+            text = self.read_text(source, **request)
             if number == _PAGES or self._service.taken - before > MOST:
                 break
             page = parsing.page(self.json_loads(text), whose)
@@ -209,7 +208,7 @@ class Io(StacApiIO):
             if mark in seen:
                 raise Refused(f"{whose} leads from page to page in a circle: it has a fault; tell its operator.")
             seen.add(mark)
-            source, asked, base = Link.from_dict(link), {"parameters": parameters}, step
+            source, request, base = Link.from_dict(link), {"parameters": parameters}, step
         raise Refused(
             f"{whose} gives more than {_PAGES} pages, or 1 GiB of them: ask for less at once, such as one month."
         )
@@ -223,11 +222,14 @@ def _retry() -> Retry:
 
 
 def _plain(text: str) -> str:
-    """What a body says for people, in one line; of JSON its message alone."""
+    """Return a body for people, in one line; of JSON, only its message."""
     try:
-        said = json.loads(text)
+        document = json.loads(text)
         text = str(
-            next((said[k] for k in ("description", "detail", "message", "messages", "error") if said.get(k)), text)
+            next(
+                (document[k] for k in ("description", "detail", "message", "messages", "error") if document.get(k)),
+                text,
+            )
         )
     except (ValueError, AttributeError, TypeError, RecursionError):
         pass
@@ -237,5 +239,5 @@ def _plain(text: str) -> str:
 def _reason(text: str) -> str:
     if "NameResolution" in text:
         return "its name is not known here"
-    said = text.rpartition("Caused by ")[2].strip("()") or text
-    return re.sub(r"<[^>]*>|HTTPS?Connection[^:]*: ", "", said).strip("\"' ")
+    reason = text.rpartition("Caused by ")[2].strip("()") or text
+    return re.sub(r"<[^>]*>|HTTPS?Connection[^:]*: ", "", reason).strip("\"' ")

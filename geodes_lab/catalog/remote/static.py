@@ -27,22 +27,22 @@ from geodes_lab.catalog.remote.normalize import truthful
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import pystac_roots
 
-_DEPTH = 32  # catalogues inside each other
-_LOOKED_AT = 25  # Items of a collection, for what they may be asked for
+_DEPTH = 32  # nested catalogues
+_LOOKED_AT = 25  # Items of a collection that are read for its queryables
 _LINKS = 100_000  # of one document, to Items or to collections
-_BYTES, _SECONDS = 2**30, 1800.0  # of all documents of a search that come from a server
+_BYTES, _SECONDS = 2**30, 1800.0  # of all documents that a search reads from a server
 _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
 class Files(DefaultStacIO):
     """How pystac reads the files of a catalogue.
 
-    Those on a server within bounds, and without a way from there to this machine.
+    Files on a server are read within limits, and cannot lead to this machine.
 
     Parameters
     ----------
     profile
-        Of the catalogue.
+        The profile of the catalogue.
     """
 
     def __init__(self, profile: Profile) -> None:
@@ -52,17 +52,17 @@ class Files(DefaultStacIO):
         self.begin()
 
     def begin(self) -> None:
-        """A search begins: what it may read and how long it may take is counted from now on."""
+        """Begin a search: its limits of bytes and time count from now."""
         self._left, self._until = _BYTES, time.monotonic() + _SECONDS
 
     def read_text(self, source: HREF, *_: Any, **__: Any) -> str:
-        """Read a file of the catalogue; a link of a server to a file of this machine is refused."""
+        """Read a file of the catalogue; a server's link to a file of this machine is refused."""
         href = str(os.fspath(source))
         if not _is_remote(href):
             if self._is_remote:
                 raise Refused(
                     f"The catalogue {self._profile.url} leads to {href!r}, which is no address of a web server: "
-                    f"refused."
+                    "refused."
                 )
             return super().read_text(href)
         try:
@@ -75,43 +75,42 @@ class Files(DefaultStacIO):
         if self._left < 0 or time.monotonic() > self._until:
             raise Refused(
                 f"The catalogue {self._profile.url} takes more than {_BYTES >> 20} MiB or {_SECONDS / 60:g} minutes "
-                f"to read: it is read no "
-                "further; ask for fewer of its collections at once."
+                "to read: it is read no further; ask for fewer of its collections at once."
             )
         return text.decode("utf-8")
 
     def json_loads(self, txt: str, *_: Any, **__: Any) -> dict[str, Any]:
-        """Parse a file, within bounds."""
-        found: dict[str, Any] = parsing.parsed(txt, f"The catalogue {self._profile.url}")
-        return found
+        """Parse a file, within limits."""
+        document: dict[str, Any] = parsing.parsed(txt, f"The catalogue {self._profile.url}")
+        return document
 
     def read_json(self, source: HREF, *_: Any, **__: Any) -> dict[str, Any]:
-        """Read a document; one of a server names no file of this machine, whoever links to it."""
+        """Read a document; one from a server may not name a file of this machine, whoever links to it."""
         href = str(os.fspath(source))
-        found = super().read_json(href)
+        document = super().read_json(href)
         if not _is_remote(href):
-            if not isinstance(found.get("id"), str):
+            if not isinstance(document.get("id"), str):
                 raise TypeError("its id is no text")
-            parsing.hold(found)
-            return found
+            parsing.hold(document)
+            return document
         whose = f"The catalogue {self._profile.url}"
-        return parsing.document(found, href, whose, files=self._profile.names_files)
+        return parsing.document(document, href, whose, files=self._profile.names_files)
 
 
 def _is_remote(href: str) -> bool:
-    """Whether this is no path and no ``file:`` address."""
+    """Whether this is neither a path nor a ``file:`` address."""
     return "://" in href and not href.lower().startswith("file:")
 
 
 @dataclass(frozen=True)
 class Static:
-    """The catalogue of one profile; each of its Items is read for each search."""
+    """The catalogue of one profile; each search reads all of its Items."""
 
     profile: Profile
 
     @property
     def name(self) -> str:
-        """What sentences call it."""
+        """Its name in error messages."""
         return self._root.id
 
     @cached_property
@@ -122,13 +121,13 @@ class Static:
     def _root(self) -> pystac.Catalog:
         try:
             io = self._files
-            found = io.read_stac_object(self.profile.url)
-            if not isinstance(found, pystac.Catalog):
-                raise TypeError(f"it is of type {type(found).__name__}, neither a catalogue nor a collection")
-            found.set_self_href(self.profile.url)
-            found._stac_io = io
-            found.set_root(found)
-            return found
+            catalogue = io.read_stac_object(self.profile.url)
+            if not isinstance(catalogue, pystac.Catalog):
+                raise TypeError(f"it is of type {type(catalogue).__name__}, neither a catalogue nor a collection")
+            catalogue.set_self_href(self.profile.url)
+            catalogue._stac_io = io
+            catalogue.set_root(catalogue)
+            return catalogue
         except Exception as error:
             raise caused(error) or GeodesError(
                 f"The catalogue {self.profile.url} does not open ({error}); check its path or address."
@@ -136,23 +135,23 @@ class Static:
 
     @cached_property
     def _found(self) -> dict[str, list[pystac.Catalog]]:
-        """What has Items, by id: collections at any depth, and catalogues that belong to none.
+        """Return what has Items, by id: collections at any depth, and catalogues outside of collections.
 
-        Of one id there may be several.
+        Several may have the same id.
         """
         self._files.begin()
-        found: dict[str, list[pystac.Catalog]] = {}
+        by_id: dict[str, list[pystac.Catalog]] = {}
         for node, collection in _below(self._root, self.profile.url):
             if isinstance(node, pystac.Collection) or (collection is None and node.get_item_links()):
-                found.setdefault(node.id, []).append(node)
-        return found
+                by_id.setdefault(node.id, []).append(node)
+        return by_id
 
     def ids(self) -> Sequence[str]:
-        """The ids of its collections; their files are read."""
+        """Return the ids of its collections; reads their files."""
         return list(self._found)
 
     def collections(self) -> list[Collection]:
-        """All of its collections; their files are read."""
+        """Return all of its collections; reads their files."""
         return [self._told(name, several) for name, several in self._found.items()]
 
     def _told(self, name: str, several: list[pystac.Catalog]) -> Collection:
@@ -163,20 +162,20 @@ class Static:
         return Collection(name, first.title or first.description, start, end, links)
 
     def _holding(self, names: Sequence[str]) -> list[pystac.Catalog]:
-        """The catalogues and collections whose Items are those of some collections, each once."""
+        """Return the catalogues and collections with the Items of some collections, each once."""
         several = [n for name in names for top in self._found[name] for n, _ in _below(top, self.profile.url)]
         return list({id(node): node for node in several}.values())
 
     def queryables(self, collections: Sequence[str]) -> Mapping[str, str]:
-        """The properties that the first Items of each collection have; they are read."""
+        """Return the properties of the first Items of each collection; reads them."""
         self._files.begin()
         several = [i for name in collections for i in islice(self._items([name], _LOOKED_AT), _LOOKED_AT)]
         return {k: _TYPES.get(type(v), "") for i in several for k, v in i.properties.items()}
 
     def items(self, query: Query) -> list[pystac.Item]:
-        """The Items of the collections that are asked for, and of all that these hold.
+        """Return the Items of the requested collections, and of all collections inside of them.
 
-        A link that leads nowhere is said, once a collection.
+        Broken links are reported in a warning, once for each collection.
         """
         self._files.begin()
         return list(self._items(query.collections))
@@ -193,7 +192,7 @@ def _below(
     seen: set[str] | None = None,
     depth: int = 0,
 ) -> Iterator[tuple[pystac.Catalog, pystac.Collection | None]]:
-    """A catalogue and all that it leads to, each once, with the collection that it is in."""
+    """Yield a catalogue and everything below it, each once, with its collection."""
     seen = set() if seen is None else seen
     place = node.get_self_href() or node.id
     if place in seen:
@@ -206,7 +205,7 @@ def _below(
     _refuse_many(node.get_child_links(), node)
     try:
         children = list(node.get_children())
-    except Exception as error:  # pystac raises many kinds at what is no catalogue
+    except Exception as error:  # pystac raises many kinds of errors for other documents
         raise caused(error) or GeodesError(
             f"A link of the catalogue {whose} does not open ({error}); tell whoever made it."
         ) from error
@@ -218,7 +217,7 @@ def _refuse_many(links: Sequence[pystac.Link], node: pystac.Catalog) -> None:
     if len(links) > _LINKS:
         raise Refused(
             f"{node.id} has {len(links):,} links, more than the {_LINKS:,} that are followed: ask its maker to split "
-            f"it."
+            "it."
         )
 
 
@@ -231,9 +230,9 @@ def _items(node: pystac.Catalog, most: int | None = None) -> Iterator[pystac.Ite
     for link in node.get_item_links()[:most]:
         try:
             link.resolve_stac_object(root=node.get_root())
-        except Exception as error:  # pystac raises many kinds at what is no Item
-            if said := caused(error):
-                raise said from error
+        except Exception as error:  # pystac raises many kinds of errors for other documents
+            if refusal := caused(error):
+                raise refusal from error
             dangling.append(shown(link.href))
             continue
         if isinstance(link.target, pystac.Item):

@@ -1,1 +1,1 @@
-"""JPEG 2000 by tiles: where each tile lies, and what its bytes say."""
+"""JPEG 2000 by tiles: where each tile is in the file, and how its bytes are decoded."""

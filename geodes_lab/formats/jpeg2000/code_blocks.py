@@ -1,8 +1,8 @@
-"""What a JPEG 2000 would take to be decoded, as its markers say.
+"""How much memory a JPEG 2000 needs to be decoded, according to its markers.
 
-Code-blocks and precincts, of which a few bytes can ask for billions.
+A few bytes can ask for billions of code-blocks and precincts.
 
-ISO 15444-1, annexes A and B. OpenJPEG makes a structure of some hundred bytes for each, before it reads any coded data.
+See ISO 15444-1, annexes A and B. OpenJPEG allocates some hundred bytes for each, before it reads coded data.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from functools import lru_cache
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.jpeg2000.codestream import SOC_SIZ, SOT
-from geodes_lab.storage.location import ObjectLocation, Unreachable
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
 from geodes_lab.util import limits
 
 _BLOCKS = 2**20  # code-blocks of a tile; 1024² in blocks of 4², the smallest, are 65 536
 UNSEEN = 2**22
-"""Numbers of a tile whose own header is not looked at: code-blocks of one pixel would still be bearable."""
-_PARTS = 4096  # tile-parts whose headers are looked at
-_HEAD, _LONG_HEAD = 4096, 2**18  # bytes of one that are read: at first, and if it is longer
+"""Numbers of a tile whose own header is not checked: even code-blocks of one pixel would be acceptable."""
+_PARTS = 4096  # tile-parts whose headers are checked
+_HEAD, _LONG_HEAD = 4096, 2**18  # bytes of a header that are read: at first, and if it is longer
 _COD, _COC, _SOD, _PLT, _COM = 0xFF52, 0xFF53, 0xFF93, 0xFF58, 0xFF64
 
 
 def check(name: str, header: bytes) -> None:
-    """Hold a main header against what a tile may take.
+    """Check that a tile of a code-stream needs no more than any product's, by its main header.
 
     Parameters
     ----------
     name
-        What sentences call the file.
+        The name of the file in error messages.
     header
         The code-stream from its beginning to its first tile-part.
 
@@ -44,18 +45,18 @@ def check(name: str, header: bytes) -> None:
 
 
 def check_file(name: str, place: ObjectLocation, first: int, size: int) -> None:
-    """Hold a whole code-stream against it, the headers of its tile-parts too: of files that GDAL is to decode.
+    """Check a whole code-stream, including the headers of its tile-parts: for files that GDAL decodes.
 
     Parameters
     ----------
     name
-        What sentences call the file.
+        The name of the file in error messages.
     place
         The object that holds the file.
     first
-        Where the file begins in it.
+        The offset of the file in the object.
     size
-        Its bytes, or more.
+        Its size in bytes, or more.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def _check_file(name: str, place: ObjectLocation, first: int, size: int) -> None
         except Unreachable:
             return
         if len(head) < 12 or struct.unpack_from(">H", head)[0] != SOT:
-            return  # the end, or what no decoder reads either
+            return  # the end, or what no decoder reads
         if not _is_whole(head) and len(head) == _HEAD:
             head = place.read(at, min(_LONG_HEAD, first + size - at))
             if not _is_whole(head):
@@ -98,14 +99,14 @@ def _check_file(name: str, place: ObjectLocation, first: int, size: int) -> None
         _check_styles(name, tile, components, _segments(head, 12))
         length = struct.unpack_from(">I", head, 6)[0]
         if length < 14:
-            return  # it says no length: it is the last
+            return  # without a length, it is the last one
         at, number = at + length, number + 1
 
 
 def _begin(data: bytes) -> int | None:
-    """Where the code-stream begins that decoders read: bare, or in the first box that holds one.
+    """Return the offset of the code-stream that decoders read: bare, or in the first box that holds one.
 
-    Another box may hold what looks like it.
+    Another box may hold similar bytes.
     """
     if data.startswith(SOC_SIZ):
         return 0
@@ -124,7 +125,7 @@ def _begin(data: bytes) -> int | None:
 
 
 def check_beginning(name: str, data: bytes) -> None:
-    """Hold a code-stream against it of which the beginning alone is known; see `check`, and `UNSEEN`."""
+    """Check a code-stream of which only the beginning is known; see `check`, and `UNSEEN`."""
     begin = _begin(data)
     end = None if begin is None else _first_part(data, begin)
     if end is None:
@@ -135,9 +136,9 @@ def check_beginning(name: str, data: bytes) -> None:
 
 
 def is_plain(part: bytes) -> bool | None:
-    """Whether the header of a tile-part says nothing of its coding: then the main header tells all.
+    """Return whether the header of a tile-part changes nothing of the coding, so that the main header describes it.
 
-    None: it ends before it is known.
+    None: the header is incomplete.
     """
     at = 12
     while at + 4 <= len(part):
@@ -163,13 +164,13 @@ def _first_part(data: bytes, begin: int) -> int | None:
 
 
 def _is_whole(head: bytes) -> bool:
-    """Whether the header of a tile-part is there up to its data."""
+    """Return whether the header of a tile-part is complete."""
     end = 12 + sum(len(segment) for _, segment in _segments(head, 12))
     return len(head) >= end + 2 and struct.unpack_from(">H", head, end)[0] == _SOD
 
 
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, bytes]]:
-    """The marker segments of a header."""
+    """Yield the marker segments of a header."""
     while at + 4 <= len(data):
         marker, length = struct.unpack_from(">HH", data, at)
         if marker in (SOT, _SOD) or marker < 0xFF4F or length < 2:
@@ -179,7 +180,7 @@ def _segments(data: bytes, at: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _tile(header: bytes) -> tuple[tuple[int, int], int]:
-    """Rows and columns of a tile, and the components."""
+    """Return rows and columns of a tile, and the number of components."""
     if len(header) < 42:
         return (0, 0), 0
     width, height, x0, y0, across, down = struct.unpack_from(">IIIIII", header, 8)
@@ -188,9 +189,9 @@ def _tile(header: bytes) -> tuple[tuple[int, int], int]:
 
 
 def _check_styles(name: str, tile: tuple[int, int], components: int, segments: Iterator[tuple[int, bytes]]) -> None:
-    """Refuse a header whose components together have too many.
+    """Refuse a header whose components have too many code-blocks together.
 
-    One with a style of its own is counted by both, its own and the others'.
+    A component with its own style is counted with both, its own and the default.
     """
     of_all, of_one = 0, 0
     for marker, segment in segments:
@@ -204,12 +205,12 @@ def _check_styles(name: str, tile: tuple[int, int], components: int, segments: I
 
 
 def _blocks(tile: tuple[int, int], style: bytes, precincts: bool) -> int:
-    """Code-blocks and precincts of one component; ``style`` from the number of decompositions on."""
+    """Count the code-blocks and precincts of one component; ``style`` begins with the number of decompositions."""
     levels, exponents, total = min(style[0], 32), (style[2] % 16 + 2, style[1] % 16 + 2), 0
     for level in range(levels + 1):
         sides = [-(-side // (1 << (levels - level))) for side in tile]
-        given = style[5 + level] if precincts and len(style) > 5 + level else 0xFF
-        sizes = given >> 4, given & 15
+        precinct = style[5 + level] if precincts and len(style) > 5 + level else 0xFF
+        sizes = precinct >> 4, precinct & 15
         blocks = precinct = 1
         for side, exponent, size in zip(sides, exponents, sizes, strict=True):
             precinct *= -(-side // (1 << size))

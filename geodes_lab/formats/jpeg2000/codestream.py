@@ -1,4 +1,4 @@
-"""The code-stream of a JPEG 2000 file: what its main header says, and one tile of it made a code-stream of its own.
+"""The code-stream of a JPEG 2000 file: its main header, and one tile of it as a code-stream of its own.
 
 ISO 15444-1, annex A; measured on ESA's files, see docs/explanation/design/0002-jpeg2000.md. In progression LRCP with
 one layer a tile-part begins with its low resolutions: its first bytes are an overview, once the main header is
@@ -21,9 +21,9 @@ _DROPPED = (0xFF55, 0xFF57, 0xFF64)
 # Coding styles and quantisation of single components, regions of interest, changes of progression, packed headers.
 _UNUSUAL = (0xFF53, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF60, 0xFF61)
 
-_TILES = 65_535  # of an image, says the standard
-# Numbers of a tile, all components together, decoded at once: OpenJPEG takes ten bytes for each. An image in one piece
-# has 10980².
+_TILES = 65_535  # of an image, according to the standard
+# Numbers of a tile, all components together, that are decoded at once: OpenJPEG needs ten bytes for each. An image in
+# one piece has 10980².
 _LARGEST = limits.TILE // 2
 
 
@@ -32,7 +32,7 @@ _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 
 
 def kind(beginning: bytes) -> str | None:
-    """Tell ``JPEG 2000`` and ``TIFF`` by the first bytes of a file; None: neither."""
+    """Return ``JPEG 2000`` or ``TIFF`` from the first bytes of a file; None: neither."""
     if beginning.startswith((SOC_SIZ, _JP2)):
         return "JPEG 2000"
     return "TIFF" if beginning.startswith(_TIFF) else None
@@ -43,13 +43,13 @@ class Header:
     """The main header of a code-stream."""
 
     raw: bytes
-    """From SOC up to the first tile-part, less what a single tile does not need."""
+    """From SOC to the first tile-part, without what a single tile does not need."""
     size: tuple[int, int]
     """Rows and columns of the image."""
     tile: tuple[int, int]
     """Rows and columns of a tile."""
     levels: int
-    """Decompositions: the image can be halved so many times."""
+    """Number of decompositions: how many times the image can be halved."""
     prefixes: bool
     """Whether a tile-part begins with its low resolutions (LRCP or RLCP, one layer)."""
 
@@ -61,20 +61,20 @@ class Header:
     @property
     def components(self) -> int:
         """The bands of the image."""
-        found: int = struct.unpack_from(">H", self.raw, 40)[0]
-        return found
+        count: int = struct.unpack_from(">H", self.raw, 40)[0]
+        return count
 
     @classmethod
     def parse(cls, data: bytes) -> tuple[Header, int]:
-        """Read a main header from the beginning of a code-stream; give it and its length.
+        """Read a main header from the beginning of a code-stream; return it and its length.
 
         Raises
         ------
         NotUnderstood
-            If it is cut, or uses what is not read here: image offsets, several resolutions of components,
-            coding styles of their own for components or tiles.
+            If it is truncated, or uses what is not supported: image offsets, components of several resolutions, coding
+            styles of their own for components or tiles.
         """
-        at, kept, segments = 2, bytearray(data[:2]), dict[int, bytes]()
+        at, header, segments = 2, bytearray(data[:2]), dict[int, bytes]()
         while True:
             if at + 4 > len(data):
                 raise NotUnderstood("the main header is longer than expected")
@@ -85,7 +85,7 @@ class Header:
                 raise NotUnderstood(f"marker {marker:#06x} in the main header")
             segment = data[at : at + 2 + length]
             if marker not in _DROPPED:
-                kept += segment
+                header += segment
                 segments[marker] = segment
             at += 2 + length
         try:
@@ -103,13 +103,13 @@ class Header:
             raise NotUnderstood("tiles too large to be decoded at once")
         whole = (across % (1 << levels) == 0 and down % (1 << levels) == 0) or (across >= width and down >= height)
         prefixes = progression in (0, 1) and layers == 1 and whole and cod[4] & 6 == 0
-        return cls(bytes(kept), (height, width), (down, across), levels, prefixes), at
+        return cls(bytes(header), (height, width), (down, across), levels, prefixes), at
 
     def alone(self, tile: int, part: bytes, level: int) -> bytes:
-        """Make a code-stream of one tile, halved ``level`` times, out of (the beginning of) its tile-part.
+        """Make a code-stream of one tile, halved ``level`` times, from (the beginning of) its tile-part.
 
-        Its image is the tile at its own place; the last ``level`` resolutions are taken out of COD and QCD, so that
-        the decoder ends where the part may end.
+        Its image is the tile in its place; the last ``level`` resolutions are removed from COD and QCD, so that the
+        decoder ends where the part may end.
         """
         row, col = divmod(tile, self.grid[1])
 
@@ -127,7 +127,7 @@ class Header:
                 struct.pack_into(">IIIIIIII", segment, 6, *map(halved, corners))
             elif marker == _COD and level:
                 segment[9] -= level
-                if segment[4] & 1:  # precincts are given, one byte a resolution
+                if segment[4] & 1:  # precincts are listed, one byte for each resolution
                     del segment[len(segment) - level :]
             elif marker == _QCD and level:
                 del segment[len(segment) - 3 * level * (1 if segment[4] & 31 == 0 else 2) :]

@@ -1,4 +1,4 @@
-"""An image in JPEG 2000 as a pyramid of tiles: read as ranges of bytes, an overview as the first bytes of each tile."""
+"""An image in JPEG 2000 as a pyramid of tiles: byte ranges are tiles, and the first bytes of each tile an overview."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from geodes_lab.formats.jpeg2000.openjpeg import Area, Undecodable, decode
 from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.formats.tile_cache import Pixels, later, shared
 from geodes_lab.raster.source import Span
-from geodes_lab.storage.location import ObjectLocation, Unreachable
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
 from geodes_lab.util import limits
 
-# The share of a tile-part that an overview is expected to need, by level; grows where it was too little.
+# The share of a tile-part that an overview is expected to need, by level; increased when it was too small.
 _share = {1: 0.33, 2: 0.09, 3: 0.026, 4: 0.010, 5: 0.006}
 _FLOOR = 1_024
-_SMALL = 128  # pixels in y and x: to decode an area of less than this saves nothing
+_SMALL = 128  # pixels in y and x: decoding an area of less than this saves nothing
 
 
 class Jpeg2000:
@@ -35,13 +36,13 @@ class Jpeg2000:
     Parameters
     ----------
     index
-        Of the file.
+        The number type of the file.
     """
 
     wavelet = True
-    """Its overviews are what the wavelets left of it."""
+    """Its overviews are low-pass results of the wavelets."""
     nodata: float | None = None
-    """The file does not say it."""
+    """The file does not contain it."""
 
     def __init__(self, index: Index, stamp: int = 0) -> None:
         self._stamp = stamp
@@ -77,11 +78,11 @@ class Jpeg2000:
         def begin(missing: list[int]) -> Sequence[Future[Pixels]]:
             return self._begin([numbers[n] for n in missing], [areas[n] for n in missing], level)
 
-        found = shared().get(keys, begin)
-        if len(found) == 1 and found[0].shape[1:] == (rows[1] - rows[0], cols[1] - cols[0]):
-            return found[0]  # the tile itself: it belongs to all
+        tiles_read = shared().get(keys, begin)
+        if len(tiles_read) == 1 and tiles_read[0].shape[1:] == (rows[1] - rows[0], cols[1] - cols[0]):
+            return tiles_read[0]  # the tile itself, which all readers share
         out: NDArray[Any] | None = None
-        for (r, c), area, pixels in zip(places, areas, found, strict=True):
+        for (r, c), area, pixels in zip(places, areas, tiles_read, strict=True):
             if out is None:
                 out = np.empty((pixels.shape[0], rows[1] - rows[0], cols[1] - cols[0]), pixels.dtype)
             top, left = r * down + (area[0] if area else 0), c * across + (area[1] if area else 0)
@@ -94,7 +95,7 @@ class Jpeg2000:
         return out
 
     def _area(self, level: int, top: int, left: int, tile: Span, useful: tuple[Span, Span] | None) -> Area | None:
-        """The part of a tile that anybody will ask for; None: so much of it that the whole is decoded."""
+        """Return the part of a tile that will be needed; None: so large a part that the whole tile is decoded."""
         if useful is None or min(tile) < 2 * _SMALL:
             return None
         height = min(tile[0], self.shapes[level][0] - top)
@@ -105,42 +106,43 @@ class Jpeg2000:
         return area if 0 < part <= 0.8 * height * width else None
 
     def _begin(self, tiles: list[int], areas: list[Area | None], level: int) -> Sequence[Future[Pixels]]:
-        """Begin to read tiles; each is decoded when its bytes are there."""
+        """Begin to read tiles; each is decoded when its bytes arrive."""
         share = _share.get(level, 1.0) if level else 1.0
         parts = self.index.parts(tiles)
         ends = [min(length, max(int(length * share), _FLOOR)) for _, length in parts]
         coming = self.index.place.fetch([(start, end) for (start, _), end in zip(parts, ends, strict=True)])
-        found: list[Future[Pixels]] = []
+        futures: list[Future[Pixels]] = []
         for tile, area, part, data in zip(tiles, areas, parts, coming, strict=True):
-            found.append(Future())
-            self._when_there(data, _Tile(tile, area, level, *part), b"", found[-1])
-        return found
+            futures.append(Future())
+            self._when_there(data, _Tile(tile, area, level, *part), b"", futures[-1])
+        return futures
 
     def _when_there(self, coming: Future[bytes], tile: _Tile, before: bytes, pixels: Future[Pixels]) -> None:
-        """Decode a tile in a thread for that, once its bytes have come; of an overview perhaps in several goes."""
+        """Decode a tile in another thread when its bytes have arrived; an overview may need several attempts."""
 
         def work() -> None:
             try:
                 data, now = (before + coming.result(), tile) if before else self._checked(tile, coming)
                 if before and len(data) == len(before):
                     raise OSError(f"the file ends within tile {now.number} of the JPEG 2000")
-                found = self._decoded(now, data)
-                if found is None:
+                decoded = self._decoded(now, data)
+                if decoded is None:
                     # Half as much again.
                     more = min(now.length, len(data) * 3 // 2 + _FLOOR) - len(data)
                     (rest,) = self.index.place.fetch([(now.start + len(data), more)])
                     self._when_there(rest, now, data, pixels)
                     return
-                if before and len(data) > 2 * _FLOOR:  # the next overviews of this process ask for what this one took
+                # the next overviews in this process begin with the size that this one needed
+                if before and len(data) > 2 * _FLOOR:
                     _share[now.level] += 0.1 * (len(data) / now.length - _share[now.level])
-                pixels.set_result(found)
+                pixels.set_result(decoded)
             except BaseException as error:
                 pixels.set_exception(error)
 
         coming.add_done_callback(lambda _: later(work, [pixels]))
 
     def _decoded(self, tile: _Tile, data: bytes) -> Pixels | None:
-        """The pixels; None if the bytes are too few for this overview."""
+        """Return the pixels; None if the bytes are too few for this overview."""
         plain = is_plain(data)
         if plain is False:
             raise NotUnderstood("a tile with a coding style of its own")
@@ -154,7 +156,10 @@ class Jpeg2000:
             raise OSError(f"tile {tile.number} of the JPEG 2000 does not decode: {error}") from None
 
     def _checked(self, tile: _Tile, coming: Future[bytes]) -> tuple[bytes, _Tile]:
-        """The bytes of a tile, which must begin as one; else the object has been replaced since its index was made."""
+        """Return the bytes of a tile, which must begin like one.
+
+        Else the object has been replaced since its index was made.
+        """
         begins = struct.pack(">HHHI", SOT, 10, tile.number, tile.length)
         try:
             data = coming.result()
@@ -174,25 +179,25 @@ class Jpeg2000:
 
 @dataclass(frozen=True)
 class _Tile:
-    """A tile on its way."""
+    """A tile that is being read."""
 
     number: int
     area: Area | None
     level: int
     start: int
-    """Of its tile-part in the object, in bytes."""
+    """The offset of its tile-part in the object, in bytes."""
     length: int
-    """Of its tile-part, in bytes."""
+    """The length of its tile-part, in bytes."""
 
 
 @lru_cache(maxsize=4096)
 def open(place: ObjectLocation, stored: tuple[int, int] | None, _stamp: int) -> Jpeg2000:
-    """Open an image, kept in memory; ``_stamp`` is the time of a local file, which may be replaced.
+    """Open an image, which stays in memory; ``_stamp`` is the time of change of a local file, which may be replaced.
 
     Raises
     ------
     NotUnderstood
-        If this is no JPEG 2000 that can be read by tiles; nothing has been read then but its header.
+        If it is not a JPEG 2000 that can be read by tiles; only its header has been read then.
     """
     return Jpeg2000(Index(place, stored), _stamp)
 

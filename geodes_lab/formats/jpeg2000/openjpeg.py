@@ -1,8 +1,8 @@
-"""Decoding one code-stream of JPEG 2000: whole by imagecodecs, or an area of it by OpenJPEG itself.
+"""Decodes one code-stream of JPEG 2000: the whole with imagecodecs, or an area of it with OpenJPEG itself.
 
-imagecodecs decodes whole images only. OpenJPEG, which it is built on, decodes the code-blocks of an area alone: a
-quarter of a tile takes a quarter of the time. rasterio's wheels and conda environments bring that library along as a
-shared one; where it is not found, the whole is decoded and cut.
+imagecodecs decodes whole images only. OpenJPEG, its base library, can decode only the code-blocks of an area: a quarter
+of a tile takes a quarter of the time. rasterio's wheels and conda environments include the shared library; without it,
+the whole is decoded and cut.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Area = tuple[int, int, int, int]
 
 
 class Undecodable(Exception):
-    """What the decoder says of a stream that is damaged, or cut short: it is strict, half a tile never decodes."""
+    """The decoder's error for a stream that is damaged or truncated: it is strict, and never decodes half a tile."""
 
 
 class _Component(ctypes.Structure):
@@ -39,7 +39,7 @@ class _Component(ctypes.Structure):
 
 
 class _Image(ctypes.Structure):
-    # opj_image_t of openjpeg.h: of its fields only those up to the components are used here
+    # opj_image_t of openjpeg.h: only the fields up to the components, which are used here
     _fields_ = [
         *((name, c_uint32) for name in ("x0", "y0", "x1", "y1", "numcomps")),
         ("color_space", c_int),
@@ -59,14 +59,14 @@ def decode(stream: bytes, area: Area | None = None) -> NDArray[Any]:
     Parameters
     ----------
     stream
-        What `jp2.Header.alone` makes.
+        The result of `geodes_lab.formats.jpeg2000.codestream.Header.alone`.
     area
-        The part that is wanted; None: all.
+        The part to decode; None: all.
 
     Returns
     -------
     numpy.ndarray
-        (band, rows, cols), in the file's own integers.
+        (band, rows, cols), in the file's integer type.
 
     Raises
     ------
@@ -88,11 +88,14 @@ def decode(stream: bytes, area: Area | None = None) -> NDArray[Any]:
 
 @cache
 def library() -> Any:
-    """OpenJPEG as a shared library, 2.3 or newer (older ones decode whole tiles for an area); None if not found."""
+    """Return OpenJPEG as a shared library, 2.3 or newer (older ones decode whole tiles for an area).
+
+    None if not found.
+    """
     beside = Path(rasterio.__file__).parent
-    found = [*beside.parent.glob("rasterio.libs/*openjp2*"), *beside.glob(".dylibs/*openjp2*")]
-    found += [*Path(sys.prefix, "lib").glob("libopenjp2.*")]
-    for path in [*map(str, found), ctypes.util.find_library("openjp2")]:
+    candidates = [*beside.parent.glob("rasterio.libs/*openjp2*"), *beside.glob(".dylibs/*openjp2*")]
+    candidates += [*Path(sys.prefix, "lib").glob("libopenjp2.*")]
+    for path in [*map(str, candidates), ctypes.util.find_library("openjp2")]:
         try:
             lib = ctypes.CDLL(path) if path else None
             if lib is None:
@@ -133,7 +136,7 @@ def _declare(lib: Any) -> None:
 
 
 def _decode_area(stream: bytes, area: Area) -> NDArray[Any]:
-    lib, at, said = library(), 0, list[str]()
+    lib, at, messages = library(), 0, list[str]()
 
     def read(buffer: int, size: int, _: Any) -> int:
         nonlocal at
@@ -154,8 +157,13 @@ def _decode_area(stream: bytes, area: Area) -> NDArray[Any]:
         at = to
         return 1
 
-    # Held in this frame: ctypes does not keep what C calls back.
-    callbacks = _READ(read), _SKIP(skip), _SEEK(seek), _SAY(lambda text, _: said.append(text.decode(errors="replace")))
+    # Referenced in this frame, because ctypes does not keep callbacks alive.
+    callbacks = (
+        _READ(read),
+        _SKIP(skip),
+        _SEEK(seek),
+        _SAY(lambda text, _: messages.append(text.decode(errors="replace"))),
+    )
     image = POINTER(_Image)()
     codec, source = lib.opj_create_decompress(0), lib.opj_stream_create(len(stream), 1)
     try:
@@ -173,7 +181,7 @@ def _decode_area(stream: bytes, area: Area) -> NDArray[Any]:
             top, left, bottom, right = area
             done = lib.opj_set_decode_area(codec, image, x + left, y + top, x + right, y + bottom)
         if not (done and lib.opj_decode(codec, source, image)):
-            raise Undecodable(" ".join(said).strip() or "OpenJPEG gives no reason")
+            raise Undecodable(" ".join(messages).strip() or "OpenJPEG gives no reason")
         return _pixels(image.contents)
     finally:
         if image:

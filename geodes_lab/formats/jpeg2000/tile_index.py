@@ -1,4 +1,4 @@
-"""Where the tiles of one JPEG 2000 band are: found in a few small reads, and kept on disk."""
+"""Where the tiles of one JPEG 2000 band are: found in a few small reads, and cached on disk."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000 import code_blocks
 from geodes_lab.formats.jpeg2000.codestream import SOC_SIZ, SOT, Header, kind
 from geodes_lab.formats.jpeg2000.tile_parts import TileParts, listed
-from geodes_lab.storage.location import ObjectLocation, write_whole
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.util.whole_file import write_whole
 
 _log = logging.getLogger("geodes_lab.formats")
 
 _FIRST_READ = 16_384  # the local header of the zip, the boxes and the main header, in one request
-# On disk: magic, first tile-part, end of the file (0: not known), centre of the first pixel, EPSG code (0: not known),
-# lengths of the main header and of the list of runs. A run is tiles that follow each other: the first tile, its offset,
-# how many, their lengths.
+# On disk: magic, first tile-part, end of the file (0: unknown), centre of the first pixel, EPSG code (0: unknown),
+# lengths of the main header and of the list of runs. A run is a sequence of adjacent tiles: the first tile, its offset,
+# their number, their lengths.
 _MAGIC, _RECORD, _RUN = b"gj2\x03", struct.Struct("<4sQQddIHH"), struct.Struct("<HQH")
 
 
 class Index:
-    """Where the tile-parts of one band are: found as far as they are needed, and kept on disk.
+    """The offsets of the tile-parts of one band: found as far as they are needed, and cached on disk.
 
     Parameters
     ----------
     place
         The object that holds the file.
     stored
-        Of a stored member of a zip: where its local header begins, and the member's size; None: the object is the file.
+        For a stored member of a zip: the offset of its local header, and the member's size; None: the object is the
+        file.
     """
 
     def __init__(self, place: ObjectLocation, stored: tuple[int, int] | None = None) -> None:
@@ -41,16 +43,16 @@ class Index:
         self._lock = threading.Lock()
         self._path = place.cache_path("index", f"{stored}")
         self._stored = self.stored = stored
-        self.made = 0  # how often the object was found to be another one
+        self.made = 0  # how many times the object was found to be replaced
         self._parts: dict[int, tuple[int, int]] = {}
         self._unsaved = False
         if not self._load():
             self._read_header(stored)
 
     def forget(self, tile: int, part: tuple[int, int]) -> None:
-        """Begin anew, if a tile is still said to be where it is not: the object has been replaced.
+        """Discard the index, if a tile is still not where the index says: the object has been replaced.
 
-        What is known stays where the object cannot be reached now.
+        The index is kept if the object cannot be reached now.
         """
         with self._lock:
             if self._parts.get(tile) == part:
@@ -63,23 +65,23 @@ class Index:
         self.made += 1
 
     def parts(self, tiles: Sequence[int]) -> list[tuple[int, int]]:
-        """Offset and length of tile-parts; looks for those that are not known yet.
+        """Return offset and length of tile-parts; searches for the unknown ones.
 
         Raises
         ------
         NotUnderstood
-            If tiles do not follow each other in one part each, or the file ends early.
+            If the tiles are not in order with one part each, or the file ends early.
         """
         with self._lock:
             try:
-                found = self._found().find(tiles)
+                is_complete = self._found().find(tiles)
             except NotUnderstood:
                 if not self._parts:
                     raise
-                # What was known of it leads nowhere: perhaps the object has been replaced.
+                # The known offsets were wrong: perhaps the object has been replaced.
                 self._renew()
-                found = self._found().find(tiles)
-            if found or self._unsaved:
+                is_complete = self._found().find(tiles)
+            if is_complete or self._unsaved:
                 self._save()
             return [self._parts[t] for t in tiles]
 
@@ -93,32 +95,35 @@ class Index:
         skip, self.end = 0, 0
         if stored:
             skip = behind(data)
-            # What follows in the zip is another member: nothing of it may be taken for this one.
+            # The bytes after the member belong to another one, and must not be used.
             data, self.end = data[: skip + size], start + skip + size
         if kind(data[skip : skip + 8]) == "TIFF":
             raise Mislabelled("a TIFF")
-        found = data.find(SOC_SIZ, skip)
-        if found < 0:
+        code_stream = data.find(SOC_SIZ, skip)
+        if code_stream < 0:
             raise NotUnderstood("no JPEG 2000 code-stream at the beginning")
-        self.header, length = Header.parse(data[found:])
-        code_blocks.check(self.place.href, data[found : found + length])
-        self.first = start + found + length
+        self.header, length = Header.parse(data[code_stream:])
+        code_blocks.check(self.place.href, data[code_stream : code_stream + length])
+        self.first = start + code_stream + length
         down, across = self.header.grid
-        self._parts = listed(data[found : found + length], self.first, down * across)
+        self._parts = listed(data[code_stream : code_stream + length], self.first, down * across)
         self._unsaved = bool(self._parts)
         # GMLJP2: the CRS of the file, and the centre of the first pixel in it.
-        gml = re.search(rb"<gml:pos>\s*([-\d.eE+]+)[\s,]+([-\d.eE+]+)\s*</gml:pos>", data[skip:found])
+        gml = re.search(rb"<gml:pos>\s*([-\d.eE+]+)[\s,]+([-\d.eE+]+)\s*</gml:pos>", data[skip:code_stream])
         self.centre = (float(gml.group(1)), float(gml.group(2))) if gml else (math.nan, math.nan)
-        crs = re.search(rb"EPSG:[\d.]*:(\d{4,6})\b", data[skip:found])
+        crs = re.search(rb"EPSG:[\d.]*:(\d{4,6})\b", data[skip:code_stream])
         self.epsg = int(crs.group(1)) if crs else 0
 
     def _load(self) -> bool:
-        found = self._stored_parts()
-        self._parts = found or {}
-        return found is not None
+        parts = self._stored_parts()
+        self._parts = parts or {}
+        return parts is not None
 
     def _stored_parts(self) -> dict[int, tuple[int, int]] | None:
-        """Read the index from disk: the header into this object, and the parts; None if there is none that is whole."""
+        """Read the index from disk: the header into this object, and return the parts.
+
+        None if there is no complete index.
+        """
         try:
             data = self._path.read_bytes()
             magic, first, end, x, y, epsg, size, length = _RECORD.unpack_from(data)
@@ -141,7 +146,10 @@ class Index:
         return parts
 
     def _save(self) -> None:
-        """Write all or nothing, with what others have found meanwhile: several workers may do so at once."""
+        """Write the index, whole or not at all, with the tiles that others found meanwhile.
+
+        Several workers may do so at once.
+        """
         mine = self.header, self.first, self.end, self.centre, self.epsg
         known = self._stored_parts()
         if known is not None and (self.header, self.first, self.end) == mine[:3]:

@@ -1,4 +1,7 @@
-"""Where the tile-parts of a JPEG 2000 code-stream are: listed in its main header, or found in few and small reads."""
+"""The offsets of the tile-parts of a JPEG 2000 code-stream.
+
+Listed in its main header, or found in a few small reads.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,12 @@ from collections.abc import Sequence
 
 from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats.jpeg2000.codestream import SOT
-from geodes_lab.storage.location import ObjectLocation, Unreachable
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
 
-_HOP = 4_096  # a tile-part's header; with tiny tiles (no data) several of them
-_NEAR = 3  # so many tiles are hopped over; what is farther is searched for
-_MANY = 12  # from so many unknown tiles on, they are looked for at several places at once
+_HOP = 4_096  # a tile-part's header; several of them if tiles are tiny (no data)
+_NEAR = 3  # tiles that are followed one by one; farther ones are searched for
+_MANY = 12  # with so many unknown tiles, several places are searched at once
 _BEGIN = b"\xff\x90\x00\x0a"  # the marker and the length of SOT
 _TLM = 0xFF55
 
@@ -20,23 +24,23 @@ Part = tuple[int, int]
 
 
 def listed(header: bytes, first: int, count: int) -> dict[int, Part]:
-    """Read the list of tile-parts out of a main header (TLM), which products have since 2026.
+    """Read the list of tile-parts from a main header (TLM), which products have since 2026.
 
     Parameters
     ----------
     header
         From SOC to the first tile-part.
     first
-        Where the first tile-part begins.
+        The offset of the first tile-part.
     count
-        How many tiles there are.
+        The number of tiles.
 
     Returns
     -------
     dict
-        By tile; empty if there is no list, or one that is not of one part for each tile.
+        By tile; empty without a list, or if the list does not have one part for each tile.
     """
-    at, found, runs = 2, list[tuple[int, int]](), dict[int, bytes]()
+    at, entries, runs = 2, list[tuple[int, int]](), dict[int, bytes]()
     while at + 4 <= len(header):
         marker, length = struct.unpack_from(">HH", header, at)
         if marker == _TLM and length > 4:
@@ -48,11 +52,11 @@ def listed(header: bytes, first: int, count: int) -> dict[int, Part]:
         if numbered == 3 or (len(run) - 1) % entry.size:
             return {}
         for values in entry.iter_unpack(run[1:]):
-            found.append((values[0] if numbered else len(found), values[-1]))
-    if sorted(tile for tile, _ in found) != list(range(count)) or any(length < 14 for _, length in found):
+            entries.append((values[0] if numbered else len(entries), values[-1]))
+    if sorted(tile for tile, _ in entries) != list(range(count)) or any(length < 14 for _, length in entries):
         return {}
     parts, start = {}, first
-    for tile, length in found:
+    for tile, length in entries:
         parts[tile] = (start, length)
         start += length
     return parts
@@ -61,21 +65,21 @@ def listed(header: bytes, first: int, count: int) -> dict[int, Part]:
 class TileParts:
     """The tile-parts of one code-stream, found as far as they are needed.
 
-    A tile-part says its length, so the next one is found by a hop. Far tiles are found by reading about a tile's
-    length where they should be: in coded data the two bytes of the marker that begins a tile-part cannot occur.
+    A tile-part contains its length, which leads to the next one. Far tiles are found by reading about a tile's length
+    around their expected offset: the two bytes of the marker that begins a tile-part cannot occur in coded data.
 
     Parameters
     ----------
     place
         The object that holds the code-stream.
     first
-        Where its first tile-part begins, in bytes.
+        The offset of its first tile-part, in bytes.
     end
-        Where the code-stream ends; 0: not known.
+        The end of the code-stream; 0: unknown.
     count
-        How many tiles there are.
+        The number of tiles.
     known
-        The tile-parts that are known already.
+        The known tile-parts.
     """
 
     def __init__(self, place: ObjectLocation, first: int, end: int, count: int, known: dict[int, Part]) -> None:
@@ -83,12 +87,12 @@ class TileParts:
         self.known = known
 
     def find(self, tiles: Sequence[int]) -> bool:
-        """Find tiles; tells whether there were any to be found.
+        """Find tiles; returns whether any was unknown.
 
         Raises
         ------
         NotUnderstood
-            If tiles do not follow each other in one part each, or the file ends early.
+            If the tiles are not in order with one part each, or the file ends early.
         """
         unknown = sorted(t for t in tiles if t not in self.known)
         if len(unknown) > _MANY and 3 * len(unknown) > unknown[-1] - unknown[0] and self.end:
@@ -99,25 +103,25 @@ class TileParts:
         return bool(unknown)
 
     def _find(self, tile: int) -> None:
-        """Find one tile: from the nearest known one before it."""
+        """Find one tile, starting from the nearest known one before it."""
         before = max((t for t in self.known if t < tile), default=-1)
         if tile - before > _NEAR and self.end:
             before = self._search(tile, before)
         self._hop(before, tile)
 
     def _survey(self, unknown: list[int]) -> None:
-        """Find many tiles: some far ones at once, where they should be, and from each of them hop on, side by side.
+        """Find many tiles: search for some far ones at once, and follow the tiles from each of them in parallel.
 
-        Waiting is what takes long: one after the other, a hundred hops would wait a hundred times. What does not fit is
-        left to `_find`, which says why.
+        The latency dominates: a hundred steps in sequence would wait a hundred times. Tiles that are not found are left
+        to `_find`, which reports why.
         """
         mean = max((self.end - self.first) // self._count, 64)
         steps = round(len(unknown) ** 0.5)
         guesses = [self.first + mean * unknown[len(unknown) * n // steps] - mean // 2 for n in range(steps)]
         ranges = [(g, min(mean + 65_536, self.end - g)) for g in guesses if g > self.first]
         try:
-            for (guess, _), found in zip(ranges, self._place.fetch(ranges), strict=True):
-                self._note(found.result(), guess)
+            for (guess, _), answer in zip(ranges, self._place.fetch(ranges), strict=True):
+                self._note(answer.result(), guess)
             heads = {self._next(t) for t in [-1, *self.known] if t + _NEAR >= unknown[0]}
             while heads := {h for h in heads if h is not None and h[0] <= unknown[-1]}:
                 ways = sorted(heads)
@@ -129,37 +133,37 @@ class TileParts:
             return
 
     def _next(self, tile: int) -> tuple[int, int] | None:
-        """The first unknown tile after one, if that is known, and where it begins; None if it is not in between."""
+        """Return the first unknown tile after one, and its offset, if known; None if it is not in between."""
         while tile + 1 in self.known:
             tile += 1
         return (tile + 1, self._after(tile)) if tile + 1 < self._count else None
 
     def _after(self, tile: int) -> int:
-        """Where the tile after a known one begins."""
+        """Return the offset of the tile after a known one."""
         return sum(self.known[tile]) if tile >= 0 else self.first
 
     def _note(self, data: bytes, begin: int) -> None:
-        """Note the tile-parts that begin in bytes from somewhere inside the code-stream."""
+        """Note the tile-parts that begin in bytes from somewhere in the code-stream."""
         at = data.find(_BEGIN)
         while at >= 0 and at + 12 <= len(data):
-            found, length = _part(data, at)
-            if found < self._count and begin + at + length <= self.end:
-                self.known[found] = (begin + at, length)
+            tile, length = _part(data, at)
+            if tile < self._count and begin + at + length <= self.end:
+                self.known[tile] = (begin + at, length)
             at = data.find(_BEGIN, at + 12)
 
     def _take(self, tile: int, at: int, data: bytes, begin: int) -> None:
-        """Note the tile-part that begins ``at``, which is in ``data`` from ``begin``."""
+        """Note the tile-part at offset ``at``, which is in ``data``, whose first byte is at ``begin``."""
         if at - begin + 12 > len(data):
             raise NotUnderstood("the file ends before its last tile")
-        found, length = _part(data, at - begin)
-        if found != tile:
+        actual, length = _part(data, at - begin)
+        if actual != tile:
             raise NotUnderstood("tiles out of order")
         if self.end and at + length > self.end:
             raise NotUnderstood("the file ends within a tile")
         self.known[tile] = (at, length)
 
     def _search(self, tile: int, before: int) -> int:
-        """Find a known tile nearer to the one that is wanted, by the mean length of those between."""
+        """Find a known tile nearer to the wanted one, from the mean length of the tiles between."""
         start = self._after(before)
         mean = max((self.end - start) // (self._count - before - 1), 64)
         guess = start + mean * (tile - before - 1) - mean // 2
@@ -169,11 +173,12 @@ class TileParts:
             try:
                 self._note(self._place.read(guess, min(mean + 65_536, self.end - guess)), guess)
             except Unreachable:
-                break  # the object ends earlier than the directory of its zip says, or fails now: hopping will tell
+                # the object ends earlier than its zip's list says, or fails now: following the tiles will show which
+                break
             before = max(t for t in [before, *self.known] if t <= tile)
             if tile - before <= _NEAR:
                 break
-            # Between the tiles on both sides that are known now, where this one should be.
+            # The expected offset of this tile, between the nearest known tiles on both sides.
             start, last = self._after(before), min((t for t in self.known if t > before), default=self._count)
             end = self.known[last][0] if last in self.known else self.end
             mean = max((end - start) // max(last - before - 1, 1), 64)
@@ -192,7 +197,7 @@ class TileParts:
 
 
 def _part(data: bytes, at: int) -> tuple[int, int]:
-    """The tile and the length of the tile-part that begins there."""
+    """Return the tile and the length of the tile-part at an offset."""
     marker, _, tile, length, part, parts = struct.unpack_from(">HHHIBB", data, at)
     if marker != SOT or part != 0 or parts > 1 or length < 14:
         raise NotUnderstood("tiles in several parts, or of unknown length")

@@ -1,4 +1,4 @@
-"""Members that are NetCDF: opened in place, lazily, whichever of its formats they have."""
+"""NetCDF members: opened in place, lazily, in any of NetCDF's formats."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.formats.netcdf import netcdf3, netcdf4
 from geodes_lab.util import limits
 
-_CHUNK = 2**25  # bytes of a dask chunk at most, decoded; those of the files are often a thousand times smaller
+_CHUNK = 2**25  # bytes of a decoded dask chunk at most; the files' own chunks are often a thousand times smaller
 _DAMAGE = (
     OSError,
     KeyError,
@@ -40,26 +40,26 @@ def open(member: Member, name: str, group: str | None = None, *, decode: bool = 
     member
         The file.
     name
-        What sentences call it: the member and the product.
+        Its name in error messages: the member and the product.
     group
         A group of NetCDF-4, such as ``data_01/ku``; None: the root.
     decode
-        Whether scale, offset, fill value and time are applied, as CF says. Flags stay integers, see `decoded`.
+        Whether scale, offset, fill value and time are applied according to CF. Flags stay integers, see `decoded`.
 
     Returns
     -------
     xarray.Dataset
-        Lazy, its variables dask arrays of some 32 MB a chunk; all of it can be pickled, and workers read the file
-        themselves. Only what describes the file is read now, and the coordinates that are indexes.
+        Lazy; its variables are dask arrays with chunks of some 32 MB. All of it can be pickled, and workers read the
+        file themselves. Only the metadata and the index coordinates are read now.
 
     Raises
     ------
     GeodesError
-        If the file is empty, is no NetCDF, is damaged, or has no such group; on computing, if numbers are damaged.
+        If the file is empty, is not NetCDF, is damaged, or has no such group; on computing, if numbers are damaged.
     """
-    found = stored(member, name, group)
+    dataset = stored(member, name, group)
     try:
-        return chunked(decoded(found) if decode else xr.Dataset(found.variables, attrs=found.attrs))
+        return chunked(decoded(dataset) if decode else xr.Dataset(dataset.variables, attrs=dataset.attrs))
     except _DAMAGE as error:
         raise _damaged(name, error) from error
 
@@ -67,21 +67,22 @@ def open(member: Member, name: str, group: str | None = None, *, decode: bool = 
 def stored(
     member: Member, name: str, group: str | None = None, *, wanted: Callable[[str], bool] | None = None
 ) -> xr.Dataset:
-    """Open a file as `open` does, as it is stored: nothing decoded, no index, no dask.
+    """Open a file as `open` does, as it is stored: no decoding, no index, no dask.
 
-    A selection reads what it selects.
+    A selection reads only the selected values.
 
     Parameters
     ----------
     member, name, group
-        As for `open`.
+        See `open`.
     wanted
-        Tells variables that are needed by their names: of files with hundreds, the others cost a millisecond each.
+        Whether a variable is needed, by its name: in a file with hundreds of variables, each unneeded one costs a
+        millisecond.
 
     Returns
     -------
     xarray.Dataset
-        For `decoded` and `chunked`, once what is not needed has been dropped.
+        For `decoded` and `chunked`, after the unneeded variables are dropped.
     """
     try:
         file = member.open()
@@ -95,53 +96,53 @@ def stored(
         else:
             problem = "is no NetCDF" if member.size else "is empty"
             raise GeodesError(f"{name} {problem} ({member.size} bytes): fetch the product again.")
-        made = {k: told(v, f"{k} of {name}") for k, v in variables.items() if wanted is None or wanted(k)}
-        for key, variable in made.items():
+        by_name = {k: told(v, f"{k} of {name}") for k, v in variables.items() if wanted is None or wanted(k)}
+        for key, variable in by_name.items():
             size = variable.size * variable.dtype.itemsize
             limits.refuse(f"{key} of {name}", size, limits.ARRAY)
-            if variable.dims == (key,):  # it will be an index, and read whole
+            if variable.dims == (key,):  # it becomes an index, and is read as a whole
                 limits.refuse(f"The coordinate {key} of {name}", size, limits.COORDINATE)
-        coordinates = xr.Coordinates({k: v for k, v in made.items() if v.dims == (k,)}, indexes={})
-        return xr.Dataset({k: v for k, v in made.items() if v.dims != (k,)}, coordinates, dict(attrs))
+        coordinates = xr.Coordinates({k: v for k, v in by_name.items() if v.dims == (k,)}, indexes={})
+        return xr.Dataset({k: v for k, v in by_name.items() if v.dims != (k,)}, coordinates, dict(attrs))
     except _DAMAGE as error:
         raise _damaged(name, error) from error
 
 
 def decoded(dataset: xr.Dataset, times: bool | Mapping[str, bool] = True) -> xr.Dataset:
-    """Apply scale, offset, fill value and time as CF says, lazily; coordinates that are indexes are read.
+    """Apply scale, offset, fill value and time according to CF, lazily; index coordinates are read.
 
     Parameters
     ----------
     dataset
-        Of `stored`.
+        From `stored`.
     times
-        Which variables become times, of those that have such units: their first and last numbers are read now.
+        Which variables become times, of those with such units: their first and last numbers are read now.
 
     Returns
     -------
     xarray.Dataset
-        Numbers that were not measured are NaN. Flags (CF's ``flag_values``, ``flag_masks``, ``flag_meanings``) stay the
-        integers that they are, with ``_FillValue`` among their attributes: no number of a class is masked away.
+        Missing numbers become NaN. Flags (CF's ``flag_values``, ``flag_masks``, ``flag_meanings``) stay integers, with
+        ``_FillValue`` among their attributes: no class is masked.
     """
     masked: Any = {k: not _is_flag(v) for k, v in dataset.variables.items()}
-    # decode_cf takes what it says is a bool as a mapping too, and hands it on.
+    # decode_cf declares a bool, but accepts a mapping too, and forwards it.
     wanted: Any = {k: times if isinstance(times, bool) else times.get(str(k), False) for k in dataset.variables}
     return xr.decode_cf(dataset, mask_and_scale=masked, decode_times=wanted, decode_timedelta=False)
 
 
 def chunked(dataset: xr.Dataset) -> xr.Dataset:
-    """Make dask arrays of the variables, in chunks of some 32 MB along the edges of those in the file.
+    """Make dask arrays of the variables, in chunks of some 32 MB along the edges of the file's chunks.
 
-    How the file stores them is forgotten: what is saved is saved as its numbers are, not in the chunks of the file.
+    The file's encoding is dropped: a saved copy is not stored in the chunks of the file.
     """
-    made = {
+    arrays = {
         k: v.chunk(_chunks(v), name=f"{k}-{uuid4().hex}")
         for k, v in dataset.variables.items()
         if k not in dataset.xindexes
     }
-    coords = {k: v for k, v in made.items() if k in dataset.coords}
-    found = dataset.assign({k: v for k, v in made.items() if k not in coords}).assign_coords(coords)
-    return found.drop_encoding()
+    coords = {k: v for k, v in arrays.items() if k in dataset.coords}
+    result = dataset.assign({k: v for k, v in arrays.items() if k not in coords}).assign_coords(coords)
+    return result.drop_encoding()
 
 
 def _chunks(variable: xr.Variable) -> dict[Any, tuple[int, ...]]:
@@ -149,14 +150,14 @@ def _chunks(variable: xr.Variable) -> dict[Any, tuple[int, ...]]:
         return {d: (n,) for d, n in variable.sizes.items()}
     edges = variable.encoding.get("preferred_chunks", {})
     before = [_repeated(edges.get(d, 1), n) for d, n in zip(variable.dims, variable.shape, strict=True)]
-    found = normalize_chunks(
+    sizes = normalize_chunks(
         "auto", variable.shape, limit=_CHUNK, dtype=variable.dtype, previous_chunks=before if edges else None
     )
-    return dict(zip(variable.dims, found, strict=True))
+    return dict(zip(variable.dims, sizes, strict=True))
 
 
 def _repeated(step: int, size: int) -> tuple[int, ...]:
-    step = max(step, -(-size // limits.PIECES))  # edges that are so near to each other tell nothing
+    step = max(step, -(-size // limits.PIECES))  # edges so close to each other have no meaning
     return tuple(min(step, size - at) for at in range(0, size, step))
 
 
@@ -166,14 +167,14 @@ def _is_flag(variable: xr.Variable) -> bool:
 
 
 def told(variable: xr.Variable, name: str, form: str = "NetCDF") -> xr.Variable:
-    """The same lazy variable, with a sentence for what goes wrong when it is read; it calls the variable ``name``."""
+    """Return the same lazy variable, with an error message for failed reads that calls it ``name``."""
     lazy: Any = variable._data  # a LazilyIndexedArray
     array = LazilyIndexedArray(_Numbers(lazy.array, name, form))
     return xr.Variable(variable.dims, array, variable.attrs, variable.encoding)
 
 
 class _Numbers(BackendArray):
-    """What a variable is read from, with a sentence for what goes wrong."""
+    """The data of a variable, with an error message for failed reads."""
 
     def __init__(self, array: Any, name: str, form: str) -> None:
         self.array, self.name, self.form = array, name, form
@@ -182,15 +183,15 @@ class _Numbers(BackendArray):
     def __getitem__(self, key: Any) -> Any:
         try:
             return np.asarray(self.array[key])
-        except Exception as error:  # whatever a library or a codec stumbles over
+        except Exception as error:  # any error of a library or a codec
             raise _damaged(self.name, error, self.form) from error
 
 
 def _damaged(name: str, error: Exception, form: str = "NetCDF") -> GeodesError:
     cause: BaseException | None = error
-    while cause is not None:  # what the datalake has said reaches us through HDF5
+    while cause is not None:  # an error of the datalake arrives here through HDF5
         if isinstance(cause, GeodesError):
             return cause
         cause = cause.__cause__ or cause.__context__
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return GeodesError(f"{name} does not read as {form} ({said}); fetch the product again.")
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return GeodesError(f"{name} does not read as {form} ({reason}); fetch the product again.")

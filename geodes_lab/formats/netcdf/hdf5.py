@@ -1,9 +1,9 @@
-"""HDF5 of unknown origin, held against what products have.
+"""Checks of HDF5 files of unknown origin against what products contain.
 
-No part of it in other files, chunks that hold what they say.
+No part may be in another file, and chunks may not hold more than they declare.
 
-HDF5 may keep numbers in files that it names (external storage), link to others, or be made of others (virtual
-datasets): whoever opens such a file would read their own files into it, and pass them on with the results.
+HDF5 may keep numbers in files that it names (external storage), link to others, or be composed of others (virtual
+datasets): opening such a file would read the user's own files into it, and pass them on with the results.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.util import compressed_size, limits
 
 _DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP = 1, 2, 3, 4
-_RATIO = 1100  # Deflate makes a byte of no more than 1032
+_RATIO = 1100  # Deflate expands a byte to 1032 at most
 _NODES = 2**16  # links of a file; Sentinel-3 has some hundred
-_WORDS, _FEW = 2**20, 64  # words of any length in an array; in an attribute of a file that is not small
-_ITEM = 2**16  # bytes of a number, or of a word of fixed length
+_WORDS, _FEW = 2**20, 64  # strings of variable length in an array; in an attribute of a file that is not small
+_ITEM = 2**16  # bytes of a number, or of a string of fixed length
 
 
 def check_links(file: h5py.File, name: str) -> None:
-    """Refuse a file of which a part is in another; none of its links is followed to find out.
+    """Refuse a file with parts in another file; the check follows no link.
 
     Raises
     ------
     GeodesError
-        If it has such a link, or more of them than any product.
+        If it has such a link, or more links than any product.
     """
     count = 0
     wrong: list[str] = []
@@ -53,22 +53,22 @@ def check_links(file: h5py.File, name: str) -> None:
 
 
 def check(dataset: h5py.Dataset, name: str) -> None:
-    """Refuse an array that is in other files, or larger than any product's; nothing of it is read.
+    """Refuse an array in other files, or larger than any product's; its data are not read.
 
     Parameters
     ----------
     dataset
         The array.
     name
-        What sentences call it.
+        Its name in error messages.
 
     Raises
     ------
     GeodesError
-        If it is so.
+        If the array is refused.
     """
-    said = dataset.id.get_create_plist()
-    if said.get_layout() == h5py.h5d.VIRTUAL or said.get_external_count():
+    creation = dataset.id.get_create_plist()
+    if creation.get_layout() == h5py.h5d.VIRTUAL or creation.get_external_count():
         raise GeodesError(f"{name} is in other files, which it names: refused; fetch the product again.")
     size = dataset.dtype.itemsize
     limits.refuse(f"A number of {name}", size, _ITEM)
@@ -77,25 +77,25 @@ def check(dataset: h5py.Dataset, name: str) -> None:
     if _is_of_words(dataset.dtype):
         limits.refuse(name, count, _WORDS, "words")
     check_attributes(dataset, name)
-    if said.get_layout() != h5py.h5d.CHUNKED:
+    if creation.get_layout() != h5py.h5d.CHUNKED:
         return
-    chunk = said.get_chunk()
+    chunk = creation.get_chunk()
     limits.refuse(f"A chunk of {name}", math.prod(chunk) * size, limits.TILE)
-    filters = _filters(said)
+    filters = _filters(creation)
     if any(f not in (_DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP) for f in filters) or len(set(filters)) < len(filters):
         raise GeodesError(
             f"{name} is stored by a filter of HDF5 ({max(filters)}) that products do not use: refused; save it anew "
-            f"with gzip."
+            "with gzip."
         )
 
 
 def check_attributes(node: h5py.Dataset | h5py.Group, name: str) -> None:
-    """Refuse lists of words among the attributes that could all be one and the same long word; nothing of them is read.
+    """Refuse attributes with lists of strings that could all be one and the same long string; they are not read.
 
     Raises
     ------
     GeodesError
-        If there is one.
+        If there is such an attribute.
     """
     size = node.file.id.get_filesize()
     for number in range(h5py.h5a.get_num_attrs(node.id)):
@@ -106,41 +106,41 @@ def check_attributes(node: h5py.Dataset | h5py.Group, name: str) -> None:
 
 
 def words(dataset: h5py.Dataset, read: Callable[[Any], Any], selection: tuple[Any, ...], name: str) -> Any:
-    """Read words of any length: one by one where together they might take more than there is room for.
+    """Read strings of variable length: one by one where together they could need too much memory.
 
-    Each may lead to one and the same long word of the file.
+    Each string may point to the same long string of the file.
 
     Parameters
     ----------
     dataset
         The array.
     read
-        Reads a selection of it.
+        Reads a selection of the array.
     selection
         A number, a slice or an array of numbers for each dimension.
     name
-        What sentences call it.
+        Its name in error messages.
 
     Raises
     ------
     GeodesError
-        If they take more.
+        If they need too much memory.
     """
     ranges = [np.arange(n)[s] for s, n in zip(selection, dataset.shape, strict=True)]
     if math.prod(r.size for r in ranges) * dataset.file.id.get_filesize() <= limits.TILE:
         return read(selection)
-    found = np.empty([r.size for r in ranges], object)
+    values = np.empty([r.size for r in ranges], object)
     total = 0
-    for at in np.ndindex(found.shape):
+    for at in np.ndindex(values.shape):
         word = read(tuple(int(np.ravel(r)[n]) for r, n in zip(ranges, at, strict=True)))
         total += len(word)
         limits.refuse(name, total, limits.TILE)
-        found[at] = word
-    return found.reshape([r.size for r in ranges if r.ndim])
+        values[at] = word
+    return values.reshape([r.size for r in ranges if r.ndim])
 
 
 def is_of_words(dataset: h5py.Dataset) -> bool:
-    """Whether an array holds words, or lists, of any length."""
+    """Whether an array holds strings, or lists, of variable length."""
     return _is_of_words(dataset.dtype)
 
 
@@ -150,7 +150,7 @@ def _is_of_words(kind: np.dtype[Any]) -> bool:
 
 
 def check_chunks(dataset: h5py.Dataset, selection: Sequence[Any], name: str) -> None:
-    """Refuse chunks that hold more than a chunk: those that a selection needs.
+    """Refuse chunks that hold more bytes than they declare, of those that a selection needs.
 
     Parameters
     ----------
@@ -159,19 +159,19 @@ def check_chunks(dataset: h5py.Dataset, selection: Sequence[Any], name: str) -> 
     selection
         A number, a slice or an array of numbers for each dimension.
     name
-        What sentences call it.
+        Its name in error messages.
 
     Raises
     ------
     GeodesError
-        If one does.
+        If such a chunk exists.
     """
-    said = dataset.id.get_create_plist()
-    if said.get_layout() != h5py.h5d.CHUNKED:
+    creation = dataset.id.get_create_plist()
+    if creation.get_layout() != h5py.h5d.CHUNKED:
         return
-    filters, chunk = _filters(said), said.get_chunk()
+    filters, chunk = _filters(creation), creation.get_chunk()
     packed = next((f for f in filters if f in (_DEFLATE, _SZIP)), None)
-    # Few bytes cannot become many.
+    # A few bytes cannot become many.
     if packed is None or (packed == _DEFLATE and dataset.id.get_storage_size() * _RATIO <= limits.TILE):
         return
     most = math.prod(chunk) * dataset.dtype.itemsize + 2**12
@@ -200,15 +200,15 @@ def _check_chunk(packed: int, data: bytes, most: int, name: str) -> None:
         )
 
 
-def _filters(said: Any) -> list[int]:
-    return [said.get_filter(n)[0] for n in range(said.get_nfilters())]
+def _filters(creation: Any) -> list[int]:
+    return [creation.get_filter(n)[0] for n in range(creation.get_nfilters())]
 
 
 def _touched(wanted: Any, size: int, chunk: int) -> range:
-    """The numbers of the chunks along a dimension that a selection touches, or lie between these."""
+    """Return the numbers of the chunks along a dimension that a selection touches, and of those between."""
     if isinstance(wanted, slice):
-        found = range(size)[wanted]
-        low, high = (min(found[0], found[-1]), max(found[0], found[-1])) if found else (0, -1)
+        indices = range(size)[wanted]
+        low, high = (min(indices[0], indices[-1]), max(indices[0], indices[-1])) if indices else (0, -1)
     else:
         numbers = np.atleast_1d(np.asarray(wanted))
         low, high = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, -1)

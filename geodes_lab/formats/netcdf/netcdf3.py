@@ -1,4 +1,4 @@
-"""NetCDF-3, whose header tells where the numbers of each variable lie: read by ranges (CDF-1, CDF-2 and CDF-5)."""
+"""NetCDF-3, whose header says where the numbers of each variable are: read by ranges (CDF-1, CDF-2 and CDF-5)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from xarray.core.indexing import IndexingSupport, LazilyIndexedArray, explicit_i
 from geodes_lab.archive.member import Member
 
 MAGIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
-"""How such files begin."""
+"""The first bytes of such files."""
 _TYPES = {1: "i1", 2: "S1", 3: ">i2", 4: ">i4", 5: ">f4", 6: ">f8", 7: "u1", 8: ">u2", 9: ">u4", 10: ">i8", 11: ">u8"}
 _DIMENSIONS, _VARIABLES, _ATTRIBUTES = 10, 11, 12
-_MOST = 2**20  # of anything in a header: what claims more is damaged
+_MOST = 2**20  # of anything in a header: a larger count means damage
 _LARGEST = 2**26  # bytes of a header
 
 
@@ -37,17 +37,19 @@ def read(member: Member) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
     records = header.count()
     dims = [(header.name(), header.count()) for _ in header.listed(_DIMENSIONS)]
     attributes = header.attributes()
-    found = [header.variable() for _ in header.listed(_VARIABLES)]
-    # Variables along the unlimited dimension, which has length 0 here, lie record by record.
-    inner = [[dims[i][1] for i in (ids[1:] if ids and not dims[ids[0]][1] else ids)] for _, ids, *_ in found]
-    sizes = [np.dtype(kind).itemsize * math.prod(lengths) for (*_, kind, _), lengths in zip(found, inner, strict=True)]
-    steps = [size for (_, ids, *_), size in zip(found, sizes, strict=True) if ids and not dims[ids[0]][1]]
-    # In a record each is padded to four bytes, unless it is alone.
+    entries = [header.variable() for _ in header.listed(_VARIABLES)]
+    # Variables along the unlimited dimension, which has length 0 here, are stored record by record.
+    inner = [[dims[i][1] for i in (ids[1:] if ids and not dims[ids[0]][1] else ids)] for _, ids, *_ in entries]
+    sizes = [
+        np.dtype(kind).itemsize * math.prod(lengths) for (*_, kind, _), lengths in zip(entries, inner, strict=True)
+    ]
+    steps = [size for (_, ids, *_), size in zip(entries, sizes, strict=True) if ids and not dims[ids[0]][1]]
+    # Each is padded to four bytes in a record, unless it is the only one.
     step = steps[0] if len(steps) == 1 else sum(-(-size // 4) * 4 for size in steps)
     if steps and records == 2**32 - 1:
         raise ValueError("it was never closed: it does not say how many records it has")
     variables = {}
-    for (name, ids, attrs, kind, begin), size in zip(found, sizes, strict=True):
+    for (name, ids, attrs, kind, begin), size in zip(entries, sizes, strict=True):
         shape, unlimited = tuple(dims[i][1] or records for i in ids), bool(ids) and not dims[ids[0]][1]
         along = step if unlimited else size // shape[0] if size and ids else 0
         if size and begin + (step * (records - 1) if unlimited and records else 0) + size > member.size:
@@ -58,7 +60,7 @@ def read(member: Member) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
 
 
 class _Header:
-    """Numbers and words of a header, one after the other."""
+    """Reads numbers and strings of a header, in order."""
 
     def __init__(self, member: Member) -> None:
         self._file, self._left = member.open(), min(member.size, _LARGEST)
@@ -101,12 +103,12 @@ class _Header:
         return values[0] if values.size == 1 else values
 
     def variable(self) -> tuple[str, list[int], dict[str, Any], str, int]:
-        """Name, dimensions by number, attributes, type, and where the numbers begin."""
+        """Return name, dimensions by number, attributes, type, and the offset of the numbers."""
         name, count = self.name(), self.count()
         if count > _MOST:
             raise ValueError("its header is damaged")
         ids, attrs, kind = [self.count() for _ in range(count)], self.attributes(), _TYPES[self._number(4)]
-        self.count()  # bytes, which the shape tells too
+        self.count()  # its size in bytes, which follows from the shape too
         return name, ids, attrs, kind, self._number(4 if self._wide == 1 else 8)
 
 
@@ -121,14 +123,14 @@ class _Array(BackendArray):
         return explicit_indexing_adapter(key, self.shape, IndexingSupport.BASIC, self._read)
 
     def _read(self, key: tuple[int | slice, ...]) -> Any:
-        """Read what lies between the first and the last along the first dimension, in one request."""
+        """Read the range from the first to the last index along the first dimension, in one request."""
         if not self.shape:
             return self._between(0, 1, ())[0]
         first, *others = key
         wanted = range(self.shape[0])[first if isinstance(first, slice) else slice(first, first + 1)]
         low, high = (min(wanted), max(wanted) + 1) if wanted else (0, 0)
-        found = self._between(low, high, self.shape[1:])[np.array(wanted, int) - low]
-        return found[(slice(None) if isinstance(first, slice) else 0, *others)]
+        values = self._between(low, high, self.shape[1:])[np.array(wanted, int) - low]
+        return values[(slice(None) if isinstance(first, slice) else 0, *others)]
 
     def _between(self, low: int, high: int, rest: tuple[int, ...]) -> Any:
         count, size = high - low, self.stored.itemsize * math.prod(rest)

@@ -1,4 +1,4 @@
-"""NetCDF-4, which is HDF5: what a file describes, and its numbers, read through files that a process keeps open."""
+"""NetCDF-4, which is HDF5: the metadata and the numbers, through files that a process keeps open."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.formats.netcdf import hdf5
 
 MAGIC = (b"\x89HDF",)
-"""How such files begin."""
-_OPEN = 16  # files that a process keeps open, each with what it remembers of its bytes (see `member`)
+"""The first bytes of such files."""
+_OPEN = 16  # files that a process keeps open, each with the blocks that it remembers (see `member`)
 
 _Key = tuple[Member, str | None, int]
 _kept: OrderedDict[_Key, H5NetCDFStore] = OrderedDict()
@@ -30,23 +30,23 @@ _lock = threading.Lock()
 def read(
     member: Member, file: BinaryIO, name: str, group: str | None, wanted: Callable[[str], bool] | None
 ) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
-    """Read what describes a group.
+    """Read the metadata of a group.
 
     Parameters
     ----------
     member, file
-        The file, and it opened; it is kept open.
+        The file, and the open file object; it stays open.
     name
-        What sentences call it.
+        Its name in error messages.
     group
-        None: the root.
+        The group; None: the root.
     wanted
-        Tells by its name whether a variable is needed; None: all are.
+        Whether a variable is needed, by its name; None: all are.
 
     Returns
     -------
     variables, attributes
-        As they are stored; variables are lazy, and pickled they are an address: whoever reads them opens the file.
+        As they are stored; variables are lazy. A pickled one holds an address, and the reader opens the file.
 
     Raises
     ------
@@ -62,16 +62,16 @@ def read(
     variables = {}
     for key in [n for n in store.ds.variables if wanted is None or wanted(n)]:
         hdf5.check(store.ds.variables[key]._h5ds, f"{key} of {name}")
-        found = store.open_store_variable(key, store.ds.variables[key])
-        lazy = LazilyIndexedArray(_Array(member, group, key, found.shape, found.dtype))
-        variables[key] = xr.Variable(found.dims, lazy, found.attrs, found.encoding)
+        stored = store.open_store_variable(key, store.ds.variables[key])
+        lazy = LazilyIndexedArray(_Array(member, group, key, stored.shape, stored.dtype))
+        variables[key] = xr.Variable(stored.dims, lazy, stored.attrs, stored.encoding)
     return variables, dict(store.get_attrs())
 
 
 def _store(member: Member, name: str, group: str | None, file: BinaryIO | None = None) -> H5NetCDFStore:
-    """The file, opened by this process once.
+    """Return the file, opened once in this process.
 
-    A worker that did so for each task would read its descriptions each time.
+    Opening it for each task would read its metadata each time.
     """
     place = member.place
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
@@ -86,7 +86,7 @@ def _store(member: Member, name: str, group: str | None, file: BinaryIO | None =
         for node in {looked_at, looked_at[group] if group and group in looked_at else looked_at}:
             hdf5.check_attributes(node, name)
     file.seek(0)
-    # HDF5 that is no NetCDF has arrays whose dimensions have no names: they get some.
+    # HDF5 that is not NetCDF has arrays whose dimensions have no names: they get some.
     store = H5NetCDFStore.open(file, group=group, phony_dims="access")
     with _lock:
         _kept[key] = store
@@ -109,7 +109,7 @@ class _Array(BackendArray):
         store = _store(self.member, self.member.place.href, self.group)
         with store.lock:
             array = store.ds.variables[self.name]._h5ds
-            hdf5.check(array, about)  # in a worker too: the file may be another now
+            hdf5.check(array, about)  # in a worker too: the file may have been replaced
             if len(key) == array.ndim:
                 hdf5.check_chunks(array, key, about)
             read = store.ds.variables[self.name].__getitem__

@@ -1,1 +1,1 @@
-"""TIFF and COG by tiles: the header, kept on disk as it was understood, and the tiles as ranges of bytes."""
+"""TIFF and COG by tiles: the parsed header is cached on disk, and tiles are read as byte ranges."""

@@ -1,4 +1,4 @@
-"""What the header of a TIFF says: the image and its overviews, where their tiles are, and how these are decoded."""
+"""The header of a TIFF: the image and its overviews, the offsets of their tiles, and how the tiles are decoded."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from geodes_lab.errors import NotUnderstood
 
-JOB = 2**18  # bytes that are decoded in one go: a strip may be a single row
-_LARGEST_TILE, _LARGEST_STRIP = 2**26, 2**24  # bytes, decoded
+JOB = 2**18  # bytes that are decoded at once: a strip may be a single row
+_LARGEST_TILE, _LARGEST_STRIP = 2**26, 2**24  # decoded bytes
 _OVERHEAD = 2**16  # bytes that a codec may add to a tile
 _IMAGES = 64  # in a file
 
@@ -28,41 +28,41 @@ _RASTER_TYPE, _GEOGRAPHIC, _PROJECTED, _USER_DEFINED = 1025, 2048, 3072, 32767  
 
 
 def parse(file: Any, size: int) -> tuple[tuple[Level, ...], int | None, tuple[float, float]]:
-    """Read the header of a TIFF; what follows it, the tiles, is not read.
+    """Read the header of a TIFF; the tiles after it are not read.
 
     Parameters
     ----------
     file
-        Has ``read``, ``seek`` and ``tell``, as a file that is open for reading bytes.
+        Has ``read``, ``seek`` and ``tell``, like a binary file.
     size
-        Its bytes, or more.
+        Its size in bytes, or more.
 
     Returns
     -------
     levels
         The image and its overviews, finest first.
     epsg
-        The code of its CRS; None if the file says none.
+        The code of its CRS; None if the file has none.
     centre
-        Where the centre of its first pixel is; NaN if the file does not say.
+        The centre of its first pixel; NaN if the file does not have it.
 
     Raises
     ------
     NotUnderstood
-        If the file has what is left to GDAL.
+        If the file needs GDAL.
     Exception
-        Whatever reading raises, and whatever the parser stumbles over in a damaged header.
+        Any error of the reads, and of the parser for a damaged header.
     """
-    import tifffile  # takes a quarter of a second, and only those who read a TIFF need it
+    import tifffile  # takes a quarter of a second, and only readers of TIFF need it
 
     parser: Any = tifffile.TiffFile
     with parser(file, offset=0, size=size) as tiff:
         first, *others = islice(tiff.pages, _IMAGES)
         image = _level(first, tiff.byteorder)
-        found = {image.shape: image}
+        levels = {image.shape: image}
         for level in _overviews(image, others, tiff.byteorder):
-            found.setdefault(level.shape, level)
-        return tuple(found[shape] for shape in sorted(found, reverse=True)), *_place(first)
+            levels.setdefault(level.shape, level)
+        return tuple(levels[shape] for shape in sorted(levels, reverse=True)), *_place(first)
 
 
 def _overviews(image: Level, pages: Sequence[Any], order: Literal["<", ">"]) -> Iterator[Level]:
@@ -70,7 +70,7 @@ def _overviews(image: Level, pages: Sequence[Any], order: Literal["<", ">"]) -> 
         if page.subfiletype & _MASK:
             raise NotUnderstood("an image with a mask")
         if not page.subfiletype & _REDUCED:
-            return  # another image: the overviews that follow are its own
+            return  # another image: the overviews that follow belong to it
         shape = page.imagelength, page.imagewidth
         factor = round(max(image.shape) / max(*shape, 1))
         # GDAL rounds the sizes up for a TIFF, and down for a COG.
@@ -81,12 +81,12 @@ def _overviews(image: Level, pages: Sequence[Any], order: Literal["<", ">"]) -> 
 
 
 def _place(page: Any) -> tuple[int | None, tuple[float, float]]:
-    """The EPSG code, and where the centre of the first pixel is."""
+    """Return the EPSG code, and the centre of the first pixel."""
     scale, tie, matrix, geo = (page.tags.valueof(tag, default=()) for tag in (_SCALE, _TIE, _MATRIX, _KEYS))
     keys: dict[int, Any] = dict(zip(geo[4::4], geo[7::4], strict=True))
     code = keys.get(_PROJECTED, keys.get(_GEOGRAPHIC, _USER_DEFINED))
     epsg = None if code == _USER_DEFINED else int(code)
-    half = 0.0 if keys.get(_RASTER_TYPE) == 2 else 0.5  # a pixel: from where the file says that it is, to its centre
+    half = 0.0 if keys.get(_RASTER_TYPE) == 2 else 0.5  # a pixel: from the position in the file to the pixel's centre
     if scale and tie and scale[0] and scale[1]:
         i, j, _, x, y, _ = tie[:6]
         return epsg, (x + (half - i) * scale[0], y - (half - j) * abs(scale[1]))
@@ -96,14 +96,14 @@ def _place(page: Any) -> tuple[int | None, tuple[float, float]]:
 
 
 def _dtype(page: Any) -> np.dtype[Any]:
-    """The kind of number, if the image is stored in a way that is read here."""
+    """Return the number type, if the image is stored in a supported way."""
     dtype = np.dtype(page.dtype)
     if (
         dtype.str[1:] not in _DTYPES
         or page.bitspersample != 8 * dtype.itemsize
         or page.compression not in _CODECS
         or page.predictor not in ((1, 2, 3) if dtype.kind == "f" else (1, 2))
-        or page.photometric not in (0, 1, 2, 3)  # grey, RGB, palette: samples are the bands as they are
+        or page.photometric not in (0, 1, 2, 3)  # grey, RGB, palette: samples are the bands themselves
         or any(page.extrasamples)  # alpha, which is a mask
         or (page.fillorder, page.imagedepth, page.tiledepth) != (1, 1, 1)
     ):
@@ -150,38 +150,38 @@ class Level:
 
     shape: tuple[int, int]
     tile: tuple[int, int]
-    """Rows and columns of a tile; strips are tiles as wide as the image, low ones several in a tile."""
+    """Rows and columns of a tile; strips are tiles with the width of the image, low strips several in a tile."""
     strips: int
-    """How many strips make a tile; else 1."""
+    """The number of strips in a tile; else 1."""
     planes: int
-    """1 if a tile has all bands, else their number: each has tiles of its own, those of the first band first."""
+    """1 if a tile has all bands, else their number: each has its own tiles, the first band's first."""
     samples: int
-    """Bands of a tile."""
+    """The number of bands of a tile."""
     dtype: np.dtype[Any]
-    """With the order of bytes of the file."""
+    """The number type, with the byte order of the file."""
     compression: int
     predictor: int
     fill: float
-    """What fills a tile that is left out of the file."""
+    """The value of tiles that the file omits."""
     nodata: float | None
-    """What the file says that stands for no data."""
+    """The nodata value of the file."""
     starts: array[int]
-    """Of the tiles, or of the strips, in bytes from the beginning of the file."""
+    """The offsets of the tiles or strips, in bytes from the beginning of the file."""
     lengths: array[int]
-    """Of the tiles, or of the strips, in bytes; 0: left out."""
+    """The sizes of the tiles or strips, in bytes; 0: omitted."""
 
     @cached_property
     def grid(self) -> tuple[int, int]:
-        """How many tiles, down and across."""
+        """Return the number of tiles, down and across."""
         return -(-self.shape[0] // self.tile[0]), -(-self.shape[1] // self.tile[1])
 
     @cached_property
     def size(self) -> int:
-        """Bytes of a decoded tile."""
+        """Return the bytes of a decoded tile."""
         return self.tile[0] * self.tile[1] * self.samples * self.dtype.itemsize
 
     def _parts(self, number: int) -> range:
-        """The numbers of a tile's strips; of a tile that is one, its own."""
+        """Return the numbers of a tile's strips; for a real tile, its own number."""
         if self.strips == 1:
             return range(number, number + 1)
         count = -(-self.shape[0] * self.strips // self.tile[0])
@@ -189,29 +189,29 @@ class Level:
         return range(first, min(first + self.strips, (number // self.grid[0] + 1) * count))
 
     def extent(self, number: int) -> tuple[int, int]:
-        """Where the bytes of a tile begin and end."""
+        """Return where the bytes of a tile begin and end."""
         parts = self._parts(number)
         return self.starts[parts[0]], self.starts[parts[-1]] + self.lengths[parts[-1]]
 
     def _shape(self, number: int) -> tuple[int, int, int]:
-        """Rows, columns and bands of a tile; the last strip has fewer rows."""
+        """Return rows, columns and bands of a tile; the last strip has fewer rows."""
         top = number // self.grid[1] % self.grid[0] * self.tile[0]
         return min(self.tile[0], self.shape[0] - top), self.tile[1], self.samples
 
     def nothing(self, number: int) -> NDArray[Any]:
-        """The pixels of a tile that is left out of the file, as GDAL has them."""
+        """Return the pixels of an omitted tile, as GDAL defines them."""
         native, fill = self.dtype.newbyteorder("="), self.fill
         if native.kind != "f":
             fill = 0 if math.isnan(fill) else min(max(round(fill), np.iinfo(native).min), np.iinfo(native).max)
         return np.moveaxis(np.broadcast_to(native.type(fill), self._shape(number)), 2, 0)
 
     def decoded(self, number: int, data: memoryview, begin: int) -> NDArray[Any]:
-        """The pixels of a tile out of bytes of the file from ``begin``.
+        """Decode the pixels of a tile from bytes of the file that start at ``begin``.
 
         Raises
         ------
         OSError
-            If it is damaged or cut short.
+            If it is damaged or truncated.
         """
         shape = self._shape(number)
         wanted, step = math.prod(shape) * self.dtype.itemsize, self.size // self.strips
@@ -229,7 +229,7 @@ class Level:
         if self.predictor == 3:
             pixels = imagecodecs.floatpred_decode(pixels, axis=-2)
         pixels = pixels.astype(self.dtype.newbyteorder("="), copy=False)
-        if self.predictor == 2:  # of floating point too, the bits were subtracted as those of integers
+        if self.predictor == 2:  # for floating point too, the bits were subtracted as integers
             words = pixels.view(f"u{self.dtype.itemsize}")
             imagecodecs.delta_decode(words, axis=-2, out=words)
         return np.moveaxis(pixels, 2, 0)

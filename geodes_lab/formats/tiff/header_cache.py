@@ -1,6 +1,6 @@
 """The header of one TIFF in an object.
 
-Read in a request or two, understood once, and kept on disk as it was understood.
+It is read in a request or two, parsed once, and cached on disk.
 """
 
 from __future__ import annotations
@@ -19,60 +19,62 @@ from geodes_lab.archive.member_index import behind
 from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000.codestream import kind
 from geodes_lab.formats.tiff.header import Level, parse
-from geodes_lab.storage.location import ObjectLocation, Unreachable, write_whole
+from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.storage.request import Unreachable
+from geodes_lab.util.whole_file import write_whole
 
-_BLOCK = 2**16  # of a header, in one request: few have more
+_BLOCK = 2**16  # of a header, in one request: few headers are larger
 _LARGEST = 2**26  # bytes
-_VERSION = 3  # of what is kept
+_VERSION = 3  # of the cache file's format
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of one TIFF before a tile is read."""
+    """The properties of one TIFF, before a tile is read."""
 
     first: int
-    """Where it begins in the object."""
+    """The offset of the file in the object."""
     end: int
-    """Its length in bytes, at most."""
+    """Its size in bytes, at most."""
     tag: str | None
-    """What tells the object from another that may take its name."""
+    """Identifies this version of the object."""
     levels: tuple[Level, ...]
     """The image and its overviews, finest first."""
     epsg: int | None
-    """The code of its CRS, if the file says one."""
+    """The code of its CRS, if the file has one."""
     centre: tuple[float, float]
-    """Where the file says that the centre of its first pixel is; NaN if it says nothing."""
+    """The centre of its first pixel; NaN if the file does not have it."""
 
     @classmethod
-    def of(cls, place: ObjectLocation, stored: tuple[int, int] | None, kept: Path) -> Header:
-        """Take it from disk, or read and keep it; a server that gives no tag is asked each time.
+    def of(cls, place: ObjectLocation, stored: tuple[int, int] | None, cache_file: Path) -> Header:
+        """Load the header from the cache, or read and cache it; from a server without tags it is read each time.
 
         Raises
         ------
         NotUnderstood
-            If the file has what is left to GDAL, or its header is damaged.
+            If the file needs GDAL, or its header is damaged.
         Unreachable
-            If it cannot be read.
+            If the file cannot be read.
         """
         try:
-            return cls._loaded(kept.read_bytes())
+            return cls._loaded(cache_file.read_bytes())
         except (OSError, zlib.error, ValueError, TypeError):
             pass
         file = _File(place, stored)
         try:
-            found = cls(file.first, file.end, file.tag, *parse(file, file.end))
+            header = cls(file.first, file.end, file.tag, *parse(file, file.end))
         except (NotUnderstood, Unreachable):
             raise
-        except Exception as error:  # the parser raises whatever it stumbles over
+        except Exception as error:  # any error of the parser
             raise NotUnderstood(f"the header of the TIFF is damaged: {error}") from None
-        if place.scheme == "file" or found.tag:
-            write_whole(kept, found._written())
-        return found
+        if place.scheme == "file" or header.tag:
+            write_whole(cache_file, header._written())
+        return header
 
     def _written(self) -> bytes:
         levels = [[_plain(getattr(level, f.name)) for f in fields(Level)] for level in self.levels]
-        told = [_VERSION, self.first, self.end, self.tag, levels, self.epsg, self.centre]
-        return zlib.compress(json.dumps(told).encode(), 1)
+        record = [_VERSION, self.first, self.end, self.tag, levels, self.epsg, self.centre]
+        return zlib.compress(json.dumps(record).encode(), 1)
 
     @classmethod
     def _loaded(cls, data: bytes) -> Header:
@@ -100,9 +102,9 @@ def _typed(value: Any) -> Any:
 
 
 class _File:
-    """The file, as a parser reads its header: in blocks, each asked for once.
+    """The file while a parser reads its header: in blocks, each requested once.
 
-    Nothing behind a member is taken for it.
+    Bytes after the member are not read.
     """
 
     def __init__(self, place: ObjectLocation, stored: tuple[int, int] | None) -> None:

@@ -1,1 +1,1 @@
-"""Zarr stores: their documents held against what products have, their objects, and an array as an image."""
+"""Zarr stores: checks of their documents, their objects, and an array as an image."""

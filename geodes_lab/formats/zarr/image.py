@@ -1,4 +1,4 @@
-"""A Zarr array as an image: zarr-python decodes its chunks, each read once and shared by all who want some of it."""
+"""A Zarr array as an image: zarr-python decodes its chunks, each read once and shared by all readers."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.formats.tile_cache import Pixels, decoders, shared
 from geodes_lab.formats.zarr.store import NAMED, Objects
 from geodes_lab.raster.source import Span
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
 __all__ = ["NAMED", "ZarrImage", "forked", "open"]
 
 
 class ZarrImage:
-    """One array of dims (y, x), or a plane of one of dims (…, y, x): a `geodes_lab.reading.pyramid.Image`.
+    """An array with dims (y, x), or a plane of one with dims (…, y, x): a `geodes_lab.reading.pyramid.Image`.
 
-    Zarr need not keep chunks that are nothing but fill value: so a chunk that is not there is fill value, and nothing
-    tells it from one that was lost. A chunk that is damaged or out of reach is an error.
+    Zarr may omit chunks that contain only the fill value, so a missing chunk is fill value, and cannot be told from a
+    lost one. A damaged or unreachable chunk is an error.
 
     Parameters
     ----------
     place
-        The array: the folder that has its metadata.
+        The array: the folder of its metadata.
     plane
-        Of three dims which index of the first, from 1; else 1.
+        With three dims, the index along the first, from 1; else 1.
     stamp
-        The time of a local array, which may be replaced.
+        The time of change of a local array, which may be replaced.
 
     Raises
     ------
@@ -49,11 +49,11 @@ class ZarrImage:
     wavelet = False
     """There are no overviews."""
     nodata: float | None = None
-    """The array itself does not say it."""
+    """The array itself does not contain it."""
     epsg: int | None = None
-    """The array itself does not say it: what is beside it in its store does."""
+    """The array itself does not contain it: the variables beside it in its store do."""
     centre = (float("nan"), float("nan"))
-    """As ``epsg``."""
+    """See ``epsg``."""
 
     def __init__(self, place: ObjectLocation, plane: int = 1, stamp: int = 0) -> None:
         self._place, self._path, self._stamp = place, place.path.rstrip("/"), stamp
@@ -62,7 +62,7 @@ class ZarrImage:
             self._array = _begin(open_array(store=objects, mode="r")).result()
         except GeodesError:
             raise
-        except Exception as error:  # zarr-python raises whatever it stumbles over
+        except Exception as error:  # zarr-python raises errors of any type
             raise OSError(f"no Zarr array that can be read: {_line(error)}") from None
         shape = self._array.shape
         if len(shape) not in (2, 3) or self._array.dtype.kind not in "biuf":
@@ -74,9 +74,11 @@ class ZarrImage:
     def read(
         self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
     ) -> NDArray[Any]:
-        """Read a window; see `geodes_lab.reading.pyramid.Image`. Chunks are decoded whole, whatever is ``useful``.
+        """Read a window; see `geodes_lab.reading.pyramid.Image`.
 
-        Of several planes only the one of this image is read: it is given under its number, and under all before.
+        Chunks are decoded as a whole, whatever ``useful`` says.
+
+        Only this image's plane is read: it is returned at its own number, and at all numbers before.
         """
         *deep, down, across = self._array.chunks
         front = [range(self._plane // d, self._plane // d + 1) for d in deep]
@@ -88,9 +90,9 @@ class ZarrImage:
             limits.refuse(f"A window of {self._place.href}", count * chunk, limits.WINDOW)
         places = list(product(*front, vertical, horizontal))
         keys = [(self._place, self._stamp, "zarr", at, self._written(at)) for at in places]
-        found = shared().get(keys, lambda missing: [_begin(self._chunk(places[n])) for n in missing])
-        out: NDArray[Any] = np.empty((rows[1] - rows[0], cols[1] - cols[0]), found[0].dtype)
-        for at, pixels in zip(places, found, strict=True):
+        chunks = shared().get(keys, lambda missing: [_begin(self._chunk(places[n])) for n in missing])
+        out: NDArray[Any] = np.empty((rows[1] - rows[0], cols[1] - cols[0]), chunks[0].dtype)
+        for at, pixels in zip(places, chunks, strict=True):
             top, left = at[-2] * down, at[-1] * across
             y0, y1 = max(top, rows[0]), min(top + pixels.shape[1], rows[1])
             x0, x1 = max(left, cols[0]), min(left + pixels.shape[2], cols[1])
@@ -108,7 +110,7 @@ class ZarrImage:
             pixels = np.asarray(await self._array.getitem(window))
         except GeodesError:
             raise
-        except Exception as error:  # each codec has errors of its own
+        except Exception as error:  # each codec has its own errors
             raise OSError(
                 f"chunk {', '.join(map(str, at))} of the Zarr array does not decode: {_line(error)}"
             ) from None
@@ -116,7 +118,7 @@ class ZarrImage:
         return pixels.astype(native, copy=False).reshape(-1, *pixels.shape[-2:])
 
     def _written(self, at: tuple[int, ...]) -> int:
-        """When the object of a chunk was written: a store on disk is where people write, one chunk and then another."""
+        """Return when the object of a chunk was written: in a store on disk, people may rewrite single chunks."""
         if self._place.scheme != "file":
             return 0
         metadata, inner = self._array.metadata, self._array.chunks
@@ -124,33 +126,36 @@ class ZarrImage:
         key = metadata.encode_chunk_key(tuple(n * i // o for n, i, o in zip(at, inner, outer, strict=True)))
         try:
             return Path("/", self._path, key).stat().st_mtime_ns
-        except OSError:  # it is not there, and is fill value
+        except OSError:  # the chunk is missing, and is fill value
             return 0
 
 
 @lru_cache(maxsize=1024)
 def open(place: ObjectLocation, plane: int, _stamp: int) -> ZarrImage:
-    """Open an array, kept in memory; ``_stamp`` is the time of a local one, which may be replaced.
+    """Open an array, which stays in memory; ``_stamp`` is the time of change of a local one, which may be replaced.
 
     Raises
     ------
     OSError
-        If there is no such array, or zarr-python cannot read it; nothing has been read then but its metadata.
+        If there is no such array, or zarr-python cannot read it; only its metadata have been read then.
     """
     return ZarrImage(place, plane, _stamp)
 
 
-_first = threading.Lock()  # one loop, though many threads come at once
+_first = threading.Lock()  # one loop, even if many threads come at once
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    """The loop in which zarr-python works, apart from that of the requests; what it gives to threads, decoders do."""
+    """Return the event loop in which zarr-python works, separate from that of the requests.
+
+    Its threads are the decoders.
+    """
     with _first:
         return _made_loop()
 
 
 def forked() -> None:
-    """Begin anew in a child of a fork, which has none of the threads."""
+    """Start without loop and images in a child of a fork, which has none of the threads."""
     global _first
     _first = threading.Lock()
     _made_loop.cache_clear()

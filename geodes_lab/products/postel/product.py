@@ -18,10 +18,10 @@ from odc.geo.xr import xr_coords
 from geodes_lab.archive.member import Member
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.netcdf import dataset
+from geodes_lab.formats.netcdf.layer import Layer
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.postel.hdf5_file import NAMED, Array, File
-from geodes_lab.products.postel.layer import Layer
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
 from geodes_lab.storage.location import locate
@@ -73,7 +73,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     if not made.assets:
         raise GeodesError(
             f"{file.name} says of none of its arrays where they lie on a map: it cannot join a cube; use "
-            f"gl.open_product."
+            "gl.open_product."
         )
     return made
 

@@ -234,7 +234,7 @@ def _grid(told: Document) -> Geolocation:
     if len(points) != shape[0] * shape[1] or min(shape) < 2:
         raise GeodesError(
             f"The geolocation grid in {told.name} has {len(points)} points, not {shape[0]} × {shape[1]}: fetch the "
-            f"product again."
+            "product again."
         )
 
     def values(tag: str) -> Floats:

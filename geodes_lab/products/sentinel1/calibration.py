@@ -189,7 +189,7 @@ def scaled(noise: Noise, tables: dict[str, Table], mode: str, version: float | N
             return replace(noise, scale=factor)
     raise GeodesError(
         f"The noise in {name} is in units that are not known (IPF {version or 'of unknown version'}, mode {mode}): "
-        f"take the band without _denoised."
+        "take the band without _denoised."
     )
 
 

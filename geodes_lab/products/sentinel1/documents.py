@@ -10,7 +10,7 @@ from geodes_lab.products.sentinel1 import calibration as sentinel1_calibration
 from geodes_lab.products.sentinel1.annotation import Annotation, Orbit
 from geodes_lab.products.sentinel1.calibration import Noise, Table
 from geodes_lab.products.sentinel1.orbit import OrbitFile
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 
 
 @lru_cache(maxsize=256)

@@ -27,7 +27,8 @@ from geodes_lab.products.sentinel1.grid import Geocoded, Plane
 from geodes_lab.products.sentinel1.image import Image, geolocation, images, measurement, missing, processor
 from geodes_lab.raster.source import Gridder
 from geodes_lab.reading import sensor_window
-from geodes_lab.storage.location import ObjectLocation, place_of
+from geodes_lab.storage.location import place_of
+from geodes_lab.storage.object_location import ObjectLocation
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
 _FAMILY = "sentinel1"

@@ -28,7 +28,7 @@ from geodes_lab.products.terrain import model
 from geodes_lab.products.tiepoints import sampled
 from geodes_lab.raster.source import Gridder, RasterSource, Relief, Span
 from geodes_lab.reading import sensor_window
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
@@ -153,8 +153,7 @@ class Geocoded:
         if order is None:
             raise GeodesError(
                 f"Band {source.band} of {source.product} is in radar geometry: its resampling is nearest, bilinear, "
-                f"cubic or "
-                f"average, not {resampling.name}."
+                f"cubic or average, not {resampling.name}."
             )
         found = self._sampled(annotation, grid, order)
         return found, ~np.isnan(found)

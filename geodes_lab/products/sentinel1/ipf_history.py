@@ -9,7 +9,7 @@ from geodes_lab.products.sentinel1 import border as sentinel1_border
 from geodes_lab.products.sentinel1 import documents
 from geodes_lab.products.sentinel1.calibration import Noise
 from geodes_lab.products.sentinel1.image import Image
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 
 
 def version_of(processor: str) -> float | None:

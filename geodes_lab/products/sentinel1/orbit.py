@@ -18,7 +18,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1.annotation import Annotation, Orbit
-from geodes_lab.storage.location import ObjectLocation, locate
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
@@ -102,7 +103,7 @@ def _of(file: Product) -> OrbitFile:
             return OrbitFile(place, name[0], name["platform"], _KINDS[name["kind"]], name["produced"], start, stop)
     raise GeodesError(
         f"{called or hrefs[0]} is no orbit file of Sentinel-1: give one that is named as ESA does, such as "
-        f"S1A_OPER_AUX_POEORB_OPOD_….EOF, or a zip of it."
+        "S1A_OPER_AUX_POEORB_OPOD_….EOF, or a zip of it."
     )
 
 
@@ -119,9 +120,8 @@ def chosen(files: Iterable[OrbitFile], platform: str, annotation: Annotation) ->
     if not fit:
         raise GeodesError(
             f"orbits= has no orbit of {platform} at {annotation.start.astype('datetime64[s]')}, when "
-            f"{annotation.name} was taken: "
-            f"there are {', '.join(f.name for f in files[:3])}{' …' if len(files) > 3 else ''}; give the file of that "
-            f"day."
+            f"{annotation.name} was taken: there are "
+            f"{', '.join(f.name for f in files[:3])}{' …' if len(files) > 3 else ''}; give the file of that day."
         )
     return max(fit, key=lambda f: (f.kind == "precise", f.produced))
 
@@ -151,7 +151,7 @@ def _read(file: OrbitFile) -> Orbit:
     if len(times) < 4 or (np.diff(times) <= np.timedelta64(0)).any():
         raise GeodesError(
             f"The orbit in {document.name} has {len(times)} states, too few or out of order: it is damaged; fetch it "
-            f"again."
+            "again."
         )
     position, velocity = (
         np.array([[document.number(tag, s) for tag in tags] for s in states])

@@ -186,8 +186,7 @@ def _calibration(file: _File, head: header.Header, default: str) -> tuple[str, s
             return _CALIBRATIONS[word.lower()]
     raise GeodesError(
         f"{file.name} says neither in its tags nor in its name whether it is sigma0, gamma0 or beta0: its numbers "
-        f"have no "
-        "meaning; open it as a raster with rasterio."
+        "have no meaning; open it as a raster with rasterio."
     )
 
 

@@ -37,8 +37,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """Refuse: complex images in slant range make no cube."""
     raise GeodesError(
         f"{name_of(item)} is Sentinel-1 SLC, complex numbers in slant range: it cannot join a cube; use "
-        f"gl.open_product, or "
-        "take the GRD product of the same pass."
+        "gl.open_product, or take the GRD product of the same pass."
     )
 
 

@@ -22,7 +22,8 @@ from geodes_lab.products.sentinel2 import safe_metadata
 from geodes_lab.products.sentinel2 import tile as sentinel2_tile
 from geodes_lab.products.sentinel2.bands import BANDS, TILES, asset
 from geodes_lab.raster.source import RasterSource
-from geodes_lab.storage.location import ObjectLocation, object_of
+from geodes_lab.storage.location import object_of
+from geodes_lab.storage.object_location import ObjectLocation
 
 _NAME = re.compile(r"(S2[A-D])_MSIL1C_(\d{8}T\d{6})_N(0[2-5]\d\d)_R\d{3}_T(\d\d[A-Z]{3})_\d{8}T\d{6}$")
 _FAMILY = "sentinel2"

@@ -126,15 +126,14 @@ def read(archive: Archive) -> Safe:
     except (ValueError, OverflowError) as error:
         raise GeodesError(
             f"{prefix}_ADD_OFFSET, NODATA or DATATAKE_SENSING_START of {product.name} is damaged ({error}); fetch the "
-            f"product "
-            "again."
+            "product again."
         ) from error
     # Sen2Cor up to 2.9, run by a user, adds no offset and says none; its baseline is 99.99 whatever it was made of.
     is_users = baseline == _USERS and not offsets
     if set(offsets) != set(range(len(BANDS))) and (offsets or baseline >= "04.00") and not is_users:
         raise GeodesError(
-            f"{product.name} (baseline {baseline}) has {len(offsets)} of {len(BANDS)} {prefix}_ADD_OFFSET: "
-            "the reflectance would be wrong; fetch the product again."
+            f"{product.name} (baseline {baseline}) has {len(offsets)} of {len(BANDS)} {prefix}_ADD_OFFSET: the "
+            "reflectance would be wrong; fetch the product again."
         )
     about_tile = Document(archive, tile)
     epsg, grids = _grids(about_tile)

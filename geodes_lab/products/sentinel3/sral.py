@@ -44,8 +44,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """
     raise GeodesError(
         f"{name_of(item)} is a track of an altimeter, not an image: it cannot join a cube; open it with "
-        f"gl.open_product, or "
-        "several along time with gl.open_tracks."
+        "gl.open_product, or several along time with gl.open_tracks."
     )
 
 

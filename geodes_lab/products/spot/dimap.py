@@ -231,8 +231,7 @@ def _in_file(told: Document, listed: dict[float, str]) -> dict[str, float]:
         if order != [1, 2, 3]:
             raise GeodesError(
                 f"{told.name} shows its bands {', '.join(f'{n:g}' for n in order)} as red, green and blue, where "
-                f"scenes of Spot "
-                "show 1, 2, 3: which band of the file is which is not known, and guessing would swap green and near "
-                "infrared."
+                "scenes of Spot show 1, 2, 3: which band of the file is which is not known, and guessing would swap "
+                "green and near infrared."
             )
     return {"XS3": 1, "XS2": 2, "XS1": 3}

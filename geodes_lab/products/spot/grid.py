@@ -50,8 +50,7 @@ class Placed:
         if order is None:
             raise GeodesError(
                 f"Band {source.band} of {source.product} is in raw geometry: its resampling is nearest, bilinear or "
-                f"cubic, not "
-                f"{resampling.name}."
+                f"cubic, not {resampling.name}."
             )
         line, pixel = _scene(self.product).location.ties.places(grid)
         out = np.full(grid.shape, np.nan, np.float32)

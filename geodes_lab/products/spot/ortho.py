@@ -38,13 +38,13 @@ def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
         if found[1] in files:
             raise GeodesError(
                 f"{archive.place.href} has two files of band {found[1]}, {files[found[1]]} and {path}: its layout is "
-                f"not known."
+                "not known."
             )
         files[found[1]] = path
     if not files:
         raise GeodesError(
             f"{archive.place.href} has no file of a band (such as *_XS1.tif): the product is incomplete, or of a "
-            f"layout that is not known."
+            "layout that is not known."
         )
     scale, nodata, wavelengths = 1 / about.quantification(), about.nodata(), about.wavelengths
     common = muscate.common_names({b: wavelengths[b] for b in files if b in wavelengths and b not in _PAN})

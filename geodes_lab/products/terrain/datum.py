@@ -128,8 +128,7 @@ def of(source: RasterSource, names: tuple[str, ...], chosen: Above | None) -> Da
     )
     raise GeodesError(
         f"{source.product} may have heights above the geoid (the sea) or above the ellipsoid, up to 100 m apart, and "
-        f"{hint}: give "
-        "open_cube dem_heights='geoid' or dem_heights='ellipsoid'."
+        f"{hint}: give open_cube dem_heights='geoid' or dem_heights='ellipsoid'."
     )  # fmt: skip
 
 

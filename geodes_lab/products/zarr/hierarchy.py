@@ -17,7 +17,7 @@ from xarray.backends import ZarrStore
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.netcdf.dataset import told
 from geodes_lab.formats.zarr.store import Objects
-from geodes_lab.storage.location import ObjectLocation
+from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
 _DIMS = {"y": "x", "lat": "lon", "latitude": "longitude", "northing": "easting"}

@@ -20,7 +20,8 @@ from geodes_lab.products.sentinel2.bands import BANDS
 from geodes_lab.products.zarr import cf
 from geodes_lab.products.zarr.hierarchy import Hierarchy, dims_of, is_time
 from geodes_lab.raster.source import RasterSource
-from geodes_lab.storage.location import ObjectLocation, locate, place_of
+from geodes_lab.storage.location import locate, place_of
+from geodes_lab.storage.object_location import ObjectLocation
 
 _MEDIA = ("application/vnd+zarr", "application/vnd.zarr")
 _SENTINEL2 = {b.name.lower(): b for b in BANDS}

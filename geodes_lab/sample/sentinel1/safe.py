@@ -98,34 +98,32 @@ def _annotation(product: Product, polarisation: str, image: NDArray[np.uint16]) 
     moments = {"outputDataMean": image.mean(), "outputDataStdDev": image.std()}
     image_information = {
         **_fields(
-            f"productFirstLineUtcTime {first}; productLastLineUtcTime {last}; ascendingNodeTime {_text(product.node)}; "
-            f"anchorTime {first}; productComposition Slice; sliceNumber 1"
+            f"productFirstLineUtcTime {first}; productLastLineUtcTime {last}; ascendingNodeTime "
+            f"{_text(product.node)}; anchorTime {first}; productComposition Slice; sliceNumber 1"
         ),
         "sliceList": [_fields(f"sliceNumber 1; sensingStartTime {first}; sensingStopTime {last}")],
         **_fields(
             f"slantRangeTime {2 * float(look(0)[0]) / LIGHT:.15e}; pixelValue Detected; outputPixels 16 bit Unsigned "
             f"Integer; rangePixelSpacing {SPACING:.6e}; azimuthPixelSpacing {SPACING:.6e}; azimuthTimeInterval "
             f"{INTERVAL:.15e}; azimuthFrequency 4.864863102995529e+02; numberOfSamples {SAMPLES}; numberOfLines "
-            f"{LINES}; "
-            f"zeroDopMinusAcqTime 0.000000000000000e+00; incidenceAngleMidSwath {INCIDENCE:.15e}"
+            f"{LINES}; zeroDopMinusAcqTime 0.000000000000000e+00; incidenceAngleMidSwath {INCIDENCE:.15e}"
         ),
         "imageStatistics": {name: _fields(f"re {value:.6e}; im 0.000000e+00") for name, value in moments.items()},
     }
     processing = {
         **_fields(
             "rawDataAnalysisUsed true; orbitDataFileUsed true; attitudeDataFileUsed false; "
-            "rxVariationCorrectionApplied "
-            "true; antennaElevationPatternApplied true; antennaAzimuthPatternApplied true; "
-            "antennaAzimuthElementPatternApplied true; dcMethod Data Analysis; dcInputData Range Compressed; "
+            "rxVariationCorrectionApplied true; antennaElevationPatternApplied true; antennaAzimuthPatternApplied "
+            "true; antennaAzimuthElementPatternApplied true; dcMethod Data Analysis; dcInputData Range Compressed; "
             "rangeSpreadingLossCompensationApplied true; srgrConversionApplied true; detectionPerformed true; "
             "thermalNoiseCorrectionPerformed false; chirpSource Nominal; pgSource Extracted; rrfSpectrum Extended "
             "Tapered; applicationLutId IW_Default"
         ),
         **_none("swathProcParams", "inputDimensions"),
         **_fields(
-            "referenceRange 8.000000000000000e+05; ellipsoidName WGS84; ellipsoidSemiMajorAxis 6.378137000000000e+06; "
-            "ellipsoidSemiMinorAxis 6.356752314245000e+06; bistaticDelayCorrectionApplied true; topsFilterConvention "
-            "Only Echo Lines; orbitSource Auxiliary; attitudeSource Downlink"
+            "referenceRange 8.000000000000000e+05; ellipsoidName WGS84; ellipsoidSemiMajorAxis "
+            "6.378137000000000e+06; ellipsoidSemiMinorAxis 6.356752314245000e+06; bistaticDelayCorrectionApplied "
+            "true; topsFilterConvention Only Echo Lines; orbitSource Auxiliary; attitudeSource Downlink"
         ),
     }
     bounds = "azimuthTime {}; firstAzimuthLine 0; firstRangeSample {}; lastAzimuthLine {}; lastRangeSample {}"
@@ -139,9 +137,8 @@ def _annotation(product: Product, polarisation: str, image: NDArray[np.uint16]) 
         "generalAnnotation": {
             "productInformation": _fields(
                 f"pass Descending; timelinessCategory Fast-24h; platformHeading {heading:.15e}; projection Ground "
-                f"Range; "
-                "rangeSamplingRate 6.434523812571428e+07; radarFrequency 5.405000454334350e+09; azimuthSteeringRate "
-                "1.590368784000000e+00"
+                "Range; rangeSamplingRate 6.434523812571428e+07; radarFrequency 5.405000454334350e+09; "
+                "azimuthSteeringRate 1.590368784000000e+00"
             ),
             **_none("downlinkInformation"),
             "orbitList": orbits,
@@ -264,9 +261,9 @@ def _manifest(product: Product, members: Mapping[str, bytes]) -> str:
             notes.append(f"<metadataObject {about}>{pointer}</metadataObject>")
         units.append(f"<xfdu:contentUnit unitType={unit}>{pointer}</xfdu:contentUnit>")
         objects.append(
-            f'<dataObject ID="{identity}" repID="{schema}"><byteStream mimeType="{mime}" size="{len(data)}">'
-            f'<fileLocation locatorType="URL" href="./{path}"/><checksum checksumName="MD5">'
-            f"{hashlib.md5(data).hexdigest()}</checksum></byteStream></dataObject>"
+            f'<dataObject ID="{identity}" repID="{schema}"><byteStream mimeType="{mime}" '
+            f'size="{len(data)}"><fileLocation locatorType="URL" href="./{path}"/><checksum '
+            f'checksumName="MD5">{hashlib.md5(data).hexdigest()}</checksum></byteStream></dataObject>'
         )
     corners = " ".join(f"{lat:.6f},{lon:.6f}" for lon, lat in product.footprint[:-1])
     parts = {

@@ -32,22 +32,19 @@ def cloud_gml(scene: Scene, opaque: NDArray[np.bool_]) -> str:
             x0, x1, y0, y1 = west + 60 * start, west + 60 * stop, north - 60 * row, north - 60 * (row + 1)
             parts.append(
                 f'    <eop:MaskFeature gml:id="OPAQUE.{len(parts)}"><eop:maskType '
-                f'codeSpace="urn:gs2:S2PDGS:maskType">OPAQUE'
-                f"</eop:maskType><eop:extentOf><gml:Polygon "
-                f'gml:id="OPAQUE.{len(parts)}_Polygon"><gml:exterior><gml:LinearRing>'
-                f'<gml:posList srsDimension="2">{x0} {y0} {x1} {y0} {x1} {y1} {x0} {y1} {x0} {y0}</gml:posList>'
-                "</gml:LinearRing></gml:exterior></gml:Polygon></eop:extentOf></eop:MaskFeature>"
+                'codeSpace="urn:gs2:S2PDGS:maskType">OPAQUE</eop:maskType><eop:extentOf><gml:Polygon '
+                f'gml:id="OPAQUE.{len(parts)}_Polygon"><gml:exterior><gml:LinearRing><gml:posList '
+                f'srsDimension="2">{x0} {y0} {x1} {y0} {x1} {y1} {x0} {y1} {x0} '
+                f"{y0}</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></eop:extentOf></eop:MaskFeature>"
             )
     members = "  <eop:maskMembers>\n" + "\n".join(parts) + "\n  </eop:maskMembers>\n" if parts else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n<eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0" '
         f'xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="MSK_CLOUDS_T{scene.tile}">\n  '
-        f"<gml:name>MSK_CLOUDS_B00</gml:name>\n"
-        f'  <gml:boundedBy><gml:Envelope srsName="urn:ogc:def:crs:EPSG::{truth.EPSG}"><gml:lowerCorner>{west} '
-        f"{north - 10 * PIXELS}"
-        f"</gml:lowerCorner><gml:upperCorner>{west + 10 * PIXELS} "
-        f"{north}</gml:upperCorner></gml:Envelope></gml:boundedBy>\n"
-        f"{members}</eop:Mask>\n"
+        "<gml:name>MSK_CLOUDS_B00</gml:name>\n  <gml:boundedBy><gml:Envelope "
+        f'srsName="urn:ogc:def:crs:EPSG::{truth.EPSG}"><gml:lowerCorner>{west} '
+        f"{north - 10 * PIXELS}</gml:lowerCorner><gml:upperCorner>{west + 10 * PIXELS} "
+        f"{north}</gml:upperCorner></gml:Envelope></gml:boundedBy>\n{members}</eop:Mask>\n"
     )
 
 
@@ -64,8 +61,8 @@ def product_xml(scene: Scene, granule: str, stem: str) -> str:
         offsets = f"      <Radiometric_Offset_List>\n{lines}\n      </Radiometric_Offset_List>\n"
     spectra = "\n".join(
         f'        <Spectral_Information bandId="{n}" '
-        f'physicalBand="{b.name.replace("B0", "B")}"><RESOLUTION>{b.resolution}</RESOLUTION>'
-        f'<Wavelength><CENTRAL unit="nm">{b.wavelength * 1000:.1f}</CENTRAL></Wavelength></Spectral_Information>'
+        f'physicalBand="{b.name.replace("B0", "B")}"><RESOLUTION>{b.resolution}</RESOLUTION><Wavelength><CENTRAL '
+        f'unit="nm">{b.wavelength * 1000:.1f}</CENTRAL></Wavelength></Spectral_Information>'
         for n, b in enumerate(BANDS)
     )
     start = f"{scene.time:%Y-%m-%dT%H:%M:%S}.024Z"
@@ -140,8 +137,7 @@ def tile_xml(scene: Scene, granule: str, members: list[str]) -> str:
     )
     places = "\n".join(
         f'      <Geoposition resolution="{r}">\n        <ULX>{west}</ULX>\n        <ULY>{north}</ULY>\n        '
-        f"<XDIM>{r}</XDIM>\n"
-        f"        <YDIM>-{r}</YDIM>\n      </Geoposition>"
+        f"<XDIM>{r}</XDIM>\n        <YDIM>-{r}</YDIM>\n      </Geoposition>"
         for r in (10, 20, 60)
     )
     masks = "\n".join(
@@ -196,8 +192,8 @@ def angles() -> str:
         )
         return (
             f'        <{what}>\n          <COL_STEP unit="m">5000</COL_STEP>\n          <ROW_STEP '
-            f'unit="m">5000</ROW_STEP>\n'
-            f"          <Values_List>\n{lines}\n          </Values_List>\n        </{what}>\n"
+            f'unit="m">5000</ROW_STEP>\n          <Values_List>\n{lines}\n          </Values_List>\n        '
+            f"</{what}>\n"
         )
 
     parts = ['    <Tile_Angles metadataLevel="Standard">\n      <Sun_Angles_Grid>\n']
@@ -217,9 +213,8 @@ def manifest(members: dict[str, bytes]) -> str:
     """manifest.safe."""
     objects = "\n".join(
         f'    <dataObject ID="object{n}"><byteStream mimeType="application/octet-stream" '
-        f'size="{len(data)}"><fileLocation '
-        f'locatorType="URL" href="./{name}"/><checksum checksumName="MD5">{hashlib.md5(data).hexdigest()}</checksum>'
-        "</byteStream></dataObject>"
+        f'size="{len(data)}"><fileLocation locatorType="URL" href="./{name}"/><checksum '
+        f'checksumName="MD5">{hashlib.md5(data).hexdigest()}</checksum></byteStream></dataObject>'
         for n, (name, data) in enumerate(sorted(members.items()))
     )
     return f"""<?xml version="1.0" encoding="UTF-8"?>

@@ -98,13 +98,13 @@ def _manifest(product: Product, files: dict[str, bytes]) -> str:
         "sentinel3",
         f"productName {product.name}.SEN3; productType {product.kind:_<11}; timeliness {product.timeliness}; "
         f"baselineCollection 004; creationTime {product.generation:%Y%m%dT%H%M%S}; productSize {size}; "
-        f"dispositionMode Operational",
+        "dispositionMode Operational",
     )
     radar = _tags(
         "sral",
         "ellipsoidSemiMajorAxis 6378137.000000; ellipsoidFlattening 0.003353; lrmModePercentage 0; sarModePercentage "
-        "100; "
-        f"landPercentage {100 - lake}; closedSeaPercentage {lake}; continentalIcePercentage 0; openOceanPercentage 0",
+        f"100; landPercentage {100 - lake}; closedSeaPercentage {lake}; continentalIcePercentage 0; "
+        "openOceanPercentage 0",
     )
     parts = {
         "processing": f"""<sentinel-safe:processing name="DataProcessing" outputLevel="{level}" start="{made}" stop="{made}">

@@ -85,8 +85,7 @@ class Guarded:
         if is_read or is_search:
             sentence = (
                 "Log in to search the catalogue: on its page, or by a token of yours (Authorization: token …, from "
-                "the hub's page "
-                "Token)."
+                "the hub's page Token)."
             )
         return JSONResponse({"detail": sentence}, 401, {"WWW-Authenticate": "token", "Connection": "close"})
 

@@ -152,7 +152,7 @@ def _names(properties: Mapping[str, Any], known: Mapping[str, str], name: str) -
         if not fits(key):
             raise _wrong(
                 f"{name} has a property {key[:60]!r}: a name begins with a letter, and has letters, digits and _ : . "
-                f"-, at most 100."
+                "-, at most 100."
             )
         if folded.setdefault(key.casefold(), key) != key:
             raise _wrong(f"{name} has a property {key!r} beside {folded[key.casefold()]!r}: spell it the same.")

@@ -27,8 +27,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/js
 # Nothing of the page comes from elsewhere, nor can another site frame it.
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'self'; base-uri "
-    "'none'; "
-    "form-action 'self'"
+    "'none'; form-action 'self'"
 )
 
 

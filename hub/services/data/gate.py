@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime
 from email.utils import format_datetime
@@ -17,75 +16,20 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import holding, refusing
 from geodes_lab.policy.places import bucket_and_key
 from hub.services.bounds import Bounded
+from hub.services.data.fair_shares import Shares, token_of
 from hub.services.data.lake import Away, Lake, NoObject, NotAsAsked, Object
+from hub.services.data.refusal import Refusal
 from hub.services.data.tally import Tally
 from hub.services.person import Hub, Person
 
 _MOST = 1000  # names in a list
 _PATIENCE = 60.0  # seconds for one
-_EACH = 256  # requests of one person that are answered together; a cluster of twenty workers reads by two hundred
 _log = logging.getLogger("data")
-
-
-class Refusal(Exception):
-    """A request that is not answered by an object; as S3 says it."""
-
-    def __init__(self, status: int, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status, self.code = status, code
-
-
-class Shares:
-    """Answers each person's requests, up to so many together: nobody's downloads keep the others out.
-
-    Parameters
-    ----------
-    application
-        Answers.
-    hub
-        Says whose a token is, as far as that is known already; until then a token is somebody.
-    """
-
-    def __init__(self, application: ASGIApp, hub: Hub) -> None:
-        self._application, self._hub = application, hub
-        self._now: Counter[str] = Counter()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, until the last byte has gone."""
-        if scope["type"] != "http":
-            await self._application(scope, receive, send)
-            return
-        request = Request(scope)
-        token = token_of(request)
-        person = self._hub.known(token)
-        who = person.name if person else token
-        if self._now[who] >= _EACH:
-            busy = Refusal(503, "SlowDown", f"You read by {_EACH} requests at once already: try again in a moment.")
-            await _error(request, busy)(scope, receive, send)
-            return
-        self._now[who] += 1
-        try:
-            await self._application(scope, receive, send)
-        finally:
-            self._now[who] -= 1
-            if not self._now[who]:
-                del self._now[who]
-
-
-def token_of(request: Request) -> str:
-    """The token of a request: S3's clients sign with a session token, which is the person's own token of the hub.
-
-    The rest of the signature says nothing that the token does not.
-    """
-    kind, _, held = request.headers.get("authorization", "").partition(" ")
-    bearer = held.strip() if kind.lower() in ("token", "bearer") else ""
-    return request.headers.get("x-amz-security-token") or bearer
 
 
 class Gate:
@@ -123,7 +67,7 @@ class Gate:
                 raise Refusal(404, "NoSuchKey", f"There is no {bucket}/{key}.") from None
             return await self._object(person, bucket, key, request)
         except Refusal as refusal:
-            return _error(request, refusal)
+            return refusal.response(request)
 
     async def _person(self, request: Request) -> Person:
         token = token_of(request)
@@ -274,14 +218,3 @@ def _place(request: Request) -> tuple[str, str]:
         return bucket_and_key(raw)
     except ValueError as error:
         raise Refusal(400, "InvalidURI", str(error)) from None
-
-
-def _error(request: Request, refusal: Refusal) -> Response:
-    if request.method == "HEAD" or refusal.status == 304:
-        return Response(status_code=refusal.status)
-    body = (
-        f'<?xml version="1.0" '
-        f'encoding="UTF-8"?><Error><Code>{refusal.code}</Code><Message>{escape(str(refusal))}</Message>'
-        f"<Resource>{escape(request.url.path)}</Resource></Error>"
-    )
-    return Response(body, refusal.status, media_type="application/xml")

@@ -151,8 +151,7 @@ class Books:
             day_text = before.astimezone(UTC).date().isoformat()
             books.execute(
                 "insert into reads select day, '', collection, '[]', sum(bytes) from reads where day < ? and person "
-                "!= '' group by day, "
-                "collection on conflict do update set bytes = bytes + excluded.bytes",
+                "!= '' group by day, collection on conflict do update set bytes = bytes + excluded.bytes",
                 (day_text,),
             )
             books.execute("delete from reads where day < ? and person != ''", (day_text,))
@@ -217,7 +216,7 @@ class Books:
         who, given = ("", ()) if person is None else (" and person = ?", (person,))
         with self._open() as books:
             rows = books.execute(
-                f"select person, groups, profile, cores, memory, started, seen from sessions where seen > ? and "
+                "select person, groups, profile, cores, memory, started, seen from sessions where seen > ? and "
                 f"started < ?{who}",
                 (begin, end, *given),
             ).fetchall()

@@ -32,8 +32,8 @@ _TEXT = {
         "people": "People",
         "groups": "Groups",
         "collections": "Collections",
-        "hint": "Cores and memory count as reserved, from the start of a server to its "
-        "end. Who is in several groups counts in each.",
+        "hint": "Cores and memory count as reserved, from the start of a server to its end. Who is in several groups "
+        "counts in each.",
         "operators": "Usage of all",
         "export": "Export",
         "former": "(no longer kept by name)",
@@ -88,9 +88,10 @@ def mine(
         if field.name in told.parts:
             part = told.parts[field.name]
             label = f"{text[field.name]}: {part:.0%} {text['part']}"
-            meters.append(f'<p><span id="m-{field.name}">{label}</span><meter min="0" max="1" high="0.8" '
-                f'value="{min(part, 1):.3f}" '
-                          f'aria-labelledby="m-{field.name}"></meter></p>')  # fmt: skip
+            meters.append(
+                f'<p><span id="m-{field.name}">{label}</span><meter min="0" max="1" high="0.8" '
+                f'value="{min(part, 1):.3f}" aria-labelledby="m-{field.name}"></meter></p>'
+            )  # fmt: skip
     note = f'<p class="note" role="status">{html.escape(told.reason)}</p>' if told.reason else ""
     link = f'<p><a href="all">{text["operators"]}</a></p>' if operator else ""
     read = [[c, _said("read", n)] for c, n in collections.items()]
@@ -124,8 +125,7 @@ def everybody(
 def _form(text: dict[str, str], month: str) -> str:
     return (
         f'<form method="get"><label for="month">{text["month"]}</label><input id="month" name="month" type="month" '
-        f'value="{month}">'
-        f'<p><button class="button">{text["show"]}</button></p></form>'
+        f'value="{month}"><p><button class="button">{text["show"]}</button></p></form>'
     )
 
 

@@ -35,8 +35,8 @@ from geodes_lab.reading import sensor_window
 from geodes_lab.sample import truth
 from geodes_lab.sample.sentinel1 import grd as generator
 from geodes_lab.sample.sentinel1 import safe
-from geodes_lab.storage.location import traffic
 from geodes_lab.storage.resolve import Fetched
+from geodes_lab.storage.traffic import traffic
 
 
 @pytest.fixture

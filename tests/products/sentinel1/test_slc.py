@@ -15,8 +15,8 @@ import xarray_sentinel.sentinel1 as xarray_sentinel
 import geodes_lab as gl
 from geodes_lab.products.sentinel1 import slc
 from geodes_lab.sample.sentinel1 import slc as generator
-from geodes_lab.storage.location import traffic
 from geodes_lab.storage.resolve import Fetched
+from geodes_lab.storage.traffic import traffic
 
 REAL = "S1B_IW_SLC__1SDV_20210401T052622_20210401T052650_026269_032297_EFA4.SAFE"
 

@@ -18,7 +18,7 @@ from rasterio.io import MemoryFile
 import geodes_lab as gl
 from geodes_lab import products
 from geodes_lab.products.sentinel2 import tile as sentinel2_tile
-from geodes_lab.storage.location import traffic
+from geodes_lab.storage.traffic import traffic
 
 SIDE = 1830
 

@@ -1,4 +1,4 @@
-"""One array of an HDF5 file that lies on a grid of latitude and longitude, read where it is and put on any grid."""
+"""One array of an HDF5 file on a grid of latitude and longitude, read in place and put on any grid."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _AT_ONCE = 2**25  # pixels that are warped at once, in double precision
 
 @dataclass(frozen=True)
 class Layer:
-    """What reads an array of HDF5: a `geodes_lab.raster.source.Gridder`."""
+    """Reads an array of HDF5: a `geodes_lab.raster.source.Gridder`."""
 
     member: Member
     """The file."""
     path: str
     """The array's path in it."""
     highest: float | None = None
-    """The greatest number that is a measure, where that is known; what is above says why there is none."""
+    """The greatest valid number, if known; numbers above it are codes that explain why there is none."""
 
     @property
     def note(self) -> str:
-        """Nothing is displaced."""
+        """Describe the geometry: nothing is displaced."""
         return "on the file's own grid of longitudes and latitudes"
 
     def numbers(
@@ -44,13 +44,13 @@ class Layer:
         place = source.place_on(grid)
         if place is not None:
             rows, cols, window = place
-            found, there = self._read(
+            stored, there = self._read(
                 source,
                 (window.row_off, window.row_off + window.height),
                 (window.col_off, window.col_off + window.width),
             )
-            numbers, valid = np.zeros(grid.shape, found.dtype), np.zeros(grid.shape, bool)
-            numbers[rows, cols], valid[rows, cols] = found, there
+            numbers, valid = np.zeros(grid.shape, stored.dtype), np.zeros(grid.shape, bool)
+            numbers[rows, cols], valid[rows, cols] = stored, there
             return numbers, valid
         across: Span
         down, across = source.spans(grid)
@@ -64,8 +64,8 @@ class Layer:
             halves = (grid[:, :middle], grid[:, middle:]) if axis else (grid[:middle], grid[middle:])
             parts = [self.numbers(source, half, resampling) for half in halves]
             return np.concatenate([p[0] for p in parts], axis), np.concatenate([p[1] for p in parts], axis)
-        found, there = self._read(source, down, across)
-        return warp.warped(found, there, (down[0], across[0]), source, grid, resampling)
+        stored, there = self._read(source, down, across)
+        return warp.warped(stored, there, (down[0], across[0]), source, grid, resampling)
 
     def _read(self, source: RasterSource, rows: Span, cols: Span) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         try:
@@ -78,16 +78,16 @@ class Layer:
                 about = f"{self.path} of {self.member.place.href}"
                 hdf5.check(array, about)
                 hdf5.check_chunks(array, (slice(*rows), slice(*cols)), about)
-                found = np.asarray(array[rows[0] : rows[1], cols[0] : cols[1]])
+                numbers = np.asarray(array[rows[0] : rows[1], cols[0] : cols[1]])
         except GeodesError:
             raise
-        except Exception as error:  # whatever HDF5, or what it calls, stumbles over
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        except Exception as error:  # any error of HDF5 and the libraries below it
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise GeodesError(
-                f"Band {source.band} of {source.product} could not be read: its file is damaged ({said}); fetch the "
+                f"Band {source.band} of {source.product} could not be read: its file is damaged ({reason}); fetch the "
                 "product again."
             ) from error
-        there = source.there(found)
+        there = source.there(numbers)
         if self.highest is not None:
-            there &= found <= self.highest
-        return found, there
+            there &= numbers <= self.highest
+        return numbers, there

@@ -1,0 +1,94 @@
+"""Where the pixels of a grid are in a band, whatever the CRS of both."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+
+from geodes_lab.raster import globe
+from geodes_lab.raster.source import RasterSource
+
+_STEP = 8  # pixels between the points that PROJ transforms
+_LINEAR = 1e-5  # pixels: where interpolation differs more from PROJ, PROJ transforms each pixel
+
+
+def pixels(grid: GeoBox, source: RasterSource) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row and column of the band's pixel under each pixel of a grid.
+
+    A position within rounding of an edge belongs to the next pixel, as in GDAL.
+    """
+    if grid.crs.epsg != source.epsg:
+        positions = places(grid, source)
+        if not np.isfinite(positions).all():
+            positions[~np.isfinite(positions)] = -1
+        row, col = np.floor(positions, out=positions).astype(np.int64)
+        return row, col
+    down, across = (
+        np.floor(np.round(per * (np.arange(size) + 0.5) + first, 6)).astype(np.int64)
+        for size, (per, first) in zip(grid.shape, affine(source, grid), strict=True)
+    )
+    return down[:, np.newaxis], across[np.newaxis]
+
+
+def inside(source: RasterSource, grid: GeoBox) -> NDArray[np.bool_]:
+    """Return which pixels of a grid have their centre in a band."""
+    row, col = pixels(grid, source)
+    is_inside: NDArray[np.bool_] = (row >= 0) & (row < source.shape[0]) & (col >= 0) & (col < source.shape[1])
+    return np.broadcast_to(is_inside, grid.shape)
+
+
+def affine(source: RasterSource, grid: GeoBox) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return, for rows and columns, the band's pixels per pixel of a grid in the same CRS, and the first position."""
+    a, _, c, _, e, f = source.transform
+    to = grid.affine
+    return (round(to.e / e, 12), round((to.f - f) / e, 9)), (round(to.a / a, 12), round((to.c - c) / a, 9))
+
+
+def places(grid: GeoBox, source: RasterSource) -> NDArray[np.float64]:
+    """Return where the pixels of a grid in another CRS are in a band: rows and columns from the band's corner.
+
+    Not finite: nowhere.
+
+    PROJ transforms the points of a lattice that is fixed to the CRS and not to the grid; positions between them are
+    interpolated where that agrees with PROJ. Elsewhere PROJ transforms each pixel.
+    """
+    a, _, c, _, e, f = source.transform
+    to, (high, wide) = grid.affine, grid.shape
+    transformer = _transformer(str(grid.crs), source.epsg)
+    is_geographic, middle = source.geobox.crs.geographic, c + a * source.shape[1] / 2
+
+    def placed(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        east, north = transformer.transform(x, y)
+        if is_geographic:  # PROJ returns -180 to 180, wherever the band begins
+            east = middle + (np.asarray(east) - middle + 180) % globe.TURN - 180
+        return np.stack([(np.asarray(north) - f) / e, (np.asarray(east) - c) / a])
+
+    # Centres of pixels, counted in steps from the origin of the CRS; rounded, so that the same pixel is equal in two
+    # chunks.
+    u = np.round((to.c / to.a + 0.5 + np.arange(wide)), 6) / _STEP
+    v = np.round((to.f / to.e + 0.5 + np.arange(high)), 6) / _STEP
+    (u0, u1), (v0, v1) = (np.floor([w[0], w[-1]]) for w in (u, v))
+    across, down = np.arange(u0, u1 + 2) * _STEP, np.arange(v0, v1 + 2) * _STEP
+    nodes = placed(*np.meshgrid(across * to.a, down * to.e))
+    half = _STEP / 2
+    middles = placed(*np.meshgrid((across[:-1] + half) * to.a, (down[:-1] + half) * to.e))
+    with np.errstate(invalid="ignore"):
+        lines = (nodes[:, :-1, :-1] + nodes[:, :-1, 1:] + nodes[:, 1:, :-1] + nodes[:, 1:, 1:]) / 4
+        curved = ~(np.abs(lines - middles).max(axis=0) <= _LINEAR)
+        i, j = (np.floor(w).astype(int) - int(w0) for w, w0 in ((v, v0), (u, u0)))
+        p, q = (v - np.floor(v))[:, np.newaxis], u - np.floor(u)
+        between = nodes[:, :, j] * (1 - q) + nodes[:, :, j + 1] * q
+        positions = between[:, i] * (1 - p) + between[:, i + 1] * p
+    if curved.any():
+        rows, cols = np.nonzero(curved[np.ix_(i, j)])
+        positions[:, rows, cols] = placed(u[cols] * _STEP * to.a, v[rows] * _STEP * to.e)
+    return positions
+
+
+@lru_cache(maxsize=256)
+def _transformer(crs: str, epsg: int) -> Transformer:
+    return Transformer.from_crs(crs, epsg, always_xy=True)
