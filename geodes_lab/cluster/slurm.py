@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -46,7 +47,6 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
         If there is no SLURM, the queue refuses the jobs, the user has as many as the settings allow, or the software
         differs.
     """
-    from dask_jobqueue import SLURMCluster
     from distributed.security import Security
 
     if shutil.which("sbatch") is None:
@@ -60,7 +60,7 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
     count = _most(wanted.workers or int(said["jobs"]), said)
     folder = Path(said["folder"]).expanduser()
     keys = _folder_of_keys(folder)
-    cluster = SLURMCluster(
+    cluster = _of_dask_jobqueue()(
         queue=said["queue"],
         account=said["account"],
         walltime=said["walltime"],
@@ -119,6 +119,17 @@ def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
     else:
         _submit(keeper.cluster, count)
     return True
+
+
+def _of_dask_jobqueue() -> Any:
+    """Its cluster, imported without what it does besides: it lets Ctrl-C and the stop button end the whole Python."""
+    handle = signal.signal
+    setattr(signal, "signal", lambda *_: None)  # noqa: B010  (mypy takes no other function in its place)
+    try:
+        from dask_jobqueue import SLURMCluster
+    finally:
+        setattr(signal, "signal", handle)  # noqa: B010
+    return SLURMCluster
 
 
 def _spill(folder: str) -> list[str]:

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import dask.array as da
 import dask_gateway
 import dask_gateway.config
 import httpx
+import numpy as np
 import pytest
 
 import geodes_lab as gl
@@ -320,3 +322,36 @@ def test_scheduler_that_is_gone_is_one_sentence_and_the_next_computation_is_righ
     other = gl.attach(workers=1)
     assert other is not client
     assert float(x.sum().compute(scheduler=other)) == 4
+
+
+def test_computation_that_is_interrupted_frees_the_worker_that_is_at_it(ada, tmp_path):
+    """Its steps would take an hour."""
+    (begun := tmp_path / "begun").mkdir()
+
+    def step(block: np.ndarray) -> np.ndarray:
+        (begun / uuid.uuid4().hex).touch()
+        time.sleep(3600)
+        return block
+
+    def interrupt() -> None:
+        awaited(lambda: list(begun.iterdir()), 120)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    client = gl.attach(workers=1)
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        client.get({"x": (step, np.ones(1))}, "x")
+    assert gl.attach() is client
+    assert client.submit(abs, -1).result(120) == 1
+
+
+def test_cluster_without_workers_says_so_where_one_waits(ada, capsys):
+    client = gl.attach(workers=1)
+    assert client.submit(abs, -1).result(120) == 1
+    client.cluster.scale(0)
+    awaited(lambda: not client.scheduler_info(n_workers=-1)["workers"], 60)
+    future = client.submit(abs, -2)
+    said = awaited(lambda: capsys.readouterr().err, 120)
+    assert "Your cluster has no worker: the gateway has not started any yet, or has ended them." in said
+    assert gl.attach(workers=1) is client
+    assert future.result(120) == 2

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import cloudpickle
 import dask
 import numpy as np
 import psutil
@@ -23,6 +28,7 @@ from tests.support.awaiting import awaited
 from tests.support.hub.slurming import needs_slurm, slurm
 
 pytestmark = needs_slurm
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the jobs do not know this file
 
 SAID = {
     "queue": "lab", "account": None, "walltime": "00:10:00", "cores": 1, "memory": "1GiB", "jobs": 1, "most": 2, "interface": "lo",
@@ -96,9 +102,33 @@ def test_jobs_end_when_the_kernel_is_killed(place, tmp_path):
     kernel = Kernel(tmp_path, **said, DASK_GEODES_LAB__CLUSTER__PLACE="slurm")
     assert kernel("gl.attach().submit(abs, -1).result()") == "1"
     assert jobs() == ["RUNNING"]
+    handler = "(lambda s: s.getsignal(s.SIGINT) is s.default_int_handler)(__import__('signal'))"
+    assert kernel(handler) == "True", "dask-jobqueue's own would end Python where a person interrupts"
     psutil.Process(kernel.process.pid).kill()
     kernel.process.wait()
     awaited(lambda: jobs() == [], 90)
+
+
+def test_computation_that_is_interrupted_frees_the_job_that_is_at_it(place, tmp_path):
+    """Its steps would take an hour."""
+    (begun := tmp_path / "begun").mkdir()
+
+    def step(block: np.ndarray) -> np.ndarray:
+        (begun / uuid.uuid4().hex).touch()
+        time.sleep(3600)
+        return block
+
+    def interrupt() -> None:
+        awaited(lambda: list(begun.iterdir()), 120)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    client = gl.attach()
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        client.get({"x": (step, np.ones(1))}, "x")
+    assert gl.attach() is client
+    assert client.submit(abs, -1).result(120) == 1
+    assert jobs() == ["RUNNING"]
 
 
 def test_cap_counts_the_jobs_of_all_kernels(place):
