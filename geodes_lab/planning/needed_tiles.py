@@ -60,7 +60,7 @@ def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, 
             places: dict[int, set[Block]] = {}
             for _, time, y, x in layer.get_output_keys():
                 places.setdefault(time, set()).add((y, x))
-            yield known[layer.output], {time: frozenset(found) for time, found in places.items()}
+            yield known[layer.output], {time: frozenset(blocks) for time, blocks in places.items()}
 
 
 @runtime_checkable
