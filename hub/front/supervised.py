@@ -37,5 +37,5 @@ class SupervisedProxy(ConfigurableHTTPProxy):
             self.log.warning("The proxy does not answer: %s", error)
             return
         if self.app.hub.routespec not in routes:
-            self.log.warning("The proxy has forgotten its ways: it is told them again.")
+            self.log.warning("The proxy has lost its routes: the hub sends them again.")
             await self.check_routes(self.app.users, self.app._service_map, routes)

@@ -172,7 +172,7 @@ class Reads(BaseCoreClient):
             raise
         except (ValueError, TypeError, KeyError, OverflowError, AttributeError, ShapelyError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise GeodesError(f"The search does not say what it means ({reason}).") from error
+            raise GeodesError(f"The search is not valid ({reason}).") from error
         token = str(parameters.get("token") or 0).removeprefix("next:")
         if not (token.isascii() and token.isdecimal()) or len(token) > 20:
             raise HTTPException(400, f"There is no page {token[:50]!r}: follow the link to the next one.")
