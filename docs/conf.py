@@ -1,4 +1,4 @@
-"""Sphinx: Markdown and notebooks by MyST, the reference from the docstrings; nothing comes from a CDN."""
+"""Sphinx: Markdown and notebooks with MyST, the reference from the docstrings; nothing is loaded from a CDN."""
 
 project = "GEODES Lab"
 author = "GEODES Lab contributors"
@@ -16,13 +16,13 @@ nb_render_markdown_format = "myst"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
-autodoc_typehints = "none"  # docs of parameters say it
+autodoc_typehints = "none"  # the descriptions of parameters have them
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 
 suppress_warnings = [
-    "mystnb.mime_priority",  # what a notebook shows in a way of its own is shown as text
+    "mystnb.mime_priority",  # a notebook's own display types are shown as text
     "misc.highlighting_failure",  # magics
 ]

@@ -1,7 +1,7 @@
 """Run notebooks from top to bottom in a kernel of the lab, on the sample datalake, and keep them with their outputs.
 
-``python docs/execute.py`` brings those of ``notebooks/`` into ``build/notebooks/`` that are not there as they are now:
-the tutorial of the documentation is made of them.
+``python docs/execute.py`` runs those of ``notebooks/`` that changed, into ``build/notebooks/``: they are the tutorial
+of the documentation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HUB = "08_share"  # it needs the lab's catalogue
 
 
 def run(path: Path, sample: Path, home: Path, ask: str = "") -> nbformat.NotebookNode:
-    """Run a notebook in ``home/notebooks``; give it with its outputs.
+    """Run a notebook in ``home/notebooks``; return it with its outputs.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def run(path: Path, sample: Path, home: Path, ask: str = "") -> nbformat.Noteboo
     sample
         The sample datalake.
     home
-        What the notebook finds as its home.
+        The home of the notebook.
     ask
-        Code that is run after the last cell, whose output is the last of the result.
+        Code to run after the last cell; its output is the last of the result.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def run(path: Path, sample: Path, home: Path, ask: str = "") -> nbformat.Noteboo
         "PANEL_INLINE": "true",
         "DASK_GEODES_LAB__CATALOG__PROFILES__LOCAL__URL": str(sample / "catalog" / "catalog.json"),
         "DASK_GEODES_LAB__DATALAKE__MIRROR": str(sample / "datalake"),
-        "DASK_GEODES_LAB__DATALAKE__ENDPOINT": "http://127.0.0.1:9",  # nothing is read from elsewhere
+        "DASK_GEODES_LAB__DATALAKE__ENDPOINT": "http://127.0.0.1:9",  # nothing is read from other places
         "DASK_GEODES_LAB__CACHE__FOLDER": str(home / "cache"),
     }
     client = NotebookClient(notebook, km=manager, timeout=240, resources={"metadata": {"path": str(work)}})
@@ -77,10 +77,10 @@ def keep(path: Path, notebook: nbformat.NotebookNode) -> Path:
 
 
 def kept(path: Path) -> nbformat.NotebookNode | None:
-    """Give the executed notebook, if its source is still the same."""
+    """Return the executed notebook, if its source has not changed."""
     target = BUILT / f"{path.stem}.ipynb"
-    found = nbformat.read(target, as_version=4) if target.exists() else None
-    return found if found is not None and found.metadata.get("source") == _stamp(path) else None
+    notebook = nbformat.read(target, as_version=4) if target.exists() else None
+    return notebook if notebook is not None and notebook.metadata.get("source") == _stamp(path) else None
 
 
 def _stamp(path: Path) -> str:
@@ -88,7 +88,7 @@ def _stamp(path: Path) -> str:
 
 
 def main() -> None:
-    """Run those that are not there as they are now."""
+    """Run the notebooks that changed."""
     from geodes_lab.sample import build
 
     for path in sorted((TOP / "notebooks").glob("*.py")):

@@ -1,10 +1,9 @@
 """What a thousand people and 43 million products need.
 
-The sum behind docs/operations/scale.md, to be done again with other numbers.
+The calculation behind docs/operations/scale.md, which can be repeated with other numbers.
 
-``python docs/scale.py`` writes the tables of docs/operations/scale.md anew; ``--check`` says whether they are as they
-would be written; ``python docs/scale.py --set people_at_once=0.5 --set node_price=2`` shows what would come of other
-assumptions.
+``python docs/scale.py`` updates the tables of docs/operations/scale.md; ``--check`` says whether they are up to date;
+``python docs/scale.py --set people_at_once=0.5 --set node_price=2`` shows the results of other assumptions.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ PAGE = Path(__file__).with_name("operations") / "scale.md"
 
 @dataclass(frozen=True)
 class Input:
-    """A number, and where it comes from."""
+    """A number, and its origin."""
 
     value: float
     what: str
@@ -88,20 +87,20 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Need:
-    """What so many servers at once need."""
+    """The needs of a number of simultaneous servers."""
 
     servers: int
     rows: tuple[tuple[str, str], ...]
     hub: float
-    """Of the hub's one core."""
+    """Fraction of the hub's one core."""
     megabytes: float
-    """A second through the gates."""
+    """Bytes per second through the gates."""
     users_nodes: int
     cost: float
 
 
 def need(v: dict[str, float], servers: int) -> Need:
-    """Reckon for a number of servers at once."""
+    """Calculate the needs of a number of simultaneous servers."""
     plain = {"small": (2, 4), "medium": (4, 16), "large": (16, 64)}
     cores = servers * sum(v[k] * c for k, (c, _) in plain.items())
     memory = servers * sum(v[k] * m for k, (_, m) in plain.items())
@@ -150,7 +149,7 @@ def need(v: dict[str, float], servers: int) -> Need:
 
 
 def breaks(v: dict[str, float]) -> list[tuple[float, str, str]]:
-    """At how many servers at once each part is full, the first one first."""
+    """Return at how many simultaneous servers each part is at its limit, the first one first."""
     one = need(v, 1000)
     return sorted(
         [
@@ -185,7 +184,7 @@ def breaks(v: dict[str, float]) -> list[tuple[float, str, str]]:
 
 
 def tables(v: dict[str, float]) -> str:
-    """All tables, as they stand in the page."""
+    """Return all tables of the page."""
     day, all_ = need(v, round(v["people"] * v["people_at_once"])), need(v, round(v["people"]))
     lines = [f"| | {day.servers} servers at once | {all_.servers} at once |", "|---|---|---|"]
     lines += [f"| {name} | {a} | {b} |" for (name, a), (_, b) in zip(day.rows, all_.rows, strict=True)]
@@ -208,7 +207,7 @@ def tables(v: dict[str, float]) -> str:
 
 
 def written(page: str, made: str) -> str:
-    """The page with its tables made anew, each between its marks."""
+    """Return the page with its tables updated, each between its marks."""
     for number, table in enumerate(made.split("\n\n")):
         start, end = f"<!-- table {number} -->", f"<!-- end {number} -->"
         before, after = page[: page.index(start) + len(start)], page[page.index(end) :]

@@ -1,7 +1,7 @@
 """Build the documentation: gather the pages in ``build/docs-src``, then Sphinx, where every warning is an error.
 
-``python docs/website.py``: with the notebooks as they were run by ``docs/execute.py``; one that was not is shown
-without its outputs.
+``python docs/website.py``: with the notebooks that ``docs/execute.py`` has run; another notebook is shown without
+outputs.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"
 
 
 def gather() -> None:
-    """Put all pages below one folder, as Sphinx wants them.
+    """Copy all pages into one folder, as Sphinx needs them.
 
-    The five folders as they are, and what is made or lies elsewhere.
+    The five folders are copied unchanged; other pages are generated or come from elsewhere.
     """
     shutil.rmtree(SOURCE, ignore_errors=True)
     SOURCE.mkdir(parents=True)
@@ -68,16 +68,16 @@ def gather() -> None:
 
 
 def linked(text: str, page: Path) -> str:
-    """Make the links of a page those of the site.
+    """Convert the links of a page to those of the site.
 
-    It has the notebooks in ``tutorial/`` and the pages of the project at its top.
+    The site has the notebooks in ``tutorial/`` and the project's pages at its top.
     """
     here = page.relative_to(HERE).parent if page.is_relative_to(HERE) else Path()
 
-    def there(found: re.Match[str]) -> str:
-        path, mark, part = found[1].partition("#")
+    def there(match: re.Match[str]) -> str:
+        path, mark, part = match[1].partition("#")
         if not path or "://" in path:
-            return found[0]
+            return match[0]
         target = Path(os.path.normpath(page.parent / path))
         if target.is_relative_to(HERE):
             target = target.relative_to(HERE)
@@ -86,14 +86,14 @@ def linked(text: str, page: Path) -> str:
         elif target.parent == TOP and target.name in _OUTSIDE:
             target = Path(_OUTSIDE[target.name])
         else:
-            return found[0]
+            return match[0]
         return f"]({os.path.relpath(target, here)}{mark}{part})"
 
     return re.sub(r"\]\(([^)\s]+)\)", there, text)
 
 
 def commands() -> str:
-    """The page of the command line, as its own help has it."""
+    """Return the page of the command line, from its own help."""
     from geodes_lab.cli import main
 
     text = [
@@ -117,11 +117,11 @@ def _help(command: click.Command, name: str) -> str:
 
 
 def _still(notebook: nbformat.NotebookNode) -> set[str]:
-    """Make the outputs those of a page without a kernel: one copy of the plots' script for all, no widgets."""
+    """Convert the outputs for a page without a kernel: one copy of the plots' script for all, no widgets."""
     notebook.metadata.pop("widgets", None)
     scripts: set[str] = set()
     for cell in (c for c in notebook.cells if c.cell_type == "code"):
-        kept: list[Any] = []
+        outputs: list[Any] = []
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if script := data.get(_LOAD):
@@ -139,25 +139,25 @@ def _still(notebook: nbformat.NotebookNode) -> set[str]:
                     output.data["text/html"] = re.sub(rf"(/user/[^/\"]+)?/{_STYLES}", "../_static/panel/", page)
                 if not any("".join(v).strip() if isinstance(v, str | list) else v for v in output.data.values()):
                     continue
-            kept.append(output)
-        cell.outputs = kept
+            outputs.append(output)
+        cell.outputs = outputs
     if scripts:
-        # Before the first plot: a page asks for it once.
+        # Before the first plot: a page loads it once.
         head = nbformat.v4.new_markdown_cell('```{raw} html\n<script src="../_static/plots.js"></script>\n```')
         notebook.cells.insert(1, head)
     return scripts
 
 
 def main() -> int:
-    """Gather and build; give Sphinx's exit status."""
+    """Gather and build; return Sphinx's exit status."""
     gather()
     shutil.rmtree(SITE, ignore_errors=True)
-    told = sphinx(
+    status = sphinx(
         ["-q", "-W", "--keep-going", "-b", "html", "-d", str(TOP / "build" / "docs-trees"), str(SOURCE), str(SITE)]
     )
-    if told == 0:
+    if status == 0:
         print(f"The documentation is in {SITE.relative_to(TOP)}/index.html")
-    return told
+    return status
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The hub of the lab: who comes in, what starts for a person, and the services beside it."""
+"""The hub of the lab: who may log in, what starts for a person, and the services beside it."""

@@ -1,4 +1,4 @@
-"""The lab without a person: start it, log in, spawn the server, run a notebook through the hub, stop everything.
+"""The lab without a person: start it, log in, start the server, run a notebook through the hub, stop everything.
 
 ``make demo`` leaves the executed notebook and its picture in ``build/``; the exit code tells whether all went well.
 """
@@ -25,11 +25,14 @@ TOP = Path(__file__).resolve().parents[1]
 
 
 class DemoError(Exception):
-    """A step of the demo went wrong; the message says which."""
+    """A step of the demo failed; the message says which."""
 
 
 class Visitor:
-    """A person's browser as far as the demo needs one: cookies, the hub's XSRF token, and a token for the server."""
+    """The parts of a person's browser that the demo needs.
+
+    Cookies, the hub's XSRF token, and a token for the server.
+    """
 
     def __init__(self, url: str) -> None:
         self.web = httpx.Client(follow_redirects=True, timeout=60)
@@ -37,10 +40,10 @@ class Visitor:
         page = self.web.get(url)
         if page.status_code != 200 or "/hub/link" in str(page.url):
             raise DemoError(f"The login link was refused: {page.status_code} at {page.url.path}.")
-        found = re.search(r"/(?:user|hub/spawn-pending)/([^/?]+)", str(page.url))
-        if not found:
+        match = re.search(r"/(?:user|hub/spawn-pending)/([^/?]+)", str(page.url))
+        if not match:
             raise DemoError(f"The hub led to {page.url.path} instead of a server.")
-        self.name = found.group(1)
+        self.name = match.group(1)
         self.api = f"{self.root}/hub/api/users/{self.name}"
 
     def _headers(self) -> dict[str, str]:
@@ -74,7 +77,7 @@ def kernel_of(visitor: Visitor) -> JupyterKernelClient:
     kernel = JupyterKernelClient(
         server_url=f"{visitor.root}/user/{visitor.name}",
         token=token,
-        # JupyterHub takes no token from an address, so the websocket gets it as a header too.
+        # JupyterHub accepts no token in an address, so the websocket gets it as a header too.
         client_kwargs={"headers": {"Authorization": f"Bearer {token}"}},
     )
     kernel.start(name="geodes", path="notebooks")
@@ -82,12 +85,12 @@ def kernel_of(visitor: Visitor) -> JupyterKernelClient:
 
 
 def run(visitor: Visitor, notebook: Path) -> nbformat.NotebookNode:
-    """Run a notebook from top to bottom in the lab's kernel, through the hub; give it with its outputs.
+    """Run a notebook from top to bottom in the lab's kernel, through the hub; return it with its outputs.
 
     Raises
     ------
     DemoError
-        If a cell fails; its notebook has all outputs up to there.
+        If a cell fails; its notebook has all outputs up to that cell.
     """
     node = nbformat.read(notebook, as_version=4)
     kernel = kernel_of(visitor)
@@ -98,17 +101,17 @@ def run(visitor: Visitor, notebook: Path) -> nbformat.NotebookNode:
             cell.execution_count = reply.get("execution_count")
             print(f"  cell {number}: {reply['status']}", flush=True)
             if reply["status"] != "ok":
-                said = "\n".join(
+                errors = "\n".join(
                     "".join(o.get("traceback", [o.get("evalue", "")])) for o in cell.outputs if o.output_type == "error"
                 )
-                raise DemoError(f"Cell {number} of {notebook.name} failed:\n{cell.source}\n{said}")
+                raise DemoError(f"Cell {number} of {notebook.name} failed:\n{cell.source}\n{errors}")
     finally:
         kernel.stop()
     return node
 
 
 def picture(node: nbformat.NotebookNode) -> bytes:
-    """The last PNG that the notebook shows."""
+    """Return the last PNG in the notebook."""
     shown: list[Any] = [
         o["data"]["image/png"] for c in node.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})
     ]
@@ -127,7 +130,7 @@ def main() -> int:
     options.build.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     try:
-        # A state folder of its own, so that a lab that runs beside it is not touched.
+        # A state folder of its own, so that a running lab is not affected.
         with (
             tempfile.TemporaryDirectory(prefix="geodes-lab-") as state,
             Lab(Path(state), datalake=options.datalake, sample=options.sample) as lab,

@@ -1,4 +1,4 @@
-"""This installation: the operator's file, and what a launcher chose for this start (ports, folders)."""
+"""This installation: the operator's file, and the launcher's choices for this start (ports, folders)."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from hub.services.declared import listening
 
 HUB = Path(__file__).resolve().parent
 TOP = HUB.parent
-# Where the hub, its proxy's API and the services listen, if the launcher has not chosen otherwise: below 1024, where
-# the hub is root, since any account of the machine may take another port while nobody has it, and would get what is
-# meant for the lab.
+# Where the hub, its proxy's API and the services listen, unless the launcher has chosen otherwise. If the hub is root,
+# the ports are below 1024: any account of the machine could take another port while it is free, and receive the lab's
+# requests.
 _PORTS = ("hub", "proxy", *listening(), "s3")
 _LOW, _HIGH = 881, 8081
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The operator's file, and where things are."""
+    """The operator's file, and where everything is."""
 
     lab: Lab
     file: Path
-    """The operator's file itself: the services read it too."""
+    """The operator's file itself, which the services read too."""
     state: Path
-    """What the hub keeps, for its owner alone."""
+    """The hub's files, readable for its owner alone."""
 
     @property
     def on_kubernetes(self) -> bool:
-        """Whether the chart says addresses, database and volumes, not these files."""
+        """Whether the chart sets addresses, database and volumes."""
         return self.lab.servers.kind == "kubernetes"
 
     @property
@@ -45,14 +45,14 @@ class Installation:
 
     @property
     def address(self) -> str:
-        """The address that people have in their browser."""
+        """The address in people's browsers."""
         return (self.lab.address or self.listen).rstrip("/")
 
     @property
     def sample(self) -> Path | None:
-        """The sample datalake, where a launcher made one."""
-        found = os.environ.get("GEODES_LAB_SAMPLE")
-        return Path(found) if found else None
+        """The sample datalake, if a launcher made one."""
+        value = os.environ.get("GEODES_LAB_SAMPLE")
+        return Path(value) if value else None
 
     @property
     def homes(self) -> Path:
@@ -60,12 +60,14 @@ class Installation:
         return Path(self.lab.home.folder or self.state / "homes")
 
     def port(self, name: str) -> int:
-        """Where one of the services listens."""
+        """Return where a service listens."""
         first = _LOW if os.geteuid() == 0 and self.lab.servers.kind in ("accounts", "systemd") else _HIGH
         return int(os.environ.get(f"GEODES_LAB_{name.upper()}_PORT", first + _PORTS.index(name)))
 
     def secret(self, name: str, make: bool = False) -> str:
-        """A secret, from the folder of secrets or the environment; made and kept there if it may be, and is not there.
+        """Return a secret, from the folder of secrets or the environment.
+
+        With ``make``, create it if it does not exist.
 
         Raises
         ------
@@ -87,19 +89,19 @@ class Installation:
                 f"The secret {name} is not to be had: write it into {path}, readable for the hub alone "
                 f"({error.strerror})."
             ) from None
-        # Kubernetes mounts secrets for a group, in a pod that only the hub is in.
+        # Kubernetes mounts secrets for a group, in a pod with only the hub.
         if not self.on_kubernetes and path.stat().st_mode & 0o077:
             raise Refused(f"Others may read the secret {path}: close it with `chmod 600 {path}`.")
         return text
 
     def has(self, name: str) -> bool:
-        """Whether there is a secret of that name."""
+        """Whether a secret with that name exists."""
         held = f"GEODES_LAB_{name.upper()}" in os.environ
         return held or (Path(self.lab.secrets or self.state / "secrets") / name).exists()
 
 
 def installation() -> Installation:
-    """This installation, as the environment says now."""
+    """Return this installation, from the present environment."""
     file = Path(os.environ.get("GEODES_LAB_SETTINGS") or HUB / "lab.yaml")
     try:
         stamp = file.stat().st_mtime_ns
@@ -111,9 +113,9 @@ def installation() -> Installation:
 
 @lru_cache(maxsize=4)
 def _read(file: Path, stamp: int) -> Lab:
-    return load(file)  # once: each start of a server asks several times
+    return load(file)  # parsed once: each start of a server asks several times
 
 
 def python() -> str:
-    """The interpreter that runs the hub runs its services too."""
+    """Return the interpreter that runs the hub, and its services too."""
     return sys.executable

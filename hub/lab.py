@@ -34,18 +34,18 @@ class LabError(Exception):
 
 
 class Lab:
-    """A hub and all that it starts; a context manager that leaves no process behind.
+    """A hub and everything that it starts; a context manager that leaves no process behind.
 
     Parameters
     ----------
     state
-        The folder that keeps the sample datalake, the user's home and the hub's database.
+        The folder with the sample datalake, the user's home and the hub's database.
     port
-        Where to listen on 127.0.0.1; 0: any free port.
+        The port on 127.0.0.1; 0: any free port.
     datalake
         ``files``: the sample is read from disk; ``s3``: through an S3 server on loopback.
     sample
-        The folder of the sample datalake, written if it is not complete; None: in ``state``.
+        The folder of the sample datalake, completed if needed; None: in ``state``.
     """
 
     def __init__(self, state: Path, port: int = 0, datalake: str = "files", sample: Path | None = None) -> None:
@@ -82,13 +82,13 @@ class Lab:
                 f"Port {self.port} is taken: stop what listens there, or choose another with `make lab PORT=8001`."
             )
         written = subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.sample)])
-        if written.returncode != 0:  # it has said why
+        if written.returncode != 0:  # it has printed the reason
             raise LabError(f"The sample datalake could not be written into {self.sample}.")
         secret = self.state / "login_secret"
         secret.unlink(missing_ok=True)
         secret.touch(mode=0o600)
         secret.write_text(self.secret)
-        # For sockets, whose paths are short: below /tmp, where nobody else passes through it.
+        # For sockets, whose paths must be short: in a private folder below /tmp.
         self.sockets = tempfile.mkdtemp(prefix="geodes-lab-", dir="/tmp")
         self.log = self.state / "hub.log"
         with self.log.open("wb") as log:
@@ -98,7 +98,8 @@ class Lab:
                 env=self._environment(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches us alone; we stop the hub, and the hub its servers
+                # Ctrl-C reaches only this process, which stops the hub, and the hub its servers
+                start_new_session=True,
             )
         try:
             self._wait()
@@ -108,7 +109,7 @@ class Lab:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Stop the hub, which stops its servers; end whatever is still there."""
+        """Stop the hub, which stops its servers; then end all remaining processes."""
         if self.hub and self.hub.poll() is None:
             self.hub.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -123,7 +124,7 @@ class Lab:
         self._lock.close()
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        """Whether a process was started by this lab: all of them have its mark in their environment."""
+        """Whether this lab started a process: all of its processes have its mark in their environment."""
         try:
             return process.environ().get("GEODES_LAB_RUN") == self.run
         except psutil.Error:
@@ -157,12 +158,12 @@ class Lab:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/hub/health", timeout=2):
                     return
             except (urllib.error.URLError, OSError):
-                time.sleep(0.1)  # it has no other way to say that it is ready
+                time.sleep(0.1)  # there is no event for its readiness
         raise LabError(f"The hub did not answer in {seconds:.0f} s; the end of {self.log} says:\n{_tail(self.log)}")
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of processes whose own parent ends (Linux), so that none escapes when the lab stops."""
+    """Become the parent of processes whose own parent ends (Linux), so that none remains when the lab stops."""
     if sys.platform == "linux":
         pr_set_child_subreaper = 36
         ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
@@ -198,8 +199,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000, help="where to listen on 127.0.0.1 (default: 8000; 0: any)")
     parser.add_argument("--datalake", choices=["files", "s3"], default="files", help="how the sample is read")
     options = parser.parse_args()
-    # `kill`, and closing the terminal, are as good as Ctrl-C.
-    # Ctrl-C too: a shell that starts us in the background has it ignored.
+    # `kill`, and closing the terminal, work like Ctrl-C. Ctrl-C is set too, because a shell that starts this in the
+    # background ignores it.
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     if not 0 <= options.port < 65536:

@@ -1,8 +1,8 @@
-"""A robot tries the lab as a person would.
+"""A robot uses the lab as a person would.
 
-It has a server, a kernel, a Dask cluster of one worker, and opens a product.
+It starts a server, a kernel, a Dask cluster with one worker, and opens a product.
 
-``python -m hub.trial`` is what `helm test` runs; it works on one machine too. The robot is nobody of the provider's: no
+`helm test` runs ``python -m hub.trial``; it works on one machine too. The robot does not exist at the provider: no
 person's name has an @. It has the rights of the group that the operator's file names (``trial``), and a token that is
 good for a quarter of an hour. What goes wrong is said with its step, and on Kubernetes with what the cluster says of
 its pods.
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from jupyter_kernel_client import JupyterKernelClient
 
 SCOPES = [f"{scope}!user={ROBOT}" for scope in ("admin:users", "servers", "tokens", "access:servers")]
-"""What the service behind it may do: nothing to anybody else."""
+"""The scopes of its service: nothing that concerns other people."""
 
 
 class TrialError(Exception):
-    """A step went wrong; the message says which."""
+    """A step failed; the message says which."""
 
 
 class Trial:
@@ -46,11 +46,11 @@ class Trial:
     hub, token
         Address and token of the hub's API, for the service ``trial``.
     public
-        Where servers are reached.
+        The address of the servers.
     address
-        The lab's own address, where people have host names below it: the robot's is looked for where ``public`` is.
+        The lab's own address, if people have host names below it: the robot's host name is resolved to ``public``.
     patience
-        Seconds within which a server starts.
+        Seconds in which a server must start.
     """
 
     def __init__(self, hub: str, token: str, public: str, address: str = "", patience: float = 600) -> None:
@@ -62,26 +62,26 @@ class Trial:
         self._robot = ""
 
     def login(self) -> str:
-        """Make the robot, if it is not there, and a token of its own."""
-        made = self._service.post(self._url())
-        if made.status_code not in (201, 409):
-            raise TrialError(f"The robot was not made: {_said(made)}")
-        asked = {"note": "trial", "expires_in": 900}
-        given = self._service.post(f"{self._url()}/tokens", json=asked)
-        if given.status_code != 201:
-            raise TrialError(f"The robot got no token: {_said(given)}")
-        self._robot = given.json()["token"]
+        """Create the robot, if needed, and a token for it."""
+        creation = self._service.post(self._url())
+        if creation.status_code not in (201, 409):
+            raise TrialError(f"The robot was not made: {_said(creation)}")
+        request = {"note": "trial", "expires_in": 900}
+        reply = self._service.post(f"{self._url()}/tokens", json=request)
+        if reply.status_code != 201:
+            raise TrialError(f"The robot got no token: {_said(reply)}")
+        self._robot = reply.json()["token"]
         seen = self._ask("GET", f"{self.hub}/user")
         if seen.json()["name"] != ROBOT:
             raise TrialError(f"The robot's token is {seen.json()['name']}'s.")
         return f"{ROBOT} has logged in, for a quarter of an hour"
 
     def start(self) -> str:
-        """Start its server, and follow what the hub tells of it."""
+        """Start its server, and follow the hub's progress events."""
         began = time.monotonic()
-        asked = self._service.post(f"{self._url()}/server", json={})
-        if asked.status_code not in (201, 202, 400):  # 400: it runs already
-            raise TrialError(f"The server was refused: {_said(asked)}")
+        reply = self._service.post(f"{self._url()}/server", json={})
+        if reply.status_code not in (201, 202, 400):  # 400: it is running already
+            raise TrialError(f"The server was refused: {_said(reply)}")
         progress = f"{self._url()}/server/progress"
         told: list[str] = []
         with self._service.stream("GET", progress, timeout=self.patience) as events:
@@ -96,7 +96,7 @@ class Trial:
         raise TrialError("The hub stopped telling of the server before it was ready.")
 
     def versions(self, kernel: JupyterKernelClient) -> str:
-        """Hold the versions of JupyterHub of both images against each other."""
+        """Compare the JupyterHub versions of both images."""
         hub = self._ask("GET", f"{self.hub}/").json()["version"]
         user = run(kernel, "import jupyterhub; print(jupyterhub.__version__)")
         if hub.split(".")[0] != user.split(".")[0]:
@@ -152,9 +152,9 @@ def step(name: str) -> Iterator[None]:
 
 
 def below(address: str, public: str) -> str:
-    """The robot's own host name, as JupyterHub makes it.
+    """Return the robot's own host name, as JupyterHub creates it.
 
-    From now on it is looked for at the proxy, past the DNS and what has TLS there.
+    From now on it is resolved to the proxy, without DNS and external TLS.
     """
     import jupyterhub.utils
 
@@ -170,7 +170,7 @@ def below(address: str, public: str) -> str:
 
 
 def run(kernel: JupyterKernelClient, code: str) -> str:
-    """Run code in the kernel; give what it prints last.
+    """Run code in the kernel; return its last output.
 
     Raises
     ------
@@ -180,8 +180,8 @@ def run(kernel: JupyterKernelClient, code: str) -> str:
     reply: Any = kernel.execute(code, timeout=300)
     printed = "".join("".join(o.get("text", "")) for o in reply["outputs"] if o["output_type"] == "stream").strip()
     if reply["status"] != "ok":
-        said = [f"{o['ename']}: {o['evalue']}" for o in reply["outputs"] if o["output_type"] == "error"]
-        raise TrialError(f"{' '.join(said) or reply['status']} in:\n{code.strip()}")
+        errors = [f"{o['ename']}: {o['evalue']}" for o in reply["outputs"] if o["output_type"] == "error"]
+        raise TrialError(f"{' '.join(errors) or reply['status']} in:\n{code.strip()}")
     return printed.splitlines()[-1] if printed else ""
 
 

@@ -18,7 +18,7 @@
 # Eight Sentinel-2 acquisitions over the Lauragais, east of Toulouse, become one cube of NDVI: how green each field is,
 # month by month. The products are zips on the datalake. Nothing is downloaded, nothing is unzipped.
 #
-# In the lab `gl` is there already. Computations run on a Dask cluster of your own.
+# The lab has imported `gl` already. Computations run on your own Dask cluster.
 
 # %%
 import geodes_lab as gl
@@ -28,7 +28,7 @@ client
 
 # %% [markdown]
 # ## Find products
-# Dates are those of the acquisition. Two neighbouring tiles cover the area; products that are mostly cloud stay out. The
+# Dates are acquisition dates. Two neighbouring tiles cover the area; products with many clouds are left out. The
 # profile `"local"` is the sample datalake; with `"geodes"` the same cells work on the real one.
 
 # %%
@@ -39,8 +39,8 @@ items
 
 # %% [markdown]
 # ## One product
-# A product opens on its own grids, at 10, 20 and 60 m. The numbers are reflectances: the offset that each processing
-# baseline wants is taken from the product's own metadata.
+# A product opens on its own grids, at 10, 20 and 60 m. The numbers are reflectances: the offset of each processing
+# baseline comes from the product's own metadata.
 
 # %%
 scene = gl.open_product(items[0])
@@ -48,23 +48,23 @@ scene
 
 # %% [markdown]
 # ## All products as one cube
-# The two tiles of a day are pasted into one slice. The coordinates tell which products a slice came from, and that two
-# processing baselines meet here. Nothing has been read yet but metadata.
+# The two tiles of a day become one slice. The coordinates name the products of each slice, and show that two
+# processing baselines meet here. Only metadata have been read yet.
 
 # %%
 cube = gl.open_cube(items, bands=["red", "green", "blue", "nir"], bbox=area)
 cube
 
 # %% [markdown]
-# In true colours, darkest and brightest 2 % cut off. Move the slider: a day is computed when it is shown.
+# In true colours, without the darkest and brightest 2 %. Move the slider: a day is computed when it is shown.
 
 # %%
 gl.plot.rgb(cube, gamma=1.4)
 
 # %% [markdown]
 # ## NDVI, month by month
-# Still nothing is read: this is a plan of work. The products' own mask hides clouds, and the median of a month passes over
-# what the mask has missed.
+# Still nothing is read: this is a plan of work. The products' own mask hides clouds, and the median of a month ignores
+# clouds that the mask has missed.
 
 # %%
 clear = gl.open_cube(items, bands=["red", "nir"], bbox=area, mask="cloud")
@@ -82,7 +82,7 @@ gl.plan(month)
 
 # %% [markdown]
 # ## Save it, and read it again
-# Here the cluster works: each tile of each product is read where it lies. The result is a Zarr store with its CRS and
+# Now the cluster works: each tile of each product is read in place. The result is a Zarr store with its CRS and
 # its history inside.
 
 # %%
@@ -90,14 +90,14 @@ saved = gl.save(month, "workspace/ndvi.zarr", overwrite=True)
 saved
 
 # %% [markdown]
-# And after: what became of each product.
+# And after: what happened to each product.
 
 # %%
 gl.report(month)
 
 # %% [markdown]
 # ## Look
-# Zoom with the wheel, choose the month with the slider: only what is on the screen is computed.
+# Zoom with the wheel, choose the month with the slider: only the visible part is computed.
 
 # %%
 gl.plot.image(saved.ndvi, clim=(0, 0.9))

@@ -16,7 +16,7 @@
 # # Finding products
 #
 # One call searches every catalogue: the sample of this lab, GEODES, any STAC API, or a catalogue that was harvested beside
-# the data. The words mean the same everywhere, and what comes back tells the truth.
+# the data. The arguments mean the same everywhere, and the Items follow STAC.
 #
 # `profile` says where to look: `"local"` is the sample, `"geodes"` is the real service. Nothing else in this notebook changes.
 
@@ -30,14 +30,14 @@ area = (1.73, 43.52, 1.91, 43.63)
 
 # %% [markdown]
 # ## What there is
-# Each collection, with its span, and whether its products join into a cube.
+# Each collection, with its time span, and whether `open_cube` can open its products.
 
 # %%
 gl.collections(profile=profile)[["title", "start", "end", "count", "format", "open_cube"]].head(15)
 
 # %% [markdown]
 # ## Look on the map
-# Draw a box with the tool at the left, choose dates, search; click on a footprint to see its picture. What you found is in
+# Draw a box with the tool at the left, choose dates, search; click on a footprint to see its picture. The results are in
 # `explorer.items`, and `explorer.arguments` is the search as code.
 
 # %%
@@ -50,8 +50,8 @@ explorer.arguments
 
 # %% [markdown]
 # ## Search by words
-# `datetime` is the acquisition, whatever the service calls by that name. A search shows itself: the footprints, the
-# products, and their pictures where they lie near.
+# `datetime` is the acquisition, even if the service uses that name for the publication. A search displays itself: the footprints, the
+# products, and their pictures if these are on this machine.
 
 # %%
 items = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-06/2021-08", cloud_cover=30, profile=profile)
@@ -81,7 +81,7 @@ both = gl.search(["PEPS_S2_L1C", "PEPS_S1_L1"], bbox=area, datetime="2021-06-05/
 gl.plot.footprints(both, title="5 and 6 June 2021")
 
 # %% [markdown]
-# A misspelt word is refused before anything is asked, with the nearest right one.
+# A misspelt name is refused before any request, with a suggestion.
 
 # %%
 try:
@@ -91,14 +91,14 @@ except gl.GeodesError as error:
 
 # %% [markdown]
 # ## Can it be read now?
-# Old products lie on tape. It is said before anything is computed, with what to do.
+# Old products are on tape. The table shows it before anything is computed, and says what to do.
 
 # %%
 gl.availability(clear)
 
 # %% [markdown]
 # ## Clouds over the season
-# The Items are STAC Items: what they say is a table away.
+# The Items are STAC Items, which easily become a table.
 
 # %%
 season = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-06/2021-08", profile=profile)
@@ -110,7 +110,7 @@ labels = picture.set_xticklabels([f"{date:%d %b}" for date in dates])
 # %% [markdown]
 # ## The catalogue near the data
 # A collection, or all of them, as stac-geoparquet files beside the data: searches of millions of products take a few
-# hundredths of a second and ask nobody. Another run fetches what is new.
+# hundredths of a second, without any request. Another run downloads what is new.
 
 # %%
 # !geodes-lab harvest {profile} workspace/catalogue --collection THEIA_SWH-PHASE1_SPOT4_L1C

@@ -16,8 +16,8 @@
 # # Why the numbers are right
 #
 # Since January 2022 Sentinel-2 adds 1000 to its numbers, and old products are being reprocessed the new way. A script that
-# divides by 10000 is off by 0.1 of reflectance in some products and not in others. Here each product's own metadata is
-# believed, and this notebook shows the difference.
+# divides by 10000 is off by 0.1 of reflectance in some products and not in others. The lab uses each product's own metadata,
+# and this notebook shows the difference.
 
 # %%
 import geodes_lab as gl
@@ -27,7 +27,7 @@ field = (1.868, 43.595, 1.884, 43.604)
 
 # %% [markdown]
 # ## Two processings of one acquisition
-# Catalogues keep both. `latest=False` shows all; a search without it gives the newest.
+# Catalogues keep both. `latest=False` shows all; a search without it returns the newest.
 
 # %%
 every = gl.search("PEPS_S2_L1C", bbox=field, datetime="2021-07-15", tile="31TCJ", latest=False, profile=profile)
@@ -45,14 +45,14 @@ newer = gl.open_cube(every[-1:], bands=["red"], bbox=field)
 float(one_by_one.red.mean()), float(newer.red.mean())
 
 # %% [markdown]
-# Given both, a cube takes the newer and says so.
+# If you give both, a cube uses the newer one and says so.
 
 # %%
 gl.open_cube(every, bands=["red"], bbox=field).attrs["superseded"]
 
 # %% [markdown]
 # ## Ours beside a naive reading
-# One field through the summer. The cube tells the offset of each slice: taking it away again gives what a script sees that
+# One field through the summer. The cube has the offset of each slice. Without the offset, you get the values of a script that
 # divides the numbers by 10000.
 
 # %%
@@ -73,8 +73,8 @@ gl.plot.series(
 
 # %% [markdown]
 # ## Clouds
-# Products bring their own masks, as polygons before baseline 04.00 and as images since. `mask="cloud"` is the same word for
-# both. Each map has its cloudy pixels grey.
+# Products bring their own masks, as polygons before baseline 04.00 and as images since. `mask="cloud"` works for
+# both. The cloudy pixels of each map are grey.
 
 # %%
 area = (1.73, 43.52, 1.91, 43.63)
@@ -90,7 +90,7 @@ masked.red.notnull().mean(["y", "x"]).to_series().rename("share without clouds")
 
 # %% [markdown]
 # ## Where nobody looked
-# The swath ends within the area on 14 August. No data is no data before the offset is applied: it never becomes −0.1.
+# The swath ends within the area on 14 August. No data is masked before the offset is applied: it never becomes −0.1.
 
 # %%
 edge = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-08-14", profile=profile)

@@ -16,7 +16,7 @@
 # # Radar backscatter of fields
 #
 # Sentinel-1 sees through clouds, in the geometry of a radar and with speckle. The images become γ0 on a map, chunk by chunk,
-# read in place: calibrated, freed of the instrument's noise, averaged to 20 m.
+# read in place: calibrated, without the instrument's noise, averaged to 20 m.
 
 # %%
 import numpy as np
@@ -31,7 +31,7 @@ items
 
 # %% [markdown]
 # ## On a grid
-# Each band is named by what it is: `gamma0_vh_denoised`, `sigma0_vv`, `incidence`. Averaging before anything else keeps all
+# The name of each band says what it is: `gamma0_vh_denoised`, `sigma0_vv`, `incidence`. Averaging first keeps all
 # looks of a 10 m image in a pixel of 20 m. Give `dem=` for relief; without it the heights of the product's own tie points
 # are used.
 
@@ -52,7 +52,7 @@ gl.report(lazy)
 
 # %% [markdown]
 # ## In decibels
-# Logarithms are for looking: means are taken before.
+# Logarithms are for display: means are computed before.
 
 # %%
 decibels = 10 * np.log10(cube.clip(1e-4))
@@ -78,7 +78,7 @@ print(f"equivalent number of looks: {looks[0]:.1f} of one date, {looks[1]:.1f} o
 
 # %% [markdown]
 # ## Three fields through the summer
-# A box of 600 m in each. Wheat dries and is harvested, maize and sunflower grow. VH answers to leaves and stems.
+# A box of 600 m in each. Wheat dries and is harvested, maize and sunflower grow. VH responds to leaves and stems.
 
 # %%
 places = xr.Dataset(

@@ -15,8 +15,8 @@
 # %% [markdown]
 # # Along the track of an altimeter
 #
-# Sentinel-3's radar altimeter measures a line on the ground, twenty times a second. A track is no image, and is not forced
-# to be one: products open along time, each rate and band a node of its own, and several passes become one table.
+# Sentinel-3's radar altimeter measures a line on the ground, twenty times a second. A track is not an image, and is not converted
+# to one: products open along time, each rate and band a node of its own, and several passes become one table.
 
 # %%
 import xarray as xr
@@ -38,8 +38,8 @@ track
 
 # %% [markdown]
 # ## Several passes
-# `gl.open_tracks` puts them together along time, within a box. Of an acquisition that was processed several times the best is
-# taken. Each record says its product, cycle and orbit.
+# `gl.open_tracks` puts them together along time, within a box. If an acquisition was processed several times, the best product is
+# used. Each record has its product, cycle and orbit.
 
 # %%
 passes = gl.open_tracks(items, node="ku", bbox=box, variables=["alt", "range_ku", "surf_type", "agc_ku", "loss_track"])
@@ -66,7 +66,7 @@ gl.plot.tracks(height, cmap="terrain")
 
 # %% [markdown]
 # ## Pass beside pass
-# The satellite comes again after 27 days. Along latitude both passes lie on one another; the lake is the flat place.
+# The satellite comes again after 27 days. Plotted by latitude, both passes coincide; the lake is the flat part.
 
 # %%
 table = passes.assign(height=height).compute().to_dataframe()
@@ -86,7 +86,7 @@ table
 
 # %% [markdown]
 # ## The echo tells what it was
-# Water answers at once and brightly, land slowly. The waveforms are there too, one for each record.
+# Water reflects at once and strongly, land slowly. The waveforms are there too, one for each record.
 
 # %%
 echoes = gl.open_tracks(items[:1], node="ku", bbox=box, variables=["i2q2_meas_ku", "surf_type"]).compute()

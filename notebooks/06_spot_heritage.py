@@ -78,7 +78,7 @@ picture = ndvi.plot.imshow(col="time", cmap="RdYlGn", vmin=0, vmax=0.9, size=3.4
 
 # %% [markdown]
 # ## Older still
-# Raw scenes (L1A) open too, as radiance by line and column, or put on a map by their own location model when a grid is said:
+# Raw scenes (L1A) open too, as radiance by line and column, or put on a map with their own location model if you give a grid:
 # they are not orthorectified, and the cube says by how much relief is displaced.
 
 # %%

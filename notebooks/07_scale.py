@@ -15,8 +15,8 @@
 # %% [markdown]
 # # From a laptop to many workers
 #
-# The notebook stays the same; the cluster grows. Ask what a computation will take before it is started, let it meet faults on
-# its way, and see afterwards what became of each product.
+# The notebook stays the same; the cluster grows. Ask for the cost of a computation before it starts, let it meet errors on
+# its way, and see afterwards what happened to each product.
 
 # %%
 import pandas as pd
@@ -40,13 +40,13 @@ ndvi
 
 # %% [markdown]
 # ## What does it cost?
-# A plan reads nothing. It counts what the result needs and no more: products, requests, bytes, work and memory.
+# A plan reads nothing. It counts only what the result needs: products, requests, bytes, work and memory.
 
 # %%
 gl.plan(ndvi.max("time"))
 
 # %% [markdown]
-# The same at 60 m reads overviews: a small part of the bytes. Choosing the resolution is choosing the bill.
+# The same at 60 m reads overviews: a small part of the bytes. The resolution decides the cost.
 
 # %%
 coarse = gl.open_cube(items, bands=["red", "nir"], bbox=area, resolution=60, mask="cloud")
@@ -63,7 +63,7 @@ picture = pd.DataFrame(costs).T.plot.bar(subplots=True, layout=(1, 4), figsize=(
 # %% [markdown]
 # ## Faults on the way
 # Over a year some product is always missing or damaged. By default that stops the computation in one sentence that names it.
-# Here one of them is looked for where it is not.
+# Here one product has a wrong address.
 
 # %%
 lost = items[2].clone()
@@ -78,8 +78,8 @@ except gl.GeodesError as error:
     print(error)
 
 # %% [markdown]
-# With `errors="fill"` the work goes on: what cannot be read is left out or becomes no data, never a
-# zero, and is told.
+# With `errors="fill"` the work continues: what cannot be read is left out or becomes no data, never
+# zero, and is reported.
 
 # %%
 careful = gl.open_cube(faulty, bands=["red", "nir"], bbox=area, resolution=60, mask="cloud", errors="fill")
@@ -89,7 +89,7 @@ saved = gl.save(
 )
 
 # %% [markdown]
-# What became of each product, and of those that gave nothing, why.
+# What happened to each product, and why some have no data.
 
 # %%
 report = gl.report(careful)

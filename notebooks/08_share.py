@@ -15,8 +15,8 @@
 # %% [markdown]
 # # Sharing a result
 #
-# A map that nobody can open is half a result. The same cube as Zarr for those who compute, as COG for those who look, in the
-# catalogue for those who search, and as a small app for those who do none of these.
+# A map that nobody can open is half a result. This notebook saves one cube as Zarr for computations, as COG for display, in the
+# catalogue for searches, and as a small app for everybody else.
 
 # %%
 import os
@@ -47,7 +47,7 @@ saved
 
 # %% [markdown]
 # ## COG, for looking
-# A cloud-optimised GeoTIFF of the months, a band each: QGIS, a browser or a tile server open it as it is.
+# A cloud-optimised GeoTIFF of the months, with one band for each: QGIS, a browser or a tile server can open it directly.
 
 # %%
 gl.save(saved.ndvi, "workspace/share/ndvi.tif", overwrite=True)
@@ -57,7 +57,7 @@ gl.save(saved.ndvi, "workspace/share/ndvi.tif", overwrite=True)
 
 # %% [markdown]
 # ## The catalogue, for finding
-# An Item of a collection of your own, in the lab's catalogue. It is for you alone unless you say who may read it: `"*"` is
+# An Item of a collection of your own, in the lab's catalogue. Only you can see it unless you say who may read it: `"*"` is
 # everybody.
 
 # %%
@@ -71,7 +71,7 @@ item = gl.publish(
 item.collection_id, item.assets["tif"].href
 
 # %% [markdown]
-# Whoever may see it finds it, by what it is and by what it says.
+# Everybody who may see it can find it, by its collection and by its properties.
 
 # %%
 found = gl.search(item.collection_id, bbox=area, mean=(0.2, 0.9), profile="lab")

@@ -114,18 +114,18 @@ def _complete(name: str, profiles: Mapping[str, Any]) -> dict[str, Any]:
     return dict(dask.config.merge(ours, fields))
 
 
-def _made(name: str, told: dict[str, Any]) -> Profile:
+def _made(name: str, values: dict[str, Any]) -> Profile:
     known = {f.name for f in fields(Profile)} - {"name"}
-    for key in told:
+    for key in values:
         if key not in known:
             raise GeodesError(
                 f"geodes_lab.catalog.profiles.{name}.{key} is no setting{nearest(key, known)}; there are: "
                 f"{', '.join(sorted(known))}."
             )
-    told.setdefault("kind", "local" if told["url"].endswith(".json") or "://" not in told["url"] else "stac")
-    if told["kind"] not in KINDS:
-        raise GeodesError(f"geodes_lab.catalog.profiles.{name}.kind is {' or '.join(KINDS)}, not {told['kind']!r}.")
-    return Profile(name=name, **told | {"url": str(told["url"]).rstrip("/")})
+    values.setdefault("kind", "local" if values["url"].endswith(".json") or "://" not in values["url"] else "stac")
+    if values["kind"] not in KINDS:
+        raise GeodesError(f"geodes_lab.catalog.profiles.{name}.kind is {' or '.join(KINDS)}, not {values['kind']!r}.")
+    return Profile(name=name, **values | {"url": str(values["url"]).rstrip("/")})
 
 
 @cache

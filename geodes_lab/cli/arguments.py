@@ -1,4 +1,4 @@
-"""What several commands take: boxes, products, the options of a cube."""
+"""Arguments of several commands: boxes, products, the options of a cube."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from geodes_lab.errors import GeodesError, shown
 
 @contextlib.contextmanager
 def failing() -> Iterator[None]:
-    """Say what goes wrong in a sentence, and end with 1; names of unknown origin steer no terminal, in warnings too."""
+    """Report errors in a sentence, and exit with 1.
+
+    Text of unknown origin has no control characters, in warnings too.
+    """
     with warnings.catch_warnings():
         warnings.showwarning = _warned
         try:
@@ -56,7 +59,7 @@ class Words(click.ParamType):  # type: ignore[type-arg]
 
 
 def bbox(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option ``--bbox``. Write it with ``=`` where it begins with a minus: ``--bbox=-1.5,43,0,44``."""
+    """Add the option ``--bbox``. Write it with ``=`` if it begins with a minus: ``--bbox=-1.5,43,0,44``."""
     return click.option("--bbox", type=Box(), help="In degrees; --bbox=-1.5,43,0,44 where it begins with a minus.")(
         command
     )
@@ -87,31 +90,31 @@ def opened(products: Sequence[str], options: dict[str, Any]) -> Any:
     """Open the cube that the options of `cube` describe."""
     from geodes_lab.cube.opening import open_cube
 
-    told = {k: v for k, v in options.items() if v is not None and k != "fill"}
-    return open_cube(listed(products), errors="fill" if options["fill"] else "raise", **told)
+    arguments = {k: v for k, v in options.items() if v is not None and k != "fill"}
+    return open_cube(listed(products), errors="fill" if options["fill"] else "raise", **arguments)
 
 
 def listed(products: Sequence[str]) -> list[Any]:
-    """The products that are named.
+    """Return the named products.
 
-    Paths and URLs, or files of Items (``-``: standard input) as ``search --json`` writes them.
+    Paths and URLs, or files of Items (``-``: standard input), as ``search --json`` writes them.
     """
-    found: list[Any] = []
+    products_listed: list[Any] = []
     for name in products:
         if name != "-" and not name.endswith((".json", ".geojson")):
-            found.append(name)
+            products_listed.append(name)
             continue
         try:
             with click.open_file(name, encoding="utf-8") as file:
-                told = json.load(file)
-            found += told["features"] if told.get("type") == "FeatureCollection" else [told]
+                document = json.load(file)
+            products_listed += document["features"] if document.get("type") == "FeatureCollection" else [document]
         except (ValueError, KeyError, AttributeError, RecursionError) as error:
             raise GeodesError(f"{name} holds no Items: write it with `geodes-lab search … --json`.") from error
-    return found
+    return products_listed
 
 
 def progress() -> Any:
-    """A bar on the terminal while something is computed; nothing where there is no terminal."""
+    """Show a bar on the terminal during a computation; nothing without a terminal."""
     from dask.diagnostics.progress import ProgressBar
 
     return ProgressBar(out=sys.stderr) if sys.stderr.isatty() else contextlib.nullcontext()

@@ -25,12 +25,12 @@ from geodes_lab.errors import GeodesError, shown
 )
 @click.pass_context
 def doctor(context: click.Context, profile: str, as_json: bool, claims: str | None, settings: str | None) -> None:
-    """Say which recorded facts of the catalogue PROFILE still hold, seen from this machine.
+    """Check which recorded facts of the catalogue PROFILE still hold, from this machine.
 
-    A few small requests; nothing is downloaded and no quota is used. Exits with 1 if a fact has changed or fails.
-    With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person is refused.
-    With --settings alone it reads the operator's file, and says what is chosen there that costs something; 1 if the hub
-    would not start with it.
+    Sends a few small requests; nothing is downloaded and no quota is used. Exits with 1 if a fact has changed or a
+    check fails. With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person
+    is refused. With --settings alone it reads the operator's file, and names the choices in it that have a cost; 1 if
+    the hub would not start with it.
 
     Example: geodes-lab doctor geodes
     """

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 @click.option("--anew", is_flag=True, help="Fetch all again, not only what was published since the last time.")
 @click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
 def harvest(profile: str, folder: Path, wanted: tuple[str, ...], anew: bool, as_json: bool) -> None:
-    """Bring the catalogue PROFILE into FOLDER, as stac-geoparquet.
+    """Copy the catalogue PROFILE into FOLDER, as stac-geoparquet.
 
-    A later run fetches what was published since; one that was broken off goes on where it was. Searches of FOLDER go on
-    meanwhile. Then point gl.search at it: geodes_lab.catalog.profiles.local.url, or gl.search(…, url=FOLDER).
+    A later run downloads what was published since; an interrupted one continues where it stopped. Searches of FOLDER
+    can continue meanwhile. Then use it in gl.search: geodes_lab.catalog.profiles.local.url, or gl.search(…,
+    url=FOLDER).
 
     Example: geodes-lab harvest geodes ~/catalogue --collection PEPS_S2_L1C
     """

@@ -24,9 +24,9 @@ import geodes_lab
     "--datalake", type=click.Choice(["files", "s3"]), default="files", show_default=True, help="How the sample is read."
 )
 def lab(port: int, state: Path | None, datalake: str) -> None:
-    """Start the whole lab on this machine, and print the link to it; Ctrl-C stops it.
+    """Start the whole lab on this machine, and print its link; Ctrl-C stops it.
 
-    It runs from a checkout of the project, whose hub/ it needs.
+    Works only in a checkout of the project, because it needs hub/.
 
     \b
     Examples:

@@ -15,9 +15,9 @@ from geodes_lab.errors import shown
 @click.argument("product")
 @click.option("--json", "as_json", is_flag=True, help="The groups and their variables as JSON.")
 def open_(product: str, as_json: bool) -> None:
-    """Print what PRODUCT holds, as a tree; its metadata are read, no pixel.
+    """Print what PRODUCT contains, as a tree; its metadata are read, no pixel.
 
-    PRODUCT is a path or URL (a zip, a SAFE folder, a raster, a Zarr store), or a file of one Item.
+    PRODUCT is a path or URL (a zip, a SAFE folder, a raster, a Zarr store), or a file with one Item.
 
     \b
     Examples:
@@ -33,11 +33,11 @@ def open_(product: str, as_json: bool) -> None:
             raise click.ClickException(f"{product} holds {len(others) + 1 if first else 0} Items: give one product.")
         tree = open_product(first)
     text = json.dumps(_told(tree), indent=1, ensure_ascii=False) if as_json else str(tree)
-    click.echo("\n".join(map(shown, text.split("\n"))))  # names and attributes are the product's words
+    click.echo("\n".join(map(shown, text.split("\n"))))  # names and attributes come from the product
 
 
 def _told(tree: Any) -> dict[str, Any]:
-    """The groups by path, each with its variables."""
+    """Return the groups by path, each with its variables."""
     return {
         node.path: {
             str(name): {

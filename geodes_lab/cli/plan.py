@@ -16,7 +16,7 @@ from geodes_lab.cli.arguments import cube, failing, opened
 @cube
 @click.option("--json", "as_json", is_flag=True, help="The plan as JSON.")
 def plan(products: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Say what a cube of PRODUCTS would cost: requests, bytes, work, memory, time. No pixel is read.
+    """Estimate what a cube of PRODUCTS would cost: requests, bytes, work, memory, time. No pixel is read.
 
     PRODUCTS are paths and URLs, or files of Items as `search --json` writes them (-: standard input).
 
@@ -30,5 +30,5 @@ def plan(products: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
     with failing(), warnings.catch_warnings():
         warnings.simplefilter("ignore", LargePlan)  # its advice is printed
-        found = planned(opened(products, options))
-    click.echo(json.dumps(asdict(found), indent=1) if as_json else str(found))
+        estimate = planned(opened(products, options))
+    click.echo(json.dumps(asdict(estimate), indent=1) if as_json else str(estimate))

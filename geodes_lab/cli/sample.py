@@ -16,8 +16,8 @@ from geodes_lab.errors import GeodesError
 def sample(folder: Path, force: bool) -> None:
     """Write the sample datalake into FOLDER.
 
-    Products in their exact public formats with known answers, their catalogue as GEODES writes it, and the truth
-    they were made from. About half a minute, 190 MB.
+    Products in their exact public formats with known values, their catalogue in GEODES's form, and the truth that they
+    are made from. About half a minute, 190 MB.
 
     Example: geodes-lab sample ~/geodes-sample
     """

@@ -26,8 +26,9 @@ def save(
 ) -> None:
     """Compute a cube of PRODUCTS and write it as Zarr, NetCDF or COG.
 
-    PRODUCTS are paths and URLs, or files of Items as `search --json` writes them (-: standard input). What cannot be
-    read ends it with 1 and leaves nothing behind; with --fill it becomes no data and is reported.
+    PRODUCTS are paths and URLs, or files of Items as `search --json` writes them (-: standard input). If something
+    cannot be read, it exits with 1 and leaves nothing behind; with --fill the missing part becomes no data and is
+    reported.
 
     \b
     Examples:
@@ -44,12 +45,12 @@ def save(
             result = next(iter(result.data_vars.values()))
         with progress():
             written = saved(result, target, overwrite=overwrite)
-        told = report(data)
+        outcome = report(data)
     if as_json:
-        table = told.table.reset_index().to_dict(orient="records")
+        table = outcome.table.reset_index().to_dict(orient="records")
         click.echo(json.dumps({"path": target, "sizes": dict(written.sizes), "products": table}, indent=1, default=str))
         return
     click.echo(shown(f"{target}: {', '.join(map(str, written.data_vars))}, {dict(written.sizes)}"))
-    lost = told.table.query("filled > 0 or dropped")
+    lost = outcome.table.query("filled > 0 or dropped")
     for name, row in lost.iterrows():
         click.echo(shown(f"  {name}: {row['filled']} windows filled. {row['why']}"), err=True)

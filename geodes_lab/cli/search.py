@@ -37,7 +37,7 @@ def search(
 ) -> None:
     """Find products of COLLECTIONS.
 
-    Exits with 0 also where nothing is found.
+    Exits with 0 even if nothing is found.
 
     \b
     Examples:
@@ -53,9 +53,9 @@ def search(
         if not sign:
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--where")
         more[name] = value
-    told = {k: v for k, v in asked.items() if v is not None}
+    criteria = {k: v for k, v in asked.items() if v is not None}
     with failing():
-        items = searched(list(collections), ids=list(ids) or None, latest=not all_versions, **told, **more)
+        items = searched(list(collections), ids=list(ids) or None, latest=not all_versions, **criteria, **more)
     if as_json:
         click.echo(json.dumps(items.to_dict(transform_hrefs=False)))
         return

@@ -1,10 +1,10 @@
-"""Pictures: holoviews objects that zoom and compose; only what is on the screen is computed."""
+"""What does it look like? holoviews objects that zoom and compose; only the visible part is computed."""
 
 from importlib.util import find_spec
 
 if (
     find_spec("holoviews") is None
-):  # each picture imports it late, since that takes a second; that it is missing is said at once
+):  # each plot imports holoviews late, since that takes a second; a missing package is reported at once
     raise ModuleNotFoundError("No module named 'holoviews'", name="holoviews")
 
 from geodes_lab.plot.animate import animate

@@ -1,4 +1,4 @@
-"""A cube as a film."""
+"""An animation of a cube."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geodes_lab.plot.frames import Frames, dimension, ready, titled
 from geodes_lab.plot.image import colours, label, limits, one, unit
 from geodes_lab.plot.rgb import picture, stretch, three
 
-_MOST_FRAMES = 200  # more make a page of hundreds of megabytes
+_MOST_FRAMES = 200  # more frames make a page of hundreds of megabytes
 
 
 def animate(
@@ -33,22 +33,22 @@ def animate(
     ----------
     data
         A variable ``(time, y, x)``, or a cube with three bands; lazy or not. All frames are computed now, thinned to
-        the screen, and kept in the page: the film plays without a kernel too.
+        the screen, and stored in the page: the animation also plays without a kernel.
     bands, percentiles, gamma
-        Of a cube: as for `geodes_lab.plot.rgb`.
+        For a cube: see `geodes_lab.plot.rgb`.
     cmap, clim
-        Of a variable: as for `geodes_lab.plot.image`.
+        For a variable: see `geodes_lab.plot.image`.
     fps
-        Maps a second.
+        Maps per second.
     title
-        Above the map; None: the variable's long name. The date follows.
+        The title above the map; None: the variable's long name. The date follows.
     width
         Width of the map in pixels of the screen.
 
     Returns
     -------
     holoviews.HoloMap
-        One element for each time, which composes as any holoviews object does.
+        One element for each time, which composes like any holoviews object.
 
     Raises
     ------
@@ -74,13 +74,13 @@ def animate(
     axes = frames.axes(width)
     value = next(map(str, wanted))
     name = title if title is not None else "" if is_picture else titled(label(wanted[value]))
-    found = stretch(frames.show(), percentiles) if is_picture else []
+    stretches = stretch(frames.show(), percentiles) if is_picture else []
     clim = clim or (None if is_picture else limits(frames.show()[value]))
 
     def element(time: Any) -> Any:
         frame, options = frames.show(time), {"title": f"{name} {str(time)[:10]}".strip(), **axes}
         if is_picture:
-            return picture(frame, found, gamma).opts(bgcolor="#d9d9d9", **options)
+            return picture(frame, stretches, gamma).opts(bgcolor="#d9d9d9", **options)
         shown = hv.Image((frame.x.values, frame.y.values, frame[value].values), ["x", "y"], dimension(value, "x", "y"))
         look = {"cmap": cmap or colours(wanted[value]), "clim": clim, "colorbar": True, "clabel": unit(wanted[value])}
         return shown.opts(clipping_colors={"NaN": "#d9d9d9"}, **look, **options)
@@ -89,7 +89,7 @@ def animate(
 
 
 def _film() -> Any:
-    """A HoloMap that shows itself with a player; made late, so that holoviews is imported when it is needed."""
+    """A HoloMap that shows itself with a player; the class is created late, because it imports holoviews."""
     import holoviews as hv
 
     class Film(hv.HoloMap):

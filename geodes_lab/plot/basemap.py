@@ -1,4 +1,4 @@
-"""What lies below a map: tiles where the settings name some, else the outlines of the countries, else nothing."""
+"""The background of a map: tiles if the settings name some, else the outlines of the countries, else nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MERCATOR = "EPSG:3857"
 
 
 def under(data: xr.DataArray, call: str) -> Any:
-    """Give the tiles below a cube; none where none are set, so that nothing is asked of the internet.
+    """Return the tiles below a cube; None without that setting, so that no request goes to the internet.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def under(data: xr.DataArray, call: str) -> Any:
 
 
 class Ground:
-    """The plane of a map of places that are told in degrees: Mercator above tiles, else longitude and latitude."""
+    """The plane of a map of positions in degrees: Mercator above tiles, else longitude and latitude."""
 
     def __init__(self, wanted: bool) -> None:
         self.template = settings.get("plot.basemap") if wanted else None
@@ -43,11 +43,11 @@ class Ground:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What the axes are called."""
+        """The labels of the axes."""
         return {} if self.template else {"xlabel": "longitude (°)", "ylabel": "latitude (°)"}
 
     def place(self, longitude: Any, latitude: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where places lie in the plane."""
+        """Return positions in the plane."""
         lon, lat = np.asarray(longitude, "f8"), np.asarray(latitude, "f8")
         if not self.template:
             return lon, lat
@@ -57,7 +57,7 @@ class Ground:
         return np.asarray(x), np.asarray(y)
 
     def draw(self) -> Any:
-        """Make the lowest layer; it never widens what the map shows."""
+        """Return the lowest layer; it never extends the map."""
         import holoviews as hv
 
         if self.template:

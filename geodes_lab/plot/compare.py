@@ -1,4 +1,4 @@
-"""Two maps of one place, one wiped over the other."""
+"""Two maps of one place, with a movable border between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geodes_lab.plot.frames import Frames, ready
 from geodes_lab.plot.image import colours, label, limits, one, unit
 from geodes_lab.plot.rgb import picture, stretch, three
 
-_MOST = 1_500_000  # pixels: both maps go to the screen again for each move
+_MOST = 1_500_000  # pixels: both maps are sent to the screen again for each move
 
 
 def compare(
@@ -33,15 +33,15 @@ def compare(
     Parameters
     ----------
     left, right
-        Two variables, or two cubes with three bands, of dims ``(y, x)`` on one grid; lazy or not, each computed once.
+        Two variables, or two cubes with three bands, with dims ``(y, x)`` on one grid; lazy or not, each computed once.
     bands
-        Of cubes: those shown as red, green and blue; each cube is stretched by itself.
+        For cubes: the bands shown as red, green and blue; each cube is stretched separately.
     cmap, clim
-        Of variables: as for `geodes_lab.plot.image`; the limits, where none are given, are those of the left one.
+        For variables: see `geodes_lab.plot.image`; default limits come from the left one.
     percentiles, gamma
-        Of cubes: as for `geodes_lab.plot.rgb`.
+        For cubes: see `geodes_lab.plot.rgb`.
     titles
-        What is on the left and on the right; None: the dates, where the maps have a time.
+        The labels of the left and the right map; None: the dates, if the maps have a time.
     width
         Width of the map in pixels of the screen.
 
@@ -53,7 +53,7 @@ def compare(
     Raises
     ------
     GeodesError
-        If they lie on different grids, have other dims, or one is a variable and the other a cube.
+        If they are on different grids, have other dims, or one is a variable and the other a cube.
     """
     import holoviews as hv
     from holoviews.operation.datashader import rasterize
@@ -96,20 +96,20 @@ def compare(
 
         options["bgcolor"] = "#d9d9d9"
     else:
-        told = shown[0]["value"]
-        named = told.rename(getattr(left, "name", None))
-        clim = clim or limits(told)
+        first = shown[0]["value"]
+        named = first.rename(getattr(left, "name", None))
+        clim = clim or limits(first)
 
         def wiped(swipe: float) -> Any:
             both = np.where(_is_left(x, at(swipe)), *(s["value"].values for s in shown))
-            return hv.Image((x, shown[0].y.values, both), ["x", "y"], hv.Dimension("value", label=label(told)))
+            return hv.Image((x, shown[0].y.values, both), ["x", "y"], hv.Dimension("value", label=label(first)))
 
         options |= {
             "cmap": cmap or colours(named),
             "clim": clim,
             "colorbar": True,
             "tools": ["hover"],
-            "clabel": unit(told),
+            "clabel": unit(first),
         }
         options["clipping_colors"] = {"NaN": "#d9d9d9"}
     size = {"width": axes["frame_width"], "height": axes["frame_height"]}

@@ -1,4 +1,4 @@
-"""Where products lie."""
+"""The footprints of products on a map."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from geodes_lab.util import instant
 def footprints(
     items: Iterable[pystac.Item] | pystac.Item, *, title: str = "", width: int = 560, basemap: bool = True
 ) -> Any:
-    """Show the footprints of products on a map; a pointer on one says which it is.
+    """Show the footprints of products on a map; hovering over one shows its name.
 
     Parameters
     ----------
     items
-        What `geodes_lab.search` gives.
+        The result of `geodes_lab.search`.
     title
-        Above the map.
+        The title above the map.
     width
         Width of the map in pixels of the screen.
     basemap
-        As for `geodes_lab.plot.tracks`.
+        See `geodes_lab.plot.tracks`.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def footprints(
         if not item.geometry:
             continue
         clouds = item.properties.get("eo:cloud_cover")
-        told = {
+        description = {
             "product": words(item.id),
             "date": f"{time:%Y-%m-%d}" if (time := instant.begin(item)) else "",
             "clouds": f"{clouds:.0f} %" if isinstance(clouds, (int, float)) else "",
@@ -59,7 +59,7 @@ def footprints(
         for part in get_parts(shape(item.geometry)):
             if part.geom_type == "Polygon":
                 x, y = ground.place(*np.array(part.exterior.coords)[:, :2].T)
-                polygons.append({"longitude": x, "latitude": y, **told})
+                polygons.append({"longitude": x, "latitude": y, **description})
     if not polygons:
         raise GeodesError("There is no footprint to show: the search found nothing, or its Items have no geometry.")
     x = np.concatenate([p["longitude"] for p in polygons])

@@ -1,6 +1,6 @@
 """The frames of a cube.
 
-One map for each time, of which only the part and the detail that a screen shows is computed.
+There is one map for each time, and only the part and the detail that a screen shows are computed.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import xarray as xr
 
 from geodes_lab.errors import GeodesError, shown
 
-MOST = 4_000_000  # pixels of a frame that are computed; of more, every second, third … is
+MOST = 4_000_000  # pixels of a frame that are computed; of larger ones every second, third … pixel is
 Range = tuple[float, float] | None
 
 
-# What bokeh would take for mathematics: it would fetch a library for it from the internet.
+# Text that bokeh would take for mathematics: it would load a library for it from the internet.
 _MATHS = re.compile(r"\$(?=\$)|\\(?=[(\[])")
 
 
 def words(text: Any) -> str:
-    """What a product or a catalogue calls something, as a label may have it: text in one line, never mathematics."""
+    """Return a name from a product or catalogue as a label: text in one line, never mathematics."""
     return _MATHS.sub(r"\g<0> ", shown(str(text)[:200]))
 
 
 def dimension(name: Any, *others: str) -> Any:
-    """A dimension of holoviews for what a product calls ``name``.
+    """Return a dimension of holoviews for a product's name.
 
-    By that name where it can have it beside ``others``.
+    It keeps that name if it is possible beside ``others``.
     """
     import holoviews as hv
     from holoviews.core.util import dimension_sanitizer
@@ -41,12 +41,12 @@ def dimension(name: Any, *others: str) -> Any:
 
 
 def titled(text: str) -> str:
-    """The same as a title of holoviews, which has fields in braces."""
+    """Return the text as a title of holoviews, where braces mark fields."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def ready() -> None:
-    """Load holoviews' bokeh backend once, so that nobody has to call ``hv.extension``."""
+    """Load holoviews' bokeh backend once, so that users need not call ``hv.extension``."""
     import holoviews as hv
 
     if not getattr(hv.extension, "_loaded", False):
@@ -62,14 +62,14 @@ class Frames:
     data
         A variable, or the bands of a picture. Dims ``(y, x)`` or ``(time, y, x)``, in any order; lazy or not.
     call
-        The function that shows it, for messages.
+        The function that shows it, for error messages.
     most
-        Pixels of a frame that are computed at most.
+        Maximum number of pixels that are computed for a frame.
 
     Raises
     ------
     GeodesError
-        If the dims are others, or a time comes twice.
+        If the dims are others, or a time occurs twice.
     """
 
     def __init__(self, data: xr.Dataset, call: str, most: int = MOST) -> None:
@@ -89,7 +89,7 @@ class Frames:
         self._computed = lru_cache(maxsize=8)(self._compute)
 
     def show(self, time: Any = None, x_range: Range = None, y_range: Range = None) -> xr.Dataset:
-        """Compute the map of a time (None: the first, or the only one), within ranges of the axes where it is large."""
+        """Compute the map of a time (None: the first, or the only one), within ranges of the axes if it is large."""
         index = 0 if time is None else int(np.flatnonzero(self.data.time.values == np.datetime64(time))[0])
         rows, cols = slice(0, self.data.sizes["y"]), slice(0, self.data.sizes["x"])
         if self.is_large:
@@ -103,7 +103,10 @@ class Frames:
         return part.isel(y=slice(None, None, step), x=slice(None, None, step)).compute()
 
     def dynamic(self, show: Any) -> Any:
-        """Make a holoviews DynamicMap of ``show(frame)``, with a slider for the time; a large map follows the zoom."""
+        """Return a holoviews DynamicMap of ``show(frame)``, with a slider for the time.
+
+        A large map follows the zoom.
+        """
         import holoviews as hv
         from holoviews.streams import RangeXY
 
@@ -117,7 +120,7 @@ class Frames:
         return hv.DynamicMap(seen, kdims=kdims, streams=[RangeXY()])
 
     def axes(self, width: int) -> dict[str, Any]:
-        """The options of holoviews for the axes of the map, ``width`` pixels of the screen wide."""
+        """Return holoviews' options for the axes of the map, ``width`` screen pixels wide."""
         degrees = str(self.data.x.attrs.get("units", "metre")).startswith("degree")
         unit = "°" if degrees else "m"
         across, down = (_extent(self.data[c].values) for c in ("x", "y"))
@@ -131,14 +134,14 @@ class Frames:
 
 
 def _within(values: Any, wanted: Range) -> slice:
-    """The rows or columns whose centres lie in a range; all of them where none does."""
+    """Return the rows or columns whose centres are in a range; all of them if none are."""
     if wanted is None:
         return slice(0, len(values))
-    found = np.flatnonzero((values >= min(wanted)) & (values <= max(wanted)))
-    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, len(values))
+    indices = np.flatnonzero((values >= min(wanted)) & (values <= max(wanted)))
+    return slice(int(indices[0]), int(indices[-1]) + 1) if len(indices) else slice(0, len(values))
 
 
 def _extent(values: Any) -> float:
-    """How far pixels reach along an axis."""
+    """Return the extent of pixels along an axis."""
     step = abs(float(values[-1] - values[0])) / max(len(values) - 1, 1) or 1.0
     return step * len(values)

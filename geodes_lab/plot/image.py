@@ -22,30 +22,30 @@ def image(
     width: int = 560,
     basemap: bool = False,
 ) -> Any:
-    """Show a map, with a slider where there is time.
+    """Show a map, with a slider if there is a time.
 
     Parameters
     ----------
     data
-        Dims ``(y, x)`` or ``(time, y, x)``; lazy or not. A frame is computed when it is shown, and kept; of a large one
-        only the part and the detail that the screen shows.
+        Dims ``(y, x)`` or ``(time, y, x)``; lazy or not. A frame is computed when it is shown, and cached; for a large
+        one only the part and the detail that the screen shows.
     cmap
         A colour map of bokeh or matplotlib; None: from red to green for an index such as NDVI, grey for a band, viridis
-        for what has a unit.
+        for a variable with a unit.
     clim
         Lowest and highest value of the colours; None: the 2nd and 98th percentile of the first frame.
     title
-        Above the map; None: the variable's long name.
+        The title above the map; None: the variable's long name.
     width
         Width of the map in pixels of the screen.
     basemap
-        Whether the tiles of the setting ``geodes_lab.plot.basemap`` lie below; the cube must be in EPSG:3857. Where no
-        tiles are set, nothing is asked of the internet.
+        Whether to draw the tiles of the setting ``geodes_lab.plot.basemap`` below; the cube must be in EPSG:3857.
+        Without that setting, no request goes to the internet.
 
     Returns
     -------
     holoviews.DynamicMap
-        It composes with ``+`` and ``*`` as any holoviews object does.
+        It composes with ``+`` and ``*`` like any holoviews object.
 
     Raises
     ------
@@ -80,14 +80,14 @@ def image(
 
 
 def one(data: Any, call: str) -> xr.Dataset:
-    """Make a Dataset of one variable; refuse what is none."""
+    """Return a Dataset with one variable; refuse other objects."""
     if not isinstance(data, xr.DataArray):
         raise GeodesError(f"{call} shows one variable, a DataArray such as cube.red, not a {type(data).__name__}.")
     return data.to_dataset(name=data.name or "value")
 
 
 def limits(frame: xr.DataArray) -> tuple[float, float]:
-    """The 2nd and 98th percentile of a frame."""
+    """Return the 2nd and 98th percentile of a frame."""
     if not np.isfinite(frame.values).any():
         raise GeodesError(f"The first frame of {frame.name} has no data: give clim=(lowest, highest).")
     low, high = np.nanpercentile(frame.values, (2, 98))
@@ -95,17 +95,17 @@ def limits(frame: xr.DataArray) -> tuple[float, float]:
 
 
 def colours(data: xr.DataArray) -> str:
-    """The colour map that suits a variable: by its name and its unit."""
+    """Return a suitable colour map for a variable, from its name and its unit."""
     if re.search(r"\b(nd[a-z]i|savi|msavi|evi)\d?\b", f"{data.name} {data.attrs.get('long_name', '')}".lower()):
         return "RdYlGn"
     return "viridis" if unit(data) else "gray"
 
 
 def label(data: xr.DataArray) -> str:
-    """What a variable is called."""
+    """Return the label of a variable."""
     return words(data.attrs.get("long_name") or data.name or "")
 
 
 def unit(data: xr.DataArray) -> str:
-    """The unit of a variable, if it has one."""
+    """Return the unit of a variable, if it has one."""
     return "" if str(data.attrs.get("units", "1")) == "1" else words(data.attrs["units"])

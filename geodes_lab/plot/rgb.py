@@ -27,45 +27,45 @@ def rgb(
     width: int = 560,
     basemap: bool = False,
 ) -> Any:
-    """Show three bands as a picture, with a slider where there is time.
+    """Show three bands as a picture, with a slider if there is a time.
 
     Parameters
     ----------
     data
         A cube with the bands; dims ``(y, x)`` or ``(time, y, x)``; lazy or not.
     bands
-        Those shown as red, green and blue: ``("nir", "red", "green")`` shows vegetation in red.
+        The bands shown as red, green and blue: ``("nir", "red", "green")`` shows vegetation in red.
     percentiles
-        Of each band in the first frame, what becomes black and what becomes full colour.
+        The percentiles of each band in the first frame that become black and full colour.
     limits
-        The same as two numbers for all bands, such as ``(0, 0.3)``: pictures that are to be compared need equal ones.
+        The same as two numbers for all bands, such as ``(0, 0.3)``: use equal ones for pictures that are compared.
     gamma
-        More than 1 brightens what is dark.
+        Above 1 it brightens dark parts.
     title
-        Above the picture.
+        The title above the picture.
     width
         Width of the picture in pixels of the screen.
     basemap
-        As for `geodes_lab.plot.image`.
+        See `geodes_lab.plot.image`.
 
     Returns
     -------
     holoviews.DynamicMap
-        It composes with ``+`` and ``*`` as any holoviews object does. Pixels without data are transparent.
+        It composes with ``+`` and ``*`` like any holoviews object. Pixels without data are transparent.
 
     Raises
     ------
     GeodesError
-        If a band is not there, the dims are others, or the first frame has no data and no ``limits`` are given.
+        If a band is missing, the dims are others, or the first frame has no data and no ``limits`` are given.
     """
     from holoviews.operation.datashader import rasterize
 
     ready()
     frames = Frames(three(data, bands, "gl.plot.rgb"), "gl.plot.rgb", _MOST)
-    found = [limits] * 3 if limits else stretch(frames.show(), percentiles)
+    stretches = [limits] * 3 if limits else stretch(frames.show(), percentiles)
 
     def show(frame: xr.Dataset) -> Any:
-        return picture(frame, found, gamma)
+        return picture(frame, stretches, gamma)
 
     axes = frames.axes(width)
     shown = rasterize(frames.dynamic(show), width=axes["frame_width"], height=axes["frame_height"])
@@ -74,7 +74,7 @@ def rgb(
 
 
 def three(data: Any, bands: Sequence[str], call: str) -> xr.Dataset:
-    """Choose the three bands; refuse what has none."""
+    """Return the three bands; refuse an object without them."""
     if not isinstance(data, xr.Dataset):
         raise GeodesError(f"{call} shows three bands of a Dataset, not a {type(data).__name__}.")
     if len(bands) != 3 or isinstance(bands, str):
@@ -88,19 +88,19 @@ def three(data: Any, bands: Sequence[str], call: str) -> xr.Dataset:
 
 
 def stretch(frame: xr.Dataset, percentiles: tuple[float, float]) -> Limits:
-    """What is black and what is full colour in each band of a frame."""
-    found = []
+    """Return the values that become black and full colour in each band of a frame."""
+    pairs = []
     for band in frame.attrs["bands"]:
         values = frame[band].values
         if not np.isfinite(values).any():
             raise GeodesError(f"The first frame of {band} has no data: give limits=(lowest, highest).")
         low, high = np.nanpercentile(values, percentiles)
-        found.append((float(low), float(high) if high > low else float(low) + 1.0))
-    return found
+        pairs.append((float(low), float(high) if high > low else float(low) + 1.0))
+    return pairs
 
 
 def picture(frame: xr.Dataset, limits: Limits, gamma: float) -> Any:
-    """Make a holoviews RGB of a frame: 0 to 255, transparent where a band has no data."""
+    """Return a holoviews RGB of a frame: 0 to 255, transparent where a band has no data."""
     import holoviews as hv
 
     values = np.stack([frame[b].values for b in frame.attrs["bands"]], -1).astype("float32")

@@ -1,4 +1,4 @@
-"""What changes along time."""
+"""Values along time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.plot.frames import dimension, ready, titled, words
 from geodes_lab.plot.image import label, unit
 
-_LINES = 30  # more are told apart by nobody
-_MANY = 20_000  # values of a line that are drawn one by one; more are rasterised
+_LINES = 30  # more cannot be distinguished
+_MANY = 20_000  # values of a line that are drawn as points; more are rasterised
 
 
 def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: int = 640, height: int = 280) -> Any:
@@ -21,22 +21,22 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
     Parameters
     ----------
     data
-        A variable of dim ``time``, or of ``time`` and one more, of which each value is a line; or a Dataset, of which
-        each variable is a line. Computed now. Values that are no data are left out, and the line goes on to the next.
+        A variable with dim ``time``, or with ``time`` and one more, each of whose values is a line; or a Dataset, each
+        of whose variables is a line. Computed now. Missing values are skipped, and the line continues to the next.
     title
-        Above the lines; None: the variable's long name.
+        The title above the lines; None: the variable's long name.
     width, height
         In pixels of the screen.
 
     Returns
     -------
     holoviews.Overlay
-        Or a NdOverlay of them, with a legend.
+        Or an NdOverlay of them, with a legend.
 
     Raises
     ------
     GeodesError
-        If there is no time, there are other dims, or more lines than can be told apart.
+        If there is no time, there are other dims, or more lines than can be distinguished.
     """
     import holoviews as hv
 
@@ -71,7 +71,7 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
 
 
 def _line(data: xr.DataArray, dimension: Any) -> list[Any]:
-    """A line, and the points on it where they can be told apart."""
+    """Return a line, and its points if they can be distinguished."""
     import holoviews as hv
     from holoviews.operation.datashader import rasterize
 
@@ -82,11 +82,11 @@ def _line(data: xr.DataArray, dimension: Any) -> list[Any]:
         )
     data = data.compute()
     there = np.isfinite(data.values.astype("f8"))
-    told = (data.time.values[there], data.values[there])
+    columns = (data.time.values[there], data.values[there])
     if there.sum() > _MANY:
-        return [rasterize(hv.Curve(told, "time", dimension), line_width=1).opts(cmap="Blues", cnorm="eq_hist")]
-    curve = hv.Curve(told, "time", dimension).opts(tools=["hover"], line_width=1.5)
-    return [curve, hv.Scatter(told, "time", dimension).opts(size=5)]
+        return [rasterize(hv.Curve(columns, "time", dimension), line_width=1).opts(cmap="Blues", cnorm="eq_hist")]
+    curve = hv.Curve(columns, "time", dimension).opts(tools=["hover"], line_width=1.5)
+    return [curve, hv.Scatter(columns, "time", dimension).opts(size=5)]
 
 
 def _key(value: Any) -> Any:

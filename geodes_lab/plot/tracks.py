@@ -30,19 +30,19 @@ def tracks(
     Parameters
     ----------
     data
-        What `geodes_lab.open_tracks` gives, or one variable along it: dim ``time``, coordinates ``longitude`` and
-        ``latitude``. The variable and the places are computed now.
+        The result of `geodes_lab.open_tracks`, or one variable along it: dim ``time``, coordinates ``longitude`` and
+        ``latitude``. The variable and the positions are computed now.
     variable
-        The one that is shown, of a Dataset.
+        The variable of a Dataset to show.
     cmap, clim
-        Colours, and their lowest and highest value; None: the 2nd and 98th percentile.
+        The colours, and their lowest and highest value; None: the 2nd and 98th percentile.
     title
-        Above the map; None: the variable's long name.
+        The title above the map; None: the variable's long name.
     width
         Width of the map in pixels of the screen.
     basemap
-        Whether the tiles of the setting ``geodes_lab.plot.basemap`` lie below, or, where none are set, the outlines of
-        the countries of ``geodes_lab.plot.land``.
+        Whether to draw the tiles of the setting ``geodes_lab.plot.basemap`` below, or, without that setting, the
+        outlines of the countries of ``geodes_lab.plot.land``.
 
     Returns
     -------
@@ -51,32 +51,32 @@ def tracks(
     Raises
     ------
     GeodesError
-        If there is no such variable, or it has no places, or no data.
+        If there is no such variable, or it has no positions, or no data.
     """
     import holoviews as hv
     from holoviews.operation.datashader import rasterize
 
     ready()
-    found = _chosen(data, variable)
-    found = found.compute()
-    values = found.values.astype("f8")
-    lon, lat = (np.broadcast_to(found[c].values, values.shape) for c in ("longitude", "latitude"))
+    chosen = _chosen(data, variable)
+    chosen = chosen.compute()
+    values = chosen.values.astype("f8")
+    lon, lat = (np.broadcast_to(chosen[c].values, values.shape) for c in ("longitude", "latitude"))
     there = np.isfinite(values) & np.isfinite(lon) & np.isfinite(lat)
     if not there.any():
-        raise GeodesError(f"{found.name or 'This variable'} has no data along these tracks: there is nothing to show.")
-    ground, shown = Ground(basemap), dimension(found.name or "value", "longitude", "latitude", "time")
+        raise GeodesError(f"{chosen.name or 'This variable'} has no data along these tracks: there is nothing to show.")
+    ground, shown = Ground(basemap), dimension(chosen.name or "value", "longitude", "latitude", "time")
     x, y = ground.place(lon[there], lat[there])
     low, high = clim or (float(v) for v in np.percentile(values[there], (2, 98)))
-    colours = {"cmap": cmap, "clim": (low, high if high > low else low + 1.0), "colorbar": True, "clabel": unit(found)}
-    told = [hv.Dimension("longitude", label="longitude"), hv.Dimension("latitude", label="latitude")]
+    colours = {"cmap": cmap, "clim": (low, high if high > low else low + 1.0), "colorbar": True, "clabel": unit(chosen)}
+    axes = [hv.Dimension("longitude", label="longitude"), hv.Dimension("latitude", label="latitude")]
     if there.sum() > _MANY:
-        points = rasterize(hv.Points((x, y, values[there]), told, shown), aggregator="mean")
+        points = rasterize(hv.Points((x, y, values[there]), axes, shown), aggregator="mean")
         points = points.opts(**colours)
     else:
-        columns = {"longitude": x, "latitude": y, shown.name: values[there], "time": found.time.values[there]}
-        points = hv.Points(columns, told, [shown, "time"]).opts(color=shown.name, size=5, tools=["hover"], **colours)
+        columns = {"longitude": x, "latitude": y, shown.name: values[there], "time": chosen.time.values[there]}
+        points = hv.Points(columns, axes, [shown, "time"]).opts(color=shown.name, size=5, tools=["hover"], **colours)
     return (ground.draw() * points).opts(
-        title=titled(label(found)) if title is None else title,
+        title=titled(label(chosen)) if title is None else title,
         frame_width=width,
         frame_height=int(width * _shape(y, x)),
         **ground.labels,
@@ -101,5 +101,5 @@ def _chosen(data: xr.Dataset | xr.DataArray, variable: str | None) -> xr.DataArr
 
 
 def _shape(y: Any, x: Any) -> float:
-    """Height by width of the map: that of what it shows, within what fits a screen."""
+    """Return height by width of the map: those of its content, within what fits on a screen."""
     return float(np.clip(np.ptp(y) / max(np.ptp(x), 1e-9), 0.5, 1.2))

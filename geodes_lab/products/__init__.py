@@ -1,7 +1,7 @@
-"""The families of products: which one an Item, a path or a URL belongs to, and what it holds.
+"""What is in a product? The families of products: which one an Item, a path or a URL belongs to.
 
-A family is a small module (see `Family`). Another package adds one through the entry point group
-``geodes_lab.products``; its name is shown, its object is the module.
+A family is a small module (see `Family`). Another package adds one with the entry point group ``geodes_lab.products``:
+the entry's name is shown, its object is the module.
 """
 
 from __future__ import annotations
@@ -37,34 +37,37 @@ _OURS = {
     "postel": "postel.product",
     "raster": "raster.items",
 }
-"""The families of this package, most particular first, and their modules."""
+"""The families of this package, the most specific first, and their modules."""
 _ANY = {"raster", "zarr"}
-"""Those of a format that other things have too."""
+"""Families of a format that other things use too."""
 
 
 class Family(Protocol):
-    """What a module of a product family has."""
+    """What the module of a product family contains."""
 
     def matches(self, item: pystac.Item) -> bool:
-        """Whether an Item is of this family, told from its fields alone: no I/O."""
+        """Whether an Item belongs to this family, from its fields alone: no I/O."""
 
     def unpack(self, item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
-        """Make the band Item: one asset per band. Reads metadata, no pixel. ``bands`` says which must be true."""
+        """Make the band Item: one asset per band. Reads metadata, no pixel.
+
+        ``bands`` names those that must be exact.
+        """
 
     def open(self, item: pystac.Item) -> xr.DataTree:
         """Open the product on its native grids, lazily. Reads metadata, no pixel."""
 
-    # It may also have ``predicted(item) -> Item | None``: the band Item without any reading, where the Item tells it;
+    # It may also have ``predicted(item) -> Item | None``: the band Item without any reading, if the Item is sufficient;
     # its assets then have a ``geodes:promise`` (see `bands.promises`).
 
 
 @cache
 def families() -> dict[str, Family]:
-    """All families by name: those of other packages first, then ours."""
-    found = {e.name: cast(Family, e.load()) for e in entry_points(group="geodes_lab.products")}
+    """Return all families by name: those of other packages first."""
+    by_name = {e.name: cast(Family, e.load()) for e in entry_points(group="geodes_lab.products")}
     for name, module in _OURS.items():
-        found.setdefault(name, cast(Family, import_module(f"geodes_lab.products.{module}")))
-    return found
+        by_name.setdefault(name, cast(Family, import_module(f"geodes_lab.products.{module}")))
+    return by_name
 
 
 def family_of(item: pystac.Item) -> Family:
@@ -73,22 +76,22 @@ def family_of(item: pystac.Item) -> Family:
     Raises
     ------
     GeodesError
-        If no family knows such products.
+        If no family can open such products.
     """
     for family in families().values():
         if family.matches(item):
             return family
     kind = item.properties.get("product:type") or item.collection_id or "an unknown type"
-    raise GeodesError(f"{name_of(item)} ({kind}) is of no family that opens here; there are: {', '.join(families())}.")
+    raise GeodesError(f"No product family can open {name_of(item)} ({kind}); there are: {', '.join(families())}.")
 
 
 def several(products: Any, what: str = "Products") -> list[Any]:
-    """Take products as the user has them: one, or a list, a tuple, a generator, an ItemCollection, a dictionary of one.
+    """Accept products in any form: one, or a list, a tuple, a generator, an ItemCollection, a dictionary of one.
 
     Raises
     ------
     GeodesError
-        If they are nothing of this.
+        If they have another type.
     """
     if isinstance(products, dict) and products.get("type") == "FeatureCollection":
         products = products.get("features")
@@ -107,9 +110,9 @@ def several(products: Any, what: str = "Products") -> list[Any]:
 
 
 def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> pystac.Item:
-    """Take a product as the user has it: an Item, its dictionary, or a path or URL.
+    """Accept a product in any form: an Item, its dictionary, or a path or URL.
 
-    A path becomes a bare Item with one ``data`` asset; what it is, is told from its name and its members.
+    A path becomes a plain Item with one ``data`` asset; its name and its members determine what it is.
     """
     if isinstance(product, pystac.Item):
         return product
@@ -131,7 +134,7 @@ def as_item(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> p
 
 
 def is_named_so(address: str) -> bool:
-    """Whether the name of a file or folder is that of a product of some family; reads nothing."""
+    """Whether the name of a file or folder is a product name of some family; reads nothing."""
     item = local.by_name(address)
     return any(f.matches(item) for name, f in families().items() if name not in _ANY)
 
@@ -142,9 +145,9 @@ def unpack(
     *,
     confirm: bool = True,
 ) -> pystac.Item:
-    """Turn a catalogue's Item into a band Item: one asset per band, with its grid and its radiometry.
+    """Convert a catalogue's Item to a band Item: one asset per band, with its grid and its radiometry.
 
-    Any tool of the field takes the result: the assets' addresses are GDAL's, the fields are STAC 1.1 with the STAC
+    Any tool of the field can use the result: the assets' addresses are GDAL's, the fields are STAC 1.1 with the STAC
     1.0 spellings beside them.
 
     Parameters
@@ -152,11 +155,11 @@ def unpack(
     product
         An Item of `geodes_lab.search`, a dictionary of one, or a path or URL of a product.
     bands
-        The bands that will be read, where only some will; others may then stay as the catalogue describes them.
+        The bands that will be read, if only some are needed; the others may stay as the catalogue describes them.
     confirm
-        Whether the product itself is asked now. If not, and its family can tell from the Item, nothing is read: what
-        is predicted is held against the product when a band is first read, and until then the assets' addresses are
-        patterns that only `geodes_lab` opens. `geodes_lab.open_cube` does so with thousands of products.
+        Whether to read the product's metadata now. If not, and its family can predict them from the Item, nothing is
+        read: the prediction is checked when a band is first read, and until then the assets' addresses are patterns
+        that only `geodes_lab` opens. `geodes_lab.open_cube` does this for thousands of products.
 
     Returns
     -------
@@ -165,7 +168,7 @@ def unpack(
     Raises
     ------
     GeodesError
-        If the product is damaged, incomplete, or of no known family. Metadata is read, no pixel.
+        If the product is damaged, incomplete, or of no known family. Metadata are read, no pixel.
     """
     item = as_item(product)
     try:
@@ -190,10 +193,9 @@ def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str])
     Returns
     -------
     xarray.DataTree
-        One node per native grid; Sentinel-2: ``r10m``, ``r20m``, ``r60m``, each with its bands as variables of
-        dims ``(y, x)``, pixel-centre coordinates in metres, reflectance without unit, NaN where there is no data.
-        A Zarr store: its own groups, as CF says.
-        Only metadata is read; pixels are read when they are computed.
+        One node per native grid; Sentinel-2: ``r10m``, ``r20m``, ``r60m``, each with its bands as variables of dims
+        ``(y, x)``, pixel-centre coordinates in metres, reflectance without unit, NaN where there is no data. A Zarr
+        store: its own groups, decoded with CF. Only metadata are read; pixels are read when they are computed.
 
     Raises
     ------
@@ -216,9 +218,9 @@ def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str])
 
 
 def _damaged(item: pystac.Item, error: Exception) -> GeodesError:
-    """The sentence for what no family has foreseen: products come from anywhere, and may say anything of themselves."""
-    said = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
+    """Return the error for damage that no family expects: products come from anywhere, and may contain anything."""
+    reason = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
     return GeodesError(
-        f"{name_of(item)} does not open, since what it says of itself is damaged ({type(error).__name__}: {said}); "
+        f"{name_of(item)} does not open, since what it says of itself is damaged ({type(error).__name__}: {reason}); "
         "fetch the product again."
     )

@@ -1,4 +1,4 @@
-"""The whole address of an asset, told apart from a path of this machine."""
+"""The absolute address of an asset, distinguished from a path of this machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from geodes_lab.errors import GeodesError
 
 
 def of(asset: pystac.Asset) -> str:
-    """Give the address of an asset: relative ones are below its Item's own.
+    """Return the address of an asset: a relative one is below its Item's own.
 
     Raises
     ------
     GeodesError
-        If it is a path of this machine, and the Item says that it comes from a server: a path is one of that server
-        then.
+        If it is a path of this machine, and the Item comes from a server: the path belongs to that server then.
     """
     href = asset.href
     if href.startswith("/vsi"):

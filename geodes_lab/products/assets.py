@@ -1,6 +1,6 @@
-"""What an asset of anybody's Item says of its file.
+"""What an asset of any Item says about its file.
 
-Whether it is a raster or a picture, and of each band what STAC 1.0 or 1.1 has words for.
+Whether it is a raster or a picture, and the STAC 1.0 or 1.1 fields of each band.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOWN = {"visual", "overview", "thumbnail"}
 _LISTS = ("bands", "eo:bands", "raster:bands")
 _CLASSES = ("classification:classes", "classification:bitfields", "file:values", "geodes:classes")
 _MASKS = {"classification", "land-water", "saturation", "cloud-shadow"}
-_CONDITIONS = {"cloud", "snow-ice"}  # of data these are their probabilities
+_CONDITIONS = {"cloud", "snow-ice"}  # with the role of data they are probabilities
 
 
 def is_raster(asset: pystac.Asset) -> bool:
@@ -32,7 +32,7 @@ def is_raster(asset: pystac.Asset) -> bool:
 
 
 def is_jpeg2000(asset: pystac.Asset) -> bool:
-    """Whether it says that it is a JPEG 2000: what its file is, is found out when it is opened."""
+    """Whether it declares JPEG 2000; the file's real format is determined when it is opened."""
     return "jp2" in (asset.media_type or "") or asset.href.partition("?")[0].lower().endswith(".jp2")
 
 
@@ -43,30 +43,30 @@ def roles(asset: pystac.Asset) -> set[str]:
 
 
 def is_picture(key: str, asset: pystac.Asset) -> bool:
-    """Whether it is made to be looked at, by its roles or its name.
+    """Whether it is a picture for display, by its roles or its name.
 
-    Its numbers are colours, whatever names its bands have.
+    Its numbers are colours, whatever its bands are called.
     """
     name = asset.href.partition("?")[0].rsplit("/", 1)[-1]
     return bool(_SHOWN & roles(asset)) or any(_PICTURE.search(text) for text in (key, name))
 
 
 def is_class(asset: pystac.Asset) -> bool:
-    """Whether the numbers stand for classes or bits, by what it says of their meaning, or by its role.
+    """Whether the numbers are classes or bits, by their description, or by its role.
 
-    A mask is none of a measure.
+    A mask is not a measure.
     """
     several = [asset.extra_fields, *(e for field in _LISTS for e in entries(asset, field))]
-    said = roles(asset)
+    own_roles = roles(asset)
     return (
         any(fields.get(name) for fields in several for name in _CLASSES)
-        or any("mask" in role or role in _MASKS for role in said)
-        or ("data" not in said and bool(said & _CONDITIONS))
+        or any("mask" in role or role in _MASKS for role in own_roles)
+        or ("data" not in own_roles and bool(own_roles & _CONDITIONS))
     )
 
 
 def entries(asset: pystac.Asset, field: str) -> list[dict[str, Any]]:
-    """What a list of an asset has of each band: objects; a bare text is a name, and what else is there says nothing."""
+    """Return the objects in an asset's list of bands; a plain text becomes a name, and other values are ignored."""
     several = asset.extra_fields.get(field)
     if not isinstance(several, list):
         return []
@@ -74,13 +74,13 @@ def entries(asset: pystac.Asset, field: str) -> list[dict[str, Any]]:
 
 
 def texts(asset: pystac.Asset, field: str) -> list[str]:
-    """What a list of an asset has of texts."""
+    """Return the texts in an asset's list."""
     several = asset.extra_fields.get(field)
     return [t for t in several if isinstance(t, str)] if isinstance(several, list) else []
 
 
 def names(asset: pystac.Asset) -> list[str]:
-    """The names and the common names that an asset says of its bands."""
+    """Return the names and the common names of an asset's bands."""
     listed = [
         b.get(f)
         for field in _LISTS[:2]
@@ -91,12 +91,12 @@ def names(asset: pystac.Asset) -> list[str]:
 
 
 class Said:
-    """What an Item says of one band of an asset, in the words of STAC 1.1 or 1.0; None for what it does not say.
+    """The STAC 1.1 or 1.0 fields of one band of an asset; None for a missing field.
 
     Parameters
     ----------
     product, key
-        What sentences call the Item and the asset.
+        The names of the Item and the asset in error messages.
     asset
         The asset.
     index
@@ -122,23 +122,25 @@ class Said:
     @property
     def wavelength(self) -> float | None:
         """The centre of the band, in micrometres."""
-        told = self._band.get("eo:center_wavelength") or self._eo.get("center_wavelength")
-        return float(told) if isinstance(told, (int, float)) else None
+        value = self._band.get("eo:center_wavelength") or self._eo.get("center_wavelength")
+        return float(value) if isinstance(value, (int, float)) else None
 
     @property
     def resolution(self) -> float | None:
-        """Metres a pixel, as far as the Item says."""
+        """Metres per pixel, if the Item has them."""
         grid = self._fields.get("proj:transform")
-        told = (
+        value = (
             self._fields.get("gsd"),
             self._raster.get("spatial_resolution"),
             grid[0] if isinstance(grid, list) and grid else None,
         )
-        return next((float(t) for t in told if isinstance(t, (int, float)) and not isinstance(t, bool) and t > 0), None)
+        return next(
+            (float(t) for t in value if isinstance(t, (int, float)) and not isinstance(t, bool) and t > 0), None
+        )
 
     @property
     def scale(self) -> float | None:
-        """What numbers are multiplied by."""
+        """The factor for the numbers."""
         scale = self._number("scale")
         if scale is not None and (not math.isfinite(scale) or scale == 0):
             raise GeodesError(
@@ -148,7 +150,7 @@ class Said:
 
     @property
     def offset(self) -> float | None:
-        """What is added then."""
+        """The number that is added then."""
         offset = self._number("offset")
         if offset is not None and not math.isfinite(offset):
             raise GeodesError(
@@ -158,35 +160,35 @@ class Said:
 
     @property
     def nodata(self) -> float | None:
-        """The number that stands for no data; STAC has ``nan`` and ``inf`` as words."""
+        """The number for no data; STAC writes ``nan`` and ``inf`` as words."""
         return self._number("nodata", "nodata")
 
     @property
     def classes(self) -> dict[str, Any]:
-        """The classes or the bits that the numbers stand for, in the words of STAC's extension."""
+        """The classes or bits, in the terms of STAC's classification extension."""
         return {
-            name: told
+            name: value
             for fields in (self._raster, self._eo, self._band, self._fields)
             for name in _CLASSES[:2]
-            if isinstance(told := fields.get(name), list) and told
+            if isinstance(value := fields.get(name), list) and value
         }
 
     def _number(self, name: str, own: str = "") -> float | None:
         own = own or f"raster:{name}"
         for fields, word in ((self._fields, own), (self._band, own), (self._raster, name)):
-            told = fields.get(word)
-            if told is None or told == "":
+            value = fields.get(word)
+            if value is None or value == "":
                 continue
             try:
-                if isinstance(told, (bool, list, dict)):
+                if isinstance(value, (bool, list, dict)):
                     raise ValueError
-                return float(told)
+                return float(value)
             except (TypeError, ValueError):
                 raise GeodesError(
-                    f"{self._whose} {word} {told!r}, which is no number; correct the Item, or leave it out."
+                    f"{self._whose} {word} {value!r}, which is no number; correct the Item, or leave it out."
                 ) from None
         return None
 
 
-def _text(told: Any) -> str | None:
-    return str(told) if told is not None and not isinstance(told, (list, dict)) and str(told) else None
+def _text(value: Any) -> str | None:
+    return str(value) if value is not None and not isinstance(value, (list, dict)) and str(value) else None

@@ -1,4 +1,4 @@
-"""Band Items: an asset per band that says its grid and radiometry, in the words of STAC 1.1 and of STAC 1.0."""
+"""Band Items: an asset per band with its grid and radiometry, in the terms of STAC 1.1 and of STAC 1.0."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from geodes_lab.raster.source import Gridder, PredictedBand, RasterSource
 from geodes_lab.reading import window
 
 promises: dict[str, Callable[[pystac.Item, str], PredictedBand]] = {}
-"""Makes what confirms a band of an Item, by the family's name; the asset has that name in ``geodes:promise``."""
+"""Creates the object that confirms a predicted band, by the family's name, which is in ``geodes:promise``."""
 natives: dict[str, Callable[[pystac.Item, str], Gridder]] = {}
-"""Makes what puts a band of an Item on a grid, by the family's name; the asset has that name in ``geodes:native``."""
+"""Creates the object that puts a band on a grid, by the family's name, which the asset has in ``geodes:native``."""
 
 RESERVED = ("x", "y", "time", "spatial_ref", "product", "baseline", "offset", "quality", "longitude", "latitude")
-"""What cubes and nodes call their coordinates, and the quality of pixels.
+"""Names of coordinates in cubes and nodes, and of the pixels' quality.
 
-No band is called so there, but ``band_x``.
+A band with such a name becomes ``band_x``.
 """
 
 _LARGEST = 2**22  # pixels in a row or column
 
 
 def name_of(item: pystac.Item) -> str:
-    """The product's name: ``identifier`` where the catalogue gives one, else the Item's id."""
+    """The product's name: ``identifier`` if the catalogue has one, else the Item's id."""
     return str(item.properties.get("identifier") or item.id)
 
 
@@ -45,18 +45,18 @@ def asset(
     source
         The band's file, grid and radiometry.
     common_name
-        STAC's common name, such as ``red``; None where there is none.
+        STAC's common name, such as ``red``; None if there is none.
     wavelength
         The centre of the band, in micrometres.
     title
-        A name for people.
+        A title for people.
     media_type
         The file's media type.
 
     Notes
     -----
-    STAC 1.1 has ``bands`` and ``proj:code``; stackstac 0.5 and odc-stac 0.5 still read ``raster:bands``,
-    ``eo:bands`` and ``proj:epsg``. Both are written, saying the same.
+    STAC 1.1 has ``bands`` and ``proj:code``; stackstac 0.5 and odc-stac 0.5 still read ``raster:bands``, ``eo:bands``
+    and ``proj:epsg``. Both are written, with the same content.
     """
     if not 1 <= min(source.shape) <= max(source.shape) <= _LARGEST:
         raise GeodesError(
@@ -106,17 +106,17 @@ def asset(
 
 
 def plain(name: str) -> str:
-    """The name of a band as a variable.
+    """Return the name of a band as a variable.
 
-    Not one of `RESERVED`, and without the slash, which in a tree parts a node from what is in it.
+    It is not one of `RESERVED`, and has no slash, which separates nodes in a tree.
     """
     return f"band_{name}" if name in RESERVED else name.replace("/", "_")
 
 
 def variables(keys: Iterable[str]) -> dict[str, str]:
-    """What each band is called as a variable, by key.
+    """Return the variable's name of each band, by key.
 
-    As `plain` has it, with ``_`` behind where another band is called so.
+    As `plain` returns it, with a ``_`` at the end if another band has that name.
     """
     used, names = set(keys), {}
     for key in list(keys):
@@ -129,12 +129,12 @@ def variables(keys: Iterable[str]) -> dict[str, str]:
 
 
 def is_band_item(item: pystac.Item) -> bool:
-    """Whether a family made this Item of a product; a catalogue's Item with an asset per band is none."""
+    """Whether a family made this Item from a product; a catalogue's Item with an asset per band is different."""
     return "geodes:source" in item.properties and any("proj:transform" in a.extra_fields for a in item.assets.values())
 
 
 def saturation(fields: Mapping[str, Any]) -> dict[str, str]:
-    """The attribute that says of a variable which number of the file was taken for saturation, if any."""
+    """Return the variable's attribute that names the number of saturation, if there is one."""
     number = fields.get("geodes:saturated")
     return {} if number is None else {"saturated": f"{number:g} in the file: more than can be measured, no data here"}
 
@@ -145,12 +145,12 @@ def has(item: pystac.Item, band: str) -> bool:
 
 
 def parts(item: pystac.Item, key: str) -> list[str]:
-    """The bands of a band Item that are those of one asset of the catalogue's, if it has several."""
+    """Return the bands of a band Item that come from one asset of the catalogue, if it has several."""
     return [k for k, a in item.assets.items() if a.extra_fields.get("geodes:asset") == key and key not in item.assets]
 
 
 def _named(item: pystac.Item) -> Iterator[tuple[str, str]]:
-    """Each band's key with each name that means it: others first, then its own, then the common name."""
+    """Yield each band's key with each of its names: other names first, then its own, then the common name."""
     data = {k: a for k, a in item.assets.items() if "proj:transform" in a.extra_fields}
     yield from ((k, n) for k, a in data.items() for n in assets.texts(a, "geodes:names"))
     for field in ("name", "eo:common_name"):
@@ -166,7 +166,7 @@ def source(item: pystac.Item, band: str) -> RasterSource:
     Raises
     ------
     GeodesError
-        If the product has no such band, or several of that common name; lists those it has.
+        If the product has no such band, or several with that common name; lists the available ones.
     """
     key = _key(item, band)
     try:
@@ -214,24 +214,24 @@ def _source(item: pystac.Item, key: str) -> RasterSource:
 
 
 def missing(item: pystac.Item) -> dict[str, list[str]]:
-    """The bands of a product in part whose files are not there, by key, with other names that mean them.
+    """Return the bands whose files are missing in an incomplete product, by key, with their other names.
 
-    Anybody's Item may say something else.
+    Any Item may have another type of value there.
     """
-    told = item.properties.get("geodes:missing")
-    if not isinstance(told, dict):
+    entries = item.properties.get("geodes:missing")
+    if not isinstance(entries, dict):
         return {}
-    return {str(k): [n for n in v if isinstance(n, str)] for k, v in told.items() if isinstance(v, list)}
+    return {str(k): [n for n in v if isinstance(n, str)] for k, v in entries.items() if isinstance(v, list)}
 
 
 def _key(item: pystac.Item, band: str) -> str:
     if band in item.assets:
         return band
-    found = list(dict.fromkeys(k for k, name in _named(item) if name == band)) or parts(item, band)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise GeodesError(f"{name_of(item)} has several bands {band!r}: ask for one of {', '.join(found)}.")
+    matches = list(dict.fromkeys(k for k, name in _named(item) if name == band)) or parts(item, band)
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise GeodesError(f"{name_of(item)} has several bands {band!r}: ask for one of {', '.join(matches)}.")
     known = {k: a for k, a in item.assets.items() if {"proj:transform", "geodes:names"} & set(a.extra_fields)}
     common = [
         str(b["eo:common_name"]) for a in known.values() for b in assets.entries(a, "bands") if b.get("eo:common_name")
@@ -264,9 +264,9 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
     Returns
     -------
     xarray.Dataset
-        A variable per band, dims ``(y, x)``, of a grid in degrees ``(latitude, longitude)``, pixel-centre coordinates,
-        ``spatial_ref``. A key that is no name of a variable gives one that is (see `plain`), and is the variable's
-        ``long_name``.
+        A variable per band, dims ``(y, x)``, or ``(latitude, longitude)`` for a grid in degrees, with pixel-centre
+        coordinates and ``spatial_ref``. A key that cannot be a variable's name is changed (see `plain`), and becomes
+        the variable's ``long_name``.
     """
     sources = {k: source(item, k) for k in keys}
     grid = sources[keys[0]].geobox
@@ -280,7 +280,7 @@ def dataset(item: pystac.Item, keys: list[str], attrs: dict[str, dict[str, Any]]
 
 
 def unit(code: str) -> str:
-    """What a pixel's size is counted in, as names of nodes have it: ``m``, ``deg`` or ``ft``."""
+    """Return the unit of a pixel's size, as in names of nodes: ``m``, ``deg`` or ``ft``."""
     crs = CRS(code)
     if crs.geographic:
         return "deg"

@@ -1,4 +1,4 @@
-"""What a raster file says of itself, for products whose metadata do not say where they lie."""
+"""The header of a raster file, for products whose metadata have no grid."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Header:
     transform: tuple[float, float, float, float, float, float]
     """Pixel to CRS, as in ``proj:transform``."""
     shape: tuple[int, int]
-    """Rows and columns."""
+    """The type of the first band."""
     dtype: str
-    """Of the first band."""
+    """The number for no data; None: the file declares none."""
     nodata: float | None
     """The number that stands for no data; None: the file does not say one."""
     tags: Mapping[str, str]
@@ -38,18 +38,18 @@ def read(path: str, name: str) -> Header:
     path
         The path by which GDAL opens it.
     name
-        What sentences call it: the file and the product.
+        Its name in error messages: the file and the product.
 
     Raises
     ------
     GeodesError
-        If it is missing or damaged, or lies on no north-up grid with an EPSG code.
+        If it is missing or damaged, or has no north-up grid with an EPSG code.
     """
     problem = ""
     try:
         with gdal_env.environment(path), gdal_dataset.opened(path) as file:
             epsg, transform = gdal_dataset.epsg(file.crs), file.transform
-            found = file.shape, file.dtypes[0], file.nodata, file.tags()
+            properties = file.shape, file.dtypes[0], file.nodata, file.tags()
             placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
     except (RasterioError, OSError) as error:
         problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
@@ -61,26 +61,26 @@ def read(path: str, name: str) -> Header:
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
         raise GeodesError(f"{name} is rotated, or its rows run north: warp it first, to a grid whose rows run south.")
     a, b, c, d, e, f = tuple(transform)[:6]
-    shape, dtype, nodata, tags = found
+    shape, dtype, nodata, tags = properties
     return Header(epsg, (a, b, c, d, e, f), shape, dtype, nodata, tags)
 
 
 def refuse_unplaced(name: str, placed_by: str, transform: tuple[float, ...], epsg: int | None) -> None:
-    """Refuse a raster that has no grid of its own, and say what it has in its place.
+    """Refuse a raster without a grid of its own, and say what it has instead.
 
     Parameters
     ----------
     name
-        What sentences call it.
+        Its name in error messages.
     placed_by
         ``"gcps"``, ``"rpcs"`` or nothing.
     transform, epsg
-        Of its grid, as GDAL gives them: of none those of the pixels.
+        The transform and CRS from GDAL; without a grid, the transform of the pixels.
 
     Raises
     ------
     GeodesError
-        If it has none.
+        If it has no grid.
     """
     if transform != _OF_PIXELS:
         return

@@ -1,4 +1,4 @@
-"""Products that the user has, rather than the catalogue: a path or a URL becomes an Item."""
+"""The user's own products: a path or a URL becomes an Item."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _METADATA = re.compile(
     re.IGNORECASE,
 )
 _SAFE = re.compile(r"(?:^|/)([^/]+)\.(?:SAFE|SEN3)/", re.IGNORECASE)
-# What a product is where no name says it, by a member that its kind alone has.
+# The type of a product whose name does not say it, by a member that only this type has.
 _KINDS = {
     r"(?i:METADATA\.DIM)": "DIMAP",
     r"MTD_MSIL1C\.xml": "S2MSI1C",
@@ -31,15 +31,15 @@ _KINDS = {
 
 
 def item(href: str) -> pystac.Item:
-    """Make a bare Item of a path or URL.
+    """Make a plain Item for a path or URL.
 
-    Its ``identifier`` is the name of the SAFE folder, wherever the zip was renamed; its time and footprint are
-    unknown until the family reads the product's own metadata.
+    Its ``identifier`` is the name of the SAFE folder, even if the zip was renamed; its time and footprint are unknown
+    until the family reads the product's metadata.
 
     Raises
     ------
     GeodesError
-        If there is nothing, the zip is damaged, or the folder holds no product.
+        If there is nothing, the zip is damaged, or the folder contains no product.
     """
     address, member = spelling.understood(href)
     place = locate(address)
@@ -58,7 +58,7 @@ def item(href: str) -> pystac.Item:
     if store := NAMED.search(place.path):
         name = place.path[: store.start()].rsplit("/", 1)[-1]
     elif place.is_folder or name.lower().endswith(".zip") or (place.scheme == "http" and "." not in name):
-        # A server that gives no parts of a file gives it whole, once, as for an Item.
+        # From a server without byte ranges the file is downloaded once, as for an Item.
         there = resolve.choose([href]) if place.scheme == "http" else place
         archive = Archive(there.gdal if there.scheme == "file" else href)
         roots = {m.group(1) for m in map(_SAFE.search, archive.names) if m}
@@ -66,7 +66,7 @@ def item(href: str) -> pystac.Item:
             raise GeodesError(f"{href} holds {len(roots)} products: give the one that you mean.")
         name = roots.pop() if roots else archive.name
         kind = next((k for pattern, k in _KINDS.items() if archive.matching(pattern)), None)
-        # A folder that is a product itself has files right in it, such as its metadata.
+        # A folder that is a product itself has files directly in it, such as its metadata.
         is_bare = place.is_folder and name == archive.name and kind is None
         if is_bare and all(n.count("/") > 1 for n in archive.names):
             raise GeodesError(f"{href} is a folder without a product in it: give the product's own folder (.SAFE).")
@@ -74,7 +74,7 @@ def item(href: str) -> pystac.Item:
 
 
 def by_name(href: str) -> pystac.Item:
-    """Make a bare Item from the name of a path or URL alone, to find which family it could belong to; reads nothing."""
+    """Make a plain Item from the name of a path or URL alone, to find its possible family; reads nothing."""
     is_dimap = href.lower().endswith("metadata.dim")
     if _METADATA.search(href):
         href = _product_of(href)
@@ -83,7 +83,7 @@ def by_name(href: str) -> pystac.Item:
 
 
 def _product_of(address: str) -> str:
-    """The product that a file of metadata, such as ``MTD_MSIL2A.xml``, is of: GDAL's users name products so."""
+    """Return the product of a metadata file, such as ``MTD_MSIL2A.xml``: GDAL's users name products so."""
     folders = address.split("/")[:-1]
     product = next(
         (n for n in range(len(folders), 0, -1) if folders[n - 1].lower().endswith((".safe", ".sen3"))), len(folders)

@@ -1,4 +1,4 @@
-"""What hides the pixels of a product: classes and bits of its masks, by their names or their numbers."""
+"""The masks of a product: classes and bits that hide pixels, by their names or numbers."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from geodes_lab.raster.mask import Mask
 
 
 def keys(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> list[str]:
-    """Which assets of an Item, of a catalogue or a band Item, are needed to mask; see `masks`."""
+    """Return the assets of an Item, of a catalogue or a band Item, that a mask needs; see `masks`."""
     if mask is None or isinstance(mask, Mapping):
         return list(mask or ())
     wanted = set(arguments.names("mask", mask))
     names = {k: {*_values(a), *_bits(a)} for k, a in item.assets.items()}
-    # Of a name that no mask has, the error will tell those that there are.
+    # Unknown names fail later, listing the valid ones.
     return [k for k, has in names.items() if has and (wanted & has or wanted - set().union(*names.values()))]
 
 
 def _values(asset: pystac.Asset) -> dict[str, int]:
-    """Of a band of classes: their numbers by their names."""
-    told = _told(asset, "classification:classes", "value")
-    return {str(c["name"]): c["value"] for c in told if c.get("name")}
+    """Return the numbers of a band of classes, by name."""
+    listed = _told(asset, "classification:classes", "value")
+    return {str(c["name"]): c["value"] for c in listed if c.get("name")}
 
 
 def _bits(asset: pystac.Asset) -> dict[str, int]:
-    """Of a band of bits: their sum by the names of what they say."""
-    told = _told(asset, "classification:bitfields", "length", "offset")
+    """Return the bits of a band of bits, summed by name."""
+    listed = _told(asset, "classification:bitfields", "length", "offset")
     return {
         str(f["name"]): ((1 << f["length"]) - 1) << f["offset"]
-        for f in told
+        for f in listed
         if f.get("name") and max(f["length"], f["offset"]) < 64
     }
 
 
 def _told(asset: pystac.Asset, field: str, *numbers: str) -> list[dict[str, Any]]:
-    """The entries of one of STAC's lists of classes, of the asset or of its band, as far as they are such."""
-    told = assets.Said("", "", asset).classes.get(field, [])
-    return [e for e in told if isinstance(e, dict) and all(type(e.get(n)) is int and e[n] >= 0 for n in numbers)]
+    """Return the valid entries in one of STAC's lists of classes, of the asset or of its band."""
+    listed = assets.Said("", "", asset).classes.get(field, [])
+    return [e for e in listed if isinstance(e, dict) and all(type(e.get(n)) is int and e[n] >= 0 for n in numbers)]
 
 
 def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> tuple[Mask, ...]:
-    """Find what hides the pixels of a product.
+    """Find the masks that hide the pixels of a product.
 
     Parameters
     ----------
     item
-        A band Item; its masks say their classes in STAC's ``classification:classes`` or ``classification:bitfields``.
+        A band Item; its masks have their classes in STAC's ``classification:classes`` or ``classification:bitfields``.
     mask
-        Names of classes, or bands of classes with the numbers that hide; None: nothing.
+        Names of classes, or bands of classes with the numbers that hide; None: nothing is hidden.
 
     Raises
     ------
     GeodesError
-        If the product has no such class; lists those it has.
+        If the product has no such class; lists the available ones.
     """
     if mask is None:
         return ()
@@ -72,14 +72,14 @@ def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[i
             for band, values in mask.items()
         )
     wanted = arguments.names("mask", mask)
-    found, known = [], set[str]()
+    result, known = [], set[str]()
     for key, asset in item.assets.items():
         values, bits = _values(asset), _bits(asset)
         known |= {*values, *bits}
         if hiding := tuple(values[w] for w in wanted if w in values):
-            found.append(Mask(bands_.source(item, key), hiding))
+            result.append(Mask(bands_.source(item, key), hiding))
         if field := sum({bits[w] for w in wanted if w in bits}):
-            found.append(Mask(bands_.source(item, key), bits=field))
+            result.append(Mask(bands_.source(item, key), bits=field))
     for word in wanted:
         if word not in known:
             if gone := next((k for k, names in bands_.missing(item).items() if word in names), None):
@@ -89,4 +89,4 @@ def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[i
                 )
             there = f"Its masks have: {', '.join(sorted(known))}" if known else "It has no mask that says its classes"
             raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {there}.")
-    return tuple(found)
+    return tuple(result)

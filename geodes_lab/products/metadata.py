@@ -1,4 +1,4 @@
-"""The XML documents of a product, and the sentences for those that are damaged or incomplete."""
+"""The XML documents of a product, and the error messages for damaged or incomplete ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Document:
     archive
         The product's members.
     member
-        Its path; it is read at once, whole.
+        Its path; the document is read at once.
 
     Raises
     ------
@@ -36,70 +36,72 @@ class Document:
 
     @classmethod
     def of(cls, name: str, data: bytes) -> Document:
-        """Make one of what was read, where a document is a file of its own; ``name`` is what sentences call it."""
-        made = cls.__new__(cls)
-        made._take(name, data)
-        return made
+        """Make one from bytes, if a document is a file of its own; ``name`` is its name in error messages."""
+        document = cls.__new__(cls)
+        document._take(name, data)
+        return document
 
     def _take(self, name: str, data: bytes) -> None:
         self.name = name
-        """What sentences call it."""
+        """Its name in error messages."""
         try:
             self.root = parsed(data)
         except ValueError as error:
             raise GeodesError(f"{self.name} is not valid XML ({error}); fetch the product again.") from error
         for element in self.root.iter():
             if isinstance(element.tag, str):
-                element.tag = element.tag.rpartition("}")[2]  # names alone are enough: the products' do not clash
+                element.tag = element.tag.rpartition("}")[2]  # local names are sufficient: the products' do not clash
 
     def text(self, path: str, within: ET.Element | None = None) -> str:
-        """The text of the first element at ``path`` (`xml.etree`'s), which must be there.
+        """Return the text of the first element at ``path`` (in `xml.etree`'s syntax), which must exist.
 
         Raises
         ------
         GeodesError
             If there is no such element, or it is empty.
         """
-        found = (self.root if within is None else within).findtext(path)
-        if found is None or not found.strip():
+        content = (self.root if within is None else within).findtext(path)
+        if content is None or not content.strip():
             raise GeodesError(f"{self.name} has no {path.rsplit('/', 1)[-1]}: it is damaged; fetch the product again.")
-        return found.strip()
+        return content.strip()
 
     def number(self, path: str, within: ET.Element | None = None) -> float:
-        """The number at ``path``, which must be there and finite; see `numbers`."""
-        found = self.numbers(path, within, 1)[0]
-        if not math.isfinite(found):
-            raise GeodesError(f"{path} in {self.name} is no number: '{found}'; fetch the product again.")
-        return found
+        """Return the number at ``path``, which must exist and be finite; see `numbers`."""
+        content = self.numbers(path, within, 1)[0]
+        if not math.isfinite(content):
+            raise GeodesError(f"{path} in {self.name} is no number: '{content}'; fetch the product again.")
+        return content
 
     def numbers(self, path: str, within: ET.Element | None = None, count: int | None = None) -> list[float]:
-        """The numbers at ``path``, separated by blanks.
+        """Return the numbers at ``path``, separated by blanks.
 
         Raises
         ------
         GeodesError
-            If they are missing, no numbers, or not as many as they must be.
+            If they are missing, are not numbers, or are not as many as expected.
         """
         text = self.text(path, within)
         limits.refuse(f"{path} in {self.name}", len(text) // 2, limits.NUMBERS, "numbers")
         words = text.split()
         try:
-            found = [float(w) for w in words]
+            content = [float(w) for w in words]
         except ValueError:
             raise GeodesError(
                 f"{path} in {self.name} is no number: {words[0][:60]!r}; fetch the product again."
             ) from None
-        if count is not None and len(found) != count:
-            raise GeodesError(f"{path} in {self.name} has {len(found)} numbers, not {count}; fetch the product again.")
-        return found
+        if count is not None and len(content) != count:
+            raise GeodesError(
+                f"{path} in {self.name} has {len(content)} numbers, not {count}; fetch the product again."
+            )
+        return content
 
     def epsg(self, path: str) -> int:
-        """The EPSG code at ``path``, with or without the word before it.
+        """Return the EPSG code at ``path``, with or without a prefix.
 
         Raises
         ------
         GeodesError
-            If it is missing, or the code of no CRS.
+            If it is missing, or not the code of a CRS.
         """
         text = self.text(path)
         code = text.upper().removeprefix("EPSG:")

@@ -1,4 +1,4 @@
-"""Products that are one zip or one folder: which asset that is, and from where it is read."""
+"""Products that are one zip or one folder: which asset it is, and where it is read from."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def is_one(item: pystac.Item) -> bool:
 
 
 def archive(item: pystac.Item) -> Archive:
-    """Open the product of an Item, wherever it lies; see `place`.
+    """Open the product of an Item, wherever it is; see `place`.
 
     Raises
     ------
     GeodesError
-        If no asset is the whole product, or it is nowhere to be had.
+        If no asset is the whole product, or it cannot be reached anywhere.
     """
     return Archive(place(item))
 
@@ -34,8 +34,9 @@ def place(item: pystac.Item) -> ObjectLocation:
     Raises
     ------
     GeodesError
-        If no asset is the whole product, or it is nowhere to be had. Nothing is read but to find out where to read;
-        a product whose only server gives no parts of a file is fetched whole, once (see `geodes_lab.storage.resolve`).
+        If no asset is the whole product, or it cannot be reached anywhere. Nothing is read except probes of the
+        locations; a product whose only server does not support byte ranges is downloaded once (see
+        `geodes_lab.storage.resolve`).
     """
     asset = _asset(item)
     others = asset.extra_fields.get("alternate", {}).values()
@@ -45,10 +46,10 @@ def place(item: pystac.Item) -> ObjectLocation:
 
 
 def _asset(item: pystac.Item) -> pystac.Asset:
-    found = _found(item)
-    if found is None:
+    whole = _found(item)
+    if whole is None:
         raise GeodesError(f"{name_of(item)} has no asset that holds the product; it has: {', '.join(item.assets)}.")
-    return found
+    return whole
 
 
 def _found(item: pystac.Item) -> pystac.Asset | None:

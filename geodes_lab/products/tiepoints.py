@@ -1,4 +1,4 @@
-"""An image that tie points place on Earth: where its rows and columns lie, and where the pixels of a map lie in it."""
+"""An image with tie points: where its rows and columns are on Earth, and where the pixels of a map are in it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from scipy.interpolate import RectBivariateSpline
 from scipy.ndimage import map_coordinates
 
 Floats = NDArray[np.float64]
-_STEP = 16  # pixels of a grid from one place that is reckoned to the next; in between it is linear
+_STEP = 16  # pixels of a grid from one computed position to the next; linear in between
 _TURNS = 8  # of Newton's method, which needs three or four
 
 
 @dataclass(frozen=True, eq=False)
 class TiePoints:
-    """Some lines by some pixels of an image, and where they are."""
+    """Some lines and pixels of an image, and their positions."""
 
     line: Floats
     """(n,) counted from the centre of the first."""
@@ -34,32 +34,33 @@ class TiePoints:
     """Metres from line to line and from pixel to pixel."""
 
     def places(self, grid: GeoBox) -> tuple[Floats, Floats]:
-        """Lines and pixels of the image at the centres of a grid's pixels, (rows, cols) each.
+        """Return lines and pixels of the image at the centres of a grid's pixels, (rows, cols) each.
 
-        Beyond it where the grid is.
+        They are outside of it where the grid is.
         """
         lattice = Lattice(grid, self.step(grid))
         line, pixel = self.inverse(str(grid.crs))(*lattice.centres)
         return lattice.between(line), lattice.between(pixel)
 
     def step(self, grid: GeoBox) -> int:
-        """Pixels of a grid that may be skipped.
+        """Return how many pixels of a grid may be interpolated.
 
-        No more than half a mesh of the tie points, beyond which nothing is known.
+        At most half a mesh of the tie points, beyond which nothing is known.
         """
         meshes = [np.diff(a).min() * s for a, s in zip((self.line, self.pixel), self.spacing, strict=True)]
         metres = max(abs(grid.affine.a), abs(grid.affine.e)) * (111_320 if grid.crs.geographic else 1)
         return int(np.clip(min(meshes) / 2 / metres, 1, _STEP))
 
     def inverse(self, crs: str) -> Inverse:
-        """The tie points the other way round, for places in a CRS."""
+        """Return the inverse of the tie points, for positions in a CRS."""
         return _inverse(self, crs)
 
 
 class Lattice:
-    """Some pixels of a grid, of which the others follow.
+    """Some pixels of a grid, from which the others are interpolated.
 
-    They are the same for all chunks of a grid, some of them beyond a chunk's edge: so numbers do not depend on chunks.
+    They are the same for all chunks of a grid, some of them outside of a chunk, so that numbers do not depend on
+    chunks.
     """
 
     def __init__(self, grid: GeoBox, step: int) -> None:
@@ -76,36 +77,37 @@ class Lattice:
         """x and y of their centres."""
 
     def between(self, values: Floats) -> Floats:
-        """Values at all pixels of the grid, out of those at the lattice's."""
-        found: Floats = self._down @ values @ self._across.T
-        return found
+        """Interpolate values at the lattice's pixels to all pixels of the grid."""
+        values_at: Floats = self._down @ values @ self._across.T
+        return values_at
 
 
 def _number(origin: float, size: float) -> int:
-    """The number of a pixel, counted from zero of a map; of those of one grid they differ by what lies between."""
-    return math.floor(
-        origin / (size or 1.0) + 0.25
-    )  # grids begin on pixels or in their middle: neither is on the brink
+    """Return the number of a pixel, counted from the origin of a map.
+
+    Numbers within one grid differ by their distance.
+    """
+    return math.floor(origin / (size or 1.0) + 0.25)  # grids begin on pixels or in their middle: neither is ambiguous
 
 
 @dataclass(frozen=True, eq=False)
 class Inverse:
-    """From places on a map to lines and pixels."""
+    """The conversion from positions on a map to lines and pixels."""
 
     x: RectBivariateSpline
     """Map coordinates by line and pixel."""
     y: RectBivariateSpline
     plane: Floats
-    """(2, 3): line and pixel as they would be on a plane."""
+    """(2, 3): line and pixel in a linear fit."""
 
     def __call__(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Lines and pixels, of the shape of ``x``."""
+        """Return lines and pixels, with the shape of ``x``."""
         line, pixel = self.plane @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
         for _ in range(_TURNS):
             dx, dy = self.x.ev(line, pixel) - x.ravel(), self.y.ev(line, pixel) - y.ravel()
             a, b = self.x.ev(line, pixel, dx=1), self.x.ev(line, pixel, dy=1)
             c, d = self.y.ev(line, pixel, dx=1), self.y.ev(line, pixel, dy=1)
-            # Beyond its knots a spline is flat: there the plane has to do.
+            # Beyond its knots a spline is constant: there the linear fit is used.
             det = a * d - b * c
             flat = np.abs(det) < 1e-18
             det = np.where(flat, 1.0, det)
@@ -117,7 +119,7 @@ class Inverse:
 @lru_cache(maxsize=64)
 def _inverse(points: TiePoints, crs: str) -> Inverse:
     x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(points.longitude, points.latitude)
-    if crs.upper() in ("EPSG:4326", "OGC:CRS84"):  # across the antimeridian one side goes on beyond 180°
+    if crs.upper() in ("EPSG:4326", "OGC:CRS84"):  # across the antimeridian one side continues beyond 180°
         x = np.where(np.ptp(x) > 180, np.mod(x, 360), x)
     lines, pixels = _widened(points.line), _widened(points.pixel)
     degrees = min(3, len(lines) - 1), min(3, len(pixels) - 1)
@@ -132,12 +134,12 @@ def _inverse(points: TiePoints, crs: str) -> Inverse:
 
 
 def _widened(values: Floats) -> Floats:
-    """One more value at each end of the first axis, straight on."""
+    """Extrapolate one more value at each end of the first axis."""
     return np.concatenate([2 * values[:1] - values[1:2], values, 2 * values[-1:] - values[-2:-1]])
 
 
 def _weights(knots: Floats, size: int) -> Floats:
-    """(size, knots): how much of each knot is in each pixel."""
+    """Return (size, knots): the weight of each knot for each pixel."""
     return np.stack([np.interp(np.arange(size), knots, unit) for unit in np.eye(len(knots))], axis=1)
 
 
@@ -147,7 +149,7 @@ def sampled(window: NDArray[np.float32], line: Floats, pixel: Floats, order: int
     Parameters
     ----------
     window
-        (lines, pixels); what is NaN has no weight, and a sample needs half its weight.
+        (lines, pixels); NaN has no weight, and a sample needs half its weight.
     line, pixel
         (n,) places in the window.
     order
@@ -160,11 +162,11 @@ def sampled(window: NDArray[np.float32], line: Floats, pixel: Floats, order: int
         return nearest
     places = np.stack([line, pixel])
     filled = np.where(there, window, np.float32(0))
-    found: NDArray[np.float32] = map_coordinates(filled, places, order=order, mode="nearest", output=np.float32)
+    values_at: NDArray[np.float32] = map_coordinates(filled, places, order=order, mode="nearest", output=np.float32)
     if there.all():
-        return found
+        return values_at
     weight = map_coordinates(there.astype(np.float32), places, order=1, mode="nearest", output=np.float32)
     if order == 1:
-        found = np.divide(found, weight, out=found, where=weight > 0)
-    # A cubic kernel has negative weights: beside no data it is not to be mended by them.
-    return np.where(weight >= (0.5 if order == 1 else 1 - 1e-6), found, np.float32(np.nan))
+        values_at = np.divide(values_at, weight, out=values_at, where=weight > 0)
+    # A cubic kernel has negative weights: beside no data they cannot be renormalised.
+    return np.where(weight >= (0.5 if order == 1 else 1 - 1e-6), values_at, np.float32(np.nan))

@@ -182,8 +182,8 @@ def _read(
     rows, cols, window = place
     top, left = int(window.row_off), int(window.col_off)
     spans = (top, top + int(window.height)), (left, left + int(window.width))
-    found, there = _window(reduced, image, level, *spans, useful)
-    return found, there, rows, cols
+    values, there = _window(reduced, image, level, *spans, useful)
+    return values, there, rows, cols
 
 
 def _useful(reduced: RasterSource, within: GeoBox | None, more: int = 0) -> tuple[Span, Span] | None:
@@ -195,9 +195,9 @@ def _useful(reduced: RasterSource, within: GeoBox | None, more: int = 0) -> tupl
     return (max(top - more, 0), min(bottom + more, rows)), (max(left - more, 0), min(right + more, cols))
 
 
-def _whole(grid: GeoBox, found: Numbers) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _whole(grid: GeoBox, values: Numbers) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return the numbers of a whole grid, which may be written to."""
-    numbers, there, rows, cols = found
+    numbers, there, rows, cols = values
     out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
     out[rows, cols], known[rows, cols] = numbers, there
     return out, known

@@ -1,1 +1,1 @@
-"""The sample datalake: generated products with known answers, and the truth they were made from."""
+"""What is in the sample datalake? Generated products with known values, and the truth that they are made from."""

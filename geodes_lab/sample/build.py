@@ -1,7 +1,7 @@
-"""The sample datalake: products in their exact public formats, small, with known answers, and their catalogue.
+"""The sample datalake: small products in their exact public formats, with known values, and their catalogue.
 
-The layout is that of the platform: ``datalake/<bucket>/<key>`` holds the products, ``catalog/`` the Items as GEODES
-writes them, ``truth/`` what the products must say.
+The layout is the platform's: ``datalake/<bucket>/<key>`` has the products, ``catalog/`` the Items in GEODES's form,
+``truth/`` the expected values.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from geodes_lab.sample.sentinel1 import grd, ocn, safe, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel3 import products, sen3
 
-# What the folder holds depends on these modules alone: a new version writes it anew.
+# The content depends on these modules alone: a new version writes it again.
 VERSION = 4
 _DONE = "sample.json"
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a folder holds a whole sample datalake of this version."""
+    """Whether a folder has a complete sample datalake of this version."""
     try:
         return bool(json.loads((folder / _DONE).read_text())["version"] == VERSION)
     except (OSError, ValueError, KeyError):
@@ -37,7 +37,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def _quiet() -> None:
-    """Raw scenes and radar images lie on no map when they are written, as they should: rasterio need not warn of it."""
+    """Silence rasterio: raw scenes and radar images have no map grid when they are written."""
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
@@ -47,18 +47,18 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
     Parameters
     ----------
     folder
-        Where; what an earlier version of the sample left there is replaced, anything else stops it.
+        The folder; an earlier version of the sample there is replaced, any other content is an error.
     tell
-        Called with the number of products done, of all, and the name of the last.
+        Called with the number of finished products, the number of all, and the name of the last.
 
     Raises
     ------
     FileExistsError
-        If the folder holds something that is not a sample datalake.
+        If the folder has content that is not a sample datalake.
 
     Notes
     -----
-    About 20 s on two cores, 190 MB. The same bytes every time.
+    About 20 s on two cores, 190 MB. The bytes are always the same.
     """
     parts = ("datalake", "catalog", "truth")
     strangers = [p.name for p in folder.iterdir() if p.name not in (*parts, _DONE)] if folder.exists() else []
@@ -72,7 +72,7 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
 
     entries = catalogue.entries()
     truth.write(folder / "truth")
-    # Processes, not threads: GDAL encodes a JPEG 2000 while it holds Python's lock.
+    # Processes, not threads: GDAL holds Python's lock while it encodes a JPEG 2000.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_quiet) as pool:
         futures = {entry: pool.submit(_product, entry, folder / "datalake" / entry.key) for entry in entries}
         for number, (entry, future) in enumerate(futures.items(), 1):

@@ -1,4 +1,4 @@
-"""The sample's catalogue: Items as the GEODES service writes them, traps included, in a static STAC catalogue."""
+"""The sample's catalogue: Items in the GEODES service's form, with its quirks, in a static STAC catalogue."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TYPES = {".zip": "application/zip", ".h5": "application/x-hdf5", ".gz": "applic
 
 @dataclass(frozen=True)
 class Entry:
-    """One product and what the catalogue says of it."""
+    """One product and its entry in the catalogue."""
 
     product: (
         grd.Product
@@ -53,7 +53,7 @@ class Entry:
         | theia.Scene
         | theia_others.Product
     )
-    """What generates it."""
+    """The generator of the product."""
     collection: str
     """The collection's id."""
     key: str
@@ -63,7 +63,7 @@ class Entry:
     end: datetime
     """End of the acquisition, UTC."""
     published: datetime
-    """What the service calls ``datetime``."""
+    """The service's ``datetime``."""
 
     @property
     def name(self) -> str:
@@ -72,41 +72,41 @@ class Entry:
 
     @property
     def quicklook(self) -> str:
-        """The path of its picture on the datalake, if it has one; the service keeps them on its portal."""
+        """The path of its picture on the datalake, if it has one; the service has pictures on its portal."""
         return f"quicklook/{self.name}.jpg"
 
 
 def entries() -> list[Entry]:
     """All products of the sample."""
-    found = []
+    result = []
     for scene in l1c.scenes():
         zone, band, square = scene.tile[:2], scene.tile[2], scene.tile[3:]
         key = f"sentinel2-l1c/{zone}/{band}/{square}/{scene.time:%Y/%m/%d}/{scene.name}.zip"
-        found.append(Entry(scene, "PEPS_S2_L1C", key, scene.time, scene.time, scene.generation + timedelta(hours=6.5)))
+        result.append(Entry(scene, "PEPS_S2_L1C", key, scene.time, scene.time, scene.generation + timedelta(hours=6.5)))
     for surface in l2a.products():
         key = f"sentinel2-l2a-esa/{surface.start:%Y/%m/%d}/{surface.name}.zip"
-        found.append(Entry(surface, "SENTINEL2_L2A", key, surface.start, surface.start, surface.scene.generation))
+        result.append(Entry(surface, "SENTINEL2_L2A", key, surface.start, surface.start, surface.scene.generation))
     for radar in grd.products():
         key = f"sentinel1-grd/{radar.start:%Y/%m/%d}/{radar.name}.zip"
-        found.append(Entry(radar, "PEPS_S1_L1", key, radar.start, radar.stop, radar.stop + timedelta(hours=3)))
+        result.append(Entry(radar, "PEPS_S1_L1", key, radar.start, radar.stop, radar.stop + timedelta(hours=3)))
     for image in slc.products():
         key = f"sentinel1-slc/{image.start:%Y/%m/%d}/{image.name}.zip"
-        found.append(Entry(image, "PEPS_S1_L1", key, image.start, image.stop, image.stop + timedelta(hours=3)))
+        result.append(Entry(image, "PEPS_S1_L1", key, image.start, image.stop, image.stop + timedelta(hours=3)))
     for ocean in ocn.products():
         key = f"sentinel1-ocn/{ocean.start:%Y/%m/%d}/{ocean.name}.zip"
-        found.append(Entry(ocean, "PEPS_S1_L2", key, ocean.start, ocean.stop, ocean.stop + timedelta(hours=3)))
+        result.append(Entry(ocean, "PEPS_S1_L2", key, ocean.start, ocean.stop, ocean.stop + timedelta(hours=3)))
     for track in products.products():
         collection, level = ("PEPS_S3_L1", 1) if track.kind.startswith("SR_1") else ("SENTINEL3_SR_2_LAN", 2)
         key = f"sentinel3-sral-l{level}/{track.start:%Y/%m/%d}/{track.name}.zip"
         published = track.generation.replace(hour=12) + timedelta(days=1)
-        found.append(Entry(track, collection, key, track.start, track.stop, published))
+        result.append(Entry(track, collection, key, track.start, track.stop, published))
     for other in (*theia.scenes(), *theia_others.products(), *spot.products(), *spot_heritage.products()):
-        found.append(Entry(other, other.collection, other.key, other.time, other.time, other.time + timedelta(days=2)))
-    return found
+        result.append(Entry(other, other.collection, other.key, other.time, other.time, other.time + timedelta(days=2)))
+    return result
 
 
 def write(entries: list[Entry], folder: Path) -> None:
-    """Write ``catalog/``: a static catalogue whose Items are those of the service; the products must lie there."""
+    """Write ``catalog/``: a static catalogue with Items in the service's form; the products must exist."""
     root = folder / "catalog"
     root.mkdir(parents=True, exist_ok=True)
     collections = sorted({e.collection for e in entries})
@@ -218,7 +218,7 @@ def _picture(entry: Entry, folder: Path) -> dict[str, Any]:
 
 
 def _beside(entry: Entry, urn: str) -> dict[str, Any]:
-    """What Theia publishes beside a zip with the same role: its metadata."""
+    """Theia publishes metadata beside a zip with the same role."""
     if not isinstance(entry.product, theia.Scene):
         return {}
     name, md5 = f"{entry.name}_MTD_ALL.xml", hashlib.md5(entry.name.encode()).hexdigest()
@@ -227,7 +227,7 @@ def _beside(entry: Entry, urn: str) -> dict[str, Any]:
 
 
 def _properties(entry: Entry) -> dict[str, Any]:
-    """What each collection adds, with the service's own spellings and fillers."""
+    """Return the fields of each collection, with the service's own spellings and fillers."""
     match entry.product:
         case l2a.Product() as surface:
             scene = surface.scene

@@ -1,4 +1,4 @@
-"""The small pictures that a catalogue shows of its products: made of the products themselves."""
+"""The small pictures in a catalogue, made from the products themselves."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _BRIGHT = 3500.0  # digital numbers that are white
 
 
 def write(product: Path, path: Path) -> None:
-    """Write the picture of a product with red, green and blue; of any other none."""
+    """Write the picture of a product with red, green and blue; other products have none."""
     if product.suffix != ".zip":
         return
     with zipfile.ZipFile(product) as archive:
-        found = {m[1] or m[2]: name for name in archive.namelist() if (m := _RGB.search(name))}
-    if set(found) != set("234"):
+        files = {m[1] or m[2]: name for name in archive.namelist() if (m := _RGB.search(name))}
+    if set(files) != set("234"):
         return
     bands = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # where they are is no matter here
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # their position does not matter here
         for band in "432":
-            with rasterio.open(f"/vsizip/{product}/{found[band]}") as image:
+            with rasterio.open(f"/vsizip/{product}/{files[band]}") as image:
                 bands.append(image.read(1, out_shape=(_SIDE, _SIDE)))
     shown = np.clip(np.stack(bands, -1).astype("float32") / _BRIGHT, 0, 1) ** 0.7
     path.parent.mkdir(parents=True, exist_ok=True)

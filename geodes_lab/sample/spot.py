@@ -248,8 +248,8 @@ def _dimap(product: Product) -> str:
 def reflectance(band: int) -> NDArray[np.float64]:
     """What a band of L1C says (rows, columns); NaN in a corner."""
     row, col = np.mgrid[0:ORTHO_SIDE, 0:ORTHO_SIDE]
-    found = np.round(0.05 * (band + 1) + 0.0005 * row + 0.0002 * col, 3)
-    return np.where((row < 20) & (col < 20), np.nan, found)
+    values = np.round(0.05 * (band + 1) + 0.0005 * row + 0.0002 * col, 3)
+    return np.where((row < 20) & (col < 20), np.nan, values)
 
 
 def _ortho(product: Product) -> dict[str, bytes]:

@@ -114,16 +114,16 @@ class Scene:
         match kind:
             case "CLM":
                 shadow = np.roll(cloudy, (2, -3), (0, 1)) & ~cloudy
-                made = np.where(cloudy, 0b0000_0011, np.where(shadow, 0b0000_0101, 0)) * seen
+                values = np.where(cloudy, 0b0000_0011, np.where(shadow, 0b0000_0101, 0)) * seen
             case "EDG":
-                made = ~seen
+                values = ~seen
             case "MG2":
                 water = _cut(truth.land_cover() == 6, 10).astype(np.uint8)
                 each, coarser = max(10 // step, 1), max(step // 10, 1)
                 return water[::coarser, ::coarser].repeat(each, 0).repeat(each, 1)
             case _:
-                made = np.zeros_like(seen)
-        return made.astype(np.uint8).repeat(times, 0).repeat(times, 1)
+                values = np.zeros_like(seen)
+        return values.astype(np.uint8).repeat(times, 0).repeat(times, 1)
 
 
 def scenes() -> list[Scene]:
@@ -234,12 +234,12 @@ def _xml(scene: Scene) -> str:
     )
     # MUSCATE leaves the Z away for Venµs.
     time = f"{scene.time:%Y-%m-%dT%H:%M:%S}.{scene.time.microsecond // 1000:03d}" + "Z" * scene.platform.startswith("S")
-    made = f"{scene.time + timedelta(hours=20):%Y-%m-%dT%H:%M:%S}.000Z"
+    production = f"{scene.time + timedelta(hours=20):%Y-%m-%dT%H:%M:%S}.000Z"
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <Muscate_Metadata_Document xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="Muscate_Metadata.xsd">
 <Metadata_Identification><METADATA_FORMAT version="1.16">METADATA_MUSCATE</METADATA_FORMAT></Metadata_Identification>
 <Dataset_Identification><IDENTIFIER>{scene.name.rsplit("_", 1)[0]}</IDENTIFIER><AUTHORITY>THEIA</AUTHORITY><PRODUCER>MUSCATE</PRODUCER><GEOGRAPHICAL_ZONE type="Tile">{scene.zone}</GEOGRAPHICAL_ZONE></Dataset_Identification>
-<Product_Characteristics><PRODUCT_ID>{scene.name}</PRODUCT_ID><ACQUISITION_DATE>{time}</ACQUISITION_DATE><PRODUCTION_DATE>{made}</PRODUCTION_DATE><PRODUCT_VERSION>{scene.version.replace("-", ".")}</PRODUCT_VERSION><PRODUCT_LEVEL>L2A</PRODUCT_LEVEL><PLATFORM>{scene.platform.removesuffix("-XS")}</PLATFORM><Band_Group_List>{lists}</Band_Group_List></Product_Characteristics>
+<Product_Characteristics><PRODUCT_ID>{scene.name}</PRODUCT_ID><ACQUISITION_DATE>{time}</ACQUISITION_DATE><PRODUCTION_DATE>{production}</PRODUCTION_DATE><PRODUCT_VERSION>{scene.version.replace("-", ".")}</PRODUCT_VERSION><PRODUCT_LEVEL>L2A</PRODUCT_LEVEL><PLATFORM>{scene.platform.removesuffix("-XS")}</PLATFORM><Band_Group_List>{lists}</Band_Group_List></Product_Characteristics>
 <Geoposition_Informations><Coordinate_Reference_System><GEO_TABLES>EPSG</GEO_TABLES><Horizontal_Coordinate_System><HORIZONTAL_CS_TYPE>PROJECTED</HORIZONTAL_CS_TYPE><HORIZONTAL_CS_NAME>WGS 84 / UTM zone 31N</HORIZONTAL_CS_NAME><HORIZONTAL_CS_CODE>{truth.EPSG}</HORIZONTAL_CS_CODE></Horizontal_Coordinate_System></Coordinate_Reference_System><Geopositioning><Group_Geopositioning_List>{groups}</Group_Geopositioning_List></Geopositioning></Geoposition_Informations>
 <Radiometric_Informations><REFLECTANCE_QUANTIFICATION_VALUE>{scene.quantification}</REFLECTANCE_QUANTIFICATION_VALUE><Special_Values_List><SPECIAL_VALUE name="nodata">{NODATA}</SPECIAL_VALUE></Special_Values_List><Spectral_Band_Informations_List>{spectra}</Spectral_Band_Informations_List></Radiometric_Informations>
 </Muscate_Metadata_Document>

@@ -153,17 +153,17 @@ class LandCover:
         """Classes of OSO's nomenclature; 0 is no data."""
         codes = np.zeros(max(OSO) + 1, np.uint8)
         codes[list(OSO)] = list(OSO.values())
-        made = np.zeros((OSO_SIDE, OSO_SIDE), np.uint8)
+        values = np.zeros((OSO_SIDE, OSO_SIDE), np.uint8)
         reproject(
             codes[truth.land_cover()],
-            made,
+            values,
             src_crs=f"EPSG:{truth.EPSG}",
             src_transform=Affine(10, 0, truth.WEST, 0, -10, truth.NORTH),
             dst_crs="EPSG:2154",
             dst_transform=Affine(10, 0, OSO_ORIGIN[0], 0, -10, OSO_ORIGIN[1]),
             resampling=Resampling.nearest,
         )
-        return made
+        return values
 
     def write(self, path: Path) -> None:
         """Write it as a zip with stored members."""

@@ -1,7 +1,7 @@
-"""The written-down truth of the sample datalake: what the ground is, how it changes, and what a satellite sees of it.
+"""The truth of the sample datalake: what the ground is, how it changes, and what a satellite measures of it.
 
-Everything is a function of place, day and one seed, so that a test can ask what a product must say at any pixel. The
-ground is an invented piece of the Lauragais, east of Toulouse, where the Sentinel-2 tiles 31TCJ and 31TDJ overlap.
+Everything is a function of place, day and one seed, so that a test knows the expected value of any pixel. The ground is
+an invented part of the Lauragais, east of Toulouse, where the Sentinel-2 tiles 31TCJ and 31TDJ overlap.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class CacheFull(Exception):
 
 
 def path_of(key: str, ending: str) -> Path:
-    """Return the path of the cached file for ``key``, in the folder ``geodes_lab.storage.resolve.folder``.
+    """Return the path of the cached file for ``key``, in the folder ``geodes_lab.replica.folder``.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Part:
         Raises
         ------
         CacheFull
-            If they are more than ``geodes_lab.storage.resolve.limit``, or all other files are in use, or the disk is
+            If they are more than ``geodes_lab.replica.limit``, or all other files are in use, or the disk is
             full.
         """
         if os.fstat(self.file.fileno()).st_size >= need:

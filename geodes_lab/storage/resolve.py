@@ -38,7 +38,7 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
 
     A file on disk or in the mirror comes first, then a replica from an earlier download, then the datalake if its
     endpoint answers, then a web server that supports ranges. From any other web server the product is downloaded once,
-    into the folder ``geodes_lab.storage.resolve.folder``, and a `Fetched` warning says so.
+    into the folder ``geodes_lab.replica.folder``, and a `Fetched` warning says so.
 
     Parameters
     ----------

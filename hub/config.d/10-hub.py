@@ -1,6 +1,6 @@
-"""Where the hub listens and what it keeps: all of it in the state folder, for its owner alone.
+"""Where the hub listens, and its files: all of them in the state folder, which only its owner can read.
 
-On Kubernetes the chart says.
+On Kubernetes the chart sets this.
 """
 
 import os
@@ -17,14 +17,14 @@ here = installation()
 lab = here.lab
 
 if not here.on_kubernetes:
-    os.umask(0o077)  # the database is made with the rights that this leaves
+    os.umask(0o077)  # the database is created with these rights
     c.JupyterHub.bind_url = here.listen
     c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{here.port('hub')}"
     c.JupyterHub.db_url = f"sqlite:///{here.state}/hub.sqlite"
     c.JupyterHub.cookie_secret_file = str(here.state / "cookie_secret")
     if lab.certificate:
         c.JupyterHub.ssl_cert, c.JupyterHub.ssl_key = lab.certificate, lab.key
-    # One person on one machine: stopping the lab stops everything. Of others the servers outlive the hub.
+    # One person on one machine: stopping the lab stops everything. In other labs the servers outlive the hub.
     c.JupyterHub.cleanup_servers = c.JupyterHub.cleanup_proxy = lab.login.kind == "link"
 c.JupyterHub.log_level = "WARN"
 c.JupyterHub.logging_config = quiet.CONFIG
@@ -37,9 +37,9 @@ c.JupyterHub.authenticate_prometheus = True
 c.JupyterHub.template_paths = [str(HUB / "templates")]
 c.JupyterHub.active_server_limit = lab.servers.maximum
 below = "; includeSubDomains" if lab.apart else ""
-# The address of a page may hold a search or the name of a notebook: others' sites are not told.
+# The address of a page may contain a search or the name of a notebook: other sites do not get it.
 c.JupyterHub.tornado_settings = {
-    # A pod takes a while: its person is shown at once what becomes of it.
+    # A pod takes a while to start: its person sees the progress page at once.
     **({"slow_spawn_timeout": 0} if here.on_kubernetes else {}),
     "headers": {
         "Referrer-Policy": "same-origin",
@@ -47,4 +47,4 @@ c.JupyterHub.tornado_settings = {
         **({"Strict-Transport-Security": f"max-age=31536000{below}"} if here.address.startswith("https:") else {}),
     },
 }
-roles(c)  # each user's own, which the files below extend
+roles(c)  # each user's own role, which the files below extend

@@ -14,12 +14,12 @@ if not here.on_kubernetes:
     c.ConfigurableHTTPProxy.command = json.loads(chosen) if chosen else proxy.command()
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{here.port('proxy')}"
     c.ConfigurableHTTPProxy.pid_file = str(here.state / "proxy.pid")
-    # Where others supervise the proxy (docs/operations/operator.md) it goes on while the hub starts anew.
+    # If the proxy is supervised separately (docs/operations/operator.md), it continues while the hub restarts.
     if "CONFIGPROXY_AUTH_TOKEN" in os.environ:
         c.JupyterHub.proxy_class = "hub.front.supervised.SupervisedProxy"
         c.SupervisedProxy.should_start = False
 else:
-    # zero-to-jupyterhub supervises it, and has the hub look each minute for a proxy that has forgotten: ours looks at
-    # less.
+    # zero-to-jupyterhub supervises it, and makes the hub check every minute whether the proxy has lost its routes: our
+    # check reads less.
     c.JupyterHub.proxy_class = "hub.front.supervised.SupervisedProxy"
     c.JupyterHub.last_activity_interval = 300

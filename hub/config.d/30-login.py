@@ -1,6 +1,6 @@
-"""Who may enter: the one person who started the lab, by the link that it printed.
+"""Who may log in: the person who started the lab, with the link that it printed.
 
-Or the people of a provider, by their groups.
+Or the people of a provider, according to their groups.
 """
 
 import jupyterhub
@@ -38,20 +38,20 @@ else:
     c.Oidc.auto_login = True
     c.Oidc.basic_auth = oidc.basic_auth
     c.Oidc.http_request_kwargs = {"ca_certs": oidc.authority} if oidc.authority else {}
-    # Groups decide, and are the provider's: nobody enters by a list of names, nor because of having entered before.
+    # Only the provider's groups decide: neither a list of names nor an earlier login admits anybody.
     c.Oidc.allow_all = c.Oidc.allow_existing_users = False
     c.Oidc.manage_groups = True
     c.Oidc.allowed_groups = {name for name, g in lab.groups.items() if g.enter or g.admin}
     c.Oidc.enable_auth_state = True
     c.Oidc.auth_refresh_age = int(oidc.refresh)
     c.Oidc.refresh_pre_spawn = True
-    if jupyterhub.version_info >= (6, 1):  # before, it was so always
+    if jupyterhub.version_info >= (6, 1):  # earlier versions always did so
         c.Oidc.auth_refresh_strict = True
-    # The first key encrypts, the others still open what they once closed.
+    # The first key encrypts, the others only decrypt old values.
     c.CryptKeeper.keys = here.secret("crypt_keys", make=not here.on_kubernetes).split()
     admins = [name for name, g in lab.groups.items() if g.admin]
-    # JupyterHub's own role `admin` may enter everybody's server and make tokens for everybody, whatever `admin_access`
-    # says, and cannot be narrowed: an operator of the lab has this one instead.
+    # JupyterHub's own role `admin` can enter everybody's server and create tokens for everybody, whatever
+    # `admin_access` says, and cannot be restricted: an operator of the lab has this role instead.
     roles(c).append(
         {
             "name": "operator",

@@ -1,4 +1,4 @@
-"""The user's server: JupyterLab with the lab's kernel, in a home of its own, in a size that the person may have."""
+"""The user's server: JupyterLab with the lab's kernel, in a home of its own, with a size that the person may use."""
 
 import os
 
@@ -11,18 +11,18 @@ c = get_config()  # noqa: F821
 here = installation()
 lab = here.lab
 roles(c)  # and with them the scopes of a server's token
-# Shares, with one's groups or by a link that is accepted; what a guest may see of a server is guarded in
-# hub/singleuser/guests.py.
+# Shares, with the owner's groups or by a link; hub/singleuser/guests.py restricts what a guest may see of a server.
 allow(c, "user", "shares!user")
 sharing.reach_tokens()
 roles(c).extend(sharing.role(name) for name in lab.groups)
 c.Spawner.server_token_scopes.extend(
     ["shares!server", "read:groups:name"]
-)  # of which the owner has those of their groups
+)  # the owner gets the profiles of their groups
 
 match lab.servers.kind:
     case "process":
-        # Runs everybody as the hub's own user: right for one person on loopback, and the login admits only that one.
+        # Runs everybody as the hub's own user: suitable for one person on loopback, and the login admits only that
+        # person.
         c.JupyterHub.spawner_class = "jupyterhub.spawner.SimpleLocalProcessSpawner"
         c.SimpleLocalProcessSpawner.home_dir_template = str(here.state / "home")
         c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
@@ -33,7 +33,7 @@ match lab.servers.kind:
         c.SystemdSpawner.unit_name_template = "geodes-lab-{USERID}"
         c.SystemdSpawner.disable_user_sudo = c.SystemdSpawner.isolate_tmp = True
         c.SystemdSpawner.unit_extra_properties = {
-            # Others' processes, with their arguments and environments, are not seen.
+            # Other people's processes, arguments and environments are hidden.
             "ProtectProc": "invisible",
             "ProtectSystem": "strict",
             "ReadWritePaths": f"{here.homes} {accounts.runtimes()}",
@@ -55,29 +55,29 @@ c.Spawner.options_from_form = spawning.chosen
 c.Spawner.default_url = "/lab/tree/notebooks/01_ndvi_cube.ipynb"
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 60
-# What a user writes into their home does not configure the server that others' browsers may meet.
+# Files in a user's home do not configure the server that others' browsers may visit.
 c.Spawner.disable_user_config = True
 c.Spawner.environment = {
     "GEODES_LAB_ADDRESS": here.address,
     "JUPYTER_PATH": top,  # kernels/geodes
     "JUPYTER_CONFIG_PATH": f"{top}/hub/singleuser",
     "GEODES_LAB_KERNELS": f"{top}/kernels",
-    # Plots carry their JavaScript: both are needed, see kernels/geodes/holoviewsrc.py.
+    # Plots include their JavaScript: both settings are needed, see kernels/geodes/holoviewsrc.py.
     "HOLOVIEWSRC": f"{top}/kernels/geodes/holoviewsrc.py",
     "PANEL_INLINE": "true",
 }
-if "GEODES_LAB_RUN" in os.environ:  # the mark by which the launcher knows its processes
+if "GEODES_LAB_RUN" in os.environ:  # the mark by which the launcher recognises its processes
     c.Spawner.environment.update({"GEODES_LAB_RUN": os.environ["GEODES_LAB_RUN"]})
 if (
     "GEODES_LAB_RUNTIME" in os.environ and lab.servers.kind == "process"
-):  # the launcher's, for the sockets of its one person
+):  # the launcher's, for the sockets of its only user
     c.Spawner.environment.update({"GEODES_LAB_RUNTIME": os.environ["GEODES_LAB_RUNTIME"]})
 if here.on_kubernetes:
-    # zero-to-jupyterhub says an environment of KubeSpawner (singleuser.extraEnv), which goes before that of every
-    # Spawner: from here on the two are one.
+    # zero-to-jupyterhub sets an environment of KubeSpawner (singleuser.extraEnv), which overrides that of every
+    # Spawner: from here on the two are the same.
     c.Spawner.environment = c.KubeSpawner.environment = {
         **c.KubeSpawner.get("environment", {}),
         **c.Spawner.environment,
     }
-# By this the hub asks the accounts of use whether a person has something left.
+# With this token the hub asks the usage accounts whether a person's quota is used up.
 services(c).append({"name": "spawn", "api_token": spawning.TOKEN})

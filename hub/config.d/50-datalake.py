@@ -1,6 +1,6 @@
 """The datalake: the sample, as plain files or through an S3 server on loopback.
 
-Or the operator's, with or without the gate.
+Or the operator's datalake, with or without the gate.
 """
 
 import os
@@ -15,7 +15,7 @@ c = get_config()  # noqa: F821
 here = installation()
 lake = here.lab.datalake
 
-if not lake.gate and here.sample is None:  # before a gate hub/services/data tells
+if not lake.gate and here.sample is None:  # with a gate, hub/services/data sets this
     if lake.folder:
         c.Spawner.environment.update({"DASK_GEODES_LAB__DATALAKE__MIRROR": lake.folder})
     if lake.endpoint:
@@ -30,7 +30,7 @@ elif not lake.gate and os.environ.get("GEODES_LAB_DATALAKE", "files") == "s3":
                 "s3",
                 [python(), "-m", "nanio", "serve", "--data-dir", datalake, "--host", "127.0.0.1", "--port", port],
                 Needs(reads=(datalake,)),
-                listens=False,  # it takes its port itself
+                listens=False,  # it opens its port itself
             ),
             "environment": {"PYTHONPATH": str(TOP), "NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
         }

@@ -1,4 +1,4 @@
-"""The services beside the hub (hub/services/services.yaml), and what people's servers are told of each."""
+"""The services beside the hub (hub/services/services.yaml), and the settings for each in people's servers."""
 
 from hub.installation import installation
 from hub.services.declared import services
@@ -9,8 +9,8 @@ c = get_config()  # noqa: F821
 here = installation()
 for service in services().values():
     register(c, service)
-# By this the hub asks the accounts of use whether a person has something left.
+# With this token the hub asks the usage accounts whether a person's quota is used up.
 roles(c).append({"name": "spawn", "scopes": ["access:services!service=usage"], "services": ["spawn"]})
 lab = here.lab
-if lab.login.oidc is not None:  # the one person of a local lab goes to the notebook at once
+if lab.login.oidc is not None:  # the only user of a local lab goes to the notebook at once
     c.JupyterHub.default_url = f"{lab.origin('home')}/services/home/"

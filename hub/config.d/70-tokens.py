@@ -1,4 +1,4 @@
-"""Fresh access tokens for the users' servers, where people log in by an organisation's account."""
+"""New access tokens for the users' servers, if people log in with an organisation's account."""
 
 from hub.login.tokens import SCOPE, AccessToken
 from hub.services.registration import allow, roles
@@ -11,5 +11,5 @@ if "OneTimeLink" not in str(c.JupyterHub.authenticator_class):
     roles(c)
     allow(c, "user", SCOPE)
     c.Spawner.server_token_scopes.append(SCOPE)
-    # "hub": where that is, JupyterHub tells each server.
+    # "hub": JupyterHub tells each server the hub's address.
     c.Spawner.environment.update({"DASK_GEODES_LAB__CREDENTIALS__TOKEN__URL": "hub"})

@@ -1,6 +1,6 @@
-"""A dask-gateway beside the hub, where there is one (GEODES_LAB_GATEWAY_URL).
+"""A dask-gateway beside the hub, if there is one (GEODES_LAB_GATEWAY_URL).
 
-Users reach it by their server's token, their clusters end with the server.
+Users reach it with their server's token, and their clusters end with the server.
 """
 
 import os
@@ -14,7 +14,7 @@ c = get_config()  # noqa: F821
 if "GEODES_LAB_GATEWAY_URL" in os.environ:
     access = f"access:services!service={SERVICE}"
     services(c).append({"name": SERVICE, "api_token": installation().secret("gateway_token")})
-    # It tells who asks, and asks the accounts of use how much that person may have.
+    # It identifies the user, and asks the usage accounts how much that person may have.
     scopes = ["read:users:name", "read:users:groups", "access:services!service=usage"]
     roles(c).append({"name": SERVICE, "scopes": scopes, "services": [SERVICE]})
     allow(c, "user", access)

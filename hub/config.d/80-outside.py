@@ -1,4 +1,4 @@
-"""Who asks from outside, each where it has a token: Prometheus, and the robot that tries the lab (hub/trial.py)."""
+"""External clients, each with a token: Prometheus, and the robot that tests the lab (hub/trial.py)."""
 
 from hub.installation import installation
 from hub.services.registration import roles, services

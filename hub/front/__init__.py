@@ -1,1 +1,1 @@
-"""What stands before the hub: its proxy, names of hosts, connections, the log."""
+"""What is in front of the hub: its proxy, host names, connections, the log."""

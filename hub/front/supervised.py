@@ -1,6 +1,6 @@
-"""A proxy that others supervise.
+"""A proxy that is supervised separately.
 
-It goes on while the hub starts anew, and when it starts anew itself the hub tells it all ways again.
+It continues while the hub restarts; when it restarts itself, the hub sends it all routes again.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ _EVERY = 10_000  # milliseconds
 
 
 class SupervisedProxy(ConfigurableHTTPProxy):
-    """JupyterHub's, with a look at whether the proxy still knows the way to the hub.
+    """JupyterHub's proxy class, with a check whether the proxy still has its route to the hub.
 
-    The hub itself looks when it reads from the proxy what was last used (``last_activity_interval``, five minutes), and
-    then asks its database about each user: done often enough for a proxy that has forgotten, that took 8 ms a user of
-    all the time that the hub has.
+    The hub itself checks when it reads ``last_activity`` from the proxy (``last_activity_interval``, five minutes), and
+    then queries its database for each user: done often enough to notice a restarted proxy, that took 8 ms of the hub's
+    time per user.
     """
 
     _looks: PeriodicCallback | None = None
 
     async def check_routes(self, user_dict: Any, service_dict: Any, routes: Any = None) -> None:
-        """Called when the hub has started; from then on there is a look."""
+        """Called when the hub has started; the checks begin then."""
         await super().check_routes(user_dict, service_dict, routes)
         if self._looks is None:
             self._looks = PeriodicCallback(self._look, _EVERY)
@@ -33,9 +33,9 @@ class SupervisedProxy(ConfigurableHTTPProxy):
     async def _look(self) -> None:
         try:
             routes = await self.get_all_routes()
-        except Exception as error:  # it is away for longer than the hub waits for it: the next look may find it
+        except Exception as error:  # it is away for longer than the hub waits: the next check may succeed
             self.log.warning("The proxy does not answer: %s", error)
             return
         if self.app.hub.routespec not in routes:
-            self.log.warning("The proxy has forgotten its ways: it is told them again.")
+            self.log.warning("The proxy has lost its routes: the hub sends them again.")
             await self.check_routes(self.app.users, self.app._service_map, routes)

@@ -1,1 +1,1 @@
-"""Who comes in, and how a session ends."""
+"""Who may log in, and how a session ends."""

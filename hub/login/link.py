@@ -1,4 +1,4 @@
-"""Login by a link with a secret that works once, for the one person who started the lab."""
+"""Login with a link whose secret works once, for the person who started the lab."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from hub.login.logout import Ending
 
 
 def owner() -> str:
-    """The name of who started the lab."""
+    """Return the account name of the person who started the lab."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container may run as a number that no account has
+    except KeyError:  # a container may run as a user number without an account
         return "me"
 
 
 class OneTimeLink(Authenticator):
-    """Admit whoever comes with the secret; then forget the secret.
+    """Admit a browser with the secret; then forget the secret.
 
-    The browser that used the link stays logged in by its cookie. Anyone else is told what to do.
+    That browser stays logged in with its cookie. Others see a page that explains what to do.
     """
 
     user = Unicode(help="The name that the person gets: the only user of this hub.").tag(config=True)
@@ -35,15 +35,15 @@ class OneTimeLink(Authenticator):
     auto_login = True
 
     def login_url(self, base_url: str) -> str:
-        """Where the hub sends whoever is not logged in: the page that explains."""
+        """Return where the hub sends people who are not logged in: the page that explains."""
         return url_path_join(base_url, "link")
 
     def get_handlers(self, app: Any) -> list[tuple[str, type[BaseHandler]]]:
-        """Serve the link, and a log-out that ends copied cookies too."""
+        """Return the handlers of the link, and of a log-out that also invalidates copied cookies."""
         return [("/link", LinkHandler), ("/logout", Ending)]
 
     async def authenticate(self, handler: BaseHandler, data: dict[str, str]) -> str | None:
-        """Hold the secret of the link against the file, in constant time."""
+        """Compare the secret of the link with the file, in constant time."""
         path = Path(self.secret_file)
         try:
             expected = path.read_text()
@@ -56,15 +56,16 @@ class OneTimeLink(Authenticator):
 
 
 class LinkHandler(BaseHandler):
-    """``/hub/link?token=…``: log in, or say why not."""
+    """``/hub/link?token=…``: log in, or explain why not."""
 
     async def get(self) -> None:
-        secret = self.get_argument("token", "")  # a name that the hub keeps out of its log
-        # The secret first, and always used up: a browser that is logged in already must not leave the link open.
+        secret = self.get_argument("token", "")  # a name that the hub omits from its log
+        # Check the secret first, and always use it up: a browser that is logged in already must not leave the link
+        # valid.
         user = await self.login_user({"secret": secret}) if secret else None
         user = user or self.current_user
         if user is not None:
-            # Without the query: the secret goes no further, into no address and no history.
+            # Without the query, so that the secret enters no further address and no history.
             self.redirect(url_path_join(self.hub.base_url, "spawn"))
             return
         self.set_status(403)

@@ -1,6 +1,6 @@
-"""A log-out ends what a copied cookie could do.
+"""A log-out that also invalidates copied cookies.
 
-JupyterHub takes the cookie from the browser, and leaves it good for whoever has a copy.
+JupyterHub only removes the cookie from the browser: a copy would stay valid.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from oauthenticator.oauth2 import OAuthLogoutHandler
 
 
 class Ending(LogoutHandler):
-    """Logs the person out of this browser, and of every other that came in by a cookie of the same."""
+    """Logs the person out of this browser, and of every other with the same cookie."""
 
     async def handle_logout(self) -> None:
-        """Renew what the hub's cookies name the person by: all that were given are good for nobody."""
+        """Renew the identifier in the hub's cookies: all earlier cookies become invalid."""
         await super().handle_logout()
         user = self.current_user
         if user is not None and hasattr(user, "orm_user"):
@@ -23,4 +23,4 @@ class Ending(LogoutHandler):
 
 
 class EndingAtProvider(Ending, OAuthLogoutHandler):
-    """The same, and then the provider's own log-out."""
+    """The same, followed by the provider's own log-out."""

@@ -1,4 +1,4 @@
-"""Login by a provider of OpenID Connect: the rules of the operator's file decide, and say why in a sentence."""
+"""Login with a provider of OpenID Connect: the operator's rules decide, and give the reason in a sentence."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _GONE = {
 
 
 class Callback(OAuthCallbackHandler):
-    """Where the provider sends the browser back to."""
+    """The page to which the provider returns the browser."""
 
     async def get(self) -> None:
-        """Log in; what fails is said in the reader's language."""
+        """Log in; errors are shown in the reader's language."""
         lab: Lab = self.authenticator.lab
         try:
             await super().get()
@@ -60,11 +60,11 @@ class Callback(OAuthCallbackHandler):
                 raise HTTPError(403, "The login service refuses this login: begin it anew.") from error
             raise HTTPError(503, _DOWN[language(self, lab)].format(contact=lab.contact)) from error
         except jwt.PyJWTError as error:
-            said = _FORGED[language(self, lab)].format(reason=_plain(error), contact=lab.contact)
-            raise HTTPError(403, said) from error
+            message = _FORGED[language(self, lab)].format(reason=_plain(error), contact=lab.contact)
+            raise HTTPError(403, message) from error
 
     async def login_user(self, data: dict[str, Any] | None = None) -> Any:
-        """Log in, or raise the sentence that says why not."""
+        """Log in, or raise an error with the reason."""
         user = await super().login_user(data)
         decision: Decision | None = getattr(self, "decision", None)
         if user is None and decision is not None and not decision.accepted:
@@ -74,10 +74,10 @@ class Callback(OAuthCallbackHandler):
 
 
 class LoggedOut(BaseHandler):
-    """Where the provider sends the browser after a log-out."""
+    """The page to which the provider returns the browser after a log-out."""
 
     async def get(self) -> None:
-        """Say so; the hub's own page would log in again at once."""
+        """Confirm the log-out; the hub's own page would log in again at once."""
         lab: Lab = self.authenticator.lab
         tongue = language(self, lab)
         self.finish(
@@ -88,7 +88,7 @@ class LoggedOut(BaseHandler):
 
 
 class Oidc(GenericOAuthenticator):
-    """The people of a provider, by the operator's rules."""
+    """Logs in the people of a provider, by the operator's rules."""
 
     settings_file = Unicode(help="The operator's file.").tag(config=True)
     keys_url = Unicode(help="Where the provider's public keys are (JWKS).").tag(config=True)
@@ -101,14 +101,14 @@ class Oidc(GenericOAuthenticator):
 
     @cached_property
     def lab(self) -> Lab:
-        """The operator's decisions."""
+        """The operator's settings."""
         return load(self.settings_file)
 
     @property
     def _provider(self) -> Provider:
-        found = self.lab.login.oidc
-        assert found is not None, "this login is there only where the operator's file names a provider"
-        return found
+        claims_found = self.lab.login.oidc
+        assert claims_found is not None, "this login exists only if the operator's file names a provider"
+        return claims_found
 
     @cached_property
     def _keys(self) -> jwt.PyJWKClient:
@@ -116,12 +116,15 @@ class Oidc(GenericOAuthenticator):
         return jwt.PyJWKClient(self.keys_url, lifespan=300, timeout=10, ssl_context=context)
 
     def get_handlers(self, app: Any) -> list[tuple[str, type[BaseHandler]]]:
-        """The provider's addresses, the page after a log-out, and services with host names of their own."""
+        """Return the handlers of the provider's addresses, of the log-out page, and of services with own host names."""
         apart = [(r"/services/([a-z]+)(/.*)?", ToService)] if self.lab.apart else []
         return [*super().get_handlers(app), ("/logged-out", LoggedOut), *apart]
 
     async def token_to_user(self, token_info: dict[str, Any]) -> dict[str, Any]:
-        """What the provider says of a person: from the place that the operator named, verified where it is a token."""
+        """Return the provider's claims about a person.
+
+        From the source that the operator chose, verified if it is a token.
+        """
         oidc = self._provider
         if oidc.claims.source == "userinfo":
             return await super().token_to_user(token_info)
@@ -131,21 +134,21 @@ class Oidc(GenericOAuthenticator):
         try:
             return await asyncio.get_running_loop().run_in_executor(None, self._verified, token)
         except jwt.ExpiredSignatureError:
-            raise HTTPClientError(401, "the token has ended") from None  # as userinfo says it: a fresh one is asked for
+            raise HTTPClientError(401, "the token has ended") from None  # from userinfo: new claims are requested
 
     def _verified(self, token: str) -> dict[str, Any]:
         oidc = self._provider
-        # Keycloak's access tokens name their client in azp; aud holds the services that they are for.
+        # Keycloak's access tokens name their client in azp; aud lists the services that they are for.
         audience = oidc.audience or (oidc.client_id if oidc.claims.source == "id_token" else None)
         options: Options = {"require": ["exp", "iss"], "verify_aud": audience is not None}
         named = jwt.get_unverified_header(token).get("kid")
         problem: jwt.PyJWTError = jwt.InvalidSignatureError("none of its keys fits")
-        for fresh in (False, True):  # a key that is not known yet may be a new one: that is how a rotated one is learnt
+        for fresh in (False, True):  # an unknown key may be a new one, after a rotation
             for key in self._keys.get_signing_keys(refresh=fresh):
                 if named and key.key_id and key.key_id != named:
                     continue
                 try:
-                    found = jwt.decode(
+                    claims_found = jwt.decode(
                         token,
                         key,
                         algorithms=_ALGORITHMS,
@@ -157,41 +160,41 @@ class Oidc(GenericOAuthenticator):
                 except jwt.InvalidSignatureError as error:
                     problem = error
                 else:
-                    return self._for_us(found, audience)
+                    return self._for_us(claims_found, audience)
         raise problem
 
-    def _for_us(self, found: dict[str, Any], audience: str | None) -> dict[str, Any]:
-        if audience is None and found.get("azp", self.client_id) != self.client_id:
+    def _for_us(self, claims_found: dict[str, Any], audience: str | None) -> dict[str, Any]:
+        if audience is None and claims_found.get("azp", self.client_id) != self.client_id:
             raise jwt.InvalidAudienceError("it is another client's")
-        return found
+        return claims_found
 
     def user_info_to_username(self, user_info: dict[str, Any]) -> str:
-        """The name by the rules; who has none is refused later, with the reason."""
+        """Return the name by the rules; a person without one is refused later, with the reason."""
         return self._decided(user_info).name or "?"
 
     def get_user_groups(self, auth_state: dict[str, Any]) -> set[str]:
-        """The groups by the rules."""
+        """Return the groups by the rules."""
         return set(self._decided(auth_state[self.user_auth_state_key]).groups)
 
     def validate_username(self, username: str) -> bool:
-        """Leave it to the rules, which say why."""
+        """Leave it to the rules, which give the reason."""
         return bool(username)
 
     def check_blocked_users(self, username: str, authentication: dict[str, Any] | None = None) -> bool:
-        """Leave it to the rules, which say why."""
+        """Leave it to the rules, which give the reason."""
         return True
 
     async def authenticate(
         self, handler: BaseHandler, data: dict[str, Any] | None = None, **options: Any
     ) -> dict[str, Any] | None:
-        """Ask the provider; keep the decision for the sentence that a refused person reads."""
+        """Ask the provider; keep the decision, whose reason a refused person reads."""
         model = await super().authenticate(handler, data, **options)
         if model:
             handler.decision = self._decided(model["auth_state"][self.user_auth_state_key])
         return model
 
     async def check_allowed(self, username: str, auth_model: dict[str, Any] | None) -> bool:
-        """Whether the person enters."""
+        """Return whether the person may log in."""
         if auth_model is None:
             return True
         decision = self._decided(auth_model["auth_state"][self.user_auth_state_key])
@@ -201,11 +204,11 @@ class Oidc(GenericOAuthenticator):
     async def refresh_user(
         self, user: Any, handler: BaseHandler | None = None, **options: Any
     ) -> dict[str, Any] | bool:
-        """Ask the provider anew.
+        """Ask the provider again.
 
-        Who may no longer enter is out, and an absence of the provider does not stop work at once.
+        A person who may no longer log in is logged out, but a short outage of the provider does not interrupt work.
         """
-        if user.name == ROBOT:  # the provider knows nothing of it
+        if user.name == ROBOT:  # the provider does not know it
             return True
         try:
             model = await super().refresh_user(user, handler, **options)
@@ -237,7 +240,7 @@ class Oidc(GenericOAuthenticator):
 
 
 def language(handler: BaseHandler, lab: Lab) -> Language:
-    """French or English, as the browser asks, else as the operator says."""
+    """Return French or English: the browser's preference, else the operator's."""
     for part in handler.request.headers.get("Accept-Language", "").lower().split(","):
         if part.strip()[:2] in ("en", "fr"):
             return "fr" if part.strip()[:2] == "fr" else "en"

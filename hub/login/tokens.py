@@ -1,8 +1,8 @@
-"""A fresh access token for a user's server, and nothing else: the refresh token never leaves the hub's process.
+"""A new access token for a user's server, and nothing else: the refresh token never leaves the hub's process.
 
-``GET /hub/api/geodes/token`` with the server's own token answers ``{"access_token": …, "expires_in": seconds}``. A
-service beside the hub could do the same only if the hub gave it the whole of ``auth_state``, refresh token included; so
-this is a handler inside it.
+``GET /hub/api/geodes/token`` with the server's own token returns ``{"access_token": …, "expires_in": seconds}``. A
+service beside the hub would need the whole ``auth_state``, including the refresh token; so this is a handler in the
+hub.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from jupyterhub.apihandlers.base import APIHandler
 from tornado.web import HTTPError
 
 SCOPE = "custom:geodes-lab:token"
-"""What a server's token needs."""
+"""The scope that a server's token needs."""
 
-_LEFT = 0.25  # of a token's life: one with less is renewed
+_LEFT = 0.25  # of a token's life: a token with less is renewed
 _LONG = 300.0  # seconds that are enough, however long it lives
-_UNKNOWN = 60.0  # seconds that a token is taken to live whose provider says nothing
+_UNKNOWN = 60.0  # assumed life, in seconds, of a token without an expiry
 
-_locks: dict[str, asyncio.Lock] = {}  # of each user: a refresh token that is used twice may end the session
-_seen: dict[bytes, float] = {}  # when a token came, by its hash
+_locks: dict[str, asyncio.Lock] = {}  # for each user: using a refresh token twice may end the session
+_seen: dict[bytes, float] = {}  # when a token arrived, by its hash
 
 
 class AccessToken(APIHandler):
     """The handler."""
 
     async def get(self) -> None:
-        """Answer with a token that has more than a quarter of its life left."""
+        """Return a token with more than a quarter of its life left."""
         user = self.current_user
         if user is None or SCOPE not in self.expanded_scopes or not hasattr(user, "get_auth_state"):
             raise HTTPError(403, "An access token is given to a user's own server alone.")
@@ -57,10 +57,12 @@ class AccessToken(APIHandler):
             )
         authenticator = self.authenticator
         try:
-            told = await authenticator.get_token_info(self, authenticator.build_refresh_token_request_params(refresh))
-            told.setdefault("refresh_token", refresh)
-            # As oauthenticator's own refresh_user does, which waits until the token has ended.
-            model = await authenticator._token_to_auth_model(told)
+            token_response = await authenticator.get_token_info(
+                self, authenticator.build_refresh_token_request_params(refresh)
+            )
+            token_response.setdefault("refresh_token", refresh)
+            # Like oauthenticator's own refresh_user, which waits until the token has expired.
+            model = await authenticator._token_to_auth_model(token_response)
         except Exception as error:
             self.log.warning("The access token of %s was not renewed: %s", user.name, type(error).__name__)
             raise HTTPError(403, "Your organisation no longer renews your login: log in to the lab again.") from None
@@ -74,20 +76,19 @@ class AccessToken(APIHandler):
 
 
 def remaining(state: dict[str, Any]) -> tuple[float, float]:
-    """Seconds that are left of an access token, and of its whole life."""
-    token, told = state["access_token"], state.get("token_response") or {}
+    """Return the seconds that are left of an access token, and of its whole life."""
+    token, token_response = state["access_token"], state.get("token_response") or {}
     claims = _claims(token)
     if "exp" in claims:
         return claims["exp"] - time.time(), claims["exp"] - claims.get("iat", claims["exp"] - _UNKNOWN)
-    life = float(told.get("expires_in") or _UNKNOWN)
+    life = float(token_response.get("expires_in") or _UNKNOWN)
     since = _seen.get(_mark(token))
-    # Of one that we did not see come, from before the hub was started or from the login, nobody knows how old it is: it
-    # is renewed.
+    # The age of a token from before the start of the hub, or from the login, is unknown: it is renewed.
     return (0.0 if since is None else since + life - time.time()), life
 
 
 def came(token: str) -> None:
-    """Note when a token came."""
+    """Record the arrival of a token."""
     for old in [k for k, seen in _seen.items() if time.time() - seen > 86_400]:
         del _seen[old]
     _seen[_mark(token)] = time.time()
@@ -98,12 +99,12 @@ def _mark(token: str) -> bytes:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """What a JWT says of itself; it is its provider's, and was given to us over TLS: only its times are read."""
+    """Return the claims of a JWT, which came from its provider over TLS: only its times are used."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}
     try:
-        found = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return claims if isinstance(claims, dict) else {}

@@ -1,1 +1,1 @@
-"""The small services beside the hub: a package each, and what they share."""
+"""The small services beside the hub: a package for each, and their shared modules."""

@@ -1,8 +1,8 @@
-"""What a service takes at most.
+"""Limits for the requests to a service.
 
-The size and depth of a body, the seconds in which it must arrive, the requests at once.
+They apply to the size and depth of a body, the seconds in which it must arrive, and simultaneous requests.
 
-It stands before every framework, so that nothing large, deep or endless is parsed, and nobody waits for it.
+They are checked before any framework, so that nothing large, deep or endless is parsed, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -19,37 +19,36 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MIB = 2**20
 _MARKS = 500_000  # quotes and brackets: half a second
-_AWAITED = 16  # bodies of one person that are on their way together
-# A text without an end goes to the end: looked for again from each of its quotes, it would take the square of its
-# length.
+_AWAITED = 16  # bodies of one person that may arrive at the same time
+# An unterminated text extends to the end: searching again from each of its quotes would take quadratic time.
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class TooMuch(ValueError):
-    """A document that is not parsed: larger or deeper than any that is meant."""
+    """A document that is not parsed: larger or deeper than any real one."""
 
 
 class Bounded:
-    """An application behind bounds; who exceeds one hears so, in a sentence.
+    """An application behind limits; a request beyond one gets a sentence.
 
     Parameters
     ----------
     application
-        What answers.
+        The application.
     body
         Bytes of a request's body.
     depth
-        Lists and objects of JSON inside each other.
+        Nested lists and objects of JSON.
     seconds
-        In which a body must have arrived.
+        Seconds in which a body must arrive.
     at_once
-        Requests that are answered together; further ones are told to come again. One whose body is awaited is none of
-        them.
+        Requests that are answered together; further ones must come again. Requests whose body is still arriving do not
+        count.
     asking
-        Says who asks, empty for nobody: nobody's body is read, and of each only some are awaited. Without it whose it
-        is does not matter.
+        Returns the name of the sender, empty for nobody: bodies of unknown senders are not read, and each sender may
+        send only some at once. Without it, the sender does not matter.
     larger
-        Bytes of a body of those that are named here.
+        Bytes of a body, for the senders that are named here.
     """
 
     def __init__(
@@ -82,25 +81,25 @@ class Bounded:
             self._now -= 1
 
     async def _body_of(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The whole body; None of a request that says none, of which nothing is awaited."""
+        """Return the whole body; None for a request without one."""
         headers = dict(scope["headers"])
-        said = headers.get(b"content-length", b"0")
-        if b"transfer-encoding" not in headers and said == b"0":
+        content_length = headers.get(b"content-length", b"0")
+        if b"transfer-encoding" not in headers and content_length == b"0":
             return None
         who = "" if self._asking is None else await run_in_threadpool(self._asking, Request(scope))
         if self._asking is not None and not who:
             raise _Refusal(403, "Log in first, or send a token of yours: what nobody sends is not read.")
         most = self._larger.get(who, self._body)
-        if most == 0 or not said.isdigit() or int(said[:20]) > most:
+        if most == 0 or not content_length.isdigit() or int(content_length[:20]) > most:
             raise _Refusal(413, f"A request may have {most:,} bytes here, and this one has more.")
         if self._asking is not None and self._awaited[who] >= _AWAITED:
             raise _Refusal(429, f"You send {_AWAITED} requests at once already: wait for one of them.")
         self._awaited[who] += 1
         try:
             async with asyncio.timeout(self._seconds):
-                found = await _taken(receive, most)
-            await run_in_threadpool(check_depth, found, self._depth)
-            return found
+                body = await _taken(receive, most)
+            await run_in_threadpool(check_depth, body, self._depth)
+            return body
         except TooMuch as error:
             raise _Refusal(413, str(error)) from None
         except TimeoutError:
@@ -119,7 +118,7 @@ async def _taken(receive: Receive, most: int) -> bytes:
     parts, size = [], 0
     while True:
         message = await receive()
-        if message["type"] != "http.request":  # it has gone
+        if message["type"] != "http.request":  # the client has gone
             return b""
         parts.append(message.get("body", b""))
         size += len(parts[-1])
@@ -130,13 +129,13 @@ async def _taken(receive: Receive, most: int) -> bytes:
 
 
 def check_depth(text: bytes, most: int) -> None:
-    """Look how deep the lists and objects of a JSON text are inside each other, before it is parsed.
+    """Check how deep the lists and objects of a JSON text are nested, before it is parsed.
 
     Raises
     ------
     TooMuch
-        If they are deeper than ``most``, or there are more marks than any document that is meant has: to look at each
-        takes time.
+        If they are deeper than ``most``, or there are more marks than in any real document, because checking each takes
+        time.
     """
     if sum(map(text.count, (b"[", b"{", b'"'))) > _MARKS:
         raise TooMuch(f"A request may have {_MARKS:,} texts, lists and objects, and this one has more.")
@@ -148,17 +147,17 @@ def check_depth(text: bytes, most: int) -> None:
 
 
 def _brackets(text: bytes) -> Iterator[bytes]:
-    return (found[0] for found in _TOKENS.finditer(text) if found[0][:1] != b'"')
+    return (match[0] for match in _TOKENS.finditer(text) if match[0][:1] != b'"')
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Give the body that was taken, then whatever comes."""
-    told = False
+    """Return the received body, then whatever follows."""
+    is_sent = False
 
     async def give() -> Message:
-        nonlocal told
-        if not told:
-            told = True
+        nonlocal is_sent
+        if not is_sent:
+            is_sent = True
             return {"type": "http.request", "body": body, "more_body": False}
         return await receive()
 

@@ -1,17 +1,16 @@
-"""Runs a service of the lab as a user of its own without rights.
+"""Runs a service of the lab as a separate user without rights.
 
 ``python -m hub.services.confined --name home --keeps FOLDER … -- COMMAND``.
 
-As root (the hub of several people) the service gets a number of its own as user and group, which owns one folder and
-nothing else; no capability, and no way to get one; and a view of the file system in which all is read-only but that
-folder and a private ``/tmp``, and in which the hub's state, the homes and what is closed to others are not there at
-all. What it needs of those is shown by ``--reads``. It is what systemd calls DynamicUser, NoNewPrivileges and
-ProtectSystem, for every machine that has Linux.
+As root (the hub of several people) the service gets its own user and group number, which owns one folder and nothing
+else. It has no capability, and cannot get one. Its view of the file system is read-only except for that folder and a
+private ``/tmp``, and hides the hub's state, the homes and everything that is closed to others. ``--reads`` shows what
+it needs of those. This corresponds to systemd's DynamicUser, NoNewPrivileges and ProtectSystem, on every Linux machine.
 
 This process stays, as root, and does three things: it holds the port, so that no account of the machine can take it; it
-brings secrets that the operator renews; and it ends with the hub. It reads nothing that users send.
+copies secrets that the operator renews; and it ends with the hub. It reads no input from users.
 
-Who is not root (``make lab``) has one user alone: there the service can get no more rights than that user has.
+Without root (``make lab``) there is only one user: the service has that user's rights at most.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from hub.services.service_secrets import Secrets
 from hub.services.view import View, ViewError
 
 _FIRST, _MANY = 2_000_000_000, 100_000_000  # numbers that no account of a system has
-_FEW = 61_184  # where there are not so many: the first of those that systemd gives away too
-_EVERY = 5.0  # seconds between two looks at secrets
+_FEW = 61_184  # for systems without such large numbers: the first of those that systemd assigns too
+_EVERY = 5.0  # seconds between two checks of the secrets
 _GIB = 2**30
 
 
@@ -44,7 +43,7 @@ class ConfinedError(Exception):
 
 
 def number(state: Path, name: str) -> int:
-    """The number of a service's user: of each lab and service another one."""
+    """Return the user number of a service, different for each lab and service."""
     mark = int.from_bytes(hashlib.sha256(f"{state}\0{name}".encode()).digest()[:8])
     known = Path("/proc/self/uid_map").read_text().splitlines()
     most = max(int(start) + int(count) for start, _, count in map(str.split, known))
@@ -52,7 +51,7 @@ def number(state: Path, name: str) -> int:
 
 
 def own(folder: Path, user: int) -> None:
-    """Make a folder a user's own; what is in it too, if it was somebody else's."""
+    """Make a user the owner of a folder, and of its content if it belonged to somebody else."""
     if folder.lstat().st_uid == user:
         return
     for place, names, files in os.walk(folder):
@@ -63,13 +62,13 @@ def own(folder: Path, user: int) -> None:
 
 
 def groups_of(reads: list[Path]) -> list[int]:
-    """The groups that may read what a service needs, where not all may."""
-    found = {
-        told.st_gid
-        for told in (p.stat() for p in reads if p.exists())
-        if told.st_mode & 0o005 != 0o005 and told.st_mode & 0o050 == 0o050
+    """Return the groups that may read what a service needs, if not everybody may."""
+    numbers = {
+        status.st_gid
+        for status in (p.stat() for p in reads if p.exists())
+        if status.st_mode & 0o005 != 0o005 and status.st_mode & 0o050 == 0o050
     }
-    return sorted(found - {0})
+    return sorted(numbers - {0})
 
 
 class Service:
@@ -78,7 +77,7 @@ class Service:
     Parameters
     ----------
     told
-        What the command line says.
+        The arguments of the command line.
     """
 
     def __init__(self, told: argparse.Namespace) -> None:
@@ -87,20 +86,20 @@ class Service:
         self._root = os.geteuid() == 0
 
     def run(self) -> int:
-        """Start it, stay beside it, and give its exit status."""
+        """Start it, wait for it, and return its exit status."""
         _end_with_parent()
-        os.umask(0o022)  # the hub's own would close what the service is to see
+        os.umask(0o022)  # the hub's own umask would hide files that the service must see
         keeps, listening = Path(self._told.keeps), self._listen()
         if not self._root:
             keeps.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._move(keeps)
             return self._stay(self._started([], listening, Path(self._told.secrets)))
         user = number(Path(self._told.state), self._told.name)
-        # Opened before they are hidden: by this descriptor new ones are seen too.
+        # Opened before they are hidden: through this descriptor the service gets new ones too.
         secrets = _folder(self._told.secrets)
         keeps.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._move(keeps):
-            os.chown(keeps, 0, 0)  # what came is its own too
+            os.chown(keeps, 0, 0)  # the moved files belong to the service too
         own(keeps, user)
         try:
             View(hidden=[self._told.state, *self._told.hides], shown=[*self._reads, *_program()], owned=keeps).enter()
@@ -128,9 +127,9 @@ class Service:
         return self._stay(self._started(rights, listening, Secrets.FOLDER), brought.bring)
 
     def _move(self, keeps: Path) -> bool:
-        """Take over what an earlier version of the lab kept beside the hub's own files.
+        """Move the files that an earlier version of the lab kept beside the hub's own.
 
-        Say whether there was something.
+        Return whether there were any.
         """
         moved = False
         for name in self._told.former:
@@ -151,7 +150,7 @@ class Service:
             **({"GEODES_LAB_LISTEN": str(listening.fileno())} if listening else {}),
         }
         passed = [listening.fileno()] if listening else []
-        # Its own folder: libraries look for settings where they are started (.env).
+        # Its own folder, because libraries look for settings in the working directory (.env).
         command, folder = self._command(rights), self._told.keeps
         return subprocess.Popen(command, env=environment, cwd=folder, pass_fds=passed, preexec_fn=_limit)
 
@@ -164,32 +163,32 @@ class Service:
         return [setpriv, "--no-new-privs", *rights, "--", *self._told.command]
 
     def _listen(self) -> socket.socket | None:
-        """Take the port; it is given on, and stays taken while the service is started anew."""
+        """Bind the port; the socket is passed to the service, and stays bound while the service restarts."""
         if not self._told.port:
             return None
-        found = socket.socket()
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            found.bind(("127.0.0.1", self._told.port))
+            listener.bind(("127.0.0.1", self._told.port))
         except OSError as error:
             raise ConfinedError(
                 f"The service {self._told.name} cannot listen on port {self._told.port}: {error.strerror}. Stop what "
                 "listens there."
             ) from None
-        found.listen(1024)
-        return found
+        listener.listen(1024)
+        return listener
 
     def _check(self, rights: list[str]) -> None:
-        """Say what the service will not be able to read, before it stumbles over it."""
+        """Report what the service will not be able to read, before it fails."""
         for path in (p for p in self._reads if p.exists() and not self._told.capability):
             probe = ["test", "-r", str(path), "-a", "-x" if path.is_dir() else "-r", str(path)]
             if subprocess.run([*self._command(rights)[: -len(self._told.command)], *probe]).returncode:
-                told = path.stat()
+                status = path.stat()
                 print(
                     f"[confined] ERROR The service {self._told.name} may not read {path}: it is closed to others, and "
-                    f"belongs to {_group(told.st_gid)} with mode {told.st_mode & 0o777:o}. Give it a group that may "
-                    f"read it, such as `chgrp geodes-lab {path}; chmod 750 {path}`: the service gets that group, and "
-                    "people do not.",
+                    f"belongs to {_group(status.st_gid)} with mode {status.st_mode & 0o777:o}. Give it a group that "
+                    f"may read it, such as `chgrp geodes-lab {path}; chmod 750 {path}`: the service gets that group, "
+                    "and people do not.",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
 
@@ -209,21 +208,25 @@ class Service:
 
 
 def _program() -> list[Path]:
-    """What the service itself is made of: the interpreter, its packages, and the lab."""
+    """Return what the service itself consists of: the interpreter, its packages, and the lab."""
     here = Path(__file__).resolve()
     return [Path(sys.prefix), Path(sys.base_prefix), Path(os.path.realpath(sys.executable)).parent, here.parents[2]]
 
 
-def _capabilities(kept: str) -> list[str]:
-    if not kept:
+def _capabilities(capability: str) -> list[str]:
+    if not capability:
         return ["--bounding-set=-all", "--inh-caps=-all"]
-    return [f"--bounding-set=-all,+{kept}", f"--inh-caps=-all,+{kept}", f"--ambient-caps=-all,+{kept}"]
+    return [
+        f"--bounding-set=-all,+{capability}",
+        f"--inh-caps=-all,+{capability}",
+        f"--ambient-caps=-all,+{capability}",
+    ]
 
 
 def _limit() -> None:
-    """No service takes the machine along.
+    """Limit the resources of the service.
 
-    Its memory has an end, what it writes is its own, and it leaves no picture of its memory.
+    Its memory is limited, its files are private, and it writes no core dump.
     """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -273,10 +276,10 @@ def main() -> int:
         "--lenient", action="store_true", help="where there is one person: go on where the system cannot confine"
     )
     parser.add_argument("command", nargs="+")
-    told = parser.parse_args()
-    told.text = Path(told.settings).read_bytes() if told.settings else b""
+    arguments = parser.parse_args()
+    arguments.text = Path(arguments.settings).read_bytes() if arguments.settings else b""
     try:
-        return Service(told).run()
+        return Service(arguments).run()
     except ConfinedError as error:
         print(f"[confined] ERROR {error}", file=sys.stderr, flush=True)
         return 1

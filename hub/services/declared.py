@@ -1,4 +1,4 @@
-"""The services beside the hub, as ``services.yaml`` declares them."""
+"""The services beside the hub, from ``services.yaml``."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ class Needs:
     secrets: tuple[str, ...] = ()
     """Names of files in the folder of secrets."""
     former: tuple[str, ...] = ()
-    """What an earlier version of the lab kept for it in the state itself."""
+    """Files that an earlier version of the lab kept for it in the state folder."""
     capability: str = ""
-    """The one power of root that it has; each is a risk, so that whoever has one takes nothing from users."""
+    """The one capability of root that it has; each is a risk, so a service with one accepts no input from users."""
 
 
 @dataclass(frozen=True)
 class Extra:
-    """What depends on this installation.
+    """The settings that depend on this installation.
 
-    ``extra(here)`` of a service's ``declaration.py`` gives it, or None: it is not there.
+    ``extra(here)`` of a service's ``declaration.py`` returns it, or None: the service is not installed.
     """
 
     arguments: tuple[str, ...] = ()
-    """Of its command. Secrets belong into the environment, since `ps` shows arguments."""
+    """Arguments of its command. Secrets belong in the environment, because `ps` shows arguments."""
     environment: dict[str, str] = field(default_factory=dict)
-    """Of its process."""
+    """Environment of its process."""
     needs: Needs = Needs()
-    """What it reads and has beside its own folder."""
+    """What it reads besides its own folder."""
     servers: dict[str, object] = field(default_factory=dict)
-    """Of people's servers."""
+    """Environment of people's servers."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """One line of ``services.yaml``, which says what each field means."""
+    """One line of ``services.yaml``, which documents each field."""
 
     name: str
     scopes: tuple[str, ...] = ()
@@ -62,35 +62,35 @@ class Service:
     if_gate: bool = False
 
     def extra(self, here: Installation) -> Extra | None:
-        """What depends on this installation; None: the service is not there."""
+        """Return the settings that depend on this installation; None: the service is not installed."""
         if self.if_gate and not here.lab.datalake.gate:
             return None
         module = f"hub.services.{self.name}.declaration"
-        found: Extra | None = import_module(module).extra(here) if find_spec(module) else Extra()
-        return found
+        settings: Extra | None = import_module(module).extra(here) if find_spec(module) else Extra()
+        return settings
 
 
 @cache
 def services() -> dict[str, Service]:
-    """All services by name, in the order of their ports."""
+    """Return all services by name, in the order of their ports."""
     declared = yaml.safe_load(Path(__file__).with_name("services.yaml").read_text())
-    found = {name: _service(name, lines or {}) for name, lines in declared.items()}
-    for service in found.values():
-        if unknown := {*service.asks, *service.acts_at} - set(found):
+    by_name = {name: _service(name, lines or {}) for name, lines in declared.items()}
+    for service in by_name.values():
+        if unknown := {*service.asks, *service.acts_at} - set(by_name):
             raise ValueError(f"services.yaml: {service.name} asks {', '.join(sorted(unknown))}, which is no service.")
         if service.listens and "pod" not in (declared[service.name] or {}):
             raise ValueError(f"services.yaml: {service.name} has no pod: say its size, or listens: false.")
-    return found
+    return by_name
 
 
 def _service(name: str, lines: dict[str, Any]) -> Service:
     own = {f.name for f in fields(Service)} - {"name"}
     if unknown := set(lines) - own - _OF_THE_CHART:
         raise ValueError(f"services.yaml: {name} has {', '.join(sorted(unknown))}, which nothing reads.")
-    told: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in lines.items() if key in own}
-    return Service(name, **told)
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in lines.items() if key in own}
+    return Service(name, **values)
 
 
 def listening() -> tuple[str, ...]:
-    """The names of those that have an address."""
+    """Return the names of the services with an address."""
     return tuple(name for name, service in services().items() if service.listens)

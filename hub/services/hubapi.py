@@ -1,4 +1,4 @@
-"""What the services ask the hub's API by their own token, page by page."""
+"""Requests of the services to the hub's API with their own token, page by page."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _PAGES = {"Accept": "application/jupyterhub-pagination+json"}
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     person: str
     name: str
-    """Empty for the one that each person has first."""
+    """Empty for a person's first server."""
     groups: tuple[str, ...]
     started: datetime
     active: datetime
-    """When the hub last saw something of it."""
+    """When the hub last saw activity."""
     profile: str
     ready: bool
 
 
 class HubApi:
-    """The hub, as far as this service's scopes reach."""
+    """The hub, within this service's scopes."""
 
     def __init__(self) -> None:
         token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
@@ -43,11 +43,11 @@ class HubApi:
         )
 
     async def servers(self) -> list[Server]:
-        """Every server that runs or starts."""
+        """Return every server that runs or is starting."""
         return [s async for user in self._users(state="active") for s in _servers(user)]
 
     async def people(self) -> tuple[dict[str, tuple[str, ...]], list[Server]]:
-        """Everybody whom the hub knows, with their groups, and every server, in one look."""
+        """Return all people known to the hub, with their groups, and every server, in one pass."""
         groups: dict[str, tuple[str, ...]] = {}
         servers: list[Server] = []
         async for user in self._users():
@@ -56,22 +56,22 @@ class HubApi:
         return groups, servers
 
     async def stop(self, server: Server) -> None:
-        """Stop a server; one that has stopped meanwhile is as good."""
+        """Stop a server; one that has already stopped is fine."""
         path = f"/users/{server.person}/servers/{server.name}" if server.name else f"/users/{server.person}/server"
         answer = await self._client.delete(path)
         if answer.status_code not in (202, 204, 400, 404):
             answer.raise_for_status()
 
-    async def _users(self, **asked: str) -> AsyncIterator[dict[str, Any]]:
+    async def _users(self, **filters: str) -> AsyncIterator[dict[str, Any]]:
         offset = 0
         while True:
             answer = await self._client.get(
-                "/users", params={**asked, "offset": offset, "limit": _PAGE}, headers=_PAGES
+                "/users", params={**filters, "offset": offset, "limit": _PAGE}, headers=_PAGES
             )
-            told = answer.raise_for_status().json()
-            for user in told["items"]:
+            users_page = answer.raise_for_status().json()
+            for user in users_page["items"]:
                 yield user
-            following = told["_pagination"]["next"]
+            following = users_page["_pagination"]["next"]
             if not following:
                 return
             offset = following["offset"]
@@ -88,12 +88,12 @@ def _servers(user: dict[str, Any]) -> list[Server]:
             str(of_server(told.get("user_options"))),
             bool(told.get("ready")),
         )
-        for name, told in (user.get("servers") or {}).items()
-        if told.get("started")
+        for name, described in (user.get("servers") or {}).items()
+        if described.get("started")
     ]
 
 
 def time(text: str) -> datetime:
-    """A time of the hub's, or of a program's."""
-    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    """Parse a time of the hub, or of a program."""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

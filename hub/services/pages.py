@@ -1,4 +1,4 @@
-"""The look that the small services' pages share: plain HTML, no script, French and English."""
+"""The common look of the small services' pages: plain HTML, no script, French and English."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _NAMES = {
 
 
 def language(request: Request, lab: Lab) -> Language:
-    """French or English: as the address says, as it was chosen before, as the browser asks, or as the operator says."""
-    asked = [request.query_params.get("lang", ""), request.cookies.get("geodes-lang", "")]
-    asked += [part.strip() for part in request.headers.get("accept-language", "").split(",")]
-    for said in asked:
-        if said[:2].lower() in ("en", "fr"):
-            return "fr" if said[:2].lower() == "fr" else "en"
+    """Return French or English: the address, the earlier choice, the browser, or the operator decides."""
+    wishes = [request.query_params.get("lang", ""), request.cookies.get("geodes-lang", "")]
+    wishes += [part.strip() for part in request.headers.get("accept-language", "").split(",")]
+    for wish in wishes:
+        if wish[:2].lower() in ("en", "fr"):
+            return "fr" if wish[:2].lower() == "fr" else "en"
     return lab.language
 
 
 def place(lab: Lab, path: str) -> str:
-    """The address of a page of the lab, for a link.
+    """Return the address of a page of the lab, for a link.
 
     ``services/NAME/…``, or a path of the hub's own such as ``hub/home``.
     """
@@ -55,12 +55,12 @@ def place(lab: Lab, path: str) -> str:
 
 
 def page(request: Request, lab: Lab, title: str, body: str, person: str = "", status: int = 200) -> Response:
-    """A whole page.
+    """Return a complete page.
 
     Parameters
     ----------
     request
-        What it answers.
+        The request.
     lab
         The operator's file.
     title, body
@@ -114,7 +114,7 @@ async def look(_: Request) -> Response:
 
 
 def table(caption: str, heads: list[str], rows: list[list[str]]) -> str:
-    """A table whose cells are text; all columns but the first are numbers."""
+    """Return a table of text cells; all columns but the first are numbers."""
     top = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in heads)
     lines = "".join(
         "<tr>"

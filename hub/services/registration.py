@@ -1,4 +1,4 @@
-"""Services beside the hub: each with an address of its own, the scopes that it needs and no more."""
+"""The registration of services beside the hub: each with its own address, and only the scopes that it needs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _USER = "user"
 
 
 def register(c: Any, service: Service) -> None:
-    """Tell the hub of a service that ``python -m hub.services.NAME`` starts, and people's servers of it.
+    """Register a service that ``python -m hub.services.NAME`` starts, with the hub and people's servers.
 
     Parameters
     ----------
     c
         The configuration.
     service
-        As ``services.yaml`` declares it. Where this installation has none, nothing is set.
+        Its declaration in ``services.yaml``. If this installation does not have it, nothing is set.
     """
     here = installation()
     extra = service.extra(here)
@@ -30,18 +30,18 @@ def register(c: Any, service: Service) -> None:
         return
     name, access = service.name, f"access:services!service={service.name}"
     acts_at = [other for other in service.acts_at if _is_there(other, here)]
-    told: dict[str, Any] = {"name": name, "display": service.display}
+    settings: dict[str, Any] = {"name": name, "display": service.display}
     if service.listens:
         further = [f"access:services!service={other}" for other in acts_at]
         allowed = ["read:users:name!user", access, *further]
-        told |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": allowed}
-    if here.on_kubernetes:  # a pod of its own, which the chart starts; the token is a secret of both
-        told |= {"url": f"http://{name}:8080", "api_token": here.secret(f"{name}_token")}
+        settings |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": allowed}
+    if here.on_kubernetes:  # a pod of its own, which the chart starts; both have the token as a secret
+        settings |= {"url": f"http://{name}:8080", "api_token": here.secret(f"{name}_token")}
     else:
         if service.listens:
-            told |= {"url": f"http://127.0.0.1:{here.port(name)}"}
+            settings |= {"url": f"http://127.0.0.1:{here.port(name)}"}
         command = [python(), "-m", f"hub.services.{name}", *extra.arguments]
-        told |= {
+        settings |= {
             "command": confined(name, command, extra.needs, listens=service.listens),
             "environment": {
                 "PYTHONPATH": str(TOP),
@@ -51,7 +51,7 @@ def register(c: Any, service: Service) -> None:
                 **extra.environment,
             },
         }
-    services(c).append(told)
+    services(c).append(settings)
     if service.listens:
         allow(c, _USER, access)
     if service.for_servers:
@@ -66,9 +66,9 @@ def _is_there(name: str, here: Installation) -> bool:
 
 
 def confined(name: str, command: list[str], needs: Needs, *, listens: bool = True) -> list[str]:
-    """The command that runs another as a user of its own without rights (hub/services/confined.py)."""
+    """Return the command that runs another as a separate user without rights (hub/services/confined.py)."""
     here = installation()
-    told: dict[str, Sequence[object]] = {
+    options: dict[str, Sequence[object]] = {
         "name": [name],
         "state": [here.state],
         "keeps": [keeps(here, name)],
@@ -81,47 +81,47 @@ def confined(name: str, command: list[str], needs: Needs, *, listens: bool = Tru
         "capability": [needs.capability] if needs.capability else [],
         "port": [here.port(name)] if listens else [],
     }
-    said = [f"--{option}={value}" for option, values in told.items() for value in values]
-    # The one person of a lab on loopback may start it where the system confines nothing.
+    arguments = [f"--{option}={value}" for option, values in options.items() for value in values]
+    # For the only user of a lab on loopback, it may start even if the system cannot confine it.
     lenient = ["--lenient"] if here.lab.servers.kind == "process" else []
-    return [python(), "-m", "hub.services.confined", *said, *lenient, "--", *command]
+    return [python(), "-m", "hub.services.confined", *arguments, *lenient, "--", *command]
 
 
 def keeps(here: Installation, name: str) -> Path:
-    """The folder that a service owns."""
+    """Return the folder that a service owns."""
     return here.state / "services" / name
 
 
 def _authority() -> list[str]:
-    """The file of the datalake's own authority, where a setting names one."""
-    found = os.environ.get("DASK_GEODES_LAB__DATALAKE__CA")
-    return [found] if found else []
+    """Return the file of the datalake's own authority, if a setting names one."""
+    path = os.environ.get("DASK_GEODES_LAB__DATALAKE__CA")
+    return [path] if path else []
 
 
 def allow(c: Any, role: str, *scopes: str) -> None:
-    """Give a role of `roles` more scopes."""
-    (found,) = (r for r in roles(c) if r["name"] == role)
-    found["scopes"].extend(scopes)
+    """Add scopes to a role of `roles`."""
+    (existing,) = (r for r in roles(c) if r["name"] == role)
+    existing["scopes"].extend(scopes)
 
 
 def services(c: Any) -> list[dict[str, Any]]:
-    """The services that are configured so far."""
+    """Return the services that are configured so far."""
     return _list(c.JupyterHub, "services")
 
 
 def roles(c: Any) -> list[dict[str, Any]]:
-    """The roles that are configured so far; that of each user first."""
-    found = _list(c.JupyterHub, "load_roles")
-    if not any(r["name"] == _USER for r in found):
-        found.insert(0, {"name": _USER, "scopes": ["self"]})
+    """Return the roles that are configured so far; that of each user first."""
+    configured = _list(c.JupyterHub, "load_roles")
+    if not any(r["name"] == _USER for r in configured):
+        configured.insert(0, {"name": _USER, "scopes": ["self"]})
     if "server_token_scopes" not in c.Spawner:
-        # A user's server reports its activity and says who it is, and no more.
+        # A user's server reports its activity and its identity, and no more.
         c.Spawner.server_token_scopes = ["users:activity!server", "access:servers!server", "read:users:name!user"]
-    return found
+    return configured
 
 
 def address(name: str) -> str:
-    """Where servers and other services reach a service, past the proxy."""
+    """Return where servers and other services reach a service, without the proxy."""
     here = installation()
     host = f"http://{name}:8080" if here.on_kubernetes else f"http://127.0.0.1:{here.port(name)}"
     return f"{host}/services/{name}"
@@ -130,5 +130,5 @@ def address(name: str) -> str:
 def _list(section: Any, name: str) -> list[dict[str, Any]]:
     if not isinstance(section.get(name), list):
         section[name] = []
-    found: list[dict[str, Any]] = section[name]
-    return found
+    entries: list[dict[str, Any]] = section[name]
+    return entries

@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 class Secrets:
-    """The operator's file and the secrets that a service has, where it alone reads them.
+    """The operator's file and a service's secrets, in a folder that only the service can read.
 
-    As they are now, since operators renew them.
+    They are copied again when they change, because operators renew them.
 
     Parameters
     ----------
     user
-        Of the service.
+        The user number of the service.
     source
-        The folder of all secrets, opened; None: there is none.
+        A descriptor of the folder with all secrets; None: there is none.
     names
-        Those that it has.
+        The names of the service's secrets.
     """
 
     FOLDER = Path("/tmp/geodes-lab-secrets")
@@ -30,12 +30,12 @@ class Secrets:
 
     @classmethod
     def made(cls, user: int) -> None:
-        """Make the folder: root's, so that the service cannot lead a writer elsewhere."""
+        """Create the folder: it belongs to root, so that the service cannot redirect a writer."""
         cls.FOLDER.mkdir(mode=0o750)
         os.chown(cls.FOLDER, 0, user)
 
     def bring(self) -> None:
-        """Bring what has changed."""
+        """Copy the secrets that have changed."""
         for name in self._names if self._source is not None else ():
             with contextlib.suppress(OSError):
                 descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=self._source)

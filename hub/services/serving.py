@@ -1,6 +1,6 @@
 """How each small service beside the hub is served.
 
-On loopback, where the hub says, and never longer than the hub lives.
+It listens on loopback at the hub's address, and never outlives the hub.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from geodes_lab.policy.lab import Lab, load
 
-_SILENT, _PATIENCE = 512, 20.0  # connections that have not said what they want, and the seconds that each has
+_SILENT, _PATIENCE = 512, 20.0  # connections that have not sent a request, and the seconds that each has
 
 
 def lab() -> Lab:
@@ -39,19 +39,19 @@ def state() -> Path:
 
 
 def secret(name: str) -> Path:
-    """The file of a secret of the lab; only those that this service needs are there."""
+    """Return the file of a secret of the lab; only the secrets of this service exist."""
     return Path(os.environ.get("GEODES_LAB_SECRETS") or lab().secrets or state() / "secrets") / name
 
 
 class Later:
-    """An application that takes its time: until it is there, requests hear so.
+    """An application that takes time to start: until then, requests get a message.
 
-    The hub waits ten seconds for each of its services when it starts, and does not start without them.
+    When it starts, the hub waits ten seconds for each of its services, and fails without them.
 
     Parameters
     ----------
     make
-        Makes the application, in a thread. If it fails this process ends, and the hub starts it anew.
+        Creates the application, in a thread. If it fails, this process ends, and the hub starts it again.
     """
 
     def __init__(self, make: Callable[[], ASGIApp]) -> None:
@@ -79,9 +79,9 @@ class Later:
 
 
 class Patient(H11Protocol):
-    """A connection that must say what it wants: uvicorn waits for the first request of one for ever.
+    """A connection that must send a request: uvicorn would wait for the first request for ever.
 
-    Of those that have said nothing yet the oldest makes room for a new one.
+    The oldest silent connection is closed when a new one needs its place.
     """
 
     _waiting: ClassVar[dict[Patient, None]] = {}
@@ -93,19 +93,19 @@ class Patient(H11Protocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Go on waiting until the head of a request is there."""
+        """Continue to wait until the head of a request is complete."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._wait_no_more()
 
     def on_response_complete(self) -> None:
-        """Wait for the next one."""
+        """Wait for the next request."""
         super().on_response_complete()
         if not self.transport.is_closing():
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Forget the connection."""
         self._wait_no_more()
         super().connection_lost(exc)
 
@@ -126,7 +126,7 @@ class Patient(H11Protocol):
 
 
 def end_with_hub() -> None:
-    """End when what started this process ends."""
+    """End when the parent process ends."""
     if sys.platform == "linux" and "JUPYTERHUB_API_TOKEN" in os.environ:
         parent_death_signal = 1
         ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM, 0, 0, 0)
@@ -135,17 +135,16 @@ def end_with_hub() -> None:
 def serve(application: ASGIApp, default: int) -> None:
     """Serve until told to stop.
 
-    A hub that is killed stops none of its services by itself; without this the next one would find their ports taken.
+    A hub that is killed stops none of its services; without this the next hub would find their ports taken.
     """
     end_with_hub()
     logging.basicConfig(level=logging.WARNING, format="[%(name)s] %(levelname)s %(message)s")
     url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", f"http://127.0.0.1:{default}"))
     config = uvicorn.Config(
         application, host=url.hostname or "127.0.0.1", port=url.port or default, log_level="warning",
-        # Its headers are bounded, which those of httptools are not.
+        # Its headers are limited, those of httptools are not.
         http=Patient, h11_max_incomplete_event_size=2**16, timeout_keep_alive=15, limit_concurrency=1024,
     )  # fmt: skip
-    # The socket that hub/services/confined.py holds: nobody else can take the port, while this service is started anew
-    # either.
+    # The socket that hub/services/confined.py holds: nobody else can take the port, even while this service restarts.
     held = os.environ.get("GEODES_LAB_LISTEN")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(held))] if held else None)

@@ -1,6 +1,6 @@
-"""A view of the file system for one process and its children.
+"""A restricted view of the file system for one process and its children.
 
-Read-only, with folders hidden, and few things shown in them.
+It is read-only, with folders hidden, and a few things shown inside of them.
 """
 
 from __future__ import annotations
@@ -14,39 +14,39 @@ from pathlib import Path
 _CLONE_NEWIPC = 0x8000000
 _CLONE_NEWNS, _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x20000, 2, 4, 4096, 16384, 1 << 18
 _MOUNT_SETATTR, _RECURSIVE, _RDONLY, _ATTR_NOSUID = 442, 0x8000, 1, 2
-# Where other people and services leave what is theirs, whatever its mode.
+# Where other people and services keep their files, whatever the mode of these.
 _SCRATCH = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
 _OTHERS = (*_SCRATCH, "/home", "/root", "/run/user", "/srv", "/mnt", "/media")
 
 
 class ViewError(Exception):
-    """The system does not let this process have a view of its own; the message says what it refused."""
+    """The system does not allow a view of its own for this process; the message says what it refused."""
 
 
 class View:
-    """What a service sees.
+    """What a service can see.
 
     Parameters
     ----------
     hidden
-        Folders that are empty for it, beside those where people and services leave what is theirs.
+        Folders that appear empty, in addition to those where people and services keep their files.
     shown
-        Files and folders that it sees, read-only, though they lie in hidden folders or in closed ones.
+        Files and folders that it sees, read-only, even inside of hidden or closed folders.
     owned
-        The one folder that it may write.
+        The only folder that it may write.
     """
 
     def __init__(self, hidden: Iterable[str | Path], shown: Iterable[Path], owned: Path) -> None:
         self._owned = Path(os.path.realpath(owned))
         there = [p for p in shown if p.exists()]
-        # Both what a name leads to, and the name.
+        # Both a name and the target that it leads to.
         self._shown = {*(Path(os.path.realpath(p)) for p in there), *(p.absolute() for p in there if not _has_links(p))}
         closed = {c for path in (*self._shown, self._owned) if (c := _closed(path))}
         named = {Path(os.path.realpath(p)) for p in (*hidden, *_OTHERS) if os.path.isdir(p)}
         self._hidden = {*named, *closed} - self._shown - {self._owned}
 
     def enter(self) -> None:
-        """Let this process have the view from now on, and what it starts.
+        """Apply the view to this process and the processes that it starts.
 
         Raises
         ------
@@ -58,10 +58,10 @@ class View:
             libc.unshare(_CLONE_NEWNS | _CLONE_NEWIPC), "mount namespace"
         )  # and no shared memory of System V with others
         _did(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount namespace of its own")
-        # Held open while they are hidden: a path would lead to nothing then.
+        # Kept open while they are hidden: a path would lead nowhere then.
         held = {p: os.open(p, os.O_PATH) for p in (*self._shown, self._owned)}
-        # From the root on, so that what is shown in a hidden folder comes after it, and what is hidden in a shown one
-        # too.
+        # From the root on, so that something shown in a hidden folder comes after it, and something hidden in a shown
+        # one too.
         for path in sorted({*self._hidden, *held}, key=lambda p: len(p.parts)):
             if path in held:
                 self._show(libc, path, held[path])
@@ -78,7 +78,7 @@ class View:
 
     def _show(self, libc: ctypes.CDLL, path: Path, held: int) -> None:
         if path != self._owned and not any(path.is_relative_to(h) for h in self._hidden):
-            return  # it is to be seen as it is
+            return  # it should stay as it is
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
             if os.path.isdir(f"/proc/self/fd/{held}"):
@@ -89,11 +89,11 @@ class View:
 
 
 def _hide_processes(libc: ctypes.CDLL) -> None:
-    """Let it see its own processes alone; where the system shows them in another way, they stay as they are."""
+    """Show only its own processes; if the system does not allow that, all stay visible."""
     if libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV, b"hidepid=2") != 0:
-        said = os.strerror(ctypes.get_errno())
+        reason = os.strerror(ctypes.get_errno())
         print(
-            f"This service sees that others' processes are there, since /proc is not to be mounted ({said}).",
+            f"This service sees that others' processes are there, since /proc is not to be mounted ({reason}).",
             file=sys.stderr,
         )
 
@@ -107,9 +107,11 @@ class _Attributes(ctypes.Structure):
 
 
 def _set(libc: ctypes.CDLL, path: Path, flags: int, attributes: int, clear: int) -> None:
-    told = _Attributes(attributes, clear, 0, 0)
+    attributes_set = _Attributes(attributes, clear, 0, 0)
     at_fdcwd = -100
-    done = libc.syscall(_MOUNT_SETATTR, at_fdcwd, bytes(path), flags, ctypes.byref(told), ctypes.sizeof(told))
+    done = libc.syscall(
+        _MOUNT_SETATTR, at_fdcwd, bytes(path), flags, ctypes.byref(attributes_set), ctypes.sizeof(attributes_set)
+    )
     _did(done, f"{path} read-only" if attributes else f"{path} writable")
 
 
@@ -119,7 +121,7 @@ def _did(result: int, what: str) -> None:
 
 
 def _closed(path: Path) -> Path | None:
-    """The outermost folder above a path through which others may not pass."""
+    """Return the outermost folder above a path that others may not pass."""
     return next((p for p in reversed(path.parents) if not p.stat().st_mode & 0o001), None)
 
 

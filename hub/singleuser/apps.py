@@ -1,8 +1,8 @@
-"""An app that is shared: a program that listens at a socket in a private folder, shown below ``/geodes/apps/NAME/``.
+"""A shared app: a program that listens on a socket in a private folder, at ``/geodes/apps/NAME/``.
 
-A page that one person's program makes must not act for another who looks at it. So it is in a sandbox of the browser,
-where it has no origin and the browser sends no cookie with what it asks: who may see it gets a ticket at the door, as a
-part of the address, and the ticket opens this app alone.
+A page of one person's program must not act for another person who opens it. So it is in a browser sandbox, where it has
+no origin and the browser sends no cookies with its requests: a permitted guest gets a ticket as a part of the address,
+and the ticket opens only this app.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-do
 
 @dataclass
 class App:
-    """One that is shared."""
+    """A shared app."""
 
     socket: Path
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     live: set[Any] = field(default_factory=set, repr=False)
-    """The websockets that are open."""
+    """The open websockets."""
 
     def ticket(self) -> str:
-        """A part of an address that opens it for some hours."""
+        """Return a part of an address that opens it for some hours."""
         until = f"{int(time.time()) + _HOURS * 3600:x}"
         return f"{until}-{self._sum(until)}"
 
     def opens(self, ticket: str) -> bool:
-        """Whether a ticket is of this app, and of today."""
-        until, _, told = ticket.partition("-")
-        if not hmac.compare_digest(told.encode(), self._sum(until).encode()):
+        """Whether a ticket is for this app, and has not expired."""
+        until, _, signature = ticket.partition("-")
+        if not hmac.compare_digest(signature.encode(), self._sum(until).encode()):
             return False
         return int(until, 16) > time.time()
 
@@ -57,18 +57,18 @@ class App:
         return hmac.new(self.secret, until.encode(), hashlib.sha256).hexdigest()
 
     def close(self) -> None:
-        """Close it to those who look."""
+        """Close it for all guests."""
         for one in list(self.live):
             one.close()
 
 
 def found(told: object) -> tuple[str, Path]:
-    """The name and the socket of an app that somebody wants to share.
+    """Return the name and the socket of an app that a person wants to share.
 
     Raises
     ------
     HTTPError
-        If it is none that may be shared, with the reason.
+        If it may not be shared, with the reason.
     """
     if not isinstance(told, str) or not told.startswith("/") or "\0" in told or len(told) > ownership.SOCKET_PATH:
         raise HTTPError(400, f"The whole path of a socket is wanted, at most {ownership.SOCKET_PATH} characters.")
@@ -81,8 +81,8 @@ def found(told: object) -> tuple[str, Path]:
         raise HTTPError(404, f"There is no socket {path}: start the app first.") from None
     if not stat.S_ISSOCK(seen.st_mode) or seen.st_uid != os.geteuid():
         raise HTTPError(400, f"{path} is no socket of a program of yours.")
-    if said := ownership.fault(path.parent):
-        raise HTTPError(400, f"The socket is not safe there: {said}.")
+    if problem := ownership.fault(path.parent):
+        raise HTTPError(400, f"The socket is not safe there: {problem}.")
     if seen.st_mode & 0o022 and not any(_is_closed(p) for p in path.parents):
         raise HTTPError(
             400,
@@ -97,16 +97,16 @@ def found(told: object) -> tuple[str, Path]:
 
 
 def _is_closed(folder: Path) -> bool:
-    told = folder.lstat()
-    return told.st_uid == os.geteuid() and not told.st_mode & 0o077
+    status = folder.lstat()
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 class Door(JupyterHandler):
-    """Gives a ticket to who may come in, which the guard of guests has looked at."""
+    """Gives a ticket to permitted guests, whom the guard has checked."""
 
     @authenticated
     async def get(self, name: str, path: str) -> None:
-        """Lead into the app."""
+        """Redirect into the app."""
         app = _shared(self, name)
         if app is None:
             raise HTTPError(404, "No app of this name is shared.")
@@ -118,14 +118,14 @@ class Door(JupyterHandler):
 
 
 class Inside(ProxyHandler):
-    """The app, for who has a ticket: no cookie comes this far."""
+    """The app, for requests with a ticket: cookies do not reach it."""
 
     def check_origin(self, origin: str | None = None) -> bool:
-        """Whether a websocket may open: a page in a sandbox has no origin, and the ticket is what nobody else knows."""
+        """Return whether a websocket may open: a page in a sandbox has no origin, and only guests know the ticket."""
         return True
 
     async def prepare(self) -> None:
-        """Look at the ticket, in place of a login."""
+        """Check the ticket, instead of a login."""
         name, ticket, path = self.path_args
         app = _shared(self, name)
         self._jupyter_current_user = None
@@ -144,22 +144,22 @@ class Inside(ProxyHandler):
 
     @staticmethod
     def harden(headers: HTTPHeaders) -> None:
-        """Put what an app answers into the sandbox."""
+        """Put the app's answers into the sandbox."""
         proxying.harden(headers)
         headers.add("Content-Security-Policy", _SANDBOX)
         headers["Referrer-Policy"] = "no-referrer"
-        # Modules and fonts are asked for across origins by a page that has none; no cookie comes with it, and the
-        # ticket is in the address.
+        # A page without an origin requests modules and fonts across origins; no cookie is sent, and the ticket is in
+        # the address.
         headers["Access-Control-Allow-Origin"] = "*"
 
     async def http_get(self, name: str, ticket: str, path: str) -> None:
-        """Pass on what is asked."""
+        """Forward a request."""
         await self.proxy("localhost", 0, path)
 
     head = http_get
 
     async def open(self, name: str, ticket: str, path: str) -> None:
-        """Pass on a websocket."""
+        """Forward a websocket."""
         self.app.live.add(self)
         await self.proxy_open("localhost", 0, path)
 
@@ -170,8 +170,8 @@ class Inside(ProxyHandler):
 
 
 def _shared(handler: Any, name: str) -> App | None:
-    told: App | None = handler.settings["geodes_lab_shared"].apps.get(name)
-    return told
+    app: App | None = handler.settings["geodes_lab_shared"].apps.get(name)
+    return app
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""A page of the user's own server that says how full the home is and helps to make room: ``/geodes/space``."""
+"""A page of the user's own server that shows how full the home is and helps to free space: ``/geodes/space``."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _STYLE = (
 
 
 class Page(JupyterHandler):
-    """The page, and what its form does."""
+    """The page, and the actions of its form."""
 
     @authenticated
     async def get(self) -> None:
@@ -82,7 +82,7 @@ class Page(JupyterHandler):
 
     @authenticated
     async def post(self) -> None:
-        """Remove what was ticked, and show the page again."""
+        """Remove the selected files, and show the page again."""
         home, total = Path.home(), 0
         for name in self.get_arguments("path", strip=False):
             try:
@@ -91,7 +91,7 @@ class Page(JupyterHandler):
                 raise HTTPError(400, f"{name!r} cannot be removed: it is not in the home, or not yours.") from error
         self.finish(self._page(await _aside(space.measure, home), await _aside(space.fillers, home), total))
 
-    def _page(self, now: space.Space, found: list[tuple[str, int, bool]], removed: int) -> str:
+    def _page(self, now: space.Space, fillers: list[tuple[str, int, bool]], removed: int) -> str:
         tongue = "fr" if self.request.headers.get("Accept-Language", "").lower().startswith("fr") else "en"
         text = _TEXT[tongue]
         anew = f" <small>({text['anew']})</small>"
@@ -99,7 +99,7 @@ class Page(JupyterHandler):
             f"<tr><td><input type=checkbox name=path value='{html.escape(n, quote=True)}' "
             f"id=p{i}{' checked' if c else ''}></td>"
             f"<td><label for=p{i}>{html.escape(n)}{anew if c else ''}</label></td><td>{space.said(s)}</td></tr>"
-            for i, (n, s, c) in enumerate(found)
+            for i, (n, s, c) in enumerate(fillers)
         )
         notes = []
         if removed:
@@ -111,7 +111,7 @@ class Page(JupyterHandler):
             f"<form method=post>{self.xsrf_form_html()}<h2>{text['what']}</h2><table><thead><tr><th><span "
             f"aria-hidden=true>✓</span></th>"
             f"<th>{text['name']}</th><th>{text['size']}</th></tr></thead><tbody>{rows}</tbody></table><button>{text['remove']}</button></form>"
-            if found
+            if fillers
             else f"<p>{text['nothing']}</p>"
         )
         sizes = {"used": space.said(now.used), "quota": space.said(now.quota), "free": space.said(now.free)}
@@ -120,7 +120,7 @@ class Page(JupyterHandler):
         return (
             f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'>"
             f"<title>{text['title']}</title><style>{_STYLE}</style><main><h1>{text['title']}</h1>"
-            f"{''.join(f'<p class=note role=status>{n}</p>' for n in notes)}<p id=said>{told}</p>"
+            f"{''.join(f'<p class=note role=status>{n}</p>' for n in notes)}<p id=said>{summary}</p>"
             f"<meter min=0 max=1 high={os.environ.get('GEODES_LAB_HOME_WARN') or 0.8} value={min(now.part, 1):.3f} "
             f"aria-labelledby=said></meter>"
             f"{table}<p><a href='{hub}'>{text['stop']}</a> · <a "

@@ -1,10 +1,10 @@
-"""The Dask panel of JupyterLab shows the user's own clusters, wherever they were started, and stops them.
+"""JupyterLab's Dask panel shows the user's own clusters, wherever they were started, and stops them.
 
-Work on them is activity.
+Computations on them count as activity.
 
-The panel is dask-labextension's. What it asks (which clusters are there, stop this one, make it larger) is answered
-from what the clusters tell of themselves (`geodes_lab.cluster.running`), in place of the clusters that the panel would
-start in the server's own process.
+The panel is dask-labextension's. Its requests (list the clusters, stop one, make it larger) are answered from the
+clusters' own records (`geodes_lab.cluster.running`), instead of clusters that the panel would start in the server's own
+process.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from geodes_lab.cluster.request import understood
 from geodes_lab.cluster.running import Running
 from geodes_lab.errors import GeodesError
 
-_EVERY = 15.0  # seconds between two looks whether clusters work
-_SOON = 10.0  # seconds within which a cluster stops
+_EVERY = 15.0  # seconds between two checks whether clusters compute
+_SOON = 10.0  # seconds in which a cluster stops
 
 
 class Clusters:
-    """In the place of ``dask_labextension.manager.manager``."""
+    """Replaces ``dask_labextension.manager.manager``."""
 
     def list_clusters(self) -> list[dict[str, Any]]:
-        """All clusters of this user."""
+        """Return all clusters of this user."""
         return [_model(one) for one in running.listed()]
 
     def get_cluster(self, cluster_id: str) -> dict[str, Any] | None:
-        """One of them."""
+        """Return one of them."""
         return next((m for m in self.list_clusters() if m["id"] == cluster_id), None)
 
     async def close_cluster(self, cluster_id: str) -> dict[str, Any] | None:
-        """Stop one, and wait until it has."""
-        found = self.get_cluster(cluster_id)
-        if found is not None:
+        """Stop one, and wait until it has stopped."""
+        cluster = self.get_cluster(cluster_id)
+        if cluster is not None:
             await asyncio.to_thread(running.stopped, [cluster_id], _SOON)
-        return found
+        return cluster
 
     async def start_cluster(self, cluster_id: str = "", configuration: dict[str, Any] | None = None) -> dict[str, Any]:
         """Refuse: a cluster belongs to a kernel."""
@@ -78,7 +78,7 @@ def _ask(cluster_id: str, workers: int, least: int | None = None) -> str:
 
 
 def _model(one: Running) -> dict[str, Any]:
-    """A cluster as the panel wants it."""
+    """Return a cluster in the panel's form."""
     return {
         "id": one.id,
         "name": one.name,
@@ -91,15 +91,15 @@ def _model(one: Running) -> dict[str, Any]:
 
 
 def note(settings: dict[str, Any]) -> bool:
-    """Count clusters that compute as use of the server: a kernel that waits for its workers looks idle.
+    """Count computing clusters as use of the server: a kernel that waits for its workers looks idle.
 
-    Give whether one does.
+    Return whether one is computing.
 
     Parameters
     ----------
     settings
-        Of the server: what ends with ``_last_activity`` counts for the lab's culler (``presence.py``), what is among
-        the ``last_activity_times`` for what Jupyter tells the hub.
+        The server's settings: keys that end with ``_last_activity`` count for the lab's culler (``presence.py``),
+        entries of ``last_activity_times`` for Jupyter's report to the hub.
     """
     works = any(one.tasks for one in running.listed())
     if works:
@@ -117,7 +117,7 @@ def _load_jupyter_server_extension(app: Any) -> None:
     from dask_labextension import clusterhandler, dashboardhandler
 
     ours = Clusters()
-    # The handlers look it up in their modules when they are asked.
+    # The handlers look it up in their modules for each request.
     clusterhandler.manager = dashboardhandler.manager = ours
 
     def look() -> None:

@@ -1,12 +1,12 @@
-"""What somebody else may see of this server: what its owner shared, by reading, and nothing else.
+"""What other people may see of this server: what its owner shared, read-only, and nothing else.
 
-JupyterHub's shares let a person or a group *into* a server, and who is in may run code there as its owner. So whoever
-is not the owner is stopped here, before any handler, unless the address is one that was shared: a notebook as a page,
-or an app that runs (``apps.py``).
+JupyterHub's shares let a person or a group *into* a server, where they could run code as its owner. So requests of
+other people are stopped here, before any handler, unless the address is shared: a notebook as a page, or a running app
+(``apps.py``).
 
-``POST /geodes/shares {"notebook": "notebooks/a.ipynb"}`` or ``{"socket": "/run/…/map.sock"}`` shares, ``DELETE`` takes
-back, ``GET`` lists; it ends with the server. Others are let in by the hub: a group by ``POST /hub/api/shares/NAME/
-{"group": …}``, a person by the link that ``POST /hub/api/share-codes/NAME/`` gives. ``geodes_lab.share`` does both.
+``POST /geodes/shares {"notebook": "notebooks/a.ipynb"}`` or ``{"socket": "/run/…/map.sock"}`` shares, ``DELETE`` stops,
+``GET`` lists; it ends with the server. The hub admits others: a group with ``POST /hub/api/shares/NAME/ {"group": …}``,
+a person with the link from ``POST /hub/api/share-codes/NAME/``. ``geodes_lab.share`` does both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tornado.web import HTTPError, authenticated
 from hub.singleuser import apps
 
 _READING = ("GET", "HEAD")
-# What a GET does here starts something or asks something: by a link of another site it must not.
+# A GET of these starts or requests something: a link on another site must not do so.
 _DOING = ("panel-preview/render/", "dask/dashboard-check/")
 
 
@@ -37,7 +37,7 @@ class Shared:
         self.apps: dict[str, apps.App] = {}
 
     def is_open(self, method: str, path: str) -> bool:
-        """Whether an address is for guests."""
+        """Whether an address is open to guests."""
         if method not in _READING or not path.startswith(self._base):
             return False
         inner = unquote(path[len(self._base) :])
@@ -45,23 +45,23 @@ class Shared:
             return False
         if any(inner == f"nbconvert/html/{name}" for name in self.notebooks):
             return True
-        # What comes with the lab's pages, and where a login leads back to.
+        # The assets of the lab's pages, and the return address of a login.
         if inner.startswith(("static/", "oauth_callback")) or inner == "oauth_callback":
             return True
         return any(inner == f"geodes/apps/{name}" or inner.startswith(f"geodes/apps/{name}/") for name in self.apps)
 
     def does(self, path: str) -> bool:
-        """Whether a mere look at an address does something."""
+        """Whether a GET of an address has an effect."""
         return unquote(path).startswith(tuple(self._base + inner for inner in _DOING))
 
     def places(self) -> list[str]:
-        """The addresses of what is shared."""
+        """Return the addresses that are shared."""
         pages = [f"nbconvert/html/{quote(n)}" for n in sorted(self.notebooks)]
         return [url_path_join(self._base, p) for p in [*pages, *(f"geodes/apps/{n}/" for n in sorted(self.apps))]]
 
 
 def guard(provider: Any, shared: Shared, owner: str) -> None:
-    """Stop guests before any handler, by the one function that tells each of them who asks."""
+    """Stop guests before any handler, in the one function that identifies the sender for all of them."""
     ask = provider.get_user
 
     async def get_user(handler: Any) -> Any:
@@ -82,9 +82,9 @@ def guard(provider: Any, shared: Shared, owner: str) -> None:
 
 
 def _is_from_here(headers: Any) -> bool:
-    """Whether a browser says that one of this server's own pages asks.
+    """Whether a browser says that a page of this server sent the request.
 
-    Of a websocket it says the origin always, and ``Sec-Fetch-Site`` maybe: Chromium does not.
+    For a websocket it always sends the origin, but not always ``Sec-Fetch-Site``: Chromium does not.
     """
     if headers.get("Upgrade", "").lower() == "websocket" and "Sec-Fetch-Site" not in headers:
         return urlsplit(headers.get("Origin", "")).netloc.lower() == headers.get("Host", "").lower() != ""
@@ -92,13 +92,13 @@ def _is_from_here(headers: Any) -> bool:
 
 
 class Shares(APIHandler):
-    """Says and changes what is shared; the guard lets the owner alone come here."""
+    """Lists and changes what is shared; the guard admits only the owner."""
 
     @property
     def shared(self) -> Shared:
         """This server's."""
-        found: Shared = self.settings["geodes_lab_shared"]
-        return found
+        own: Shared = self.settings["geodes_lab_shared"]
+        return own
 
     @authenticated
     async def get(self) -> None:
@@ -108,15 +108,15 @@ class Shares(APIHandler):
     @authenticated
     async def post(self) -> None:
         """Share."""
-        told = self.get_json_body() or {}
-        if "socket" in told:
-            name, socket = apps.found(told["socket"])
+        body = self.get_json_body() or {}
+        if "socket" in body:
+            name, socket = apps.found(body["socket"])
             held = self.shared.apps.get(name)
             if held and held.socket != socket:
                 raise HTTPError(409, f"Another app is shared as {name}: stop that, or give the socket another name.")
             self.shared.apps[name] = held or apps.App(socket)
         else:
-            notebook = self._notebook(told)
+            notebook = self._notebook(body)
             if not (Path(self.settings["server_root_dir"]).expanduser() / notebook).is_file():
                 raise HTTPError(404, f"There is no notebook {notebook}.")
             self.shared.notebooks.add(notebook)
@@ -124,21 +124,21 @@ class Shares(APIHandler):
 
     @authenticated
     async def delete(self) -> None:
-        """Take back; who looks at an app is sent away."""
-        told = self.get_json_body() or {}
-        if isinstance(told.get("socket"), str):
+        """Stop sharing; current guests of an app are disconnected."""
+        body = self.get_json_body() or {}
+        if isinstance(body.get("socket"), str):
             for name, app in list(self.shared.apps.items()):
-                if str(app.socket) == told["socket"]:
+                if str(app.socket) == body["socket"]:
                     self.shared.apps.pop(name).close()
         else:
-            self.shared.notebooks.discard(self._notebook(told))
+            self.shared.notebooks.discard(self._notebook(body))
         self._list()
 
     def _list(self) -> None:
         self.finish(json.dumps({"places": self.shared.places()}))
 
-    def _notebook(self, told: dict[str, Any]) -> str:
-        name = told.get("notebook")
+    def _notebook(self, body: dict[str, Any]) -> str:
+        name = body.get("notebook")
         if (
             not isinstance(name, str)
             or not name.endswith(".ipynb")

@@ -1,6 +1,6 @@
-"""For Jupyter's other programs in a terminal of the lab (nbconvert, console).
+"""Settings for Jupyter's other programs in a terminal of the lab (nbconvert, console).
 
-Their kernels speak to their own account alone, too.
+Their kernels accept only their own account, too.
 """
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821

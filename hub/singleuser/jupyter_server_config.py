@@ -1,4 +1,4 @@
-"""The user's JupyterLab: the lab's kernel first, the lab's news, no look for updates."""
+"""The user's JupyterLab: the lab's kernel first, the lab's news, no check for updates."""
 
 import os
 import sys
@@ -11,8 +11,8 @@ from hub.singleuser import listening, runtime
 listening.take()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
-# On a machine of several accounts anybody reads what a kernel says on a port of loopback: its channels are sockets in a
-# folder of its owner's.
+# On a machine with several accounts, anybody can read a kernel's port on loopback: its channels are sockets in a
+# private folder instead.
 c.JupyterApp.runtime_dir = str(runtime.settle())
 c.KernelManager.transport = "ipc"
 c.MultiKernelManager.default_kernel_name = "geodes"
@@ -21,7 +21,7 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = os.environ.get("GEODES_LAB_NEWS")  # the lab's own, not Jupyter's
 # Settings of JupyterLab for all users of the lab: overrides.json beside this file.
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
-# What the lab has to say while one works: labextensions/geodes-lab-notices.
+# The lab's messages during work: labextensions/geodes-lab-notices.
 c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
 # The Dask panel shows the user's own clusters: clusters.py.
 c.ServerApp.jpserver_extensions = {

@@ -1,6 +1,6 @@
-"""The server listens on the socket that the hub took for it.
+"""The server listens on the socket that the hub opened for it.
 
-On a port that is only chosen, another account of the machine could be first.
+Another account of the machine could take a port that is only chosen.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _LISTEN = "GEODES_LAB_LISTEN"
 
 
 def take() -> None:
-    """Listen there, if the hub gave one; jupyter_server knows no way to be given a socket."""
-    given = os.environ.pop(_LISTEN, "")
-    if not given:
+    """Listen there, if the hub passed one; jupyter_server has no option for a socket."""
+    descriptor = os.environ.pop(_LISTEN, "")
+    if not descriptor:
         return
-    held = socket.socket(fileno=int(given))
+    held = socket.socket(fileno=int(descriptor))
     held.setblocking(False)
     os.set_inheritable(held.fileno(), False)
 
@@ -26,6 +26,6 @@ def take() -> None:
         self.http_server.add_socket(held)
         return True
 
-    # Its own would try whether the port is free.
+    # Its own check would try to open the port.
     ServerApp._find_http_port = lambda self: None  # type: ignore[method-assign]
     ServerApp._bind_http_server_tcp = bound  # type: ignore[method-assign]

@@ -1,8 +1,7 @@
-"""The lab's example notebooks in the user's home: new versions arrive, and no edit is ever lost.
+"""The lab's example notebooks in the user's home: new versions are delivered, and edits are never lost.
 
-What was delivered is remembered by its sum. A copy that is as it was delivered is replaced by the new version; one that
-the user has touched stays, and the new version is put beside it; one that the user removed comes back only when there
-is a new version.
+The checksum of each delivered file is remembered. An unchanged copy is replaced by the new version; a changed one
+stays, and the new version is put beside it; a deleted one returns only with a new version.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ _KEPT = ".delivered.json"
 
 
 def deliver(source: Path, target: Path) -> list[str]:
-    """Bring the notebooks of a folder into another; give the names that changed there. What cannot be written is left.
+    """Copy the notebooks of a folder into another; return the names of the changed files.
+
+    Files that cannot be written are skipped.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ def deliver(source: Path, target: Path) -> list[str]:
         The folder in the user's home.
     """
     changed: list[str] = []
-    with contextlib.suppress(OSError):  # a read-only or full home keeps nobody out
+    with contextlib.suppress(OSError):  # a read-only or full home must not prevent the start
         target.mkdir(parents=True, exist_ok=True)
         known = _known(target)
         for path in sorted(source.rglob("*.ipynb")):
@@ -50,7 +51,7 @@ def _one(new: bytes, target: Path, name: str, known: dict[str, str]) -> bool:
     if here is not None and here != was:
         place = place.with_name(f"{place.stem}.new-{now[:6]}.ipynb")
         for older in place.parent.glob(f"{(target / name).stem}.new-??????.ipynb"):
-            # An earlier version that was put beside and that nobody has touched has had its day.
+            # An earlier version beside it that the user has not changed is removed.
             if known.get(older.name) == _sum(older.read_bytes()):
                 older.unlink()
         known[place.name] = now
@@ -64,7 +65,7 @@ def _known(target: Path) -> dict[str, str]:
     try:
         return dict(json.loads((target / _KEPT).read_text()))
     except (OSError, ValueError):
-        return {}  # nothing is taken for untouched then
+        return {}  # no file counts as unchanged then
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Says that this server is used, hears when it would be stopped, and hands both to JupyterLab.
+"""Reports that this server is used, receives warnings before it is stopped, and forwards both to JupyterLab.
 
-A kernel that computes in silence, a terminal, a person who types, and whatever sets ``…_last_activity`` among the
-server's settings count as use. A tab that nobody looks at does not.
+A silent computation of a kernel, a terminal, a person who types, and all ``…_last_activity`` keys in the server's
+settings count as use. An unattended tab does not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jupyter_server.utils import url_path_join
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import authenticated
 
-_EVERY = 30.0  # seconds; hub/services/culler/watch.py knows it too
+_EVERY = 30.0  # seconds; the same as in hub/services/culler/watch.py
 _MINE = "geodes_lab_last_activity"
 _log = logging.getLogger("geodes_lab.presence")
 
@@ -33,43 +33,43 @@ class Presence:
         self.settings = app.web_app.settings
 
     def present(self) -> None:
-        """A person is here."""
+        """Record that a person is here."""
         self.settings[_MINE] = datetime.now(UTC)
 
     def active(self) -> datetime:
-        """When the server was last used."""
+        """Return when the server was last used."""
         manager = self.settings["kernel_manager"]
         if any(k["execution_state"] == "busy" for k in manager.list_kernels()):
             self.present()
-        # Not `api_last_activity`: an open tab asks for the list of kernels every few seconds.
+        # Not `api_last_activity`: an open tab requests the list of kernels every few seconds.
         times = [v for k, v in self.settings.items() if k.endswith("_last_activity") and k != "api_last_activity"]
         return max([self.settings["started"], manager.last_kernel_activity, *times])
 
     def running(self) -> list[str]:
-        """What would be lost: the notebooks whose kernels run."""
+        """Return what would be lost: the notebooks with running kernels."""
         manager, sessions = self.settings["kernel_manager"], self.settings["session_manager"]
         states = {k["id"]: k["execution_state"] for k in manager.list_kernels()}
-        found = []
-        with contextlib.suppress(Exception):  # its table is private to it, and another version may have another
+        notebooks = []
+        with contextlib.suppress(Exception):  # its table is private, and may differ in another version
             cursor = sessions.cursor.execute("SELECT path, kernel_id FROM session")
-            found = [path for path, kernel in cursor.fetchall() if kernel in states]
-        return found or [f"a kernel, {state}" for state in states.values()]
+            notebooks = [path for path, kernel in cursor.fetchall() if kernel in states]
+        return notebooks or [f"a kernel, {state}" for state in states.values()]
 
     async def beat(self) -> None:
-        """Tell, and hear."""
+        """Report once, and receive warnings."""
         if not self._url:
             return
-        told = {
+        report = {
             "server": os.environ.get("JUPYTERHUB_SERVER_NAME", ""),
             "active": self.active().isoformat(),
             "running": self.running(),
         }
         headers = {"Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}", "Content-Type": "application/json"}
-        request = HTTPRequest(f"{self._url}/beat", "POST", headers, json.dumps(told), request_timeout=10)
+        request = HTTPRequest(f"{self._url}/beat", "POST", headers, json.dumps(report), request_timeout=10)
         self.heard = json.loads((await AsyncHTTPClient().fetch(request)).body)
 
     async def keep_beating(self) -> None:
-        """Go on for as long as the server lives."""
+        """Continue for as long as the server lives."""
         while True:
             try:
                 await self.beat()
@@ -79,22 +79,22 @@ class Presence:
 
 
 class Notices(JupyterHandler):
-    """What JupyterLab shows; a POST says that a person is here."""
+    """The messages for JupyterLab; a POST says that a person is here."""
 
     @property
     def presence(self) -> Presence:
         """The server's own."""
-        found: Presence = self.settings["geodes_lab_presence"]
-        return found
+        own: Presence = self.settings["geodes_lab_presence"]
+        return own
 
     @authenticated
     async def get(self) -> None:
-        """Give the notices."""
+        """Return the messages."""
         self._give()
 
     @authenticated
     async def post(self) -> None:
-        """Somebody is here: a notice that the server would be stopped is taken back."""
+        """Record that a person is here: a warning that the server will be stopped is withdrawn."""
         self.presence.present()
         with contextlib.suppress(HTTPClientError, OSError, ValueError):
             await self.presence.beat()

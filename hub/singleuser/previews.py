@@ -1,7 +1,7 @@
 """Panel's previews run files of the home, and no others.
 
-Its extension runs whatever file of the machine an address names, as this account,
-and puts the name into code as it is.
+Its extension would run any file of the machine that an address names, as this account, and inserts the name into code
+unescaped.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Any
 from tornado.web import HTTPError
 
 _KINDS = (".py", ".ipynb", ".md")
-_CODE = re.compile(r"""['"\\{}\x00-\x1f\x7f]""")  # what would end the literal that a name becomes
+_CODE = re.compile(r"""['"\\{}\x00-\x1f\x7f]""")  # characters that would end the literal of a name
 
 
 def inside(root: Path, name: str) -> Path:
-    """Give the file of the home that an address names.
+    """Return the file of the home that an address names.
 
     Raises
     ------
     HTTPError
-        If it is none, or its name could be code.
+        If there is none, or its name could be code.
     """
     try:
-        found = (root / name).resolve()
-        mine = found.is_file() and found.stat().st_uid == os.geteuid()
+        path = (root / name).resolve()
+        mine = path.is_file() and path.stat().st_uid == os.geteuid()
     except (OSError, ValueError):
         mine = False
-    if not name or name.startswith("/") or not mine or not found.is_relative_to(root.resolve()):
+    if not name or name.startswith("/") or not mine or not path.is_relative_to(root.resolve()):
         raise HTTPError(404, "There is no such file in your home: a preview runs your own files alone.")
-    if found.suffix not in _KINDS or _CODE.search(str(found)):
+    if path.suffix not in _KINDS or _CODE.search(str(path)):
         raise HTTPError(
             400, "A preview runs notebooks and Python files, whose names have no quotes, braces or backslashes."
         )
-    return found
+    return path
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -57,7 +57,8 @@ def _load_jupyter_server_extension(app: Any) -> None:
         if not self.current_user:
             raise HTTPError(403, "Log in first.")
 
-    # Panel's own takes everybody for logged in, and pages of every site: who knows the id of a session would steer it.
+    # Panel's own treats everybody as logged in, and accepts pages of every site: the id of a session would be enough to
+    # control it.
     PanelWSProxy.prepare = prepare  # type: ignore[method-assign]
     PanelWSProxy.get_current_user = JupyterHandler.get_current_user  # type: ignore[method-assign]
     PanelWSProxy.check_origin = JupyterHandler.check_origin  # type: ignore[method-assign]

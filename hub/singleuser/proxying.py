@@ -1,10 +1,10 @@
-"""What passes between a browser and a program behind this server.
+"""The traffic between a browser and a program behind this server.
 
-Never a credential, and never a program of another account.
+It never contains a credential, and never goes to a program of another account.
 
-jupyter-server-proxy gives whoever listens at a port the cookies and tokens of the browser, and on a machine of several
-accounts anybody may listen at any port. Each handler that proxies (its own, the Dask panel's, `apps.App`) is a
-`ProxyHandler`, so that this class is mended for all of them.
+jupyter-server-proxy sends the browser's cookies and tokens to any listener at a port, and on a machine with several
+accounts anybody may listen at any port. Each proxying handler (its own, the Dask panel's, `apps.App`) is a
+`ProxyHandler`, so that changing this class covers all of them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tornado.web import HTTPError
 
 from geodes_lab.util import ownership
 
-# Of a request; all else may be, or may become, a credential: not only Cookie and Authorization, but what a login before
-# the lab adds.
+# The allowed headers of a request; others may be, or may become, a credential: not only Cookie and Authorization, but
+# also those of a login in front of the lab.
 _SENT = {
     "accept",
     "accept-encoding",
@@ -46,7 +46,7 @@ _SENT = {
     "x-requested-with",
 }
 _SECRETS = {"token", "access_token", "id_token", "refresh_token", "_xsrf"}
-# Of an answer: what would change the browser's state for the whole lab.
+# The removed headers of an answer: they would change the browser's state for the whole lab.
 _KEPT = {
     "alt-svc",
     "authorization",
@@ -66,21 +66,21 @@ _READING = ("GET", "HEAD", "OPTIONS")
 
 
 def sent(headers: HTTPHeaders) -> HTTPHeaders:
-    """The headers of a request that a program behind this server may see."""
-    found = HTTPHeaders()
+    """Return the headers of a request that a program behind this server may see."""
+    allowed = HTTPHeaders()
     for name, value in headers.get_all():
         if name.lower() in _SENT or name.lower().startswith("bokeh-"):
-            found.add(name, value)
-    return found
+            allowed.add(name, value)
+    return allowed
 
 
 def asked(query: str) -> str:
-    """A query without tokens."""
+    """Return a query without tokens."""
     return "&".join(p for p in query.split("&") if unquote_plus(p.partition("=")[0]).strip().lower() not in _SECRETS)
 
 
 def harden(headers: HTTPHeaders) -> None:
-    """Take from an answer what would change the browser's state for the whole lab."""
+    """Remove from an answer what would change the browser's state for the whole lab."""
     for name in list(headers):
         if name.lower() in _KEPT or name.lower().startswith("access-control-"):
             del headers[name]
@@ -88,20 +88,20 @@ def harden(headers: HTTPHeaders) -> None:
 
 
 def refuse(handler: Any, host: str, port: int | str, path: str) -> None:
-    """Refuse to connect to a port that is not this account's own, or to another machine.
+    """Refuse to connect to a port of another account, or to another machine.
 
     Raises
     ------
     HTTPError
-        If it is so.
+        If the connection is refused.
     """
     if handler.unix_socket is not None:
-        return  # in a folder that no other account passes through
+        return  # in a folder that no other account can enter
     base = handler.base_url.rstrip("/")
     if handler.request.path.startswith(f"{base}/proxy/absolute/"):
         raise HTTPError(403, "This server passes nothing on by absolute addresses: use /proxy/PORT/.")
     if (host, int(port)) == gateway() and path.lstrip("/").startswith("clusters/"):
-        return  # the dashboards of a dask-gateway, which the operator named
+        return  # the dashboards of a dask-gateway, which the operator configured
     if host != "localhost":
         raise HTTPError(
             403, f"This server passes nothing on to {str(host)[:100]}: a program of your own is at /proxy/PORT/."
@@ -114,16 +114,16 @@ def refuse(handler: Any, host: str, port: int | str, path: str) -> None:
 
 
 def gateway() -> tuple[str, int] | None:
-    """Where the dashboards of a dask-gateway are, if there is one."""
-    told = os.environ.get("DASK_GATEWAY__PUBLIC_ADDRESS") or os.environ.get("DASK_GATEWAY__ADDRESS")
-    if not told:
+    """Return the address of a dask-gateway's dashboards, if there is one."""
+    public_address = os.environ.get("DASK_GATEWAY__PUBLIC_ADDRESS") or os.environ.get("DASK_GATEWAY__ADDRESS")
+    if not public_address:
         return None
-    url = urlsplit(told)
+    url = urlsplit(public_address)
     return (url.hostname or "", url.port or (443 if url.scheme == "https" else 80))
 
 
 def guard_answers(handler: Any) -> None:
-    """Have an answer hardened just before its first byte goes out, however it is made."""
+    """Harden an answer just before its first byte is sent, however it is produced."""
     flush = handler.flush
 
     def hardened(*options: Any, **more: Any) -> Any:
@@ -135,15 +135,15 @@ def guard_answers(handler: Any) -> None:
 
 
 def secure(kind: type[Any] = ProxyHandler) -> None:
-    """Mend the class of all handlers that proxy; once."""
+    """Change the class of all proxying handlers; once."""
     if hasattr(kind, "harden"):
         return
     before = {name: getattr(kind, name) for name in ("prepare", "proxy", "proxy_open", "get_client_uri")}
 
     async def prepare(self: Any, *arguments: Any, **said: Any) -> None:
         await before["prepare"](self, *arguments, **said)
-        # The program is not told where a page came from, nor our cookie of XSRF: what changes something is held against
-        # it here.
+        # The program gets neither the page's origin nor our XSRF cookie: requests that change something are checked
+        # here.
         origin = self.request.headers.get("Origin")
         if self.request.method not in _READING and (
             (origin is not None and not self.check_origin(origin)) or not is_of_this_site(self.request.headers)
@@ -167,11 +167,11 @@ def secure(kind: type[Any] = ProxyHandler) -> None:
     kind.prepare, kind.proxy, kind.proxy_open, kind.get_client_uri = prepare, proxy, proxy_open, get_client_uri
     kind.proxy_request_headers = lambda self: sent(self.request.headers)
     kind.harden = staticmethod(harden)
-    kind._check_host_allowlist = lambda self, host: True  # `refuse` has looked at it, with its port
+    kind._check_host_allowlist = lambda self, host: True  # `refuse` has checked it, with its port
 
 
 def is_of_this_site(headers: HTTPHeaders) -> bool:
-    """Whether a request comes from a page of this very origin, or from a program that is no browser."""
+    """Whether a request comes from a page of this origin, or from a program that is not a browser."""
     return headers.get("Sec-Fetch-Site", "same-origin") == "same-origin"
 
 

@@ -1,9 +1,8 @@
-"""The folder of this server's sockets, which no other account passes through.
+"""The folder of this server's sockets, which no other account can enter.
 
-Kernels' channels, and apps that are shared.
+It has the kernels' channels, and the sockets of shared apps.
 
-The hub makes it, one for each account (``GEODES_LAB_RUNTIME``); where there is none, as in a pod, the server makes its
-own.
+The hub creates it, one for each account (``GEODES_LAB_RUNTIME``); without one, as in a pod, the server creates its own.
 """
 
 from __future__ import annotations
@@ -16,17 +15,20 @@ from pathlib import Path
 from geodes_lab.util import ownership
 from geodes_lab.util.user_folder import RUNTIME
 
-_CHANNEL = len("/kernel-12345678-1234-1234-1234-123456789012-ipc-12")  # what jupyter_client calls them
+_CHANNEL = len("/kernel-12345678-1234-1234-1234-123456789012-ipc-12")  # jupyter_client's name for them
 
 
 def settle() -> Path:
-    """Choose the folder, and tell it to all that this server starts; give that of Jupyter's own files."""
-    given = os.environ.get(RUNTIME)
-    found = Path(given) if given and _usable(Path(given)) else _made()
-    jupyter = found / "jupyter"
-    if said := ownership.make(jupyter):
-        raise SystemExit(f"The server has no private folder for its sockets: {said}.")
-    os.environ[RUNTIME], os.environ["JUPYTER_RUNTIME_DIR"] = str(found), str(jupyter)
+    """Choose the folder, and set it for all programs that this server starts.
+
+    Return the folder of Jupyter's own files.
+    """
+    from_hub = os.environ.get(RUNTIME)
+    folder = Path(from_hub) if from_hub and _usable(Path(from_hub)) else _made()
+    jupyter = folder / "jupyter"
+    if problem := ownership.make(jupyter):
+        raise SystemExit(f"The server has no private folder for its sockets: {problem}.")
+    os.environ[RUNTIME], os.environ["JUPYTER_RUNTIME_DIR"] = str(folder), str(jupyter)
     return jupyter
 
 
@@ -35,10 +37,12 @@ def _usable(folder: Path) -> bool:
 
 
 def _made() -> Path:
-    """A new folder that nobody guesses; by a short name, whatever TMPDIR is."""
+    """Create a folder with a random name; with a short path, whatever TMPDIR is."""
     for place in dict.fromkeys((tempfile.gettempdir(), "/tmp", "/var/tmp")):
         with contextlib.suppress(OSError):
-            made = Path(tempfile.mkdtemp(prefix="geodes-lab-", dir=place)) if not ownership.fault(Path(place)) else None
-            if made and _usable(made):
-                return made
+            created = (
+                Path(tempfile.mkdtemp(prefix="geodes-lab-", dir=place)) if not ownership.fault(Path(place)) else None
+            )
+            if created and _usable(created):
+                return created
     raise SystemExit("The server has no private folder for its sockets: /tmp is not there, or anybody may change it.")

@@ -1,8 +1,9 @@
-"""An address of the user's server that makes a notebook of a search: where the catalogue's page leads.
+"""An address of the user's server that makes a notebook of a search: the catalogue's page links to it.
 
-``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there. What comes with the
-address is never code: each value is read as JSON and written as a literal of Python. Nor is it an address, a profile or
-a file: a link decides what is searched, and never where. A link from elsewhere writes nothing until its reader agrees.
+``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there. The content of the
+address is never code: each value is parsed as JSON and written as a Python literal. It cannot be an address, a profile
+or a file either: a link decides what is searched, never where. A link from another site writes nothing until its reader
+agrees.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tornado.web import HTTPError, authenticated
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
-# Other arguments of `geodes_lab.search` are plain values (a test holds both lists against it), or properties of the
-# catalogue.
+# Other arguments of `geodes_lab.search` are plain values (a test compares both lists), or properties of the catalogue.
 PLAIN = {
     "collections",
     "bbox",
@@ -39,7 +39,7 @@ PLAIN = {
     "sortby",
     "limit",
 }
-# What says where is searched; and what might, one day.
+# Arguments that say where to search; and reserved ones.
 NEVER = {
     "profile",
     "url",
@@ -85,19 +85,19 @@ def notebook(search: dict[str, Any]) -> nbformat.NotebookNode:
     Raises
     ------
     ValueError
-        If it has what is no argument, or one that says where is searched.
+        If it has something that is not an argument, or an argument that says where to search.
     """
-    asked = dict(search)
-    collections = asked.pop("collections", None)
-    named = all(_NAME.fullmatch(k) and not keyword.iskeyword(k) for k in asked)
-    if not isinstance(collections, (str, list)) or len(asked) > _MOST or not named:
+    arguments = dict(search)
+    collections = arguments.pop("collections", None)
+    named = all(_NAME.fullmatch(k) and not keyword.iskeyword(k) for k in arguments)
+    if not isinstance(collections, (str, list)) or len(arguments) > _MOST or not named:
         raise ValueError("a search has collections, and arguments of gl.search")
-    if wrong := sorted(NEVER.intersection(asked)):
+    if wrong := sorted(NEVER.intersection(arguments)):
         raise ValueError(f"an argument is what is searched, and {wrong[0]} says where or how")
-    if any(k.startswith("geodes_") for k in asked):
+    if any(k.startswith("geodes_") for k in arguments):
         raise ValueError("an argument is no word of the lab's own")
-    given = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in asked.items())]
-    call = f"items = gl.search({', '.join(given)})\nprint(len(items), 'products')\ngl.availability(items).head(10)"
+    literals = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in arguments.items())]
+    call = f"items = gl.search({', '.join(literals)})\nprint(len(items), 'products')\ngl.availability(items).head(10)"
     cells = [
         new_markdown_cell("# Products from the catalogue\n\nThe search that you made on the catalogue's page."),
         new_code_cell(f"import geodes_lab as gl\n\n{call}"),
@@ -122,12 +122,12 @@ def _literal(value: Any) -> str:
 
 
 def read(text: str) -> nbformat.NotebookNode:
-    """Make the notebook of what an address says.
+    """Make the notebook of an address.
 
     Raises
     ------
     ValueError
-        If it is too long, no JSON, or no search.
+        If it is too long, not JSON, or not a search.
     """
     if len(text) > _WHOLE:
         raise ValueError(f"it has more than {_WHOLE} characters")
@@ -145,17 +145,17 @@ class Notebook(JupyterHandler):
 
     @authenticated
     def get(self) -> None:
-        """Answer the catalogue's page, which is the lab's own; ask first where a link from elsewhere was followed."""
-        made = self._made()
+        """Answer the catalogue's page, which is the lab's own; ask first if a link on another site was followed."""
+        node = self._made()
         headers = self.request.headers
         if "Authorization" in headers or headers.get("Sec-Fetch-Site") == "same-origin":
-            self._write(made)
+            self._write(node)
         else:
-            self._ask(made)
+            self._ask(node)
 
     @authenticated
     def post(self) -> None:
-        """Its reader agrees; Jupyter has looked at the form's token."""
+        """The reader agrees; Jupyter has checked the form's token."""
         self._write(self._made())
 
     def _made(self) -> nbformat.NotebookNode:
@@ -164,9 +164,9 @@ class Notebook(JupyterHandler):
         except (ValueError, TypeError, AttributeError) as error:
             raise HTTPError(400, f"This is no search: {error}.") from error
 
-    def _write(self, made: nbformat.NotebookNode) -> None:
-        """The same search gives the same notebook, and what the user changed in it stays."""
-        text = nbformat.writes(made)
+    def _write(self, node: nbformat.NotebookNode) -> None:
+        """The same search gives the same notebook, and the user's changes in it stay."""
+        text = nbformat.writes(node)
         name = f"search-{hashlib.sha256(text.encode()).hexdigest()[:16]}.ipynb"
         path = Path(self.settings["server_root_dir"]).expanduser() / "notebooks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,17 +179,17 @@ class Notebook(JupyterHandler):
                 file.write(text)
         self.redirect(url_path_join(self.base_url, "lab/tree/notebooks", name))
 
-    def _ask(self, made: nbformat.NotebookNode) -> None:
+    def _ask(self, node: nbformat.NotebookNode) -> None:
         tongue = "fr" if self.request.headers.get("Accept-Language", "").lower().startswith("fr") else "en"
-        title, said, button = _ASKS[tongue]
-        code = html.escape(made.cells[1].source)
+        title, explanation, button = _ASKS[tongue]
+        code = html.escape(node.cells[1].source)
         search = html.escape(self.get_argument("search"), quote=True)
         action = html.escape(url_path_join(self.base_url, "geodes/notebook"), quote=True)
         self.set_header("Cache-Control", "no-store")
         self.finish(
             f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport "
             f"content='width=device-width'><title>{title}</title>"
-            f"<style>{_STYLE}</style><main><h1>{title}</h1><p>{said}</p><pre>{code}</pre><form method=post "
+            f"<style>{_STYLE}</style><main><h1>{title}</h1><p>{explanation}</p><pre>{code}</pre><form method=post "
             f'action="{action}">'
             f"{self.xsrf_form_html()}<input type=hidden name=search "
             f'value="{search}"><button>{button}</button></form></main></html>'

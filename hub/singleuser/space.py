@@ -1,4 +1,4 @@
-"""How full the home is, what fills it, and making room."""
+"""How full the home is, what fills it, and removing files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-NEEDED = 24 * 2**20  # bytes that must be free for a server to write what it writes at its start
-_PATIENCE = 20.0  # seconds for looking through a home
-# What can be made anew; it is offered first.
+NEEDED = 24 * 2**20  # bytes that must be free for the files that a server writes at its start
+_PATIENCE = 20.0  # seconds for measuring a home
+# Folders that can be created again; they are offered first.
 _CACHES = (
     ".cache",
     ".local/share/Trash",
@@ -45,7 +45,7 @@ class Space:
     disk: int
     """The size of its disk, which others may write to as well."""
     whole: bool
-    """Whether all of the home was looked at; else it holds more."""
+    """Whether the whole home was measured; otherwise it holds more."""
 
     @property
     def part(self) -> float:
@@ -60,7 +60,7 @@ class Space:
 
 
 def measure(home: Path, patience: float = _PATIENCE) -> Space:
-    """Look through a home; other file systems in it, and what links lead to, are not of it."""
+    """Measure a home; other file systems in it, and targets of links, do not count."""
     disk = os.statvfs(home)
     quota = int(os.environ.get("GEODES_LAB_HOME_QUOTA") or 0)
     free = disk.f_bavail * disk.f_frsize
@@ -71,7 +71,7 @@ def measure(home: Path, patience: float = _PATIENCE) -> Space:
 
 
 def problem(home: Path) -> str:
-    """Why a server could not write into a home; empty if it can."""
+    """Return why a server could not write into a home; empty if it can."""
     try:
         space = measure(home)
         probe = home / f".geodes-lab-probe-{os.getpid()}"
@@ -88,14 +88,14 @@ def problem(home: Path) -> str:
 
 
 def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
-    """What fills a home, the largest first: path, bytes, and whether it can be made anew."""
+    """Return what fills a home, the largest first: path, bytes, and whether it can be created again."""
     device, deadline = home.stat().st_dev, time.monotonic() + _PATIENCE
-    found: dict[str, tuple[int, bool]] = {}
+    by_name: dict[str, tuple[int, bool]] = {}
     for path in _places(home, 3):
         name = path.relative_to(home).as_posix()
         made_anew = any(name == c or path.name == c for c in _CACHES)
-        if any(name.startswith(f"{other}/") and known for other, (_, known) in found.items()):
-            continue  # a part of what is offered already
+        if any(name.startswith(f"{other}/") and known for other, (_, known) in by_name.items()):
+            continue  # a part of another offered folder
         with contextlib.suppress(OSError):
             if made_anew or not path.is_dir():
                 size = _size(path, device, deadline)[0]
@@ -108,7 +108,7 @@ def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
 
 
 def remove(home: Path, name: str) -> int:
-    """Remove a file or folder of a home; give the bytes that it had. A link is removed, not what it leads to.
+    """Remove a file or folder of a home; return its bytes. A link is removed, not its target.
 
     Raises
     ------
@@ -156,9 +156,9 @@ def _size(path: Path, device: int, deadline: float) -> tuple[int, bool]:
             return total, False
         here = left.pop()
         try:
-            told = os.lstat(here)
-            total += told.st_blocks * 512 // max(told.st_nlink if stat.S_ISREG(told.st_mode) else 1, 1)
-            if stat.S_ISDIR(told.st_mode) and told.st_dev == device:
+            status = os.lstat(here)
+            total += status.st_blocks * 512 // max(status.st_nlink if stat.S_ISREG(status.st_mode) else 1, 1)
+            if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
                 left.extend(e.path for e in os.scandir(here))
         except OSError:
             continue
@@ -166,7 +166,7 @@ def _size(path: Path, device: int, deadline: float) -> tuple[int, bool]:
 
 
 def said(size: float) -> str:
-    """A size for people."""
+    """Format a size for people."""
     for unit in ("B", "kiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.3g} {unit}"

@@ -1,9 +1,9 @@
 """Starts the user's server, as the user.
 
-The home is looked at and furnished, then JupyterHub's own single-user server follows.
+The home is checked and prepared, then JupyterHub's own single-user server follows.
 
-A home that is full does not keep anybody out: what the server itself must write goes elsewhere, and it opens on a page
-that helps to make room.
+A full home does not prevent the start: the server writes its own files elsewhere, and opens a page that helps to free
+space.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).resolve()
 _TOP = _HERE.parents[2]
-# It is started by its path: its own folder gives way to that of the package `hub`.
+# It is started by its path: its own folder is replaced in the search path by that of the package `hub`.
 sys.path[:] = [str(_TOP), *(p for p in sys.path if Path(p or ".").resolve() != _HERE.parent)]
 
 from hub.singleuser import notebooks, space  # noqa: E402
@@ -23,7 +23,7 @@ from hub.singleuser import notebooks, space  # noqa: E402
 
 def main() -> None:
     """Become the server."""
-    os.umask(0o022)  # the hub's own is for its secrets
+    os.umask(0o022)  # the hub's own umask is for its secrets
     home = Path.home()
     reason = space.problem(home)
     if reason:
@@ -35,9 +35,9 @@ def main() -> None:
 
 
 def elsewhere(reason: str) -> dict[str, str]:
-    """The environment of a server that writes nothing into the home by itself.
+    """Return the environment of a server that writes nothing into the home by itself.
 
-    Its sockets are elsewhere anyway (``runtime.py``).
+    Its sockets are elsewhere in any case (``runtime.py``).
     """
     folder = Path(tempfile.mkdtemp(prefix="geodes-lab-rescue-"))
     names = {
@@ -60,7 +60,7 @@ def elsewhere(reason: str) -> dict[str, str]:
 
 
 def share(home: Path) -> None:
-    """Show the folder that all share in the home, where nothing else is called so."""
+    """Link the shared folder into the home, unless something else has its name."""
     shared, place = os.environ.get("GEODES_LAB_SHARED"), home / "shared"
     if shared and Path(shared).is_dir() and not os.path.lexists(place):
         place.symlink_to(shared)

@@ -1,6 +1,6 @@
-"""Tells the accounts of use how large the home is, where nobody but its own server sees it.
+"""Reports the size of the home to the usage accounts, where only its own server can see it.
 
-On Kubernetes each is a volume of its own.
+On Kubernetes each home is a volume of its own.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 from hub.singleuser import space
 
-_EVERY = 600.0  # seconds, as the accounts measure homes that they see
+_EVERY = 600.0  # seconds, the same interval in which the accounts measure homes that they can see
 _log = logging.getLogger("geodes_lab.storage")
 
 
 async def tell(url: str, home: Path) -> int:
-    """Measure the home and tell; give the bytes."""
+    """Measure the home and report it; return the bytes."""
     size = (await asyncio.to_thread(space.measure, home)).used
     headers = {"Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}", "Content-Type": "application/json"}
     await AsyncHTTPClient().fetch(HTTPRequest(url, "POST", headers, json.dumps({"bytes": size}), request_timeout=10))
@@ -29,7 +29,7 @@ async def tell(url: str, home: Path) -> int:
 
 
 async def keep_telling(url: str, home: Path) -> None:
-    """Go on for as long as the server lives."""
+    """Continue for as long as the server lives."""
     while True:
         try:
             await tell(url, home)

@@ -1,8 +1,11 @@
-"""Plots without the internet: read by holoviews at import (HOLOVIEWSRC), with PANEL_INLINE=true in the environment."""
+"""Plots without the internet.
+
+Holoviews reads this at import (HOLOVIEWSRC), with PANEL_INLINE=true in the environment.
+"""
 
 
 def _offline():
-    # Everything is inside a function: holoviews runs this file without a namespace that functions could see later.
+    # Everything is inside a function: holoviews runs this file without a namespace for later use.
     import os
 
     import holoviews as hv
@@ -10,12 +13,13 @@ def _offline():
     from panel.io import notebook
     from panel.io.resources import patch_model_css
 
-    # Plots carry their JavaScript. It takes this and PANEL_INLINE; neither alone is enough.
+    # Plots include their JavaScript. Both this and PANEL_INLINE are needed.
     hv.extension.inline = True
     holoviews.ipython.notebook_extension.inline = True
 
-    # Widgets still ask a CDN for style sheets (panel 1.9 and 1.10): they are sent to the user's own server, where
-    # panel's extension serves the same files. Panel does so itself for resources="server", less the server's prefix.
+    # Widgets still request style sheets from a CDN (panel 1.9 and 1.10): they are redirected to the user's own server,
+    # where panel's extension serves the same files. Panel does so itself for resources="server", but without the
+    # server's prefix.
     styles = f"{os.environ.get('JUPYTERHUB_SERVICE_PREFIX', '/')}panel-preview/static/extensions/panel/"
     render_model = notebook.render_model
 

@@ -1,10 +1,10 @@
-"""Starts the lab's kernel with every door closed to other accounts of the machine.
+"""Starts the lab's kernel, closed to other accounts of the machine.
 
 ``python kernel.py -f CONNECTION_FILE``.
 
-ipykernel opens a few ports of loopback for itself, whatever its channels are: one by which forked processes send what
-they print, and, while the debugger is on, those of debugpy, where whoever connects may run code. The first becomes a
-socket in a private folder, the others let in this account alone. So does the folder where the debugger writes cells.
+ipykernel opens a few loopback ports for itself, whatever its channels are: one for the output of forked processes, and,
+while the debugger is on, those of debugpy, where any client may run code. The first becomes a socket in a private
+folder, the others accept this account alone. The folder where the debugger writes cells is private too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-# What is beside this file is no module of the user's.
+# Files beside this one are not modules for the user.
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 
 import zmq  # noqa: E402
@@ -27,7 +27,7 @@ from geodes_lab.util import ownership, user_folder  # noqa: E402
 
 
 class PrivatePipe(IOPubThread):
-    """ipykernel's own, whose pipe for forked processes is a socket in a private folder."""
+    """ipykernel's own thread, whose pipe for forked processes is a socket in a private folder."""
 
     def _setup_pipe_in(self) -> None:
         self._pipe_uuid = os.urandom(16)
@@ -36,7 +36,7 @@ class PrivatePipe(IOPubThread):
         except GeodesError:
             place = None
         if place is None or len(str(place)) > ownership.SOCKET_PATH:
-            self._pipe_flag = False  # what forked processes print is not seen
+            self._pipe_flag = False  # output of forked processes is not shown
             return
         pipe = self.socket.context.socket(zmq.PULL)
         pipe.linger = 0
@@ -54,12 +54,12 @@ class PrivatePipe(IOPubThread):
 
 
 def cells() -> str:
-    """Where the debugger writes cells: a folder in ``/tmp`` could be somebody else's."""
+    """Return where the debugger writes cells: a folder in ``/tmp`` could belong to somebody else."""
     return str(user_folder.folder("kernels") / f"cells-{os.getpid()}")
 
 
 def close_debugger() -> None:
-    """Let this account alone reach debugpy, and what it starts."""
+    """Let only this account connect to debugpy, and to what it starts."""
     try:
         from debugpy.common import sockets
         from debugpy.server import api
@@ -71,7 +71,7 @@ def close_debugger() -> None:
         return ownership.OwnListener(family, ownership.socket.SOCK_STREAM)
 
     sockets._new_sock = own
-    # It starts the folder that this lies in: ours does the same, and then starts its own.
+    # debugpy starts the folder of this file: ours applies the same change, and then starts debugpy's own adapter.
     api.adapter = SimpleNamespace(__file__=str(Path(__file__).with_name("adapter") / "__init__.py"))
 
 

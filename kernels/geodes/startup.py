@@ -1,4 +1,4 @@
-"""Runs in the user's namespace when a kernel of the lab starts: light, so that the kernel is ready at once."""
+"""Runs in the user's namespace when a kernel of the lab starts: short, so that the kernel is ready at once."""
 
 import dask as _dask
 
@@ -12,9 +12,10 @@ def _cluster_at_first_use(*args, **options):
 
 
 def _one_sentence(shell, kind, error, traceback, tb_offset=None):
-    """Show an error of ours as its sentence; what led to it is in ``error.__cause__``."""
+    """Show an error of the library as its sentence; its cause is in ``error.__cause__``."""
     sentence = [f"\x1b[1;31mGeodesError\x1b[0m: {error}"]
-    shell._showtraceback(kind, error, sentence)  # as the kernel shows any other error: the cell counts as failed
+    # like the kernel's display of any other error: the cell counts as failed
+    shell._showtraceback(kind, error, sentence)
     return sentence
 
 
@@ -40,19 +41,19 @@ def _show(shell, kind, error, traceback, tb_offset=None):
 
 
 def _watch_memory(shell):
-    """If the kernel before was killed for its memory, say so above what the first cell shows."""
+    """If the previous kernel was killed for its memory, say so above the first cell's output."""
     from ipykernel.connect import get_connection_file
 
     from geodes_lab.util import memory_watch
 
-    said = memory_watch.watch(get_connection_file())
-    if said:
+    explanation = memory_watch.watch(get_connection_file())
+    if explanation:
 
         def tell(*_):
             import sys
 
             shell.events.unregister("pre_run_cell", tell)
-            print(said, file=sys.stderr, flush=True)
+            print(explanation, file=sys.stderr, flush=True)
 
         shell.events.register("pre_run_cell", tell)
 

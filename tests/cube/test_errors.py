@@ -128,7 +128,7 @@ def test_family_that_is_not_known(on_disk):
     item = gl.search("PEPS_S1_L1")[0]
     item.id = item.properties["identifier"] = "GRACE_L3"
     item.properties["product:type"] = "GRV"
-    assert f"{item.id} (GRV) is of no family that opens here" in message(lambda: gl.open_product(item))
+    assert f"No product family can open {item.id} (GRV)" in message(lambda: gl.open_product(item))
 
 
 def test_datalake_out_of_reach(on_disk):

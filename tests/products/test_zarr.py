@@ -575,7 +575,7 @@ def test_family_is_told_without_looking(tmp_path):
     both = item({"a": "s3://b/a.zarr", "b": pystac.Asset("s3://b/b.tif", media_type="image/tiff")})
     assert products.family_of(both) is products.families()["raster"]
     bare = item({"a": pystac.Asset("s3://b/a.zarr.zip")})
-    with pytest.raises(gl.GeodesError, match="is of no family"):
+    with pytest.raises(gl.GeodesError, match="No product family can open"):
         products.family_of(bare)
 
 

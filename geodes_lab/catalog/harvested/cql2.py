@@ -157,8 +157,8 @@ class _Writer:
     def _during(self, args: list[Any]) -> Sql:
         """Compare a time or an interval, given as ``{"interval": [begin, end]}``."""
         text, values = self._value(args[0], {"date"})
-        told = args[1].get("interval") or [next(iter(args[1].values()))] * 2
-        begin, end = (None if t == ".." else _instant(t) for t in told)
+        instants = args[1].get("interval") or [next(iter(args[1].values()))] * 2
+        begin, end = (None if t == ".." else _instant(t) for t in instants)
         conditions = [f"{text} {op} CAST(? AS TIMESTAMPTZ)" for op, t in ((">=", begin), ("<=", end)) if t]
         bounds = [v for t in (begin, end) if t for v in (*values, t)]
         return f"({' AND '.join(conditions) or 'true'})", bounds

@@ -1,4 +1,4 @@
-"""The HDF5 file of a product of POSTEL: where it lies, and what it says of its arrays."""
+"""The HDF5 file of a POSTEL product: where it is, and its description of its arrays."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.storage.location import locate
 
 NAMED = re.compile(r"\.(h5|hdf5|he5)(\.gz)?$", re.IGNORECASE)
-"""How the names of such files end."""
+"""The suffixes of such files."""
 
 
 class File:
-    """One HDF5 file; what describes it is read when it is asked for.
+    """One HDF5 file; its metadata are read when they are needed.
 
     Parameters
     ----------
     item
-        An Item whose product is the file, bare, compressed by gzip, or in a zip or folder. A compressed one is
-        extracted once, whole, and a warning says so.
+        An Item whose product is the file, plain, compressed by gzip, or in a zip or folder. A compressed file is
+        extracted once, and a warning says so.
 
     Raises
     ------
@@ -49,9 +49,9 @@ class File:
         else:
             raise GeodesError(f"{name_of(item)} has no asset that is one HDF5 file; it has: {', '.join(item.assets)}.")
         self.source = place.href
-        """Where the product lies."""
+        """Where the product is."""
         self.name = place.name
-        """What sentences call it."""
+        """Its name in error messages."""
         if place.is_folder or self.name.lower().endswith(".zip"):
             archive = Archive(place)
             path = archive.find(r"[^/]+\.(?:h5|hdf5|he5|H5)(?:\.gz)?", "HDF5 file (*.h5)")
@@ -63,31 +63,31 @@ class File:
 
     @property
     def day(self) -> datetime | None:
-        """The day that its name says."""
-        found = re.search(r"(?<!\d)((?:19|20)\d\d)(0[1-9]|1[0-2])([0-3]\d)(?!\d)", self.name)
+        """Return the day in its name."""
+        match = re.search(r"(?<!\d)((?:19|20)\d\d)(0[1-9]|1[0-2])([0-3]\d)(?!\d)", self.name)
         try:
-            return datetime(int(found[1]), int(found[2]), int(found[3]), tzinfo=UTC) if found else None
+            return datetime(int(match[1]), int(match[2]), int(match[3]), tzinfo=UTC) if match else None
         except ValueError:
             return None
 
     def groups(self) -> list[str]:
-        """The paths of all groups but the root."""
+        """Return the paths of all groups except the root."""
         return [path for path, node in self._visited() if isinstance(node, h5py.Group)]
 
     def arrays(self) -> list[Array]:
-        """What it says of all arrays of two dimensions."""
+        """Return the descriptions of all arrays with two dimensions."""
         return [node for _, node in self._visited() if isinstance(node, Array)]
 
     def _visited(self) -> list[tuple[str, Any]]:
-        found: list[tuple[str, Any]] = []
+        nodes: list[tuple[str, Any]] = []
 
         def visit(path: str, node: Any) -> None:
             if not isinstance(node, h5py.Dataset):
-                found.append((path, node))
+                nodes.append((path, node))
             elif node.ndim == 2 and node.dtype.kind in "iuf":
                 hdf5.check(node, f"{path} of {self.name}")
                 attrs = {k.upper(): _plain(v) for holder in (node.file, node) for k, v in holder.attrs.items()}
-                found.append((path, Array(path, node.shape, node.dtype.name, attrs)))
+                nodes.append((path, Array(path, node.shape, node.dtype.name, attrs)))
 
         if not self.member.size:
             raise GeodesError(f"{self.name} is empty (0 bytes): fetch the product again.")
@@ -97,24 +97,24 @@ class File:
                 file.visititems(visit)
         except GeodesError:
             raise
-        except Exception as error:  # whatever HDF5, or what it calls, stumbles over
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise GeodesError(f"{self.name} does not open as HDF5 ({said}); fetch the product again.") from error
-        return found
+        except Exception as error:  # any error of HDF5 and the libraries below it
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise GeodesError(f"{self.name} does not open as HDF5 ({reason}); fetch the product again.") from error
+        return nodes
 
 
 @dataclass(frozen=True)
 class Array:
-    """What a file says of one of its arrays."""
+    """The description of one array in a file."""
 
     path: str
-    """In the file."""
+    """Its path in the file."""
     shape: tuple[int, int]
     """Rows and columns."""
     dtype: str
-    """As it is stored."""
+    """Its type in the file."""
     attrs: Mapping[str, Any]
-    """Of the file and, before these, its own; their names in capitals."""
+    """The file's attributes, overridden by the array's own; their names in capitals."""
 
     @property
     def key(self) -> str:
@@ -122,7 +122,7 @@ class Array:
         return self.path.strip("/").replace("/", "_")
 
     def number(self, *names: str) -> float | None:
-        """The first of its attributes of these names that is a number."""
+        """Return the first of the named attributes that is a number."""
         for name in names:
             try:
                 return float(self.attrs[name])
@@ -131,9 +131,11 @@ class Array:
         return None
 
     def transform(self, is_global: bool) -> tuple[float, float, float, float, float, float] | None:
-        """Pixel to degrees: by Geoland's attributes, which are of the first pixel's centre; None if nothing says it.
+        """Return the transform from pixels to degrees, from Geoland's attributes; None if there is none.
 
-        ``is_global`` says that an array twice as wide as high is the whole Earth, from its north-west corner.
+        The attributes describe the first pixel's centre.
+
+        With ``is_global``, an array twice as wide as high is the whole Earth, from its north-west corner.
         """
         rows, cols = self.shape
         lon, lat, size = (self.number(n) for n in ("FIRST_LON", "FIRST_LAT", "PIXEL_SIZE"))
@@ -145,6 +147,6 @@ class Array:
 
 
 def _plain(value: Any) -> Any:
-    """An attribute as Python has it: Geoland's are arrays of one, and bytes."""
+    """Convert an attribute to Python's types: Geoland's are arrays of one, and bytes."""
     value = value.ravel()[0] if isinstance(value, np.ndarray) and value.size else value
     return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -1,9 +1,8 @@
 """POSTEL: global maps of vegetation, radiation and water as HDF5, one file each, often compressed by gzip.
 
-Written from what public readers of these files rely on: GEOV2 from AVHRR (``THEIA_GEOV2_R01_AVHRR_LAI_20100105``:
-numbers of a byte, 0.05°, the first pixel at 90°N, 180°W; LAI is the number divided by 30, up to 210), and the
-attributes that Geoland's files share with those of the Land SAF. A file that says nothing of all this is given as it
-is.
+Based on what public readers of these files use: GEOV2 from AVHRR (``THEIA_GEOV2_R01_AVHRR_LAI_20100105``: numbers of a
+byte, 0.05°, the first pixel at 90°N, 180°W; LAI is the number divided by 30, up to 210), and the attributes that
+Geoland's files share with those of the Land SAF. A file without such information is opened unscaled.
 """
 
 from __future__ import annotations
@@ -28,8 +27,7 @@ from geodes_lab.storage.location import locate
 
 _NAME = re.compile(r"(THEIA_)?GEOV\d(-GCM)?_\w+_\d{8}")
 _CLASSES = re.compile(r"LAND_?COVER|Q(UALITY)?_?FLAG|Q_?F$", re.IGNORECASE)
-# Of GEOV2, where a file does not say it: what numbers are divided by, what is added, and the greatest that is a
-# measure.
+# GEOV2's defaults for files without attributes: divisor, offset, and the greatest valid number.
 _GEOV2 = {
     "LAI": (30.0, 0.0, 210.0),
     "FAPAR": (250.0, 0.0, 235.0),
@@ -37,7 +35,7 @@ _GEOV2 = {
     "NDVI": (250.0, -0.08, 250.0),
 }
 _MISSING = 255.0
-# Quantities whose names CF knows: standard name, long name, units.
+# Quantities with CF names: standard name, long name, units.
 _QUANTITIES = {
     "LAI": ("leaf_area_index", "Leaf area index", "1"),
     "FAPAR": (
@@ -51,7 +49,7 @@ _QUANTITIES = {
 
 
 def matches(item: pystac.Item) -> bool:
-    """Whether an Item is such a product, or any HDF5 file: by its collection, its name, or its file's."""
+    """Whether an Item is such a product, or any HDF5 file: by its collection, its name, or its file's name."""
     collection = str(item.collection_id or item.properties.get("dataset") or "")
     return (
         re.match(r"(THEIA_)?POSTEL_", collection) is not None
@@ -61,45 +59,45 @@ def matches(item: pystac.Item) -> bool:
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
-    """Make the band Item: an asset for each array on a grid of latitude and longitude, under its name in the file.
+    """Make the band Item: an asset for each array on a grid of latitude and longitude, with its name in the file.
 
-    What describes the file is read; one that gzip has compressed is extracted once, whole, and a warning says so. A
-    band Item is given back as it is.
+    The file's metadata are read; a file compressed by gzip is extracted once, and a warning says so. A band Item is
+    returned unchanged.
     """
     if bands_.is_band_item(item):
         return item
     file = File(item)
-    made = _placed(item, file)
-    if not made.assets:
+    band_item = _placed(item, file)
+    if not band_item.assets:
         raise GeodesError(
             f"{file.name} says of none of its arrays where they lie on a map: it cannot join a cube; use "
             "gl.open_product."
         )
-    return made
+    return band_item
 
 
 def _placed(item: pystac.Item, file: File) -> pystac.Item:
-    """The band Item, with an asset for each array that lies on a map."""
-    made = item.clone()
-    made.id = NAMED.sub("", name_of(item))
-    made.properties["identifier"] = made.id
-    made.assets = {}
+    """Return the band Item, with an asset for each array that has a grid."""
+    band_item = item.clone()
+    band_item.id = NAMED.sub("", name_of(item))
+    band_item.properties["identifier"] = band_item.id
+    band_item.assets = {}
     for array in file.arrays():
         if (transform := array.transform(_NAME.match(file.name) is not None)) is not None:
-            made.assets[array.key] = _asset(file, array, transform, made.id)
-            # Land cover, and what says how good a number is.
+            band_item.assets[array.key] = _asset(file, array, transform, band_item.id)
+            # Land cover, and quality flags.
             if _CLASSES.search(f"{item.collection_id or ''} {array.key}") or "FLAG_VALUES" in array.attrs:
-                made.assets[array.key].extra_fields["geodes:classes"] = True
-    made.properties |= {"geodes:source": file.source, "proj:code": "EPSG:4326"}
-    made.datetime = file.day or made.datetime
-    return made
+                band_item.assets[array.key].extra_fields["geodes:classes"] = True
+    band_item.properties |= {"geodes:source": file.source, "proj:code": "EPSG:4326"}
+    band_item.datetime = file.day or band_item.datetime
+    return band_item
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open a product: arrays with latitude and longitude where the file says them, else its groups as they are.
+    """Open a product: arrays with latitude and longitude if the file has them, else its groups unchanged.
 
-    Measures are scaled, and NaN where there is none. What cannot be placed on a map has the numbers and the attributes
-    of the file, and names of dimensions that were made up.
+    Measures are scaled, and NaN where there is no data. Arrays without a grid have the numbers and attributes of the
+    file, and generated names of dimensions.
     """
     unpacked = item
     if not bands_.is_band_item(item):
@@ -140,10 +138,10 @@ def _asset(
     base = quantity.removesuffix("-RMSE")
     known = _GEOV2.get(base) if _NAME.match(file.name) else None
     divisor, offset, highest = known or (None, 0.0, None)
-    said = array.number("SCALING_FACTOR")
-    if said == 0:
+    scaling = array.number("SCALING_FACTOR")
+    if scaling == 0:
         raise GeodesError(f"SCALING_FACTOR of {array.path} in {file.name} is 0: the measure would be infinite.")
-    divisor = said or divisor
+    divisor = scaling or divisor
     missing = array.number("MISSING_VALUE", "_FILLVALUE")
     source = RasterSource(
         file.member.place.gdal, product, array.key, 4326, transform, array.shape, array.dtype,
@@ -172,8 +170,8 @@ def _asset(
 
 def _layer(item: pystac.Item, key: str) -> Layer:
     asset = item.assets[key]
-    said = asset.extra_fields["geodes:layer"]
-    return Layer(Member(locate(asset.href), said["start"], said["size"]), said["path"], said["highest"])
+    scaling = asset.extra_fields["geodes:layer"]
+    return Layer(Member(locate(asset.href), scaling["start"], scaling["size"]), scaling["path"], scaling["highest"])
 
 
 bands_.natives["postel"] = _layer

@@ -1,4 +1,4 @@
-"""One raster file of an Item: what its header has, and its bands as the header and the Item together describe them."""
+"""One raster file of an Item: its header, and its bands as described by the header and the Item together."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from geodes_lab.storage import gdal_env, resolve, spelling
 from geodes_lab.storage.location import locate
 
 _SATURATED = 65_535.0
-_NUMBER = "count"  # what is no measure yet, in the words of UDUNITS
+_NUMBER = "count"  # UDUNITS' term for numbers that are not yet a measure
 
 
 @dataclass(frozen=True)
 class Band:
-    """What the header has of one band."""
+    """The header's information on one band."""
 
     dtype: str
     nodata: float | None
     scale: float
     offset: float
     description: str
-    """Its name; empty where it has none."""
+    """Its name; empty if it has none."""
     has_palette: bool
-    """Whether its numbers stand for colours, as those of classes do."""
+    """Whether its numbers stand for colours, like classes."""
 
 
 @dataclass(frozen=True)
 class File:
-    """What the header of an asset's file has."""
+    """The header of an asset's file."""
 
     path: str
-    """By which GDAL opens it."""
+    """The path by which GDAL opens it."""
     epsg: int
     transform: tuple[float, float, float, float, float, float]
     shape: tuple[int, int]
     media_type: str
     tile: tuple[int, int] | None
-    """Rows and columns; None for strips, which are no tiles."""
+    """Rows and columns; None for strips, which are not tiles."""
     overviews: int
     stored: tuple[int, int] | None
-    """Of a member that a zip stores: where it lies there; see `directory.stored`."""
+    """For a stored member of a zip: its range there; see `geodes_lab.archive.member_index.stored`."""
     bands: tuple[Band, ...]
 
 
@@ -63,7 +63,7 @@ def read(item: pystac.Item, key: str) -> File:
     Raises
     ------
     GeodesError
-        If it does not open, or lies on no north-up grid with an EPSG code.
+        If it does not open, or has no north-up grid with an EPSG code.
     """
     asset = item.assets[key]
     address = addresses.of(asset)
@@ -107,9 +107,9 @@ def read(item: pystac.Item, key: str) -> File:
 
 
 def _path(address: str, asset: pystac.Asset) -> str:
-    """The path by which GDAL opens a file.
+    """Return the path by which GDAL opens a file.
 
-    One whose server gives no parts of it is fetched whole, once, as a product's zip is.
+    From a server without byte ranges the file is downloaded once, like a product's zip.
     """
     spelled = spelling.understood(address)
     place = locate(spelled.address)
@@ -123,15 +123,15 @@ def _path(address: str, asset: pystac.Asset) -> str:
 
 
 _in_parts: set[str] = set()
-"""Servers that have given a part of a file: they are not asked for each."""
+"""Servers known to support byte ranges: they are not probed for each file."""
 
 
 def asset(
     item: pystac.Item, key: str, file: File, index: int, name: str, names: list[str], image: str | None
 ) -> tuple[pystac.Asset, str]:
-    """Describe one band of a file, and say in a sentence what of its radiometry nobody told; empty where somebody did.
+    """Describe one band of a file; also return a sentence about missing radiometry, or an empty text.
 
-    What the Item says of radiometry counts, else what the file says of itself.
+    The Item's radiometry takes precedence over the file's.
 
     Parameters
     ----------
@@ -142,33 +142,34 @@ def asset(
     index
         The number of the band in the file, from 1.
     name, names
-        The band's name in the band Item, and others that mean it too.
+        The band's name in the band Item, and its other names.
     image
-        Of Sentinel-2, which image it is; see `sentinel2_elsewhere.bands`.
+        For Sentinel-2, the image; see `geodes_lab.products.sentinel2.other_catalogues.bands`.
     """
     there, has = item.assets[key], file.bands[index - 1]
-    said = assets.Said(name_of(item), key, there, index if "geodes:band" not in there.extra_fields else 1)
-    fields = said.classes
+    stated = assets.Said(name_of(item), key, there, index if "geodes:band" not in there.extra_fields else 1)
+    fields = stated.classes
     if has.has_palette or (assets.is_class(there) and not fields):
         fields["geodes:classes"] = True
-    # GDAL has 1 and 0 where the file says nothing.
-    scale = said.scale if said.scale is not None else has.scale if has.scale != 1 else None
-    offset = said.offset if said.offset is not None else has.offset if has.offset != 0 else None
-    nodata, assumed = _nodata(said.nodata, has), ""
+    # GDAL returns 1 and 0 if the file has none.
+    scale = stated.scale if stated.scale is not None else has.scale if has.scale != 1 else None
+    offset = stated.offset if stated.offset is not None else has.offset if has.offset != 0 else None
+    nodata, assumed = _nodata(stated.nodata, has), ""
     is_picture = assets.is_picture(key, there)
-    is_plain = other_catalogues.matches(item) and not is_picture and not fields  # one of Sentinel-2's, or made of them
+    # one of Sentinel-2's bands, or derived from them
+    is_plain = other_catalogues.matches(item) and not is_picture and not fields
     if image is None and is_plain:
-        image = other_catalogues.named([name, *names, said.common_name or ""])
+        image = other_catalogues.named([name, *names, stated.common_name or ""])
         names = [*names, *(n for n in other_catalogues.aliases(image) if n not in (name, *names))] if image else names
     if image is not None and other_catalogues.classes(image):
         fields.setdefault("classification:classes", other_catalogues.classes(image))
         nodata = 0.0 if nodata is None else nodata
     elif image is not None and has.dtype == "uint16":
-        found = other_catalogues.radiometry(item, there, image, scale, offset)
-        scale, offset, nodata = found.scale, found.offset, 0.0 if nodata is None else nodata
-        assumed = found.assumed
+        radiometry = other_catalogues.radiometry(item, there, image, scale, offset)
+        scale, offset, nodata = radiometry.scale, radiometry.offset, 0.0 if nodata is None else nodata
+        assumed = radiometry.assumed
         was_number = "geodes:assumed" in item.properties and there.extra_fields.get("unit") == _NUMBER
-        fields |= {"unit": _NUMBER} if found.is_number or was_number else {}
+        fields |= {"unit": _NUMBER} if radiometry.is_number or was_number else {}
     elif (
         is_plain
         and scale is None
@@ -178,7 +179,7 @@ def asset(
         which = ", nor which band of Sentinel-2 it is" if image is None else f", and ESA's own are not {has.dtype}"
         assumed = f"Numbers of {name} as they are in the files: the catalogue tells neither scale nor offset{which}."
     scale, offset = 1.0 if scale is None else scale, offset or 0.0
-    # The bands of Sentinel-2 keep the number of saturation in any catalogue; no Item says it.
+    # The bands of Sentinel-2 keep the number of saturation in all catalogues, but no Item declares it.
     is_reflectance = image is not None and has.dtype == "uint16" and (scale, offset) != (1.0, 0.0)
     saturated = _SATURATED if is_reflectance else None
     source = RasterSource(
@@ -198,24 +199,24 @@ def asset(
         overviews=file.overviews,
         stored=file.stored,
     )
-    made = bands_.asset(
+    band_asset = bands_.asset(
         source,
-        common_name=None if is_picture else said.common_name,
-        wavelength=None if is_picture else said.wavelength,
+        common_name=None if is_picture else stated.common_name,
+        wavelength=None if is_picture else stated.wavelength,
         title=there.title or name,
         media_type=file.media_type,
     )
-    made.roles = sorted(assets.roles(there))
-    made.extra_fields |= fields
+    band_asset.roles = sorted(assets.roles(there))
+    band_asset.extra_fields |= fields
     if names:
-        made.extra_fields["geodes:names"] = names
+        band_asset.extra_fields["geodes:names"] = names
     if len(file.bands) > 1:
-        made.extra_fields |= {"geodes:asset": there.extra_fields.get("geodes:asset", key), "geodes:band": index}
-    return made, assumed
+        band_asset.extra_fields |= {"geodes:asset": there.extra_fields.get("geodes:asset", key), "geodes:band": index}
+    return band_asset, assumed
 
 
-def _nodata(said: float | None, band: Band) -> float | None:
-    """The number that stands for no data: the Item's, unless the file cannot have it; NaN is none anyway."""
-    if said is None or math.isnan(said):
-        return band.nodata if band.nodata is not None else said if np.dtype(band.dtype).kind == "f" else None
-    return said if holds(band.dtype, said) else band.nodata
+def _nodata(stated: float | None, band: Band) -> float | None:
+    """Return the number for no data: the Item's, unless the file cannot contain it; NaN needs no declaration."""
+    if stated is None or math.isnan(stated):
+        return band.nodata if band.nodata is not None else stated if np.dtype(band.dtype).kind == "f" else None
+    return stated if holds(band.dtype, stated) else band.nodata

@@ -1,4 +1,4 @@
-"""Items of any catalogue that have an asset per band, and loose raster files: the file itself is asked for its grid."""
+"""Items of any catalogue with an asset per band, and single raster files: the grid comes from the file itself."""
 
 from __future__ import annotations
 
@@ -24,63 +24,65 @@ def matches(item: pystac.Item) -> bool:
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
-    """Make the band Item; the header of each file that will be read is looked at, since catalogues err.
+    """Make the band Item; the header of each needed file is read, because catalogues contain errors.
 
-    What an Item says of grid and shape is replaced by what its file has. An offset that the Item says was applied
-    already is not applied again. What was put right so is said in the property ``geodes:corrected``; what the catalogue
-    does not tell, and follows from something else, in ``geodes:assumed``.
+    The Item's grid and shape are replaced by the file's. An offset that was already applied, according to the Item, is
+    not applied again. Such corrections are listed in the property ``geodes:corrected``; conclusions about missing
+    information in ``geodes:assumed``.
 
     Parameters
     ----------
     item
         An Item with an asset per band.
     bands
-        The bands to make true, by asset key, name or common name; None: all raster assets with role ``data``.
+        The bands to make exact, by asset key, name or common name; None: all raster assets with role ``data``.
     """
-    made = item.clone()
-    made.set_self_href(item.get_self_href())
+    band_item = item.clone()
+    band_item.set_self_href(item.get_self_href())
     images: dict[str, str] = {}
     is_sentinel2 = other_catalogues.matches(item)
     if is_sentinel2:
-        made.properties |= other_catalogues.properties(item)
+        band_item.properties |= other_catalogues.properties(item)
         images = other_catalogues.bands(item)
     known = names.told(item, images if is_sentinel2 else None)
     files = _files(item, known, bands)
-    made.assets, wrong, assumed = {}, set[str](), set[str]()
+    band_item.assets, wrong, assumed = {}, set[str](), set[str]()
     for (key, index), (name, others) in names.names(item, files, known).items():
-        made.assets[name], assumption = raster_file.asset(item, key, files[key], index, name, others, images.get(key))
-        wrong.update(_wrong(item, key, made.assets[name]))
+        band_item.assets[name], assumption = raster_file.asset(
+            item, key, files[key], index, name, others, images.get(key)
+        )
+        wrong.update(_wrong(item, key, band_item.assets[name]))
         assumed.update([assumption] if assumption else [])
-    made.properties |= {"geodes:corrected": sorted(wrong)} if wrong else {}
-    made.properties |= {"geodes:assumed": sorted(assumed)} if assumed else {}
-    # What was not looked at is not passed on as if it were true; the names stay, so that errors can list them.
+    band_item.properties |= {"geodes:corrected": sorted(wrong)} if wrong else {}
+    band_item.properties |= {"geodes:assumed": sorted(assumed)} if assumed else {}
+    # Unverified descriptions are dropped; the names stay, so that errors can list them.
     for key, asset in item.assets.items():
         if key not in files:
             fields = {"geodes:names": known[key]} if key in known else {}
-            made.assets[key] = pystac.Asset(asset.href, roles=asset.roles, extra_fields=fields)
-    return made
+            band_item.assets[key] = pystac.Asset(asset.href, roles=asset.roles, extra_fields=fields)
+    return band_item
 
 
 def _files(
     item: pystac.Item, known: Mapping[str, list[str]], bands: Sequence[str] | None
 ) -> dict[str, raster_file.File]:
-    """The headers of the rasters that have what is wanted."""
+    """Return the headers of the rasters that have the wanted bands."""
     data = [k for k in known if "data" in assets.roles(item.assets[k])]
     unsure: list[str] = []
     if bands is None:
-        # Earth Search has each image twice, as it is and as ESA made it.
+        # Earth Search has each image twice, as COG and as ESA's JPEG 2000.
         wanted = {k for k in data if not (k.endswith("-jp2") and k.removesuffix("-jp2") in data)}
     else:
         wanted = set[str]()
         for band in bands:
-            # As in bands.source: a key that is asked for by its own name is that asset and no other.
-            told = (
+            # As in bands.source: an asset's own key means that asset and no other.
+            by_item = (
                 {band} & set(known)
                 or {k for k in known if band in known[k]}
                 or {*bands_.parts(item, band)} & set(known)
             )
-            wanted |= told
-            if not told:  # a name that was made of others, or one that only the files know
+            wanted |= by_item
+            if not by_item:  # a derived name, or one that only the files have
                 wanted |= {k for k in known if band in map(bands_.plain, (k, *known[k])) or band.startswith(f"{k}_")}
                 unsure = [k for k in data if not known[k] and not assets.is_picture(k, item.assets[k])]
 
@@ -98,14 +100,14 @@ def _files(
 
 
 def _wrong(item: pystac.Item, key: str, true: pystac.Asset) -> Iterator[str]:
-    """What an Item says of an asset and its file does not confirm, in sentences."""
+    """Yield sentences about an Item's statements on an asset that its file contradicts."""
     asset = item.assets[key]
     for field, what in (("proj:shape", "pixels"), ("proj:code", "CRS"), ("proj:transform", "grid")):
-        said, has = asset.extra_fields.get(field), true.extra_fields[field]
-        if isinstance(said, list) and isinstance(has, list):
-            said, has = said[: len(has)], [float(v) for v in has]
-        if said is not None and said != has:
-            yield f"{name_of(item)} says of its {what} {said}, the file has {has}."
+        stated, has = asset.extra_fields.get(field), true.extra_fields[field]
+        if isinstance(stated, list) and isinstance(has, list):
+            stated, has = stated[: len(has)], [float(v) for v in has]
+        if stated is not None and stated != has:
+            yield f"{name_of(item)} says of its {what} {stated}, the file has {has}."
     if other_catalogues.is_applied(item, asset) and assets.Said(name_of(item), key, asset).offset:
         yield f"{name_of(item)} says an offset, and that it was applied already: it was not applied again."
 
@@ -113,7 +115,7 @@ def _wrong(item: pystac.Item, key: str, true: pystac.Asset) -> Iterator[str]:
 def open(item: pystac.Item) -> xr.DataTree:
     """Open each group of bands that share a grid as a node.
 
-    It is called ``r<metres>m`` (``r<metres>m_2`` for the next such grid), or ``r<degrees>deg``.
+    Its name is ``r<metres>m`` (``r<metres>m_2`` for the next such grid), or ``r<degrees>deg``.
     """
     unpacked = unpack(item)
     grids: dict[Any, list[str]] = {}

@@ -1,6 +1,6 @@
-"""What the bands of an Item's rasters are called: by the asset where it is one band, else as Item or file call them.
+"""The names of an Item's bands: the asset's if it has one band, else those of the Item or the file.
 
-No two alike.
+All names are different.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from geodes_lab.products.sentinel2 import other_catalogues
 
 
 def told(item: pystac.Item, images: Mapping[str, str] | None) -> dict[str, list[str]]:
-    """The names of bands that an Item tells of each of its rasters, by key.
+    """Return the band names that an Item gives for each of its rasters, by key.
 
-    None of a picture, whose colours are no measure.
+    Empty for a picture, whose colours are not measures.
 
-    ``images`` are those of Sentinel-2, which have ESA's names and ours too; of several that are the same, one has them.
-    None: it is no Sentinel-2.
+    ``images`` are those of Sentinel-2, which have ESA's names and common names too; of several equal images, one has
+    them. None: not Sentinel-2.
     """
     rasters = {k: a for k, a in item.assets.items() if assets.is_raster(a)}
-    found = {k: [] if assets.is_picture(k, a) else assets.names(a) for k, a in rasters.items()}
+    by_key = {k: [] if assets.is_picture(k, a) else assets.names(a) for k, a in rasters.items()}
     if images is None:
-        return found
+        return by_key
     plain = other_catalogues.main(item)
-    for key, several in found.items():
+    for key, several in by_key.items():
         known = (images.get(key), *(other_catalogues.named([n]) for n in several if key not in images))
         more = [n for image in known if image for n in other_catalogues.aliases(image)]
         is_other = key in images and plain[images[key]] != key
-        found[key] = [] if is_other else list(dict.fromkeys([*several, *more]))
-    return found
+        by_key[key] = [] if is_other else list(dict.fromkeys([*several, *more]))
+    return by_key
 
 
 def names(
     item: pystac.Item, files: Mapping[str, File], known: Mapping[str, list[str]]
 ) -> dict[tuple[str, int], tuple[str, list[str]]]:
-    """Name each band of the files that were looked at.
+    """Name each band of the opened files.
 
     Parameters
     ----------
@@ -49,17 +49,15 @@ def names(
     files
         Their headers, by the key of the asset.
     known
-        What the Item tells; see `told`.
+        The Item's names; see `told`.
 
     Returns
     -------
     dict
-        By key and number of the band: its name in the band Item, and other names that mean it. A name that is an
-        asset's key, or that several have, stands behind the key of its asset: ``sr_B1``.
+        By key and number of the band: its name in the band Item, and its other names. A name that is an asset's key, or
+        that several bands have, is prefixed with the key of its asset: ``sr_B1``.
     """
-    own = {
-        k: item.assets[k].extra_fields.get("geodes:band") for k in files
-    }  # of a band Item that is unpacked once more
+    own = {k: item.assets[k].extra_fields.get("geodes:band") for k in files}  # of a band Item that is unpacked again
     called = {
         (k, n): _called(item, k, n, file)
         for k, file in files.items()
@@ -68,13 +66,13 @@ def names(
     }
     count = Counter(name for several in known.values() for name in several)
     count.update(n for (k, _), n in called.items() if n not in known[k])
-    found: dict[tuple[str, int], tuple[str, list[str]]] = {}
+    by_key: dict[tuple[str, int], tuple[str, list[str]]] = {}
     used = set(item.assets)
     for (key, index), name in called.items():
         several = [f"{key}_{index}", *([f"{key}_{name}", name] if name else [])]
         if own[key] or len(files[key].bands) == 1:
             others = [*known[key], *([name] if name and not assets.is_picture(key, item.assets[key]) else [])]
-            found[key, index] = key, [n for n in dict.fromkeys(others) if n != key]
+            by_key[key, index] = key, [n for n in dict.fromkeys(others) if n != key]
             continue
         is_picture = assets.is_picture(key, item.assets[key])
         alike = [n for (k, n), other in called.items() if (k, other) == (key, name)]
@@ -86,11 +84,11 @@ def names(
             best = f"{best}_{index}"
         used.add(best)
         others = several[:2] if is_picture else several
-        found[key, index] = best, [n for n in others if n != best and n not in item.assets]
-    return found
+        by_key[key, index] = best, [n for n in others if n != best and n not in item.assets]
+    return by_key
 
 
 def _called(item: pystac.Item, key: str, index: int, file: File) -> str:
-    """What Item or file call a band; empty if neither does."""
-    said = assets.Said(name_of(item), key, item.assets[key], index if len(file.bands) > 1 else 1)
-    return (said.name if len(file.bands) > 1 else "") or file.bands[index - 1].description
+    """Return the name of a band in the Item or the file; empty if there is none."""
+    stated = assets.Said(name_of(item), key, item.assets[key], index if len(file.bands) > 1 else 1)
+    return (stated.name if len(file.bands) > 1 else "") or file.bands[index - 1].description

@@ -1,4 +1,4 @@
-"""What the annotation of a Sentinel-1 image says: its times, its orbit, and where its lines and pixels lie."""
+"""The annotation of a Sentinel-1 image: its times, its orbit, and the geolocation of its lines and pixels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIGHT = 299_792_458.0  # metres a second
 
 @dataclass(frozen=True, eq=False)
 class Orbit:
-    """Where the satellite was, Earth fixed."""
+    """The satellite's positions and velocities, Earth-fixed."""
 
     time: Times
     """(n,) UTC."""
@@ -36,7 +36,10 @@ class Orbit:
 
     @cached_property
     def path(self) -> CubicHermiteSpline:
-        """The position by seconds since the first state; through the places, with the velocities, that were given."""
+        """Interpolate the position by seconds since the first state.
+
+        Passes through the given positions with their velocities.
+        """
         return CubicHermiteSpline(seconds(self.time, self.time[0]), self.position, self.velocity)
 
 
@@ -57,29 +60,29 @@ class Geolocation:
     longitude: Floats
     """(n, m) degrees."""
     height: Floats
-    """(n, m) metres above the ellipsoid, at which the place is meant."""
+    """(n, m) metres above the ellipsoid, to which the positions refer."""
     incidence: Floats
     """(n, m) degrees, on the ellipsoid."""
     elevation: Floats
     """(n, m) degrees."""
 
     def points(self, spacing: tuple[float, float]) -> TiePoints:
-        """The places alone, of an image with so many metres from line to line and from pixel to pixel."""
+        """Return the positions alone, for an image with a spacing in metres between lines and between pixels."""
         if "_points" not in self.__dict__:
             points = TiePoints(self.line, self.pixel, self.longitude, self.latitude, spacing)
-            object.__setattr__(self, "_points", points)  # the same each time: what is reckoned from it is kept by it
-        found: TiePoints = self.__dict__["_points"]
-        return found
+            object.__setattr__(self, "_points", points)  # always the same object: it caches what is computed from it
+        elements: TiePoints = self.__dict__["_points"]
+        return elements
 
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """From slant range to ground range, at one time."""
+    """Conversion from slant range to ground range, at one time."""
 
     time: np.datetime64
     """UTC."""
     near: float
-    """Metres of slant range, from which the polynomial counts."""
+    """Metres of slant range where the polynomial begins."""
     polynomial: Polynomial
     """Metres of ground range from the first sample, by metres of slant range from ``near``."""
 
@@ -89,7 +92,7 @@ class Annotation:
     """One image: a polarisation of a swath."""
 
     name: str
-    """What sentences call it."""
+    """Its name in error messages."""
     product_type: str
     """``GRD`` or ``SLC``."""
     mode: str
@@ -115,9 +118,9 @@ class Annotation:
     ascending: bool
     """Whether the satellite flew north."""
     orbit: Orbit | None
-    """The state vectors; None if it says none."""
+    """The state vectors; None if there are none."""
     conversions: tuple[Conversion, ...]
-    """From slant to ground range, in the order of their times; none of an image in slant range."""
+    """From slant to ground range, ordered by time; empty for an image in slant range."""
     grid: Geolocation
     """The geolocation grid."""
     noise_removed: bool
@@ -130,14 +133,14 @@ def read(archive: Archive, member: str) -> Annotation:
 
 
 def understood(told: Document) -> Annotation:
-    """Take from the annotation of an image what the image needs.
+    """Extract what an image needs from its annotation.
 
-    The document is many times larger, and need not be kept.
+    The document is many times larger, and is not kept.
 
     Raises
     ------
     GeodesError
-        If it is damaged, or lacks what an image needs.
+        If it is damaged, or incomplete.
     """
     image, product = "imageAnnotation/imageInformation/", "generalAnnotation/productInformation/"
     return Annotation(
@@ -161,18 +164,18 @@ def understood(told: Document) -> Annotation:
     )
 
 
-def _shape(told: Document, image: str) -> tuple[int, int]:
-    found = int(told.number(f"{image}numberOfLines")), int(told.number(f"{image}numberOfSamples"))
-    limits.refuse(f"The image of {told.name}", max(found), limits.SIDE, "lines or samples")
-    if min(found) < 1:
+def _shape(document: Document, image: str) -> tuple[int, int]:
+    elements = int(document.number(f"{image}numberOfLines")), int(document.number(f"{image}numberOfSamples"))
+    limits.refuse(f"The image of {document.name}", max(elements), limits.SIDE, "lines or samples")
+    if min(elements) < 1:
         raise GeodesError(
-            f"The image of {told.name} has no lines, or no samples: it is damaged; fetch the product again."
+            f"The image of {document.name} has no lines, or no samples: it is damaged; fetch the product again."
         )
-    return found
+    return elements
 
 
 def time(document: Document, path: str, within: ET.Element | None = None) -> np.datetime64:
-    """A time of a document, UTC."""
+    """Return a time of a document, UTC."""
     text = document.text(path, within)
     try:
         return np.datetime64(text.removesuffix("Z"), "ns")
@@ -181,69 +184,75 @@ def time(document: Document, path: str, within: ET.Element | None = None) -> np.
 
 
 def seconds(times: Times | np.datetime64, since: np.datetime64) -> Floats:
-    """Times as seconds since another."""
+    """Return times as seconds since another time."""
     return np.asarray((times - since) / np.timedelta64(1, "ns") * 1e-9)
 
 
 def entries(document: Document, path: str, least: int) -> list[ET.Element]:
-    """The elements of a list.
+    """Return the elements of a list.
 
     Raises
     ------
     GeodesError
-        If there are less than ``least``.
+        If there are fewer than ``least``.
     """
-    found = document.root.findall(path)
-    if len(found) < least:
+    elements = document.root.findall(path)
+    if len(elements) < least:
         name = path.rsplit("/", 1)[-1]
-        raise GeodesError(f"{document.name} has {len(found)} times {name}, too few: fetch the product again.")
-    return found
+        raise GeodesError(f"{document.name} has {len(elements)} times {name}, too few: fetch the product again.")
+    return elements
 
 
-def _orbit(told: Document) -> Orbit | None:
-    states = told.root.findall("generalAnnotation/orbitList/orbit")
+def _orbit(document: Document) -> Orbit | None:
+    states = document.root.findall("generalAnnotation/orbitList/orbit")
     if len(states) < 2:
         return None
     vectors = {
-        kind: np.array([[told.number(f"{kind}/{axis}", s) for axis in "xyz"] for s in states])
+        kind: np.array([[document.number(f"{kind}/{axis}", s) for axis in "xyz"] for s in states])
         for kind in ("position", "velocity")
     }
-    times = np.array([time(told, "time", s) for s in states])
+    times = np.array([time(document, "time", s) for s in states])
     if (np.diff(times) <= np.timedelta64(0)).any():
-        raise GeodesError(f"The orbit in {told.name} does not go forward in time: fetch the product again.")
+        raise GeodesError(f"The orbit in {document.name} does not go forward in time: fetch the product again.")
     return Orbit(times, vectors["position"], vectors["velocity"])
 
 
-def _conversions(told: Document) -> tuple[Conversion, ...]:
-    found = told.root.findall("coordinateConversion/coordinateConversionList/coordinateConversion")
-    made = [
-        Conversion(time(told, "azimuthTime", c), told.number("sr0", c), Polynomial(told.numbers("srgrCoefficients", c)))
-        for c in found
+def _conversions(document: Document) -> tuple[Conversion, ...]:
+    elements = document.root.findall("coordinateConversion/coordinateConversionList/coordinateConversion")
+    conversions = [
+        Conversion(
+            time(document, "azimuthTime", c),
+            document.number("sr0", c),
+            Polynomial(document.numbers("srgrCoefficients", c)),
+        )
+        for c in elements
     ]
-    if any(b.time <= a.time for a, b in pairwise(made)):
-        raise GeodesError(f"The conversions to ground range in {told.name} are out of order: fetch the product again.")
-    return tuple(made)
+    if any(b.time <= a.time for a, b in pairwise(conversions)):
+        raise GeodesError(
+            f"The conversions to ground range in {document.name} are out of order: fetch the product again."
+        )
+    return tuple(conversions)
 
 
-def _grid(told: Document) -> Geolocation:
-    points = entries(told, "geolocationGrid/geolocationGridPointList/geolocationGridPoint", 4)
-    line, pixel = (np.array([told.number(tag, p) for p in points]) for tag in ("line", "pixel"))
+def _grid(document: Document) -> Geolocation:
+    points = entries(document, "geolocationGrid/geolocationGridPointList/geolocationGridPoint", 4)
+    line, pixel = (np.array([document.number(tag, p) for p in points]) for tag in ("line", "pixel"))
     lines, pixels = np.unique(line), np.unique(pixel)
     shape = len(lines), len(pixels)
     order = np.lexsort((pixel, line))
     if len(points) != shape[0] * shape[1] or min(shape) < 2:
         raise GeodesError(
-            f"The geolocation grid in {told.name} has {len(points)} points, not {shape[0]} × {shape[1]}: fetch the "
+            f"The geolocation grid in {document.name} has {len(points)} points, not {shape[0]} × {shape[1]}: fetch the "
             "product again."
         )
 
     def values(tag: str) -> Floats:
-        return np.array([told.number(tag, points[n]) for n in order]).reshape(shape)
+        return np.array([document.number(tag, points[n]) for n in order]).reshape(shape)
 
     return Geolocation(
         line=lines,
         pixel=pixels,
-        azimuth_time=np.array([time(told, "azimuthTime", points[n]) for n in order]).reshape(shape),
+        azimuth_time=np.array([time(document, "azimuthTime", points[n]) for n in order]).reshape(shape),
         slant_range_time=values("slantRangeTime"),
         latitude=values("latitude"),
         longitude=values("longitude"),

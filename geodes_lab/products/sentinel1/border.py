@@ -1,9 +1,9 @@
-"""The border of Sentinel-1 images made before IPF 2.9: low numbers where nothing was measured, which were to be 0.
+"""The border of Sentinel-1 images made before IPF 2.9: low numbers without a measurement, which should be 0.
 
-ESA's way to tell them (MPC-0243, "Masking no-value pixels on GRD products"): their power is not above that of the
-noise. So is a calm sea's, here and there. Hence they are followed from the edge of the image inward, and end where one
-in sixteen is above the noise, as no border's are and every sea's are; and where that is nowhere near, nothing is
-masked.
+ESA's method (MPC-0243, "Masking no-value pixels on GRD products"): the border's power is not above the noise. The same
+is true of a calm sea in places. So the border is followed from the edge of the image inward, and ends where one in
+sixteen pixels is above the noise, which never occurs in a border and always in a sea; if that does not occur near the
+edge, nothing is masked.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from geodes_lab.raster.source import Span
 
 SINCE = 2.9
-"""The version of ESA's processor that writes 0."""
+"""The first version of ESA's processor that writes 0."""
 _REACH = 3000, 2000  # pixels and lines from the edge that may be border
 _LENGTH, _ENOUGH = 64, 4  # of so many pixels so many are above the noise, where it ends
-_NEAR = 8  # pixels behind the first, of which one is: a bright one within the border is alone
+_NEAR = 8  # pixels after the first, one of which is above too: a bright pixel within the border is isolated
 _SIDES = 0.1  # of the columns may be border from end to end
 _STEP = 128  # lines that are looked at together
 
 Measured = Callable[[Span, Span], NDArray[np.bool_]]
-"""Whether the numbers of some rows and columns are above the noise."""
+"""Return whether the numbers of some rows and columns are above the noise."""
 Limits = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -39,7 +39,7 @@ class Inside(NamedTuple):
 
 
 def mask(measured: Measured, inside: Inside, rows: Span, cols: Span, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where a window of an image is border."""
+    """Return where a window of an image is border."""
     first, last = _along_lines(measured, rows, cols, shape[1])
     pixel, line = np.arange(*cols), np.arange(*rows)[:, np.newaxis]
     across = (pixel < first[:, np.newaxis]) | (pixel >= last[:, np.newaxis])
@@ -47,7 +47,7 @@ def mask(measured: Measured, inside: Inside, rows: Span, cols: Span, shape: tupl
 
 
 def inside(measured: Measured, shape: tuple[int, int]) -> Inside:
-    """Find the first and the last line of each column: lines are read from both ends, no more than it takes."""
+    """Find the first and the last line of each column: lines are read from both ends, no more than needed."""
     lines, columns = shape
     reach = min(_REACH[1], lines // 4)
     if lines < 2 * _LENGTH:
@@ -66,7 +66,7 @@ def inside(measured: Measured, shape: tuple[int, int]) -> Inside:
 
 def _from_the_top(read: Callable[[Span], NDArray[np.bool_]], reach: int, columns: int) -> NDArray[np.int64]:
     first = np.full(columns, -1)
-    there, top = np.zeros((0, columns), bool), 0  # lines that were read, from line top
+    there, top = np.zeros((0, columns), bool), 0  # lines that have been read, from line top
     known = 0
     for bottom in range(_STEP, reach + _STEP + 1, _STEP):
         there = np.concatenate([there, read((known, min(bottom, reach + _LENGTH)))])
@@ -80,12 +80,12 @@ def _from_the_top(read: Callable[[Span], NDArray[np.bool_]], reach: int, columns
     has = np.flatnonzero(first >= 0)
     if not len(has):
         return np.zeros(columns, np.int64)
-    # A column at the side is border from end to end: it begins where its neighbour does.
+    # A column at the side may be border from end to end: it begins where its neighbour does.
     return first[has[np.searchsorted((has[1:] + has[:-1]) / 2, np.arange(columns))]]
 
 
 def _along_lines(measured: Measured, rows: Span, cols: Span, columns: int) -> Limits:
-    """Of each line its first pixel and its last, excluded."""
+    """Return the first and the last (excluded) pixel of each line."""
     reach = min(_REACH[0], columns // 4)
     count = rows[1] - rows[0]
     first, last = np.zeros(count, np.int64), np.full(count, columns)
@@ -99,7 +99,7 @@ def _along_lines(measured: Measured, rows: Span, cols: Span, columns: int) -> Li
 
 
 def _begin(there: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """In each row the first that is there, as enough of those behind it are; −1: none."""
+    """Return, for each row, the first pixel that is valid, like enough of those after it; −1: none."""
     count = np.cumsum(np.pad(there, ((0, 0), (1, 0))), axis=1, dtype=np.int32)
     behind = count[:, _LENGTH:] - count[:, :-_LENGTH]
     size = behind.shape[1]

@@ -1,4 +1,4 @@
-"""The bursts of a Sentinel-1 image: their lines, their times, what of them is valid, and where they lie."""
+"""The bursts of a Sentinel-1 image: their lines, times, valid samples, and footprints."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from geodes_lab.products.sentinel1.annotation import Annotation, seconds, time
 
 @dataclass(frozen=True, eq=False)
 class Burst:
-    """One burst; an image without bursts is one of its own."""
+    """One burst; an image without bursts counts as one."""
 
     number: int
-    """From 1, in the order of time; 0: the image has no bursts."""
+    """From 1, ordered by time; 0: the image has no bursts."""
     identifier: int | None
-    """The same for the same place on Earth in all passes, where the annotation says it."""
+    """The same for one place on Earth in all passes, if the annotation has it."""
     lines: tuple[int, int]
     """First and last (excluded) line of the image."""
     start: np.datetime64
@@ -32,7 +32,7 @@ class Burst:
     """(lines,) the last valid sample."""
 
     def footprint(self, annotation: Annotation) -> shapely.Polygon:
-        """Its corners in degrees, out of the geolocation grid by time.
+        """Return its corners in degrees, from the geolocation grid, by time.
 
         Bursts overlap on the ground, not in the image.
         """
@@ -49,12 +49,12 @@ class Burst:
 
 
 def bursts(annotation: Annotation, told: Document) -> list[Burst]:
-    """The bursts of an image, or the whole of it where it has none.
+    """Return the bursts of an image, or the whole image if it has none.
 
     Parameters
     ----------
     annotation, told
-        What the annotation says of the image, and the annotation itself.
+        The parsed annotation of the image, and its document.
 
     Raises
     ------
@@ -62,22 +62,22 @@ def bursts(annotation: Annotation, told: Document) -> list[Burst]:
         If the annotation contradicts itself.
     """
     rows, cols = annotation.shape
-    found = told.root.findall("swathTiming/burstList/burst")
-    if not found:
+    elements = told.root.findall("swathTiming/burstList/burst")
+    if not elements:
         edges = np.zeros(rows, int), np.full(rows, cols - 1)
         return [Burst(0, None, (0, rows), annotation.start, *edges)]
     height = int(told.number("swathTiming/linesPerBurst"))
-    if height * len(found) != rows:
+    if height * len(elements) != rows:
         raise GeodesError(
-            f"{told.name} has {len(found)} bursts of {height} lines for an image of {rows}: fetch the product again."
+            f"{told.name} has {len(elements)} bursts of {height} lines for an image of {rows}: fetch the product again."
         )
-    made = []
-    for number, burst in enumerate(found, 1):
+    result = []
+    for number, burst in enumerate(elements, 1):
         identifier = burst.find("burstId")
         first, last = (
             np.array(told.numbers(tag, burst, height), int) for tag in ("firstValidSample", "lastValidSample")
         )
-        made.append(
+        result.append(
             Burst(
                 number=number,
                 identifier=int(identifier.text) if identifier is not None and identifier.text else None,
@@ -87,4 +87,4 @@ def bursts(annotation: Annotation, told: Document) -> list[Burst]:
                 last=last,
             )
         )
-    return made
+    return result

@@ -1,6 +1,6 @@
-"""The tables that make backscatter of a Sentinel-1 image's numbers.
+"""The tables that convert a Sentinel-1 image's numbers to backscatter.
 
-Calibration vectors, and the noise of the instrument.
+They are the calibration vectors, and the noise of the instrument.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from geodes_lab.products.sentinel1.annotation import Floats, entries
 from geodes_lab.util import limits
 
 UNITS_SINCE = 2.5
-"""The version of ESA's processor whose noise is in squared digital numbers."""
+"""The first version of ESA's processor whose noise is in squared digital numbers."""
 _SQUARED_SINCE = 2.34
-_NOISE = {"IW": 75088.7, "EW": 56065.87}  # of ESA's note, which says none of the other modes
-_LEAST, _MOST = 1e-4, 10**-0.8  # that a mean sigma nought of the noise may be
+_NOISE = {"IW": 75088.7, "EW": 56065.87}  # of ESA's note, which has no other modes
+_LEAST, _MOST = 1e-4, 10**-0.8  # plausible mean sigma nought of the noise
 
 QUANTITIES = {"sigma0": "sigmaNought", "beta0": "betaNought", "gamma0": "gamma"}
-"""What can be made of the numbers, and the table that it is made by."""
+"""The quantities, and the table for each."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Values at some lines and, of each of those lines, at some pixels; bilinear in between, constant beyond."""
+    """Values at some lines and, for each of those lines, at some pixels; bilinear in between, constant outside."""
 
     line: Floats
     """(n,) may begin before the image."""
     pixel: tuple[Floats, ...]
-    """Of each line its pixels."""
+    """The pixels of each line."""
     value: tuple[Floats, ...]
-    """Of each line its values."""
+    """The values of each line."""
 
     def at(self, lines: Floats, pixels: Floats) -> Floats:
-        """The values on all ``lines`` by all ``pixels``."""
+        """Return the values on all ``lines`` by all ``pixels``."""
         first = max(int(np.searchsorted(self.line, lines.min(), "right")) - 1, 0)
         last = min(int(np.searchsorted(self.line, lines.max(), "left")), len(self.line) - 1)
         knots = slice(first, last + 1)
@@ -48,20 +48,20 @@ class Table:
             return np.broadcast_to(rows[0], (len(lines), len(pixels)))
         place = np.clip(np.searchsorted(known, lines, "right") - 1, 0, len(known) - 2)
         weight = np.clip((lines - known[place]) / (known[place + 1] - known[place]), 0, 1)[:, np.newaxis]
-        found: Floats = rows[place] * (1 - weight) + rows[place + 1] * weight
-        return found
+        values_between: Floats = rows[place] * (1 - weight) + rows[place + 1] * weight
+        return values_between
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """How the noise of one swath changes along azimuth."""
+    """The change of one swath's noise along azimuth."""
 
     lines: tuple[int, int]
     """First and last line."""
     pixels: tuple[int, int]
     """First and last pixel."""
     line: Floats
-    """(n,) where it is given."""
+    """(n,) lines of the values."""
     value: Floats
     """(n,) factors."""
 
@@ -73,12 +73,12 @@ class Noise:
     table: Table
     """Along range."""
     blocks: tuple[Block, ...]
-    """Along azimuth; none before IPF 2.9."""
+    """Along azimuth; empty before IPF 2.9."""
     scale: float = 1.0
-    """What the numbers of the table are multiplied by; see `scaled`."""
+    """The factor for the numbers of the table; see `scaled`."""
 
     def at(self, lines: Floats, pixels: Floats) -> Floats:
-        """The power on all ``lines`` by all ``pixels``."""
+        """Return the power on all ``lines`` by all ``pixels``."""
         power = self.table.at(lines, pixels) * self.scale
         for block in self.blocks:
             rows = (lines >= block.lines[0]) & (lines <= block.lines[1])
@@ -91,14 +91,14 @@ class Noise:
 def calibrated(
     numbers: NDArray[np.generic], gains: Floats, noise: Floats | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Make backscatter of digital numbers: squared, less the noise if there is any, by the squared gain.
+    """Convert digital numbers to backscatter: squared, minus the noise if there is any, divided by the squared gain.
 
     Returns
     -------
     values : numpy.ndarray
         Linear power, float32; NaN where there is no data.
     there : numpy.ndarray
-        Where the number is not 0, which stands for no data. A power below the noise is 0.
+        Where the number is not 0, which means no data. A power below the noise becomes 0.
     """
     there = numbers != 0
     if np.iscomplexobj(numbers):
@@ -120,9 +120,9 @@ def read(archive: Archive, member: str) -> dict[str, Table]:
     GeodesError
         If it is missing or damaged.
     """
-    told = Document(archive, member)
+    document = Document(archive, member)
     names = {**QUANTITIES, "dn": "dn"}
-    return {name: _table(told, "calibrationVectorList/calibrationVector", tag) for name, tag in names.items()}
+    return {name: _table(document, "calibrationVectorList/calibrationVector", tag) for name, tag in names.items()}
 
 
 def noise(archive: Archive, member: str) -> Noise:
@@ -133,45 +133,45 @@ def noise(archive: Archive, member: str) -> Noise:
     GeodesError
         If it is missing or damaged.
     """
-    told = Document(archive, member)
-    if told.root.find("noiseVectorList/noiseVector") is not None:
-        return Noise(_table(told, "noiseVectorList/noiseVector", "noiseLut"), ())
+    document = Document(archive, member)
+    if document.root.find("noiseVectorList/noiseVector") is not None:
+        return Noise(_table(document, "noiseVectorList/noiseVector", "noiseLut"), ())
     blocks = []
-    for vector in told.root.findall("noiseAzimuthVectorList/noiseAzimuthVector"):
+    for vector in document.root.findall("noiseAzimuthVectorList/noiseAzimuthVector"):
         tags = ("firstAzimuthLine", "lastAzimuthLine", "firstRangeSample", "lastRangeSample")
-        if vector.find("firstAzimuthLine") is None:  # of SLC: the whole swath
+        if vector.find("firstAzimuthLine") is None:  # in SLC: the whole swath
             first, last, left, right = -(2**31), 2**31, -(2**31), 2**31
         else:
-            first, last, left, right = (int(told.number(tag, vector)) for tag in tags)
-        line = np.array(told.numbers("line", vector))
-        value = np.array(told.numbers("noiseAzimuthLut", vector, len(line)))
+            first, last, left, right = (int(document.number(tag, vector)) for tag in tags)
+        line = np.array(document.numbers("line", vector))
+        value = np.array(document.numbers("noiseAzimuthLut", vector, len(line)))
         blocks.append(Block((first, last), (left, right), line, value))
-    return Noise(_table(told, "noiseRangeVectorList/noiseRangeVector", "noiseRangeLut"), tuple(blocks))
+    return Noise(_table(document, "noiseRangeVectorList/noiseRangeVector", "noiseRangeLut"), tuple(blocks))
 
 
 def scaled(noise: Noise, tables: dict[str, Table], mode: str, version: float | None, name: str) -> Noise:
-    """Noise in squared digital numbers, whatever the processor that wrote it.
+    """Scale noise to squared digital numbers, for any version of the processor.
 
-    Before IPF 2.5 the table is in other units: it is to be multiplied by k · dn, and since 2.34 by k · dn², where k is
-    a constant of the mode and dn the product's own calibration of the numbers (ESA's note MPC-0243, as pyroSAR has it).
-    The two are a factor dn apart, 26 dB or more, and the noise of Sentinel-1 is like a sigma nought of −33 to −18 dB:
-    the level shows which of them it is.
+    Before IPF 2.5 the table has other units: it must be multiplied by k · dn, and since 2.34 by k · dn², where k is a
+    constant of the mode and dn the product's own calibration (ESA's note MPC-0243, as in pyroSAR). The two differ by a
+    factor dn, 26 dB or more, and the noise of Sentinel-1 corresponds to a sigma nought of −33 to −18 dB: the level
+    shows which one is right.
 
     Parameters
     ----------
     noise, tables
-        As the product has them.
+        From the product.
     mode
         ``IW``, ``EW``, …
     version
-        Of the processor; None: unknown.
+        The version of the processor; None: unknown.
     name
-        What sentences call the noise.
+        The name of the noise in error messages.
 
     Raises
     ------
     GeodesError
-        If it is neither.
+        If neither unit fits.
     """
     if version is not None and version >= UNITS_SINCE:
         return noise
@@ -193,15 +193,15 @@ def scaled(noise: Noise, tables: dict[str, Table], mode: str, version: float | N
     )
 
 
-def _table(told: Document, path: str, tag: str) -> Table:
-    vectors = entries(told, path, 1)
-    line = np.array([told.number("line", v) for v in vectors])
-    pixel = tuple(np.array(told.numbers("pixel", v)) for v in vectors)
-    value = tuple(np.array(told.numbers(tag, v, len(p))) for v, p in zip(vectors, pixel, strict=True))
-    # A table for an image may be made of all of them by the pixels of one.
-    limits.refuse(f"{tag} in {told.name}", len(line) * max(map(len, pixel)), limits.NUMBERS, "numbers")
+def _table(document: Document, path: str, tag: str) -> Table:
+    vectors = entries(document, path, 1)
+    line = np.array([document.number("line", v) for v in vectors])
+    pixel = tuple(np.array(document.numbers("pixel", v)) for v in vectors)
+    value = tuple(np.array(document.numbers(tag, v, len(p))) for v, p in zip(vectors, pixel, strict=True))
+    # The whole table may be evaluated for one image.
+    limits.refuse(f"{tag} in {document.name}", len(line) * max(map(len, pixel)), limits.NUMBERS, "numbers")
     if (np.diff(line) <= 0).any() or any((np.diff(p) <= 0).any() for p in pixel):
-        raise GeodesError(f"The vectors of {tag} in {told.name} are out of order: fetch the product again.")
+        raise GeodesError(f"The vectors of {tag} in {document.name} are out of order: fetch the product again.")
     if tag != "noiseRangeLut" and tag != "noiseLut" and any((v <= 0).any() for v in value):
-        raise GeodesError(f"{tag} in {told.name} has values that are not positive: fetch the product again.")
+        raise GeodesError(f"{tag} in {document.name} has values that are not positive: fetch the product again.")
     return Table(line, pixel, value)

@@ -1,4 +1,4 @@
-"""What a process keeps of the documents of Sentinel-1 images: each is read once, for all chunks of all bands."""
+"""The documents of Sentinel-1 images that a process caches: each is read once, for all chunks of all bands."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from geodes_lab.storage.object_location import ObjectLocation
 
 @lru_cache(maxsize=256)
 def annotation(place: ObjectLocation, member: str) -> Annotation:
-    """The annotation of an image."""
+    """Return the annotation of an image."""
     return sentinel1_annotation.read(Archive(place), member)
 
 
 @lru_cache(maxsize=256)
 def tables(place: ObjectLocation, member: str) -> dict[str, Table]:
-    """The calibration of an image."""
+    """Return the calibration of an image."""
     return sentinel1_calibration.read(Archive(place), member)
 
 
 @lru_cache(maxsize=256)
 def noise(place: ObjectLocation, member: str, calibration: str, mode: str, version: float | None) -> Noise:
-    """The noise of an image in squared digital numbers; see `geodes_lab.products.sentinel1.calibration.scaled`."""
+    """Return the noise of an image in squared digital numbers.
+
+    See `geodes_lab.products.sentinel1.calibration.scaled`.
+    """
     stored = sentinel1_calibration.noise(Archive(place), member)
     return sentinel1_calibration.scaled(stored, tables(place, calibration), mode, version, f"{member} of {place.href}")
 
 
 @lru_cache(maxsize=64)
 def orbit(file: OrbitFile, annotation: Annotation) -> Orbit:
-    """The states of an orbit file about the time of an image."""
+    """Return the states of an orbit file around the time of an image."""
     return file.orbit(annotation)

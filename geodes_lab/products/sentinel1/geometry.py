@@ -1,9 +1,10 @@
-"""Where the pixels of a grid lie in a Sentinel-1 image.
+"""Where the pixels of a grid are in a Sentinel-1 image.
 
-By its orbit, at the heights of its tie points or of a terrain model.
+Computed from its orbit, at the heights of its tie points or of a terrain model.
 
-In between its tie points an image in ground range is not smooth: it was stretched each second anew, to the mean height
-of the ground there (by 100 m from one second to the next over the Alps), and the tie points are three seconds apart.
+Between its tie points an image in ground range is not smooth: each second has a new conversion, for the mean height of
+the ground there (it jumps by 100 m from one second to the next over the Alps), and the tie points are three seconds
+apart.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from geodes_lab.products.tiepoints import Lattice
 
 _TURNS = 8  # of Newton's method, which needs three or four
 _SEA = 1.0  # metres
-_NEAR = 2  # meshes of the tie points around the image: relief shifts a place by less
+_NEAR = 2  # meshes of the tie points around the image: relief shifts a position by less
 
 
 def places(
@@ -36,21 +37,21 @@ def places(
     grid
         In any CRS.
     annotation
-        Of an image in ground range.
+        The annotation of an image in ground range.
     height
         (rows, cols) metres above the ellipsoid; None: the heights of the tie points, linear in between.
     orbit
-        One that is better than the annotation's; None: the annotation's.
+        A better one than the annotation's; None: the annotation's.
 
     Returns
     -------
     line, pixel : numpy.ndarray
-        (rows, cols), counted from the centre of the first; beyond the image where the grid is.
+        (rows, cols), counted from the centre of the first; outside of the image where the grid is.
 
     Raises
     ------
     GeodesError
-        If heights are given and the annotation says no orbit. Without both, the tie points have to do.
+        If heights are given and the annotation has no orbit. Without both, the tie points are used.
     """
     points = annotation.grid.points(annotation.spacing)
     if height is None and orbit is None and (annotation.orbit is None or not annotation.conversions):
@@ -58,8 +59,8 @@ def places(
     lattice = Lattice(grid, points.step(grid))
     x, y = lattice.centres
     near = points.inverse(str(grid.crs))(x, y)
-    # A place on the other side of the orbit is as far away at the same time: only what is about the image is looked
-    # for.
+    # A place on the other side of the orbit is equally far away at the same time: only places near the image are
+    # computed.
     around = np.full(x.shape, True)
     for place, known in zip(near, (annotation.grid.line, annotation.grid.pixel), strict=True):
         margin = _NEAR * np.diff(known).max()
@@ -74,7 +75,7 @@ def places(
 
     if height is None:
         return at(_between(annotation, annotation.grid.height)(guess))
-    # Relief is rough, but how a place shifts with its height is not: three heights tell all between them.
+    # Relief is rough, but the shift of a position changes smoothly with its height: three heights are enough.
     known = height[np.isfinite(height)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
     levels = np.array([low, (low + high) / 2, high]) if high - low > 1 else np.array([low - 1, low, low + 1])
@@ -83,9 +84,9 @@ def places(
 
 
 def sea(grid: GeoBox, annotation: Annotation) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where the tie points say sea, at the centres of a grid's pixels: one of the four about them, and all four.
+    """Return where the tie points say sea, at the centres of a grid's pixels: one of the nearest four, and all four.
 
-    Of the sea ESA's processor has the height 0, to a millimetre; land as low is sea for the radar's purpose.
+    ESA's processor gives the sea the height 0, to a millimetre; land at that height is like sea for the radar.
     """
     known = annotation.grid
     place = known.points(annotation.spacing).places(grid)
@@ -106,26 +107,26 @@ def locate(
     guess: tuple[Floats, Floats],
     orbit: Orbit | None = None,
 ) -> tuple[Floats, Floats]:
-    """Lines and pixels of places on Earth, by the orbit: when the satellite was abreast of them, and how far away.
+    """Return lines and pixels of places on Earth, from the orbit: the time of closest approach, and the distance.
 
     Parameters
     ----------
     annotation
-        Of an image in ground range.
+        The annotation of an image in ground range.
     lon, lat
         Degrees.
     height
         Metres above the ellipsoid.
     guess
-        Lines and pixels nearby: what the annotation's orbit misses its tie points by is made good there. Of ESA's
-        products it is nothing.
+        Lines and pixels nearby: the difference between the annotation's orbit and its tie points is corrected there. In
+        ESA's products it is zero.
     orbit
-        One that is better than the annotation's; None: the annotation's.
+        A better one than the annotation's; None: the annotation's.
 
     Raises
     ------
     GeodesError
-        If the annotation says no orbit.
+        If the annotation has no orbit.
     """
     orbit = orbit or annotation.orbit
     if orbit is None or not annotation.conversions:
@@ -141,7 +142,7 @@ def locate(
 
 
 def _abreast(orbit: Orbit, lon: Floats, lat: Floats, height: Floats | float) -> tuple[Floats, Floats]:
-    """Seconds since the first state, and metres, of the zero-Doppler view of places."""
+    """Return seconds since the first state, and metres, of the zero-Doppler view of places."""
     ecef = Transformer.from_crs(4979, 4978, always_xy=True)
     place = np.stack(ecef.transform(lon, lat, np.broadcast_to(height, np.shape(lon))), axis=-1)
     velocity, acceleration = orbit.path.derivative(), orbit.path.derivative(2)
@@ -156,7 +157,7 @@ def _abreast(orbit: Orbit, lon: Floats, lat: Floats, height: Floats | float) -> 
 
 @lru_cache(maxsize=256)
 def _missed(annotation: Annotation) -> tuple[Floats, Floats]:
-    """Seconds and metres of slant range that the orbit finds the tie points too early and too near."""
+    """Return seconds and metres of slant range by which the orbit's values for the tie points are too small."""
     orbit, grid = annotation.orbit, annotation.grid
     assert orbit is not None
     when, slant = _abreast(orbit, grid.longitude, grid.latitude, grid.height)
@@ -164,35 +165,40 @@ def _missed(annotation: Annotation) -> tuple[Floats, Floats]:
 
 
 def _between(annotation: Annotation, values: Floats) -> Callable[[tuple[Floats, Floats]], Floats]:
-    """Values of the tie points anywhere, linear between them and constant beyond; by lines and pixels."""
+    """Interpolate values of the tie points, linearly between them and constant outside; by lines and pixels."""
     grid = annotation.grid
-    found = RegularGridInterpolator((grid.line, grid.pixel), values)
+    interpolator = RegularGridInterpolator((grid.line, grid.pixel), values)
 
     def at(place: tuple[Floats, Floats]) -> Floats:
         inside = (np.clip(p, k[0], k[-1]) for p, k in zip(place, (grid.line, grid.pixel), strict=True))
-        return np.asarray(found(tuple(inside)))
+        return np.asarray(interpolator(tuple(inside)))
 
     return at
 
 
 def _ground_range(annotation: Annotation, when: Floats, slant: Floats) -> Floats:
-    """Ground range in metres, ``when`` in seconds since the first line; linear in time between the polynomials."""
-    found = annotation.conversions
-    times = seconds(np.array([c.time for c in found]), annotation.start)
+    """Return ground range in metres, ``when`` in seconds since the first line.
+
+    Linear in time between the polynomials.
+    """
+    conversions = annotation.conversions
+    times = seconds(np.array([c.time for c in conversions]), annotation.start)
     after = np.clip(np.searchsorted(times, when), 1, max(len(times) - 1, 1))
     ground = np.empty(slant.shape)
     for number in np.unique(after):
-        here, before = after == number, found[number - 1]
+        here, before = after == number, conversions[number - 1]
         values = before.polynomial(slant[here] - before.near)
         if number < len(times):
             weight = np.clip((when[here] - times[number - 1]) / (times[number] - times[number - 1]), 0, 1)
-            values = values * (1 - weight) + found[number].polynomial(slant[here] - found[number].near) * weight
+            values = (
+                values * (1 - weight) + conversions[number].polynomial(slant[here] - conversions[number].near) * weight
+            )
         ground[here] = values
     return ground
 
 
 def _through(levels: Floats, values: list[Floats], height: NDArray[np.floating]) -> Floats:
-    """The parabola through three levels, at each pixel's own height."""
+    """Return the parabola through three levels, at each pixel's own height."""
     total = np.zeros(height.shape)
     for n, value in enumerate(values):
         weight = np.ones(height.shape)

@@ -1,4 +1,4 @@
-"""Sentinel-1 GRD: images in ground range, calibrated to backscatter; in their own geometry, or gridded lazily."""
+"""Sentinel-1 GRD: images in ground range, calibrated to backscatter; in their own geometry, or put on a grid lazily."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from geodes_lab.storage.object_location import ObjectLocation
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
 _FAMILY = "sentinel1"
-# ESA's tables are for the area, and the angle, on the ellipsoid, whatever the terrain is.
+# ESA's tables use the area and the angle on the ellipsoid, whatever the terrain is.
 _TITLES = {
     "sigma0": "Backscatter coefficient sigma nought over the ellipsoid",
     "beta0": "Radar brightness beta nought",
@@ -50,37 +50,37 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product; its annotations are read, no pixel.
 
-    Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` where the thermal noise can
-    be subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All are over the ellipsoid: no slope is
-    corrected, with ``dem=`` neither. They lie on no map: the grid that is said is UTM, of the image's
-    own spacing, and the numbers are put on whatever grid is asked for when they are read.
+    Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` if the thermal noise can be
+    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All refer to the ellipsoid: slopes are not corrected,
+    even with ``dem=``. The image has no map grid: the declared one is UTM with the image's spacing, and the numbers are
+    put on the requested grid when they are read.
     """
     if any("geodes:radar" in a.extra_fields for a in item.assets.values()):
         return item
     archive = packed.archive(item)
-    found = list(images(archive))
-    first = found[0].annotation
-    made = item.clone()
-    made.id, version = processor(archive)
-    made.datetime = pystac.utils.str_to_datetime(f"{first.start}Z")
+    product_images = list(images(archive))
+    first = product_images[0].annotation
+    band_item = item.clone()
+    band_item.id, version = processor(archive)
+    band_item.datetime = pystac.utils.str_to_datetime(f"{first.start}Z")
     epsg, transform, shape, plane = _suiting(first)
-    made.properties |= {
-        "identifier": made.id,
+    band_item.properties |= {
+        "identifier": band_item.id,
         "geodes:source": archive.place.href,
         "product:type": "GRD",
         "processing:level": "L1",
         "proj:code": f"EPSG:{epsg}",
         "sar:instrument_mode": first.mode,
-        "sar:polarizations": [i.annotation.polarisation for i in found],
+        "sar:polarizations": [i.annotation.polarisation for i in product_images],
         "sat:orbit_state": "ascending" if first.ascending else "descending",
-        "platform": f"sentinel-{made.id[1:3].lower()}",
+        "platform": f"sentinel-{band_item.id[1:3].lower()}",
         "processing:version": version,
     }
-    made.properties.pop("start_datetime", None)
-    made.properties.pop("end_datetime", None)
-    if made.geometry is None:
+    band_item.properties.pop("start_datetime", None)
+    band_item.properties.pop("end_datetime", None)
+    if band_item.geometry is None:
         corners = MultiPoint(np.stack([first.grid.longitude.ravel(), first.grid.latitude.ravel()], axis=1)).convex_hull
-        made.geometry, made.bbox = mapping(corners), list(corners.bounds)
+        band_item.geometry, band_item.bbox = mapping(corners), list(corners.bounds)
     gone = {
         f"{quantity}_{p}": [p, p.upper(), f"{quantity}_{p}_denoised"]
         if quantity == "sigma0"
@@ -88,18 +88,18 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         for p in missing(archive)
         for quantity in QUANTITIES
     }
-    noiseless = [i.annotation.polarisation.lower() for i in found if i.lacks_noise]
+    noiseless = [i.annotation.polarisation.lower() for i in product_images if i.lacks_noise]
     gone |= {f"{quantity}_{p}_denoised": [] for p in noiseless for quantity in QUANTITIES}
     if gone:
-        made.properties["geodes:missing"] = gone
-    made.assets = {}
-    for image in found:
-        told = image.annotation
-        polarisation = told.polarisation.lower()
-        for quantity, noise in _choices(image, told is first):
+        band_item.properties["geodes:missing"] = gone
+    band_item.assets = {}
+    for image in product_images:
+        annotation = image.annotation
+        polarisation = annotation.polarisation.lower()
+        for quantity, noise in _choices(image, annotation is first):
             key = quantity if quantity == "incidence" else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
             source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, tile=None)
-            title = _TITLES[quantity] + ("" if quantity == "incidence" else f", {told.polarisation}")
+            title = _TITLES[quantity] + ("" if quantity == "incidence" else f", {annotation.polarisation}")
             title += ", thermal noise subtracted" if noise else ""
             asset = bands_.asset(
                 source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
@@ -117,17 +117,17 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
                 "border": ipf_history.border(archive.place, image, version),
                 "quantity": quantity,
                 "polarisation": polarisation,
-                "shape": list(told.shape),
+                "shape": list(annotation.shape),
                 "plane": [*plane.line, *plane.pixel, plane.reach],
             }
             if quantity == "sigma0" and not noise:
-                asset.extra_fields["geodes:names"] = [polarisation, told.polarisation]
-            made.add_asset(key, asset)
-    return made
+                asset.extra_fields["geodes:names"] = [polarisation, annotation.polarisation]
+            band_item.add_asset(key, asset)
+    return band_item
 
 
 def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
-    """What can be made of an image, and the noise that is subtracted, if it is."""
+    """Yield the quantities of an image, with the noise that is subtracted, if any."""
     for quantity in QUANTITIES:
         yield quantity, None
         if image.noise:
@@ -136,12 +136,14 @@ def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
         yield "incidence", None
 
 
-def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int], Plane]:
-    """A grid that suits an image: UTM at its centre, its own spacing, on whole multiples of it.
+def _suiting(
+    annotation: Annotation,
+) -> tuple[int, tuple[float, float, float, float, float, float], tuple[int, int], Plane]:
+    """Return a suitable grid for an image: UTM at its centre, its own spacing, aligned to whole multiples of it.
 
-    And where the image is on it.
+    Also return the position of the image on it.
     """
-    grid, spacing = told.grid, told.spacing[1]
+    grid, spacing = annotation.grid, annotation.spacing[1]
     lon = np.where(np.ptp(grid.longitude) > 180, np.mod(grid.longitude, 360), grid.longitude)
     middle = (float(lon.mean()) + 180) % 360 - 180
     epsg = (32600 if grid.latitude.mean() >= 0 else 32700) + int((middle + 180) // 6) + 1
@@ -156,21 +158,21 @@ def _suiting(told: Annotation) -> tuple[int, tuple[float, float, float, float, f
 
 def _native(item: pystac.Item, key: str) -> Gridder:
     asset = item.assets[key]
-    told = asset.extra_fields["geodes:radar"]
+    radar = asset.extra_fields["geodes:radar"]
     stored = asset.extra_fields.get("geodes:stored")
-    polarisation, (rows, cols) = told["polarisation"], told["shape"]
+    polarisation, (rows, cols) = radar["polarisation"], radar["shape"]
     image = measurement(asset.href, name_of(item), polarisation, (rows, cols), tuple(stored) if stored else None)
-    place, plane = place_of(told["product"]), told["plane"]
+    place, plane = place_of(radar["product"]), radar["plane"]
     about = Plane((plane[0], plane[1], plane[2]), (plane[3], plane[4], plane[5]), plane[6])
     return Geocoded(
         place,
-        told["annotation"],
-        told["calibration"],
-        told["noise"],
-        told["quantity"],
+        radar["annotation"],
+        radar["calibration"],
+        radar["noise"],
+        radar["quantity"],
         image,
-        told.get("version"),
-        told.get("border"),
+        radar.get("version"),
+        radar.get("border"),
         about,
     )
 
@@ -182,8 +184,8 @@ def open(item: pystac.Item) -> xr.DataTree:
     """Open a product with a node for each polarisation, in the image's own geometry.
 
     Each has ``dn`` (digital number), ``sigma0``, ``beta0`` and ``gamma0`` (linear power, NaN where there is no data),
-    the same ``_denoised`` where the thermal noise can be subtracted, and ``incidence_angle``, all over the ellipsoid;
-    dims ``(line, pixel)``, with ``azimuth_time`` and ``ground_range`` as coordinates. ``geolocation`` below it is the
+    the same with ``_denoised`` if the thermal noise can be subtracted, and ``incidence_angle``, all for the ellipsoid;
+    dims ``(line, pixel)``, with ``azimuth_time`` and ``ground_range`` as coordinates. Its child ``geolocation`` is the
     grid of longitudes and latitudes.
     """
     archive = packed.archive(item)
@@ -193,15 +195,15 @@ def open(item: pystac.Item) -> xr.DataTree:
     noiseless = [i.annotation.polarisation.lower() for i in several if i.lacks_noise]
     gone = sorted([*missing(archive), *(f"{p}/{quantity}_denoised" for p in noiseless for quantity in QUANTITIES)])
     for image in several:
-        told = image.annotation
+        annotation = image.annotation
         nodes.setdefault(
             "/",
             xr.Dataset(
                 attrs={
                     "title": name,
-                    "time": str(told.start),
+                    "time": str(annotation.start),
                     "source": archive.place.href,
-                    "orbit_pass": "ascending" if told.ascending else "descending",
+                    "orbit_pass": "ascending" if annotation.ascending else "descending",
                     "geometry": "ground range: not on a map; open_cube puts it on a grid",
                     "processor": f"Sentinel-1 IPF {version}".strip(),
                     **({"missing": gone} if gone else {}),
@@ -210,21 +212,24 @@ def open(item: pystac.Item) -> xr.DataTree:
                 }
             ),
         )
-        path = f"/{told.polarisation.lower()}"
+        path = f"/{annotation.polarisation.lower()}"
         nodes[path] = _node(archive.place, image, version)
-        nodes[f"{path}/geolocation"] = geolocation(told)
+        nodes[f"{path}/geolocation"] = geolocation(annotation)
     return xr.DataTree.from_dict(nodes)
 
 
 def _node(place: ObjectLocation, image: Image, version: str) -> xr.Dataset:
-    told, dims = image.annotation, ("line", "pixel")
-    rows, cols = told.shape
+    annotation, dims = image.annotation, ("line", "pixel")
+    rows, cols = annotation.shape
     numbers = sensor_window.lazy(image.source, "uint16")
     coords = {
         "line": np.arange(rows),
         "pixel": np.arange(cols),
-        "azimuth_time": ("line", told.start + (np.arange(rows) * told.interval * 1e9).astype("timedelta64[ns]")),
-        "ground_range": ("pixel", np.arange(cols) * told.spacing[1], {"units": "m", "long_name": "ground range"}),
+        "azimuth_time": (
+            "line",
+            annotation.start + (np.arange(rows) * annotation.interval * 1e9).astype("timedelta64[ns]"),
+        ),
+        "ground_range": ("pixel", np.arange(cols) * annotation.spacing[1], {"units": "m", "long_name": "ground range"}),
     }
     variables = {
         "dn": xr.DataArray(numbers, dims=dims, attrs={"long_name": "digital number, an amplitude", "units": "1"})
@@ -241,7 +246,7 @@ def _node(place: ObjectLocation, image: Image, version: str) -> xr.Dataset:
         treated = ipf_history.treated(place, image, noise, version)
         if treated and quantity != "incidence":
             about["radiometry"] = treated
-        made = Geocoded(
+        geocoded = Geocoded(
             place,
             image.member,
             image.calibration,
@@ -251,18 +256,22 @@ def _node(place: ObjectLocation, image: Image, version: str) -> xr.Dataset:
             ipf_history.version_of(version),
             ipf_history.border(place, image, version),
         )
-        values = da.map_blocks(_calibrated, numbers, made, told if quantity == "incidence" else None, dtype="float32")
+        values = da.map_blocks(
+            _calibrated, numbers, geocoded, annotation if quantity == "incidence" else None, dtype="float32"
+        )
         variables[name] = xr.DataArray(values, dims=dims, attrs=about)
-    return xr.Dataset(variables, coords=coords, attrs={"polarisation": told.polarisation, "swath": told.swath})
+    return xr.Dataset(
+        variables, coords=coords, attrs={"polarisation": annotation.polarisation, "swath": annotation.swath}
+    )
 
 
 def _calibrated(
-    numbers: NDArray[np.uint16], made: Geocoded, told: Annotation | None, block_info: Any = None
+    numbers: NDArray[np.uint16], geocoded: Geocoded, annotation: Annotation | None, block_info: Any = None
 ) -> NDArray[np.float32]:
     rows, cols = block_info[None]["array-location"]
-    if told is None:
-        return made.calibrated(numbers, rows, cols)
+    if annotation is None:
+        return geocoded.calibrated(numbers, rows, cols)
     angle = RegularGridInterpolator(
-        (told.grid.line, told.grid.pixel), told.grid.incidence, bounds_error=False, fill_value=None
+        (annotation.grid.line, annotation.grid.pixel), annotation.grid.incidence, bounds_error=False, fill_value=None
     )
     return np.asarray(angle(tuple(np.meshgrid(np.arange(*rows), np.arange(*cols), indexing="ij"))), np.float32)

@@ -1,4 +1,4 @@
-"""Sentinel-1 backscatter on a map: for each chunk of a grid the image's window is read, calibrated and resampled."""
+"""Sentinel-1 backscatter on a map: for each chunk of a grid, the image's window is read, calibrated and resampled."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from geodes_lab.reading import sensor_window
 from geodes_lab.storage.object_location import ObjectLocation
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
-_MARGIN = 16  # pixels of the image around what is sampled: so far does a pixel reach into a cubic spline
-_PIXELS, _READ = 2**22, 2**24  # of the image, that are calibrated and that are read at once
-_ABOVE = 0.5  # squared digital numbers that the border is not above the noise, of ESA's note MPC-0243
-_DEEP = 15.0  # metres below the sea that no land beside it is
-_FINE = 1536  # pixels of a finer grid, to each side, that are averaged at once
+_MARGIN = 16  # pixels of the image around the samples: the reach of a cubic spline
+_PIXELS, _READ = 2**22, 2**24  # pixels of the image that are calibrated and that are read at once
+_ABOVE = 0.5  # squared digital numbers by which the border may exceed the noise, from ESA's note MPC-0243
+_DEEP = 15.0  # metres below the sea: coastal land is never lower
+_FINE = 1536  # pixels of a finer grid, along each side, that are averaged at once
 
 Values = NDArray[np.float32]
 
 
 class Plane(NamedTuple):
-    """About where an image lies on a map: line = a x + b y + c, pixel = d x + e y + f."""
+    """The approximate position of an image on a map: line = a x + b y + c, pixel = d x + e y + f."""
 
     line: tuple[float, float, float]
     pixel: tuple[float, float, float]
     reach: float
-    """Lines or pixels that places may be off."""
+    """The error of positions, in lines or pixels."""
 
     @classmethod
     def of(cls, x: Floats, y: Floats, line: Floats, pixel: Floats) -> Plane:
-        """The nearest one to some places."""
+        """Return the best fit to some positions."""
         here = np.stack([x, y, np.ones(x.shape)], axis=1)
         image = np.stack([line, pixel], axis=1)
         fit = np.linalg.lstsq(here, image, rcond=None)[0]
@@ -58,18 +58,18 @@ class Plane(NamedTuple):
         return cls((a, b, c), (d, e, f), float(np.abs(here @ fit - image).max()))
 
     def spans(self, x: Floats, y: Floats, shape: tuple[int, int]) -> tuple[Span, Span]:
-        """Lines and pixels of an image around some places, and around what they are sampled by."""
-        found = []
+        """Return the lines and pixels of an image around some positions, with the reach of the sampling."""
+        result = []
         for (a, b, c), size in zip((self.line, self.pixel), shape, strict=True):
             place, margin = a * x + b * y + c, self.reach + _MARGIN + 2
             first = int(np.clip(place.min() - margin, 0, size))
-            found.append((first, max(int(np.clip(place.max() + margin, 0, size)), first)))
-        return found[0], found[1]
+            result.append((first, max(int(np.clip(place.max() + margin, 0, size)), first)))
+        return result[0], result[1]
 
 
 @dataclass(frozen=True)
 class Geocoded:
-    """What puts one image on a grid.
+    """Puts one image on a grid.
 
     A `geodes_lab.raster.source.TerrainAware` and `geodes_lab.planning.needed_tiles.Windowed`.
     """
@@ -80,25 +80,25 @@ class Geocoded:
     """The members of the product that describe the image."""
     calibration: str
     noise: str | None
-    """None where the noise is left in."""
+    """None if the noise is not subtracted."""
     quantity: str
     """``sigma0``, ``beta0``, ``gamma0`` or ``incidence``."""
     image: RasterSource
-    """The image, of whose grid the shape alone counts."""
+    """The image; only the shape of its grid is used."""
     version: float | None = None
-    """Of the processor that made the image; None: unknown."""
+    """The version of the processor that made the image; None: unknown."""
     border: str | None = None
-    """The member by whose noise the border of the image is told and masked; None: it has none that is known."""
+    """The member with the noise that detects the image's border, for masking; None: there is no known border."""
     plane: Plane | None = None
-    """About where it is on the grid that suits it, for plans; None: anywhere."""
+    """Its approximate position on the suitable grid, for plans; None: unknown."""
     relief: Relief | None = None
     """A terrain model."""
     orbit: OrbitFile | None = None
-    """What says where the satellite was; None: the annotation."""
+    """The source of the satellite's positions; None: the annotation."""
 
     @property
     def note(self) -> str:
-        """How relief was treated."""
+        """A sentence on the treatment of relief."""
         if self.relief is None:
             return "ellipsoid height: relief is displaced"
         what = (
@@ -109,23 +109,26 @@ class Geocoded:
         return f"relief taken into account by {self.relief.note}; no data over the sea is sea level; {what}"
 
     def over(self, relief: Relief) -> Gridder:
-        """The same, with relief."""
+        """Return the same, with relief."""
         return replace(self, relief=relief)
 
     @property
     def flown(self) -> str:
-        """The orbit file, in words."""
+        """A description of the orbit file."""
         return self.orbit.note if self.orbit else ""
 
     def along(self, orbits: Sequence[OrbitFile]) -> Gridder:
-        """The same, by that one of some orbit files which is of its satellite and time."""
+        """Return the same, with the orbit file of its satellite and time."""
         platform = self.annotation.rsplit("/", 1)[-1][:3].upper()
         return replace(
             self, orbit=sentinel1_orbit.chosen(orbits, platform, documents.annotation(self.place, self.annotation))
         )
 
     def spans(self, source: RasterSource, grid: GeoBox) -> tuple[Span, Span]:
-        """Lines and pixels of the image that a grid may need; see `geodes_lab.planning.needed_tiles.Windowed`."""
+        """Return the lines and pixels of the image that a grid may need.
+
+        See `geodes_lab.planning.needed_tiles.Windowed`.
+        """
         rows, cols = self.image.shape
         if self.quantity == "incidence":
             return (0, 0), (0, 0)
@@ -141,9 +144,9 @@ class Geocoded:
         return self.plane.spans(x, y, (rows, cols))
 
     def numbers(self, source: RasterSource, grid: GeoBox, resampling: Resampling) -> tuple[Values, NDArray[np.bool_]]:
-        """Linear power on a grid, and where there is any; see `geodes_lab.raster.source.Gridder`.
+        """Return linear power on a grid, and where there is data; see `geodes_lab.raster.source.Gridder`.
 
-        A grid that is coarser than the image is averaged, where ``average`` is asked for: of all looks in a pixel.
+        With ``average``, a grid coarser than the image gets the mean of all looks in a pixel.
         """
         annotation = documents.annotation(self.place, self.annotation)
         ratio = source.ratio(grid)
@@ -155,11 +158,11 @@ class Geocoded:
                 f"Band {source.band} of {source.product} is in radar geometry: its resampling is nearest, bilinear, "
                 f"cubic or average, not {resampling.name}."
             )
-        found = self._sampled(annotation, grid, order)
-        return found, ~np.isnan(found)
+        values = self._sampled(annotation, grid, order)
+        return values, ~np.isnan(values)
 
     def _averaged(self, annotation: Annotation, grid: GeoBox, times: int) -> tuple[Values, NDArray[np.bool_]]:
-        """The mean over a finer grid, in parts."""
+        """Return the mean over a finer grid, in parts."""
         out = np.full(grid.shape, np.nan, np.float32)
         part = max(_FINE // times, 1)
         for top in range(0, grid.shape[0], part):
@@ -175,7 +178,7 @@ class Geocoded:
         return out, ~np.isnan(out)
 
     def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
-        """The image at the centres of a grid's pixels; NaN beyond it and where it has no data."""
+        """Sample the image at the centres of a grid's pixels; NaN outside and where it has no data."""
         height = None if self.relief is None else _heights(self.relief, annotation, grid)
         orbit = None if self.orbit is None else documents.orbit(self.orbit, annotation)
         line, pixel = geometry.places(grid, annotation, height, orbit)
@@ -207,23 +210,23 @@ class Geocoded:
         return out
 
     def _window(self, rows: tuple[int, int], cols: tuple[int, int]) -> Values:
-        """A part of the image, calibrated."""
+        """Return a calibrated part of the image."""
         return self.calibrated(sensor_window.window(self.image, rows, cols), rows, cols)
 
     def calibrated(self, numbers: NDArray[np.generic], rows: tuple[int, int], cols: tuple[int, int]) -> Values:
-        """Make backscatter of the numbers of a window of the image."""
+        """Convert the numbers of a window of the image to backscatter."""
         lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
         gains = documents.tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
         noise = self._noise(self.noise).at(lines, pixels) if self.noise else None
         values = sentinel1_calibration.calibrated(numbers, gains, noise)[0]
         if self.border:
-            # One for all that is made of the image.
+            # One for all quantities of the image.
             plain = replace(self, noise=None, quantity="", plane=None, relief=None, orbit=None)
             values[sentinel1_border.mask(self.measured, _inside(plain), rows, cols, self.image.shape)] = np.nan
         return values
 
     def measured(self, rows: Span, cols: Span) -> NDArray[np.bool_]:
-        """Whether the numbers of a window of the image are above the noise."""
+        """Return whether the numbers of a window of the image are above the noise."""
         assert self.border
         lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
         power = np.square(sensor_window.window(self.image, rows, cols), dtype=np.float32)
@@ -235,11 +238,13 @@ class Geocoded:
 
 
 def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
-    """Metres above the ellipsoid: of a terrain model, and of the sea where that has none; NaN elsewhere.
+    """Return metres above the ellipsoid.
 
-    What is sea is told by the tie points, which have the height 0 there. Beyond the tiles that were given all about a
-    place must say so: it may be land whose tile was forgotten. Within a tile one does, or none of a model that has no
-    holes on land. The floor of the sea, which some models have, is not what the radar sees.
+    Of a terrain model, and sea level where the model has no height in the sea; NaN elsewhere.
+
+    The tie points, which have the height 0 in the sea, say what is sea. Outside of the given tiles, all tie points
+    around a place must agree: it may be land whose tile was forgotten. Within a tile one is enough, or none if the
+    model has no holes on land. The radar does not see the sea floor that some models contain.
     """
     height, is_within, is_filled = relief.heights(grid)
     level = model.sea_level(grid)

@@ -1,4 +1,4 @@
-"""The images of a Sentinel-1 product: a measurement each, its annotation, its calibration and its noise."""
+"""The images of a Sentinel-1 product: for each, the measurement, its annotation, its calibration and its noise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from geodes_lab.raster.source import RasterSource
 
 _STRIPS = 2**20  # bytes
 _ANNOTATION = r"annotation/s1\w-[\w-]+\.xml"
-# Swath (none in the names of ground range), polarisation, number.
+# Swath (absent in names of ground range images), polarisation, number.
 _MEASURED = re.compile(r"s1\w-(?P<swath>\w+)-(?P<kind>grd|slc)-(?P<polarisation>\w\w)-[\w-]*-(?P<number>\d{3})\.tiff")
 
 
@@ -26,19 +26,19 @@ class Image:
     """One polarisation of a product."""
 
     member: str
-    """The member that is its annotation."""
+    """The member with its annotation."""
     calibration: str
-    """The member that is its calibration."""
+    """The member with its calibration."""
     noise: str | None
-    """The member that says the thermal noise in it; None if there is none, or it was subtracted already."""
+    """The member with its thermal noise; None if there is none, or it was already subtracted."""
     lacks_noise: bool
-    """Whether the manifest lists that member, and it is not there."""
+    """Whether the manifest lists that member, but it is missing."""
     source: RasterSource
-    """The measurement: of its grid the shape alone counts."""
+    """The measurement: only the shape of its grid is used."""
     annotation: Annotation
-    """What the annotation says."""
+    """The parsed annotation."""
     document: Document
-    """The annotation itself."""
+    """The annotation's document."""
 
 
 def images(archive: Archive) -> Iterator[Image]:
@@ -62,7 +62,7 @@ def images(archive: Archive) -> Iterator[Image]:
     for member in members:
         stem = member.rsplit("/", 1)[-1].removesuffix(".xml")
         document = Document(archive, member)
-        told = sentinel1_annotation.understood(document)
+        annotation = sentinel1_annotation.understood(document)
         measured = archive.matching(rf"measurement/{re.escape(stem)}(-cog)?\.tiff")
         if not measured:
             continue  # see `missing`
@@ -70,24 +70,26 @@ def images(archive: Archive) -> Iterator[Image]:
         noise = archive.matching(rf"annotation/calibration/noise-{re.escape(stem)}\.xml")
         yield Image(
             member=member,
-            calibration=archive.find(rf"calibration-{re.escape(stem)}\.xml", f"{told.polarisation} calibration table"),
-            noise=noise[0] if noise and not told.noise_removed else None,
-            lacks_noise=not noise and not told.noise_removed and f"noise-{stem}.xml" in listed,
-            source=_source(archive, image, told),
-            annotation=told,
+            calibration=archive.find(
+                rf"calibration-{re.escape(stem)}\.xml", f"{annotation.polarisation} calibration table"
+            ),
+            noise=noise[0] if noise and not annotation.noise_removed else None,
+            lacks_noise=not noise and not annotation.noise_removed and f"noise-{stem}.xml" in listed,
+            source=_source(archive, image, annotation),
+            annotation=annotation,
             document=document,
         )
 
 
 def missing(archive: Archive) -> list[str]:
-    """Name the images that the manifest lists, or of which there is a part, and that lack measurement or annotation.
+    """Name the images that the manifest lists, or that are present in part, and that lack measurement or annotation.
 
-    The product was fetched in part.
+    The product was downloaded in part.
 
     Returns
     -------
     list of str
-        The polarisation, such as ``vh``; of complex images the path of the node, such as ``iw1/vh`` or
+        The polarisation, such as ``vh``; for complex images the path of the node, such as ``iw1/vh`` or
         ``wv1/vv/image_001``.
     """
     annotations = {m.rsplit("/", 1)[-1].lower().replace(".xml", ".tiff") for m in archive.matching(_ANNOTATION)}
@@ -97,45 +99,47 @@ def missing(archive: Archive) -> list[str]:
     several = dict.fromkeys(
         [*(name.replace("-cog.", ".") for name in _listed(archive)), *sorted(annotations | measured)]
     )
-    found = []
+    labels = []
     for name in (m for m in map(_MEASURED.fullmatch, several) if m and m[0] not in annotations & measured):
         number = f"/image_{name['number']}" if name["swath"].startswith("wv") else ""
         is_grid = name["kind"] == "grd"
-        found.append(name["polarisation"] if is_grid else f"{name['swath']}/{name['polarisation']}{number}")
-    return sorted(found)
+        labels.append(name["polarisation"] if is_grid else f"{name['swath']}/{name['polarisation']}{number}")
+    return sorted(labels)
 
 
 def _listed(archive: Archive) -> list[str]:
-    """The names of the files that the manifest lists."""
+    """Return the names of the files in the manifest."""
     manifest = Document(archive, archive.find(r"manifest\.safe", "manifest (manifest.safe)"))
     return [str(e.get("href", "")).rsplit("/", 1)[-1].lower() for e in manifest.root.iter("fileLocation")]
 
 
 def processor(archive: Archive) -> tuple[str, str]:
-    """The product's name, and the version of the processor that made it; empty if the manifest says none."""
+    """Return the product's name, and the version of its processor; empty if the manifest has none."""
     member = archive.find(r"manifest\.safe", "manifest (manifest.safe)")
-    made = Document(archive, member).root.findall(".//software")
-    versions = [s.get("version", "") for s in made if "IPF" in s.get("name", "")]
+    software = Document(archive, member).root.findall(".//software")
+    versions = [s.get("version", "") for s in software if "IPF" in s.get("name", "")]
     return member.split("/")[0].removesuffix(".SAFE"), versions[0] if versions else ""
 
 
-def _source(archive: Archive, member: str, told: Annotation) -> RasterSource:
-    """The image, whose grid is its rows and columns."""
+def _source(archive: Archive, member: str, annotation: Annotation) -> RasterSource:
+    """Describe the image, whose grid is its rows and columns."""
     name = member.split("/")[0].removesuffix(".SAFE")
-    return measurement(archive.gdal(member), name, told.polarisation.lower(), told.shape, archive.range(member))
+    return measurement(
+        archive.gdal(member), name, annotation.polarisation.lower(), annotation.shape, archive.range(member)
+    )
 
 
 def measurement(
     href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None
 ) -> RasterSource:
-    """Describe an image that lies on no map: its grid is its rows and columns."""
+    """Describe an image without a map projection: its grid is its rows and columns."""
     # ESA's have a strip for each line, several of which are read at once; a COG has tiles.
     tile = (1024, 1024) if href.lower().endswith("-cog.tiff") else (max(_STRIPS // (2 * shape[1]), 1), shape[1])
     return RasterSource(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored, tile=tile)
 
 
 def geolocation(told: Annotation) -> xr.Dataset:
-    """The geolocation grid of an image as a node of a tree."""
+    """Return the geolocation grid of an image as a node of a tree."""
     grid, dims = told.grid, ("grid_line", "grid_pixel")
     return xr.Dataset(
         {

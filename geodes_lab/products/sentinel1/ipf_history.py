@@ -1,4 +1,4 @@
-"""What ESA's processor of Sentinel-1 (IPF) did otherwise before, and what is done about it here."""
+"""Earlier behaviour of ESA's Sentinel-1 processor (IPF), and how it is corrected here."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from geodes_lab.storage.object_location import ObjectLocation
 
 
 def version_of(processor: str) -> float | None:
-    """The version of the processor as a number that compares, such as 2.36; None if it is none."""
+    """Return the version of the processor as a comparable number, such as 2.36; None if there is none."""
     number = re.fullmatch(r"(\d+\.\d+)\S*", processor.strip())
     return float(number[1]) if number else None
 
 
 def border(place: ObjectLocation, image: Image, processor: str) -> str | None:
-    """The noise by which the border of an image is told, where there is one; that of an old product is read."""
+    """Return the noise that detects the border of an image, if it has one; the noise of an old product is read."""
     version = version_of(processor)
     is_old = version is not None and version < sentinel1_border.SINCE
     return image.noise if is_old and _noise(place, image, version) else None
 
 
 def treated(place: ObjectLocation, image: Image, subtracted: str | None, processor: str) -> str:
-    """What is made of an old image that of newer ones the processor does itself, in words; empty: nothing.
+    """Describe the corrections to an old image that newer processors do themselves; empty: none.
 
-    ``subtracted`` is the noise that is subtracted, if any is.
+    ``subtracted`` is the noise that is subtracted, if any.
     """
     version = version_of(processor)
     if version is None or version >= sentinel1_border.SINCE:
@@ -44,7 +44,7 @@ def treated(place: ObjectLocation, image: Image, subtracted: str | None, process
 
 
 def _noise(place: ObjectLocation, image: Image, version: float | None) -> Noise | None:
-    """The noise of an image, if it says one that is understood."""
+    """Return the noise of an image, if it has one in known units."""
     if image.noise is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Sentinel-1 OCN: wind (OWI), waves (OSW) and radial velocity (RVL) over the ocean, out of the NetCDF of each image."""
+"""Sentinel-1 OCN: wind (OWI), waves (OSW) and radial velocity (RVL) over the ocean, from the NetCDF of each image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMPONENTS = {
     "osw": "ocean swell spectra",
     "rvl": "radial surface velocities",
 }
-_FILLER = -999.0  # of measures; the files say it in their descriptions, not where CF looks for it
+_FILLER = -999.0  # of measures; the files mention it in their descriptions, not as a CF attribute
 _DIMS = {
     "AzSize": "azimuth",
     "RaSize": "range",
@@ -42,18 +42,18 @@ def matches(item: pystac.Item) -> bool:
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
-    """Refuse: what is in a swath has longitudes and latitudes, and no grid."""
+    """Refuse: a swath has longitudes and latitudes, but no grid."""
     raise GeodesError(
         f"{name_of(item)} is Sentinel-1 OCN, measures in a swath: it cannot join a cube; use gl.open_product."
     )
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open a product as ``/owi``, ``/osw`` and ``/rvl``, as far as it has them.
+    """Open a product as ``/owi``, ``/osw`` and ``/rvl``, if it has them.
 
     Variables have ESA's names without the component and in lower case (``owiWindSpeed``: ``wind_speed``; each has its
-    ``original_name``), dims ``(azimuth, range, …)``, ``longitude`` and ``latitude`` as coordinates, NaN for −999. Of
-    several polarisations each has a node of its own below. Of wave mode the images of the pass are put together along
+    ``original_name``), dims ``(azimuth, range, …)``, ``longitude`` and ``latitude`` as coordinates, NaN for −999. With
+    several polarisations, each has its own child node. In wave mode the images of a pass are concatenated along
     ``image``.
     """
     archive = packed.archive(item)
@@ -80,8 +80,8 @@ def open(item: pystac.Item) -> xr.DataTree:
     labels = [(k[2], k[3], k[4]) for k in kinds if k]
     waves = all(swath.startswith("wv") for swath, _, _ in labels)
     for component, title in _COMPONENTS.items():
-        found = [(label, _component(file, component)) for label, file in zip(labels, files, strict=True)]
-        there = [(label, data) for label, data in found if data.data_vars]
+        parts = [(label, _component(file, component)) for label, file in zip(labels, files, strict=True)]
+        there = [(label, data) for label, data in parts if data.data_vars]
         if waves and there:
             nodes |= _together(component, there)
         else:
@@ -95,32 +95,32 @@ def open(item: pystac.Item) -> xr.DataTree:
 
 
 def _opened(archive: Archive, member: str) -> xr.Dataset:
-    found = dataset.open(archive.member(member), f"{member} in {archive.place.href}", decode=False)
-    for variable in found.variables.values():
+    parts = dataset.open(archive.member(member), f"{member} in {archive.place.href}", decode=False)
+    for variable in parts.variables.values():
         if variable.dtype.kind == "f" and "_FillValue" not in variable.attrs:
             variable.attrs["_FillValue"] = variable.dtype.type(variable.attrs.pop("missing_value", _FILLER))
-    return xr.decode_cf(found, decode_times=False, decode_timedelta=False)
+    return xr.decode_cf(parts, decode_times=False, decode_timedelta=False)
 
 
 def _component(file: xr.Dataset, component: str) -> xr.Dataset:
-    """One component under plain names."""
+    """Return one component with plain names."""
     mine = {str(n): v for n, v in file.variables.items() if re.match(rf"{component}[A-Z]", str(n))}
     dims = {str(d): _dimension(str(d)) for v in mine.values() for d in v.dims}
     variables = {}
     for name, variable in mine.items():
         plain = {"Lon": "longitude", "Lat": "latitude"}.get(name[3:], _snake(name[3:]))
         if plain in dims.values() and variable.ndim != 1:
-            plain = f"{plain}_values"  # xarray lets nothing but an axis have the name of one
+            plain = f"{plain}_values"  # in xarray only an axis may have the name of an axis
         renamed = xr.Variable(
             [dims[str(d)] for d in variable.dims], variable.data, {**variable.attrs, "original_name": name}
         )
         variables[plain] = renamed
-    made = xr.Dataset(variables)
+    plain_dataset = xr.Dataset(variables)
     for name, unit in (("longitude", "degrees_east"), ("latitude", "degrees_north")):
-        if name in made:
-            made = made.set_coords(name)
-            made[name].attrs |= {"units": unit, "standard_name": name}
-    return made
+        if name in plain_dataset:
+            plain_dataset = plain_dataset.set_coords(name)
+            plain_dataset[name].attrs |= {"units": unit, "standard_name": name}
+    return plain_dataset
 
 
 def _dimension(name: str) -> str:
@@ -132,17 +132,17 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _together(component: str, found: list[tuple[tuple[str, str, str], xr.Dataset]]) -> dict[str, xr.Dataset]:
-    """The images of a pass along one dimension; a node for each where they differ in size."""
-    names = {frozenset(d.variables) for _, d in found}
-    sizes = {tuple(sorted(d.sizes.items())) for _, d in found}
+def _together(component: str, parts: list[tuple[tuple[str, str, str], xr.Dataset]]) -> dict[str, xr.Dataset]:
+    """Concatenate the images of a pass along one dimension; separate nodes if their sizes differ."""
+    names = {frozenset(d.variables) for _, d in parts}
+    sizes = {tuple(sorted(d.sizes.items())) for _, d in parts}
     if len(names) > 1 or len(sizes) > 1:
-        return {f"/{component}/image_{number}": data for (_, _, number), data in found}
-    found = sorted(found, key=lambda one: one[0][2])
+        return {f"/{component}/image_{number}": data for (_, _, number), data in parts}
+    parts = sorted(parts, key=lambda one: one[0][2])
     joined = xr.concat(
-        [d for _, d in found], "image", data_vars="all", coords="all", compat="override", join="override",
+        [d for _, d in parts], "image", data_vars="all", coords="all", compat="override", join="override",
         combine_attrs="drop_conflicts",
     )  # fmt: skip
-    swaths = np.array([swath for (swath, _, _), _ in found])
-    numbers = np.array([int(number) for (_, _, number), _ in found])
+    swaths = np.array([swath for (swath, _, _), _ in parts])
+    numbers = np.array([int(number) for (_, _, number), _ in parts])
     return {f"/{component}": joined.assign_coords(image=numbers, swath_name=("image", swaths))}

@@ -1,4 +1,7 @@
-"""Orbit files of Sentinel-1 (``…_AUX_POEORB_….EOF``): where the satellite was, as it is known weeks after the image."""
+"""Orbit files of Sentinel-1 (``…_AUX_POEORB_….EOF``).
+
+The satellite's positions, as they are known weeks after the image.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,15 @@ _NAME = re.compile(
     r"_V(?P<start>\d{8}T\d{6})_(?P<stop>\d{8}T\d{6})"
 )
 _KINDS = {"POEORB": "precise", "RESORB": "restituted"}
-_AROUND = np.timedelta64(100, "s")  # of an image, whose states are kept
+_AROUND = np.timedelta64(100, "s")  # around an image, whose states are kept
 
 
 @dataclass(frozen=True)
 class OrbitFile:
-    """One orbit file, as its name tells."""
+    """One orbit file, described by its name."""
 
     place: ObjectLocation
-    """Where it is; it may be in a zip."""
+    """Its location; it may be in a zip."""
     name: str
     """Such as ``S1A_OPER_AUX_POEORB_OPOD_…``."""
     platform: str
@@ -45,28 +48,28 @@ class OrbitFile:
     kind: str
     """``precise`` or ``restituted``."""
     produced: str
-    """When, as it is written in the name."""
+    """The time of creation, as in the name."""
     start: np.datetime64
-    """Of its validity, UTC."""
+    """The begin of its validity, UTC."""
     stop: np.datetime64
-    """Of its validity, UTC."""
+    """The end of its validity, UTC."""
 
     @property
     def note(self) -> str:
-        """What it is, for the attributes of a cube."""
+        """A description, for the attributes of a cube."""
         return f"{self.kind} orbit {self.name}"
 
     def covers(self, platform: str, annotation: Annotation) -> bool:
-        """Whether it is of an image's satellite, and of its time."""
+        """Whether it is valid for an image's satellite and time."""
         return bool(self.platform == platform and self.start <= annotation.start and annotation.stop <= self.stop)
 
     def orbit(self, annotation: Annotation) -> Orbit:
-        """The states about the time of an image; the file is read.
+        """Return the states around the time of an image; the file is read.
 
         Raises
         ------
         GeodesError
-            If it is damaged, is not Earth fixed, or has too few states.
+            If it is damaged, is not Earth-fixed, or has too few states.
         """
         whole = _read(self)
         near = (whole.time >= annotation.start - _AROUND) & (whole.time <= annotation.stop + _AROUND)
@@ -76,12 +79,12 @@ class OrbitFile:
 
 
 def of(files: Product | Iterable[Product]) -> tuple[OrbitFile, ...]:
-    """Describe orbit files as the user has them: paths, addresses or Items; their names are looked at, no file is read.
+    """Accept orbit files in any form: paths, addresses or Items; only their names are used, no file is read.
 
     Raises
     ------
     GeodesError
-        If one is no orbit file of Sentinel-1.
+        If one is not an orbit file of Sentinel-1.
     """
     described = tuple(_of(file) for file in products.several(files, "The files of orbits="))
     if not described:
@@ -95,7 +98,7 @@ def _of(file: Product) -> OrbitFile:
     else:
         item = products.as_item(file)
         called, hrefs = name_of(item), [a.get_absolute_href() or a.href for a in item.assets.values()]
-    # An Item may have pictures beside; and where an address has no name, the Item's is that of the file.
+    # An Item may have pictures too; and if an address has no name, the Item's id is the file's name.
     places = sorted(map(locate, hrefs), key=lambda p: _NAME.search(p.name) is None)
     for place in places[:1]:
         if name := _NAME.search(place.name) or _NAME.search(called):
@@ -108,12 +111,12 @@ def _of(file: Product) -> OrbitFile:
 
 
 def chosen(files: Iterable[OrbitFile], platform: str, annotation: Annotation) -> OrbitFile:
-    """Choose the file of an image: a precise one before a restituted one, the newest of several.
+    """Choose the file for an image: precise before restituted, the newest of several.
 
     Raises
     ------
     GeodesError
-        If none is of its satellite and time.
+        If none is valid for its satellite and time.
     """
     files = list(files)
     fit = [f for f in files if f.covers(platform, annotation)]

@@ -1,7 +1,7 @@
-"""Sentinel-1 on the grid of Sentinel-2, as S1Tiling makes it: a GeoTIFF for each polarisation, and masks of its border.
+"""Sentinel-1 on the grid of Sentinel-2, made by S1Tiling: a GeoTIFF for each polarisation, and masks of its border.
 
-Written from the public documentation of S1Tiling and from the names that readers of the datalake have listed. The files
-say their grid; what they do not say of calibration and no data is by that documentation.
+Based on the public documentation of S1Tiling and on names of files in the datalake that readers have published. The
+files contain their grid; calibration and no data follow the documentation where files do not declare them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage.location import locate
 
-# s1a_31TCJ_vv_DES_110_20200108txxxxxx_NormLim.tif, and as the datalake has them:
+# s1a_31TCJ_vv_DES_110_20200108txxxxxx_NormLim.tif, and as in the datalake:
 # S1A_L1ORT_31TCJ_VV_GAM_DES_110_20200108T060000.tif
 _FILE = re.compile(
     r"(?P<platform>s1[a-d])_(?:L1ORT_)?(?P<tile>\d\d[A-Z]{3})_(?P<polarisation>[vh]{2})(?:_(?P<calibration>[a-z]{3}))?"
@@ -30,8 +30,7 @@ _FILE = re.compile(
     r"(?P<mask>_BorderMask)?\.tiff?",
     re.IGNORECASE,
 )
-# How a number came about, by the words of the tag CALIBRATION and of file names: quantity, and what is to be known of
-# it.
+# The calibration, by the words of the tag CALIBRATION and of file names: quantity, and a note.
 _SIGMA, _GAMMA, _BETA = "sigma0", "gamma0", "beta0"
 _PLAIN = "over the ellipsoid, slopes not corrected"
 _CALIBRATIONS = {
@@ -45,15 +44,15 @@ _CALIBRATIONS = {
     "beta": (_BETA, ""),
     "bet": (_BETA, ""),
 }
-# Of the quantities CF names the first only.
+# CF has a name only for the first quantity.
 _STANDARD = {_SIGMA: "surface_backwards_scattering_coefficient_of_radar_wave"}
-_NODATA = 0.0  # S1Tiling's, where a file declares none
+_NODATA = 0.0  # S1Tiling's default, if a file declares none
 _CLASSES = [{"value": 0, "name": "border"}, {"value": 1, "name": "valid"}]
 
 
 @dataclass(frozen=True)
 class _File:
-    """One GeoTIFF: the path by which GDAL opens it, where it lies in a zip, its product, and what its name says."""
+    """One GeoTIFF: the path by which GDAL opens it, its range in a zip, its product, and the parts of its name."""
 
     path: str
     stored: tuple[int, int] | None
@@ -73,15 +72,16 @@ def matches(item: pystac.Item) -> bool:
 
 
 def _is_theias(item: pystac.Item) -> bool:
-    """Whether an Item is of the collection that GEODES describes as sigma0."""
+    """Whether an Item belongs to the collection that GEODES describes as sigma0."""
     return str(item.collection_id or item.properties.get("dataset") or "").startswith("THEIA_S1TILING")
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
-    """Make the band Item: ``vv``, ``vh`` (linear backscatter) and ``vv_border``, ``vh_border`` where they are masked.
+    """Make the band Item: ``vv``, ``vh`` (linear backscatter) and ``vv_border``, ``vh_border`` if there are masks.
 
-    The header of each image is read. Of a polarisation that is there several times, such as before and after filtering,
-    the plain one has the name, and the others theirs behind it: ``vv_filtered``. A band Item is given back as it is.
+    The header of each image is read. If there are several images of one polarisation, such as before and after
+    filtering, the plain one has the short name, and the others have a suffix: ``vv_filtered``. A band Item is returned
+    unchanged.
     """
     if bands_.is_band_item(item):
         return item
@@ -91,25 +91,25 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         raise GeodesError(f"{name_of(item)} has no image that is named as S1Tiling does (s1a_31TCJ_vv_DES_…tif).")
     if len({(f.said["tile"], f.said["day"], f.said["track"], f.said["platform"]) for f in images}) > 1:
         raise GeodesError(f"{name_of(item)} holds images of several acquisitions: give the files of one.")
-    made = item.clone()
-    made.assets = {}
+    band_item = item.clone()
+    band_item.assets = {}
     masks = {(f.said["polarisation"] or "").lower() + f.variant: f for f in files if f.said["mask"]}
     first = None
     for file in images:
         head = header.read(file.path, f"{file.name} of {name_of(item)}")
         first = first or (file, head)
         polarisation = (file.said["polarisation"] or "").lower()
-        key = polarisation if polarisation not in made.assets else polarisation + file.variant
+        key = polarisation if polarisation not in band_item.assets else polarisation + file.variant
         quantity, about = _calibration(file, head, "sigma" if _is_theias(item) else "")
         source = RasterSource(
             file.path, name_of(item), key, head.epsg, head.transform, head.shape, head.dtype, stored=file.stored,
             nodata=_NODATA if head.nodata is None else head.nodata,
         )  # fmt: skip
         title = f"{polarisation.upper()} backscatter, {quantity}" + (f", {about}" if about else "")
-        made.assets[key] = bands_.asset(
+        band_item.assets[key] = bands_.asset(
             source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.GEOTIFF
         )
-        made.assets[key].extra_fields |= {"sar:polarizations": [polarisation.upper()], "geodes:quantity": quantity}
+        band_item.assets[key].extra_fields |= {"sar:polarizations": [polarisation.upper()], "geodes:quantity": quantity}
         if mask := masks.get(polarisation + file.variant) or masks.get(polarisation):
             source = RasterSource(
                 mask.path,
@@ -126,20 +126,23 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             )
             asset.roles = ["data-mask"]
             asset.extra_fields["classification:classes"] = _CLASSES
-            made.assets[f"{key}_border"] = asset
+            band_item.assets[f"{key}_border"] = asset
     assert first
-    made.properties |= _properties(*first)
+    band_item.properties |= _properties(*first)
     start, end = _times(*first)
-    made.datetime = start
-    made.properties |= {
+    band_item.datetime = start
+    band_item.properties |= {
         "start_datetime": pystac.utils.datetime_to_str(start),
         "end_datetime": pystac.utils.datetime_to_str(end),
     }
-    return made
+    return band_item
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open a product as one node, ``r10m``: linear backscatter without unit, NaN where there is none, and the masks."""
+    """Open a product as one node, ``r10m``.
+
+    Linear backscatter without unit, NaN where there is no data, and the masks.
+    """
     unpacked = unpack(item)
     about = {key: _attributes(asset) for key, asset in unpacked.assets.items()}
     resolution = next(iter(unpacked.assets.values())).extra_fields["gsd"]
@@ -167,16 +170,18 @@ def _attributes(asset: pystac.Asset) -> dict[str, Any]:
 
 
 def _files(item: pystac.Item) -> Iterator[_File]:
-    """The GeoTIFFs of a product: of its zip or folder, or each an asset of its own."""
+    """Yield the GeoTIFFs of a product: members of its zip or folder, or separate assets."""
     places = [locate(addresses.of(a)) for a in item.assets.values()]
-    loose = [(p, found) for p in places if (found := _FILE.fullmatch(p.name))]
-    for place, found in loose:
-        yield _File(place.gdal, None, place.href, place.name, found.groupdict())
+    loose = [(p, matched) for p in places if (matched := _FILE.fullmatch(p.name))]
+    for place, matched in loose:
+        yield _File(place.gdal, None, place.href, place.name, matched.groupdict())
     if not loose:
         archive = packed.archive(item)
         for path in archive.matching(r"[^/]+"):
-            if found := _FILE.fullmatch(path.rsplit("/", 1)[-1]):
-                yield _File(archive.gdal(path), archive.range(path), archive.place.href, found[0], found.groupdict())
+            if matched := _FILE.fullmatch(path.rsplit("/", 1)[-1]):
+                yield _File(
+                    archive.gdal(path), archive.range(path), archive.place.href, matched[0], matched.groupdict()
+                )
 
 
 def _calibration(file: _File, head: header.Header, default: str) -> tuple[str, str]:
@@ -191,23 +196,23 @@ def _calibration(file: _File, head: header.Header, default: str) -> tuple[str, s
 
 
 def _times(file: _File, head: header.Header) -> tuple[datetime, datetime]:
-    """Begin of the first and of the last image of Sentinel-1 that went into a product; the day if nothing says more."""
-    found = []
+    """Return the begin of the first and of the last Sentinel-1 image in a product; the day if nothing more is known."""
+    matched = []
     for tag in ("ACQUISITION_DATETIME_1", "ACQUISITION_DATETIME", "ACQUISITION_DATETIME_2"):
         digits = re.sub(r"\D", "", head.tags.get(tag, ""))[:14]
         if len(digits) == 14:
-            found.append(datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC))
-    if not found:
+            matched.append(datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC))
+    if not matched:
         clock = str(file.said["clock"]).lower().replace("x", "0")
-        found = [datetime.strptime(f"{file.said['day']}{clock}", "%Y%m%d%H%M%S").replace(tzinfo=UTC)]
-    return min(found), max(found)
+        matched = [datetime.strptime(f"{file.said['day']}{clock}", "%Y%m%d%H%M%S").replace(tzinfo=UTC)]
+    return min(matched), max(matched)
 
 
 def _properties(file: _File, head: header.Header) -> dict[str, Any]:
-    kept = ("CALIBRATION", "NOISE_REMOVED", "INPUT_S1_IMAGES", "DEM_INFO", "TIFFTAG_SOFTWARE")
+    tags = ("CALIBRATION", "NOISE_REMOVED", "INPUT_S1_IMAGES", "DEM_INFO", "TIFFTAG_SOFTWARE")
     return {
         "geodes:source": file.product,
-        "geodes:processing": {k.lower(): head.tags[k] for k in kept if head.tags.get(k)},
+        "geodes:processing": {k.lower(): head.tags[k] for k in tags if head.tags.get(k)},
         "platform": str(file.said["platform"]).upper(),
         "grid:code": f"MGRS-{file.said['tile']}",
         "sat:orbit_state": {"ASC": "ascending", "DES": "descending"}[str(file.said["orbit"]).upper()],

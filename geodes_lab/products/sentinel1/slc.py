@@ -34,7 +34,7 @@ def matches(item: pystac.Item) -> bool:
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
-    """Refuse: complex images in slant range make no cube."""
+    """Refuse: complex images in slant range cannot become a cube."""
     raise GeodesError(
         f"{name_of(item)} is Sentinel-1 SLC, complex numbers in slant range: it cannot join a cube; use "
         "gl.open_product, or take the GRD product of the same pass."
@@ -44,7 +44,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as ``/iw1/vh/burst_1`` and so on.
 
-    Of modes without bursts (SM, WV) as ``/s3/vv`` or ``/wv1/vv/image_001``.
+    Modes without bursts (SM, WV) have ``/s3/vv`` or ``/wv1/vv/image_001``.
 
     Each has ``measurement``, complex64, NaN where a sample is not valid; dims ``(line, pixel)``, with ``azimuth_time``
     (UTC) and ``slant_range_time`` (two-way, s) as coordinates. Beside the bursts are ``orbit``, ``geolocation`` and
@@ -54,22 +54,22 @@ def open(item: pystac.Item) -> xr.DataTree:
     nodes: dict[str, Any] = {}
     gone = missing(archive)
     for path, image in _named(list(images(archive))):
-        told = image.annotation
+        annotation = image.annotation
         about = {
             "title": image.source.product,
-            "time": str(told.start),
+            "time": str(annotation.start),
             "source": archive.place.href,
             "geometry": "slant range: not on a map",
             "Conventions": "CF-1.11",
             **({"missing": gone} if gone else {}),
         }
         nodes.setdefault("/", xr.Dataset(attrs=about))
-        nodes[path] = xr.Dataset(attrs={"swath": told.swath, "polarisation": told.polarisation})
-        for burst in bursts_of(told, image.document):
+        nodes[path] = xr.Dataset(attrs={"swath": annotation.swath, "polarisation": annotation.polarisation})
+        for burst in bursts_of(annotation, image.document):
             nodes[f"{path}/{_name(burst)}"] = _node(image, burst)
-        nodes[f"{path}/geolocation"] = geolocation(told)
+        nodes[f"{path}/geolocation"] = geolocation(annotation)
         nodes[f"{path}/calibration"] = _calibration(calibration.read(archive, image.calibration))
-        if told.orbit is not None:
+        if annotation.orbit is not None:
             nodes[f"{path}/orbit"] = _orbit(image)
     return xr.DataTree.from_dict(nodes)
 
@@ -78,7 +78,7 @@ def bursts(
     product: pystac.Item | dict[str, Any] | str | os.PathLike[str],
     bbox: tuple[float, float, float, float] | None = None,
 ) -> pd.DataFrame:
-    """List the bursts of a product, or those that touch a place; the annotations are read, no sample.
+    """List the bursts of a product, or those that meet a box; the annotations are read, no sample.
 
     Parameters
     ----------
@@ -96,15 +96,15 @@ def bursts(
     archive = packed.archive(as_item(product))
     rows = []
     for path, image in _named(list(images(archive))):
-        told = image.annotation
-        for burst in bursts_of(told, image.document):
-            footprint = burst.footprint(told)
+        annotation = image.annotation
+        for burst in bursts_of(annotation, image.document):
+            footprint = burst.footprint(annotation)
             if bbox is None or footprint.intersects(shapely.box(*bbox)):
                 rows.append(
                     {
                         "path": f"{path}/{_name(burst)}",
-                        "swath": told.swath,
-                        "polarisation": told.polarisation,
+                        "swath": annotation.swath,
+                        "polarisation": annotation.polarisation,
                         "burst": burst.number,
                         "burst_id": burst.identifier,
                         "azimuth_time": burst.start,
@@ -115,12 +115,12 @@ def bursts(
     return pd.DataFrame(rows, columns=list(names))
 
 
-def _named(found: list[Image]) -> Iterator[tuple[str, Image]]:
-    """The path of each image's node; of wave mode there are many of a swath, numbered as their files are."""
-    for image in found:
-        told = image.annotation
-        path = f"/{told.swath.lower()}/{told.polarisation.lower()}"
-        yield (f"{path}/image_{image.member[-7:-4]}" if told.mode == "WV" else path), image
+def _named(product_images: list[Image]) -> Iterator[tuple[str, Image]]:
+    """Yield the path of each image's node; in wave mode a swath has many, numbered like their files."""
+    for image in product_images:
+        annotation = image.annotation
+        path = f"/{annotation.swath.lower()}/{annotation.polarisation.lower()}"
+        yield (f"{path}/image_{image.member[-7:-4]}" if annotation.mode == "WV" else path), image
 
 
 def _name(burst: Burst) -> str:
@@ -128,8 +128,8 @@ def _name(burst: Burst) -> str:
 
 
 def _node(image: Image, burst: Burst) -> xr.Dataset:
-    told = image.annotation
-    rows, cols = burst.lines[1] - burst.lines[0], told.shape[1]
+    annotation = image.annotation
+    rows, cols = burst.lines[1] - burst.lines[0], annotation.shape[1]
     high = max(_CHUNK // (8 * cols), 1)
     numbers = sensor_window.lazy(image.source, "complex64", burst.lines, (high, cols))
     measured = da.map_blocks(
@@ -140,11 +140,11 @@ def _node(image: Image, burst: Burst) -> xr.Dataset:
         "pixel": np.arange(cols),
         "azimuth_time": (
             "line",
-            burst.start + np.rint(np.arange(rows) * told.interval * 1e9).astype("timedelta64[ns]"),
+            burst.start + np.rint(np.arange(rows) * annotation.interval * 1e9).astype("timedelta64[ns]"),
         ),
         "slant_range_time": (
             "pixel",
-            told.slant_range_time + np.arange(cols) / told.range_rate,
+            annotation.slant_range_time + np.arange(cols) / annotation.range_rate,
             {"units": "s", "long_name": "two-way slant range time"},
         ),
     }
@@ -156,7 +156,7 @@ def _node(image: Image, burst: Burst) -> xr.Dataset:
 def _valid(
     numbers: NDArray[np.complex64], first: NDArray[np.int64], last: NDArray[np.int64], block_info: Any = None
 ) -> NDArray[np.complex64]:
-    """NaN for what is not valid."""
+    """Set samples that are not valid to NaN."""
     (top, bottom), (left, right) = block_info[None]["array-location"]
     pixel = np.arange(left, right)
     rows = slice(top, bottom)
@@ -165,7 +165,7 @@ def _valid(
 
 
 def _calibration(tables: dict[str, calibration.Table]) -> xr.Dataset:
-    """The tables on the pixels of their first vector."""
+    """Return the tables on the pixels of their first vector."""
     first = next(iter(tables.values()))
     pixel = first.pixel[0]
     variables = {

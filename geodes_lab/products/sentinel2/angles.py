@@ -1,6 +1,6 @@
 """Sun and view angles of a Sentinel-2 tile.
 
-The grids of 5 km in its metadata, and lazily interpolated to its pixels.
+They are grids of 5 km in its metadata, lazily interpolated to its pixels.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _NAMES = {
 
 
 def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
-    """Read the grids of angles out of MTD_TL.xml.
+    """Read the grids of angles from MTD_TL.xml.
 
     Parameters
     ----------
     told
         The tile's metadata.
     west, north
-        The tile's corner, in metres, where the first value is.
+        The tile's corner in metres, the position of the first value.
 
     Returns
     -------
     xarray.Dataset or None
         ``sun_zenith``, ``sun_azimuth`` of dims ``(y, x)``; ``view_zenith``, ``view_azimuth`` of ``(band, detector, y,
-        x)``, NaN where a detector does not see; degrees. None if the metadata have none.
+        x)``, NaN where a detector does not see; degrees. None if the metadata have no angles.
 
     Raises
     ------
@@ -60,14 +60,18 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
     shape = sun["Zenith"].shape
     views = root.findall("Viewing_Incidence_Angles_Grids")
     places = [_place(told, v) for v in views]
-    numbers, found = (sorted(set(n)) for n in (zip(*places, strict=True) if places else ((), ())))
+    numbers, detectors_seen = (sorted(set(n)) for n in (zip(*places, strict=True) if places else ((), ())))
     if any(not 0 <= n < len(BANDS) for n in numbers):
         raise GeodesError(f"The view angles in {told.name} are of no band of the instrument: fetch the product again.")
-    size = 2 * len(numbers) * len(found) * shape[0] * shape[-1] if sun["Zenith"].ndim == 2 else limits.NUMBERS + 1
+    size = (
+        2 * len(numbers) * len(detectors_seen) * shape[0] * shape[-1] if sun["Zenith"].ndim == 2 else limits.NUMBERS + 1
+    )
     limits.refuse(f"The angles in {told.name}", size, limits.NUMBERS, "numbers")
-    seen = {kind: np.full((len(numbers), len(found), *shape), np.nan, np.float32) for kind in ("Zenith", "Azimuth")}
+    seen = {
+        kind: np.full((len(numbers), len(detectors_seen), *shape), np.nan, np.float32) for kind in ("Zenith", "Azimuth")
+    }
     for view, (number, detector) in zip(views, places, strict=True):
-        place = numbers.index(number), found.index(detector)
+        place = numbers.index(number), detectors_seen.index(detector)
         for kind, values in seen.items():
             grid = _values(told, view, kind)
             if grid.shape != shape:
@@ -75,7 +79,7 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
             values[place] = grid
     down, across = (told.number(f".//Sun_Angles_Grid/Zenith/{tag}") for tag in ("ROW_STEP", "COL_STEP"))
     dims = ("band", "detector", "y", "x")
-    made = xr.Dataset(
+    result = xr.Dataset(
         {
             "sun_zenith": (dims[2:], sun["Zenith"]),
             "sun_azimuth": (dims[2:], sun["Azimuth"]),
@@ -84,21 +88,21 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
         },
         coords={
             "band": [BANDS[n].common_name for n in numbers],
-            "detector": found,
+            "detector": detectors_seen,
             "y": north - down * np.arange(shape[0]),
             "x": west + across * np.arange(shape[1]),
         },
     )
-    return _described(made)
+    return _described(result)
 
 
-def _place(told: Document, view: ET.Element) -> tuple[int, int]:
-    """The number of the band, and of the detector."""
+def _place(document: Document, view: ET.Element) -> tuple[int, int]:
+    """Return the numbers of the band and of the detector."""
     try:
         return int(view.get("bandId", -1)), int(view.get("detectorId", 0))
     except ValueError as error:
         raise GeodesError(
-            f"The view angles in {told.name} are of a band or detector without a number: fetch the product again."
+            f"The view angles in {document.name} are of a band or detector without a number: fetch the product again."
         ) from error
 
 
@@ -108,14 +112,14 @@ def on(angles: xr.Dataset, grid: GeoBox, bands: Sequence[str], detectors: Mappin
     Parameters
     ----------
     angles
-        What `grids` gives.
+        The result of `grids`.
     grid
         A grid in the CRS of the tile.
     bands
-        Whose view angles, by common name.
+        The bands whose view angles are needed, by common name.
     detectors
-        By common name of a band, the number of the detector that saw each pixel of ``grid``; 0: none. A band without
-        them has the mean of the detectors that see a place.
+        By a band's common name, the number of the detector that saw each pixel of ``grid``; 0: none. Other bands get
+        the mean of the detectors that see a place.
 
     Returns
     -------
@@ -152,12 +156,12 @@ def on(angles: xr.Dataset, grid: GeoBox, bands: Sequence[str], detectors: Mappin
 def _block(
     *seen: NDArray[np.uint8], grid: GeoBox, axes: Any, tables: Any, ids: NDArray[np.int64], block_info: Any = None
 ) -> Floats:
-    """Zenith and azimuth of a chunk: of the detector that saw each pixel, else the mean of those that see it."""
+    """Return zenith and azimuth of a chunk: of the detector that saw each pixel, else the mean of the detectors."""
     (top, bottom), (left, right) = block_info[None]["array-location"][1:]
     part = grid[top:bottom, left:right]
     y = part.affine.f + part.affine.e * (np.arange(part.shape[0]) + 0.5)
     x = part.affine.c + part.affine.a * (np.arange(part.shape[1]) + 0.5)
-    # A direction is interpolated as a vector: angles jump at north, and turn about at the zenith.
+    # A direction is interpolated as a vector, because angles jump at north, and reverse at the zenith.
     total = np.zeros((3, *part.shape))
     for number, zenith, azimuth in zip(ids, *tables, strict=True):
         weight = 1.0 if not seen else (seen[0] == number).astype(float)
@@ -168,7 +172,8 @@ def _block(
         vector = np.stack([np.sin(theta) * np.sin(phi), np.sin(theta) * np.cos(phi), np.cos(theta)])
         inside = weight
         if not known.all():
-            # To the edge of what the detector saw, its nearest value holds; without a footprint, half a mesh beyond.
+            # Up to the edge of the detector's footprint, its nearest value is used; without a footprint, half a mesh
+            # beyond.
             nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
             vector = vector[:, nearest[0], nearest[1]]
             if not seen:
@@ -183,35 +188,35 @@ def _block(
 def _at(
     values: NDArray[np.floating], axes: Any, y: NDArray[np.floating], x: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Bilinear on all ``y`` by all ``x``, straight on beyond the axes.
+    """Interpolate bilinearly on all ``y`` by all ``x``, and extrapolate beyond the axes.
 
-    By the product of two small matrices, not pixel by pixel.
+    As the product of two small matrices, not pixel by pixel.
     """
     rows, cols = axes
-    found: NDArray[np.floating] = _weights(rows[::-1], y) @ values[::-1] @ _weights(cols, x).T
-    return found
+    detectors_seen: NDArray[np.floating] = _weights(rows[::-1], y) @ values[::-1] @ _weights(cols, x).T
+    return detectors_seen
 
 
 def _weights(known: NDArray[np.floating], wanted: NDArray[np.floating]) -> NDArray[np.floating]:
-    """(wanted, known): how much of each known place is in each that is wanted."""
-    made = np.zeros((len(wanted), len(known)))
+    """Return (wanted, known): the weight of each known position for each wanted one."""
+    result = np.zeros((len(wanted), len(known)))
     if len(known) == 1:
-        return made + 1
+        return result + 1
     first = np.clip(np.searchsorted(known, wanted, "right") - 1, 0, len(known) - 2)
     share = (wanted - known[first]) / (known[first + 1] - known[first])
     each = np.arange(len(wanted))
-    made[each, first], made[each, first + 1] = 1 - share, share
-    return made
+    result[each, first], result[each, first + 1] = 1 - share, share
+    return result
 
 
-def _values(told: Document, within: ET.Element, path: str) -> Floats:
+def _values(document: Document, within: ET.Element, path: str) -> Floats:
     rows = within.findall(f"{path}/Values_List/VALUES")
     try:
         return np.array([[float(v) for v in (row.text or "").split()] for row in rows], np.float32).reshape(
             len(rows), -1
         )
     except ValueError as error:
-        raise GeodesError(f"The angles in {told.name} are damaged ({error}); fetch the product again.") from None
+        raise GeodesError(f"The angles in {document.name} are damaged ({error}); fetch the product again.") from None
 
 
 def _described(angles: xr.Dataset) -> xr.Dataset:

@@ -17,7 +17,7 @@ class Band:
     """One spectral band of the MultiSpectral Instrument."""
 
     name: str
-    """As in file names, such as ``B8A``."""
+    """The name in file names, such as ``B8A``."""
     resolution: int
     """Metres a pixel."""
     common_name: str | None
@@ -25,7 +25,7 @@ class Band:
     wavelength: float
     """Centre, in micrometres."""
     title: str
-    """For people."""
+    """A title for people."""
 
 
 # In the order of the product's bandId, 0 to 12.
@@ -46,7 +46,8 @@ BANDS = (
 )
 NUMBERS = {band.name: number for number, band in enumerate(BANDS)}
 
-# Rows and columns of a JPEG 2000 tile by resolution, as every baseline has them; the file is asked before it is read.
+# Rows and columns of a JPEG 2000 tile by resolution, equal in all baselines; the file's header is checked before it is
+# read.
 TILES = {10: (1024, 1024), 20: (640, 640), 60: (192, 192)}
 
 
@@ -55,9 +56,9 @@ class Image:
     """One image of a product."""
 
     key: str
-    """The band's name, or ``B02_20m`` where the same is there at a finer resolution."""
+    """The band's name, or ``B02_20m`` if the band exists at a finer resolution too."""
     band: str
-    """As in file names: ``B02``, ``AOT``, ``WVP``, ``SCL`` or ``TCI``."""
+    """The name in file names: ``B02``, ``AOT``, ``WVP``, ``SCL`` or ``TCI``."""
     resolution: int
     """Metres a pixel."""
     member: str
@@ -65,16 +66,16 @@ class Image:
 
 
 def images(members: tuple[str, ...]) -> Iterator[Image]:
-    """Tell the images of a product by their names; level 2A has many bands at several resolutions.
+    """Find the images of a product by their names; level 2A has many bands at several resolutions.
 
-    The one under the plain name is that of the band's own resolution; else, and of what is no band, the finest.
+    The image with the band's own resolution has the plain name; otherwise the finest.
     """
-    found: dict[str, dict[int, str]] = {}
+    by_band: dict[str, dict[int, str]] = {}
     for member in members:
         if match := re.search(r"_(B\d[\dA]|AOT|WVP|SCL|TCI)(?:_(\d\d)m)?\.jp2$", member):
             own = BANDS[NUMBERS[match[1]]].resolution if match[1] in NUMBERS else 10
-            found.setdefault(match[1], {})[int(match[2] or own)] = member
-    for band, files in found.items():
+            by_band.setdefault(match[1], {})[int(match[2] or own)] = member
+    for band, files in by_band.items():
         own = BANDS[NUMBERS[band]].resolution if band in NUMBERS else 0
         main = own if own in files else min(files)
         for resolution, member in sorted(files.items()):
@@ -82,7 +83,7 @@ def images(members: tuple[str, ...]) -> Iterator[Image]:
 
 
 def names_of(image: Image) -> list[str]:
-    """What an image is called beside its key: the common name is that of the image under the plain name alone."""
+    """Return an image's names beside its key: only the image with the plain name has the common name."""
     common = BANDS[NUMBERS[image.band]].common_name if image.band in NUMBERS and image.key == image.band else None
     return [common] if common else []
 
@@ -92,7 +93,7 @@ _OTHERS = {
     "WVP": "Water vapour of the column",
     "SCL": "Scene classification",
 }
-# Of the scene classification, in the order of their numbers.
+# The scene classification, in the order of its numbers.
 CLASSES = (
     "no_data",
     "saturated_or_defective",
@@ -110,17 +111,17 @@ CLASSES = (
 
 
 def asset(source: RasterSource, band: str) -> pystac.Asset:
-    """Describe an image of numbers.
+    """Describe an image with numbers.
 
     Parameters
     ----------
     source
         The image; its band is the key.
     band
-        As in file names. The common name is that of the image under the plain name alone.
+        The name in file names. Only the image with the plain name has the common name.
     """
     about = BANDS[NUMBERS[band]] if band in NUMBERS else None
-    made = bands_.asset(
+    result = bands_.asset(
         source,
         common_name=about.common_name if about and source.band == band else None,
         wavelength=about.wavelength if about else None,
@@ -128,5 +129,5 @@ def asset(source: RasterSource, band: str) -> pystac.Asset:
         media_type=pystac.MediaType.JPEG2000,
     )
     if band == "SCL":
-        made.extra_fields["classification:classes"] = [{"value": n, "name": name} for n, name in enumerate(CLASSES)]
-    return made
+        result.extra_fields["classification:classes"] = [{"value": n, "name": name} for n, name in enumerate(CLASSES)]
+    return result

@@ -1,4 +1,4 @@
-"""Sentinel-2 products of several tiles, as all were before December 2016.
+"""Sentinel-2 products of several tiles: all products before December 2016.
 
 Each tile is opened as a product of its own.
 """
@@ -20,28 +20,28 @@ _GRANULE = re.compile(r"(?:^|/)(GRANULE/[^/]*?_T(\d\d[A-Z]{3})(?:_[^/]*)?)/")
 
 
 def archive(item: pystac.Item) -> Archive:
-    """The members of an Item's product; of one of several tiles those of the tile that the Item's ``grid:code`` names.
+    """Return the members of an Item's product; of a product with several tiles, those of the Item's ``grid:code``.
 
     Raises
     ------
     GeodesError
-        If there are several tiles, and the Item does not say which one is meant.
+        If there are several tiles, and the Item does not say which one.
     """
-    found = packed.archive(item)
-    folders = _folders(found)
+    result = packed.archive(item)
+    folders = _folders(result)
     if len(folders) < 2:
-        return found
+        return result
     tile = str(item.properties.get("grid:code", "")).removeprefix("MGRS-")
     if tile not in folders:
         raise GeodesError(
             f"{name_of(item)} holds {len(folders)} tiles ({', '.join(sorted(folders))}): open those that you mean of "
             "geodes_lab.products.sentinel2.granules.granules(product), which gives an Item of each."
         )
-    return found.without([f for t, f in folders.items() if t != tile])
+    return result.without([f for t, f in folders.items() if t != tile])
 
 
 def granules(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> list[pystac.Item]:
-    """Give an Item for each tile of a product; its list of members is read, nothing else.
+    """Return an Item for each tile of a product; only its list of members is read.
 
     Parameters
     ----------
@@ -51,23 +51,23 @@ def granules(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> 
     Returns
     -------
     list of pystac.Item
-        By tile, which ``grid:code`` names; of a product of one tile the product alone. Both `geodes_lab.open_product`
-        and `geodes_lab.open_cube` take them.
+        By tile, which ``grid:code`` names; for a product of one tile, only the product. Both `geodes_lab.open_product`
+        and `geodes_lab.open_cube` accept them.
     """
     item = as_item(product)
     folders = _folders(packed.archive(item))
     if len(folders) < 2:
         return [item]
-    found = []
+    result = []
     for tile in sorted(folders):
         one = item.clone()
         one.id = f"{name_of(item)}_T{tile}"
         one.properties |= {"identifier": one.id, "grid:code": f"MGRS-{tile}"}
-        one.geometry = one.bbox = None  # those of all tiles together
-        found.append(one)
-    return found
+        one.geometry = one.bbox = None  # these describe all tiles together
+        result.append(one)
+    return result
 
 
-def _folders(found: Archive) -> dict[str, str]:
-    """The folders of the tiles, by tile."""
-    return {m[2]: m[1] for m in map(_GRANULE.search, found.names) if m}
+def _folders(result: Archive) -> dict[str, str]:
+    """Return the folders of the tiles, by tile."""
+    return {m[2]: m[1] for m in map(_GRANULE.search, result.names) if m}

@@ -12,7 +12,7 @@ from geodes_lab.raster.source import RasterSource
 
 _RASTER = r"QI_DATA/MSK_CLASSI_B00\.jp2"
 _POLYGONS = r"QI_DATA/(?:\w+_)?MSK_CLOUDS(?:_\w+)?\.gml"
-# Asset, band of the raster or kind of polygon, class, for people.
+# Asset, band of the raster or kind of polygon, class, title.
 _CLASSES = (
     ("MSK_OPAQUE", 1, "cloud", "Opaque clouds"),
     ("MSK_CIRRUS", 2, "cirrus", "Cirrus clouds"),
@@ -21,12 +21,12 @@ _CLASSES = (
 
 
 def names() -> list[str]:
-    """The assets and the classes of a product's cloud masks."""
+    """Return the assets and the classes of a product's cloud masks."""
     return [*(key for key, *_ in _CLASSES), *(name for *_, name, _ in _CLASSES)]
 
 
 def is_one(name: str) -> bool:
-    """Whether a file of this name, without suffix, has the cloud masks."""
+    """Whether a file with this name, without suffix, contains the cloud masks."""
     return any(re.fullmatch(p, f"QI_DATA/{name}{suffix}") for p, suffix in ((_RASTER, ".jp2"), (_POLYGONS, ".gml")))
 
 
@@ -38,13 +38,13 @@ def assets(archive: Archive, like: RasterSource) -> dict[str, pystac.Asset]:
     archive
         The product's members.
     like
-        Any source of the product, with its grid of 60 m.
+        Any source of the product with its grid of 60 m.
 
     Returns
     -------
     dict
-        ``MSK_OPAQUE``, ``MSK_CIRRUS`` and, since baseline 04.00, ``MSK_SNOW``, each 1 where its class is: the names of
-        the classes are ``cloud``, ``cirrus`` and ``snow``.
+        ``MSK_OPAQUE``, ``MSK_CIRRUS`` and, since baseline 04.00, ``MSK_SNOW``, each 1 in its class; the names of the
+        classes are ``cloud``, ``cirrus`` and ``snow``.
     """
     for pattern in (_RASTER, _POLYGONS):
         members = archive.matching(pattern)
@@ -55,7 +55,7 @@ def assets(archive: Archive, like: RasterSource) -> dict[str, pystac.Asset]:
 
 def described(href: str, stored: tuple[int, int] | None, like: RasterSource) -> dict[str, pystac.Asset]:
     """Describe the cloud masks of one file, a raster or polygons by its name; see `assets`."""
-    found, is_raster = {}, href.endswith(".jp2")
+    by_key, is_raster = {}, href.endswith(".jp2")
     for key, index, name, title in _CLASSES[: 3 if is_raster else 2]:
         source = RasterSource(
             href=href,
@@ -73,5 +73,5 @@ def described(href: str, stored: tuple[int, int] | None, like: RasterSource) -> 
         asset = bands_.asset(source, common_name=None, wavelength=None, title=title, media_type=media)
         asset.roles = ["data-mask", name]
         asset.extra_fields["classification:classes"] = [{"value": 1, "name": name, "description": title}]
-        found[key] = asset
-    return found
+        by_key[key] = asset
+    return by_key

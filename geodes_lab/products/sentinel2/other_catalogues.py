@@ -1,6 +1,6 @@
-"""Sentinel-2 as other catalogues publish it, an asset per band.
+"""Sentinel-2 as other catalogues publish it, with an asset per band.
 
-Which band an asset is, and what makes reflectance of its numbers.
+Which band an asset is, and how its numbers become reflectance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from geodes_lab.products.sentinel2.bands import BANDS, CLASSES, NUMBERS
 _PREFIXES = ("s2:", "sentinel:", "sentinel2:", "earthsearch:", "eopf:")
 _NAME = re.compile(r"S2[A-D]_(?:MSIL(1C|2A)_|OPER_|USER_|\d\d?[C-X][A-Z]{2}_)")
 _BASELINE = re.compile(r"_N(\d\d)(\d\d)_R\d{3}_")
-# 04.00 and N0400 as ESA writes it; 4.0 and 400 as a number of JSON, in which 05.10 is 5.1.
+# 04.00 and N0400 as ESA writes it; 4.0 and 400 as a JSON number, in which 05.10 is 5.1.
 _BASELINES = [
     re.compile(form, re.ASCII)
     for form in (r"(\d\d)\.(\d\d)", r"N(\d\d)\.?(\d\d)", r"(\d\d?)(?:\.(\d\d?))?", r"(\d\d?)(\d\d)")
@@ -29,7 +29,7 @@ _IMAGE = re.compile(r"(?:^|[_/.-])(B(?:0\d|1[0-2]|8A)|AOT|WVP|SCL)(?:[_-]\d\dm)?
 _ATMOSPHERE = {"AOT": 1e-3, "WVP": 1e-3}
 _SCALE, _ADDED = 1e-4, -1000
 _OFFSET_SINCE, _USERS_OWN = "04.00", "99"
-# As Earth Search and CDSE call them, where they do not use ESA's names.
+# The names of Earth Search and CDSE, if they differ from ESA's.
 _KEYS = {b.common_name: b.name for b in BANDS} | {
     "rededge1": "B05",
     "rededge2": "B06",
@@ -41,7 +41,7 @@ _KEYS = {b.common_name: b.name for b in BANDS} | {
 
 
 def matches(item: pystac.Item) -> bool:
-    """Whether an Item is of Sentinel-2's MultiSpectral Instrument in ESA's processing, whoever cut it into files."""
+    """Whether an Item is of Sentinel-2's MultiSpectral Instrument in ESA's processing, whatever its file layout."""
     p = item.properties
     if str(_first(p, "product_type") or p.get("product:type") or "").startswith("S2MSI"):
         return True
@@ -51,18 +51,18 @@ def matches(item: pystac.Item) -> bool:
 
 
 def baseline(item: pystac.Item) -> str | None:
-    """ESA's processing baseline, such as ``04.00``; None where nothing tells it."""
+    """Return ESA's processing baseline, such as ``04.00``; None if it is unknown."""
     p = item.properties
-    for told, forms in ((_first(p, "processing_baseline"), _BASELINES), (p.get("processing:version"), _BASELINES[:2])):
-        found = next((m for form in forms if (m := form.fullmatch(str(told)))), None)
-        if found:
-            return f"{int(found[1]):02d}.{(found[2] or '').ljust(2, '0')}"
+    for value, forms in ((_first(p, "processing_baseline"), _BASELINES), (p.get("processing:version"), _BASELINES[:2])):
+        matched = next((m for form in forms if (m := form.fullmatch(str(value)))), None)
+        if matched:
+            return f"{int(matched[1]):02d}.{(matched[2] or '').ljust(2, '0')}"
     named = next((m for text in (*_uris(p), name_of(item), item.id) if (m := _BASELINE.search(str(text)))), None)
     return f"{named[1]}.{named[2]}" if named else None
 
 
 def level(item: pystac.Item) -> str | None:
-    """``L1C`` or ``L2A``; None where nothing tells it."""
+    """Return ``L1C`` or ``L2A``; None if it is unknown."""
     p = item.properties
     for text in (
         _first(p, "product_type"),
@@ -72,20 +72,20 @@ def level(item: pystac.Item) -> str | None:
         item.id,
         p.get("processing:level"),
     ):
-        if found := re.search(r"(?:MSI|L)_?(1C|2A)(?![A-Z0-9])", str(text or "")):
-            return f"L{found[1]}"
+        if matched := re.search(r"(?:MSI|L)_?(1C|2A)(?![A-Z0-9])", str(text or "")):
+            return f"L{matched[1]}"
     return None
 
 
 def properties(item: pystac.Item) -> dict[str, Any]:
-    """What such an Item says of itself, in the words that a cube looks for.
+    """Return such an Item's properties, in the terms that a cube uses.
 
-    Level, baseline, tile and the start of the datastrip.
+    They are level, baseline, tile and the start of the datastrip.
     """
     p = item.properties
     tile = str(p.get("s2:mgrs_tile") or "")
     grid = re.fullmatch(r"MGRS-(\d[C-X][A-Z]{2})", str(p.get("grid:code") or ""))
-    found = {
+    matched = {
         "processing:version": baseline(item),
         "processing:level": level(item),
         "product:type": {"L1C": "S2MSI1C", "L2A": "S2MSI2A"}.get(level(item) or ""),
@@ -98,15 +98,15 @@ def properties(item: pystac.Item) -> dict[str, Any]:
         "s2:datastrip_id": _first(p, "datastrip_id"),
         "s2:generation_time": _first(p, "generation_time"),
     }
-    return {k: v for k, v in found.items() if v is not None}
+    return {k: v for k, v in matched.items() if v is not None}
 
 
 def bands(item: pystac.Item) -> dict[str, str]:
-    """ESA's name of each asset that is one image of the product.
+    """Return ESA's name for each asset that is one image of the product.
 
     ``B04``, ``AOT``, ``WVP`` or ``SCL``, by the asset's key.
     """
-    found = {}
+    matched = {}
     for key, asset in item.assets.items():
         several = any(len(assets.entries(asset, field)) > 1 for field in ("bands", "eo:bands", "raster:bands"))
         if several or not assets.is_raster(asset) or assets.is_picture(key, asset) or "MSK_" in asset.href:
@@ -115,22 +115,22 @@ def bands(item: pystac.Item) -> dict[str, str]:
         texts = (*assets.names(asset)[:1], key, asset.href.partition("?")[0])
         image = next((m[1].upper() for text in texts if (m := _IMAGE.search(text))), None)
         if image := image or _KEYS.get(plain):
-            found[key] = image
-    return found
+            matched[key] = image
+    return matched
 
 
 def named(names: Iterable[str]) -> str | None:
-    """ESA's name of one band of a file of several, by the names that it has; None where none is one."""
+    """Return ESA's name for one band of a file with several, from its names; None if no name is known."""
     known = {b.common_name: b.name for b in BANDS} | {b.name: b.name for b in BANDS}
     return next((known[n] for n in names if n in known), None)
 
 
 def main(item: pystac.Item) -> dict[str, str]:
-    """Of the assets that are the same image, the key of the one that its plain name means, by ESA's name.
+    """Return, by ESA's name, the key of the main asset among those of the same image.
 
-    The finest, a GeoTIFF first.
+    It is the finest, a GeoTIFF first.
     """
-    found = bands(item)
+    matched = bands(item)
 
     def order(key: str) -> tuple[float, bool, int]:
         asset = item.assets[key]
@@ -139,32 +139,32 @@ def main(item: pystac.Item) -> dict[str, str]:
         return resolution or (float(named[1]) if named else 1e9), assets.is_jpeg2000(asset), len(key)
 
     best: dict[str, str] = {}
-    for key in sorted(found, key=order):
-        best.setdefault(found[key], key)
+    for key in sorted(matched, key=order):
+        best.setdefault(matched[key], key)
     return best
 
 
 def aliases(image: str) -> list[str]:
-    """The names by which an image is known here: ESA's, and STAC's common name."""
+    """Return the names by which an image is known here: ESA's, and STAC's common name."""
     common = BANDS[NUMBERS[image]].common_name if image in NUMBERS else None
     return [image, *([common] if common else [])]
 
 
 def classes(image: str) -> list[dict[str, Any]]:
-    """The classes of an image, as STAC says them; empty for a measure."""
+    """Return the classes of an image, in STAC's terms; empty for a measure."""
     return [{"value": n, "name": name} for n, name in enumerate(CLASSES)] if image == "SCL" else []
 
 
 @dataclass(frozen=True)
 class Radiometry:
-    """What makes a measure of an image's numbers."""
+    """How an image's numbers become a measure."""
 
     scale: float
     offset: float
     assumed: str = ""
-    """A sentence on what the catalogue does not tell; empty where it tells all."""
+    """A sentence on what the catalogue does not say; empty if it says all."""
     is_number: bool = False
-    """Whether the numbers stay as they are in the file, since nothing tells what they mean."""
+    """Whether the numbers stay as in the file, because their meaning is unknown."""
 
 
 def radiometry(
@@ -172,27 +172,27 @@ def radiometry(
 ) -> Radiometry:
     """Find scale and offset of a reflectance, an optical thickness or a water vapour that is stored as ESA's integers.
 
-    What is told counts, with one exception: an offset that is in the numbers of the GeoTIFFs already, as Earth Search
-    says of its own, is not added again; ESA's JPEG 2000 beside them are as ESA made them. Where no offset is told, the
-    processing baseline tells it: since 04.00, numbers of reflectance are 1000 too high.
+    Stated values are used, with one exception: an offset that the GeoTIFFs already include, as Earth Search says of its
+    own, is not added again; ESA's JPEG 2000 beside them are unchanged. If no offset is stated, it follows from the
+    processing baseline: since 04.00, numbers of reflectance are 1000 too high.
 
     Parameters
     ----------
     item, asset
         As the catalogue has them.
     image
-        See `bands`; no classes.
+        See `bands`; not classes.
     scale, offset
-        As the Item or else the file tells them; None: neither does.
+        From the Item, or else the file; None: neither has one.
     """
     if image in _ATMOSPHERE:
         return Radiometry(scale if scale is not None else _ATMOSPHERE[image], offset or 0.0)
     if is_applied(item, asset):
         return Radiometry(scale if scale is not None else _SCALE, 0.0)
     if scale is not None and offset is not None:
-        # In its collection of ESA's Collection 1 the GeoTIFFs are as ESA made them.
-        told = item.properties.get("earthsearch:boa_offset_applied") if "-c1-" not in str(item.collection_id) else None
-        is_doubtful = told is not None and offset and not assets.is_jpeg2000(asset)
+        # In its collection of ESA's Collection 1, the GeoTIFFs have ESA's numbers.
+        value = item.properties.get("earthsearch:boa_offset_applied") if "-c1-" not in str(item.collection_id) else None
+        is_doubtful = value is not None and offset and not assets.is_jpeg2000(asset)
         return Radiometry(scale, offset, _DOUBTFUL if is_doubtful else "")
     version = baseline(item)
     if offset is not None:
@@ -217,20 +217,20 @@ _DOUBTFUL = (
 
 
 def is_applied(item: pystac.Item, asset: pystac.Asset) -> bool:
-    """Whether the offset is in the numbers of an asset already: the catalogues say it of the GeoTIFFs that they made.
+    """Whether the numbers of an asset already include the offset: catalogues say so for GeoTIFFs that they made.
 
     Raises
     ------
     GeodesError
-        If an Item says neither yes nor no.
+        If an Item's value is neither yes nor no.
     """
     applied = False
-    for field, told in item.properties.items():
-        if field.endswith(":boa_offset_applied") and told is not None:
-            word = str(told).lower()
+    for field, value in item.properties.items():
+        if field.endswith(":boa_offset_applied") and value is not None:
+            word = str(value).lower()
             if word not in _YES and word not in _NO:
                 raise GeodesError(
-                    f"{name_of(item)} says {field} {told!r}, which is neither true nor false; correct the Item."
+                    f"{name_of(item)} says {field} {value!r}, which is neither true nor false; correct the Item."
                 )
             applied |= word in _YES
     return applied and not assets.is_jpeg2000(asset)

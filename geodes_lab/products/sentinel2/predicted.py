@@ -1,6 +1,6 @@
-"""Sentinel-2 L1C without reading: the name of a product predicts its grid and radiometry.
+"""Sentinel-2 L1C without reading: a product's name predicts its grid and radiometry.
 
-Its first touch confirms them.
+The first access confirms them.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _NAME = re.compile(r"(S2[A-D])_MSIL1C_(\d{8}T\d{6})_N(0[2-5]\d\d)_R\d{3}_T(\d\d[
 _FAMILY = "sentinel2"
 _SCALE, _NODATA, _SATURATED = 1e-4, 0.0, 65_535.0
 _SHAPE = [sentinel2_tile.SIDE // 10] * 2
-_SLACK = 0.1  # degrees by which a footprint may leave its tile
+_SLACK = 0.1  # degrees by which a footprint may extend beyond its tile
 
 
 def item(catalogued: pystac.Item) -> pystac.Item | None:
     """Make the band Item of a product without reading anything of it.
 
-    Its grid follows from the tile, its offset from the baseline; where the files are in the zip is found out when one
-    is first read, and all of it is held against the product's own XML then. The hrefs are patterns until then.
+    Its grid follows from the tile, its offset from the baseline; the files are located in the zip when one is first
+    read, and everything is then checked against the product's own XML. Until then the hrefs are patterns.
 
     Returns
     -------
     pystac.Item or None
-        None where the name does not tell, the product is a folder, or the catalogue has it elsewhere than the tile, or
-        of another shape: then the product itself is to be asked.
+        None if the name is not sufficient, the product is a folder, or its footprint in the catalogue is not in the
+        tile, or has another shape: then the product's metadata must be read.
     """
     named = _NAME.match(name_of(catalogued))
     if not named or not _lies_on(catalogued, named[4]) or catalogued.properties.get("proj:shape", _SHAPE) != _SHAPE:
@@ -52,9 +52,9 @@ def item(catalogued: pystac.Item) -> pystac.Item | None:
         return None
     name, new = named[0], named[3] >= "0400"
     epsg, grids = sentinel2_tile.grids(named[4])
-    made = catalogued.clone()
-    made.id = name
-    made.properties |= {
+    band_item = catalogued.clone()
+    band_item.id = name
+    band_item.properties |= {
         "identifier": name,
         "geodes:source": place.href,
         "processing:version": f"{named[3][:2]}.{named[3][2:]}",
@@ -64,10 +64,10 @@ def item(catalogued: pystac.Item) -> pystac.Item | None:
         "grid:code": f"MGRS-{named[4]}",
         "proj:code": f"EPSG:{epsg}",
     }
-    start = made.properties.pop("start_datetime", None)
-    made.properties.pop("end_datetime", None)
-    made.datetime = pystac.utils.str_to_datetime(start or named[2])
-    made.assets = {}
+    start = band_item.properties.pop("start_datetime", None)
+    band_item.properties.pop("end_datetime", None)
+    band_item.datetime = pystac.utils.str_to_datetime(start or named[2])
+    band_item.assets = {}
     inside = f"/vsizip/{{{place.gdal}}}/{name}.SAFE/GRANULE/*"
     plain = RasterSource("", name, "", epsg, *grids[60])
     for band in BANDS:
@@ -85,17 +85,17 @@ def item(catalogued: pystac.Item) -> pystac.Item | None:
             tile=TILES[band.resolution],
             overviews=4,
         )
-        made.add_asset(band.name, asset(source, band.name))
-    made.assets |= sentinel2_masks.described(
+        band_item.add_asset(band.name, asset(source, band.name))
+    band_item.assets |= sentinel2_masks.described(
         f"{inside}/QI_DATA/MSK_{'CLASSI_B00.jp2' if new else 'CLOUDS_B00.gml'}", None, plain
     )
-    for one in made.assets.values():
+    for one in band_item.assets.values():
         one.extra_fields["geodes:promise"] = _FAMILY
-    return made
+    return band_item
 
 
 def _lies_on(item: pystac.Item, tile: str) -> bool:
-    """Whether the catalogue has the product where its tile is."""
+    """Whether the product's footprint in the catalogue is in its tile."""
     box = item.bbox
     if box is None or len(box) != 4:
         return False
@@ -107,18 +107,18 @@ def _lies_on(item: pystac.Item, tile: str) -> bool:
 
 
 def is_predicted(item: pystac.Item) -> bool:
-    """Whether a band Item says what was predicted."""
+    """Whether a band Item is predicted."""
     return any("geodes:promise" in a.extra_fields for a in item.assets.values())
 
 
 def archive(item: pystac.Item) -> Archive:
-    """The archive of a band Item that was predicted."""
+    """Return the archive of a predicted band Item."""
     return Archive(object_of(next(iter(item.assets.values())).href))
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What confirms a band; see `source.PredictedBand`."""
+    """Confirms a band; see `geodes_lab.raster.source.PredictedBand`."""
 
     place: ObjectLocation
     """The product's zip."""
@@ -126,13 +126,13 @@ class Predicted:
     """The band's key."""
 
     def resolve(self, source: RasterSource) -> RasterSource:
-        """Give the band as the product's own XML has it."""
+        """Return the band as described in the product's own XML."""
         place = self.place
         stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
         true = _sources(place, stamp).get(self.band)
         if true is None:
             raise GeodesError(f"{source.product} has no {self.band}, which its baseline should have: {_WAY_OUT}")
-        for what, said, found in (
+        for what, predicted, actual in (
             ("lies in EPSG", source.epsg, true.epsg),
             ("begins at", source.transform[2::3], true.transform[2::3]),
             ("has pixels", source.shape, true.shape),
@@ -140,8 +140,8 @@ class Predicted:
             ("has the scale", source.scale, true.scale),
             ("has as no data", source.nodata, true.nodata),
         ):
-            if said != found:
-                raise GeodesError(f"{source.product} {what} {found}, where its name says {said}: {_WAY_OUT}")
+            if predicted != actual:
+                raise GeodesError(f"{source.product} {what} {actual}, where its name says {predicted}: {_WAY_OUT}")
         return replace(source, href=true.href, stored=true.stored, saturated=true.saturated, promise=None)
 
 
@@ -150,13 +150,16 @@ _WAY_OUT = "open it with gl.open_cube([geodes_lab.products.unpack(item), …]), 
 
 @lru_cache(maxsize=512)
 def _sources(place: ObjectLocation, _stamp: int) -> dict[str, RasterSource]:
-    """The bands and masks of a product as it has them; its list of members and two XML are read, once in a process."""
+    """Return the actual bands and masks of a product.
+
+    Its list of members and two XML files are read, once in a process.
+    """
     archive = Archive(place)
     safe = safe_metadata.read(archive)
-    found = {i.key: safe.source(archive, i) for i in safe.images}
+    actual = {i.key: safe.source(archive, i) for i in safe.images}
     plain = RasterSource("", safe.name, "", safe.epsg, *safe.grids[60])
     masks = pystac.Item(safe.name, None, None, safe.start, {}, assets=sentinel2_masks.assets(archive, plain))
-    return found | {key: bands_.source(masks, key) for key in masks.assets}
+    return actual | {key: bands_.source(masks, key) for key in masks.assets}
 
 
 bands_.promises[_FAMILY] = lambda item, key: Predicted(object_of(item.assets[key].href), key)

@@ -1,6 +1,6 @@
-"""What a Sentinel-2 product says of the quality of each pixel.
+"""The quality of each pixel of a Sentinel-2 product.
 
-Detectors, defects and clouds, as each baseline has them.
+Detectors, defects and clouds, for each baseline.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from geodes_lab.products.sentinel2.safe_metadata import Safe
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
 
-# Bands of MSK_QUALIT, since baseline 04.00, as ESA numbers them; bits of the variable in the same order.
+# Bands of MSK_QUALIT, since baseline 04.00, in ESA's numbering; bits of the variable in the same order.
 _FLAGS = (
     "ancillary_packet_lost",
     "ancillary_packet_degraded",
@@ -31,7 +31,7 @@ _FLAGS = (
     "partially_corrected_crosstalk",
     "saturated",
 )
-# Before, a file of polygons each; their titles.
+# Earlier, a file of polygons for each; their titles.
 _POLYGONS = {
     "defect": "defective pixels",
     "nodata": "pixels without data",
@@ -42,30 +42,33 @@ _DETECTORS = 12
 
 
 def detectors(archive: Archive, safe: Safe, resolution: int) -> dict[str, da.Array]:
-    """Which detector saw each pixel of the bands of a resolution, by common name, lazily; 0: none. Nothing is read."""
-    found = {}
+    """Return the detector that saw each pixel of the bands of a resolution, by common name, lazily; 0: none.
+
+    Nothing is read.
+    """
+    result = {}
     for band in BANDS:
         member = _member(archive, "DETFOO", band.name) if band.resolution == resolution else None
         if member is None or band.common_name is None:
             continue
         source = _source(archive, safe, member, resolution)
         if member.endswith(".jp2"):
-            found[band.common_name] = window.lazy(source)
-        else:  # of each detector its polygons, one after the other
-            found[band.common_name] = da.stack(
+            result[band.common_name] = window.lazy(source)
+        else:  # the polygons of each detector, one after the other
+            result[band.common_name] = da.stack(
                 [
                     window.lazy(replace(source, band=f"{source.band}_DETECTOR{n:02d}")) * np.uint8(n)
                     for n in range(1, _DETECTORS + 1)
                 ]
             ).max(axis=0)
-    return found
+    return result
 
 
 def node(archive: Archive, safe: Safe, resolution: int, seen: dict[str, da.Array]) -> xr.Dataset:
-    """The quality of the bands of a resolution, as a node of a tree; lazy, nothing is read.
+    """Return the quality of the bands of a resolution, as a node of a tree; lazy, nothing is read.
 
-    ``detector_red`` and so on; since baseline 04.00 ``quality_red``, a field of bits; before, ``defect_red``,
-    ``nodata_red``, ``satura_red`` and ``tecqua_red``, 1 where it is so. Dims ``(y, x)``, uint8.
+    ``detector_red`` and so on; since baseline 04.00 ``quality_red``, a bit field; earlier, ``defect_red``,
+    ``nodata_red``, ``satura_red`` and ``tecqua_red``, each 1 where it applies. Dims ``(y, x)``, uint8.
     """
     variables: dict[str, Any] = {}
     for name, values in seen.items():
@@ -101,8 +104,8 @@ def _joined(bits: list[da.Array]) -> da.Array:
 
 
 def _member(archive: Archive, kind: str, band: str) -> str | None:
-    found = archive.matching(rf"QI_DATA/(?:\w+_)?MSK_{kind}_(?:\w+_)?{re.escape(band)}(?:_MSIL1C)?\.(?:jp2|gml)")
-    return found[0] if len(found) == 1 else None
+    result = archive.matching(rf"QI_DATA/(?:\w+_)?MSK_{kind}_(?:\w+_)?{re.escape(band)}(?:_MSIL1C)?\.(?:jp2|gml)")
+    return result[0] if len(result) == 1 else None
 
 
 def _source(archive: Archive, safe: Safe, member: str, resolution: int) -> RasterSource:
@@ -121,7 +124,7 @@ def _source(archive: Archive, safe: Safe, member: str, resolution: int) -> Raste
 
 
 def saturated(source: RasterSource) -> da.Array:
-    """Where a band's numbers are that of saturation, lazily: uint8."""
+    """Return where a band is saturated, lazily: uint8."""
     plain = replace(source, scale=1.0, offset=0.0, dtype="uint16", nodata=None, saturated=None)
     return window.lazy(plain).map_blocks(_flagged, source=source, dtype=np.uint8)
 
@@ -131,6 +134,6 @@ def _flagged(numbers: NDArray[np.uint16], source: RasterSource) -> NDArray[np.ui
 
 
 def true_colour(archive: Archive, safe: Safe, member: str, resolution: int) -> da.Array:
-    """The picture that comes with a product (TCI): dims (rgb, y, x), uint8, lazily."""
+    """Return the product's true-colour picture (TCI): dims (rgb, y, x), uint8, lazily."""
     source = _source(archive, safe, member, resolution)
     return da.stack([window.lazy(replace(source, index=n)) for n in (1, 2, 3)])

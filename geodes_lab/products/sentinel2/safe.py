@@ -36,28 +36,31 @@ def matches(item: pystac.Item) -> bool:
     named = bool(_NAME.match(name_of(item)))
     if not named and item.properties.get("product:type") not in _TYPES:
         return False
-    # What has both, such as CDSE's, is read band by band: its zip is behind a login, and cannot be read in part.
+    # A product with both, such as CDSE's, is read band by band: its zip is behind a login, and cannot be read in part.
     return bands_.is_band_item(item) or (packed.is_one(item) and not other_catalogues.bands(item))
 
 
 def predicted(item: pystac.Item) -> pystac.Item | None:
-    """Make the band Item of a catalogue's Item without reading anything; see `sentinel2_promise.item`."""
+    """Make the band Item of a catalogue's Item without reading anything.
+
+    See `geodes_lab.products.sentinel2.predicted.item`.
+    """
     return None if bands_.is_band_item(item) else sentinel2_predicted.item(item)
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product: grid, offset, quantification and nodata from its own XML.
 
-    The two metadata files are read, no pixel. ``bands`` is not needed: the XML tells the truth of all. A band Item is
-    given back as it is. Bands are named ``B04``; of level 2A those at other resolutions too, ``B04_20m``.
+    The two metadata files are read, no pixel. ``bands`` is not needed: the XML describes all of them. A band Item is
+    returned unchanged. Bands are named ``B04``; in level 2A those at other resolutions too, ``B04_20m``.
     """
     if bands_.is_band_item(item) and not sentinel2_predicted.is_predicted(item):
         return item
     archive = granules.archive(item) if packed.is_one(item) else sentinel2_predicted.archive(item)
     safe = safe_metadata.read(archive)
-    made = item.clone()
-    made.id = safe.name
-    made.properties.update(
+    band_item = item.clone()
+    band_item.id = safe.name
+    band_item.properties.update(
         {
             "identifier": safe.name,
             "geodes:source": archive.place.href,
@@ -71,38 +74,38 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         }
     )
     if tile := re.search(r"_T(\d\d[A-Z]{3})(_|$)", safe.name):
-        made.properties["grid:code"] = f"MGRS-{tile[1]}"
-    made.datetime = safe.start
-    made.properties.pop("start_datetime", None)
-    made.properties.pop("end_datetime", None)
-    if made.geometry is None:
+        band_item.properties["grid:code"] = f"MGRS-{tile[1]}"
+    band_item.datetime = safe.start
+    band_item.properties.pop("start_datetime", None)
+    band_item.properties.pop("end_datetime", None)
+    if band_item.geometry is None:
         transform, shape = safe.grids[10]
         source = RasterSource("", safe.name, "", safe.epsg, transform, shape)
-        made.bbox = list(source.geobox.geographic_extent.boundingbox.bbox)
-        made.geometry = mapping(box(*made.bbox))
-    made.assets = {}
+        band_item.bbox = list(source.geobox.geographic_extent.boundingbox.bbox)
+        band_item.geometry = mapping(box(*band_item.bbox))
+    band_item.assets = {}
     if safe.assumed:
-        made.properties["geodes:assumed"] = [safe.assumed]
+        band_item.properties["geodes:assumed"] = [safe.assumed]
     for image in safe.images:
         if image.band != "TCI":
-            made.add_asset(image.key, asset(safe.source(archive, image), image.band))
+            band_item.add_asset(image.key, asset(safe.source(archive, image), image.band))
     plain = RasterSource("", safe.name, "", safe.epsg, *safe.grids[60])
-    made.assets |= sentinel2_masks.assets(archive, plain)
+    band_item.assets |= sentinel2_masks.assets(archive, plain)
     gone = {i.key: names_of(i) for i in safe.missing}
     gone |= {m: sentinel2_masks.names() for m in safe.missing_masks if sentinel2_masks.is_one(m)}
     if gone:
-        made.properties["geodes:missing"] = gone
-    return made
+        band_item.properties["geodes:missing"] = gone
+    return band_item
 
 
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as ``r10m``, ``r20m``, ``r60m``.
 
-    Reflectance at the top or bottom of the atmosphere, by common name.
+    The variables are reflectance at the top or bottom of the atmosphere, by common name.
 
-    ``r10m/quality`` and so on have what the product says of its pixels (see `sentinel2_quality.node`; ``r60m/quality``
-    the clouds too), ``angles`` the grids of sun and view angles, ``r10m/angles`` and so on the same at each pixel,
-    lazily. ``tci`` is the picture that comes with the product; level 2A has ``scl``, ``aot`` and ``wvp``.
+    ``r10m/quality`` and so on have the quality of the pixels (see `geodes_lab.products.sentinel2.quality.node`;
+    ``r60m/quality`` the clouds too), ``angles`` the grids of sun and view angles, ``r10m/angles`` and so on the same
+    for each pixel, lazily. ``tci`` is the product's picture; level 2A has ``scl``, ``aot`` and ``wvp``.
     """
     archive = granules.archive(item) if packed.is_one(item) else sentinel2_predicted.archive(item)
     safe = safe_metadata.read(archive)
@@ -163,13 +166,13 @@ def open(item: pystac.Item) -> xr.DataTree:
 
 
 def _variable(key: str) -> str:
-    """The name of a band's variable: its common name, else its own."""
+    """Return the name of a band's variable: its common name, else its own."""
     band = key.split("_")[0]
     return BANDS[NUMBERS[band]].common_name or band if band in NUMBERS else band.lower()
 
 
 def attributes(asset: pystac.Asset, level: str) -> dict[str, Any]:
-    """CF attributes of an image."""
+    """Return the CF attributes of an image."""
     fields = asset.extra_fields
     if classes := fields.get("classification:classes"):
         meanings = " ".join(c["name"] for c in classes)

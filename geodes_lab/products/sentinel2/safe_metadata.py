@@ -1,4 +1,4 @@
-"""What the metadata of a Sentinel-2 product in ESA's SAFE layout say: its grids, its radiometry, its files."""
+"""The metadata of a Sentinel-2 product in ESA's SAFE layout: its grids, its radiometry, its files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from geodes_lab.raster.source import RasterSource
 # Of products before December 2016 the names are longer.
 _PRODUCT = r"(?i:MTD_MSIL(1C|2A)|S2\w_(OPER|USER)_MTD_SAFL(1C|2A)\w*)\.xml"
 _USERS = "99.99"
-"""The baseline of what was made by a user."""
+"""The baseline of products that a user made."""
 _TILE = r"GRANULE/[^/]+/(MTD_TL|S2\w_(OPER|USER)_MTD_L(1C|2A)\w*)\.xml"
 
 
-_MEASURES = 2**15  # no number of a measure is as large
+_MEASURES = 2**15  # no number of a measure is that large
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Safe:
     level: str
     """``L1C`` or ``L2A``."""
     baseline: str
-    """Of the processing, such as ``05.10``."""
+    """The baseline of the processing, such as ``05.10``."""
     assumed: str
-    """What its metadata do not say and follows from something else, in a sentence; empty: nothing."""
+    """A sentence on a conclusion about missing metadata; empty: none."""
     platform: str
     """Such as ``sentinel-2a``."""
     start: datetime
@@ -58,15 +58,15 @@ class Safe:
     nodata: float
     """The number that stands for no data."""
     saturated: float | None
-    """The number that stands for saturation; None if the product says none that is above all measures."""
+    """The number for saturation; None if the product has none above all measures."""
     quantification: dict[str, float]
-    """Of level 2A: by what ``AOT`` and ``WVP`` are divided."""
+    """Of level 2A: the divisors of ``AOT`` and ``WVP``."""
     images: tuple[Image, ...]
-    """Its images that are there."""
+    """Its images that are present."""
     missing: tuple[Image, ...]
-    """Those that its metadata list and that are not there: of a product that was fetched in part."""
+    """The images that its metadata list and that are missing, in a partial product."""
     missing_masks: tuple[str, ...]
-    """The same of its masks: names of files without suffix, such as ``MSK_CLASSI_B00``."""
+    """The same for its masks: names of files without suffix, such as ``MSK_CLASSI_B00``."""
     tile: str
     """The path of the tile's own metadata in the archive."""
 
@@ -104,7 +104,7 @@ def read(archive: Archive) -> Safe:
     Raises
     ------
     GeodesError
-        If one is missing or damaged, or does not say what makes reflectance of numbers.
+        If one is missing or damaged, or does not say how numbers become reflectance.
     """
     usual = f"MTD_MSIL{'2A' if 'L2A' in archive.name else '1C'}.xml"
     main = archive.find(_PRODUCT, f"product metadata ({usual})")
@@ -128,7 +128,7 @@ def read(archive: Archive) -> Safe:
             f"{prefix}_ADD_OFFSET, NODATA or DATATAKE_SENSING_START of {product.name} is damaged ({error}); fetch the "
             "product again."
         ) from error
-    # Sen2Cor up to 2.9, run by a user, adds no offset and says none; its baseline is 99.99 whatever it was made of.
+    # Sen2Cor up to 2.9, run by a user, adds no offset and declares none; its baseline is always 99.99.
     is_users = baseline == _USERS and not offsets
     if set(offsets) != set(range(len(BANDS))) and (offsets or baseline >= "04.00") and not is_users:
         raise GeodesError(
@@ -179,16 +179,16 @@ def read(archive: Archive) -> Safe:
 
 
 def _missing_masks(tile: Document, archive: Archive) -> tuple[str, ...]:
-    """The names, without suffix, of the masks that the metadata of the tile list and that are not there."""
+    """Return the names, without suffix, of the masks that the tile's metadata list and that are missing."""
     there = {name.rsplit("/", 1)[-1] for name in archive.names}
     listed = (e.text.strip().rsplit("/", 1)[-1] for e in tile.root.iter("MASK_FILENAME") if e.text)
     return tuple(sorted({name.rpartition(".")[0] or name for name in listed if name not in there}))
 
 
 def _images(granules: list[Element], archive: Archive) -> list[Image]:
-    """The images that the metadata list of the tile, whether they are there or not.
+    """Return the images that the metadata list for the tile, present or missing.
 
-    What each is called does not depend on the others.
+    The name of each does not depend on the others.
     """
     tags = ("IMAGE_FILE", "IMAGE_FILE_2A", "IMAGE_ID", "IMAGE_ID_2A")
     listed = [e.text.strip() for g in granules for tag in tags for e in g.iter(tag) if e.text]
@@ -202,12 +202,12 @@ def _first(document: Document, *tags: str, or_else: str) -> str:
 
 
 def _quantification(product: Document, of: str) -> float:
-    """The number that numbers are divided by; the first products of level 2A say it under another name."""
+    """Return the divisor of the numbers; the first products of level 2A have it under another name."""
     old = product.root.find(f".//L2A_{of}QUANTIFICATION_VALUE") is not None
-    found = product.number(f".//{'L2A_' if old else ''}{of}QUANTIFICATION_VALUE")
-    if found <= 0:
-        raise GeodesError(f"{product.name} has {found:g} as {of}QUANTIFICATION_VALUE: fetch the product again.")
-    return found
+    value = product.number(f".//{'L2A_' if old else ''}{of}QUANTIFICATION_VALUE")
+    if value <= 0:
+        raise GeodesError(f"{product.name} has {value:g} as {of}QUANTIFICATION_VALUE: fetch the product again.")
+    return value
 
 
 def _grids(tile: Document) -> tuple[int, Grids]:
@@ -221,8 +221,8 @@ def _grids(tile: Document) -> tuple[int, Grids]:
             int(e.get("resolution", 0)): tuple(float(e.findtext(t, "")) for t in ("XDIM", "YDIM", "ULX", "ULY"))
             for e in tile.root.iter("Geoposition")
         }
-        found = {r: ((dx, 0.0, x, 0.0, dy, y), sizes[r]) for r, (dx, dy, x, y) in origins.items()}
-        return code, {r: found[r] for r in (10, 20, 60)}
+        value = {r: ((dx, 0.0, x, 0.0, dy, y), sizes[r]) for r, (dx, dy, x, y) in origins.items()}
+        return code, {r: value[r] for r in (10, 20, 60)}
     except (KeyError, ValueError) as error:
         raise GeodesError(
             f"{tile.name} does not say where its grid lies ({error!r}); fetch the product again."

@@ -1,6 +1,6 @@
-"""The grid of a Sentinel-2 tile, as its name predicts it.
+"""The grid of a Sentinel-2 tile, predicted from its name.
 
-The 100 km square of the military grid (MGRS), and a margin.
+It is the 100 km square of the military grid (MGRS), with a margin.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def grids(tile: str) -> tuple[int, Grids]:
     """Predict where a tile lies; nothing is read.
 
     The west edge of the square is moved west, and its north edge north, to whole multiples of 60 m; in the south,
-    northings are counted from the equator's 10 000 km. It holds for all granules whose metadata were looked at but one:
-    a product may lie elsewhere, so what this says is confirmed when the product is read.
+    northings are counted from the equator's 10 000 km. It is right for all examined granules but one: a product may be
+    elsewhere, so the prediction is confirmed when the product is read.
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ def grids(tile: str) -> tuple[int, Grids]:
     ValueError
         If there is no such tile.
     """
-    found = re.fullmatch(r"(\d\d)([C-HJ-NP-X])([A-HJ-NP-Z])([A-HJ-NP-V])", tile)
-    if not found or not 1 <= (zone := int(found[1])) <= 60:
+    parts = re.fullmatch(r"(\d\d)([C-HJ-NP-X])([A-HJ-NP-Z])([A-HJ-NP-V])", tile)
+    if not parts or not 1 <= (zone := int(parts[1])) <= 60:
         raise ValueError(f"{tile!r} is no tile of the military grid")
-    column = _COLUMNS[(zone - 1) % 3].find(found[3])
+    column = _COLUMNS[(zone - 1) % 3].find(parts[3])
     if column < 0:
-        raise ValueError(f"zone {zone} has no column {found[3]}")
-    band = _BANDS.index(found[2])
+        raise ValueError(f"zone {zone} has no column {parts[3]}")
+    band = _BANDS.index(parts[2])
     south = band < 10
-    # Rows repeat every 2000 km: of these, the one next to the middle of the band of latitude is meant.
-    row = (_ROWS.index(found[4]) - (5 if zone % 2 == 0 else 0)) % 20
+    # Rows repeat every 2000 km: the one next to the middle of the latitude band is meant.
+    row = (_ROWS.index(parts[4]) - (5 if zone % 2 == 0 else 0)) % 20
     middle = (-76 + 8 * band) * _DEGREE + (10_000_000 if south else 0)
     bottom = row * 100_000 + 2_000_000 * round((middle - row * 100_000 - 50_000) / 2_000_000)
     west = math.floor((column + 1) * 100_000 / _STEP) * _STEP
@@ -71,9 +71,9 @@ def grids(tile: str) -> tuple[int, Grids]:
 
 @lru_cache(maxsize=4096)
 def bounds(tile: str) -> tuple[float, float, float, float]:
-    """West, south, east, north in degrees of a tile as predicted."""
-    epsg, found = grids(tile)
-    transform, shape = found[60]
+    """Return west, south, east, north in degrees of a predicted tile."""
+    epsg, parts = grids(tile)
+    transform, shape = parts[60]
     extent = GeoBox(shape, Affine(*transform), f"EPSG:{epsg}").geographic_extent
     box: tuple[float, float, float, float] = extent.boundingbox.bbox
     return box

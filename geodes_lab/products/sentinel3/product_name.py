@@ -1,4 +1,4 @@
-"""What the name of a Sentinel-3 product says, as ESA composes it."""
+"""The parts of a Sentinel-3 product's name, in ESA's format."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _TIMELINESS = (
     "ST",
     "NT",
 )  # near real time, short time critical, not time critical: each better than the one before
-_EDGES = np.timedelta64(4, "s")  # names have whole seconds, and another processing may begin and end a little later
+_EDGES = np.timedelta64(4, "s")  # names have whole seconds, and another processing may begin and end slightly later
 
 
 @dataclass(frozen=True)
 class Name:
-    """The name of an altimeter's product, taken apart."""
+    """The parsed name of an altimeter product."""
 
     text: str
     """The name itself, without ``.SEN3``."""
     platform: str
     """``S3A`` or ``S3B``."""
     kind: str
-    """The type, such as ``SR_2_LAN``, without the underscores that fill it up."""
+    """The type, such as ``SR_2_LAN``, without the padding underscores."""
     start: np.datetime64
     """Of the first record, in whole seconds (UTC)."""
     stop: np.datetime64
     """Of the last record, in whole seconds (UTC)."""
     made: str
-    """When it was processed."""
+    """The time of processing."""
     cycle: int
     """The cycle of 27 days."""
     orbit: int
@@ -48,12 +48,12 @@ class Name:
 
     @property
     def version(self) -> tuple[int, str, str]:
-        """What orders the processings of one acquisition, the best last."""
+        """A key that sorts the processings of one acquisition, the best last."""
         late = _TIMELINESS.index(self.timeliness) if self.timeliness in _TIMELINESS else -1
         return late, self.baseline, self.made
 
     def covers(self, other: Name) -> bool:
-        """Whether this is from the same instrument, and has the time of another product of its type."""
+        """Whether this is from the same instrument, and covers the time of another product of its type."""
         if (self.platform, self.kind) != (other.platform, other.kind):
             return False
         shared = min(self.stop, other.stop) - max(self.start, other.start)
@@ -62,31 +62,31 @@ class Name:
 
 
 def matches(text: str) -> bool:
-    """Whether this is the name of an altimeter's product."""
+    """Whether this is the name of an altimeter product."""
     return _NAME.match(text) is not None
 
 
 def parse(text: str) -> Name:
-    """Take a name apart.
+    """Parse a name.
 
     Raises
     ------
     GeodesError
-        If it is not composed so.
+        If it does not have the format.
     """
-    found = _NAME.match(text)
-    if not found:
+    match = _NAME.match(text)
+    if not match:
         raise GeodesError(
             f"{text} is not named as products of Sentinel-3 are (S3A_SR_2_LAN____…): give it its own name."
         )
-    platform, kind, start, stop, made, cycle, orbit, timeliness, baseline = found.groups()
+    platform, kind, start, stop, processed, cycle, orbit, timeliness, baseline = match.groups()
     return Name(
-        found[0],
+        match[0],
         platform,
         kind.rstrip("_"),
         _time(start),
         _time(stop),
-        made,
+        processed,
         int(cycle),
         int(orbit),
         timeliness,

@@ -16,7 +16,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel3 import product_name
 from geodes_lab.products.sentinel3 import tracks as sentinel3_tracks
 
-# Of level 2 there are three files, each with all of the next; the first that is there is opened.
+# Level 2 has three files, each with all content of the next; the first available one is opened.
 _FILES = (
     "enhanced_measurement.nc",
     "standard_measurement.nc",
@@ -25,7 +25,7 @@ _FILES = (
     "measurement_l1a.nc",
     "measurement_l1bs.nc",
 )
-_BESIDE = "acquisition.nc"  # the echoes before the tracker had locked, which some level 1 has
+_BESIDE = "acquisition.nc"  # the echoes before the tracker locked, in some level 1 products
 
 
 def matches(item: pystac.Item) -> bool:
@@ -40,7 +40,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     Raises
     ------
     GeodesError
-        Always; says what opens it.
+        Always; the message says what opens it.
     """
     raise GeodesError(
         f"{name_of(item)} is a track of an altimeter, not an image: it cannot join a cube; open it with "
@@ -51,11 +51,11 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
 def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as one node per rate and band, each along ``time``.
 
-    Nodes are ``hz1``, ``ku``, ``c``, ``plrm`` (level 2), or ``ku``, ``plrm``, ``lrm`` (level 1), as far as the product
-    has them; which variables they have, and how these are named, is told in `sentinel3_tracks`. Longitude (−180…180)
-    and latitude are coordinates. Numbers are CF's: scaled, in their units, NaN where nothing was measured; flags are
-    integers with their meanings. Of level 2 the most complete file is opened, ``attrs["measurement"]`` says which.
-    Times are read now, since they are indexes; nothing else is.
+    Nodes are ``hz1``, ``ku``, ``c``, ``plrm`` (level 2), or ``ku``, ``plrm``, ``lrm`` (level 1), if the product has
+    them; `geodes_lab.products.sentinel3.tracks` describes their variables and names. Longitude (−180…180) and latitude
+    are coordinates. Numbers are decoded with CF: scaled, in their units, NaN where nothing was measured; flags are
+    integers with their meanings. In level 2 the most complete file is opened, and ``attrs["measurement"]`` names it.
+    Times are read now, because they are indexes; nothing else is.
     """
     tracks, attrs = stored(item)
     nodes = {"/": xr.Dataset(attrs=attrs), **{f"/{k}": sentinel3_tracks.finished(t) for k, t in tracks.items()}}
@@ -63,7 +63,7 @@ def open(item: pystac.Item) -> xr.DataTree:
 
 
 def stored(item: pystac.Item, variables: Sequence[str] | None = None) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
-    """Find the tracks of a product, as they are stored, and what the product says of itself.
+    """Find the tracks of a product, in stored form, and the product's attributes.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def stored(item: pystac.Item, variables: Sequence[str] | None = None) -> tuple[d
     Returns
     -------
     tracks : dict of str to xarray.Dataset
-        Of `sentinel3_tracks.split`; what describes the file has been read, no number.
+        From `geodes_lab.products.sentinel3.tracks.split`; the file's metadata have been read, no number.
     attrs : dict
 
     Raises
@@ -85,32 +85,32 @@ def stored(item: pystac.Item, variables: Sequence[str] | None = None) -> tuple[d
     """
     archive = packed.archive(item)
     name = name_of(item)
-    found = [path for file in _FILES for path in archive.matching(file.replace(".", r"\."))]
-    if not found:
+    paths = [path for file in _FILES for path in archive.matching(file.replace(".", r"\."))]
+    if not paths:
         raise GeodesError(f"{archive.place.href} has no measurements ({_FILES[0]}, {_FILES[3]}, …): fetch it again.")
     wanted = None if variables is None else sentinel3_tracks.needed(variables)
-    flat = _file(archive, found[0], wanted)
+    flat = _file(archive, paths[0], wanted)
     tracks = sentinel3_tracks.split(flat)
     if not set(tracks) - {sentinel3_tracks.OTHER}:
-        raise GeodesError(f"{found[0]} in {archive.place.href} has no times: it is no product of SRAL, or damaged.")
+        raise GeodesError(f"{paths[0]} in {archive.place.href} has no times: it is no product of SRAL, or damaged.")
     for path in archive.matching(_BESIDE.replace(".", r"\.")):
         tracks = sentinel3_tracks.split(_file(archive, path, wanted)) | tracks
-    said = product_name.parse(name if product_name.matches(name) else str(flat.attrs.get("product_name")))
-    kept = {k: v for k, v in flat.attrs.items() if not k.startswith("xref_")}
+    parsed_name = product_name.parse(name if product_name.matches(name) else str(flat.attrs.get("product_name")))
+    attributes = {k: v for k, v in flat.attrs.items() if not k.startswith("xref_")}
     attrs = {
-        **kept,
-        "title": said.text,
-        "time": str(said.start),
+        **attributes,
+        "title": parsed_name.text,
+        "time": str(parsed_name.start),
         "source": archive.place.href,
         "Conventions": "CF-1.11",
         "processor": flat.attrs.get("source", ""),
-        "measurement": found[0].rsplit("/", 1)[-1],
-        "product_type": said.kind,
-        "platform": said.platform,
-        "cycle": said.cycle,
-        "relative_orbit": said.orbit,
-        "timeliness": said.timeliness,
-        "baseline": said.baseline,
+        "measurement": paths[0].rsplit("/", 1)[-1],
+        "product_type": parsed_name.kind,
+        "platform": parsed_name.platform,
+        "cycle": parsed_name.cycle,
+        "relative_orbit": parsed_name.orbit,
+        "timeliness": parsed_name.timeliness,
+        "baseline": parsed_name.baseline,
     }
     return tracks, attrs
 

@@ -1,4 +1,4 @@
-"""The tracks in a file of Sentinel-3's altimeter: its one list of variables, sorted by rate and band.
+"""The tracks in a file of Sentinel-3's altimeter: its single list of variables, sorted by rate and band.
 
 =============================  ==========================================================  =======
 track                          variables of level 2, and their time                        level 1
@@ -10,9 +10,9 @@ track                          variables of level 2, and their time             
 ``lrm``, ``acq``                                                                           ``*_echo_lrm``, ``*_acq``
 =============================  ==========================================================  =======
 
-Each variable loses what its track says already: ``range_ocog_20_ku`` is ``range_ocog`` of ``ku``; at 1 Hz the band
-stays, ``sig0_water_01_ku`` is ``sig0_water_ku`` of ``hz1``. Of several levels in one file the highest has the short
-name, the others say theirs: ``ku_l1a``.
+Each variable loses the part of its name that its track has: ``range_ocog_20_ku`` is ``range_ocog`` of ``ku``; at 1 Hz
+the band stays, ``sig0_water_01_ku`` is ``sig0_water_ku`` of ``hz1``. Of several levels in one file the highest has the
+short name, the others a suffix: ``ku_l1a``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LEVEL2 = {"01": "hz1", "20_ku": "ku", "20_c": "c", "20_plrm_ku": "plrm"}
 _LEVEL1 = re.compile(r"l1(a|b|bs)_(?:echo_)?(\w+)")
 _MODES = {"sar_ku": "ku"}
 _ORDER = ("ku", "c", "plrm", "lrm", "hz1", "acq")
-_SHARED = {"20_plrm_ku": "20_c"}  # pseudo-LRM is made with the C band: its records are the same
+_SHARED = {"20_plrm_ku": "20_c"}  # pseudo-LRM is derived with the C band: its records are the same
 _PLACES = {"lat": "latitude", "lon": "longitude"}
 
 
@@ -39,13 +39,13 @@ def split(flat: xr.Dataset) -> dict[str, xr.Dataset]:
     Parameters
     ----------
     flat
-        Of `netcdf.stored`: nothing is read.
+        From `geodes_lab.formats.netcdf.dataset.stored`: nothing is read.
 
     Returns
     -------
     dict of str to xarray.Dataset
-        As stored, by the name of the track: dimension ``time``, coordinates ``time``, ``longitude``, ``latitude`` and
-        the numbers of samples where there are such dimensions. Variables that are of no track are under ``other``.
+        In stored form, by the name of the track: dimension ``time``, coordinates ``time``, ``longitude``, ``latitude``
+        and the sample numbers of further dimensions. Variables without a track are under ``other``.
     """
     ends = sorted(
         (str(d).removeprefix("time_") for d in flat.dims if str(d).startswith("time_")), key=len, reverse=True
@@ -57,21 +57,28 @@ def split(flat: xr.Dataset) -> dict[str, xr.Dataset]:
             members.setdefault(end, {})[name] = _short(name, end)
     tracks = {track: _track(flat, end, members.get(end, {})) for end, track in _names(ends).items()}
     rest = [n for n in map(str, flat.data_vars) if not any(n in names for names in members.values())]
-    found = {track: tracks[track] for track in sorted(tracks, key=_rank) if tracks[track].variables}
-    return found | ({OTHER: _bare(flat[rest])} if rest else {})
+    sorted_tracks = {track: tracks[track] for track in sorted(tracks, key=_rank) if tracks[track].variables}
+    return sorted_tracks | ({OTHER: _bare(flat[rest])} if rest else {})
 
 
 def needed(variables: Sequence[str]) -> Callable[[str], bool]:
-    """What tells, by its name in the file, whether an array is needed for some variables of a track."""
-    stems = (f"{re.sub('_(plrm_)?(ku|c)$', '', v)}_" for v in variables)  # at 1 Hz the rate is before the band
+    """Return a function that says, by an array's name in the file, whether some variables of a track need it."""
+    stems = (f"{re.sub('_(plrm_)?(ku|c)$', '', v)}_" for v in variables)  # at 1 Hz the rate precedes the band
     starts = ("time_", *(f"{p}_" for p in _PLACES), *stems)
     return lambda name: name.startswith(starts) or name.endswith("_ind") or name in variables
 
 
 def finished(track: xr.Dataset) -> xr.Dataset:
-    """Decode a track of `split`: lazy, on dask, with longitude in −180…180; times are read, as they are its index."""
-    made = netcdf_dataset.chunked(netcdf_dataset.decoded(track, {"time": True}))
-    return made.assign_coords(longitude=wrapped(made.longitude)) if "longitude" in made.coords else made
+    """Decode a track from `split`: lazy, on dask, with longitude in −180…180.
+
+    Times are read, because they are its index.
+    """
+    plain_dataset = netcdf_dataset.chunked(netcdf_dataset.decoded(track, {"time": True}))
+    return (
+        plain_dataset.assign_coords(longitude=wrapped(plain_dataset.longitude))
+        if "longitude" in plain_dataset.coords
+        else plain_dataset
+    )
 
 
 def wrapped(longitude: xr.DataArray) -> xr.DataArray:
@@ -80,7 +87,7 @@ def wrapped(longitude: xr.DataArray) -> xr.DataArray:
 
 
 def _names(ends: list[str]) -> dict[str, str]:
-    """The name of each track, by how its variables end."""
+    """Return the name of each track, by the suffix of its variables."""
     names: dict[str, str] = {}
     for end in sorted(ends, reverse=True):  # l1bs before l1b before l1a
         level = _LEVEL1.fullmatch(end)
@@ -94,10 +101,10 @@ def _rank(track: str) -> tuple[int, str]:
 
 
 def _end(name: str, dims: list[str], ends: list[str]) -> str | None:
-    """Which of the tracks a variable is of: what its time says, or its name where it has none, or one shared."""
+    """Return the track of a variable: by its time, or by its name if it has none, or a shared one."""
     times = [d.removeprefix("time_") for d in dims if d.startswith("time_")]
-    said = next((e for e in ends if name.endswith(f"_{e}")), None)
-    return said if not times or (said and _SHARED.get(said) in times) else times[0]
+    suffix = next((e for e in ends if name.endswith(f"_{e}")), None)
+    return suffix if not times or (suffix and _SHARED.get(suffix) in times) else times[0]
 
 
 def _short(name: str, end: str) -> str:
@@ -109,7 +116,7 @@ def _short(name: str, end: str) -> str:
 
 def _track(flat: xr.Dataset, end: str, members: dict[str, str]) -> xr.Dataset:
     clock = f"time_{_SHARED.get(end, end)}"
-    if end in _SHARED and members:  # places are told once, for those that share them
+    if end in _SHARED and members:  # positions occur once, for all tracks that share them
         members = members | {n: n[:3] for p in _PLACES if (n := f"{p}_{_SHARED[end]}") in flat}
     shorts = list(members.values())
     short = {n: s if shorts.count(s) == 1 else n for n, s in members.items()}
@@ -124,9 +131,9 @@ def _track(flat: xr.Dataset, end: str, members: dict[str, str]) -> xr.Dataset:
 
 
 def _bare(dataset: xr.Dataset) -> xr.Dataset:
-    """Without the attributes that name coordinates as they were called in the file."""
-    made = dataset.copy()
-    for variable in made.variables.values():
+    """Drop the attributes that name coordinates by their names in the file."""
+    plain_dataset = dataset.copy()
+    for variable in plain_dataset.variables.values():
         variable.attrs.pop("coordinates", None)
-    made.attrs = {}
-    return made
+    plain_dataset.attrs = {}
+    return plain_dataset

@@ -1,6 +1,6 @@
-"""What the DIMAP document of a Spot scene says.
+"""The DIMAP document of a Spot scene.
 
-Its bands and where the file has them, its calibration, where it lies.
+It describes the bands and their order in the file, the calibration, and the location.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from geodes_lab.raster.source import RasterSource
 
 MEMBER = r"(?i:METADATA\.DIM)"
 _LARGEST = 100_000  # rows or columns; of the largest scenes 24 000
-# By the names that DIMAP has them: common name, centre in micrometres, for people.
+# By DIMAP's names: common name, centre in micrometres, title.
 _BANDS = {
     "XS1": ("green", 0.545, "green"),
     "XS2": ("red", 0.645, "red"),
@@ -52,14 +52,17 @@ class Band:
     """One band of a scene."""
 
     name: str
-    """As the document has it, such as ``XS1``."""
+    """The name in the document, such as ``XS1``."""
     index: int
-    """Its place in the file, from 1."""
+    """Its number in the file, from 1."""
     gain: float
     """Radiance = number / gain + bias."""
     bias: float
     irradiance: float | None
-    """Of the sun at the top of the atmosphere, W m⁻² µm⁻¹, at the mean distance; None if the document says none."""
+    """Irradiance of the sun at the top of the atmosphere, W m⁻² µm⁻¹, at the mean distance.
+
+    None if the document has none.
+    """
     key: str
     """Its common name, else its own in lower case."""
     common_name: str | None
@@ -76,18 +79,18 @@ class Scene:
     name: str
     """The document's, such as ``40482610111291030381M``.
 
-    Satellite, place on the grid of Spot, time, instrument and mode.
+    Satellite, place on Spot's grid, time, instrument and mode.
     """
     satellite: str
     """Its number, ``1`` to ``5``."""
     instrument: str
     """With its mode, such as ``HRVIR1 I``."""
     time: datetime
-    """When it was taken, UTC."""
+    """The acquisition time, UTC."""
     shape: tuple[int, int]
     """Rows and columns."""
     dtype: str
-    """Of the numbers."""
+    """The number type."""
     nodata: float
     """The number that stands for no data."""
     saturated: float | None
@@ -103,7 +106,7 @@ class Scene:
     """Where it is in its zip, if it is stored."""
 
     def source(self, band: Band) -> RasterSource:
-        """Describe a band; of its grid the shape alone counts."""
+        """Describe a band; only the shape of its grid is used."""
         plain = image(self.href, self.name, band.key, self.shape, self.stored)
         return replace(
             plain, index=band.index, nodata=self.nodata, saturated=self.saturated, scale=1 / band.gain, offset=band.bias
@@ -111,7 +114,7 @@ class Scene:
 
 
 def image(href: str, product: str, band: str, shape: tuple[int, int], stored: tuple[int, int] | None) -> RasterSource:
-    """Describe an image that lies on no map: its grid is its rows and columns."""
+    """Describe an image without a map projection: its grid is its rows and columns."""
     return RasterSource(href, product, band, 4326, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), shape, stored=stored)
 
 
@@ -121,7 +124,7 @@ def read(archive: Archive) -> Scene:
     Raises
     ------
     GeodesError
-        If it is missing or damaged, or lacks what makes radiance of numbers; or if there are several.
+        If it is missing or damaged, or does not say how numbers become radiance; or if there are several.
     """
     if len(scenes := archive.matching(MEMBER)) > 1:
         folders = ", ".join(s.rpartition("/")[0] for s in scenes)
@@ -129,28 +132,28 @@ def read(archive: Archive) -> Scene:
             f"{archive.place.href} holds {len(scenes)} scenes: give the folder of one of them ({folders})."
         )
     member = archive.find(MEMBER, "scene's metadata (METADATA.DIM)")
-    told = Document(archive, member)
+    document = Document(archive, member)
     folder = member.rpartition("/")[0]
-    data = told.root.find(".//Data_File/DATA_FILE_PATH")
+    data = document.root.find(".//Data_File/DATA_FILE_PATH")
     file = (data.get("href") if data is not None else None) or "IMAGERY.TIF"
     path = archive.find(f"(?i:{re.escape(f'{folder}/{file}' if folder else file)})", f"image ({file})")
     special = {
-        (e.findtext("SPECIAL_VALUE_TEXT") or "").strip(): told.number("SPECIAL_VALUE_INDEX", e)
-        for e in told.root.iter("Special_Value")
+        (e.findtext("SPECIAL_VALUE_TEXT") or "").strip(): document.number("SPECIAL_VALUE_INDEX", e)
+        for e in document.root.iter("Special_Value")
     }
-    bits = told.number(".//Raster_Encoding/NBITS")
+    bits = document.number(".//Raster_Encoding/NBITS")
     if bits not in (8, 16):
-        raise GeodesError(f"{told.name} says numbers of {bits:g} bits: only 8 and 16 are read.")
-    source = told.root.find(".//Scene_Source")
-    date, clock = (told.text(tag, source) for tag in ("IMAGING_DATE", "IMAGING_TIME"))
+        raise GeodesError(f"{document.name} says numbers of {bits:g} bits: only 8 and 16 are read.")
+    source = document.root.find(".//Scene_Source")
+    date, clock = (document.text(tag, source) for tag in ("IMAGING_DATE", "IMAGING_TIME"))
     try:
         time = pystac.utils.str_to_datetime(f"{date}T{clock}Z").astimezone(UTC)
     except ValueError:
-        raise GeodesError(f"IMAGING_DATE in {told.name} is no date: {date!r} {clock!r}.") from None
-    named = (told.root.findtext(f".//{tag}") for tag in ("Source_Information/SOURCE_ID", "Dataset_Id/DATASET_NAME"))
+        raise GeodesError(f"IMAGING_DATE in {document.name} is no date: {date!r} {clock!r}.") from None
+    named = (document.root.findtext(f".//{tag}") for tag in ("Source_Information/SOURCE_ID", "Dataset_Id/DATASET_NAME"))
     name = next((n.strip() for n in named if n and n.strip()), archive.name)
-    satellite = told.text("MISSION_INDEX", source)
-    shape = _count(told, "NROWS"), _count(told, "NCOLS")
+    satellite = document.text("MISSION_INDEX", source)
+    shape = _count(document, "NROWS"), _count(document, "NCOLS")
     return Scene(
         name=name,
         satellite=satellite,
@@ -160,19 +163,19 @@ def read(archive: Archive) -> Scene:
         dtype=f"uint{bits:.0f}",
         nodata=special.get("NODATA", 0.0),
         saturated=special.get("SATURATED"),
-        sun=(told.number("SUN_AZIMUTH", source), told.number("SUN_ELEVATION", source)),
-        bands=_bands(told, satellite),
-        location=spot_location.read(told, name, shape),
+        sun=(document.number("SUN_AZIMUTH", source), document.number("SUN_ELEVATION", source)),
+        bands=_bands(document, satellite),
+        location=spot_location.read(document, name, shape),
         href=archive.gdal(path),
         stored=archive.range(path),
     )
 
 
-def _count(told: Document, tag: str) -> int:
-    found = told.number(f".//Raster_Dimensions/{tag}")
-    if not 1 <= found <= _LARGEST:
-        raise GeodesError(f"{tag} in {told.name} is {found:g}: no scene is so; fetch the product again.")
-    return int(found)
+def _count(document: Document, tag: str) -> int:
+    result = document.number(f".//Raster_Dimensions/{tag}")
+    if not 1 <= result <= _LARGEST:
+        raise GeodesError(f"{tag} in {document.name} is {result:g}: no scene is so; fetch the product again.")
+    return int(result)
 
 
 def _instrument(source: ET.Element | None) -> str:
@@ -181,34 +184,35 @@ def _instrument(source: ET.Element | None) -> str:
     return f"{name}{number} {mode}".strip()
 
 
-def _bands(told: Document, satellite: str) -> tuple[Band, ...]:
-    count = _count(told, "NBANDS")
+def _bands(document: Document, satellite: str) -> tuple[Band, ...]:
+    count = _count(document, "NBANDS")
     sun = {
-        told.number("BAND_INDEX", e): told.number("SOLAR_IRRADIANCE_VALUE", e)
-        for e in told.root.iter("Band_Solar_Irradiance")
+        document.number("BAND_INDEX", e): document.number("SOLAR_IRRADIANCE_VALUE", e)
+        for e in document.root.iter("Band_Solar_Irradiance")
     }
-    infos = list(told.root.iter("Spectral_Band_Info"))
-    listed = {told.number("BAND_INDEX", info): _name(info) for info in infos}
-    found = []
+    infos = list(document.root.iter("Spectral_Band_Info"))
+    listed = {document.number("BAND_INDEX", info): _name(info) for info in infos}
+    result = []
     for info in infos:
-        number, name = told.number("BAND_INDEX", info), _name(info)
+        number, name = document.number("BAND_INDEX", info), _name(info)
         common, wavelength, title = _BANDS.get(name, (None, None, name))
-        gain, bias = told.number("PHYSICAL_GAIN", info), told.number("PHYSICAL_BIAS", info)
+        gain, bias = document.number("PHYSICAL_GAIN", info), document.number("PHYSICAL_BIAS", info)
         if not (0 < gain < math.inf and math.isfinite(bias)):
             raise GeodesError(
-                f"PHYSICAL_GAIN of {name} in {told.name} is {gain:g}, PHYSICAL_BIAS {bias:g}: fetch the product again."
+                f"PHYSICAL_GAIN of {name} in {document.name} is {gain:g}, PHYSICAL_BIAS {bias:g}: fetch the product "
+                "again."
             )
         key = common or name.lower().replace(" ", "_")
         centre = _PAN.get(satellite) if name == "PAN" else wavelength
-        index = _in_file(told, listed).get(name, number)
-        found.append(
+        index = _in_file(document, listed).get(name, number)
+        result.append(
             Band(name, int(index) if index in listed else 0, gain, bias, sun.get(number), key, common, centre, title)
         )
-    if sorted(b.index for b in found) != list(range(1, count + 1)) or len({b.key for b in found}) != count:
+    if sorted(b.index for b in result) != list(range(1, count + 1)) or len({b.key for b in result}) != count:
         raise GeodesError(
-            f"{told.name} describes {len(found)} bands of {count}, or one twice: the radiance would be wrong."
+            f"{document.name} describes {len(result)} bands of {count}, or one twice: the radiance would be wrong."
         )
-    return tuple(sorted(found, key=lambda b: b.wavelength or math.inf))
+    return tuple(sorted(result, key=lambda b: b.wavelength or math.inf))
 
 
 def _name(info: ET.Element) -> str:
@@ -216,21 +220,21 @@ def _name(info: ET.Element) -> str:
     return _ALIASES.get(name, name or "BAND")
 
 
-def _in_file(told: Document, listed: dict[float, str]) -> dict[str, float]:
-    """Where the file has the bands, if not where the document says.
+def _in_file(document: Document, listed: dict[float, str]) -> dict[str, float]:
+    """Return the order of the bands in the file, if it differs from the document's.
 
-    Scenes list their bands by wavelength, as 1 to 4, and their files have the near infrared first: XS3, XS2, XS1 and
-    SWIR, which as red, green and blue are the false colours that everyone knows. CNES's Orfeo ToolBox, and whoever held
-    real scenes against their previews, read them so. Any other list is believed as it stands.
+    Scenes list their bands by wavelength, as 1 to 4, but their files have the near infrared first: XS3, XS2, XS1 and
+    SWIR, the usual false colours as red, green and blue. CNES's Orfeo ToolBox and users who compared real scenes with
+    their previews read them so. Any other list is used as it is.
     """
     if [listed.get(n) for n in (1, 2, 3)] != ["XS1", "XS2", "XS3"]:
         return {}
-    shown = told.root.find(".//Band_Display_Order")
+    shown = document.root.find(".//Band_Display_Order")
     if shown is not None:
-        order = [told.number(f"{colour}_CHANNEL", shown) for colour in ("RED", "GREEN", "BLUE")]
+        order = [document.number(f"{colour}_CHANNEL", shown) for colour in ("RED", "GREEN", "BLUE")]
         if order != [1, 2, 3]:
             raise GeodesError(
-                f"{told.name} shows its bands {', '.join(f'{n:g}' for n in order)} as red, green and blue, where "
+                f"{document.name} shows its bands {', '.join(f'{n:g}' for n in order)} as red, green and blue, where "
                 "scenes of Spot show 1, 2, 3: which band of the file is which is not known, and guessing would swap "
                 "green and near infrared."
             )

@@ -1,4 +1,4 @@
-"""A raw Spot scene on a map: placed by its corners or its location model, for each chunk of a grid."""
+"""A raw Spot scene on a map: placed with its corners or its location model, for each chunk of a grid."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from geodes_lab.reading import sensor_window
 from geodes_lab.storage.location import place_of
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
-_MARGIN = 16  # pixels of the image around what is sampled
-_PIXELS = 2**22  # of the image, that are held at once
+_MARGIN = 16  # pixels of the image around the samples
+_PIXELS = 2**22  # pixels of the image that are in memory at once
 
 
 @dataclass(frozen=True)
 class Placed:
-    """What puts one band of a scene on a grid; a `geodes_lab.raster.source.Gridder`."""
+    """Puts one band of a scene on a grid; a `geodes_lab.raster.source.Gridder`."""
 
     product: str
     """The path by which GDAL opens the product."""
     image: RasterSource
-    """The band, of whose grid the shape alone counts."""
+    """The band; only the shape of its grid is used."""
     way: str
-    """How the scene is placed, for people."""
+    """A description of how the scene is placed."""
     satellite: str
     """Its number."""
 
     @property
     def note(self) -> str:
-        """That it is no orthoimage."""
+        """State that it is not an orthoimage."""
         return location.note(self.way, self.satellite)
 
     def numbers(
         self, source: RasterSource, grid: GeoBox, resampling: Resampling
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Numbers of the image on a grid, and where they are data; see `geodes_lab.raster.source.Gridder`."""
+        """Return numbers of the image on a grid, and where they are data; see `geodes_lab.raster.source.Gridder`."""
         order = _ORDERS.get(resampling)
         if order is None:
             raise GeodesError(

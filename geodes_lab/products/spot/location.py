@@ -1,6 +1,6 @@
-"""Where the lines and pixels of a raw Spot scene lie.
+"""Where the lines and pixels of a raw Spot scene are.
 
-By the location model of its DIMAP document, or by its corners.
+Computed with the location model of its DIMAP document, or from its corners.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.tiepoints import Floats, TiePoints
 
-# Places of the mesh to each side, and how far it goes beyond the scene: a spline errs near its ends.
+# Points of the mesh along each side, and its extent beyond the scene: a spline is less exact near its ends.
 _NODES, _BEYOND = 17, 0.3
-_AGREED = 3.0  # pixels by which the location model may leave the corners that are given
-# Metres by which scenes lie beside their place, root mean square, by the satellite's number: as CNES publishes it.
+_AGREED = 3.0  # pixels by which the location model may differ from the given corners
+# The location error of scenes in metres, root mean square, by the satellite's number: published by CNES.
 _ERRORS = {"1": 500, "2": 500, "3": 500, "4": 200, "5": 50}
 _DEGREE = 111_320.0  # metres
 
@@ -28,14 +28,14 @@ Transform = tuple[float, float, float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Location:
-    """The places of one scene, on the ellipsoid."""
+    """The geolocation of one scene, on the ellipsoid."""
 
     name: str
     """The scene's, for errors."""
     shape: tuple[int, int]
     """Rows and columns."""
     points: Floats
-    """(4 or more, 4): row and column from 0, longitude and latitude of the document's places, corners first."""
+    """(4 or more, 4): row and column from 0, longitude and latitude of the document's points, corners first."""
     model: tuple[tuple[float, ...], tuple[float, ...]] | None
     """Coefficients of longitude and of latitude by row and column from 1: 1, r, c, rc, r², c².
 
@@ -51,18 +51,18 @@ class Location:
 
     @cached_property
     def way(self) -> str:
-        """How the scene is placed, for people."""
+        """A description of how the scene is placed."""
         if self._believed is not None:
             return "its location model"
         return "its corners alone, between which it may be off by hundreds of metres,"
 
     def places(self, line: Floats, pixel: Floats) -> tuple[Floats, Floats]:
-        """Longitudes and latitudes of lines and pixels, counted from the centre of the first; of their shape.
+        """Return longitudes and latitudes of lines and pixels, counted from the centre of the first; with their shape.
 
         Raises
         ------
         GeodesError
-            If the corners that are given are none.
+            If the given corners are not valid.
         """
         if self._believed is not None:
             return _modelled(self._believed, line, pixel)
@@ -76,7 +76,7 @@ class Location:
 
     @cached_property
     def _believed(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """The location model, if it agrees with the corners."""
+        """Return the location model, if it agrees with the corners."""
         if self.model is None:
             return None
         rows, cols, lons, lats = self.points[:4].T
@@ -89,7 +89,7 @@ class Location:
 
     @cached_property
     def ties(self) -> TiePoints:
-        """A mesh of places, of the scene and around it."""
+        """Return a mesh of points, in the scene and around it."""
         rows, cols = (np.linspace(-_BEYOND * n, (1 + _BEYOND) * n, _NODES) for n in self.shape)
         lon, lat = self.places(*np.meshgrid(rows, cols, indexing="ij"))
         middle = _NODES // 2
@@ -100,7 +100,7 @@ class Location:
 
     @property
     def suiting(self) -> tuple[int, Transform, tuple[int, int]]:
-        """EPSG code, transform and shape of a grid that suits the scene: UTM, of its own spacing in whole metres."""
+        """Return EPSG code, transform and shape of a suitable grid: UTM, with the scene's spacing in whole metres."""
         lon, lat = self.places(*np.meshgrid(*(np.linspace(-0.5, n - 0.5, _NODES) for n in self.shape), indexing="ij"))
         epsg = (32600 if lat.mean() >= 0 else 32700) + int((lon.mean() + 180) // 6) % 60 + 1
         x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(lon, lat)
@@ -113,19 +113,19 @@ class Location:
 
 
 def note(way: str, satellite: str) -> str:
-    """The sentence on the geometry of a scene that is put on a map, by how it was placed and the satellite's number."""
+    """Return the sentence on the geometry of a scene on a map, from its placement and the satellite's number."""
     error = _ERRORS.get(satellite)
     beside = f"; the whole scene may lie beside its place, by {error} m in the mean" if error else ""
     return f"not orthorectified: placed by {way} on the ellipsoid, relief is displaced{beside}"
 
 
 def read(told: Document, name: str, shape: tuple[int, int]) -> Location:
-    """Read the places that a DIMAP document gives.
+    """Read the points in a DIMAP document.
 
     Raises
     ------
     GeodesError
-        If they are not four corners at least, or no numbers.
+        If there are fewer than four corners, or they are not numbers.
     """
     tags = ("FRAME_ROW", "FRAME_COL", "FRAME_LON", "FRAME_LAT")
     frame = [[told.number(t, v) for t in tags] for v in told.root.iter("Vertex")]
@@ -138,11 +138,11 @@ def read(told: Document, name: str, shape: tuple[int, int]) -> Location:
     return Location(name, shape, points, _model(told))
 
 
-def _model(told: Document) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    found = told.root.find(".//Direct_Location_Model")
-    if found is None:
+def _model(document: Document) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    element = document.root.find(".//Direct_Location_Model")
+    if element is None:
         return None
-    lists = [tuple(told.number(".", e) for e in found.iter(tag)) for tag in ("lc", "pc")]
+    lists = [tuple(document.number(".", e) for e in element.iter(tag)) for tag in ("lc", "pc")]
     return (lists[0], lists[1]) if all(len(c) == 6 and all(map(math.isfinite, c)) for c in lists) else None
 
 

@@ -1,8 +1,8 @@
-"""Spot scenes that CNES orthorectified (L1C, Spot World Heritage): GeoTIFFs whose numbers the MUSCATE metadata explain.
+"""Spot scenes that CNES orthorectified (L1C, Spot World Heritage): GeoTIFFs described by MUSCATE metadata.
 
-No product was at hand. Names of products, a file for each band with ``XS1``, ``XS2``, ``XS3`` or ``SWIR`` in its name,
-and the metadata's place, time and angles are as CNES's snow-swh reads them; quantification and nodata are as in
-MUSCATE's other products. What the metadata do not say is refused, not guessed.
+Written without access to a product. The names of products, one file for each band with ``XS1``, ``XS2``, ``XS3`` or
+``SWIR`` in its name, and the metadata's place, time and angles follow CNES's snow-swh; quantification and nodata follow
+MUSCATE's other products. Missing metadata are refused, not guessed.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ _PAN = ("PAN", "P")
 def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
     """Make the band Item; the metadata are read, no pixel.
 
-    Bands have MUSCATE's names, and common names by their wavelengths.
+    Bands have MUSCATE's names, and common names from their wavelengths.
     """
     about = Metadata(archive)
     files: dict[str, str] = {}
     for path in archive.matching(_FILE):
-        found = re.search(_FILE + "$", path)
-        if found is None or "/MASKS/" in path:
+        match = re.search(_FILE + "$", path)
+        if match is None or "/MASKS/" in path:
             continue
-        if found[1] in files:
+        if match[1] in files:
             raise GeodesError(
-                f"{archive.place.href} has two files of band {found[1]}, {files[found[1]]} and {path}: its layout is "
+                f"{archive.place.href} has two files of band {match[1]}, {files[match[1]]} and {path}: its layout is "
                 "not known."
             )
-        files[found[1]] = path
+        files[match[1]] = path
     if not files:
         raise GeodesError(
             f"{archive.place.href} has no file of a band (such as *_XS1.tif): the product is incomplete, or of a "
@@ -48,16 +48,16 @@ def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
         )
     scale, nodata, wavelengths = 1 / about.quantification(), about.nodata(), about.wavelengths
     common = muscate.common_names({b: wavelengths[b] for b in files if b in wavelengths and b not in _PAN})
-    made = item.clone()
-    made.id = about.name
-    made.datetime = about.time
-    made.properties |= {
+    band_item = item.clone()
+    band_item.id = about.name
+    band_item.datetime = about.time
+    band_item.properties |= {
         "identifier": about.name,
         "geodes:source": archive.place.href,
         "processing:level": "L1C",
         "proj:code": f"EPSG:{about.epsg}",
     }
-    made.assets = {}
+    band_item.assets = {}
     for band, path in files.items():
         grid = about.grid_of(band)
         source = RasterSource(
@@ -66,7 +66,7 @@ def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
         )  # fmt: skip
         name = "pan" if band in _PAN else common.get(band)
         title = f"{(name or band).capitalize()} ({band}), top-of-atmosphere reflectance"
-        made.add_asset(
+        band_item.add_asset(
             band,
             bands_.asset(
                 source,
@@ -76,11 +76,11 @@ def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
                 media_type=pystac.MediaType.GEOTIFF,
             ),
         )
-    return made
+    return band_item
 
 
 def open(unpacked: pystac.Item) -> xr.DataTree:
-    """Open the bands, a node for each resolution."""
+    """Open the bands, with a node for each resolution."""
     attrs = {
         "title": unpacked.id,
         "time": unpacked.datetime.isoformat() if unpacked.datetime else "",

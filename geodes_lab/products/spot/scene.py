@@ -1,6 +1,6 @@
 """Spot World Heritage.
 
-Scenes as the satellite took them (L1A, DIMAP), and orthorectified ones (L1C) as Theia gives them.
+Raw scenes (L1A, DIMAP), and orthorectified ones (L1C) from Theia.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from geodes_lab.reading import sensor_window
 from geodes_lab.storage.location import place_of
 
 _FAMILY = "spot"
-# L1A as GEODES names it, such as 008-012_S2_693-381-0_2007-02-10-14-19-06_HRV-2_X_DT_GU; L1C as Theia does.
-# By CNES's own identifier, or by MUSCATE's, whose place is a number of SPOT's grid: other places are Take5's sites.
+# L1A in GEODES's format, such as 008-012_S2_693-381-0_2007-02-10-14-19-06_HRV-2_X_DT_GU; L1C in Theia's: CNES's own
+# identifier, or MUSCATE's, whose place is a number of SPOT's grid (other places are Take5's sites).
 _NAME = re.compile(
     r"\d{3}-\d{3}_S[1-5]_\d{3}-\d{3}-\d_\d{4}(-\d\d){5}_HR|SPOT\d-HR\w+-\w+_\d{8}-\d{6}(-\d{3})?_L1[AC]_\d{3}-\d{3}"
 )
@@ -50,9 +50,9 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product; its metadata are read, no pixel.
 
-    Bands have their common names (``green``, ``red``, ``nir``, ``swir16``, ``pan``), in whatever order they are in the
-    file. L1A is radiance in W m⁻² sr⁻¹ µm⁻¹, and lies on no map: `geodes_lab.open_cube` takes it when the grid is said,
-    and flags it.
+    Bands have their common names (``green``, ``red``, ``nir``, ``swir16``, ``pan``), in any order in the file. L1A is
+    radiance in W m⁻² sr⁻¹ µm⁻¹ without a map projection: `geodes_lab.open_cube` accepts it with an explicit grid, and
+    adds a note.
     """
     if bands_.is_band_item(item):
         return item
@@ -60,10 +60,10 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     if not archive.matching(dimap.MEMBER):
         return ortho.unpack(item, archive)
     scene = _scene(item, archive)
-    made = item.clone()
-    made.datetime = scene.time
+    band_item = item.clone()
+    band_item.datetime = scene.time
     epsg, transform, shape = scene.location.suiting
-    made.properties |= {
+    band_item.properties |= {
         "identifier": scene.name,
         "geodes:source": archive.place.href,
         "geodes:geometry": "raw",
@@ -73,12 +73,12 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         "view:sun_azimuth": scene.sun[0],
         "view:sun_elevation": scene.sun[1],
     }
-    made.properties.pop("start_datetime", None)
-    made.properties.pop("end_datetime", None)
-    if made.geometry is None:
+    band_item.properties.pop("start_datetime", None)
+    band_item.properties.pop("end_datetime", None)
+    if band_item.geometry is None:
         ring = Polygon(scene.location.corners)
-        made.id, made.geometry, made.bbox = scene.name, mapping(ring), list(ring.bounds)
-    made.assets = {}
+        band_item.id, band_item.geometry, band_item.bbox = scene.name, mapping(ring), list(ring.bounds)
+    band_item.assets = {}
     about = {
         "product": archive.place.gdal,
         "shape": list(scene.shape),
@@ -95,12 +95,12 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             media_type=pystac.MediaType.TIFF,
         )
         asset.extra_fields |= {"geodes:native": _FAMILY, "geodes:dimap": about, "unit": _UNITS}
-        made.add_asset(band.key, asset)
-    return made
+        band_item.add_asset(band.key, asset)
+    return band_item
 
 
 def _scene(item: pystac.Item, archive: Archive) -> Scene:
-    """The scene, by the name that the catalogue has for it, if that is known."""
+    """Return the scene, with its name in the catalogue, if that is known."""
     scene, name = dimap.read(archive), name_of(item)
     return replace(scene, name=name) if item.collection_id or _NAME.match(name) else scene
 
@@ -123,9 +123,9 @@ def open(item: pystac.Item) -> xr.DataTree:
     """Open a product in its own geometry.
 
     L1A: the root has ``green``, ``red``, ``nir`` and so on, radiance in W m⁻² sr⁻¹ µm⁻¹ (NaN where there is no data),
-    dims ``(line, pixel)``, and ``saturated_green`` and so on, where a number is saturated. The attributes have what a
-    reflectance needs: ``solar_irradiance`` of each band, where the document says it, and the sun's angles.
-    ``ground_control`` has the places that the document gives. L1C: ``r20m`` and so on.
+    dims ``(line, pixel)``, and ``saturated_green`` and so on, where a number is saturated. The attributes have the
+    inputs of reflectance: ``solar_irradiance`` of each band, if the document has it, and the sun's angles.
+    ``ground_control`` has the document's points. L1C: ``r20m`` and so on.
     """
     known = next(
         (a.extra_fields["geodes:dimap"] for a in item.assets.values() if "geodes:dimap" in a.extra_fields), None
@@ -159,7 +159,7 @@ def open(item: pystac.Item) -> xr.DataTree:
 
 
 def _variables(scene: Scene, band: Band) -> dict[str, Any]:
-    """A band's radiance, and where it is saturated."""
+    """Return a band's radiance, and where it is saturated."""
     numbers = sensor_window.lazy(scene.source(band), scene.dtype)
     about: dict[str, Any] = {
         "long_name": f"{band.name} ({band.title}), radiance at the top of the atmosphere",
@@ -174,11 +174,11 @@ def _variables(scene: Scene, band: Band) -> dict[str, Any]:
     dims, there = ("line", "pixel"), numbers != scene.nodata
     if scene.saturated is not None:
         there &= numbers != scene.saturated
-    found: dict[str, Any] = {band.key: (dims, da.where(there, radiance, np.float32("nan")), about)}
+    variables: dict[str, Any] = {band.key: (dims, da.where(there, radiance, np.float32("nan")), about)}
     if scene.saturated is not None:
         says = {"long_name": f"{band.name} is saturated", "flag_values": [0, 1], "flag_meanings": "measured saturated"}
-        found[f"saturated_{band.key}"] = (dims, (numbers == scene.saturated).astype("uint8"), says)
-    return found
+        variables[f"saturated_{band.key}"] = (dims, (numbers == scene.saturated).astype("uint8"), says)
+    return variables
 
 
 def _ground_control(scene: Scene) -> xr.Dataset:

@@ -1,6 +1,6 @@
-"""What the heights of a terrain model are above, geoid or ellipsoid, and in what unit.
+"""The vertical datum of a terrain model, geoid or ellipsoid, and its unit.
 
-By its CRS, by its name, or as the user says.
+It follows from its CRS, its name, or the user's argument.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class _Model(NamedTuple):
     above: Above
     title: str
     is_filled: bool = False
-    """Whether its makers left no holes on land: where it has no data is sea."""
+    """Whether it has no holes on land, so that no data means sea."""
 
 
-# In this order: some names hold others. What OpenTopography made ellipsoidal ends in E; TanDEM-X, ArcticDEM and REMA
-# always were.
+# In this order, because some names contain others. OpenTopography's ellipsoidal models end in E; TanDEM-X, ArcticDEM
+# and REMA are always ellipsoidal.
 _MODELS = (
     _Model(
         r"SRTM_?GL[13]_?E(llip\w*)?(?![a-z\d])|AW3D30_?E(llip\w*)?(?![a-z\d])",
@@ -63,7 +63,7 @@ _MODELS = (
     _Model(r"IGN69|IGN78", "geoid", "France's NGF-IGN69 or IGN78"),
     _Model(r"(?<![a-z])3dep(?![a-z])|^USGS_(13|1|1M|NED)_", "geoid", "USGS 3DEP, NAVD 88"),
 )
-# A file that keeps its model's name after somebody has made its heights ellipsoidal says so, if we are lucky.
+# A file with its model's name whose heights were converted to the ellipsoid may say so in its name.
 _MADE = re.compile(r"ellips|(?<![a-z])(hae|w84|wgs84h|ell)(?![a-z])", re.IGNORECASE)
 _METRES = {
     **dict.fromkeys(("", "m", "metre", "metres", "meter", "meters"), 1.0),
@@ -76,19 +76,19 @@ _METRES = {
 
 @dataclass(frozen=True)
 class Datum:
-    """What the heights of a terrain model are above."""
+    """The reference of a terrain model's heights."""
 
     above: Above
     reason: str
-    """By what it is known, for people."""
+    """How it is known, for people."""
     metre: float = 1.0
-    """How many metres its unit is."""
+    """Metres per unit."""
     is_filled: bool = False
     """Whether it has no holes on land."""
 
     @property
     def note(self) -> str:
-        """What it is and what was made of it, for the attributes of a cube."""
+        """A description of it and of the conversion, for the attributes of a cube."""
         done = f", made ellipsoidal by {geoid.NAME}" if self.above == "geoid" else ""
         return f"heights above the {self.above} ({self.reason}){done}"
 
@@ -101,14 +101,14 @@ def of(source: RasterSource, names: tuple[str, ...], chosen: Above | None) -> Da
     source
         The band of heights.
     names
-        Of its file, its Item and its collection.
+        The names of its file, its Item and its collection.
     chosen
-        What the user says, which counts more than what the model says.
+        The user's choice, which overrides the model's own information.
 
     Raises
     ------
     GeodesError
-        If nobody says it, or the unit is none of length.
+        If it is unknown, or the unit is not a length.
     """
     crs, unit = _header(source)
     known = next((m for m in _MODELS for n in names if re.search(m.pattern, n, re.IGNORECASE)), None)
@@ -133,11 +133,11 @@ def of(source: RasterSource, names: tuple[str, ...], chosen: Above | None) -> Da
 
 
 def _header(source: RasterSource) -> tuple[CRS | None, str]:
-    """The CRS of a file with its vertical part, and the unit of its numbers."""
+    """Return the CRS of a file with its vertical part, and the unit of its numbers."""
     if source.native is not None or not source.href:
         return None, ""
     try:
-        # A vertical CRS in GeoTIFF 1.0 is not told unless it is asked for.
+        # GDAL reports a vertical CRS of GeoTIFF 1.0 only on request.
         with (
             gdal_env.environment(source.href),
             rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"),
@@ -149,14 +149,14 @@ def _header(source: RasterSource) -> tuple[CRS | None, str]:
 
 
 def _vertical(crs: CRS, source: RasterSource) -> Datum | None:
-    """What a CRS of three dimensions says of heights; None of one of two."""
+    """Return the datum of a three-dimensional CRS; None for a two-dimensional one."""
     axis: Any = None
     if crs.is_compound:
         part = crs.sub_crs_list[-1]
         axis, name = part.axis_info[0], part.name
         if not name or re.search(r"unknown|unnamed|not specified", name, re.IGNORECASE):
             return None
-        # WKT 1 has "ellipsoidal" as a kind of vertical datum: it is not known in WKT 2, where the name is left.
+        # WKT 1 has "ellipsoidal" as a kind of vertical datum: WKT 2 does not, but keeps the name.
         above: Above = "ellipsoid" if "llipsoid" in f"{name} {part.datum and part.datum.name}" else "geoid"
     elif len(crs.axis_info) == 3:
         axis, name, above = crs.axis_info[2], f"{crs.name}, of three dimensions", "ellipsoid"

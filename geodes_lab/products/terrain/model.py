@@ -1,6 +1,6 @@
 """Terrain models under a radar image.
 
-One raster or a list of tiles, whose heights become heights above the ellipsoid.
+One raster or a list of tiles, whose heights are converted to heights above the ellipsoid.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from geodes_lab.raster import geoid
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
-_LOWEST, _HIGHEST = -1000.0, 9500.0  # metres that land may have
-_NAMED = 3  # tiles that a note lists
+_LOWEST, _HIGHEST = -1000.0, 9500.0  # metres of plausible land heights
+_NAMED = 3  # tiles that a note names
 
 
 class Heights(NamedTuple):
-    """Of the pixels of a grid."""
+    """The heights of a grid's pixels."""
 
     height: Floats
-    """Metres above the ellipsoid; NaN where no tile has one."""
+    """Metres above the ellipsoid; NaN where no tile has a height."""
     is_within: Flags
-    """Whether one of the tiles covers the place, though it may have no height there."""
+    """Whether one of the tiles covers the pixel, even without a height there."""
     is_filled: Flags
-    """Whether such a tile is of a model without holes on land: what it lacks is sea."""
+    """Whether such a tile belongs to a model without holes on land: then no data means sea."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Terrain:
     """A terrain model; a `geodes_lab.raster.source.Relief`."""
 
     tiles: tuple[Tile, ...]
-    """Where several have a height, the first counts."""
+    """Where several tiles have a height, the first is used."""
 
     @property
     def note(self) -> str:
-        """What it is, for the attributes of a cube."""
+        """A description, for the attributes of a cube."""
         names = list(dict.fromkeys(t.source.product for t in self.tiles))
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         kinds = "; ".join(dict.fromkeys(t.datum.note for t in self.tiles))
@@ -60,14 +60,14 @@ class Terrain:
     def heights(self, grid: GeoBox) -> Heights:
         """Read the heights at the centres of a grid's pixels, bilinear between the model's own.
 
-        Of a coarser grid, of its means.
+        For a coarser grid, its means are used.
         """
         height = np.full(grid.shape, np.nan)
         for sheet in terrain_sheet.sheets(self.tiles):
             if (values := sheet.read(grid)) is None:
                 continue
             values *= sheet.datum.metre
-            # Voids whose number the file does not declare, and the floor of the sea.
+            # Voids whose number the file does not declare, and the sea floor.
             values[(values < _LOWEST) | (values > _HIGHEST)] = np.nan
             if sheet.datum.above == "geoid":
                 values += sea_level(grid)
@@ -82,16 +82,16 @@ class Terrain:
 
 
 def of(dem: Product | Iterable[Product], heights: Literal["geoid", "ellipsoid"] | None) -> Terrain:
-    """Describe a terrain model as the user has it: a raster, or its tiles; their headers are read.
+    """Accept a terrain model in any form: a raster, or its tiles; their headers are read.
 
     Raises
     ------
     GeodesError
-        If a raster has not one band, or nobody says what its heights are above.
+        If a raster does not have exactly one band, or its vertical datum is unknown.
     """
-    given = products.several(dem, "The tiles of dem=")
+    products_given = products.several(dem, "The tiles of dem=")
     with ThreadPoolExecutor(16) as pool:
-        tiles = tuple(pool.map(lambda product: _tile(product, heights), given))
+        tiles = tuple(pool.map(lambda product: _tile(product, heights), products_given))
     if not tiles:
         raise GeodesError("dem= is an empty list: give the tiles of a terrain model, or leave it out.")
     return Terrain(tiles)
@@ -108,7 +108,7 @@ def _tile(product: Product, heights: Literal["geoid", "ellipsoid"] | None) -> Ti
 
 
 def sea_level(grid: GeoBox) -> Floats:
-    """How high the sea is above the ellipsoid at the centres of a grid's pixels."""
+    """Return the height of sea level above the ellipsoid at the centres of a grid's pixels."""
     mesh = terrain_sheet.lattice(grid)
     lon, lat = Transformer.from_crs(str(grid.crs), 4326, always_xy=True).transform(*mesh.centres)
     return mesh.between(geoid.undulation(lon, lat))

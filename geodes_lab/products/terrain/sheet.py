@@ -1,4 +1,4 @@
-"""Tiles of a terrain model as one: read where a grid needs them, and interpolated across their seams."""
+"""Adjacent tiles of a terrain model: read where a grid needs them, and interpolated across their seams."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from geodes_lab.reading import window as reading_window
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-_MESH = 500.0  # metres between places that are transformed; in between it is linear
+_MESH = 500.0  # metres between positions that are transformed; linear in between
 _STEP = 16  # pixels of a grid between them, at most
-_APART = 90.0  # degrees: tiles on both sides of 180° are no neighbours by their numbers
+_APART = 90.0  # degrees: tiles on both sides of 180° are not neighbours in this lattice
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,23 @@ class Tile:
     source: RasterSource
     """The band of heights, read as float32."""
     datum: Datum
-    """What they are above."""
+    """The vertical datum."""
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Tiles whose pixels lie on one lattice: they are interpolated across their seams."""
+    """Tiles whose pixels are on one lattice: they are interpolated across their seams."""
 
     tiles: tuple[Tile, ...]
 
     @property
     def datum(self) -> Datum:
-        """What the heights of all are above."""
+        """The vertical datum of all tiles."""
         return self.tiles[0].datum
 
     @cached_property
     def whole(self) -> RasterSource:
-        """A source as large as all tiles, of which the grid alone counts."""
+        """A source as large as all tiles; only its grid is used."""
         boxes = [t.source.geobox.boundingbox for t in self.tiles]
         west, south = min(b.left for b in boxes), min(b.bottom for b in boxes)
         east, north = max(b.right for b in boxes), max(b.top for b in boxes)
@@ -57,8 +57,8 @@ class Sheet:
         return RasterSource("", "", "", self.tiles[0].source.epsg, (a, 0.0, west, 0.0, e, north), shape)
 
     def read(self, grid: GeoBox) -> Floats | None:
-        """Heights on a grid, in their own unit and above what they are; None where no tile is near."""
-        # A model of the whole world ends at 180°, where a grid may go on.
+        """Return heights on a grid, in their own unit and datum; None if no tile is near."""
+        # A global model ends at 180°, where a grid may continue.
         parts = [p for turn in _turns(self.whole) if (p := self._read(grid, turn)) is not None]
         if len(parts) < 2:
             return parts[0] if parts else None
@@ -72,7 +72,7 @@ class Sheet:
         if places is None:
             return None
         row, col = places
-        # Beyond the outermost centres by half a pixel: there the model ends.
+        # Half a pixel beyond the outermost centres, the model ends.
         near = (row >= -0.5) & (row <= shape[0] - 0.5) & (col >= -0.5) & (col <= shape[1] - 0.5)
         if not near.any():
             return None
@@ -86,7 +86,7 @@ class Sheet:
             if not tile.source.touches(window):
                 continue
             values, there = reading_window.read(tile.source, window, "average" if times > 1 else "nearest")
-            there &= (count == 0) | (times > 1)  # a cell over a seam is of both tiles
+            there &= (count == 0) | (times > 1)  # a cell across a seam belongs to both tiles
             total[there] += values[there]
             count += there
         if not count.any():
@@ -100,7 +100,7 @@ class Sheet:
 
 
 def sheets(tiles: tuple[Tile, ...]) -> list[Sheet]:
-    """Put those tiles together that lie on one lattice, and have heights above the same."""
+    """Group the tiles that are on one lattice and have the same datum."""
     groups: list[list[Tile]] = []
     for tile in tiles:
         same = next((s for s in groups if _is_of_one_lattice(s[0], tile)), None)
@@ -112,13 +112,13 @@ def sheets(tiles: tuple[Tile, ...]) -> list[Sheet]:
 
 
 def lattice(grid: GeoBox) -> Lattice:
-    """Some pixels of a grid, between which places and the geoid are linear."""
+    """Return some pixels of a grid, between which positions and the geoid are linear."""
     metres = max(abs(grid.affine.a), abs(grid.affine.e)) * (111_320 if grid.crs.geographic else 1)
     return Lattice(grid, int(np.clip(_MESH / metres, 1, _STEP)))
 
 
 def covered(source: RasterSource, grid: GeoBox) -> Flags:
-    """Where a raster covers a grid."""
+    """Return where a raster covers a grid."""
     inside = np.zeros(grid.shape, bool)
     for turn in _turns(source):
         if (places := _places(grid, source.geobox, turn)) is not None:
@@ -128,17 +128,17 @@ def covered(source: RasterSource, grid: GeoBox) -> Flags:
 
 
 def _turns(source: RasterSource) -> tuple[int, ...]:
-    """By how many turns longitudes of a grid may lie within a raster."""
+    """Return the turns by which longitudes of a grid may be inside of a raster."""
     box = source.geobox.boundingbox
     return (0, -1, 1) if source.geobox.crs.geographic and box.right - box.left > 360 - _APART else (0,)
 
 
 def _places(grid: GeoBox, native: GeoBox, turn: int) -> tuple[Floats, Floats] | None:
-    """Rows and columns of another grid at the centres of a grid's pixels, counted from the centre of its first.
+    """Return rows and columns of another grid at the centres of a grid's pixels, counted from the centre of its first.
 
-    None if they lie beside it.
+    None if they are outside of it.
 
-    Longitudes are by that turn which is nearest to the other, and by so many more: a grid may lie across 180°.
+    Longitudes are moved to the nearest turn, and by further turns: a grid may cross 180°.
     """
     mesh, box = lattice(grid), native.boundingbox
     x, y = mesh.centres

@@ -1,7 +1,7 @@
-"""Maps that Theia gives as a zip of GeoTIFFs: the land cover of France (OSO), water quality, biophysical variables.
+"""Maps from Theia as a zip of GeoTIFFs: the land cover of France (OSO), water quality, biophysical variables.
 
-Written from the public description of the collections; the files say their grid. The nomenclature of OSO is that which
-CNES and CESBIO publish: 17 classes for 2016 and 2017, 23 since 2018.
+Based on the public description of the collections; the files contain their grid. The nomenclature of OSO is published
+by CNES and CESBIO: 17 classes for 2016 and 2017, 23 since 2018.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CLASSES_23 = {
     22: "glaciers and snow", 23: "water",
 }  # fmt: skip
 _NODATA = {"OSO": 0.0}
-_OTHERS = -10_000.0  # what Theia writes where there is no measure
+_OTHERS = -10_000.0  # Theia's number for no data
 
 
 def matches(item: pystac.Item) -> bool:
@@ -47,11 +47,11 @@ def matches(item: pystac.Item) -> bool:
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
-    """Make the band Item of a product: an asset for each GeoTIFF, by what its header says.
+    """Make the band Item of a product: an asset for each GeoTIFF, from its header.
 
-    The land cover is ``land_cover``, with its classes, beside ``confidence`` (%) and ``validity`` (how many clear
-    images) where they are there; other files have their own names. No data is what the file declares, else what the
-    collection has. A band Item is given back as it is.
+    The land cover is ``land_cover``, with its classes, beside ``confidence`` (%) and ``validity`` (number of clear
+    images) if they exist; other files have their own names. No data is the file's declaration, else the collection's. A
+    band Item is returned unchanged.
     """
     if bands_.is_band_item(item):
         return item
@@ -59,14 +59,14 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     paths = [p for p in archive.matching(r"[^/]+\.(?:tif|tiff|TIF|TIFF)") if "QKL" not in p]
     if not paths:
         raise GeodesError(f"{archive.place.href} has no GeoTIFF: the product is incomplete; fetch it again.")
-    made = item.clone()
-    made.assets = {}
+    band_item = item.clone()
+    band_item.assets = {}
     is_oso = name_of(item).startswith("OSO") or "OSO" in str(item.collection_id or item.properties.get("dataset"))
     for path in paths:
         name = path.rsplit("/", 1)[-1].rpartition(".")[0]
         head = header.read(archive.gdal(path), f"{name}.tif of {archive.place.href}")
         key = _oso(name) if is_oso else name.removeprefix(f"{name_of(item)}_")
-        if key in made.assets:
+        if key in band_item.assets:
             raise GeodesError(f"{archive.place.href} has several files for {key}: which one counts is not known.")
         nodata = head.nodata if head.nodata is not None else _NODATA["OSO"] if is_oso else _OTHERS
         fits = not np.isfinite(nodata) or head.dtype.startswith("float") or holds(head.dtype, nodata)
@@ -82,15 +82,15 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             asset.extra_fields["classification:classes"] = [
                 {"value": v, "name": n.replace(" ", "_"), "title": n} for v, n in classes.items()
             ]
-        made.assets[key] = asset
-        made.properties |= {"proj:code": f"EPSG:{head.epsg}", "geodes:source": archive.place.href}
+        band_item.assets[key] = asset
+        band_item.properties |= {"proj:code": f"EPSG:{head.epsg}", "geodes:source": archive.place.href}
     if is_oso:
-        made.datetime = datetime(_year(paths[0].rsplit("/", 1)[-1], item), 1, 1, tzinfo=UTC)
-    return made
+        band_item.datetime = datetime(_year(paths[0].rsplit("/", 1)[-1], item), 1, 1, tzinfo=UTC)
+    return band_item
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open a product as a node for each resolution (``r10m``); classes with their names as CF's flags."""
+    """Open a product as a node for each resolution (``r10m``); the names of classes are CF flags."""
     unpacked = unpack(item)
     attrs = {
         "title": name_of(unpacked),
@@ -118,7 +118,7 @@ def _attributes(key: str, asset: pystac.Asset) -> dict[str, Any]:
 
 
 def _oso(name: str) -> str:
-    """The name of a file of OSO: its key."""
+    """Return the key of an OSO file."""
     for word in ("confidence", "validity"):
         if word in name.lower():
             return word
@@ -135,8 +135,8 @@ def _title(key: str) -> str:
 
 
 def _year(name: str, item: pystac.Item) -> int:
-    """The year that a map of land cover is of: in the file's name, else in the product's."""
+    """Return the year of a land cover map: from the file's name, else from the product's."""
     for text in (name, name_of(item)):
-        if found := re.search(r"OCS_(20\d\d)|OSO_(20\d\d)\d{4}", text):
-            return int(found[1] or found[2])
+        if match := re.search(r"OCS_(20\d\d)|OSO_(20\d\d)\d{4}", text):
+            return int(match[1] or match[2])
     raise GeodesError(f"Neither {name} nor {name_of(item)} says its year: which nomenclature it has is not known.")

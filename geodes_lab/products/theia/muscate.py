@@ -1,7 +1,7 @@
-"""What products of CNES's MUSCATE centre say of themselves in ``*_MTD_ALL.xml``: time, grids, bands, numbers.
+"""The metadata of products from CNES's MUSCATE centre, ``*_MTD_ALL.xml``: time, grids, bands, numbers.
 
-One layout serves Sentinel-2, Venµs, Landsat and SPOT. It is written from the public descriptions of CNES and CESBIO,
-and from what open readers of it (MAJA, WASP, SNAP) look for.
+One layout serves Sentinel-2, Venµs, Landsat and SPOT. This follows the public descriptions of CNES and CESBIO, and open
+readers (MAJA, WASP, SNAP).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
 
-# STAC's common names with the wavelengths that they may have and the one that suits them best, in micrometres; the
-# first that fits has the first choice, so that a sensor's only near infrared is ``nir``.
+# STAC's common names with the range of their wavelengths and the best one, in micrometres; the first that fits is used,
+# so that a sensor's only near infrared is ``nir``.
 _COMMON = {
     "blue": (0.45, 0.53, 0.490),
     "green": (0.51, 0.58, 0.560),
@@ -37,7 +37,7 @@ _COMMON = {
     "cirrus": (1.35, 1.40, 1.375),
 }
 
-# Centres of bands in micrometres, for metadata that do not say them; as the makers of the instruments publish them.
+# Centres of bands in micrometres, for metadata without them; from the makers of the instruments.
 _NOMINAL = {
     "VENUS": {
         "B1": 0.420,
@@ -70,7 +70,7 @@ _NOMINAL = {
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the files of one group of resolution lie."""
+    """The grid of the files in one resolution group."""
 
     transform: tuple[float, float, float, float, float, float]
     """Pixel to CRS, as in ``proj:transform``."""
@@ -94,16 +94,15 @@ class Metadata:
     Raises
     ------
     GeodesError
-        If they are missing or damaged, or do not say where the product lies; what else is missing is said when it is
-        asked for.
+        If they are missing or damaged, or have no grid; other missing fields raise an error when they are used.
     """
 
     def __init__(self, archive: Archive) -> None:
         member = archive.find(r"[^/]+_MTD_ALL\.xml", "product metadata (*_MTD_ALL.xml)")
         self.document = Document(archive, member)
-        """For what else a family needs."""
+        """The XML document, for other fields."""
         self.name = member.rsplit("/", 1)[-1].removesuffix("_MTD_ALL.xml")
-        """The product's name, by which its files begin."""
+        """The product's name, the prefix of its files."""
         self.epsg = self.document.epsg(".//HORIZONTAL_CS_CODE")
         """The EPSG code of all its grids."""
         self.grids = {str(g.get("group_id")): self._grid(g) for g in self.document.root.iter("Group_Geopositioning")}
@@ -123,28 +122,28 @@ class Metadata:
 
     @property
     def time(self) -> datetime:
-        """When the image was taken, UTC; of a synthesis, the day that it stands for."""
+        """The acquisition time, UTC; for a synthesis, its reference day."""
         text = self.document.text(".//Product_Characteristics/ACQUISITION_DATE")
         try:
-            found = pystac.utils.str_to_datetime(text)
+            result = pystac.utils.str_to_datetime(text)
         except ValueError:
             raise GeodesError(f"ACQUISITION_DATE in {self.document.name} is no date: {text!r}.") from None
-        return found if found.tzinfo else found.replace(tzinfo=UTC)  # Venµs leaves the Z away
+        return result if result.tzinfo else result.replace(tzinfo=UTC)  # Venµs leaves the Z away
 
     @property
     def platform(self) -> str:
-        """The satellite in MUSCATE's spelling, such as ``SENTINEL2A`` or ``VENUS``; empty if it is not said."""
+        """The satellite in MUSCATE's spelling, such as ``SENTINEL2A`` or ``VENUS``; empty if unknown."""
         return (self.document.root.findtext(".//Product_Characteristics/PLATFORM") or "").strip()
 
     @property
     def wavelengths(self) -> dict[str, float]:
-        """Centres of the bands in micrometres, by MUSCATE's names of bands; nominal ones where they are not said."""
-        found = nominal(self.name)
+        """Return the centres of the bands in micrometres, by MUSCATE's names; nominal ones if there are none."""
+        result = nominal(self.name)
         for band in self.document.root.iter("Spectral_Band_Informations"):
             if band.find("Wavelength/CENTRAL") is not None:
                 value = self.document.number("Wavelength/CENTRAL", band)
-                found[str(band.get("band_id"))] = round(value / 1000 if value > 100 else value, 6)  # most are in nm
-        return found
+                result[str(band.get("band_id"))] = round(value / 1000 if value > 100 else value, 6)  # most are in nm
+        return result
 
     def grid_of(self, band: str, resolution: float | None = None) -> Grid:
         """The grid of a band.
@@ -154,12 +153,12 @@ class Metadata:
         band
             MUSCATE's name, such as ``B4``.
         resolution
-            What is known of its pixels, where there are several groups and the metadata say nothing; in metres.
+            The known pixel size in metres, if there are several groups and the metadata do not say which.
 
         Raises
         ------
         GeodesError
-            If the metadata do not say it.
+            If the metadata do not have it.
         """
         if len(self.grids) == 1:
             return next(iter(self.grids.values()))
@@ -168,31 +167,31 @@ class Metadata:
             if spectrum.get("band_id") == band and spectrum.find("SPATIAL_RESOLUTION") is not None:
                 resolution = self.document.number("SPATIAL_RESOLUTION", spectrum)
         alike = [grid for grid in self.grids.values() if grid.resolution == resolution]
-        found = [self.grids[g] for g in groups if g in self.grids] or alike
-        if not found:
+        result = [self.grids[g] for g in groups if g in self.grids] or alike
+        if not result:
             raise GeodesError(f"{self.document.name} does not say on which grid its band {band} lies: it is damaged.")
-        return found[0]
+        return result[0]
 
     def quantification(self, of: str = "REFLECTANCE") -> float:
-        """What numbers are divided by: of ``REFLECTANCE``, or another word before ``_QUANTIFICATION_VALUE``.
+        """Return the divisor of numbers: of ``REFLECTANCE``, or another word before ``_QUANTIFICATION_VALUE``.
 
         Raises
         ------
         GeodesError
-            If it is not said, or is not a positive number.
+            If it is missing, or not a positive number.
         """
-        found = self.document.number(f".//{of}_QUANTIFICATION_VALUE")
-        if not found > 0:
-            raise GeodesError(f"{of}_QUANTIFICATION_VALUE in {self.document.name} is {found:g}: it is damaged.")
-        return found
+        result = self.document.number(f".//{of}_QUANTIFICATION_VALUE")
+        if not result > 0:
+            raise GeodesError(f"{of}_QUANTIFICATION_VALUE in {self.document.name} is {result:g}: it is damaged.")
+        return result
 
     def nodata(self, name: str = "nodata") -> float:
-        """The number that stands for no data, by the name of the special value.
+        """Return the number for no data, by the name of the special value.
 
         Raises
         ------
         GeodesError
-            If it is not said.
+            If it is missing.
         """
         return self.document.number(f".//SPECIAL_VALUE[@name='{name}']")
 
@@ -202,12 +201,12 @@ def _bands(group: ET.Element) -> set[str]:
 
 
 def nominal(product: str) -> dict[str, float]:
-    """The centres of the bands of a product's instrument in micrometres, by its name; of all that it may have."""
+    """Return the centres of the bands of a product's instrument in micrometres, from its name; all possible bands."""
     return dict(next((bands for platform, bands in _NOMINAL.items() if product.startswith(platform)), {}))
 
 
 def common_names(wavelengths: Mapping[str, float]) -> dict[str, str]:
-    """Give bands STAC's common names by their wavelengths; no two the same.
+    """Assign STAC's common names to bands by their wavelengths; each name once.
 
     Parameters
     ----------
@@ -217,11 +216,11 @@ def common_names(wavelengths: Mapping[str, float]) -> dict[str, str]:
     Returns
     -------
     dict
-        Common names by band; what no name fits has none.
+        Common names by band; a band may have none.
     """
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for name, (low, high, best) in _COMMON.items():
-        fitting = [b for b, centre in wavelengths.items() if low <= centre <= high and b not in found]
+        fitting = [b for b, centre in wavelengths.items() if low <= centre <= high and b not in result]
         if fitting:  # of two as near as 5 nm the first: Venµs has one band twice
-            found[min(fitting, key=lambda b: round(abs(wavelengths[b] - best) / 0.005))] = name
-    return found
+            result[min(fitting, key=lambda b: round(abs(wavelengths[b] - best) / 0.005))] = name
+    return result

@@ -1,4 +1,4 @@
-"""Reflectance as Theia gives it (MAJA, WASP): zips of GeoTIFFs whose grid, scale and nodata only their XML tells.
+"""Reflectance from Theia (MAJA, WASP): zips of GeoTIFFs whose grid, scale and nodata are in their XML.
 
 Sentinel-2, Venµs, Landsat and the Take5 of SPOT have one layout, that of the MUSCATE centre; see `muscate`.
 """
@@ -23,7 +23,7 @@ from geodes_lab.products.theia import muscate
 from geodes_lab.products.theia.muscate import Metadata
 from geodes_lab.raster.source import RasterSource
 
-# Scenes of Spot World Heritage, named by numbers of SPOT's grid (115-354-0), are another family.
+# Scenes of Spot World Heritage, named by numbers of SPOT's grid (115-354-0), belong to another family.
 _NAME = re.compile(
     r"(SENTINEL2[A-DX]|VENUS(-XS)?|LANDSAT\d(-\w+)*|SPOT\d(-\w+)*)_\d{8}-\d{6}-\d{3}_L(1C|2A|3A)_(?!\d{3}-\d{3}-)[^_]+_\w_V\d"
 )
@@ -36,13 +36,13 @@ KINDS = {
     "SRE": "surface reflectance",
     "REF": "top-of-atmosphere reflectance",
 }
-"""Kinds of reflectance: the first that a product has is the one that common names mean."""
-# The two bands of an ATB file: key, title, units, and the words of the metadata for quantification and nodata.
+"""Kinds of reflectance: common names mean the first kind of a product."""
+# The two bands of an ATB file: key, title, units, and the metadata's terms for quantification and nodata.
 _ATMOSPHERE = (
     ("WVC", "Water vapour content", "g cm-2", "WATER_VAPOR_CONTENT"),
     ("AOT", "Aerosol optical thickness", "1", "AEROSOL_OPTICAL_THICKNESS"),
 )
-# Bits of the masks, from the least, as CNES and CESBIO document them; what is not named here is not masked by.
+# Bits of the masks, from the lowest, documented by CNES and CESBIO; unnamed bits are not used.
 _MASKS: dict[str, tuple[str, tuple[tuple[str, int, int], ...]]] = {
     "CLM": ("Clouds and their shadows", (("cloud", 1, 1), ("cloud_shadow", 2, 2), ("cirrus", 7, 1))),
     "MG2": (
@@ -53,7 +53,7 @@ _MASKS: dict[str, tuple[str, tuple[tuple[str, int, int], ...]]] = {
     "SAT": ("Saturated pixels, a bit for each band", (("saturated", 0, 8),)),
     "FLG": ("Status of the pixels of a synthesis", ()),
 }
-# What a pixel of a synthesis was seen to be, from 0, as WASP numbers it.
+# The classes of a pixel in a synthesis, from 0, in WASP's numbering.
 _STATUS = ("no_data", "cloud", "snow", "water", "land", "cloud_shadow", "saturated")
 
 
@@ -64,34 +64,34 @@ def matches(item: pystac.Item) -> bool:
 
 
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
-    """Make the band Item of a product: grids, nodata and quantification from its own XML, which alone is read.
+    """Make the band Item of a product: grids, nodata and quantification from its own XML; nothing else is read.
 
     Bands are named ``FRE_B4``, ``SRE_B4`` (``FRC_B4`` in L3A, ``REF_B4`` in L1C); ``B4``, ``B04`` (of Sentinel-2) and
     ``red`` mean the first of these. Masks are ``CLM_R1`` (10 m) and ``CLM_R2`` (20 m) of Sentinel-2, ``CLM_XS`` of the
-    others, and so on. A band Item is given back as it is.
+    others, and so on. A band Item is returned unchanged.
     """
     if bands_.is_band_item(item):
         return item
     archive = packed.archive(item)
     about = Metadata(archive)
-    made = item.clone()
-    made.id = about.name
-    made.properties |= _properties(about) | {"geodes:source": archive.place.href}
-    made.datetime = about.time
+    band_item = item.clone()
+    band_item.id = about.name
+    band_item.properties |= _properties(about) | {"geodes:source": archive.place.href}
+    band_item.datetime = about.time
     scale, nodata = 1 / about.quantification(), about.nodata()
-    made.assets = {}
+    band_item.assets = {}
     plain = RasterSource(
         "", about.name, "", about.epsg, (1.0, 0.0, 0.0, 0.0, -1.0, 0.0), (1, 1), nodata=nodata, scale=scale
     )
-    found = list(_files(archive, about, rf"({'|'.join(KINDS)})_(B\w+)"))
-    if not found:
+    matched = list(_files(archive, about, rf"({'|'.join(KINDS)})_(B\w+)"))
+    if not matched:
         raise GeodesError(
             f"{archive.place.href} has no reflectance ({', '.join(KINDS)}): the product is incomplete; fetch it again."
         )
-    main = next(kind for kind in KINDS if any(kind == k for k, _, _ in found))
+    main = next(kind for kind in KINDS if any(kind == k for k, _, _ in matched))
     wavelengths = about.wavelengths
-    common = muscate.common_names({b: wavelengths[b] for _, b, _ in found if b in wavelengths})
-    for kind, band, path in found:
+    common = muscate.common_names({b: wavelengths[b] for _, b, _ in matched if b in wavelengths})
+    for kind, band, path in matched:
         esa = next((b for b in BANDS if about.name.startswith("SENTINEL2") and b.name.replace("B0", "B") == band), None)
         grid = about.grid_of(band, esa.resolution if esa else None)
         source = replace(_of(archive, path, plain), band=f"{kind}_{band}", transform=grid.transform, shape=grid.shape)
@@ -103,12 +103,12 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             title=f"{_title(name)} ({band}), {KINDS[kind]}",
             media_type=pystac.MediaType.GEOTIFF,
         )
-        if kind == main:  # under the names that ESA and MAJA give it
+        if kind == main:  # with ESA's and MAJA's names
             asset.extra_fields["geodes:names"] = list(dict.fromkeys((band, esa.name if esa else band)))
-        made.add_asset(source.band, asset)
+        band_item.add_asset(source.band, asset)
     for asset in (*_atmosphere(archive, about, plain), *_masks(archive, about, plain)):
-        made.add_asset(asset.extra_fields["bands"][0]["name"], asset)
-    return made
+        band_item.add_asset(asset.extra_fields["bands"][0]["name"], asset)
+    return band_item
 
 
 def _properties(about: Metadata) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _title(common_name: str | None) -> str:
 
 
 def _atmosphere(archive: Archive, about: Metadata, plain: RasterSource) -> Iterator[pystac.Asset]:
-    """Water vapour and aerosols: two bands of a file, each with a scale of its own; where the metadata say it."""
+    """Yield water vapour and aerosols: two bands of a file with different scales; if the metadata have them."""
     for _, group, path in _files(archive, about, rf"(ATB)_({'|'.join(about.grids)})"):
         for index, (key, title, _, words) in enumerate(_ATMOSPHERE, 1):
             if about.document.root.find(f".//{words}_QUANTIFICATION_VALUE") is not None:
@@ -161,7 +161,7 @@ def _masks(archive: Archive, about: Metadata, plain: RasterSource) -> Iterator[p
         asset.roles = ["data-mask"]
         if kind == "FLG" and group == finest:
             asset.extra_fields["classification:classes"] = [{"value": v, "name": n} for v, n in enumerate(_STATUS)]
-        elif group == finest:  # those of other resolutions say the same
+        elif group == finest:  # masks at other resolutions have the same content
             asset.extra_fields["classification:bitfields"] = [
                 {"name": n, "offset": offset, "length": length, "classes": []} for n, offset, length in fields
             ]
@@ -172,13 +172,13 @@ def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as a node for each resolution: reflectance by common name, atmosphere, and masks.
 
     Sentinel-2 has ``r10m`` and ``r20m``, Venµs ``r5m`` or ``r10m``, Landsat ``r30m``. Each has the reflectance
-    corrected for slopes; ``r10m/sre`` the other, where there are both. Bands without a common name have MUSCATE's.
+    corrected for slopes; ``r10m/sre`` the other, if both exist. Bands without a common name have MUSCATE's.
     """
     return tree(unpack(item))
 
 
 def tree(unpacked: pystac.Item) -> xr.DataTree:
-    """Open a band Item whose assets are named as `unpack` does; see `open`."""
+    """Open a band Item whose assets have the names of `unpack`; see `open`."""
     attrs = {
         "title": name_of(unpacked),
         "time": unpacked.datetime.isoformat() if unpacked.datetime else "",
@@ -223,11 +223,11 @@ def _attributes(key: str, asset: pystac.Asset) -> dict[str, Any]:
 
 
 def _files(archive: Archive, about: Metadata, pattern: str) -> Iterator[tuple[str, str, str]]:
-    """Kind, band or group of resolution, and path of the files of a product."""
+    """Yield kind, band or resolution group, and path of the files of a product."""
     for path in archive.matching(rf"{re.escape(about.name)}_{pattern}\.(?:tif|TIF)"):
-        found = re.search(rf"{pattern}\.(?:tif|TIF)$", path)
-        assert found
-        yield found[1], found[2], path
+        matched = re.search(rf"{pattern}\.(?:tif|TIF)$", path)
+        assert matched
+        yield matched[1], matched[2], path
 
 
 def _of(archive: Archive, path: str, like: RasterSource) -> RasterSource:

@@ -1,9 +1,9 @@
 """Reflectance in the older layout of CNES's centre: Take5 of SPOT, and the first Landsat of Theia.
 
-All bands in one file.
+All bands are in one file.
 
-Written from what public readers of these files rely on (SNAP, Sen2Agri, Let-it-snow): numbers are thousandths, -10000
-is no data, and the bits of the masks. Files say their grid.
+Based on public readers of these files (SNAP, Sen2Agri, Let-it-snow): numbers are thousandths, -10000 is no data, and
+the bits of the masks. The files contain their grid.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from geodes_lab.raster.source import RasterSource
 
 _NAME = re.compile(r"(SPOT[45]_HR\w+?|LANDSAT\d_[A-Z]+)_XS_\d{8}_N(1|1C|2A)_")
 _SCALE, _NODATA = 1 / 1000, -10_000.0
-# Part of the file's name, and what theia calls such reflectance; the first that there is, common names mean.
+# A part of the file's name, and Theia's name for such reflectance; common names mean the first available one.
 _KINDS = {"ORTHO_SURF_CORR_PENTE": "FRE", "ORTHO_SURF_CORR_ENV": "SRE", "N1_TUILE": "REF", "N1": "REF"}
 _MASKS: dict[str, tuple[str, str, tuple[tuple[str, int, int], ...]]] = {
     "NUA": ("CLM_XS", "Clouds and their shadows", (("cloud", 1, 1), ("cloud_shadow", 6, 2), ("cirrus", 5, 1))),
@@ -49,26 +49,26 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item: ``FRE_XS1`` (corrected for slopes), ``SRE_XS1``, ``REF_XS1`` (level 1C), and masks.
 
-    The product's XML names the bands and tells the time; the headers of the files tell the grid. A band Item is given
-    back as it is.
+    The product's XML names the bands and has the time; the headers of the files have the grid. A band Item is returned
+    unchanged.
     """
     if bands_.is_band_item(item):
         return item
     archive = packed.archive(item)
     about = Document(archive, archive.find(rf"{_NAME.pattern}[^/]*\.xml", "product metadata (<product>.xml)"))
-    made = item.clone()
-    made.id = about.text(".//IDENT")
+    band_item = item.clone()
+    band_item.id = about.text(".//IDENT")
     names = [b.strip() for b in about.text(".//BANDS").split(";") if b.strip()]
-    wavelengths = {b: w for b, w in muscate.nominal(made.id).items() if b in names}
+    wavelengths = {b: w for b, w in muscate.nominal(band_item.id).items() if b in names}
     common = muscate.common_names(wavelengths)
-    made.assets = {}
+    band_item.assets = {}
     main = None
     for kind, path in _images(archive):
         head = header.read(archive.gdal(path), f"{path.rsplit('/', 1)[-1]} of {archive.place.href}")
         main = main or kind
         for index, band in enumerate(names, 1):
             key = f"{kind}_{band}"
-            source = _source(archive, path, made.id, key, head, index)
+            source = _source(archive, path, band_item.id, key, head, index)
             asset = bands_.asset(
                 source,
                 common_name=common.get(band) if kind == main else None,
@@ -78,8 +78,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             )
             if kind == main:
                 asset.extra_fields["geodes:names"] = [band]
-            made.assets[key] = asset
-        made.properties["proj:code"] = f"EPSG:{head.epsg}"
+            band_item.assets[key] = asset
+        band_item.properties["proj:code"] = f"EPSG:{head.epsg}"
     if main is None:
         raise GeodesError(
             f"{archive.place.href} has no reflectance (*{', *'.join(_KINDS)}): the product is incomplete."
@@ -88,30 +88,30 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         for path in archive.matching(rf"[^/]+_{suffix}\.(?:TIF|tif)"):
             head = header.read(archive.gdal(path), f"{path.rsplit('/', 1)[-1]} of {archive.place.href}")
             asset = bands_.asset(
-                _source(archive, path, made.id, key, head, None), common_name=None, wavelength=None, title=title,
+                _source(archive, path, band_item.id, key, head, None), common_name=None, wavelength=None, title=title,
                 media_type=pystac.MediaType.GEOTIFF,
             )  # fmt: skip
             asset.roles = ["data-mask"]
             asset.extra_fields["classification:bitfields"] = [
                 {"name": n, "offset": offset, "length": length, "classes": []} for n, offset, length in fields
             ]
-            made.assets[key] = asset
-    made.properties |= {
-        "identifier": made.id,
+            band_item.assets[key] = asset
+    band_item.properties |= {
+        "identifier": band_item.id,
         "geodes:source": archive.place.href,
         "processing:level": "L1C" if main == "REF" else "L2A",
     }
-    made.datetime = _time(about)
-    return made
+    band_item.datetime = _time(about)
+    return band_item
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open a product as a node for its resolution (``r20m``, ``r30m``), as `theia.open` does."""
+    """Open a product as a node for its resolution (``r20m``, ``r30m``), like `theia.reflectance.open`."""
     return reflectance.tree(unpack(item))
 
 
 def _images(archive: Archive) -> Iterator[tuple[str, str]]:
-    """Kinds of reflectance, the one of slopes first, and their files."""
+    """Yield kinds of reflectance, the one corrected for slopes first, and their files."""
     seen = set()
     for part, kind in _KINDS.items():
         for path in archive.matching(rf"[^/]+_{part}_[^/]+\.(?:TIF|tif)"):

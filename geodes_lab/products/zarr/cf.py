@@ -1,4 +1,4 @@
-"""What attributes say of an array, in the words of CF, GDAL, GeoZarr and EOPF: its grid, and what its numbers mean."""
+"""The attributes of an array, in the terms of CF, GDAL, GeoZarr and EOPF: its grid, and the meaning of its numbers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pyproj.exceptions import CRSError
 Attributes = Mapping[str, Any]
 Transform = tuple[float, float, float, float, float, float]
 
-_FAR = 0.05  # of a pixel: coordinates in float32 are as far off
+_FAR = 0.05  # of a pixel: the error of coordinates in float32
 _KILOMETRES = ("km", "kilometer", "kilometre", "kilometers", "kilometres")
 
 
 class NoGrid(ValueError):
-    """An array lies on no map, or not as pixels do; the message completes a sentence about the array."""
+    """An array without a map grid, or not a grid of pixels; the message completes a sentence about the array."""
 
 
 def epsg(scopes: Sequence[Attributes]) -> int:
@@ -30,17 +30,17 @@ def epsg(scopes: Sequence[Attributes]) -> int:
     Parameters
     ----------
     scopes
-        Attributes of the array, of its grid mapping, of its group and of the groups around that, nearest first.
+        Attributes of the array, of its grid mapping, of its group and of the parent groups, nearest first.
 
     Raises
     ------
     NoGrid
-        If nothing says a CRS, or the nearest that does says one without a code.
+        If there is no CRS, or the nearest one has no code.
     """
-    for said in (crs for attrs in scopes for crs in _said(attrs)):
-        if (code := _code(said)) is not None:
+    for stated in (crs for attrs in scopes for crs in _said(attrs)):
+        if (code := _code(stated)) is not None:
             return code
-        raise NoGrid(f"is in a CRS without an EPSG code ({said.partition(',')[0][:60]}…)")
+        raise NoGrid(f"is in a CRS without an EPSG code ({stated.partition(',')[0][:60]}…)")
     raise NoGrid("says no CRS: write one with .rio.write_crs, or 'proj:code' into the attributes of its group")
 
 
@@ -56,8 +56,8 @@ def _said(attrs: Attributes) -> Iterator[str]:
 
 
 @lru_cache(maxsize=256)
-def _code(said: str) -> int | None:
-    text = said.strip().removesuffix(".0")
+def _code(crs: str) -> int | None:
+    text = crs.strip().removesuffix(".0")
     try:
         return CRS.from_user_input(int(text) if text.isdigit() else text).to_epsg()
     except CRSError:
@@ -72,45 +72,45 @@ def transform(
 ) -> Transform:
     """Find the transform from pixels to the CRS.
 
-    Coordinates count, where there are any: what cuts a store cuts them, and often leaves an old ``GeoTransform``.
+    Coordinates take precedence: a tool that cuts a store cuts them, and often leaves an old ``GeoTransform``.
 
     Parameters
     ----------
     y, x
         Coordinates of pixel centres with their attributes, if there are any.
     scopes
-        As for `epsg`.
+        See `epsg`.
     shape
         Rows and columns.
 
     Raises
     ------
     NoGrid
-        If nothing says it; if coordinates are not evenly spaced; if the grid is rotated, or rows do not run south and
+        If there is none; if coordinates are not evenly spaced; if the grid is rotated, or rows do not run south and
         columns east.
     """
-    told = next((t for t in map(_told, scopes) if t is not None), None)
+    declared = next((t for t in map(_told, scopes) if t is not None), None)
     if y is None or x is None:
-        found = told
-        if found is None:
+        measured = declared
+        if measured is None:
             raise NoGrid("has neither coordinates x and y nor a GeoTransform")
     else:
-        down, across = _line(y, shape[0], told and told[4]), _line(x, shape[1], told and told[0])
-        found = across[1], 0.0, across[0] - across[1] / 2, 0.0, down[1], down[0] - down[1] / 2
-        near = told is not None and all(abs(told[n] - found[n]) * s <= _FAR * abs(found[n % 3 and 4])
+        down, across = _line(y, shape[0], declared and declared[4]), _line(x, shape[1], declared and declared[0])
+        measured = across[1], 0.0, across[0] - across[1] / 2, 0.0, down[1], down[0] - down[1] / 2
+        near = declared is not None and all(abs(declared[n] - measured[n]) * s <= _FAR * abs(measured[n % 3 and 4])
                                         for n, s in ((0, shape[1]), (4, shape[0]), (2, 1), (5, 1)))  # fmt: skip
-        if told is not None and near:
-            found = told  # without what rounding has done to coordinates
-    a, b, _, d, e, _ = found
+        if declared is not None and near:
+            measured = declared  # without the rounding errors of coordinates
+    a, b, _, d, e, _ = measured
     if b or d:
         raise NoGrid("lies on a rotated grid")
     if a <= 0 or e >= 0:
         raise NoGrid("has rows that do not run south or columns that do not run east: save it sorted so")
-    return found
+    return measured
 
 
-def _line(axis: tuple[NDArray[Any], Attributes], size: int, told: float | None) -> tuple[float, float]:
-    """The first coordinate, and the step from each to the next."""
+def _line(axis: tuple[NDArray[Any], Attributes], size: int, pixel_size: float | None) -> tuple[float, float]:
+    """Return the first coordinate, and the step to the next."""
     values, attrs = axis
     if values.shape != (size,):
         raise NoGrid(f"has {size} pixels along an axis of {values.size} coordinates")
@@ -118,9 +118,9 @@ def _line(axis: tuple[NDArray[Any], Attributes], size: int, told: float | None) 
     if str(attrs.get("units", "")).lower() in _KILOMETRES:
         values = values * 1000
     if size == 1:
-        if told is None:
+        if pixel_size is None:
             raise NoGrid("is a single row or column and says no size of a pixel")
-        return float(values[0]), told
+        return float(values[0]), pixel_size
     step = (float(values[-1]) - float(values[0])) / (size - 1)
     if not np.abs(values - (values[0] + np.arange(size) * step)).max() <= _FAR * abs(step) or not step:
         raise NoGrid(
@@ -142,14 +142,14 @@ def _told(attrs: Attributes) -> Transform | None:
 
 
 def nodata(attrs: Attributes, fill: Any) -> float | None:
-    """Find the number that stands for no data; NaN, which always does, is not told.
+    """Find the number for no data; NaN, which is always no data, is not returned.
 
     Parameters
     ----------
     attrs
-        Of the array.
+        The attributes of the array.
     fill
-        What Zarr itself fills with, where that is CF's ``_FillValue`` too (format 2); else None.
+        Zarr's own fill value, if it is CF's ``_FillValue`` too (format 2); else None.
     """
     value = next((attrs[k] for k in ("_FillValue", "missing_value") if attrs.get(k) is not None), fill)
     if value is None:
@@ -157,13 +157,13 @@ def nodata(attrs: Attributes, fill: Any) -> float | None:
     value = value[0] if isinstance(value, list) else value
     try:
         number = float(value)
-    except ValueError:  # as xarray writes the floating numbers of format 3
+    except ValueError:  # xarray's spelling of floating numbers in format 3
         number = float(struct.unpack("<d", base64.standard_b64decode(value))[0])
     return None if np.isnan(number) else number
 
 
 def classes(attrs: Attributes) -> dict[str, Any]:
-    """Give CF's flags as fields of STAC's classification extension, by which masks are known."""
+    """Convert CF's flags to fields of STAC's classification extension, which masks use."""
     names = attrs.get("flag_meanings") or []
     names = names.split() if isinstance(names, str) else names
     values, masks = (np.ravel(attrs.get(k, [])).tolist() for k in ("flag_values", "flag_masks"))

@@ -1,4 +1,4 @@
-"""The groups and arrays of one Zarr store, and what beside an array tells of it; metadata and coordinates only."""
+"""The groups and arrays of one Zarr store, and the information beside an array; metadata and coordinates only."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _TIMES = ("time", "t", "datetime", "date")
 
 
 class Hierarchy:
-    """One store; its metadata are read at once where they are consolidated, else as they are asked for.
+    """One store; its metadata are read at once if they are consolidated, else when they are needed.
 
     Parameters
     ----------
     place
-        Of the store.
+        The location of the store.
     product
         Its name, for errors.
 
@@ -53,23 +53,23 @@ class Hierarchy:
             raise
         except FileNotFoundError:
             raise GeodesError(f"{place.href} is no Zarr store: it has no metadata of one; check the address.") from None
-        except Exception as error:  # whatever zarr-python stumbles over
+        except Exception as error:  # any error of zarr-python
             raise self._damaged(error) from error
-        said = self._root.attrs.get("stac_discovery")
-        said = said.get("properties") if isinstance(said, Mapping) else None
-        self.discovered: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
-        """What an EOPF product says of itself in the words of STAC."""
+        discovery = self._root.attrs.get("stac_discovery")
+        discovery = discovery.get("properties") if isinstance(discovery, Mapping) else None
+        self.discovered: Mapping[str, Any] = discovery if isinstance(discovery, Mapping) else {}
+        """The STAC properties of an EOPF product."""
 
     def _damaged(self, error: Exception) -> GeodesError:
         return GeodesError(f"The metadata of {self.place.href} are damaged ({_line(error)}); fetch the store again.")
 
     def images(self, inside: str) -> dict[str, Any]:
-        """Find all arrays, below a path in the store, that are images by their dims.
+        """Return all arrays, below a path in the store, that are images by their dims.
 
         Raises
         ------
         GeodesError
-            If there are none, or what there is cannot be known.
+            If there are none, or the store cannot be listed.
         """
         node = self._node(inside)
         if node is None:
@@ -88,11 +88,11 @@ class Hierarchy:
                 raise self._damaged(error) from error
             members = {f"{inside}/{path}".strip("/"): node for path, node in listed}
             self._nodes |= members
-        found = {p: a for p, a in members.items() if isinstance(a, zarr.Array) and _is_image(a)}
-        if not found:
+        arrays = {p: a for p, a in members.items() if isinstance(a, zarr.Array) and _is_image(a)}
+        if not arrays:
             names = ", ".join(members) or "nothing"
             raise GeodesError(f"{self.place.href} of {self._product} has no array of dims (y, x); it has: {names}.")
-        return found
+        return arrays
 
     def _refuse_unlisted(self) -> None:
         if not self._objects.supports_listing and self._root.metadata.consolidated_metadata is None:
@@ -102,7 +102,7 @@ class Hierarchy:
             )
 
     def _node(self, path: str) -> Any:
-        """An array or a group; None if there is none."""
+        """Return an array or a group; None if it does not exist."""
         if path not in self._nodes:
             try:
                 self._nodes[path] = self._root[path] if path else self._root
@@ -110,12 +110,12 @@ class Hierarchy:
                 self._nodes[path] = None
             except GeodesError:
                 raise
-            except Exception as error:  # as in opening the store
+            except Exception as error:  # as when the store is opened
                 raise self._damaged(error) from error
         return self._nodes[path]
 
     def near(self, path: str, name: str) -> tuple[str, Any] | None:
-        """Find the array of a name that is next to another: in its group, or in one around that."""
+        """Return the nearest array with a name: in the group of another array, or in a parent group."""
         parents = path.split("/")[:-1]
         for n in range(len(parents), -1, -1):
             other = "/".join([*parents[:n], name])
@@ -125,25 +125,25 @@ class Hierarchy:
 
     def coordinate(self, path: str, dim: str) -> tuple[Any, Mapping[str, Any]] | None:
         """Read the coordinate of an array along a dim, once; None if it has none."""
-        found = self.near(path, dim)
-        if found is None or found[1].ndim > 1:
+        match = self.near(path, dim)
+        if match is None or match[1].ndim > 1:
             return None
-        if found[0] not in self._read:
-            size = found[1].size * found[1].dtype.itemsize
-            limits.refuse(f"The coordinate {found[0]} of {self.place.href}", size, limits.COORDINATE)
-            limits.refuse(f"The coordinate {found[0]} of {self.place.href}", found[1].nchunks, limits.PIECES, "chunks")
+        if match[0] not in self._read:
+            size = match[1].size * match[1].dtype.itemsize
+            limits.refuse(f"The coordinate {match[0]} of {self.place.href}", size, limits.COORDINATE)
+            limits.refuse(f"The coordinate {match[0]} of {self.place.href}", match[1].nchunks, limits.PIECES, "chunks")
             try:
-                self._read[found[0]] = np.atleast_1d(found[1][...])
+                self._read[match[0]] = np.atleast_1d(match[1][...])
             except GeodesError:
                 raise
             except Exception as error:
                 raise GeodesError(
-                    f"{found[0]} of {self.place.href} does not decode ({_line(error)}); fetch it again."
+                    f"{match[0]} of {self.place.href} does not decode ({_line(error)}); fetch it again."
                 ) from error
-        return self._read[found[0]], dict(found[1].attrs)
+        return self._read[match[0]], dict(match[1].attrs)
 
     def scopes(self, path: str, array: Any) -> list[Mapping[str, Any]]:
-        """Give the attributes that tell of an array: its own, its grid mapping's, those of the groups around it."""
+        """Return the attributes that describe an array: its own, its grid mapping's, those of its parent groups."""
         own = dict(array.attrs)
         named = str(own.get("grid_mapping", "")).partition(":")[0].strip()
         mapping = next((m for m in (self.near(path, n) for n in (named, "spatial_ref", "crs") if n) if m), None)
@@ -152,7 +152,7 @@ class Hierarchy:
         return [own, *([dict(mapping[1].attrs)] if mapping else []), *(dict(g.attrs) for g in groups if g is not None)]
 
     def time(self, path: str) -> datetime | None:
-        """The time of acquisition: what EOPF says, else that of the one slice."""
+        """Return the acquisition time: EOPF's, else that of the only slice."""
         try:
             return self._time(path)
         except (ValueError, TypeError, OverflowError) as error:
@@ -161,34 +161,34 @@ class Hierarchy:
             ) from error
 
     def _time(self, path: str) -> datetime | None:
-        said = self.discovered.get("datetime") or self.discovered.get("start_datetime")
-        if said:
-            return pystac.utils.str_to_datetime(str(said))
+        declared = self.discovered.get("datetime") or self.discovered.get("start_datetime")
+        if declared:
+            return pystac.utils.str_to_datetime(str(declared))
         for dim in _TIMES:
-            found = self.coordinate(path, dim)
-            if found is not None and found[0].size == 1:
-                decoded = xr.decode_cf(xr.Dataset({"time": ("time", *found)})).time.values[0]
+            match = self.coordinate(path, dim)
+            if match is not None and match[0].size == 1:
+                decoded = xr.decode_cf(xr.Dataset({"time": ("time", *match)})).time.values[0]
                 return (
                     None if np.isnat(decoded) else pd.Timestamp(decoded).to_pydatetime(warn=False).replace(tzinfo=UTC)
                 )
         return None
 
     def tree(self, inside: str) -> xr.DataTree:
-        """Open a group, or that of an array, with all below it, lazily and decoded.
+        """Open a group, or that of an array, with everything below it, lazily and decoded.
 
         Raises
         ------
         GeodesError
-            If what describes it is damaged; on computing, if numbers are.
+            If its metadata are damaged; on computing, if numbers are damaged.
         """
         node = self._node(inside)
         group = inside.rpartition("/")[0] if node is None or isinstance(node, zarr.Array) else inside
         self._refuse_unlisted()
         try:
-            found = self._node(group)
-            if not isinstance(found, zarr.Group):
+            opened_group = self._node(group)
+            if not isinstance(opened_group, zarr.Group):
                 raise KeyError(f"no group {group!r}")
-            below = [p for p, n in sorted(found.members(max_depth=None)) if isinstance(n, zarr.Group)]
+            below = [p for p, n in sorted(opened_group.members(max_depth=None)) if isinstance(n, zarr.Group)]
             return xr.DataTree.from_dict({f"/{p}": self._dataset(f"{group}/{p}".strip("/")) for p in ["", *below]})
         except GeodesError:
             raise
@@ -196,25 +196,25 @@ class Hierarchy:
             raise GeodesError(f"{self._product} does not open as a tree of Datasets ({_line(error)}).") from error
 
     def _dataset(self, group: str) -> xr.Dataset:
-        """One group, lazily and decoded."""
-        objects: Any = self._objects  # xarray takes a store of zarr-python, and does not say so
+        """Return one group, lazily and decoded."""
+        objects: Any = self._objects  # xarray accepts a store of zarr-python, but does not declare it
         whole = self._root.metadata.consolidated_metadata is not None
         store = ZarrStore.open_group(objects, mode="r", group=group or None, consolidated=whole)
         where = f"{group} of {self.place.href}".removeprefix(" of ")
         stored = {str(k): told(v, f"{k} of {where}", "Zarr") for k, v in store.get_variables().items()}
         coordinates = xr.Coordinates({k: v for k, v in stored.items() if v.dims == (k,)}, indexes={})
         flat = xr.Dataset({k: v for k, v in stored.items() if v.dims != (k,)}, coordinates, dict(store.get_attrs()))
-        made = xr.decode_cf(flat, decode_coords="all")
+        decoded = xr.decode_cf(flat, decode_coords="all")
         chunks = {
-            k: v.encoding.get("preferred_chunks", {}) for k, v in made.variables.items() if k not in made.xindexes
+            k: v.encoding.get("preferred_chunks", {}) for k, v in decoded.variables.items() if k not in decoded.xindexes
         }
-        lazy = {k: made[k].variable.chunk(c, name=f"{k}-{uuid4().hex}") for k, c in chunks.items()}
-        coords = {k: v for k, v in lazy.items() if k in made.coords}
-        return made.assign({k: v for k, v in lazy.items() if k not in coords}).assign_coords(coords)
+        lazy = {k: decoded[k].variable.chunk(c, name=f"{k}-{uuid4().hex}") for k, c in chunks.items()}
+        coords = {k: v for k, v in lazy.items() if k in decoded.coords}
+        return decoded.assign({k: v for k, v in lazy.items() if k not in coords}).assign_coords(coords)
 
 
 def dims_of(array: Any) -> tuple[str, ...]:
-    """Give the names of an array's dims, in small letters; empty if it does not say them."""
+    """Return the names of an array's dims, in lower case; empty if it has none."""
     if array.metadata.zarr_format == 3:
         names = array.metadata.dimension_names or ()
     else:

@@ -1,4 +1,7 @@
-"""Gridded Zarr stores, ESA's EOPF products among them: each array of dims (y, x) is a band, as its attributes say."""
+"""Gridded Zarr stores, including ESA's EOPF products.
+
+Each array of dims (y, x) is a band, described by its attributes.
+"""
 
 from __future__ import annotations
 
@@ -35,51 +38,53 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item: an asset per array of dims (y, x), or per plane of one of dims (band, y, x).
 
-    Arrays are named as they are, with their groups before where that is not one array (``r20m_b04``). A name or common
-    name that arrays of several resolutions have is that of the finest. Scale, offset and nodata are CF's, as xarray
-    takes them; classes are CF's flags. Metadata and coordinates are read, no pixel.
+    Arrays keep their names, prefixed with their groups if several have the same name (``r20m_b04``). If arrays of
+    several resolutions share a name or common name, it means the finest. Scale, offset and nodata are CF's, as in
+    xarray; classes are CF's flags. Metadata and coordinates are read, no pixel.
 
     Parameters
     ----------
     item
         Its Zarr assets are stores, groups, or arrays.
     bands
-        The bands to make true, by asset key, name or common name; None: all that lie on a grid.
+        The bands to make exact, by asset key, name or common name; None: all with a grid.
     """
-    made = item.clone()
-    made.set_self_href(item.get_self_href())
-    made.assets = {k: a for k, a in item.assets.items() if not _is_zarr(a) or "geodes:tile" in a.extra_fields}
+    band_item = item.clone()
+    band_item.set_self_href(item.get_self_href())
+    band_item.assets = {k: a for k, a in item.assets.items() if not _is_zarr(a) or "geodes:tile" in a.extra_fields}
     stores: dict[ObjectLocation, Hierarchy] = {}
-    found: dict[Any, _Band] = {}
-    # Arrays before stores: one that the Item names itself keeps that name.
-    for key in sorted(set(item.assets) - set(made.assets), key=lambda k: -len(item.assets[k].href)):
+    by_place: dict[Any, _Band] = {}
+    # Arrays before stores: an array that the Item names keeps that name.
+    for key in sorted(set(item.assets) - set(band_item.assets), key=lambda k: -len(item.assets[k].href)):
         root, inside = _address(item.assets[key])
         if root not in stores:
             stores[root] = Hierarchy(root, name_of(item))
         for path, array in stores[root].images(inside).items():
             for band in _planes(stores[root], path, array, key if path == inside else "", item.assets[key]):
-                found.setdefault((root, path, band.plane), band)
-    _name(list(found.values()), set(made.assets), _is_sentinel2(item, stores.values()))
-    by_name = set(bands or ()) - {*made.assets, *(f.key for f in found.values())}
+                by_place.setdefault((root, path, band.plane), band)
+    _name(list(by_place.values()), set(band_item.assets), _is_sentinel2(item, stores.values()))
+    by_name = set(bands or ()) - {*band_item.assets, *(f.key for f in by_place.values())}
     problems, true = [], []
-    for band in found.values():
-        made.assets[band.key] = pystac.Asset(band.href, media_type=_MEDIA[1], roles=["data"])
+    for band in by_place.values():
+        band_item.assets[band.key] = pystac.Asset(band.href, media_type=_MEDIA[1], roles=["data"])
         if bands is None or band.key in bands or {band.name, band.common} & by_name:
             try:
-                made.assets[band.key] = band.described(name_of(item))
+                band_item.assets[band.key] = band.described(name_of(item))
                 true.append(band)
             except cf.NoGrid as error:
                 problems.append(f"Band {band.key} of {name_of(item)} {error}.")
     if problems and (bands is not None or not true):
         raise GeodesError(problems[0])
-    if made.datetime is None and true and (time := true[0].store.time(true[0].path)):
-        made.datetime = time
-        made.properties = {k: v for k, v in made.properties.items() if k not in ("start_datetime", "end_datetime")}
-    return made
+    if band_item.datetime is None and true and (time := true[0].store.time(true[0].path)):
+        band_item.datetime = time
+        band_item.properties = {
+            k: v for k, v in band_item.properties.items() if k not in ("start_datetime", "end_datetime")
+        }
+    return band_item
 
 
 def open(item: pystac.Item) -> xr.DataTree:
-    """Open the store as it is, decoded by xarray: its groups are the nodes; of several stores one node each."""
+    """Open the store with its own groups as nodes, decoded by xarray; of several stores, one node each."""
     addresses = [_address(a) for a in item.assets.values() if _is_zarr(a)]
     trees = {}
     for root in dict.fromkeys(root for root, _ in addresses):
@@ -98,7 +103,7 @@ def _is_zarr(asset: pystac.Asset) -> bool:
 
 
 def _address(asset: pystac.Asset) -> tuple[ObjectLocation, str]:
-    """The store, and the path in it."""
+    """Return the store, and the path in it."""
     href = addresses.of(asset)
     place = place_of(href) if href.startswith("/vsi") else locate(href)
     end, shown = NAMED.search(place.path), NAMED.search(place.href)
@@ -110,8 +115,8 @@ def _address(asset: pystac.Asset) -> tuple[ObjectLocation, str]:
 
 
 def _is_sentinel2(item: pystac.Item, stores: Iterable[Hierarchy]) -> bool:
-    said = [item.properties, *(s.discovered for s in stores)]
-    names = (p.get(k) for p in said for k in ("platform", "constellation", "product:type"))
+    descriptions = [item.properties, *(s.discovered for s in stores)]
+    names = (p.get(k) for p in descriptions for k in ("platform", "constellation", "product:type"))
     return any(str(n).upper().startswith(("S2", "S02", "SENTINEL-2")) for n in (name_of(item), *names))
 
 
@@ -122,9 +127,9 @@ class _Band:
     store: Hierarchy
     path: str
     array: Any
-    key: str  # of the asset; empty until it has one
+    key: str  # of the asset; empty until it is chosen
     name: str
-    said: dict[str, Any]  # by the Item
+    said: dict[str, Any]  # in the Item
     plane: int = 1
     common: str | None = None
     wave: float | None = None
@@ -134,14 +139,14 @@ class _Band:
         return replace(self.store.place, path=f"{self.store.place.path}/{self.path}".rstrip("/")).gdal
 
     @property
-    def suffixes(self) -> list[str]:  # the keys that it may have, short ones first
+    def suffixes(self) -> list[str]:  # the possible keys, short ones first
         *groups, last = self.path.split("/")
         leaf = last if self.array.ndim == 2 or self.name == last else f"{last}_{self.name}"
         parts = [NAMED.sub("", self.store.place.name), *groups, leaf] if last else [self.name]
         return ["_".join(parts[-n:]) for n in range(1, len(parts) + 1)]
 
     def described(self, product: str) -> pystac.Asset:
-        """Say grid and radiometry; coordinates are read."""
+        """Describe grid and radiometry; coordinates are read."""
         dims, attrs, form = dims_of(self.array), dict(self.array.attrs), self.array.metadata.zarr_format
         if len(dims) == 3 and is_time(dims[0]) and self.array.shape[0] > 1:
             raise cf.NoGrid(f"has {self.array.shape[0]} times: it is a cube already, open it with xarray.open_zarr")
@@ -163,31 +168,33 @@ class _Band:
             tile=(min(down, height), min(across, width)),
         )
         title = attrs.get("long_name") or attrs.get("standard_name") or self.name
-        made = bands_.asset(source, common_name=self.common, wavelength=self.wave, title=title, media_type=_MEDIA[1])
-        made.extra_fields |= cf.classes(attrs)
+        band_asset = bands_.asset(
+            source, common_name=self.common, wavelength=self.wave, title=title, media_type=_MEDIA[1]
+        )
+        band_asset.extra_fields |= cf.classes(attrs)
         if self.array.dtype.kind == "b" or attrs.get("flag_meanings"):
-            made.extra_fields["geodes:classes"] = True
-        return made
+            band_asset.extra_fields["geodes:classes"] = True
+        return band_asset
 
 
 def _planes(store: Hierarchy, path: str, array: Any, key: str, asset: pystac.Asset) -> list[_Band]:
-    """The bands of an array: of dims (band, y, x) one for each label, or number, of the first."""
-    said = asset.extra_fields if key else {}
-    listed = [*said.get("bands", []), *said.get("eo:bands", []), {}][0]
+    """Return the bands of an array: with dims (band, y, x), one for each label or number of the first."""
+    fields = asset.extra_fields if key else {}
+    listed = [*fields.get("bands", []), *fields.get("eo:bands", []), {}][0]
     common = listed.get("eo:common_name") or listed.get("common_name") or array.attrs.get("common_name")
     name = path.rpartition("/")[2] or NAMED.sub("", store.place.name)
     if array.ndim == 2 or array.shape[0] == 1 or is_time(dims_of(array)[0]):
-        return [_Band(store, path, array, key, name, said, common=common)]
+        return [_Band(store, path, array, key, name, fields, common=common)]
     labels = store.coordinate(path, dims_of(array)[0])
     names = map(str, labels[0].tolist() if labels else range(1, array.shape[0] + 1))
     return [_Band(store, path, array, "", label, {}, n) for n, label in enumerate(names, 1)]
 
 
-def _name(found: list[_Band], taken: set[str], sentinel2: bool) -> None:
-    """Give each its key; a name of several to the finest, the measurements of EOPF before its masks."""
-    taken |= {b.key for b in found}
-    first = [b for b in found if b.path.startswith("measurements/")] or found
-    for group, rivals in ((first, first), ([b for b in found if b not in first], found)):
+def _name(bands: list[_Band], taken: set[str], sentinel2: bool) -> None:
+    """Choose each band's key; a name that several share goes to the finest, EOPF's measurements before its masks."""
+    taken |= {b.key for b in bands}
+    first = [b for b in bands if b.path.startswith("measurements/")] or bands
+    for group, rivals in ((first, first), ([b for b in bands if b not in first], bands)):
         counts = Counter(s for b in rivals for s in b.suffixes)
         for band in (b for b in group if not b.key):
             free = [s for s in band.suffixes if counts[s] == 1 and s not in taken]
@@ -198,9 +205,9 @@ def _name(found: list[_Band], taken: set[str], sentinel2: bool) -> None:
             band.common, band.wave = band.common or known.common_name, known.wavelength
     for field in ("name", "common"):
         best: dict[str, Any] = {}
-        ranks = [(bool(b.said), b in first, b.array.shape[-2] * b.array.shape[-1]) for b in found]
-        for band, rank in zip(found, ranks, strict=True):
+        ranks = [(bool(b.said), b in first, b.array.shape[-2] * b.array.shape[-1]) for b in bands]
+        for band, rank in zip(bands, ranks, strict=True):
             best[getattr(band, field)] = max(best.get(getattr(band, field), rank), rank)
-        for band, rank in zip(found, ranks, strict=True):
+        for band, rank in zip(bands, ranks, strict=True):
             if rank < best[getattr(band, field)]:
                 setattr(band, field, band.key if field == "name" else None)

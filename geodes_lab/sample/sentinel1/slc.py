@@ -87,8 +87,8 @@ def numbers(polarisation: str) -> NDArray[np.complex64]:
     """The complex numbers (lines, samples), whole in both parts; 0 where the sample is not valid."""
     line, sample = np.mgrid[0 : BURSTS * HEIGHT, 0:SAMPLES]
     twist = 1 + POLARISATIONS.index(polarisation)
-    made = ((3 * line + twist * sample) % 2001 - 1000) + 1j * ((line + 2 * twist * sample) % 1501 - 750)
-    return np.where(valid(), made, 0).astype(np.complex64)
+    formula = ((3 * line + twist * sample) % 2001 - 1000) + 1j * ((line + 2 * twist * sample) % 1501 - 750)
+    return np.where(valid(), formula, 0).astype(np.complex64)
 
 
 def valid() -> NDArray[np.bool_]:

@@ -113,18 +113,18 @@ def scenes() -> list[Scene]:
         (f"2021-08-14{a}", "S2A", {"baseline": "05.00", "generated": new, "swath_edge": True}),
         (f"2021-08-29{b}", "S2B", {"baseline": "05.00", "generated": new, "cloudiness": 0.2}),
     ]
-    found = []
+    result = []
     for time, platform, more in dates:
         for tile in TILES:
             # One day of which only one tile has been reprocessed: two baselines meet in one slice of a cube.
             half_done = time.startswith("2021-07-15") and tile == "31TDJ"
             if not (half_done and more["baseline"] == "05.00"):
-                found.append(
+                result.append(
                     Scene(
                         time=at(time), tile=tile, platform=platform, **({**more, "latest": True} if half_done else more)
                     )
                 )
-    return found
+    return result
 
 
 def write(scene: Scene, path: Path) -> None:

@@ -49,20 +49,20 @@ class Product:
 
     def numbers(self, band: int) -> NDArray[np.uint16]:
         """The digital numbers of a band at its own resolution; 0 for no data."""
-        found = self.scene.numbers(band)
-        return np.where(found == 0, 0, np.maximum(found.astype(int) - HAZE, 1)).astype(np.uint16)
+        level1 = self.scene.numbers(band)
+        return np.where(level1 == 0, 0, np.maximum(level1.astype(int) - HAZE, 1)).astype(np.uint16)
 
     def classes(self) -> NDArray[np.uint8]:
         """The scene classification at 20 m."""
         scene = self.scene
         clouds = scene.window(truth.clouds(scene.time.date(), scene.cloudiness) > 0.5, 60).repeat(3, 0).repeat(3, 1)
         nothing = scene.numbers(4) == 0
-        found = np.full(clouds.shape, VEGETATION, np.uint8)
+        result = np.full(clouds.shape, VEGETATION, np.uint8)
         water = next(kind for kind, name in truth.CLASSES.items() if "water" in str(name).lower())
-        found[scene.window(truth.land_cover(), 10)[::2, ::2] == water] = WATER
-        found[clouds] = CLOUD
-        found[nothing] = NOTHING
-        return found
+        result[scene.window(truth.land_cover(), 10)[::2, ::2] == water] = WATER
+        result[clouds] = CLOUD
+        result[nothing] = NOTHING
+        return result
 
 
 def products() -> list[Product]:

@@ -103,46 +103,48 @@ def _level1(product: Product, level: str) -> list[Variable]:
         "SAR_mode": 1,
         "acq_stat": 1,
     }
-    made = [samples()]
+    variables = [samples()]
     for name, kind, scale, offset, units, title in _LEVEL1:
         value = values.get(name, 0.0)
-        given = np.broadcast_to(np.asarray(value, float), (len(seconds), *np.shape(value)[1:]))
-        dims = (f"time_{mode}", "echo_sample_ind")[: given.ndim]
+        data = np.broadcast_to(np.asarray(value, float), (len(seconds), *np.shape(value)[1:]))
+        dims = (f"time_{mode}", "echo_sample_ind")[: data.ndim]
         about = f"{title} : {mode} mode"
         flags, standard = _MEANINGS.get(name, ""), _STANDARD.get(name, "")
-        made.append(
-            Variable(f"{name}_{mode}", dims, kind, given, scale, offset, units, about, standard, flags, name != "time")
+        variables.append(
+            Variable(f"{name}_{mode}", dims, kind, data, scale, offset, units, about, standard, flags, name != "time")
         )
-    return made
+    return variables
 
 
 def _bursts(product: Product) -> list[Variable]:
     """Level 1A: each burst of 64 pulses by itself, and the calibration of the receiver that all share."""
     absent = {f"{n}_l1a_echo_sar_ku" for n in ("GPS_time", "nb_stack", "i2q2_meas_ku")}
-    made = [v for v in _level1(product, "l1a") if v.name not in absent]
+    variables = [v for v in _level1(product, "l1a") if v.name not in absent]
     time, pulse, sample = "time_l1a_echo_sar_ku", "sar_ku_pulse_burst_ind", "echo_sample_ind"
-    made.append(Variable(pulse, (pulse,), "i1", np.arange(float(_PULSES)), units="count", fills=False))
+    variables.append(Variable(pulse, (pulse,), "i1", np.arange(float(_PULSES)), units="count", fills=False))
     for letter, numbers in zip("iq", signals(product, _PULSES), strict=True):
         name, dims = f"{letter}_meas_ku_l1a_echo_sar_ku", (time, pulse, sample)
-        made.append(Variable(name, dims, "i1", numbers, units="count", title="ku band echoes : l1a_echo_sar_ku mode"))
+        variables.append(
+            Variable(name, dims, "i1", numbers, units="count", title="ku band echoes : l1a_echo_sar_ku mode")
+        )
     gain = 1 + 0.1 * np.cos(np.arange(GATES) / 20)
     title = "ku band calibration GPRW : l1a_echo_sar_ku mode"
-    made.append(Variable("gprw_meas_ku_l1a_echo_sar_ku", (sample,), "u4", gain, 1e-4, 0, "FFT power unit", title))
+    variables.append(Variable("gprw_meas_ku_l1a_echo_sar_ku", (sample,), "u4", gain, 1e-4, 0, "FFT power unit", title))
     records, clock = utc(product, product.seconds[::4]), "time_l1a_echo_plrm"
     title = "utc : l1a_echo_plrm mode"
-    made.append(Variable(clock, (clock,), "f8", records, 1, 0, SINCE, title, fills=False))
+    variables.append(Variable(clock, (clock,), "f8", records, 1, 0, SINCE, title, fills=False))
     name, title = "i2q2_meas_ku_l1a_echo_plrm", "i2+q2 measurement for ku band : l1a_echo_plrm mode"
-    made.append(Variable(name, (clock, sample), "u4", echoes(product)[::4], 1e-3, 0, "count", title))
-    return made
+    variables.append(Variable(name, (clock, sample), "u4", echoes(product)[::4], 1e-3, 0, "count", title))
+    return variables
 
 
 def _stack(product: Product) -> list[Variable]:
     """Level 1B-S: the looks that each record was summed from."""
     time, look, sample = "time_l1bs_echo_sar_ku", "max_multi_stack_ind", "echo_sample_ind"
-    made = [Variable(look, (look,), "i2", np.arange(float(STACK)), units="count", fills=False)]
+    variables = [Variable(look, (look,), "i2", np.arange(float(STACK)), units="count", fills=False)]
     for letter, numbers in zip("iq", signals(product, STACK), strict=True):
         name, title = f"{letter}_echoes_ku_l1bs_echo_sar_ku", "ku band echoes aligned within the stack"
-        made.append(Variable(name, (time, look, sample), "i1", numbers, units="count", title=title))
+        variables.append(Variable(name, (time, look, sample), "i1", numbers, units="count", title=title))
     angles = np.broadcast_to(np.linspace(-0.012, 0.012, STACK), (len(product.seconds), STACK))
     name, title = "beam_ang_stack_l1bs_echo_sar_ku", "look angles in stack"
-    return [*made, Variable(name, (time, look), "i2", angles, 1e-6, 0, "rad", title)]
+    return [*variables, Variable(name, (time, look), "i2", angles, 1e-6, 0, "rad", title)]

@@ -16,7 +16,7 @@ def variables(product: Product) -> list[Variable]:
     """Heights: 20 Hz in Ku band, in C band (which begins a little later and has fewer records), and 1 Hz."""
     ku = product.seconds
     c, one = ku[1:-1] + 0.012, ku[10::20]
-    made = [samples(), *_places(product, ku, "20_ku"), *_places(product, c, "20_c"), *_places(product, one, "01")]
+    result = [samples(), *_places(product, ku, "20_ku"), *_places(product, c, "20_c"), *_places(product, one, "01")]
     for end, seconds, clock in (("20_ku", ku, "20_ku"), ("20_c", c, "20_c"), ("20_plrm_ku", c, "20_c")):
         dims, cut, places = (f"time_{clock}",), (20,), f"lon_{clock} lat_{clock}"
         lake = products.surface_type(seconds) == 1
@@ -31,23 +31,23 @@ def variables(product: Product) -> list[Variable]:
             rows.append((f"sig0_ocog_{end}", "i2", np.where(lake, 25.0, 12.0), 0.01, 0, "dB"))
             flag = products.surface_type(seconds).astype(float)
             name, about = f"surf_type_{end}", "surface type"
-            made.append(Variable(name, dims, "i1", flag, title=about, meanings=_TYPES, places=places, chunks=cut))
+            result.append(Variable(name, dims, "i1", flag, title=about, meanings=_TYPES, places=places, chunks=cut))
         for name, kind, values, scale, offset, units in rows:
             title, standard = f"{name} of the sample", ""
             if name.startswith("sig0"):
                 standard = "surface_backwards_scattering_coefficient_of_radar_wave"
-            made.append(
+            result.append(
                 Variable(name, dims, kind, values, scale, offset, units, title, standard, "", True, places, cut)
             )
         wave = f"waveform_{end}"
         power = np.where(np.arange(GATES) < REFERENCE, 20.0, 1000.0) * np.ones((len(seconds), 1))
         power = echoes(product) if end == "20_ku" else power
-        made.append(Variable(wave, (*dims, "echo_sample_ind"), "u4", power, 1e-3, 0, "count", "waveform samples"))
+        result.append(Variable(wave, (*dims, "echo_sample_ind"), "u4", power, 1e-3, 0, "count", "waveform samples"))
     counts = np.full(len(one), 20.0)
     height = np.where(np.arange(len(ku)) < MISSED, np.nan, products.surface_height(ku))
     title = "corrected altimeter elevation from OCOG/ICE-1 retracker"
     return [
-        *made,
+        *result,
         Variable("elevation_ocog_20_ku", ("time_20_ku",), "i4", height, 1e-4, 0, "m", title, chunks=(20,)),
         Variable("num_20hz_meas_01_ku", ("time_01",), "i2", counts, units="count", title="number of 20Hz measurements"),
         Variable("sig0_water_01_ku", ("time_01",), "i2", counts - 8, 0.01, 0, "dB", "corrected backscatter, Ku"),

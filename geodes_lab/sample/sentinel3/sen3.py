@@ -63,8 +63,13 @@ def _write(file: h5netcdf.File, what: Variable) -> None:
     stored = what.values if real else np.rint((what.values - what.offset) / what.scale)
     stored = np.where(np.isnan(stored), 0 if filler is None else filler, stored).astype(what.kind)
     variable = file.create_variable(what.name, what.dims, what.kind, data=stored, fillvalue=filler, chunks=what.chunks)
-    told = {"long_name": what.title, "units": what.units, "standard_name": what.standard, "coordinates": what.places}
-    for key, text in told.items():
+    attributes = {
+        "long_name": what.title,
+        "units": what.units,
+        "standard_name": what.standard,
+        "coordinates": what.places,
+    }
+    for key, text in attributes.items():
         if text:
             variable.attrs[key] = text
     if what.scale != 1:
@@ -81,7 +86,7 @@ def _tags(prefix: str, fields: str) -> str:
 
 
 def _manifest(product: Product, files: dict[str, bytes]) -> str:
-    start, stop, made = (f"{t:%Y-%m-%dT%H:%M:%S.%fZ}" for t in (product.start, product.stop, product.generation))
+    start, stop, processed = (f"{t:%Y-%m-%dT%H:%M:%S.%fZ}" for t in (product.start, product.stop, product.generation))
     # Counted from a real orbit: 28009 was the 316th of cycle 73; a cycle has 385.
     orbit = 28009 + (product.cycle - 73) * 385 + product.orbit - 316
     numbers = {"orbitNumber": orbit, "relativeOrbitNumber": product.orbit}
@@ -107,7 +112,7 @@ def _manifest(product: Product, files: dict[str, bytes]) -> str:
         "openOceanPercentage 0",
     )
     parts = {
-        "processing": f"""<sentinel-safe:processing name="DataProcessing" outputLevel="{level}" start="{made}" stop="{made}">
+        "processing": f"""<sentinel-safe:processing name="DataProcessing" outputLevel="{level}" start="{processed}" stop="{processed}">
           <sentinel-safe:facility name="GEODES Lab sample" organisation="CNES" site="Toulouse" country="France">
           <sentinel-safe:software name="geodes_lab.sample" version="1"/></sentinel-safe:facility>
           </sentinel-safe:processing>""",

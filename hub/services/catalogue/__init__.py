@@ -1,4 +1,4 @@
 """The catalogue as a service of the hub.
 
-A STAC API of what was harvested and of the users' own results, and its page.
+A STAC API of the harvested catalogue and of the users' own results, with a page.
 """

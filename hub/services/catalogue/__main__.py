@@ -1,4 +1,4 @@
-"""``python -m hub.services.catalogue``: serve the catalogue, where the hub's environment says."""
+"""``python -m hub.services.catalogue``: serve the catalogue at the address in the hub's environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hub.services.serving import Later, serve
 
 
 def application(options: argparse.Namespace) -> ASGIApp:
-    """Make the application; a static catalogue may take a while, and so do the imports."""
+    """Create the application; loading a static catalogue, and the imports, may take a while."""
     from geodes_lab.catalog.harvested.quota import Quota
     from geodes_lab.catalog.harvesting import shelved
     from hub.services.catalogue.access import Rights
@@ -24,18 +24,20 @@ def application(options: argparse.Namespace) -> ASGIApp:
         shelved(options.static, options.harvested)
     file = os.environ.get("GEODES_LAB_SETTINGS")
     lab = load(file) if file else Lab()
-    # The one person of a lab on loopback sees all.
-    restricted = {name: told.groups for name, told in lab.restricted.items()} if lab.login.kind == "oidc" else {}
-    told = lab.catalogue
+    # The only user of a lab on loopback sees everything.
+    restricted = (
+        {name: settings.groups for name, settings in lab.restricted.items()} if lab.login.kind == "oidc" else {}
+    )
+    settings = lab.catalogue
     return made(
         options.harvested,
         options.results,
         Rights(restricted),
         assets=options.assets,
         quicklooks=Quicklooks(lab, os.environ.get("GEODES_LAB_DATA", "").partition("/services/")[0]),
-        public=options.public or told.public,
-        origins=told.origins,
-        quota=Quota(told.results.storage, told.results.items, told.results.whole),
+        public=options.public or settings.public,
+        origins=settings.origins,
+        quota=Quota(settings.results.storage, settings.results.items, settings.results.whole),
     )
 
 

@@ -1,4 +1,4 @@
-"""Who sees which collection, and who may change it."""
+"""Who may see each collection, and who may change it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hub.services.person import Person
 _OWN = re.compile(r"[\w-]{1,60}", re.ASCII)
 _PERSON = re.compile(r"[\w@-]+(\.[\w@-]+)*", re.ASCII)
 READERS = "geodes:readers"
-"""In a user's collection: the groups that may read it; ``*`` is everybody who has logged in."""
+"""In a user's collection: the groups that may read it; ``*`` means everybody who is logged in."""
 
 
 @dataclass(frozen=True)
@@ -21,22 +21,22 @@ class Rights:
     """The operator's rules."""
 
     restricted: Mapping[str, Several[str]] = field(default_factory=dict)
-    """Collections that only some groups see."""
+    """Collections that only some groups may see."""
 
     def may_read(self, person: Person, name: str, told: Collection) -> bool:
-        """Whether a person sees a collection; who does not cannot tell it from one that is not there."""
-        if told.damaged:  # whom it was shared with cannot be told
+        """Whether a person may see a collection; for others it seems not to exist."""
+        if told.damaged:  # its readers are unknown
             return bool(person.name) and person.name == told.owner
         if told.owner:
-            said = told.document.get(READERS)
-            readers = {r for r in said if isinstance(r, str)} if isinstance(said, list) else set()
+            listed = told.document.get(READERS)
+            readers = {r for r in listed if isinstance(r, str)} if isinstance(listed, list) else set()
             return bool(person.name) and (person.name == told.owner or "*" in readers or bool(person.groups & readers))
         return name not in self.restricted or bool(person.groups & set(self.restricted[name]))
 
     def may_name(self, person: Person, name: str) -> bool:
-        """Whether a person's results may be called so: the person's name, a dot, and a name without dots.
+        """Whether a person's results may have this name: the person's name, a dot, and a name without dots.
 
-        A person's name may have dots: so `jean` has no collection that looks like one of `jean.dupont`.
+        A person's name may contain dots: so `jean` cannot create a collection that looks like one of `jean.dupont`.
         """
         owner, _, own = name.rpartition(".")
         is_path = bool(_PERSON.fullmatch(owner)) and bool(_OWN.fullmatch(own))

@@ -43,10 +43,10 @@ from hub.services.catalogue.shelves import Shelves
 from hub.services.catalogue.views import routes
 from hub.services.person import Hub
 
-# Clients look for these of 1.0; the extension itself says 1.1.
+# Clients look for the classes of 1.0; the extension itself declares 1.1.
 _SORT = [f"https://api.stacspec.org/v1.0.0/{part}#sort" for part in ("item-search", "ogcapi-features")]
-_BODY = 4 * 2**20  # bytes: a thousand Items of the usual kind
-# Nothing of it comes from elsewhere.
+_BODY = 4 * 2**20  # bytes: a thousand typical Items
+# The page loads nothing from other sites.
 _DOCUMENTED = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -71,30 +71,30 @@ def made(
     quota: Quota | None = None,
     limits: Limits | None = None,
 ) -> ASGIApp:
-    """Make the application, behind its door and its bounds.
+    """Create the application, behind its guard and its limits.
 
     Parameters
     ----------
     harvested
         The folder of the catalogue.
     results
-        The folder of what users put there.
+        The folder of the users' results.
     rights
-        Who sees what; all is public if not given.
+        Who may see what; by default everything is public.
     hub
-        Who asks; the one of the environment if not given.
+        Identifies people; by default the hub in the environment.
     assets
-        The folder ``node_modules`` that has the map's library; without it the page has no map.
+        The folder ``node_modules`` with the map's library; without it the page has no map.
     quicklooks
-        Where small pictures are read; with this process's own rights if not given.
+        Where small pictures are read; by default with this process's own rights.
     public
-        Whether who has not logged in may search.
+        Whether people without a login may search.
     origins
-        The web sites whose pages may ask.
+        The web sites whose pages may send requests.
     room
-        What the results of people may take.
+        The limits for people's results.
     limits
-        What searches may use.
+        The limits for searches.
     """
     hub = hub or Hub()
     shelves = Shelves(harvested, results, rights or Rights(), limits)
@@ -130,13 +130,13 @@ def made(
         extensions=[*searching, writing],
         search_get_request_model=create_get_request_model(searching),
         search_post_request_model=create_post_request_model(searching),
-        items_get_request_model=cast(type[APIRequest], listed),  # of GET it is never the other kind
+        items_get_request_model=cast(type[APIRequest], listed),  # for GET it is never the other type
         middlewares=[Middleware(BrotliMiddleware), *_shared(origins), Middleware(ProxyHeaderMiddleware)],
     )
 
     @api.app.middleware("http")
     async def keep(request: Request, call: Any) -> Any:
-        # The link to the next page repeats the body, and a patch is what came; a body is read but once.
+        # The link to the next page repeats the body, and a patch needs the original; a body can be read only once.
         request.state.body = await request.body() if request.method in ("POST", "PUT", "PATCH") else b""
         if request.state.body and not _is_json(request.state.body):
             return JSONResponse({"detail": "The body is no JSON: numbers are finite, and texts are UTF-8."}, 400)
@@ -160,9 +160,9 @@ def _is_json(body: bytes) -> bool:
 
 
 def _shared(origins: Sequence[str]) -> list[Middleware]:
-    """Who reads answers from a page of another site.
+    """Which pages of other sites may read answers.
 
-    Nobody whom the operator does not name, and by a token, not by a cookie.
+    Only those that the operator names, and with a token, not with a cookie.
     """
     if not origins:
         return []

@@ -1,4 +1,4 @@
-"""What the hub tells the catalogue, and people's servers of it."""
+"""The hub's settings for the catalogue, and for people's servers that use it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from hub.services.registration import address, keeps
 
 def extra(here: Installation) -> Extra:
     """See `hub.services.declared.Extra`."""
-    sample, told = here.sample, here.lab.catalogue
+    sample, settings = here.sample, here.lab.catalogue
     modules = Path(sys.prefix) / "proxy" / "node_modules"
-    # A folder for each version of the sample: what was taken from another one is not mixed with it.
+    # A folder for each version of the sample, so that different versions are not mixed.
     own = keeps(here, "catalogue")
-    folder = told.folder or str(own / "catalogue" / (sample.name if sample else "harvested"))
-    static = told.static or (str(sample / "catalog" / "catalog.json") if sample else "")
-    # Before a gate quicklooks are read through it, as the person who asks; else the datalake is open to all.
+    folder = settings.folder or str(own / "catalogue" / (sample.name if sample else "harvested"))
+    static = settings.static or (str(sample / "catalog" / "catalog.json") if sample else "")
+    # With a gate, quicklooks are read through it, with the person's rights; otherwise the datalake is open to
+    # everybody.
     mirror = "" if here.lab.datalake.gate else str(sample / "datalake") if sample else here.lab.datalake.folder
     profiles = "DASK_GEODES_LAB__CATALOG__PROFILES"
     ours = {"KIND": "stac", "URL": f"{address('catalogue')}/stac", "TOKEN": "JUPYTERHUB_API_TOKEN"}
@@ -26,14 +27,14 @@ def extra(here: Installation) -> Extra:
     servers["DASK_GEODES_LAB__PLOT__LAND"] = str(modules / "world-atlas" / "countries-110m.json")
     if sample:
         servers[f"{profiles}__LOCAL__URL"] = str(sample / "catalog" / "catalog.json")
-    else:  # what the notebooks call local is the lab's own catalogue
+    else:  # the notebooks' profile "local" is the lab's own catalogue
         servers |= {f"{profiles}__LOCAL__{k}": v for k, v in ours.items()}
         servers["DASK_GEODES_LAB__CATALOG__PROFILE"] = "lab"
     return Extra(
         arguments=(folder, str(own / "results"), *(("--static", static) if static else ()), "--assets", str(modules)),
         environment={"DASK_GEODES_LAB__DATALAKE__MIRROR": mirror} if mirror else {},
         needs=Needs(
-            reads=tuple(p for p in (told.folder, static and str(Path(static).parent), mirror) if p),
+            reads=tuple(p for p in (settings.folder, static and str(Path(static).parent), mirror) if p),
             former=("catalogue", "results"),
         ),
         servers=servers,

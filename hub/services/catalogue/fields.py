@@ -1,4 +1,4 @@
-"""The parts of an Item that a client asks for, and no others."""
+"""The parts of an Item that a client requests."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from typing import Any
 
 _ALWAYS = {"type", "stac_version", "id", "collection"}
 DEFAULT = {"type", "stac_version", "id", "collection", "geometry", "bbox", "links", "assets", "properties.datetime"}
-"""What is given where a client says that it wants to say what it wants, and then does not."""
+"""The default, if a client announces a selection and then gives none."""
 
 
 def chosen(item: dict[str, Any], included: set[str], excluded: set[str]) -> dict[str, Any]:
-    """Leave in an Item what is asked for.
+    """Return the requested parts of an Item.
 
     Parameters
     ----------
     item
-        As STAC has it.
+        An Item in STAC's form.
     included, excluded
-        Names such as ``assets`` or ``properties.eo:cloud_cover``. None included: all are, but those excluded. Some
-        included: those alone; of two that concern the same part the longer name counts, of equal ones the included.
+        Names such as ``assets`` or ``properties.eo:cloud_cover``. Without included names: all except the excluded ones.
+        Otherwise only the included ones; if two names concern the same part, the longer one takes precedence, and
+        inclusion if they are equal.
     """
     if not included and not excluded:
         return item
@@ -30,20 +31,20 @@ def chosen(item: dict[str, Any], included: set[str], excluded: set[str]) -> dict
 def _some(
     place: dict[str, Any], path: tuple[str, ...], rules: dict[tuple[str, ...], bool], wanted: bool
 ) -> dict[str, Any]:
-    found = {}
+    selected = {}
     for key, value in place.items():
         here = (*path, key)
         is_wanted = rules.get(here, wanted)
         if isinstance(value, dict) and any(len(r) > len(here) and r[: len(here)] == here for r in rules):
             below = _some(value, here, rules, is_wanted)
             if below or is_wanted:
-                found[key] = below
+                selected[key] = below
         elif is_wanted:
-            found[key] = value
-    return found
+            selected[key] = value
+    return selected
 
 
 def _split(name: str) -> list[str]:
-    # A property may have a point in its name, the parts before it have none.
+    # A property's name may contain a dot, the parts before it may not.
     head, _, rest = name.partition(".")
     return [head, rest] if rest else [head]

@@ -1,4 +1,4 @@
-"""Who gets in, before anything of a request is read or parsed; and what browsers are told of each answer."""
+"""Who is admitted, before anything of a request is read or parsed; and the security headers of each answer."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from hub.services.person import Hub, Person
 
 AT_ONCE = 16
 """Requests of one person that are answered together."""
-# What who has not logged in may see: what the service is and which collections there are. Nothing of it parses
-# anything.
+# What people without a login may see: the description of the service and its list of collections. None of it parses
+# input.
 _OPEN = re.compile(
     r"(|api|api\.html|conformance|queryables|collections|collections/[^/]+|collections/[^/]+/queryables)/?"
 )
-# Of an answer that is opened as a page: it runs nothing, and asks nobody.
+# For an answer that is opened as a page: it runs no scripts, and sends no requests.
 _POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
 class Guarded:
-    """The application behind a door.
+    """The application behind a guard.
 
     Parameters
     ----------
     application
-        What answers.
+        The application.
     hub
-        Who says who asks.
+        Identifies people.
     public
-        Whether who has not logged in may search too.
+        Whether people without a login may search too.
     """
 
     def __init__(self, application: ASGIApp, hub: Hub, *, public: bool) -> None:
@@ -63,7 +63,7 @@ class Guarded:
                 del self._now[who]
 
     async def _refused(self, scope: Scope) -> JSONResponse | None:
-        """Why a request goes no further; it is known who asks where it does."""
+        """Return why a request is refused; otherwise its sender is known."""
         person: Person = await run_in_threadpool(self._hub.person, Request(scope))
         scope.setdefault("state", {})["asking"] = person.name or person.service
         if person.name or person.service:
@@ -74,9 +74,9 @@ class Guarded:
         path, api = scope["path"], f"{self._hub.prefix}stac"
         below = path.removeprefix(api).strip("/") if path.startswith(api) else None
         is_search = below == "search" and method == "POST"
-        # What is fetched and decoded for somebody is for somebody.
+        # Answers that are fetched and decoded for a person are for that person only.
         is_page = below is None and not path.startswith(f"{self._hub.prefix}quicklook/")
-        # The page and its parts, what a browser asks before it asks, and what is for all.
+        # The page and its parts, a browser's preflight requests, and public parts.
         if is_read and (is_page or method == "OPTIONS" or (below is not None and _OPEN.fullmatch(below))):
             return None
         if self._public and (is_read or is_search):
@@ -91,8 +91,8 @@ class Guarded:
 
 
 def _key(scope: Scope) -> str:
-    found: str = scope.get("state", {}).get("asking", "")
-    return found
+    sender: str = scope.get("state", {}).get("asking", "")
+    return sender
 
 
 def _told(send: Send) -> Send:

@@ -1,4 +1,4 @@
-"""A document changed by a patch: what it becomes is bounded while the patch is applied, since a copy can double it."""
+"""A document changed by a patch: its size is limited while the patch is applied, because a copy can double it."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from jsonpointer import JsonPointerException
 from hub.services.bounds import TooMuch, check_depth
 
 SIZE = 2**20
-"""Bytes of what a patch makes."""
+"""Bytes of the result of a patch."""
 OPERATIONS = 200
 _DEPTH = 48
 
 
 def patched(document: dict[str, Any], patch: Any, body: bytes) -> dict[str, Any]:
-    """The document as a patch has it.
+    """Return the patched document.
 
     Parameters
     ----------
     document
-        It is left as it is.
+        The document, which is not changed.
     patch
         A list of operations (RFC 6902); anything else is a merge patch.
     body
-        As it came: the model of stac-fastapi leaves out of a merge patch (RFC 7396) what it does not know.
+        The received bytes: stac-fastapi's model drops unknown fields of a merge patch (RFC 7396).
 
     Raises
     ------
     HTTPException
-        409, if it does not fit; 413, if it makes too much.
+        409, if it does not fit; 413, if the result is too large.
     """
     if isinstance(patch, list):
         return _operated(copy.deepcopy(document), [_operation(p) for p in patch])
     merge = orjson.loads(body)
     if not isinstance(merge, dict):
         raise HTTPException(400, "A patch is an object, or a list of operations.")
-    found = _merged(document, merge)
-    if not isinstance(found, dict):
+    result = _merged(document, merge)
+    if not isinstance(result, dict):
         raise HTTPException(400, "A patch is an object, or a list of operations.")
-    return found
+    return result
 
 
 def _operated(document: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
     if len(operations) > OPERATIONS:
         raise HTTPException(413, f"A patch may have {OPERATIONS} operations, and this one has {len(operations):,}.")
-    found: Any = document
+    result: Any = document
     for operation in operations:
         try:
-            found = JsonPatch([operation]).apply(found, in_place=True)
-            text = orjson.dumps(found)
+            result = JsonPatch([operation]).apply(result, in_place=True)
+            text = orjson.dumps(result)
             check_depth(text, _DEPTH)
         except (
             JsonPatchException,
@@ -69,27 +69,27 @@ def _operated(document: dict[str, Any], operations: list[dict[str, Any]]) -> dic
                     413, "The patch puts more lists and objects inside each other than a document may have."
                 ) from error
             raise HTTPException(409, f"The patch does not fit: {str(error)[:200]}.") from error
-        # At most it has doubled by now.
+        # It has at most doubled by now.
         if len(text) > SIZE:
             raise HTTPException(413, f"The patch makes a document of more than {SIZE:,} bytes.")
-    if not isinstance(found, dict):
+    if not isinstance(result, dict):
         raise HTTPException(409, "The patch leaves no document.")
-    return found
+    return result
 
 
-def _operation(told: Any) -> dict[str, Any]:
-    found: dict[str, Any] = told.model_dump(mode="json", by_alias=True, exclude_none=told.op != "test")
-    return found
+def _operation(operation: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = operation.model_dump(mode="json", by_alias=True, exclude_none=operation.op != "test")
+    return fields
 
 
 def _merged(document: Any, patch: Any) -> Any:
-    """As RFC 7396 has it: null removes."""
+    """Merge as in RFC 7396: null removes."""
     if not isinstance(patch, dict):
         return patch
-    found = dict(document) if isinstance(document, dict) else {}
+    result = dict(document) if isinstance(document, dict) else {}
     for key, value in patch.items():
         if value is None:
-            found.pop(key, None)
+            result.pop(key, None)
         else:
-            found[key] = _merged(found.get(key), value)
-    return found
+            result[key] = _merged(result.get(key), value)
+    return result

@@ -1,4 +1,4 @@
-"""Where something is: footprints and boxes that searches of everybody can use."""
+"""Checks of footprints and boxes, so that everybody's searches can use them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _SHAPES = frozenset({"Point", "LineString", "Polygon", "MultiPoint", "MultiLineS
 
 
 def geometry(told: Any) -> None:
-    """Look at a geometry of GeoJSON.
+    """Check a GeoJSON geometry.
 
     Raises
     ------
     ValueError
-        A sentence, if searches could not use it.
+        With a sentence, if searches could not use it.
     """
     if not isinstance(told, dict) or str(told.get("type")) not in _SHAPES:
         raise ValueError(f"The geometry is one of {', '.join(sorted(_SHAPES))}.")
@@ -41,12 +41,12 @@ def geometry(told: Any) -> None:
 
 
 def box(told: Any) -> None:
-    """Look at a box.
+    """Check a box.
 
     Raises
     ------
     ValueError
-        A sentence, if it is none.
+        With a sentence, if it is not a box.
     """
     numbers = isinstance(told, (list, tuple)) and all(type(e) in (int, float) for e in told)
     if not numbers or len(told) not in (4, 6):

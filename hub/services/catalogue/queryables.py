@@ -1,4 +1,4 @@
-"""What searches may ask for, as JSON Schema."""
+"""The queryables of searches, as JSON Schema."""
 
 from __future__ import annotations
 
@@ -27,19 +27,21 @@ class Queryables(BaseFiltersClient):
     shelves: Shelves
     hub: Hub
 
-    def get_queryables(self, collection_id: str | None = None, **said: Any) -> dict[str, Any]:
+    def get_queryables(self, collection_id: str | None = None, **context: Any) -> dict[str, Any]:
         """``GET /queryables`` and ``GET /collections/{collection_id}/queryables``."""
-        request: Request = said["request"]
+        request: Request = context["request"]
         there = list(self.shelves.collections(self.hub.person(request)))
         if collection_id is not None and collection_id not in there:
             raise NotFoundError(f"There is no collection {collection_id}, or it is not for you.")
         known = self.shelves.queryables([collection_id] if collection_id else there)
-        told = {k: {"type": "string", "format": "date-time"} if v == "date" else {"type": v} for k, v in known.items()}
+        schemas = {
+            k: {"type": "string", "format": "date-time"} if v == "date" else {"type": v} for k, v in known.items()
+        }
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$id": str(request.url),
             "type": "object",
             "title": f"Queryables of {collection_id or 'all collections'}",
-            "properties": {**dict(sorted(told.items())), **_CORE},
+            "properties": {**dict(sorted(schemas.items())), **_CORE},
             "additionalProperties": False,
         }

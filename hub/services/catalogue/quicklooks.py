@@ -1,6 +1,6 @@
-"""Small pictures, as far as the person who asks may read them.
+"""Small pictures, if the person may read them.
 
-A service that asks for somebody must not become a way around a rule.
+A service that reads for a person must not bypass the rules.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Quicklooks:
     lab: Lab = field(default_factory=Lab)
     """The operator's file."""
     gate: str = ""
-    """The address of the gate before the datalake; without one the service reads the datalake itself."""
+    """The address of the datalake's gate; without one the service reads the datalake itself."""
 
     def of(self, item: pystac.Item, person: Person, token: str) -> tuple[bytes, str] | None:
         """Read the picture of an Item.
@@ -41,22 +41,22 @@ class Quicklooks:
         Parameters
         ----------
         item
-            From the catalogue: anybody may have written it.
+            From the catalogue, so that anybody may have written it.
         person, token
-            Who asks; the gate is asked with the person's own token.
+            The person; the gate gets the person's own token.
 
         Returns
         -------
         tuple or None
-            The picture, written anew, and its media type; None: it has none, or none on a host that the operator
+            The picture, encoded again, and its media type; None: it has none, or none on a host that the operator
             allows.
 
         Raises
         ------
         NotForYou
-            If it lies where the person may not read.
+            If the person may not read its place.
         GeodesError
-            If it cannot be read, or is no picture.
+            If it cannot be read, or is not a picture.
         """
 
         def from_datalake(href: str, most: int) -> bytes:
@@ -75,7 +75,7 @@ class Quicklooks:
 
 
 def _through(gate: str, bucket: str, key: str, token: str, most: int, name: str) -> bytes:
-    """Read an object through the gate, as the person whose token it is."""
+    """Read an object through the gate, with a person's token."""
     url = httpx.URL(gate).copy_with(path=f"/{bucket}/{key}")
     head = {"x-amz-security-token": token, "Range": f"bytes=0-{most - 1}"}
     try:

@@ -1,4 +1,4 @@
-"""What the STAC API answers to those who read."""
+"""The reading part of the STAC API."""
 
 from __future__ import annotations
 
@@ -31,44 +31,52 @@ from hub.services.person import Hub, Person
 
 _MOST = 1000  # Items of a page
 DAMAGED = "geodes:damaged"
-"""What its owner is told of a collection that cannot be read, or not whole."""
-# What a search may name at most.
+"""The field that tells a collection's owner that it cannot be read completely."""
+# How many names a search may have.
 _NAMES = {"ids": 10_000, "collections": 1_000, "sortby": 10, "fields": 200}
 _LONG = 300  # characters of a name
 
 
-# The answers are not of stac-fastapi's own types: documents have more in them, and a page is written here, see `_page`.
+# The answers do not use stac-fastapi's own types: documents have more fields, and pages are serialised here, see
+# `_page`.
 @attr.s(auto_attribs=True)
 class Reads(BaseCoreClient):
-    """Core, Features, Item Search, Filter, Sort and Fields, over what the asking person may see."""
+    """Core, Features, Item Search, Filter, Sort and Fields, restricted to what the person may see."""
 
     shelves: Shelves = attr.ib(kw_only=True)
     hub: Hub = attr.ib(kw_only=True)
 
     def list_conformance_classes(self) -> list[str]:
-        """As stac-fastapi has it, but that its own list does not grow with each request."""
+        """As in stac-fastapi, except that its own list would grow with each request."""
         return [*BASE_CONFORMANCE_CLASSES, *(c for e in self.extensions for c in getattr(e, "conformance_classes", []))]
 
-    def all_collections(self, **said: Any) -> dict[str, Any]:  # type: ignore[override]
+    def all_collections(self, **context: Any) -> dict[str, Any]:  # type: ignore[override]
         """``GET /collections``."""
-        base = get_base_url(said["request"])
-        person = self.hub.person(said["request"])
-        found = [self._document(n, c, base) for n, c in sorted(self.shelves.collections(person).items())]
+        base = get_base_url(context["request"])
+        person = self.hub.person(context["request"])
+        documents = [self._document(n, c, base) for n, c in sorted(self.shelves.collections(person).items())]
         links = [{"rel": "root", "type": "application/json", "href": base}]
         links.append({"rel": "self", "type": "application/json", "href": f"{base}collections"})
-        return {"collections": found, "links": links, "numberMatched": len(found), "numberReturned": len(found)}
+        return {
+            "collections": documents,
+            "links": links,
+            "numberMatched": len(documents),
+            "numberReturned": len(documents),
+        }
 
-    def get_collection(self, collection_id: str, **said: Any) -> dict[str, Any]:  # type: ignore[override]
+    def get_collection(self, collection_id: str, **context: Any) -> dict[str, Any]:  # type: ignore[override]
         """``GET /collections/{collection_id}``."""
-        return self._document(collection_id, self._told(collection_id, said["request"]), get_base_url(said["request"]))
+        return self._document(
+            collection_id, self._told(collection_id, context["request"]), get_base_url(context["request"])
+        )
 
-    def get_item(self, item_id: str, collection_id: str, **said: Any) -> dict[str, Any]:  # type: ignore[override]
+    def get_item(self, item_id: str, collection_id: str, **context: Any) -> dict[str, Any]:  # type: ignore[override]
         """``GET /collections/{collection_id}/items/{item_id}``."""
-        self._told(collection_id, said["request"])
-        found = self.shelves.page(Query((collection_id,), ids=(item_id,), latest=False, limit=1), 0)
-        if not found:
+        self._told(collection_id, context["request"])
+        items = self.shelves.page(Query((collection_id,), ids=(item_id,), latest=False, limit=1), 0)
+        if not items:
             raise NotFoundError(f"There is no Item {item_id} in {collection_id}.")
-        return _linked(found[0], get_base_url(said["request"]))
+        return _linked(items[0], get_base_url(context["request"]))
 
     def item_collection(  # type: ignore[override]
         self,
@@ -77,47 +85,47 @@ class Reads(BaseCoreClient):
         datetime: Any = None,
         limit: int | None = 10,
         token: str | None = None,
-        **said: Any,
+        **context: Any,
     ) -> Response:
         """``GET /collections/{collection_id}/items``."""
-        self._told(collection_id, said["request"])
-        asked = {"bbox": bbox, "datetime": datetime, "limit": limit, "token": token, **said}
-        return self._page(said["request"], [collection_id], asked, f"collections/{collection_id}/items")
+        self._told(collection_id, context["request"])
+        parameters = {"bbox": bbox, "datetime": datetime, "limit": limit, "token": token, **context}
+        return self._page(context["request"], [collection_id], parameters, f"collections/{collection_id}/items")
 
-    def get_search(self, collections: list[str] | None = None, **said: Any) -> Response:  # type: ignore[override]
+    def get_search(self, collections: list[str] | None = None, **context: Any) -> Response:  # type: ignore[override]
         """``GET /search``."""
-        return self._page(said["request"], collections, said, "search")
+        return self._page(context["request"], collections, context, "search")
 
-    def post_search(self, search_request: Any, **said: Any) -> Response:  # type: ignore[override]
+    def post_search(self, search_request: Any, **context: Any) -> Response:  # type: ignore[override]
         """``POST /search``."""
-        told = search_request.model_dump(mode="json", exclude_none=True)
+        parameters = search_request.model_dump(mode="json", exclude_none=True)
         fields = search_request.fields
         if fields is not None and "include" in fields.model_fields_set and not fields.include:
-            told["fields"] = {**told.get("fields", {}), "include": DEFAULT - (fields.exclude or set())}
-        return self._page(said["request"], told.pop("collections", None), told, "search")
+            parameters["fields"] = {**parameters.get("fields", {}), "include": DEFAULT - (fields.exclude or set())}
+        return self._page(context["request"], parameters.pop("collections", None), parameters, "search")
 
     def _told(self, name: str, request: Request) -> Collection:
-        found = self.shelves.collections(self.hub.person(request)).get(name)
-        if found is None:
+        collection = self.shelves.collections(self.hub.person(request)).get(name)
+        if collection is None:
             raise NotFoundError(f"There is no collection {name}, or it is not for you.")
-        return found
+        return collection
 
-    def _page(self, request: Request, wanted: list[str] | None, asked: Mapping[str, Any], path: str) -> Response:
+    def _page(self, request: Request, wanted: list[str] | None, parameters: Mapping[str, Any], path: str) -> Response:
         person = self.hub.person(request)
         try:
-            query, skip = self._query(person, wanted, asked)
+            query, skip = self._query(person, wanted, parameters)
             records, after = self.shelves.after(query, skip) if query.collections else ([], skip)
             counted = self.shelves.count(query) if query.collections else 0
         except GeodesError as error:
             raise HTTPException(400, str(error)) from error
         base, limit = get_base_url(request), query.limit or 0
-        fields = _fields(asked.get("fields"))
+        fields = _fields(parameters.get("fields"))
         links = [{"rel": "root", "type": "application/json", "href": base}]
         links.append({"rel": "self", "type": "application/geo+json", "href": str(request.url)})
         if after > skip and (after < counted if counted is not None else after == skip + limit):
             links.append(_next(request, f"{base}{path}", after))
         damage = [self.shelves.damage(n) for n, c in self._wanted(person, wanted).items() if c.owner == person.name]
-        told = {
+        answer = {
             "type": "FeatureCollection",
             "features": [chosen(_linked(r, base), *fields) for r in records],
             "links": links,
@@ -125,74 +133,74 @@ class Reads(BaseCoreClient):
             **({} if counted is None else {"numberMatched": counted}),
             **({DAMAGED: list(filter(None, damage))} if any(damage) else {}),
         }
-        # Written here: FastAPI would look at each value of each Item first, which takes longer than to find them.
-        return Response(orjson.dumps(told), media_type="application/geo+json")
+        # Serialised here: FastAPI would check each value of each Item first, which takes longer than the search.
+        return Response(orjson.dumps(answer), media_type="application/geo+json")
 
     def _wanted(self, person: Person, wanted: list[str] | None) -> dict[str, Collection]:
         there = self.shelves.collections(person)
-        # Of one that there is not, or is not for this person, nothing is found: both look the same.
+        # A missing collection and one that this person may not see give the same empty result.
         return {n: there[n] for n in wanted if n in there} if wanted else there
 
-    def _query(self, person: Person, wanted: list[str] | None, asked: Mapping[str, Any]) -> tuple[Query, int]:
-        _few({**asked, "collections": wanted})
+    def _query(self, person: Person, wanted: list[str] | None, parameters: Mapping[str, Any]) -> tuple[Query, int]:
+        _few({**parameters, "collections": wanted})
         names = [n for n, c in self._wanted(person, wanted).items() if not c.damaged]
-        area = asked.get("intersects")
+        area = parameters.get("intersects")
         try:
             if isinstance(area, str):
                 check_depth(area.encode(), terms.DEPTH)
             query = parse(
                 names,
-                bbox=_flat(asked.get("bbox")),
+                bbox=_flat(parameters.get("bbox")),
                 intersects=orjson.loads(area) if isinstance(area, str) else _geojson(area),
-                datetime=asked.get("datetime"),
-                ids=asked.get("ids"),
+                datetime=parameters.get("datetime"),
+                ids=parameters.get("ids"),
                 latest=False,
-                sortby=_order(asked.get("sortby")),
-                limit=min(asked.get("limit") or 10, _MOST),
+                sortby=_order(parameters.get("sortby")),
+                limit=min(parameters.get("limit") or 10, _MOST),
                 queryables={},
             )
             if query.area is not None and shapely.get_num_coordinates(query.area) > terms.VERTICES:
                 raise GeodesError(f"intersects may have {terms.VERTICES:,} corners, and has more: simplify it.")
-            told = asked.get("filter_expr")
-            if isinstance(told, str):
-                if (asked.get("filter_lang") or "cql2-text") == "cql2-json":
-                    check_depth(told.encode(), terms.DEPTH)
-                    told = orjson.loads(told)
+            condition = parameters.get("filter_expr")
+            if isinstance(condition, str):
+                if (parameters.get("filter_lang") or "cql2-text") == "cql2-json":
+                    check_depth(condition.encode(), terms.DEPTH)
+                    condition = orjson.loads(condition)
                 else:
-                    told = cql2.parsed(told)
+                    condition = cql2.parsed(condition)
         except GeodesError:
             raise
         except (ValueError, TypeError, KeyError, OverflowError, AttributeError, ShapelyError) as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0][:200]
-            raise GeodesError(f"The search does not say what it means ({said}).") from error
-        token = str(asked.get("token") or 0).removeprefix("next:")
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise GeodesError(f"The search is not valid ({reason}).") from error
+        token = str(parameters.get("token") or 0).removeprefix("next:")
         if not (token.isascii() and token.isdecimal()) or len(token) > 20:
             raise HTTPException(400, f"There is no page {token[:50]!r}: follow the link to the next one.")
         if int(token) > SKIPPED:
             raise GeodesError(f"A search gives its first {SKIPPED:,} Items: ask for the others by a shorter time.")
-        return replace(query, cql2=told), int(token)
+        return replace(query, cql2=condition), int(token)
 
-    def _document(self, name: str, told: Collection, base: str) -> dict[str, Any]:
+    def _document(self, name: str, collection: Collection, base: str) -> dict[str, Any]:
         box, span = self.shelves.extent(name)
         known = profiles.geodes()["collections"].get(name, {})
-        made = {
+        document = {
             "type": "Collection",
             "stac_version": "1.1.0",
             "stac_extensions": [],
             "id": name,
-            "title": told.title or name,
-            "description": told.title or f"Products of {name}",
+            "title": collection.title or name,
+            "description": collection.title or f"Products of {name}",
             "license": "other",
             "keywords": [known["format"]] if known.get("format") else [],
-            **told.document,
+            **collection.document,
             "extent": {"spatial": {"bbox": [box]}, "temporal": {"interval": [span]}},
         }
-        made.pop(READERS, None)
-        if damage := self.shelves.damage(name) if told.owner else "":
-            made[DAMAGED] = damage
-        links = CollectionLinks(name, base).create_links() + filter_links(_listed(told.document.get("links")))
+        document.pop(READERS, None)
+        if damage := self.shelves.damage(name) if collection.owner else "":
+            document[DAMAGED] = damage
+        links = CollectionLinks(name, base).create_links() + filter_links(_listed(collection.document.get("links")))
         link = {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json"}
-        return {**made, "links": [*links, {**link, "href": f"{base}collections/{name}/queryables"}]}
+        return {**document, "links": [*links, {**link, "href": f"{base}collections/{name}/queryables"}]}
 
 
 def _next(request: Request, href: str, skip: int) -> dict[str, Any]:
@@ -203,16 +211,16 @@ def _next(request: Request, href: str, skip: int) -> dict[str, Any]:
     return {**link, "href": f"{href}?{urlencode({**request.query_params, 'token': token})}"}
 
 
-def _few(asked: Mapping[str, Any]) -> None:
-    """Look how much a search names."""
+def _few(parameters: Mapping[str, Any]) -> None:
+    """Check how many names a search has."""
     for what, most in _NAMES.items():
-        told = asked.get(what) or ()
-        several = [v for part in told.values() for v in part or ()] if isinstance(told, Mapping) else list(told)
+        named = parameters.get(what) or ()
+        several = [v for part in named.values() for v in part or ()] if isinstance(named, Mapping) else list(named)
         if len(several) > most:
             raise GeodesError(f"A search may name {most:,} {what}, and this one names {len(several):,}.")
         if any(len(str(v)) > _LONG for v in several):
             raise GeodesError(f"A search names {what} of more than {_LONG} characters.")
-    if len(str(asked.get("datetime") or "")) > 100:
+    if len(str(parameters.get("datetime") or "")) > 100:
         raise GeodesError("datetime is an instant or an interval, such as 2021-06-01T00:00:00Z/2021-07-01T00:00:00Z.")
 
 
@@ -233,19 +241,19 @@ def _flat(box: Any) -> Any:
     return (box[0], box[1], box[3], box[4]) if box is not None and len(box) == 6 else box
 
 
-def _order(told: Any) -> list[str] | None:
-    """Of GET ``-datetime``, of POST ``{"field": …, "direction": …}``."""
-    if not told:
+def _order(sortby: Any) -> list[str] | None:
+    """GET sends ``-datetime``, POST ``{"field": …, "direction": …}``."""
+    if not sortby:
         return None
-    several = [t if isinstance(t, str) else f"{'-' if t['direction'] == 'desc' else ''}{t['field']}" for t in told]
+    several = [t if isinstance(t, str) else f"{'-' if t['direction'] == 'desc' else ''}{t['field']}" for t in sortby]
     return [f"{'-' if t.startswith('-') else ''}{t.lstrip('+-').removeprefix('properties.')}" for t in several]
 
 
-def _fields(told: Any) -> tuple[set[str], set[str]]:
-    """Included and excluded: of GET in one list, of POST apart."""
-    if not told:
+def _fields(requested: Any) -> tuple[set[str], set[str]]:
+    """Return included and excluded names: GET sends them in one list, POST separately."""
+    if not requested:
         return set(), set()
-    if isinstance(told, Mapping):
-        return set(told.get("include") or ()), set(told.get("exclude") or ())
-    excluded = {t[1:] for t in told if t.startswith("-")}
-    return {t.lstrip("+") for t in told if not t.startswith("-")}, excluded
+    if isinstance(requested, Mapping):
+        return set(requested.get("include") or ()), set(requested.get("exclude") or ())
+    excluded = {t[1:] for t in requested if t.startswith("-")}
+    return {t.lstrip("+") for t in requested if not t.startswith("-")}, excluded

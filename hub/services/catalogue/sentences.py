@@ -1,4 +1,4 @@
-"""What is refused is one sentence; it repeats nothing of what came, and fills no log."""
+"""Each refusal is one sentence, which does not repeat the input, and does not fill the log."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _STATUS: dict[type[Exception], int] = {
 
 
 def add(application: FastAPI) -> None:
-    """Answer what was refused."""
+    """Add the handlers for refusals."""
 
     def answer(request: Request, error: Exception) -> JSONResponse:
         status = next(s for kind, s in _STATUS.items() if isinstance(error, kind))
-        said = str(error)[:2000]
-        return JSONResponse({"code": type(error).__name__, "description": said, "detail": said}, status)
+        sentence = str(error)[:2000]
+        return JSONResponse({"code": type(error).__name__, "description": sentence, "detail": sentence}, status)
 
     def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if not isinstance(part, str) or len(part) < 60)[:200]
-        said = f"The request is not understood: {place}: {str(first['msg'])[:200]}."
-        return JSONResponse({"code": "InvalidRequest", "description": said, "detail": said}, 400)
+        sentence = f"The request is not understood: {place}: {str(first['msg'])[:200]}."
+        return JSONResponse({"code": "InvalidRequest", "description": sentence, "detail": sentence}, 400)
 
     for kind in _STATUS:
         application.add_exception_handler(kind, answer)

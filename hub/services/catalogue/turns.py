@@ -1,4 +1,4 @@
-"""Whose turn it is to change the results: of each person one change at a time, so that nobody keeps the others out."""
+"""The order of changes to the results: one change at a time for each person, so that nobody keeps the others out."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 from fastapi import HTTPException
 
-_WAITING = 8  # changes of one person that are under way or wait: each keeps a thread of the service
+_WAITING = 8  # running and waiting changes of one person: each occupies a thread of the service
 _SECONDS = 60.0
 
 
 class Turns:
-    """Who changes something now, and who waits."""
+    """The running and waiting changes."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -23,12 +23,12 @@ class Turns:
 
     @contextlib.contextmanager
     def of(self, person: str) -> Iterator[None]:
-        """Wait until this person's other changes are done.
+        """Wait until this person's other changes are complete.
 
         Raises
         ------
         HTTPException
-            If too many of them wait already, or they take too long.
+            If too many of them are waiting, or they take too long.
         """
         with self._guard:
             if self._asked[person] >= _WAITING:

@@ -1,4 +1,4 @@
-"""What people put into the catalogue is held against STAC, and what the lab's searches need, before it is written."""
+"""Checks of the users' documents against STAC, and against the needs of the lab's searches, before they are written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hub.services.catalogue import places
 from hub.services.catalogue.access import READERS
 
 SIZE = 64 * 2**10
-"""Bytes of a document, but for its geometry."""
+"""Bytes of a document without its geometry."""
 _DEPTH, _TEXT, _NAMED, _LISTED, _WHOLE = 24, 20_000, 200, 200, 2**53
 _ID = re.compile(r"[^/\\?#%\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -33,14 +33,14 @@ _FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UT
 
 
 def item(record: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
-    """An Item as it is written: times are in UTC.
+    """Return an Item in the form that is written: times are in UTC.
 
     Parameters
     ----------
     record
-        As it came, or as a patch made it.
+        The Item as received, or the result of a patch.
     known
-        The properties that others of the collection have, with their kinds.
+        The properties of the collection's other Items, with their kinds.
 
     Raises
     ------
@@ -57,21 +57,21 @@ def item(record: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
     _names(properties, known, name)
     _hrefs(record, name)
     _model(Item, record, name)
-    told = {**record, "properties": _times(properties, name)}
-    # As it is read: what another's search cannot read is not written.
+    converted = {**record, "properties": _times(properties, name)}
+    # It is read back: an Item that other people's searches cannot read is not written.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            truthful(pystac.Item.from_dict(copy.deepcopy(told)))
-            (again,) = geoparquet.records(geoparquet.table([told]))
+            truthful(pystac.Item.from_dict(copy.deepcopy(converted)))
+            (again,) = geoparquet.records(geoparquet.table([converted]))
             pystac.Item.from_dict(again, migrate=False)
     except Exception as error:  # of many kinds
         raise _wrong(f"{name} is no Item that can be read again ({_line(error)}).") from error
-    return told
+    return converted
 
 
 def collection(document: dict[str, Any]) -> dict[str, Any]:
-    """A collection as it is written.
+    """Return a collection in the form that is written.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def _identified(document: Any, wanted: str) -> str:
 
 
 def _plain(document: dict[str, Any], name: str) -> None:
-    """Nothing in it is too large, too deep, no number, or no text that can be shown."""
+    """Check that nothing in it is too large or too deep, or a number or text that cannot be represented."""
     waiting: list[tuple[Any, int]] = [(document, 1)]
     while waiting:
         value, depth = waiting.pop()
@@ -134,10 +134,10 @@ def _is_fraction(value: float) -> bool:
 
 
 def _place(geometry: Any, bbox: Any, name: str) -> None:
-    for look, told in ((places.box, bbox), (places.geometry, geometry)):
+    for look, value in ((places.box, bbox), (places.geometry, geometry)):
         try:
-            if told is not None:
-                look(told)
+            if value is not None:
+                look(value)
         except ValueError as error:
             raise _wrong(f"{name}: {error}") from error
 
@@ -156,16 +156,16 @@ def _names(properties: Mapping[str, Any], known: Mapping[str, str], name: str) -
             )
         if folded.setdefault(key.casefold(), key) != key:
             raise _wrong(f"{name} has a property {key!r} beside {folded[key.casefold()]!r}: spell it the same.")
-        wanted, told = KINDS.get(key), kind(value)
-        if wanted and told and told != ("string" if wanted == "date" else family(wanted)):
-            raise _wrong(f"{key} of {name} is of kind {wanted} for everybody, not {told}.")
+        wanted, actual = KINDS.get(key), kind(value)
+        if wanted and actual and actual != ("string" if wanted == "date" else family(wanted)):
+            raise _wrong(f"{key} of {name} is of kind {wanted} for everybody, not {actual}.")
         if wanted == "array" and not all(isinstance(v, str) for v in value or ()):
             raise _wrong(f"{key} of {name} is a list of texts.")
 
 
 def _times(properties: dict[str, Any], name: str) -> dict[str, Any]:
-    """The same with times in UTC, in the one form that sorts."""
-    found = dict(properties)
+    """Return the properties with times in UTC, in the one form that sorts correctly."""
+    converted = dict(properties)
     read: dict[str, datetime] = {}
     for key in TIMES:
         if properties.get(key) is None:
@@ -180,17 +180,17 @@ def _times(properties: dict[str, Any], name: str) -> dict[str, Any]:
         if not _FIRST <= moment < _LAST:
             raise _wrong(f"{key} of {name} is not between 1900 and 2200: {properties[key][:50]}.")
         read[key] = moment
-        found[key] = moment.replace(tzinfo=None).isoformat() + "Z"
+        converted[key] = moment.replace(tzinfo=None).isoformat() + "Z"
     begin, end = read.get("start_datetime"), read.get("end_datetime")
     if "datetime" not in read and (begin is None or end is None):
         raise _wrong(f"{name} has no datetime: give it, or start_datetime and end_datetime.")
     if begin and end and begin > end:
         raise _wrong(f"{name} ends before it begins.")
-    return found
+    return converted
 
 
 def _hrefs(document: Mapping[str, Any], name: str) -> None:
-    """Addresses lead somewhere; none is a program."""
+    """Check that addresses have a permitted scheme; none may be a program."""
     assets, links = document.get("assets") or {}, document.get("links") or []
     if not isinstance(assets, dict) or not isinstance(links, list) or max(len(assets), len(links)) > _LISTED:
         raise _wrong(f"{name} has assets by their names and links in a list, at most {_LISTED} of each.")
@@ -213,7 +213,7 @@ def _hrefs(document: Mapping[str, Any], name: str) -> None:
 
 
 def _addresses(document: Mapping[str, Any]) -> Iterator[Any]:
-    """Every ``href`` and ``url`` in a document."""
+    """Yield every ``href`` and ``url`` in a document."""
     waiting: list[Any] = [document]
     while waiting:
         value = waiting.pop()
@@ -228,7 +228,7 @@ def _addresses(document: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _model(model: type[Item] | type[Collection], document: dict[str, Any], name: str) -> None:
-    """As STAC has it; its models are stac-pydantic's."""
+    """Check a document with stac-pydantic's models."""
     try:
         model.model_validate(document)
     except ValidationError as error:

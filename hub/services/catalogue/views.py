@@ -16,7 +16,7 @@ from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
 _OURS = {"page.js": "text/javascript", "box.js": "text/javascript", "page.css": "text/css"}
-# Of packages of the registry, installed beside the hub's proxy.
+# Packages of the registry, installed beside the hub's proxy.
 _THEIRS = {
     "leaflet.js": "leaflet/dist/leaflet.js",
     "leaflet.css": "leaflet/dist/leaflet.css",
@@ -24,14 +24,14 @@ _THEIRS = {
     "land.json": "world-atlas/countries-50m.json",
 }
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
-# Nothing of the page comes from elsewhere, nor can another site frame it.
+# The page loads nothing from other sites, and other sites cannot frame it.
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'self'; base-uri "
     "'none'; form-action 'self'"
 )
 
 
-# What a user made, or led to: pixels, whatever a browser would rather take them for.
+# For files of users: pixels, whatever a browser would interpret them as.
 _OF_USERS = {
     "Cache-Control": "private, max-age=86400",
     "X-Content-Type-Options": "nosniff",
@@ -40,7 +40,7 @@ _OF_USERS = {
 
 
 def routes(shelves: Shelves, hub: Hub, assets: Path | None, quicklooks: Quicklooks) -> APIRouter:
-    """The page's addresses, below the service's prefix."""
+    """Return the page's routes, below the service's prefix."""
     router = APIRouter(prefix=hub.prefix.rstrip("/"), include_in_schema=False)
 
     @router.get("/")
@@ -78,14 +78,14 @@ def routes(shelves: Shelves, hub: Hub, assets: Path | None, quicklooks: Quickloo
 def _picture(
     collection: str, item: str, person: Person, token: str, shelves: Shelves, quicklooks: Quicklooks
 ) -> Response:
-    """The small picture of an Item that a person may see."""
+    """Return the small picture of an Item that a person may see."""
     if collection not in shelves.collections(person):
         raise HTTPException(404, f"There is no collection {collection}, or it is not for you.")
-    found = shelves.page(Query((collection,), ids=(item,), latest=False, limit=1), 0)
-    if not found:
+    items = shelves.page(Query((collection,), ids=(item,), latest=False, limit=1), 0)
+    if not items:
         raise HTTPException(404, f"{item} has no quicklook.")
     try:
-        seen = quicklooks.of(pystac.Item.from_dict(found[0], migrate=False), person, token)
+        seen = quicklooks.of(pystac.Item.from_dict(items[0], migrate=False), person, token)
     except NotForYou as error:
         raise HTTPException(403, str(error)) from error
     except GeodesError as error:

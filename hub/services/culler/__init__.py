@@ -1,1 +1,4 @@
-"""Stops servers that nobody uses or that are too old: tells the person before, and says afterwards what was stopped."""
+"""Stops servers that nobody uses or that are too old.
+
+Warns the person before, and reports afterwards what was stopped.
+"""

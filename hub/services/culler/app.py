@@ -1,6 +1,6 @@
-"""The culler's addresses: servers tell it that they are used, and hear what comes.
+"""The culler's addresses: servers report that they are used, and receive warnings.
 
-And its look at all of them, every minute.
+It also checks all servers, every minute.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from hub.services.hubapi import HubApi, time
 from hub.services.person import Hub
 
 _log = logging.getLogger("culler")
-_MOST = 50  # names of what runs
+_MOST = 50  # names of running notebooks
 _LONGEST, _SERVERS = 100, 20  # characters of a server's name; servers of a person
 
 
 def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
-    """Make the application."""
+    """Create the application."""
 
     async def beat(request: Request) -> Response:
         person = await run_in_threadpool(hub.person, request)
@@ -46,7 +46,7 @@ def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
             mine = [name for name in watch.beats if name[0] == person.name]
             if (person.name, server) not in watch.beats and len(mine) >= _SERVERS:
                 return Response(f"You have {_SERVERS} servers already, and a further one is not listened to.", 400)
-            # Nobody is active in the future: that would be a server that never stops.
+            # A time in the future is not accepted: such a server would never stop.
             watch.beats[person.name, server] = Beat(now, min(time(told["active"]), now), running)
         except (ValueError, KeyError, TypeError, AttributeError):
             return Response("When the server was last used is wanted: active, an ISO time.", 400)
@@ -88,7 +88,7 @@ async def _keep_looking(watch: Watch, stops: Stops, api: HubApi) -> None:
 
 
 async def look(watch: Watch, stops: Stops, api: HubApi) -> None:
-    """Look once, and stop what is due."""
+    """Check all servers once, and stop those that are due."""
     now = datetime.now(UTC)
     for server, why in watch.look([s for s in await api.servers() if s.ready], now):
         beat = watch.beats.get((server.person, server.name))

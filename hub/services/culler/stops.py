@@ -1,4 +1,4 @@
-"""What was stopped, kept in a file, so that the person can be told afterwards."""
+"""A file of stopped servers, so that the person can be informed afterwards."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ class Stop:
 
 
 class Stops:
-    """The stops of everybody.
+    """The stops of all people.
 
     Parameters
     ----------
     file
-        Where they are kept.
+        The path of the file.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         try:
-            told = json.loads(file.read_text())
+            stored = json.loads(file.read_text())
             self._of = {
-                p: [Stop(**{**s, "running": tuple(s["running"])}) for s in several] for p, several in told.items()
+                p: [Stop(**{**s, "running": tuple(s["running"])}) for s in several] for p, several in stored.items()
             }
         except (OSError, ValueError, TypeError, KeyError):
             self._of = {}
 
     def of(self, person: str) -> list[Stop]:
-        """The stops of a person, the last first."""
+        """Return the stops of a person, the last first."""
         return self._of.get(person, [])
 
     def add(self, person: str, stop: Stop) -> None:
-        """Remember one. A full disk costs the memory of it, not the service."""
+        """Record one. If the disk is full, only this record is lost."""
         self._of[person] = [stop, *self.of(person)][:_MOST]
         text = json.dumps({p: [asdict(s) for s in several] for p, several in self._of.items()})
         try:

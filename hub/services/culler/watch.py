@@ -1,4 +1,4 @@
-"""Which servers are to be stopped, and when: pure of I/O, so that its clock can be turned by a test."""
+"""Which servers must be stopped, and when: without I/O, so that a test can set the clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from geodes_lab.policy.lab import Culling
 from hub.services.hubapi import Server
 
-_FRESH = 4.0  # beats may be so many of their own intervals old
+_FRESH = 4.0  # the age at which beats expire, in their own intervals
 _BEAT = 30.0  # seconds between two beats of a server, see hub/singleuser/presence.py
 
 Why = Literal["idle", "age"]
@@ -17,37 +17,37 @@ Why = Literal["idle", "age"]
 
 @dataclass(frozen=True)
 class Beat:
-    """What a server says of itself."""
+    """A server's report on itself."""
 
     at: datetime
     active: datetime
-    """When a person, a kernel, a terminal or Dask last did something there."""
+    """When a person, a kernel, a terminal or Dask was last active there."""
     running: tuple[str, ...] = ()
-    """The notebooks whose kernels run, and what else would be lost."""
+    """The notebooks with running kernels, and what else would be lost."""
 
 
 @dataclass
 class Notice:
-    """What a person is told of a server."""
+    """A warning for a person about a server."""
 
     why: Why
     stops: datetime
     said: datetime
-    """Since when it is said."""
+    """Since when it has been shown."""
 
 
 @dataclass
 class Watch:
-    """Remembers beats and notices."""
+    """Stores beats and warnings."""
 
     rules: Culling
     beats: dict[tuple[str, str], Beat] = field(default_factory=dict)
     notices: dict[tuple[str, str], Notice] = field(default_factory=dict)
 
     def look(self, servers: list[Server], now: datetime) -> list[tuple[Server, Why]]:
-        """Look at all servers; give those that are to be stopped now.
+        """Check all servers; return those to stop now.
 
-        No one is stopped that was not told long enough before.
+        A server is stopped only if its person was warned long enough before.
         """
         due: list[tuple[Server, Why]] = []
         there = {(s.person, s.name) for s in servers}
@@ -64,7 +64,7 @@ class Watch:
             notice = self.notices.get(key)
             if notice is None or notice.why != why:
                 notice = self.notices[key] = Notice(why, stops, now)
-            # After a restart of this service nobody has been told: the time begins anew.
+            # After a restart of this service nobody has been warned: the warning time begins again.
             notice.stops = max(stops, notice.said + warning)
             if now >= notice.stops:
                 due.append((server, why))
@@ -82,9 +82,9 @@ class Watch:
         return why, stops
 
     def active(self, server: Server, now: datetime) -> datetime:
-        """When a server was last used.
+        """Return when a server was last used.
 
-        What the server itself says goes first: the hub sees requests, and a forgotten tab asks something every few
+        The server's own report takes precedence: the hub sees requests, and a forgotten tab sends some every few
         seconds.
         """
         beat = self.beats.get((server.person, server.name))

@@ -1,4 +1,4 @@
-"""The gate before the datalake.
+"""The gate in front of the datalake.
 
-It speaks S3, knows who asks by the person's own token, refuses what is restricted, and counts.
+It speaks S3, identifies people by their own tokens, refuses restricted places, and counts bytes.
 """

@@ -1,4 +1,4 @@
-"""What the hub tells the gate before the datalake, and people's servers of it."""
+"""The hub's settings for the datalake's gate, and for people's servers that use it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ def extra(here: Installation) -> Extra:
 
     return Extra(
         needs=Needs(reads=(folder,) if folder else (), secrets=("datalake_key",)),
-        # Servers read through it by their own token; nothing else of the datalake is told, since only the gate tells
-        # people apart.
+        # Servers read through it with their own token; they get no other settings of the datalake, because only the
+        # gate distinguishes people.
         servers={
             "DASK_GEODES_LAB__DATALAKE__ENDPOINT": gate,
             "AWS_ENDPOINT_URL": gate,
-            # S3's clients sign with these; what counts is the session token, which is the server's own and ends with
-            # it.
+            # S3's clients sign with these; only the session token counts, which is the server's own and ends with it.
             "AWS_ACCESS_KEY_ID": "lab",
             "AWS_SECRET_ACCESS_KEY": "lab",
             "AWS_SESSION_TOKEN": token,

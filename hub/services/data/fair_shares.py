@@ -10,18 +10,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.services.data.refusal import Refusal
 from hub.services.person import Hub
 
-_EACH = 256  # requests of one person that are answered together; a cluster of twenty workers reads by two hundred
+_EACH = 256  # requests of one person that are answered together; a cluster of twenty workers uses about two hundred
 
 
 class Shares:
-    """Answers each person's requests, up to so many together: nobody's downloads keep the others out.
+    """Answers each person's requests, a limited number together, so that nobody's downloads keep the others out.
 
     Parameters
     ----------
     application
         Answers.
     hub
-        Says whose a token is, as far as that is known already; until then a token is somebody.
+        Identifies the owner of a token, if already known; until then a token counts as a person.
     """
 
     def __init__(self, application: ASGIApp, hub: Hub) -> None:
@@ -29,7 +29,7 @@ class Shares:
         self._now: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, until the last byte has gone."""
+        """Answer, and count the request until the last byte is sent."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -51,9 +51,11 @@ class Shares:
 
 
 def token_of(request: Request) -> str:
-    """The token of a request: S3's clients sign with a session token, which is the person's own token of the hub.
+    """Return the token of a request.
 
-    The rest of the signature says nothing that the token does not.
+    S3's clients sign with a session token, which is the person's own token of the hub.
+
+    The rest of the signature adds no information.
     """
     kind, _, held = request.headers.get("authorization", "").partition(" ")
     bearer = held.strip() if kind.lower() in ("token", "bearer") else ""

@@ -1,4 +1,4 @@
-"""The gate: requests of S3, each held against the rights of the person whose token it carries."""
+"""The gate: S3 requests, each checked against the rights of the person whose token it has."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hub.services.data.tally import Tally
 from hub.services.person import Hub, Person
 
 _MOST = 1000  # names in a list
-_PATIENCE = 60.0  # seconds for one
+_PATIENCE = 60.0  # seconds for one list
 _log = logging.getLogger("data")
 
 
@@ -40,11 +40,11 @@ class Gate:
     lab
         The operator's file: which places are restricted, and to whom.
     lake
-        What is behind.
+        The datalake.
     hub
-        Who asks.
+        Identifies people.
     tally
-        Who has read how much.
+        Counts who has read how much.
     """
 
     def __init__(self, lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> None:
@@ -54,14 +54,14 @@ class Gate:
         """Answer a request."""
         try:
             person = await self._person(request)
-            # As it came, not as a framework understood it: what is compared is what is asked for.
+            # The original path, before a framework decodes it: the checked path must be the requested one.
             bucket, key = _place(request)
             if person.name in self.tally.refused:
                 raise Refusal(403, "AccessDenied", self.tally.refused[person.name])
             if not key:
                 return await self._list(person, bucket, request)
             self._hold(person, f"{bucket}/{key}")
-            try:  # a link in a folder is another name of a place
+            try:  # a link in a folder is another name for a place
                 self._hold(person, self.lake.real(bucket, key))
             except NoObject:
                 raise Refusal(404, "NoSuchKey", f"There is no {bucket}/{key}.") from None
@@ -85,7 +85,7 @@ class Gate:
         return person
 
     def _hold(self, person: Person, place: str) -> None:
-        """Refuse what the person may not read; the sentence does not say whether the object is there."""
+        """Refuse what the person may not read; the message does not reveal whether the object exists."""
         name = refusing(person.groups, place, self.lab)
         if name:
             _log.warning("%s refused %r of %s", person.name, place, name)
@@ -99,7 +99,7 @@ class Gate:
     async def _object(self, person: Person, bucket: str, key: str, request: Request) -> Response:
         head = request.method == "HEAD"
         try:
-            found = await self.lake.get(bucket, key, dict(request.headers), head)
+            s3_object = await self.lake.get(bucket, key, dict(request.headers), head)
         except NoObject:
             raise Refusal(404, "NoSuchKey", f"There is no {bucket}/{key}.") from None
         except NotAsAsked as error:
@@ -110,22 +110,22 @@ class Gate:
             raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the gate.") from None
         headers = {
             "Accept-Ranges": "bytes",
-            "Content-Length": str(found.end - found.start),
-            "Last-Modified": format_datetime(found.changed, usegmt=True),
+            "Content-Length": str(s3_object.end - s3_object.start),
+            "Last-Modified": format_datetime(s3_object.changed, usegmt=True),
             "Content-Type": "application/octet-stream",
-            **({"ETag": found.tag} if found.tag else {}),
+            **({"ETag": s3_object.tag} if s3_object.tag else {}),
         }
-        if found.body is None:
+        if s3_object.body is None:
             return Response(headers=headers)
         is_part = "range" in request.headers
         if is_part:
-            headers["Content-Range"] = f"bytes {found.start}-{found.end - 1}/{found.size}"
-        body = self._counted(person, self._collection(f"{bucket}/{key}"), found)
+            headers["Content-Range"] = f"bytes {s3_object.start}-{s3_object.end - 1}/{s3_object.size}"
+        body = self._counted(person, self._collection(f"{bucket}/{key}"), s3_object)
         return StreamingResponse(body, 206 if is_part else 200, headers)
 
-    async def _counted(self, person: Person, collection: str, found: Object) -> AsyncIterator[bytes]:
-        assert found.body is not None
-        async for chunk in found.body:
+    async def _counted(self, person: Person, collection: str, s3_object: Object) -> AsyncIterator[bytes]:
+        assert s3_object.body is not None
+        async for chunk in s3_object.body:
             self.tally.add(person.name, collection, len(chunk))
             yield bytes(chunk)
 
@@ -137,13 +137,13 @@ class Gate:
         return known[max(within, key=len)] if within else place.partition("/")[0]
 
     async def _list(self, person: Person, bucket: str, request: Request) -> Response:
-        """ListObjectsV2; what the person may not read is not in it."""
-        asked = request.query_params
-        prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter", "") == "/"
-        after = asked.get("continuation-token") or asked.get("start-after", "")
+        """Answer ListObjectsV2, without entries that the person may not read."""
+        parameters = request.query_params
+        prefix, delimiter = parameters.get("prefix", ""), parameters.get("delimiter", "") == "/"
+        after = parameters.get("continuation-token") or parameters.get("start-after", "")
         most = min(
-            int(said)
-            if (said := asked.get("max-keys", "")).isascii() and said.isdecimal() and len(said) < 10
+            int(max_keys)
+            if (max_keys := parameters.get("max-keys", "")).isascii() and max_keys.isdecimal() and len(max_keys) < 10
             else _MOST,
             _MOST,
         )
@@ -183,14 +183,14 @@ class Gate:
     async def _names(
         self, bucket: str, prefix: str, after: str, delimiter: bool
     ) -> AsyncIterator[tuple[str, int, datetime | None]]:
-        """List, for as long as anybody waits for it."""
+        """List, for as long as the client waits."""
         async with asyncio.timeout(_PATIENCE):
-            async for told in self.lake.names(bucket, prefix, after, delimiter):
-                yield told
+            async for entry in self.lake.names(bucket, prefix, after, delimiter):
+                yield entry
 
 
 def made(lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> Starlette:
-    """Make the application; S3's clients speak to its root, since some know no endpoint below another path."""
+    """Create the application; S3's clients use its root, because some support no endpoint with a path."""
     gate = Gate(lab, lake, hub, tally)
 
     @contextlib.asynccontextmanager
@@ -205,7 +205,7 @@ def made(lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> Starlette:
     return Starlette(
         routes=[Route(hub.prefix, info), Route("/{path:path}", gate.answer, methods=["GET", "HEAD"])],
         lifespan=life,
-        # Each may be a long download.
+        # Each request may be a long download.
         middleware=[Middleware(Shares, hub=hub), Middleware(Bounded, body=0, at_once=1024)],
     )
 

@@ -1,6 +1,6 @@
 """The datalake behind the gate, read with the lab's own keys.
 
-An S3 endpoint, or a folder that holds buckets as folders.
+It is an S3 endpoint, or a folder whose subfolders are buckets.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from geodes_lab.credentials import tls
 from geodes_lab.policy.lab import Datalake
 
-_CHUNK = 2**20  # bytes of an answer that are sent on together
+_CHUNK = 2**20  # bytes of an answer that are sent together
 _RENEWED = timedelta(minutes=5)
 
 
 class NoObject(Exception):
-    """There is no such object, or bucket."""
+    """The object or bucket does not exist."""
 
 
 class NotAsAsked(Exception):
-    """The object is there, and not as the request wants it: ``status`` is 304, 412 or 416."""
+    """The object exists, but not in the requested form: ``status`` is 304, 412 or 416."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -41,27 +41,27 @@ class Away(Exception):
 
 @dataclass(frozen=True)
 class Object:
-    """What is known of an object, and (a part of) its bytes."""
+    """An object's metadata, and (a part of) its bytes."""
 
     size: int
     start: int
     end: int
-    """Behind the last byte."""
+    """The position after the last byte."""
     tag: str
     changed: datetime
     body: AsyncIterator[bytes] | None
 
 
 class Lake:
-    """Where buckets are.
+    """The buckets.
 
     Parameters
     ----------
     told
-        What the operator's file says of it.
+        The datalake in the operator's file.
     keys
-        The file with the lab's own keys: the access key, the secret, and the session token if there is one, a line
-        each. It is read again and again, so that whoever renews the keys writes it anew.
+        The file with the lab's own keys: the access key, the secret, and the session token if there is one, one per
+        line. It is read repeatedly, so that renewed keys are used.
     """
 
     def __init__(self, told: Datalake, keys: Path) -> None:
@@ -92,11 +92,11 @@ class Lake:
 
     def _credentials(self) -> dict[str, Any]:
         key, secret, *token = self._keys.read_text().split()
-        found = {"access_key_id": key, "secret_access_key": secret, "token": token[0] if token else None}
-        return {**found, "expires_at": datetime.now(UTC) + _RENEWED}
+        keys_found = {"access_key_id": key, "secret_access_key": secret, "token": token[0] if token else None}
+        return {**keys_found, "expires_at": datetime.now(UTC) + _RENEWED}
 
     def real(self, bucket: str, key: str) -> str:
-        """The place that a key leads to: of a folder, behind its links.
+        """Return the place that a key leads to; in a folder, after following its links.
 
         Raises
         ------
@@ -106,13 +106,13 @@ class Lake:
         if not self._told.folder:
             return f"{bucket}/{key}"
         whole = Path(self._told.folder).resolve()
-        found = Path(os.path.realpath(whole / bucket / key))
-        if not found.is_relative_to(whole):
+        target = Path(os.path.realpath(whole / bucket / key))
+        if not target.is_relative_to(whole):
             raise NoObject
-        return found.relative_to(whole).as_posix()
+        return target.relative_to(whole).as_posix()
 
     def _listed(self, bucket: str, name: str) -> bool:
-        """Whether a list says a name: of a folder, what lies behind a link is in none."""
+        """Whether a list contains a name: in a folder, targets of links are not listed."""
         if not self._told.folder:
             return True
         folder, _, last = name.rstrip("/").rpartition("/")
@@ -123,12 +123,12 @@ class Lake:
         return Path(os.path.realpath(place)) == place
 
     async def get(self, bucket: str, key: str, headers: dict[str, str], head: bool) -> Object:
-        """Give an object, or the part of it that a request's headers ask for.
+        """Return an object, or the part of it that a request's headers name.
 
         Raises
         ------
         NoObject, NotAsAsked, Away
-            If that cannot be.
+            If that is not possible.
         """
         options: dict[str, Any] = {"head": True} if head else {}
         for header, option in (("if-match", "if_match"), ("if-none-match", "if_none_match")):
@@ -141,7 +141,7 @@ class Lake:
             if head:
                 meta: Any = await obstore.head_async(store, key)
                 return Object(meta["size"], 0, meta["size"], meta["e_tag"] or "", meta["last_modified"], None)
-            found = await obstore.get_async(store, key, options=options)
+            answer = await obstore.get_async(store, key, options=options)
         except NoObject:
             raise
         except FileNotFoundError:
@@ -150,15 +150,15 @@ class Lake:
             raise NotAsAsked(416) from None
         except Exception as error:
             raise _understood(error) from error
-        (start, end), meta = found.range, found.meta
+        (start, end), meta = answer.range, answer.meta
         return Object(
-            meta["size"], start, end, meta["e_tag"] or "", meta["last_modified"], found.stream(_CHUNK).__aiter__()
+            meta["size"], start, end, meta["e_tag"] or "", meta["last_modified"], answer.stream(_CHUNK).__aiter__()
         )
 
     async def names(
         self, bucket: str, prefix: str, after: str, delimiter: bool
     ) -> AsyncIterator[tuple[str, int, datetime | None]]:
-        """List objects and, with a delimiter, folders (which have no time), in order of their names."""
+        """Yield objects and, with a delimiter, folders (which have no time), in order of their names."""
         try:
             listed = self._level(bucket, prefix) if delimiter else self._below(bucket, prefix, after)
             async for name, size, changed in listed:
@@ -174,38 +174,38 @@ class Lake:
             raise
 
     async def _level(self, bucket: str, prefix: str) -> AsyncIterator[tuple[str, int, datetime | None]]:
-        """Objects and folders right below the folder of a prefix, by name."""
-        found = await obstore.list_with_delimiter_async(self._store(bucket), prefix.rpartition("/")[0] or None)
-        every = [(f"{p}/", 0, None) for p in found["common_prefixes"]]
-        every += [(o["path"], o["size"], o["last_modified"]) for o in found["objects"]]
-        for told in sorted(told for told in every if self._listed(bucket, told[0])):
-            yield told
+        """Yield objects and folders directly below the folder of a prefix, by name."""
+        listing = await obstore.list_with_delimiter_async(self._store(bucket), prefix.rpartition("/")[0] or None)
+        every = [(f"{p}/", 0, None) for p in listing["common_prefixes"]]
+        every += [(o["path"], o["size"], o["last_modified"]) for o in listing["objects"]]
+        for entry in sorted(entry for entry in every if self._listed(bucket, entry[0])):
+            yield entry
 
     async def _below(self, bucket: str, prefix: str, after: str) -> AsyncIterator[tuple[str, int, datetime | None]]:
-        """Objects at any depth below the folder of a prefix, by name."""
+        """Yield objects at any depth below the folder of a prefix, by name."""
         batches = obstore.list(self._store(bucket), prefix.rpartition("/")[0] or None, offset=after or None)
-        if self._told.folder:  # a folder has no order of its own
-            whole = [told async for batch in batches for told in batch]
-            for told in sorted(whole, key=lambda t: t["path"]):
-                if self._listed(bucket, told["path"]):
-                    yield told["path"], told["size"], told["last_modified"]
+        if self._told.folder:  # a file system has no order of its own
+            whole = [entry async for batch in batches for entry in batch]
+            for entry in sorted(whole, key=lambda t: t["path"]):
+                if self._listed(bucket, entry["path"]):
+                    yield entry["path"], entry["size"], entry["last_modified"]
             return
         async for batch in batches:
-            for told in batch:
-                yield told["path"], told["size"], told["last_modified"]
+            for entry in batch:
+                yield entry["path"], entry["size"], entry["last_modified"]
 
 
 def part(header: str) -> Any:
-    """What a Range header asks for, as obstore has it.
+    """Parse a Range header for obstore.
 
     Raises
     ------
     ValueError
         If it is not one range of bytes.
     """
-    unit, _, said = header.partition("=")
-    first, dash, last = said.strip().partition("-")
-    if unit.strip() != "bytes" or not dash or "," in said:
+    unit, _, byte_span = header.partition("=")
+    first, dash, last = byte_span.strip().partition("-")
+    if unit.strip() != "bytes" or not dash or "," in byte_span:
         raise ValueError(header)
     if not first:
         return {"suffix": int(last)}
@@ -213,11 +213,11 @@ def part(header: str) -> Any:
 
 
 def _understood(error: Exception) -> Exception:
-    said = str(error)
+    message = str(error)
     for word, status in (("412", 412), ("304", 304), ("416", 416), ("Precondition", 412), ("NotModified", 304)):
-        if word in type(error).__name__ or f"status code: {word}" in said:
+        if word in type(error).__name__ or f"status code: {word}" in message:
             return NotAsAsked(status)
-    # What the folder's store says of a part that begins behind the end.
-    if "range" in said.lower():
+    # The folder store's error for a range that begins after the end.
+    if "range" in message.lower():
         return NotAsAsked(416)
-    return Away(said.partition("\n")[0])
+    return Away(message.partition("\n")[0])

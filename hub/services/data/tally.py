@@ -1,6 +1,6 @@
 """Who has read how much.
 
-Counted here, handed to the accounts of use every few seconds, kept until they have taken it.
+Counted here, sent to the usage accounts every few seconds, and kept until they have accepted it.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ _EVERY = 5.0  # seconds
 
 
 class Tally:
-    """Bytes by person and collection, not yet in the accounts.
+    """Bytes by person and collection that are not yet in the accounts.
 
     Parameters
     ----------
     url, token
-        Where the accounts take them, and by which right; without an address they are only counted.
+        The accounts' address and token; without an address the bytes are only counted.
     """
 
     def __init__(self, url: str, token: str) -> None:
         self._url, self._token = url, token
         self._counted: Counter[tuple[str, str]] = Counter()
         self.refused: dict[str, str] = {}
-        """Who has read what the month allows, and the sentence that says so."""
+        """Who has read as much as the month allows, with the message."""
 
     def add(self, person: str, collection: str, size: int) -> None:
         """Count."""
         self._counted[person, collection] += size
 
     async def keep_telling(self) -> None:
-        """Hand over what was counted, again and again."""
+        """Send the counts, again and again."""
         async with httpx.AsyncClient(timeout=10) as client:
             while True:
                 await asyncio.sleep(_EVERY)
                 await self.tell(client)
 
     async def tell(self, client: httpx.AsyncClient) -> None:
-        """Hand over what was counted; what the accounts do not take is kept."""
+        """Send the counts; what the accounts do not accept is kept."""
         if not self._url:
             return
         counted, self._counted = self._counted, Counter()

@@ -1,10 +1,9 @@
-"""A cap for each user over all of their clusters.
+"""A limit for each user over all of their clusters.
 
-Dask-gateway has one for each cluster only, and users have made thousands of pods so.
+Dask-gateway limits only each cluster, and users have created thousands of pods in this way.
 
-Where there are accounts of use (``rights_url``) they say how much a person may have, by the groups of the operator's
-file, and whether the quota of the month is used up; where they do not answer, and where there are none, one cap is
-everybody's.
+If there are usage accounts (``rights_url``), they say how much a person may have, by the groups of the operator's file,
+and whether the month's quota is used up; without them, or if they do not answer, one limit applies to everybody.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from traitlets.config import Configurable
 
 
 def capped(backend: type) -> type:
-    """Make a backend of dask-gateway that keeps the caps.
+    """Return a backend of dask-gateway that applies the limits.
 
     Its settings are ``user_max_clusters``, ``user_max_cores`` and ``user_max_memory``.
     """
@@ -32,7 +31,7 @@ def capped(backend: type) -> type:
 
 @dataclass(frozen=True)
 class Cap:
-    """What a user may have at once, all clusters together; None: no limit."""
+    """The limits of a user, all clusters together; None: no limit."""
 
     clusters: int
     cores: float | None
@@ -40,7 +39,7 @@ class Cap:
 
 
 class _Caps(Configurable):
-    """What is put before a backend."""
+    """The methods that extend a backend."""
 
     user_max_clusters = Integer(2, min=1, help="Clusters of a user at once.", config=True)
     user_max_cores = Float(None, allow_none=True, min=0.0, help="Cores of all clusters of a user.", config=True)
@@ -50,15 +49,15 @@ class _Caps(Configurable):
     )
 
     async def start_cluster(self, user: Any, cluster_options: dict[str, Any]) -> str:
-        """Start one, unless the user has as many as a user may."""
+        """Start a cluster, unless the user has reached the limit."""
         if not hasattr(self, "_one_by_one"):
-            self._one_by_one = asyncio.Lock()  # two requests at once must not both take what is left
+            self._one_by_one = asyncio.Lock()  # two simultaneous requests must not both take the remaining share
         async with self._one_by_one:
             name: str = await super().start_cluster(user, cluster_options)  # type: ignore[misc]
             return name
 
     async def process_cluster_options(self, user: Any, request: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-        """Let a cluster have its share of what the user may have."""
+        """Give a cluster its share of the user's limit."""
         from dask_gateway_server.backends.base import PublicException
 
         cap = await self._cap(user)
@@ -69,7 +68,7 @@ class _Caps(Configurable):
                 f"the limit is {cap.clusters} clusters at once, and you have "
                 f"{', '.join(c.name for c in mine) or 'none'}"
             )
-        # Each has its share, so that all together stay within the cap whatever they grow to.
+        # Each cluster has its share, so that all together stay within the limit however they grow.
         for name, most in (("cluster_max_cores", cap.cores), ("cluster_max_memory", cap.memory)):
             if most is not None:
                 share, own = type(most)(most / cap.clusters), getattr(config, name)
@@ -77,25 +76,25 @@ class _Caps(Configurable):
         return options, config
 
     async def _cap(self, user: Any) -> Cap:
-        """Ask how much a user may have."""
+        """Return the user's limit."""
         from dask_gateway_server.backends.base import PublicException
 
         everybodys = Cap(self.user_max_clusters, self.user_max_cores, self.user_max_memory)
         if not self.rights_url:
             return everybodys
-        asked = [("group", group) for group in sorted(user.groups)]
+        params = [("group", group) for group in sorted(user.groups)]
         head = {"Authorization": f"token {os.environ.get('JUPYTERHUB_API_TOKEN', '')}"}
         try:
             async with (
                 ClientSession(timeout=ClientTimeout(total=5)) as client,
-                client.get(f"{self.rights_url}/api/limits/{user.name}", params=asked, headers=head) as answer,
+                client.get(f"{self.rights_url}/api/limits/{user.name}", params=params, headers=head) as answer,
             ):
                 answer.raise_for_status()
-                told = await answer.json()
+                limits = await answer.json()
         except (ClientError, OSError, ValueError, TimeoutError) as error:
             self.log.warning("The accounts of use do not answer (%s): everybody's cap counts for %s.", error, user.name)  # type: ignore[attr-defined]
             return everybodys
-        if not told["allowed"]:
-            raise PublicException(told["reason"])
-        dask = told["dask"]
+        if not limits["allowed"]:
+            raise PublicException(limits["reason"])
+        dask = limits["dask"]
         return Cap(int(dask["clusters"]), float(dask["cores"]), int(dask["memory"]))

@@ -32,9 +32,9 @@ class Reception:
     Parameters
     ----------
     lab, news, hub
-        The operator's file, the announcements, and who asks.
+        The operator's file, the announcements, and the identity of people.
     usage, culler
-        Where the accounts and the culler are asked; empty: they are not.
+        The addresses of the accounts and the culler; empty: not used.
     """
 
     def __init__(self, lab: Lab, news: News, hub: Hub, usage: str = "", culler: str = "") -> None:
@@ -45,7 +45,7 @@ class Reception:
         self.address = f"{lab.origin(hub.name) or os.environ.get('GEODES_LAB_ADDRESS', '')}{hub.prefix}"
 
     async def page(self, request: Request) -> Response:
-        """The page; for who has not logged in, the news and the way in."""
+        """Return the page; without a login, the news and the login button."""
         person = await run_in_threadpool(self.hub.person, request)
         state = await self._state(person) if person.name else views.State()
         tongue = pages.language(request, self.lab)
@@ -54,7 +54,7 @@ class Reception:
         return pages.page(request, self.lab, views.title(tongue, state), body, person.name)
 
     async def _state(self, person: Person) -> views.State:
-        """What is shown of a person; what does not answer is not shown."""
+        """Return what the page shows of a person; services that do not answer are omitted."""
         groups = urlencode([("group", g) for g in sorted(person.groups)])
         me, use, stops = await asyncio.gather(
             self._ask(f"{self._api}/users/{person.name}" if self._api else ""),
@@ -80,32 +80,32 @@ class Reception:
             return None
 
     def is_operator(self, person: Person) -> bool:
-        """Whether somebody may publish."""
+        """Whether a person may publish news."""
         return bool(person.name) and rights(person.groups, self.lab).admin
 
     async def listed(self, request: Request) -> Response:
-        """The news as JSON, for everybody."""
+        """Return the news as JSON, for everybody."""
         return JSONResponse([vars(a) for a in self.news.all()])
 
     async def feed(self, request: Request) -> Response:
-        """The news as Atom, for everybody: readers of feeds and JupyterLab log in nowhere."""
+        """Return the news as Atom, for everybody: feed readers and JupyterLab do not log in."""
         text = self.news.feed(self.lab.name, self.address, pages.language(request, self.lab))
         return Response(text, media_type="application/atom+xml; charset=utf-8", headers={"Cache-Control": "max-age=60"})
 
     async def publish(self, request: Request) -> Response:
-        """Publish, by the page's form or a token."""
+        """Publish, from the page's form or with a token."""
         person, refused = await self._operator(request)
         if refused:
             return refused
         try:
-            told = dict(parse_qsl((await request.body()).decode())) if person.by_cookie else await request.json()
-            made = await run_in_threadpool(self.news.add, {k: v for k, v in told.items() if v})
+            form = dict(parse_qsl((await request.body()).decode())) if person.by_cookie else await request.json()
+            announcement = await run_in_threadpool(self.news.add, {k: v for k, v in form.items() if v})
         except (ValueError, AttributeError) as error:
             return JSONResponse({"detail": f"This is no announcement: {error}."}, 400)
-        return RedirectResponse(self.hub.prefix, 303) if person.by_cookie else JSONResponse(vars(made), 201)
+        return RedirectResponse(self.hub.prefix, 303) if person.by_cookie else JSONResponse(vars(announcement), 201)
 
     async def remove(self, request: Request) -> Response:
-        """Take one back."""
+        """Remove an announcement."""
         person, refused = await self._operator(request)
         if refused:
             return refused
@@ -116,8 +116,7 @@ class Reception:
 
     async def _operator(self, request: Request) -> tuple[Person, Response | None]:
         person = await run_in_threadpool(self.hub.person, request)
-        # A browser says by itself where a form comes from; another site's is refused, and so is a browser that says
-        # nothing.
+        # Browsers say where a form comes from; forms of other sites, and browsers that do not say it, are refused.
         elsewhere = person.by_cookie and request.headers.get("sec-fetch-site") != "same-origin"
         if not self.is_operator(person) or elsewhere:
             return person, JSONResponse({"detail": "This is for operators."}, 403)
@@ -125,7 +124,7 @@ class Reception:
 
 
 def made(reception: Reception) -> Starlette:
-    """Make the application."""
+    """Create the application."""
     hub, at = reception.hub, reception.hub.prefix
 
     async def begin(request: Request) -> Response:

@@ -1,6 +1,6 @@
 """Announcements: maintenance, formats and baselines of products, network.
 
-Kept in one file, given as JSON and as an Atom feed.
+Stored in one file, served as JSON and as an Atom feed.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Announcement:
     title: str
     text: str
     titre: str
-    """In French; as the title if it is not given."""
+    """In French; defaults to the title."""
     texte: str
     published: str
     """ISO time."""
     until: str = ""
-    """When it ends to be news; empty: it stays."""
+    """When it expires; empty: never."""
 
     def in_(self, language: str) -> tuple[str, str]:
-        """Title and text in a language."""
+        """Return title and text in a language."""
         return (self.titre or self.title, self.texte or self.text) if language == "fr" else (self.title, self.text)
 
 
@@ -48,14 +48,14 @@ class News:
     Parameters
     ----------
     file
-        Where they are kept.
+        The path of the file.
     """
 
     def __init__(self, file: Path) -> None:
         self._file, self._lock = file, threading.Lock()
 
     def all(self) -> list[Announcement]:
-        """Those that are news still."""
+        """Return those that have not expired."""
         now = datetime.now(UTC)
         return [a for a in self._read() if not a.until or _time(a.until) > now]
 
@@ -65,31 +65,31 @@ class News:
         Raises
         ------
         ValueError
-            If something is missing, unknown, or too long.
+            If a field is missing, unknown, or too long.
         """
         known = {f.name for f in fields(Announcement)} - {"id", "published"}
         if unknown := set(told) - known:
             raise ValueError(f"{min(unknown)!r} is not known: there are {', '.join(sorted(known))}")
-        given = {k: str(v).strip() for k, v in told.items() if v}
-        if not given.get("title"):
+        values = {k: str(v).strip() for k, v in told.items() if v}
+        if not values.get("title"):
             raise ValueError("a title is wanted")
-        if given.get("kind", "other") not in KINDS:
+        if values.get("kind", "other") not in KINDS:
             raise ValueError(f"the kind is one of {', '.join(KINDS)}")
-        if max(map(len, given.values())) > _LONGEST:
+        if max(map(len, values.values())) > _LONGEST:
             raise ValueError(f"{_LONGEST} characters are the most")
-        if given.get("until"):
-            given["until"] = _time(given["until"]).isoformat()
-        made = Announcement(
+        if values.get("until"):
+            values["until"] = _time(values["until"]).isoformat()
+        announcement = Announcement(
             id=secrets.token_hex(8),
             published=datetime.now(UTC).isoformat(timespec="seconds"),
-            **{"kind": "other", "text": "", "titre": "", "texte": "", **given},  # type: ignore[arg-type]
+            **{"kind": "other", "text": "", "titre": "", "texte": "", **values},  # type: ignore[arg-type]
         )
         with self._lock:
-            self._write([made, *self._read()][:_MOST])
-        return made
+            self._write([announcement, *self._read()][:_MOST])
+        return announcement
 
     def remove(self, name: str) -> bool:
-        """Take one back; say whether it was there."""
+        """Remove one; return whether it existed."""
         with self._lock:
             before = self._read()
             after = [a for a in before if a.id != name]
@@ -98,7 +98,7 @@ class News:
         return len(after) < len(before)
 
     def feed(self, title: str, address: str, language: str) -> str:
-        """All of them as Atom."""
+        """Return all of them as Atom."""
         entries = []
         several = self.all()
         for a in several:
@@ -130,5 +130,5 @@ class News:
 
 
 def _time(text: str) -> datetime:
-    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

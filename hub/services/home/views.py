@@ -170,21 +170,21 @@ def _card(head: str, inner: str, link: str, words: str) -> str:
 def _server(tongue: Language, state: State, place: ObjectLocation) -> str:
     text = _TEXT[tongue]
     if state.profile is None:
-        said = text["rests"]
+        sentence = text["rests"]
         if state.stops:
             last = state.stops[0]
             words = text["stopped" if last["why"] == "idle" else "old"]
-            said += " " + words.format(when=_when(last["when"], tongue), minutes=round(last["after"] / 60))
+            sentence += " " + words.format(when=_when(last["when"], tongue), minutes=round(last["after"] / 60))
             if last["running"]:
-                said += " " + text["ran"].format(what=", ".join(last["running"]))
+                sentence += " " + text["ran"].format(what=", ".join(last["running"]))
         buttons = f'<a class="button" href="{place("hub/spawn")}">{text["start"]}</a>'
     else:
-        said = text["runs"].format(profile=state.profile or "–", when=_when(state.since, tongue))
+        sentence = text["runs"].format(profile=state.profile or "–", when=_when(state.since, tongue))
         buttons = (
             f'<a class="button" href="{place("hub/user-redirect/lab")}">{text["open"]}</a> '
             f'<a class="button plain" href="{place("hub/home")}">{text["stop"]}</a>'
         )
-    return f'<section class="card"><h2>{text["server"]}</h2><p>{html.escape(said)}</p><p>{buttons}</p></section>'
+    return f'<section class="card"><h2>{text["server"]}</h2><p>{html.escape(sentence)}</p><p>{buttons}</p></section>'
 
 
 def _usage(tongue: Language, state: State, place: ObjectLocation) -> str:

@@ -1,4 +1,4 @@
-"""Measures the homes, and tells the accounts of use.
+"""Measures the homes, and reports to the usage accounts.
 
-The one service that may look into them, so it takes nothing from anybody.
+Only this service may read them, so it accepts no input.
 """

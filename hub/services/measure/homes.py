@@ -1,6 +1,6 @@
 """The size of each home, by `du`.
 
-It follows no link, counts a file of several names once, and goes as deep as people do.
+It follows no links, counts a file with several names once, and goes to any depth.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def sizes(folder: Path, *, single: bool = False) -> dict[str, int]:
     Parameters
     ----------
     folder
-        The folder of the homes, each called as its account; or with ``single`` the one home that there is.
+        The folder of the homes, each named like its account; or with ``single`` the only home.
 
     Returns
     -------
     dict
-        Bytes on the disk by account; of the one home under the empty name.
+        Bytes on the disk by account; the only home has the empty name.
     """
     if single:
         return _known({"": size(folder)} if folder.is_dir() else {})
@@ -32,18 +32,18 @@ def sizes(folder: Path, *, single: bool = False) -> dict[str, int]:
     return _known({p.name: size(p) for p in homes})
 
 
-def _known(found: dict[str, int | None]) -> dict[str, int]:
-    """Of a home that cannot be measured the last size counts: to have none would be a way around the quota."""
-    return {name: size for name, size in found.items() if size is not None}
+def _known(measured: dict[str, int | None]) -> dict[str, int]:
+    """For a home that cannot be measured the last size counts: otherwise a user could avoid the quota."""
+    return {name: size for name, size in measured.items() if size is not None}
 
 
 def size(folder: Path) -> int | None:
-    """The bytes that a folder takes on its disk; None if that cannot be known."""
-    # Python's own walk stops where a path is longer than the system's limit, and a home could be hidden behind that.
+    """Return the bytes that a folder takes on its disk; None if that is unknown."""
+    # Python's own walk stops where a path is longer than the system's limit, so that a home could be hidden behind it.
     command = ["du", "-s", "-k", "-x", "--", str(folder)]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
-        return int(told.stdout.split(maxsplit=1)[0]) * 1024
+        process = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
+        return int(process.stdout.split(maxsplit=1)[0]) * 1024
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
         _log.warning("%s cannot be measured (%s): its last size counts; look at it", folder, type(error).__name__)
         return None

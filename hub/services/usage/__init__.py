@@ -1,1 +1,1 @@
-"""The accounts of use: core-hours, memory-hours, bytes read and storage, by person, group and collection."""
+"""The usage accounts: core-hours, memory-hours, bytes read and storage, by person, group and collection."""

@@ -1,7 +1,7 @@
-"""The books: what was seen, in one SQLite file, and the sums of a month.
+"""The accounts in one SQLite file, and the sums of a month.
 
-A session is one run of one server, with what its profile reserves; it counts from its start to when it was last seen,
-so that a look that fails, or this service being away, never counts too much.
+A session is one run of one server, with the resources of its profile; it counts from its start until it was last seen,
+so that a failed check, or an interruption of this service, never counts too much.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class Use:
-    """What was used in a month."""
+    """The usage in a month."""
 
     core_hours: float = 0.0
     memory_hours: float = 0.0
@@ -38,12 +38,12 @@ class Use:
     read: int = 0
     """Bytes."""
     storage: int = 0
-    """Bytes, as last measured."""
+    """Bytes, at the last measurement."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A server that was seen to run."""
+    """A running server."""
 
     person: str
     server: str
@@ -55,12 +55,12 @@ class Session:
 
 
 class Books:
-    """The books of a lab.
+    """The accounts of a lab.
 
     Parameters
     ----------
     file
-        The SQLite file; made if it is not there.
+        The SQLite file; created if it does not exist.
     """
 
     def __init__(self, file: Path) -> None:
@@ -80,7 +80,7 @@ class Books:
                 books.close()
 
     def saw(self, sessions: Iterable[Session], now: datetime) -> None:
-        """Write down that servers run."""
+        """Record that servers run."""
         rows = [
             (
                 s.person,
@@ -104,7 +104,7 @@ class Books:
     def add_reads(
         self, rows: Iterable[tuple[str, str, int]], groups: dict[str, tuple[str, ...]], now: datetime
     ) -> None:
-        """Write down who read how much of which collection."""
+        """Record who read how much of which collection."""
         day = now.astimezone(UTC).date().isoformat()
         with self._open() as books:
             books.executemany(
@@ -116,7 +116,7 @@ class Books:
             )
 
     def set_storage(self, sizes: dict[str, int], now: datetime) -> None:
-        """Write down how large homes are."""
+        """Record how large homes are."""
         day = now.astimezone(UTC).date().isoformat()
         with self._open() as books:
             books.executemany(
@@ -124,7 +124,7 @@ class Books:
             )
 
     def forget(self, before: datetime) -> None:
-        """Turn what is older into sums without names.
+        """Replace older records by sums without names.
 
         One nameless person for each day and collection, and each group and profile.
         """
@@ -143,7 +143,7 @@ class Books:
                 total[0] += cores * (seen - started) / 3600
                 total[1] += memory * (seen - started) / 3600
             books.execute("delete from sessions where seen < ? and person != ''", (old,))
-            # An hour that has as many cores as there were core-hours.
+            # One hour with as many cores as there were core-hours.
             books.executemany(
                 "insert or replace into sessions values ('', ?, ?, ?, ?, ?, ?, ?)",
                 [(f"{p}|{g}", day, day + 3600, p, total[0], total[1], g) for (p, g, day), total in sums.items()],
@@ -158,67 +158,69 @@ class Books:
             books.execute("delete from storage where day < ?", (day_text,))
 
     def by_person(self, month: str) -> dict[str, Use]:
-        """The sums of each person in a month, such as ``2026-11``."""
-        found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])
+        """Return the sums of each person in a month, such as ``2026-11``."""
+        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])
         for person, _, _, core_hours, memory_hours in self._sessions(month):
-            found[person][0] += core_hours
-            found[person][1] += memory_hours
+            sums[person][0] += core_hours
+            sums[person][1] += memory_hours
         with self._open() as books:
             for person, size in books.execute(
                 "select person, sum(bytes) from reads where day like ? group by person", (f"{month}-%",)
             ):
-                found[person][2] += size
+                sums[person][2] += size
             for person, size in books.execute("select person, bytes from storage"):
-                found[person][3] += size
-        return {p: Use(n[0], n[1], int(n[2]), int(n[3])) for p, n in sorted(found.items())}
+                sums[person][3] += size
+        return {p: Use(n[0], n[1], int(n[2]), int(n[3])) for p, n in sorted(sums.items())}
 
     def by_group(self, month: str) -> dict[str, Use]:
-        """The sums of each group; who is in several counts in each."""
-        found: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+        """Return the sums of each group; a person in several groups counts in each."""
+        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         for _, groups, _, core_hours, memory_hours in self._sessions(month):
             for group in json.loads(groups):
-                found[group][0] += core_hours
-                found[group][1] += memory_hours
+                sums[group][0] += core_hours
+                sums[group][1] += memory_hours
         with self._open() as books:
             for groups, size in books.execute("select groups, bytes from reads where day like ?", (f"{month}-%",)):
                 for group in json.loads(groups):
-                    found[group][2] += size
-        return {g: Use(n[0], n[1], int(n[2])) for g, n in sorted(found.items())}
+                    sums[group][2] += size
+        return {g: Use(n[0], n[1], int(n[2])) for g, n in sorted(sums.items())}
 
     def by_collection(self, month: str, person: str | None = None) -> dict[str, int]:
-        """The bytes read of each collection, by all or by one."""
-        who, given = ("", ()) if person is None else (" and person = ?", (person,))
+        """Return the bytes read of each collection, by everybody or by one person."""
+        who, parameters = ("", ()) if person is None else (" and person = ?", (person,))
         with self._open() as books:
             rows = books.execute(
                 f"select collection, sum(bytes) from reads where day like ?{who} group by collection order by 2 desc",
-                (f"{month}-%", *given),
+                (f"{month}-%", *parameters),
             )
             return {c: int(n) for c, n in rows}
 
     def by_profile(self, month: str) -> dict[str, float]:
-        """The core-hours of each size of server."""
-        found: dict[str, float] = defaultdict(float)
+        """Return the core-hours of each server profile."""
+        sums: dict[str, float] = defaultdict(float)
         for _, _, profile, core_hours, _ in self._sessions(month):
-            found[profile or "-"] += core_hours
-        return dict(sorted(found.items()))
+            sums[profile or "-"] += core_hours
+        return dict(sorted(sums.items()))
 
     def of(self, person: str, month: str) -> Use:
-        """The sums of one."""
+        """Return the sums of one person."""
         several = self._sessions(month, person)
         with self._open() as books:
-            asked = ("select sum(bytes) from reads where person = ? and day like ?", (person, f"{month}-%"))
-            (read,) = books.execute(*asked).fetchone()
-            kept = books.execute("select bytes from storage where person = ?", (person,)).fetchone()
-        return Use(sum(s[3] for s in several), sum(s[4] for s in several), int(read or 0), int(kept[0]) if kept else 0)
+            statement = ("select sum(bytes) from reads where person = ? and day like ?", (person, f"{month}-%"))
+            (read,) = books.execute(*statement).fetchone()
+            stored = books.execute("select bytes from storage where person = ?", (person,)).fetchone()
+        return Use(
+            sum(s[3] for s in several), sum(s[4] for s in several), int(read or 0), int(stored[0]) if stored else 0
+        )
 
     def _sessions(self, month: str, person: str | None = None) -> list[tuple[str, str, str, float, float]]:
         begin, end = (t.timestamp() for t in span(month))
-        who, given = ("", ()) if person is None else (" and person = ?", (person,))
+        who, parameters = ("", ()) if person is None else (" and person = ?", (person,))
         with self._open() as books:
             rows = books.execute(
                 "select person, groups, profile, cores, memory, started, seen from sessions where seen > ? and "
                 f"started < ?{who}",
-                (begin, end, *given),
+                (begin, end, *parameters),
             ).fetchall()
         return [
             (p, g, f, c * hours, m * hours)
@@ -228,17 +230,17 @@ class Books:
 
 
 def span(month: str) -> tuple[datetime, datetime]:
-    """A month's first moment, and that of the next.
+    """Return a month's first moment, and that of the next month.
 
     Raises
     ------
     ValueError
-        If it is no month.
+        If it is not a month.
     """
     begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
     return begin, (begin + timedelta(days=32)).replace(day=1)
 
 
 def this_month(now: datetime) -> str:
-    """The month that it is."""
+    """Return the current month."""
     return now.astimezone(UTC).strftime("%Y-%m")

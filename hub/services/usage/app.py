@@ -1,4 +1,4 @@
-"""The addresses of the accounts: a page for each person, one for operators, exports, limits, metrics."""
+"""The addresses of the usage accounts: a page for each person, one for operators, exports, limits, metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from hub.services.usage.collector import Collector
 from hub.services.usage.metrics import metrics
 from hub.services.usage.views import everybody, mine
 
-_ASK = ("spawn", "home", "dask-gateway")  # services that may ask about anybody
+_ASK = ("spawn", "home", "dask-gateway")  # services that may ask about any person
 _FIELDS = ("kind", "name", *Use.__dataclass_fields__)
 
 
@@ -42,22 +42,22 @@ class Desk:
     Parameters
     ----------
     lab, books, collector, hub
-        The operator's file, what is known, what fills it, and who asks.
+        The operator's file, the accounts, their collector, and the identity of people.
     """
 
     def __init__(self, lab: Lab, books: Books, collector: Collector, hub: Hub) -> None:
         self.lab, self.books, self.collector, self.hub = lab, books, collector, hub
 
     async def who(self, request: Request) -> Person:
-        """Who asks."""
+        """Return the sender."""
         return await run_in_threadpool(self.hub.person, request)
 
     def is_operator(self, person: Person) -> bool:
-        """Whether somebody may see what all use."""
+        """Whether a person may see everybody's usage."""
         return bool(person.name) and rights(person.groups, self.lab).admin
 
     async def page(self, request: Request) -> Response:
-        """The page of a person, or of operators."""
+        """Return the page of a person, or of operators."""
         person = await self.who(request)
         if not person.name:
             return RedirectResponse(f"{self.hub.prefix}login")
@@ -65,25 +65,25 @@ class Desk:
         if request.url.path.endswith("/all"):
             if not self.is_operator(person):
                 return pages.page(request, self.lab, "403", f"<p>{self._only(request)}</p>", person.name, 403)
-            found = {**self.books.by_person(month)}
+            by_person = {**self.books.by_person(month)}
             body = everybody(
                 pages.language(request, self.lab),
                 month,
-                found,
+                by_person,
                 self.books.by_group(month),
                 self.books.by_collection(month),
             )
             return pages.page(request, self.lab, body[0], body[1], person.name)
         use = self.books.of(person.name, month)
-        told = verdict(asdict(use), person.groups, self.lab)
+        decision = verdict(asdict(use), person.groups, self.lab)
         body = mine(
-            pages.language(request, self.lab), month, use, rights(person.groups, self.lab).quota, told,
+            pages.language(request, self.lab), month, use, rights(person.groups, self.lab).quota, decision,
             self.books.by_collection(month, person.name), self.is_operator(person),
         )  # fmt: skip
         return pages.page(request, self.lab, body[0], body[1], person.name)
 
     async def mine(self, request: Request) -> Response:
-        """What a person used, as JSON."""
+        """Return a person's usage as JSON."""
         person = await self.who(request)
         if not person.name:
             return _no()
@@ -94,25 +94,25 @@ class Desk:
         )
 
     async def limits(self, request: Request) -> Response:
-        """Whether a person may start something more.
+        """Return whether a person may start another server or cluster.
 
-        Asked by the hub before a server, by a gateway before a cluster, by oneself.
+        The hub asks before a server starts, a gateway before a cluster, and a person about themselves.
         """
         asker, person = await self.who(request), request.path_params.get("person", "")
         person = person or asker.name
         if not person or (asker.name != person and asker.service not in _ASK):
             return _no()
-        # The hub's own services know the groups as of this moment; what the collector saw is of its last look.
+        # The hub's own services know the present groups; the collector has those of its last check.
         known = request.query_params.getlist("group") if asker.service else asker.groups
         groups = standing(person, known or self.collector.groups.get(person, ()), self.lab)
         use = self.books.of(person, this_month(datetime.now(UTC)))
-        told = verdict(asdict(use), groups, self.lab)
-        return JSONResponse({**asdict(told), "used": asdict(use), "dask": asdict(rights(groups, self.lab).dask)})
+        decision = verdict(asdict(use), groups, self.lab)
+        return JSONResponse({**asdict(decision), "used": asdict(use), "dask": asdict(rights(groups, self.lab).dask)})
 
     async def used(self, request: Request) -> Response:
-        """What everybody has used this month.
+        """Return everybody's usage of this month.
 
-        Asked by the hub, which holds it against the quotas of those who start something.
+        The hub compares it with the quotas of people who start a server.
         """
         if (await self.who(request)).service not in _ASK:
             return _no()
@@ -120,7 +120,7 @@ class Desk:
         return JSONResponse({p: asdict(u) for p, u in people.items() if p})
 
     async def reads(self, request: Request) -> Response:
-        """Take what the gate counted; tell it who has read all that the month allows."""
+        """Accept the gate's counts; return who has used up the month's quota of bytes."""
         if (await self.who(request)).service != "data":
             return _no()
         now = datetime.now(UTC)
@@ -131,15 +131,15 @@ class Desk:
         await run_in_threadpool(self.books.add_reads, rows, self.collector.groups, now)
         refused = {}
         for person, use in (await run_in_threadpool(self.books.by_person, this_month(now))).items():
-            told = verdict({"read": use.read}, self.collector.groups.get(person, ()), self.lab)
-            if person and not told.allowed:
-                refused[person] = told.reason
+            decision = verdict({"read": use.read}, self.collector.groups.get(person, ()), self.lab)
+            if person and not decision.allowed:
+                refused[person] = decision.reason
         return JSONResponse({"refused": refused})
 
     async def storage(self, request: Request) -> Response:
-        """Take how large homes are.
+        """Accept the sizes of homes.
 
-        Of the service that measures them, or on Kubernetes, where none can, of each person's own server.
+        From the service that measures them, or on Kubernetes, where it cannot, from each person's own server.
         """
         asker = await self.who(request)
         by_servers = self.lab.servers.kind == "kubernetes"
@@ -148,21 +148,21 @@ class Desk:
         if asker.service and self.collector.looked is None:
             return Response("It is not known yet who there is: tell it again.", 503)
         try:
-            told = await request.json()
-            sizes = self._people(told["homes"]) if asker.service else {asker.name: _bytes(told["bytes"])}
+            report = await request.json()
+            sizes = self._people(report["homes"]) if asker.service else {asker.name: _bytes(report["bytes"])}
         except (ValueError, KeyError, TypeError, AttributeError):
             return Response("Bytes are wanted.", 400)
         await run_in_threadpool(self.books.set_storage, sizes, datetime.now(UTC))
         return Response(status_code=204)
 
     def _people(self, homes: dict[str, int]) -> dict[str, int]:
-        """The sizes of accounts, by the people whose they are; the empty account is everybody's."""
+        """Return the sizes by person; the account with the empty name is everybody's."""
         prefix = self.lab.servers.account_prefix
-        found = {p: homes.get(account(p, prefix), homes.get("")) for p in self.collector.groups}
-        return {p: _bytes(size) for p, size in found.items() if size is not None}
+        sizes = {p: homes.get(account(p, prefix), homes.get("")) for p in self.collector.groups}
+        return {p: _bytes(size) for p, size in sizes.items() if size is not None}
 
     async def export(self, request: Request) -> Response:
-        """All sums of a month, as CSV or JSON."""
+        """Return all sums of a month, as CSV or JSON."""
         if not self.is_operator(await self.who(request)):
             return _no()
         month = self._month(request)
@@ -175,18 +175,18 @@ class Desk:
         writer = csv.writer(file)
         writer.writerow(_FIELDS)
         for kind, name, use in rows:
-            # A spreadsheet would run what begins like a formula.
+            # A spreadsheet would execute cells that begin like a formula.
             safe = f"'{name}" if name[:1] in "=+-@" and name else name
             writer.writerow([kind, safe, *asdict(use).values()])
         head = {"Content-Disposition": f'attachment; filename="usage-{month}.csv"'}
         return Response(file.getvalue(), media_type="text/csv; charset=utf-8", headers=head)
 
     async def metrics(self, request: Request) -> Response:
-        """What Prometheus reads, by its token, or an operator."""
+        """Return the metrics for Prometheus, with its token, or for an operator."""
         file = self.lab.usage.metrics_token_file
-        given = request.headers.get("authorization", "").partition(" ")[2].strip()
+        token = request.headers.get("authorization", "").partition(" ")[2].strip()
         known = Path(file).read_text().strip() if file else ""
-        if not (known and hmac.compare_digest(given.encode(), known.encode())) and not self.is_operator(
+        if not (known and hmac.compare_digest(token.encode(), known.encode())) and not self.is_operator(
             await self.who(request)
         ):
             return _no()
@@ -194,9 +194,9 @@ class Desk:
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _month(self, request: Request) -> str:
-        asked = request.query_params.get("month", "")
+        month = request.query_params.get("month", "")
         with contextlib.suppress(ValueError):
-            return this_month(span(asked)[0])
+            return this_month(span(month)[0])
         return this_month(datetime.now(UTC))
 
     def _only(self, request: Request) -> str:
@@ -204,7 +204,7 @@ class Desk:
 
 
 def made(lab: Lab, books: Books, collector: Collector, hub: Hub) -> Starlette:
-    """Make the application."""
+    """Create the application."""
     desk, at = Desk(lab, books, collector, hub), hub.prefix
 
     async def begin(request: Request) -> Response:
@@ -236,14 +236,14 @@ def made(lab: Lab, books: Books, collector: Collector, hub: Hub) -> Starlette:
         Route(f"{at}export.{{form:str}}", desk.export),
         Route(f"{at}metrics", desk.metrics),
     ]
-    # The gate's rows are the largest that come, of each person and collection one, and the homes of all.
+    # The gate's rows, one for each person and collection, and the sizes of all homes, are the largest bodies.
     larger = {"service data": 16 * MIB, "service measure": 4 * MIB}
     bounds = [Middleware(Bounded, body=64 * 2**10, asking=hub.asking, larger=larger)]
     return Starlette(routes=routes, lifespan=life, middleware=bounds)
 
 
-def _bytes(told: int) -> int:
-    return min(max(int(told), 0), 2**60)
+def _bytes(size: int) -> int:
+    return min(max(int(size), 0), 2**60)
 
 
 def _no() -> Response:

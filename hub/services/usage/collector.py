@@ -1,4 +1,4 @@
-"""Looks at what runs, again and again, and writes it into the books."""
+"""Checks what runs, again and again, and records it in the accounts."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from geodes_lab.policy.lab import Lab
 from hub.services.hubapi import HubApi, Server
 from hub.services.usage.accounts import Books, Session
 
-_FORGET = 600.0  # seconds between two looks for what is too old
+_FORGET = 600.0  # seconds between two searches for expired records
 _log = logging.getLogger("usage")
 
 
 class Collector:
-    """Fills the books.
+    """Fills the accounts.
 
     Parameters
     ----------
     lab
-        The operator's file: what a profile reserves.
+        The operator's file, with the resources of each profile.
     books
-        Where it is written down.
+        The accounts.
     api
         The hub.
     """
@@ -38,7 +38,7 @@ class Collector:
         """When the hub last answered."""
 
     async def keep_looking(self) -> None:
-        """Go on for as long as the service lives."""
+        """Continue for as long as the service lives."""
         forget = 0.0
         while True:
             try:
@@ -53,7 +53,7 @@ class Collector:
             await asyncio.sleep(self.lab.usage.every)
 
     async def look(self, now: datetime) -> None:
-        """Look once."""
+        """Check once."""
         self.groups, self.running = await self.api.people()
         sessions = []
         for s in self.running:

@@ -1,6 +1,6 @@
-"""Starts debugpy's adapter, which lets in programs of its own account alone.
+"""Starts debugpy's adapter, which accepts programs of its own account alone.
 
-``kernel.py`` has debugpy start this in its place.
+``kernel.py`` makes debugpy start this instead.
 """
 
 from __future__ import annotations
