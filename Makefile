@@ -11,6 +11,8 @@ ITEMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Compiled once, as in $(READY): else each process that the tests start would do it, where the environment forbids to keep it.
+COMPILED = $(BIN)/python -m compileall -q -j 0 geodes_lab hub kernels tests
 RULES = $(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy -p geodes_lab -p hub && \
 	{ $(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }; }
 # A file's tests run in one process, since they share what is started for them: hubs, clusters, servers.
@@ -36,6 +38,7 @@ demo: $(READY)  ## the same without a person: run notebook 01 through the hub, l
 check: $(READY)  ## in three minutes: format, lint, types, import rules, and the tests that need no server, browser, SLURM or helm and few seconds
 	@mkdir -p build
 	@$(RULES)
+	@$(COMPILED)
 	@$(BIN)/pytest $(AT_ONCE) -m 'not slow and not server and not thorough'
 
 test: $(READY)  ## the rules and all tests but the long ones, with the browser and SLURM where they can be had
@@ -44,12 +47,14 @@ test: $(READY)  ## the rules and all tests but the long ones, with the browser a
 	@tests/get-helm
 	@mkdir -p build
 	@$(RULES)
+	@$(COMPILED)
 	@$(BIN)/pytest $(AT_ONCE)
 
 test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
 	@tests/get-slurm
 	@tests/get-helm
+	@$(COMPILED)
 	@GEODES_LAB_EXAMPLES=search $(BIN)/pytest $(AT_ONCE) -m ""
 
 chart: $(READY)  ## the Helm chart: lint, schemas, rendered objects, pods, policies, images (UPDATE=1 writes the snapshots anew)

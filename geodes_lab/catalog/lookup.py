@@ -18,7 +18,7 @@ from geodes_lab.catalog.catalogue import Catalogue, Collection
 from geodes_lab.catalog.harvested import snapshot
 from geodes_lab.catalog.items import Items
 from geodes_lab.catalog.profile import Profile
-from geodes_lab.catalog.query import Query, parse
+from geodes_lab.catalog.query import Query, parse, refuse_both
 from geodes_lab.catalog.remote.api import Api
 from geodes_lab.catalog.remote.geodes import Geodes
 from geodes_lab.catalog.remote.static import Static
@@ -120,6 +120,7 @@ def search(
     filters = {}
     if queryables:
         filters = _properties(queryables, catalogue.queryables(wanted), catalogue.name)
+    refuse_both(bbox, intersects)
     area = None if intersects is None else _area(intersects)
     query = parse(
         wanted, bbox=bbox, intersects=area, datetime=datetime, cloud_cover=cloud_cover, orbit=orbit, tile=tile,

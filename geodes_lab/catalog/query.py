@@ -166,6 +166,18 @@ def parse(
     )
 
 
+def refuse_both(bbox: Any, intersects: Any) -> None:
+    """Refuse two arguments that both say where.
+
+    Raises
+    ------
+    GeodesError
+        If both are given.
+    """
+    if bbox is not None and intersects is not None:
+        raise GeodesError("Give bbox= or intersects=, not both.")
+
+
 def _tile(text: str) -> str:
     match = re.fullmatch(r"(?:MGRS-|T)?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z]{2})", text.upper())
     if not match:
@@ -177,8 +189,7 @@ def _where_and_when(
     bbox: Sequence[float] | None, intersects: Mapping[str, Any] | None, when: str | None
 ) -> tuple[BaseGeometry | None, datetime, datetime]:
     """Let pystac-client parse dates and boxes, so that a search means the same here as with any API."""
-    if bbox is not None and intersects is not None:
-        raise GeodesError("Give bbox= or intersects=, not both.")
+    refuse_both(bbox, intersects)
     parameters: dict[str, Any] = {}
     for name, value, right in (
         ("datetime", arguments.time(when), "write 2021-06, 2021-06-05 or 2021-06-01/2021-08-31"),

@@ -214,7 +214,7 @@ def _within(name: str, bbox: Box, extents: list[BoundingBox], target: CRS) -> Bo
     if not parts:
         w, s, e, n = _hull([globe.near(c, covers[0]) for c in covers])
         raise GeodesError(
-            f"{name} {tuple(round(v, 6) for v in bbox)} lies outside every product: they cover "
+            f"{name} ({', '.join(f'{v:.9g}' for v in bbox)}) lies outside every product: they cover "
             f"({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
         )
     _tell_if_cut(box, [part for part, _ in common])

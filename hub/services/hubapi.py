@@ -83,10 +83,10 @@ def _servers(user: dict[str, Any]) -> list[Server]:
             user["name"],
             name,
             tuple(user.get("groups", ())),
-            time(told["started"]),
-            time(told.get("last_activity") or told["started"]),
-            str(of_server(told.get("user_options"))),
-            bool(told.get("ready")),
+            time(described["started"]),
+            time(described.get("last_activity") or described["started"]),
+            str(of_server(described.get("user_options"))),
+            bool(described.get("ready")),
         )
         for name, described in (user.get("servers") or {}).items()
         if described.get("started")

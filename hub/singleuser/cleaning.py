@@ -115,7 +115,7 @@ class Page(JupyterHandler):
             else f"<p>{text['nothing']}</p>"
         )
         sizes = {"used": space.said(now.used), "quota": space.said(now.quota), "free": space.said(now.free)}
-        told = text["used" if now.quota else "disk"].format(**sizes, part=now.part)
+        summary = text["used" if now.quota else "disk"].format(**sizes, part=now.part)
         hub = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/home"
         return (
             f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'>"

@@ -100,10 +100,10 @@ def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
             if made_anew or not path.is_dir():
                 size = _size(path, device, deadline)[0]
                 if size > 2**20 or (made_anew and size):
-                    found[name] = (size, made_anew)
+                    by_name[name] = (size, made_anew)
             elif len(path.relative_to(home).parts) == 3 or _is_a_whole(path):
-                found[name] = (_size(path, device, deadline)[0], False)
-    ordered = sorted(((n, s, c) for n, (s, c) in found.items() if s), key=lambda f: (not f[2], -f[1]))
+                by_name[name] = (_size(path, device, deadline)[0], False)
+    ordered = sorted(((n, s, c) for n, (s, c) in by_name.items() if s), key=lambda f: (not f[2], -f[1]))
     return ordered[:most]
 
 

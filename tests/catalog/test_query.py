@@ -18,7 +18,7 @@ def test_time_that_ends_before_it_begins(on_disk):
     ("word", "argument"),
     [
         ("max_cloud", "cloud_cover"),
-        ("period", "datetime"),
+        ("dates", "datetime"),
         ("aoi", "intersects"),
         ("max_items", "limit"),
         ("bounds", "bbox"),
