@@ -30,7 +30,7 @@ def doctor(context: click.Context, profile: str, as_json: bool, claims: str | No
     Sends a few small requests; nothing is downloaded and no quota is used. Exits with 1 if a fact has changed or a
     check fails. With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person
     is refused. With --settings alone it reads the operator's file, and names the choices in it that have a cost; 1 if
-    the hub would not start with it.
+    the hub would not start with it or, asked by root, if people's accounts could not run this Python.
 
     Example: geodes-lab doctor geodes
     """
@@ -79,5 +79,11 @@ def _say_warnings(settings: str) -> NoReturn:
         raise click.ClickException(str(error)) from error
     for sentence in lab.warnings:
         click.echo(click.style("warning   ", "yellow") + sentence)
+    if lab.servers.kind in ("accounts", "systemd"):
+        from geodes_lab.util import executable
+
+        if said := executable.fault(sys.executable, modules=("geodes_lab",)):
+            click.echo(click.style("failed    ", "red") + said)
+            sys.exit(1)
     click.echo(f"{settings} can be read: people of {len(lab.groups)} groups, servers of the kind {lab.servers.kind}.")
     sys.exit(0)

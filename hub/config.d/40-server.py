@@ -2,6 +2,8 @@
 
 import os
 
+from traitlets.log import get_logger
+
 from hub.installation import TOP, installation, python
 from hub.servers import accounts, sharing, spawning
 from hub.services.registration import allow, roles, services
@@ -47,6 +49,8 @@ match lab.servers.kind:
     case "kubernetes":
         c.JupyterHub.spawner_class = "kubespawner.KubeSpawner"
 
+if lab.servers.kind in ("accounts", "systemd") and (closed := accounts.unusable()):
+    get_logger().critical("No server will start: %s", closed)  # each start is refused with it, until it is mended
 top = lab.servers.folder if here.on_kubernetes else str(TOP)
 c.Spawner.cmd = ["python" if here.on_kubernetes else python(), f"{top}/hub/singleuser/start.py"]
 c.Spawner.pre_spawn_hook = spawning.prepare

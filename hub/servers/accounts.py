@@ -16,8 +16,8 @@ from typing import Any
 from jupyterhub.spawner import LocalProcessSpawner
 
 from geodes_lab.policy.account import account
-from geodes_lab.util import ownership
-from hub.installation import installation
+from geodes_lab.util import executable, ownership
+from hub.installation import TOP, installation, python
 
 _MARK = "GEODES Lab"
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -76,6 +76,22 @@ def runtime(found: pwd.struct_passwd) -> Path:
 def runtimes() -> Path:
     """The folder of these folders."""
     return Path(os.environ.get("GEODES_LAB_RUNTIMES") or "/run/geodes-lab")
+
+
+_can_run: set[str] = set()
+
+
+def unusable() -> str:
+    """Say why no person's server can start as an account of its own, whoever it is; empty if it can.
+
+    It is tried until it succeeds, so that what is mended needs no new start of the hub.
+    """
+    interpreter = python()
+    if interpreter not in _can_run:
+        if said := executable.fault(interpreter, TOP / "hub/singleuser/start.py", modules=("jupyterhub", "geodes_lab")):
+            return said
+        _can_run.add(interpreter)
+    return ""
 
 
 def _add(unix: str, home: Path) -> None:

@@ -88,6 +88,8 @@ async def prepare(spawner: Any) -> None:
     if any(v is not None for v in vars(quota).values()):
         await _within(spawner)
     if lab.servers.kind in ("accounts", "systemd"):
+        if said := await asyncio.to_thread(accounts.unusable):
+            raise SpawnRefused(f"{said} Tell {lab.contact}.")
         try:
             found = accounts.ensure(spawner.user.name)
             sockets = accounts.runtime(found)

@@ -18,6 +18,7 @@ from geodes_lab.policy.lab import Dask, Lab, Quota, load
 from geodes_lab.policy.people import NAME, decide, holding, rights
 from geodes_lab.policy.reading import Refused, read
 from geodes_lab.policy.units import Bytes, Seconds
+from geodes_lab.util import executable
 from tests.support.paths import TOP
 
 OIDC = {"issuer": "https://sso.example.org/realms/geodes", "client_id": "lab"}
@@ -78,8 +79,10 @@ def test_doctor_says_what_the_operators_choices_cost(tmp_path):
         return subprocess.run(doctor, capture_output=True, text=True)
 
     fine, one, refused = told(), told(subdomains=False), told(subdomain=False)
-    assert (fine.returncode, one.returncode, refused.returncode) == (0, 0, 1)
-    assert fine.stdout == f"{path} can be read: people of 3 groups, servers of the kind accounts.\n"
+    closed = executable.fault(sys.executable, modules=("geodes_lab",))  # as this machine has it, if root asks
+    assert (fine.returncode, one.returncode, refused.returncode) == (int(bool(closed)), int(bool(closed)), 1)
+    can = f"{path} can be read: people of 3 groups, servers of the kind accounts.\n"
+    assert fine.stdout == (f"failed    {closed}\n" if closed else can)
     assert one.stdout.startswith("warning   subdomains is false: ")
     assert "did you mean 'subdomains'?" in refused.stderr
 

@@ -22,11 +22,8 @@ TOP = charting.TOP
 pytestmark = needs_helm
 
 
-def dask_pods(example: str) -> Iterator[dict[str, Any]]:
-    """A scheduler's and a worker's pod, as the gateway's controller makes them by the chart's values and our configuration."""
-    from dask_gateway_server.backends.kubernetes.backend import KubeClusterConfig
-    from dask_gateway_server.backends.kubernetes.controller import KubeController
-
+def configured(example: str) -> Config:
+    """The gateway's configuration, by the chart's values and our file."""
     told = values(example, "dask-gateway")
     c = Config()
     upstream.gateway(c, told)
@@ -36,6 +33,15 @@ def dask_pods(example: str) -> Iterator[dict[str, Any]]:
     assert c.DaskGateway.backend_class.__name__ == "CappedKubeBackend"
     assert c.CappedKubeBackend.rights_url == "http://usage:8080/services/usage", "caps are by groups"
     assert c.JupyterHubAuthenticator.jupyterhub_service_name == "dask-gateway"
+    return c
+
+
+def dask_pods(example: str) -> Iterator[dict[str, Any]]:
+    """A scheduler's and a worker's pod, as the gateway's controller makes them."""
+    from dask_gateway_server.backends.kubernetes.backend import KubeClusterConfig
+    from dask_gateway_server.backends.kubernetes.controller import KubeController
+
+    c = configured(example)
     controller, config = KubeController(config=c), KubeClusterConfig(config=c)
     for is_worker in (False, True):
         yield controller.make_pod("lab", "a1b2c3", config, is_worker)

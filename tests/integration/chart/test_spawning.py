@@ -136,6 +136,7 @@ def test_server_of_each_size_starts_is_seen_and_stops(lab, size):
     assert claims["claim-alice"]["resources"]["requests"]["storage"] == ("1Gi" if lab.example == "kind" else "50Gi")
     assert SHARED_CLAIM in claims, "homes and what is shared stay"
     assert [a for a in lab.api.asked if a[2] >= 400] == []
+    assert lab.api.warned == [], "no field that Kubernetes does not know"
 
 
 def test_default_size_and_that_of_a_server_of_before(lab):

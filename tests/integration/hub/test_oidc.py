@@ -41,6 +41,20 @@ def hub(provider) -> Iterator[Production]:
         yield running
 
 
+def test_login_ends_on_the_front_page_as_who_has_logged_in(hub, provider):
+    provider.put("carol", groups=["/geodes/theia"])
+    browser = Browser(hub)
+    before = browser.web.get(f"{hub.url}/")
+    assert before.url.path == "/services/home/", "who comes without a login sees the page, and is sent nowhere"
+    assert 'href="login"' in before.text
+    page = browser.login("carol", "/hub/login")
+    assert page.url.path == "/services/home/", str(page.url)
+    assert 'href="login"' not in page.text
+    assert "carol" in page.text
+    again = browser.web.get(f"{hub.url}/")
+    assert (again.url.path, "carol" in again.text) == ("/services/home/", True)
+
+
 def test_member_of_a_nested_group_enters(hub, provider):
     provider.put("alice", groups=["/geodes/theia"])
     browser = Browser(hub)

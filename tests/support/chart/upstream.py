@@ -237,6 +237,7 @@ def gateway(c: Config, values: dict[str, Any]) -> None:
     c.KubeBackend.api_url = c.KubeController.api_url = "http://api-dask-gateway.lab:8000/api"
     c.KubeClusterConfig.image = f"{told['image']['name']}:{told['image']['tag']}"
     c.KubeClusterConfig.environment = told.get("environment", {})
+    c.KubeClusterConfig.namespace = told.get("namespace", "lab")  # nothing said: that of its pod
     for part in ("scheduler", "worker"):
         for what in ("cores", "memory"):
             c.KubeClusterConfig[f"{part}_{what}"] = told[part][what]["request"]

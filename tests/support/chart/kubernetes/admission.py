@@ -1,4 +1,4 @@
-"""What Kubernetes refuses of a new object: an unknown field, a name that is none, volumes and mounts that do not go together, a pod that is not "restricted"."""
+"""What Kubernetes refuses of a new object: a value of a wrong type, a name that is none, volumes and mounts that do not go together, a pod that is not "restricted"."""
 
 from __future__ import annotations
 
@@ -12,11 +12,22 @@ from tests.support.chart.kubernetes.store import Object, Refusal, Store
 from tests.support.chart.quantities import quantity
 from tests.support.chart.restricted import violations
 
+_VALIDATED = ("pods", "persistentvolumeclaims", "secrets", "services", "configmaps")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)")
 _VARIABLE = re.compile(r"[ -<>-~]+")
+
+
+def stranger(resource: str, obj: Object) -> str:
+    """A field that Kubernetes does not know: it leaves it out, and only warns of it."""
+    if resource in _VALIDATED:
+        try:
+            kubernetes_validate.validate(obj, "1.37", strict=True)
+        except kubernetes_validate.ValidationError as error:
+            return f"{resource}: {'.'.join(map(str, error.path))}: {error.message}"
+    return ""
 
 
 def admit(resource: str, obj: Object, store: Store, namespace: str, level: str) -> None:
@@ -38,9 +49,9 @@ def admit(resource: str, obj: Object, store: Store, namespace: str, level: str) 
     """
     meta = obj.get("metadata") or {}
     name = meta.get("name") or f"{meta.get('generateName', '')}x"
-    if resource in ("pods", "persistentvolumeclaims", "secrets", "services", "events", "configmaps"):
+    if resource in _VALIDATED:
         try:
-            kubernetes_validate.validate(obj, "1.37", strict=True)
+            kubernetes_validate.validate(obj, "1.37")
         except kubernetes_validate.ValidationError as error:
             place = ".".join(map(str, error.path))
             raise Refusal(422, "Invalid", f'{resource} "{name}" is invalid: {place}: {error.message}') from None

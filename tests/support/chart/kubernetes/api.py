@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from tests.support.chart.kubernetes.admission import admit
+from tests.support.chart.kubernetes.admission import admit, stranger
 from tests.support.chart.kubernetes.store import Key, Object, Refusal, Store, now
 from tests.support.chart.kubernetes.words import apply, merge, selected, without_nulls
 from tests.support.served import served
@@ -50,6 +50,8 @@ class Api:
     store: Store = field(default_factory=Store)
     asked: list[tuple[str, str, int]] = field(default_factory=list)
     """Every request that changes something: verb, resource and the code of the answer."""
+    warned: list[str] = field(default_factory=list)
+    """Fields of new objects that it does not know."""
     out_of_order: int = 0
     """So many next lists and watches are answered 500."""
     url: str = ""
@@ -161,13 +163,16 @@ class Api:
         )
 
     def _create(self, resource: str, namespace: str, obj: Object) -> Object:
-        obj = without_nulls(obj)
+        # What has a type of Kubernetes' own has no nulls; what a CRD does not describe is kept as it came.
+        obj = obj if "." in resource else without_nulls(obj)
         obj.setdefault("kind", KINDS[resource])
         obj.setdefault("apiVersion", "v1")
         where = (obj.get("metadata") or {}).get("namespace", namespace)
         if where != namespace:
             raise Refusal(400, "BadRequest", "the namespace of the provided object does not match the request")
         admit(resource, obj, self.store, namespace, self.level)
+        if warning := stranger(resource, obj):
+            self.warned.append(warning)
         if resource == "pods":
             obj["status"] = {"phase": "Pending", "conditions": []}
         if resource == "persistentvolumeclaims":

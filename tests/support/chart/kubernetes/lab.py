@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.support.chart.charting import rendered
+from tests.support.chart.kubernetes import endpoints
 from tests.support.chart.kubernetes.api import KINDS, Api, Rule
 from tests.support.chart.kubernetes.node import Node, Run
 
@@ -46,6 +47,7 @@ def cluster(example: str, holds: dict[str, str] | None = None, run: Run | None =
     with api.serving():
         install(api, rendered(example))
         make = lambda: Node(api.store, dict(holds or LARGE), {"hub.jupyter.org/node-purpose": "user"}, run)  # noqa: E731
+        api.do(lambda: endpoints.keep(api.store))
         yield api, api.do(make)
 
 

@@ -1,0 +1,52 @@
+"""A lab whose Python people's accounts cannot run says so at its start, and to who wants a server: it starts nobody's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from traitlets.config.loader import PyFileConfigLoader
+from traitlets.log import get_logger
+
+from hub.servers import accounts, spawning
+from tests.support.paths import TOP
+
+SENTENCE = "People's accounts cannot run /x/python: the folder /x is closed to them."
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    file = {
+        "state": str(tmp_path), "address": "https://lab.geodes.example", "contact": "the desk",
+        "login": {"kind": "oidc", "oidc": {"issuer": "https://sso.geodes.example", "client_id": "lab"}},
+        "servers": {"kind": "accounts"}, "profiles": {"S": {"title": "Small"}}, "groups": {"geodes": {"profiles": ["S"]}},
+    }  # fmt: skip
+    path = tmp_path / "lab.yaml"
+    path.write_text(yaml.safe_dump(file))
+    monkeypatch.setenv("GEODES_LAB_SETTINGS", str(path))
+    monkeypatch.setattr(accounts, "_can_run", set())
+    monkeypatch.setattr(accounts, "ensure", lambda name: pytest.fail("no account is made"))
+    return monkeypatch
+
+
+def test_start_is_refused_with_the_reason(lab):
+    lab.setattr(accounts.executable, "fault", lambda *_, **__: SENTENCE)
+    user = SimpleNamespace(name="alice", groups=[SimpleNamespace(name="geodes")])
+    spawner = SimpleNamespace(user=user, user_options={}, environment={}, log=logging.getLogger("x"))
+    with pytest.raises(spawning.SpawnRefused, match=r"the folder /x is closed to them\. Tell the desk\."):
+        asyncio.run(spawning.prepare(spawner))
+
+
+def test_hub_says_it_at_its_start_until_it_is_mended(lab, caplog):
+    said = [SENTENCE]
+    lab.setattr(accounts.executable, "fault", lambda *_, **__: said[0])
+    lab.setattr(get_logger(), "propagate", True)
+    PyFileConfigLoader(str(TOP / "hub" / "config.d" / "40-server.py")).load_config()
+    assert f"No server will start: {SENTENCE}" in caplog.text
+    said[0] = ""
+    assert accounts.unusable() == ""
+    said[0] = SENTENCE
+    assert accounts.unusable() == "", "what was seen to work is not tried at each start"
