@@ -6,7 +6,7 @@ from pathlib import Path
 
 # The modules beside this file are of the package `hub`.
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from hub.singleuser import listening, runtime
+from hub.singleuser import kernelspecs, listening, runtime
 
 listening.take()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
@@ -16,7 +16,7 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.JupyterApp.runtime_dir = str(runtime.settle())
 c.KernelManager.transport = "ipc"
 c.MultiKernelManager.default_kernel_name = "geodes"
-c.KernelSpecManager.allowed_kernelspecs = {"geodes"}
+c.ServerApp.kernel_spec_manager_class = kernelspecs.Kernels
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = os.environ.get("GEODES_LAB_NEWS")  # the lab's own, not Jupyter's
 # Settings of JupyterLab for all users of the lab: overrides.json beside this file.

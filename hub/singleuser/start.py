@@ -18,6 +18,8 @@ _TOP = _HERE.parents[2]
 # It is started by its path: its own folder is replaced in the search path by that of the package `hub`.
 sys.path[:] = [str(_TOP), *(p for p in sys.path if Path(p or ".").resolve() != _HERE.parent)]
 
+from geodes_lab.environments.overlay import Overlay  # noqa: E402
+from geodes_lab.errors import GeodesError  # noqa: E402
 from hub.singleuser import notebooks, space  # noqa: E402
 
 
@@ -31,7 +33,21 @@ def main() -> None:
     else:
         notebooks.deliver(_TOP / "notebooks", home / "notebooks")
         share(home)
+        os.environ.update(own_software())
     os.execv(sys.executable, [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]])
+
+
+def own_software() -> dict[str, str]:
+    """Return the environment in which terminals and kernels use the person's own packages over the lab's.
+
+    Where they cannot be written, terminals and kernels have the lab's alone.
+    """
+    try:
+        overlay = Overlay.named("default").make()
+    except GeodesError:
+        return {}
+    names = ("PATH", "GEODES_LAB_BASE")
+    return {**{n: overlay.environment(os.environ)[n] for n in names}, "GEODES_LAB_SOFTWARE": overlay.name}
 
 
 def elsewhere(reason: str) -> dict[str, str]:

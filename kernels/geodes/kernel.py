@@ -17,10 +17,17 @@ from types import SimpleNamespace
 # Files beside this one are not modules for the user.
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 
-import zmq  # noqa: E402
-from ipykernel import compiler, debugger, kernelapp  # noqa: E402
-from ipykernel.iostream import IOPubThread  # noqa: E402
-from zmq.eventloop.zmqstream import ZMQStream  # noqa: E402
+from geodes_lab.environments import kernel as own_software  # noqa: E402
+
+own_software.enter()
+try:
+    import dask  # noqa: F401  (which startup.py needs)
+    import zmq
+    from ipykernel import compiler, debugger, kernelapp
+    from ipykernel.iostream import IOPubThread
+    from zmq.eventloop.zmqstream import ZMQStream
+except Exception as error:  # what people install may stand before what the kernel needs
+    own_software.leave(error)
 
 from geodes_lab.errors import GeodesError  # noqa: E402
 from geodes_lab.util import ownership, user_folder  # noqa: E402

@@ -58,6 +58,23 @@ def _watch_memory(shell):
         shell.events.register("pre_run_cell", tell)
 
 
+def _tell_of_own_software(shell):
+    """If the person's own packages cannot be used, say so above the first cell's output."""
+    import os
+
+    fault = os.environ.pop("GEODES_LAB_OVERLAY_FAULT", "")
+    if fault:
+
+        def tell(*_):
+            import sys
+
+            shell.events.unregister("pre_run_cell", tell)
+            print(fault, file=sys.stderr, flush=True)
+
+        shell.events.register("pre_run_cell", tell)
+
+
 _dask.config.set(scheduler=_cluster_at_first_use)
 _watch_memory(get_ipython())  # noqa: F821
+_tell_of_own_software(get_ipython())  # noqa: F821
 get_ipython().set_custom_exc((gl.GeodesError, KeyboardInterrupt), _show)  # noqa: F821
