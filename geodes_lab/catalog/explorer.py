@@ -23,6 +23,7 @@ _SHOWN = 200  # footprints on the map; more make it slow, and cannot be distingu
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
 _FOUND = {"color": "#0b63b5", "weight": 1.5, "fillOpacity": 0.12}
 _ASKED = "#b3261e"  # the box of the search
+_ABOVE = "asked"  # the pane of the box
 _HIGH = 520  # pixels of the map, which is usually wider
 _HOVER = {"weight": 4, "fillOpacity": 0.35}
 
@@ -92,13 +93,14 @@ class Explorer(ipywidgets.VBox):
         self.selected: pystac.Item | None = None
         """The chosen Item, on the map or in the list."""
         self._bbox = list(bbox) if bbox is not None else None
-        self._given: ipyleaflet.Rectangle | None = None
+        self._asked: ipyleaflet.Rectangle | None = None
         wide = ipywidgets.Layout(width="auto")
         self._collection = ipywidgets.Dropdown(options=list(choice), value=first, description="Collection", layout=wide)
         self._dates = ipywidgets.Text(datetime or "", placeholder="2021-06/2021-08", description="Dates", layout=wide)
         clouds = 100 if cloud_cover is None else cloud_cover
         self._clouds = ipywidgets.FloatSlider(clouds, min=0, max=100, step=1, description="Clouds ≤", layout=wide)
         self._button = ipywidgets.Button(description="Search", button_style="primary", layout=wide)
+        self._everywhere = ipywidgets.Button(description="Whole world", tooltip="Forget the box", layout=wide)
         self._said = ipywidgets.HTML("Draw a box on the map, then search.")
         self._list = ipywidgets.Select(options=[], rows=9, layout=ipywidgets.Layout(width="auto"))
         self._picture = ipywidgets.Image(layout=ipywidgets.Layout(display="none", width="180px"))
@@ -107,6 +109,7 @@ class Explorer(ipywidgets.VBox):
         self._footprints = ipyleaflet.GeoJSON(data=_collection([]), style=_FOUND, hover_style=_HOVER)
         self._map = self._made_map()
         self._button.on_click(lambda _: self.search())
+        self._everywhere.on_click(lambda _: self._forget())
         self._list.observe(lambda change: self._choose(change["new"]), names="value")
         self._footprints.on_click(lambda feature=None, **_: self._list.set_trait("value", feature["properties"]["id"]))
         form = [
@@ -114,6 +117,7 @@ class Explorer(ipywidgets.VBox):
             self._dates,
             self._clouds,
             self._button,
+            self._everywhere,
             self._said,
             self._list,
             self._picture,
@@ -146,6 +150,8 @@ class Explorer(ipywidgets.VBox):
         finally:
             self._button.disabled = False
         drawn = [i for i in self.items if i.geometry][:_SHOWN]
+        # Many that overlap would hide what is below them.
+        self._footprints.style = {**_FOUND, "fillOpacity": max(0.01, min(0.12, 1 / max(len(drawn), 1)))}
         self._footprints.data = _collection(drawn)
         self._list.options = [(_line(i), i.id) for i in self.items]
         if drawn and not self._bbox:  # with a box, the map shows the box
@@ -167,10 +173,14 @@ class Explorer(ipywidgets.VBox):
             layers.append(ipyleaflet.GeoJSON(data=countries, style=_LAND))
         layers.append(self._footprints)
         height = ipywidgets.Layout(height=f"{_HIGH}px", flex="1 1 auto")
-        map_widget = ipyleaflet.Map(layers=layers, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height)
+        # The box lies above the footprints, and lets clicks through to them.
+        panes = {_ABOVE: {"zIndex": 450, "pointerEvents": "none"}}
+        map_widget = ipyleaflet.Map(
+            layers=layers, panes=panes, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height
+        )
         options = {"shapeOptions": {"color": _ASKED, "fillOpacity": 0.05}}
         control = ipyleaflet.DrawControl(
-            rectangle=options, polygon={}, polyline={}, circle={}, marker={}, circlemarker={}, edit=False
+            rectangle=options, polygon={}, polyline={}, circle={}, marker={}, circlemarker={}, edit=False, remove=False
         )
         control.on_draw(self._drawn)
         map_widget.add(control)
@@ -178,12 +188,24 @@ class Explorer(ipywidgets.VBox):
             self._map = map_widget
             west, south, east, north = self._bbox
             self._look_at(west, south, east, north)
-            if west < east:
-                bounds = ((south, west), (north, east))
-                look = {"color": _ASKED, "fill_opacity": 0.02, "weight": 2, "interactive": False}
-                self._given = ipyleaflet.Rectangle(bounds=bounds, **look)
-                map_widget.add(self._given)
+            self._show_box()
         return map_widget
+
+    def _show_box(self) -> None:
+        """Show the box of the search, in place of the last one."""
+        if self._asked is not None:
+            self._map.remove(self._asked)
+            self._asked = None
+        if self._bbox and self._bbox[0] < self._bbox[2]:
+            west, south, east, north = self._bbox
+            look = {"color": _ASKED, "fill_opacity": 0.0, "weight": 2, "interactive": False, "pane": _ABOVE}
+            self._asked = ipyleaflet.Rectangle(bounds=((south, west), (north, east)), **look)
+            self._map.add(self._asked)
+
+    def _forget(self) -> None:
+        self._bbox = None
+        self._show_box()
+        self._said.value = "No box: the whole world."
 
     def _look_at(self, west: float, south: float, east: float, north: float) -> None:
         """Does not use ``fit_bounds``, which needs a running event loop and a browser.
@@ -198,15 +220,12 @@ class Explorer(ipywidgets.VBox):
         self._map.zoom = max(1, min(int(math.log2(_HIGH / pixels)), 15))
 
     def _drawn(self, control: Any, action: str, geo_json: dict[str, Any]) -> None:
-        if self._given is not None:  # it is no longer the box of the search
-            self._map.remove(self._given)
-            self._given = None
-        if action == "deleted":
-            self._bbox = None
+        if action != "created":
             return
         places = geo_json["geometry"]["coordinates"][0]
         self._bbox = _box([p[0] for p in places], [p[1] for p in places])
-        control.data = [geo_json]  # only the last box
+        control.data = []  # the tool's own box would take the clicks on footprints
+        self._show_box()
         self._said.value = f"Box: {', '.join(map(str, self._bbox))}"
 
     def _choose(self, name: str | None) -> None:

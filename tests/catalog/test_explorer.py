@@ -40,13 +40,18 @@ def test_map_looks_at_the_box_without_an_event_loop(on_disk):
 
 def test_box_that_is_drawn_takes_the_place_of_the_one_given(on_disk):
     explorer = gl.explore("PEPS_S2_L1C", bbox=(1.0, 43.0, 3.0, 44.0))
-    given = explorer._given
+    given = explorer._asked
     assert given in explorer._map.layers
     drawn = {"geometry": {"coordinates": [[[1.8, 43.5], [1.8, 43.6], [1.9, 43.6], [1.9, 43.5], [1.8, 43.5]]]}}
     (control,) = (c for c in explorer._map.controls if isinstance(c, ipyleaflet.DrawControl))
     explorer._drawn(control, "created", drawn)
     assert given not in explorer._map.layers
     assert explorer.arguments["bbox"] == [1.8, 43.5, 1.9, 43.6]
+    assert control.data == [], "the tool's own box would take the clicks on footprints"
+    assert explorer._asked.bounds == ((43.5, 1.8), (43.6, 1.9))
+    explorer._everywhere.click()
+    assert "bbox" not in explorer.arguments
+    assert not [layer for layer in explorer._map.layers if isinstance(layer, ipyleaflet.Rectangle)]
 
 
 def test_what_goes_wrong_is_said_beside_the_button(on_disk):

@@ -171,6 +171,17 @@ def test_map_in_a_notebook_gives_the_items_back(lab, person):
     person.locator("select[size] option, .widget-select select option").first.click()
     expect(person.locator("img.jupyter-widgets")).to_be_visible()
     assert colours(person.locator(".leaflet-container").screenshot()) > 20
+    # A box that is drawn stays seen above the footprints, and a click goes through it to one of them.
+    person.locator(".leaflet-draw-draw-rectangle").click()
+    drag(person, ".leaflet-container", (0.35, 0.35), (0.65, 0.65))
+    expect(person.get_by_text(re.compile("^Box: "))).to_be_visible()
+    search.click()
+    expect(person.get_by_text(re.compile(r"^\d+ products?\.$"))).to_be_visible(timeout=60_000)
+    expect(person.locator(".leaflet-asked-pane path[stroke='#b3261e']")).to_have_count(1)
+    facts = person.locator(".jp-OutputArea:visible code")
+    expect(facts).to_have_count(0)
+    person.locator(".leaflet-container").click()
+    expect(facts).to_have_text(re.compile("^S2"))
     # A box in the ocean finds nothing, and Python knows.
     person.locator(".leaflet-control-zoom-out").click()
     person.locator(".leaflet-draw-draw-rectangle").click()
