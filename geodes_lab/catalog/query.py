@@ -211,8 +211,6 @@ def _where_and_when(
     if area is not None:
         prepare(area)
     start, end = _interval(parameters.get("datetime", "../.."))
-    if end <= start:
-        raise GeodesError(f"datetime={when!r} ends before it begins: write the earlier time first.")
     return area, start, end
 
 
@@ -233,6 +231,8 @@ def _interval(text: str) -> tuple[datetime, datetime]:
         return first, FAR_FUTURE
     # pystac-client ends an interval at a whole second, which belongs to it.
     last = pystac.utils.str_to_datetime(end)
+    if last < first:
+        raise GeodesError(f"datetime ends at {end}, before it begins at {start}: write the earlier time first.")
     return first, last + timedelta(seconds=1) if last < FAR_FUTURE else FAR_FUTURE
 
 

@@ -9,7 +9,7 @@ import geodes_lab as gl
 
 
 def test_time_that_ends_before_it_begins(on_disk):
-    with pytest.raises(gl.GeodesError, match="ends before it begins: write the earlier time first"):
+    with pytest.raises(gl.GeodesError, match="before it begins at 2021-08-01T00:00:00Z: write the earlier time first"):
         gl.search("PEPS_S2_L1C", datetime="2021-08/2021-06", profile="local")
     assert len(gl.search("PEPS_S2_L1C", datetime="2021-06/2021-06", profile="local"))
 
@@ -18,7 +18,7 @@ def test_time_that_ends_before_it_begins(on_disk):
     ("word", "argument"),
     [
         ("max_cloud", "cloud_cover"),
-        ("dates", "datetime"),
+        ("time_span", "datetime"),
         ("aoi", "intersects"),
         ("max_items", "limit"),
         ("bounds", "bbox"),

@@ -527,6 +527,7 @@ def test_panel_scales_a_cluster_and_says_what_does_not_fit(small):
     assert client.submit(abs, -1).result() == 1
 
 
+@pytest.mark.slow  # waits for worker-ttl
 def test_worker_that_holds_pythons_lock_for_too_long_is_replaced(small, capsys):
     with dask.config.set({"distributed.scheduler.worker-ttl": "3s"}):
         client = gl.attach()
@@ -538,6 +539,7 @@ def test_worker_that_holds_pythons_lock_for_too_long_is_replaced(small, capsys):
     assert client.submit(abs, -1).result() == 1, "the worker in its place works"
 
 
+@pytest.mark.slow  # waits for three starts of a worker
 def test_cluster_whose_workers_start_no_more_is_given_up_in_a_sentence(small):
     client = gl.attach()
     (pid,) = client.run(os.getpid).values()

@@ -135,6 +135,7 @@ def test_pystac_does_not_escape_by_itself_yet():
     assert "<i>" not in pystac.Asset("<b>", title="<i>")._repr_html_()
 
 
+@pytest.mark.slow  # each source in a process of its own
 def test_pystac_is_guarded_wherever_items_come_from():
     """In a fresh process: by a search, by a product that is opened."""
     import subprocess

@@ -172,6 +172,7 @@ def test_person_runs_notebook_01_and_sees_the_plots(person):
     assert colours(seen) > 200
 
 
+@pytest.mark.slow  # as the other notebooks
 def test_person_finds_products_in_notebook_02(person):
     notebook = person.run("02_catalogue")
     map_ = notebook.locator(".leaflet-container")
@@ -193,7 +194,7 @@ def test_person_finds_products_in_notebook_02(person):
 def test_person_shares_a_result_with_notebook_08(person):
     notebook = person.run("08_share")
     expect(notebook.get_by_text(".ndvi', ")).to_have_count(1)
-    expect(notebook.get_by_text("1 products", exact=False).first).to_have_count(1)
+    expect(notebook.get_by_text("1 product", exact=False).first).to_have_count(1)
     picture = notebook.locator("img[src^='data:image/png']").last
     picture.scroll_into_view_if_needed()
     assert spread(picture.screenshot()) > 60

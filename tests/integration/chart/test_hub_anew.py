@@ -137,6 +137,7 @@ def lab(tmp_path: Path) -> Iterator[tuple[Hub, Api, Containers]]:
                     os.killpg(pid, 9)
 
 
+@pytest.mark.slow  # three starts of a hub; test_spawning has the same with the spawner alone
 def test_servers_outlive_the_hub_and_it_takes_them_up(lab):
     hub, api, containers = lab
     hub.start()

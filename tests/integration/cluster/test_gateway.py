@@ -324,6 +324,7 @@ def test_scheduler_that_is_gone_is_one_sentence_and_the_next_computation_is_righ
     assert float(x.sum().compute(scheduler=other)) == 4
 
 
+@pytest.mark.slow  # as on a local cluster
 def test_computation_that_is_interrupted_frees_the_worker_that_is_at_it(ada, tmp_path):
     """Its steps would take an hour."""
     (begun := tmp_path / "begun").mkdir()
@@ -345,6 +346,7 @@ def test_computation_that_is_interrupted_frees_the_worker_that_is_at_it(ada, tmp
     assert client.submit(abs, -1).result(120) == 1
 
 
+@pytest.mark.slow  # waits for the gateway
 def test_cluster_without_workers_says_so_where_one_waits(ada, capsys):
     client = gl.attach(workers=1)
     assert client.submit(abs, -1).result(120) == 1

@@ -124,6 +124,7 @@ def test_worker_that_is_stopped_is_replaced_and_the_result_comes(kernel, tmp_pat
     assert not worker.is_running()
 
 
+@pytest.mark.slow  # as a worker that is stopped
 def test_cluster_that_has_lost_its_nanny_has_workers_again_in_seconds(kernel, tmp_path):
     """What an interruption did: the worker says good-bye, its nanny ends, and nobody replaces them."""
     cell = begun(kernel, tmp_path, seconds=0.5, steps=6)
@@ -151,6 +152,7 @@ def test_restart_in_the_middle_leaves_nothing_and_the_next_session_attaches(kern
     assert len(kernel.clusters()) == 1
 
 
+@pytest.mark.slow  # sleeps for longer than TCP's time-outs
 def test_laptop_that_slept_goes_on_where_it_was(tmp_path):
     """All processes are stopped for longer than any timeout; nothing is lost, and the same worker goes on."""
     slept = LabKernel(

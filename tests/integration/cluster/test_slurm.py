@@ -109,6 +109,7 @@ def test_jobs_end_when_the_kernel_is_killed(place, tmp_path):
     awaited(lambda: jobs() == [], 90)
 
 
+@pytest.mark.slow  # as on a local cluster
 def test_computation_that_is_interrupted_frees_the_job_that_is_at_it(place, tmp_path):
     """Its steps would take an hour."""
     (begun := tmp_path / "begun").mkdir()

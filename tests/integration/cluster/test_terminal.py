@@ -9,6 +9,7 @@ from pathlib import Path
 import dask
 import pexpect
 import psutil
+import pytest
 
 from tests.support.awaiting import awaited
 
@@ -61,6 +62,7 @@ def test_script_ends_with_its_own_traceback_alone_and_leaves_no_process(tmp_path
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
+@pytest.mark.slow  # as in a kernel
 def test_interactive_python_goes_on_with_the_same_cluster(tmp_path):
     (begun := tmp_path / "begun").mkdir()
     (tmp_path / "steps.py").write_text(STEPS.format(folder=str(begun), seconds=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -276,6 +277,17 @@ def test_who_is_not_root_gives_a_service_no_more_than_it_has(state, tmp_path):
     assert json.loads(done.stdout) == [65534, keeps, keeps, "1"]
 
 
+def all_of(hub: Production) -> dict[str, psutil.Process]:
+    """The services of a hub by their names, once each has become what it is to be; until then none."""
+    running, modules = {}, {f"hub.services.{name}": name for name in (*hub.ports, "measure")}
+    for process in hub.pids():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if "-m" in line and line[line.index("-m") + 1] in modules:
+                running[modules[line[line.index("-m") + 1]]] = process
+    return running if set(running) == set(services()) else {}
+
+
 def test_every_service_of_a_running_hub_is_confined(sample):
     with Provider() as provider:
         provider.put("olga", groups=["ops"])
@@ -288,12 +300,7 @@ def test_every_service_of_a_running_hub_is_confined(sample):
             "catalogue": {"static": str(sample / "catalog" / "catalog.json")},
         }
         with Production(file) as hub:
-            running, modules = {}, {f"hub.services.{name}": name for name in (*hub.ports, "measure")}
-            for process in hub.pids():
-                line = process.cmdline()
-                if "-m" in line and line[line.index("-m") + 1] in modules:
-                    running[modules[line[line.index("-m") + 1]]] = process
-            assert set(running) == set(services())
+            running = awaited(lambda: all_of(hub))
             assert len({p.uids().real for p in running.values()} | {0}) == len(services()) + 1
             for name, process in running.items():
                 status = dict(

@@ -49,6 +49,7 @@ def login(url: str, name: str) -> Visitor:
     return visitor
 
 
+@pytest.mark.slow  # a hub and a gateway; test_gateway and test_kernel have the parts
 def test_clusters_are_ones_own_and_end_with_the_server(lab):
     url, address = lab
     ada, bob = login(url, "ada"), login(url, "bob")
