@@ -21,6 +21,7 @@ from geodes_lab.catalog.remote.service import Service
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats import gdal_dataset
 from geodes_lab.formats.zarr.store import Objects
+from geodes_lab.results import common_place
 from geodes_lab.storage import gdal_env
 from geodes_lab.storage.location import locate
 from geodes_lab.util import pystac_roots
@@ -45,8 +46,9 @@ def publish(
     Parameters
     ----------
     path
-        The output of `geodes_lab.save`: a ``.zarr`` folder or a ``.tif`` file. It stays where it is; readers of the
-        Item must be able to read it there.
+        The output of `geodes_lab.save`: a ``.zarr`` folder or a ``.tif`` file. Where its readers cannot open it, it is
+        copied into the lab's shared folder, if ``readers`` is everybody and there is one to write to; else a warning
+        says that they cannot.
     collection
         A name such as ``ndvi``, with letters, digits, ``_`` and ``-``; the catalogue names the collection ``<your
         name>.ndvi``, and creates it if needed.
@@ -55,8 +57,7 @@ def publish(
     name
         The Item's id; None: the file's name without its suffix. An Item with that id is replaced.
     datetime
-        The time that it shows, or an interval ``2021-06-01/2021-08-31``; None: its own times, or the time when it was
-        saved.
+        The time that it shows, or an interval ``2021-06-01/2021-08-31``; None: its own times. A composite has none.
     readers
         Groups that may see the collection; ``"*"``: everybody who has logged in. Without any, only its owner sees it.
         For an existing collection, the groups are replaced.
@@ -73,7 +74,8 @@ def publish(
     Raises
     ------
     GeodesError
-        If there is nothing at the path, the result has no place on the Earth, or the catalogue refuses.
+        If there is nothing at the path, nothing says when the data are from, the result has no place on the Earth, or
+        the catalogue refuses.
 
     Examples
     --------
@@ -89,7 +91,9 @@ def publish(
             "is not one of a hub: start the lab with `make lab`."
         )
     service = Service(profile, chosen.url, chosen.token)
-    item = item_of(path, name=name, datetime=datetime)
+    described = item_of(path, name=name, datetime=datetime)
+    place = common_place.brought(Path(path).expanduser().resolve(), user, readers)
+    item = item_of(place, name=name, datetime=datetime) if place.as_uri() != _href(described) else described
     item.properties |= dict(properties or {})
     whole = collection if collection.startswith(f"{user}.") else f"{user}.{collection}"
     item.collection_id = whole
@@ -152,6 +156,9 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
         "proj:code": f"EPSG:{epsg}", "proj:shape": list(box.shape), "proj:transform": list(box.affine)[:6],
     }  # fmt: skip
     properties = {"created": pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"), "proj:code": f"EPSG:{epsg}"}
+    if "product" in data.coords:  # as `geodes_lab.open_cube` names them; a slice may be pasted from several
+        names = " ".join(map(str, np.atleast_1d(data["product"].values))).split()
+        properties["derived_from"] = list(dict.fromkeys(names))
     if history := data.attrs.get("history"):
         properties["processing:lineage"] = str(history)
     item = pystac.Item(
@@ -188,9 +195,15 @@ def _times(data: Any, target: Path, interval: str | None) -> tuple[Any, Any]:
             raise GeodesError(f"datetime={interval!r} is no time: say 2021-06-01, or 2021-06-01/2021-08-31.") from error
         moments = []
     if not moments:
-        moments = [pd.Timestamp(target.stat().st_mtime, unit="s")]
+        raise GeodesError(
+            f"Nothing in {target} says when its data are from: say datetime=, such as '2021-06-01/2021-08-31'."
+        )
     aware = [m.tz_localize("UTC") if m.tzinfo is None else m.tz_convert("UTC") for m in moments]
     return min(aware).to_pydatetime().astimezone(UTC), max(aware).to_pydatetime().astimezone(UTC)
+
+
+def _href(item: pystac.Item) -> str:
+    return next(iter(item.assets.values())).href
 
 
 def _listed(value: Any) -> list[str]:
