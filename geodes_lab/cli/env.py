@@ -17,6 +17,8 @@ def env() -> None:
 
     What pip installs in a notebook or a terminal of the lab goes into the environment `default`, and is there in the
     next session. Others are kernels of their own in the launcher. The lab's own software is never changed.
+
+    Example: geodes-lab env create storms --from requirements.txt
     """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from geodes_lab.results import cog, netcdf
 
 _TIFF, _NETCDF = (".tif", ".tiff"), (".nc", ".nc4")
 _SHARD = 2048  # pixels in y and x: one file, written by one task
+_PATIENCE = 5.0  # seconds for what still writes
 _CHUNK = 512  # pixels in y and x: the least that a reader decodes
 
 
@@ -90,10 +92,18 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
         partial.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove(partial)
     # By whole shards: with the store's own chunks, sixteen tasks would write one file.
     whole = {dim: _SHARD for dim in ("y", "x") if dim in dataset.sizes}
     return xr.open_zarr(target, consolidated=False, decode_coords="all", chunks=whole)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a store that is not complete; threads that were at it when another failed may still write a chunk."""
+    until = time.monotonic() + _PATIENCE
+    while folder.exists() and time.monotonic() < until:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1)
 
 
 def _dated(data: Any) -> Any:
