@@ -198,7 +198,8 @@ class Explorer(ipywidgets.VBox):
             self._asked = None
         if self._bbox and self._bbox[0] < self._bbox[2]:
             west, south, east, north = self._bbox
-            look = {"color": _ASKED, "fill_opacity": 0.0, "weight": 2, "interactive": False, "pane": _ABOVE}
+            # Not filled: ipyleaflet makes every path one that takes clicks, and a filled one all over.
+            look = {"color": _ASKED, "fill": False, "weight": 2, "pane": _ABOVE}
             self._asked = ipyleaflet.Rectangle(bounds=((south, west), (north, east)), **look)
             self._map.add(self._asked)
 
