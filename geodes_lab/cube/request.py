@@ -107,8 +107,8 @@ def checked(
     is_clipped = arguments.flag("clip", clip)
     _refuse_contradictions(geometry, is_clipped, bbox, geobox if like is None else like)
     outline = None if geometry is None else shapes.union("geometry", geometry)
-    if outline is not None and outline.geom.area == 0 and is_clipped:
-        raise GeodesError("geometry= is no area: clip=True would leave no pixel. Give polygons, or leave out clip=.")
+    if outline is not None and outline.geom.area == 0:
+        raise GeodesError("geometry= is no area: give polygons, or a box around the place with bbox=.")
     if dem_heights is not None:
         arguments.choice("dem_heights", dem_heights, ("geoid", "ellipsoid"))
         if not has_dem:

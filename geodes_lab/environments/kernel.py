@@ -85,6 +85,7 @@ def leave(error: BaseException) -> None:
         raise error
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     folder = os.environ.pop(_STARTED)
+    os.environ["PIP_PYTHON"] = str(Path(folder) / "bin" / "python")  # what pip changes is still the person's own
     os.environ[_FAULT] = (
         f"Your own packages keep the kernel from starting ({reason}), so that it runs with the lab's alone. In a "
         f"terminal, remove what you installed last with `pip uninstall`, or all of it with `geodes-lab env remove "

@@ -178,6 +178,8 @@ def _opened(
     name_of_crs = meta["crs"] or crs
     if not name_of_crs:
         raise GeodesError(f"{argument}= names {file}, which says no CRS: write it anew with one.")
+    if len(geometries) > MOST_SHAPES:
+        raise GeodesError(f"{argument}= names {file}, which has more than {MOST_SHAPES} shapes: take a part of it.")
     own = CRS(name_of_crs)
     fields = [str(f) for f in meta["fields"]]
     naming = next((f for n in _NAMES for f in fields if f.lower() == n), None)

@@ -22,6 +22,9 @@ from geodes_lab.environments.overlay import Overlay  # noqa: E402
 from geodes_lab.errors import GeodesError  # noqa: E402
 from hub.singleuser import notebooks, space  # noqa: E402
 
+# Without an environment of the person's own, pip would change the lab's: it finds no Python of this name, and refuses.
+_NO_PIP = {"PIP_PYTHON": "/no-environment-of-your-own-free-some-space-in-your-home"}
+
 
 def main() -> None:
     """Become the server."""
@@ -29,7 +32,7 @@ def main() -> None:
     home = Path.home()
     reason = space.problem(home)
     if reason:
-        os.environ.update(elsewhere(reason))
+        os.environ.update({**elsewhere(reason), **_NO_PIP})
     else:
         notebooks.deliver(_TOP / "notebooks", home / "notebooks")
         share(home)
@@ -45,7 +48,7 @@ def own_software() -> dict[str, str]:
     try:
         overlay = Overlay.named("default").make()
     except GeodesError:
-        return {}
+        return _NO_PIP
     names = ("PATH", "GEODES_LAB_BASE")
     return {**{n: overlay.environment(os.environ)[n] for n in names}, "GEODES_LAB_SOFTWARE": overlay.name}
 

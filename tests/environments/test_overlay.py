@@ -119,6 +119,9 @@ def test_package_that_breaks_the_kernel_leaves_the_lab_s(started, home, tmp_path
     assert said.endswith(gl.__version__)
     assert "Your own packages keep the kernel from starting" in said
     assert "geodes-lab env remove default" in said
+    run(f"%pip install {wheel(tmp_path, 'tinystorms', '1.0')}")
+    assert "tinystorms" in Overlay.named("default").own(), "pip changes the person's own environment even then"
+    assert not list(LAB.glob("tinystorms*"))
 
 
 def test_environment_of_a_file_is_a_kernel_of_its_own(started, home, tmp_path, monkeypatch):
