@@ -137,6 +137,29 @@ def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
     expect(seen.locator(".jp-OutputArea-output").first).to_contain_text(f"{number} products", timeout=90_000)
 
 
+def test_property_chosen_before_its_collection_has_answered_is_kept(lab, person):
+    person.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
+    expect(person.locator("#property option[value=platform]")).to_have_count(1)
+    values = person.locator("#collection option").evaluate_all("options => options.map(option => option.value)")
+    other = next(value for value in values if value != "PEPS_S2_L1C")
+    held = []
+    person.route("**/queryables", lambda route: held.append(route))
+    person.select_option("#collection", other)
+    person.select_option("#collection", "PEPS_S2_L1C")
+    person.select_option("#property", "platform")
+    person.fill("#value", "S2A")
+    person.get_by_role("button", name="Search").click()
+    expect(person.locator("#said")).to_have_text("Searching …")
+    for route in reversed(held):  # the answer for the collection that was left comes last
+        route.continue_()
+    expect(person.locator("#said")).to_have_text(re.compile(r"^\d+ of \d+ products"))
+    names = person.locator("#results .name").all_inner_texts()
+    assert names
+    assert all(name.startswith("S2A_MSIL1C_") for name in names)
+    assert person.locator("#property").input_value() == "platform"
+    person.unroute("**/queryables")
+
+
 def test_box_that_is_drawn_is_the_area_of_the_search(lab, person):
     person.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
     expect(person.locator("#property option")).not_to_have_count(0)

@@ -5,7 +5,7 @@ const L = window.L;
 const $ = (id) => document.getElementById(id);
 const ASKABLE = new Set(["string", "integer", "number"]);
 const KEPT = ["collection", "from", "to", "clouds", "property", "value"]; // of the form, while one logs in
-const state = { bbox: null, next: null, shown: [], layers: new Map(), queryables: {} };
+const state = { bbox: null, next: null, shown: [], queryables: {}, fields: null };
 
 const map = L.map("map", { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
 const footprints = L.featureGroup().addTo(map);
@@ -50,17 +50,27 @@ async function listCollections() {
   for (const c of collections) $("collection").append(new Option(`${c.title} (${c.id})`, c.id));
   const asked = new URLSearchParams(location.search).get("collection");
   if (asked && collections.some((c) => c.id === asked)) $("collection").value = asked;
-  await chooseCollection();
+  await fillFields();
 }
 
-async function chooseCollection() {
+// The fields of the form that depend on the collection; a search waits for them.
+function fillFields() {
+  state.fields = askQueryables();
+  state.fields.catch((error) => ($("said").textContent = error.message));
+  return state.fields;
+}
+
+async function askQueryables() {
   const name = $("collection").value;
   if (!name) return;
   const schema = await get(`stac/collections/${encodeURIComponent(name)}/queryables`);
+  if ($("collection").value !== name) return; // another was chosen meanwhile
   state.queryables = schema.properties;
   $("clouds-row").hidden = !("eo:cloud_cover" in schema.properties);
   const askable = Object.entries(schema.properties).filter(([, s]) => ASKABLE.has(s.type) && !s.format);
+  const chosen = $("property").value; // maybe before the answer came
   $("property").replaceChildren(new Option("—", ""), ...askable.map(([key]) => new Option(key, key)));
+  if (askable.some(([key]) => key === chosen)) $("property").value = chosen;
 }
 
 // As `gl.search` has it; null is left out.
@@ -105,11 +115,13 @@ function body() {
 async function search(event) {
   event?.preventDefault();
   footprints.clearLayers();
-  state.layers.clear();
   state.shown = [];
   $("results").replaceChildren();
   $("said").textContent = "Searching …";
-  return show(() => post("stac/search", body()));
+  return show(async () => {
+    await state.fields;
+    return post("stac/search", body());
+  });
 }
 
 async function show(ask) {
@@ -174,7 +186,7 @@ function setArea(bounds) {
 }
 
 $("search").addEventListener("submit", search);
-$("collection").addEventListener("change", chooseCollection);
+$("collection").addEventListener("change", fillFields);
 $("clouds").addEventListener("input", () => ($("clouds-said").textContent = $("clouds").value));
 $("draw").addEventListener("click", () => {
   $("draw").setAttribute("aria-pressed", "true");
@@ -197,7 +209,7 @@ async function restore() {
   sessionStorage.removeItem("asked");
   if (!kept) return;
   $("collection").value = kept.values.collection;
-  await chooseCollection();
+  await fillFields();
   for (const id of KEPT) $(id).value = kept.values[id];
   $("clouds-said").textContent = $("clouds").value;
   if (kept.bbox) {
