@@ -134,7 +134,7 @@ def _begin(place: str | None, wanted: ClusterRequest, start: concurrent.futures.
 
 
 def _place(said: str | None) -> str:
-    from geodes_lab.cluster import slurm
+    from geodes_lab.cluster.places import slurm
 
     place = said or settings.get("cluster.place")
     if place is not None and place not in PLACES:
@@ -146,6 +146,6 @@ def _place(said: str | None) -> str:
 
 
 def _module(place: str) -> Any:
-    from geodes_lab.cluster import gateway, local, slurm
+    from geodes_lab.cluster.places import gateway, local, slurm
 
     return {"local": local, "gateway": gateway, "slurm": slurm}[place]

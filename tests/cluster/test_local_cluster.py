@@ -28,7 +28,8 @@ from distributed import Client, LocalCluster
 
 import geodes_lab as gl
 from geodes_lab import cluster, credentials
-from geodes_lab.cluster import attached, dashboard_gate, local, running, versions, worker_failures
+from geodes_lab.cluster import attached, dashboard_gate, running, versions, worker_failures
+from geodes_lab.cluster.places import local
 from geodes_lab.cluster.size import size
 from tests.support.awaiting import awaited
 from tests.support.keyed import KeyedS3, credential_process

@@ -17,7 +17,8 @@ import dask
 import pytest
 
 import geodes_lab as gl
-from geodes_lab.cluster import local, running
+from geodes_lab.cluster import running
+from geodes_lab.cluster.places import local
 from geodes_lab.util import ownership, user_folder
 
 pytestmark = pytest.mark.attack

@@ -25,7 +25,7 @@ import pytest
 import geodes_lab as gl
 from geodes_lab import credentials
 from geodes_lab.cluster import attached, versions
-from geodes_lab.cluster.gateway import _explained
+from geodes_lab.cluster.places.gateway import _explained
 from tests.support.awaiting import awaited
 from tests.support.hub.gatewaying import gateway
 from tests.support.keyed import KeyedS3, credential_process

@@ -21,7 +21,7 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.cluster import attached
-from geodes_lab.cluster import slurm as ours
+from geodes_lab.cluster.places import slurm as ours
 from geodes_lab.util import ownership
 from tests.cluster.test_local_cluster import Kernel
 from tests.support.awaiting import awaited

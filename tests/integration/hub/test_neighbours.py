@@ -516,7 +516,7 @@ def test_places_that_are_taken_before_the_account_is_there(provider, hub, bob):
         number = uid(carol)
         assert latest < number <= latest + 5
         assert carol.run("import dask.array as da; print(da.ones(10).sum().compute())").splitlines()[-1] == "10.0"
-        spill = carol.run("from geodes_lab.cluster import local; print(local.spill_folder())")
+        spill = carol.run("from geodes_lab.cluster.places import local; print(local.spill_folder())")
         assert not spill.startswith((f"/tmp/geodes-lab-{number}/", f"/var/tmp/geodes-lab-{number}/"))
         assert "PermissionError" in bob.run(f"import os; print(os.listdir({spill!r}))")
         runtime = carol.run("import os; print(os.environ['GEODES_LAB_RUNTIME'])")

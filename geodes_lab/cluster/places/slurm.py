@@ -17,8 +17,9 @@ import psutil
 from dask.utils import parse_bytes
 
 from geodes_lab import settings
-from geodes_lab.cluster import dashboard_gate, local, versions
+from geodes_lab.cluster import dashboard_gate, versions
 from geodes_lab.cluster.lifecycle import ClusterLifecycle
+from geodes_lab.cluster.places import local
 from geodes_lab.cluster.request import ClusterRequest
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import ownership
