@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
-from scipy.interpolate import RectBivariateSpline
-from scipy.ndimage import map_coordinates
 
 Floats = NDArray[np.float64]
 _STEP = 16  # pixels of a grid from one computed position to the next; linear in between
@@ -94,9 +93,9 @@ def _number(origin: float, size: float) -> int:
 class Inverse:
     """The conversion from positions on a map to lines and pixels."""
 
-    x: RectBivariateSpline
+    x: scipy.interpolate.RectBivariateSpline
     """Map coordinates by line and pixel."""
-    y: RectBivariateSpline
+    y: scipy.interpolate.RectBivariateSpline
     plane: Floats
     """(2, 3): line and pixel in a linear fit."""
 
@@ -124,7 +123,9 @@ def _inverse(points: TiePoints, crs: str) -> Inverse:
     lines, pixels = _widened(points.line), _widened(points.pixel)
     degrees = min(3, len(lines) - 1), min(3, len(pixels) - 1)
     splines = [
-        RectBivariateSpline(lines, pixels, _widened(_widened(np.asarray(v)).T).T, kx=degrees[0], ky=degrees[1], s=0)
+        scipy.interpolate.RectBivariateSpline(
+            lines, pixels, _widened(_widened(np.asarray(v)).T).T, kx=degrees[0], ky=degrees[1], s=0
+        )
         for v in (x, y)
     ]
     line, pixel = np.meshgrid(points.line, points.pixel, indexing="ij")
@@ -162,10 +163,12 @@ def sampled(window: NDArray[np.float32], line: Floats, pixel: Floats, order: int
         return nearest
     places = np.stack([line, pixel])
     filled = np.where(there, window, np.float32(0))
-    values_at: NDArray[np.float32] = map_coordinates(filled, places, order=order, mode="nearest", output=np.float32)
+    values_at: NDArray[np.float32] = scipy.ndimage.map_coordinates(
+        filled, places, order=order, mode="nearest", output=np.float32
+    )
     if there.all():
         return values_at
-    weight = map_coordinates(there.astype(np.float32), places, order=1, mode="nearest", output=np.float32)
+    weight = scipy.ndimage.map_coordinates(there.astype(np.float32), places, order=1, mode="nearest", output=np.float32)
     if order == 1:
         values_at = np.divide(values_at, weight, out=values_at, where=weight > 0)
     # A cubic kernel has negative weights: beside no data they cannot be renormalised.

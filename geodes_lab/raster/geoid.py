@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import scipy
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, spline_filter
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,9 @@ def undulation(lon: Floats, lat: Floats) -> Floats:
     coefficients, (west, north, step) = _spline()
     col = np.mod(np.asarray(lon) - west, 360) / step + _MARGIN
     row = (north - np.asarray(lat)) / step
-    heights = map_coordinates(coefficients, [np.ravel(row), np.ravel(col)], order=3, mode="mirror", prefilter=False)
+    heights = scipy.ndimage.map_coordinates(
+        coefficients, [np.ravel(row), np.ravel(col)], order=3, mode="mirror", prefilter=False
+    )
     return np.asarray(heights).reshape(np.shape(row))
 
 
@@ -43,4 +45,4 @@ def _spline() -> tuple[Floats, tuple[float, float, float]]:
     with rasterio.open(_GRID) as file:
         values, at = file.read(1) * file.scales[0], file.transform
     around = np.pad(values, ((0, 0), (_MARGIN, _MARGIN)), mode="wrap")
-    return spline_filter(around, order=3, mode="mirror"), (at.c + at.a / 2, at.f + at.e / 2, at.a)
+    return scipy.ndimage.spline_filter(around, order=3, mode="mirror"), (at.c + at.a / 2, at.f + at.e / 2, at.a)

@@ -21,7 +21,7 @@ export VIRTUAL_ENV="$venv"
 # Versions and sums are those of the lock file, which says them for all that pyproject.toml asks for, tests and documentation too: as a
 # constraint it adds nothing, and what is not in it is refused.
 # shellcheck disable=SC2086
-"$venv/bin/uv" pip install --quiet --link-mode copy --compile-bytecode --require-hashes -r "$top/pyproject.toml" $extra -c "$lock"
+"$venv/bin/uv" pip install --quiet --project "$top" --link-mode copy --compile-bytecode --require-hashes -r "$top/pyproject.toml" $extra -c "$lock"
 
 if [ "$kind" = user ]; then
 	"$venv/bin/uv" pip install --quiet --compile-bytecode --no-deps --build-constraint "$top/helm/images/build.txt" "$top"
@@ -35,7 +35,7 @@ aside=$(mktemp -d)
 trap 'rm -rf "$aside"' EXIT
 "$venv/bin/uv" venv --quiet --python "$venv/bin/python" "$aside/venv"
 printf '[project]\nname = "aside"\nversion = "0"\ndependencies = ["cyclonedx-bom"]\n' >"$aside/pyproject.toml"
-VIRTUAL_ENV="$aside/venv" "$venv/bin/uv" pip install --quiet --require-hashes -r "$aside/pyproject.toml" -c "$lock"
+VIRTUAL_ENV="$aside/venv" "$venv/bin/uv" pip install --quiet --project "$top" --require-hashes -r "$aside/pyproject.toml" -c "$lock"
 "$aside/venv/bin/cyclonedx-py" environment --output-reproducible --of JSON -o "$folder/sbom.json" "$venv/bin/python"
 
 # By this build.sh and whoever else compares two images.

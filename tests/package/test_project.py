@@ -65,6 +65,20 @@ def test_lock_has_every_requirement_with_hashes_and_no_address():
     assert "://" not in lock
 
 
+def test_what_every_start_would_wait_for_is_not_there():
+    """jsonschema builds its grammars at each import; see pyproject.toml."""
+    assert "rfc3987-syntax==" not in (TOP / "requirements.lock").read_text()
+    done = subprocess.run(
+        [sys.executable, "-c", "import jsonschema, geodes_lab as gl, sys; gl.open_cube; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = done.stdout.split()
+    assert "jsonschema" in loaded
+    assert not {"rfc3987_syntax", "scipy.interpolate", "scipy.ndimage"} & set(loaded)
+
+
 def test_packages_that_were_given():
     given = [
         "jupyterhub",

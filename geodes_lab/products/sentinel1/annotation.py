@@ -8,9 +8,9 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
-from scipy.interpolate import CubicHermiteSpline
 
 from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError
@@ -35,12 +35,12 @@ class Orbit:
     """(n, 3) metres a second."""
 
     @cached_property
-    def path(self) -> CubicHermiteSpline:
+    def path(self) -> scipy.interpolate.CubicHermiteSpline:
         """Interpolate the position by seconds since the first state.
 
         Passes through the given positions with their velocities.
         """
-        return CubicHermiteSpline(seconds(self.time, self.time[0]), self.position, self.velocity)
+        return scipy.interpolate.CubicHermiteSpline(seconds(self.time, self.time[0]), self.position, self.velocity)
 
 
 @dataclass(frozen=True, eq=False)

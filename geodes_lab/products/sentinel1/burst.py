@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import shapely
 from numpy.typing import NDArray
-from scipy.interpolate import interp1d
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
@@ -40,10 +41,8 @@ class Burst:
         known = seconds(grid.azimuth_time[:, 0], self.start)
         ends = np.array([0.0, (self.lines[1] - self.lines[0] - 1) * annotation.interval])
         lon = np.where(np.ptp(grid.longitude) > 180, np.mod(grid.longitude, 360), grid.longitude)
-        corners = [
-            interp1d(known, values[:, [0, -1]], axis=0, bounds_error=False, fill_value="extrapolate")(ends)
-            for values in (lon, grid.latitude)
-        ]
+        linear = functools.partial(scipy.interpolate.interp1d, axis=0, bounds_error=False, fill_value="extrapolate")
+        corners = [linear(known, values[:, [0, -1]])(ends) for values in (lon, grid.latitude)]
         ring = [(corners[0][row, col], corners[1][row, col]) for row, col in ((0, 0), (0, 1), (1, 1), (1, 0))]
         return shapely.Polygon(ring)
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
-from scipy.interpolate import RegularGridInterpolator
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.sentinel1.annotation import LIGHT, Annotation, Floats, Orbit, seconds
@@ -167,7 +167,7 @@ def _missed(annotation: Annotation) -> tuple[Floats, Floats]:
 def _between(annotation: Annotation, values: Floats) -> Callable[[tuple[Floats, Floats]], Floats]:
     """Interpolate values of the tie points, linearly between them and constant outside; by lines and pixels."""
     grid = annotation.grid
-    interpolator = RegularGridInterpolator((grid.line, grid.pixel), values)
+    interpolator = scipy.interpolate.RegularGridInterpolator((grid.line, grid.pixel), values)
 
     def at(place: tuple[Floats, Floats]) -> Floats:
         inside = (np.clip(p, k[0], k[-1]) for p, k in zip(place, (grid.line, grid.pixel), strict=True))

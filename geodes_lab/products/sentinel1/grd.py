@@ -11,10 +11,10 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pystac
+import scipy
 import xarray as xr
 from numpy.typing import NDArray
 from pyproj import Transformer
-from scipy.interpolate import RegularGridInterpolator
 from shapely.geometry import MultiPoint, mapping
 
 from geodes_lab.products import bands as bands_
@@ -271,7 +271,7 @@ def _calibrated(
     rows, cols = block_info[None]["array-location"]
     if annotation is None:
         return geocoded.calibrated(numbers, rows, cols)
-    angle = RegularGridInterpolator(
+    angle = scipy.interpolate.RegularGridInterpolator(
         (annotation.grid.line, annotation.grid.pixel), annotation.grid.incidence, bounds_error=False, fill_value=None
     )
     return np.asarray(angle(tuple(np.meshgrid(np.arange(*rows), np.arange(*cols), indexing="ij"))), np.float32)

@@ -10,11 +10,11 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.enums import Resampling
-from scipy.interpolate import RegularGridInterpolator
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.sentinel1 import border as sentinel1_border
@@ -190,7 +190,9 @@ class Geocoded:
         line, pixel = line[inside], pixel[inside]
         if self.quantity == "incidence":
             known_at = annotation.grid.line, annotation.grid.pixel
-            angle = RegularGridInterpolator(known_at, annotation.grid.incidence, bounds_error=False, fill_value=None)
+            angle = scipy.interpolate.RegularGridInterpolator(
+                known_at, annotation.grid.incidence, bounds_error=False, fill_value=None
+            )
             out[inside] = angle((line, pixel))
             return out
         left = max(int(pixel.min()) - _MARGIN, 0)

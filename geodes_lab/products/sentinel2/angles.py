@@ -11,10 +11,10 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import scipy
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from scipy.ndimage import distance_transform_edt
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.metadata import Document
@@ -174,7 +174,7 @@ def _block(
         if not known.all():
             # Up to the edge of the detector's footprint, its nearest value is used; without a footprint, half a mesh
             # beyond.
-            nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+            nearest = scipy.ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
             vector = vector[:, nearest[0], nearest[1]]
             if not seen:
                 inside = _at(known.astype(float), axes, y, x) >= 0.5
