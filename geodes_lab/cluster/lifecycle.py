@@ -25,12 +25,14 @@ from geodes_lab.cluster import (
     progress_bar,
     resizing,
     running,
+    software_forwarding,
     versions,
     worker_failures,
 )
 from geodes_lab.cluster.client import LabClient
 from geodes_lab.cluster.credential_forwarding import CredentialForwarding, Desk
 from geodes_lab.cluster.request import ClusterRequest
+from geodes_lab.cluster.software_forwarding import Shelf
 from geodes_lab.cluster.worker_failures import Witness
 from geodes_lab.cluster.worker_watch import WorkerWatch
 from geodes_lab.errors import GeodesError
@@ -81,6 +83,10 @@ class ClusterLifecycle:
         self._lending = CredentialForwarding(self.client)
         self.client.sync(self._lending.renew)
         self.client.tell_settings()
+        if self.client.software is not None:
+            self.client.register_plugin(Shelf())
+            self.client.subscribe_topic(software_forwarding.TOPIC, self.client.software.heard)
+            self.client.software.send()
         self.client.subscribe_topic(worker_failures.TOPIC, self.client.witness)
         self.client.subscribe_topic(credential_forwarding.TOPIC, self._wanted)
         self._tell()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ import geodes_lab as gl
 from geodes_lab import credentials
 from geodes_lab.cluster import attached, versions
 from geodes_lab.cluster.places.gateway import _explained
+from geodes_lab.environments.overlay import Overlay
+from tests.environments.test_overlay import wheel
 from tests.support.awaiting import awaited
 from tests.support.hub.gatewaying import gateway
 from tests.support.keyed import KeyedS3, credential_process
@@ -226,6 +229,94 @@ def _forget_tiles() -> None:
     from geodes_lab.formats import tile_cache
 
     tile_cache.forget()
+
+
+class Own:
+    """A person's kernel in an environment of their own, whose workers do not see it: commands in, what is printed out."""
+
+    def __init__(self, ada: str, home: Path, overlay: Overlay, **settings: str) -> None:
+        environment = {
+            **os.environ,
+            "HOME": str(home),
+            "PYTHONPATH": "",
+            "DASK_GATEWAY__ADDRESS": ada,
+            "DASK_GATEWAY__AUTH__TYPE": "basic",
+            "DASK_GATEWAY__AUTH__KWARGS": "{'username': 'ada'}",
+            "DASK_GEODES_LAB__CLUSTER__FOLDER": str(home / "running"),
+            **settings,
+        }
+        self._process = subprocess.Popen(
+            [str(overlay.python), "-u", "-c", "import code; code.interact(banner='', exitmsg='')"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(home / "stderr").open("wb"), text=True,
+            env=environment, cwd=home,
+        )  # fmt: skip
+        self._stderr = home / "stderr"
+
+    def __call__(self, line: str) -> str:
+        """Run a line; give what it prints, which is a line too."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().removeprefix(">>> ").strip()
+
+    @property
+    def errors(self) -> str:
+        """What it has said beside."""
+        return self._stderr.read_text()
+
+    def __enter__(self) -> Own:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate("import geodes_lab; geodes_lab.clusters().stop()\n", timeout=60)
+
+
+@pytest.fixture
+def overlay(tmp_path, monkeypatch) -> Overlay:
+    """An environment of Ada's with a package that is nowhere else."""
+    (tmp_path / "home" / "running").mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    overlay = Overlay.named("default").make()
+    source = "VALUE = 42\ndef double(n):\n    import sys\n    return [2 * n, __file__, sys.prefix]\n"
+    overlay.install([str(wheel(tmp_path, "tinystorms", "1.0", source))])
+    return overlay
+
+
+def test_own_packages_are_on_the_gateway_s_workers_and_scheduler(ada, overlay, tmp_path):
+    with Own(ada, tmp_path / "home", overlay) as run:
+        # By reference: the scheduler, which unpickles the graph, needs the package too.
+        run("import geodes_lab as gl, dask, tinystorms; client = gl.attach(workers=1); print('ready')")
+        number, file, prefix = eval(run("print(dask.delayed(tinystorms.double)(21).compute())"))
+        assert number == 42
+        assert prefix == sys.prefix, "the worker's Python is the image's"
+        assert not Path(file).is_relative_to(overlay.folder)
+        assert Path(file).parents[1].name.startswith("software-")
+
+
+@pytest.mark.slow  # waits for a second worker
+def test_packages_installed_while_the_cluster_runs_come_too(ada, overlay, tmp_path):
+    with Own(ada, tmp_path / "home", overlay) as run:
+        run("import geodes_lab as gl, tinystorms; client = gl.attach(workers=1); print('ready')")
+        assert run("print(client.submit(lambda: __import__('tinystorms').VALUE).result())") == "42"
+        overlay.install([str(wheel(tmp_path, "tinyfloods", "1.0"))])
+        assert run("print(client.submit(lambda: __import__('tinyfloods').VALUE).result())") == "42", (
+            "what is installed while the cluster runs comes too"
+        )
+        run("client.cluster.scale(2); client.wait_for_workers(2, 60); print('two')")
+        asked = "print(sorted(client.run(lambda: __import__('tinyfloods').VALUE).values()))"
+        assert run(asked) == "[42, 42]", "a worker that comes later has them before its first task"
+        overlay.install([str(wheel(tmp_path, "tinystorms", "2.0"))])
+        run("print(client.submit(abs, -1).result())")
+        assert "tinystorms 2.0 (1.0 is in use): what is imported already stays" in awaited(lambda: run.errors, 30)
+
+
+@pytest.mark.slow  # another start of a cluster; what cannot be packed is in tests/environments
+def test_own_packages_that_are_too_large_are_said_and_the_cluster_works(ada, overlay, tmp_path):
+    with Own(ada, tmp_path / "home", overlay, DASK_GEODES_LAB__CLUSTER__SOFTWARE="10 B") as run:
+        assert run("import geodes_lab as gl; print(gl.attach(workers=1).submit(abs, -1).result())") == "1"
+        assert "not all on the workers of the gateway: they have 667 B in 4 files, and at most 10 B" in run.errors
 
 
 @pytest.mark.slow  # waits for keys to end; on a local cluster test_local_cluster does
