@@ -45,7 +45,8 @@ def create(name: str, source: str | None) -> None:
 
 @env.command("list")
 def list_() -> None:
-    """Say which environments there are, what they have, and what stands before another version of the lab's."""
+    """Say which environments there are, what they have, and what of it no longer fits the lab."""
+    from geodes_lab.environments import upgrade
     from geodes_lab.environments.overlay import environments
 
     for one in environments():
@@ -53,8 +54,8 @@ def list_() -> None:
         click.echo(f"{one.name}: {len(own)} package{'' if len(own) == 1 else 's'} of its own, in {one.folder}")
         for name, (version, labs) in instead.items():
             click.echo(shown(f"  {name} {version} instead of the lab's {labs}"))
-        for python in one.left_behind():
-            click.echo(f"  what was installed for {python} is not seen by this Python: install it anew")
+        if sentence := upgrade.misfits(one):
+            click.echo(shown(f"  {sentence}"))
 
 
 @env.command()

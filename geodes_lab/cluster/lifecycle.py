@@ -55,6 +55,8 @@ class ClusterLifecycle:
         Bytes that its workers may have together, even while fewer are there.
     ended
         Called when it has ended.
+    missing
+        Says why there are no workers, if it knows; called in a thread.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class ClusterLifecycle:
         change: Callable[[ClusterLifecycle, ClusterRequest], bool],
         reserved: int = 0,
         ended: Callable[[], None] = lambda: None,
+        missing: Callable[[], str] = str,
     ) -> None:
         idle()  # a setting that makes no sense is said now
         self.cluster, self.place, self._change, self._ended = cluster, place, change, ended
@@ -73,7 +76,7 @@ class ClusterLifecycle:
         self.over = threading.Event()
         """Set when all that it had is free again."""
         self._checked: set[str] = set()
-        self._watch = WorkerWatch(cluster, place)
+        self._watch = WorkerWatch(cluster, place, missing)
         self._busy = time.monotonic()
         self._ticking = False
         self._one = running.me(place, name=f"{place} {uuid.uuid4().hex[:4]}", id=str(uuid.uuid4()))

@@ -12,6 +12,8 @@ from geodes_lab.environments.overlay import Overlay
 from geodes_lab.errors import GeodesError
 
 _STARTED, _FAULT = "GEODES_LAB_OVERLAY", "GEODES_LAB_OVERLAY_FAULT"
+LEFT = "GEODES_LAB_OVERLAY_LEFT"
+"""The variable that names the folder of an environment in which the kernel could not start."""
 
 
 def write(overlay: Overlay, kernel: Path) -> Path:
@@ -85,6 +87,7 @@ def leave(error: BaseException) -> None:
         raise error
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     folder = os.environ.pop(_STARTED)
+    os.environ[LEFT] = folder
     os.environ["PIP_PYTHON"] = str(Path(folder) / "bin" / "python")  # what pip changes is still the person's own
     os.environ[_FAULT] = (
         f"Your own packages keep the kernel from starting ({reason}), so that it runs with the lab's alone. In a "

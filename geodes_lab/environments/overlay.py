@@ -92,7 +92,7 @@ class Overlay:
         GeodesError
             If its folder cannot be written.
         """
-        base = dict.fromkeys(sysconfig.get_path(kind, vars=_lab()) for kind in ("purelib", "platlib"))
+        base = dict.fromkeys(sysconfig.get_path(kind, vars=lab()) for kind in ("purelib", "platlib"))
         link = "".join(f"import site; site.addsitedir({str(folder)!r})\n" for folder in base)
         try:
             if self.is_there and (self.packages / LINK).read_text() == link:
@@ -144,13 +144,13 @@ class Overlay:
 
     def own(self) -> dict[str, str]:
         """Versions of its own packages, by their names; the packages' metadata are read."""
-        return _versions([str(self.packages)])
+        return versions([str(self.packages)])
 
     def instead(self) -> dict[str, tuple[str, str]]:
         """Packages that stand before another version of the lab's: the own version, and the lab's."""
-        base = [str(sysconfig.get_path(kind, vars=_lab())) for kind in ("purelib", "platlib")]
-        lab = _versions(base)
-        return {n: (v, lab[n]) for n, v in self.own().items() if n in lab and lab[n] != v}
+        base = [str(sysconfig.get_path(kind, vars=lab())) for kind in ("purelib", "platlib")]
+        labs = versions(base)
+        return {n: (v, labs[n]) for n, v in self.own().items() if n in labs and labs[n] != v}
 
     def left_behind(self) -> list[str]:
         """Other versions of Python for which there is an environment of this name: what they have is not seen here."""
@@ -160,13 +160,13 @@ class Overlay:
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return the environment variables of a process in it: its commands first, and the lab's data of Jupyter."""
         path, data = given.get("PATH", ""), given.get("JUPYTER_PATH", "")
-        share = str(Path(_lab()["base"]) / "share" / "jupyter")
+        share = str(Path(lab()["base"]) / "share" / "jupyter")
         return {
             **given,
             "PATH": f"{self.folder / 'bin'}:{path}" if path else str(self.folder / "bin"),
             "JUPYTER_PATH": data if share in data.split(":") else ":".join(filter(None, [data, share])),
             "VIRTUAL_ENV": str(self.folder),
-            "GEODES_LAB_BASE": _lab()["base"],
+            "GEODES_LAB_BASE": lab()["base"],
         }
 
     def remove(self) -> None:
@@ -181,7 +181,7 @@ def environments(above: Path | None = None) -> list[Overlay]:
     return [one for one in (Overlay.named(n, above) for n in names) if one.is_there]
 
 
-def _lab() -> dict[str, str]:
+def lab() -> dict[str, str]:
     """The prefix of the lab's own environment, from within an environment over it too."""
     within = Overlay.present()
     prefix = sys.prefix
@@ -191,7 +191,8 @@ def _lab() -> dict[str, str]:
     return {"base": prefix, "platbase": prefix}
 
 
-def _versions(folders: list[str]) -> dict[str, str]:
+def versions(folders: list[str]) -> dict[str, str]:
+    """Versions of the packages in some folders, by their names; the packages' metadata are read."""
     found = {}
     for one in distributions(path=folders):
         name = one.metadata["Name"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -32,6 +31,7 @@ from tests.environments.test_overlay import wheel
 from tests.support.awaiting import awaited
 from tests.support.hub.gatewaying import gateway
 from tests.support.keyed import KeyedS3, credential_process
+from tests.support.own_software import OwnPython
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the gateway's processes do not know this file
 CAPS = {"GEODES_LAB_GATEWAY_CLUSTERS": "2", "GEODES_LAB_GATEWAY_CORES": "6", "GEODES_LAB_GATEWAY_MEMORY": "6 G"}
@@ -231,45 +231,10 @@ def _forget_tiles() -> None:
     tile_cache.forget()
 
 
-class Own:
-    """A person's kernel in an environment of their own, whose workers do not see it: commands in, what is printed out."""
-
-    def __init__(self, ada: str, home: Path, overlay: Overlay, **settings: str) -> None:
-        environment = {
-            **os.environ,
-            "HOME": str(home),
-            "PYTHONPATH": "",
-            "DASK_GATEWAY__ADDRESS": ada,
-            "DASK_GATEWAY__AUTH__TYPE": "basic",
-            "DASK_GATEWAY__AUTH__KWARGS": "{'username': 'ada'}",
-            "DASK_GEODES_LAB__CLUSTER__FOLDER": str(home / "running"),
-            **settings,
-        }
-        self._process = subprocess.Popen(
-            [str(overlay.python), "-u", "-c", "import code; code.interact(banner='', exitmsg='')"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=(home / "stderr").open("wb"), text=True,
-            env=environment, cwd=home,
-        )  # fmt: skip
-        self._stderr = home / "stderr"
-
-    def __call__(self, line: str) -> str:
-        """Run a line; give what it prints, which is a line too."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{line}\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline().removeprefix(">>> ").strip()
-
-    @property
-    def errors(self) -> str:
-        """What it has said beside."""
-        return self._stderr.read_text()
-
-    def __enter__(self) -> Own:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate("import geodes_lab; geodes_lab.clusters().stop()\n", timeout=60)
+def own(ada: str, overlay: Overlay, **settings: str) -> OwnPython:
+    """Ada's Python in an environment of her own, with the gateway."""
+    by = {"ADDRESS": ada, "AUTH__TYPE": "basic", "AUTH__KWARGS": "{'username': 'ada'}"}
+    return OwnPython(Path.home(), overlay, **{f"DASK_GATEWAY__{name}": value for name, value in by.items()}, **settings)
 
 
 @pytest.fixture
@@ -284,8 +249,8 @@ def overlay(tmp_path, monkeypatch) -> Overlay:
     return overlay
 
 
-def test_own_packages_are_on_the_gateway_s_workers_and_scheduler(ada, overlay, tmp_path):
-    with Own(ada, tmp_path / "home", overlay) as run:
+def test_own_packages_are_on_the_gateway_s_workers_and_scheduler(ada, overlay):
+    with own(ada, overlay) as run:
         # By reference: the scheduler, which unpickles the graph, needs the package too.
         run("import geodes_lab as gl, dask, tinystorms; client = gl.attach(workers=1); print('ready')")
         number, file, prefix = eval(run("print(dask.delayed(tinystorms.double)(21).compute())"))
@@ -297,7 +262,7 @@ def test_own_packages_are_on_the_gateway_s_workers_and_scheduler(ada, overlay, t
 
 @pytest.mark.slow  # waits for a second worker
 def test_packages_installed_while_the_cluster_runs_come_too(ada, overlay, tmp_path):
-    with Own(ada, tmp_path / "home", overlay) as run:
+    with own(ada, overlay) as run:
         run("import geodes_lab as gl, tinystorms; client = gl.attach(workers=1); print('ready')")
         assert run("print(client.submit(lambda: __import__('tinystorms').VALUE).result())") == "42"
         overlay.install([str(wheel(tmp_path, "tinyfloods", "1.0"))])
@@ -313,8 +278,8 @@ def test_packages_installed_while_the_cluster_runs_come_too(ada, overlay, tmp_pa
 
 
 @pytest.mark.slow  # another start of a cluster; what cannot be packed is in tests/environments
-def test_own_packages_that_are_too_large_are_said_and_the_cluster_works(ada, overlay, tmp_path):
-    with Own(ada, tmp_path / "home", overlay, DASK_GEODES_LAB__CLUSTER__SOFTWARE="10 B") as run:
+def test_own_packages_that_are_too_large_are_said_and_the_cluster_works(ada, overlay):
+    with own(ada, overlay, DASK_GEODES_LAB__CLUSTER__SOFTWARE="10 B") as run:
         assert run("import geodes_lab as gl; print(gl.attach(workers=1).submit(abs, -1).result())") == "1"
         assert "not all on the workers of the gateway: they have 667 B in 4 files, and at most 10 B" in run.errors
 
