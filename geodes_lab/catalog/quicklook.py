@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -14,11 +16,13 @@ from geodes_lab.storage.location import locate
 from geodes_lab.util import picture
 
 _ROLES = ("overview", "thumbnail")
+_WITHIN = re.compile(r"data:image/(?:jpeg|png);base64,([A-Za-z0-9+/]{1,20000}={0,2})")
+"""A picture in its address, as `geodes_lab.publish` writes it."""
 _MOST = 4_000_000  # bytes: a larger file is not a small picture
 
 
 def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = None) -> tuple[bytes, str] | None:
-    """Read the picture of an Item, from the datalake or the portal.
+    """Read the picture of an Item: from its address itself, the datalake or the portal.
 
     Parameters
     ----------
@@ -42,7 +46,9 @@ def read(item: pystac.Item, from_datalake: Callable[[str, int], bytes] | None = 
     href = address(item)
     if href is None:
         return None
-    if is_on_datalake(href):
+    if within := _WITHIN.fullmatch(href):
+        data = _decoded(within[1], item.id)
+    elif is_on_datalake(href):
         data = (from_datalake or _own)(href, _MOST)
     elif external.is_allowed(href, settings.get("download.hosts")):
         data = external.fetched(href, settings.get("download.hosts"), _MOST)
@@ -57,13 +63,22 @@ def local(item: pystac.Item) -> tuple[bytes, str] | None:
     None if it is not there, or is not a picture.
     """
     href = address(item)
-    if href is None or not is_on_datalake(href):
+    if href is None or not (is_on_datalake(href) or _WITHIN.fullmatch(href)):
         return None
     try:
+        if not is_on_datalake(href):
+            return read(item)
         place = locate(href)
         return picture.anew(place.read(0, _MOST), item.id) if place.scheme == "file" else None
     except GeodesError:
         return None
+
+
+def _decoded(text: str, name: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise GeodesError(f"The quicklook of {name} is no picture in base64.") from None
 
 
 def address(item: pystac.Item) -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 
 from geodes_lab.cli.arguments import failing
+from geodes_lab.environments.requirements import requirements
 from geodes_lab.errors import GeodesError, shown
 
 
@@ -27,70 +29,61 @@ def env() -> None:
 @click.option(
     "--from", "source", type=click.Path(exists=True, dir_okay=False), help="requirements.txt or environment.yml"
 )
-def create(name: str, source: str | None) -> None:
+@click.option("--group", default="", help="a group of yours, whose members can start it")
+def create(name: str, source: str | None, group: str) -> None:
     """Make the environment NAME with a kernel in the launcher, and install what a file names.
 
     Example: geodes-lab env create storms --from requirements.txt
     """
-    from geodes_lab.environments import kernel
+    from geodes_lab.environments import group_place, kernel
     from geodes_lab.environments.overlay import Overlay
 
     with failing():
-        overlay = Overlay.named(name).make()
+        overlay = (group_place.named(name, group) if group else Overlay.named(name)).make()
         if source:
-            click.echo(shown(overlay.install(_requirements(Path(source)))))
-        kernel.write(overlay, _lab_kernel())
-    click.echo(f"The kernel '{name} (over GEODES)' is in the launcher: reload the page if it is not seen.")
+            click.echo(shown(overlay.install(requirements(Path(source)))))
+        if not group:
+            kernel.write(overlay, _lab_kernel())
+    title = f"{name} ({group}, of {group_place.account(os.geteuid())})" if group else f"{name} (over GEODES)"
+    whose = f" of all members of {group}" if group else ""
+    click.echo(shown(f"The kernel '{title}' is in the launcher{whose}: reload the page if it is not seen."))
 
 
 @env.command("list")
 def list_() -> None:
-    """Say which environments there are, what they have, and what stands before another version of the lab's."""
+    """Say which environments there are, what they have, and what of it no longer fits the lab."""
+    from geodes_lab.environments import group_place, upgrade
     from geodes_lab.environments.overlay import environments
 
+    for shared in group_place.shared():
+        click.echo(
+            shown(f"{shared.overlay.name}, shared in {shared.group} by {shared.owner}, in {shared.overlay.folder}")
+        )
     for one in environments():
         own, instead = one.own(), one.instead()
         click.echo(f"{one.name}: {len(own)} package{'' if len(own) == 1 else 's'} of its own, in {one.folder}")
         for name, (version, labs) in instead.items():
             click.echo(shown(f"  {name} {version} instead of the lab's {labs}"))
-        for python in one.left_behind():
-            click.echo(f"  what was installed for {python} is not seen by this Python: install it anew")
+        if sentence := upgrade.misfits(one):
+            click.echo(shown(f"  {sentence}"))
 
 
 @env.command()
 @click.argument("name")
+@click.option("--group", default="", help="the group that it is shared in")
 @click.confirmation_option(prompt="Remove it with all its packages?")
-def remove(name: str) -> None:
+def remove(name: str, group: str) -> None:
     """Remove the environment NAME with its kernel."""
-    from geodes_lab.environments import kernel
+    from geodes_lab.environments import group_place, kernel
     from geodes_lab.environments.overlay import Overlay
 
     with failing():
-        overlay = Overlay.named(name)
+        overlay = group_place.named(name, group) if group else Overlay.named(name)
         if not overlay.folder.parent.is_dir():
             raise GeodesError(f"There is no environment {name}: `geodes-lab env list` names those that there are.")
-        kernel.remove(overlay)
+        if not group:
+            kernel.remove(overlay)
         overlay.remove()
-
-
-def _requirements(path: Path) -> list[str]:
-    """Arguments of pip for a file; of a file for conda, the packages that it leaves to pip."""
-    if path.suffix not in (".yml", ".yaml"):
-        return ["-r", str(path)]
-    import yaml
-
-    try:
-        listed = yaml.safe_load(path.read_text()).get("dependencies", [])
-        plain = [str(entry) for entry in listed if isinstance(entry, str)]
-        pip = [str(p) for entry in listed if isinstance(entry, dict) for p in entry.get("pip", [])]
-    except (yaml.YAMLError, AttributeError, TypeError, OSError) as error:
-        raise GeodesError(f"{path} is no environment.yml ({' '.join(str(error).split())[:200]}).") from None
-    if conda := [entry for entry in plain if entry.partition("=")[0].split(">")[0].strip() not in ("python", "pip")]:
-        raise GeodesError(
-            f"{path} names packages of conda ({', '.join(conda[:5])}), which the lab does not install: list them under "
-            "`pip:`, or write a requirements.txt."
-        )
-    return pip
 
 
 def _lab_kernel() -> Path:

@@ -16,6 +16,7 @@ from distributed.scheduler import KilledWorker
 
 from geodes_lab.cluster import interruption, progress_bar, worker_failures
 from geodes_lab.cluster.credential_forwarding import Borrower
+from geodes_lab.cluster.software_forwarding import SoftwareForwarding
 from geodes_lab.errors import GeodesError
 
 _LOST = "scheduler-connection-lost"  # distributed's own word
@@ -37,6 +38,8 @@ class LabClient(Client):
         self._place = place
         self._given_up: OrderedDict[str, str] = OrderedDict()
         self._told: Any = None
+        self.software = SoftwareForwarding(self) if place == "gateway" else None
+        """What brings the person's own packages to workers that do not see the home."""
         self.ended_for = ""
         """Why the cluster was given up, as a sentence."""
         super().__init__(cluster, **said)
@@ -56,6 +59,8 @@ class LabClient(Client):
         # Whatever is computed comes through here: compute, persist, get, submit, map.
         if not self.asynchronous:
             self.tell_settings()
+            if self.software is not None:
+                self.software.send()
         return super()._graph_to_futures(*arguments, **said)
 
     def get(self, dsk: Mapping[Hashable, Any], keys: Sequence[Any] | Hashable, *arguments: Any, **said: Any) -> Any:

@@ -25,12 +25,14 @@ from geodes_lab.cluster import (
     progress_bar,
     resizing,
     running,
+    software_forwarding,
     versions,
     worker_failures,
 )
 from geodes_lab.cluster.client import LabClient
 from geodes_lab.cluster.credential_forwarding import CredentialForwarding, Desk
 from geodes_lab.cluster.request import ClusterRequest
+from geodes_lab.cluster.software_forwarding import Shelf
 from geodes_lab.cluster.worker_failures import Witness
 from geodes_lab.cluster.worker_watch import WorkerWatch
 from geodes_lab.errors import GeodesError
@@ -53,6 +55,8 @@ class ClusterLifecycle:
         Bytes that its workers may have together, even while fewer are there.
     ended
         Called when it has ended.
+    missing
+        Says why there are no workers, if it knows; called in a thread.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class ClusterLifecycle:
         change: Callable[[ClusterLifecycle, ClusterRequest], bool],
         reserved: int = 0,
         ended: Callable[[], None] = lambda: None,
+        missing: Callable[[], str] = str,
     ) -> None:
         idle()  # a setting that makes no sense is said now
         self.cluster, self.place, self._change, self._ended = cluster, place, change, ended
@@ -71,7 +76,7 @@ class ClusterLifecycle:
         self.over = threading.Event()
         """Set when all that it had is free again."""
         self._checked: set[str] = set()
-        self._watch = WorkerWatch(cluster, place)
+        self._watch = WorkerWatch(cluster, place, missing)
         self._busy = time.monotonic()
         self._ticking = False
         self._one = running.me(place, name=f"{place} {uuid.uuid4().hex[:4]}", id=str(uuid.uuid4()))
@@ -81,6 +86,10 @@ class ClusterLifecycle:
         self._lending = CredentialForwarding(self.client)
         self.client.sync(self._lending.renew)
         self.client.tell_settings()
+        if self.client.software is not None:
+            self.client.register_plugin(Shelf())
+            self.client.subscribe_topic(software_forwarding.TOPIC, self.client.software.heard)
+            self.client.software.send()
         self.client.subscribe_topic(worker_failures.TOPIC, self.client.witness)
         self.client.subscribe_topic(credential_forwarding.TOPIC, self._wanted)
         self._tell()

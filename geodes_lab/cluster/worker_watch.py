@@ -11,7 +11,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import dask
@@ -44,10 +46,12 @@ class WorkerWatch:
         Of distributed, dask-gateway or dask-jobqueue.
     place
         ``local``, ``gateway`` or ``slurm``. Local workers are replaced; of others it is said that there are none.
+    missing
+        Says why there are none, if it knows.
     """
 
-    def __init__(self, cluster: Any, place: str) -> None:
-        self._cluster, self._place = cluster, place
+    def __init__(self, cluster: Any, place: str, missing: Callable[[], str] = str) -> None:
+        self._cluster, self._place, self._missing = cluster, place, missing
         self._looks: Counter[Any] = Counter()
         self._heard: dict[str, float] = {}
         self._failures = 0
@@ -72,14 +76,21 @@ class WorkerWatch:
         """
         if self._place != "local":
             if self._lasts("none", tasks > 0 and workers == 0) == _WAITING:
-                progress_bar.say(
-                    f"Your cluster has no worker: {_NOBODY[self._place]}. The computation waits for one; "
-                    "gl.attach(workers=…) asks for others."
-                )
+                threading.Thread(target=self._say_that_there_are_none, name="workers-missing", daemon=True).start()
             return ""
         self._replace_stopped()
         self._replace_silent(tasks)
         return self._replace_gone(tasks)
+
+    def _say_that_there_are_none(self) -> None:
+        """Say it, with the reason if it is known, which the queue is asked for."""
+        if why := self._missing():
+            progress_bar.say(f"Your cluster has no worker. {why}")
+            return
+        progress_bar.say(
+            f"Your cluster has no worker: {_NOBODY[self._place]}. The computation waits for one; "
+            "gl.attach(workers=…) asks for others."
+        )
 
     def _lasts(self, what: Any, now: bool) -> int:
         """For how many looks something has been so."""

@@ -7,11 +7,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from geodes_lab.environments.overlay import Overlay
 from geodes_lab.errors import GeodesError
 
 _STARTED, _FAULT = "GEODES_LAB_OVERLAY", "GEODES_LAB_OVERLAY_FAULT"
+LEFT = "GEODES_LAB_OVERLAY_LEFT"
+"""The variable that names the folder of an environment in which the kernel could not start."""
 
 
 def write(overlay: Overlay, kernel: Path) -> Path:
@@ -31,18 +34,36 @@ def write(overlay: Overlay, kernel: Path) -> Path:
     """
     folder = _folder(overlay)
     folder.mkdir(parents=True, exist_ok=True)
-    lab = json.loads((kernel / "kernel.json").read_text())
-    argv = [str(overlay.python), *(a.replace("{resource_dir}", str(kernel)) for a in lab["argv"][1:])]
-    told = {
-        **lab,
-        "argv": argv,
-        "display_name": f"{overlay.name} (over GEODES)",
-        "env": {_STARTED: str(overlay.folder)},
-    }
-    base = overlay.environment({})["GEODES_LAB_BASE"]
-    told["env"] |= {"GEODES_LAB_BASE": base, "GEODES_LAB_PYTHON": str(Path(base) / "bin" / "python")}
-    (folder / "kernel.json").write_text(json.dumps(told, indent=1))
+    (folder / "kernel.json").write_text(
+        json.dumps(described(overlay, kernel, f"{overlay.name} (over GEODES)"), indent=1)
+    )
     return folder
+
+
+def described(overlay: Overlay, kernel: Path, title: str) -> dict[str, Any]:
+    """Return what ``kernel.json`` of an environment says.
+
+    Parameters
+    ----------
+    overlay
+        The environment, of which nothing is read.
+    kernel
+        The folder of the lab's kernel.
+    title
+        What the launcher calls it.
+    """
+    of_the_lab = json.loads((kernel / "kernel.json").read_text())
+    base = overlay.environment({})["GEODES_LAB_BASE"]
+    return {
+        **of_the_lab,
+        "argv": [str(overlay.python), *(a.replace("{resource_dir}", str(kernel)) for a in of_the_lab["argv"][1:])],
+        "display_name": title,
+        "env": {
+            _STARTED: str(overlay.folder),
+            "GEODES_LAB_BASE": base,
+            "GEODES_LAB_PYTHON": str(Path(base) / "bin" / "python"),
+        },
+    }
 
 
 def remove(overlay: Overlay) -> None:
@@ -85,6 +106,7 @@ def leave(error: BaseException) -> None:
         raise error
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     folder = os.environ.pop(_STARTED)
+    os.environ[LEFT] = folder
     os.environ["PIP_PYTHON"] = str(Path(folder) / "bin" / "python")  # what pip changes is still the person's own
     os.environ[_FAULT] = (
         f"Your own packages keep the kernel from starting ({reason}), so that it runs with the lab's alone. In a "

@@ -6,6 +6,7 @@ removed or changed, since it lies outside the environment. A version of one's ow
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -21,7 +22,8 @@ from geodes_lab.errors import GeodesError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
-_LINK = "_geodes_lab_base.pth"
+LINK = "_geodes_lab_base.pth"
+"""The file of an environment that leads to the lab's packages."""
 _PIP = """#!{python}
 import sys
 from pip._internal.cli.main import main
@@ -56,6 +58,12 @@ class Overlay:
             )
         return cls((above or home()) / name / _PYTHON)
 
+    @classmethod
+    def present(cls) -> Overlay | None:
+        """Return the environment that this process runs in; None in the lab's own."""
+        overlay = cls(Path(sys.prefix))
+        return overlay if (overlay.packages / LINK).exists() else None
+
     @property
     def name(self) -> str:
         """Its name."""
@@ -74,7 +82,7 @@ class Overlay:
     @property
     def is_there(self) -> bool:
         """Whether it has been made, for this Python."""
-        return self.python.exists() and (self.packages / _LINK).exists()
+        return self.python.exists() and (self.packages / LINK).exists()
 
     def make(self) -> Overlay:
         """Make it, or bring it up to the lab's present place; takes a tenth of a second.
@@ -84,13 +92,13 @@ class Overlay:
         GeodesError
             If its folder cannot be written.
         """
-        base = dict.fromkeys(sysconfig.get_path(kind, vars=_lab()) for kind in ("purelib", "platlib"))
+        base = dict.fromkeys(sysconfig.get_path(kind, vars=lab()) for kind in ("purelib", "platlib"))
         link = "".join(f"import site; site.addsitedir({str(folder)!r})\n" for folder in base)
         try:
-            if self.is_there and (self.packages / _LINK).read_text() == link:
+            if self.is_there and (self.packages / LINK).read_text() == link:
                 return self
             venv.EnvBuilder(symlinks=True, with_pip=False).create(self.folder)
-            (self.packages / _LINK).write_text(link)
+            (self.packages / LINK).write_text(link)
             pip = self.folder / "bin" / "pip"
             pip.write_text(_PIP.format(python=self.python))
             pip.chmod(0o755)
@@ -136,13 +144,13 @@ class Overlay:
 
     def own(self) -> dict[str, str]:
         """Versions of its own packages, by their names; the packages' metadata are read."""
-        return _versions([str(self.packages)])
+        return versions([str(self.packages)])
 
     def instead(self) -> dict[str, tuple[str, str]]:
         """Packages that stand before another version of the lab's: the own version, and the lab's."""
-        base = [str(sysconfig.get_path(kind, vars=_lab())) for kind in ("purelib", "platlib")]
-        lab = _versions(base)
-        return {n: (v, lab[n]) for n, v in self.own().items() if n in lab and lab[n] != v}
+        base = [str(sysconfig.get_path(kind, vars=lab())) for kind in ("purelib", "platlib")]
+        labs = versions(base)
+        return {n: (v, labs[n]) for n, v in self.own().items() if n in labs and labs[n] != v}
 
     def left_behind(self) -> list[str]:
         """Other versions of Python for which there is an environment of this name: what they have is not seen here."""
@@ -152,13 +160,13 @@ class Overlay:
     def environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return the environment variables of a process in it: its commands first, and the lab's data of Jupyter."""
         path, data = given.get("PATH", ""), given.get("JUPYTER_PATH", "")
-        share = str(Path(_lab()["base"]) / "share" / "jupyter")
+        share = str(Path(lab()["base"]) / "share" / "jupyter")
         return {
             **given,
             "PATH": f"{self.folder / 'bin'}:{path}" if path else str(self.folder / "bin"),
             "JUPYTER_PATH": data if share in data.split(":") else ":".join(filter(None, [data, share])),
             "VIRTUAL_ENV": str(self.folder),
-            "GEODES_LAB_BASE": _lab()["base"],
+            "GEODES_LAB_BASE": lab()["base"],
         }
 
     def remove(self) -> None:
@@ -173,15 +181,18 @@ def environments(above: Path | None = None) -> list[Overlay]:
     return [one for one in (Overlay.named(n, above) for n in names) if one.is_there]
 
 
-def _lab() -> dict[str, str]:
+def lab() -> dict[str, str]:
     """The prefix of the lab's own environment, from within an environment over it too."""
-    import os
+    within = Overlay.present()
+    prefix = sys.prefix
+    if within is not None:  # the folder above lib/python3.11/site-packages
+        named = re.search(r"addsitedir\('(.*)'\)", (within.packages / LINK).read_text())
+        prefix = str(Path(named[1]).parents[2]) if named else os.environ.get("GEODES_LAB_BASE", sys.prefix)
+    return {"base": prefix, "platbase": prefix}
 
-    prefix = os.environ.get("GEODES_LAB_BASE") if Path(sys.prefix).is_relative_to(home()) else None
-    return {"base": prefix or sys.prefix, "platbase": prefix or sys.prefix}
 
-
-def _versions(folders: list[str]) -> dict[str, str]:
+def versions(folders: list[str]) -> dict[str, str]:
+    """Versions of the packages in some folders, by their names; the packages' metadata are read."""
     found = {}
     for one in distributions(path=folders):
         name = one.metadata["Name"]

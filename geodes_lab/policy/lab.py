@@ -231,6 +231,8 @@ class Home:
     """From which part of it on people are told."""
     shared: str = ""
     """A folder that all read and admins write."""
+    groups: str = ""
+    """``accounts`` and ``systemd``: where each group of `groups` has a folder that its members write and read."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
     try:
         with rasterio.open(rough, "w", **profile) as file:
             file.update_tags(**{k: str(v) for k, v in data.attrs.items() if isinstance(v, (str, int, float))})
+            if isinstance(data, xr.DataArray) and "time" in data.dims:
+                file.update_tags(variable=str(data.name or "data"))  # its bands are named by their dates
             if "time" in data.coords and data.time.ndim == 0:
                 file.update_tags(time=_moment(data.time.values))
             for number, (name, band) in enumerate(bands.items(), 1):

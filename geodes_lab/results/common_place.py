@@ -1,4 +1,4 @@
-"""Where others can read a result: a folder that everybody reads, if the lab has one that its owner may write to."""
+"""Where others can read a result: the folder of a group, or one that everybody reads, if its owner may write there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import group_folders
 
 _SEVERAL = "several"
 
@@ -30,8 +31,8 @@ def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
     Returns
     -------
     pathlib.Path
-        Where it is now: below the person's name in the lab's shared folder, if everybody may read it and the folder can
-        be written; else where it was.
+        Where it is now. For one group: below the person's name in the folder of that group. For everybody: below the
+        person's name in the lab's shared folder, if it can be written. Else where it was.
 
     Raises
     ------
@@ -41,12 +42,27 @@ def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
     if not readers or os.environ.get("GEODES_LAB_PEOPLE") != _SEVERAL or is_open(target):
         return target
     shared = Path(os.environ["GEODES_LAB_SHARED"]) if os.environ.get("GEODES_LAB_SHARED") else None
-    if "*" in readers and shared is not None and os.access(shared, os.W_OK):
-        return _copied(target, shared / user)
-    where = f"in {shared}, " if shared is not None else ""
+    if "*" in readers:
+        if shared is not None and os.access(shared, os.W_OK):
+            return _copied(target, shared / user, 0o755, 0o644)
+        where = f"in {shared}, " if shared is not None else ""
+        advice = f"Save the result where they can read it, {where}and publish that."
+    else:
+        folders = group_folders.folders()
+        known = [reader for reader in readers if reader in folders]
+        if len(readers) == len(known) == 1:
+            place = folders[known[0]] / group_folders.RESULTS
+            if _is_open_within(target, folders[known[0]]):
+                return target
+            return _copied(target, place / user, 0o750, 0o640)
+        advice = (
+            f"A file has one group: publish it once for each, with readers=[{known[0]!r}] and a collection of its own."
+            if known
+            else "Save the result where they can read it, and publish that."
+        )
     warnings.warn(
         f"{target} is in a folder that only you can open: {', '.join(readers)} will find the Item and not be able to "
-        f"read it. Save the result where they can read it, {where}and publish that.",
+        f"read it. {advice}",
         stacklevel=3,
     )
     return target
@@ -61,12 +77,38 @@ def is_open(target: Path) -> bool:
     )
 
 
-def _copied(target: Path, folder: Path) -> Path:
-    """Copy under a name of its own first: a reader never sees a part."""
+def _is_open_within(target: Path, folder: Path) -> bool:
+    """Whether the members of the group of a folder can read what is in it."""
+    if not target.is_relative_to(folder.resolve()):
+        return False
+    gid = folder.stat().st_gid
+    within = [p for p in target.parents if p.is_relative_to(folder.resolve())]
+    whole = [target, *(target.rglob("*") if target.is_dir() else [])]
+
+    def is_open(path: Path) -> bool:
+        status = path.stat()
+        needed = stat.S_IRGRP | stat.S_IXGRP if path.is_dir() else stat.S_IRGRP
+        return status.st_gid == gid and status.st_mode & needed == needed
+
+    return all(map(is_open, [*within, *whole]))
+
+
+def _copied(target: Path, folder: Path, of_folders: int, of_files: int) -> Path:
+    """Copy under a name of its own first: a reader never sees a part.
+
+    Parameters
+    ----------
+    target
+        What is copied.
+    folder
+        The person's own folder in the common place.
+    of_folders, of_files
+        Who may read the copies. In the place of a group what is made has that group, by the folder's setgid.
+    """
     place = folder / target.name
     partial = folder / f".{target.name}.{uuid4().hex}.partial"
     try:
-        folder.mkdir(exist_ok=True, mode=0o755)
+        folder.mkdir(exist_ok=True, mode=of_folders)
         if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
             raise GeodesError(
                 f"{folder} belongs to somebody else, so that nothing is published there: tell the operator."
@@ -76,7 +118,7 @@ def _copied(target: Path, folder: Path) -> Path:
         else:
             shutil.copyfile(target, partial)
         for path in [partial, *partial.rglob("*")]:
-            path.chmod(0o755 if path.is_dir() else 0o644)
+            path.chmod((path.stat().st_mode & stat.S_ISGID) | of_folders if path.is_dir() else of_files)
         if place.is_dir():
             shutil.rmtree(place)
         partial.replace(place)

@@ -21,7 +21,7 @@ from geodes_lab.catalog.remote.service import Service
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats import gdal_dataset
 from geodes_lab.formats.zarr.store import Objects
-from geodes_lab.results import common_place
+from geodes_lab.results import common_place, thumbnail
 from geodes_lab.storage import gdal_env
 from geodes_lab.storage.location import locate
 from geodes_lab.util import pystac_roots
@@ -47,8 +47,8 @@ def publish(
     ----------
     path
         The output of `geodes_lab.save`: a ``.zarr`` folder or a ``.tif`` file. Where its readers cannot open it, it is
-        copied into the lab's shared folder, if ``readers`` is everybody and there is one to write to; else a warning
-        says that they cannot.
+        copied: for one group into the folder of that group, for everybody into the lab's shared folder, if there is
+        one to write to; else a warning says that they cannot.
     collection
         A name such as ``ndvi``, with letters, digits, ``_`` and ``-``; the catalogue names the collection ``<your
         name>.ndvi``, and creates it if needed.
@@ -94,6 +94,8 @@ def publish(
     described = item_of(path, name=name, datetime=datetime)
     place = common_place.brought(Path(path).expanduser().resolve(), user, readers)
     item = item_of(place, name=name, datetime=datetime) if place.as_uri() != _href(described) else described
+    if (small := thumbnail.asset(place)) is not None:
+        item.add_asset("thumbnail", small)
     item.properties |= dict(properties or {})
     whole = collection if collection.startswith(f"{user}.") else f"{user}.{collection}"
     item.collection_id = whole
@@ -152,7 +154,7 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
     epsg = box.crs.to_epsg()
     asset = {
         "href": target.as_uri(), "type": media, "roles": ["data"], "title": target.name,
-        "bands": [{"name": n} for n in names],
+        "bands": _bands(names, data),
         "proj:code": f"EPSG:{epsg}", "proj:shape": list(box.shape), "proj:transform": list(box.affine)[:6],
     }  # fmt: skip
     properties = {"created": pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"), "proj:code": f"EPSG:{epsg}"}
@@ -168,6 +170,18 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
     )  # fmt: skip
     item.assets = {target.suffix.lstrip("."): pystac.Asset.from_dict(asset)}
     return item
+
+
+def _bands(names: list[str], data: Any) -> list[dict[str, Any]]:
+    """Describe bands; those of a series in time, which are named by their dates, say the time and what they show."""
+    described: list[dict[str, Any]] = []
+    for name in names:
+        band: dict[str, Any] = {"name": name}
+        if variable := data.attrs.get("variable"):  # as `cog.write` says of a series
+            moment = pd.Timestamp(name.partition(" (")[0])
+            band |= {"datetime": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "description": f"{variable} of {name}"}
+        described.append(band)
+    return described
 
 
 def _opened(target: Path, is_zarr: bool) -> Any:

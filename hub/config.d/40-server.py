@@ -38,7 +38,7 @@ match lab.servers.kind:
             # Other people's processes, arguments and environments are hidden.
             "ProtectProc": "invisible",
             "ProtectSystem": "strict",
-            "ReadWritePaths": f"{here.homes} {accounts.runtimes()}",
+            "ReadWritePaths": f"{here.homes} {accounts.runtimes()} {lab.home.groups}".strip(),
             "ProtectKernelTunables": "yes",
             "ProtectControlGroups": "yes",
             "RestrictSUIDSGID": "yes",

@@ -18,9 +18,10 @@ from tornado.web import HTTPError
 from geodes_lab.policy.lab import Profile
 from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.people import rights, standing
+from geodes_lab.util.group_folders import VARIABLE
 from hub.installation import installation
 from hub.login.link import owner
-from hub.servers import accounts
+from hub.servers import accounts, group_folders
 from hub.servers.sizes import OPTION, of_server
 from hub.services.registration import address
 
@@ -93,9 +94,11 @@ async def prepare(spawner: Any) -> None:
         try:
             found = accounts.ensure(spawner.user.name)
             sockets = accounts.runtime(found)
+            shared = group_folders.ensure(found, _groups(spawner)) if lab.home.groups else {}
         except (RuntimeError, OSError) as error:
             raise SpawnRefused(f"{error} Tell {lab.contact}.") from None
         spawner.environment = {**spawner.environment, "GEODES_LAB_RUNTIME": str(sockets)}
+        spawner.environment[VARIABLE] = json.dumps(shared)
         if lab.servers.kind == "systemd":
             spawner.username_template = found.pw_name
     _tell(spawner, quota.storage or lab.home.quota)

@@ -1,4 +1,4 @@
-"""The kernels of the launcher: the lab's own, and those that the person made."""
+"""The kernels of the launcher: the lab's own, those that the person made, and those of their groups' environments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
+from geodes_lab.environments import group_place, kernel
+
 _LAB = "geodes"
+_GROUPS = f"{_LAB}."  # no kernel of a person's own is called so
 
 
 class Kernels(KernelSpecManager):
@@ -17,9 +20,11 @@ class Kernels(KernelSpecManager):
     ensure_native_kernel = False
 
     def find_kernel_specs(self) -> dict[str, str]:
-        """Return the folders of the kernels, by name."""
+        """Return the folders of the kernels, by name; those of a group's environments have the lab's files."""
         specs: dict[str, str] = super().find_kernel_specs()
-        return {name: folder for name, folder in specs.items() if name == _LAB or not _is_of_the_lab(folder)}
+        kept = {name: folder for name, folder in specs.items() if name == _LAB or not _is_of_the_lab(folder)}
+        groups = {one.kernel: kept[_LAB] for one in group_place.shared()} if _LAB in kept else {}
+        return {**groups, **kept}
 
     def get_kernel_spec(self, kernel_name: str) -> Any:
         """Return one kernel.
@@ -29,6 +34,13 @@ class Kernels(KernelSpecManager):
         NoSuchKernel
             If it is not among those of `find_kernel_specs`.
         """
+        if kernel_name.startswith(_GROUPS):
+            one = next((one for one in group_place.shared() if one.kernel == kernel_name), None)
+            if one is None:
+                raise NoSuchKernel(kernel_name)
+            folder = super().get_kernel_spec(_LAB).resource_dir
+            # Made here, from the lab's own: what another member has written is not read before it is started.
+            return self.kernel_spec_class(resource_dir=folder, **kernel.described(one.overlay, Path(folder), one.title))
         spec = super().get_kernel_spec(kernel_name)
         if kernel_name != _LAB and _is_of_the_lab(spec.resource_dir):
             raise NoSuchKernel(kernel_name)

@@ -8,6 +8,7 @@ space.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -20,6 +21,7 @@ sys.path[:] = [str(_TOP), *(p for p in sys.path if Path(p or ".").resolve() != _
 
 from geodes_lab.environments.overlay import Overlay  # noqa: E402
 from geodes_lab.errors import GeodesError  # noqa: E402
+from geodes_lab.util import group_folders  # noqa: E402
 from hub.singleuser import notebooks, space  # noqa: E402
 
 # Without an environment of the person's own, pip would change the lab's: it finds no Python of this name, and refuses.
@@ -79,10 +81,16 @@ def elsewhere(reason: str) -> dict[str, str]:
 
 
 def share(home: Path) -> None:
-    """Link the shared folder into the home, unless something else has its name."""
+    """Link the shared folder and those of the groups into the home, unless something else has its name."""
     shared, place = os.environ.get("GEODES_LAB_SHARED"), home / "shared"
     if shared and Path(shared).is_dir() and not os.path.lexists(place):
         place.symlink_to(shared)
+    for folder in group_folders.folders().values():
+        link = home / "groups" / folder.name
+        if folder.is_dir() and not os.path.lexists(link):
+            with contextlib.suppress(OSError):  # a file of the person's is called so
+                link.parent.mkdir(exist_ok=True)
+                link.symlink_to(folder)
 
 
 if __name__ == "__main__":

@@ -59,10 +59,20 @@ def _watch_memory(shell):
 
 
 def _tell_of_own_software(shell):
-    """If the person's own packages cannot be used, say so above the first cell's output."""
+    """If the person's own packages cannot be used or no longer fit the lab, say so above the first cell's output."""
     import os
 
+    from geodes_lab.environments.overlay import Overlay
+
     fault = os.environ.pop("GEODES_LAB_OVERLAY_FAULT", "")
+    left, overlay = os.environ.pop("GEODES_LAB_OVERLAY_LEFT", ""), Overlay.present()
+    if left or overlay is not None:
+        from pathlib import Path
+
+        from geodes_lab.environments import upgrade
+
+        news = upgrade.misfits(Overlay(Path(left))) if left else upgrade.news(overlay)
+        fault = " ".join(filter(None, [fault, news]))
     if fault:
 
         def tell(*_):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +19,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 import geodes_lab as gl
 from geodes_lab.cli import main
+from geodes_lab.environments import upgrade
 from geodes_lab.environments.overlay import Overlay, environments
 from tests.support.paths import TOP
 
@@ -113,12 +115,13 @@ def test_install_in_a_notebook_is_there_in_the_next_session_and_on_workers(start
 
 
 def test_package_that_breaks_the_kernel_leaves_the_lab_s(started, home, tmp_path):
-    Overlay.named("default").install([str(wheel(tmp_path, "ipykernel", "99.0"))])
+    Overlay.named("default").install([str(wheel(tmp_path, "ipykernel", "1.0"))])
     run = started()
     said = run("print(gl.__version__)")
     assert said.endswith(gl.__version__)
     assert "Your own packages keep the kernel from starting" in said
     assert "geodes-lab env remove default" in said
+    assert "ipykernel 1.0 (the lab has " in said, "what an upgrade of the lab would have made of it"
     run(f"%pip install {wheel(tmp_path, 'tinystorms', '1.0')}")
     assert "tinystorms" in Overlay.named("default").own(), "pip changes the person's own environment even then"
     assert not list(LAB.glob("tinystorms*"))
@@ -165,11 +168,25 @@ def test_file_that_is_none_is_said(home, tmp_path):
     assert "pip installs nothing into storms" in said.output
 
 
-def test_other_python_s_packages_are_named(home):
+def test_upgrade_of_the_lab_says_what_it_means_for_one_s_own(started, home, tmp_path):
     overlay = Overlay.named("default").make()
-    (overlay.folder.parent / "python3.9").mkdir()
+    other = overlay.folder.parent / "python3.9" / "lib" / "python3.9" / "site-packages"
+    (about := other / "tinyfloods-1.0.dist-info").mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: tinyfloods\nVersion: 1.0\n")
     assert overlay.left_behind() == ["python3.9"]
-    assert "python3.9" in CliRunner().invoke(main, ["env", "list"]).output
+    assert "tinyfloods 1.0 was installed for python3.9 and is not seen" in upgrade.news(overlay)
+    assert upgrade.news(overlay) == "", "said once"
+    overlay.install([str(wheel(tmp_path, "xvec", "0.0.1")), str(wheel(tmp_path, "tinystorms", "1.0"))])
+    said = started()("print('first')")
+    assert re.search(
+        r"xvec 0.0.1 \(the lab has [\d.]+\) stands before a newer version of the lab's: `pip uninstall", said
+    )
+    assert "tinyfloods 1.0 was installed for python3.9" in said
+    assert "tinystorms" not in said
+    listed = CliRunner().invoke(main, ["env", "list"]).output
+    assert "no longer fit the lab. tinyfloods 1.0 was installed for python3.9" in listed
+    overlay.install([str(wheel(tmp_path, "xvec", "99.0")), str(wheel(tmp_path, "tinyfloods", "2.0"))])
+    assert upgrade.misfits(overlay) == ""
 
 
 def test_launcher_has_the_lab_s_kernel_and_one_s_own(home, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +51,48 @@ def test_result_for_a_group_is_not_shown_to_all_and_its_owner_is_told(home):
     with pytest.warns(UserWarning, match=r"only you can open: land will find the Item and not be able to read it"):
         assert brought(home / "a.tif", "ada", ["land"]) == home / "a.tif"
     assert not list((home.parent / "shared").iterdir())
+
+
+@pytest.fixture
+def land(home, monkeypatch) -> Path:
+    """The folder of a group of the person's, as the hub makes it."""
+    folder = home.parent / "groups" / "land"
+    (folder / "results").mkdir(parents=True)
+    for one in (folder / "results", folder):
+        os.chown(one, -1, OTHER_GROUP)
+        one.chmod(0o3770)
+    monkeypatch.setenv("GEODES_LAB_GROUP_FOLDERS", json.dumps({"land": str(folder)}))
+    return folder
+
+
+OTHER_GROUP = 12345 if os.geteuid() == 0 else os.getgid()
+
+
+@pytest.mark.parametrize("name", ["ndvi.zarr", "ndvi.tif"])
+def test_result_for_a_group_is_copied_to_where_its_members_can_read_it_and_nobody_else(home, land, name):
+    data = cube(1, 20, 20)
+    gl.save(data if name.endswith("zarr") else data.ndvi, home / name)
+    place = brought(home / name, "ada", ["land"])
+    assert place == land / "results" / "ada" / name
+    for path in [place.parent, place, *place.rglob("*")]:
+        status = path.stat()
+        assert status.st_gid == OTHER_GROUP
+        assert status.st_mode & 0o777 == (0o750 if path.is_dir() else 0o640)
+    assert brought(home / name, "ada", ["land"]) == place, "published again, it is replaced"
+    assert brought(place, "ada", ["land"]) == place, "what its members can read stays where it is"
+    place.chmod(0o700 if place.is_dir() else 0o600)
+    closed = place.rename(land / name)
+    assert brought(closed, "ada", ["land"]) == place, "in the folder, and closed to them: copied"
+    assert [p.name for p in place.parent.iterdir()] == [name]
+
+
+def test_result_for_several_groups_or_a_foreign_one_is_said(home, land):
+    gl.save(cube(1, 4, 4).ndvi, home / "a.tif")
+    with pytest.warns(UserWarning, match=r"A file has one group: publish it once for each, with readers=\['land'\]"):
+        assert brought(home / "a.tif", "ada", ["land", "sea"]) == home / "a.tif"
+    with pytest.warns(UserWarning, match="sea will find the Item and not be able to read it. Save the result"):
+        assert brought(home / "a.tif", "ada", ["sea"]) == home / "a.tif"
+    assert not list((land / "results").iterdir())
 
 
 def test_nobody_is_told_where_there_is_nobody(home, monkeypatch):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from geodes_lab.cluster import dashboard_gate, versions
 from geodes_lab.cluster.lifecycle import ClusterLifecycle
 from geodes_lab.cluster.request import ClusterRequest
+from geodes_lab.environments.overlay import Overlay
 from geodes_lab.errors import GeodesError
 
 _DEFAULT = 4  # workers
@@ -72,7 +73,13 @@ def refuse(client: Any) -> None:
     GeodesError
         If it has.
     """
-    versions.refuse(client.run_on_scheduler(eval, versions.ASK), "The gateway's scheduler", _REMEDY)
+    overlay = Overlay.present()
+    own = [name for name in versions.PACKAGES if overlay is not None and name in overlay.own()]
+    remedy = (
+        f"You have installed {' and '.join(own)} in place of the lab's: `pip uninstall {' '.join(own)}`, and restart "
+        "the kernel."
+    )
+    versions.refuse(client.run_on_scheduler(eval, versions.ASK), "The gateway's scheduler", remedy if own else _REMEDY)
 
 
 def _gated(client: Any) -> str:

@@ -19,7 +19,7 @@ from dask.utils import parse_bytes
 from geodes_lab import settings
 from geodes_lab.cluster import dashboard_gate, versions
 from geodes_lab.cluster.lifecycle import ClusterLifecycle
-from geodes_lab.cluster.places import local
+from geodes_lab.cluster.places import local, shared_folder
 from geodes_lab.cluster.request import ClusterRequest
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import ownership
@@ -93,7 +93,7 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
         # killed.
         death_timeout=60,
         job_extra_directives=list(said["directives"]),
-        job_script_prologue=[*said["prologue"], *_spill(said["spill"])],
+        job_script_prologue=[*said["prologue"], *shared_folder.lines(python), *_spill(said["spill"])],
         silence_logs="critical",
     )
     try:
@@ -102,7 +102,14 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
             cluster.adapt(minimum=0, maximum=count)
         else:
             _submit(cluster, count)
-        return ClusterLifecycle(cluster, "slurm", link, change, ended=lambda: _forget(cluster, keys))
+        return ClusterLifecycle(
+            cluster,
+            "slurm",
+            link,
+            change,
+            ended=lambda: _forget(cluster, keys),
+            missing=lambda: shared_folder.unseen(cluster, python, str(folder)),
+        )
     except BaseException:
         cluster.close()
         _forget(cluster, keys)

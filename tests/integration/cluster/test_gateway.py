@@ -26,9 +26,12 @@ import geodes_lab as gl
 from geodes_lab import credentials
 from geodes_lab.cluster import attached, versions
 from geodes_lab.cluster.places.gateway import _explained
+from geodes_lab.environments.overlay import Overlay
+from tests.environments.test_overlay import wheel
 from tests.support.awaiting import awaited
 from tests.support.hub.gatewaying import gateway
 from tests.support.keyed import KeyedS3, credential_process
+from tests.support.own_software import OwnPython
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the gateway's processes do not know this file
 CAPS = {"GEODES_LAB_GATEWAY_CLUSTERS": "2", "GEODES_LAB_GATEWAY_CORES": "6", "GEODES_LAB_GATEWAY_MEMORY": "6 G"}
@@ -226,6 +229,59 @@ def _forget_tiles() -> None:
     from geodes_lab.formats import tile_cache
 
     tile_cache.forget()
+
+
+def own(ada: str, overlay: Overlay, **settings: str) -> OwnPython:
+    """Ada's Python in an environment of her own, with the gateway."""
+    by = {"ADDRESS": ada, "AUTH__TYPE": "basic", "AUTH__KWARGS": "{'username': 'ada'}"}
+    return OwnPython(Path.home(), overlay, **{f"DASK_GATEWAY__{name}": value for name, value in by.items()}, **settings)
+
+
+@pytest.fixture
+def overlay(tmp_path, monkeypatch) -> Overlay:
+    """An environment of Ada's with a package that is nowhere else."""
+    (tmp_path / "home" / "running").mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    overlay = Overlay.named("default").make()
+    source = "VALUE = 42\ndef double(n):\n    import sys\n    return [2 * n, __file__, sys.prefix]\n"
+    overlay.install([str(wheel(tmp_path, "tinystorms", "1.0", source))])
+    return overlay
+
+
+def test_own_packages_are_on_the_gateway_s_workers_and_scheduler(ada, overlay):
+    with own(ada, overlay) as run:
+        # By reference: the scheduler, which unpickles the graph, needs the package too.
+        run("import geodes_lab as gl, dask, tinystorms; client = gl.attach(workers=1); print('ready')")
+        number, file, prefix = eval(run("print(dask.delayed(tinystorms.double)(21).compute())"))
+        assert number == 42
+        assert prefix == sys.prefix, "the worker's Python is the image's"
+        assert not Path(file).is_relative_to(overlay.folder)
+        assert Path(file).parents[1].name.startswith("software-")
+
+
+@pytest.mark.slow  # waits for a second worker
+def test_packages_installed_while_the_cluster_runs_come_too(ada, overlay, tmp_path):
+    with own(ada, overlay) as run:
+        run("import geodes_lab as gl, tinystorms; client = gl.attach(workers=1); print('ready')")
+        assert run("print(client.submit(lambda: __import__('tinystorms').VALUE).result())") == "42"
+        overlay.install([str(wheel(tmp_path, "tinyfloods", "1.0"))])
+        assert run("print(client.submit(lambda: __import__('tinyfloods').VALUE).result())") == "42", (
+            "what is installed while the cluster runs comes too"
+        )
+        run("client.cluster.scale(2); client.wait_for_workers(2, 60); print('two')")
+        asked = "print(sorted(client.run(lambda: __import__('tinyfloods').VALUE).values()))"
+        assert run(asked) == "[42, 42]", "a worker that comes later has them before its first task"
+        overlay.install([str(wheel(tmp_path, "tinystorms", "2.0"))])
+        run("print(client.submit(abs, -1).result())")
+        assert "tinystorms 2.0 (1.0 is in use): what is imported already stays" in awaited(lambda: run.errors, 30)
+
+
+@pytest.mark.slow  # another start of a cluster; what cannot be packed is in tests/environments
+def test_own_packages_that_are_too_large_are_said_and_the_cluster_works(ada, overlay):
+    with own(ada, overlay, DASK_GEODES_LAB__CLUSTER__SOFTWARE="10 B") as run:
+        assert run("import geodes_lab as gl; print(gl.attach(workers=1).submit(abs, -1).result())") == "1"
+        assert "not all on the workers of the gateway: they have 667 B in 4 files, and at most 10 B" in run.errors
 
 
 @pytest.mark.slow  # waits for keys to end; on a local cluster test_local_cluster does

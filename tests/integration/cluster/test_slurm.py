@@ -20,12 +20,15 @@ import psutil
 import pytest
 
 import geodes_lab as gl
-from geodes_lab.cluster import attached
+from geodes_lab.cluster import attached, worker_watch
 from geodes_lab.cluster.places import slurm as ours
+from geodes_lab.environments.overlay import Overlay
 from geodes_lab.util import ownership
 from tests.cluster.test_local_cluster import Kernel
+from tests.environments.test_overlay import wheel
 from tests.support.awaiting import awaited
 from tests.support.hub.slurming import needs_slurm, slurm
+from tests.support.own_software import OwnPython
 
 pytestmark = needs_slurm
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the jobs do not know this file
@@ -91,6 +94,51 @@ def test_workers_are_jobs_and_end_with_the_cluster(place, sample, on_disk, tmp_p
     awaited(lambda: jobs() == [], 60)
     assert not keys.exists()
     awaited(lambda: not any(f.exists() for f in folders), 30)
+
+
+@pytest.fixture
+def overlay(tmp_path, monkeypatch) -> Overlay:
+    """An environment of the person's, with a package that is nowhere else."""
+    (tmp_path / "home" / "running").mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    overlay = Overlay.named("default").make()
+    overlay.install([str(wheel(tmp_path, "tinystorms", "1.0"))])
+    return overlay
+
+
+def variables(place: dict[str, object]) -> dict[str, str]:
+    """The settings as a process gets them."""
+    named = {f"DASK_GEODES_LAB__CLUSTER__SLURM__{k.upper()}": str(v) for k, v in place.items() if v}
+    return {**named, "DASK_GEODES_LAB__CLUSTER__PLACE": "slurm"}
+
+
+def test_jobs_have_the_person_s_own_packages(place, overlay):
+    with OwnPython(Path.home(), overlay, **variables(place)) as run:
+        run("import geodes_lab as gl, tinystorms; client = gl.attach(workers=1); print('ready')")
+        task = "lambda: [__import__('tinystorms').__file__, __import__('os').environ['SLURM_JOB_NAME']]"
+        file, name = eval(run(f"print(client.submit({task}).result())"))
+        assert Path(file).is_relative_to(overlay.packages), "the same files"
+        assert name == "geodes-lab"
+
+
+@pytest.mark.parametrize("unseen", ["environment", "logs"])
+def test_folder_that_nodes_do_not_see_is_said(place, overlay, unseen, monkeypatch, capsys):
+    monkeypatch.setattr(worker_watch, "_WAITING", 3)
+    other = (
+        {"python": str(overlay.python), "prologue": [f"mv {overlay.folder} {overlay.folder}-not-here"]}
+        if unseen == "environment"
+        else {"directives": ["--output=/not/here/%j.log"]}
+    )
+    with dask.config.set({"geodes_lab.cluster.slurm": {**place, **other}}):
+        future = gl.attach(workers=1).submit(abs, -1)
+        said = awaited(lambda: capsys.readouterr().err, 120)
+        del future
+    assert "Your cluster has no worker. The nodes of the queue" in said
+    if unseen == "environment":
+        assert f"do not see the Python of this kernel, {overlay.python}: your own packages need a folder" in said
+    else:
+        assert f"cannot write into {place['folder']}: set geodes_lab.cluster.slurm.folder" in said
 
 
 def test_jobs_end_when_the_kernel_is_killed(place, tmp_path):
