@@ -16,6 +16,7 @@ from odc.geo.geobox import GeoBox
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
+from geodes_lab.products.raster.series import SLICE
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.util import instant
 
@@ -163,6 +164,8 @@ class Pass(NamedTuple):
 def pass_of(item: pystac.Item) -> Pass:
     """Return a product's information about its pass, from its name or its properties."""
     p, name = item.properties, name_of(item)
+    if SLICE in p:
+        return Pass(name, str(p[SLICE]))
     state = str(p.get("sat:orbit_state") or "").lower()
     match = _SENTINEL2.match(name) or _DATATAKE.fullmatch(str(p.get("s2:datatake_id", "")))
     if match:

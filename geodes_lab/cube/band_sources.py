@@ -18,6 +18,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
+from geodes_lab.products.raster import series
 from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain.model import Terrain
 from geodes_lab.raster.source import Flown, RasterSource, TerrainAware, holds
@@ -54,7 +55,7 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
     products.families()  # once, not in each thread
     with ThreadPoolExecutor(16) as pool:
         done = list(pool.map(unpack, items))
-    good = [i for i in done if isinstance(i, pystac.Item)]
+    good = [one for i in done if isinstance(i, pystac.Item) for one in series.apart(i, request.bands)]
     bad = [i for i in done if not isinstance(i, pystac.Item)]
     if not good:
         raise GeodesError(f"None of the {len(items)} products opens; the first: {bad[0]}") from bad[0]

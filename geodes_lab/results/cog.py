@@ -14,6 +14,7 @@ from rasterio.shutil import copy
 from rasterio.windows import Window
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.products.raster import series
 from geodes_lab.raster.source import holds
 
 _ROWS = 2048  # that are computed and in memory at once
@@ -26,8 +27,8 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
     Parameters
     ----------
     data
-        A variable ``(y, x)`` or ``(time, y, x)``, whose bands are named by their dates; or a Dataset of variables ``(y,
-        x)``, whose bands have their names. One strip is computed at a time.
+        A variable ``(y, x)`` or ``(time, y, x)``, whose bands are named by their dates and which opens again with its
+        times; or a Dataset of variables ``(y, x)``, whose bands have their names. One strip is computed at a time.
     target
         The file; it appears when it is complete.
 
@@ -90,6 +91,7 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
             for number, (name, band) in enumerate(bands.items(), 1):
                 file.set_band_description(number, name)
                 file.update_tags(number, **{k: str(band.attrs[k]) for k in ("long_name", "units") if k in band.attrs})
+                file.update_tags(number, **series.tags(data, number - 1))
             together = xr.concat([_masked(b, dtype) for b in bands.values()], "band", join="override")
             for top in range(0, rows, _ROWS):
                 strip = together.isel(y=slice(top, top + _ROWS)).transpose("band", "y", "x").astype(dtype).compute()

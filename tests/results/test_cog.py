@@ -154,3 +154,52 @@ def test_publishing_is_refused_where_there_is_no_hub_or_no_result(tmp_path, monk
     gl.save(cube(1, 5, 5).ndvi[0], tmp_path / "a.tif")
     with pytest.raises(gl.GeodesError, match="is no time"):
         item_of(tmp_path / "a.tif", datetime="some day")
+
+
+TIMES = ["2021-06-05T10:50:31.024", "2021-06-05T22:10:00", "2021-08-29T10:50:31"]
+
+
+@pytest.fixture
+def months(tmp_path):
+    """Three times, two of them of one day, as a COG."""
+    made = cube(3, 40, 30).ndvi.assign_coords(time=np.array(TIMES, "datetime64[ns]")).assign_attrs(long_name="NDVI")
+    gl.save(made, tmp_path / "ndvi.tif")
+    return made, tmp_path / "ndvi.tif"
+
+
+@pytest.mark.parametrize("described", [False, True], ids=["the file", "its Item"])
+def test_times_of_a_variable_come_back_as_times(months, described):
+    made, path = months
+    product = item_of(path) if described else path
+    again = gl.open_cube([product], bands=["ndvi"])
+    assert dict(again.sizes) == {"time": 3, "y": 40, "x": 30}
+    np.testing.assert_array_equal(again.time.values, made.time.values)
+    np.testing.assert_array_equal(again.ndvi.values, made.values)
+    named = gl.open_cube([item_of(path)], bands=["2021-08-29T10:50:31"])
+    np.testing.assert_array_equal(named["2021-08-29T10:50:31"].values[0], made.values[2])
+
+
+def test_product_that_is_a_series_opens_with_its_times(months):
+    made, path = months
+    node = gl.open_product(path)["r10m"]
+    assert list(node.data_vars) == ["ndvi"]
+    np.testing.assert_array_equal(node.time.values, made.time.values)
+    np.testing.assert_array_equal(node.ndvi.transpose("time", "y", "x").values, made.values)
+
+
+def test_map_of_one_time_keeps_its_time(tmp_path):
+    gl.save(cube(3, 40, 30).isel(time=1), tmp_path / "day.tif")
+    again = gl.open_cube([tmp_path / "day.tif"], bands=["ndvi"])
+    assert [str(t)[:10] for t in again.time.values] == ["2021-06-02"]
+
+
+def test_times_that_say_nothing_stay_names(tmp_path):
+    with rasterio.open(
+        tmp_path / "wrong.tif", "w", driver="GTiff", width=4, height=4, count=2, dtype="uint8", crs="EPSG:32631",
+        transform=rasterio.Affine(10, 0, 0, 0, -10, 0),
+    ) as file:  # fmt: skip
+        file.write(np.ones((2, 4, 4), "uint8"))
+        for number, time in enumerate(("last summer", "\x1b[2J"), 1):
+            file.set_band_description(number, f"b{number}")
+            file.update_tags(number, geodes_variable="<img src=x>", geodes_time=time)
+    assert list(gl.open_product(tmp_path / "wrong.tif")["r10m"].data_vars) == ["b1", "b2"]

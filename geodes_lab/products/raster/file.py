@@ -16,6 +16,7 @@ from geodes_lab.formats import gdal_dataset
 from geodes_lab.products import addresses, assets, header
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
+from geodes_lab.products.raster import series
 from geodes_lab.products.sentinel2 import other_catalogues
 from geodes_lab.raster.source import RasterSource, holds
 from geodes_lab.storage import gdal_env, resolve, spelling
@@ -37,6 +38,8 @@ class Band:
     """Its name; empty if it has none."""
     has_palette: bool
     """Whether its numbers stand for colours, like classes."""
+    series: tuple[str, str] | None = None
+    """The variable and the time that it shows, of a file that `geodes_lab.save` wrote."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,11 @@ def read(item: pystac.Item, key: str) -> File:
                 file.colorinterp,
                 strict=True,
             )
-            has = tuple(Band(t, n, s, o, str(d or ""), c == ColorInterp.palette) for t, n, s, o, d, c in several)
+            told = [series.of_tags(file.tags(n)) for n in range(1, file.count + 1)]
+            has = tuple(
+                Band(t, n, s, o, str(d or ""), c == ColorInterp.palette, when)
+                for (t, n, s, o, d, c), when in zip(several, told, strict=True)
+            )
     except (RasterioError, OSError) as error:
         problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]
         raise GeodesError(f"{whose} does not open ({problem}); check {gdal_dataset.shown(address)}.") from error
@@ -207,7 +214,7 @@ def asset(
         media_type=file.media_type,
     )
     band_asset.roles = sorted(assets.roles(there))
-    band_asset.extra_fields |= fields
+    band_asset.extra_fields |= fields | ({series.FIELD: list(has.series)} if has.series else {})
     if names:
         band_asset.extra_fields["geodes:names"] = names
     if len(file.bands) > 1:

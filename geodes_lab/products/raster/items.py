@@ -14,7 +14,7 @@ from geodes_lab.products import assets
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.raster import file as raster_file
-from geodes_lab.products.raster import names
+from geodes_lab.products.raster import names, series
 from geodes_lab.products.sentinel2 import other_catalogues
 
 
@@ -84,7 +84,11 @@ def _files(
             wanted |= by_item
             if not by_item:  # a derived name, or one that only the files have
                 wanted |= {k for k in known if band in map(bands_.plain, (k, *known[k])) or band.startswith(f"{k}_")}
-                unsure = [k for k in data if not known[k] and not assets.is_picture(k, item.assets[k])]
+                unsure = [
+                    k
+                    for k in data
+                    if (not known[k] or series.are_times(known[k])) and not assets.is_picture(k, item.assets[k])
+                ]
 
     def read(key: str) -> raster_file.File | None:
         try:
@@ -131,5 +135,5 @@ def open(item: pystac.Item) -> xr.DataTree:
     for (resolution, code, *_), keys in grids.items():
         name = f"/r{resolution:.6g}{bands_.unit(code)}"
         number = sum(n == name or n.startswith(f"{name}_") for n in nodes)
-        nodes[f"{name}_{number + 1}" if number else name] = bands_.dataset(unpacked, keys, {})
+        nodes[f"{name}_{number + 1}" if number else name] = series.joined(bands_.dataset(unpacked, keys, {}), unpacked)
     return xr.DataTree.from_dict(nodes)
