@@ -24,7 +24,7 @@ from geodes_lab.util.progress import bar
 
 # seconds before the next attempts; only three, because each attempt may count against the quota
 _PAUSES = (1.0, 5.0, 20.0)
-_TIMEOUT = httpx.Timeout(30, read=120)
+TIMEOUT = httpx.Timeout(30, read=120)
 _SOON = 120.0  # seconds; a server that asks to wait no longer is waited for, whatever it counts
 _PROGRESS = 2**20  # bytes after which failures are counted anew
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -232,7 +232,7 @@ class Remote:
         traffic.add(1, 0)
         with (
             httpx.Client(
-                event_hooks={"request": [sign]}, follow_redirects=True, timeout=_TIMEOUT, verify=tls.context()
+                event_hooks={"request": [sign]}, follow_redirects=True, timeout=TIMEOUT, verify=tls.context()
             ) as client,
             client.stream(method, home, headers={"Accept-Encoding": "identity", **headers}) as answer,
         ):

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import httpcore
 import httpx
 
-from geodes_lab.storage.fetch import Again, Remote, key
+from geodes_lab.storage.fetch import TIMEOUT, Again, Remote, key
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.partial import Partial, Version
 from geodes_lab.storage.request import Replaced
 from geodes_lab.storage.stop import Stop
 from geodes_lab.storage.traffic import traffic
 
+_PIECE = 2**18  # bytes that are read at once from a connection
 _STEP = 2**23  # bytes of a request for a range
 _AHEAD = 4  # such requests at the same time
 _OLD = 60.0  # seconds; a date of change that is younger does not tell two versions of one minute apart
@@ -81,6 +83,7 @@ def _by_answer(remote: Remote, part: Partial, stop: Stop, show: Callable[[int], 
             raise Again("the server has another version of the file")
         chunks = answer.iter_raw()
         start = next(chunks, b"")
+        chunks = _rest(answer, chunks, len(start))
         if not headers or answer.status_code != 206:
             remote.check(answer, start)
             if answer.status_code != 200:
@@ -106,7 +109,7 @@ def _copy(
             show(part.done)
             stop.check()
             chunk = next(chunks, b"")
-    except httpx.TransportError:
+    except (httpx.TransportError, Again):
         stop.check()
         raise
     finally:
@@ -114,6 +117,34 @@ def _copy(
     stop.check()  # a connection that was closed for that reason looks like an end
     if not part.done or (total is not None and part.done < total):
         raise Again(f"the transfer ended too early, after {part.done} bytes")
+
+
+def _rest(answer: httpx.Response, chunks: Iterator[bytes], begun: int) -> Iterator[bytes]:
+    """Yield what follows the first chunk; if its length is known, straight from the connection.
+
+    httpx parses each 64 KiB in Python, which takes more CPU than the system and the disk together. Its first chunk has
+    emptied its buffer, so that the rest of a plain body comes next from the connection, which is not used again.
+    """
+    length, stream = answer.headers.get("Content-Length", ""), answer.extensions.get("network_stream")
+    if (
+        not length.isdecimal()
+        or not begun
+        or stream is None
+        or answer.http_version != "HTTP/1.1"
+        or "Transfer-Encoding" in answer.headers
+    ):
+        yield from chunks
+        return
+    left, patience = int(length) - begun, TIMEOUT.read
+    while left > 0:
+        try:
+            data = stream.read(min(_PIECE, left), timeout=patience)
+        except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+            raise Again(f"the connection broke ({type(error).__name__})") from error
+        if not data:
+            raise Again("the transfer ended too early")
+        left -= len(data)
+        yield data
 
 
 def _version(remote: Remote, answer: httpx.Response) -> Version:
