@@ -2,7 +2,8 @@
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
 costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`. Keep and show: `save`, `publish`,
-`share`, `plot`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
+`share`, `plot`. Take products with you: `download`, `quota`. Each has its own help, such as ``gl.open_cube?``;
+``gl.filesystem`` reads the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -23,6 +24,7 @@ _SHELF = {
     "availability": "catalog",
     "clusters": "cluster",
     "collections": "catalog",
+    "download": "downloading.download",
     "explore": "catalog.explorer",
     "filesystem": "storage.stores",
     "open_cube": "cube.opening",
@@ -31,6 +33,7 @@ _SHELF = {
     "plan": "planning.plan",
     "plot": "plot",
     "publish": "results.publish",
+    "quota": "downloading.quota",
     "report": "planning.report",
     "save": "results.save",
     "search": "catalog",
@@ -44,6 +47,7 @@ __all__ = [
     "availability",
     "clusters",
     "collections",
+    "download",
     "explore",
     "filesystem",
     "open_cube",
@@ -52,6 +56,7 @@ __all__ = [
     "plan",
     "plot",
     "publish",
+    "quota",
     "report",
     "save",
     "search",
@@ -69,6 +74,8 @@ if TYPE_CHECKING:
     from geodes_lab.cluster import clusters as clusters
     from geodes_lab.cube.opening import open_cube as open_cube
     from geodes_lab.cube.tracks import open_tracks as open_tracks
+    from geodes_lab.downloading.download import download as download
+    from geodes_lab.downloading.quota import quota as quota
     from geodes_lab.errors import GeodesError as GeodesError
     from geodes_lab.planning.plan import plan as plan
     from geodes_lab.planning.report import report as report

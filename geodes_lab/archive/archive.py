@@ -10,7 +10,7 @@ from pathlib import Path
 
 from geodes_lab import settings
 from geodes_lab.archive import extract, member_index
-from geodes_lab.archive.central_directory import STORED
+from geodes_lab.archive.central_directory import STORED, Entry
 from geodes_lab.archive.member import Member
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage.location import locate
@@ -163,6 +163,21 @@ class Archive:
         entry, start = member_index.lasting(self.place, lambda members: (members.entry(name), members.begin(name)))
         packed = Member(self.place, start, entry.packed)
         return packed if entry.method == STORED else extract.member(packed, entry)
+
+    def entry(self, name: str) -> Entry:
+        """Return the entry of a member in the list of a zip: its size and its CRC-32.
+
+        Raises
+        ------
+        GeodesError
+            If the zip has no such member, or it is encrypted.
+        """
+        return member_index.of(self.place).entry(name)
+
+    def packed(self, name: str) -> Member:
+        """Return the bytes of a member as they are in the zip, perhaps compressed; one request finds them."""
+        directory = member_index.of(self.place)
+        return Member(self.place, directory.begin(name), directory.entry(name).packed)
 
     def range(self, name: str) -> tuple[int, int] | None:
         """Return the range of a stored member in its zip: offset of its local header, and its size.

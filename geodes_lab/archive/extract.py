@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import struct
 import warnings
-import zlib
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from dask.utils import format_bytes
 
-from geodes_lab.archive.central_directory import DEFLATED, Entry
+from geodes_lab.archive import stream
+from geodes_lab.archive.central_directory import Entry
 from geodes_lab.archive.member import Member
+from geodes_lab.archive.stream import Whole
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage import file_cache
 from geodes_lab.storage.file_cache import CacheFull, Part
 from geodes_lab.storage.location import place_of
 from geodes_lab.storage.resolve import Fetched
 from geodes_lab.util.progress import bar
-
-_STEP = 2**23  # bytes of a request
-_AHEAD = 4  # requests at the same time
-_PIECE = 2**22  # bytes that are inflated at once
-_RATIO = 1100  # Deflate expands a byte to 1032 at most
-# Only images without data are packed so tightly, and they are small; a gigabyte of measurements is not.
-_LARGE, _TIGHT = 2**30, 200
 
 
 def member(packed: Member, entry: Entry) -> Member:
@@ -49,10 +41,9 @@ def member(packed: Member, entry: Entry) -> Member:
         for it.
     """
     name = f"{entry.name} in {packed.place.href}"
-    if entry.method != DEFLATED:
-        raise GeodesError(f"{name} is compressed in a way that is not read (method {entry.method}): pack it anew.")
+    whole = stream.promised(entry, name)
     part = f"{entry.name}|{entry.offset}|{entry.crc}"
-    return _kept(packed, part, name, entry.name.rsplit("/", 1)[-1], _Whole(entry.size, entry.crc, -15))
+    return _kept(packed, part, name, entry.name.rsplit("/", 1)[-1], whole)
 
 
 def gunzipped(packed: Member, name: str) -> Member:
@@ -80,32 +71,17 @@ def gunzipped(packed: Member, name: str) -> Member:
         raise GeodesError(f"{name} is not compressed by gzip ({packed.size} bytes): fetch the product again.")
     crc, size = struct.unpack("<II", packed.read(packed.size - 8, 8))
     plain = name.rsplit("/", 1)[-1].removesuffix(".gz")
-    return _kept(packed, f"{packed.start}|{crc}", name, plain, _Whole(size, crc, 31))
+    return _kept(packed, f"{packed.start}|{crc}", name, plain, Whole(size, crc, 31))
 
 
-class _Whole(NamedTuple):
-    """What a compressed file promises to be."""
-
-    size: int
-    crc: int
-    window: int
-    """``wbits`` of `zlib`: -15 for raw Deflate, 31 for gzip."""
-
-
-def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Member:
+def _kept(packed: Member, part: str, name: str, plain: str, whole: Whole) -> Member:
     """Extract a file, unless the cache has it or another thread or process is extracting it."""
     key = packed.place.cache_path("members", part).name
     target = file_cache.path_of(key, f"-{plain}")
     extracted = Member(place_of(str(target)), 0, whole.size)
     if file_cache.is_cached(target, whole.size):
         return extracted
-    if whole.size > packed.size * _RATIO:
-        raise GeodesError(f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size}; refused.")
-    if whole.size > max(packed.size * _TIGHT, _LARGE):
-        raise GeodesError(
-            f"{name} would take {format_bytes(whole.size)} out of {format_bytes(packed.size)}, more than any measures "
-            "do: refused; fetch the product again, or extract it yourself."
-        )
+    stream.refuse(packed, whole, name)
     try:
         with file_cache.making(file_cache.path_of(key, ".part"), whole.size) as part_file:
             if file_cache.is_cached(target, whole.size):
@@ -123,39 +99,10 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
     return extracted
 
 
-def _extract(packed: Member, whole: _Whole, part_file: Part, name: str) -> None:
-    inflater, crc, size = zlib.decompressobj(whole.window), 0, 0
+def _extract(packed: Member, whole: Whole, part_file: Part, name: str) -> None:
+    size = 0
     with bar(name.rsplit("/", 1)[-1]) as tell:
-        for data in _coming(packed, name):
-            try:
-                for piece in _pieces(inflater, data):
-                    size, crc = size + len(piece), zlib.crc32(piece, crc)
-                    if size > whole.size:
-                        raise zlib.error("it inflates to more bytes than it says")
-                    part_file.file.write(piece)
-            except zlib.error as error:
-                raise GeodesError(f"{name} is damaged ({error}); fetch the product again.") from None
+        for piece in stream.content(packed, whole, name):
+            part_file.file.write(piece)
+            size += len(piece)
             tell(size, whole.size)
-    if size != whole.size or crc != whole.crc:
-        raise GeodesError(f"{name} is damaged: it inflates to other bytes than it says; fetch the product again.")
-
-
-def _coming(packed: Member, name: str) -> Iterator[bytes]:
-    """Return the compressed bytes, in order; some requests run while earlier bytes are processed."""
-    starts = range(0, packed.size, _STEP)
-    for first in range(0, len(starts), _AHEAD):
-        ranges = [(packed.start + s, min(_STEP, packed.size - s)) for s in starts[first : first + _AHEAD]]
-        for coming in packed.place.fetch(ranges):
-            try:
-                yield coming.result()
-            except OSError as error:  # from the disk that is read, not the one that is written
-                raise GeodesError(f"{name} could not be read ({error.strerror}): check its disk.") from error
-
-
-def _pieces(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
-    """Inflate bytes, in small pieces: a few bytes may hold gigabytes."""
-    full = True
-    while full:
-        piece = inflater.decompress(data, _PIECE)
-        data, full = inflater.unconsumed_tail, len(piece) == _PIECE
-        yield piece

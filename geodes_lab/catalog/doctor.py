@@ -16,7 +16,7 @@ from geodes_lab import settings
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage import fetch
+from geodes_lab.storage import fetch, quota
 
 State = Literal["holds", "changed", "failed", "not tried"]
 _TIMEOUT = httpx.Timeout(20.0)
@@ -194,11 +194,11 @@ def _collections(it: _Patient) -> _Told:
 def _key(it: _Patient) -> _Told:
     if not it.headers:
         return "not tried", "set GEODES_API_KEY to the key from your profile on the portal"
-    answer = it.get(f"{it.profile.portal}/processing/download/get", **it.headers)
-    if answer.status_code in (401, 403) or answer.is_redirect:
-        return "failed", f"the key is refused (HTTP {answer.status_code}): make a new one on the portal"
-    quota = answer.raise_for_status().json()
-    return "holds", f"{quota['remainingQuota']} of {quota['maxQuota']} downloads of this hour are left"
+    try:
+        left = quota.ask(it.profile.portal)
+    except GeodesError as error:
+        return "failed", str(error)
+    return "holds", f"{left.left} of {left.most} downloads of this hour are left"
 
 
 def _ranges(it: _Patient) -> _Told:

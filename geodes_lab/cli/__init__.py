@@ -6,6 +6,7 @@ import click
 
 from geodes_lab import __version__
 from geodes_lab.cli.doctor import doctor
+from geodes_lab.cli.download import download
 from geodes_lab.cli.env import env
 from geodes_lab.cli.harvest import harvest
 from geodes_lab.cli.lab import lab
@@ -28,9 +29,10 @@ def main() -> None:
       geodes-lab open PRODUCT.zip                             print what is in it
       geodes-lab plan found.json --bands red,nir              what a cube would cost
       geodes-lab save found.json --bands red --to red.zarr    compute and keep it
+      geodes-lab download found.json --to products            take products with you, verified
       geodes-lab env create storms --from requirements.txt    a kernel with packages of your own
     """
 
 
-for command in (lab, sample, search, open_, plan, save, harvest, doctor, env):
+for command in (lab, sample, search, open_, plan, save, download, harvest, doctor, env):
     main.add_command(command)

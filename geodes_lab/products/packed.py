@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import pystac
 
 from geodes_lab.archive.archive import Archive
@@ -10,6 +12,19 @@ from geodes_lab.products import assets
 from geodes_lab.products.bands import name_of
 from geodes_lab.storage import resolve
 from geodes_lab.storage.object_location import ObjectLocation
+
+
+class Whole(NamedTuple):
+    """The file of a whole product, as its Item describes it."""
+
+    hrefs: list[str]
+    """Its addresses, in order of preference."""
+    size: int | None
+    """Its bytes, if the Item has them."""
+    checksum: str | None
+    """Its multihash in hexadecimal, if the Item has one."""
+    media_type: str | None
+    """Its media type."""
 
 
 def is_one(item: pystac.Item) -> bool:
@@ -38,11 +53,28 @@ def place(item: pystac.Item) -> ObjectLocation:
         locations; a product whose only server does not support byte ranges is downloaded once (see
         `geodes_lab.storage.resolve`).
     """
+    whole = described(item)
+    return resolve.choose(whole.hrefs, size=whole.size, checksum=whole.checksum)
+
+
+def described(item: pystac.Item) -> Whole:
+    """Return what an Item says of the file of the whole product; nothing is read.
+
+    Raises
+    ------
+    GeodesError
+        If no asset is the whole product.
+    """
     asset = _asset(item)
     others = asset.extra_fields.get("alternate", {}).values()
-    hrefs = [asset.href, *(o["href"] for o in others if "href" in o)]
     fields = asset.extra_fields
-    return resolve.choose(hrefs, size=fields.get("file:size"), checksum=fields.get("file:checksum"))
+    size: Any = fields.get("file:size")
+    return Whole(
+        [asset.href, *(o["href"] for o in others if "href" in o)],
+        size,
+        fields.get("file:checksum"),
+        asset.media_type,
+    )
 
 
 def _asset(item: pystac.Item) -> pystac.Asset:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import BinaryIO, NoReturn, TypeVar
 
 import httpx
 
 from geodes_lab import credentials, settings
 from geodes_lab.credentials import origin, tls
+from geodes_lab.storage import multihash
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.request import Unreachable
 from geodes_lab.storage.traffic import traffic
@@ -22,14 +24,25 @@ from geodes_lab.util.progress import bar
 
 # seconds before the next attempts; only three, because each attempt may count against the quota
 _PAUSES = (1.0, 5.0, 20.0)
-_TIMEOUT = httpx.Timeout(30, read=120)
-_HASHES = {"d50110": "md5", "1220": "sha256"}  # how a multihash begins; other types are not verified
+TIMEOUT = httpx.Timeout(30, read=120)
+_SOON = 120.0  # seconds; a server that asks to wait no longer is waited for, whatever it counts
+_PROGRESS = 2**20  # bytes after which failures are counted anew
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _T = TypeVar("_T")
 
 
-class _Again(Exception):
+class Again(Exception):
     """A failure that may not occur at the next attempt."""
+
+    after: float | None = None
+    """Seconds that the server asks to wait."""
+
+
+class QuotaUsedUp(Unreachable):
+    """The server gives no more products for now."""
+
+    after: float | None = None
+    """Seconds that the server asks to wait, if it says so."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +66,10 @@ class Remote:
         Unreachable
             If the server does not answer.
         """
-        return self._patiently(self._probe)
+        return self.patiently(self._probe)
 
     def _probe(self) -> bool:
-        with self._answer("GET", {"Range": "bytes=0-3"}) as answer:
+        with self.answer("GET", {"Range": "bytes=0-3"}) as answer:
             content_range = re.fullmatch(r"bytes 0-3/(\d+)", answer.headers.get("Content-Range", ""))
             if answer.status_code != 206 or not content_range or self.size not in (None, int(content_range[1])):
                 return False
@@ -83,7 +96,7 @@ class Remote:
             If the server does not answer, refuses the product or returns something else, or the key cannot be valid.
         """
         with bar(self.name) as tell:
-            return self._patiently(lambda: self._transfer(file, make_room, tell))
+            return self.patiently(lambda: self._transfer(file, make_room, tell))
 
     def fail(self, problem: str) -> NoReturn:
         """Raise `Unreachable` with a sentence that names the product and says what to do."""
@@ -92,14 +105,13 @@ class Remote:
     def _transfer(
         self, file: BinaryIO, make_room: Callable[[int], None], tell: Callable[[int, int | None], None]
     ) -> bool:
-        checksum = (self.checksum or "").lower()
-        algorithm = next((name for code, name in _HASHES.items() if checksum.startswith(code)), None)
-        digest = hashlib.new(algorithm or "md5", usedforsecurity=False)
+        checksum = multihash.parse(self.checksum)
+        digest = checksum.begin() if checksum else None
         written = file.seek(0)
-        with self._answer("GET", {}, key(self.address)) as answer:
+        with self.answer("GET", {}, key(self.address)) as answer:
             chunks = answer.iter_bytes(2**20)
             chunk = start = next(chunks, b"")
-            self._check(answer, start)
+            self.check(answer, start)
             length = answer.headers.get("Content-Length", "")
             total = self.size if self.size is not None else int(length) if length.isdecimal() else None
             while chunk:
@@ -108,39 +120,56 @@ class Remote:
                     self.fail(f"it has more than the {total} bytes that were announced; tell the operator")
                 make_room(total or written)
                 file.write(chunk)
-                digest.update(chunk)
+                if digest is not None:
+                    digest.update(chunk)
                 tell(written, total)
                 chunk = next(chunks, b"")
         traffic.add(0, written)
         file.truncate(written)
         is_zip = start.startswith(_ZIP)
         if not written or written < (total or 0) or (is_zip and not zipfile.is_zipfile(file)):
-            raise _Again(f"the transfer ended too early, after {written} bytes")
-        if algorithm and not checksum.endswith(digest.hexdigest()):
-            self.fail(f"its {algorithm.upper()} is not the one in the catalogue; fetch it again, or tell the operator")
+            raise Again(f"the transfer ended too early, after {written} bytes")
+        if checksum and digest is not None and digest.hexdigest() != checksum.digest:
+            self.fail(f"its {checksum.algorithm} is not the one in the catalogue; fetch it again, or tell the operator")
         return is_zip
 
-    def _check(self, answer: httpx.Response, start: bytes) -> None:
+    def check(self, answer: httpx.Response, start: bytes) -> None:
         """Raise an error if the answer, which begins with ``start``, is not the product."""
         status, kind = answer.status_code, answer.headers.get("Content-Type", "").partition(";")[0].lower()
         text = start[:4096].decode("utf-8", "replace").strip()
         is_html = kind.endswith("html") or text.lower().startswith(("<!doctype html", "<html"))
         is_page = not start.startswith(_ZIP) and (is_html or kind.endswith("json") or text.startswith("{"))
         if status == 429 or ("quota" in text.lower() and (status == 403 or is_page)):
-            self.fail("the quota of products per hour is used up; try again in an hour")
+            self._wait_or_stop(answer)
         if status in (401, 403):
             self.fail(f"the server refused it ({status}); {self._advice()}")
         if status in (404, 410):
             self.fail("it is not there; search again, the catalogue may have another version")
+        if status == 202:
+            self.fail("it was on tape, and its server has been asked for it; call again later")
         if status == 408 or status >= 500:
-            raise _Again(f"the server answered {status}")
-        if status != 200:
+            raise _again(f"the server answered {status}", answer)
+        if status not in (200, 206):
             self.fail(f"the server answered {status}; tell the operator")
         if is_page:
             secret = key(self.address)
             excerpt = " ".join((text.replace(secret, "…") if secret else text).split())[:200]
             what = "an HTML page" if is_html else f"JSON ({excerpt})"
+            if is_html and answer.history and not origin.same(str(answer.url), self.address):
+                what += f" of {answer.url.host}, where it sent the request, perhaps to log in,"
             self.fail(f"the server gave {what} in place of the product; {self._advice()}")
+
+    def _wait_or_stop(self, answer: httpx.Response) -> NoReturn:
+        """Raise the error of a quota; a server that only asks to be slower is asked again."""
+        after = retry_after(answer)
+        if answer.status_code == 429 and after is not None and after <= _SOON:
+            raise _again("the server asks to wait", answer)
+        error = QuotaUsedUp(
+            f"{self.name} could not be fetched from {self.place.href}: the quota of products per hour is used up; try "
+            "again in an hour."
+        )
+        error.after = after
+        raise error
 
     def _advice(self) -> str:
         if key(self.address):
@@ -151,26 +180,47 @@ class Remote:
             return "set GEODES_API_KEY to the key from your profile on the portal"
         return "no key was sent, for its host is not in geodes_lab.download.hosts"
 
-    def _patiently(self, attempt: Callable[[], _T]) -> _T:
-        for pause in (*_PAUSES, None):
+    def patiently(
+        self,
+        attempt: Callable[[], _T],
+        wait: Callable[[float], None] = time.sleep,
+        progress: Callable[[], int] = lambda: 0,
+    ) -> _T:
+        """Call ``attempt`` until it returns, at most four times in a row without progress.
+
+        Parameters
+        ----------
+        attempt
+            Makes the request.
+        wait
+            Sleeps between two attempts; it may raise.
+        progress
+            The bytes that have come so far: an attempt that brought many is not counted.
+        """
+        failures, before = 0, progress()
+        while True:
             try:
                 return attempt()
-            except (_Again, httpx.TransportError) as error:
+            except (Again, httpx.TransportError) as error:
                 reason = str(error).rstrip(".") or type(error).__name__
                 # there is no route to the server from here: waiting does not help
                 if isinstance(error, httpx.ConnectError):
                     self.fail(f"{reason}; check the network")
-                if pause is None:
-                    self.fail(f"{reason}, {len(_PAUSES) + 1} times; try again later")
-                time.sleep(pause)
+                if progress() - before >= _PROGRESS:
+                    failures = 0
+                before = progress()
+                if failures == len(_PAUSES):
+                    self.fail(f"{reason}, {failures + 1} times; try again later")
+                wait(max(_PAUSES[failures], getattr(error, "after", None) or 0))
+                failures += 1
             except httpx.TooManyRedirects:
                 self.fail(f"its server redirects without end, as it does with a bad or expired key; {self._advice()}")
             except (httpx.DecodingError, httpx.InvalidURL) as error:
                 self.fail(f"its server's answer is not understood ({error}); tell the operator")
-        raise AssertionError("the last attempt returns or fails")
 
     @contextlib.contextmanager
-    def _answer(self, method: str, headers: dict[str, str], secret: str | None = None) -> Iterator[httpx.Response]:
+    def answer(self, method: str, headers: dict[str, str], secret: str | None = None) -> Iterator[httpx.Response]:
+        """Send a request, and give its answer while it comes; the key goes to the first server alone."""
         home = httpx.URL(self.address)
 
         def sign(request: httpx.Request) -> None:
@@ -182,11 +232,29 @@ class Remote:
         traffic.add(1, 0)
         with (
             httpx.Client(
-                event_hooks={"request": [sign]}, follow_redirects=True, timeout=_TIMEOUT, verify=tls.context()
+                event_hooks={"request": [sign]}, follow_redirects=True, timeout=TIMEOUT, verify=tls.context()
             ) as client,
             client.stream(method, home, headers={"Accept-Encoding": "identity", **headers}) as answer,
         ):
             yield answer
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Return the seconds that a server asks to wait, by a number or a date; None if it does not, or not clearly."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text[:9])
+    try:
+        return max((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None
+
+
+def _again(reason: str, answer: httpx.Response) -> Again:
+    error = Again(reason)
+    after = retry_after(answer)
+    error.after = None if after is None else min(after, _SOON)
+    return error
 
 
 def key(address: str) -> str | None:

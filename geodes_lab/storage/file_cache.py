@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -79,7 +79,7 @@ class Part:
         now = f"raise geodes_lab.replica.limit, now {format_bytes(limit)}"
         if need > limit:
             raise CacheFull(f"its {format_bytes(need)} are more than all replicas together may take; {now}")
-        with _alone(folder / ".lock"):
+        with alone(folder / ".lock"):
             others = []
             for path in folder.iterdir():
                 with contextlib.suppress(FileNotFoundError):  # another process may finish or remove a part at any time
@@ -121,12 +121,12 @@ def making(path: Path, size: int | None = None) -> Iterator[Part]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path) as file:
+        with alone(path) as file:
             file.truncate(0)  # removes the remains of a process that died
             try:
                 yield Part(path, file)
             finally:
-                if _is_at(path, file):
+                if is_at(path, file):
                     path.unlink()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -142,22 +142,41 @@ def _full(folder: Path, need: int | None) -> CacheFull:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[BinaryIO]:
+def alone(path: Path, wait: Callable[[], None] | None = None) -> Iterator[BinaryIO]:
     """Open a file, created if needed, that no other thread or process holds.
 
     The system releases it if this process dies.
+
+    Parameters
+    ----------
+    path
+        The file.
+    wait
+        Called again and again while another one holds it; it may raise. None: the system waits.
     """
     while True:
         # Links are not followed: in a folder that others may write, a link would lead to another file of this user,
         # which would be emptied.
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_at(path, file):
+            if wait is None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            elif not _locked(file):
+                wait()
+                continue
+            if is_at(path, file):
                 yield file
                 return
 
 
-def _is_at(path: Path, file: BinaryIO) -> bool:
+def _locked(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_at(path: Path, file: BinaryIO) -> bool:
     """Whether the name still belongs to this file.
 
     While this process waited, another one may have kept the file or removed it.
@@ -172,7 +191,7 @@ def _remove_unless_held(path: Path) -> bool:
     try:
         with path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if is_ours := _is_at(path, file):
+            if is_ours := is_at(path, file):
                 path.unlink()
             return is_ours
     except (BlockingIOError, FileNotFoundError):

@@ -59,22 +59,9 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
     GeodesError
         If the product does not exist, its server refuses it or returns something else, or the disk has no space for it.
     """
-    by_scheme: dict[str, tuple[str, ObjectLocation]] = {}  # the first of each scheme
-    names, problems = [], []
-    for href in hrefs:
-        try:
-            place = locate(href)
-        except GeodesError as error:
-            problems.append(error)
-            continue
-        by_scheme.setdefault(place.scheme, (href, place))
-        names.append(place.name)
-    if not by_scheme:
-        raise problems[0] if problems else GeodesError("The product has no address: look at the assets of its Item.")
+    name, by_scheme = _located(hrefs)
     if "file" in by_scheme or "http" not in by_scheme:
         return by_scheme["file" if "file" in by_scheme else "s3"][1]
-    # A download address of GEODES ends in a checksum; the one on the datalake has the product's name.
-    name = next((n for n in names if n.lower().endswith(".zip")), names[0])
     replica = _Replica(Remote(name, *by_scheme["http"], size, checksum))
     if replica_on_disk := replica.cached():
         return replica_on_disk
@@ -87,6 +74,48 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
         return replica.somehow()
     except Unreachable as error:
         raise Unreachable(f"{str(error).rstrip('.')}; nor does the datalake, {endpoint}, answer.") from error
+
+
+def source(hrefs: Sequence[str], *, size: int | None = None, checksum: str | None = None) -> Remote:
+    """Choose where to download one whole product from, in the order of `choose`; nothing is downloaded.
+
+    Returns
+    -------
+    Remote
+        Its ``place`` is on disk (the mirror, or a replica from an earlier download), on S3 or on a web server.
+
+    Raises
+    ------
+    GeodesError
+        If it has no address that can be used.
+    """
+    name, by_scheme = _located(hrefs)
+    endpoint = settings.get("datalake.endpoint")
+    replica = _Replica(Remote(name, *by_scheme["http"], size, checksum)).cached() if "http" in by_scheme else None
+    if "file" not in by_scheme and replica is not None:
+        return Remote(name, replica.href, replica, size, checksum)
+    order = ["file", "s3", "http"]
+    if {"s3", "http"} <= set(by_scheme) and not _ask(endpoint, lambda: _is_reachable(endpoint)):
+        order = ["file", "http"]
+    return Remote(name, *next(by_scheme[scheme] for scheme in order if scheme in by_scheme), size, checksum)
+
+
+def _located(hrefs: Sequence[str]) -> tuple[str, dict[str, tuple[str, ObjectLocation]]]:
+    """Return a name for error messages, and the first address of each scheme."""
+    by_scheme: dict[str, tuple[str, ObjectLocation]] = {}
+    names, problems = [], []
+    for href in hrefs:
+        try:
+            place = locate(href)
+        except GeodesError as error:
+            problems.append(error)
+            continue
+        by_scheme.setdefault(place.scheme, (href, place))
+        names.append(place.name)
+    if not by_scheme:
+        raise problems[0] if problems else GeodesError("The product has no address: look at the assets of its Item.")
+    # A download address of GEODES ends in a checksum; the one on the datalake has the product's name.
+    return next((n for n in names if n.lower().endswith(".zip")), names[0]), by_scheme
 
 
 def _ask(subject: str, question: Callable[[], bool]) -> bool:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from geodes_lab.cli import main
 
-COMMANDS = ["doctor", "env", "harvest", "lab", "open", "plan", "sample", "save", "search"]
+COMMANDS = ["doctor", "download", "env", "harvest", "lab", "open", "plan", "sample", "save", "search"]
 BOX = "1.80,43.57,1.82,43.58"
 
 

@@ -1,0 +1,75 @@
+"""One product of a download: its Item, and the name that its file gets."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pystac
+
+from geodes_lab.errors import GeodesError
+from geodes_lab.products import as_item, local, packed
+from geodes_lab.products.bands import name_of
+from geodes_lab.products.packed import Whole
+
+# A name becomes a file on somebody's disk: letters, digits and what names of products have, no hidden file, no path.
+_NAME = re.compile(r"[^\W_][\w.+:=@~ -]{0,199}")
+_SUFFIX = re.compile(r"\.(?:zip|tar|tgz|tif|tiff|jp2|nc|h5|hdf|hdf5|he5)(?:\.gz)?$|\.gz$", re.IGNORECASE)
+_SUFFIXES = {"zip": ".zip", "netcdf": ".nc", "hdf5": ".h5", "tiff": ".tif", "jp2": ".jp2"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One product, and where it goes."""
+
+    name: str
+    """The product's name."""
+    item: pystac.Item
+    """Its Item."""
+    whole: Whole
+    """What the Item says of the file of the whole product."""
+    target: Path
+    """The file of the whole product."""
+
+    def fail(self, problem: str) -> GeodesError:
+        """Return the error of this product."""
+        return GeodesError(f"{self.name} could not be downloaded: {problem}.")
+
+
+def of(product: Any, folder: Path) -> Job:
+    """Accept a product in any form, and choose the name of its file; nothing is read.
+
+    Raises
+    ------
+    GeodesError
+        If it is no product, has no asset that holds the whole product, or has a name that no file may have.
+    """
+    is_address = isinstance(product, (str, os.PathLike))
+    item = local.by_name(os.fspath(product)) if is_address else as_item(product)
+    name, whole = name_of(item), packed.described(item)
+    if whole.size is not None and (isinstance(whole.size, bool) or not isinstance(whole.size, int) or whole.size < 0):
+        raise GeodesError(f"{name} has the file:size {whole.size!r}, which is no number of bytes: correct the Item.")
+    stem = re.sub(r"(\.SAFE|\.SEN3)$", "", _SUFFIX.sub("", name), flags=re.IGNORECASE)
+    if not is_safe(stem):
+        raise GeodesError(
+            f"The product {name!r} has a name that no file may have (a path, a hidden file, or odd characters): give "
+            "the Item another id, or its properties another identifier."
+        )
+    return Job(name, item, whole, folder / f"{stem}{_suffix(whole)}")
+
+
+def is_safe(name: str) -> bool:
+    """Whether a name is that of one file, in any folder: no path, no hidden file, no odd characters."""
+    return bool(_NAME.fullmatch(name)) and not name.endswith((" ", ".")) and len(name.encode()) <= 200
+
+
+def _suffix(whole: Whole) -> str:
+    """Return the ending of the file's name: from an address, else from the media type, else that of a zip."""
+    for href in whole.hrefs:
+        if match := _SUFFIX.search(href.partition("?")[0].partition("#")[0]):
+            return match[0].lower()
+    kind = (whole.media_type or "").lower()
+    return next((ending for word, ending in _SUFFIXES.items() if word in kind), ".zip")
