@@ -9,6 +9,7 @@ from geodes_lab.cli.doctor import doctor
 from geodes_lab.cli.env import env
 from geodes_lab.cli.harvest import harvest
 from geodes_lab.cli.lab import lab
+from geodes_lab.cli.mcp import mcp
 from geodes_lab.cli.open import open_
 from geodes_lab.cli.plan import plan
 from geodes_lab.cli.sample import sample
@@ -29,8 +30,9 @@ def main() -> None:
       geodes-lab plan found.json --bands red,nir              what a cube would cost
       geodes-lab save found.json --bands red --to red.zarr    compute and keep it
       geodes-lab env create storms --from requirements.txt    a kernel with packages of your own
+      geodes-lab mcp --config                                 how an assistant finds the lab
     """
 
 
-for command in (lab, sample, search, open_, plan, save, harvest, doctor, env):
+for command in (lab, sample, search, open_, plan, save, harvest, doctor, env, mcp):
     main.add_command(command)
