@@ -25,6 +25,8 @@ _EXTRAS = {
     "exactextract": "vector",
     "geopandas": "vector",
     "pyogrio": "vector",
+    "mcp": "assistant",
+    "mcp_types": "assistant",
 }
 """Package to extra: the import names, and the extra of pyproject.toml that brings each."""
 

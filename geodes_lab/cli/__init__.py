@@ -10,6 +10,7 @@ from geodes_lab.cli.download import download
 from geodes_lab.cli.env import env
 from geodes_lab.cli.harvest import harvest
 from geodes_lab.cli.lab import lab
+from geodes_lab.cli.mcp import mcp
 from geodes_lab.cli.open import open_
 from geodes_lab.cli.plan import plan
 from geodes_lab.cli.sample import sample
@@ -31,8 +32,9 @@ def main() -> None:
       geodes-lab save found.json --bands red --to red.zarr    compute and keep it
       geodes-lab download found.json --to products            take products with you, verified
       geodes-lab env create storms --from requirements.txt    a kernel with packages of your own
+      geodes-lab mcp --config                                 how an assistant finds the lab
     """
 
 
-for command in (lab, sample, search, open_, plan, save, download, harvest, doctor, env):
+for command in (lab, sample, search, open_, plan, save, download, harvest, doctor, env, mcp):
     main.add_command(command)

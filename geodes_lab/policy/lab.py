@@ -290,6 +290,11 @@ class Lab:
     """Whom a refused person is told to ask."""
     language: Literal["en", "fr"] = "en"
     """Of who asks for neither."""
+    assistant: Literal["hidden", "offered", "forbidden"] = "hidden"
+    """Whether people's assistants are told of ``geodes-lab mcp``.
+
+    ``hidden``: no, but who knows it may start it; ``forbidden``: it does not start.
+    """
     login: Login = field(default_factory=Login)
     groups: dict[str, Group] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)

@@ -192,6 +192,7 @@ def _tell(spawner: Any, storage: int | None) -> None:
         "GEODES_LAB_HOME_QUOTA": str(int(storage)) if storage else "",
         "GEODES_LAB_HOME_WARN": str(lab.home.warn),
         "GEODES_LAB_SHARED": lab.home.shared,
+        "GEODES_LAB_ASSISTANT": lab.assistant,
         "GEODES_LAB_PEOPLE": "one" if lab.login.oidc is None else "several",
         "GEODES_LAB_DASK_CORES": str(may.dask.cores),
         "GEODES_LAB_DASK_MEMORY": str(int(may.dask.memory)),

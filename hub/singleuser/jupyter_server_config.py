@@ -6,7 +6,7 @@ from pathlib import Path
 
 # The modules beside this file are of the package `hub`.
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from hub.singleuser import kernelspecs, listening, runtime
+from hub.singleuser import assistant, kernelspecs, listening, runtime
 
 listening.take()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
@@ -14,6 +14,7 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 # On a machine with several accounts, anybody can read a kernel's port on loopback: its channels are sockets in a
 # private folder instead.
 c.JupyterApp.runtime_dir = str(runtime.settle())
+assistant.offer(c, Path(c.JupyterApp.runtime_dir).parent)
 c.KernelManager.transport = "ipc"
 c.MultiKernelManager.default_kernel_name = "geodes"
 c.ServerApp.kernel_spec_manager_class = kernelspecs.Kernels

@@ -32,6 +32,11 @@ TRIED = """
             call()
         except gl.GeodesError as error:
             said[name] = str(error)
+    from click.testing import CliRunner
+    from geodes_lab.assistant import pages
+    from geodes_lab.cli import main
+    said["pages"] = sorted(pages.pages())
+    said["mcp"] = CliRunner().invoke(main, ["mcp"]).output
     said["brought"] = sorted(m for m in sys.modules if m in ("jupyterhub", "jupyter_server", "IPython", "holoviews", "duckdb", "pyarrow"))
     print(json.dumps(said))
 """
@@ -85,4 +90,8 @@ def test_library_alone_searches_opens_plans_and_saves(python, sample, product, t
     assert "geodes-lab[map]" in said["explore"]
     assert "geodes-lab[cluster]" in said["attach"]
     assert "geodes-lab[service]" in said["harvested"]
+    assert "geodes-lab mcp needs mcp" in said["mcp"]
+    assert "geodes-lab[assistant]" in said["mcp"]
+    docs = TOP / "docs"
+    assert said["pages"] == sorted(p.relative_to(docs).with_suffix("").as_posix() for p in docs.glob("*/**/*.md"))
     assert said["brought"] == []

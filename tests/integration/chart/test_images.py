@@ -52,6 +52,7 @@ def test_build_context_has_what_the_install_script_takes():
     kept = {line[1:] for line in (IMAGES / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")}
     for name in (
         "geodes_lab",
+        "docs",  # its pages are in the package
         "hub",
         "kernels",
         "notebooks",
