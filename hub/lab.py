@@ -147,7 +147,7 @@ class Lab:
             "GEODES_LAB_PROXY": json.dumps(proxy.command()),
         }
 
-    def _wait(self, seconds: float = 60) -> None:
+    def _wait(self, seconds: float = 180) -> None:
         """Wait until the hub answers through its proxy, or has ended."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -24,6 +24,7 @@ from geodes_lab.catalog.harvested.snapshot import alone
 from geodes_lab.catalog.harvesting import harvested
 from geodes_lab.cli import main
 from geodes_lab.errors import GeodesError
+from tests.support.examples import examples
 from tests.support.standin import StandIn, products
 
 ITEMS = products(1500)
@@ -80,7 +81,7 @@ def test_search_of_the_files_gives_what_the_service_gives(geodes, folder, asked)
     assert same(near, far)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     west=st.floats(-179, 170), south=st.floats(-85, 75), width=st.floats(0.1, 90), height=st.floats(0.1, 60),
     years=st.integers(2015, 2023), clouds=st.none() | st.integers(0, 100), latest=st.booleans(), limit=st.none() | st.integers(1, 200),

@@ -169,7 +169,7 @@ def test_workers_spill_to_a_local_disk_and_not_into_the_home(small, monkeypatch,
 
 
 def test_client_of_the_users_own_is_left_alone(small):
-    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as own, Client(own) as client:
+    with LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as own, Client(own) as client:
         assert gl.attach() is client
         assert len(gl.clusters()) == 0
 
@@ -414,6 +414,8 @@ def _devour(size: int) -> int:
     return len(held)
 
 
+# Of the long ones: a median of several dates; the worker that dies of memory says the same sentence.
+@pytest.mark.slow
 def test_worker_that_is_lost_is_told_with_what_it_was_at(small, capsys, sample, on_disk):
     """Killed in the middle of a median of several dates: the result is right all the same."""
     client = gl.attach()
@@ -438,6 +440,8 @@ def _slowly(block: np.ndarray) -> np.ndarray:
     return block
 
 
+# Of the long ones: each worker is started three times.
+@pytest.mark.slow
 def test_scheduler_that_restarts_gives_the_result_or_one_sentence(small):
     client = gl.attach()
     x = da.ones((100, 100), chunks=10)
@@ -553,6 +557,8 @@ def test_cluster_whose_workers_start_no_more_is_given_up_in_a_sentence(small):
     assert gl.attach().submit(abs, -1).result() == 1
 
 
+# Of the long ones: it holds up a scheduler for seconds; the kernels of test_interrupt.py interrupt too.
+@pytest.mark.slow
 def test_graph_that_is_still_built_when_it_is_interrupted_never_comes_to_life(small, monkeypatch, tmp_path):
     """Distributed's scheduler hears that nobody wants it before it knows it, and would compute it for ever."""
     client = gl.attach()

@@ -20,6 +20,7 @@ from odc.geo.geobox import GeoBox
 import geodes_lab as gl
 from geodes_lab.sample import truth
 from geodes_lab.sample.sentinel2 import l1c
+from tests.support.examples import examples
 
 BANDS = {b.common_name: n for n, b in enumerate(l1c.BANDS)}
 
@@ -261,7 +262,7 @@ products = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(products=products, chunk=st.integers(1, 30), nodata=st.sampled_from([0, 5, 9]))
 @pytest.mark.thorough
 def test_any_cube_is_what_numpy_says(tmp_path, products, chunk, nodata):

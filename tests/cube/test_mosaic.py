@@ -24,6 +24,7 @@ from geodes_lab.formats import tile_cache
 from geodes_lab.products import bands
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import pyramid, window
+from tests.support.examples import examples
 
 SIZE = 16
 CLOUD, SNOW = 3, 4
@@ -120,7 +121,7 @@ products_ = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(products=products_, mask=st.sampled_from([None, "cloud", ["cloud", "snow"], {"classes": [1, CLOUD]}]))
 @pytest.mark.thorough
 def test_any_cube_with_masks_and_missing_bands_is_what_numpy_says(tmp_path, products, mask):

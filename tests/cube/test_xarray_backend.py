@@ -108,7 +108,7 @@ def test_chunks_are_computed_by_a_cluster(product: Path):
     found = xr.open_dataset(product, engine="geodes", group="r60m", chunks={})
     name = next(iter(found.data_vars))
     again = pickle.loads(pickle.dumps(found))
-    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster, Client(cluster):
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as cluster, Client(cluster):
         mean = float(again[name].mean().compute())
     assert mean == pytest.approx(float(np.nanmean(gl.open_product(product)["r60m"][name].values)), rel=1e-5)
 

@@ -353,7 +353,11 @@ def rendered(plot) -> str:
     return json.dumps(json_item(hv.render(plot, backend="bokeh")))
 
 
-@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+# Each draws six plots: three names, of markup and of mathematics, and all of them among the long ones.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, id=str(i), marks=[] if i in (0, 6, 10) else [pytest.mark.slow]) for i, n in enumerate(NAMES)],
+)
 def test_plots_of_what_is_called_anything(name):
     y, x, time = np.arange(4.0), np.arange(5.0), pd.date_range("2021-01-01", periods=3)
     attrs = {"long_name": name, "units": name}

@@ -199,6 +199,8 @@ def test_result_that_is_a_vrt_is_not_published(tmp_path, canary, refused):
     assert "none of the formats" in refused(path, "published")
 
 
+# Of the long ones: whole products in 15 s; test_fuzz.py damages the metadata of the same families.
+@pytest.mark.slow
 def test_mutations(sample):
     with Fuzz(sample) as fuzz:
         found = fuzz.run(SHORT, 7, len(SHORT), None)

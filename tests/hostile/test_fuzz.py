@@ -31,6 +31,7 @@ from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
 from geodes_lab.storage.location import locate
+from tests.support.examples import examples
 
 FAMILIES = {
     "sentinel2": ("sentinel2-l1c/31/T/CJ/2021/08/04", (".xml",)),
@@ -44,7 +45,9 @@ FAMILIES = {
     "theia": ("sentinel2-l2a-sprid", (".xml",)),
 }
 QUICK = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 LONG = settings(QUICK, max_examples=300)
 

@@ -37,6 +37,7 @@ from hub.services.catalogue.reads import DAMAGED
 from hub.services.catalogue.turns import Turns
 from tests.hub.test_catalogue_service import KnownTokens, as_, document, item
 from tests.support.catalogued import Service, catalogued
+from tests.support.examples import examples
 from tests.support.served import served
 
 pytestmark = pytest.mark.attack
@@ -679,7 +680,7 @@ def arbitrary(harvested, tmp_path_factory) -> Iterator[str]:
         yield f"{url}/stac"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     parts=PARTS,
     properties=st.dictionaries(st.text(max_size=8) | st.sampled_from(["a", "mean"]), JSON, max_size=3),

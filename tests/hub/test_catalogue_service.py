@@ -24,6 +24,7 @@ from geodes_lab.catalog.query import Query
 from hub.services.catalogue.access import READERS, Person, Rights
 from hub.services.catalogue.app import made
 from hub.services.person import Hub
+from tests.support.examples import examples
 from tests.support.served import served
 from tests.support.standin import StandIn, products
 
@@ -126,6 +127,8 @@ def mine(api) -> Iterator[str]:
     httpx.delete(f"{url}/alice.ndvi", headers=as_("a"))
 
 
+# Of the long ones: the validator makes some hundred requests in 40 s; the tests below ask the same of each endpoint.
+@pytest.mark.slow
 def test_stac_api_validator_finds_nothing_wrong(api, mine, offline):
     from stac_api_validator.validations import QueryConfig, validate_api
 
@@ -204,7 +207,7 @@ CONDITIONS = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(condition=CONDITIONS)
 def test_any_condition_finds_what_another_evaluator_finds(index, some_records, condition):
     query = Query(("PEPS_S2_L1C",), latest=False, cql2=condition)

@@ -25,6 +25,7 @@ from hub.services.person import Hub, Person
 from hub.services.usage.accounts import Books, Session, Use
 from hub.services.usage.app import made
 from hub.services.usage.collector import Collector
+from tests.support.examples import examples
 from tests.support.served import served
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -89,7 +90,7 @@ def test_session_over_the_end_of_a_month_counts_in_both(books):
     assert books.of("alice", "2026-10") == Use()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.tuples(

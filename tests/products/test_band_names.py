@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import geodes_lab as gl
 from geodes_lab import products
 from geodes_lab.products.bands import RESERVED
+from tests.support.examples import examples
 
 
 def tif(path: Path, values: list[int], names: list[str] | None = None, dtype: str = "uint8", **options: Any) -> str:
@@ -199,7 +200,7 @@ def test_a_name_that_is_a_coordinates_beside_its_own(tmp_path):
 words = st.sampled_from(["B1", "red", "x", "time", "a/b", "a_b", "", "s", "s_1", "s_red", "band_x", "é", "quality"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     first=st.lists(words, min_size=1, max_size=4),
     second=st.lists(words, min_size=1, max_size=4),

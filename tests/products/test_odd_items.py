@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import geodes_lab as gl
+from tests.support.examples import examples
 
 GRID = Affine(10, 0, 500_000, 0, -10, 4_800_000)
 
@@ -138,7 +139,7 @@ TOP = (
 PLACES = [*(("assets", "red", f) for f in FIELDS), *(("properties", p) for p in PROPERTIES), *((t,) for t in TOP)]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=3))
 @pytest.mark.thorough
 def test_whatever_an_item_says_is_a_value_or_a_sentence(tmp_path, changes):

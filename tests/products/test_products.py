@@ -32,7 +32,7 @@ def test_product_opens_on_its_native_grids(on_disk):
     assert scene["r20m"].to_dataset().odc.geobox.resolution.x == 20
 
 
-@pytest.mark.parametrize("day", ["2021-06-05", "2021-08-14"])
+@pytest.mark.parametrize("day", ["2021-08-14", pytest.param("2021-06-05", marks=pytest.mark.slow)])  # 15 s each
 @pytest.mark.thorough
 def test_every_band_is_the_truth(on_disk, day):
     item = gl.search("PEPS_S2_L1C", datetime=day)[1]

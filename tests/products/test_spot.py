@@ -26,6 +26,7 @@ from geodes_lab import products
 from geodes_lab.archive.archive import Archive
 from geodes_lab.products.spot import dimap
 from geodes_lab.sample import spot, truth
+from tests.support.examples import examples
 
 # The file of a scene has the near infrared first, its document lists it third: whoever believes the list swaps it with green.
 NAMES = {"XS1": "green", "XS2": "red", "XS3": "nir", "SWIR": "swir16"}
@@ -140,14 +141,14 @@ def assert_the_same(sample, folder: Path) -> None:
 
 
 @given(order=st.permutations(range(4)))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_any_order_of_the_document_is_the_same(sample, tmp_path_factory, order):
     folder = tmp_path_factory.mktemp("order")
     assert_the_same(sample, rewritten(sample, folder, lambda infos: [infos[o] for o in order]))
 
 
 @given(order=st.permutations(range(4)).filter(lambda o: tuple(o[:3]) != (2, 1, 0)))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_any_other_numbers_of_bands_are_believed(sample, tmp_path_factory, order):
     """``order`` says which of XS3, XS2, XS1 and SWIR the file has first, and so on; its document says the same."""
     by_file = [2, 1, 0, 3]

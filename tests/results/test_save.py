@@ -16,6 +16,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 
 import geodes_lab as gl
+from tests.support.examples import examples
 
 
 def cube(times: int, rows: int, cols: int, chunks: int = 700) -> xr.Dataset:
@@ -41,7 +42,7 @@ def test_reads_back_the_same_with_crs_and_history(tmp_path):
     assert json.loads((tmp_path / "a" / "ndvi.zarr" / "zarr.json").read_text())["zarr_format"] == 3
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(times=st.integers(1, 3), rows=st.integers(1, 40), cols=st.integers(1, 40), chunks=st.integers(1, 45))
 def test_any_shape_and_chunking(tmp_path, times, rows, cols, chunks):
     made = cube(times, rows, cols, chunks)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def awaited(what: Callable[[], object], seconds: float = 30) -> object:
+def awaited(what: Callable[[], object], seconds: float = 120) -> object:
     """Give what it gives, as soon as that is something."""
     deadline = time.monotonic() + seconds
     while not (found := what()):

@@ -59,6 +59,8 @@ def reloaded(page: Page, address: str) -> None:
     raise AssertionError(f"{page.url} does not lead to {address}")
 
 
+# Of the long ones: three logins and servers; test_oidc.py changes groups without a browser.
+@pytest.mark.slow
 def test_group_that_changes_between_logins(hub, provider, browser):
     provider.put("alice", groups=["geodes"])
     page = enter(browser.new_page(), hub.url, "alice")

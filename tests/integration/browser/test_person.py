@@ -191,6 +191,8 @@ def test_person_finds_products_in_notebook_02(person):
     assert axes(footprints)
 
 
+# Of the long ones: 85 s; results/ and hub/ try what it calls, and notebook 01 the way through the browser.
+@pytest.mark.slow
 def test_person_shares_a_result_with_notebook_08(person):
     notebook = person.run("08_share")
     expect(notebook.get_by_text(".ndvi', ")).to_have_count(1)

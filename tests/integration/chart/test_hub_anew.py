@@ -157,7 +157,7 @@ def test_servers_outlive_the_hub_and_it_takes_them_up(lab):
     assert psutil.pid_exists(pid)
     assert httpx.get(at).status_code == 200, "meanwhile"
     hub.start()
-    awaited(lambda: hub.server("alice").get("ready"), 60)
+    awaited(lambda: hub.server("alice").get("ready"), 180)
     assert hub.server("alice")["user_options"] == {"size": "S"}, "chosen for who chose none, and kept"
     assert [p["metadata"]["uid"] for p in api.all("pods")] == [pod["metadata"]["uid"]]
     assert psutil.pid_exists(pid)
@@ -166,7 +166,7 @@ def test_servers_outlive_the_hub_and_it_takes_them_up(lab):
     os.killpg(pid, signal.SIGKILL)
     awaited(lambda: api.all("pods")[0]["status"]["phase"] == "Failed")
     hub.start()
-    awaited(lambda: not hub.server("alice"), 60)
+    awaited(lambda: not hub.server("alice"), 180)
     assert api.all("pods") == [], "what ended while the hub was away is taken away"
 
     hub.spawn("alice", size="XXL")

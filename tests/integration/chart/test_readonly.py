@@ -86,7 +86,7 @@ def test_server_kernel_and_cluster_write_into_volumes_alone(sample, tmp_path):
                         )
                     return False
 
-                awaited(up, 60)
+                awaited(up, 180)
                 kernel = JupyterKernelClient(
                     server_url=f"http://127.0.0.1:{port}/user/alice", token=token, client_kwargs={"headers": asked}
                 )

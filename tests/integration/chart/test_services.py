@@ -94,7 +94,7 @@ def test_service_becomes_ready(name, tmp_path):
             except httpx.HTTPError:
                 return False
 
-        awaited(ready, 60)
+        awaited(ready, 180)
         assert container["command"] == ["python", "-m", f"hub.services.{name}"]
         if name == "usage":
             token = {"Authorization": f"Bearer {'ab' * 32}"}

@@ -117,7 +117,7 @@ def test_server_of_each_size_starts_is_seen_and_stops(lab, size):
         assert await lab.started(spawner, size) == "http://127.0.0.1:8888"
         (pod,) = lab.pods()
         assert await spawner.poll() is None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while [e["reason"] for e in spawner.events] != ["Scheduled", "Pulled"]:
                 await asyncio.sleep(0.02)
         await spawner.stop()
@@ -213,7 +213,7 @@ def test_end_of_a_pod_is_seen(lab, code, reason):
         spawner = lab.spawner()
         await lab.started(spawner, "S")
         lab.api.do(lambda: lab.node.ended(("pods", "lab", spawner.pod_name), code, reason))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while (ended := await spawner.poll()) is None:
                 await asyncio.sleep(0.02)
         return ended

@@ -80,7 +80,7 @@ def test_attach_is_by_the_gateway_and_ends_with_it(ada):
     assert one.place == "gateway"
     assert gl.attach() is client
     assert gl.attach(workers=2) is client
-    awaited(lambda: len(client.scheduler_info()["workers"]) == 2, 60)
+    awaited(lambda: len(client.scheduler_info()["workers"]) == 2, 180)
     assert clusters(ada, "ada") == [client.cluster.name]
     gl.clusters().stop()
     assert clusters(ada, "ada") == []
@@ -133,7 +133,7 @@ def test_cap_of_a_user_counts_all_clusters(ada):
         UserWarning, match="exceed resource limit of 2 workers"
     ):  # its share are 3 of 6 cores, and the scheduler has one
         client.cluster.scale(50)
-    awaited(lambda: len(client.scheduler_info()["workers"]) == 2, 60)
+    awaited(lambda: len(client.scheduler_info()["workers"]) == 2, 180)
     time.sleep(2)  # more would come by then
     assert len(client.scheduler_info()["workers"]) == 2
     said = str(_explained(ValueError("the limit is 2 clusters at once, and you have a, b")))
@@ -374,7 +374,7 @@ def test_scheduler_that_is_gone_is_one_sentence_and_the_next_computation_is_righ
         gl.GeodesError, match="The scheduler of your cluster is gone, and with it what the workers held: compute again"
     ):
         x.compute(scheduler=client)
-    awaited(lambda: len(gl.clusters()) == 0, 60)
+    awaited(lambda: len(gl.clusters()) == 0, 180)
     other = gl.attach(workers=1)
     assert other is not client
     assert float(x.sum().compute(scheduler=other)) == 4
@@ -407,7 +407,7 @@ def test_cluster_without_workers_says_so_where_one_waits(ada, capsys):
     client = gl.attach(workers=1)
     assert client.submit(abs, -1).result(120) == 1
     client.cluster.scale(0)
-    awaited(lambda: not client.scheduler_info(n_workers=-1)["workers"], 60)
+    awaited(lambda: not client.scheduler_info(n_workers=-1)["workers"], 180)
     future = client.submit(abs, -2)
     said = awaited(lambda: capsys.readouterr().err, 120)
     assert "Your cluster has no worker: the gateway has not started any yet, or has ended them." in said

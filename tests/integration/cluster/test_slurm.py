@@ -54,7 +54,7 @@ def place(queue, monkeypatch, tmp_path) -> Iterator[dict[str, object]]:
         yield said
         if attached._keeper is not None:
             attached._keeper.close()
-        awaited(lambda: jobs() == [], 60)
+        awaited(lambda: jobs() == [], 180)
 
 
 def jobs() -> list[str]:
@@ -91,7 +91,7 @@ def test_workers_are_jobs_and_end_with_the_cluster(place, sample, on_disk, tmp_p
         folders
     )
     gl.clusters().stop()
-    awaited(lambda: jobs() == [], 60)
+    awaited(lambda: jobs() == [], 180)
     assert not keys.exists()
     awaited(lambda: not any(f.exists() for f in folders), 30)
 
@@ -141,6 +141,8 @@ def test_folder_that_nodes_do_not_see_is_said(place, overlay, unseen, monkeypatc
         assert f"cannot write into {place['folder']}: set geodes_lab.cluster.slurm.folder" in said
 
 
+# Of the long ones: the queue looks for jobs that are gone every some seconds.
+@pytest.mark.slow
 def test_jobs_end_when_the_kernel_is_killed(place, tmp_path):
     said = {
         f"DASK_GEODES_LAB__CLUSTER__SLURM__{k.upper()}": str(v)

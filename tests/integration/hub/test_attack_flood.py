@@ -143,10 +143,12 @@ def test_flood_of_log_messages():
         assert shown[-1].startswith("Exception"), "a new minute"
         # Messages that are all different come from one line, and long ones are cut.
         shown.clear()
+        began = time.monotonic()
         for number in range(5000):
             logger.error("404 GET /hub/%s", "".join(chr(97 + int(d)) for d in str(number)) + "y" * 9000)
-        assert sum(map(len, shown)) < 2_000_000
-        assert len(shown) <= 301
+        windows = int(time.monotonic() - began) + 2  # each second of a busy machine has its own count
+        assert sum(map(len, shown)) < 2_000_000 * windows
+        assert len(shown) <= 301 * windows
         assert "9009 characters" in shown[0] or "characters)" in shown[0]
     finally:
         del logging.Logger.manager.loggerDict["flooded"]

@@ -163,7 +163,7 @@ def scene(hub: Production, provider: Provider, browser: Chromium) -> Scene:
         except httpx.HTTPError:
             return False
 
-    awaited(stands, 60)
+    awaited(stands, 180)
     return Scene(hub, page, bob, link)
 
 

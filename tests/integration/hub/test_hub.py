@@ -139,6 +139,8 @@ def test_hub_that_does_not_start_says_why(tmp_path, sample, monkeypatch):
         pass
 
 
+# Of the long ones: a whole lab of its own, 40 s.
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_stopping_leaves_no_process(tmp_path, sample, how):
     """A lab with a user's server, a kernel and a Dask cluster, stopped as by Ctrl-C."""

@@ -83,7 +83,7 @@ def test_clusters_are_ones_own_and_end_with_the_server(lab):
     assert httpx.get(f"{address}/api/v1/clusters/", headers=again).json() == {}
     run(kernel, "import geodes_lab.cluster.attached as a; a._keeper._ticks.stop()")
     ada.web.delete(f"{ada.api}/server", headers=ada._headers())
-    awaited(lambda: not ada.web.get(ada.api, headers=ada._headers()).json()["servers"], 60)
+    awaited(lambda: not ada.web.get(ada.api, headers=ada._headers()).json()["servers"], 180)
     fresh = login(url, "ada")
     kernel = kernel_of(fresh)
     awaited(lambda: run(kernel, f"{mine}; print(httpx.get(u, headers=h).text)") == "{}", 30)

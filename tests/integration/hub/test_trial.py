@@ -131,6 +131,8 @@ def test_what_does_not_work_is_said(hub):
     assert refused.stderr.startswith("Logging in failed: The robot was not made: 403"), refused.stderr
 
 
+# Of the long ones: a hub of its own, 35 s.
+@pytest.mark.slow
 @needs_accounts
 def test_service_of_the_robot_may_nothing_to_others(hub):
     browser = Browser(hub)

@@ -149,7 +149,9 @@ def written(folder: Path, product: generator.Product, monkeypatch, change) -> Pa
     return path
 
 
-@pytest.mark.parametrize("version", ["002.36", "002.84", "002.90", "003.31"])
+@pytest.mark.parametrize(
+    "version", ["002.36", *(pytest.param(v, marks=pytest.mark.slow) for v in ("002.84", "002.90")), "003.31"]
+)
 @pytest.mark.thorough
 def test_border_before_ipf_2_9_is_masked(tmp_path, monkeypatch, made, altered, version):
     path = written(tmp_path, made, monkeypatch, lambda n: bordered(n)[0])

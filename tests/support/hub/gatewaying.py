@@ -78,7 +78,7 @@ def gateway(folder: Path, more: str = "", **environment: str) -> Iterator[str]:
         return True
 
     try:
-        awaited(answers, 60)
+        awaited(answers, 180)
         yield url
     finally:
         process.terminate()

@@ -71,7 +71,7 @@ def hub(state: Path, more: str, catalog: Path, port: int = 0, hub_port: int = 0,
             return False
 
     try:
-        awaited(answers, 60)
+        awaited(answers, 180)
         yield url
     finally:
         process.terminate()

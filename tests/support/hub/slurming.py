@@ -71,7 +71,7 @@ def slurm(folder: Path) -> Iterator[Path]:
             )
             return told.stdout.strip() == "idle"
 
-        awaited(is_idle, 60)
+        awaited(is_idle, 180)
         yield config
         # A job that ends tells the controller so: without one it would wait for it.
         awaited(

@@ -80,7 +80,7 @@ class Api:
         async def done() -> Any:
             return what()
 
-        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(120)
 
     def all(self, resource: str) -> list[Object]:
         """The objects of a kind."""
