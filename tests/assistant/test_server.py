@@ -87,6 +87,14 @@ def test_file_is_opened_by_its_path(client, product):
     assert "group /r10m" in client.ask("open", products=[str(product)])
 
 
+def test_file_that_is_called_as_a_product_is_not_taken_for_it(client, home, names):
+    """The program runs in the person's folder, where anything may lie."""
+    (home / names[0]).write_text("no product")
+    assert "group /r10m" in client.ask("open", products=names[:1], collection="PEPS_S2_L1C")
+    assert "group" not in client.refused("open", products=names[:1])
+    (home / names[0]).unlink()
+
+
 def test_cube_is_described_and_planned(client, names):
     text = client.ask("open", **SUMMER, bbox=BOX, bands=["red", "nir"])
     assert "variable red (time 3, y " in text
