@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from geodes_lab import settings
 from geodes_lab.errors import GeodesError, nearest, shown
 
 _FOLDER = Path(__file__).with_name("documents")
 _SETTINGS = Path(__file__).parents[1] / "geodes_lab.yaml"
 _INCLUDED = re.compile(r"```\{literalinclude\} \S*geodes_lab\.yaml\n:language: yaml\n```")
 _RESULTS = 8
+_REST = 500  # characters that an answer has beside a page
 _lock = threading.Lock()
 
 
@@ -62,8 +64,8 @@ def listing() -> str:
     return "\n".join(f"{p.name}: {p.title}" for p in pages().values())
 
 
-def read(name: str, start: int = 0, most: int = 16_000) -> str:
-    """Return a page, or the part of it that begins at a character.
+def read(name: str, start: int = 0) -> str:
+    """Return a page from a character on, or as much of it as an answer may have.
 
     Raises
     ------
@@ -76,9 +78,9 @@ def read(name: str, start: int = 0, most: int = 16_000) -> str:
             f"There is no page {shown(wanted)[:100]!r}{nearest(wanted, pages()) or '.'} The tool docs without "
             "arguments lists the pages."
         )
-    text = pages()[wanted].text
-    part = text[max(start, 0) : max(start, 0) + most]
-    end = max(start, 0) + len(part)
+    text, start = pages()[wanted].text, max(start, 0)
+    end = start + max(int(settings.get("assistant.characters")) - _REST, _REST)
+    part = text[start:end]
     return part if end >= len(text) else f"{part}\n… the page goes on: ask for it with start={end} (of {len(text)})."
 
 

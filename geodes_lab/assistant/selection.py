@@ -64,8 +64,8 @@ class Selection:
         GeodesError
             If there are none or too many, one of the names is not there, or it is an address.
         """
-        paths = [str(_file(name)) for name in self.names if _is_path(name)]
-        others = [name for name in self.names if not _is_path(name)]
+        paths = [str(_file(name)) for name in self.names if self._is_path(name)]
+        others = [name for name in self.names if not self._is_path(name)]
         if len(self.names) > PRODUCTS:
             raise GeodesError(f"These are {len(self.names)} products, and {PRODUCTS} can be asked for at once.")
         if paths and not others:
@@ -84,6 +84,12 @@ class Selection:
         if len(items) > PRODUCTS:
             raise GeodesError(f"The search finds more than {PRODUCTS} products: narrow its dates, bbox or cloud cover.")
         return [*paths, *items]
+
+    def _is_path(self, name: str) -> bool:
+        """Whether a name is that of a file: with a collection, plain names are products of it, whatever lies here."""
+        if "/" in name or name.startswith("~"):
+            return True
+        return not self.collection and len(name) < _LONGEST and "\0" not in name and Path(name).exists()
 
 
 def queryables(properties: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -105,10 +111,6 @@ def queryables(properties: Mapping[str, Any] | None) -> dict[str, Any]:
         else:
             keywords[name] = value
     return keywords
-
-
-def _is_path(name: str) -> bool:
-    return "/" in name or name.startswith("~") or (len(name) < _LONGEST and "\0" not in name and Path(name).exists())
 
 
 def _file(name: str) -> Path:

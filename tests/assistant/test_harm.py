@@ -9,10 +9,14 @@ from pathlib import Path
 
 import dask
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geodes_lab.assistant.redaction import redacted
 from geodes_lab.credentials import renewal
+from geodes_lab.errors import shown
 from tests.support.assistant import assistant, lab
+from tests.support.paths import TOP
 from tests.support.witness import collection, item
 
 pytestmark = pytest.mark.attack
@@ -161,11 +165,18 @@ def test_nothing_is_downloaded(hostile, elsewhere):
     assert not [p for p in (home / "replicas").glob("*") if p.name != ".lock"]
 
 
-def test_long_answers_are_cut(hostile):
+def test_long_answers_are_cut_and_long_pages_are_read_in_parts(hostile):
     client, _ = hostile
-    text = client.ask("docs", page="operations/operator")
+    text = client.ask("api", name="open_cube")
     assert len(text) < 4200
     assert "cut here, after 4000 of" in text
+    page, start = (TOP / "docs" / "operations" / "operator.md").read_text(), 0
+    while start < len(page):
+        part, _, more = client.ask("docs", page="operations/operator", start=start).partition("\n… the page goes on")
+        assert len(part) <= 3500
+        assert redacted(page[start : start + 3500]) == part
+        assert more.startswith(f": ask for it with start={start + 3500} ") or start + 3500 >= len(page)
+        start += 3500
 
 
 def test_answer_that_does_not_come_is_given_up(sample, tmp_path, elsewhere):
@@ -218,3 +229,13 @@ def test_settings_that_are_ordinary_words_hide_nothing():
         assert (
             redacted("the environment of the reader, by assumerole") == "the environment of the reader, by assumerole"
         )
+
+
+@given(before=st.text(), after=st.text(), most=st.integers(1, 300))
+def test_any_text_is_clean_and_bounded(before, after, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MY_SECRET", "drawn-secret-of-a-test")
+        told = redacted(f"{before}drawn-secret-of-a-test{after}", most)
+    assert "drawn-secret-of-a-test" not in told
+    assert all(c == "\n" or shown(c) == c for c in told)
+    assert len(told) < most + 100
