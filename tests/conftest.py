@@ -5,12 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import secrets
 import shutil
 import socket
-import subprocess
-import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +19,7 @@ from hypothesis import (
 
 from geodes_lab.sample import build
 from tests.support.paths import SHARED, TOP
+from tests.support.s3_server import serving
 
 # The same examples in each run, so that what passes here passes elsewhere; `make test-all` draws others.
 drawn.register_profile("same", derandomize=True, database=None, deadline=None)
@@ -117,29 +114,8 @@ def on_disk(sample: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def s3(sample: Path) -> Iterator[str]:
     """A real S3 server on loopback that serves the sample's buckets; gives its endpoint. Keys are in the environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    key, secret = "geodes-test", secrets.token_urlsafe(16)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "nanio", "serve", "--log-level", "warning", "--host", "127.0.0.1"]
-        + ["--port", str(port), "--data-dir", str(sample / "datalake")],
-        env={**os.environ, "NANIO_ACCESS_KEY": key, "NANIO_SECRET_KEY": secret},
-    )
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None, "the S3 server ended"
-            time.sleep(0.05)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AWS_ACCESS_KEY_ID", key)
-            patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-            yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(10)
+    with serving(sample / "datalake") as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

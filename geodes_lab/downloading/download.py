@@ -229,7 +229,8 @@ def _disk(one: Job, target: Path, error: OSError) -> GeodesError:
 
 def _on_tape(jobs: dict[int, Job]) -> dict[int, GeodesError]:
     """Ask the portal which products are on tape, all at once; if it does not say, their download will."""
-    products = {n: p for n, one in jobs.items() if (p := tape.product(one.item)) and not tape.is_here(one.item)}
+    missing = {n: one.item for n, one in jobs.items() if not one.target.exists() and not tape.is_here(one.item)}
+    products = {n: p for n, item in missing.items() if (p := tape.product(item))}
     try:
         states = tape.on_disk(list(products.values()))
     except GeodesError:

@@ -49,7 +49,13 @@ def of(product: Any, folder: Path) -> Job:
     """
     is_address = isinstance(product, (str, os.PathLike))
     item = local.by_name(os.fspath(product)) if is_address else as_item(product)
-    name, whole = name_of(item), packed.described(item)
+    name = name_of(item)
+    if not packed.is_one(item):
+        raise GeodesError(
+            f"{name} has no file of the whole product ({', '.join(list(item.assets)[:9]) or 'no assets'}): open it in "
+            "place with gl.open_cube, or download the address of one file, such as item.assets[…].href."
+        )
+    whole = packed.described(item)
     if whole.size is not None and (isinstance(whole.size, bool) or not isinstance(whole.size, int) or whole.size < 0):
         raise GeodesError(f"{name} has the file:size {whole.size!r}, which is no number of bytes: correct the Item.")
     stem = re.sub(r"(\.SAFE|\.SEN3)$", "", _SUFFIX.sub("", name), flags=re.IGNORECASE)

@@ -80,16 +80,14 @@ def _bring(job: Job, part: Partial, pace: Pace, stop: Stop, show: Callable[[int]
     remote = replace(remote, name=job.name)
     if remote.place.is_folder:
         raise job.fail(f"{remote.place.href} is a folder of this machine; copy it")
-    received = 0
     for is_last in (False, True):
         continued = part.done if part.version is not None else 0
         if job.whole.size is not None:
             _refuse_full_disk(job, part.path.parent, job.whole.size - continued)
         web = remote.address if remote.place.scheme == "http" else ""
         pace.run(job.name, web, lambda: transfer.bring(remote, part, stop, show))
-        received += max(part.done - continued, 0)
         try:
-            return received, _verified(job, part, stop)
+            return part.received, _verified(job, part, stop)
         except Wrong as error:
             part.begin(None)
             if is_last or not continued:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import BinaryIO, NoReturn, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import httpx
 
@@ -219,8 +219,17 @@ class Remote:
                 self.fail(f"its server's answer is not understood ({error}); tell the operator")
 
     @contextlib.contextmanager
-    def answer(self, method: str, headers: dict[str, str], secret: str | None = None) -> Iterator[httpx.Response]:
-        """Send a request, and give its answer while it comes; the key goes to the first server alone."""
+    def answer(
+        self,
+        method: str,
+        headers: dict[str, str],
+        secret: str | None = None,
+        opened: Callable[[Any], None] = lambda stream: None,
+    ) -> Iterator[httpx.Response]:
+        """Send a request, and give its answer while it comes; the key goes to the first server alone.
+
+        ``opened`` is called with each connection, before anything is waited for on it.
+        """
         home = httpx.URL(self.address)
 
         def sign(request: httpx.Request) -> None:
@@ -228,6 +237,11 @@ class Remote:
             request.headers.pop("X-API-Key", None)
             if secret and origin.same(str(request.url), self.address):
                 request.headers["X-API-Key"] = secret
+            request.extensions = {**request.extensions, "trace": trace}
+
+        def trace(event: str, about: dict[str, Any]) -> None:
+            if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+                opened(about["return_value"])
 
         traffic.add(1, 0)
         with (

@@ -39,6 +39,8 @@ class Partial:
         self._note = path.with_name(f"{path.name}.json")
         self.done = os.fstat(descriptor).st_size
         """Bytes that are there."""
+        self.received = 0
+        """Bytes that were written in all, also those that were discarded since."""
         self.version = self._read_note() if self.done else None
         """Of these bytes."""
         self.digest: Digest | None = None
@@ -75,6 +77,7 @@ class Partial:
             if self.digest is not None:
                 self.digest.update(left[:written])
             self.done += written
+            self.received += written
             left = left[written:]
 
     def keep(self, path: Path) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import TypeVar
-
-import httpx
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 _LOOK = 0.2  # seconds between two looks
@@ -24,14 +22,14 @@ class Stop:
 
     def __init__(self) -> None:
         self._event, self._lock = threading.Event(), threading.Lock()
-        self._answers: list[httpx.Response] = []
+        self._streams: list[Any] = []
 
     def set(self) -> None:
         """Ask all threads to end."""
         self._event.set()
         with self._lock:
-            for answer in self._answers:
-                _close(answer)
+            for stream in self._streams:
+                _close(stream)
 
     def check(self) -> None:
         """Raise `Stopped` if the task was asked to end."""
@@ -60,21 +58,28 @@ class Stop:
                     raise Stopped from None
 
     @contextlib.contextmanager
-    def watching(self, answer: httpx.Response) -> Iterator[None]:
-        """Close the connection of an answer if the task is asked to end while it is read."""
-        with self._lock:
-            self._answers.append(answer)
+    def connections(self) -> Iterator[Callable[[Any], None]]:
+        """Give a function that takes streams of httpcore, which are closed if the task is asked to end."""
+        own: list[Any] = []
+
+        def opened(stream: Any) -> None:
+            with self._lock:
+                own.append(stream)
+                self._streams.append(stream)
+                if self._event.is_set():
+                    _close(stream)
+
         try:
             self.check()
-            yield
+            yield opened
         finally:
             with self._lock:
-                self._answers.remove(answer)
+                for stream in own:
+                    self._streams.remove(stream)
 
 
-def _close(answer: httpx.Response) -> None:
-    stream = answer.extensions.get("network_stream")
-    connection = stream.get_extra_info("socket") if stream is not None else None
+def _close(stream: Any) -> None:
+    connection = stream.get_extra_info("socket")
     if connection is not None:
         with contextlib.suppress(OSError):
             # The reading thread sees an end at once; closing the file descriptor under it would not wake it.

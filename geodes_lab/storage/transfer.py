@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
@@ -57,10 +58,25 @@ def bring(remote: Remote, part: Partial, stop: Stop, show: Callable[[int], None]
     if remote.size not in (None, part.done):
         size = part.done
         part.begin(None)
+        _refuse_size(remote, size)
+
+
+def _refuse_size(remote: Remote, size: int | None) -> None:
+    if None not in (size, remote.size) and size != remote.size:
         remote.fail(
             f"it has {size} bytes there, and {remote.size} in the catalogue; search again, the catalogue may have "
             "another version"
         )
+
+
+@contextlib.contextmanager
+def _ending(stop: Stop) -> Iterator[None]:
+    """Raise `Stopped` where a connection broke because the task was asked to end."""
+    try:
+        yield
+    except (httpx.TransportError, Again):
+        stop.check()
+        raise
 
 
 def _address(remote: Remote) -> str:
@@ -77,7 +93,11 @@ def _by_answer(remote: Remote, part: Partial, stop: Stop, show: Callable[[int], 
         return
     elif part.done:
         headers = {"Range": f"bytes={part.done}-", "If-Range": known.validator}
-    with remote.answer("GET", headers, key(remote.address)) as answer, stop.watching(answer):
+    with (
+        stop.connections() as opened,
+        _ending(stop),
+        remote.answer("GET", headers, key(remote.address), opened) as answer,
+    ):
         if answer.status_code == 416 and headers:
             part.begin(None)
             raise Again("the server has another version of the file")
@@ -88,7 +108,9 @@ def _by_answer(remote: Remote, part: Partial, stop: Stop, show: Callable[[int], 
             remote.check(answer, start)
             if answer.status_code != 200:
                 remote.fail(f"the server answered {answer.status_code}; tell the operator")
-            part.begin(_version(remote, answer))
+            version = _version(remote, answer)
+            _refuse_size(remote, version.size)
+            part.begin(version)
         elif known is not None and not _continues(answer, known, part.done):
             part.begin(None)
             raise Again("the server gave another part of the file than it was asked for")
@@ -109,12 +131,8 @@ def _copy(
             show(part.done)
             stop.check()
             chunk = next(chunks, b"")
-    except (httpx.TransportError, Again):
-        stop.check()
-        raise
     finally:
         traffic.add(0, max(part.done - begun, 0))
-    stop.check()  # a connection that was closed for that reason looks like an end
     if not part.done or (total is not None and part.done < total):
         raise Again(f"the transfer ended too early, after {part.done} bytes")
 
@@ -135,16 +153,21 @@ def _rest(answer: httpx.Response, chunks: Iterator[bytes], begun: int) -> Iterat
     ):
         yield from chunks
         return
-    left, patience = int(length) - begun, TIMEOUT.read
-    while left > 0:
-        try:
-            data = stream.read(min(_PIECE, left), timeout=patience)
-        except (httpcore.NetworkError, httpcore.TimeoutException) as error:
-            raise Again(f"the connection broke ({type(error).__name__})") from error
-        if not data:
-            raise Again("the transfer ended too early")
-        left -= len(data)
-        yield data
+    left, some, together = int(length) - begun, list[bytes](), 0
+    try:
+        while left > 0:
+            data = stream.read(min(_PIECE, left), timeout=TIMEOUT.read)
+            if not data:
+                raise Again("the transfer ended too early")
+            left, together = left - len(data), together + len(data)
+            some.append(data)
+            if together >= _PIECE // 2 or not left:  # TLS gives 16 KiB at once
+                yield some[0] if len(some) == 1 else b"".join(some)
+                some, together = [], 0
+    except (httpcore.NetworkError, httpcore.TimeoutException, Again) as error:
+        if some:
+            yield b"".join(some)
+        raise error if isinstance(error, Again) else Again(f"the connection broke ({type(error).__name__})") from error
 
 
 def _version(remote: Remote, answer: httpx.Response) -> Version:
@@ -196,6 +219,7 @@ def _by_ranges(remote: Remote, part: Partial, stop: Stop, show: Callable[[int], 
 
 def _ranges(remote: Remote, part: Partial, stop: Stop, show: Callable[[int], None]) -> None:
     place, size = remote.place, remote.place.size()
+    _refuse_size(remote, size)
     tag = part.version.validator if part.version is not None else None
     if part.version is None or part.version.size != size or (place.scheme == "file" and tag != _stamp(place)):
         data, tag = place.read_tagged(0, min(_STEP, size))

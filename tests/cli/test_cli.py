@@ -207,3 +207,29 @@ def test_lab_without_its_hub_says_where_it_is(monkeypatch, tmp_path):
     result = run("lab")
     assert result.exit_code == 1
     assert "clone the project" in result.stderr
+
+
+def test_download_for_people_and_for_programs(found, tmp_path):
+    there = tmp_path / "products"
+    result = run("download", str(found), "--to", str(there), "--bands", "red", "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["products"]
+    assert rows
+    assert {r["what"] for r in rows} == {"fetched"}
+    assert sorted(Path(r["path"]).name for r in rows) == sorted(p.name for p in there.iterdir())
+    again = run("download", str(found), "--to", str(there), "--bands", "red")
+    assert again.stdout.startswith(f"{len(rows)} was there: ")
+
+
+def test_download_that_fails_in_part_says_so_and_exits_with_1(found, tmp_path):
+    document = json.loads(found.read_text())
+    document["features"] = document["features"][:2]
+    for asset in document["features"][0]["assets"].values():
+        asset["href"] = "https://s3.datalake.cnes.fr/sentinel2-l1c/gone.zip"
+        asset.pop("alternate", None)
+    found.write_text(json.dumps(document))
+    result = run("download", str(found), "--to", str(tmp_path / "products"))
+    assert result.exit_code == 1
+    assert "1 of 2 products did not arrive, the others are there: " in result.stderr
+    assert "1 failed, 1 fetched: " in result.stdout
+    assert len(list((tmp_path / "products").iterdir())) == 1

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import dask
+import obstore
 import pytest
 from blake3 import blake3
 from hypothesis import HealthCheck, given
@@ -20,9 +22,13 @@ from hypothesis import strategies as st
 
 import geodes_lab as gl
 from geodes_lab import GeodesError
+from geodes_lab.downloading import download as module
 from geodes_lab.downloading.report import DownloadFailed, ReplacedFile
-from geodes_lab.storage import fetch
+from geodes_lab.storage import fetch, transfer
+from geodes_lab.storage.location import locate
+from geodes_lab.storage.partial import Partial
 from tests.downloading.conftest import md5, zipped
+from tests.support.s3_server import serving
 from tests.support.upstream import OLD, Request, Upstream, item
 
 DATA, NEWER = zipped(1), zipped(2)
@@ -364,3 +370,82 @@ def test_pauses_are_between_attempts(upstream, there, monkeypatch):
     file.answers[:] = [lambda r: r.give(500, b"")] * 3
     gl.download(one(upstream), there)
     assert len(upstream.requests) == 4
+
+
+@pytest.fixture(scope="module")
+def buckets(tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    folder = tmp_path_factory.mktemp("buckets")
+    (folder / "products").mkdir()
+    with serving(folder) as endpoint:
+        yield endpoint, folder / "products"
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["the same", "replaced"])
+@pytest.mark.parametrize("place", ["s3", "mirror"])
+def test_interrupted_copy_from_the_datalake_is_continued_if_the_object_is_the_same(
+    buckets, there, monkeypatch, replaced, place
+):
+    endpoint, bucket = buckets
+    monkeypatch.setattr(transfer, "_STEP", 30_000)
+
+    def put(data: bytes) -> None:
+        if place == "mirror":
+            (bucket / "P1.zip").write_bytes(data)
+        else:  # as S3's clients do: so it has an ETag
+            obstore.put(locate("s3://products/P1.zip").store, "P1.zip", data)
+
+    settings = {
+        "geodes_lab.datalake.endpoint": endpoint,
+        "geodes_lab.datalake.mirror": str(bucket.parent) if place == "mirror" else None,
+    }
+    append = Partial.append
+
+    def dies(self: Partial, data: bytes) -> None:
+        if self.done >= 90_000:
+            raise KeyboardInterrupt
+        append(self, data)
+
+    found = item("P1", "s3://products/P1.zip", DATA, **({"file:checksum": None, "file:size": None} if replaced else {}))
+    with dask.config.set(settings):
+        put(DATA)
+        with monkeypatch.context() as patch:
+            patch.setattr(Partial, "append", dies)
+            with pytest.raises(KeyboardInterrupt):
+                gl.download(found, there)
+        assert (there / "P1.zip.part").stat().st_size == 90_000
+        if replaced:
+            put(NEWER)
+        (outcome,) = gl.download(found, there).outcomes
+    assert (there / "P1.zip").read_bytes() == (NEWER if replaced else DATA)
+    assert outcome.received == len(DATA) - (0 if replaced else 90_000)
+    assert names(there) == ["P1.zip"]
+
+
+@pytest.mark.parametrize("when", ["headers", "body"])
+def test_waiting_connections_end_at_once_when_the_call_is_interrupted(upstream, there, monkeypatch, when):
+    """As Ctrl-C does: the main thread is interrupted while a server is silent."""
+    file, asked, go = upstream.put("P1.zip", DATA), threading.Event(), threading.Event()
+
+    def silent(request: Request) -> None:
+        if when == "body":
+            request.send_response(200)
+            request.send_header("Content-Length", str(len(DATA)))
+            request.end_headers()
+            request.wfile.write(DATA[:100])
+            request.wfile.flush()
+        asked.set()
+        go.wait(60)
+
+    def interrupted(*_: object) -> object:
+        assert asked.wait(60)
+        raise KeyboardInterrupt
+
+    file.answers[:] = [silent]
+    monkeypatch.setattr(module, "wait_for", interrupted)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            gl.download(one(upstream), there)
+        assert not go.is_set()
+    finally:
+        go.set()
+    assert names(there) == []
