@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.plot import hover
 from geodes_lab.plot.frames import Frames, ready
 from geodes_lab.plot.image import colours, label, limits, one, unit
 from geodes_lab.plot.rgb import picture, stretch, three
@@ -37,7 +38,7 @@ def compare(
     bands
         For cubes: the bands shown as red, green and blue; each cube is stretched separately.
     cmap, clim
-        For variables: see `geodes_lab.plot.image`; default limits come from the left one.
+        For variables: see `geodes_lab.plot.image`; without limits each side has its own, and its own bar of colours.
     percentiles, gamma
         For cubes: see `geodes_lab.plot.rgb`.
     titles
@@ -77,7 +78,12 @@ def compare(
     edges = float(x[0]), float(x[-1])
     border = hv.Dimension("swipe", range=(0.0, 1.0), default=0.5, step=0.02)
 
-    def at(swipe: float) -> float:
+    last = border.default
+
+    def at(swipe: float | None) -> float:
+        nonlocal last
+        last = last if swipe is None else swipe
+        swipe = last
         return edges[0] + swipe * (edges[1] - edges[0])
 
     def line(swipe: float) -> Any:
@@ -86,34 +92,80 @@ def compare(
     axes = frames[0].axes(width)
     words = titles or (_date(left), _date(right))
     options = {"title": " | ".join(filter(None, words)), **axes}
-    if is_picture:
-        coloured = [picture(s, stretch(s, percentiles), gamma) for s in shown]
-        parts = [np.stack([p.dimension_values(v, flat=False)[::-1] for v in p.vdims]) for p in coloured]
+    make = _pictures if is_picture else _variables
+    both, more = make(shown, percentiles if is_picture else clim, gamma, at, words)
 
-        def wiped(swipe: float) -> Any:
-            both = np.where(_is_left(x, at(swipe)), *parts)
-            return hv.RGB((x, shown[0].y.values, *both), vdims=list("RGBA"))
+    def wiped(swipe: float) -> Any:
+        return both(_is_left(x, at(swipe)))
 
-        options["bgcolor"] = "#d9d9d9"
-    else:
-        first = shown[0]["value"]
-        named = first.rename(getattr(left, "name", None))
-        clim = clim or limits(first)
-
-        def wiped(swipe: float) -> Any:
-            both = np.where(_is_left(x, at(swipe)), *(s["value"].values for s in shown))
-            return hv.Image((x, shown[0].y.values, both), ["x", "y"], hv.Dimension("value", label=label(first)))
-
-        options |= {
-            "cmap": cmap or colours(named),
-            "clim": clim,
-            "colorbar": True,
-            "tools": ["hover"],
-            "clabel": unit(first),
-        }
-        options["clipping_colors"] = {"NaN": "#d9d9d9"}
+    options |= more
+    if not is_picture:
+        named = shown[0]["value"].rename(getattr(left, "name", None))
+        options["cmap"] = cmap or colours(named)
     size = {"width": axes["frame_width"], "height": axes["frame_height"]}
     return rasterize(hv.DynamicMap(wiped, kdims=[border]), **size).opts(**options) * hv.DynamicMap(line, kdims=[border])
+
+
+def _pictures(
+    shown: list[xr.Dataset], percentiles: Any, gamma: float, at: Any, words: Any
+) -> tuple[Any, dict[str, Any]]:
+    """Return the picture for a border, and how it looks; each side is stretched by itself."""
+    import holoviews as hv
+
+    stretches = [stretch(s, percentiles) for s in shown]
+    coloured = [picture(s, each, gamma) for s, each in zip(shown, stretches, strict=True)]
+    parts = [np.stack([p.dimension_values(v, flat=False)[::-1] for v in p.vdims]) for p in coloured]
+
+    def both(is_left: Any) -> Any:
+        return hv.RGB((shown[0].x.values, shown[0].y.values, *np.where(is_left, *parts)), vdims=list("RGBA"))
+
+    hook = hover.sides(shown[0], at, [hover.levels(s, gamma) for s in stretches], list(shown[0].attrs["bands"]))
+    return both, {"bgcolor": "#d9d9d9", "hooks": [hook]}
+
+
+def _variables(shown: list[xr.Dataset], clim: Any, gamma: float, at: Any, words: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the map for a border, and how it looks; without limits each side has its own."""
+    import holoviews as hv
+
+    first = shown[0]["value"]
+    low, high = clim or limits(first)
+    other = clim or limits(shown[1]["value"])
+    steps = (high - low) / (other[1] - other[0])
+    values = [
+        first.values,
+        (shown[1]["value"].values - other[0]) * steps + low if not clim else shown[1]["value"].values,
+    ]
+
+    def both(is_left: Any) -> Any:
+        place = shown[0].x.values, shown[0].y.values
+        return hv.Image((*place, np.where(is_left, *values)), ["x", "y"], hv.Dimension("value", label=label(first)))
+
+    codes = [
+        hover.scaled(1.0, 0.0),
+        hover.scaled(1 / steps, other[0] - low / steps) if not clim else hover.scaled(1.0, 0.0),
+    ]
+    hooks = [hover.sides(shown[0], at, codes, [label(first) or "value"])]
+    names = [" ".join(filter(None, (word, unit(first)))) for word in (words[0] or "left", words[1] or "right")]
+    if not clim:
+        hooks.append(_bar(other, names[1]))
+    look = {"clim": (low, high), "colorbar": True, "clabel": unit(first) if clim else names[0], "hooks": hooks}
+    return both, {"clipping_colors": {"NaN": "#d9d9d9"}, **look}
+
+
+def _bar(clim: tuple[float, float], title: str) -> Any:
+    """Return the hook that adds the bar of the right side."""
+
+    def hook(plot: Any, element: Any) -> None:
+        from bokeh.models import ColorBar, LinearColorMapper  # type: ignore[attr-defined]
+
+        if plot.state.select({"name": "right side"}) or "color_mapper" not in plot.handles:
+            return
+        mapper = LinearColorMapper(palette=plot.handles["color_mapper"].palette, low=clim[0], high=clim[1])
+        plot.state.add_layout(
+            ColorBar(name="right side", color_mapper=mapper, title=title, bar_line_color="black"), "right"
+        )
+
+    return hook
 
 
 def _is_left(x: Any, border: float) -> Any:

@@ -15,6 +15,7 @@ import xarray as xr
 from geodes_lab.errors import GeodesError, shown
 
 MOST = 4_000_000  # pixels of a frame that are computed; of larger ones every second, third … pixel is
+_LABEL = 110  # pixels of the screen for each number below a map
 Range = tuple[float, float] | None
 
 
@@ -129,6 +130,7 @@ class Frames:
             "frame_height": max(int(width * down / across), 40),
             "xlabel": f"x ({unit})",
             "ylabel": f"y ({unit})",
+            "xticks": max(width // _LABEL, 2),  # numbers of seven digits do not touch
             **({} if degrees else {"xformatter": "%d", "yformatter": "%d"}),
         }
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.plot import hover
 from geodes_lab.plot.basemap import under
 from geodes_lab.plot.frames import Frames, dimension, ready, titled, words
 
@@ -70,7 +71,7 @@ def image(
         cmap=cmap or colours(data),
         clim=clim,
         colorbar=True,
-        tools=["hover"],
+        hooks=[hover.value(variable, label(data))],
         title=title if title is not None else titled(label(data)),
         clabel=unit(data),
         clipping_colors={"NaN": "transparent" if basemap else "#d9d9d9"},

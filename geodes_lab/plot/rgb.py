@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.plot import hover
 from geodes_lab.plot.basemap import under
 from geodes_lab.plot.frames import Frames, ready
 
@@ -69,7 +70,8 @@ def rgb(
 
     axes = frames.axes(width)
     shown = rasterize(frames.dynamic(show), width=axes["frame_width"], height=axes["frame_height"])
-    shown = shown.opts(title=title, bgcolor="#d9d9d9", **axes)
+    hooks = [hover.bands(frames.data, stretches, gamma)]
+    shown = shown.opts(title=title, bgcolor="#d9d9d9", hooks=hooks, **axes)
     return under(data[bands[0]], "gl.plot.rgb") * shown if basemap else shown
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 
 import holoviews as hv
 import numpy as np
 import pytest
+import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
+from bokeh.models import ColorBar, HoverTool
+from pyproj import Transformer
 
 import geodes_lab as gl
 from geodes_lab.plot.image import colours
@@ -243,3 +248,73 @@ def test_what_cannot_be_shown_is_said(call, said):
 )  # fmt: skip
 def test_colours_suit_what_is_shown(name, attrs, wanted):
     assert colours(xr.DataArray(np.zeros((2, 2)), dims=("y", "x"), name=name, attrs=attrs)) == wanted
+
+
+def placed(times: int = 1) -> xr.Dataset:
+    return bands(times).isel(time=0).rio.write_crs(32631)
+
+
+def hover_of(shown) -> HoverTool:
+    figure = hv.render(shown)
+    (tool,) = (t for t in figure.select({"type": HoverTool}) if t.name == "place")
+    assert len(figure.select({"type": HoverTool})) == 1
+    return tool
+
+
+@pytest.mark.parametrize("crs", [32631, 4326, 3857, 2154])
+def test_mouse_says_longitude_latitude_and_value(crs):
+    """The code that the browser runs, with the numbers of its polynomial, beside PROJ."""
+    cube = data(1).isel(time=0).rio.write_crs(crs)
+    if crs == 4326:
+        cube = cube.assign_coords(x=1.0 + np.arange(40) * 0.001, y=43.0 - np.arange(30) * 0.001)
+    tool = hover_of(gl.plot.image(cube)[()])
+    assert [name for name, _ in tool.tooltips] == ["longitude", "latitude", "NDVI"]
+    x, y = float(cube.x[7]), float(cube.y[21])
+    want = Transformer.from_crs(crs, 4326, always_xy=True).transform(x, y)
+    for axis, degrees in zip(("$x", "$y"), want, strict=True):
+        code = tool.formatters[axis].code
+        terms = json.loads(re.search(r"\[[-\d., e]{40,}\]", code)[0])
+        (x0, wide), (y0, high) = (
+            map(float, m) for m in re.findall(r"\(special_vars\.[xy] - ([-\d.e]+)\) / ([-\d.e]+)", code)
+        )
+        powers = [(i, j) for i in range(5) for j in range(5 - i)]
+        found = sum(
+            t * ((x - x0) / wide) ** i * ((y - y0) / high) ** j for t, (i, j) in zip(terms, powers, strict=True)
+        )
+        assert found == pytest.approx(degrees, abs=2e-5)
+
+
+def test_mouse_says_the_values_of_a_picture():
+    tool = hover_of(gl.plot.rgb(placed(), limits=(0, 0.5), gamma=2)[()])
+    assert [name for name, _ in tool.tooltips] == ["longitude", "latitude", "red", "green", "blue"]
+    assert "[[0.0, 0.5], [0.0, 0.5], [0.0, 0.5]]" in tool.formatters["@image"].code
+    plain = hover_of(gl.plot.rgb(bands().isel(time=0))[()])
+    assert [name for name, _ in plain.tooltips][:2] == ["x", "y"], "without a CRS"
+
+
+def test_name_of_a_band_is_no_column_of_bokeh():
+    named = data(1).isel(time=0).rename("@{x}$y").assign_attrs(long_name="@{x}$y")
+    assert hover_of(gl.plot.image(named)[()]).tooltips[-1][0] == "{x}y"
+
+
+def test_swipe_stretches_each_side_by_itself():
+    left = data(1).isel(time=0)
+    shown = gl.plot.compare(left, left * 100 + 7, titles=("before", "after"))
+    figure = hv.render(shown[0.25])
+    bars = figure.select({"type": ColorBar})
+    assert sorted(bar.title for bar in bars) == ["after", "before"]
+    lows = sorted(bar.color_mapper.low for bar in bars)
+    assert lows[1] == pytest.approx(lows[0] * 100 + 7)
+    image = shown[0.0].get(0)
+    np.testing.assert_allclose(image.range("value"), shown[1.0].get(0).range("value"), rtol=1e-4)
+    (tool,) = (t for t in figure.select({"type": HoverTool}) if t.name == "place")
+    assert tool.formatters["@image"].args["border"] == pytest.approx(300_000 + 0.25 * 390)
+    same = hv.render(gl.plot.compare(left, left * 100, clim=(0, 1))[0.5])
+    assert len(same.select({"type": ColorBar})) == 1
+
+
+@pytest.mark.parametrize("width", [200, 300, 560])
+def test_numbers_below_a_map_do_not_touch(width):
+    assert gl.plot.image(data(), width=width)[data().time.values[0]].opts.get().kwargs["xticks"] * 100 <= max(
+        width, 200
+    )
