@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 import dask
 import obstore
 import pytest
+import trustme
 from blake3 import blake3
 from hypothesis import HealthCheck, given
 from hypothesis import settings as drawn
@@ -370,6 +372,24 @@ def test_pauses_are_between_attempts(upstream, there, monkeypatch):
     file.answers[:] = [lambda r: r.give(500, b"")] * 3
     gl.download(one(upstream), there)
     assert len(upstream.requests) == 4
+
+
+@pytest.mark.parametrize("cut_at", [None, 10, 100_000])
+def test_over_tls_whose_pieces_are_small(there, tmp_path, monkeypatch, cut_at):
+    monkeypatch.setenv("GEODES_API_KEY", KEY)
+    authority, certificates = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(certificates))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    data = zipped(4, 3_000_000)
+    with Upstream(context) as secure, dask.config.set({"geodes_lab.datalake.ca": str(certificates)}):
+        file = secure.put("P1.zip", data)
+        if cut_at is not None:
+            file.answers[:] = [lambda r: r.give(200, data, cut=cut_at, ETag=file.tag)]
+        gl.download(one(secure, data), there)
+        assert secure.ranges() == [None, *([f"bytes={cut_at}-"] if cut_at else [])]
+        assert {h.get("X-Api-Key") for _, h in secure.requests} == {KEY}
+    assert (there / "P1.zip").read_bytes() == data
 
 
 @pytest.fixture(scope="module")
