@@ -96,6 +96,7 @@ def test_redirect_to_a_login_page_is_named(upstream, there):
     assert names(there) == []
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "name",
     ["../P1", "/etc/P1", "a/b", "..", ".hidden", "a\\b", "a\0b", "a\nb", "", "x" * 300, "-rf", "a\u202eb", "P1."],
@@ -125,6 +126,7 @@ def hostile(*members: str) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "members",
     [

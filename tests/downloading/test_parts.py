@@ -259,6 +259,7 @@ def test_real_manifests_keep_what_is_there(shared, tmp_path, name):
     assert b"<safe:" in text or b"<sentinel-safe:" in text, "prefixes stay"
 
 
+@pytest.mark.attack
 def test_zip_that_calls_its_folder_as_another_product_does_not_touch_that(upstream, there, product):
     """The Item of one product, whose zip has the folder of another one that is there already."""
     (folder,) = gl.download(str(product), there, bands="red").paths

@@ -29,6 +29,7 @@ from geodes_lab.downloading.report import DownloadFailed, ReplacedFile
 from geodes_lab.storage import fetch, transfer
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.partial import Partial
+from geodes_lab.util import progress
 from tests.downloading.conftest import md5, zipped
 from tests.support.s3_server import serving
 from tests.support.upstream import OLD, Request, Upstream, item
@@ -306,6 +307,7 @@ def test_processes_at_once_fetch_once(upstream, there):
     assert names(there) == ["P1.zip"]
 
 
+@pytest.mark.attack
 def test_key_goes_to_its_own_origin_alone(upstream, there, monkeypatch):
     monkeypatch.setenv("GEODES_API_KEY", KEY)
     with Upstream() as other:
@@ -318,6 +320,7 @@ def test_key_goes_to_its_own_origin_alone(upstream, there, monkeypatch):
     assert (there / "P1.zip").read_bytes() == DATA
 
 
+@pytest.mark.attack
 def test_continuation_over_a_redirect_keeps_the_key_at_home(upstream, there, monkeypatch):
     monkeypatch.setenv("GEODES_API_KEY", KEY)
     with Upstream() as other:
@@ -469,3 +472,33 @@ def test_waiting_connections_end_at_once_when_the_call_is_interrupted(upstream, 
     finally:
         go.set()
     assert names(there) == []
+
+
+def test_one_bar_counts_the_bytes_of_all_products(upstream, there, monkeypatch):
+    told: list[tuple[float, float | None]] = []
+
+    class Bar:
+        ended = 0
+
+        def update(self, done: float, total: float | None) -> None:
+            told.append((done, total))
+
+        def end(self) -> None:
+            Bar.ended += 1
+
+    names_of_bars = []
+    monkeypatch.setattr(progress, "new", lambda name, in_bytes: names_of_bars.append(name) or Bar())
+    for number in range(3):
+        upstream.put(f"P{number}.zip", zipped(number))
+    gl.download([one(upstream, zipped(n), f"P{n}") for n in range(3)], there)
+    total = 3 * len(DATA)
+    assert names_of_bars == ["3 products"]
+    assert max(told) == (total, total)
+    assert Bar.ended == 1
+
+
+def test_report_is_safe_to_show(upstream, there):
+    with pytest.raises(DownloadFailed) as caught:
+        gl.download([item("P<b>", f"{upstream.url}/x.zip", DATA), one(upstream)], there)
+    assert "<b>" not in caught.value.report._repr_html_()
+    assert "P&lt;b&gt;" in caught.value.report._repr_html_()
