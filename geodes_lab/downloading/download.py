@@ -21,7 +21,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import several
 from geodes_lab.products.bands import name_of
 from geodes_lab.storage import fetch, quota, tape
-from geodes_lab.storage.stop import Stop
+from geodes_lab.storage.stop import Stop, Stopped
 from geodes_lab.util import progress
 
 _MOST = 32  # products at the same time
@@ -173,6 +173,8 @@ class _Call:
                 jobs[number] = one
             except GeodesError as error:
                 errors[number] = error
+            except Exception as error:  # an Item may hold anything
+                errors[number] = _damaged(names[-1], error)
         return names, jobs
 
     def _all(self, jobs: dict[int, Job], at_once: int, errors: dict[int, GeodesError]) -> dict[int, Outcome]:
@@ -210,6 +212,10 @@ class _Call:
             return whole.fetch(one, self.pace, self.stop, show)
         except OSError as error:
             raise _disk(one, self.target, error) from error
+        except (GeodesError, Stopped):
+            raise
+        except Exception as error:  # what no family expects keeps no other product from arriving
+            raise _damaged(one.name, error) from error
 
 
 def _name(product: Any, number: int) -> str:
@@ -219,6 +225,14 @@ def _name(product: Any, number: int) -> str:
     if isinstance(product, dict):
         return str(product.get("id") or f"product {number + 1}")
     return name_of(product) if hasattr(product, "properties") else f"product {number + 1}"
+
+
+def _damaged(name: str, error: Exception) -> GeodesError:
+    reason = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
+    return GeodesError(
+        f"{name} could not be downloaded, since what its Item or its metadata say is damaged ({type(error).__name__}: "
+        f"{reason}); search again, or tell the operator."
+    )
 
 
 def _disk(one: Job, target: Path, error: OSError) -> GeodesError:

@@ -98,6 +98,7 @@ class _Work:
         """Fetch what is missing, then put it in place: each file whole, the manifest last."""
         if not members:
             raise self.job.fail("its zip has no metadata beside the measurements; download the whole product")
+        self._refuse_another()
         plain = [m for m in members if m not in _manifests(self.manifest)]
         others = [m for m in self._there() if m not in members and m not in _manifests(self.manifest)]
         missing, wrong = [], []
@@ -131,6 +132,20 @@ class _Work:
         what: What = "fetched anew" if wrong else "fetched" if missing or listed else "was there"
         seconds = time.monotonic() - began
         return Outcome(self.job.name, what, self.target, self.done, self.received, seconds, evidence)
+
+    def _refuse_another(self) -> None:
+        """Refuse a folder of another product: a zip may call its folder as it likes."""
+        stem = self.job.target.name.removesuffix(self.job.target.suffix)
+        if self.target.name.partition(".")[0] == stem.partition(".")[0] or not self.target.exists():
+            return
+        own = {self._path(self.target, m): m for m in self.archive.names}
+        for path in (p for p in self.target.rglob("*") if not p.is_dir()):
+            member = own.get(path, "")
+            if member not in _manifests(self.manifest) and not (member and self._is_right(path, member)):
+                raise self.job.fail(
+                    f"its zip calls its folder {self.target.name}, which is there already and has {path.name} of "
+                    "another product; choose another directory"
+                )
 
     def _path(self, folder: Path, member: str) -> Path:
         """Return the file of a member in a folder; the list of members has refused paths that climb out."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import pystac
-
 from geodes_lab.archive.archive import Archive
 from geodes_lab.downloading.job import Job
 from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import family_of
+from geodes_lab.products import unpack
 
 _MEASURES = re.compile(r"\.(?:jp2|tiff?|nc|h5|hdf5?|he5|dat|bin|img|zarr|gz)$", re.IGNORECASE)
 # Sentinel-1 names all files of an image by its swath and its polarisation.
@@ -65,7 +63,7 @@ def of_bands(job: Job, archive: Archive, names: Sequence[str]) -> list[str]:
 
 def _images(job: Job, names: Sequence[str]) -> tuple[set[str], set[str], set[str]]:
     """Return the members with the images of bands, those with masks, and the bands' own names, with B00 for all."""
-    item: pystac.Item = family_of(job.item).unpack(job.item, list(names))
+    item = unpack(job.item, list(names))
     images, letters = set(), {"B00"}
     for name in names:
         source = bands_.source(item, name)

@@ -106,8 +106,6 @@ def _by_answer(remote: Remote, part: Partial, stop: Stop, show: Callable[[int], 
         chunks = _rest(answer, chunks, len(start))
         if not headers or answer.status_code != 206:
             remote.check(answer, start)
-            if answer.status_code != 200:
-                remote.fail(f"the server answered {answer.status_code}; tell the operator")
             version = _version(remote, answer)
             _refuse_size(remote, version.size)
             part.begin(version)

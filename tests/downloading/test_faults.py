@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import zipfile
@@ -15,9 +16,10 @@ import pytest
 import geodes_lab as gl
 from geodes_lab import GeodesError
 from geodes_lab.catalog.items import Items
-from geodes_lab.downloading import pace
+from geodes_lab.downloading import job, pace
 from geodes_lab.downloading.pace import QuotaWait
 from geodes_lab.downloading.report import DownloadFailed
+from geodes_lab.storage import multihash
 from tests.downloading.conftest import md5, zipped
 from tests.support.standin import StandIn, products
 from tests.support.upstream import Request, Upstream, item
@@ -96,6 +98,7 @@ def test_redirect_to_a_login_page_is_named(upstream, there):
     assert names(there) == []
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "name",
     ["../P1", "/etc/P1", "a/b", "..", ".hidden", "a\\b", "a\0b", "a\nb", "", "x" * 300, "-rf", "a\u202eb", "P1."],
@@ -125,6 +128,7 @@ def hostile(*members: str) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "members",
     [
@@ -318,3 +322,42 @@ def test_retry_after_is_honoured_and_a_long_one_is_a_quota(upstream, there, monk
     (there / "P1.zip").unlink()
     with pytest.raises(DownloadFailed, match="call again in 1800 seconds"):
         gl.download(one(upstream), there)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda i: i["assets"]["product"].update(alternate=[1]),
+        lambda i: i["assets"]["product"].update(alternate={"https": 5}),
+        lambda i: i["assets"]["product"].update(href=5),
+        lambda i: i["assets"]["product"].update({"file:checksum": {"a": 1}, "href": "https://[::1/x"}),
+        lambda i: i.update(assets={}),
+        lambda i: i["assets"]["product"].update(href="file:///etc/hostname", type="text/plain"),
+        lambda i: i["properties"].update(identifier=["a"]),
+    ],
+)
+def test_item_that_holds_anything_keeps_no_other_from_arriving(upstream, there, change):
+    upstream.put("P2.zip", DATA)
+    upstream.put("P1.zip", DATA)
+    bad = one(upstream)
+    change(bad)
+    with pytest.raises(DownloadFailed) as caught:
+        gl.download([bad, one(upstream, "P2")], there)
+    assert len(caught.value.errors) == 1
+    assert str(next(iter(caught.value.errors.values()))).count("\n") == 0
+    assert names(there) == ["P2.zip"]
+
+
+def test_items_of_the_copernicus_data_space_name_their_zip(shared, there):
+    """As they were recorded: the zip of some has an MD5; of other files the checksum is of no length that is known."""
+    found = {}
+    for path in (shared / "cdse" / "stac-items").rglob("*.json"):
+        document = json.loads(path.read_text())
+        found[document["id"]] = one_job = job.of(document, there)
+        assert one_job.target == there / f"{document['id']}.zip"
+        assert one_job.whole.size is None or one_job.whole.size > 10**6
+    sums = {name: multihash.parse(j.whole.checksum) for name, j in found.items()}
+    assert [s.algorithm for s in sums.values() if s is not None] == ["MD5"] * sum(s is not None for s in sums.values())
+    assert any(sums.values())
+    assert multihash.parse("1610f3f738de9660013d9f3b0da1ac9550d5") is None

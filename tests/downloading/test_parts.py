@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
 import zipfile
 from pathlib import Path
@@ -256,3 +257,20 @@ def test_real_manifests_keep_what_is_there(shared, tmp_path, name):
     assert words & known <= ids
     assert manifest.of_some(manifest.listed).count(b"dataObjectPointer") == manifest.data.count(b"<dataObjectPointer")
     assert b"<safe:" in text or b"<sentinel-safe:" in text, "prefixes stay"
+
+
+@pytest.mark.attack
+def test_zip_that_calls_its_folder_as_another_product_does_not_touch_that(upstream, there, product):
+    """The Item of one product, whose zip has the folder of another one that is there already."""
+    (folder,) = gl.download(str(product), there, bands="red").paths
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    stranger = io.BytesIO()
+    with zipfile.ZipFile(stranger, "w") as archive:
+        archive.writestr(f"{folder.name}/MTD_MSIL1C.xml", "<other/>")
+        archive.writestr(f"{folder.name}/more.xml", "<more/>")
+    upstream.put("S9.zip", data := stranger.getvalue())
+    with pytest.raises(
+        DownloadFailed, match=r"^S9 could not be downloaded: its zip calls its folder .* of another product"
+    ):
+        gl.download(item("S9", f"{upstream.url}/S9.zip", data), there, only="metadata")
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before

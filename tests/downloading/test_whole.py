@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 import dask
 import obstore
 import pytest
+import trustme
 from blake3 import blake3
 from hypothesis import HealthCheck, given
 from hypothesis import settings as drawn
@@ -27,6 +29,7 @@ from geodes_lab.downloading.report import DownloadFailed, ReplacedFile
 from geodes_lab.storage import fetch, transfer
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.partial import Partial
+from geodes_lab.util import progress
 from tests.downloading.conftest import md5, zipped
 from tests.support.s3_server import serving
 from tests.support.upstream import OLD, Request, Upstream, item
@@ -304,6 +307,7 @@ def test_processes_at_once_fetch_once(upstream, there):
     assert names(there) == ["P1.zip"]
 
 
+@pytest.mark.attack
 def test_key_goes_to_its_own_origin_alone(upstream, there, monkeypatch):
     monkeypatch.setenv("GEODES_API_KEY", KEY)
     with Upstream() as other:
@@ -316,6 +320,7 @@ def test_key_goes_to_its_own_origin_alone(upstream, there, monkeypatch):
     assert (there / "P1.zip").read_bytes() == DATA
 
 
+@pytest.mark.attack
 def test_continuation_over_a_redirect_keeps_the_key_at_home(upstream, there, monkeypatch):
     monkeypatch.setenv("GEODES_API_KEY", KEY)
     with Upstream() as other:
@@ -370,6 +375,24 @@ def test_pauses_are_between_attempts(upstream, there, monkeypatch):
     file.answers[:] = [lambda r: r.give(500, b"")] * 3
     gl.download(one(upstream), there)
     assert len(upstream.requests) == 4
+
+
+@pytest.mark.parametrize("cut_at", [None, 10, 100_000])
+def test_over_tls_whose_pieces_are_small(there, tmp_path, monkeypatch, cut_at):
+    monkeypatch.setenv("GEODES_API_KEY", KEY)
+    authority, certificates = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(certificates))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    data = zipped(4, 3_000_000)
+    with Upstream(context) as secure, dask.config.set({"geodes_lab.datalake.ca": str(certificates)}):
+        file = secure.put("P1.zip", data)
+        if cut_at is not None:
+            file.answers[:] = [lambda r: r.give(200, data, cut=cut_at, ETag=file.tag)]
+        gl.download(one(secure, data), there)
+        assert secure.ranges() == [None, *([f"bytes={cut_at}-"] if cut_at else [])]
+        assert {h.get("X-Api-Key") for _, h in secure.requests} == {KEY}
+    assert (there / "P1.zip").read_bytes() == data
 
 
 @pytest.fixture(scope="module")
@@ -449,3 +472,33 @@ def test_waiting_connections_end_at_once_when_the_call_is_interrupted(upstream, 
     finally:
         go.set()
     assert names(there) == []
+
+
+def test_one_bar_counts_the_bytes_of_all_products(upstream, there, monkeypatch):
+    told: list[tuple[float, float | None]] = []
+
+    class Bar:
+        ended = 0
+
+        def update(self, done: float, total: float | None) -> None:
+            told.append((done, total))
+
+        def end(self) -> None:
+            Bar.ended += 1
+
+    names_of_bars = []
+    monkeypatch.setattr(progress, "new", lambda name, in_bytes: names_of_bars.append(name) or Bar())
+    for number in range(3):
+        upstream.put(f"P{number}.zip", zipped(number))
+    gl.download([one(upstream, zipped(n), f"P{n}") for n in range(3)], there)
+    total = 3 * len(DATA)
+    assert names_of_bars == ["3 products"]
+    assert max(told) == (total, total)
+    assert Bar.ended == 1
+
+
+def test_report_is_safe_to_show(upstream, there):
+    with pytest.raises(DownloadFailed) as caught:
+        gl.download([item("P<b>", f"{upstream.url}/x.zip", DATA), one(upstream)], there)
+    assert "<b>" not in caught.value.report._repr_html_()
+    assert "P&lt;b&gt;" in caught.value.report._repr_html_()

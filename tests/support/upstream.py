@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,14 +79,17 @@ class Request(BaseHTTPRequestHandler):
 class Upstream:
     """The server: a context manager on a free port of loopback."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.files: dict[str, File] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
 
     def __enter__(self) -> Upstream:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Request,), {"upstream": self}))
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if self._tls is not None:
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
