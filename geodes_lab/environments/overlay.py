@@ -127,7 +127,7 @@ class Overlay:
         Returns
         -------
         str
-            What pip printed last.
+            What pip has installed, or what it printed last.
 
         Raises
         ------
@@ -165,7 +165,8 @@ class Overlay:
             raise GeodesError(
                 f"pip installs nothing into {self.name}: {' '.join(errors[:2])[:600] or 'it says nothing'}"
             )
-        return lines[-1] if lines else ""
+        installed = [line for line in lines if line.startswith("Successfully installed")]
+        return (installed or list(lines) or [""])[-1]
 
     def own(self) -> dict[str, str]:
         """Versions of its own packages, by their names; the packages' metadata are read."""
