@@ -12,8 +12,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
 import venv
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -108,8 +110,10 @@ class Overlay:
             ) from error
         return self
 
-    def install(self, requirements: Sequence[str], timeout: float = 1800) -> str:
-        """Install packages by pip, with its own output on the terminal.
+    def install(
+        self, requirements: Sequence[str], timeout: float = 1800, say: Callable[[str], None] | None = None
+    ) -> str:
+        """Install packages by pip.
 
         Parameters
         ----------
@@ -117,30 +121,52 @@ class Overlay:
             Arguments of ``pip install``: names with versions, or ``-r`` and a file.
         timeout
             Seconds after which it is given up.
+        say
+            Called with each line that pip prints.
 
         Returns
         -------
         str
-            What pip printed last.
+            What pip has installed, or what it printed last.
 
         Raises
         ------
         GeodesError
             If pip fails; with its last line.
         """
-        command = [str(self.make().python), "-m", "pip", "install", "--disable-pip-version-check", *requirements]
+        options = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+        command = [str(self.make().python), "-m", "pip", "install", *options, *requirements]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", bufsize=1
+        )
+        is_late = threading.Event()
+
+        def end() -> None:
+            is_late.set()
+            process.kill()
+
+        timer = threading.Timer(timeout, end)
+        timer.start()
+        lines: deque[str] = deque(maxlen=1000)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
-        except subprocess.TimeoutExpired:
+            for line in process.stdout or ():
+                if text := line.strip():
+                    lines.append(text)
+                    if say is not None:
+                        say(text)
+            code = process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+        if is_late.is_set():
+            raise GeodesError(f"pip took more than {timeout:.0f} s: the environment {self.name} may lack packages.")
+        if code:
+            errors = [line for line in lines if line.startswith("ERROR")] or list(lines)
             raise GeodesError(
-                f"pip took more than {timeout:.0f} s: the environment {self.name} may lack packages."
-            ) from None
-        if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-            raise GeodesError(
-                f"pip installs nothing into {self.name}: {' '.join(lines[:2])[:600] or 'it says nothing'}"
+                f"pip installs nothing into {self.name}: {' '.join(errors[:2])[:600] or 'it says nothing'}"
             )
-        return (done.stdout.strip().splitlines() or [""])[-1]
+        installed = [line for line in lines if line.startswith("Successfully installed")]
+        return (installed or list(lines) or [""])[-1]
 
     def own(self) -> dict[str, str]:
         """Versions of its own packages, by their names; the packages' metadata are read."""

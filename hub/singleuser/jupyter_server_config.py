@@ -22,12 +22,13 @@ c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = os.environ.get("GEODES_LAB_NEWS")  # the lab's own, not Jupyter's
 # Settings of JupyterLab for all users of the lab: overrides.json beside this file.
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
-# The lab's messages during work: labextensions/geodes-lab-notices.
+# The lab's messages during work, and an entry of the launcher: the folders of labextensions.
 c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
 # The Dask panel shows the user's own clusters: clusters.py.
 c.ServerApp.jpserver_extensions = {
     "hub.singleuser.searches": True,
     "hub.singleuser.cleaning": True,
+    "hub.singleuser.environments": True,
     "hub.singleuser.presence": True,
     "hub.singleuser.storage": True,
     "hub.singleuser.guests": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ class Kernels(KernelSpecManager):
     """Jupyter's own, without what the lab's packages bring beside the lab's kernel."""
 
     ensure_native_kernel = False
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        # A hub that does not let files of the home configure the server takes the home out of Jupyter's paths. A kernel
+        # is no configuration: it runs when its person starts it. Last, so that none takes the place of the lab's.
+        own = os.environ.get("JUPYTER_DATA_DIR") or Path.home() / ".local" / "share" / "jupyter"
+        if (kernels := str(Path(own) / "kernels")) not in self.kernel_dirs:
+            self.kernel_dirs = [*self.kernel_dirs, kernels]
 
     def find_kernel_specs(self) -> dict[str, str]:
         """Return the folders of the kernels, by name; those of a group's environments have the lab's files."""

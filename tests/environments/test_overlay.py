@@ -199,7 +199,10 @@ def test_launcher_has_the_lab_s_kernel_and_one_s_own(home, monkeypatch):
         json.dumps({"argv": [sys.executable], "display_name": "mine", "language": "python"})
     )
     kernels = Kernels(
-        kernel_dirs=[str(TOP / "kernels"), str(own.parent), str(Path(sys.prefix) / "share/jupyter/kernels")]
+        kernel_dirs=[str(TOP / "kernels"), str(Path(sys.prefix) / "share/jupyter/kernels")]  # as a hub has them
     )
+    (own.parent / "geodes").mkdir()
+    (own.parent / "geodes" / "kernel.json").write_text((own / "kernel.json").read_text())
     assert set(kernels.find_kernel_specs()) == {"geodes", "mine"}
     assert kernels.get_kernel_spec("mine").display_name == "mine"
+    assert kernels.get_kernel_spec("geodes").display_name == "GEODES (Python · Dask)", "none takes its place"

@@ -158,6 +158,23 @@ def test_shared_folder_is_shown_and_nothing_of_the_users_is_replaced(tmp_path, m
     assert (tmp_path / "shared").read_text() == "mine"
 
 
+def test_folders_of_groups_are_linked_into_the_home(tmp_path, monkeypatch):
+    monkeypatch.delenv("GEODES_LAB_SHARED", raising=False)
+    (land := tmp_path / "all" / "land").mkdir(parents=True)
+    folders = {"land": str(land), "sea": str(tmp_path / "all" / "gone")}
+    monkeypatch.setenv("GEODES_LAB_GROUP_FOLDERS", json.dumps(folders))
+    (home := tmp_path / "home").mkdir()
+    for _ in range(2):
+        start.share(home)
+    assert [p.name for p in (home / "groups").iterdir()] == ["land"]
+    assert (home / "groups" / "land").resolve() == land
+    (home / "groups" / "land").unlink()
+    (home / "groups").rmdir()
+    (home / "groups").write_text("mine")
+    start.share(home)
+    assert (home / "groups").read_text() == "mine"
+
+
 def test_server_of_a_full_home_writes_elsewhere(tmp_path):
     environment = start.elsewhere("it is full")
     assert environment["GEODES_LAB_RESCUE"] == "it is full"

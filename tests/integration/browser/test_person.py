@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from hub.lab import Lab
+from tests.environments.test_overlay import wheel
 from tests.support.browser import chromium, needs_chromium
 from tests.support.paths import TOP
 
@@ -236,6 +237,43 @@ def test_person_shares_a_result_with_notebook_08(person):
         if difference(seen, plot.screenshot()) > 5:
             break
     assert difference(seen, plot.screenshot()) > 5, "its websocket goes through"
+
+
+def test_person_makes_an_environment_from_the_launcher(person, tmp_path):
+    page = person.page
+    if "/lab" not in page.url:
+        person.open("01_ndvi_cube")
+    package = wheel(tmp_path, "tinystorms", "1.0")
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.get_by_role("menuitem", name="New Launcher").click()
+    launcher = page.locator(".jp-Launcher:visible")
+    card = launcher.locator(".jp-LauncherCard", has_text="New environment…")
+    expect(card).to_be_visible(timeout=30_000)
+    card.scroll_into_view_if_needed()
+    page.screenshot(path=BUILD / "launcher.png")
+    with page.context.expect_page(timeout=60_000) as opened:
+        card.click()
+    form = opened.value
+    form.fill("#name", "Storms!")
+    form.get_by_role("button", name="Make it").click()
+    assert form.evaluate("document.querySelector('#name').validity.patternMismatch")
+    form.fill("#name", "storms")
+    form.fill("#text", f"{package}\n")
+    form.get_by_role("button", name="Make it").click()
+    expect(form.get_by_role("status")).to_have_text("storms is made: its kernel is in the launcher.", timeout=120_000)
+    expect(form.locator("pre")).to_contain_text("Successfully installed tinystorms-1.0")
+    form.screenshot(path=BUILD / "environment.png", full_page=True)
+    # No other site can have one made: the form's token is wanted.
+    answer = page.request.post(form.url, form={"name": "theirs"})
+    assert answer.status == 403
+    made = launcher.locator(
+        ".jp-LauncherCard[title*='storms (over GEODES)'], .jp-LauncherCard", has_text="storms (over"
+    )
+    expect(made.first).to_be_visible(timeout=20_000)  # without a new page
+    page.bring_to_front()
+    made.first.scroll_into_view_if_needed()
+    page.screenshot(path=BUILD / "launcher_after.png")
+    form.close()
 
 
 def test_person_stops_a_cluster_in_the_panel(person):

@@ -154,9 +154,9 @@ def loopback_or_tls(c: Config) -> list[str]:
 
 
 def shared_is_read_only(c: Config) -> list[str]:
-    """16: a server writes into homes, and the folders of their sockets, and into nothing else."""
+    """16: a server writes into homes, the folders of their sockets and of groups, and into nothing else."""
     told = c.SystemdSpawner.unit_extra_properties if "SystemdSpawner" in c else {}
-    places = f"{installation().homes} /run/geodes-lab"
+    places = f"{installation().homes} /run/geodes-lab {installation().lab.home.groups}".strip()
     return [
         *(["the system"] if told.get("ProtectSystem") != "strict" else []),
         *([told.get("ReadWritePaths", "all")] if told.get("ReadWritePaths") != places else []),

@@ -284,6 +284,17 @@ def test_own_packages_that_are_too_large_are_said_and_the_cluster_works(ada, ove
         assert "not all on the workers of the gateway: they have 667 B in 4 files, and at most 10 B" in run.errors
 
 
+@pytest.mark.slow  # another start of a scheduler
+def test_own_version_of_what_has_to_be_the_same_is_named(ada, overlay, tmp_path):
+    overlay.install([str(wheel(tmp_path, "zarr", "99.0"))])
+    with own(ada, overlay) as run:
+        attach = "try:\\n gl.attach(workers=1)\\nexcept gl.GeodesError as error:\\n print(error)"
+        said = run(f"import geodes_lab as gl; exec('{attach}')")
+        assert "where this kernel has 99.0: they cannot work together. You have installed zarr in place of" in said
+        assert "`pip uninstall zarr`" in said
+    awaited(lambda: clusters(ada, "ada") == [], 60)
+
+
 @pytest.mark.slow  # waits for keys to end; on a local cluster test_local_cluster does
 def test_job_outlives_its_keys(ada, sample, tmp_path):
     lake = job(ada, sample, tmp_path, 25)
