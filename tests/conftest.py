@@ -22,6 +22,7 @@ from tests.support.paths import SHARED, TOP
 from tests.support.s3_server import serving
 
 # The same examples in each run, so that what passes here passes elsewhere; `make test-all` draws others.
+# No deadline: a busy machine is no failure.
 drawn.register_profile("same", derandomize=True, database=None, deadline=None)
 drawn.register_profile("search", database=None, deadline=None)
 drawn.load_profile(os.environ.get("GEODES_LAB_EXAMPLES", "same"))

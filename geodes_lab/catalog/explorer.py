@@ -10,20 +10,25 @@ from typing import Any
 import ipyleaflet
 import ipywidgets
 import pystac
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 from geodes_lab import settings
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog import quicklook, search
 from geodes_lab.catalog.items import clouds
 from geodes_lab.catalog.lookup import opened
+from geodes_lab.catalog.query import refuse_both
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import coastlines, instant
+from geodes_lab.vector import shapes, uploaded
 
 _SHOWN = 200  # footprints on the map; more make it slow, and cannot be distinguished
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
 _FOUND = {"color": "#0b63b5", "weight": 1.5, "fillOpacity": 0.12}
-_ASKED = "#b3261e"  # the box of the search
-_ABOVE = "asked"  # the pane of the box
+_ASKED = "#b3261e"  # the box or the shape of the search
+_ABOVE = "asked"  # its pane
+_CORNERS = 5000  # of a shape on the map; one with more is drawn simpler, and searched as it is
 _HIGH = 520  # pixels of the map, which is usually wider
 _HOVER = {"weight": 4, "fillOpacity": 0.35}
 
@@ -32,6 +37,7 @@ def explore(
     collections: str | Sequence[str] | None = None,
     *,
     bbox: Sequence[float] | None = None,
+    intersects: Any = None,
     datetime: str | None = None,
     cloud_cover: float | None = None,
     profile: str | None = None,
@@ -43,8 +49,9 @@ def explore(
     ----------
     collections
         The collection to begin with, or several to choose from; None: all of the catalogue.
-    bbox, datetime, cloud_cover
-        Initial values of the form, as in `geodes_lab.search`. With a box or dates, the first search is made at once.
+    bbox, intersects, datetime, cloud_cover
+        Initial values of the form, as in `geodes_lab.search`: ``intersects`` is a file of shapes, a GeoDataFrame,
+        GeoJSON or a geometry. With a place or dates, the first search is made at once.
     profile, url
         Where to search; see `geodes_lab.search`.
 
@@ -56,8 +63,10 @@ def explore(
     Raises
     ------
     GeodesError
-        If the catalogue does not exist or does not answer.
+        If the catalogue does not exist or does not answer, or ``intersects`` has no shape.
     """
+    refuse_both(bbox, intersects)
+    area = None if intersects is None else shapes.degrees("intersects", intersects)
     catalogue = opened(profiles.load(profile, url))
     ids = sorted(catalogue.ids())
     wanted = [collections] if isinstance(collections, str) else list(collections or ids)
@@ -69,12 +78,13 @@ def explore(
         ids if isinstance(collections, str) else wanted,
         wanted[0],
         bbox=bbox,
+        area=area,
         datetime=datetime,
         cloud_cover=cloud_cover,
         profile=profile,
         url=url,
     )
-    if bbox is not None or datetime is not None:
+    if bbox is not None or area is not None or datetime is not None:
         # before the map is displayed: it would miss footprints that arrive while the notebook creates it
         explorer.search()
     return explorer
@@ -84,8 +94,9 @@ class Explorer(ipywidgets.VBox):
     """The map with its form, from `explore`."""
 
     def __init__(
-        self, choice: Sequence[str], first: str, *, bbox: Sequence[float] | None, datetime: str | None,
-        cloud_cover: float | None, profile: str | None, url: str | None,
+        self, choice: Sequence[str], first: str, *, bbox: Sequence[float] | None,
+        area: BaseGeometry | None, datetime: str | None, cloud_cover: float | None, profile: str | None,
+        url: str | None,
     ) -> None:  # fmt: skip
         self._where = {"profile": profile, "url": url}
         self.items = pystac.ItemCollection([])
@@ -93,7 +104,8 @@ class Explorer(ipywidgets.VBox):
         self.selected: pystac.Item | None = None
         """The chosen Item, on the map or in the list."""
         self._bbox = list(bbox) if bbox is not None else None
-        self._asked: ipyleaflet.Rectangle | None = None
+        self._area = area
+        self._asked: ipyleaflet.Layer | None = None
         wide = ipywidgets.Layout(width="auto")
         self._collection = ipywidgets.Dropdown(options=list(choice), value=first, description="Collection", layout=wide)
         self._dates = ipywidgets.Text(datetime or "", placeholder="2021-06/2021-08", description="Dates", layout=wide)
@@ -101,7 +113,11 @@ class Explorer(ipywidgets.VBox):
         self._clouds = ipywidgets.FloatSlider(clouds, min=0, max=100, step=1, description="Clouds ≤", layout=wide)
         self._button = ipywidgets.Button(description="Search", button_style="primary", layout=wide)
         self._everywhere = ipywidgets.Button(description="Whole world", tooltip="Forget the box", layout=wide)
-        self._said = ipywidgets.HTML("Draw a box on the map, then search.")
+        self._file = ipywidgets.FileUpload(
+            accept=",".join(uploaded.SUFFIXES), description="Shape from a file", layout=wide,
+            tooltip="GeoJSON, GeoPackage, zipped Shapefile, KML; large ones by gl.explore(intersects=…)",
+        )  # fmt: skip
+        self._said = ipywidgets.HTML("Draw a box on the map, or choose a file of shapes; then search.")
         self._list = ipywidgets.Select(options=[], rows=9, layout=ipywidgets.Layout(width="auto"))
         self._picture = ipywidgets.Image(layout=ipywidgets.Layout(display="none", width="180px"))
         self._facts = ipywidgets.HTML()
@@ -110,14 +126,16 @@ class Explorer(ipywidgets.VBox):
         self._map = self._made_map()
         self._button.on_click(lambda _: self.search())
         self._everywhere.on_click(lambda _: self._forget())
+        self._file.observe(lambda change: self._take(change["new"]), names="value")
         self._list.observe(lambda change: self._choose(change["new"]), names="value")
         self._footprints.on_click(lambda feature=None, **_: self._list.set_trait("value", feature["properties"]["id"]))
         form = [
             self._collection,
             self._dates,
             self._clouds,
-            self._button,
+            self._file,
             self._everywhere,
+            self._button,
             self._said,
             self._list,
             self._picture,
@@ -130,7 +148,8 @@ class Explorer(ipywidgets.VBox):
     def arguments(self) -> dict[str, Any]:
         """The arguments for `geodes_lab.search`, to copy into a notebook without a map."""
         form: dict[str, Any] = {"collections": self._collection.value, **self._where}
-        form |= {"bbox": self._bbox, "datetime": self._dates.value.strip() or None}
+        area = None if self._area is None else shapely.geometry.mapping(self._area)
+        form |= {"bbox": self._bbox, "intersects": area, "datetime": self._dates.value.strip() or None}
         if self._clouds.value < 100:
             form["cloud_cover"] = self._clouds.value
         return {k: v for k, v in form.items() if v is not None}
@@ -154,7 +173,7 @@ class Explorer(ipywidgets.VBox):
         self._footprints.style = {**_FOUND, "fillOpacity": max(0.01, min(0.12, 1 / max(len(drawn), 1)))}
         self._footprints.data = _collection(drawn)
         self._list.options = [(_line(i), i.id) for i in self.items]
-        if drawn and not self._bbox:  # with a box, the map shows the box
+        if drawn and not self._bbox and self._area is None:  # else the map shows the place
             boxes = [i.bbox for i in drawn if i.bbox]
             west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
             east, north = (
@@ -184,15 +203,14 @@ class Explorer(ipywidgets.VBox):
         )
         control.on_draw(self._drawn)
         map_widget.add(control)
-        if self._bbox:
+        if self._bbox or self._area is not None:
             self._map = map_widget
-            west, south, east, north = self._bbox
-            self._look_at(west, south, east, north)
-            self._show_box()
+            self._look_at(*(self._bbox or self._area.bounds))  # type: ignore[union-attr]
+            self._show_place()
         return map_widget
 
-    def _show_box(self) -> None:
-        """Show the box of the search, in place of the last one."""
+    def _show_place(self) -> None:
+        """Show the box or the shape of the search, in place of the last one."""
         if self._asked is not None:
             self._map.remove(self._asked)
             self._asked = None
@@ -202,11 +220,33 @@ class Explorer(ipywidgets.VBox):
             look = {"color": _ASKED, "fill": False, "weight": 2, "pane": _ABOVE}
             self._asked = ipyleaflet.Rectangle(bounds=((south, west), (north, east)), **look)
             self._map.add(self._asked)
+        elif self._area is not None:
+            look = {"color": _ASKED, "fill": False, "weight": 2}
+            seen = _simpler(self._area)
+            feature = {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(seen)}
+            self._asked = ipyleaflet.GeoJSON(data=feature, style=look, pane=_ABOVE)
+            self._map.add(self._asked)
 
     def _forget(self) -> None:
-        self._bbox = None
-        self._show_box()
-        self._said.value = "No box: the whole world."
+        self._bbox = self._area = None
+        self._show_place()
+        self._said.value = "The whole world."
+
+    def _take(self, files: Sequence[Any]) -> None:
+        """Search by the shapes of a file that the browser sent."""
+        if not files:
+            return
+        name, data = str(files[0]["name"]), bytes(files[0]["content"])
+        self._file.value = ()  # the same file can be chosen again
+        try:
+            area = uploaded.degrees("intersects", name, data)
+        except GeodesError as error:
+            self._said.value = f"<span style='color:{_ASKED}'>{_escaped(str(error))}</span>"
+            return
+        self._bbox, self._area = None, area
+        self._show_place()
+        self._look_at(*area.bounds)
+        self._said.value = f"Shape: {_escaped(name)}"
 
     def _look_at(self, west: float, south: float, east: float, north: float) -> None:
         """Does not use ``fit_bounds``, which needs a running event loop and a browser.
@@ -224,9 +264,9 @@ class Explorer(ipywidgets.VBox):
         if action != "created":
             return
         places = geo_json["geometry"]["coordinates"][0]
-        self._bbox = _box([p[0] for p in places], [p[1] for p in places])
+        self._bbox, self._area = _box([p[0] for p in places], [p[1] for p in places]), None
         control.data = []  # the tool's own box would take the clicks on footprints
-        self._show_box()
+        self._show_place()
         self._said.value = f"Box: {', '.join(map(str, self._bbox))}"
 
     def _choose(self, name: str | None) -> None:
@@ -247,6 +287,15 @@ class Explorer(ipywidgets.VBox):
         if seen is not None:
             self._picture.value, self._picture.format = seen[0], seen[1].partition("/")[2]
             self._picture.layout.display = "block"
+
+
+def _simpler(area: BaseGeometry) -> BaseGeometry:
+    """Return a shape as it is drawn."""
+    west, south, east, north = area.bounds
+    step = max(east - west, north - south, 1e-6) / 4000
+    while shapely.get_num_coordinates(area) > _CORNERS:
+        area, step = shapely.simplify(area, step), step * 2
+    return area
 
 
 def _box(lons: Sequence[float], lats: Sequence[float]) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import shapely
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -56,12 +57,24 @@ class Ground:
         x, y = Transformer.from_crs("EPSG:4326", _MERCATOR, always_xy=True).transform(lon, lat)
         return np.asarray(x), np.asarray(y)
 
-    def draw(self) -> Any:
-        """Return the lowest layer; it never extends the map."""
+    def draw(self, view: tuple[float, float, float, float] | None = None) -> Any:
+        """Return the lowest layer; it never extends the map.
+
+        ``view`` is what the map shows, in degrees: outlines are finer there.
+        """
         import holoviews as hv
 
         if self.template:
             return hv.Tiles(self.template)
+        land, lines = coastlines.around(*view) if self._wanted and view is not None else ([], [])
+        if land:
+            areas = [np.array(part.exterior.coords) for part in _parts(land, "Polygon")]
+            drawn = [np.array(part.coords) for part in _parts(lines, "LineString")]
+            look = {"color": "#f1efe7", "line_alpha": 0, "apply_ranges": False}
+            fill = hv.Polygons(areas, ["longitude", "latitude"]).opts(**look)
+            return fill * hv.Path(drawn, ["longitude", "latitude"]).opts(
+                color="#9fb0bf", line_width=0.8, apply_ranges=False
+            )
         countries = coastlines.outlines() if self._wanted else None
         rings = [
             np.array(polygon[0])
@@ -75,3 +88,9 @@ class Ground:
         return hv.Polygons(rings, ["longitude", "latitude"]).opts(
             color="#f1efe7", line_color="#9fb0bf", apply_ranges=False
         )
+
+
+def _parts(geometries: list[Any], kind: str) -> list[Any]:
+    """Return the single parts of geometries that are of one kind."""
+    parts = shapely.get_parts(shapely.get_parts(geometries))  # twice: collections may have parts with parts
+    return [part for part in parts if part.geom_type == kind]

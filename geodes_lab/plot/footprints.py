@@ -72,10 +72,12 @@ def footprints(
         line_width=1.2,
         tools=["hover"],
     )
-    return (ground.draw() * areas).opts(
+    west, east = float(x.min()) - margin, float(x.max()) + margin
+    south, north = float(y.min()) - margin, float(y.max()) + margin
+    return (ground.draw((west, south, east, north)) * areas).opts(
         title=title,
-        xlim=(float(x.min()) - margin, float(x.max()) + margin),
-        ylim=(float(y.min()) - margin, float(y.max()) + margin),
+        xlim=(west, east),
+        ylim=(south, north),
         frame_width=width,
         frame_height=int(width * 0.7),
         **ground.labels,

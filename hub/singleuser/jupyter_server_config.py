@@ -6,7 +6,7 @@ from pathlib import Path
 
 # The modules beside this file are of the package `hub`.
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from hub.singleuser import assistant, kernelspecs, listening, runtime
+from hub.singleuser import assistant, kernelspecs, listening, recording, runtime
 
 listening.take()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
@@ -18,11 +18,13 @@ assistant.offer(c, Path(c.JupyterApp.runtime_dir).parent)
 c.KernelManager.transport = "ipc"
 c.MultiKernelManager.default_kernel_name = "geodes"
 c.ServerApp.kernel_spec_manager_class = kernelspecs.Kernels
+# What cells print while no window is open is kept: recording.py.
+c.ServerApp.kernel_websocket_connection_class = recording.Connection
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.news_url = os.environ.get("GEODES_LAB_NEWS")  # the lab's own, not Jupyter's
 # Settings of JupyterLab for all users of the lab: overrides.json beside this file.
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
-# The lab's messages during work, and an entry of the launcher: the folders of labextensions.
+# The lab's mark, its messages during work, an entry of the launcher, and outputs that nobody watched: labextensions.
 c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
 # The Dask panel shows the user's own clusters: clusters.py.
 c.ServerApp.jpserver_extensions = {
@@ -35,4 +37,5 @@ c.ServerApp.jpserver_extensions = {
     "hub.singleuser.apps": True,
     "hub.singleuser.previews": True,
     "hub.singleuser.clusters": True,
+    "hub.singleuser.recording": True,
 }

@@ -3,11 +3,13 @@
 ``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there. The content of the
 address is never code: each value is parsed as JSON and written as a Python literal. It cannot be an address, a profile
 or a file either: a link decides what is searched, never where. A link from another site writes nothing until its reader
-agrees.
+agrees. A shape that was chosen on the page (``"shape": …``) is fetched from the catalogue's service, as this person,
+and is a file beside the notebook.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import json
@@ -22,6 +24,7 @@ import nbformat
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import HTTPError, authenticated
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -44,6 +47,7 @@ NEVER = {
     "profile",
     "url",
     "intersects",
+    "shape",
     "token",
     "key",
     "api_key",
@@ -56,6 +60,8 @@ NEVER = {
     "index",
     "headers",
 }
+_SHAPE = re.compile(r"[0-9a-f]{32}")
+_LARGEST = 2**22  # bytes of a shape
 _MOST = 20  # arguments
 _TEXT, _LIST, _WHOLE = 500, 100, 16_384  # characters of a text, values of a list, characters of all
 _STYLE = (
@@ -79,8 +85,10 @@ _ASKS = {
 }
 
 
-def notebook(search: dict[str, Any]) -> nbformat.NotebookNode:
+def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     """Make a notebook that searches; ``search`` has plain arguments of `geodes_lab.search`.
+
+    ``shape`` is the name of a file of ours, which lies beside it.
 
     Raises
     ------
@@ -96,6 +104,8 @@ def notebook(search: dict[str, Any]) -> nbformat.NotebookNode:
         raise ValueError(f"an argument is what is searched, and {wrong[0]} says where or how")
     if any(k.startswith("geodes_") for k in arguments):
         raise ValueError("an argument is no word of the lab's own")
+    if shape:
+        arguments["intersects"] = shape
     literals = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in arguments.items())]
     call = f"items = gl.search({', '.join(literals)})\nprint(len(items), 'products')\ngl.availability(items).head(10)"
     cells = [
@@ -121,8 +131,8 @@ def _literal(value: Any) -> str:
     return repr(value)
 
 
-def read(text: str) -> nbformat.NotebookNode:
-    """Make the notebook of an address.
+def read(text: str) -> tuple[nbformat.NotebookNode, str]:
+    """Make the notebook of an address, and return the checksum of its shape, empty if it has none.
 
     Raises
     ------
@@ -137,46 +147,49 @@ def read(text: str) -> nbformat.NotebookNode:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(search, dict):
         raise ValueError("a search has collections, and arguments of gl.search")
-    return notebook(search)
+    shape = search.pop("shape", "")
+    if not isinstance(shape, str) or (shape and not _SHAPE.fullmatch(shape)):
+        raise ValueError("a shape is named by its checksum")
+    return notebook(search, _file_of(shape) if shape else ""), shape
+
+
+def _file_of(shape: str) -> str:
+    return f"shape-{shape[:16]}.geojson"
 
 
 class Notebook(JupyterHandler):
     """Writes the notebook, and leads to it."""
 
     @authenticated
-    def get(self) -> None:
+    async def get(self) -> None:
         """Answer the catalogue's page, which is the lab's own; ask first if a link on another site was followed."""
-        node = self._made()
+        node, shape = self._made()
         headers = self.request.headers
         if "Authorization" in headers or headers.get("Sec-Fetch-Site") == "same-origin":
-            self._write(node)
+            await self._write(node, shape)
         else:
             self._ask(node)
 
     @authenticated
-    def post(self) -> None:
+    async def post(self) -> None:
         """The reader agrees; Jupyter has checked the form's token."""
-        self._write(self._made())
+        await self._write(*self._made())
 
-    def _made(self) -> nbformat.NotebookNode:
+    def _made(self) -> tuple[nbformat.NotebookNode, str]:
         try:
             return read(self.get_argument("search"))
         except (ValueError, TypeError, AttributeError) as error:
             raise HTTPError(400, f"This is no search: {error}.") from error
 
-    def _write(self, node: nbformat.NotebookNode) -> None:
+    async def _write(self, node: nbformat.NotebookNode, shape: str) -> None:
         """The same search gives the same notebook, and the user's changes in it stay."""
         text = nbformat.writes(node)
         name = f"search-{hashlib.sha256(text.encode()).hexdigest()[:16]}.ipynb"
         path = Path(self.settings["server_root_dir"]).expanduser() / "notebooks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        except FileExistsError:
-            pass
-        else:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
+        if shape and not (beside := path.with_name(_file_of(shape))).exists():
+            _write_once(beside, await _fetched(shape))
+        _write_once(path, text)
         self.redirect(url_path_join(self.base_url, "lab/tree/notebooks", name))
 
     def _ask(self, node: nbformat.NotebookNode) -> None:
@@ -194,6 +207,31 @@ class Notebook(JupyterHandler):
             f"{self.xsrf_form_html()}<input type=hidden name=search "
             f'value="{search}"><button>{button}</button></form></main></html>'
         )
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Write a file that is not there yet."""
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+
+
+async def _fetched(shape: str) -> str:
+    """Ask the catalogue's service for a shape of this person's."""
+    stac = os.environ.get("DASK_GEODES_LAB__CATALOG__PROFILES__LAB__URL", "")
+    address = f"{stac.removesuffix('/stac')}/shapes/{shape}"
+    headers = {"Authorization": f"token {os.environ.get('JUPYTERHUB_API_TOKEN', '')}"}
+    try:
+        request = HTTPRequest(address, headers=headers, request_timeout=20, follow_redirects=False)
+        body = (await AsyncHTTPClient().fetch(request)).body
+        if len(body) > _LARGEST:
+            raise ValueError("it is too large")
+        return json.dumps(json.loads(body))
+    except (HTTPClientError, OSError, ValueError) as error:
+        raise HTTPError(
+            404, "The shape of this search is not there any more: choose its file once more on the catalogue's page."
+        ) from error
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

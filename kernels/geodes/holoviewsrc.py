@@ -10,12 +10,28 @@ def _offline():
 
     import holoviews as hv
     import holoviews.ipython
+    from bokeh.embed.bundle import URL
+    from bokeh.resources import Resources
     from panel.io import notebook
     from panel.io.resources import patch_model_css
 
-    # Plots include their JavaScript. Both this and PANEL_INLINE are needed.
+    # Plots include their JavaScript, where no server has it. Both this and PANEL_INLINE are needed.
     hv.extension.inline = True
     holoviews.ipython.notebook_extension.inline = True
+
+    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+    if prefix:
+        # In the lab, the user's own server has it: in each notebook it would be 6 MB. Pages for others include it
+        # (hub/singleuser/selfcontained.py).
+        notebook.INLINE = Resources(mode="server")
+        bundle_resources = notebook.bundle_resources
+
+        def bundle_of_the_server(*arguments, **options):
+            bundle = bundle_resources(*arguments, **options)
+            bundle.js_files = [URL(f"{prefix}panel-preview/{file.url}") for file in bundle.js_files]
+            return bundle
+
+        notebook.bundle_resources = bundle_of_the_server
 
     # Widgets still request style sheets from a CDN (panel 1.9 and 1.10): they are redirected to the user's own server,
     # where panel's extension serves the same files. Panel does so itself for resources="server", but without the

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import dask
+import geopandas
 import ipyleaflet
 import pytest
+from shapely.geometry import box
 
 import geodes_lab as gl
 from geodes_lab.catalog import quicklook
@@ -121,3 +124,27 @@ def test_what_an_item_says_is_text_in_the_form(on_disk):
     explorer._dates.value = "<img src=x onerror=ran(1)>"
     explorer.search()
     assert "<img" not in explorer._said.value
+
+
+def test_shape_is_the_place_of_the_search(on_disk, tmp_path):
+    frame = geopandas.GeoDataFrame(geometry=[box(1.75, 43.5, 1.8, 43.6)], crs="EPSG:4326")
+    explorer = gl.explore("PEPS_S2_L1C", intersects=frame.to_crs("EPSG:32631"), datetime="2021-06")
+    wanted = gl.search("PEPS_S2_L1C", intersects=frame, datetime="2021-06")
+    assert [i.id for i in explorer.items] == [i.id for i in wanted] != []
+    assert [i.id for i in gl.search(**explorer.arguments)] == [i.id for i in wanted]
+    assert isinstance(explorer._asked, ipyleaflet.GeoJSON)
+    # Another, as a browser sends it; it takes the place of the first.
+    far = geopandas.GeoDataFrame(geometry=[box(-60, 10, -59, 11)], crs="EPSG:4326")
+    far.to_file(tmp_path / "far.gpkg")
+    content = memoryview((tmp_path / "far.gpkg").read_bytes())
+    explorer._file.value = ({"name": "far <b>.gpkg", "type": "", "size": len(content), "content": content,
+                             "last_modified": datetime(2021, 6, 1, tzinfo=UTC)},)  # fmt: skip
+    assert explorer._said.value == "Shape: far &lt;b&gt;.gpkg"
+    assert len(explorer.search()) == 0
+    assert [round(v) for v in explorer._map.center] == [10, -60]
+    explorer._take([{"name": "a.shp", "content": memoryview(b"\0\0\x27\x0a")}])
+    assert "zip it" in explorer._said.value
+    explorer._everywhere.click()
+    assert "intersects" not in explorer.arguments
+    with pytest.raises(GeodesError, match="not both"):
+        gl.explore("PEPS_S2_L1C", intersects=frame, bbox=(1, 43, 2, 44))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 
 import nbformat
 import pytest
@@ -57,7 +58,7 @@ def test_what_is_no_search_is_refused(search):
         notebook(search)
 
 
-@pytest.mark.parametrize("name", ["url", "profile", "intersects", "token", "headers", "folder"])
+@pytest.mark.parametrize("name", ["url", "profile", "intersects", "token", "headers", "folder", "shape"])
 def test_link_never_says_where_is_searched(name):
     """A search at an address of a link's would be sent the reader's token."""
     with pytest.raises(ValueError, match="an argument is what is searched"):
@@ -90,3 +91,17 @@ def test_what_is_too_large_or_no_value_is_refused(search):
 def test_text_that_is_no_search_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         read(text)
+
+
+def test_shape_is_a_file_beside_the_notebook():
+    made, shape = read(json.dumps({"collections": "A", "shape": "0f" * 16}))
+    assert shape == "0f" * 16
+    assert {k.arg: ast.literal_eval(k.value) for k in call(made).keywords} == {
+        "intersects": "shape-0f0f0f0f0f0f0f0f.geojson"
+    }
+
+
+@pytest.mark.parametrize("shape", ["../../etc/passwd", "0f", ["0f" * 16], 5, "0F" * 16, "0f" * 16 + "\n"])
+def test_name_of_a_shape_is_a_checksum_alone(shape):
+    with pytest.raises(ValueError, match="a shape is named by its checksum"):
+        read(json.dumps({"collections": "A", "shape": shape}))

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 
+import dask
 import holoviews as hv
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from pyproj import Transformer
 
 import geodes_lab as gl
 from geodes_lab.plot.image import colours
+from geodes_lab.util import coastlines
 
 
 def data(times: int = 2, rows: int = 30, cols: int = 40) -> xr.DataArray:
@@ -318,3 +320,24 @@ def test_numbers_below_a_map_do_not_touch(width):
     assert gl.plot.image(data(), width=width)[data().time.values[0]].opts.get().kwargs["xticks"] * 100 <= max(
         width, 200
     )
+
+
+def test_outlines_are_finer_where_the_map_is(tmp_path):
+    """Squares of one degree: coarse ones of the world, and beside them a finer file with an island more."""
+
+    def square(west: float, size: float) -> dict:
+        ring = [[west, 0], [west + size, 0], [west + size, size], [west, size], [west, 0]]
+        return {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+
+    world = {"type": "FeatureCollection", "features": [square(0, 1), square(100, 1)]}
+    fine = {"type": "FeatureCollection", "features": [square(0, 0.9), square(1.5, 0.2), square(100, 0.9)]}
+    (tmp_path / "countries-110m.json").write_text(json.dumps(world))
+    (tmp_path / "countries-10m.json").write_text(json.dumps(fine))
+    with dask.config.set({"geodes_lab.plot.land": str(tmp_path / "countries-110m.json")}):
+        land, lines = coastlines.around(0, 0, 2, 2)
+        assert sum(g.area for g in land) == pytest.approx(0.81 + 0.04 + 1, abs=1e-6)
+        assert sum(g.length for g in lines) == pytest.approx(3.6 + 0.8 + 4, abs=1e-6)
+        assert sum(g.area for g in coastlines.around(-90, -80, 90, 80)[0]) == 2, (
+            "a map of the world has the coarse ones"
+        )
+    assert coastlines.around(0, 0, 2, 2) == ([], [])

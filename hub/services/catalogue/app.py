@@ -32,7 +32,7 @@ from starlette.types import ASGIApp
 from geodes_lab.catalog.harvested.engine import Limits
 from geodes_lab.catalog.harvested.quota import Quota
 from hub.services.bounds import Bounded
-from hub.services.catalogue import sentences
+from hub.services.catalogue import sentences, shapes
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.guard import Guarded
 from hub.services.catalogue.queryables import Queryables
@@ -147,6 +147,7 @@ def made(
         return HTMLResponse(_DOCUMENTED)
 
     sentences.add(api.app)
+    api.app.include_router(shapes.routes(hub))
     api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks()))
     return Guarded(Bounded(api.app, body=_BODY, depth=64, at_once=128), hub, public=public)
 

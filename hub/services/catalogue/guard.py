@@ -75,7 +75,8 @@ class Guarded:
         below = path.removeprefix(api).strip("/") if path.startswith(api) else None
         is_search = below == "search" and method == "POST"
         # Answers that are fetched and decoded for a person are for that person only.
-        is_page = below is None and not path.startswith(f"{self._hub.prefix}quicklook/")
+        personal = (f"{self._hub.prefix}quicklook/", f"{self._hub.prefix}shapes")
+        is_page = below is None and not path.startswith(personal)
         # The page and its parts, a browser's preflight requests, and public parts.
         if is_read and (is_page or method == "OPTIONS" or (below is not None and _OPEN.fullmatch(below))):
             return None

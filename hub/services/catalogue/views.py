@@ -15,7 +15,9 @@ from hub.services.catalogue.shelves import Shelves
 from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
-_OURS = {"page.js": "text/javascript", "box.js": "text/javascript", "page.css": "text/css"}
+_OURS = {
+    "page.js": "text/javascript", "box.js": "text/javascript", "shape.js": "text/javascript", "page.css": "text/css",
+}  # fmt: skip
 # Packages of the registry, installed beside the hub's proxy.
 _THEIRS = {
     "leaflet.js": "leaflet/dist/leaflet.js",

@@ -1,11 +1,12 @@
 // The catalogue's page: what is searched is what `gl.search` would be given, and "Open in a notebook" gives it that.
 import { drawBox, toBbox } from "./box.js";
+import { drawShape, fileOf } from "./shape.js";
 
 const L = window.L;
 const $ = (id) => document.getElementById(id);
 const ASKABLE = new Set(["string", "integer", "number"]);
 const KEPT = ["collection", "from", "to", "clouds", "property", "value"]; // of the form, while one logs in
-const state = { bbox: null, next: null, shown: [], queryables: {}, fields: null };
+const state = { bbox: null, file: null, shape: null, next: null, shown: [], queryables: {}, fields: null };
 
 const map = L.map("map", { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
 const footprints = L.featureGroup().addTo(map);
@@ -77,6 +78,7 @@ async function askQueryables() {
 function asked() {
   const found = { collections: $("collection").value };
   if (state.bbox) found.bbox = state.bbox;
+  if (state.shape) found.shape = state.shape.id; // the notebook fetches it
   if ($("from").value || $("to").value) found.datetime = `${$("from").value || ".."}/${$("to").value || ".."}`;
   if (!$("clouds-row").hidden && Number($("clouds").value) < 100) found.cloud_cover = Number($("clouds").value);
   const property = $("property").value;
@@ -107,6 +109,7 @@ function body() {
   }
   const found = { collections: [collections], limit: 30, sortby: [{ field: "properties.datetime", direction: "desc" }] };
   if (bbox) found.bbox = bbox;
+  if (state.shape) found.intersects = state.shape.geometry;
   if (from !== ".." || to !== "..") found.datetime = `${from}/${to}`;
   if (conditions.length) found.filter = { op: "and", args: conditions };
   return found;
@@ -119,7 +122,7 @@ async function search(event) {
   $("results").replaceChildren();
   $("said").textContent = "Searching …";
   return show(async () => {
-    await state.fields;
+    await Promise.all([state.fields, state.reading]);
     return post("stac/search", body());
   });
 }
@@ -179,12 +182,43 @@ function add(item) {
 
 function setArea(bounds) {
   if (drawn) drawn.remove();
+  state.file = state.shape = state.reading = null;
   drawn = bounds ? L.rectangle(bounds, { className: "area", fill: false, weight: 2, interactive: false }).addTo(map) : null;
   state.bbox = bounds ? toBbox(bounds) : null;
   $("area").textContent = state.bbox ? `Box: ${state.bbox.join(", ")}` : "Anywhere on Earth";
   $("draw").setAttribute("aria-pressed", "false");
 }
 
+// The shapes of a file; it is kept, since who has not logged in must do so first.
+async function useFile(file) {
+  setArea(null);
+  state.file = file;
+  $("area").textContent = `Reading ${file.name} …`;
+  state.reading = post("shapes", file);
+  try {
+    const shape = await state.reading;
+    if (state.file !== file) return; // another was chosen meanwhile
+    state.shape = shape;
+    drawn = drawShape(map, shape.geometry);
+    $("area").textContent = `Shape: ${file.name}`;
+  } catch (error) {
+    if (state.file !== file) return;
+    state.reading = null;
+    if (error.status !== 401) state.file = null;
+    $("area").replaceChildren(...(error.status === 401 ? [login(), ` to search by ${file.name}.`] : [error.message]));
+  }
+}
+
+$("shape").addEventListener("click", () => $("file").click());
+$("file").addEventListener("change", async () => {
+  const [file] = $("file").files;
+  $("file").value = "";
+  try {
+    if (file) await useFile(await fileOf(file));
+  } catch (error) {
+    $("area").textContent = error.message;
+  }
+});
 $("search").addEventListener("submit", search);
 $("collection").addEventListener("change", fillFields);
 $("clouds").addEventListener("input", () => ($("clouds-said").textContent = $("clouds").value));
@@ -201,7 +235,7 @@ $("more").addEventListener("click", () => {
 // A login leads away from the page and back to it: the search is as it was.
 function keep() {
   const values = Object.fromEntries(KEPT.map((id) => [id, $(id).value]));
-  sessionStorage.setItem("asked", JSON.stringify({ values, bbox: state.bbox }));
+  sessionStorage.setItem("asked", JSON.stringify({ values, bbox: state.bbox, file: state.file }));
 }
 
 async function restore() {
@@ -216,6 +250,7 @@ async function restore() {
     const [west, south, east, north] = kept.bbox;
     setArea(L.latLngBounds([south, west], [north, east < west ? east + 360 : east]));
   }
+  if (kept.file) await useFile(kept.file);
   await search();
 }
 
