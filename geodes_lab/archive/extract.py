@@ -50,7 +50,10 @@ def member(packed: Member, entry: Entry) -> Member:
     """
     name = f"{entry.name} in {packed.place.href}"
     if entry.method != DEFLATED:
-        raise GeodesError(f"{name} is compressed in a way that is not read (method {entry.method}): pack it anew.")
+        raise GeodesError(
+            f"{name} is compressed by a method that is not supported ({entry.method}): pack the product again, "
+            "without compression or with Deflate."
+        )
     part = f"{entry.name}|{entry.offset}|{entry.crc}"
     return _kept(packed, part, name, entry.name.rsplit("/", 1)[-1], _Whole(entry.size, entry.crc, -15))
 
@@ -77,7 +80,7 @@ def gunzipped(packed: Member, name: str) -> Member:
         for it.
     """
     if packed.size < 20 or packed.read(0, 3) != b"\x1f\x8b\x08":
-        raise GeodesError(f"{name} is not compressed by gzip ({packed.size} bytes): fetch the product again.")
+        raise GeodesError(f"{name} is not a gzip file ({packed.size} bytes): fetch the product again.")
     crc, size = struct.unpack("<II", packed.read(packed.size - 8, 8))
     plain = name.rsplit("/", 1)[-1].removesuffix(".gz")
     return _kept(packed, f"{packed.start}|{crc}", name, plain, _Whole(size, crc, 31))
@@ -100,11 +103,14 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
     if file_cache.is_cached(target, whole.size):
         return extracted
     if whole.size > packed.size * _RATIO:
-        raise GeodesError(f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size}; refused.")
+        raise GeodesError(
+            f"{name} is damaged: it claims to hold {whole.size} bytes in {packed.size} compressed bytes. It is "
+            "refused; fetch the product again."
+        )
     if whole.size > max(packed.size * _TIGHT, _LARGE):
         raise GeodesError(
-            f"{name} would take {format_bytes(whole.size)} out of {format_bytes(packed.size)}, more than any measures "
-            "do: refused; fetch the product again, or extract it yourself."
+            f"{name} would grow from {format_bytes(packed.size)} to {format_bytes(whole.size)}, more than real data "
+            "ever do. It is refused: fetch the product again, or extract it yourself."
         )
     try:
         with file_cache.making(file_cache.path_of(key, ".part"), whole.size) as part_file:
@@ -116,7 +122,7 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: _Whole) -> Me
     except CacheFull as error:
         raise GeodesError(f"{name} is compressed and could not be extracted: {error}.") from error
     warnings.warn(
-        shown(f"{name} is compressed, so it was extracted whole ({format_bytes(whole.size)}); it is kept as {target}."),
+        shown(f"{name} is compressed, so the whole file was extracted ({format_bytes(whole.size)}) to {target}."),
         Fetched,
         stacklevel=5,
     )
@@ -131,13 +137,13 @@ def _extract(packed: Member, whole: _Whole, part_file: Part, name: str) -> None:
                 for piece in _pieces(inflater, data):
                     size, crc = size + len(piece), zlib.crc32(piece, crc)
                     if size > whole.size:
-                        raise zlib.error("it inflates to more bytes than it says")
+                        raise zlib.error("it has more bytes than the zip states")
                     part_file.file.write(piece)
             except zlib.error as error:
                 raise GeodesError(f"{name} is damaged ({error}); fetch the product again.") from None
             tell(size, whole.size)
     if size != whole.size or crc != whole.crc:
-        raise GeodesError(f"{name} is damaged: it inflates to other bytes than it says; fetch the product again.")
+        raise GeodesError(f"{name} is damaged: its bytes differ from the checksum of the zip; fetch the product again.")
 
 
 def _coming(packed: Member, name: str) -> Iterator[bytes]:

@@ -42,9 +42,9 @@ def explore(
     Parameters
     ----------
     collections
-        The collection to begin with, or several to choose from; None: all of the catalogue.
+        The first collection, or several to choose from; None: all collections of the catalogue.
     bbox, datetime, cloud_cover
-        Initial values of the form, as in `geodes_lab.search`. With a box or dates, the first search is made at once.
+        Initial values of the form, as in `geodes_lab.search`. With a box or dates, the first search starts at once.
     profile, url
         Where to search; see `geodes_lab.search`.
 

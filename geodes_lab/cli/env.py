@@ -40,7 +40,7 @@ def create(name: str, source: str | None) -> None:
         if source:
             click.echo(shown(overlay.install(_requirements(Path(source)))))
         kernel.write(overlay, _lab_kernel())
-    click.echo(f"The kernel '{name} (over GEODES)' is in the launcher: reload the page if it is not seen.")
+    click.echo(f"The kernel '{name} (over GEODES)' is now in the launcher: reload the page if you do not see it.")
 
 
 @env.command("list")
@@ -54,12 +54,12 @@ def list_() -> None:
         for name, (version, labs) in instead.items():
             click.echo(shown(f"  {name} {version} instead of the lab's {labs}"))
         for python in one.left_behind():
-            click.echo(f"  what was installed for {python} is not seen by this Python: install it anew")
+            click.echo(f"  packages installed for {python} are not visible to this Python: install them again")
 
 
 @env.command()
 @click.argument("name")
-@click.confirmation_option(prompt="Remove it with all its packages?")
+@click.confirmation_option(prompt="Remove the environment with all its packages?")
 def remove(name: str) -> None:
     """Remove the environment NAME with its kernel."""
     from geodes_lab.environments import kernel
@@ -68,7 +68,7 @@ def remove(name: str) -> None:
     with failing():
         overlay = Overlay.named(name)
         if not overlay.folder.parent.is_dir():
-            raise GeodesError(f"There is no environment {name}: `geodes-lab env list` names those that there are.")
+            raise GeodesError(f"There is no environment {name}: list yours with `geodes-lab env list`.")
         kernel.remove(overlay)
         overlay.remove()
 
@@ -84,11 +84,11 @@ def _requirements(path: Path) -> list[str]:
         plain = [str(entry) for entry in listed if isinstance(entry, str)]
         pip = [str(p) for entry in listed if isinstance(entry, dict) for p in entry.get("pip", [])]
     except (yaml.YAMLError, AttributeError, TypeError, OSError) as error:
-        raise GeodesError(f"{path} is no environment.yml ({' '.join(str(error).split())[:200]}).") from None
+        raise GeodesError(f"{path} is not a valid environment.yml ({' '.join(str(error).split())[:200]}).") from None
     if conda := [entry for entry in plain if entry.partition("=")[0].split(">")[0].strip() not in ("python", "pip")]:
         raise GeodesError(
-            f"{path} names packages of conda ({', '.join(conda[:5])}), which the lab does not install: list them under "
-            "`pip:`, or write a requirements.txt."
+            f"{path} lists conda packages ({', '.join(conda[:5])}), and the lab installs with pip only: list them "
+            "under `pip:`, or write a requirements.txt."
         )
     return pip
 
@@ -101,5 +101,5 @@ def _lab_kernel() -> Path:
         folder = Path(KernelSpecManager().get_kernel_spec("geodes").resource_dir)
         json.loads((folder / "kernel.json").read_text())
     except (NoSuchKernel, OSError, ValueError):
-        raise GeodesError("The lab's kernel is not found: run this in a terminal of the lab.") from None
+        raise GeodesError("The kernel of the lab was not found: run this command in a terminal of the lab.") from None
     return folder

@@ -45,8 +45,8 @@ def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
         return _copied(target, shared / user)
     where = f"in {shared}, " if shared is not None else ""
     warnings.warn(
-        f"{target} is in a folder that only you can open: {', '.join(readers)} will find the Item and not be able to "
-        f"read it. Save the result where they can read it, {where}and publish that.",
+        f"{target} is in a folder that only you can open: {', '.join(readers)} will find the Item but cannot read "
+        f"the result. Save the result where they can read it, {where}and publish it from there.",
         stacklevel=3,
     )
     return target
@@ -68,9 +68,7 @@ def _copied(target: Path, folder: Path) -> Path:
     try:
         folder.mkdir(exist_ok=True, mode=0o755)
         if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-            raise GeodesError(
-                f"{folder} belongs to somebody else, so that nothing is published there: tell the operator."
-            )
+            raise GeodesError(f"{folder} belongs to another account, so nothing is published there: tell the operator.")
         if target.is_dir():
             shutil.copytree(target, partial, copy_function=shutil.copyfile)
         else:

@@ -105,7 +105,7 @@ class Remote:
             while chunk:
                 written += len(chunk)
                 if total is not None and written > total:
-                    self.fail(f"it has more than the {total} bytes that were announced; tell the operator")
+                    self.fail(f"it is larger than the announced {total} bytes; tell the operator")
                 make_room(total or written)
                 file.write(chunk)
                 digest.update(chunk)
@@ -117,7 +117,7 @@ class Remote:
         if not written or written < (total or 0) or (is_zip and not zipfile.is_zipfile(file)):
             raise _Again(f"the transfer ended too early, after {written} bytes")
         if algorithm and not checksum.endswith(digest.hexdigest()):
-            self.fail(f"its {algorithm.upper()} is not the one in the catalogue; fetch it again, or tell the operator")
+            self.fail(f"its {algorithm.upper()} differs from the catalogue's; fetch it again, or tell the operator")
         return is_zip
 
     def _check(self, answer: httpx.Response, start: bytes) -> None:
@@ -131,7 +131,7 @@ class Remote:
         if status in (401, 403):
             self.fail(f"the server refused it ({status}); {self._advice()}")
         if status in (404, 410):
-            self.fail("it is not there; search again, the catalogue may have another version")
+            self.fail("it does not exist there; search again, the catalogue may have another version")
         if status == 408 or status >= 500:
             raise _Again(f"the server answered {status}")
         if status != 200:
@@ -140,16 +140,16 @@ class Remote:
             secret = key(self.address)
             excerpt = " ".join((text.replace(secret, "…") if secret else text).split())[:200]
             what = "an HTML page" if is_html else f"JSON ({excerpt})"
-            self.fail(f"the server gave {what} in place of the product; {self._advice()}")
+            self.fail(f"the server sent {what} instead of the product; {self._advice()}")
 
     def _advice(self) -> str:
         if key(self.address):
             return "check that GEODES_API_KEY is right and has not expired"
         if origin.listed(self.address, settings.get("download.hosts")):
             if (whom := origin.origin(self.address)) and not whom.is_private:
-                return "no key was sent, since others on the way could read it: its address must begin with https"
+                return "no key was sent, because others could read it on the way: the address must begin with https"
             return "set GEODES_API_KEY to the key from your profile on the portal"
-        return "no key was sent, for its host is not in geodes_lab.download.hosts"
+        return "no key was sent, because the host is not in geodes_lab.download.hosts"
 
     def _patiently(self, attempt: Callable[[], _T]) -> _T:
         for pause in (*_PAUSES, None):
@@ -164,9 +164,11 @@ class Remote:
                     self.fail(f"{reason}, {len(_PAUSES) + 1} times; try again later")
                 time.sleep(pause)
             except httpx.TooManyRedirects:
-                self.fail(f"its server redirects without end, as it does with a bad or expired key; {self._advice()}")
+                self.fail(
+                    f"the server redirects without end, which is its answer to a wrong or expired key; {self._advice()}"
+                )
             except (httpx.DecodingError, httpx.InvalidURL) as error:
-                self.fail(f"its server's answer is not understood ({error}); tell the operator")
+                self.fail(f"the answer of the server cannot be read ({error}); tell the operator")
         raise AssertionError("the last attempt returns or fails")
 
     @contextlib.contextmanager

@@ -70,7 +70,7 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
         by_scheme.setdefault(place.scheme, (href, place))
         names.append(place.name)
     if not by_scheme:
-        raise problems[0] if problems else GeodesError("The product has no address: look at the assets of its Item.")
+        raise problems[0] if problems else GeodesError("The product has no address: check the assets of its Item.")
     if "file" in by_scheme or "http" not in by_scheme:
         return by_scheme["file" if "file" in by_scheme else "s3"][1]
     # A download address of GEODES ends in a checksum; the one on the datalake has the product's name.
@@ -86,7 +86,7 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
     try:
         return replica.somehow()
     except Unreachable as error:
-        raise Unreachable(f"{str(error).rstrip('.')}; nor does the datalake, {endpoint}, answer.") from error
+        raise Unreachable(f"{str(error).rstrip('.')}; the datalake, {endpoint}, does not answer either.") from error
 
 
 def _ask(subject: str, question: Callable[[], bool]) -> bool:
@@ -151,8 +151,8 @@ class _Replica:
         except CacheFull as error:
             remote.fail(str(error))
         warnings.warn(
-            f"{shown(remote.name)} was fetched whole ({format_bytes(target.stat().st_size)}), because "
-            f"{urlsplit(remote.address).hostname} gives no parts of it; it is kept as {target}.",
+            f"{shown(remote.name)} was downloaded completely ({format_bytes(target.stat().st_size)}) to {target}, "
+            f"because {urlsplit(remote.address).hostname} does not send parts of a file.",
             Fetched,
             stacklevel=4,
         )

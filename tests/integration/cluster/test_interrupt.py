@@ -120,7 +120,7 @@ def test_worker_that_is_stopped_is_replaced_and_the_result_comes(kernel, tmp_pat
     worker.suspend()
     status, shown = cell.result()
     assert (status, shown.splitlines()[-1]) == ("ok", "np.float64(6.0)"), shown
-    assert "Worker 0 of your cluster was stopped from outside (SIGSTOP): another one takes its place." in shown
+    assert "Worker 0 of your cluster was stopped from outside (SIGSTOP): another worker replaces it." in shown
     assert not worker.is_running()
 
 
@@ -131,7 +131,7 @@ def test_cluster_that_has_lost_its_nanny_has_workers_again_in_seconds(kernel, tm
     kernel.worker().send_signal(signal.SIGINT)
     status, shown = cell.result()
     assert (status, shown.splitlines()[-1]) == ("ok", "np.float64(6.0)"), shown
-    assert "Your cluster has lost workers: others take their place." in shown
+    assert "Your cluster has lost workers: other workers replace them." in shown
 
 
 @pytest.mark.parametrize("now", [False, True])
