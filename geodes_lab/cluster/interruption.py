@@ -66,7 +66,7 @@ async def _free(client: Any, busy: list[str]) -> None:
         except ValueError:  # it has no nanny
             holding, idle = busy, []
     if idle:
-        progress_bar.say(f"{_workers(idle)} still busy with the interrupted computation, and restarted.")
+        progress_bar.say(f"{_workers(idle)} still busy with the interrupted computation, and had to restart.")
     if holding:
         progress_bar.say(
             f"{_workers(holding)} still busy with the interrupted computation, until this step ends. "

@@ -91,7 +91,7 @@ def test_worker_that_is_still_at_the_interrupted_step_is_started_anew(kernel, tm
     status, shown = kernel(QUICK)
     assert (status, shown.splitlines()[-1]) == ("ok", "6.0"), shown
     assert time.monotonic() - began < 120
-    assert "A worker was still at the interrupted computation and started anew." in shown
+    assert "A worker was still busy with the interrupted computation, and had to restart." in shown
 
 
 def test_results_that_are_held_outlive_an_interruption(kernel, tmp_path):
