@@ -153,7 +153,7 @@ def grid(name: str, value: Any) -> GeoBox:
 
     geobox = value.odc.geobox if isinstance(value, (xr.Dataset, xr.DataArray)) else value
     if isinstance(value, (xr.Dataset, xr.DataArray)) and (not isinstance(geobox, GeoBox) or geobox.crs is None):
-        raise GeodesError(f"The cube given as {name}= has no CRS, or no x and y: write one with .rio.write_crs first.")
+        raise GeodesError(f"The cube in {name}= has no CRS, or no x and y: add a CRS with .rio.write_crs first.")
     if not isinstance(geobox, GeoBox):
         raise GeodesError(
             f"{name} is a GeoBox, or a Dataset or DataArray with x, y and a CRS, not {type(value).__name__}."

@@ -42,7 +42,7 @@ class Visitor:
             raise DemoError(f"The login link was refused: {page.status_code} at {page.url.path}.")
         match = re.search(r"/(?:user|hub/spawn-pending)/([^/?]+)", str(page.url))
         if not match:
-            raise DemoError(f"The hub led to {page.url.path} instead of a server.")
+            raise DemoError(f"The hub redirected to {page.url.path} instead of a server.")
         self.name = match.group(1)
         self.api = f"{self.root}/hub/api/users/{self.name}"
 
@@ -62,7 +62,7 @@ class Visitor:
                         raise DemoError(f"The server did not start: {event.get('message')}")
                     if event.get("ready"):
                         return
-        raise DemoError("The hub stopped telling of the server before it was ready.")
+        raise DemoError("The hub ended its progress report before the server was ready.")
 
     def token(self) -> str:
         """A short-lived token of the user's own, for the kernel client."""
@@ -146,7 +146,7 @@ def main() -> int:
     except (DemoError, LabError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{target} and its picture are there; everything has stopped, after {time.monotonic() - began:.1f} s")
+    print(f"wrote {target} and its picture; everything has stopped, after {time.monotonic() - began:.1f} s")
     return 0
 
 

@@ -46,7 +46,7 @@ def warnings(since: datetime, account: Path = ACCOUNT, api: str = "") -> list[st
         )
         events = answer.raise_for_status().json()["items"]
     except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
-        return [f"Kubernetes does not tell its events ({error})."]
+        return [f"Kubernetes did not return its events ({error})."]
     latest: dict[str, tuple[datetime, str]] = {}
     for event in events:
         when, about = _when(event), event.get("involvedObject") or {}

@@ -86,12 +86,11 @@ class Installation:
             text = path.read_text().strip()
         except OSError as error:
             raise Refused(
-                f"The secret {name} is not to be had: write it into {path}, readable for the hub alone "
-                f"({error.strerror})."
+                f"The secret {name} cannot be read ({error.strerror}): write it into {path}, readable only by the hub."
             ) from None
         # Kubernetes mounts secrets for a group, in a pod with only the hub.
         if not self.on_kubernetes and path.stat().st_mode & 0o077:
-            raise Refused(f"Others may read the secret {path}: close it with `chmod 600 {path}`.")
+            raise Refused(f"Other accounts can read the secret {path}: close it with `chmod 600 {path}`.")
         return text
 
     def has(self, name: str) -> bool:

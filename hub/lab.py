@@ -68,18 +68,20 @@ class Lab:
             self.state.mkdir(parents=True, mode=0o700)
         elif self.state.stat().st_mode & 0o077:
             raise LabError(
-                f"{self.state} is open to others: choose another folder, or close it with `chmod 700 {self.state}`."
+                f"{self.state} is open to other accounts: choose another folder, or close it with `chmod 700 "
+                f"{self.state}`."
             )
         self._lock = (self.state / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise LabError(
-                f"A lab runs with {self.state} already: stop it first, or choose another with --state."
+                f"A lab already runs with {self.state}: stop it first, or choose another folder with --state."
             ) from None
         if not _is_free(self.port):
             raise LabError(
-                f"Port {self.port} is taken: stop what listens there, or choose another with `make lab PORT=8001`."
+                f"Port {self.port} is already in use: stop the program that uses it, or choose another port with "
+                "`make lab PORT=8001`."
             )
         written = subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.sample)])
         if written.returncode != 0:  # it has printed the reason
@@ -153,13 +155,15 @@ class Lab:
         while time.monotonic() < deadline:
             assert self.hub is not None
             if self.hub.poll() is not None:
-                raise LabError(f"The hub did not start; the end of {self.log} says:\n{_tail(self.log)}")
+                raise LabError(f"The hub did not start; the last lines of {self.log} are:\n{_tail(self.log)}")
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/hub/health", timeout=2):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)  # there is no event for its readiness
-        raise LabError(f"The hub did not answer in {seconds:.0f} s; the end of {self.log} says:\n{_tail(self.log)}")
+        raise LabError(
+            f"The hub did not answer in {seconds:.0f} s; the last lines of {self.log} are:\n{_tail(self.log)}"
+        )
 
 
 def _adopt_orphans() -> None:
@@ -195,8 +199,10 @@ def _interrupt(*_: object) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Start the whole lab on this machine.")
-    parser.add_argument("--state", type=Path, default=TOP / ".lab", help="what the lab keeps (default: .lab)")
-    parser.add_argument("--port", type=int, default=8000, help="where to listen on 127.0.0.1 (default: 8000; 0: any)")
+    parser.add_argument(
+        "--state", type=Path, default=TOP / ".lab", help="folder for the state of the lab (default: .lab)"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="port on 127.0.0.1 (default: 8000; 0: any free port)")
     parser.add_argument("--datalake", choices=["files", "s3"], default="files", help="how the sample is read")
     options = parser.parse_args()
     # `kill`, and closing the terminal, work like Ctrl-C. Ctrl-C is set too, because a shell that starts this in the
@@ -205,7 +211,7 @@ def main() -> int:
         signal.signal(name, _interrupt)
     if not 0 <= options.port < 65536:
         print(
-            f"There is no port {options.port}: choose one from 1024 to 65535 with `make lab PORT=8001`.",
+            f"{options.port} is not a valid port: choose one from 1024 to 65535 with `make lab PORT=8001`.",
             file=sys.stderr,
         )
         return 1
@@ -217,7 +223,7 @@ def main() -> int:
             )
             assert lab.hub is not None
             lab.hub.wait()
-            print(f"The hub ended by itself; the end of {lab.log} says:\n{_tail(lab.log)}", file=sys.stderr)
+            print(f"The hub stopped unexpectedly; the last lines of {lab.log} are:\n{_tail(lab.log)}", file=sys.stderr)
             return 1
     except LabError as error:
         print(error, file=sys.stderr)

@@ -65,15 +65,15 @@ class Trial:
         """Create the robot, if needed, and a token for it."""
         creation = self._service.post(self._url())
         if creation.status_code not in (201, 409):
-            raise TrialError(f"The robot was not made: {_said(creation)}")
+            raise TrialError(f"The robot could not be created: {_said(creation)}")
         request = {"note": "trial", "expires_in": 900}
         reply = self._service.post(f"{self._url()}/tokens", json=request)
         if reply.status_code != 201:
-            raise TrialError(f"The robot got no token: {_said(reply)}")
+            raise TrialError(f"The robot did not get a token: {_said(reply)}")
         self._robot = reply.json()["token"]
         seen = self._ask("GET", f"{self.hub}/user")
         if seen.json()["name"] != ROBOT:
-            raise TrialError(f"The robot's token is {seen.json()['name']}'s.")
+            raise TrialError(f"The robot's token belongs to {seen.json()['name']}.")
         return f"{ROBOT} has logged in, for a quarter of an hour"
 
     def start(self) -> str:
@@ -88,19 +88,21 @@ class Trial:
             for line in events.iter_lines():
                 event = json.loads(line[5:]) if line.startswith("data:") else {}
                 if event.get("failed"):
-                    before = f" Before, the hub told: {' | '.join(told[-3:])}" if told else ""
+                    before = f" The last messages of the hub were: {' | '.join(told[-3:])}" if told else ""
                     raise TrialError(f"The server did not start: {event.get('message')}{before}")
                 told += [str(event["message"])] if event.get("message") else []
                 if event.get("ready"):
                     return f"its server is up after {time.monotonic() - began:.0f} s"
-        raise TrialError("The hub stopped telling of the server before it was ready.")
+        raise TrialError("The hub ended its progress report before the server was ready.")
 
     def versions(self, kernel: JupyterKernelClient) -> str:
         """Compare the JupyterHub versions of both images."""
         hub = self._ask("GET", f"{self.hub}/").json()["version"]
         user = run(kernel, "import jupyterhub; print(jupyterhub.__version__)")
         if hub.split(".")[0] != user.split(".")[0]:
-            raise TrialError(f"The hub is JupyterHub {hub} and servers have {user}: give both images one tag.")
+            raise TrialError(
+                f"The hub runs JupyterHub {hub} and servers have {user}: use the same tag for both images."
+            )
         return f"JupyterHub {hub} in the hub and {user} in servers"
 
     def kernel(self) -> JupyterKernelClient:
@@ -128,7 +130,7 @@ class Trial:
     def _ask(self, method: str, url: str) -> httpx.Response:
         answer = self._service.request(method, url, headers={"Authorization": f"token {self._robot}"})
         if answer.status_code != 200:
-            raise TrialError(f"The robot may not ask {url}: {_said(answer)}")
+            raise TrialError(f"The robot has no access to {url}: {_said(answer)}")
         return answer
 
 
@@ -147,7 +149,10 @@ def step(name: str) -> Iterator[None]:
     try:
         yield
     except (TrialError, httpx.HTTPError, OSError, RuntimeError) as error:
-        said = [f"{name} failed: {error or type(error).__name__}", *(f"The cluster says: {w}" for w in warnings(since))]
+        said = [
+            f"{name} failed: {error or type(error).__name__}",
+            *(f"The cluster reports: {w}" for w in warnings(since)),
+        ]
         raise TrialError("\n".join(said)) from error
 
 
@@ -190,9 +195,9 @@ def main() -> int:
     parser.add_argument(
         "--hub", default=os.environ.get("JUPYTERHUB_API_URL", "http://hub:8081/hub/api"), help="the hub's API"
     )
-    parser.add_argument("--public", default="http://proxy-public", help="where servers are reached")
-    parser.add_argument("--address", default="", help="the lab's own, where people have host names below it")
-    parser.add_argument("--collection", default="", help="of which a product is opened (default: the first)")
+    parser.add_argument("--public", default="http://proxy-public", help="the address of users' servers")
+    parser.add_argument("--address", default="", help="the address of the lab, if users have host names below it")
+    parser.add_argument("--collection", default="", help="the collection of the product to open (default: the first)")
     options = parser.parse_args()
     import httpx
 

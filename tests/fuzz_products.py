@@ -26,7 +26,7 @@ from tests.support.mutations import FAMILIES, Maker, lay
 from tests.support.paths import TOP
 from tests.support.sandboxed import Result, Sandbox
 
-VAGUE = "what it says of itself is damaged"
+VAGUE = "because its metadata are damaged"
 _READS = 0x01 | 0x20  # IN_ACCESS, IN_OPEN
 
 

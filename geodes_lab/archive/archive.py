@@ -77,9 +77,7 @@ class Archive:
                         f"{self.place.href} has more than {_MOST} files in it: give the product's own folder."
                     )
         except OSError as error:
-            raise GeodesError(
-                f"{self.place.href} may not be read ({error.strerror}): check its permissions."
-            ) from error
+            raise GeodesError(f"{self.place.href} cannot be read ({error.strerror}): check its permissions.") from error
         return frozenset(paths)
 
     def _refuse_link(self, file: Path) -> None:
@@ -93,8 +91,8 @@ class Archive:
             return
         if not file.resolve().is_relative_to(folder):
             raise GeodesError(
-                f"{file} is a link that leads out of its product, to {file.resolve()}: refused; copy what it means "
-                "there."
+                f"{file} is a link that leads out of its product, to {file.resolve()}. Links out of a product are "
+                "refused: copy the file itself to its place."
             )
 
     def matching(self, pattern: str) -> list[str]:
@@ -118,7 +116,7 @@ class Archive:
         """
         matches = self.matching(pattern)
         if len(matches) != 1:
-            many = "has no" if not matches else f"has {len(matches)} times the"
+            many = "has no" if not matches else f"has {len(matches)} files that can be the"
             raise GeodesError(f"{self.place.href} {many} {what}: the product is incomplete; fetch it again.")
         return matches[0]
 
@@ -136,10 +134,13 @@ class Archive:
         path = Path(self.place.gdal).parent / name
         try:
             if path.stat().st_size > _LARGEST_TEXT:
-                raise GeodesError(f"{path} has {path.stat().st_size} bytes, too many for metadata: refused.")
+                raise GeodesError(
+                    f"{path} has {path.stat().st_size} bytes; metadata are never so large. It is not read: fetch the "
+                    "product again."
+                )
             return path.read_bytes()
         except OSError as error:
-            raise GeodesError(f"{path} may not be read ({error.strerror}): check its permissions.") from error
+            raise GeodesError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
 
     def _must_have(self, name: str) -> None:
         if name not in self.names:
@@ -194,7 +195,9 @@ class Archive:
         if self.place.is_folder:
             return str(Path(self.place.gdal).parent / name)
         if "{" in self.place.gdal or "}" in self.place.gdal:
-            raise GeodesError(f"{self.place.href} has a brace in its path, which GDAL cannot open inside: rename it.")
+            raise GeodesError(
+                f"{self.place.href} has a brace in its path, and GDAL cannot open a zip at such a path: rename it."
+            )
         return f"/vsizip/{{{self.place.gdal}}}/{name}"
 
 

@@ -69,9 +69,11 @@ def read(place: ObjectLocation) -> tuple[dict[str, Entry], int, str | None]:
             raise ValueError("members beyond its end")
     except zipfile.BadZipFile:
         if not file.size:
-            problem = "is not a zip (0 bytes): it is empty; fetch it again"
+            problem = "is empty (0 bytes), not a zip; fetch it again"
         elif place.read(0, min(4, file.size)) == b"PK\x03\x04":
-            problem = f"is truncated: {file.size} bytes, without the directory that ends a zip; fetch it again"
+            problem = (
+                f"is cut off after {file.size} bytes: the directory at the end of the zip is missing; fetch it again"
+            )
         else:
             problem = f"is not a zip ({file.size} bytes); check the address"
         raise GeodesError(f"{place.href} {problem}.") from None
@@ -84,7 +86,7 @@ def read(place: ObjectLocation) -> tuple[dict[str, Entry], int, str | None]:
         raise GeodesError(f"{place.href} is a zip without a file in it: fetch the product again.")
     if all(name.lower().endswith(".zip") for name in entries):
         raise GeodesError(
-            f"{place.href} holds {len(entries)} other zips, such as {min(entries)}: unpack it, and give one."
+            f"{place.href} contains {len(entries)} other zips, such as {min(entries)}: unpack it, and give one of them."
         )
     return entries, file.size, file.tag
 
@@ -99,20 +101,23 @@ def _checked(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> Iterator[En
         path = PurePosixPath(name)
         if len(name) > _LONGEST or "\0" in name:
             raise GeodesError(
-                f"{place.href} holds a path of {len(name)} characters, {name[:60]!r}…, which no product does: refused."
+                f"{place.href} contains a path of {len(name)} characters, {name[:60]!r}…; no product has such "
+                "paths, so it is refused."
             )
         if path.is_absolute() or ".." in path.parts or name[1:2] == ":":
-            raise GeodesError(f"{place.href} holds the path {name!r}, which climbs out of it: refused.")
+            raise GeodesError(f"{place.href} contains the path {name!r}, which leads out of the zip: refused.")
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise GeodesError(f"{place.href} holds the link {name!r}, which may lead out of it: refused.")
+            raise GeodesError(f"{place.href} contains the link {name!r}, which may lead out of the zip: refused.")
         if name.endswith("/"):
             continue
         locked = bool(info.flag_bits & 1)
         if info.compress_type == STORED and info.compress_size != info.file_size and not locked:
-            raise GeodesError(f"{place.href} says two sizes of {name!r}: it is damaged; fetch the product again.")
+            raise GeodesError(
+                f"{place.href} gives two sizes for {name!r}: the zip is damaged; fetch the product again."
+            )
         if info.compress_size > info.file_size + info.file_size // 8 + 2**16:
             raise GeodesError(
-                f"{name} in {place.href} takes more bytes than it holds: it is damaged; fetch the product again."
+                f"{name} in {place.href} is larger than the whole zip: the zip is damaged; fetch the product again."
             )
         entry = Entry(
             name, info.header_offset, info.compress_size, info.file_size, info.CRC, info.compress_type, locked
@@ -120,7 +125,9 @@ def _checked(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> Iterator[En
         # Equal checksums prove nothing: of two members with one name, some libraries read the first, and others the
         # last.
         if before.setdefault(name, entry) != entry:
-            raise GeodesError(f"{place.href} holds {name!r} twice, which may differ: refused; fetch the product again.")
+            raise GeodesError(
+                f"{place.href} contains {name!r} twice, and the two may differ: refused; fetch the product again."
+            )
         yield entry
 
 
@@ -130,7 +137,8 @@ def _refuse_overlap(place: ObjectLocation, infos: list[zipfile.ZipInfo]) -> None
     for (begin, size, name), (after, _, other) in pairwise(ranges):
         if begin + HEADER + size > after:
             raise GeodesError(
-                f"{place.href} has {other!r} inside of {name!r}, as no product does: refused; fetch it again."
+                f"{place.href} has {other!r} inside the file {name!r}, which is not possible in a product: "
+                "refused; fetch it again."
             )
 
 
@@ -142,5 +150,5 @@ class _Bounded(Ranges):
     def readinto(self, buffer: Any) -> int:
         self._left -= len(buffer)
         if self._left < 0:
-            raise ValueError("it is larger than that of any product")
+            raise ValueError("it is larger than the list of any product")
         return super().readinto(buffer)

@@ -68,7 +68,7 @@ def gunzipped(packed: Member, name: str) -> Member:
         for it.
     """
     if packed.size < 20 or packed.read(0, 3) != b"\x1f\x8b\x08":
-        raise GeodesError(f"{name} is not compressed by gzip ({packed.size} bytes): fetch the product again.")
+        raise GeodesError(f"{name} is not a gzip file ({packed.size} bytes): fetch the product again.")
     crc, size = struct.unpack("<II", packed.read(packed.size - 8, 8))
     plain = name.rsplit("/", 1)[-1].removesuffix(".gz")
     return _kept(packed, f"{packed.start}|{crc}", name, plain, Whole(size, crc, 31))
@@ -92,7 +92,7 @@ def _kept(packed: Member, part: str, name: str, plain: str, whole: Whole) -> Mem
     except CacheFull as error:
         raise GeodesError(f"{name} is compressed and could not be extracted: {error}.") from error
     warnings.warn(
-        shown(f"{name} is compressed, so it was extracted whole ({format_bytes(whole.size)}); it is kept as {target}."),
+        shown(f"{name} is compressed, so the whole file was extracted ({format_bytes(whole.size)}) to {target}."),
         Fetched,
         stacklevel=5,
     )

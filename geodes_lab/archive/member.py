@@ -76,7 +76,7 @@ class _File(io.RawIOBase):
         data = b"".join(self._block(n, last) for n in range(first, last + 1))
         data = data[self._at - first * _BLOCK :][:length]
         if len(data) < length:
-            raise OSError(f"{self._member.place.href} is cut short")
+            raise OSError(f"{self._member.place.href} ends too early: fetch the product again")
         buffer[:length] = data
         self._at += length
         return length

@@ -61,11 +61,14 @@ class Directory:
         if entry is None:
             raise GeodesError(f"{self.place.href} has no member {name}: the product is incomplete; fetch it again.")
         if entry.locked:
-            raise GeodesError(f"{name} in {self.place.href} is encrypted, which is not read: pack it anew.")
+            raise GeodesError(
+                f"{name} in {self.place.href} is encrypted, which is not supported: pack the product again without "
+                "encryption."
+            )
         if entry.size > entry.packed * _RATIO and entry.method == DEFLATED:
             raise GeodesError(
-                f"{name} in {self.place.href} is damaged: it claims to hold {entry.size} bytes in {entry.packed}; "
-                "refused."
+                f"{name} in {self.place.href} is damaged: it claims to hold {entry.size} bytes in {entry.packed} "
+                "compressed bytes. It is refused; fetch the product again."
             )
         return entry
 
@@ -78,11 +81,14 @@ class Directory:
         """Read a member as a whole; one request. See `read`."""
         entry = self.entry(name)
         if entry.size > largest:
-            raise GeodesError(f"{name} in {self.place.href} claims {entry.size} bytes, too many for metadata: refused.")
+            raise GeodesError(
+                f"{name} in {self.place.href} claims {entry.size} bytes; metadata are never so large. It is not read: "
+                "fetch the product again."
+            )
         if entry.method not in (STORED, DEFLATED):
             raise GeodesError(
-                f"{name} in {self.place.href} is compressed in a way that is not read (method {entry.method}): pack "
-                "it anew."
+                f"{name} in {self.place.href} is compressed by a method that is not supported ({entry.method}): pack "
+                "the product again, without compression or with Deflate."
             )
         data = self._fetch(entry, entry.packed)
         skip = self._behind(entry, data)
@@ -96,7 +102,7 @@ class Directory:
         except zlib.error as error:
             raise self._damaged(entry, str(error)) from None
         if len(content) != entry.size or zlib.crc32(content) != entry.crc:
-            raise self._damaged(entry, "its bytes are not those that the zip says")
+            raise self._damaged(entry, "its bytes differ from the checksum of the zip")
         return content
 
     def _fetch(self, entry: Entry, more: int) -> bytes:
@@ -111,7 +117,7 @@ class Directory:
         try:
             return behind(head)
         except NotUnderstood:
-            raise self._damaged(entry, "it is not where the zip says") from None
+            raise self._damaged(entry, "it is not at the place that the zip gives") from None
 
     def _damaged(self, entry: Entry, problem: str) -> Damaged:
         return Damaged(f"{entry.name} in {self.place.href} is damaged ({problem}); fetch the product again.")
@@ -226,7 +232,7 @@ def stored(path: str) -> tuple[int, int] | None:
 
 
 def _out_of_reach(place: ObjectLocation, error: OSError) -> GeodesError:
-    return GeodesError(f"{place.href} may not be read ({error.strerror}): check the path and its permissions.")
+    return GeodesError(f"{place.href} cannot be read ({error.strerror}): check the path and its permissions.")
 
 
 @lru_cache(maxsize=256)

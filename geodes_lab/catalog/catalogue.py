@@ -44,7 +44,8 @@ def named(name: str) -> str:
         or {*"/\\"} & set(name)
     ):
         raise GeodesError(
-            f"The collection {name[:80]!r} has an id that no folder can have, and is not harvested: name the others."
+            f"The collection {name[:80]!r} has an id that cannot be the name of a folder, so it cannot be "
+            "harvested: name the other collections."
         )
     return name
 

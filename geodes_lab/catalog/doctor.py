@@ -33,7 +33,7 @@ class Finding:
     state: State
     """``holds``: as recorded.
 
-    ``changed``: different; ``failed``: it does not work from here; ``not tried``: something is missing.
+    ``changed``: different; ``failed``: it does not work from this machine; ``not tried``: something is missing.
     """
     text: str
     """A sentence for the user."""
@@ -54,7 +54,9 @@ def examine(name: str = "geodes") -> Iterator[Finding]:
     """
     chosen = profiles.load(name)
     if chosen.kind != "geodes":
-        raise GeodesError(f"The profile {name!r} is of kind {chosen.kind}: the doctor knows the facts of kind geodes.")
+        raise GeodesError(
+            f"The profile {name!r} is of kind {chosen.kind}: the doctor only checks catalogues of kind geodes."
+        )
     with httpx.Client(timeout=_TIMEOUT, follow_redirects=False) as client:
         patient = _Patient(chosen, client)
         for fact, look in _LOOKS:
@@ -115,7 +117,7 @@ def _conformance(it: _Patient) -> _Told:
     new = {"filter", "sort"} & set(known)
     return (
         "changed" if new else "holds",
-        f"{len(classes)} conformance classes, among them {', '.join(known) or 'none of Item Search'}",
+        f"{len(classes)} conformance classes, including {', '.join(known) or 'none of Item Search'}",
     )
 
 
@@ -138,7 +140,10 @@ def _page(it: _Patient) -> _Told:
         return "changed", f"a page of {size} is refused (HTTP {answers[0].status_code})"
     count = len(answers[0].json()["features"])
     more = answers[1].status_code == 200 and len(answers[1].json()["features"]) > size
-    return "holds", f"a page of {size} has {count} Items; more than {size} are {'given too' if more else 'refused'}"
+    return (
+        "holds",
+        f"a page of {size} has {count} Items; larger pages are {'accepted too' if more else 'refused'}",
+    )
 
 
 def _next_link(it: _Patient) -> _Told:
@@ -155,13 +160,13 @@ def _two_collections(it: _Patient) -> _Told:
 def _point(it: _Patient) -> _Told:
     nowhere = {"type": "Point", "coordinates": [-150.0, -45.0]}  # ocean, without any acquisitions
     matched = it.search(intersects=nowhere, collections=["PEPS_S2_L1C"]).raise_for_status().json()["context"]["matched"]
-    return ("holds" if matched else "changed"), f"a point in the ocean finds {matched} products"
+    return ("holds" if matched else "changed"), f"a search at a point in the ocean returns {matched} products"
 
 
 def _old_names(it: _Patient) -> _Told:
     old = next(iter(it.profile.renamed), "MUSCATE_SENTINEL2_SENTINEL2_L2A")
     status = it.search(collections=[old]).status_code
-    return ("holds" if status == 400 else "changed"), f"a collection's old name is answered by HTTP {status}"
+    return ("holds" if status == 400 else "changed"), f"a search with a collection's old name returns HTTP {status}"
 
 
 def _words(it: _Patient) -> _Told:
@@ -171,8 +176,8 @@ def _words(it: _Patient) -> _Told:
         "tiles are written T31TCJ": str(p["grid:code"]).startswith("T"),
         "the orbit's state begins with a capital": str(p["sat:orbit_state"])[:1].isupper(),
         f"ids begin with {it.profile.prefix}": it.item["id"].startswith(it.profile.prefix),
-        "endpoint_url says the place on the datalake": "endpoint_url" in p,
-        "the assets' descriptions say the MD5": any(
+        "endpoint_url gives the place on the datalake": "endpoint_url" in p,
+        "the assets' descriptions give the MD5": any(
             "MD5" in (a.get("description") or "") for a in it.item["assets"].values()
         ),
     }
@@ -214,7 +219,7 @@ def _ranges(it: _Patient) -> _Told:
         status = answer.status_code
     if status in (301, 302, 401):
         return "not tried", "the key is refused"
-    return ("changed" if status == 206 else "holds"), f"a part of a product is answered by HTTP {status}"
+    return ("changed" if status == 206 else "holds"), f"a request for a part of a product returns HTTP {status}"
 
 
 def _s3(it: _Patient) -> _Told:

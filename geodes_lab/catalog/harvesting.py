@@ -48,7 +48,8 @@ def harvested(
             if c.id in wanted
         ]
     raise GeodesError(
-        f"The catalogue {profile} is of kind {catalogue.profile.kind}: GEODES and static catalogues are harvested."
+        f"The catalogue {profile} is of kind {catalogue.profile.kind}: only GEODES and static catalogues can be "
+        "harvested."
     )
 
 
@@ -82,7 +83,7 @@ def _taken(
         p = record["properties"]
         if not _MONTH.match(str(p.get("datetime") or p.get("start_datetime"))):
             raise GeodesError(
-                f"{record['id']} of {collection.id} has no time of acquisition that is one: it cannot be harvested."
+                f"{record['id']} of {collection.id} has no valid time of acquisition: it cannot be harvested."
             )
     shelf.drop(collection.id)
     shelf.create(collection.id, {"title": collection.title})

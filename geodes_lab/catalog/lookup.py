@@ -71,7 +71,7 @@ def search(
         West, south, east, north in degrees; west may be greater, across the date line.
     intersects
         A shape, instead of ``bbox``: a file (GeoJSON, GeoPackage, Shapefile or a zip of one, KML, KMZ), a GeoDataFrame,
-        GeoJSON, or a geometry of shapely in degrees. Of several shapes all count.
+        GeoJSON, or a geometry of shapely in degrees. Several shapes are combined.
     datetime
         The time of acquisition: an instant, a day, month or year, or an interval such as ``2021-06/2021-08``.
     cloud_cover
@@ -112,8 +112,9 @@ def search(
     Raises
     ------
     GeodesError
-        If the collection, the profile or the catalogue does not exist, or an argument is not valid: before any request
-        of the search. If the catalogue refuses or fails. A search without results is no error: the collection is empty.
+        If the collection, the profile or the catalogue does not exist, or an argument is not valid; these errors come
+        before any request of the search. If the catalogue refuses the request or fails. A search without results is not
+        an error: the collection is empty.
     """
     catalogue = opened(profiles.load(profile, url))
     wanted = known(catalogue, arguments.names("collections", collections))
@@ -190,7 +191,7 @@ def opened(chosen: Profile) -> Catalogue:
     if chosen.kind == "stac":
         return Api(chosen)
     if snapshot.is_one(chosen.url):
-        with extras.needed("A catalogue that was harvested into files"):
+        with extras.needed("A harvested catalogue"):
             from geodes_lab.catalog.harvested.index import Index  # DuckDB comes with an extra
         return Index(chosen)
     return Static(chosen)
@@ -209,7 +210,7 @@ def known(catalogue: Catalogue, wanted: Sequence[str]) -> list[str]:
     now = []
     for name in wanted:
         if name not in ids and name in renamed:
-            warnings.warn(f"The collection {name} is called {renamed[name]} now.", stacklevel=3)
+            warnings.warn(f"The collection {name} has a new name, {renamed[name]}.", stacklevel=3)
             name = renamed[name]
         if name not in ids:
             raise GeodesError(
@@ -232,8 +233,8 @@ def _properties(keywords: Mapping[str, Any], known: Mapping[str, str], catalogue
         name = key if key in known else names.get(key)
         if name is None and known:
             raise GeodesError(
-                f"{catalogue} cannot be asked for {key!r}{_meant(key, names)} "
-                f"It can be for: {', '.join(sorted(names))}."
+                f"{catalogue} has no queryable {key!r}{_meant(key, names)} Its queryables are: "
+                f"{', '.join(sorted(names))}."
             )
         prefix, _, rest = key.partition("_")
         name = name or (f"{prefix}:{rest}" if prefix in _PREFIXES and ":" not in key else key)

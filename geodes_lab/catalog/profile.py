@@ -92,12 +92,12 @@ def load(name: str | None = None, url: str | os.PathLike[str] | None = None) -> 
         raise GeodesError(
             f"The catalogue profile {name!r} has no url: "
             + (
-                "the lab's own notebooks and terminals have one (`make lab`); elsewhere say a catalogue by url= "
-                "(--url) or another profile, or "
+                "the notebooks and terminals of the lab set it (`make lab`). Elsewhere, give a catalogue with url= "
+                "(--url), name another profile, or "
                 if fields.get("kind") == "local"
                 else ""
             )
-            + f"set geodes_lab.catalog.profiles.{name}.url to its address, the path of a catalog.json or of a "
+            + f"set geodes_lab.catalog.profiles.{name}.url to an address, the path of a catalog.json or of a "
             "harvested index."
         )
     return _made(name, fields)
@@ -119,7 +119,7 @@ def _made(name: str, values: dict[str, Any]) -> Profile:
     for key in values:
         if key not in known:
             raise GeodesError(
-                f"geodes_lab.catalog.profiles.{name}.{key} is no setting{nearest(key, known)}; there are: "
+                f"geodes_lab.catalog.profiles.{name}.{key} is not a setting{nearest(key, known)}; the settings are: "
                 f"{', '.join(sorted(known))}."
             )
     values.setdefault("kind", "local" if values["url"].endswith(".json") or "://" not in values["url"] else "stac")

@@ -147,7 +147,7 @@ def parse(
     for name, value in filters.items():
         if isinstance(value, tuple) and len(value) != 2:
             raise GeodesError(
-                f"{name}={value!r}: a tuple is the lowest and the highest value; a list says which are right."
+                f"{name}={value!r}: a tuple means the lowest and the highest value; a list means one of its values."
             )
     order = tuple(
         (name.lstrip("+-"), name.startswith("-"))

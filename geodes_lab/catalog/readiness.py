@@ -12,7 +12,7 @@ from geodes_lab.storage import tape
 
 
 def availability(items: Iterable[pystac.Item]) -> pd.DataFrame:
-    """Return which products are on disk and which on tape; asks the portal for many products at once.
+    """Return which products are on disk and which are on tape. This sends one request to the portal for many products.
 
     Parameters
     ----------
@@ -22,13 +22,13 @@ def availability(items: Iterable[pystac.Item]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By product, in the given order: ``state`` is ``disk``, ``tape`` or ``unknown``, ``advice`` what to do. Products
-        in the mirror or on this machine are on disk, without a request.
+        One row per product, in the given order: ``state`` is ``disk``, ``tape`` or ``unknown``, and ``advice`` is what
+        to do. For products in the mirror or on this machine, the state is ``disk``, without a request.
 
     Raises
     ------
     GeodesError
-        If the portal does not answer, or refuses.
+        If the portal does not answer, or refuses the request.
     """
     listed = list(items)
     products = [None if tape.is_here(item) else tape.product(item) for item in listed]
@@ -38,9 +38,15 @@ def availability(items: Iterable[pystac.Item]) -> pd.DataFrame:
     for item, product in zip(listed, products, strict=True):
         name = str(item.properties.get("identifier") or item.id)
         if product is None:
-            state, advice = ("disk", "") if tape.is_here(item) else ("unknown", "its catalogue does not tell")
+            state, advice = (
+                ("disk", "") if tape.is_here(item) else ("unknown", "its catalogue does not say whether it is on tape")
+            )
         else:
             state = {True: "disk", False: "tape", None: "unknown"}[states[product.download]]
-            advice = {"disk": "", "tape": product.way_out, "unknown": f"{product.portal} does not tell"}[state]
+            advice = {
+                "disk": "",
+                "tape": product.way_out,
+                "unknown": f"{product.portal} does not say whether it is on tape",
+            }[state]
         rows.append({"product": shown(name), "state": state, "advice": shown(advice)})
     return pd.DataFrame(rows, columns=["product", "state", "advice"]).set_index("product")

@@ -72,14 +72,22 @@ def cube(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--bands", type=Words(), required=True, help="Such as red,nir; B04 or gamma0_vv are names too."),
         bbox,
         click.option(
-            "--geometry", metavar="FILE", help="A shape instead of --bbox: GeoJSON, GeoPackage, Shapefile, KML."
+            "--geometry",
+            metavar="FILE",
+            help="An area instead of --bbox: a GeoJSON, GeoPackage, Shapefile or KML file.",
         ),
         click.option("--clip", is_flag=True, help="Pixels outside --geometry become no data."),
-        click.option("--resolution", type=float, help="Size of a pixel; the products' own if not said."),
-        click.option("--crs", help="Such as EPSG:2154; the products' own if not said."),
-        click.option("--resampling", default="nearest", show_default=True, help="Where the grid is another."),
+        click.option("--resolution", type=float, help="Size of a pixel; by default the products' own."),
+        click.option("--crs", help="Such as EPSG:2154; by default the products' own."),
+        click.option(
+            "--resampling", default="nearest", show_default=True, help="How pixels are resampled to another grid."
+        ),
         click.option("--mask", type=Words(), help="Classes of the products' own masks to hide, such as cloud."),
-        click.option("--fill", is_flag=True, help="Go on where a product cannot be read: no data, and it is said."),
+        click.option(
+            "--fill",
+            is_flag=True,
+            help="Continue if a product cannot be read: its pixels become no data, with a report.",
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -109,7 +117,7 @@ def listed(products: Sequence[str]) -> list[Any]:
                 document = json.load(file)
             products_listed += document["features"] if document.get("type") == "FeatureCollection" else [document]
         except (ValueError, KeyError, AttributeError, RecursionError) as error:
-            raise GeodesError(f"{name} holds no Items: write it with `geodes-lab search … --json`.") from error
+            raise GeodesError(f"{name} contains no Items: write it with `geodes-lab search … --json`.") from error
     return products_listed
 
 

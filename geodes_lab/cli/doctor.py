@@ -14,14 +14,15 @@ from geodes_lab.errors import GeodesError, shown
 
 @click.command()
 @click.argument("profile", default="geodes")
-@click.option("--json", "as_json", is_flag=True, help="Say what was found as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 @click.option(
-    "--claims", help="A person's token, or a file of it or of claims as JSON; - reads it from the standard input."
+    "--claims",
+    help="A person's token, or a file with the token or with claims as JSON; - reads it from the standard input.",
 )
 @click.option(
     "--settings",
     envvar="GEODES_LAB_SETTINGS",
-    help="The operator's file of the lab: for --claims, or by itself to read it and say what it costs.",
+    help="The operator's file of the lab: for --claims, or alone to check it and to name choices that have a cost.",
 )
 @click.pass_context
 def doctor(context: click.Context, profile: str, as_json: bool, claims: str | None, settings: str | None) -> None:
@@ -61,7 +62,7 @@ def _say_verdict(claims: str, settings: str | None) -> NoReturn:
     from geodes_lab.policy.verdict import verdict
 
     if settings is None:
-        raise click.UsageError("--claims goes with --settings, the operator's file of the lab.")
+        raise click.UsageError("--claims needs --settings, the operator's file of the lab.")
     try:
         enters, sentences = verdict(claims, settings)
     except GeodesError as error:

@@ -94,5 +94,5 @@ def _lab_kernel() -> Path:
         folder = Path(KernelSpecManager().get_kernel_spec("geodes").resource_dir)
         json.loads((folder / "kernel.json").read_text())
     except (NoSuchKernel, OSError, ValueError):
-        raise GeodesError("The lab's kernel is not found: run this in a terminal of the lab.") from None
+        raise GeodesError("The kernel of the lab was not found: run this command in a terminal of the lab.") from None
     return folder

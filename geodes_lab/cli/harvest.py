@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     "--collection",
     "wanted",
     multiple=True,
-    help="One collection; may be given several times. All of them, if not given.",
+    help="One collection; may be given several times. By default, all collections.",
 )
 @click.option("--anew", is_flag=True, help="Fetch all again, not only what was published since the last time.")
-@click.option("--json", "as_json", is_flag=True, help="Say what was done as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def harvest(profile: str, folder: Path, wanted: tuple[str, ...], anew: bool, as_json: bool) -> None:
     """Copy the catalogue PROFILE into FOLDER, as stac-geoparquet.
 
@@ -66,5 +66,6 @@ def harvest(profile: str, folder: Path, wanted: tuple[str, ...], anew: bool, as_
         click.echo(f"{shown(o.collection)}: {o.found} new, {o.total} in all.")
         if o.counted != o.total:
             click.echo(
-                f"  {profile} counts {o.counted}: `geodes-lab harvest {profile} {folder} --anew` makes them equal."
+                f"  {profile} has {o.counted}: run `geodes-lab harvest {profile} {folder} --anew` to get the same "
+                "Items."
             )

@@ -18,7 +18,7 @@ import geodes_lab
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder that keeps everything: .lab if not said.",
+    help="The folder for all state of the lab; by default .lab.",
 )
 @click.option(
     "--datalake", type=click.Choice(["files", "s3"]), default="files", show_default=True, help="How the sample is read."

@@ -30,7 +30,7 @@ def open_(product: str, as_json: bool) -> None:
     with failing():
         (first, *others) = listed([product]) or [None]
         if first is None or others:
-            raise click.ClickException(f"{product} holds {len(others) + 1 if first else 0} Items: give one product.")
+            raise click.ClickException(f"{product} contains {len(others) + 1 if first else 0} Items: give one product.")
         tree = open_product(first)
     text = json.dumps(_told(tree), indent=1, ensure_ascii=False) if as_json else str(tree)
     click.echo("\n".join(map(shown, text.split("\n"))))  # names and attributes come from the product

@@ -26,7 +26,7 @@ def sample(folder: Path, force: bool) -> None:
     from geodes_lab.sample import build
 
     if build.is_complete(folder) and not force:
-        click.echo(f"{folder} holds the sample datalake already.")
+        click.echo(f"{folder} already contains the sample datalake.")
         return
     click.echo(f"Writing the sample datalake into {folder}: half a minute, 190 MB.")
     with Progress(disable=not sys.stderr.isatty()) as progress:

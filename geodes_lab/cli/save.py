@@ -13,14 +13,14 @@ from geodes_lab.errors import shown
 
 @click.command()
 @cube
-@click.option("--every", metavar="PERIOD", help="Reduce the times to one for each period: 1MS a month, 10D ten days.")
+@click.option("--every", metavar="PERIOD", help="Reduce the times to one per period: 1MS is a month, 10D ten days.")
 @click.option("--reduce", "way", type=click.Choice(["median", "mean", "min", "max"]), default="median",
-              show_default=True, help="How the times of a period become one.")  # fmt: skip
+              show_default=True, help="How to combine the times of a period.")  # fmt: skip
 @click.option(
     "--to", "target", required=True, metavar="PATH", help="What to write: ….zarr, ….nc, or ….tif for one band."
 )
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-@click.option("--json", "as_json", is_flag=True, help="Say what was written and read as JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing result.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written and read as JSON.")
 def save(
     products: tuple[str, ...], every: str | None, way: str, target: str, overwrite: bool, as_json: bool, **options: Any
 ) -> None:

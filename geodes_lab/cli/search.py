@@ -13,20 +13,22 @@ from geodes_lab.cli.arguments import Words, bbox, failing
 @click.command()
 @click.argument("collections", nargs=-1, required=True)
 @bbox
-@click.option("--intersects", metavar="FILE", help="A shape instead of --bbox: GeoJSON, GeoPackage, Shapefile, KML.")
-@click.option("--datetime", help="Of the acquisition: 2021-06-05, 2021-06/2021-08 …")
-@click.option("--cloud-cover", type=float, help="The highest, in percent.")
+@click.option(
+    "--intersects", metavar="FILE", help="An area instead of --bbox: a GeoJSON, GeoPackage, Shapefile or KML file."
+)
+@click.option("--datetime", help="Time of the acquisition: 2021-06-05, 2021-06/2021-08 …")
+@click.option("--cloud-cover", type=float, help="The highest cloud cover, in percent.")
 @click.option("--tile", type=Words(), help="MGRS tiles, such as 31TCJ.")
 @click.option("--orbit", type=int, help="The relative orbit.")
 @click.option("--product-type", help="Such as GRD.")
 @click.option("--id", "ids", multiple=True, help="The name of a product; may be given several times.")
 @click.option("--where", multiple=True, metavar="NAME=VALUE", help="Any other queryable; may be given several times.")
-@click.option("--sortby", help="A property; -eo:cloud_cover for the greatest first.")
-@click.option("--all-versions", is_flag=True, help="Every processing, not the latest alone.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--sortby", help="A property; -eo:cloud_cover puts the highest first.")
+@click.option("--all-versions", is_flag=True, help="Also older processings of the same product.")
+@click.option("--limit", type=click.IntRange(1), help="The largest number of products.")
 @click.option("--profile", help="The catalogue in the settings: local, geodes, lab …")
-@click.option("--url", help="Another catalogue: a STAC API, a catalog.json, a harvested folder.")
-@click.option("--json", "as_json", is_flag=True, help="A GeoJSON of Items, for programs and for plan and save.")
+@click.option("--url", help="Another catalogue: the address of a STAC API, a catalog.json or a harvested folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the Items as GeoJSON, for programs and for plan and save.")
 def search(
     collections: tuple[str, ...],
     where: tuple[str, ...],

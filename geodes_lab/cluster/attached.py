@@ -29,35 +29,36 @@ _start: concurrent.futures.Future[ClusterLifecycle] | None = None
 def attach(
     *, workers: int | None = None, memory: str | int | None = None, adaptive: bool = False, place: str | None = None
 ) -> Any:
-    """Give the client of this user's own Dask cluster; start the cluster if there is none yet.
+    """Return the client of your own Dask cluster; start the cluster if there is none yet.
 
-    The cluster is local, of a dask-gateway, or jobs in a SLURM queue: where it runs is the setting
-    ``geodes_lab.cluster.place``, else the gateway if one is configured (``DASK_GATEWAY__ADDRESS``), else SLURM where
-    ``sbatch`` is there, else this server. It works behind TLS with keys of its own, its dashboard answers its owner
-    alone, and it ends with the kernel, when it does nothing for as long as ``cluster.idle`` says, or by
-    ``gl.clusters().stop()``. In a kernel of the lab the first computation calls this by itself.
+    The cluster runs on this server, on a dask-gateway, or as jobs in a SLURM queue. The setting
+    ``geodes_lab.cluster.place`` chooses the place. Without it, the cluster runs on the configured gateway
+    (``DASK_GATEWAY__ADDRESS``), else in SLURM if ``sbatch`` exists, else on this server. It uses TLS with its own keys,
+    and only its owner can open its dashboard. It ends with the kernel, after the idle time ``geodes_lab.cluster.idle``,
+    or with ``gl.clusters().stop()``. In a kernel of the lab, the first computation calls this function.
 
     Parameters
     ----------
     workers
-        How many; with ``adaptive`` the most. None: as many as there is room for, or the settings say.
+        The number of workers; with ``adaptive`` the largest number. None: the number in the settings, or as many as
+        fit.
     memory
-        Of each worker, such as ``"4GiB"``. Another memory is another cluster: what the old one holds is lost.
+        The memory of each worker, such as ``"4GiB"``. A change starts a new cluster: results on the old one are lost.
     adaptive
-        Whether workers come and go with the work.
+        Whether the number of workers follows the work.
     place
-        ``local``, ``gateway`` or ``slurm``, whatever the settings say.
+        ``local``, ``gateway`` or ``slurm``; it has priority over the settings.
 
     Returns
     -------
     distributed.Client
-        The same one each time; given arguments change its cluster. A client that the user made is left as it is and
-        given back.
+        The same client at each call; arguments change its cluster. If you created a client yourself, it is returned
+        unchanged.
 
     Raises
     ------
     GeodesError
-        If what is asked for makes no sense, does not fit, or the place refuses it.
+        If an argument is not valid, the cluster does not fit, or the place refuses it.
     """
     wanted = understood(workers, memory, adaptive)
     global _keeper

@@ -86,8 +86,8 @@ class LabClient(Client):
             if _LOST not in f"{error} {getattr(error, 'reason', '')}":
                 raise  # the user has cancelled it
         raise GeodesError(
-            "The scheduler of your cluster is gone, and with it what the workers held: compute again, which starts "
-            "another cluster."
+            "The scheduler of your cluster has stopped, and the results on its workers are lost. Compute again: this "
+            "starts another cluster."
         )
 
     def witness(self, event: tuple[float, dict[str, Any]]) -> None:

@@ -104,9 +104,8 @@ def _borrowed(worker: Any, kind: Kind, stale: int | None) -> Secret | None:
         lent = asyncio.run_coroutine_threadsafe(asked, worker.loop.asyncio_loop).result(_SECONDS + 5)
     except Exception as error:
         raise GeodesError(
-            f"The kernel lends no key of the kind {kind} to its workers ({type(error).__name__}): see whether it "
-            f"still runs, and "
-            "compute again."
+            f"The kernel did not send the key {kind} to its workers ({type(error).__name__}): check that the kernel "
+            "still runs, and compute again."
         ) from None
     if lent is None:
         return None

@@ -66,11 +66,11 @@ async def _free(client: Any, busy: list[str]) -> None:
         except ValueError:  # it has no nanny
             holding, idle = busy, []
     if idle:
-        progress_bar.say(f"{_workers(idle)} still at the interrupted computation and started anew.")
+        progress_bar.say(f"{_workers(idle)} still busy with the interrupted computation, and had to restart.")
     if holding:
         progress_bar.say(
-            f"{_workers(holding)} still at the interrupted computation, and free when this step ends. "
-            "gl.clusters().stop() stops it now, with the results that the cluster holds."
+            f"{_workers(holding)} still busy with the interrupted computation, until this step ends. "
+            "gl.clusters().stop() stops it now, and the results on the cluster are lost."
         )
 
 

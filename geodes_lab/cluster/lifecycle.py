@@ -147,13 +147,13 @@ class ClusterLifecycle:
             if not await asyncio.to_thread(self.change, wanted):  # it asks the queue, or the gateway
                 refusal = (
                     f"{wanted.workers} workers of this size do not fit beside your other clusters: ask for fewer, or "
-                    "write gl.attach(workers=…, memory=…) in the notebook that has the cluster."
+                    "change the existing cluster with gl.attach(workers=…, memory=…) in its notebook."
                 )
         except GeodesError as error:
             refusal = str(error)
         resizing.answer(self.id, mark, refusal)
         if refusal and wanted.adaptive:  # the panel does not wait for it
-            progress_bar.say(f"The Dask panel asked for other workers: {refusal}")
+            progress_bar.say(f"The Dask panel requested another size: {refusal}")
 
     def _tell(self) -> running.Running:
         known = getattr(getattr(self.cluster, "scheduler", None), "workers", None)
@@ -204,7 +204,8 @@ class ClusterLifecycle:
         except Exception as error:
             if threading.main_thread().is_alive():  # else the process ends, and the cluster with it
                 progress_bar.say(
-                    f"The cluster {self._one.name} could not be stopped ({error}): it stops by itself when it is idle."
+                    f"The cluster {self._one.name} could not be stopped ({error}): it will stop by itself when it "
+                    "is idle."
                 )
         self._ended()
         running.remove(self.id)

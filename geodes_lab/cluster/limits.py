@@ -39,4 +39,6 @@ def refuse() -> None:
     except (httpx.HTTPError, ValueError):
         return
     if not told.get("allowed", True):
-        raise GeodesError(f"No new cluster: {told.get('reason', 'your quota is used up')} What runs goes on.")
+        raise GeodesError(
+            f"No new cluster can start: {told.get('reason', 'your quota is used up')} Running clusters continue."
+        )

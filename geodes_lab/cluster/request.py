@@ -46,5 +46,5 @@ def understood(workers: int | None, memory: str | int | None, adaptive: bool) ->
     except ValueError:
         raise GeodesError(f"memory is that of each worker, such as '4GiB', not {memory!r}.") from None
     if size is not None and size < 2**28:
-        raise GeodesError(f"memory is that of each worker, and {memory!r} is too little: say '256MiB' or more.")
+        raise GeodesError(f"memory is that of each worker, and {memory!r} is too little: give '256MiB' or more.")
     return ClusterRequest(workers, size, adaptive)

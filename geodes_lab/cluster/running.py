@@ -158,10 +158,10 @@ class Clusters:
         wanted = [one for one in self._all if name in (None, one.name, one.id)]
         if name is not None and not wanted:
             raise GeodesError(
-                f"There is no cluster {name!r}: there are {', '.join(o.name for o in self._all) or 'none'}."
+                f"There is no cluster {name!r}; your clusters are: {', '.join(o.name for o in self._all) or 'none'}."
             )
         if not stopped([one.id for one in wanted], 20):
-            raise GeodesError("A cluster does not stop: restart the kernel that has it.")
+            raise GeodesError("A cluster did not stop: restart its kernel.")
 
     def _rows(self) -> list[list[str]]:
         return [
@@ -180,7 +180,7 @@ class Clusters:
 
     def __repr__(self) -> str:
         if not self._all:
-            return "You have no cluster; gl.attach() starts one, and so does the first computation."
+            return "You have no cluster; gl.attach() or your first computation starts one."
         return "\n".join("  ".join(row) for row in [_HEAD, *self._rows()])
 
     def _repr_html_(self) -> str:
@@ -209,12 +209,12 @@ _HEAD = ["name", "place", "workers", "threads", "memory", "computing", "held", "
 
 
 def clusters() -> Clusters:
-    """List the Dask clusters of yours on this machine, those of other notebooks too.
+    """List your Dask clusters on this machine, also those of your other notebooks.
 
     Returns
     -------
     Clusters
-        Shows itself as a table; ``.stop(name)`` stops one.
+        A notebook shows it as a table. ``.stop(name)`` stops a cluster.
     """
     return Clusters()
 

@@ -76,7 +76,7 @@ def allowance() -> Allowance:
         total = parse_bytes(settings.get("cluster.memory") or 0)
     except ValueError as error:
         raise GeodesError(
-            f"The settings of geodes_lab.cluster make no sense ({error}): say memory as '8GiB', cores as 4."
+            f"The settings of geodes_lab.cluster are not valid ({error}): write memory as '8GiB', and cores as 4."
         ) from error
     # What the operator lets Dask have of a profile (GEODES_LAB_DASK_…), beside what the profile is.
     cores = min(cores, int(float(os.environ.get("GEODES_LAB_DASK_CORES") or 0)) or cores)
@@ -86,8 +86,7 @@ def allowance() -> Allowance:
     if not cores >= 1 or not LEAST <= total <= available:
         raise GeodesError(
             f"A cluster of {cores} cores and {format_bytes(total)} does not fit: this server has "
-            f"{format_bytes(available)}; "
-            "set geodes_lab.cluster.cores and .memory (at least 256 MiB) accordingly."
+            f"{format_bytes(available)}. Set geodes_lab.cluster.cores and .memory to fit (at least 256 MiB)."
         )
     return Allowance(cores, total)
 
@@ -113,11 +112,11 @@ def size(count: int | None = None, memory: int | None = None, taken: int = 0) ->
     free = allowed.memory - taken
     least = memory or LEAST
     if count is not None and count < 1:
-        raise GeodesError(f"A cluster of {count} workers computes nothing: say at least 1.")
+        raise GeodesError(f"A cluster of {count} workers cannot compute: give at least 1.")
     number = count or min(-(-allowed.cores // _CORES_PER_WORKER), max(free // least, 1))
     each = memory or free // number
     if each * number > free or each < LEAST:
-        others = f", of which your other clusters have {format_bytes(taken)}" if taken else ""
+        others = f", and your other clusters already use {format_bytes(taken)}" if taken else ""
         raise GeodesError(
             f"{number} workers of {format_bytes(max(each, LEAST))} do not fit: Dask workers of this server may use "
             f"{format_bytes(allowed.memory)}"

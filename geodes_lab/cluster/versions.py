@@ -60,4 +60,4 @@ def refuse(theirs: Mapping[str, str], who: str, remedy: str) -> None:
         if not same:
             wrong.append(f"{name} {other or 'not at all'} where this kernel has {own}")
     if wrong:
-        raise GeodesError(f"{who} has {'; '.join(wrong)}: they cannot work together. {remedy}")
+        raise GeodesError(f"{who} has {'; '.join(wrong)}, and such versions cannot work together. {remedy}")

@@ -105,15 +105,14 @@ def sentence(event: dict[str, Any], place: str) -> str:
     """
     tries = event["tries"]
     many = (
-        f"Its work was given up after {tries} worker{'s' * (tries > 1)} died of it. "
+        f"Its work was stopped after {tries} worker{'s' * (tries > 1)} failed with it. "
         if event["given_up"]
-        else "Its work is tried again. "
+        else "Another worker repeats its work. "
     )
     if not event["of_memory"]:
         return (
-            f"A worker was lost while {event['at']}, at {format_bytes(event['memory'])} of {_limit(event)}: it was "
-            f"not its memory. "
-            f"{many}If it happens again, tell the operator of the lab."
+            f"A worker was lost while {event['at']}, at {format_bytes(event['memory'])} of {_limit(event)}; memory "
+            f"was not the reason. {many}If it happens again, tell the operator of the lab."
         )
     if place != "local":
         larger = "take larger workers (gl.attach(memory=…))"
@@ -123,9 +122,8 @@ def sentence(event: dict[str, Any], place: str) -> str:
         larger = "take a larger profile of the server"
     return (
         f"A worker was killed at {format_bytes(event['memory'])} of {_limit(event)} while {event['at']}. {many}Use "
-        f"smaller chunks "
-        f"(chunks={{'y': 1024, 'x': 1024}} in gl.open_cube, or fewer dates at once), or {larger}; gl.plan says what a "
-        f"result needs."
+        f"smaller chunks (chunks={{'y': 1024, 'x': 1024}} in gl.open_cube, or fewer dates at once), or {larger}; "
+        "gl.plan estimates the memory that a result needs."
     )
 
 

@@ -32,8 +32,8 @@ _WAITING = 10  # looks after which it is said that there are none
 _TRIES = 3  # starts of workers that fail, after which the cluster is given up
 
 _NOBODY = {
-    "slurm": "its jobs wait in the queue or have ended (squeue --me says which)",
-    "gateway": "the gateway has not started any yet, or has ended them",
+    "slurm": "its jobs are waiting in the queue or have ended (check with squeue --me)",
+    "gateway": "the gateway has not started a worker yet, or has ended them",
 }
 
 
@@ -101,7 +101,7 @@ class WorkerWatch:
         for name, nanny in list(self._cluster.workers.items()):
             if nanny.pid and self._lasts(("stopped", nanny.pid), _is_stopped(nanny.pid)) == _STOPPED:
                 progress_bar.say(
-                    f"Worker {name} of your cluster was stopped from outside (SIGSTOP): another one takes its place."
+                    f"Worker {name} of your cluster was stopped from outside (SIGSTOP): another worker replaces it."
                 )
                 _kill(nanny)
 
@@ -111,13 +111,12 @@ class WorkerWatch:
             self._heard[address] = worker.last_seen
             if silent == _SILENT and tasks:
                 progress_bar.say(
-                    f"Worker {worker.name} of your cluster has not answered for {silent} s: what it computes holds "
-                    "Python's lock, or the machine is out of memory. It is waited for."
+                    f"Worker {worker.name} of your cluster has not answered for {silent} s: its computation holds "
+                    "Python's lock, or the machine is out of memory. The cluster waits for it."
                 )
             if self._longest and silent > self._longest and worker.name in self._cluster.workers:
                 progress_bar.say(
-                    f"Worker {worker.name} of your cluster has not answered for {silent} s: another one takes its "
-                    "place."
+                    f"Worker {worker.name} of your cluster has not answered for {silent} s: another worker replaces it."
                 )
                 self._lasts(("silent", address), False)
                 _kill(self._cluster.workers[worker.name])
@@ -134,11 +133,12 @@ class WorkerWatch:
             return ""
         if self._failures >= _TRIES:
             return (
-                f"Your cluster has lost its workers, and others did not start {self._failures} times: it was stopped. "
-                "Compute again, which starts another cluster; if that has no workers either, restart the kernel."
+                f"Your cluster lost its workers, and {self._failures} attempts to start others failed, so it was "
+                "stopped. Compute again: this starts another cluster. If that one has no workers either, restart the "
+                "kernel."
             )
         if tasks:
-            progress_bar.say("Your cluster has lost workers: others take their place.")
+            progress_bar.say("Your cluster has lost workers: other workers replace them.")
         for name in gone:
             self._cluster.workers.pop(name, None)
         self._replacing = asyncio.ensure_future(self._replace())

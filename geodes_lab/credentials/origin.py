@@ -128,6 +128,6 @@ def guard(address: str, what: str) -> None:
         )
     if not server.is_private:
         raise GeodesError(
-            f"{what} is not sent to {server.text}, since others on the way could read it: use https, or list "
+            f"{what} is not sent to {server.text}, because others could read it on the way: use https, or list "
             f"{server.host}:{server.port} in geodes_lab.credentials.plain if nobody else is on that network."
         )

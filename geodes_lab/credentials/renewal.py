@@ -185,8 +185,8 @@ def _asked(kind: Kind, held: _Held, stale: int | None) -> tuple[Secret | None, f
             token = current("token")
             if token is None:
                 raise GeodesError(
-                    "The keys of the datalake need an access token of yours, and there is none: log in to the lab "
-                    "with your organisation's account, or set geodes_lab.credentials.token."
+                    "The keys of the datalake need your access token, and there is none: log in to the lab with your "
+                    "organisation's account, or set geodes_lab.credentials.token."
                 )
             secret = sources.sts(_said(kind, "endpoint"), _said(kind, "role"), int(_said(kind, "seconds")), token)
     return secret, _later(secret.due)

@@ -77,4 +77,4 @@ class Secret(Mapping[str, str]):
         return self.mark
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a secret cannot be sent: each process asks for its own")
+        raise TypeError("a secret cannot be sent to another process: each process requests its own")

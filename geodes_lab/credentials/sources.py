@@ -67,9 +67,7 @@ def file(kind: Kind, path: str) -> Secret:
     secret = _understood(kind, parts)
     if secret is None:
         wanted = ", ".join(names[0] for part, names in _NAMES[kind].items() if part not in _MAY_LACK)
-        raise GeodesError(
-            f"The file {path} of geodes_lab.credentials.{kind} lacks what is needed: it must have {wanted}."
-        )
+        raise GeodesError(f"The file {path} of geodes_lab.credentials.{kind} is not complete: it must have {wanted}.")
     return secret
 
 
@@ -82,7 +80,7 @@ def command(kind: Kind, line: str) -> Secret:
         If the command fails, or prints something else. The message does not repeat its output, which may be the secret.
     """
     name = shlex.split(line)[0] if line.strip() else line
-    why = "run it by hand and see"
+    why = "run it by hand to see why"
     try:
         done = subprocess.run(
             shlex.split(line), capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
@@ -91,9 +89,9 @@ def command(kind: Kind, line: str) -> Secret:
             return secret
         problem = f"ended with {done.returncode}" if done.returncode else "did not print the keys as JSON"
     except FileNotFoundError:
-        problem, why = "is not there", "check the setting"
+        problem, why = "does not exist", "check the setting"
     except subprocess.TimeoutExpired:
-        problem = f"did not end in {_SECONDS:.0f} s"
+        problem = f"did not finish in {_SECONDS:.0f} s"
     except (OSError, ValueError, AttributeError):
         problem = "did not print the keys as JSON"
     raise GeodesError(f"The command {name} of geodes_lab.credentials.{kind} {problem}: {why}.")
@@ -112,8 +110,8 @@ def hub(url: str) -> Secret:
         url = f"{home}/geodes/token"
     if not origin.below(url, home):
         raise GeodesError(
-            f"geodes_lab.credentials.token.url is {url!r}, which is not the hub's: this server's own token goes to "
-            f"{home or 'a hub'} alone; write url: hub."
+            f"geodes_lab.credentials.token.url is {url!r}, which is not the hub's: the token of this server is sent "
+            f"to {home or 'a hub'} only; write url: hub."
         )
     origin.guard(url, "The token of this server")
     try:
@@ -125,8 +123,8 @@ def hub(url: str) -> Secret:
         token, reason = None, type(error).__name__
     if token is None:
         raise GeodesError(
-            f"The hub gives no access token ({reason}): log out of the lab and in again; if that does not help, tell "
-            "its operator."
+            f"The hub gave no access token ({reason}): log out of the lab, and log in again; if this does not help, "
+            "tell the operator."
         )
     return token
 
@@ -157,8 +155,8 @@ def sts(endpoint: str, role: str | None, seconds: int, token: Secret) -> Secret:
         keys, reason = None, type(error).__name__
     if keys is None:
         raise GeodesError(
-            f"{endpoint} gives no keys for the datalake ({reason}): check geodes_lab.credentials.s3, and that you may "
-            "assume its role."
+            f"{endpoint} gave no keys for the datalake ({reason}): check geodes_lab.credentials.s3, and that you have "
+            "the right to assume its role."
         )
     return keys
 
@@ -178,7 +176,8 @@ def chosen(kind: Kind) -> str:
     if source is not None:
         if source not in known:
             raise GeodesError(
-                f"geodes_lab.credentials.{kind}.from is {source!r}: it can be {', '.join(sorted(known))}."
+                f"geodes_lab.credentials.{kind}.from is {source!r}; the possible values are: "
+                f"{', '.join(sorted(known))}."
             )
         return str(source)
     described = {"file": "file", "command": "command", "sts": "endpoint", "hub": "url"}
@@ -201,7 +200,7 @@ def _understood(kind: Kind, answer: Mapping[str, Any]) -> Secret | None:
     if not all(
         v.isascii() and v.isprintable() for v in parts.values()
     ):  # HTTP libraries would show it in their error message
-        raise GeodesError(f"The {_CALLED[kind]} has characters that no key has: copy it again.")
+        raise GeodesError(f"The {_CALLED[kind]} contains characters that are not possible in a key: copy it again.")
     return Secret(parts, _moment(ends))
 
 
@@ -223,7 +222,7 @@ def _moment(ends: Any) -> float | None:
         when = datetime.fromisoformat(str(ends))
     except ValueError:
         raise GeodesError(
-            "A key came with a time of expiry that is not a time: tell the operator of the service that issues it."
+            "A key has an expiry time that is not a time: tell the operator of the service that issues it."
         ) from None
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 

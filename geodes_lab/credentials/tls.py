@@ -66,7 +66,9 @@ def _read(path: str, _stamp: int) -> str:
     try:
         ssl.create_default_context(cadata=text)
     except (ssl.SSLError, ValueError):
-        raise GeodesError(f"geodes_lab.datalake.ca names {path}, which has no certificates: it must be PEM.") from None
+        raise GeodesError(
+            f"geodes_lab.datalake.ca names {path}, which contains no certificates: give a PEM file."
+        ) from None
     return text
 
 

@@ -67,13 +67,13 @@ def time_of(item: pystac.Item) -> np.datetime64:
     time = instant.begin(item)
     if time is None:
         raise GeodesError(
-            f"{name_of(item)} says no time of acquisition: give an Item with a datetime instead of the bare file, or "
+            f"{name_of(item)} has no time of acquisition: give an Item with a datetime instead of the bare file, or "
             "with start_datetime and end_datetime."
         )
     if not _YEARS[0] <= time.year <= _YEARS[1]:
         raise GeodesError(
-            f"{name_of(item)} says {time:%Y-%m-%d}, which is no time of a cube: these are from {_YEARS[0]} to "
-            f"{_YEARS[1]}."
+            f"{name_of(item)} has the time {time:%Y-%m-%d}, which no cube can have: times of cubes are from "
+            f"{_YEARS[0]} to {_YEARS[1]}. Correct the Item."
         )
     return np.datetime64(time.replace(tzinfo=None), "ns")
 
@@ -212,8 +212,8 @@ def _refuse_mixed(day: str, items: Sequence[pystac.Item]) -> None:
     if len(levels) > 1:
         (one, first), (other, second) = sorted(levels.items())[:2]
         raise GeodesError(
-            f"On {day} {name_of(first)} is {one} and {name_of(second)} is {other}: pasted into one slice their "
-            "numbers would mix; open a cube of each, or give groupby='item'."
+            f"On {day} {name_of(first)} is {one} and {name_of(second)} is {other}: in one slice their values would be "
+            "mixed. Open one cube for each, or give groupby='item'."
         )
 
 

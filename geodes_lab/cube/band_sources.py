@@ -39,8 +39,8 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
     """
     if not items:
         raise GeodesError(
-            "There are no products to open: the search found nothing; widen its dates, bbox (west, south, east, "
-            "north: longitudes first) or cloud cover."
+            "There are no products to open, because the search found nothing: widen its dates, bbox (west, south, "
+            "east, north: longitudes first) or cloud cover."
         )
 
     def unpack(product: Any) -> pystac.Item | GeodesError:
@@ -58,7 +58,7 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
     good = [one for i in done if isinstance(i, pystac.Item) for one in series.apart(i, request.bands)]
     bad = [i for i in done if not isinstance(i, pystac.Item)]
     if not good:
-        raise GeodesError(f"None of the {len(items)} products opens; the first: {bad[0]}") from bad[0]
+        raise GeodesError(f"None of the {len(items)} products can be opened. The first: {bad[0]}") from bad[0]
     return good, [str(error) for error in bad]
 
 
@@ -70,7 +70,9 @@ def refuse_reserved(items: Sequence[pystac.Item], request: CubeRequest) -> None:
             own = next(
                 (names[band] for i in items if band in (names := bands_.variables(i.assets))), bands_.plain(band)
             )
-            raise GeodesError(f"A cube has {what} {band!r}: ask for the band of that name as {own!r}.")
+            raise GeodesError(
+                f"{band!r} is already the name of {what} of a cube: open the band with this name as {own!r}."
+            )
 
 
 def one_by_one(items: list[pystac.Item], request: CubeRequest) -> CubeRequest:
@@ -88,8 +90,8 @@ def refuse_raw(items: Sequence[pystac.Item], request: CubeRequest) -> None:
     names = [name_of(i) for i in items if i.properties.get("geodes:geometry") == "raw"]
     if names and request.geobox is None and request.crs is None:
         raise GeodesError(
-            f"{names[0]} is raw geometry (L1A), not orthorectified: say the grid to put it on, by crs=, geobox= or "
-            "like=, and know that relief is displaced; or use gl.open_product."
+            f"{names[0]} is raw geometry (L1A), not orthorectified: choose its grid with crs=, geobox= or like= "
+            "(relief stays displaced), or use gl.open_product."
         )
 
 
@@ -113,8 +115,8 @@ def _common_dtype(band: str, sources: list[RasterSource], *, means: bool, wanted
     common = np.result_type(*{s.dtype for s in sources})
     if common.kind == "c":
         raise GeodesError(
-            f"Band {band} of {sources[0].product} has complex numbers, which no cube averages or pastes: use "
-            "gl.open_product, and take their amplitude or phase."
+            f"Band {band} of {sources[0].product} has complex numbers, and a cube cannot average or combine them: use "
+            "gl.open_product, and compute their amplitude or phase."
         )
     if common.kind == "f":
         return wanted or str(common)
@@ -130,11 +132,11 @@ def over_relief(relief: Terrain, sources_by_band: BandSources, grid: GeoBox) -> 
     if not any(
         s is not None and isinstance(s.native, TerrainAware) for sources in sources_by_band.values() for s in sources
     ):
-        raise GeodesError("dem= is for bands in radar geometry, and none of these is: leave it out.")
+        raise GeodesError("dem= only applies to bands in radar geometry, and no band here has it: leave dem= out.")
     near = tuple(t for t in relief.tiles if overlaps(t.source, grid))
     if not near:
         names = ", ".join(dict.fromkeys(t.source.product for t in relief.tiles))
-        raise GeodesError(f"dem= has no height of this place: {names} lies beside the cube; give one that covers it.")
+        raise GeodesError(f"dem= has no heights here: {names} does not cover the cube. Give a terrain model that does.")
 
     def over(source: RasterSource | None) -> RasterSource | None:
         if source is None or not isinstance(source.native, TerrainAware):
@@ -147,7 +149,9 @@ def over_relief(relief: Terrain, sources_by_band: BandSources, grid: GeoBox) -> 
 def along_orbits(orbits: Sequence[OrbitFile], sources_by_band: BandSources) -> BandSources:
     """Apply better orbits to the radar bands."""
     if not any(s is not None and isinstance(s.native, Flown) for sources in sources_by_band.values() for s in sources):
-        raise GeodesError("orbits= is for bands of Sentinel-1 in radar geometry, and none of these is: leave it out.")
+        raise GeodesError(
+            "orbits= only applies to bands of Sentinel-1 in radar geometry, and no band here has it: leave orbits= out."
+        )
 
     def along(source: RasterSource | None) -> RasterSource | None:
         if source is None or not isinstance(source.native, Flown):

@@ -74,7 +74,9 @@ class Chunks:
                 sides.append(automatic[dim])
             elif isinstance(request, tuple):
                 if sum(request) != length:
-                    raise GeodesError(f"chunks= gives {sum(request)} pixels in {name}, and the cube has {length}.")
+                    raise GeodesError(
+                        f"The chunks in chunks= add up to {sum(request)} pixels in {name}; the cube has {length}."
+                    )
                 sides.append(request)
             else:
                 sides.append((length,) if request == -1 else _sizes(grid, source, request, request)[dim])
@@ -94,7 +96,7 @@ def asked(chunks: Asked) -> Chunks:
         return Chunks(side, side)
     wrong = [name for name in chunks if name not in ("y", "x", "time")]
     if wrong:
-        raise GeodesError(f"chunks= names {wrong[0]!r}: a cube has the dimensions time, y and x.")
+        raise GeodesError(f"chunks= names {wrong[0]!r}, which is not a dimension: a cube has time, y and x.")
     return Chunks(**{str(name): _side(f"chunks[{name!r}]", value) for name, value in chunks.items()})
 
 

@@ -62,24 +62,26 @@ def choose(
     """
     if geobox is not None:
         if any(v is not None for v in (bbox, crs, resolution)):
-            raise GeodesError("geobox= and like= say the whole grid: leave out bbox=, crs= and resolution=.")
+            raise GeodesError("geobox= and like= set the whole grid: leave out bbox=, crs= and resolution=.")
         if geobox.crs is None or geobox.crs.epsg is None:
-            raise GeodesError("The grid given has no EPSG code: give one in a CRS that has.")
+            raise GeodesError("The CRS of the given grid has no EPSG code: give a grid whose CRS has one.")
         a, b, _, d, e, _ = geobox.affine[:6]
         if b or d or a <= 0 or e >= 0:
             raise GeodesError(
-                "The grid given is rotated or not north-up: give one whose rows run south and columns east."
+                "The given grid is rotated or not north-up: give a grid whose rows run south and columns run east."
             )
         if not any(overlaps(s, geobox) for s in sources):
             raise GeodesError(
-                f"The grid given, {tuple(geobox.boundingbox.bbox)} in {geobox.crs}, lies outside every product."
+                f"The given grid, {tuple(geobox.boundingbox.bbox)} in {geobox.crs}, does not overlap any product."
             )
         return geobox
     target = _crs(sources, crs)
     native = [s for s in sources if s.epsg == target.epsg]
     if resolution is None:
         if len(native) < len(sources):
-            raise GeodesError(f"crs={crs!r} is not the products' own: say resolution= too, in units of {target}.")
+            raise GeodesError(
+                f"crs={crs!r} is not the CRS of the products: give resolution= too, in units of {target}."
+            )
         size = min(abs(s.transform[0]) for s in sources), min(abs(s.transform[4]) for s in sources)
         _refuse_shifted(sources, size)
     else:
@@ -113,14 +115,16 @@ def _crs(sources: Sequence[RasterSource], crs: str | int | None) -> CRS:
         try:
             target = CRS(crs)
         except Exception as error:
-            raise GeodesError(f"{crs!r} is no CRS: give one such as 'EPSG:32631'.") from error
+            raise GeodesError(f"{crs!r} is not a CRS: give a code such as 'EPSG:32631'.") from error
         if target.epsg is None:
             raise GeodesError(f"{crs!r} has no EPSG code: give a CRS that has one.")
         return target
     codes = {s.epsg: s.product for s in sources}
     if len(codes) > 1:
         parts = " and ".join(f"{product} in EPSG:{code}" for code, product in sorted(codes.items())[:2])
-        raise GeodesError(f"The products share no grid: {parts}; choose one with crs= and resolution=, or geobox=.")
+        raise GeodesError(
+            f"The products have different grids: {parts}. Choose one grid with crs= and resolution=, or geobox=."
+        )
     return CRS(f"EPSG:{next(iter(codes))}")
 
 
@@ -142,9 +146,9 @@ def _refuse_shifted(sources: Sequence[RasterSource], size: tuple[float, float]) 
         shift = [(other.transform[i] - first.transform[i]) / by for i, by in zip((2, 5), size, strict=True)]
         if max(abs(v - round(v)) for v in shift) > 1e-3:
             raise GeodesError(
-                f"The products share no grid: {other.band} of {other.product} lies {shift[0] % 1:.2f} pixel in x and "
-                f"{shift[1] % 1:.2f} in y between the {_shown(size)} pixels of {first.band} of {first.product}; "
-                "choose one with resolution=, or geobox=."
+                f"The products have different grids: {other.band} of {other.product} is shifted by {shift[0] % 1:.2f} "
+                f"pixel in x and {shift[1] % 1:.2f} in y from the {_shown(size)} pixels of {first.band} of "
+                f"{first.product}. Choose one grid with resolution=, or geobox=."
             )
 
 
@@ -214,8 +218,8 @@ def _within(name: str, bbox: Box, extents: list[BoundingBox], target: CRS) -> Bo
     if not parts:
         w, s, e, n = _hull([globe.near(c, covers[0]) for c in covers])
         raise GeodesError(
-            f"{name} ({', '.join(f'{v:.9g}' for v in bbox)}) lies outside every product: they cover "
-            f"({w:.3f}, {s:.3f}, {e:.3f}, {n:.3f})."
+            f"{name} ({', '.join(f'{v:.9g}' for v in bbox)}) does not overlap any product: they cover ({w:.3f}, "
+            f"{s:.3f}, {e:.3f}, {n:.3f})."
         )
     _tell_if_cut(box, [part for part, _ in common])
     return bbox_union(iter(parts))

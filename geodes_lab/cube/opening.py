@@ -73,17 +73,17 @@ def open_cube(
     items
         Items of `geodes_lab.search`, dictionaries of Items, or paths and URLs of products.
     bands
-        By common name (``red``) or by the product's own (``B04``); the variables get the requested names. A band that
-        only some products have is no data in the slices of the others. The key of an asset with several bands, such as
-        a picture, means each of them: ``visual`` gives ``visual_1``, ``visual_2``, ``visual_3``, or the names of its
-        bands.
+        Bands, by common name (``red``) or by the product's own name (``B04``); the variables get the requested names. A
+        band that only some products have is no data in the slices of the others. The key of an asset with several
+        bands, such as a picture, means each of them: ``visual`` gives ``visual_1``, ``visual_2``, ``visual_3``, or the
+        names of its bands.
     bbox
-        West, south, east, north in degrees; the cube covers it in whole pixels, within what the products cover.
-        None: all that the products cover.
+        West, south, east, north in degrees. The cube covers this box in whole pixels, within the area of the products.
+        None: the whole area of the products.
     geometry
         A shape instead of ``bbox``: a file (GeoJSON, GeoPackage, Shapefile or a zip of one, KML, KMZ), a GeoDataFrame,
-        GeoJSON, a geometry of shapely in degrees, or of odc-geo. Of several shapes all count. The cube is the box
-        around them, in whole pixels. The file is read at once.
+        GeoJSON, a geometry of shapely in degrees, or of odc-geo. Several shapes are combined. The cube is the box
+        around them, in whole pixels. A file is read during this call.
     clip
         Whether pixels whose centre lies outside ``geometry`` become no data; chunks outside are not read.
     geobox
@@ -116,7 +116,7 @@ def open_cube(
         ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9,
         10]}``.
     dtype
-        The dtype of measures; None: float32. Classes keep their own.
+        The dtype of measures; None: float32. Classes keep their own dtype.
     dem
         A terrain model (a COG, a Zarr store, any raster with one band), or a list of its tiles, for bands in radar
         geometry. Pixels without a height are no data, except in the sea, where sea level is used. Without a model, the
@@ -132,7 +132,7 @@ def open_cube(
     overviews
         Whether a coarse grid may be read from overviews. ``nearest`` is then within half a pixel, and with JPEG 2000 a
         mean is within one or two hundredths of the standard deviation (three if pixels are 32 or more times larger);
-        beside no data the image itself is read. False: all pixels of the files are read, and a mean is exact.
+        next to no data, the image itself is read. False: all pixels of the files are read, and a mean is exact.
     errors
         ``"raise"``: a read failure raises an error that names product, band and window. ``"fill"``: the window becomes
         no data, `report` says so, and the cube has a variable ``quality`` that distinguishes failed pixels from no
@@ -145,15 +145,15 @@ def open_cube(
         their own integers if their files declare a number for no data, else as float32 with NaN. ``x`` and ``y`` are
         pixel centres; ``time`` is the acquisition (UTC); the coordinates ``product``, ``baseline`` and ``offset``
         describe the origin of each slice. Metadata are read if the catalogue does not have them; no pixel is read.
-        ``attrs["superseded"]`` names products that were left out because a newer processing was given too,
-        ``attrs["corrected"]`` lists errors of the catalogue.
+        ``attrs["superseded"]`` names products that were left out because a newer processing of the same product is in
+        ``items``, ``attrs["corrected"]`` lists errors of the catalogue.
 
     Raises
     ------
     GeodesError
-        If there are no products, a band is missing, the products share no grid, ``bbox`` is outside of all products, or
-        a product is damaged. A pixel that cannot be read raises an error when it is computed; it is filled only with
-        ``errors="fill"``.
+        If there are no products, a band is missing, the products have different grids, ``bbox`` does not overlap any
+        product, or a product is damaged. A pixel that cannot be read raises an error when it is computed; it is filled
+        only with ``errors="fill"``.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def open_cube(
     coords = {**coordinates(newest, slices, sources), **xr_coords(grid, dims=("y", "x"))}
     attrs = provenance(newest, superseded, failed, sources) | _orbits(sources)
     if request.clip:
-        attrs["clip"] = "Pixels whose centre lies outside geometry= are no data."
+        attrs["clip"] = "Pixels with their centre outside geometry= are no data."
     cube = xr.Dataset(variables, coords=coords, attrs=attrs)
     return cube if request.chunks.time is None else cube.chunk(time=request.chunks.time)
 
@@ -290,4 +290,4 @@ def _said(mosaic: Mosaic, request: CubeRequest) -> dict[str, str]:
     kernel = request.kernel(mosaic.variable)
     if mosaic.resampling == kernel:
         return {}
-    return {"resampling": f"nearest, since no mean is made of classes ({kernel} was asked)"}
+    return {"resampling": f"nearest, because classes cannot be averaged ({kernel} was requested)"}

@@ -62,8 +62,8 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
         if _units(other, measured) != units:
             raise GeodesError(
                 f"Band {source.band} of {name_of(item)} is in {units}, {measured.band} of {name_of(other)} in "
-                f"{_units(other, measured)} (1: a reflectance or another ratio): they cannot be one variable; open "
-                "two cubes."
+                f"{_units(other, measured)} (1: a reflectance or another ratio): two units cannot be in one variable; "
+                "open two cubes."
             )
     asset = item.assets[source.band]
     attrs: dict[str, Any] = {"long_name": asset.title or source.band, "grid_mapping": "spatial_ref"}
@@ -108,7 +108,7 @@ def provenance(
     They list what was left out, what the catalogue had wrong or omitted, and what is missing.
     """
     missing = [
-        f"{name_of(item)} is here in part: it has no file of {band}, which is no data in its slice."
+        f"{name_of(item)} is incomplete: the file of {band} is missing, so the band is no data in its slice."
         for band, sources in sources_by_band.items()
         for item, source in zip(items, sources, strict=True)
         if source is None and any(band in (k, *names) for k, names in bands_.missing(item).items())

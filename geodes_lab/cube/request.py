@@ -108,11 +108,11 @@ def checked(
     _refuse_contradictions(geometry, is_clipped, bbox, geobox if like is None else like)
     outline = None if geometry is None else shapes.union("geometry", geometry)
     if outline is not None and outline.geom.area == 0:
-        raise GeodesError("geometry= is no area: give polygons, or a box around the place with bbox=.")
+        raise GeodesError("geometry= has no area: give polygons, or a box around the place with bbox=.")
     if dem_heights is not None:
         arguments.choice("dem_heights", dem_heights, ("geoid", "ellipsoid"))
         if not has_dem:
-            raise GeodesError("dem_heights= says what the heights of dem= are above: give both.")
+            raise GeodesError("dem_heights= gives the reference of the heights in dem=: give dem= too.")
     return CubeRequest(
         names,
         kernels,
@@ -137,12 +137,12 @@ def _refuse_contradictions(geometry: Any, is_clipped: bool, bbox: Any, grid: Any
     """Refuse two arguments that both say the extent, and a clip by nothing."""
     if geometry is None:
         if is_clipped:
-            raise GeodesError("clip=True hides what is outside geometry=: give geometry= too.")
+            raise GeodesError("clip=True hides the pixels outside geometry=: give geometry= too.")
     elif bbox is not None:
-        raise GeodesError("bbox= and geometry= both say the extent: give one of them.")
+        raise GeodesError("bbox= and geometry= both set the extent: give only one of them.")
     elif grid is not None and not is_clipped:
         raise GeodesError(
-            "geobox= and like= say the whole grid: leave out geometry=, or add clip=True to hide what is outside."
+            "geobox= and like= set the whole grid: leave out geometry=, or add clip=True to hide the pixels outside."
         )
 
 
@@ -152,7 +152,7 @@ def _is_number(crs: Any) -> bool:
 
 def _refuse_unknown(argument: str, named: Any, bands: Sequence[str]) -> None:
     if unknown := [name for name in named if name not in bands]:
-        raise GeodesError(f"{argument}= names {unknown[0]!r}, which is not among bands=.")
+        raise GeodesError(f"{argument}= names {unknown[0]!r}, which is not in bands=.")
 
 
 def _grid(geobox: Any, like: Any) -> GeoBox | None:
@@ -160,7 +160,7 @@ def _grid(geobox: Any, like: Any) -> GeoBox | None:
     if like is None:
         return None if geobox is None else arguments.grid("geobox", geobox)
     if geobox is not None:
-        raise GeodesError("like= and geobox= both say the whole grid: give one of them.")
+        raise GeodesError("like= and geobox= both set the whole grid: give only one of them.")
     return arguments.grid("like", like)
 
 
@@ -173,5 +173,5 @@ def _measure(dtype: Any) -> str | None:
     except TypeError:
         name = str(dtype)
     if name not in ("float32", "float64"):
-        raise GeodesError(f"dtype is 'float32' or 'float64', not {dtype!r}: measures have a NaN for no data.")
+        raise GeodesError(f"dtype is 'float32' or 'float64', not {dtype!r}: measures need NaN for no data.")
     return name

@@ -44,7 +44,8 @@ def open_tracks(
     bbox
         West, south, east, north in degrees; if west is more than east, the box crosses the date line. None: everywhere.
     variables
-        The variables to open; None: all along time that every product has. With hundreds of products, choose some.
+        The variables to open; None: all variables along time that every product has. For hundreds of products, choose
+        a few variables.
 
     Returns
     -------
@@ -62,8 +63,8 @@ def open_tracks(
     Raises
     ------
     GeodesError
-        If there are no products, or they are of several types, or not of an altimeter; if one has no such node or
-        variable; if no record is in ``bbox``.
+        If there are no products, they are of several types, or they are not altimeter products; if a product does not
+        have the node or a variable; if no record is in ``bbox``.
 
     Examples
     --------
@@ -84,7 +85,7 @@ def open_tracks(
     wanted_records = {p: _records(p, best[:n], box) for n, p in enumerate(best)}
     inside = [(p, run) for p in passes for run in _runs(wanted_records[p])]
     if not inside:
-        where = "these products have any record" if box is None else f"these products has a record in bbox {box}"
+        where = "these products has any record" if box is None else f"these products has a record in bbox {box}"
         raise GeodesError(f"None of {where}.")
     common = [v for v in inside[0][0].along if all(v in p.along for p, _ in inside)]
     every = {str(v) for p, _ in inside for v in p.data.data_vars}
@@ -100,8 +101,8 @@ def open_tracks(
         )
     except ValueError as error:
         raise GeodesError(
-            f"Node {node} of these products has not always the same samples ({str(error).splitlines()[0]}): give "
-            "variables= of one dimension, or products of one baseline."
+            f"Node {node} does not have the same samples in all of these products ({str(error).splitlines()[0]}): "
+            "give variables= of one dimension, or products of one baseline."
         ) from error
     data.attrs = {
         "title": f"{inside[0][0].name.kind} of Sentinel-3, {node}",
@@ -131,7 +132,9 @@ def within(track: xr.Dataset, bbox: Sequence[float]) -> xr.Dataset:
     """
     box = checked(bbox)
     if not {"longitude", "latitude"} <= set(track.coords):
-        raise GeodesError("This track has no longitude and latitude: bbox says nothing of it; choose another node.")
+        raise GeodesError(
+            "This track has no longitude and latitude, so bbox cannot select its records: choose another node."
+        )
     placed = track.assign_coords(longitude=track.longitude.compute(), latitude=track.latitude.compute())
     runs = _runs(_inside(placed.longitude.values, placed.latitude.values, box))
     return placed.isel(time=runs[0] if len(runs) == 1 else np.concatenate([np.r_[run] for run in [slice(0), *runs]]))
@@ -175,13 +178,15 @@ class _Pass:
 def _items(inputs: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]]) -> dict[Name, pystac.Item]:
     items = [products.as_item(p) for p in products.several(inputs)]
     if not items:
-        raise GeodesError("There are no products to open: the search found nothing; widen its dates or bbox.")
+        raise GeodesError("There are no products to open, because the search found nothing: widen its dates or bbox.")
     for item in items:
         if products.family_of(item) is not sral:
-            raise GeodesError(f"{name_of(item)} is no product of Sentinel-3's altimeter: gl.open_product may open it.")
+            raise GeodesError(f"{name_of(item)} is not a product of Sentinel-3's altimeter: try gl.open_product.")
     named = {product_name.parse(name_of(i)): i for i in items}
     if len(kinds := sorted({n.kind for n in named})) > 1:
-        raise GeodesError(f"These products are of several types ({', '.join(kinds)}): open each by a call of its own.")
+        raise GeodesError(
+            f"These products are of several types ({', '.join(kinds)}): open each type in a separate call."
+        )
     return named
 
 
@@ -200,11 +205,11 @@ def _opened(item: pystac.Item, node: str, variables: Sequence[str] | None, place
                 f"{variable!r}{guess or '; gl.open_product shows what it has.'}"
             )
         if "time" not in tracks[node][variable].dims:
-            raise GeodesError(f"{variable} of {name_of(item)} does not lie along time: use gl.open_product.")
+            raise GeodesError(f"{variable} of {name_of(item)} has no time dimension: use gl.open_product.")
     wanted = tracks[node] if variables is None else tracks[node][list(variables)]
     track = dataset.decoded(wanted, {"time": True})
     if placed and not {"longitude", "latitude"} <= set(track.coords):
-        raise GeodesError(f"Node {node} of {name_of(item)} has no places: leave out bbox=, or choose another node.")
+        raise GeodesError(f"Node {node} of {name_of(item)} has no positions: leave out bbox=, or choose another node.")
     if placed:
         track = track.assign_coords({c: track[c].load() for c in ("longitude", "latitude")})
     return track, str(attrs["source"])

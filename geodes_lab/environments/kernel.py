@@ -109,9 +109,9 @@ def leave(error: BaseException) -> None:
     os.environ[LEFT] = folder
     os.environ["PIP_PYTHON"] = str(Path(folder) / "bin" / "python")  # what pip changes is still the person's own
     os.environ[_FAULT] = (
-        f"Your own packages keep the kernel from starting ({reason}), so that it runs with the lab's alone. In a "
-        f"terminal, remove what you installed last with `pip uninstall`, or all of it with `geodes-lab env remove "
-        f"{Path(folder).parent.name}`; then restart the kernel."
+        f"The kernel cannot start with your own packages ({reason}), so it runs with the packages of the lab only. In "
+        "a terminal, remove the package that you installed last with `pip uninstall`, or all of them with `geodes-lab "
+        f"env remove {Path(folder).parent.name}`; then restart the kernel."
     )
     os.execve(lab, [lab, *sys.argv], dict(os.environ))
 

@@ -56,7 +56,8 @@ class Overlay:
         """
         if not _NAME.fullmatch(name):
             raise GeodesError(
-                f"{name!r} is no name of an environment: give up to 31 small letters, digits and -, a letter first."
+                f"{name!r} is not a valid name of an environment: use up to 31 small letters, digits and -, "
+                "starting with a letter."
             )
         return cls((above or home()) / name / _PYTHON)
 
@@ -106,7 +107,8 @@ class Overlay:
             pip.chmod(0o755)
         except OSError as error:
             raise GeodesError(
-                f"The environment {self.name} cannot be written at {self.folder} ({error.strerror}): free some space."
+                f"The environment {self.name} cannot be written at {self.folder} ({error.strerror}): free some "
+                "disk space."
             ) from error
         return self
 

@@ -66,7 +66,8 @@ def check(path: str) -> None:
         or ".." in (parts["member"] or "").split("/")
     ):
         raise GeodesError(
-            f"{shown(path)} is no path of a file that is read here: give a path, or an s3:// or https:// address."
+            f"{shown(path)} is not the path of a file that can be opened here: give a path, or an s3:// or "
+            "https:// address."
         )
 
 
@@ -108,7 +109,7 @@ def _first(path: str, drivers: tuple[str, ...]) -> rasterio.DatasetReader:
             # One format may know what the other does not; a missing file fails in both.
             problem = problem if problem and "not recognized" in reason else reason
     if "not recognized" in problem:
-        problem = f"it is in none of the formats that are opened here: {', '.join(DRIVERS)}"
+        problem = f"its format is not one of those that can be opened here: {', '.join(DRIVERS)}"
     raise RasterioIOError(problem)
 
 
@@ -132,7 +133,8 @@ def confirm(path: str, file: Any) -> None:
     """Check an open raster against the limits of products, before its data are read; see `opened`."""
     if file.tags(ns="OVERVIEWS"):
         raise GeodesError(
-            f"{shown(path)} names another file as its overviews: refused; save it anew with its overviews inside."
+            f"{shown(path)} has its overviews in another file, which is refused: save it again with its overviews "
+            "inside."
         )
     _confirm_blocks(path, file)
     if file.driver == "JP2OpenJPEG":
@@ -163,8 +165,8 @@ def _confirm_images(path: str) -> None:
                 return
             # What GDAL cannot open here it cannot use as an overview or a mask either.
     raise GeodesError(
-        f"{shown(path)} has more than {_IMAGES} images in it, more than any product needs: refused; save the one you "
-        "mean by itself."
+        f"{shown(path)} contains more than {_IMAGES} images, more than any product has. It is refused: save the image "
+        "that you need as a file of its own."
     )
 
 
@@ -231,7 +233,7 @@ def _check_beside(path: Path) -> None:
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         raise GeodesError(
-            f"{path} is beside a raster and no file of its own, but a link or a pipe: refused; remove it."
+            f"{path} is next to a raster, but it is a link or a pipe and not a regular file. It is refused: remove it."
         )
     if path.suffix.lower() in (".ovr", ".msk"):
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO"):
@@ -239,9 +241,13 @@ def _check_beside(path: Path) -> None:
                 with rasterio.open(path, driver="GTiff", sharing=False) as file:
                     confirm(str(path), file)
             except RasterioIOError as error:
-                raise GeodesError(f"{path} is beside a raster and no TIFF: refused; remove it.") from error
+                raise GeodesError(
+                    f"{path} is next to a raster, but it is not a TIFF. It is refused: remove it."
+                ) from error
     elif status.st_size > _LARGEST_BESIDE:
-        raise GeodesError(f"{path} is beside a raster and larger than any such text: refused; remove it.")
+        raise GeodesError(
+            f"{path} is next to a raster, but it is larger than any such text file. It is refused: remove it."
+        )
 
 
 def shown(path: str) -> str:

@@ -85,7 +85,7 @@ def _polygons(href: str, stored: tuple[int, int] | None, _stamp: int) -> dict[st
                 shape = shapely.Polygon(rings[0], rings[1:])
                 corners += sum(map(len, rings))
                 if corners > _CORNERS:
-                    raise NotUnderstood("a GML with more corners of polygons than that of any product")
+                    raise NotUnderstood("a GML with more polygon corners in all than any product has")
                 # One that crosses itself is burnt as it is: GDAL fills it by the even-odd rule, as if it were mended.
                 for name in (kind, "ANY", *detector):
                     by_kind.setdefault(name, []).append(shape)
@@ -101,11 +101,11 @@ def _stamp(href: str) -> int:
 def _ring(element: ET.Element) -> NDArray[np.float64]:
     text = element.text or ""
     if len(text) > 40 * _CORNERS:
-        raise NotUnderstood("a GML with more corners of a polygon than that of any product")
+        raise NotUnderstood("a GML with more corners in one polygon than any product has")
     try:
         flat = np.array(text.split(), float)
         if not np.isfinite(flat).all():
-            raise ValueError("a corner that is nowhere")
+            raise ValueError("a corner without valid coordinates")
         return flat.reshape(-1, int(element.get("srsDimension", 2)))[:, :2]
     except ValueError as error:
         raise NotUnderstood(f"a damaged GML: {error}") from None
@@ -119,7 +119,7 @@ def _text(href: str, stored: tuple[int, int] | None) -> bytes:
         return member_index.read(place, member, _LARGEST)
     start, size = stored
     if size > _LARGEST:
-        raise NotUnderstood("a GML larger than that of any product")
+        raise NotUnderstood("a GML larger than in any product")
     data = place.read(start, 30 + len(member.encode()) + size)
     missing = behind(data) + size - len(data)  # few writers put anything between the name and the member
     data += place.read(start + len(data), missing) if missing > 0 else b""

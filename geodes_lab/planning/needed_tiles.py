@@ -33,7 +33,7 @@ def mosaics(data: xr.Dataset | xr.DataArray) -> dict[str, Mosaic]:
     Raises
     ------
     GeodesError
-        If it is not lazy, or not made from a cube.
+        If ``data`` is not lazy, or does not come from a cube.
     """
     graph = data.__dask_graph__() if isinstance(data, (xr.Dataset, xr.DataArray)) else None
     by_layer = {}
@@ -45,8 +45,8 @@ def mosaics(data: xr.Dataset | xr.DataArray) -> dict[str, Mosaic]:
                 by_layer[value.layer] = value
     if not by_layer:
         raise GeodesError(
-            "Nothing of this is read from products: give the lazy cube of gl.open_cube, or what was made of it, as "
-            "it was before .compute()."
+            "This does not read from any product: give the lazy cube of gl.open_cube, or a lazy result of it, before "
+            ".compute()."
         )
     return by_layer
 

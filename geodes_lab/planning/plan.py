@@ -84,23 +84,23 @@ class Plan:
 
 
 def plan(data: xr.Dataset | xr.DataArray) -> Plan:
-    """Estimate the cost of a computation; nothing is read.
+    """Estimate the cost of a computation, without reading any pixel.
 
     Parameters
     ----------
     data
-        A cube, or anything lazy made from cubes: only the parts that it needs are counted.
+        A lazy cube, or a lazy result of cubes. Only the parts that the result needs are counted.
 
     Returns
     -------
     Plan
-        Displays itself as a table. A `LargePlan` warning is given if it exceeds the limits of the settings
-        ``geodes_lab.plan``, or the memory of the workers, and says how to make it smaller.
+        A notebook shows it as a table. If the plan exceeds the limits of the settings ``geodes_lab.plan`` or the memory
+        of the workers, a `LargePlan` warning says how to make it smaller.
 
     Raises
     ------
     GeodesError
-        If it reads nothing from products: it is already computed, or was never made from a cube.
+        If ``data`` does not read from products: it is already computed, or does not come from a cube.
     """
     staff = workers()
     files: dict[RasterSource, list[Touched]] = {}
@@ -182,14 +182,13 @@ def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str
     if memory > staff.memory * float(dask.config.get("distributed.worker.memory.spill") or 1.0):
         advice.append(
             f"A worker may need {format_bytes(memory)} of its {format_bytes(staff.memory)}: compute fewer dates or a "
-            "smaller area at once, save the cube with gl.save instead of .compute(), or take workers with more "
-            "memory."
+            "smaller area at once, use gl.save instead of .compute(), or use workers with more memory."
         )
     if size > parse_bytes(settings.get("plan.bytes")) or seconds > float(settings.get("plan.seconds")):
         advice.append(
-            f"This reads {format_bytes(size)} and takes about {_span(seconds)}: a coarser resolution= reads overviews "
-            "instead (a quarter of the resolution: 9 % of the bytes of JPEG 2000); or keep the result with gl.save, "
-            "so that it is read once."
+            f"This reads {format_bytes(size)} and takes about {_span(seconds)}: with a coarser resolution=, overviews "
+            "are read instead (at a quarter of the resolution, 9 % of the bytes of JPEG 2000). Or save the result "
+            "with gl.save, to read the products only once."
         )
     return tuple(advice)
 

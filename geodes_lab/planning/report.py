@@ -49,23 +49,23 @@ _SUMS = (("retried", "requests retried"), ("filled", "windows filled"), ("droppe
 
 
 def report(data: xr.Dataset | xr.DataArray) -> Report:
-    """Report what happened to the products of a cube, after it was computed.
+    """Report the reading of each product of a cube, after the computation.
 
     Parameters
     ----------
     data
-        The lazy cube, or something lazy made from it.
+        The lazy cube, or a lazy result of it.
 
     Returns
     -------
     Report
-        Displays itself as a table. Counts are those of this process and of the present workers: the counts of a
-        restarted worker are lost. Retried requests are counted for each product over all its cubes.
+        A notebook shows it as a table. It counts reads in this process and on the present workers; the counts of a
+        restarted worker are lost. Retried requests are counted per product, over all cubes.
 
     Raises
     ------
     GeodesError
-        If it is not lazy, or not made from a cube.
+        If ``data`` is not lazy, or does not come from a cube.
     """
     by_layer = mosaics(data)
     entries, retries = _gather({m.cube for m in by_layer.values()})
@@ -85,7 +85,7 @@ def report(data: xr.Dataset | xr.DataArray) -> Report:
         }
     nothing = {"read": 0, "retried": 0, "filled": 0, "dropped": True}
     for product in data.attrs.get("superseded", []):
-        rows[product] = {**nothing, "why": "a newer processing of it was given too"}
+        rows[product] = {**nothing, "why": "a newer processing of the same product was used"}
     for number, sentence in enumerate(data.attrs.get("failed", []), 1):
         rows[f"not opened, {number}"] = {**nothing, "why": sentence}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["read", "retried", "filled", "dropped", "why"])

@@ -32,8 +32,9 @@ def animate(
     Parameters
     ----------
     data
-        A variable ``(time, y, x)``, or a cube with three bands; lazy or not. All frames are computed now, thinned to
-        the screen, and stored in the page: the animation also plays without a kernel.
+        A variable ``(time, y, x)``, or a cube with three bands; lazy or not. All frames are computed during this call,
+        thinned to the screen, and stored in the page: the animation also plays without a kernel. This reads the
+        products of a lazy cube.
     bands, percentiles, gamma
         For a cube: see `geodes_lab.plot.rgb`.
     cmap, clim
@@ -53,7 +54,7 @@ def animate(
     Raises
     ------
     GeodesError
-        If there is no time, there are more than 200 of them, or the first frame has no data.
+        If the data has no time dimension or more than 200 times, or the first frame has no data.
     """
     import holoviews as hv
 
@@ -62,11 +63,14 @@ def animate(
     is_picture = isinstance(data, xr.Dataset)
     wanted = three(data, bands, call) if is_picture else one(data, call)
     if "time" not in wanted.sizes:
-        raise GeodesError(f"{call} shows maps one after another, and this has no time: gl.plot.image shows one map.")
+        raise GeodesError(
+            f"{call} shows maps one after another, but the data has no time dimension: use gl.plot.image to show one "
+            "map."
+        )
     if wanted.sizes["time"] > _MOST_FRAMES:
         raise GeodesError(
-            f"{call} keeps all frames in the page, at most {_MOST_FRAMES}; these are {wanted.sizes['time']}: select "
-            "or resample the times, or use gl.plot.image."
+            f"{call} stores all frames in the page, at most {_MOST_FRAMES}, and the data has {wanted.sizes['time']}: "
+            "select or resample the times, or use gl.plot.image."
         )
     step = -(-wanted.sizes["x"] // width)
     thin = wanted.isel(y=slice(None, None, step), x=slice(None, None, step)).compute()

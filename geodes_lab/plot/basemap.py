@@ -31,7 +31,9 @@ def under(data: xr.DataArray, call: str) -> Any:
         return hv.Overlay([])
     crs = data.rio.crs if "spatial_ref" in data.coords else None
     if crs is None or crs.to_epsg() != 3857:
-        raise GeodesError(f"{call} draws a basemap below cubes in EPSG:3857 alone: open it with crs='EPSG:3857'.")
+        raise GeodesError(
+            f"{call} can only draw a basemap below a cube in EPSG:3857: open the cube with crs='EPSG:3857'."
+        )
     return hv.Tiles(template)
 
 

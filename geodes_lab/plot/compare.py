@@ -29,12 +29,13 @@ def compare(
     titles: tuple[str, str] | None = None,
     width: int = 560,
 ) -> Any:
-    """Show two maps of one place in one frame, with a slider that moves the border between them.
+    """Show two maps of the same place in one frame, with a slider that moves the border between them.
 
     Parameters
     ----------
     left, right
-        Two variables, or two cubes with three bands, with dims ``(y, x)`` on one grid; lazy or not, each computed once.
+        Two variables, or two cubes with three bands, with dims ``(y, x)`` on the same grid; lazy or not. Each is
+        computed once, during this call.
     bands
         For cubes: the bands shown as red, green and blue; each cube is stretched separately.
     cmap, clim
@@ -54,7 +55,7 @@ def compare(
     Raises
     ------
     GeodesError
-        If they are on different grids, have other dims, or one is a variable and the other a cube.
+        If the two are on different grids, have other dims, or one is a variable and the other a cube.
     """
     import holoviews as hv
     from holoviews.operation.datashader import rasterize
@@ -72,7 +73,7 @@ def compare(
         raise GeodesError(f"{call} compares two maps (y, x): select one time of each, such as .isel(time=0).")
     frames = [Frames(m.drop_vars("time", errors="ignore"), call, _MOST) for m in maps]
     if any(not np.array_equal(maps[0][d].values, maps[1][d].values) for d in ("y", "x")):
-        raise GeodesError(f"{call} compares maps of one grid: open the second with like= the first.")
+        raise GeodesError(f"{call} compares maps on the same grid: open the second cube with like= and the first cube.")
     shown = [f.show() for f in frames]
     x = shown[0].x.values
     edges = float(x[0]), float(x[-1])

@@ -19,12 +19,13 @@ from geodes_lab.util import instant
 def footprints(
     items: Iterable[pystac.Item] | pystac.Item, *, title: str = "", width: int = 560, basemap: bool = True
 ) -> Any:
-    """Show the footprints of products on a map; hovering over one shows its name.
+    """Show the footprints of products on a map. Move the pointer over a footprint to see the product's name.
 
     Parameters
     ----------
     items
-        The result of `geodes_lab.search`.
+        Items, such as the result of `geodes_lab.search`, or one Item. Only their footprints (longitude and latitude in
+        degrees) are used; no product is opened.
     title
         The title above the map.
     width
@@ -39,7 +40,7 @@ def footprints(
     Raises
     ------
     GeodesError
-        If there is no Item, or none has a footprint.
+        If there is no Item, or no Item has a footprint.
     """
     import holoviews as hv
 
@@ -61,7 +62,7 @@ def footprints(
                 x, y = ground.place(*np.array(part.exterior.coords)[:, :2].T)
                 polygons.append({"longitude": x, "latitude": y, **description})
     if not polygons:
-        raise GeodesError("There is no footprint to show: the search found nothing, or its Items have no geometry.")
+        raise GeodesError("There is no footprint to show: the search found nothing, or the Items have no geometry.")
     x = np.concatenate([p["longitude"] for p in polygons])
     y = np.concatenate([p["latitude"] for p in polygons])
     margin = 0.4 * max(float(np.ptp(x)), float(np.ptp(y)), 1e-3)

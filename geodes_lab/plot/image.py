@@ -28,20 +28,22 @@ def image(
     Parameters
     ----------
     data
-        Dims ``(y, x)`` or ``(time, y, x)``; lazy or not. A frame is computed when it is shown, and cached; for a large
-        one only the part and the detail that the screen shows.
+        A variable with dims ``(y, x)`` or ``(time, y, x)``; lazy or not. The first frame is computed during this call
+        unless ``clim`` is given; other frames are computed and cached when they are shown. Of a large frame only the
+        visible part is computed, at the resolution of the screen.
     cmap
         A colour map of bokeh or matplotlib; None: from red to green for an index such as NDVI, grey for a band, viridis
         for a variable with a unit.
     clim
-        Lowest and highest value of the colours; None: the 2nd and 98th percentile of the first frame.
+        Lowest and highest value of the colours, in the units of the variable; None: the 2nd and 98th percentile of the
+        first frame.
     title
         The title above the map; None: the variable's long name.
     width
         Width of the map in pixels of the screen.
     basemap
-        Whether to draw the tiles of the setting ``geodes_lab.plot.basemap`` below; the cube must be in EPSG:3857.
-        Without that setting, no request goes to the internet.
+        Whether to draw the tiles of the setting ``geodes_lab.plot.basemap`` below the map. The cube must be in
+        EPSG:3857. Without that setting, no request goes to the internet.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def image(
     Raises
     ------
     GeodesError
-        If the dims are others, or the first frame has no data at all and no ``clim`` is given.
+        If the variable has other dims, or the first frame has no data and no ``clim`` is given.
     """
     import holoviews as hv
     from holoviews.operation.datashader import rasterize

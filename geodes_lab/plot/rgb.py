@@ -33,15 +33,17 @@ def rgb(
     Parameters
     ----------
     data
-        A cube with the bands; dims ``(y, x)`` or ``(time, y, x)``; lazy or not.
+        A cube with the bands, dims ``(y, x)`` or ``(time, y, x)``; lazy or not. The first frame is computed during this
+        call unless ``limits`` is given; other frames are computed and cached when they are shown.
     bands
         The bands shown as red, green and blue: ``("nir", "red", "green")`` shows vegetation in red.
     percentiles
-        The percentiles of each band in the first frame that become black and full colour.
+        The percentiles of each band in the first frame that are shown as black and as full colour.
     limits
-        The same as two numbers for all bands, such as ``(0, 0.3)``: use equal ones for pictures that are compared.
+        Two values for all bands, in their units, such as ``(0, 0.3)``, instead of percentiles. Use the same limits for
+        pictures that you compare.
     gamma
-        Above 1 it brightens dark parts.
+        The exponent of the brightness; values above 1 brighten dark parts.
     title
         The title above the picture.
     width
@@ -57,7 +59,7 @@ def rgb(
     Raises
     ------
     GeodesError
-        If a band is missing, the dims are others, or the first frame has no data and no ``limits`` are given.
+        If a band is missing, the cube has other dims, or the first frame has no data and no ``limits`` are given.
     """
     from holoviews.operation.datashader import rasterize
 
@@ -83,8 +85,8 @@ def three(data: Any, bands: Sequence[str], call: str) -> xr.Dataset:
         raise GeodesError(f"{call} shows three bands, such as bands=('red', 'green', 'blue').")
     if missing := [b for b in bands if b not in data]:
         raise GeodesError(
-            f"{call} shows {', '.join(bands)}, and the cube has no {missing[0]}: open it with that band, or give "
-            f"bands= of {', '.join(map(str, data.data_vars))}."
+            f"{call} needs the bands {', '.join(bands)}, but the cube has no {missing[0]}: open the cube with that "
+            f"band, or choose bands= from {', '.join(map(str, data.data_vars))}."
         )
     return data[list(dict.fromkeys(bands))].assign_attrs(bands=list(bands))
 

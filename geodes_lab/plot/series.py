@@ -21,8 +21,9 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
     Parameters
     ----------
     data
-        A variable with dim ``time``, or with ``time`` and one more, each of whose values is a line; or a Dataset, each
-        of whose variables is a line. Computed now. Missing values are skipped, and the line continues to the next.
+        A variable with dim ``time``; a variable with ``time`` and one more dim, with one line for each of its values;
+        or a Dataset, with one line for each variable. The data is computed during this call. Missing values are
+        skipped, and the line continues to the next value.
     title
         The title above the lines; None: the variable's long name.
     width, height
@@ -36,7 +37,7 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
     Raises
     ------
     GeodesError
-        If there is no time, there are other dims, or more lines than can be distinguished.
+        If the data has no time dimension, has other dims, or has too many lines to distinguish them.
     """
     import holoviews as hv
 
@@ -57,7 +58,9 @@ def series(data: xr.DataArray | xr.Dataset, *, title: str | None = None, width: 
         keys = data[what].values if what in data.coords else list(many)
         lines = {_key(k): data.isel({what: n}) for n, k in zip(many, keys, strict=True)} if what else {"": data}
     if len(lines) > _LINES:
-        raise GeodesError(f"gl.plot.series tells {_LINES} lines apart; these are {len(lines)}: select some.")
+        raise GeodesError(
+            f"gl.plot.series shows at most {_LINES} lines, and the data has {len(lines)}: select some of them."
+        )
     units = {unit(v) for v in lines.values()}
     axis = f"{values} ({units.pop()})" if len(units) == 1 and any(units) else values
     along = hv.Dimension(dimension(values, "time").name, label=axis)

@@ -31,9 +31,10 @@ def tracks(
     ----------
     data
         The result of `geodes_lab.open_tracks`, or one variable along it: dim ``time``, coordinates ``longitude`` and
-        ``latitude``. The variable and the positions are computed now.
+        ``latitude`` in degrees. The variable and the positions are computed during this call, which reads them from the
+        products.
     variable
-        The variable of a Dataset to show.
+        The variable to show, if ``data`` is a Dataset.
     cmap, clim
         The colours, and their lowest and highest value; None: the 2nd and 98th percentile.
     title
@@ -51,7 +52,7 @@ def tracks(
     Raises
     ------
     GeodesError
-        If there is no such variable, or it has no positions, or no data.
+        If the variable does not exist, or has no positions or no data.
     """
     import holoviews as hv
     from holoviews.operation.datashader import rasterize

@@ -23,9 +23,9 @@ class Claims:
 
     name: str = "preferred_username"
     groups: tuple[str, ...] = ("groups",)
-    """All of them are looked at; Keycloak's realm roles are ``realm_access.roles``."""
+    """Every claim in the list is read. For Keycloak's realm roles write ``realm_access.roles``."""
     source: Literal["userinfo", "id_token", "access_token"] = "userinfo"
-    """Tokens are verified by the provider's keys before they are believed."""
+    """Tokens are verified with the provider's keys before they are used."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +39,24 @@ class Oidc:
     userinfo_url: str = ""
     keys_url: str = ""
     logout_url: str = ""
-    """These follow from the issuer as Keycloak has them, if not given."""
+    """By default, these follow from the issuer as in Keycloak."""
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     claims: Claims = field(default_factory=Claims)
     audience: str = ""
-    """Whom verified tokens must be for: the client, if not given."""
+    """The audience that verified tokens must have; by default, the client."""
     authority: str = ""
-    """The file of the authority that signed the provider's certificate, if the system does not know it."""
+    """The CA file for the provider's certificate, if the system does not trust it."""
     basic_auth: bool = False
     refresh: Seconds = Seconds(300)
-    """How old what is known of a person may be before the provider is asked again."""
+    """The age of the data about a person after which the provider is asked again."""
     grace: Seconds = Seconds(3600)
-    """How long people who are in keep working while the provider does not answer."""
+    """How long logged-in people can work while the provider does not answer."""
     title: str = "GEODES"
 
     def __post_init__(self) -> None:
         host = urlsplit(self.issuer)
         if host.scheme != "https" and not is_loopback(host.hostname or ""):
-            raise ValueError(f"the issuer {self.issuer!r} is not https: tokens would travel in the open.")
+            raise ValueError(f"the issuer {self.issuer!r} is not https, so others could read the tokens: use https.")
 
     def url(self, what: Literal["authorize", "token", "userinfo", "keys", "logout"]) -> str:
         """One of the provider's addresses."""
@@ -70,14 +70,14 @@ class Login:
     """Who enters."""
 
     kind: Literal["link", "oidc"] = "link"
-    """``link``: the one person who started the lab, by a link that works once, on loopback only."""
+    """``link``: only the person who started the lab, with a link that works once, on loopback."""
     oidc: Oidc | None = None
     blocked: tuple[str, ...] = ()
-    """Names that do not enter, whatever their groups."""
+    """Names of persons who have no access, whatever their groups."""
 
     def __post_init__(self) -> None:
         if (self.kind == "oidc") != (self.oidc is not None):
-            raise ValueError("kind: oidc goes with the lines of `oidc`, and these with it.")
+            raise ValueError("kind: oidc needs the section `oidc`, and this section needs kind: oidc.")
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ class Profile:
 
     title: str
     titre: str = ""
-    """The same in French."""
+    """The title in French."""
     cores: float = 2
     memory: Bytes = Bytes(4 * _GIB)
     gpus: int = 0
     gpu_kind: str = "nvidia.com/gpu"
-    """Kubernetes's name of the resource."""
+    """Kubernetes: the name of the resource."""
     image: str = ""
-    """Kubernetes: another image."""
+    """Kubernetes: the image, if it is not the usual one."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Group:
     dask: DaskGrant = field(default_factory=DaskGrant)
     quota: Quota = field(default_factory=Quota)
     unlimited: bool = False
-    """No quota holds for the members, whatever their other groups say."""
+    """The members have no quota, whatever their other groups say."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Restricted:
 
     groups: tuple[str, ...]
     places: tuple[str, ...] = ()
-    """Where its products are on the datalake: ``bucket`` or ``bucket/prefix``."""
+    """The place of its products on the datalake: ``bucket`` or ``bucket/prefix``."""
 
 
 @dataclass(frozen=True)
@@ -156,14 +156,17 @@ class Datalake:
     """Where the products are, and through what users' servers read them."""
 
     endpoint: str = ""
-    """The S3 endpoint; nothing said: the one of the library's settings."""
+    """The S3 endpoint; by default the endpoint in the library's settings."""
     region: str = "us-east-1"
     folder: str = ""
-    """A folder that holds buckets as folders, in place of an endpoint."""
+    """A folder with one folder per bucket, instead of an endpoint."""
     gate: bool = False
-    """Whether servers read through the lab's gate: it knows who asks, refuses what is restricted, and counts."""
+    """Whether servers read through the lab's gate: it identifies users, refuses restricted data, and counts bytes."""
     collections: dict[str, str] = field(default_factory=dict)
-    """For the accounts: which collection is in a ``bucket`` or ``bucket/prefix``; others are called as their bucket."""
+    """For the usage accounts: the collection in a ``bucket`` or ``bucket/prefix``.
+
+    Other data are counted under the name of their bucket.
+    """
 
 
 @dataclass(frozen=True)
@@ -183,19 +186,19 @@ class Catalogue:
     """What is searched."""
 
     folder: str = ""
-    """What `geodes-lab harvest` wrote."""
+    """The folder that `geodes-lab harvest` wrote."""
     static: str = ""
-    """Or a static catalogue's catalog.json."""
+    """Or the catalog.json of a static catalogue."""
     public: bool = False
-    """Whether who has not logged in may search what is not restricted; the list of collections is for all."""
+    """Whether people without a login can search unrestricted collections. Everybody can see the list of collections."""
     origins: tuple[str, ...] = ()
-    """The web sites whose pages may ask it, such as ``https://map.geodes.example``."""
+    """The web sites whose pages can send requests to it, such as ``https://map.geodes.example``."""
     results: Results = field(default_factory=Results)
 
     def __post_init__(self) -> None:
         for origin in self.origins:
             if not re.fullmatch(r"https?://[\w.-]+(:\d+)?", origin, re.ASCII):
-                raise ValueError(f"{origin!r} of origins is no web site such as https://map.geodes.example.")
+                raise ValueError(f"{origin!r} in origins is not a web site such as https://map.geodes.example.")
 
 
 @dataclass(frozen=True)
@@ -203,20 +206,20 @@ class Servers:
     """How users' servers are started."""
 
     kind: Literal["process", "accounts", "systemd", "kubernetes"] = "process"
-    """``process``: all as the hub's own user, for one trusted person on loopback.
+    """``process``: everything runs as the hub's own user, for one trusted person on loopback.
 
-    ``accounts``: as root, with unix accounts.
-    ``systemd``: the same, and limits of memory and cores that hold. ``kubernetes``: pods, by the chart."""
+    ``accounts``: the hub runs as root, with unix accounts.
+    ``systemd``: the same, with enforced limits of memory and cores. ``kubernetes``: pods, by the chart."""
     profile: str = ""
-    """The one that is chosen for who chooses none: the first that the person may have, if not given."""
+    """The default profile; by default the first profile that the person can have."""
     account_prefix: str = "lab-"
-    """Unix accounts are called so, then as the person: no person becomes an account of the system."""
+    """The prefix of the names of unix accounts, so that no person becomes an account of the system."""
     folder: str = "/opt/geodes-lab"
-    """Kubernetes: where the lab's own files are in the image."""
+    """Kubernetes: the folder of the lab's files in the image."""
     reserve: float = 0.25
-    """Kubernetes: the part of its cores that a server has for certain; the rest it has while others leave it."""
+    """Kubernetes: the fraction of its cores that is reserved for a server; it can use the rest when others do not."""
     maximum: int = 0
-    """Servers at once; 0: as many as fit."""
+    """The number of servers at the same time; 0: as many as the machines can run."""
 
 
 @dataclass(frozen=True)
@@ -224,11 +227,11 @@ class Home:
     """People's homes and the folder that all see."""
 
     folder: str = ""
-    """Where the homes are; nothing said: ``homes`` in the state."""
+    """The folder of the homes; by default ``homes`` in the state."""
     quota: Bytes | None = None
-    """Of each home; a group's quota of storage goes before it."""
+    """The size limit of each home; a group's quota of storage replaces it."""
     warn: float = 0.8
-    """From which part of it on people are told."""
+    """The used fraction of the home from which people get a warning."""
     shared: str = ""
     """A folder that all read and admins write."""
     groups: str = ""
@@ -240,11 +243,11 @@ class Culling:
     """When servers are stopped."""
 
     idle: Seconds = Seconds(3600)
-    """After so long without activity; 0: never."""
+    """Stop a server after this time without activity; 0: never."""
     warning: Seconds = Seconds(600)
-    """So long before, the person is told, and may keep it."""
+    """Warn the person this long before, so that they can keep the server."""
     age: Seconds = Seconds(7 * 86400)
-    """So old no server grows, busy or not; 0: any age."""
+    """Stop a server at this age, busy or not; 0: never."""
     every: Seconds = Seconds(60)
 
 
@@ -253,11 +256,11 @@ class Usage:
     """The accounts of use."""
 
     every: Seconds = Seconds(60)
-    """How often is looked who uses what."""
+    """The interval between two measurements of usage."""
     keep: Seconds = Seconds(800 * 86400)
-    """How long the accounts of a person are kept; then they are only sums."""
+    """How long usage is stored by person; later only sums are stored."""
     metrics_token_file: str = ""
-    """A file with the token that Prometheus shows; without it the metrics are for admins."""
+    """A file with the token that Prometheus sends; without it, only admins can read the metrics."""
 
 
 @dataclass(frozen=True)
@@ -266,28 +269,28 @@ class Lab:
 
     name: str = "GEODES Lab"
     address: str = ""
-    """Its public address; the one where it listens, if not given."""
+    """Its public address; by default the address where it listens."""
     listen: str = "http://127.0.0.1:8000"
     certificate: str = ""
     key: str = ""
-    """TLS of the lab's own; not needed on loopback behind another server."""
+    """The lab's own TLS; not needed on loopback or behind another server with TLS."""
     behind_tls: bool = False
-    """Whether another server with TLS stands before it, on a network that only the two share."""
+    """Whether another server with TLS is in front of it, on a network that only these two use."""
     subdomains: bool | None = None
-    """Whether each person and each service gets a host name of its own, so that no page acts for another.
+    """Whether each person and each service has its own host name, so that no page can act for another.
 
-    Nothing said: ``apart``.
+    By default: ``apart``.
     """
     state: str = "/var/lib/geodes-lab"
     secrets: str = ""
-    """The folder with `client_secret`, `crypt_keys`, `datalake_key` …, a file each.
+    """The folder with `client_secret`, `crypt_keys`, `datalake_key` …, one file each.
 
-    Nothing said: ``secrets`` in the state.
+    By default: ``secrets`` in the state.
     """
     trial: str = ""
-    """The group whose rights the robot has that tries the lab (``hub/trial.py``); nothing said: there is no robot."""
+    """The group of the robot that tests the lab (``hub/trial.py``); by default there is no robot."""
     contact: str = "the operator of this lab"
-    """Whom a refused person is told to ask."""
+    """The contact that messages to a refused person name."""
     language: Literal["en", "fr"] = "en"
     """Of who asks for neither."""
     assistant: Literal["hidden", "offered", "forbidden"] = "hidden"
@@ -361,7 +364,7 @@ def load(path: Path | str) -> Lab:
     except OSError as error:
         raise Refused(f"{path} cannot be read: {error.strerror}.") from None
     except yaml.YAMLError as error:
-        raise Refused(f"{path} is no YAML: {' '.join(str(error).split())}.") from None
+        raise Refused(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
     except Refused as refused:
         raise Refused(f"{path}: {refused}") from None
     return lab

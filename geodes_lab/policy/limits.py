@@ -50,7 +50,8 @@ def verdict(use: Mapping[str, float], groups: Collection[str], lab: Lab) -> Verd
             said = f"{Bytes(int(used))} of {limit}" if name == "read" else f"{used:.0f} of {limit:.0f}"
             return Verdict(
                 False,
-                f"Your quota of this month is used up: {said} {_WORDS[name]}. It begins anew on the first.",
+                f"Your quota of this month is used up: {said} {_WORDS[name]}. A new quota starts on the first of "
+                "next month.",
                 parts,
             )
     return Verdict(True, "", parts)

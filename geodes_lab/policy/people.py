@@ -13,7 +13,10 @@ from geodes_lab.policy.lab import Dask, Lab, Quota, Restricted
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 
 ROBOT = "robot@lab"
-"""Who tries the lab (``hub/trial.py``): nobody of the provider's, since no person's name has an @."""
+"""The name of the robot that tests the lab (``hub/trial.py``).
+
+No person of the provider can have it, because no name of a person has an @.
+"""
 
 Code = Literal["accepted", "no name", "bad name", "blocked", "no claim", "bad claim", "no groups", "no rule"]
 Language = Literal["en", "fr"]
@@ -25,11 +28,11 @@ class Rights:
 
     admin: bool
     profiles: tuple[str, ...]
-    """In the order of the operator's file."""
+    """The profiles, in the order of the operator's file."""
     dask: Dask
     quota: Quota
     restricted: frozenset[str]
-    """The restricted collections that the person may see and read."""
+    """The restricted collections that the person can see and read."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Decision:
     rule: str
     """The line of the operator's file that decided."""
     seen: tuple[str, ...]
-    """What was looked at, a sentence each, for the operator."""
+    """The checks, one sentence each, for the operator."""
     detail: str = ""
 
     @property
@@ -58,17 +61,15 @@ class Decision:
 _SENTENCES: dict[Code, dict[Language, str]] = {
     "accepted": {"en": "You may enter, {name}.", "fr": "Vous pouvez entrer, {name}."},
     "no name": {
-        "en": "Your login succeeded, but the login service did not say your name ({detail}). Tell {contact}.",
+        "en": "Your login succeeded, but the login service did not send your name ({detail}). Tell {contact}.",
         "fr": "Votre connexion a réussi, mais le service de connexion n'a pas donné votre nom ({detail}). Signalez-le "
         "à {contact}.",
     },
     "bad name": {
-        "en": "Your login succeeded, but your name, {name!r}, cannot be used here: letters, digits, dot, dash and "
-        "underscore. "
-        "Tell {contact}.",
-        "fr": "Votre connexion a réussi, mais votre nom, {name!r}, ne peut pas servir ici : lettres, chiffres, point, "
-        "tiret et "
-        "souligné. Signalez-le à {contact}.",
+        "en": "Your login succeeded, but your name, {name!r}, cannot be used here: a name can have letters, digits, "
+        "dot, dash and underscore. Tell {contact}.",
+        "fr": "Votre connexion a réussi, mais votre nom, {name!r}, ne peut pas servir ici : un nom peut avoir des "
+        "lettres, des chiffres, point, tiret et souligné. Signalez-le à {contact}.",
     },
     "blocked": {
         "en": "Your login succeeded, but the account {name} is blocked in this lab. Ask {contact}.",
@@ -76,37 +77,29 @@ _SENTENCES: dict[Code, dict[Language, str]] = {
         "{contact}.",
     },
     "no claim": {
-        "en": "Your login as {name} succeeded, but the login service did not say which groups you are in ({detail}), "
-        "and this lab "
-        "goes by groups. This is for {contact} to mend, not for you: show them this sentence.",
+        "en": "Your login as {name} succeeded, but the login service did not send your groups ({detail}), and this lab "
+        "gives access by groups. You cannot repair this yourself: show this sentence to {contact}.",
         "fr": "Votre connexion en tant que {name} a réussi, mais le service de connexion n'a pas dit à quels groupes "
-        "vous appartenez "
-        "({detail}), et ce laboratoire décide d'après les groupes. C'est à {contact} d'y remédier : montrez-lui cette "
-        "phrase.",
+        "vous appartenez ({detail}), et ce laboratoire donne l'accès d'après les groupes. Vous ne pouvez pas y "
+        "remédier vous-même : montrez cette phrase à {contact}.",
     },
     "bad claim": {
-        "en": "Your login as {name} succeeded, but the login service said your groups in a form that this lab does "
-        "not understand "
-        "({detail}). This is for {contact} to mend, not for you: show them this sentence.",
+        "en": "Your login as {name} succeeded, but the login service sent your groups in a form that this lab does not "
+        "understand ({detail}). You cannot repair this yourself: show this sentence to {contact}.",
         "fr": "Votre connexion en tant que {name} a réussi, mais le service de connexion a donné vos groupes sous une "
-        "forme inconnue "
-        "({detail}). C'est à {contact} d'y remédier : montrez-lui cette phrase.",
+        "forme inconnue ({detail}). Vous ne pouvez pas y remédier vous-même : montrez cette phrase à {contact}.",
     },
     "no groups": {
-        "en": "Your login as {name} succeeded, but you are in no group yet, and this lab is for members of some. Ask "
-        "{contact} to "
-        "add you.",
+        "en": "Your login as {name} succeeded, but you are in no group yet, and this lab is only for members of "
+        "certain groups. Ask {contact} to add you.",
         "fr": "Votre connexion en tant que {name} a réussi, mais vous n'êtes encore dans aucun groupe, et ce "
-        "laboratoire est "
-        "réservé aux membres de certains. Demandez à {contact} de vous ajouter.",
+        "laboratoire est réservé aux membres de certains groupes. Demandez à {contact} de vous ajouter.",
     },
     "no rule": {
-        "en": "Your login as {name} succeeded, but none of your groups ({detail}) opens this lab. Ask {contact} to "
-        "add you to one "
-        "that does.",
-        "fr": "Votre connexion en tant que {name} a réussi, mais aucun de vos groupes ({detail}) n'ouvre ce "
-        "laboratoire. Demandez à "
-        "{contact} de vous ajouter à l'un de ceux qui l'ouvrent.",
+        "en": "Your login as {name} succeeded, but none of your groups ({detail}) gives access to this lab. Ask "
+        "{contact} to add you to such a group.",
+        "fr": "Votre connexion en tant que {name} a réussi, mais aucun de vos groupes ({detail}) ne donne accès à ce "
+        "laboratoire. Demandez à {contact} de vous ajouter à un groupe qui y donne accès.",
     },
 }
 
@@ -130,13 +123,13 @@ def decide(claims: Mapping[str, Any], lab: Lab) -> Decision:
         The operator's file.
     """
     if lab.login.oidc is None:
-        return Decision("no rule", "", frozenset(), "login.kind: link", ("This lab has no login by a provider.",))
+        return Decision("no rule", "", frozenset(), "login.kind: link", ("This lab has no login with a provider.",))
     wanted = lab.login.oidc.claims
     seen: list[str] = []
     given = str(_claim(claims, wanted.name) or "")
     # Letters outside ASCII first: the small one of the Kelvin sign is k, and who is called so would become kevin.
     name = given.lower() if given.isascii() else given
-    seen.append(f"The name is {name!r}, of the claim {wanted.name}.")
+    seen.append(f"The name is {name!r}, from the claim {wanted.name}.")
 
     def told(code: Code, rule: str, groups: Collection[str] = (), detail: str = "") -> Decision:
         return Decision(code, name, frozenset(groups), rule, tuple(seen), detail)
@@ -152,7 +145,7 @@ def decide(claims: Mapping[str, Any], lab: Lab) -> Decision:
     for path in wanted.groups:
         value = _claim(claims, path)
         if value is None:
-            seen.append(f"There is no claim {path}; there are {', '.join(sorted(map(str, claims))) or 'none'}.")
+            seen.append(f"There is no claim {path}; the claims are {', '.join(sorted(map(str, claims))) or 'none'}.")
             continue
         try:
             several = _names(value)
@@ -179,9 +172,11 @@ def _opening(groups: Collection[str], lab: Lab, seen: list[str]) -> str | None:
         if group not in groups:
             seen.append(f"The rule groups.{group} does not match.")
         elif not (rule.admin or rule.enter):
-            seen.append(f"The rule groups.{group} matches, and does not open the lab.")
+            seen.append(f"The rule groups.{group} matches, but gives no access to the lab.")
         else:
-            seen.append(f"The rule groups.{group} matches, and opens the lab{' as admin' if rule.admin else ''}.")
+            seen.append(
+                f"The rule groups.{group} matches, and gives access to the lab{' as admin' if rule.admin else ''}."
+            )
             return group
     return None
 

@@ -38,7 +38,7 @@ def bucket_and_key(raw: bytes | str) -> tuple[str, str]:
     try:
         path = unquote(text.partition("?")[0], errors="strict").removeprefix("/").rstrip("/")
     except UnicodeDecodeError:
-        raise ValueError("A key is text in UTF-8.") from None
+        raise ValueError("A key must be text in UTF-8.") from None
     bucket, _, key = path.partition("/")
     check(bucket, key)
     return bucket, key
@@ -53,14 +53,12 @@ def check(bucket: str, key: str) -> None:
         If it is none.
     """
     if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-        raise ValueError("A bucket is 3 to 63 small letters, digits, dots and dashes.")
+        raise ValueError("The name of a bucket must have 3 to 63 small letters, digits, dots and dashes.")
     if not key:
         return
     if len(key.encode()) > _LONGEST or any(p in ("", ".", "..") for p in key.split("/")):
-        raise ValueError("A key has 1024 bytes at most, no empty parts, no '.' and no '..'.")
+        raise ValueError("A key must have at most 1024 bytes, and no empty parts, no '.' and no '..'.")
     if _ENCODED.search(key):
-        raise ValueError(
-            "A key has no percent-encoding in it: a server that decodes twice would take it for another one."
-        )
+        raise ValueError("A key must not contain percent-encoding: a server that decodes twice would read another key.")
     if "\\" in key or any(ord(c) < 32 or ord(c) == 127 for c in key):
-        raise ValueError("A key has no backslash and no control character.")
+        raise ValueError("A key must not contain a backslash or a control character.")

@@ -46,13 +46,13 @@ def read(kind: Any, value: Any, where: str) -> Any:
     if origin is typing.Literal:
         allowed = typing.get_args(kind)
         if value not in allowed:
-            raise Refused(f"{where} is {value!r}: it is one of {', '.join(map(str, allowed))}.")
+            raise Refused(f"{where} is {value!r}: it must be one of {', '.join(map(str, allowed))}.")
         return value
     if is_dataclass(kind):
         return _tree(kind, value, where)
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise Refused(f"{where} is {_short(value)}: names with values are wanted.")
+            raise Refused(f"{where} is {_short(value)}: it must be names with values.")
         return {str(k): read(typing.get_args(kind)[1], v, f"{where}.{k}") for k, v in value.items()}
     if origin is tuple:
         several = value if isinstance(value, list) else [value]
@@ -64,7 +64,7 @@ def read(kind: Any, value: Any, where: str) -> Any:
             raise Refused(f"{where}: {error}.") from None
     fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
     if not fits or (kind is not bool and isinstance(value, bool)):
-        raise Refused(f"{where} is {_short(value)}: {_WORDS[kind]} is wanted.")
+        raise Refused(f"{where} is {_short(value)}: it must be {_WORDS[kind]}.")
     return kind(value)
 
 
@@ -77,12 +77,12 @@ def _tree(kind: Any, value: Any, where: str) -> Any:
     if value is None:
         value = {}
     if not isinstance(value, Mapping):
-        raise Refused(f"{where or 'The file'} is {_short(value)}: names with values are wanted.")
+        raise Refused(f"{where or 'The file'} is {_short(value)}: it must be names with values.")
     known = [f.name for f in fields(kind)]
     for name in value:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, 1, 0.6)
-            meant = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
+            meant = f"did you mean {near[0]!r}?" if near else f"the known names are {', '.join(known)}."
             raise Refused(f"{_at(where, str(name))} is not known: {meant}")
     given = {name: read(_types(kind)[name], v, _at(where, name)) for name, v in value.items()}
     try:

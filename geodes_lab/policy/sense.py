@@ -25,9 +25,9 @@ def problems(lab: Lab) -> Iterable[str]:
     yield from _of_login(lab)
     yield from _of_places(lab)
     if lab.trial and lab.trial not in lab.groups:
-        yield f"trial names the group {lab.trial!r}, which `groups` does not describe."
+        yield f"trial names the group {lab.trial!r}, which is not in `groups`."
     if not 0 < lab.servers.reserve <= 1:
-        yield "servers.reserve is a part, such as 0.25."
+        yield "servers.reserve must be a fraction, such as 0.25."
     if not 0 < lab.home.warn <= 1:
         yield "home.warn is a part, such as 0.8."
     if lab.home.groups and not lab.home.groups.startswith("/"):
@@ -43,43 +43,41 @@ def _of_profiles(lab: Lab) -> Iterable[str]:
     for name, group in lab.groups.items():
         for profile in group.profiles:
             if profile not in lab.profiles:
-                yield f"groups.{name} has the profile {profile!r}, which `profiles` does not describe."
+                yield f"groups.{name} has the profile {profile!r}, which is not in `profiles`."
     if lab.servers.profile and lab.servers.profile not in lab.profiles:
-        yield f"servers.profile is {lab.servers.profile!r}, which `profiles` does not describe."
+        yield f"servers.profile is {lab.servers.profile!r}, which is not in `profiles`."
     if bool(lab.certificate) != bool(lab.key):
-        yield "certificate and key go together."
+        yield "certificate and key must be given together."
 
 
 def _of_login(lab: Lab) -> Iterable[str]:
     on_kubernetes = lab.servers.kind == "kubernetes"
     if not lab.is_local and not lab.certificate and not lab.behind_tls and not on_kubernetes:
         yield (
-            f"listen is {lab.listen}, without TLS: give certificate and key, or listen on 127.0.0.1, or say "
-            f"behind_tls: true if "
-            "a server with TLS stands before it."
+            f"listen is {lab.listen}, without TLS: give certificate and key, or listen on 127.0.0.1, or set "
+            "behind_tls: true if a server with TLS is in front of the lab."
         )
     if lab.login.kind == "link" and (not lab.is_local or lab.servers.kind != "process"):
-        yield "login.kind is link, which is for one person on loopback: use oidc for others."
+        yield "login.kind is link, which only works for one person on loopback: use oidc for several people."
     if lab.login.kind == "oidc" and lab.servers.kind == "process":
         yield (
-            "servers.kind is process, which runs everybody as one user: for the people of a provider it is accounts, "
-            "systemd "
-            "or kubernetes."
+            "servers.kind is process, which runs all people as one user: use accounts, systemd or kubernetes for the "
+            "people of a provider."
         )
     if lab.login.kind == "oidc" and not any(g.enter or g.admin for g in lab.groups.values()):
-        yield "groups lets nobody enter: give at least one group with enter: true."
+        yield "groups gives nobody access: give at least one group with enter: true."
 
 
 def _of_places(lab: Lab) -> Iterable[str]:
     if any(r.places for r in lab.restricted.values()) and lab.login.kind == "oidc" and not lab.datalake.gate:
-        yield "restricted names places, which only the gate can keep: say datalake.gate: true."
+        yield "restricted names places, and only the gate can protect them: set datalake.gate: true."
     if lab.datalake.gate and not (lab.datalake.folder or lab.datalake.endpoint):
         yield "datalake.gate needs the datalake's endpoint or folder."
     if lab.apart and not _has_names_below(lab.address):
         yield (
-            f"address is {lab.address or 'not given'}: people have host names below it (subdomains), so give one that "
-            f"is a name, such as "
-            "https://lab.example.org, or say subdomains: false, which lets one person's page act for another."
+            f"address is {lab.address or 'not given'}: users have host names below it (subdomains), so give a host "
+            "name, such as https://lab.example.org. Or set subdomains: false; then the page of one person can act for "
+            "another."
         )
 
 
@@ -90,9 +88,8 @@ def warnings(lab: Lab) -> Iterable[str]:
     """
     if lab.login.kind == "oidc" and not lab.apart:
         yield (
-            "subdomains is false: all pages of the lab have one origin, so a page that one person's server gives can "
-            "read the files, use the "
-            "tokens and run the code of another person who opens it."
+            "subdomains is false: all pages of the lab have the same origin. If a person opens a page from another "
+            "person's server, that page can read their files, use their tokens and run their code."
         )
 
 

@@ -31,25 +31,25 @@ def claims(given: str) -> tuple[dict[str, Any], list[str]]:
         except OSError as error:
             if text.count(".") != 2:
                 raise GeodesError(
-                    f"What was given is neither a token nor a file that can be read ({error.strerror})."
+                    f"The value is neither a token nor a file that can be read ({error.strerror})."
                 ) from None
     if text.startswith("{"):
         return _json(text, "The file"), []
     parts = text.removeprefix("Bearer ").split(".")
     if len(parts) != 3:
         raise GeodesError(
-            "What was given is no token: a JWT has three parts with points between them; or give a file of claims as "
-            "JSON."
+            "The value is not a token: a JWT has three parts with dots between them. Give a token, or a file with "
+            "claims as JSON."
         )
     try:
         body = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)).decode()
     except ValueError:
-        raise GeodesError("The token's second part is no base64: it was cut, or is encrypted.") from None
+        raise GeodesError("The second part of the token is not base64: the token is incomplete or encrypted.") from None
     found = _json(body, "The token")
-    notes = ["The signature was not verified: this tells what the rules say of such a token, not that it is genuine."]
+    notes = ["The signature was not verified: the result shows the rules for such a token, not that it is genuine."]
     expires = found.get("exp")
     if isinstance(expires, (int, float)) and expires < time.time():
-        notes.append(f"The token expired {time.time() - expires:.0f} s ago: the hub would ask for a fresh one.")
+        notes.append(f"The token expired {time.time() - expires:.0f} s ago: the hub would request a new one.")
     return found, notes
 
 
@@ -59,5 +59,5 @@ def _json(text: str, what: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise GeodesError(f"{what} holds no claims: an object of JSON is wanted.")
+        raise GeodesError(f"{what} contains no claims: it must be a JSON object.")
     return found

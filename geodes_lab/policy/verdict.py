@@ -43,7 +43,7 @@ def _outcome(decision: Decision, lab: Lab) -> Iterator[str]:
         return
     may = rights(decision.groups, lab)
     yield f"Accepted by {decision.rule}{', as admin' if may.admin else ''}."
-    yield f"Servers: {', '.join(may.profiles) or 'none of the profiles, so no server starts'}."
+    yield f"Servers: {', '.join(may.profiles) or 'none of the profiles, so no server can start'}."
     yield f"Dask: {may.dask.clusters} at once, {may.dask.cores} cores, {may.dask.memory}."
     limits = [f"{k} {v}" for k, v in vars(may.quota).items() if v is not None]
     yield f"Quota of a month: {', '.join(limits) or 'none'}."

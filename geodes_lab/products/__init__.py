@@ -82,7 +82,9 @@ def family_of(item: pystac.Item) -> Family:
         if family.matches(item):
             return family
     kind = item.properties.get("product:type") or item.collection_id or "an unknown type"
-    raise GeodesError(f"No product family can open {name_of(item)} ({kind}); there are: {', '.join(families())}.")
+    raise GeodesError(
+        f"No product family can open {name_of(item)} ({kind}); the families are: {', '.join(families())}."
+    )
 
 
 def several(products: Any, what: str = "Products") -> list[Any]:
@@ -103,7 +105,7 @@ def several(products: Any, what: str = "Products") -> list[Any]:
         or not getattr(products, "ndim", 1)
     ):
         raise GeodesError(
-            f"{what} are Items of gl.search, dictionaries of Items, paths or URLs, one or a list of them; not "
+            f"{what} must be Items of gl.search, dictionaries of Items, paths or URLs, one or a list of them, not "
             f"{type(products).__name__}."
         )
     return list(products)
@@ -221,6 +223,6 @@ def _damaged(item: pystac.Item, error: Exception) -> GeodesError:
     """Return the error for damage that no family expects: products come from anywhere, and may contain anything."""
     reason = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
     return GeodesError(
-        f"{name_of(item)} does not open, since what it says of itself is damaged ({type(error).__name__}: {reason}); "
+        f"{name_of(item)} cannot be opened, because its metadata are damaged ({type(error).__name__}: {reason}); "
         "fetch the product again."
     )

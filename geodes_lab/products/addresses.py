@@ -25,8 +25,8 @@ def of(asset: pystac.Asset) -> str:
     own = item.get_self_href() if isinstance(item, pystac.Item) else None
     if href.startswith("/") and urlsplit(own or "").scheme in ("http", "https") and os.path.lexists(href):
         raise GeodesError(
-            f"{href} of {getattr(item, 'id', 'this Item')} is a file of this machine and, since the Item's self link "
-            f"is {own}, also an address of that server: write file://{href} for the file, or take the self link out "
-            "of the Item."
+            f"{href} of {getattr(item, 'id', 'this Item')} exists as a file on this machine, and it is also an "
+            f"address on a server, because the Item's self link is {own}. Write file://{href} for the file, or remove "
+            "the self link from the Item."
         )
     return asset.get_absolute_href() or href

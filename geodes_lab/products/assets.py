@@ -104,7 +104,7 @@ class Said:
     """
 
     def __init__(self, product: str, key: str, asset: pystac.Asset, index: int = 1) -> None:
-        self._whose = f"{product} says of its band {key}"
+        self._whose = f"{product} gives its band {key}"
         self._fields = asset.extra_fields
         several = {field: entries(asset, field) for field in _LISTS}
         self._band, self._eo, self._raster = (several[f][index - 1] if index <= len(several[f]) else {} for f in _LISTS)
@@ -144,7 +144,7 @@ class Said:
         scale = self._number("scale")
         if scale is not None and (not math.isfinite(scale) or scale == 0):
             raise GeodesError(
-                f"{self._whose} the scale {scale:g}, which makes no measure; correct the Item, or leave it out."
+                f"{self._whose} the scale {scale:g}, which is not possible; correct the Item, or leave it out."
             )
         return scale
 
@@ -154,7 +154,7 @@ class Said:
         offset = self._number("offset")
         if offset is not None and not math.isfinite(offset):
             raise GeodesError(
-                f"{self._whose} the offset {offset:g}, which makes no measure; correct the Item, or leave it out."
+                f"{self._whose} the offset {offset:g}, which is not possible; correct the Item, or leave it out."
             )
         return offset
 
@@ -185,7 +185,7 @@ class Said:
                 return float(value)
             except (TypeError, ValueError):
                 raise GeodesError(
-                    f"{self._whose} {word} {value!r}, which is no number; correct the Item, or leave it out."
+                    f"{self._whose} {word} {value!r}, which is not a number; correct the Item, or leave it out."
                 ) from None
         return None
 

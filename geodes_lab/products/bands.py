@@ -60,8 +60,8 @@ def asset(
     """
     if not 1 <= min(source.shape) <= max(source.shape) <= _LARGEST:
         raise GeodesError(
-            f"Band {source.band} of {source.product} has {source.shape[0]} × {source.shape[1]} pixels, its metadata "
-            "say, which no image has; fetch the product again."
+            f"Band {source.band} of {source.product} has {source.shape[0]} × {source.shape[1]} pixels according to "
+            "its metadata, which is not possible; fetch the product again."
         )
     eo = {"common_name": common_name, "center_wavelength": wavelength}
     band = {"name": source.band, **{f"eo:{k}": v for k, v in eo.items() if v is not None}}
@@ -136,7 +136,7 @@ def is_band_item(item: pystac.Item) -> bool:
 def saturation(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the variable's attribute that names the number of saturation, if there is one."""
     number = fields.get("geodes:saturated")
-    return {} if number is None else {"saturated": f"{number:g} in the file: more than can be measured, no data here"}
+    return {} if number is None else {"saturated": f"{number:g} in the file: saturated, no data here"}
 
 
 def has(item: pystac.Item, band: str) -> bool:
@@ -173,7 +173,7 @@ def source(item: pystac.Item, band: str) -> RasterSource:
         return _source(item, key)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
         raise GeodesError(
-            f"What {name_of(item)} says of its band {key} is not understood ({type(error).__name__}: {error}); "
+            f"The metadata of {name_of(item)} about its band {key} cannot be read ({type(error).__name__}: {error}); "
             "correct the Item, or fetch the product again."
         ) from error
 
@@ -182,7 +182,9 @@ def _source(item: pystac.Item, key: str) -> RasterSource:
     fields = item.assets[key].extra_fields
     code = str(fields.get("proj:code") or item.properties.get("proj:code") or "")
     if not code.startswith("EPSG:") or not fields.get("proj:transform"):
-        raise GeodesError(f"Band {key} of {name_of(item)} has no map grid: it cannot join a cube; use gl.open_product.")
+        raise GeodesError(
+            f"Band {key} of {name_of(item)} has no map grid: it cannot be part of a cube; use gl.open_product."
+        )
     height, width = fields["proj:shape"]
     scale, offset = fields.get("raster:scale", 1.0), fields.get("raster:offset", 0.0)
     kind = fields.get("data_type") or "uint16"
@@ -239,7 +241,7 @@ def _key(item: pystac.Item, band: str) -> str:
     gone = next((k for k, names in missing(item).items() if band in (k, *names)), None)
     if gone is not None:
         raise GeodesError(
-            f"{name_of(item)} is here in part: it has no file of {gone}, which its metadata list. It has: "
+            f"{name_of(item)} is incomplete: its metadata list {gone}, but the file is missing. It has: "
             f"{', '.join(known) or 'none'}. Fetch that file, or the whole product."
         )
     names = list(

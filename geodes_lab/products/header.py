@@ -59,7 +59,7 @@ def read(path: str, name: str) -> Header:
     if epsg is None:
         raise GeodesError(f"{name} has no EPSG code: it cannot be placed on a map; fetch the product again.")
     if transform.b or transform.d or transform.a <= 0 or transform.e >= 0:
-        raise GeodesError(f"{name} is rotated, or its rows run north: warp it first, to a grid whose rows run south.")
+        raise GeodesError(f"{name} is rotated, or its rows run north: warp it first to a grid whose rows run south.")
     a, b, c, d, e, f = tuple(transform)[:6]
     shape, dtype, nodata, tags = properties
     return Header(epsg, (a, b, c, d, e, f), shape, dtype, nodata, tags)
@@ -88,11 +88,12 @@ def refuse_unplaced(name: str, placed_by: str, transform: tuple[float, ...], eps
         what = {"gcps": "ground control points", "rpcs": "rational polynomial coefficients (RPC)"}[placed_by]
         way = {"gcps": "gdalwarp -tps", "rpcs": "gdalwarp -rpc, with a terrain model"}[placed_by]
         raise GeodesError(
-            f"{name} is placed by {what} alone, and is on no map grid yet: orthorectify it first, such as by {way}."
+            f"{name} is located only by {what}, and is not on a map grid yet: orthorectify it first, for example "
+            f"with {way}."
         )
     if epsg is None:
         raise GeodesError(
-            f"{name} says nowhere where it lies: it has no CRS and no transform; give it both first, such as by "
+            f"{name} has no location: its CRS and transform are missing. Add both first, for example with "
             "gdal_translate -a_srs -a_ullr."
         )
 

@@ -49,7 +49,7 @@ def item(href: str) -> pystac.Item:
         if member in archive.names:
             return _bare(member.rsplit("/", 1)[-1], archive.gdal(member))
         if not any(n.startswith(f"{member}/") for n in archive.names):
-            raise GeodesError(f"{address} has no member {member}: it has {_some(archive.names)}.")
+            raise GeodesError(f"{address} has no member {member}; its members are {_some(archive.names)}.")
     if _METADATA.search(place.path) and not place.is_folder:
         address = _product_of(address)
         place = locate(address)
@@ -63,13 +63,13 @@ def item(href: str) -> pystac.Item:
         archive = Archive(there.gdal if there.scheme == "file" else href)
         roots = {m.group(1) for m in map(_SAFE.search, archive.names) if m}
         if len(roots) > 1:
-            raise GeodesError(f"{href} holds {len(roots)} products: give the one that you mean.")
+            raise GeodesError(f"{href} contains {len(roots)} products: give the path of one of them.")
         name = roots.pop() if roots else archive.name
         kind = next((k for pattern, k in _KINDS.items() if archive.matching(pattern)), None)
         # A folder that is a product itself has files directly in it, such as its metadata.
         is_bare = place.is_folder and name == archive.name and kind is None
         if is_bare and all(n.count("/") > 1 for n in archive.names):
-            raise GeodesError(f"{href} is a folder without a product in it: give the product's own folder (.SAFE).")
+            raise GeodesError(f"{href} is a folder, but not a product: give the product's own folder (.SAFE).")
     return _bare(name, href, kind)
 
 

@@ -84,9 +84,9 @@ def masks(item: pystac.Item, mask: str | Sequence[str] | Mapping[str, Sequence[i
         if word not in known:
             if gone := next((k for k, names in bands_.missing(item).items() if word in names), None):
                 raise GeodesError(
-                    f"{name_of(item)} is here in part: it has no file of {gone}, which has the class {word!r}. Fetch "
+                    f"{name_of(item)} is incomplete: the file of {gone} with the class {word!r} is missing. Fetch "
                     "that file, or the whole product."
                 )
-            there = f"Its masks have: {', '.join(sorted(known))}" if known else "It has no mask that says its classes"
+            there = f"Its masks have: {', '.join(sorted(known))}" if known else "It has no mask with named classes"
             raise GeodesError(f"{name_of(item)} has no class {word!r} to mask{nearest(word, known) or '.'} {there}.")
     return tuple(result)

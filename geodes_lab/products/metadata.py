@@ -69,7 +69,7 @@ class Document:
         """Return the number at ``path``, which must exist and be finite; see `numbers`."""
         content = self.numbers(path, within, 1)[0]
         if not math.isfinite(content):
-            raise GeodesError(f"{path} in {self.name} is no number: '{content}'; fetch the product again.")
+            raise GeodesError(f"{path} in {self.name} is not a number: '{content}'; fetch the product again.")
         return content
 
     def numbers(self, path: str, within: ET.Element | None = None, count: int | None = None) -> list[float]:
@@ -87,7 +87,7 @@ class Document:
             content = [float(w) for w in words]
         except ValueError:
             raise GeodesError(
-                f"{path} in {self.name} is no number: {words[0][:60]!r}; fetch the product again."
+                f"{path} in {self.name} is not a number: {words[0][:60]!r}; fetch the product again."
             ) from None
         if count is not None and len(content) != count:
             raise GeodesError(
@@ -107,7 +107,7 @@ class Document:
         code = text.upper().removeprefix("EPSG:")
         if not code.isdigit() or not _is_known(int(code)):
             raise GeodesError(
-                f"{path.rsplit('/', 1)[-1]} in {self.name} is no EPSG code: {text!r}; fetch the product again."
+                f"{path.rsplit('/', 1)[-1]} in {self.name} is not an EPSG code: {text!r}; fetch the product again."
             )
         return int(code)
 

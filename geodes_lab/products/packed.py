@@ -80,7 +80,9 @@ def described(item: pystac.Item) -> Whole:
 def _asset(item: pystac.Item) -> pystac.Asset:
     whole = _found(item)
     if whole is None:
-        raise GeodesError(f"{name_of(item)} has no asset that holds the product; it has: {', '.join(item.assets)}.")
+        raise GeodesError(
+            f"{name_of(item)} has no asset with the whole product; its assets are: {', '.join(item.assets)}."
+        )
     return whole
 
 

@@ -279,7 +279,8 @@ class RasterSource:
     def contradiction(self, problem: str) -> GeodesError:
         """Return the error for a file that differs from its metadata."""
         return GeodesError(
-            f"Band {self.band} of {self.product} contradicts its metadata: the file {problem}; leave the product out."
+            f"Band {self.band} of {self.product} does not agree with its metadata: the file {problem}; leave the "
+            "product out."
         )
 
 

@@ -91,8 +91,8 @@ def _warp(
     """Warp the file's numbers, with their nodata excluded from every average."""
     if resampling in warp.OF_MEASURES and source.offset:
         raise GeodesError(
-            f"Band {source.band} of {source.product} has an offset, and its file is read by GDAL, which knows none: "
-            f"resampling= cannot be {resampling.name!r} here; use 'average', or compute it of a cube at full "
+            f"Band {source.band} of {source.product} has an offset, and GDAL reads its file without the offset, so "
+            f"resampling= cannot be {resampling.name!r} here: use 'average', or compute it from a cube at full "
             "resolution."
         )
     if source.saturated is not None:  # GDAL can exclude one number, not two

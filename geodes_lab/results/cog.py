@@ -60,7 +60,9 @@ def write(data: xr.Dataset | xr.DataArray, target: Path) -> xr.Dataset:
     dtype = np.result_type(*(b.dtype for b in bands.values()))
     dtype = np.dtype("uint8") if dtype.kind == "b" else dtype
     if dtype.kind not in "iuf" or (dtype.itemsize > 4 and dtype.kind != "f"):
-        raise GeodesError(f"A GeoTIFF holds numbers of at most 4 bytes, or float64, not {dtype}: convert with .astype.")
+        raise GeodesError(
+            f"A GeoTIFF contains numbers of at most 4 bytes, or float64, not {dtype}: convert the data with .astype."
+        )
     nodata = np.nan if dtype.kind == "f" else _nodata(bands)
     own = uuid4().hex
     rough, partial = (target.with_name(f".{target.name}.{own}.{n}.tif") for n in ("rough", "partial"))
@@ -114,7 +116,9 @@ def _bands(data: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
         maps = {str(k): v for k, v in data.data_vars.items()}
     elif "time" in data.dims:
         if data.sizes["time"] > _MOST_BANDS:
-            raise GeodesError(f"A GeoTIFF of {data.sizes['time']} bands is read by no tool: save it as .zarr.")
+            raise GeodesError(
+                f"A GeoTIFF of {data.sizes['time']} bands is too large for other tools: save it as .zarr."
+            )
         maps = dict(
             zip(_moments(data.time.values), (data.isel(time=n) for n in range(data.sizes["time"])), strict=True)
         )
@@ -123,8 +127,8 @@ def _bands(data: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
     for name, band in maps.items():
         if set(band.dims) != {"y", "x"}:
             raise GeodesError(
-                f"A GeoTIFF holds maps (y, x), and {name} has dims {band.dims}: save one variable with its times, "
-                "several variables of one time, or all of it as .zarr."
+                f"A GeoTIFF contains maps (y, x), but {name} has dims {band.dims}: save one variable with its times, "
+                "several variables of one time, or everything as .zarr."
             )
     if not maps:
         raise GeodesError("There is no variable to save.")
@@ -137,9 +141,9 @@ def _nodata(bands: dict[str, xr.DataArray]) -> float | None:
     values = {v for v in each.values() if v is not None}
     if len(values) > 1:
         raise GeodesError(
-            "A GeoTIFF has one number for no data, and "
-            f"{', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save each in a file "
-            "of its own, or all as .zarr."
+            "A GeoTIFF has one value for no data, but "
+            f"{', '.join(f'{k} has {v:g}' for k, v in list(each.items())[:3] if v is not None)}: save each in its own "
+            "file, or all as .zarr."
         )
     return next(iter(values), None)
 
@@ -151,7 +155,7 @@ def _own_nodata(band: xr.DataArray) -> float | None:
         numbers = [float(v) for v in places if v is not None]
     except (TypeError, ValueError):
         raise GeodesError(
-            f"{band.name} says a number for no data that is none: correct its _FillValue or nodata."
+            f"{band.name} has a no-data value that is not a number: correct its _FillValue or nodata."
         ) from None
     return next((n for n in numbers if holds(str(band.dtype), n)), None)
 

@@ -110,9 +110,7 @@ def _copied(target: Path, folder: Path, of_folders: int, of_files: int) -> Path:
     try:
         folder.mkdir(exist_ok=True, mode=of_folders)
         if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
-            raise GeodesError(
-                f"{folder} belongs to somebody else, so that nothing is published there: tell the operator."
-            )
+            raise GeodesError(f"{folder} belongs to another account, so nothing is published there: tell the operator.")
         if target.is_dir():
             shutil.copytree(target, partial, copy_function=shutil.copyfile)
         else:

@@ -66,7 +66,9 @@ def refuse(dataset: xr.Dataset) -> None:
     """
     for name, variable in dataset.variables.items():
         if variable.dtype.kind == "c":
-            raise GeodesError(f"{name} is complex, which NetCDF has not: save its .real and .imag, or as .zarr.")
+            raise GeodesError(
+                f"{name} is complex, and NetCDF has no complex numbers: save its .real and .imag, or save it as .zarr."
+            )
 
 
 def _conventional(dataset: xr.Dataset) -> xr.Dataset:

@@ -41,7 +41,7 @@ def publish(
     properties: Mapping[str, Any] | None = None,
     profile: str = "lab",
 ) -> pystac.Item:
-    """Put a saved result into the catalogue, as an Item of one of the user's collections.
+    """Publish a saved result in the catalogue, as an Item of one of your collections.
 
     Parameters
     ----------
@@ -57,10 +57,11 @@ def publish(
     name
         The Item's id; None: the file's name without its suffix. An Item with that id is replaced.
     datetime
-        The time that it shows, or an interval ``2021-06-01/2021-08-31``; None: its own times. A composite has none.
+        The time of the data, or an interval such as ``2021-06-01/2021-08-31``; None: the times in the file. A composite
+        has no times, and needs this argument.
     readers
-        Groups that may see the collection; ``"*"``: everybody who has logged in. Without any, only its owner sees it.
-        For an existing collection, the groups are replaced.
+        Groups that can see the collection; ``"*"``: everybody with a login. Empty: only you can see it. For an existing
+        collection, the groups are replaced.
     properties
         Further properties of the Item, such as ``{"mean": 0.42}``, which a search can use.
     profile
@@ -74,8 +75,8 @@ def publish(
     Raises
     ------
     GeodesError
-        If there is nothing at the path, nothing says when the data are from, the result has no place on the Earth, or
-        the catalogue refuses.
+        If the path does not exist, the time of the data is not known, the result has no position on the Earth, or the
+        catalogue refuses it.
 
     Examples
     --------
@@ -87,8 +88,8 @@ def publish(
     user = os.environ.get("JUPYTERHUB_USER")
     if not user or not chosen.token:
         raise GeodesError(
-            f"gl.publish puts results into the catalogue of the lab's hub, and the profile {profile!r} or this server "
-            "is not one of a hub: start the lab with `make lab`."
+            f"gl.publish adds results to the catalogue of a lab's hub, but the profile {profile!r} or this server "
+            "does not belong to a hub: start the lab with `make lab`."
         )
     service = Service(profile, chosen.url, chosen.token)
     described = item_of(path, name=name, datetime=datetime)
@@ -135,7 +136,7 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
     target = Path(path).expanduser().resolve()
     media = _TYPES.get(target.suffix)
     if media is None or not target.exists():
-        raise GeodesError(f"{target} is no .zarr or .tif that gl.save wrote: check the path.")
+        raise GeodesError(f"{target} is not a .zarr or .tif from gl.save: check the path.")
     is_zarr = target.suffix == ".zarr"
     try:
         data = _opened(target, is_zarr)
@@ -143,7 +144,7 @@ def item_of(path: str | os.PathLike[str], *, name: str | None = None, datetime: 
         raise
     except Exception as error:  # any error of a library
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise GeodesError(f"{target} does not open ({reason}): save the result again with gl.save.") from error
+        raise GeodesError(f"{target} cannot be opened ({reason}): save the result again with gl.save.") from error
     box = data.odc.geobox
     if box is None or box.crs is None:
         raise GeodesError(f"{target} has no CRS, or no x and y: it cannot be put on a map.")
@@ -206,11 +207,13 @@ def _times(data: Any, target: Path, interval: str | None) -> tuple[Any, Any]:
             moments = [pd.Timestamp(t) for t in _listed(data.attrs.get("time") or data.attrs.get("long_name", []))]
     except ValueError as error:
         if interval is not None:
-            raise GeodesError(f"datetime={interval!r} is no time: say 2021-06-01, or 2021-06-01/2021-08-31.") from error
+            raise GeodesError(
+                f"datetime={interval!r} is not a time: write 2021-06-01, or 2021-06-01/2021-08-31."
+            ) from error
         moments = []
     if not moments:
         raise GeodesError(
-            f"Nothing in {target} says when its data are from: say datetime=, such as '2021-06-01/2021-08-31'."
+            f"{target} does not contain the time of its data: give datetime=, such as '2021-06-01/2021-08-31'."
         )
     aware = [m.tz_localize("UTC") if m.tzinfo is None else m.tz_convert("UTC") for m in moments]
     return min(aware).to_pydatetime().astimezone(UTC), max(aware).to_pydatetime().astimezone(UTC)

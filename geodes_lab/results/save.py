@@ -30,12 +30,12 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     data
         A Dataset, or a DataArray (saved under its name, or ``data``).
     path
-        What to write: a folder such as ``workspace/ndvi.zarr``; a file such as ``workspace/ndvi.nc``, for which a
-        Zarr store is made beside it first; or a file such as ``workspace/ndvi.tif`` of maps, a band for each time of
-        one variable or for each variable of one time. It appears when it is complete: an interrupted save leaves
-        nothing under this name.
+        The output: a folder such as ``workspace/ndvi.zarr``; a file such as ``workspace/ndvi.nc``, for which a Zarr
+        store is first written next to it; or a file such as ``workspace/ndvi.tif``, with one band for each time of
+        one variable, or for each variable of one time. The output appears when it is complete: an interrupted save
+        leaves nothing under this name.
     overwrite
-        Whether an existing output may be replaced.
+        Whether to replace an existing output.
 
     Returns
     -------
@@ -45,8 +45,8 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
     Raises
     ------
     GeodesError
-        If it exists already, there is nothing to save, or a GeoTIFF or NetCDF cannot hold it. What fails while it is
-        computed is raised as it is, and nothing is left behind.
+        If the output already exists, there is nothing to save, or a GeoTIFF or NetCDF cannot contain the data. An error
+        of the computation is raised unchanged, and no partial output stays.
     """
     if not isinstance(data, (xr.Dataset, xr.DataArray)):
         raise GeodesError(
@@ -54,26 +54,26 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
         )
     if "://" in os.fspath(path) or not os.fspath(path).rstrip("/").endswith((".zarr", *_NETCDF, *_TIFF)):
         raise GeodesError(
-            "gl.save writes to disk, a folder whose name ends in .zarr, or a file in .nc or .tif; "
-            f"{os.fspath(path)} does not."
+            "gl.save writes a folder whose name ends in .zarr, or a file whose name ends in .nc or .tif; "
+            f"{os.fspath(path)} has another ending."
         )
     target = Path(path).expanduser().resolve()
     if target.exists() and not overwrite:
         raise GeodesError(f"{target} exists already: give overwrite=True to replace it, or choose another name.")
     if target.name.endswith((*_NETCDF, *_TIFF)) and target.is_dir():
-        raise GeodesError(f"{target} is a folder and is not replaced: choose another name.")
+        raise GeodesError(f"{target} is a folder, and gl.save does not replace folders: choose another name.")
     if target.name.endswith(_TIFF):
         return cog.write(_dated(data), target)
     is_netcdf = target.name.endswith(_NETCDF)
     if target.exists() and not is_netcdf and not ((target / "zarr.json").exists() or (target / ".zgroup").exists()):
-        raise GeodesError(f"{target} is no Zarr store and is not replaced: choose another name.")
+        raise GeodesError(f"{target} is not a Zarr store, and gl.save does not replace it: choose another name.")
     dataset = data.to_dataset(name=data.name or "data") if isinstance(data, xr.DataArray) else data
     if not dataset.data_vars:
         raise GeodesError("There is no variable to save.")
     if parted := next((str(n) for n in dataset.variables if "/" in str(n)), None):
         raise GeodesError(
-            f"{parted!r} has a slash, which in a Zarr store parts folders: give it another name first, such as "
-            f"cube.rename({{{parted!r}: {parted.replace('/', '_')!r}}})."
+            f"{parted!r} has a slash in its name, which separates folders in a Zarr store: rename it first, such as "
+            f"with cube.rename({{{parted!r}: {parted.replace('/', '_')!r}}})."
         )
     if is_netcdf:
         netcdf.refuse(dataset)

@@ -53,27 +53,27 @@ class Share:
 
 
 def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> Share:
-    """Let others read a notebook, or use a running app; they cannot reach anything else in the server.
+    """Let others read a notebook, or use a running app. They have no access to anything else on the server.
 
     Parameters
     ----------
     what
         A notebook in the home, or the socket that an app listens on, such as that of ``panel serve --unix-socket``.
-        Variables in it are expanded: ``$GEODES_LAB_RUNTIME`` is a folder of your server whose sockets nobody else can
-        reach. A port is not allowed: all accounts of the machine can connect to it.
+        Environment variables in it are expanded: ``$GEODES_LAB_RUNTIME`` is a folder of your server, closed to other
+        accounts. A port is not allowed, because all accounts of the machine can connect to it.
     groups
-        Your groups whose members see it, by their names in the lab; none: only people to whom you send ``invitation``.
+        Names of your groups whose members can see it. Empty: only people to whom you send ``invitation``.
 
     Returns
     -------
     Share
-        With groups its ``url`` is what you send, without any its ``invitation``; ``stop()`` takes it back. It ends with
-        the server too.
+        Send its ``url`` to the members of the groups, or its ``invitation`` if you gave no groups. ``stop()`` ends the
+        sharing; it also ends when the server stops.
 
     Raises
     ------
     GeodesError
-        If this is not a server of a hub, there is no such notebook or app, or you are not in a group.
+        If this is not a server of a hub, the notebook or app does not exist, or you are not in one of the groups.
 
     Examples
     --------
@@ -84,12 +84,12 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     user, api = os.environ.get("JUPYTERHUB_USER"), os.environ.get("JUPYTERHUB_API_URL")
     if not user or not api:
         raise GeodesError(
-            "gl.share shows a notebook or an app of a server of the lab's hub, and this is none: log in to a lab, or "
-            "start one with `make lab`."
+            "gl.share shows a notebook or an app on a server of a lab's hub, and this is not such a server: log in to "
+            "a lab, or start one with `make lab`."
         )
     if isinstance(what, int):
         raise GeodesError(
-            f"Port {what} is open to every account of this machine, so that it is not shared: let the app listen at a "
+            f"Port {what} is open to every account on this machine, so it cannot be shared: let the app listen at a "
             "socket, `panel serve app.py --unix-socket $GEODES_LAB_RUNTIME/app.sock`, and share that: "
             "gl.share('$GEODES_LAB_RUNTIME/app.sock')."
         )
@@ -102,7 +102,7 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
             "POST",
             server,
             {"group": group},
-            f"Sharing with the group {group} is refused: you share with groups that you are in",
+            f"Sharing with the group {group} is refused: you can only share with your own groups",
         )
     places: list[str] = _asked("POST", _own(), _named(one), f"{one} is not shared")["places"]
     end = (
@@ -117,7 +117,7 @@ def share(what: str | os.PathLike[str] | int, *, groups: Sequence[str] = ()) -> 
     url += next(p for p in places if p.endswith(end))
     invitation = None
     if not groups:
-        code = _asked("POST", server.replace("/shares/", "/share-codes/"), {}, "The hub makes no invitation")
+        code = _asked("POST", server.replace("/shares/", "/share-codes/"), {}, "The hub did not create an invitation")
         invitation = f"{address}{code['accept_url']}"
     return Share(one, tuple(groups), url, invitation)
 
@@ -132,8 +132,8 @@ def _refuse_foreign(groups: Sequence[str], api: str) -> None:
         return
     if not own:
         raise GeodesError(
-            f"You are in no group of this lab, so that nothing is shared with {foreign[0]!r}: leave out groups=, and "
-            "send the link that .invitation has."
+            f"You are in no group of this lab, so you cannot share with {foreign[0]!r}: leave out groups=, and send "
+            "the link in .invitation."
         )
     raise GeodesError(f"You are not in the group {foreign[0]!r}: share with one of yours, {', '.join(sorted(own))}.")
 
@@ -141,7 +141,7 @@ def _refuse_foreign(groups: Sequence[str], api: str) -> None:
 def _in_home(path: Path) -> str:
     whole, home = path.expanduser().resolve(), Path.home().resolve()
     if whole.suffix != ".ipynb" or not whole.is_file() or not whole.is_relative_to(home):
-        raise GeodesError(f"{path} is no notebook in your home: say its path, or the socket of an app that runs.")
+        raise GeodesError(f"{path} is not a notebook in your home: give its path, or the socket of a running app.")
     return str(whole.relative_to(home))
 
 
@@ -154,7 +154,7 @@ def _own() -> str:
     return f"{os.environ.get('JUPYTERHUB_SERVICE_URL', '').rstrip('/')}/geodes/shares"
 
 
-def _asked(method: str, url: str, body: dict[str, Any] | None, refused: str = "It is not taken back") -> Any:
+def _asked(method: str, url: str, body: dict[str, Any] | None, refused: str = "The share was not removed") -> Any:
     token = {"Authorization": f"token {os.environ.get('JUPYTERHUB_API_TOKEN', '')}"}
     try:
         answer = httpx.request(method, url, json=body, headers=token, timeout=_SECONDS, verify=context())

@@ -23,13 +23,13 @@ from geodes_lab.sample.sentinel1 import grd, ocn, safe, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel3 import products, sen3
 
-# The content depends on these modules alone: a new version writes it again.
+# The content depends only on these modules: if they change, the sample is written again.
 VERSION = 4
 _DONE = "sample.json"
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a folder has a complete sample datalake of this version."""
+    """Return whether a folder has a complete sample datalake of this version."""
     try:
         return bool(json.loads((folder / _DONE).read_text())["version"] == VERSION)
     except (OSError, ValueError, KeyError):
@@ -37,7 +37,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def _quiet() -> None:
-    """Silence rasterio: raw scenes and radar images have no map grid when they are written."""
+    """Silence a warning of rasterio: raw scenes and radar images have no map grid while they are written."""
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
@@ -47,9 +47,10 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
     Parameters
     ----------
     folder
-        The folder; an earlier version of the sample there is replaced, any other content is an error.
+        The folder. An earlier version of the sample is replaced; other content is an error.
     tell
-        Called with the number of finished products, the number of all, and the name of the last.
+        A function to report progress: gets the number of finished products, the number of all products, and the name of the
+        last one.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
     strangers = [p.name for p in folder.iterdir() if p.name not in (*parts, _DONE)] if folder.exists() else []
     if strangers:
         raise FileExistsError(
-            f"{folder} holds {strangers[0]}, which is not of the sample datalake: choose an empty folder."
+            f"{folder} contains {strangers[0]}, which does not belong to the sample datalake: choose an empty folder."
         )
     for part in parts:
         shutil.rmtree(folder / part, ignore_errors=True)

@@ -59,20 +59,20 @@ class Entry:
     key: str
     """The path on the datalake: bucket and key."""
     start: datetime
-    """Begin of the acquisition, UTC."""
+    """Start of the acquisition, UTC."""
     end: datetime
     """End of the acquisition, UTC."""
     published: datetime
-    """The service's ``datetime``."""
+    """The Item's ``datetime`` in the service."""
 
     @property
     def name(self) -> str:
-        """The product's name."""
+        """Return the product's name."""
         return self.product.name
 
     @property
     def quicklook(self) -> str:
-        """The path of its picture on the datalake, if it has one; the service has pictures on its portal."""
+        """The path of its quicklook on the datalake, if it has one. In the service, quicklooks are on the portal."""
         return f"quicklook/{self.name}.jpg"
 
 
@@ -106,7 +106,7 @@ def entries() -> list[Entry]:
 
 
 def write(entries: list[Entry], folder: Path) -> None:
-    """Write ``catalog/``: a static catalogue with Items in the service's form; the products must exist."""
+    """Write ``catalog/``: a static catalogue with Items in the service's form. The products must exist."""
     root = folder / "catalog"
     root.mkdir(parents=True, exist_ok=True)
     collections = sorted({e.collection for e in entries})
@@ -218,7 +218,7 @@ def _picture(entry: Entry, folder: Path) -> dict[str, Any]:
 
 
 def _beside(entry: Entry, urn: str) -> dict[str, Any]:
-    """Theia publishes metadata beside a zip with the same role."""
+    """Return Theia's metadata file, which has the same role as the zip next to it."""
     if not isinstance(entry.product, theia.Scene):
         return {}
     name, md5 = f"{entry.name}_MTD_ALL.xml", hashlib.md5(entry.name.encode()).hexdigest()
@@ -227,7 +227,7 @@ def _beside(entry: Entry, urn: str) -> dict[str, Any]:
 
 
 def _properties(entry: Entry) -> dict[str, Any]:
-    """Return the fields of each collection, with the service's own spellings and fillers."""
+    """Return the fields of each collection, with the service's own spellings and fill values."""
     match entry.product:
         case l2a.Product() as surface:
             scene = surface.scene
@@ -257,7 +257,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
                 "proj:shape": [
                     sentinel2_xml.PIXELS,
                     sentinel2_xml.PIXELS,
-                ],  # not the service's: the scenes are cut out of tiles
+                ],  # not a field of the service: the scenes are cut out of tiles
             }
         case grd.Product() | slc.Product() | ocn.Product() as radar:
             mode, kind = radar.name.split("_")[1:3]
@@ -293,7 +293,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
 
 
 def _footprint(entry: Entry) -> list[list[float]]:
-    """The polygon of the product in degrees, closed."""
+    """Return the polygon of the product in degrees, closed."""
     ring = l1c.ring(entry.product) if isinstance(entry.product, l1c.Scene) else entry.product.footprint
     return [[round(x, 7), round(y, 7)] for x, y in ring]
 

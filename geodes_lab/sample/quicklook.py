@@ -1,4 +1,4 @@
-"""The small pictures in a catalogue, made from the products themselves."""
+"""Quicklooks for the catalogue, made from the pixels of the products."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from PIL import Image
 from rasterio.errors import NotGeoreferencedWarning
 
 _SIDE = 220  # pixels
-_RGB = re.compile(r"(?:_FRE_B([234])\.tif|/IMG_DATA/[^/]*_B0([234])(?:_10m)?\.jp2)$")  # of MAJA; of Sentinel-2
-_BRIGHT = 3500.0  # digital numbers that are white
+_RGB = re.compile(r"(?:_FRE_B([234])\.tif|/IMG_DATA/[^/]*_B0([234])(?:_10m)?\.jp2)$")  # scale of MAJA; of Sentinel-2
+_BRIGHT = 3500.0  # digital numbers shown as white
 
 
 def write(product: Path, path: Path) -> None:
-    """Write the picture of a product with red, green and blue; other products have none."""
+    """Write the quicklook of a product with red, green and blue bands; other products get none."""
     if product.suffix != ".zip":
         return
     with zipfile.ZipFile(product) as archive:
@@ -27,7 +27,7 @@ def write(product: Path, path: Path) -> None:
         return
     bands = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # their position does not matter here
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the position is not used here
         for band in "432":
             with rasterio.open(f"/vsizip/{product}/{files[band]}") as image:
                 bands.append(image.read(1, out_shape=(_SIDE, _SIDE)))

@@ -1,6 +1,6 @@
-"""Scenes of Spot World Heritage: one as the satellite took it (L1A, DIMAP), one orthorectified (L1C).
+"""Scenes of Spot World Heritage: one in raw geometry (L1A, DIMAP), one orthorectified (L1C).
 
-Numbers of a formula.
+Their numbers come from a formula.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rasterio.io import MemoryFile
 
 from geodes_lab.sample import truth
 
-SIDE, SPACING, TURN = 300, 20.0, 10.0  # pixels, metres a pixel, degrees by which the track leaves the grid
-# In the order of the file; the document lists them by wavelength, and numbers them so, as those of real scenes do.
+SIDE, SPACING, TURN = 300, 20.0, 10.0  # pixels, metres per pixel, angle between track and grid in degrees
+# In the order of the file. The document lists and numbers the bands by wavelength, as in real scenes.
 # Name, gain (numbers per W m-2 sr-1 um-1), and the slopes of the formula.
 BANDS = (
     ("XS3", 1.24, (0.010, 0.002)),
@@ -31,7 +31,7 @@ BANDS = (
 )
 BIAS = 0.5
 LISTED = {"XS1": 1843.0, "XS2": 1568.0, "XS3": 1052.0, "SWIR": 233.0}
-"""The bands as the document lists them, with the sun's irradiance in W m-2 um-1."""
+"""The bands in the order of the document, with the sun's irradiance in W m-2 um-1."""
 _CENTRE = (truth.WEST + 7000.0, truth.NORTH - 6000.0)
 _QUANTIFICATION, _NODATA = 1000.0, -10_000.0
 ORTHO = (truth.WEST, truth.NORTH)
@@ -45,18 +45,18 @@ class Product:
     level: str
     """``L1A`` or ``L1C``."""
     start: datetime
-    """When it was taken, UTC."""
+    """The time of the acquisition, UTC."""
 
     @property
     def name(self) -> str:
-        """The product's name."""
+        """Return the product's name."""
         if self.level == "L1A":
             return f"001-004_S4_045-262-0_{self.start:%Y-%m-%d-%H-%M-%S}_HRVIR-1_I_DT_TO"
         return f"SPOT4-HRVIR1-XS_{self.start:%Y%m%d-%H%M%S}-123_L1C_045-262-0_D_V1-0"
 
     @property
     def time(self) -> datetime:
-        """When it was taken, UTC."""
+        """The time of the acquisition, UTC."""
         return self.start
 
     @property
@@ -72,7 +72,7 @@ class Product:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """What the catalogue adds; the mode of the instrument stands in a radar's field, as the service has it."""
+        """Return the further properties in the catalogue. As in the service, the instrument's mode is in a field for radars."""
         return {
             "platform": "SPOT4", "instrument": "HRVIR1", "product:type": self.level, "processing:level": self.level,
             "sar:instrument_mode": "I", "eo:cloud_cover": 0.0,
@@ -80,7 +80,7 @@ class Product:
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """Longitude and latitude of the corners, closed."""
+        """Return longitude and latitude of the corners, closed."""
         end = SIDE - 1
         x, y = ground(np.array([end, end, 0, 0, end]), np.array([0, end, end, 0, 0]))
         lon, lat = _degrees().transform(x, y)
@@ -88,7 +88,7 @@ class Product:
 
 
 def products() -> list[Product]:
-    """One of each level, of 1999."""
+    """Return one product of each level, from 1999."""
     return [
         Product("L1A", datetime(1999, 7, 12, 10, 45, 23, tzinfo=UTC)),
         Product("L1C", datetime(1999, 8, 2, 10, 41, 7, tzinfo=UTC)),
@@ -96,20 +96,20 @@ def products() -> list[Product]:
 
 
 def ground(line: NDArray[np.generic], pixel: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Easting and northing of the centres of pixels of L1A, in metres of EPSG:32631."""
+    """Return easting and northing of the centres of L1A pixels, in metres of EPSG:32631."""
     down, across = (np.asarray(v, float) - (SIDE - 1) / 2 for v in (line, pixel))
     sin, cos = np.sin(np.radians(TURN)), np.cos(np.radians(TURN))
     return _CENTRE[0] + SPACING * (across * cos - down * sin), _CENTRE[1] - SPACING * (across * sin + down * cos)
 
 
 def numbers(band: int, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a band has at a place, before it is rounded: a plane, so that places can be told by numbers."""
+    """Return a band's value at a position before rounding: a plane, so that each value identifies its position."""
     east, south = BANDS[band][2]
     return 110 + east * (x - _CENTRE[0]) + south * (_CENTRE[1] - y)
 
 
 def write(product: Product, path: Path) -> None:
-    """Write one product as a zip with stored members; the same product always gives the same bytes."""
+    """Write one product as a zip with stored members. The same product always gets the same bytes."""
     pack(path, product.start, _raw(product) if product.level == "L1A" else _ortho(product))
 
 
@@ -125,7 +125,7 @@ def _raw(product: Product) -> dict[str, bytes]:
     line, pixel = np.mgrid[0:SIDE, 0:SIDE]
     x, y = ground(line, pixel)
     image = np.stack([np.clip(np.rint(numbers(n, x, y)), 1, 254) for n in range(len(BANDS))]).astype(np.uint8)
-    image[:, :, :3] = 0  # beside the swath
+    image[:, :, :3] = 0  # outside the swath
     with MemoryFile(ext=".tif") as memory:
         with (
             rasterio.Env(GDAL_PAM_ENABLED="NO"),
@@ -246,7 +246,7 @@ def _dimap(product: Product) -> str:
 
 
 def reflectance(band: int) -> NDArray[np.float64]:
-    """What a band of L1C says (rows, columns); NaN in a corner."""
+    """Return the values of a band of L1C (rows, columns); NaN in a corner."""
     row, col = np.mgrid[0:ORTHO_SIDE, 0:ORTHO_SIDE]
     values = np.round(0.05 * (band + 1) + 0.0005 * row + 0.0002 * col, 3)
     return np.where((row < 20) & (col < 20), np.nan, values)
@@ -257,7 +257,7 @@ def _ortho(product: Product) -> dict[str, bytes]:
 
 
 def ortho(name: str, start: datetime, bands: dict[str, NDArray[np.float64]]) -> dict[str, bytes]:
-    """The members of an orthorectified product (L1C) whose first pixel is the truth's, from reflectance by band."""
+    """Return the members of an orthorectified product (L1C) from reflectance by band; its first pixel is the truth's."""
     shape = next(iter(bands.values())).shape
     members = {f"{name}/{name}_MTD_ALL.xml": _muscate(name, start, shape).encode()}
     for band, measured in bands.items():

@@ -1,4 +1,4 @@
-"""Reflectance as CNES's MUSCATE centre writes it.
+"""Reflectance products in the form of CNES's MUSCATE centre.
 
 MAJA's level 2A of Sentinel-2 and of Venµs, in zips with stored members.
 """
@@ -24,11 +24,11 @@ from geodes_lab.sample import truth
 
 NODATA = -10_000
 
-# The piece of ground that all of them show, in 10 m pixels of the truth: on the swath's edge, with a river and clouds.
+# The area of all these products, in 10 m pixels of the truth: at the swath's edge, with a river and clouds.
 ROW, COL, SIDE = 576, 672, 192
 WEST, NORTH = truth.WEST + 10 * COL, truth.NORTH - 10 * ROW
 
-# What the air adds at each band of Sentinel-2, and what it lets through.
+# Reflectance that the air adds in each band of Sentinel-2, and transmission of the air.
 _HAZE = (0.080, 0.062, 0.040, 0.024, 0.018, 0.012, 0.009, 0.007, 0.006, 0.004, 0.001, 0.002, 0.001)
 _CLEAR = 0.93
 
@@ -38,33 +38,33 @@ class Scene:
     """One product of the sample."""
 
     time: datetime
-    """Of the acquisition, UTC."""
+    """The time of the acquisition, UTC."""
     platform: str
-    """As in names: ``SENTINEL2A`` or ``VENUS-XS``."""
+    """The platform as in names: ``SENTINEL2A`` or ``VENUS-XS``."""
     zone: str
     """The tile or the site."""
     bands: Mapping[str, tuple[int, int]] = field(hash=False)
-    """MUSCATE's bands: number of the band of Sentinel-2 that they see alike, and resolution in metres."""
+    """MUSCATE's bands: number of the most similar band of Sentinel-2, and resolution in metres."""
     groups: Mapping[str, int] = field(hash=False)
     """Resolution by group, in metres."""
     version: str
-    """Of the product, such as ``2-2``."""
+    """The version of the product, such as ``2-2``."""
     cloudiness: float = 0.0
     """Fraction of the truth's area under clouds."""
     swath_edge: bool = False
     """Whether the swath ends inside the area."""
     quantification: int = 10_000
-    """What numbers are divided by."""
+    """The divisor of the stored numbers."""
 
     @property
     def name(self) -> str:
-        """The product's name."""
+        """Return the product's name."""
         stamp = f"{self.time:%Y%m%d-%H%M%S}-{self.time.microsecond // 1000:03d}"
         return f"{self.platform}_{stamp}_L2A_{self.zone}_C_V{self.version}"
 
     @property
     def collection(self) -> str:
-        """The collection's id in GEODES."""
+        """Return the collection's id in GEODES."""
         return "THEIA_REFLECTANCE_" + ("SENTINEL2" if self.platform.startswith("SENTINEL2") else "VENUS_VM5") + "_L2A"
 
     @property
@@ -75,7 +75,7 @@ class Scene:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """What the catalogue says of it."""
+        """Return its properties in the catalogue."""
         is_tile = self.zone.startswith("T31")
         return {
             "platform": "S2A" if is_tile else "VM5",
@@ -88,26 +88,26 @@ class Scene:
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """The polygon of the product in degrees, closed."""
+        """Return the polygon of the product in degrees, closed."""
         area = box(WEST, NORTH - 10 * SIDE, WEST + 10 * SIDE, NORTH, f"EPSG:{truth.EPSG}").to_crs("EPSG:4326")
         return [(float(x), float(y)) for x, y in area.exterior.points]
 
     def numbers(self, kind: str, band: str) -> NDArray[np.int16]:
-        """The numbers of a file: ``FRE`` or ``SRE``, and the band."""
+        """Return the numbers of a file, given ``FRE`` or ``SRE``, and the band."""
         number, resolution = self.bands[band]
         step = max(resolution, 10)
         whole = truth.reflectance(
             number, step, self.time.date(), cloudiness=self.cloudiness, swath_edge=self.swath_edge
         )
         surface = (_cut(whole, step) - _HAZE[number]) / _CLEAR
-        if kind == "FRE":  # slopes that face the sun were brighter, and are no more
+        if kind == "FRE":  # slopes that face the sun were brighter before the correction
             surface *= 1 + 0.04 * np.sin(np.arange(surface.shape[1]) * step / 310)
         times = step // resolution
         value = np.rint(surface * self.quantification).repeat(times, 0).repeat(times, 1)
         return np.where(np.isnan(value), NODATA, value).astype(np.int16)
 
     def mask(self, kind: str, group: str) -> NDArray[np.uint8]:
-        """The numbers of a mask: ``CLM``, ``MG2``, ``EDG`` or ``SAT``, and the group of resolution."""
+        """Return the numbers of a mask, given ``CLM``, ``MG2``, ``EDG`` or ``SAT``, and the resolution group."""
         times, step = 60 // self.groups[group], self.groups[group]
         cloudy = _cut(truth.clouds(self.time.date(), self.cloudiness) > 0.5, 60)
         seen = _cut(truth.seen(self.swath_edge), 60)
@@ -127,9 +127,9 @@ class Scene:
 
 
 def scenes() -> list[Scene]:
-    """Two dates of Sentinel-2, one with clouds and one at the swath's edge, and one of Venµs."""
+    """Return two dates of Sentinel-2, one with clouds and one at the swath's edge, and one date of Venµs."""
     numbers = {b.name.replace("B0", "B"): (n, b.resolution) for n, b in enumerate(BANDS) if b.resolution < 60}
-    # Venµs has twelve bands of 5 m; each is close to one of Sentinel-2.
+    # Venµs has twelve bands at 5 m; each is similar to a band of Sentinel-2.
     near = {
         "B1": 0,
         "B2": 0,
@@ -158,7 +158,7 @@ def scenes() -> list[Scene]:
 
 
 def write(scene: Scene, path: Path) -> None:
-    """Write one product as a zip with stored members; the same scene always gives the same bytes."""
+    """Write one product as a zip with stored members. The same scene always gets the same bytes."""
     members = {f"{scene.name}_MTD_ALL.xml": _xml(scene).encode()}
     for band, (_, resolution) in scene.bands.items():
         for kind in ("FRE", "SRE"):
@@ -171,7 +171,7 @@ def write(scene: Scene, path: Path) -> None:
 
 
 def pack(path: Path, members: Mapping[str, bytes], time: datetime) -> None:
-    """Write a zip with stored members, all of one time."""
+    """Write a zip with stored members that all have the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
@@ -186,7 +186,7 @@ def tiff(
     nodata: float | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Encode (y, x) as a tiled GeoTIFF; MUSCATE's say neither nodata nor scale."""
+    """Encode (y, x) as a tiled GeoTIFF, without nodata and scale, like MUSCATE's."""
     profile = {
         "driver": "GTiff",
         "count": 1,
@@ -232,7 +232,7 @@ def _xml(scene: Scene) -> str:
         f'unit="nm">{_centre(scene, b, n):.1f}</CENTRAL></Wavelength></Spectral_Band_Informations>'
         for b, (n, r) in scene.bands.items()
     )
-    # MUSCATE leaves the Z away for Venµs.
+    # MUSCATE omits the Z for Venµs.
     time = f"{scene.time:%Y-%m-%dT%H:%M:%S}.{scene.time.microsecond // 1000:03d}" + "Z" * scene.platform.startswith("S")
     production = f"{scene.time + timedelta(hours=20):%Y-%m-%dT%H:%M:%S}.000Z"
     return f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -247,6 +247,6 @@ def _xml(scene: Scene) -> str:
 
 
 def _centre(scene: Scene, band: str, number: int) -> float:
-    """Centre of a band in nanometres."""
+    """Return the centre of a band in nanometres."""
     venus = (423.9, 446.9, 491.9, 555.0, 619.7, 619.5, 666.2, 702.0, 741.1, 782.2, 861.1, 908.7)
     return venus[int(band[1:]) - 1] if scene.platform.startswith("VENUS") else BANDS[number].wavelength * 1000

@@ -1,4 +1,4 @@
-"""What else Theia gives: Sentinel-1 on the Sentinel-2 grid, the land cover of France, and global maps of POSTEL."""
+"""Other products of Theia: Sentinel-1 on the Sentinel-2 grid, the land cover of France, and global maps of POSTEL."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from rasterio.warp import reproject
 from geodes_lab.sample import truth
 from geodes_lab.sample.theia import COL, NORTH, ROW, SIDE, WEST, pack, tiff
 
-# Backscatter of the classes of ground in VV, sigma nought; VH is this by the second number.
+# Backscatter of the land cover classes in VV, sigma nought, and the factor from VV to VH.
 _BACKSCATTER = {1: 0.11, 2: 0.16, 3: 0.13, 4: 0.09, 5: 0.15, 6: 0.008, 7: 0.42}
 _CROSS = 0.21
-# The classes of the truth in OSO's nomenclature of 23.
+# The classes of the truth in OSO's nomenclature of 23 classes.
 OSO = {1: 6, 2: 10, 3: 9, 4: 13, 5: 16, 6: 23, 7: 1}
 OSO_ORIGIN, OSO_SIDE = (603_400, 6_276_400), 400  # Lambert 93, 10 m
-LAI_BLOCK = 40  # pixels of 0.05° of a block that has one number
+LAI_BLOCK = 40  # pixels of 0.05° in a block with one value
 
 
 @dataclass(frozen=True)
 class Radar:
-    """One acquisition of Sentinel-1 as S1Tiling makes it: two images, and the mask of their border."""
+    """One acquisition of Sentinel-1 in the form of S1Tiling: two images, and the mask of their border."""
 
     time: datetime
-    """Of the acquisition, UTC."""
+    """The time of the acquisition, UTC."""
 
     @property
     def name(self) -> str:
-        """The product's name, of its first image."""
+        """Return the product's name, from its first image."""
         return f"s1a_31TCJ_vv_DES_110_{self.time:%Y%m%dt%H%M%S}"
 
     @property
     def collection(self) -> str:
-        """The collection's id in GEODES."""
+        """Return the collection's id in GEODES."""
         return "THEIA_S1TILING_SENTINEL1_L1"
 
     @property
@@ -53,7 +53,7 @@ class Radar:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """What the catalogue says of it."""
+        """Return its properties in the catalogue."""
         return {
             "platform": "S1A",
             "instrument": "SAR-C SAR",
@@ -68,17 +68,17 @@ class Radar:
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """The polygon of the product in degrees, closed."""
+        """Return the polygon of the product in degrees, closed."""
         area = box(WEST, NORTH - 10 * SIDE, WEST + 10 * SIDE, NORTH, f"EPSG:{truth.EPSG}").to_crs("EPSG:4326")
         return [(float(x), float(y)) for x, y in area.exterior.points]
 
     def seen(self) -> NDArray[np.bool_]:
-        """Where the swath was."""
+        """Return which pixels the swath covers."""
         y, x = np.mgrid[0:SIDE, 0:SIDE]
         return x > 20 + 0.1 * y
 
     def numbers(self, polarisation: str) -> NDArray[np.float32]:
-        """Linear backscatter of ``vv`` or ``vh``; 0 is no data."""
+        """Return linear backscatter of ``vv`` or ``vh``; 0 is no data."""
         ground = np.zeros(max(_BACKSCATTER) + 1)
         ground[list(_BACKSCATTER)] = list(_BACKSCATTER.values())
         mean = ground[truth.land_cover()[ROW : ROW + SIDE, COL : COL + SIDE]] * (_CROSS if polarisation == "vh" else 1)
@@ -117,19 +117,19 @@ class Radar:
 
 @dataclass(frozen=True)
 class LandCover:
-    """The land cover of France of one year: a piece of it."""
+    """A part of the land cover of France in one year."""
 
     time: datetime
     """The first day of the year."""
 
     @property
     def name(self) -> str:
-        """The product's name."""
+        """Return the product's name."""
         return f"OSO_{self.time:%Y%m%d}_RASTER_V1-0"
 
     @property
     def collection(self) -> str:
-        """The collection's id in GEODES."""
+        """Return the collection's id in GEODES."""
         return "THEIA_OSO_RASTER_L3B"
 
     @property
@@ -139,18 +139,18 @@ class LandCover:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """What the catalogue says of it."""
+        """Return its properties in the catalogue."""
         return {"product:type": "RASTER", "processing:level": "L3B"}
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """The polygon of the product in degrees, closed."""
+        """Return the polygon of the product in degrees, closed."""
         (west, north), size = OSO_ORIGIN, 10 * OSO_SIDE
         area = box(west, north - size, west + size, north, "EPSG:2154").to_crs("EPSG:4326")
         return [(float(x), float(y)) for x, y in area.exterior.points]
 
     def numbers(self) -> NDArray[np.uint8]:
-        """Classes of OSO's nomenclature; 0 is no data."""
+        """Return classes of OSO's nomenclature; 0 is no data."""
         codes = np.zeros(max(OSO) + 1, np.uint8)
         codes[list(OSO)] = list(OSO.values())
         values = np.zeros((OSO_SIDE, OSO_SIDE), np.uint8)
@@ -179,18 +179,18 @@ class LeafArea:
     """The leaf area index of the Earth, GEOV2 from AVHRR."""
 
     time: datetime
-    """The day that it stands for."""
+    """The day of the map."""
     suffix: str
-    """Of its file: ``.h5`` or ``.h5.gz``."""
+    """The suffix of its file: ``.h5`` or ``.h5.gz``."""
 
     @property
     def name(self) -> str:
-        """The product's name."""
+        """Return the product's name."""
         return f"THEIA_GEOV2_R02_AVHRR_LAI_{self.time:%Y%m%d}"
 
     @property
     def collection(self) -> str:
-        """The collection's id in GEODES."""
+        """Return the collection's id in GEODES."""
         return "THEIA_POSTEL_VEGETATION_LAI"
 
     @property
@@ -200,16 +200,16 @@ class LeafArea:
 
     @property
     def properties(self) -> dict[str, Any]:
-        """What the catalogue says of it."""
+        """Return its properties in the catalogue."""
         return {"platform": "AVHRR", "mission": "GEOV2", "product:type": "LAI"}
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """The polygon of the product in degrees, closed."""
+        """Return the polygon of the product in degrees, closed."""
         return [(-180.0, -90.0), (180.0, -90.0), (180.0, 90.0), (-180.0, 90.0), (-180.0, -90.0)]
 
     def numbers(self) -> NDArray[np.uint8]:
-        """Numbers of the whole Earth on a grid of 0.05°; 255 is no data."""
+        """Return numbers for the whole Earth on a grid of 0.05°; 255 is no data."""
         lat, lon = np.radians(np.mgrid[89:-91:-2, -179:181:2])
         green = 105 * (1 + np.cos(2 * lat) * np.sin(3 * lon + self.time.month / 2))
         land = np.sin(2 * lon + 1) + np.sin(3 * lat) > -0.2
@@ -217,7 +217,7 @@ class LeafArea:
         return blocks.repeat(LAI_BLOCK, 0).repeat(LAI_BLOCK, 1)
 
     def write(self, path: Path) -> None:
-        """Write it as HDF5, compressed by gzip where its suffix says so; the same bytes every time."""
+        """Write it as HDF5, compressed with gzip if its suffix is ``.h5.gz``. The bytes are always the same."""
         memory = io.BytesIO()
         with h5py.File(memory, "w", track_order=False) as file:
             file.attrs["PRODUCT"] = np.bytes_("LAI")
@@ -235,7 +235,7 @@ Product = Radar | LandCover | LeafArea
 
 
 def products() -> list[Product]:
-    """Two acquisitions of radar, one map of land cover, two of leaf area."""
+    """Return two radar acquisitions, one land cover map, two maps of leaf area."""
 
     def at(text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The truth of the sample datalake: what the ground is, how it changes, and what a satellite measures of it.
+"""The truth of the sample datalake: the land cover, its changes in time, and the measurements of a satellite.
 
 Everything is a function of place, day and one seed, so that a test knows the expected value of any pixel. The ground is
 an invented part of the Lauragais, east of Toulouse, where the Sentinel-2 tiles 31TCJ and 31TDJ overlap.
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 SEED = 31
 EPSG = 32631
-WEST, NORTH = 396_600, 4_831_980  # metres; on the 60 m grid of both tiles
+WEST, NORTH = 396_600, 4_831_980  # metres, on the 60 m grid of both tiles
 ROWS, COLS = 1320, 1656  # pixels of 10 m
 
 Floats = NDArray[np.float64]
@@ -27,15 +27,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LandCover:
-    """One class of ground: bare ground and full vegetation, mixed by how much is green that day."""
+    """One land cover class: a mix of bare ground and full vegetation, by the green cover of the day."""
 
     name: str
     ground: str
-    """The spectrum where nothing grows: a key of `SPECTRA`."""
+    """The spectrum of the bare ground: a key of `SPECTRA`."""
     cover: tuple[float, float]
-    """Fraction of green cover outside, and at the height of, the season."""
+    """Fraction of green cover outside the season, and at its maximum."""
     season: tuple[int, int]
-    """Days of the year when it greens and when it dries."""
+    """Days of the year when it becomes green and when it dries."""
 
 
 # Top-of-atmosphere reflectance, bands B01 to B12 in the product's order.
@@ -62,17 +62,17 @@ NOISE = 0.0003
 
 
 DAMMED = 1996
-"""The year since which the lake is there."""
+"""The year of the dam: the lake exists since then."""
 
 
 @cache
 def land_cover(year: int = 2021) -> NDArray[np.uint8]:
-    """The class of each 10 m pixel: fields as the cells nearest to scattered points, a river, woods, a lake, two towns.
+    """Return the class of each 10 m pixel: fields around random points, a river, woods, a lake, two towns.
 
     Parameters
     ----------
     year
-        Before `DAMMED` there were fields where the lake is; the towns have grown since 1990.
+        The year. Before `DAMMED` there are fields instead of the lake; the towns are smaller in 1990.
     """
     rng = np.random.default_rng(SEED)
     y, x = np.mgrid[0:ROWS, 0:COLS].astype(np.float32)
@@ -99,14 +99,14 @@ def land_cover(year: int = 2021) -> NDArray[np.uint8]:
 
 @cache
 def _texture() -> Floats:
-    """What makes one field differ from the next and one pixel from its neighbour, the same every day: about 1."""
+    """Return the variation between fields and between pixels, the same every day: factors of about 1."""
     rng = np.random.default_rng(SEED + 1)
     coarse = rng.normal(0, 0.05, (ROWS // 24 + 1, COLS // 24 + 1)).repeat(24, 0).repeat(24, 1)[:ROWS, :COLS]
     return 1 + coarse + rng.normal(0, 0.003, (ROWS, COLS))
 
 
 def green(kind: int, day: date) -> float:
-    """Fraction of green cover of a class on a day: up and down along two logistic curves."""
+    """Return the fraction of green cover of a class on a day: it rises and falls along two logistic curves."""
     outside, inside = CLASSES[kind].cover
     rise, fall = CLASSES[kind].season
     doy = day.timetuple().tm_yday
@@ -116,7 +116,7 @@ def green(kind: int, day: date) -> float:
 
 @cache
 def clouds(day: date, amount: float) -> Floats:
-    """Opacity of the clouds on the 60 m grid, 0 to 1; about ``amount`` of the area is covered."""
+    """Return the opacity of the clouds on the 60 m grid, 0 to 1; clouds cover about ``amount`` of the area."""
     rows, cols = ROWS // 6, COLS // 6
     if amount == 0:
         return np.zeros((rows, cols))
@@ -131,7 +131,7 @@ def clouds(day: date, amount: float) -> Floats:
 
 
 def seen(swath_edge: bool) -> NDArray[np.bool_]:
-    """Where the instrument looked, on the 60 m grid: all of it, or all west of a slanted swath edge."""
+    """Return the area that the instrument sees, on the 60 m grid: all, or all west of an oblique swath edge."""
     rows, cols = ROWS // 6, COLS // 6
     if not swath_edge:
         return np.ones((rows, cols), bool)
@@ -140,14 +140,14 @@ def seen(swath_edge: bool) -> NDArray[np.bool_]:
 
 
 def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.0, swath_edge: bool = False) -> Floats:
-    """What a perfect instrument would have measured.
+    """Return the measurement of a perfect instrument.
 
     Parameters
     ----------
     band
         The product's band number, 0 (B01) to 12 (B12).
     resolution
-        10, 20 or 60 metres a pixel.
+        10, 20 or 60 metres per pixel.
     day
         The day of acquisition.
     cloudiness
@@ -158,7 +158,7 @@ def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.
     Returns
     -------
     numpy.ndarray
-        Top-of-atmosphere reflectance (rows, cols) on the whole area; NaN where the instrument did not look.
+        Top-of-atmosphere reflectance (rows, cols) on the whole area; NaN outside the swath.
     """
     classes = land_cover(day.year)
     by_class = np.zeros(max(CLASSES) + 1)
@@ -178,7 +178,7 @@ def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.
 
 
 def write(folder: Path) -> None:
-    """Write the truth down: ``land_cover.tif`` and ``truth.json`` (classes, spectra, seasons, noise)."""
+    """Write the truth: ``land_cover.tif`` and ``truth.json`` (classes, spectra, seasons, noise)."""
     folder.mkdir(parents=True, exist_ok=True)
     profile = {
         "driver": "GTiff",

@@ -35,21 +35,22 @@ def zonal(
 ) -> pd.DataFrame:
     """Compute statistics of zones, with exact area weights.
 
-    A pixel that lies in a zone by a third counts by a third; in degrees it counts by its area on the sphere too. Chunks
-    that no zone touches are not read; the others are read once, on the workers.
+    A pixel with one third of its area in a zone has the weight 1/3. On a grid in degrees, weights also include the area
+    of the pixel on the sphere. Chunks outside all zones are not read; the others are read once, on the workers.
 
     Parameters
     ----------
     cube
-        A Dataset or DataArray with dims ``y`` and ``x``, others before them, and a CRS; lazy or not. No data are NaN,
-        or the ``_FillValue`` of integers.
+        A Dataset or DataArray with a CRS, whose last dims are ``y`` and ``x``; lazy or not. No data is NaN, or the
+        ``_FillValue`` of integers.
     zones
-        As ``geometry`` of `geodes_lab.open_cube`: a file, a GeoDataFrame, GeoJSON, geometries. Each shape is a zone.
+        A file, a GeoDataFrame, GeoJSON or geometries, as in ``geometry`` of `geodes_lab.open_cube`. Each shape is a
+        zone.
     statistics
-        Of ``mean``, ``std`` (of the population), ``min``, ``max``, ``sum`` (of value times share of the pixel) and
-        ``count`` (pixels with data, each by its share).
+        A selection of ``mean``, ``std`` (of the population), ``min``, ``max``, ``sum`` (of values times the fraction of
+        the pixel in the zone) and ``count`` (sum of these fractions over pixels with data).
     by
-        The column of the zones that names them. None: their id or name; else the index, from 0.
+        The column of the zones with their names. None: their id or name, or else a number from 0.
 
     Returns
     -------
@@ -61,12 +62,12 @@ def zonal(
     Raises
     ------
     GeodesError
-        If there is no zone on the cube, two have one name, the cube has no CRS, or a band has classes, of which there
-        is no mean; and as `geodes_lab.open_cube` for what cannot be read.
+        If no zone overlaps the cube, two zones have the same name, the cube has no CRS, or a band contains classes,
+        whose mean has no meaning. Also the errors of `geodes_lab.open_cube` for pixels that cannot be read.
 
     Notes
     -----
-    Shares of pixels are those of exactextract (Baston 2024, https://github.com/isciences/exactextract).
+    The fractions of pixels come from exactextract (Baston 2024, https://github.com/isciences/exactextract).
 
     Examples
     --------
@@ -83,7 +84,7 @@ def zonal(
     dataset = cube.to_dataset(name=cube.name or "data") if isinstance(cube, xr.DataArray) else cube
     bands = {str(n): v for n, v in dataset.data_vars.items() if v.dims[-2:] == ("y", "x")}
     if not bands:
-        raise GeodesError("gl.zonal takes a cube whose variables end in the dims y and x; this one has none.")
+        raise GeodesError("gl.zonal needs variables whose last dims are y and x; this cube has none.")
     for name, band in bands.items():
         _refuse_classes(name, band)
     zone_names, geometries = _zones(zones, by, grid)
@@ -149,28 +150,29 @@ def _zones(zones: Any, by: str | None, grid: GeoBox) -> tuple[list[str], list[Ba
     every = shapes.read("zones", zones)
     if by is not None and (lacking := next((s for s in every if by not in s.properties), None)):
         known = ", ".join(map(str, lacking.properties)) or "none"
-        raise GeodesError(f"by={by!r} is no column of the zones, which have: {known}.")
+        raise GeodesError(f"by={by!r} is not a column of the zones; their columns are: {known}.")
     names = [str(s.properties[by]) if by is not None else s.name for s in every]
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
-        raise GeodesError(f"{times} zones are named {name!r}: say by= which column tells them apart.")
+        raise GeodesError(f"{times} zones have the name {name!r}: choose a column with different values with by=.")
     if lacking := next((s for s in every if s.geometry.geom.area == 0), None):
-        raise GeodesError(f"The zone {lacking.name} is no area: gl.zonal takes polygons.")
+        raise GeodesError(f"The zone {lacking.name} has no area: give polygons to gl.zonal.")
     geometries = [shapes.converted(s.geometry, grid.crs).geom for s in every]
     frame = shapely.box(*grid.boundingbox.bbox)
     if not any(g.intersects(frame) for g in geometries):
         raise GeodesError(
-            f"No zone lies on the cube, which covers {tuple(round(v, 4) for v in grid.boundingbox.bbox)} in {grid.crs}."
+            f"No zone overlaps the cube, which covers {tuple(round(v, 4) for v in grid.boundingbox.bbox)} in "
+            f"{grid.crs}."
         )
     return names, geometries
 
 
 def _refuse_classes(name: str, band: xr.DataArray) -> None:
     if band.dtype.kind not in "fiub":
-        raise GeodesError(f"{name} has numbers of the kind {band.dtype}: gl.zonal takes real ones, such as abs(cube).")
+        raise GeodesError(f"{name} has the type {band.dtype}: gl.zonal needs real numbers, such as abs(cube).")
     if band.dtype.kind != "b" and ("flag_values" in band.attrs or "flag_masks" in band.attrs):
         raise GeodesError(
-            f"{name} has classes, of which there is no mean: take the share of one, such as "
+            f"{name} contains classes, and a mean of classes has no meaning: compute the share of one class, such as "
             f"gl.zonal(cube.{name} == 4, zones)."
         )
 

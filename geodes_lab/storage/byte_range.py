@@ -153,7 +153,7 @@ async def _signed(place: Object, start: int, length: int, condition: str | None)
             async for part in answer.aiter_raw():
                 data += part
                 if len(data) > length:
-                    raise OSError("the server gives more bytes than it says")
+                    raise OSError("the server sent more bytes than it announced")
             if len(data) != int(content_range[2]) - start + 1:
                 raise OSError("the answer ends too early")
             tag = answer.headers.get("ETag") or None
@@ -166,5 +166,5 @@ async def _signed(place: Object, start: int, length: int, condition: str | None)
         case 412:
             raise OSError("412 Precondition Failed")
         case 200 | 206:
-            raise NotImplementedError("parts of a file are not supported by its server")
+            raise NotImplementedError("the server does not support requests for parts of a file")
     raise OSError(f"status code: {answer.status_code}")

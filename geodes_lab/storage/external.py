@@ -77,7 +77,7 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
     """
     if not is_allowed(url, hosts):
         raise NotAllowed(
-            f"{_shown(url)} is on none of the hosts that the lab asks: geodes_lab.download.hosts names them."
+            f"{_shown(url)} is not on one of the hosts that the lab uses: geodes_lab.download.hosts lists them."
         )
     parts = urlsplit(url)
     assert parts.hostname is not None
@@ -95,12 +95,12 @@ def fetched(url: str, hosts: Collection[str], most: int) -> bytes:
             if (
                 answer.headers.get("Content-Encoding", "identity").lower() != "identity"
             ):  # some bytes could decompress to gigabytes
-                raise GeodesError(f"{_shown(url)} comes compressed though that was not asked for: it is not read.")
+                raise GeodesError(f"{_shown(url)} was sent compressed without a request for it: it is not read.")
             data = bytearray()
             for part in answer.iter_raw():
                 data += part
                 if len(data) > most:
-                    raise GeodesError(f"{_shown(url)} is larger than {most:,} bytes: it is not fetched.")
+                    raise GeodesError(f"{_shown(url)} is larger than {most:,} bytes, the limit: it is not fetched.")
             return bytes(data)
     except httpx.HTTPError as error:
         why = f"HTTP {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
@@ -130,10 +130,10 @@ def _resolved(host: str, port: int) -> str:
     try:
         addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError:
-        raise GeodesError(f"The name {host} is not known here: check the network.") from None
+        raise GeodesError(f"The host name {host} is not known: check the network.") from None
     for address in addresses:
         if not is_public(address):
-            raise NotAllowed(f"{host} leads to an address that is not of the internet: the lab does not ask it.")
+            raise NotAllowed(f"{host} has an address that is not on the internet: the lab does not contact it.")
     return min(addresses)
 
 

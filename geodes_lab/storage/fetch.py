@@ -117,7 +117,7 @@ class Remote:
             while chunk:
                 written += len(chunk)
                 if total is not None and written > total:
-                    self.fail(f"it has more than the {total} bytes that were announced; tell the operator")
+                    self.fail(f"it is larger than the announced {total} bytes; tell the operator")
                 make_room(total or written)
                 file.write(chunk)
                 if digest is not None:
@@ -176,9 +176,9 @@ class Remote:
             return "check that GEODES_API_KEY is right and has not expired"
         if origin.listed(self.address, settings.get("download.hosts")):
             if (whom := origin.origin(self.address)) and not whom.is_private:
-                return "no key was sent, since others on the way could read it: its address must begin with https"
+                return "no key was sent, because others could read it on the way: the address must begin with https"
             return "set GEODES_API_KEY to the key from your profile on the portal"
-        return "no key was sent, for its host is not in geodes_lab.download.hosts"
+        return "no key was sent, because the host is not in geodes_lab.download.hosts"
 
     def patiently(
         self,
@@ -214,7 +214,9 @@ class Remote:
                 wait(max(_PAUSES[failures], getattr(error, "after", None) or 0))
                 failures += 1
             except httpx.TooManyRedirects:
-                self.fail(f"its server redirects without end, as it does with a bad or expired key; {self._advice()}")
+                self.fail(
+                    f"the server redirects without end, which is its answer to a wrong or expired key; {self._advice()}"
+                )
             except (httpx.DecodingError, httpx.InvalidURL) as error:
                 self.fail(f"its server's answer is not understood ({error}); tell the operator")
 

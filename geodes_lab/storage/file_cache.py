@@ -92,7 +92,9 @@ class Part:
                 if (path.suffix == ".part" or time.time() - used > _IN_USE) and _remove_unless_held(path):
                     taken -= size
             if taken + need > limit:
-                raise CacheFull(f"its {format_bytes(need)} do not fit beside those in use within the last hour; {now}")
+                raise CacheFull(
+                    f"its {format_bytes(need)} do not fit beside the replicas that were used in the last hour; {now}"
+                )
             if shutil.disk_usage(folder).free < need:
                 raise _full(folder, need)
             os.truncate(self.file.fileno(), need)  # the file takes no space yet, but others count it
@@ -132,13 +134,13 @@ def making(path: Path, size: int | None = None) -> Iterator[Part]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(path.parent, size) from error
         raise CacheFull(
-            f"{path.parent} cannot hold it ({error.strerror}): set geodes_lab.replica.folder to a folder of yours"
+            f"{path.parent} cannot store it ({error.strerror}): set geodes_lab.replica.folder to a folder of your own"
         ) from error
 
 
 def _full(folder: Path, need: int | None) -> CacheFull:
     much = f", it needs {format_bytes(need)}" if need else ""
-    return CacheFull(f"the disk of {folder} is full{much}; free some room, or set geodes_lab.replica.folder")
+    return CacheFull(f"the disk of {folder} is full{much}; free some space, or set geodes_lab.replica.folder")
 
 
 @contextlib.contextmanager

@@ -47,12 +47,13 @@ def locate(href: str | os.PathLike[str]) -> ObjectLocation:
         url = urlsplit(text)
         url.port  # noqa: B018  (it is read here for the first time)
     except ValueError as error:
-        raise GeodesError(f"{text!r} is no address ({error}): give a path, or an s3:// or https:// address.") from None
+        raise GeodesError(
+            f"{text!r} is not an address ({error}): give a path, or an s3:// or https:// address."
+        ) from None
     if url.scheme == ELSEWHERE:
         raise GeodesError(
-            f"file:{text.partition(':')[2]} is a file of the machine of the catalogue that names it, and is not "
-            "looked for on this one: if both have the same files, set files: true in the catalogue's profile, or "
-            "give the path itself."
+            f"file:{text.partition(':')[2]} is a file on the machine of its catalogue, not on this machine. If both "
+            "machines have the same files, set files: true in the catalogue's profile, or give the path itself."
         )
     if url.scheme == "file" and "://" in text:
         return _file(text, _named(text))
@@ -60,7 +61,9 @@ def locate(href: str | os.PathLike[str]) -> ObjectLocation:
         return _file(text, unquote(url.path) if text.startswith("file:/") else text)
     if url.scheme == "s3":
         if url.query or url.fragment:
-            raise GeodesError(f"{text} has more than a bucket and a key: give the address up to its ? or #.")
+            raise GeodesError(
+                f"{text} has more than a bucket and a key: give the address without the part from ? or # on."
+            )
         return _object(text, url.netloc, url.path.removeprefix("/"))
     if url.scheme in ("http", "https"):
         if url.hostname in settings.get("datalake.hosts"):
@@ -89,7 +92,7 @@ def place_of(path: str) -> ObjectLocation:
         scheme, _, after = rest.partition("://")
         host, _, tail = after.partition("/")
         if scheme not in ("http", "https") or not host:
-            raise GeodesError(f"{path} names no address of a web server.")
+            raise GeodesError(f"{path} is not the address of a web server: check it.")
         return ObjectLocation(path.partition("?")[0], "http", f"{scheme}://{host}", unquote(tail), mark + query)
     return ObjectLocation(path, "file", "/", path.lstrip("/"))
 
@@ -104,7 +107,7 @@ def _named(text: str) -> str:
     url = urlsplit(text)
     if url.netloc not in ("", "localhost") or url.query or url.fragment:
         raise GeodesError(
-            f"{text} is no file of this machine: write file:///path, or the path alone, without a host, ? or #."
+            f"{text} is not a file on this machine: write file:///path, or only the path, without a host, ? or #."
         )
     return unquote(url.path)
 
@@ -116,7 +119,7 @@ def _file(text: str, name: str) -> ObjectLocation:
     # too long a name, no access to the folder, a NUL, an unknown home
     except (OSError, ValueError, RuntimeError) as error:
         raise GeodesError(
-            f"{text!r} cannot be looked at ({getattr(error, 'strerror', error)}): check the path."
+            f"{text!r} cannot be accessed ({getattr(error, 'strerror', error)}): check the path."
         ) from None
     if not there:
         raise GeodesError(f"{text} does not exist: check the path.")
@@ -139,8 +142,8 @@ def _object(href: str, bucket: str, key: str) -> ObjectLocation:
             return ObjectLocation(href, "s3", bucket, key)
         if not real.is_relative_to(root.resolve()):
             raise GeodesError(
-                f"{href} is a link in the mirror, {root}, that leads out of it: refused; the operator can mount the "
-                "target there."
+                f"{href} is a link that leads out of the mirror, {root}. It is refused; the operator can mount the "
+                "target in the mirror."
             )
         return ObjectLocation(href, "file", "/", str(path).lstrip("/"))
     return ObjectLocation(href, "s3", bucket, key)
@@ -156,16 +159,18 @@ def _checked(href: str, bucket: str, key: str) -> str:
     """
     if not _BUCKET.fullmatch(bucket):
         raise GeodesError(
-            f"{href} names no bucket: {bucket!r} must have 3 to 63 small letters, digits, dots or hyphens; check the "
-            "address."
+            f"{href} has no valid bucket: {bucket!r} must have 3 to 63 small letters, digits, dots or hyphens; check "
+            "the address."
         )
     # A slash at the end means a folder, such as a Zarr store.
     if any(part in ("", ".", "..") for part in key.removesuffix("/").split("/")):
         raise GeodesError(
-            f"{href} names no object of the bucket {bucket}: its key has an empty part, '.' or '..'; check the address."
+            f"{href} is not an object of the bucket {bucket}: its key has an empty part, '.' or '..'; check the "
+            "address."
         )
     if _NO_KEY.search(key) or len(key.encode(errors="replace")) > _LONGEST:
         raise GeodesError(
-            f"{href!r} names no object of the bucket {bucket}: its key is too long, or has characters that no key has."
+            f"{href!r} is not an object of the bucket {bucket}: its key is too long, or has characters that are "
+            "not possible in a key."
         )
     return key

@@ -73,9 +73,7 @@ class ObjectLocation:
     def store(self) -> ObjectStore:
         """The client of its server."""
         if self.query:
-            raise GeodesError(
-                f"{self.href} is a signed address, and names one object: the objects beside it cannot be read with it."
-            )
+            raise GeodesError(f"{self.href} is a signed address of one object: other objects cannot be read with it.")
         return stores.store(self.scheme, self.root)
 
     def size(self) -> int:

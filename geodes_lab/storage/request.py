@@ -28,7 +28,7 @@ _FINAL = re.compile(r"status code: 4(?!08|29)\d\d|not supported|invalid|builder 
 
 
 class Unreachable(GeodesError):
-    """An object does not exist, or may not be read, or its server does not answer."""
+    """An object does not exist, or cannot be read, or its server does not answer."""
 
 
 class Replaced(Unreachable):
@@ -76,7 +76,9 @@ async def ask(place: Place, verb: str, call: Callable[[], Awaitable[Any]]) -> An
         except GeodesError:
             raise
         except byte_range.Changed:
-            raise Replaced(f"{place.href} has been replaced since it was first read{_where(place)}.") from None
+            raise Replaced(
+                f"{place.href} was replaced after it was first read{_where(place)}: open the product again."
+            ) from None
         except FileNotFoundError:
             raise Unreachable(f"{place.href} does not exist{_where(place)}.") from None
         except Exception as error:
@@ -89,7 +91,7 @@ async def ask(place: Place, verb: str, call: Callable[[], Awaitable[Any]]) -> An
                 raise _refused(place, error) from error
             if "External AWS credential provider" in message:
                 reason = stores.last_credential_error or message
-                raise Unreachable(f"{place.href} may not be read{_where(place)}: {reason}") from None
+                raise Unreachable(f"{place.href} cannot be read{_where(place)}: {reason}") from None
             tries = _TRIES_OF_KNOWN if server in _answered or stores.serves() else _TRIES
             if attempt >= tries or place.scheme == "file" or _FINAL.search(message):
                 raise Unreachable(f"Could not {verb} {place.href}{_where(place)}: {_first_line(error)}.") from error
@@ -109,15 +111,15 @@ def _is_refused(error: Exception, message: str) -> bool:
 def _refused(place: Place, error: Exception) -> Unreachable:
     if place.scheme == "http":
         return Unreachable(
-            f"{place.href} may not be read: its server refuses it; give an address that is signed and has not "
-            "expired, or one that is open."
+            f"{place.href} cannot be read: its server refuses access; give a signed address that has not expired, or "
+            "an open address."
         )
     if reason := _SENTENCE.search(str(error)):  # a server that says why, as the lab's gate does
-        return Unreachable(f"{place.href} may not be read: {html.unescape(reason[1])}")
+        return Unreachable(f"{place.href} cannot be read: {html.unescape(reason[1])}")
     return Unreachable(
-        f"{place.href} may not be read{_where(place)}: the datalake refused the keys; check that they are there "
-        "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or geodes_lab.credentials.s3), have not expired, and that the "
-        "collection is open to you."
+        f"{place.href} cannot be read{_where(place)}: the datalake refused the keys. Check that the keys exist "
+        "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or geodes_lab.credentials.s3) and have not expired, and that you "
+        "have access to the collection."
     )
 
 
@@ -125,7 +127,7 @@ async def _renewed(place: Place, mark: int | None) -> bool:
     try:
         return await asyncio.to_thread(stores.again, mark)
     except GeodesError as error:
-        raise Unreachable(f"{place.href} may not be read{_where(place)}: {error}") from error
+        raise Unreachable(f"{place.href} cannot be read{_where(place)}: {error}") from error
 
 
 def _where(place: Place) -> str:

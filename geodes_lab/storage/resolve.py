@@ -73,7 +73,7 @@ def choose(hrefs: Sequence[str], *, size: int | None = None, checksum: str | Non
     try:
         return replica.somehow()
     except Unreachable as error:
-        raise Unreachable(f"{str(error).rstrip('.')}; nor does the datalake, {endpoint}, answer.") from error
+        raise Unreachable(f"{str(error).rstrip('.')}; the datalake, {endpoint}, does not answer either.") from error
 
 
 def source(hrefs: Sequence[str], *, size: int | None = None, checksum: str | None = None) -> Remote:
@@ -180,8 +180,8 @@ class _Replica:
         except CacheFull as error:
             remote.fail(str(error))
         warnings.warn(
-            f"{shown(remote.name)} was fetched whole ({format_bytes(target.stat().st_size)}), because "
-            f"{urlsplit(remote.address).hostname} gives no parts of it; it is kept as {target}.",
+            f"{shown(remote.name)} was downloaded completely ({format_bytes(target.stat().st_size)}) to {target}, "
+            f"because {urlsplit(remote.address).hostname} does not send parts of a file.",
             Fetched,
             stacklevel=4,
         )

@@ -54,14 +54,14 @@ def understood(href: str) -> Spelled:
         parts = _RASTERIO.fullmatch(href)
         if parts is None:
             raise GeodesError(
-                f"{href} names no zip: write zip:///path/product.zip!member, or the path of the zip alone."
+                f"{href} contains no zip: write zip:///path/product.zip!member, or only the path of the zip."
             )
         address = f"{parts['scheme']}://{parts['zip']}" if parts["scheme"] else parts["zip"]
         return _spelled(address, parts["member"] or "")
     if href.startswith("/vsizip/"):
         parts = _BRACED.fullmatch(href) or _GDAL.fullmatch(href)
         if parts is None:
-            raise GeodesError(f"{href} names no zip: write /vsizip/{{path}}/member, or the path of the zip alone.")
+            raise GeodesError(f"{href} contains no zip: write /vsizip/{{path}}/member, or only the path of the zip.")
         return _spelled(parts["zip"], parts["member"] or "")
     if parts := _SHORT.fullmatch(href):
         return _spelled(parts["zip"], parts["member"])
@@ -83,13 +83,17 @@ def path_of(href: str) -> str:
     if not member:
         return place.gdal
     if "{" in place.gdal or "}" in place.gdal:
-        raise GeodesError(f"{place.href} has a brace in its path, which GDAL cannot open inside: rename it.")
+        raise GeodesError(
+            f"{place.href} has a brace in its path, and GDAL cannot open a zip at such a path: rename it."
+        )
     return f"/vsizip/{{{place.gdal}}}/{member}"
 
 
 def _spelled(address: str, member: str) -> Spelled:
     if ".." in member.split("/") or "\0" in member:
-        raise GeodesError(f"{member[:80]!r} climbs out of {address}: refused; give the path of the member in the zip.")
+        raise GeodesError(
+            f"{member[:80]!r} leads out of {address}, which is refused: give the path of the member in the zip."
+        )
     return Spelled(_plain(address), member.rstrip("/"))
 
 
@@ -101,7 +105,7 @@ def _plain(address: str) -> str:
         place_of(address)  # refuses invalid buckets and keys
         return f"s3://{address.removeprefix('/vsis3/')}"
     if address.startswith("/vsi"):
-        raise GeodesError(f"{address} is not read in place: give a path, or an s3:// or https:// address.")
+        raise GeodesError(f"{address} cannot be read in place: give a path, or an s3:// or https:// address.")
     return address
 
 

@@ -75,7 +75,7 @@ def _provide() -> S3Credential:
     try:
         keys = credentials.current("s3")
         if keys is None:
-            raise GeodesError("there are no keys of the datalake any more: set them again")
+            raise GeodesError("the keys of the datalake are missing now: set them again")
     except GeodesError as error:
         last_credential_error = error
         raise
@@ -99,13 +99,13 @@ last_credential_error: GeodesError | None = None
 def filesystem() -> Any:
     """Return the datalake as a file system of fsspec, for libraries that need one.
 
-    Its keys are renewed like those of all readers.
+    Its keys are renewed automatically, as in all readers of the package.
 
     Returns
     -------
     obstore.fsspec.FsspecStore
-        For synchronous calls only, because asynchronous fsspec instances work within their own event loop alone:
-        ``filesystem().ls("sentinel2-l1c/31")``. No request is made until it is used.
+        For synchronous calls only, such as ``filesystem().ls("sentinel2-l1c/31")``, because an asynchronous fsspec
+        instance works only in its own event loop. The first call sends the first request.
     """
     from obstore.fsspec import FsspecStore
 

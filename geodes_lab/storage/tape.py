@@ -46,7 +46,8 @@ class Product:
     def way_out(self) -> str:
         """What to do if the product is on tape."""
         return (
-            f"ask for it in the explorer of {self.portal}, where it is called {self.name}, and open it when it is there"
+            f"request it in the explorer of {self.portal}, where its name is {self.name}, and open it when it is "
+            "on disk"
         )
 
 
@@ -81,7 +82,7 @@ def on_disk(products: Sequence[Product]) -> list[bool | None]:
     Raises
     ------
     GeodesError
-        If the portal does not answer, or refuses.
+        If the portal does not answer, or refuses the request.
     """
     availability: dict[str, bool] = {}
     requests = [(portal, list(some)) for portal, some in _together(products)]
@@ -99,7 +100,7 @@ def explained(item: pystac.Item, error: GeodesError) -> GeodesError:
             return error
     except GeodesError:
         return error
-    return GeodesError(f"{one.name} is on tape, and cannot be read: {one.way_out}.")
+    return GeodesError(f"{one.name} is on tape and cannot be read now: {one.way_out}.")
 
 
 def _together(products: Sequence[Product]) -> Iterable[tuple[str, list[Product]]]:
@@ -130,13 +131,13 @@ def _ask(portal: str, products: Sequence[Product]) -> dict[str, bool]:
             else:
                 several = [answer]
     except httpx.HTTPError as error:
-        raise GeodesError(f"{portal} does not say what is on tape ({error}): check the network.") from error
+        raise GeodesError(f"{portal} did not report what is on tape ({error}): check the network.") from error
     availability: dict[str, bool] = {}
     for one in several:
         if one.status_code in (401, 403):
             raise GeodesError(
-                f"{portal} does not say what is on tape (HTTP {one.status_code}): set GEODES_API_KEY to the key from "
-                "your profile there."
+                f"{portal} did not report what is on tape (HTTP {one.status_code}): set GEODES_API_KEY to the key "
+                "from your profile there."
             )
         availability |= _told(portal, one)
     return availability
@@ -164,8 +165,8 @@ def _told(portal: str, answer: httpx.Response) -> dict[str, bool]:
         return {f["checksum"]: bool(f["available"]) for f in files}
     except (httpx.HTTPStatusError, ValueError, KeyError, TypeError, AttributeError):
         raise GeodesError(
-            f"{portal} answered the question what is on tape in a way that is not understood (HTTP "
-            f"{answer.status_code}): the service has changed."
+            f"{portal} answered the request for what is on tape in an unknown form (HTTP {answer.status_code}): the "
+            "service has changed; report it to the developers of GEODES Lab."
         ) from None
 
 

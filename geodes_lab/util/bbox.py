@@ -25,7 +25,7 @@ def checked(bbox: Sequence[float]) -> tuple[float, float, float, float]:
         raise GeodesError(f"bbox is (west, south, east, north) in degrees; {tuple(bbox)} is not.")
     if west > east and east + 360 - west > _WIDEST:
         raise GeodesError(
-            f"bbox is (west, south, east, north) in degrees; in {tuple(bbox)} west is more than east, which would be "
-            "the long way round the earth: swap them."
+            f"bbox is (west, south, east, north) in degrees; in {tuple(bbox)} west is greater than east, which would "
+            "go the long way round the earth: swap them."
         )
     return west, south, east, north

@@ -44,13 +44,13 @@ def held(way: str, data: bytes, most: int) -> int:
     try:
         return _WAYS[way](data, most)
     except (struct.error, IndexError, zlib.error, OSError, EOFError, lzma.LZMAError) as error:
-        raise ValueError(str(error) or "it is cut") from None
+        raise ValueError(str(error) or "it ends too early") from None
 
 
 def _blosc(data: bytes, _: int) -> int:
     size, _, packed = struct.unpack_from("<III", data, 4)
     if packed != len(data):  # the decompressor would continue with the memory behind it
-        raise ValueError("it is cut")
+        raise ValueError("it ends too early")
     return int(size)
 
 
@@ -67,7 +67,7 @@ def _zstd(data: bytes, most: int) -> int:
             at += 8 + int(struct.unpack_from("<I", data, at + 4)[0])
             continue
         if magic != 0xFD2FB528:
-            raise ValueError("no frame of zstd")
+            raise ValueError("it is not a zstd frame")
         flags = data[at + 4]
         is_single, wide = flags >> 5 & 1, (0, 2, 4, 8)[flags >> 6]
         wide = wide or is_single
@@ -77,7 +77,7 @@ def _zstd(data: bytes, most: int) -> int:
         while not is_last:
             head = int.from_bytes(data[at : at + 3], "little")
             if at + 3 > len(data):
-                raise ValueError("it is cut")
+                raise ValueError("it ends too early")
             is_last, kind, size = bool(head & 1), head >> 1 & 3, head >> 3
             blocks += _BLOCK if kind == 2 else size
             at += 3 + (1 if kind == 1 else size)
@@ -113,7 +113,7 @@ def _count(inflater: Decompressor, data: bytes, total: int, most: int) -> tuple[
         if total > most or inflater.eof:  # type: ignore[attr-defined]
             return total, inflater.unused_data  # type: ignore[attr-defined]
         if not piece and not data:
-            raise ValueError("it is cut")
+            raise ValueError("it ends too early")
 
 
 _WAYS: dict[str, Callable[[bytes, int], int]] = {

@@ -49,7 +49,11 @@ def fault(python: str, *files: Path, modules: tuple[str, ...] = ()) -> str:
         for folder in reversed(path.absolute().parents):
             if folder.is_dir() and not folder.stat().st_mode & _PASSES:
                 return (
-                    f"People's accounts cannot run {python}: the folder {folder} is closed to them. Install the lab "
-                    f"and its Python where all may pass, such as /opt/geodes-lab, or let them: chmod o+x {folder}."
+                    f"The accounts of users cannot run {python}: the folder {folder} is closed to them. Install the "
+                    "lab and its Python in a folder that is open to all, such as /opt/geodes-lab, or open it with "
+                    f"chmod o+x {folder}."
                 )
-    return f"People's accounts cannot run {python} ({reason}): install the lab and its Python where all may read them."
+    return (
+        f"The accounts of users cannot run {python} ({reason}): install the lab and its Python where all accounts can "
+        "read them."
+    )

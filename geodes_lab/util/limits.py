@@ -58,7 +58,7 @@ def refuse(what: str, size: int | float, most: int, unit: str = "bytes") -> None
     """
     if size > most:
         raise GeodesError(
-            f"{what} {told(size, most, unit)}: refused, fetch the product again or open it with other tools."
+            f"{what} {told(size, most, unit)}. It is refused: fetch the product again, or open it with other tools."
         )
 
 
@@ -72,8 +72,7 @@ def refuse_pixels(source: Banded, pixels: int) -> None:
     if pixels > PIXELS:
         raise GeodesError(
             f"One chunk of the grid needs {pixels} pixels of band {source.band} of {source.product}, which has no "
-            f"overviews that are coarse enough, and no more than {PIXELS} are read for one: choose a finer "
-            "resolution, or smaller chunks=."
+            f"coarse enough overviews; the limit is {PIXELS} pixels. Choose a finer resolution, or smaller chunks=."
         )
 
 

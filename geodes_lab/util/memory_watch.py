@@ -64,9 +64,9 @@ def _explained(path: Path) -> str:
         return ""
     beside = f", its server {_said(last['all'])}" if last["all"] > last["own"] else ""
     return (
-        f"The kernel was killed for its memory: it had {_said(last['own'])}{beside}, of {_said(of)}. What it held is "
-        "lost. Leave large results on the workers: reduce before .compute(), write with gl.save, look with gl.plot; "
-        "gl.plan says what a result needs; or take a larger profile of the server."
+        f"The kernel was killed because it used too much memory: {_said(last['own'])}{beside}, of {_said(of)}. Its "
+        "variables are lost. Keep large results on the workers: reduce before .compute(), write with gl.save, view "
+        "with gl.plot; gl.plan estimates the memory of a result. Or choose a larger profile of the server."
     )
 
 

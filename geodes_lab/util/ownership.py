@@ -43,18 +43,18 @@ def fault(path: Path, owner: int | None = None) -> str:
         except FileNotFoundError:
             return ""
         except OSError as error:
-            return f"{here} cannot be looked at ({error.strerror})"
+            return f"{here} cannot be accessed ({error.strerror})"
         if status.st_uid not in trusted:
-            return f"{here} belongs to somebody else"
+            return f"{here} belongs to another account"
         if stat.S_ISLNK(status.st_mode):
             links += 1
             if links > _LINKS:
-                return f"{path} leads in a circle"
+                return f"{path} is a link in a circle"
             target = Path(here).readlink()
             done = Path("/") if target.is_absolute() else done
             left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
         elif status.st_mode & 0o022 and not (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX):
-            return f"other accounts may write into {here}"
+            return f"other accounts can write into {here}"
         else:
             done = Path(here)
         if not left:
@@ -72,13 +72,13 @@ def private(path: Path, owner: int | None = None) -> str:
     try:
         status = path.lstat()
     except OSError as error:
-        return f"{path} is not there ({error.strerror})"
+        return f"{path} does not exist ({error.strerror})"
     if stat.S_ISLNK(status.st_mode):
-        return f"{path} is a link, which may lead to what belongs to somebody else"
+        return f"{path} is a link, which may lead to files of another account"
     if not stat.S_ISDIR(status.st_mode):
-        return f"{path} is no folder"
+        return f"{path} is not a folder"
     if status.st_uid != owner:
-        return f"{path} belongs to somebody else"
+        return f"{path} belongs to another account"
     if status.st_mode & 0o077:
         return f"{path} is open to other accounts"
     return fault(path, owner)
@@ -99,13 +99,13 @@ def make(path: Path) -> str:
         except FileExistsError:
             continue  # another process created it first: its owner is checked below
         except OSError as error:
-            return f"{one} cannot be made ({error.strerror})"
+            return f"{one} cannot be created ({error.strerror})"
     try:
         status = path.lstat()
         if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and status.st_mode & 0o077:
             path.chmod(0o700)
     except OSError as error:
-        return f"{path} cannot be closed ({error.strerror})"
+        return f"{path} cannot be closed to other accounts ({error.strerror})"
     return private(path)
 
 

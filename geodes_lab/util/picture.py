@@ -40,14 +40,14 @@ def anew(data: bytes, name: str) -> tuple[bytes, str]:
     """
     if data.count(b"\xff\xda") > _SCANS:
         raise GeodesError(
-            f"The quicklook of {name} has more than {_SCANS} scans, each of which is decoded whole: it is refused."
+            f"The quicklook of {name} has more than {_SCANS} scans, which would take too long to decode: it is refused."
         )
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > _PIXELS:
                 raise GeodesError(
-                    f"The quicklook of {name} has {image.width} × {image.height} pixels: more than {_PIXELS:,} are "
-                    "not decoded."
+                    f"The quicklook of {name} has {image.width} × {image.height} pixels; the limit is {_PIXELS:,}: it "
+                    "is not shown."
                 )
             image.draft("RGB", (_SIDE, _SIDE))  # a JPEG decoder can produce a small picture directly
             image.thumbnail((_SIDE, _SIDE))
@@ -57,7 +57,7 @@ def anew(data: bytes, name: str) -> tuple[bytes, str]:
         raise
     except Exception as error:  # each decoder has its own errors
         raise GeodesError(
-            f"The quicklook of {name} is no JPEG, PNG or WebP that can be decoded ({type(error).__name__})."
+            f"The quicklook of {name} is not a valid JPEG, PNG or WebP image ({type(error).__name__})."
         ) from error
     picture.info = {}  # comments, profiles and the like, which would be written too
     file = io.BytesIO()

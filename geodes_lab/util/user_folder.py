@@ -52,8 +52,8 @@ def base() -> Path:
         path = Path(chosen).expanduser().absolute()
         if problem := ownership.make(path):
             raise GeodesError(
-                f"The setting geodes_lab.cluster.folder names no private folder: {problem}. Leave it unset, and a "
-                "private one is made."
+                f"The folder in the setting geodes_lab.cluster.folder is not private: {problem}. Leave the setting "
+                "out; a private folder is then created."
             )
         return path
     from_hub, session = os.environ.get(RUNTIME), os.environ.get("XDG_RUNTIME_DIR")
@@ -66,8 +66,8 @@ def base() -> Path:
         return shared_folder
     raise GeodesError(
         f"There is no private folder for you below {shared}: "
-        f"{ownership.fault(shared) or 'nothing can be written there'}. Set XDG_RUNTIME_DIR or {RUNTIME} to a folder "
-        "that is closed to others (chmod 700)."
+        f"{ownership.fault(shared) or 'the folder is not writable'}. Set XDG_RUNTIME_DIR or {RUNTIME} to a folder "
+        "that is closed to other accounts (chmod 700)."
     )
 
 

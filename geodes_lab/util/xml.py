@@ -39,11 +39,11 @@ def parsed(data: bytes) -> ET.Element:
         # Decoded before the check: an unusual encoding could hide what is searched for.
         text = data.decode(encoding or (declared[1].decode("ascii") if declared else "utf-8"))
     except LookupError:
-        raise ValueError("it says an encoding that does not exist") from None
+        raise ValueError("its encoding does not exist") from None
     if "<!ENTITY" in text or "<!ATTLIST" in text:
-        raise ValueError("it declares entities or attributes, which metadata have none of: refused")
+        raise ValueError("it declares entities or attributes, which metadata never do: refused")
     if _NAMESPACE.search(text):
-        raise ValueError("it has a namespace longer than that of any metadata, which each name would repeat: refused")
+        raise ValueError("it has a longer namespace than any metadata: refused")
     if text.count("<") > _LARGEST:
         raise ValueError("it has more elements than any metadata: refused")
     if text.count("=") > _LARGEST:

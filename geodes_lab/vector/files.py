@@ -53,9 +53,11 @@ def read(argument: str, path: str) -> Iterator[Shape]:
         reason = getattr(error, "strerror", None) or str(error)
         raise GeodesError(f"{argument}= names the file {plain}, which cannot be read ({reason}).") from None
     if not is_file:
-        raise GeodesError(f"{argument}= names {plain}, which is no file. {_WANTED}")
+        raise GeodesError(f"{argument}= names {plain}, which is not a file. {_WANTED}")
     if state.st_size > LARGEST:
-        raise GeodesError(f"{argument}= names {plain}, which is larger than {LARGEST // 2**20} MiB: take a part of it.")
+        raise GeodesError(
+            f"{argument}= names {plain}, which is larger than {LARGEST // 2**20} MiB: select a part of it."
+        )
     try:
         with file.open("rb") as stream:
             head = stream.read(512)
@@ -77,16 +79,16 @@ def _of_format(argument: str, file: Path, head: bytes, layer: str) -> Iterator[S
     elif head.startswith(b"PK\x03\x04"):
         yield from _of_zip(argument, file)
     else:
-        raise GeodesError(f"{argument}= names {file}, which is no file of shapes that is read here. {_WANTED}")
+        raise GeodesError(f"{argument}= names {file}, which is not a supported file of shapes. {_WANTED}")
 
 
 def _of_kml(argument: str, file: Path, text: bytes) -> Iterator[Shape]:
     try:
         root = xml.parsed(text)
     except ValueError as error:
-        raise GeodesError(f"{argument}= names {file}, which is no KML ({error}).") from None
+        raise GeodesError(f"{argument}= names {file}, which is not a KML file ({error}).") from None
     if root.tag.rpartition("}")[2] != "kml":
-        raise GeodesError(f"{argument}= names {file}, an XML file that is no KML. {_WANTED}")
+        raise GeodesError(f"{argument}= names {file}, an XML file that is not KML. {_WANTED}")
     yield from _opened(argument, file, text, "KML", crs="EPSG:4326")
 
 
@@ -99,7 +101,7 @@ def _of_gpkg(argument: str, file: Path, layer: str) -> Iterator[Shape]:
     except Exception as error:
         raise GeodesError(f"{argument}= names {file}, a GeoPackage that cannot be read ({error}).") from None
     if layer and layer not in layers:
-        raise GeodesError(f"{argument}= names the layer {layer} of {file}, which has: {', '.join(layers)}.")
+        raise GeodesError(f"{argument}= names the layer {layer} of {file}; its layers are: {', '.join(layers)}.")
     if not layer and len(layers) != 1:
         raise GeodesError(
             f"{argument}= names {file}, which has {len(layers)} layers with shapes ({', '.join(layers[:9])}): name "
@@ -112,8 +114,8 @@ def _of_shapefile(argument: str, file: Path) -> Iterator[Shape]:
     beside = {p.suffix.lower() for p in file.parent.glob(f"{_literal(file.stem)}.*")}
     if missing := {".shx", ".dbf", ".prj"} - beside:
         raise GeodesError(
-            f"{argument}= names {file}; beside it {', '.join(sorted(file.stem + s for s in missing))} must lie, which "
-            "belong to a Shapefile."
+            f"{argument}= names {file}; a Shapefile also needs {', '.join(sorted(file.stem + s for s in missing))} in "
+            "the same folder."
         )
     yield from _opened(argument, file, file, "Shapefile")
 
@@ -127,8 +129,8 @@ def _of_zip(argument: str, file: Path) -> Iterator[Shape]:
             images = [i for i in members if i.filename.lower().endswith(".shp")]
             if len(images) > 1 or not (maps or images):
                 raise GeodesError(
-                    f"{argument}= names {file}, a zip with {len(images)} Shapefiles and {len(maps)} KML: it must have "
-                    "one Shapefile, or be a KMZ."
+                    f"{argument}= names {file}, a zip with {len(images)} Shapefiles and {len(maps)} KML files: give a "
+                    "zip with one Shapefile, or a KMZ."
                 )
             if not images:
                 first = next((i for i in maps if i.filename.lower() == "doc.kml"), maps[0])
@@ -151,7 +153,9 @@ def _of_zip(argument: str, file: Path) -> Iterator[Shape]:
 def _bytes(argument: str, file: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> list[bytes]:
     """Members' bytes, no more than their headers say and than may be."""
     if sum(i.file_size for i in members) > LARGEST:
-        raise GeodesError(f"{argument}= names {file}, which holds more than {LARGEST // 2**20} MiB: take a part of it.")
+        raise GeodesError(
+            f"{argument}= names {file}, which contains more than {LARGEST // 2**20} MiB: select a part of it."
+        )
     contents = []
     for member in members:
         with archive.open(member) as stream:
@@ -177,9 +181,9 @@ def _opened(
         ) from None
     name_of_crs = meta["crs"] or crs
     if not name_of_crs:
-        raise GeodesError(f"{argument}= names {file}, which says no CRS: write it anew with one.")
+        raise GeodesError(f"{argument}= names {file}, which has no CRS: write it again with a CRS.")
     if len(geometries) > MOST_SHAPES:
-        raise GeodesError(f"{argument}= names {file}, which has more than {MOST_SHAPES} shapes: take a part of it.")
+        raise GeodesError(f"{argument}= names {file}, which has more than {MOST_SHAPES} shapes: select a part of it.")
     own = CRS(name_of_crs)
     fields = [str(f) for f in meta["fields"]]
     naming = next((f for n in _NAMES for f in fields if f.lower() == n), None)

@@ -99,7 +99,7 @@ def converted(geometry: Geometry, crs: CRS) -> Geometry:
     dense = shapely.segmentize(geometry.geom, side / _EDGES) if side > 0 else geometry.geom
     moved = Geometry(dense, geometry.crs).to_crs(crs)
     if not np.isfinite(shapely.get_coordinates(moved.geom)).all():
-        raise GeodesError(f"The shape lies where {crs} has no meaning: give a CRS whose area holds it.")
+        raise GeodesError(f"The shape is outside the area of {crs}: give a CRS that covers the shape.")
     return moved
 
 
@@ -161,9 +161,9 @@ def of_geojson(argument: str, text: bytes) -> Iterator[Shape]:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise GeodesError(f"{argument}= is no GeoJSON ({error}).") from None
+        raise GeodesError(f"{argument}= is not valid GeoJSON ({error}).") from None
     if not isinstance(value, Mapping):
-        raise GeodesError(f"{argument}= is no GeoJSON: it is a {type(value).__name__}, not an object.")
+        raise GeodesError(f"{argument}= is not valid GeoJSON: it is a {type(value).__name__}, not an object.")
     yield from _of_mapping(argument, value)
 
 
@@ -171,7 +171,7 @@ def _of_mapping(argument: str, value: Mapping[str, Any]) -> Iterator[Shape]:
     crs = _crs_of(argument, value)
     features = value.get("features") if value.get("type") == "FeatureCollection" else [value]
     if not isinstance(features, (list, tuple)):
-        raise GeodesError(f"{argument}= is no GeoJSON: its FeatureCollection has no list of features.")
+        raise GeodesError(f"{argument}= is not valid GeoJSON: its FeatureCollection has no list of features.")
     for number, feature in enumerate(features):
         is_feature = isinstance(feature, Mapping) and feature.get("type") == "Feature"
         geometry = feature.get("geometry") if is_feature else feature
@@ -179,12 +179,12 @@ def _of_mapping(argument: str, value: Mapping[str, Any]) -> Iterator[Shape]:
             continue  # GeoJSON's way to say that the place is not known
         properties = feature.get("properties") if is_feature else {}
         if not isinstance(geometry, Mapping) or (properties is not None and not isinstance(properties, Mapping)):
-            raise GeodesError(f"{argument}= is no GeoJSON: its feature {number} is {type(feature).__name__}.")
+            raise GeodesError(f"{argument}= is not valid GeoJSON: its feature {number} is {type(feature).__name__}.")
         try:
             polygon = shapely.from_geojson(orjson.dumps(geometry, default=_plain))
         except (shapely.errors.GEOSException, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise GeodesError(
-                f"{argument}= is no GeoJSON: its feature {number} has no geometry that can be read "
+                f"{argument}= is not valid GeoJSON: its feature {number} has no geometry that can be read "
                 f"({str(error)[:200].rstrip('.')})."
             ) from None
         name = feature.get("id") if is_feature else None
@@ -209,9 +209,7 @@ def _crs_of(argument: str, value: Mapping[str, Any]) -> CRS:
     try:
         return CRS(name)
     except Exception as error:
-        raise GeodesError(
-            f"{argument}= is in a CRS that is not known, {str(name)[:80]!r}: write it anew in degrees."
-        ) from error
+        raise GeodesError(f"{argument}= has an unknown CRS, {str(name)[:80]!r}: write it again in degrees.") from error
 
 
 def _refuse_wrong(argument: str, shape: Shape) -> None:
@@ -220,16 +218,16 @@ def _refuse_wrong(argument: str, shape: Shape) -> None:
         raise GeodesError(f"{argument}= has an empty shape, {shape.name}: leave it out.")
     west, south, east, north = geometry.bounds
     if not all(np.isfinite((west, south, east, north))):
-        raise GeodesError(f"{argument}= has a shape, {shape.name}, with coordinates that are no numbers.")
+        raise GeodesError(f"{argument}= has a shape, {shape.name}, with coordinates that are not numbers.")
     if crs.geographic and not (west >= -360 and east <= 360 and south >= -90 and north <= 90):
         raise GeodesError(
-            f"{argument}= has a shape, {shape.name}, beyond the earth: its corners go from ({west:g}, {south:g}) to "
-            f"({east:g}, {north:g}), which are no degrees. Give a GeoDataFrame or a file that says its CRS."
+            f"{argument}= has a shape, {shape.name}, outside the earth: its corners go from ({west:g}, {south:g}) to "
+            f"({east:g}, {north:g}), which are not degrees. Give a GeoDataFrame or a file with a CRS."
         )
     if not geometry.is_valid:
         raise GeodesError(
-            f"{argument}= has a shape, {shape.name}, that is not valid ({shapely.is_valid_reason(geometry)}): mend it, "
-            "for instance by shapely.make_valid, and look whether it is what you mean."
+            f"{argument}= has a shape, {shape.name}, that is not valid ({shapely.is_valid_reason(geometry)}): repair "
+            "it, for example with shapely.make_valid, and check the result."
         )
 
 

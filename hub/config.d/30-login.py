@@ -55,7 +55,7 @@ else:
     roles(c).append(
         {
             "name": "operator",
-            "description": "Sees who is there and what runs; starts and stops servers; enters none.",
+            "description": "Sees users and running servers; starts and stops servers; cannot enter them.",
             "scopes": [
                 "admin-ui",
                 "list:users",

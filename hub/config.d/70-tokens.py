@@ -7,7 +7,7 @@ c = get_config()  # noqa: F821
 
 if "OneTimeLink" not in str(c.JupyterHub.authenticator_class):
     c.JupyterHub.extra_handlers = [(r"/api/geodes/token", AccessToken)]
-    c.JupyterHub.custom_scopes = {SCOPE: {"description": "A fresh access token of one's own"}}
+    c.JupyterHub.custom_scopes = {SCOPE: {"description": "Get a fresh access token of one's own"}}
     roles(c)
     allow(c, "user", SCOPE)
     c.Spawner.server_token_scopes.append(SCOPE)

@@ -31,7 +31,7 @@ def bound() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if room() < _ENOUGH * 3 // 4:
         get_logger().warning(
-            "The hub may have only %d descriptors, so %d connections at once: say LimitNOFILE=65536 in its unit "
+            "The hub can use only %d file descriptors, so %d connections at once: set LimitNOFILE=65536 in its unit "
             "(docs/operations/operator.md).",
             wanted,
             room(),

@@ -46,10 +46,10 @@ def install() -> str:
     node_and_npm = node()
     slow = (
         "The lab will use the pure-Python proxy: half the requests per second, no file over 100 MB, no message over "
-        "10 MB to a kernel. Install Node 20 or newer and run make again for the full one."
+        "10 MB to a kernel. Install Node 20 or newer and run make again to get the full proxy."
     )
     if not node_and_npm:
-        return f"There is no Node here. {slow}"
+        return f"Node is not installed. {slow}"
     PREFIX.mkdir(exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(HUB / name, PREFIX / name)

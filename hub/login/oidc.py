@@ -27,19 +27,16 @@ if TYPE_CHECKING:
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 _DOWN = {
-    "en": "The login service does not answer, so nobody can log in just now. Servers that run go on. Try again in "
-    "some minutes; if it "
-    "lasts, tell {contact}.",
+    "en": "The login service does not answer, so nobody can log in now. Running servers continue. Try again in a few "
+    "minutes; if the problem stays, tell {contact}.",
     "fr": "Le service de connexion ne répond pas : personne ne peut se connecter pour l'instant. Les serveurs en "
-    "marche continuent. "
-    "Réessayez dans quelques minutes ; si cela dure, prévenez {contact}.",
+    "marche continuent. Réessayez dans quelques minutes ; si le problème persiste, prévenez {contact}.",
 }
 _FORGED = {
-    "en": "The login service sent a token that its keys do not confirm ({reason}). Nobody was logged in. Tell "
+    "en": "The login service sent a token that does not match its keys ({reason}). You are not logged in. Tell "
     "{contact}.",
-    "fr": "Le service de connexion a envoyé un jeton que ses clés ne confirment pas ({reason}). Personne n'a été "
-    "connecté. Prévenez "
-    "{contact}.",
+    "fr": "Le service de connexion a envoyé un jeton qui ne correspond pas à ses clés ({reason}). Vous n'êtes pas "
+    "connecté. Prévenez {contact}.",
 }
 _GONE = {
     "en": "You have logged out. <a href='{home}'>Log in again</a>",
@@ -57,7 +54,7 @@ class Callback(OAuthCallbackHandler):
             await super().get()
         except (HTTPClientError, OSError) as error:
             if isinstance(error, HTTPClientError) and 400 <= error.code < 500:
-                raise HTTPError(403, "The login service refuses this login: begin it anew.") from error
+                raise HTTPError(403, "The login service refused this login: start it again.") from error
             raise HTTPError(503, _DOWN[language(self, lab)].format(contact=lab.contact)) from error
         except jwt.PyJWTError as error:
             message = _FORGED[language(self, lab)].format(reason=_plain(error), contact=lab.contact)
@@ -107,7 +104,7 @@ class Oidc(GenericOAuthenticator):
     @property
     def _provider(self) -> Provider:
         claims_found = self.lab.login.oidc
-        assert claims_found is not None, "this login exists only if the operator's file names a provider"
+        assert claims_found is not None, "this login needs a provider in the operator's file"
         return claims_found
 
     @cached_property
@@ -130,11 +127,13 @@ class Oidc(GenericOAuthenticator):
             return await super().token_to_user(token_info)
         token = token_info.get(oidc.claims.source)
         if not token:
-            raise HTTPError(500, f"The login service sent no {oidc.claims.source}: ask for the scope openid.")
+            raise HTTPError(
+                500, f"The login service sent no {oidc.claims.source}: add the scope openid to the settings."
+            )
         try:
             return await asyncio.get_running_loop().run_in_executor(None, self._verified, token)
         except jwt.ExpiredSignatureError:
-            raise HTTPClientError(401, "the token has ended") from None  # from userinfo: new claims are requested
+            raise HTTPClientError(401, "the token has expired") from None  # from userinfo: new claims are requested
 
     def _verified(self, token: str) -> dict[str, Any]:
         oidc = self._provider
@@ -142,7 +141,7 @@ class Oidc(GenericOAuthenticator):
         audience = oidc.audience or (oidc.client_id if oidc.claims.source == "id_token" else None)
         options: Options = {"require": ["exp", "iss"], "verify_aud": audience is not None}
         named = jwt.get_unverified_header(token).get("kid")
-        problem: jwt.PyJWTError = jwt.InvalidSignatureError("none of its keys fits")
+        problem: jwt.PyJWTError = jwt.InvalidSignatureError("none of its keys matches")
         for fresh in (False, True):  # an unknown key may be a new one, after a rotation
             for key in self._keys.get_signing_keys(refresh=fresh):
                 if named and key.key_id and key.key_id != named:
@@ -165,7 +164,7 @@ class Oidc(GenericOAuthenticator):
 
     def _for_us(self, claims_found: dict[str, Any], audience: str | None) -> dict[str, Any]:
         if audience is None and claims_found.get("azp", self.client_id) != self.client_id:
-            raise jwt.InvalidAudienceError("it is another client's")
+            raise jwt.InvalidAudienceError("it is for another client")
         return claims_found
 
     def user_info_to_username(self, user_info: dict[str, Any]) -> str:
@@ -217,21 +216,23 @@ class Oidc(GenericOAuthenticator):
             grace = self._provider.grace
             if time.monotonic() - since > grace:
                 self.log.warning(
-                    "The provider has not answered about %s for %s: a new login is needed.", user.name, grace
+                    "The provider has not answered about %s for %s: the person must log in again.", user.name, grace
                 )
                 return False
             self.log.warning(
-                "The provider does not answer about %s (%s): known groups count for now.", user.name, error
+                "The provider does not answer about %s (%s): the last known groups are used.", user.name, error
             )
             return True
         except jwt.PyJWTError as error:
-            self.log.warning("The provider's token of %s is not valid (%s): a new login is needed.", user.name, error)
+            self.log.warning(
+                "The provider's token of %s is not valid (%s): the person must log in again.", user.name, error
+            )
             return False
         self._away.pop(user.name, None)
         if isinstance(model, dict):
             decision = self._decided(model["auth_state"][self.user_auth_state_key])
             if not decision.accepted or model["name"] != user.name:
-                self.log.warning("%s may no longer enter: %s.", user.name, decision.rule)
+                self.log.warning("%s can no longer enter: %s.", user.name, decision.rule)
                 return False
         return model
 

@@ -35,12 +35,12 @@ class AccessToken(APIHandler):
         """Return a token with more than a quarter of its life left."""
         user = self.current_user
         if user is None or SCOPE not in self.expanded_scopes or not hasattr(user, "get_auth_state"):
-            raise HTTPError(403, "An access token is given to a user's own server alone.")
+            raise HTTPError(403, "Only a user's own server can get the user's access token.")
         async with _locks.setdefault(user.name, asyncio.Lock()):
             state = await user.get_auth_state() or {}
             if not state.get("access_token"):
                 raise HTTPError(
-                    404, "You logged in without an organisation's account, or too long ago: log in to the lab again."
+                    404, "Your login is too old, or without an organisation's account: log in to the lab again."
                 )
             left, life = remaining(state)
             if left < min(_LONG, life * _LEFT):
@@ -52,9 +52,7 @@ class AccessToken(APIHandler):
     async def _renewed(self, user: Any, state: dict[str, Any]) -> dict[str, Any]:
         refresh = state.get("refresh_token")
         if not refresh:
-            raise HTTPError(
-                403, "Your login has ended, and your organisation renews it only when you log in to the lab again."
-            )
+            raise HTTPError(403, "Your login has expired: log in to the lab again.")
         authenticator = self.authenticator
         try:
             token_response = await authenticator.get_token_info(
@@ -67,7 +65,7 @@ class AccessToken(APIHandler):
             self.log.warning("The access token of %s was not renewed: %s", user.name, type(error).__name__)
             raise HTTPError(403, "Your organisation no longer renews your login: log in to the lab again.") from None
         if not model:
-            raise HTTPError(403, "You are no longer among those who may use the lab: ask its operator.")
+            raise HTTPError(403, "You no longer have access to the lab: ask its operator.")
         model["name"] = user.name
         await self.auth_to_user(model, user)
         renewed: dict[str, Any] = await user.get_auth_state()

@@ -43,7 +43,7 @@ def ensure(name: str) -> pwd.struct_passwd:
         _add(unix, here.homes / unix)
         found = pwd.getpwnam(unix)
     if found.pw_gecos != _MARK or found.pw_uid < 1000:
-        raise RuntimeError(f"The account {unix} was not made by the lab: give servers.account_prefix another prefix.")
+        raise RuntimeError(f"The account {unix} does not belong to the lab: choose another servers.account_prefix.")
     _home(found)
     return found
 
@@ -97,13 +97,13 @@ def unusable() -> str:
 def _add(unix: str, home: Path) -> None:
     if not _NAME.fullmatch(unix):
         raise RuntimeError(
-            f"No account can be called {unix}: give servers.account_prefix a short prefix of small letters, digits, - "
-            f"and _."
+            f"{unix} is not a possible name of an account: set servers.account_prefix to a short prefix of small "
+            "letters, digits, - and _."
         )
     command = ["useradd", "--user-group", "--no-create-home", "--home-dir", str(home), "--comment", _MARK]
     made = subprocess.run([*command, "--shell", "/bin/bash", "--", unix], capture_output=True, text=True)
     if made.returncode != 0:
-        raise RuntimeError(f"The account {unix} cannot be made ({' '.join(made.stderr.split())}).")
+        raise RuntimeError(f"The account {unix} cannot be created ({' '.join(made.stderr.split())}).")
 
 
 def _homes(homes: Path) -> None:
@@ -124,7 +124,7 @@ def _home(found: pwd.struct_passwd) -> None:
         os.chown(home, found.pw_uid, found.pw_gid, follow_symlinks=False)
     elif not _is_of(home, found.pw_uid):
         raise RuntimeError(
-            f"The home {home} is not a folder of the account {found.pw_name}: move it away, or give it back with "
+            f"The home {home} is not a folder of the account {found.pw_name}: move it away, or change its owner with "
             f"`chown -R {found.pw_name}: {home}`."
         )
 
@@ -137,7 +137,8 @@ def _is_of(path: Path, uid: int) -> bool:
 def _refuse(said: str, what: str) -> None:
     if said:
         raise RuntimeError(
-            f"{what} is not safe: {said}. Root must own it and all folders above it, and others not write there."
+            f"{what} is not safe: {said}. Root must own it and all folders above it, and other accounts must not "
+            "be able to write there."
         )
 
 

@@ -20,7 +20,7 @@ async def stop_clusters(spawner: Any) -> None:
         return
     url, client = os.environ["GEODES_LAB_GATEWAY_URL"].rstrip("/"), AsyncHTTPClient()
     scopes = [f"access:services!service={SERVICE}", "read:users:name!user"]
-    token = spawner.user.new_api_token(note="clusters end with the server", expires_in=60, scopes=scopes)
+    token = spawner.user.new_api_token(note="clusters stop with the server", expires_in=60, scopes=scopes)
     headers = {"Authorization": f"jupyterhub {token}"}
     try:
         answer = await client.fetch(f"{url}/api/v1/clusters/", headers=headers, request_timeout=10)

@@ -80,9 +80,8 @@ async def prepare(spawner: Any) -> None:
     lab = here.lab
     if lab.login.kind == "link" and spawner.user.name != owner():
         raise SpawnRefused(
-            f"This lab belongs to {owner()}: it runs everything as that one user. For several people set it up with "
-            f"accounts "
-            "(docs/operations/operator.md)."
+            f"This lab belongs to {owner()} and runs everything as that user. To let several people use it, set it up "
+            "with accounts (docs/operations/operator.md)."
         )
     _size(spawner, sizes(spawner))
     quota = rights(_groups(spawner), lab).quota
@@ -110,8 +109,8 @@ def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
         return
     wish = of_server(spawner.user_options) or _default(allowed)
     if not isinstance(wish, str) or wish not in allowed:
-        may = f"you may have {', '.join(allowed)}" if allowed else "none of your groups has one"
-        raise SpawnRefused(f"The size {str(wish)[:30]!r} is not for you: {may}. Ask {lab.contact} for another.")
+        may = f"you can choose {', '.join(allowed)}" if allowed else "none of your groups has a size"
+        raise SpawnRefused(f"You cannot use the size {str(wish)[:30]!r}: {may}. Ask {lab.contact} for another size.")
     profile = allowed[wish]
     spawner.user_options = {OPTION: wish}  # what else came with the request means nothing
     if (kept := getattr(spawner, "orm_spawner", None)) is not None:
@@ -171,7 +170,7 @@ class _Used:
                     )
                     self._told, self._when = json.loads(answer.body), time.monotonic()
                 except (HTTPClientError, OSError, ValueError) as error:
-                    log.warning("The accounts of use do not answer (%s): what they last said counts.", error)
+                    log.warning("The usage service does not answer (%s): its last answer is used.", error)
         return self._told.get(person, {})
 
 

@@ -71,7 +71,7 @@ class Bounded:
             await _refused(refusal.status, str(refusal))(scope, receive, send)
             return
         if self._now >= self._at_once:
-            busy = "The service has as many requests as it can answer: try again in a moment."
+            busy = "The service is busy: try again in a moment."
             await _refused(503, busy)(scope, receive, send)
             return
         self._now += 1
@@ -88,12 +88,12 @@ class Bounded:
             return None
         who = "" if self._asking is None else await run_in_threadpool(self._asking, Request(scope))
         if self._asking is not None and not who:
-            raise _Refusal(403, "Log in first, or send a token of yours: what nobody sends is not read.")
+            raise _Refusal(403, "Log in first, or send your token: requests without a user are not read.")
         most = self._larger.get(who, self._body)
         if most == 0 or not content_length.isdigit() or int(content_length[:20]) > most:
-            raise _Refusal(413, f"A request may have {most:,} bytes here, and this one has more.")
+            raise _Refusal(413, f"The request has more than {most:,} bytes, which is the limit here.")
         if self._asking is not None and self._awaited[who] >= _AWAITED:
-            raise _Refusal(429, f"You send {_AWAITED} requests at once already: wait for one of them.")
+            raise _Refusal(429, f"You already have {_AWAITED} requests in progress: wait for one of them to end.")
         self._awaited[who] += 1
         try:
             async with asyncio.timeout(self._seconds):
@@ -123,7 +123,7 @@ async def _taken(receive: Receive, most: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:
-            raise TooMuch(f"A request may have {most:,} bytes here, and this one has more.")
+            raise TooMuch(f"The request has more than {most:,} bytes, which is the limit here.")
         if not message.get("more_body"):
             return b"".join(parts)
 
@@ -138,12 +138,12 @@ def check_depth(text: bytes, most: int) -> None:
         time.
     """
     if sum(map(text.count, (b"[", b"{", b'"'))) > _MARKS:
-        raise TooMuch(f"A request may have {_MARKS:,} texts, lists and objects, and this one has more.")
+        raise TooMuch(f"The request has more than {_MARKS:,} texts, lists and objects, which is the limit.")
     now = 0
     for bracket in _brackets(text):
         now += 1 if bracket in b"[{" else -1
         if now > most:
-            raise TooMuch(f"A request may have {most} lists and objects inside each other, and this one has more.")
+            raise TooMuch(f"The request has more than {most} lists and objects inside each other, which is the limit.")
 
 
 def _brackets(text: bytes) -> Iterator[bytes]:

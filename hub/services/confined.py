@@ -158,7 +158,7 @@ class Service:
         setpriv = shutil.which("setpriv", path="/usr/bin:/bin")
         if setpriv is None:
             if self._root and not self._told.lenient:
-                raise ConfinedError("There is no setpriv here: install util-linux.")
+                raise ConfinedError("setpriv is not installed: install util-linux.")
             return list(self._told.command)
         return [setpriv, "--no-new-privs", *rights, "--", *self._told.command]
 
@@ -172,8 +172,8 @@ class Service:
             listener.bind(("127.0.0.1", self._told.port))
         except OSError as error:
             raise ConfinedError(
-                f"The service {self._told.name} cannot listen on port {self._told.port}: {error.strerror}. Stop what "
-                "listens there."
+                f"The service {self._told.name} cannot listen on port {self._told.port}: {error.strerror}. Stop the "
+                "program that uses this port."
             ) from None
         listener.listen(1024)
         return listener
@@ -185,10 +185,10 @@ class Service:
             if subprocess.run([*self._command(rights)[: -len(self._told.command)], *probe]).returncode:
                 status = path.stat()
                 print(
-                    f"[confined] ERROR The service {self._told.name} may not read {path}: it is closed to others, and "
-                    f"belongs to {_group(status.st_gid)} with mode {status.st_mode & 0o777:o}. Give it a group that "
-                    f"may read it, such as `chgrp geodes-lab {path}; chmod 750 {path}`: the service gets that group, "
-                    "and people do not.",
+                    f"[confined] ERROR The service {self._told.name} cannot read {path}: it is closed to others, and "
+                    f"belongs to {_group(status.st_gid)} with mode {status.st_mode & 0o777:o}. Give it a group with "
+                    f"read access, such as `chgrp geodes-lab {path}; chmod 750 {path}`: the service is in that "
+                    "group, and users are not.",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
 
@@ -258,22 +258,20 @@ def _end_with_parent() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run a service of the lab as a user of its own without rights.")
     parser.add_argument("--name", required=True)
-    parser.add_argument("--state", required=True, help="what the hub keeps: hidden from the service")
+    parser.add_argument("--state", required=True, help="the state of the hub: hidden from the service")
     parser.add_argument("--keeps", required=True, help="the folder that the service owns")
     parser.add_argument("--settings", default="", help="the operator's file")
     parser.add_argument("--secrets", default="", help="the folder of secrets")
-    parser.add_argument("--secret", action="append", default=[], help="the name of one that this service has")
+    parser.add_argument("--secret", action="append", default=[], help="the name of a secret that this service gets")
+    parser.add_argument("--reads", action="append", default=[], help="further files that it reads: visible, read-only")
+    parser.add_argument("--hides", action="append", default=[], help="further files that are hidden from it")
     parser.add_argument(
-        "--reads", action="append", default=[], help="what it reads beside the system: shown, read-only"
+        "--former", action="append", default=[], help="files of an earlier version in the state, moved into its folder"
     )
-    parser.add_argument("--hides", action="append", default=[], help="what else is hidden from it")
-    parser.add_argument(
-        "--former", action="append", default=[], help="what lay in the state before, and is moved into its folder"
-    )
-    parser.add_argument("--capability", default="", help="the one that it needs, such as dac_read_search")
+    parser.add_argument("--capability", default="", help="the capability that it needs, such as dac_read_search")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument(
-        "--lenient", action="store_true", help="where there is one person: go on where the system cannot confine"
+        "--lenient", action="store_true", help="for a lab of one person: continue if the system cannot confine services"
     )
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()

@@ -77,16 +77,20 @@ def services() -> dict[str, Service]:
     by_name = {name: _service(name, lines or {}) for name, lines in declared.items()}
     for service in by_name.values():
         if unknown := {*service.asks, *service.acts_at} - set(by_name):
-            raise ValueError(f"services.yaml: {service.name} asks {', '.join(sorted(unknown))}, which is no service.")
+            raise ValueError(
+                f"services.yaml: {service.name} uses {', '.join(sorted(unknown))}, which is not a service."
+            )
         if service.listens and "pod" not in (declared[service.name] or {}):
-            raise ValueError(f"services.yaml: {service.name} has no pod: say its size, or listens: false.")
+            raise ValueError(
+                f"services.yaml: {service.name} has no pod: give the size of its pod, or set listens: false."
+            )
     return by_name
 
 
 def _service(name: str, lines: dict[str, Any]) -> Service:
     own = {f.name for f in fields(Service)} - {"name"}
     if unknown := set(lines) - own - _OF_THE_CHART:
-        raise ValueError(f"services.yaml: {name} has {', '.join(sorted(unknown))}, which nothing reads.")
+        raise ValueError(f"services.yaml: {name} has {', '.join(sorted(unknown))}, which is not a known setting.")
     values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in lines.items() if key in own}
     return Service(name, **values)
 

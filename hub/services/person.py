@@ -134,7 +134,7 @@ class Hub:
         """Accept the browser's return from the hub."""
         signed = decode_signed_value(self._secret, self._state, request.cookies.get(self._state, ""), max_age_days=1)
         if not signed or not secrets.compare_digest(signed.decode(), state):
-            return Response("This log-in was not begun here, or too long ago: open the page anew.", 403)
+            return Response("This login did not start here, or is too old: open the page again.", 403)
         parameters = {
             "client_id": self._client_id,
             "client_secret": self._token,
@@ -144,7 +144,7 @@ class Hub:
         }
         response = self._client.post(f"{self._api}/oauth2/token", data=parameters)
         if response.status_code != 200:
-            return Response("The hub does not confirm this log-in: open the page anew.", 403)
+            return Response("The hub does not confirm this login: open the page again.", 403)
         answer = RedirectResponse(self.prefix)
         self._keep(request, answer, self._cookie, response.json()["access_token"], 86400)
         answer.delete_cookie(self._state, path=self._path, secure=self._host_only)

@@ -93,7 +93,7 @@ def _hide_processes(libc: ctypes.CDLL) -> None:
     if libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV, b"hidepid=2") != 0:
         reason = os.strerror(ctypes.get_errno())
         print(
-            f"This service sees that others' processes are there, since /proc is not to be mounted ({reason}).",
+            f"This service can see that other processes exist, because /proc cannot be mounted ({reason}).",
             file=sys.stderr,
         )
 
@@ -117,7 +117,7 @@ def _set(libc: ctypes.CDLL, path: Path, flags: int, attributes: int, clear: int)
 
 def _did(result: int, what: str) -> None:
     if result != 0:
-        raise ViewError(f"the system gives no {what} ({os.strerror(ctypes.get_errno())})")
+        raise ViewError(f"the system does not allow {what} ({os.strerror(ctypes.get_errno())})")
 
 
 def _closed(path: Path) -> Path | None:

@@ -71,27 +71,27 @@ def found(told: object) -> tuple[str, Path]:
         If it may not be shared, with the reason.
     """
     if not isinstance(told, str) or not told.startswith("/") or "\0" in told or len(told) > ownership.SOCKET_PATH:
-        raise HTTPError(400, f"The whole path of a socket is wanted, at most {ownership.SOCKET_PATH} characters.")
+        raise HTTPError(400, f"Give the whole path of a socket, at most {ownership.SOCKET_PATH} characters.")
     path = Path(told)
     if ".." in path.parts:
-        raise HTTPError(400, "The path of a socket leads straight there, without `..`.")
+        raise HTTPError(400, "The path of a socket must not contain `..`.")
     try:
         seen = path.lstat()
     except OSError:
         raise HTTPError(404, f"There is no socket {path}: start the app first.") from None
     if not stat.S_ISSOCK(seen.st_mode) or seen.st_uid != os.geteuid():
-        raise HTTPError(400, f"{path} is no socket of a program of yours.")
+        raise HTTPError(400, f"{path} is not a socket of your own program.")
     if problem := ownership.fault(path.parent):
-        raise HTTPError(400, f"The socket is not safe there: {problem}.")
+        raise HTTPError(400, f"The folder of the socket is not safe: {problem}.")
     if seen.st_mode & 0o022 and not any(_is_closed(p) for p in path.parents):
         raise HTTPError(
             400,
-            f"Other accounts reach {path}: put it into a folder that is closed to them, such as that in "
+            f"Other accounts can access {path}: put it into a folder that is closed to them, such as the folder in "
             "GEODES_LAB_RUNTIME.",
         )
     if not NAME.fullmatch(path.stem):
         raise HTTPError(
-            400, "The name of the socket becomes part of the address: letters, digits, - and _ alone, 40 at most."
+            400, "The name of the socket becomes part of the address: use only letters, digits, - and _, at most 40."
         )
     return path.stem, path
 
@@ -109,7 +109,7 @@ class Door(JupyterHandler):
         """Redirect into the app."""
         app = _shared(self, name)
         if app is None:
-            raise HTTPError(404, "No app of this name is shared.")
+            raise HTTPError(404, "No app with this name is shared.")
         place = url_path_join(self.base_url, "geodes/apps", name, f"~{app.ticket()}", path or "/")
         query = proxying.asked(self.request.query)
         self.set_header("Cache-Control", "no-store")
@@ -133,11 +133,9 @@ class Inside(ProxyHandler):
             if app is not None and self.request.headers.get("Sec-Fetch-Mode") == "navigate":
                 self.redirect(url_path_join(self.base_url, "geodes/apps", name, path or "/"))
                 return
-            raise HTTPError(403, "This app is not shared, or the page is old: open its address anew.")
+            raise HTTPError(403, "This app is not shared, or the page is old: open its address again.")
         if self.request.method not in ("GET", "HEAD"):
-            raise HTTPError(
-                405, "An app that is shared is for reading: no page of it sends anything but by its websocket."
-            )
+            raise HTTPError(405, "A shared app is read-only: its pages can send data only through its websocket.")
         self.app, self.unix_socket = app, str(app.socket)
         self.proxy_base = f"geodes/apps/{name}/~{ticket}"
         proxying.guard_answers(self)

@@ -17,22 +17,21 @@ from hub.singleuser import space
 
 _TEXT = {
     "en": {
-        "title": "Room in your home",
+        "title": "Space in your home",
         "used": "{used} of {quota} are used ({part:.0%}).",
-        "disk": "Your home holds {used}. Its disk is {part:.0%} full: {free} are free.",
-        "rescue": "Your home is full: {reason}. The server started in rescue mode, so that you can make room: kernels "
-        "work, and "
-        "nothing new can be saved into the home until there is room.",
-        "again": "There is room again. Stop the server and start it anew: then it is as always.",
-        "what": "What fills it",
-        "anew": "can be made anew",
+        "disk": "Your home contains {used}. Its disk is {part:.0%} full: {free} are free.",
+        "rescue": "Your home is full: {reason}. The server started in rescue mode, so that you can free some space: "
+        "kernels work, but you cannot save anything new in your home until there is space.",
+        "again": "There is space again. Stop the server and start it again to leave rescue mode.",
+        "what": "Largest files and folders",
+        "anew": "can be created again",
         "size": "Size",
         "name": "Name",
-        "remove": "Remove what is ticked",
+        "remove": "Remove the selected items",
         "removed": "Removed {size}.",
-        "stop": "To the hub, to stop and start",
+        "stop": "Go to the hub to stop and start the server",
         "files": "To JupyterLab",
-        "nothing": "Nothing large is here.",
+        "nothing": "There are no large files here.",
     },
     "fr": {
         "title": "Place dans votre espace",
@@ -41,14 +40,14 @@ _TEXT = {
         "rescue": "Votre espace est plein : {reason}. Le serveur a démarré en mode secours pour que vous fassiez de "
         "la place : les noyaux "
         "fonctionnent, mais rien de nouveau ne peut être enregistré tant qu'il n'y a pas de place.",
-        "again": "Il y a de nouveau de la place. Arrêtez le serveur et redémarrez-le : tout sera comme d'habitude.",
-        "what": "Ce qui le remplit",
+        "again": "Il y a de nouveau de la place. Arrêtez le serveur et redémarrez-le : le mode secours sera terminé.",
+        "what": "Fichiers et dossiers les plus volumineux",
         "anew": "peut être refait",
         "size": "Taille",
         "name": "Nom",
-        "remove": "Supprimer ce qui est coché",
+        "remove": "Supprimer les éléments cochés",
         "removed": "{size} supprimés.",
-        "stop": "Au hub, pour arrêter et redémarrer",
+        "stop": "Aller au hub pour arrêter et redémarrer le serveur",
         "files": "À JupyterLab",
         "nothing": "Rien de volumineux ici.",
     },
@@ -88,7 +87,9 @@ class Page(JupyterHandler):
             try:
                 total += await _aside(space.remove, home, name)
             except (ValueError, OSError) as error:
-                raise HTTPError(400, f"{name!r} cannot be removed: it is not in the home, or not yours.") from error
+                raise HTTPError(
+                    400, f"{name!r} cannot be removed: it is not in your home, or it is not yours."
+                ) from error
         self.finish(self._page(await _aside(space.measure, home), await _aside(space.fillers, home), total))
 
     def _page(self, now: space.Space, fillers: list[tuple[str, int, bool]], removed: int) -> str:

@@ -48,7 +48,10 @@ class Clusters:
 
     async def start_cluster(self, cluster_id: str = "", configuration: dict[str, Any] | None = None) -> dict[str, Any]:
         """Refuse: a cluster belongs to a kernel."""
-        raise HTTPError(409, reason="A cluster belongs to a notebook: write gl.attach() in one, or just compute.")
+        raise HTTPError(
+            409,
+            reason="A cluster belongs to a notebook: write gl.attach() in a notebook, or start a computation there.",
+        )
 
     async def scale_cluster(self, cluster_id: str, n: int) -> dict[str, Any] | None:
         """Have the kernel change the number of workers; it knows what fits, and is waited for."""
@@ -71,7 +74,7 @@ def _ask(cluster_id: str, workers: int, least: int | None = None) -> str:
         if least is not None:
             least = arguments.whole("minimum", least, f"a number of workers, 0 to {workers}", 0)
             if least > workers:
-                raise GeodesError(f"minimum is a number of workers, 0 to {workers}, not {least}.")
+                raise GeodesError(f"minimum must be a number of workers, 0 to {workers}, not {least}.")
         return resizing.ask(cluster_id, replace(wanted, least=least))
     except GeodesError as error:
         raise HTTPError(409, reason=str(error)) from None

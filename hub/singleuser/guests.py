@@ -75,7 +75,9 @@ def guard(provider: Any, shared: Shared, owner: str) -> None:
             raise HTTPError(403, f"{owner} has not shared this with you.")
         headers = handler.request.headers
         if shared.does(handler.request.path) and "Authorization" not in headers and not _is_from_here(headers):
-            raise HTTPError(403, "A link from elsewhere starts nothing here: open it from your own JupyterLab.")
+            raise HTTPError(
+                403, "A link from another site cannot start anything here: open it from your own JupyterLab."
+            )
         return user
 
     provider.get_user = get_user
@@ -113,7 +115,9 @@ class Shares(APIHandler):
             name, socket = apps.found(body["socket"])
             held = self.shared.apps.get(name)
             if held and held.socket != socket:
-                raise HTTPError(409, f"Another app is shared as {name}: stop that, or give the socket another name.")
+                raise HTTPError(
+                    409, f"Another app is already shared as {name}: stop sharing it, or give the socket another name."
+                )
             self.shared.apps[name] = held or apps.App(socket)
         else:
             notebook = self._notebook(body)
@@ -146,7 +150,7 @@ class Shares(APIHandler):
             or "//" in name
             or name.startswith("/")
         ):
-            raise HTTPError(400, "A notebook of the home, or the socket of an app, is wanted.")
+            raise HTTPError(400, "Give a notebook in your home, or the socket of an app.")
         return name
 
 

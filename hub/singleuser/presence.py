@@ -74,7 +74,7 @@ class Presence:
             try:
                 await self.beat()
             except (HTTPClientError, OSError, ValueError) as error:
-                _log.debug("the culler does not answer: %s", error)
+                _log.debug("the culler service does not answer: %s", error)
             await asyncio.sleep(_EVERY)
 
 

@@ -31,10 +31,10 @@ def inside(root: Path, name: str) -> Path:
     except (OSError, ValueError):
         mine = False
     if not name or name.startswith("/") or not mine or not path.is_relative_to(root.resolve()):
-        raise HTTPError(404, "There is no such file in your home: a preview runs your own files alone.")
+        raise HTTPError(404, "This file is not in your home: a preview runs only your own files.")
     if path.suffix not in _KINDS or _CODE.search(str(path)):
         raise HTTPError(
-            400, "A preview runs notebooks and Python files, whose names have no quotes, braces or backslashes."
+            400, "A preview runs only notebooks and Python files whose names have no quotes, braces or backslashes."
         )
     return path
 

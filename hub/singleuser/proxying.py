@@ -99,18 +99,18 @@ def refuse(handler: Any, host: str, port: int | str, path: str) -> None:
         return  # in a folder that no other account can enter
     base = handler.base_url.rstrip("/")
     if handler.request.path.startswith(f"{base}/proxy/absolute/"):
-        raise HTTPError(403, "This server passes nothing on by absolute addresses: use /proxy/PORT/.")
+        raise HTTPError(403, "This server does not forward requests to absolute addresses: use /proxy/PORT/.")
     if (host, int(port)) == gateway() and path.lstrip("/").startswith("clusters/"):
         return  # the dashboards of a dask-gateway, which the operator configured
     if host != "localhost":
         raise HTTPError(
-            403, f"This server passes nothing on to {str(host)[:100]}: a program of your own is at /proxy/PORT/."
+            403, f"This server does not forward requests to {str(host)[:100]}: your own program is at /proxy/PORT/."
         )
     accounts = ownership.listeners(int(port))
     if accounts is not None and not accounts:
-        raise HTTPError(404, f"Nothing listens at port {port}: start the program first.")
+        raise HTTPError(404, f"No program listens at port {port}: start the program first.")
     if accounts is not None and accounts != {os.geteuid()}:
-        raise HTTPError(403, f"A program of another account listens at port {port}: nothing of you is sent there.")
+        raise HTTPError(403, f"A program of another account listens at port {port}: your request is not sent there.")
 
 
 def gateway() -> tuple[str, int] | None:
@@ -148,7 +148,7 @@ def secure(kind: type[Any] = ProxyHandler) -> None:
         if self.request.method not in _READING and (
             (origin is not None and not self.check_origin(origin)) or not is_of_this_site(self.request.headers)
         ):
-            raise HTTPError(403, "Another site's page cannot use what runs on this server.")
+            raise HTTPError(403, "The page of another site cannot use programs on this server.")
         guard_answers(self)
 
     async def proxy(self: Any, host: str, port: int | str, path: str) -> Any:

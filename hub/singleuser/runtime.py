@@ -45,4 +45,4 @@ def _made() -> Path:
             )
             if created and _usable(created):
                 return created
-    raise SystemExit("The server has no private folder for its sockets: /tmp is not there, or anybody may change it.")
+    raise SystemExit("The server has no private folder for its sockets: /tmp does not exist, or anybody can change it.")

@@ -73,13 +73,13 @@ _STYLE = (
 )
 _ASKS = {
     "en": (
-        "A notebook of a search",
-        "A link from elsewhere wants to put this search into a notebook of yours:",
-        "Make the notebook",
+        "A notebook for a search",
+        "A link from another site wants to create a notebook with this search in your home:",
+        "Create the notebook",
     ),
     "fr": (
         "Un notebook pour une recherche",
-        "Un lien venu d'ailleurs veut mettre cette recherche dans un notebook à vous :",
+        "Un lien venu d'un autre site veut créer un notebook avec cette recherche dans votre espace :",
         "Créer le notebook",
     ),
 }
@@ -99,9 +99,9 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     collections = arguments.pop("collections", None)
     named = all(_NAME.fullmatch(k) and not keyword.iskeyword(k) for k in arguments)
     if not isinstance(collections, (str, list)) or len(arguments) > _MOST or not named:
-        raise ValueError("a search has collections, and arguments of gl.search")
+        raise ValueError("a search must have collections and arguments of gl.search")
     if wrong := sorted(NEVER.intersection(arguments)):
-        raise ValueError(f"an argument is what is searched, and {wrong[0]} says where or how")
+        raise ValueError(f"an argument must be a search criterion, and {wrong[0]} sets where or how to search")
     if any(k.startswith("geodes_") for k in arguments):
         raise ValueError("an argument is no word of the lab's own")
     if shape:
@@ -109,9 +109,9 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     literals = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in arguments.items())]
     call = f"items = gl.search({', '.join(literals)})\nprint(len(items), 'products')\ngl.availability(items).head(10)"
     cells = [
-        new_markdown_cell("# Products from the catalogue\n\nThe search that you made on the catalogue's page."),
+        new_markdown_cell("# Products from the catalogue\n\nYour search from the catalogue's page."),
         new_code_cell(f"import geodes_lab as gl\n\n{call}"),
-        new_markdown_cell("What the first one holds; nothing is read yet."),
+        new_markdown_cell("The contents of the first product; no pixels are read yet."),
         new_code_cell("gl.open_product(items[0])"),
     ]
     for number, cell in enumerate(cells):
@@ -123,11 +123,11 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
 def _literal(value: Any) -> str:
     several = value if isinstance(value, list) else [value]
     if not all(isinstance(v, (str, int, float, bool)) for v in several) or len(several) > _LIST:
-        raise ValueError(f"an argument is a text, a number or a list of those, of {_LIST} at most")
+        raise ValueError(f"an argument must be a text, a number or a list of at most {_LIST} of those")
     if any(isinstance(v, str) and len(v) > _TEXT for v in several):
-        raise ValueError(f"an argument is a text of {_TEXT} characters at most")
+        raise ValueError(f"an argument must have at most {_TEXT} characters")
     if any(isinstance(v, float) and not math.isfinite(v) for v in several):
-        raise ValueError("an argument is a number that is finite")
+        raise ValueError("an argument must be a finite number")
     return repr(value)
 
 
@@ -179,7 +179,7 @@ class Notebook(JupyterHandler):
         try:
             return read(self.get_argument("search"))
         except (ValueError, TypeError, AttributeError) as error:
-            raise HTTPError(400, f"This is no search: {error}.") from error
+            raise HTTPError(400, f"This is not a valid search: {error}.") from error
 
     async def _write(self, node: nbformat.NotebookNode, shape: str) -> None:
         """The same search gives the same notebook, and the user's changes in it stay."""

@@ -79,7 +79,7 @@ def problem(home: Path) -> str:
             clean.callback(lambda: probe.unlink(missing_ok=True))
             probe.write_bytes(b"0" * 2**16)
     except OSError as error:
-        return f"nothing can be written into it ({error.strerror})"
+        return f"it is not writable ({error.strerror})"
     if space.free < NEEDED:
         if space.quota:
             return f"{said(space.used)} of {said(space.quota)} are used"

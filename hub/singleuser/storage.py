@@ -34,7 +34,7 @@ async def keep_telling(url: str, home: Path) -> None:
         try:
             await tell(url, home)
         except (HTTPClientError, OSError) as error:
-            _log.debug("the accounts of use do not answer: %s", error)
+            _log.debug("the usage service does not answer: %s", error)
         await asyncio.sleep(_EVERY)
 
 

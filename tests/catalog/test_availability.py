@@ -29,7 +29,7 @@ def test_table_says_disk_or_tape_and_how_to_ask(service):
     table = gl.availability(items)
     assert list(table.index) == [i.id for i in items]
     assert table["state"].value_counts().to_dict() == {"disk": 11, "tape": 1}
-    assert f"explorer of {service.portal}, where it is called {TAPE}" in table.loc[TAPE, "advice"]
+    assert f"explorer of {service.portal}, where its name is {TAPE}" in table.loc[TAPE, "advice"]
 
 
 def test_product_on_tape_is_refused_before_dask_starts(service):

@@ -154,7 +154,7 @@ def test_misspelt_collection_and_queryable_are_refused_before_any_request(geodes
     service = geodes()
     with pytest.raises(GeodesError, match=r"no collection 'PEPS_S2_L1D'.*PEPS_S2_L1C"):
         gl.search("PEPS_S2_L1D")
-    with pytest.raises(GeodesError, match=r"cannot be asked for 'platfrom'.*platform"):
+    with pytest.raises(GeodesError, match=r"has no queryable 'platfrom'.*platform"):
         gl.search("PEPS_S2_L1C", platfrom="S2A")
     with pytest.raises(GeodesError, match="cloud_cover is the highest percentage"):
         gl.search("PEPS_S2_L1C", cloud_cover=120)
@@ -220,7 +220,7 @@ def test_service_that_doubles_items_for_good_is_refused(geodes):
     service = geodes()
     page = service.search
     service.search = lambda body: page({**body, "sortBy": []})  # without an order each page is drawn anew
-    with pytest.raises(GeodesError, match="changed while it was read, 3 times: ask for less"):
+    with pytest.raises(GeodesError, match="changed during the search, 3 times: search for less"):
         gl.search("PEPS_S2_L1C", latest=False)
 
 

@@ -224,7 +224,7 @@ def test_crash_leaves_the_catalogue_as_it_was(geodes, tmp_path):
 
 
 def test_two_harvests_at_once_and_another_catalogue_are_refused(geodes, folder, tmp_path):
-    with alone(folder, "Another harvest is at work"), pytest.raises(GeodesError, match="Another harvest is at work"):
+    with alone(folder, "Another harvest is running"), pytest.raises(GeodesError, match="Another harvest is running"):
         harvested("geodes", folder, ["PEPS_S2_L1C"])
     with (
         StandIn(ITEMS[:10]) as other,
@@ -233,7 +233,7 @@ def test_two_harvests_at_once_and_another_catalogue_are_refused(geodes, folder, 
     ):
         harvested("geodes", folder, ["PEPS_S2_L1C"])
     with (
-        pytest.raises(GeodesError, match="GEODES and static catalogues are harvested"),
+        pytest.raises(GeodesError, match="only GEODES and static catalogues can be harvested"),
         dask.config.set({"geodes_lab.catalog.profiles.local.url": str(folder)}),
     ):
         harvested("local", tmp_path)
@@ -243,7 +243,7 @@ def test_damaged_files_are_named(geodes, tmp_path):
     harvested("geodes", tmp_path, ["PEPS_S2_L1C"])
     path = next((tmp_path / "items").rglob("*.parquet"))
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(GeodesError, match=r"cannot be read.*harvest it anew"):
+    with pytest.raises(GeodesError, match=r"cannot be read.*harvest it again"):
         gl.search("PEPS_S2_L1C", url=str(tmp_path), latest=False)
     (tmp_path / "snapshot.json").write_text("{")
     with pytest.raises(GeodesError, match=r"snapshot.json is damaged"):
@@ -256,7 +256,7 @@ def test_collections_and_queryables_of_the_files(geodes, folder):
     assert table.loc["PEPS_S2_L1C", "start"] == min(
         datetime.fromisoformat(i["properties"]["start_datetime"]) for i in ITEMS
     ).astimezone(UTC).replace(microsecond=0)
-    with pytest.raises(GeodesError, match=r"cannot be asked for 'eo_cloud_cove'.*eo_cloud_cover"):
+    with pytest.raises(GeodesError, match=r"has no queryable 'eo_cloud_cove'.*eo_cloud_cover"):
         gl.search("PEPS_S2_L1C", url=str(folder), eo_cloud_cove=3)
 
 
@@ -280,7 +280,7 @@ def test_doctor_says_which_facts_hold(geodes, monkeypatch):
     monkeypatch.setenv("GEODES_API_KEY", "secret")
     told = CliRunner().invoke(main, ["doctor"])
     assert "100 of 100 downloads of this hour are left" in told.stdout
-    assert "a part of a product is answered by HTTP 500" in told.stdout
+    assert "a request for a part of a product returns HTTP 500" in told.stdout
     assert "secret" not in told.output
     monkeypatch.setenv("GEODES_API_KEY", "wrong")
     assert "the key is refused" in CliRunner().invoke(main, ["doctor"]).stdout

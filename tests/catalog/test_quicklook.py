@@ -227,9 +227,9 @@ def test_only_hosts_that_the_operator_names_are_asked(service, web):
         )
         assert looked(service, f"{web}/away").status_code == 502, "a redirect is not followed"
         assert looked(service, f"{web}/large").status_code == 502
-        assert "comes compressed" in looked(service, f"{web}/packed").text
+        assert "was sent compressed" in looked(service, f"{web}/packed").text
         reply = looked(service, "https://localhost/q.jpg")
-        assert (reply.status_code, "not of the internet" in reply.text) == (502, True), (
+        assert (reply.status_code, "not on the internet" in reply.text) == (502, True), (
             "a name that leads to this machine"
         )
         for other in (
@@ -245,7 +245,7 @@ def test_names_that_lead_into_the_house_are_not_asked(monkeypatch, address):
     """One good address beside it does not help: which of them is asked would be chance."""
     both = [(2, 1, 6, "", (a, 443)) for a in ("93.184.215.14", address)]
     monkeypatch.setattr(external.socket, "getaddrinfo", lambda *_, **__: both)
-    with pytest.raises(external.NotAllowed, match="not of the internet"):
+    with pytest.raises(external.NotAllowed, match="not on the internet"):
         external.fetched("https://portal.example/q", ["portal.example"], 10)
 
 

@@ -171,7 +171,7 @@ def test_what_it_can_filter_it_is_asked_to(recorded, conformance, word):
 
 def test_answer_with_fewer_items_than_it_counts_is_refused(recorded):
     pages = recorded("earthsearch_v1_mixed_s1grd_s2_page1", "earthsearch_v1_mixed_s1grd_s2_page2")
-    with Recorded(pages, CORE + SORT_QUERY) as api, pytest.raises(GeodesError, match="gave 20 of the 1159127"):
+    with Recorded(pages, CORE + SORT_QUERY) as api, pytest.raises(GeodesError, match="returned 20 of the 1159127"):
         gl.search("sentinel-2-c1-l2a", url=api.url)
 
 
@@ -187,7 +187,7 @@ def test_collections_of_an_api(recorded):
 
 def test_what_is_no_stac_api_is_said(recorded):
     with Recorded(recorded("planetarycomputer_naip_page1"), CORE[:1]) as api:
-        with pytest.raises(GeodesError, match="says that it has no Item Search"):
+        with pytest.raises(GeodesError, match="has no Item Search"):
             gl.search("naip", url=api.url)
         with pytest.raises(GeodesError, match="HTTP 404"):
             gl.search("naip", url=f"{api.url}/elsewhere")

@@ -109,7 +109,7 @@ def test_a_root_that_is_a_catalogue_of_items(tmp_path):
 
 def test_a_root_that_is_an_item_is_said(tmp_path):
     put(tmp_path, "a0")
-    with pytest.raises(gl.GeodesError, match=r"does not open .*neither a catalogue nor a collection"):
+    with pytest.raises(gl.GeodesError, match=r"cannot be opened .*neither a catalogue nor a collection"):
         gl.collections(url=str(tmp_path / "a0.json"))
 
 

@@ -103,7 +103,7 @@ def test_open_takes_an_item_from_a_pipe(on_disk):
     one = run("search", "PEPS_S2_L1C", "--limit", "1", "--json").stdout
     assert "Group: /r60m" in run("open", "-", input=one).stdout
     two = run("search", "PEPS_S2_L1C", "--limit", "2", "--json").stdout
-    assert "holds 2 Items" in run("open", "-", input=two).stderr
+    assert "contains 2 Items" in run("open", "-", input=two).stderr
 
 
 def test_plan_of_what_was_found(found):

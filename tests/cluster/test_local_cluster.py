@@ -145,13 +145,13 @@ def test_settings_that_make_no_sense_are_said(small, tmp_path):
         gl.attach()
     with (
         dask.config.set({"geodes_lab.cluster.spill": str(Path.home())}),
-        pytest.raises(gl.GeodesError, match="no place on a local disk"),
+        pytest.raises(gl.GeodesError, match="no folder on a local disk"),
     ):
         gl.attach()
     (tmp_path / "link").symlink_to(tmp_path)
     with (
         dask.config.set({"geodes_lab.cluster.folder": str(tmp_path / "link")}),
-        pytest.raises(gl.GeodesError, match="belongs to somebody else"),
+        pytest.raises(gl.GeodesError, match="belongs to another account"),
     ):
         gl.clusters()
 
@@ -382,8 +382,8 @@ def test_worker_that_dies_of_memory_says_so(small, capsys):
         client.submit(_devour, 2**30).result()
     said = str(caught.value)
     assert said.startswith("A worker was killed at ")
-    assert "of 512.00 MiB while computing devour. Its work was given up after 1 worker died of it." in said
-    assert "or take a larger profile of the server" in said
+    assert "of 512.00 MiB while computing devour. Its work was stopped after 1 worker failed with it." in said
+    assert "choose a larger profile of the server" in said
     assert capsys.readouterr().err == "", "it is said once"
 
 
@@ -432,7 +432,7 @@ def test_worker_that_is_lost_is_told_with_what_it_was_at(small, capsys, sample, 
     said = awaited(lambda: capsys.readouterr().err)
     print(said)
     assert "A worker was lost while" in said
-    assert "Its work is tried again." in said
+    assert "Another worker repeats its work." in said
 
 
 def _slowly(block: np.ndarray) -> np.ndarray:
@@ -521,7 +521,7 @@ def test_panel_scales_a_cluster_and_says_what_does_not_fit(small):
         asyncio.run(ours.scale_cluster(model["id"], 50))
     with pytest.raises(HTTPError, match="workers is a number of workers, at least 1, not 0"):
         asyncio.run(ours.scale_cluster(model["id"], 0))
-    with pytest.raises(HTTPError, match="minimum is a number of workers, 0 to 2, not 3"):
+    with pytest.raises(HTTPError, match="minimum must be a number of workers, 0 to 2, not 3"):
         ours.adapt_cluster(model["id"], 3, 2)
     with pytest.raises(HTTPError, match="This cluster has ended"):
         asyncio.run(ours.scale_cluster("none", 2))
@@ -537,7 +537,7 @@ def test_worker_that_holds_pythons_lock_for_too_long_is_replaced(small, capsys):
     with dask.config.set({"distributed.scheduler.worker-ttl": "3s"}):
         client = gl.attach()
     client.cluster.scheduler.allowed_failures = 0
-    with pytest.raises(gl.GeodesError, match="Its work was given up after 1 worker died of it"):
+    with pytest.raises(gl.GeodesError, match="Its work was stopped after 1 worker failed with it"):
         client.submit(re.match, "(a+)+$", "a" * 60 + "b").result()
     said = capsys.readouterr().err
     assert "Worker 0 of your cluster has not answered for " in said
@@ -552,7 +552,7 @@ def test_cluster_whose_workers_start_no_more_is_given_up_in_a_sentence(small):
     future = client.submit(time.sleep, 600)
     awaited(lambda: future.key in client.cluster.scheduler.tasks)
     psutil.Process(pid).send_signal(signal.SIGINT)  # it says good-bye to its nanny, which ends
-    with pytest.raises(gl.GeodesError, match="Your cluster has lost its workers, and others did not start 3 times"):
+    with pytest.raises(gl.GeodesError, match="Your cluster lost its workers, and 3 attempts to start others failed"):
         client.gather(future)
     assert gl.attach().submit(abs, -1).result() == 1
 

@@ -64,7 +64,7 @@ def test_its_own_server_is_told(bound):
 def refused(home: Witness, other: Witness, **changed) -> None:
     """A search of a catalogue that leads to the other server: a sentence, and that one is never asked."""
     home.answer = api(f"{home.url}/stac", **changed)
-    with pytest.raises(GeodesError, match=r"leads .*: refused\.$"):
+    with pytest.raises(GeodesError, match=r"(links|redirects) .*: refused\.$"):
         gl.search("c", profile="bound", datetime="2021", platform="x")
     assert home.saw(SECRET)
     assert other.told == []
@@ -177,7 +177,7 @@ def test_items_carry_no_secret_away(bound):
 def test_plain_http_gets_no_credential_but_on_this_machine(monkeypatch):
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     for address in ("http://lab.example/stac", "http://catalogue:8080/stac"):
-        with pytest.raises(GeodesError, match="others on the way could read it"):
+        with pytest.raises(GeodesError, match="others could read it on the way"):
             origin.guard(address, "A key")
     for address in ("https://lab.example/stac", "http://127.0.0.1:1/", "http://localhost:1/", "http://[::1]:1/"):
         origin.guard(address, "A key")
@@ -374,7 +374,7 @@ def test_the_hubs_token_goes_to_the_hub_alone(pair, monkeypatch):
         with pytest.raises(GeodesError, match="is not the hub's"):
             sources.hub(url)
     home.answer = lambda told: (307, {"Location": f"{other.url}/x"}, b"")
-    with pytest.raises(GeodesError, match="gives no access token"):
+    with pytest.raises(GeodesError, match="gave no access token"):
         sources.hub("hub")
     assert other.told == []
     home.answer = lambda told: {"token": "given"}
@@ -385,7 +385,7 @@ def test_the_hubs_token_goes_to_the_hub_alone(pair, monkeypatch):
 def test_the_access_token_goes_to_the_sts_alone(pair):
     home, other = pair
     home.answer = lambda told: (307, {"Location": f"{other.url}/x"}, b"<a/>")
-    with pytest.raises(GeodesError, match="gives no keys"):
+    with pytest.raises(GeodesError, match="gave no keys"):
         sources.sts(home.url, None, 900, Secret({"token": SECRET}))
     assert home.saw(SECRET)
     assert other.told == []

@@ -139,7 +139,7 @@ def test_bbox_across_the_date_line(make):
     [
         (
             (1.9, 43.5, 1.7, 43.6),
-            "in .* west is more than east, which would be the long way round the earth: swap them",
+            "in .* west is greater than east, which would go the long way round the earth: swap them",
         ),
         ((1.7, 43.6, 1.9, 43.5), "is not"),
         ((1.7, 43.5, 1.9), "is not"),
@@ -172,7 +172,7 @@ def test_classes_say_what_fills_them(make):
     [
         (GeoBox((4, 4), Affine(10, 0, 300_000, 0, 10, 4_899_000), "EPSG:32631"), "not north-up"),
         (GeoBox((4, 4), Affine.rotation(20) * Affine(10, 0, 300_000, 0, -10, 4_900_000), "EPSG:32631"), "rotated"),
-        (GeoBox((4, 4), Affine(10, 0, 900_000, 0, -10, 4_900_000), "EPSG:32631"), "outside every product"),
+        (GeoBox((4, 4), Affine(10, 0, 900_000, 0, -10, 4_900_000), "EPSG:32631"), "does not overlap any product"),
     ],
 )
 def test_grids_that_cannot_be_filled_are_refused(make, grid, said):
@@ -183,7 +183,7 @@ def test_grids_that_cannot_be_filled_are_refused(make, grid, said):
 def test_grid_said_twice_or_without_a_crs_is_refused(make):
     item = make("x", ramp())
     cube = gl.open_cube([item], bands=["b"])
-    with pytest.raises(gl.GeodesError, match="both say the whole grid"):
+    with pytest.raises(gl.GeodesError, match="both set the whole grid"):
         gl.open_cube([item], bands=["b"], like=cube, geobox=cube.odc.geobox)
     bare = cube.b.isel(time=0).drop_vars("spatial_ref").drop_attrs()
     with pytest.raises(gl.GeodesError, match="has no CRS"):
@@ -193,7 +193,7 @@ def test_grid_said_twice_or_without_a_crs_is_refused(make):
 def test_coarse_band_between_the_fine_ones_pixels_is_refused(make):
     fine, coarse = make("fine", ramp()), make("coarse", ramp(), size=20, x=300_005)
     fine.assets["c"] = coarse.assets["b"]
-    with pytest.raises(gl.GeodesError, match=r"c of fine lies 0\.50 pixel in x"):
+    with pytest.raises(gl.GeodesError, match=r"c of fine is shifted by 0\.50 pixel in x"):
         gl.open_cube([fine], bands=["b", "c"])
 
 

@@ -82,10 +82,10 @@ def test_same_shape_each_way(items, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"geometry": SHAPE, "bbox": (1, 43, 2, 44)}, "both say the extent"),
+        ({"geometry": SHAPE, "bbox": (1, 43, 2, 44)}, "both set the extent"),
         ({"clip": True}, "give geometry= too"),
-        ({"geometry": shapely.Point(1.8, 43.55), "clip": True}, "is no area"),
-        ({"geometry": shapely.box(10, 10, 11, 11)}, "lies outside every product"),
+        ({"geometry": shapely.Point(1.8, 43.55), "clip": True}, "has no area"),
+        ({"geometry": shapely.box(10, 10, 11, 11)}, "does not overlap any product"),
     ],
 )
 def test_refused(items, arguments, sentence):

@@ -250,7 +250,7 @@ def test_replaced_object_has_a_new_index_too(on_s3, sample, product, caplog):
                 want = file.read()
             index = image.open(locate(f"s3://replaced/{path.name}"), stored, 0).index
             np.testing.assert_array_equal(whole_or_part(index, (0, 1320), (0, 1320)), want)
-        assert f"The index of 'replaced/{path.name}' is made anew" in caplog.text
+        assert f"The index of 'replaced/{path.name}' is built again" in caplog.text
     finally:
         path.unlink()
         bucket.rmdir()

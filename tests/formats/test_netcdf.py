@@ -234,7 +234,7 @@ def test_netcdf3_is_decoded_lazily_and_goes_to_workers(tmp_path):
     assert traffic.bytes - before < 3 * len(buffer.getvalue())  # a file as small as a block
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(found)).height.values, [1.5, np.nan, 2.5])
     assert str(found.time.values[1])[:10] == "1970-01-02"
-    with pytest.raises(gl.GeodesError, match="NetCDF-3, which has no groups"):
+    with pytest.raises(gl.GeodesError, match="NetCDF-3 file, which has no groups"):
         dataset.open(whole, "c.nc", "inner")
 
 
@@ -263,11 +263,11 @@ def test_netcdf3_with_64_bits_of_everything(tmp_path):
     ("data", "sentence"),
     [
         (b"", r"x\.nc of P is empty \(0 bytes\)"),
-        (b"<html>403</html>", r"x\.nc of P is no NetCDF \(16 bytes\)"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(200), r"x\.nc of P does not read as NetCDF"),
-        (b"CDF\x01\0\0", "header is cut short"),
-        (b"CDF\x07" + bytes(100), "no NetCDF"),
-        (classic({"a": np.arange(9.0)}, {}, 1)[:-8], "cut short, a goes beyond its end"),
+        (b"<html>403</html>", r"x\.nc of P is not a NetCDF file \(16 bytes\)"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(200), r"x\.nc of P cannot be read as NetCDF"),
+        (b"CDF\x01\0\0", "header ends too early"),
+        (b"CDF\x07" + bytes(100), "not a NetCDF file"),
+        (classic({"a": np.arange(9.0)}, {}, 1)[:-8], "ends too early: a continues after its end"),
     ],
 )
 def test_damage_is_one_sentence(tmp_path, data, sentence):
@@ -292,7 +292,7 @@ def test_damaged_numbers_name_their_variable(tmp_path):
     packed = zlib.compress(values.astype("<i4").tobytes(), 4)
     at = data.index(packed[:20])
     found = dataset.open(member(path, data[: at + 30] + bytes(50) + data[at + 80 :]), "d.nc of P")
-    with pytest.raises(gl.GeodesError, match=r"height of d\.nc of P does not read as NetCDF"):
+    with pytest.raises(gl.GeodesError, match=r"height of d\.nc of P cannot be read as NetCDF"):
         found.height.compute()
 
 

@@ -125,7 +125,7 @@ def overlapping(path: Path) -> Path:
 
 
 def test_members_inside_of_each_other(tmp_path):
-    with pytest.raises(gl.GeodesError, match="inside of"):
+    with pytest.raises(gl.GeodesError, match="inside the file"):
         _ = Archive(overlapping(tmp_path / "a.zip")).names
 
 
@@ -140,7 +140,7 @@ def test_member_that_claims_the_whole_zip(tmp_path):
     data = bytearray(file.getvalue())
     struct.pack_into("<I", data, data.find(b"PK\x01\x02") + 20, 2**20)
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(gl.GeodesError, match=r"inside of|takes more bytes than it holds"):
+    with pytest.raises(gl.GeodesError, match=r"inside the file|is larger than the whole zip"):
         Archive(tmp_path / "a.zip").read("a.SAFE/a.xml")
 
 
@@ -196,7 +196,7 @@ def test_links_of_a_folder_that_stay_in_it_or_in_the_mirror(sample, tmp_path):
 def test_result_that_is_a_vrt_is_not_published(tmp_path, canary, refused):
     path = tmp_path / "a.tif"
     path.write_text(vrt(canary.folder))
-    assert "none of the formats" in refused(path, "published")
+    assert "not one of those that can be opened" in refused(path, "published")
 
 
 # Of the long ones: whole products in 15 s; test_fuzz.py damages the metadata of the same families.

@@ -31,11 +31,11 @@ def test_vrt_by_another_name(tmp_path, canary, refused):
     path.write_text(vrt(canary.folder))
     with rasterio.open(path) as file:  # what it would be, were it opened as GDAL does
         assert (file.read() == 777).all()
-    assert "none of the formats that are opened here: GTiff, JP2OpenJPEG" in refused(path)
+    assert "not one of those that can be opened that are opened here: GTiff, JP2OpenJPEG" in refused(path)
     path.rename(tmp_path / "a.jp2")
-    assert "none of the formats" in refused(tmp_path / "a.jp2")
+    assert "not one of those that can be opened" in refused(tmp_path / "a.jp2")
     (tmp_path / "a.vrt").write_text(vrt(canary.folder))
-    assert "none of the formats" in refused(tmp_path / "a.vrt")
+    assert "not one of those that can be opened" in refused(tmp_path / "a.vrt")
 
 
 @pytest.mark.parametrize("name", ["OSO_20210101_RASTER_V1-0", "swh-l1a", "sentinel2-l2a-sprid"])
@@ -65,7 +65,7 @@ def test_overviews_that_a_tiff_names_in_another_file(tmp_path, canary, refused, 
     with rasterio.open(path) as file:
         assert file.overviews(1) == [2], "GDAL takes them"
     assert canary.read()
-    assert "names another file as its overviews" in refused(path)
+    assert "has its overviews in another file" in refused(path)
 
 
 def test_overviews_that_a_jpeg2000_names_in_another_file(tmp_path, canary, refused):
@@ -74,7 +74,7 @@ def test_overviews_that_a_jpeg2000_names_in_another_file(tmp_path, canary, refus
     data = path.read_bytes()
     at = data.find(b"jp2c") - 4
     path.write_bytes(data[:at] + struct.pack(">I", 8 + len(text)) + b"xml " + text + data[at:])
-    assert "names another file as its overviews" in refused(path)
+    assert "has its overviews in another file" in refused(path)
 
 
 @pytest.mark.parametrize("suffix", [".ovr", ".OVR", ".msk", ".aux.xml"])
@@ -85,10 +85,10 @@ def test_files_beside_a_raster(tmp_path, canary, refused, suffix):
     assert "refused" in refused(path)
     beside.unlink()
     beside.symlink_to(canary.folder / "secret.tif")
-    assert "is beside a raster and no file of its own" in refused(path)
+    assert "is next to a raster, but it is a link or a pipe" in refused(path)
     beside.unlink()
     os.mkfifo(beside)
-    assert "is beside a raster and no file of its own" in refused(path)
+    assert "is next to a raster, but it is a link or a pipe" in refused(path)
 
 
 def test_honest_files_beside_a_raster(tmp_path, opened):
@@ -113,7 +113,10 @@ def test_honest_files_beside_a_raster(tmp_path, opened):
     ],
 )  # fmt: skip
 def test_paths_that_are_none(path):
-    with pytest.raises(gl.GeodesError, match="is no path of a file that is read here"), gdal_dataset.opened(path):
+    with (
+        pytest.raises(gl.GeodesError, match="is not the path of a file that can be opened here"),
+        gdal_dataset.opened(path),
+    ):
         pass
 
 

@@ -14,7 +14,7 @@ from traitlets.log import get_logger
 from hub.servers import accounts, spawning
 from tests.support.paths import TOP
 
-SENTENCE = "People's accounts cannot run /x/python: the folder /x is closed to them."
+SENTENCE = "The accounts of users cannot run /x/python: the folder /x is closed to them."
 
 
 @pytest.fixture

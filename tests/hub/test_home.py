@@ -111,7 +111,7 @@ def test_home_without_a_quota_is_not_called_as_full_as_its_disk(tmp_path, monkey
     assert space.Space(52 * MIB, 0, 2**30, 330 * 2**30, True).is_scarce(0.8)
     assert space.Space(52 * MIB, 60 * MIB, 8 * MIB, 330 * 2**30, True).is_scarce(0.8)
     page = cleaning.Page._page(SimpleNamespace(request=SimpleNamespace(headers={}), base_url="/"), full, [], 0)
-    assert "Your home holds 52 MiB. Its disk is 82% full: 60 GiB are free." in page
+    assert "Your home contains 52 MiB. Its disk is 82% full: 60 GiB are free." in page
 
 
 def test_nobody_is_offered_a_part_of_a_store_a_product_or_an_environment(tmp_path):

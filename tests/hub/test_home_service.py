@@ -86,8 +86,8 @@ def test_operators_publish_and_everybody_reads(url):
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        ({}, "a title is wanted"),
-        ({"title": "x", "kind": "party"}, "the kind is one of"),
+        ({}, "the title is missing"),
+        ({"title": "x", "kind": "party"}, "the kind must be one of"),
         ({"title": "x", "colour": "red"}, "'colour' is not known"),
         ({"title": "x" * 5000}, "4000 characters"),
         ({"title": "x", "until": "soon"}, "soon"),

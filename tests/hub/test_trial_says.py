@@ -67,7 +67,7 @@ def test_warnings_of_the_cluster_since_the_step_began(account, cluster):
     ]
     (account / "token").write_text("another")
     (sentence,) = events.warnings(SINCE, account, cluster)
-    assert sentence.startswith("Kubernetes does not tell its events (Client error '401 Unauthorized'")
+    assert sentence.startswith("Kubernetes did not return its events (Client error '401 Unauthorized'")
     assert events.warnings(SINCE, account / "no-pod", cluster) == []
 
 
@@ -77,7 +77,7 @@ def test_a_step_that_fails_is_named_with_what_the_cluster_says(monkeypatch, erro
     with pytest.raises(trial.TrialError) as caught, trial.step("A cluster of one worker"):
         raise error
     assert str(caught.value) == (
-        f"A cluster of one worker failed: {error}\nThe cluster says: Pod x: FailedScheduling: 1 Insufficient cpu."
+        f"A cluster of one worker failed: {error}\nThe cluster reports: Pod x: FailedScheduling: 1 Insufficient cpu."
     )
 
 

@@ -85,7 +85,7 @@ def test_plan_that_is_too_large_is_warned_of_with_what_would_help(on_disk):
     cube = gl.open_cube(one_tile(), bands=["red"])
     with (
         dask.config.set({"geodes_lab.plan.bytes": "1MB"}),
-        pytest.warns(LargePlan, match="a coarser resolution= reads"),
+        pytest.warns(LargePlan, match="with a coarser resolution="),
     ):
         assert "gl.save" in gl.plan(cube).advice[0]
     with (
@@ -114,7 +114,7 @@ def test_report_names_what_was_read_and_what_was_dropped(on_disk):
     assert list(read.index) == [name.split()[0] for name in cube["product"].values[:2]]
     dropped = report.table[report.table["dropped"]]
     assert list(dropped.index) == cube.attrs["superseded"] != []
-    assert set(dropped["why"]) == {"a newer processing of it was given too"}
+    assert set(dropped["why"]) == {"a newer processing of the same product was used"}
     assert "2 products read" in repr(report)
     assert "<table" in report._repr_html_()
 

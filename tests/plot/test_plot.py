@@ -197,7 +197,7 @@ def test_tiles_are_drawn_where_the_settings_name_some_and_asked_for_nowhere_else
         shown = gl.plot.tracks(track(5), "height")
         assert isinstance(shown.get(0), hv.Tiles)
         assert shown.get(1).range("longitude")[0] == pytest.approx(111_319, abs=1), "metres of Mercator"
-        with pytest.raises(gl.GeodesError, match="open it with crs='EPSG:3857'"):
+        with pytest.raises(gl.GeodesError, match="open the cube with crs='EPSG:3857'"):
             gl.plot.image(data(), basemap=True)
     assert gl.plot.image(data(), basemap=True)[data().time.values[0]] is not None, (
         "no tiles are set: none are asked for"
@@ -221,15 +221,15 @@ def test_footprints_are_those_of_the_items(on_disk):
     ("call", "said"),
     [
         (lambda: gl.plot.rgb(bands(), bands=("red", "green")), "three bands, such as"),
-        (lambda: gl.plot.rgb(bands()[["red"]]), "has no green: open it with that band"),
+        (lambda: gl.plot.rgb(bands()[["red"]]), "has no green: open the cube with that band"),
         (lambda: gl.plot.rgb(data()), "of a Dataset, not a DataArray"),
         (lambda: gl.plot.compare(data(1).isel(time=0), bands(1).isel(time=0)), "not one of each"),
-        (lambda: gl.plot.compare(data(1).isel(time=0), data(1).isel(time=0, x=slice(5))), "like= the first"),
+        (lambda: gl.plot.compare(data(1).isel(time=0), data(1).isel(time=0, x=slice(5))), "like= and the first cube"),
         (lambda: gl.plot.compare(data(), data()), "select one time of each"),
-        (lambda: gl.plot.animate(data(1).isel(time=0)), "this has no time"),
-        (lambda: gl.plot.animate(data(201, 2, 2)), "these are 201"),
+        (lambda: gl.plot.animate(data(1).isel(time=0)), "the data has no time"),
+        (lambda: gl.plot.animate(data(201, 2, 2)), "the data has 201"),
         (lambda: gl.plot.series(data()), r"reduce the others first, such as by .mean"),
-        (lambda: gl.plot.series(data(2, 40, 1).squeeze("x")), "these are 40"),
+        (lambda: gl.plot.series(data(2, 40, 1).squeeze("x")), "the data has 40"),
         (lambda: gl.plot.tracks(track(5), "heigth"), "did you mean 'height'"),
         (lambda: gl.plot.tracks(track(5).height * np.nan), "nothing to show"),
         (lambda: gl.plot.tracks(data()), "along time with longitude and latitude"),

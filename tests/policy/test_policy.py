@@ -63,9 +63,9 @@ def test_people_and_services_have_host_names_where_more_than_one_logs_in():
     one = lab(subdomains=False)
     assert (one.apart, one.origin("home")) == (False, "")
     (sentence,) = one.warnings
-    assert sentence.startswith("subdomains is false: all pages of the lab have one origin")
+    assert sentence.startswith("subdomains is false: all pages of the lab have the same origin")
     for address in ("", "https://192.0.2.7", "https://[2001:db8::1]:8443", "lab.example.org"):
-        with pytest.raises(Refused, match="people have host names below it"):
+        with pytest.raises(Refused, match="users have host names below it"):
             lab(address=address)
         assert not lab(address=address, subdomains=False).apart
 
@@ -92,21 +92,21 @@ def test_doctor_says_what_the_operators_choices_cost(tmp_path):
     [
         ("groups.geodes.profile", ["S"], "groups.geodes.profile is not known: did you mean 'profiles'?"),
         ("logins", {}, "logins is not known: did you mean 'login'?"),
-        ("groups.geodes.profiles", ["XL"], "groups.geodes has the profile 'XL', which `profiles` does not describe"),
+        ("groups.geodes.profiles", ["XL"], "groups.geodes has the profile 'XL', which is not in `profiles`"),
         ("profiles.S.memory", "4 gigs", "profiles.S.memory: '4 gigs' is not a size such as 4 GiB"),
-        ("profiles.S.cores", "many", "profiles.S.cores is 'many': a number is wanted"),
+        ("profiles.S.cores", "many", "profiles.S.cores is 'many': it must be a number"),
         ("profiles.S", {}, "profiles.S.title is missing"),
         ("login.oidc.refresh", 300, "login.oidc.refresh: 300 is not a time such as 90 min"),
         ("login.oidc.issuer", "http://sso.example.org", "is not https"),
-        ("login.kind", "saml", "login.kind is 'saml': it is one of link, oidc"),
-        ("login.kind", "link", "kind: oidc goes with the lines of `oidc`"),
-        ("servers.kind", "process", "runs everybody as one user"),
+        ("login.kind", "saml", "login.kind is 'saml': it must be one of link, oidc"),
+        ("login.kind", "link", "kind: oidc needs the section `oidc`"),
+        ("servers.kind", "process", "runs all people as one user"),
         ("listen", "http://0.0.0.0:8000", "without TLS"),
-        ("groups", {"geodes": {"enter": False}}, "lets nobody enter"),
-        ("groups.geodes.enter", "yes please", "true or false is wanted"),
-        ("datalake.gate", False, "restricted names places, which only the gate can keep"),
+        ("groups", {"geodes": {"enter": False}}, "gives nobody access"),
+        ("groups.geodes.enter", "yes please", "it must be true or false"),
+        ("datalake.gate", False, "restricted names places, and only the gate can protect them"),
         ("datalake.endpoint", "", "datalake.gate needs the datalake's endpoint or folder"),
-        ("address", "", "address is not given: people have host names below it (subdomains)"),
+        ("address", "", "address is not given: users have host names below it (subdomains)"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_line(tmp_path, path, value, sentence):
@@ -122,7 +122,7 @@ def test_file_that_is_not_there_or_no_yaml(tmp_path):
     with pytest.raises(Refused, match=r"no\.yaml cannot be read"):
         load(tmp_path / "no.yaml")
     (tmp_path / "bad.yaml").write_text("a: [")
-    with pytest.raises(Refused, match="is no YAML"):
+    with pytest.raises(Refused, match="is not valid YAML"):
         load(tmp_path / "bad.yaml")
 
 
@@ -298,7 +298,7 @@ def test_doctor_says_which_rule_and_why(tmp_path):
     (tmp_path / "claims.json").write_text(json.dumps({"preferred_username": "bob", "email": "b@example.org"}))
     said = doctor("--claims", str(tmp_path / "claims.json"), "--settings", str(file))
     assert said.returncode == 1
-    assert "There is no claim groups; there are email, preferred_username." in said.stdout
+    assert "There is no claim groups; the claims are email, preferred_username." in said.stdout
     assert "Refused by login.oidc.claims.groups." in said.stdout
     secret = "eyJhbGciOiJ.not-a-token"
     said = doctor("--claims", secret, "--settings", str(file))

@@ -136,7 +136,7 @@ def test_no_mean_is_made_of_classes(tmp_path, fields, way):
     got = gl.open_cube([item(path, **fields)], bands=["b"], resolution=40, resampling=way).b
     assert got.dtype == np.uint8
     assert set(np.unique(got)) <= {10, 20, 90}
-    assert got.attrs["resampling"] == f"nearest, since no mean is made of classes ({way} was asked)"
+    assert got.attrs["resampling"] == f"nearest, because classes cannot be averaged ({way} was requested)"
 
 
 def test_classes_without_a_number_for_no_data_and_classes_as_floats(tmp_path):
@@ -189,7 +189,7 @@ def test_the_user_says_classes(tmp_path):
         cube = gl.open_cube([one], bands=["red", "lc"], resolution=40, resampling=ways)
         assert (cube.red.dtype, cube.lc.dtype) == (np.float32, np.uint8)
         assert set(np.unique(cube.lc)) <= {10, 20, 90}
-    with pytest.raises(gl.GeodesError, match="classes= names 'other', which is not among bands="):
+    with pytest.raises(gl.GeodesError, match="classes= names 'other', which is not in bands="):
         gl.open_cube([one], bands=["red"], classes=["other"])
 
 
@@ -207,5 +207,5 @@ def test_classes_of_families_are_told(on_disk):
         scheduler="threads"
     )
     assert set(np.unique(cube.MSK_OPAQUE.values[np.isfinite(cube.MSK_OPAQUE.values)])) <= {0, 1}
-    assert "no mean is made of classes" in cube.MSK_OPAQUE.attrs["resampling"]
+    assert "classes cannot be averaged" in cube.MSK_OPAQUE.attrs["resampling"]
     assert "resampling" not in cube.red.attrs

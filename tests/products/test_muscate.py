@@ -63,7 +63,7 @@ def test_band_lies_on_the_grid_of_its_group_else_of_its_resolution(tmp_path):
     assert about.grid_of("B5").resolution == 20
     assert about.grid_of("B2").resolution == 10
     assert about.grid_of("B11", 20).resolution == 20
-    with pytest.raises(gl.GeodesError, match="does not say on which grid its band B12 lies"):
+    with pytest.raises(gl.GeodesError, match="does not give the grid of its band B12"):
         about.grid_of("B12")
 
 
@@ -71,12 +71,12 @@ def test_band_lies_on_the_grid_of_its_group_else_of_its_resolution(tmp_path):
     ("text", "sentence"),
     [
         (xml(""), "has no Group_Geopositioning"),
-        (xml(code="RGF93"), "is no EPSG code: 'RGF93'"),
-        (xml(time="yesterday"), "is no date: 'yesterday'"),
+        (xml(code="RGF93"), "is not an EPSG code: 'RGF93'"),
+        (xml(time="yesterday"), "is not a date: 'yesterday'"),
         (xml(scale="0"), "REFLECTANCE_QUANTIFICATION_VALUE in .* is 0"),
-        (xml(scale="many"), "is no number: 'many'"),
+        (xml(scale="many"), "is not a number: 'many'"),
         (xml().replace("-10.<", "10.<"), "whose rows run north"),
-        (xml().replace("253615.0", "nan"), "ULX in .* is no number: 'nan'"),
+        (xml().replace("253615.0", "nan"), "ULX in .* is not a number: 'nan'"),
         (xml()[:300], "is not valid XML"),
         ("", "is not valid XML"),
     ],

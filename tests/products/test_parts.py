@@ -66,7 +66,7 @@ def test_sentinel2(sample, tmp_path, level, keep, lost, other, as_folder):
     assert seen == len(named), "and nothing else"
     for band in (lost, other):
         with pytest.raises(
-            GeodesError, match=rf"is here in part: it has no file of {lost}, which its metadata list\. It has: "
+            GeodesError, match=rf"is incomplete: its metadata list {lost}, but the file is missing\. It has: "
         ):
             gl.open_cube(here, bands=[band])
 
@@ -76,7 +76,7 @@ def test_a_band_is_not_replaced_by_itself_at_another_resolution(sample, tmp_path
     here = part(source, tmp_path / "part", lambda n: not n.endswith(".jp2") or "B02_20m" in n, False)
     cube = gl.open_cube(here, bands=["B02_20m"])
     np.testing.assert_array_equal(cube["B02_20m"].values, gl.open_cube(source, bands=["B02_20m"])["B02_20m"].values)
-    with pytest.raises(GeodesError, match=r"no file of B02, .* It has: B02_20m"):
+    with pytest.raises(GeodesError, match=r"its metadata list B02, but .* It has: B02_20m"):
         gl.open_cube(here, bands=["blue"])
 
 
@@ -89,7 +89,7 @@ def test_whole_beside_part(sample, tmp_path):
     here = part(other, tmp_path / "part", lambda n: not n.endswith(".jp2") or n.endswith("_B08.jp2"), True)
     cube = gl.open_cube([one, here], bands=["red", "nir"])
     assert cube.attrs["missing"] == [
-        f"{other.stem} is here in part: it has no file of red, which is no data in its slice."
+        f"{other.stem} is incomplete: the file of red is missing, so the band is no data in its slice."
     ]
     lacking = int(np.flatnonzero([other.stem in p for p in cube["product"].values])[0])
     assert np.isnan(cube.red[lacking].values).all()
@@ -122,7 +122,7 @@ def test_sentinel1_of_one_polarisation(sample, tmp_path, as_folder, all_of_it):
         ("VH", "sigma0_vh"),
         ("sigma0_vh_denoised", "sigma0_vh"),
     ):
-        with pytest.raises(GeodesError, match=f"is here in part: it has no file of {key}"):
+        with pytest.raises(GeodesError, match=f"is incomplete: its metadata list {key}, but the file is missing"):
             gl.open_cube(here, bands=[band])
 
 
@@ -131,7 +131,9 @@ def test_sentinel1_without_noise(sample, tmp_path):
     here = part(source, tmp_path / "part", lambda n: "noise-" not in n or "-vv-" not in n, False)
     assert gl.open_product(here).attrs["missing"] == ["vv/beta0_denoised", "vv/gamma0_denoised", "vv/sigma0_denoised"]
     assert "sigma0_vh_denoised" in gl.open_cube(here, bands=["sigma0_vh_denoised"], resolution=400)
-    with pytest.raises(GeodesError, match="is here in part: it has no file of sigma0_vv_denoised"):
+    with pytest.raises(
+        GeodesError, match="is incomplete: its metadata list sigma0_vv_denoised, but the file is missing"
+    ):
         gl.open_cube(here, bands=["sigma0_vv_denoised"])
 
 
@@ -139,7 +141,7 @@ def test_sentinel1_without_an_annotation(sample, tmp_path):
     source = find(sample, "sentinel1-grd", "GRDH_1SDV")
     here = part(source, tmp_path / "part", lambda n: not re.search(r"/s1\w-iw-grd-vh-.*xml$", n), False)
     assert gl.open_product(here).attrs["missing"] == ["vh"]
-    with pytest.raises(GeodesError, match="is here in part: it has no file of sigma0_vh"):
+    with pytest.raises(GeodesError, match="is incomplete: its metadata list sigma0_vh, but the file is missing"):
         gl.open_cube(here, bands=["vh"])
 
 
@@ -149,7 +151,7 @@ def test_sentinel2_without_masks(sample, tmp_path, pattern):
     here = part(source, tmp_path / "part", lambda n: "/QI_DATA/" not in n, False)
     assert "missing" not in gl.open_product(source).attrs
     (masks,) = (m for m in gl.open_product(here).attrs["missing"] if "CLASSI" in m or "CLOUDS" in m)
-    with pytest.raises(GeodesError, match=f"is here in part: it has no file of {masks}, which has the class 'cloud'"):
+    with pytest.raises(GeodesError, match=f"is incomplete: the file of {masks} with the class 'cloud' is missing"):
         gl.open_cube(here, bands=["red"], mask="cloud")
 
 
@@ -201,7 +203,9 @@ def test_level_2a_of_a_user(sample, tmp_path, has_offsets):
     cube = gl.open_cube(made, bands=["red"])
     np.testing.assert_allclose(cube.red.values, want if has_offsets else want + np.float32(0.1), atol=1e-6)
     said = (
-        [] if has_offsets else [f"{made.stem} was made by a user (baseline 99.99) and says no offset: none is applied."]
+        []
+        if has_offsets
+        else [f"{made.stem} was processed by a user (baseline 99.99) and gives no offset, so none is applied."]
     )
     assert cube.attrs.get("assumed", []) == said
     assert gl.open_product(made).attrs.get("assumed", "") == "".join(said)

@@ -71,7 +71,7 @@ def test_masks_hide_what_their_bits_say(tmp_path, mask, hidden):
     ("damage", "sentence"),
     [
         ({"bands": ""}, "has no BANDS"),
-        ({"time": "today"}, "is no date: 'today'"),
+        ({"time": "today"}, "is not a date: 'today'"),
         ({"image": False}, "has no reflectance"),
     ],
 )

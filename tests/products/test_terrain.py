@@ -204,7 +204,7 @@ def test_units_are_made_metres_or_refused(tmp_path):
 def test_arguments_that_make_no_sense(radar, tmp_path):
     with pytest.raises(gl.GeodesError, match="dem_heights is 'geoid' or 'ellipsoid', not 'egm96'"):
         gl.open_cube([radar], bands=["vv"], dem_heights="egm96")
-    with pytest.raises(gl.GeodesError, match="give both"):
+    with pytest.raises(gl.GeodesError, match="give dem= too"):
         gl.open_cube([radar], bands=["vv"], dem_heights="geoid")
     with pytest.raises(gl.GeodesError, match="dem= is an empty list"):
         gl.open_cube([radar], bands=["vv"], dem=[])

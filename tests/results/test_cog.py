@@ -80,7 +80,7 @@ def test_no_data_of_classes_is_said_and_of_measures_beside_them_is_nan(tmp_path)
         np.testing.assert_array_equal(np.isnan(file.read(1)), classes.values == 255)
         np.testing.assert_array_equal(file.read(2), measure.values)
     other = xr.zeros_like(classes).assign_attrs(nodata=0)
-    with pytest.raises(gl.GeodesError, match="one number for no data, and scl has 255, cld has 0"):
+    with pytest.raises(gl.GeodesError, match="one value for no data, but scl has 255, cld has 0"):
         gl.save(xr.Dataset({"scl": classes, "cld": other}), tmp_path / "two.tif")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["both.tif", "scl.tif"]
 
@@ -117,8 +117,8 @@ def test_what_fails_leaves_nothing_and_what_was_there_stays(tmp_path):
     [
         (lambda c: c, "save one variable with its times"),
         (lambda c: c.ndvi[0].drop_vars("spatial_ref"), "needs a CRS"),
-        (lambda c: c.ndvi[0].fillna(0).astype("int64"), "convert with .astype"),
-        (lambda c: xr.concat([c.ndvi] * 300, "time"), "read by no tool"),
+        (lambda c: c.ndvi[0].fillna(0).astype("int64"), "convert the data with .astype"),
+        (lambda c: xr.concat([c.ndvi] * 300, "time"), "too large for other tools"),
     ],
 )
 def test_what_a_geotiff_cannot_hold_is_said(tmp_path, change, said):
@@ -149,10 +149,10 @@ def test_publishing_is_refused_where_there_is_no_hub_or_no_result(tmp_path, monk
         gl.publish(tmp_path / "a.tif", "ndvi")
     with pytest.raises(gl.GeodesError, match="start the lab with `make lab`"):
         gl.publish(tmp_path / "a.tif", "ndvi", profile="geodes")
-    with pytest.raises(gl.GeodesError, match=r"is no .zarr or .tif"):
+    with pytest.raises(gl.GeodesError, match=r"is not a .zarr or .tif"):
         item_of(tmp_path / "a.tif")
     gl.save(cube(1, 5, 5).ndvi[0], tmp_path / "a.tif")
-    with pytest.raises(gl.GeodesError, match="is no time"):
+    with pytest.raises(gl.GeodesError, match="is not a time"):
         item_of(tmp_path / "a.tif", datetime="some day")
 
 

@@ -48,7 +48,7 @@ def test_result_for_everybody_is_copied_to_where_all_can_read_it(home, name):
 
 def test_result_for_a_group_is_not_shown_to_all_and_its_owner_is_told(home):
     gl.save(cube(1, 4, 4).ndvi, home / "a.tif")
-    with pytest.warns(UserWarning, match=r"only you can open: land will find the Item and not be able to read it"):
+    with pytest.warns(UserWarning, match=r"only you can open: land will find the Item but cannot read the result"):
         assert brought(home / "a.tif", "ada", ["land"]) == home / "a.tif"
     assert not list((home.parent / "shared").iterdir())
 
@@ -106,7 +106,7 @@ def test_folder_of_somebody_else_is_not_written_to(home, tmp_path):
     gl.save(cube(1, 4, 4).ndvi, home / "a.tif")
     (tmp_path / "elsewhere").mkdir()
     (home.parent / "shared" / "ada").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(gl.GeodesError, match="belongs to somebody else"):
+    with pytest.raises(gl.GeodesError, match="belongs to another account"):
         brought(home / "a.tif", "ada", ["*"])
     assert not list((tmp_path / "elsewhere").iterdir())
 
@@ -117,7 +117,7 @@ def test_item_says_when_its_data_are_from_and_of_what_it_was_made(home):
     item = item_of(home / "series.zarr")
     assert item.properties["derived_from"] == ["S2A_1", "S2B_1", "S2A_2"]
     gl.save(data.max("time", skipna=False).rio.write_crs("EPSG:32631"), home / "composite.zarr")
-    with pytest.raises(gl.GeodesError, match="when its data are from: say datetime="):
+    with pytest.raises(gl.GeodesError, match="the time of its data: give datetime="):
         item_of(home / "composite.zarr")
     assert (
         item_of(home / "composite.zarr", datetime="2021-06/2021-07").properties["start_datetime"]

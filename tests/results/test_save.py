@@ -55,7 +55,7 @@ def test_what_exists_is_not_replaced_unless_told(tmp_path):
     with pytest.raises(gl.GeodesError, match=r"x\.zarr exists already: give overwrite=True"):
         gl.save(cube(1, 8, 8), tmp_path / "x.zarr")
     (tmp_path / "letters.zarr").mkdir()
-    with pytest.raises(gl.GeodesError, match="is no Zarr store and is not replaced"):
+    with pytest.raises(gl.GeodesError, match=r"is not a Zarr store, and gl\.save does not replace it"):
         gl.save(cube(1, 8, 8), tmp_path / "letters.zarr", overwrite=True)
     assert gl.save(cube(3, 8, 8), tmp_path / "x.zarr", overwrite=True).sizes["time"] == 3
 

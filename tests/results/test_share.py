@@ -25,14 +25,14 @@ def server(monkeypatch, tmp_path):
 
 def test_no_hub_is_said(monkeypatch):
     monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
-    with pytest.raises(gl.GeodesError, match="this is none: log in to a lab"):
+    with pytest.raises(gl.GeodesError, match="this is not such a server: log in to a lab"):
         gl.share("a.ipynb")
 
 
 @pytest.mark.parametrize("name", ["none.ipynb", "notes.txt", "/etc/passwd"])
 def test_what_is_no_notebook_of_the_home_is_refused(server, name):
     (server / "notes.txt").write_text("x")
-    with pytest.raises(gl.GeodesError, match="is no notebook in your home"):
+    with pytest.raises(gl.GeodesError, match="is not a notebook in your home"):
         gl.share(name if name.startswith("/") else server / name)
 
 
@@ -57,7 +57,7 @@ def test_port_is_not_shared_and_a_socket_is(server, monkeypatch, tmp_path_factor
             gl.share("$GEODES_LAB_RUNTIME/map.sock", groups=["team"])
     shutil.rmtree(folder)
     with pytest.raises(
-        gl.GeodesError, match="is no notebook in your home: say its path, or the socket of an app that runs"
+        gl.GeodesError, match="is not a notebook in your home: give its path, or the socket of a running app"
     ):
         gl.share("$GEODES_LAB_RUNTIME/map.sock")
 

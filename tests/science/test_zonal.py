@@ -103,7 +103,7 @@ def test_share_of_a_class_and_integers_with_a_fill():
     classes = (6 - 2 * (data.red > 1000)).astype("uint8")
     classes = classes.assign_attrs(flag_values=[4, 6], flag_meanings="wood water")
     box = geopandas.GeoSeries([shapely.box(600_100, 4_849_500, 600_300, 4_849_900)], crs=32631)
-    with pytest.raises(gl.GeodesError, match=r"classes, of which there is no mean.*== 4"):
+    with pytest.raises(gl.GeodesError, match=r"a mean of classes has no meaning.*== 4"):
         gl.zonal(classes.to_dataset(name="SCL"), box)
     share = gl.zonal(classes == 4, box)["mean"].item()
     assert share == pytest.approx((classes.values[0, 10:50, 10:30] == 4).mean())
@@ -129,10 +129,10 @@ def test_cube_of_products_and_zones_of_a_file(on_disk, tmp_path):
     ("arguments", "sentence"),
     [
         ({"statistics": ["median"]}, "statistics is 'mean'"),
-        ({"by": "commune"}, "is no column of the zones, which have: parcel"),
-        ({"zones": [shapely.box(2, 45, 3, 46)] * 2}, "No zone lies on the cube"),
-        ({"zones": geopandas.GeoDataFrame({"name": ["a", "a"]}, geometry=[shapely.box(2, 43, 3, 44)] * 2, crs=4326), "by": "name"}, "2 zones are named 'a'"),
-        ({"zones": shapely.LineString([(2, 43), (5, 44)])}, "is no area"),
+        ({"by": "commune"}, "is not a column of the zones; their columns are: parcel"),
+        ({"zones": [shapely.box(2, 45, 3, 46)] * 2}, "No zone overlaps the cube"),
+        ({"zones": geopandas.GeoDataFrame({"name": ["a", "a"]}, geometry=[shapely.box(2, 43, 3, 44)] * 2, crs=4326), "by": "name"}, "2 zones have the name 'a'"),
+        ({"zones": shapely.LineString([(2, 43), (5, 44)])}, "has no area"),
     ],
 )  # fmt: skip
 def test_refused(arguments, sentence):

@@ -40,7 +40,7 @@ def test_the_auditors_address_opens_no_file(mirror):
         f"{HOST}/bucket/%2Fetc/passwd",
         "s3://bucket//etc/passwd",
     ):
-        with pytest.raises(GeodesError, match="names no"):
+        with pytest.raises(GeodesError, match=r"is not an object of the bucket|has no valid bucket"):
             locate(href)
     item = pystac.Item("a", None, None, pystac.utils.str_to_datetime("2021-01-01T00:00:00Z"), {})
     item.add_asset("thumbnail", pystac.Asset(f"{HOST}/bucket//etc/passwd", roles=["thumbnail"]))
@@ -109,7 +109,7 @@ def test_links_of_the_mirror_stay_in_it(mirror, tmp_path):
     (mirror / "other").symlink_to(tmp_path)
     assert locate("s3://bucket/inside.tif").read(0, 9) == b"an object"
     for key in ("bucket/outside.tif", "other/secret"):
-        with pytest.raises(GeodesError, match="leads out of it"):
+        with pytest.raises(GeodesError, match="leads out of the mirror"):
             locate(f"s3://{key}")
     assert locate("s3://bucket/round").scheme == "s3"
     # The mirror itself may be a link: what it is called is the operator's own affair.
@@ -150,7 +150,7 @@ def test_only_plain_file_addresses_are_files_of_this_machine(tmp_path):
         with pytest.raises(GeodesError):
             locate(href)
     for href in (f"{ELSEWHERE}://{path}", f"{ELSEWHERE}:{path}"):
-        with pytest.raises(GeodesError, match="a file of the machine of the catalogue"):
+        with pytest.raises(GeodesError, match="a file on the machine of its catalogue"):
             locate(href)
 
 

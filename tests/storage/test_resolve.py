@@ -245,7 +245,7 @@ def test_signed_address_is_read_in_place_and_its_signature_is_not_said(small):
     assert len(Archive(f"{small.url}/a%20b.zip?signature=a%2Bb/c=").read("MTD.xml")) == 100_000
     small.ranges = status(403)
     with pytest.raises(
-        GeodesError, match=r"/a%20b\.zip may not be read: its server refuses it; give an address that is signed"
+        GeodesError, match=r"/a%20b\.zip cannot be read: its server refuses access; give a signed address"
     ) as told:
         place.read(0, 1)
     assert "a%2Bb" not in str(told.value)
@@ -389,16 +389,19 @@ def test_transfer_short_of_the_catalogue_or_without_the_end_of_a_zip_is_begun_ag
         (status(200, '{"error": "DownloadQuotaPlugin : quota"}', "application/json"), "quota of products per hour"),
         (status(401), r"refused it \(401\); check that GEODES_API_KEY is right"),
         (status(403, "no"), r"refused it \(403\); check that GEODES_API_KEY is right"),
-        (status(404), "it is not there; search again"),
+        (status(404), "it does not exist there; search again"),
         (status(418), "answered 418; tell the operator"),
         (status(500), "answered 500, 4 times; try again later"),
         (status(200, f'{{"message": "on tape {KEY}"}}', "application/json"), r'gave JSON \({"message": "on tape …"}\)'),
-        (status(200, '{"message": "on tape"}', "application/zip"), r"gave JSON .* in place of the product"),
+        (status(200, '{"message": "on tape"}', "application/zip"), r"sent JSON .* instead of the product"),
         (status(200, "<html>log in</html>", "text/html; charset=utf-8"), "gave an HTML page in place of the product"),
-        (lambda r: r.give(302, b"", Location=r.path), "redirects without end, as it does with a bad or expired key"),
+        (
+            lambda r: r.give(302, b"", Location=r.path),
+            "redirects without end, which is its answer to a wrong or expired key",
+        ),
         (lambda r: r.give(302, b"", Location="ftp://there"), r"could not be fetched"),
-        (lambda r: r.give(200, r.server.web.data + b"0"), r"more than the \d+ bytes that were announced"),
-        (lambda r: r.give(200, bytes(len(r.server.web.data))), "MD5 is not the one in the catalogue; fetch it again"),
+        (lambda r: r.give(200, r.server.web.data + b"0"), r"larger than the announced \d+ bytes"),
+        (lambda r: r.give(200, bytes(len(r.server.web.data))), "MD5 differs from the catalogue's; fetch it again"),
     ],
 )
 def test_what_is_not_the_product_is_said_in_one_sentence(small, folder, monkeypatch, answer, sentence):
@@ -427,7 +430,7 @@ def test_sentence_tells_to_set_the_key_or_to_list_the_host(small):
         choose([small.href])
     with (
         dask.config.set({"geodes_lab.download.hosts": ["geodes-portal.cnes.fr"]}),
-        pytest.raises(GeodesError, match=r"no key was sent, for its host is not in geodes_lab\.download\.hosts"),
+        pytest.raises(GeodesError, match=r"no key was sent, because the host is not in geodes_lab\.download\.hosts"),
     ):
         choose([small.href])
 
@@ -496,7 +499,7 @@ def test_replicas_used_longest_ago_make_room(small, folder):
         age(folder / "dead.part", 5)
         c = fetch("c")
         assert sorted(kept(folder)) == sorted([b, c])
-        with pytest.raises(GeodesError, match=r"do not fit beside those in use within the last hour; raise .*limit"):
+        with pytest.raises(GeodesError, match=r"do not fit beside the replicas within the last hour; raise .*limit"):
             choose([f"{small.url}/d.zip"], size=len(small.data))
         assert sorted(kept(folder)) == sorted([b, c])
 
@@ -514,7 +517,7 @@ def test_transfer_under_way_keeps_its_room(small, folder):
         with ThreadPoolExecutor(1) as pool:
             first = pool.submit(choose, [small.href], size=len(small.data))
             assert sent.wait(60)
-            with pytest.raises(GeodesError, match="do not fit beside those in use"):
+            with pytest.raises(GeodesError, match="do not fit beside the replicas"):
                 choose([f"{small.url}/b.zip"], size=len(small.data))
             go.set()
             return Path(first.result(60).gdal)
@@ -527,10 +530,12 @@ def test_transfer_under_way_keeps_its_room(small, folder):
 
 def test_product_larger_than_all_room_is_refused_before_it_is_asked_for(small, folder):
     with dask.config.set({"geodes_lab.replica.limit": "10kB"}):
-        with pytest.raises(GeodesError, match=r"more than all replicas together may take; raise geodes_lab\.replica"):
+        with pytest.raises(
+            GeodesError, match=r"more than the limit for all replicas together; raise geodes_lab\.replica"
+        ):
             choose([small.href], size=len(small.data))
         assert small.transfers == 0
-        with pytest.raises(GeodesError, match="more than all replicas together may take"):
+        with pytest.raises(GeodesError, match="more than the limit for all replicas together"):
             choose([small.href])
     assert kept(folder) == []
 
@@ -547,7 +552,7 @@ def test_folder_that_cannot_be_written_is_said(small, tmp_path):
     (tmp_path / "file").touch()
     with (
         dask.config.set({"geodes_lab.replica.folder": str(tmp_path / "file" / "products")}),
-        pytest.raises(GeodesError, match=r"cannot hold .*: set geodes_lab\.replica\.folder"),
+        pytest.raises(GeodesError, match=r"cannot store .*: set geodes_lab\.replica\.folder"),
     ):
         choose([small.href])
 
@@ -559,7 +564,7 @@ def test_item_of_geodes_opens_from_its_download_address_where_the_datalake_is_ou
     near = gl.open_cube([item], bands=["red"], bbox=here).red.compute(scheduler="threads")
     item.assets["product"].extra_fields["alternate"]["https"]["href"] = web.href
     with dask.config.set({"geodes_lab.datalake.mirror": None}):
-        with pytest.warns(Fetched, match=f"{product.name} was fetched whole"):
+        with pytest.warns(Fetched, match=f"{product.name} was downloaded completely"):
             cube = gl.open_cube([item], bands=["red"], bbox=here)
         far = cube.red.compute(scheduler="threads")
         again = gl.open_product(item)

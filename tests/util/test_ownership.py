@@ -108,14 +108,14 @@ def test_setting_below_a_folder_of_somebody_else_is_refused_in_a_sentence(tmp):
     os.chown(trap, MALLORY, MALLORY)
     with (
         dask.config.set({"geodes_lab.cluster.folder": str(trap / "mine")}),
-        pytest.raises(gl.GeodesError, match=f"{trap} belongs to somebody else. Leave it unset") as said,
+        pytest.raises(gl.GeodesError, match=f"{trap} belongs to another account. Leave the setting out") as said,
     ):
         user_folder.folder("clusters")
     assert not (trap / "mine").exists()
     assert "below" not in str(said.value)
     with (
         dask.config.set({"geodes_lab.cluster.spill": str(trap)}),
-        pytest.raises(gl.GeodesError, match=f"{trap} belongs to somebody else"),
+        pytest.raises(gl.GeodesError, match=f"{trap} belongs to another account"),
     ):
         local.spill_folder()
     assert list(trap.iterdir()) == []
@@ -143,17 +143,17 @@ def test_who_could_change_a_path_is_seen_through_links_and_upwards(tmp):
     (tmp / "open").chmod(0o777)  # no sticky bit: anybody renames what is there
     (tmp / "mine").mkdir(mode=0o700)
     assert ownership.fault(tmp / "mine" / "new") == ""
-    assert ownership.fault(tmp / "open" / "new") == f"other accounts may write into {tmp / 'open'}"
+    assert ownership.fault(tmp / "open" / "new") == f"other accounts can write into {tmp / 'open'}"
     (tmp / "mine" / "in").symlink_to("../open")
-    assert ownership.fault(tmp / "mine" / "in" / "new") == f"other accounts may write into {tmp / 'open'}"
+    assert ownership.fault(tmp / "mine" / "in" / "new") == f"other accounts can write into {tmp / 'open'}"
     (tmp / "mine" / "back").symlink_to("..")
     assert ownership.fault(tmp / "mine" / "back" / "mine") == ""
     os.chown(tmp / "mine" / "back", MALLORY, MALLORY, follow_symlinks=False)
-    assert ownership.fault(tmp / "mine" / "back" / "mine") == f"{tmp / 'mine' / 'back'} belongs to somebody else"
+    assert ownership.fault(tmp / "mine" / "back" / "mine") == f"{tmp / 'mine' / 'back'} belongs to another account"
     (tmp / "mine" / "round").symlink_to("round")
-    assert ownership.fault(tmp / "mine" / "round").endswith("leads in a circle")
+    assert ownership.fault(tmp / "mine" / "round").endswith("is a link in a circle")
     assert ownership.fault(tmp / "mine", owner=MALLORY) == "", "root's is trusted by all"
-    assert ownership.private(tmp / "mine", owner=MALLORY) == f"{tmp / 'mine'} belongs to somebody else"
+    assert ownership.private(tmp / "mine", owner=MALLORY) == f"{tmp / 'mine'} belongs to another account"
 
 
 def test_what_is_made_is_closed_to_others(tmp):

@@ -82,7 +82,7 @@ def test_old_geojson_that_says_its_crs(frame):
     metres["crs"] = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32631"}}
     assert shapes.read("geometry", metres)[0].geometry.crs == "EPSG:32631"
     metres["crs"] = {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
-    with pytest.raises(gl.GeodesError, match="no degrees"):
+    with pytest.raises(gl.GeodesError, match="not degrees"):
         shapes.read("geometry", metres)
     metres["crs"]["properties"]["name"] = "the mayor's own"
     with pytest.raises(gl.GeodesError, match="the mayor's own"):
@@ -105,14 +105,14 @@ def test_layer_is_named_where_there_are_several(frame, tmp_path):
     [
         (shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)]), "Self-intersection.*make_valid"),
         (shapely.Polygon(), "empty"),
-        (shapely.Point(500_000, 4_800_000), "no degrees"),
+        (shapely.Point(500_000, 4_800_000), "not degrees"),
         ({"type": "FeatureCollection", "features": []}, "no shape"),
         ({"type": "Polygon", "coordinates": [[[0, 0], [1, "x"]]]}, "no geometry that can be read"),
-        ({"type": "Feature", "geometry": "x"}, "no GeoJSON"),
+        ({"type": "Feature", "geometry": "x"}, "not valid GeoJSON"),
         ({"type": "FeatureCollection", "features": 7}, "no list of features"),
-        ("{", "no GeoJSON"),
+        ("{", "not valid GeoJSON"),
         ("nowhere.gpkg", "cannot be read .No such file"),
-        ("/dev/zero", "is no file"),
+        ("/dev/zero", "is not a file"),
         (3.5, "not float"),
         (Geometry(FIELD, None), "no CRS"),
         (geopandas.GeoSeries([FIELD]), "set_crs"),
@@ -149,7 +149,7 @@ def test_zip_that_claims_much_is_not_unpacked(frame, tmp_path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.shp", "w") as member:
         for _ in range(300):
             member.write(bytes(2**20))
-    with pytest.raises(gl.GeodesError, match="holds more than 256 MiB"):
+    with pytest.raises(gl.GeodesError, match="contains more than 256 MiB"):
         shapes.read("geometry", path)
 
 

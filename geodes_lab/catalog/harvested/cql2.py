@@ -49,7 +49,7 @@ def parsed(text: str) -> dict[str, Any]:
         return condition
     except Exception as error:  # the library raises its own error types
         shown = text if len(text) <= 200 else f"{text[:199]}…"
-        raise GeodesError(f"The filter {shown!r} is no CQL2: {' '.join(str(error).split())[:200]}") from error
+        raise GeodesError(f"The filter {shown!r} is not valid CQL2: {' '.join(str(error).split())[:200]}") from error
 
 
 def sql(condition: Mapping[str, Any], here: Mapping[str, str], known: Mapping[str, Set[str]] | None = None) -> Sql:
@@ -81,7 +81,9 @@ def sql(condition: Mapping[str, Any], here: Mapping[str, str], known: Mapping[st
     try:
         return _Writer(there, everywhere).condition(condition)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, ShapelyError, RecursionError) as error:
-        raise GeodesError(f"The filter is no CQL2 that this catalogue understands: {str(error)[:200]!r}.") from error
+        raise GeodesError(
+            f"This catalogue does not understand the CQL2 of the filter: {str(error)[:200]!r}."
+        ) from error
 
 
 class _Writer:
@@ -97,7 +99,7 @@ class _Writer:
         if op in ("and", "or"):
             parts = [self.condition(a) for a in args]
             if not parts:
-                raise ValueError(f"{op} of nothing")
+                raise ValueError(f"{op} has no arguments")
             return f"({f' {op} '.join(text for text, _ in parts)})", [v for _, values in parts for v in values]
         if op == "not":
             text, values = self.condition(args[0])
@@ -109,7 +111,9 @@ class _Writer:
             # The relation of two areas takes time in proportion to the product of their corners, and DuckDB does not
             # check its time limit meanwhile.
             if op != "s_intersects" and json.dumps(args, default=str).count("[") > _RELATED:
-                raise GeodesError(f"{op} may have an area of {_RELATED} corners: simplify it, or ask by s_intersects.")
+                raise GeodesError(
+                    f"{op} can have an area of at most {_RELATED} corners: simplify the area, or use s_intersects."
+                )
             return self._call(_SPATIAL[op], args, "geometry")
         if op in _ARRAYS:
             return self._call(_ARRAYS[op], args, "array")
@@ -134,7 +138,7 @@ class _Writer:
             return f"({texts[0]} BETWEEN {texts[1]} AND {texts[2]})", values
         if op == "in":
             return f"({texts[0]} IN ({', '.join(texts[1:]) or 'NULL'}))", values
-        raise GeodesError(f"The filter has the operator {op[:50]!r}, which this catalogue does not know.")
+        raise GeodesError(f"The filter has the operator {op[:50]!r}, which this catalogue does not support.")
 
     def _like(self, subject: Any, pattern: Any) -> Sql:
         functions = []
@@ -142,7 +146,7 @@ class _Writer:
             functions.append(_FUNCTIONS[pattern["op"]])
             pattern = pattern["args"][0]
         if not isinstance(pattern, str) or len(pattern) > terms.PATTERN:
-            raise GeodesError(f"What a text is like is a text of at most {terms.PATTERN} characters.")
+            raise GeodesError(f"The pattern of LIKE must be a text of at most {terms.PATTERN} characters.")
         text, values = self._value(subject, {"string"})
         called = "?"
         for name in reversed(functions):
@@ -184,7 +188,7 @@ class _Writer:
         if operand.get("op") in _FUNCTIONS:
             text, values = self._value(operand["args"][0], {"string"})
             return f"{_FUNCTIONS[operand['op']]}({text})", values
-        raise GeodesError(f"The filter has {_json(operand)[:100]}, which this catalogue does not know.")
+        raise GeodesError(f"The filter has {_json(operand)[:100]}, which this catalogue does not support.")
 
     def _column(self, name: str, wanted: Set[str]) -> str:
         own = self._kind({"property": name}, wanted)

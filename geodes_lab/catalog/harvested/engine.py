@@ -86,7 +86,7 @@ class Engine:
             if not over.is_set():
                 raise
             raise TooLong(
-                f"The search took longer than {self.limits.seconds:g} s: ask for less, such as one collection, a "
+                f"The search took longer than {self.limits.seconds:g} s: search for less, such as one collection, a "
                 "shorter time or a smaller area."
             ) from error
         finally:
@@ -112,5 +112,6 @@ def _spatial() -> str:
         return str(next(folder.glob(f"extensions/v{duckdb.__version__}/*.duckdb_extension")))
     except StopIteration:
         raise GeodesError(
-            f"duckdb-extension-spatial is not of DuckDB's version, {duckdb.__version__}: install both of one version."
+            f"duckdb-extension-spatial has another version than DuckDB {duckdb.__version__}: install the same "
+            "version of both."
         ) from None

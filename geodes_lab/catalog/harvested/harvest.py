@@ -81,7 +81,7 @@ def harvest(
     for name in collections:
         named(name)
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder, "Another harvest is at work"), _without_collector():
+    with alone(folder, "Another harvest is running"), _without_collector():
         before = Snapshot.load(folder)
         if before.source not in ("", catalogue.profile.url):
             raise GeodesError(f"{folder} was harvested from {before.source}: give another folder.")

@@ -215,7 +215,7 @@ class Index:
             try:
                 records: Sequence[dict[str, Any] | None] = rows.records(path, [row for row, _ in wanted])
                 if self.quarantine and not all(map(rows.is_whole, records)):
-                    raise ValueError("an Item has parts of another kind")
+                    raise ValueError("the parts of an Item have wrong types")
             except Exception as error:
                 if self.quarantine is None or not (Path(path).exists() or self._is(snapshots)):
                     raise
@@ -229,15 +229,15 @@ class Index:
         try:
             yield
         except (duckdb.ConversionException, duckdb.BinderException) as error:
-            raise GeodesError(f"{self.name} cannot compare what is asked for: {_line(error)}.") from error
+            raise GeodesError(f"{self.name} cannot compare the values of this search: {_line(error)}.") from error
         except duckdb.OutOfMemoryException as error:
             raise GeodesError(
-                f"The search needs more memory than {self.name} has for one: ask for less at once."
+                f"The search needs more memory than {self.name} allows for one search: search for less at once."
             ) from error
         except (duckdb.Error, OSError, pa.ArrowException) as error:
             folder = self._kept[0].folder
             raise GeodesError(
-                f"The catalogue {self.name} at {folder} cannot be read ({_line(error)}): harvest it anew."
+                f"The catalogue {self.name} at {folder} cannot be read ({_line(error)}): harvest it again."
             ) from error
 
 

@@ -47,8 +47,8 @@ class Quarantine:
                 memory.clear()
         name = Path(path).name
         self.told[collection] = (
-            f"{collection} is damaged: not all of {name} can be read, and what cannot is left out of searches. Delete "
-            "the collection or these Items, and put them again."
+            f"{collection} is damaged: some of {name} cannot be read and is left out of searches. Delete the "
+            "collection or these Items, and publish them again."
         )
         if path in self._named:
             return
@@ -94,7 +94,7 @@ class Quarantine:
             self.leave_out(
                 group.collection,
                 path,
-                f"its columns {', '.join([*reserved, *other])[:200]} are not what they should be",
+                f"its columns {', '.join([*reserved, *other])[:200]} have wrong names or types",
             )
         else:
             self._fine.add(path)

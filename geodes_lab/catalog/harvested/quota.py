@@ -50,17 +50,17 @@ class Quota:
         ):
             if new > most and new > old:
                 raise QuotaExceeded(
-                    f"Your results may have {most:,} {unit}, and would have {new:,}: delete some of them."
+                    f"Your results would have {new:,} {unit}; the limit is {most:,}. Delete some of your results."
                 )
         for name, collection in after.collections.items():
             number = len(collection.queryables)
             if collection.owner == owner and number > max(self.properties, len(_queryables(before, name))):
                 raise QuotaExceeded(
-                    f"{name} may have {self.properties} names of properties, and would have {number}: use fewer."
+                    f"{name} would have {number} names of properties; the limit is {self.properties}. Use fewer names."
                 )
         whole = sum(f.size for f in after.files)
         if whole > self.whole and whole > sum(f.size for f in before.files):
-            raise QuotaExceeded("The results of all people together have no more space: tell the operator of the lab.")
+            raise QuotaExceeded("The space for the results of all users is full: ask the operator of the lab for more.")
 
     def check_disk(self, folder: Path) -> None:
         """Check that the disk has space for any change.
@@ -73,7 +73,7 @@ class Quota:
         usage = shutil.disk_usage(folder)
         if usage.free < min(_RESERVE[0], _RESERVE[1] * usage.total):
             raise QuotaExceeded(
-                "The disk of the results is full: tell the operator of the lab. What is there can be read."
+                "The disk of the results is full: tell the operator of the lab. Saved results can still be read."
             )
 
 

@@ -114,15 +114,17 @@ class Snapshot:
         try:
             document = json.loads((folder / NAME).read_text())
             if not isinstance(document, dict):
-                raise ValueError("it is no object of JSON")
+                raise ValueError("it is not a JSON object")
             if document.get("version") != _VERSION:
-                raise GeodesError(f"{folder / NAME} is of another version of the lab: harvest the catalogue anew.")
+                raise GeodesError(
+                    f"{folder / NAME} was written by another version of the lab: harvest the catalogue again."
+                )
             entries, listed = dict(document["collections"]), list(document["files"])
             source, taken = str(document["source"]), str(document["taken"])
         except FileNotFoundError:
             return cls(folder)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise GeodesError(f"{folder / NAME} is damaged ({error}): harvest the catalogue anew.") from error
+            raise GeodesError(f"{folder / NAME} is damaged ({error}): harvest the catalogue again.") from error
         collections = {k: _collection(k, c) for k, c in entries.items()}
         files = []
         for entry in listed:
@@ -203,7 +205,7 @@ def alone(folder: Path, otherwise: str, wait: float = 0) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    raise GeodesError(f"{otherwise} in {folder}: wait until it is done.") from None
+                    raise GeodesError(f"{otherwise} in {folder}: wait until it has finished.") from None
                 time.sleep(0.01)
         yield
 
@@ -229,11 +231,11 @@ def _collection(name: str, description: Any) -> Collection:
             (collection.damaged, str),
         )
         if not all(isinstance(v, k) for v, k in kinds) or not isinstance(collection.document, dict):
-            raise ValueError("a part is of another kind")
+            raise ValueError("an entry has a wrong type")
         if not isinstance(collection.queryables, dict) or not all(
             isinstance(v, str) for v in collection.queryables.values()
         ):
-            raise ValueError("its queryables are none")
+            raise ValueError("its queryables are not valid")
     except (TypeError, ValueError) as error:
         return Collection(owner=owner if isinstance(owner, str) else "?", damaged=_sentence(name, error))
     return collection
@@ -242,7 +244,10 @@ def _collection(name: str, description: Any) -> Collection:
 def _sentence(name: str, error: Exception) -> str:
     _log.error("the entry of the collection %s is damaged, and it is left out of searches: %s", name, str(error)[:300])
     problem = str(error)[:100]
-    return f"The collection {name} is damaged ({problem}): delete it and make it anew; a harvest makes its own anew."
+    return (
+        f"The collection {name} is damaged ({problem}): delete it and publish it again; a harvest repairs its own "
+        "collections."
+    )
 
 
 def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:

@@ -45,13 +45,15 @@ def check_text(text: str) -> None:
     """
     if len(text) > LENGTH:
         raise GeodesError(
-            f"The filter has {len(text):,} characters, and may have {LENGTH:,}: send it as JSON, by POST."
+            f"The filter has {len(text):,} characters; the limit is {LENGTH:,}. Send it as JSON, by POST."
         )
     depth = brackets = chained = joined = signed = 0
     for match in _TOKENS.finditer(text):
         token = match[0]
         if token in ("'", '"'):
-            raise GeodesError(f"The filter {_short(text)} is no CQL2: a text or name in it has no end.")
+            raise GeodesError(
+                f"The filter {_short(text)} is not valid CQL2: a text or a name in it has no closing quote."
+            )
         depth += (token == "(") - (token == ")")
         brackets += token == "("
         joined += token.lower() in ("and", "or")
@@ -63,18 +65,20 @@ def check_text(text: str) -> None:
             signed = 0
         if depth > TEXT_DEPTH or brackets > BRACKETS:
             raise GeodesError(
-                f"The filter has more brackets than are read: {TEXT_DEPTH} inside each other, {BRACKETS} in all."
+                f"The filter has too many brackets: at most {TEXT_DEPTH} inside each other, and {BRACKETS} in all."
             )
         if depth < 0:
             break
     if depth:
-        raise GeodesError(f"The filter {_short(text)} is no CQL2: its brackets do not close.")
+        raise GeodesError(f"The filter {_short(text)} is not valid CQL2: a bracket in it is not closed.")
     if joined > JOINED:
         raise GeodesError(
-            f"The filter has {joined} of AND and OR, and may have {JOINED}: use IN, or ask for less at once."
+            f"The filter has {joined} operators AND and OR; the limit is {JOINED}. Use IN, or search for less at once."
         )
     if chained > CHAINED:
-        raise GeodesError(f"The filter has {chained} of NOT, +, -, *, / and ^, and may have {CHAINED}.")
+        raise GeodesError(
+            f"The filter has {chained} operators NOT, +, -, *, / and ^; the limit is {CHAINED}. Use fewer."
+        )
 
 
 def check(condition: Any) -> None:
@@ -90,7 +94,7 @@ def check(condition: Any) -> None:
     while waiting:
         value, depth, is_area = waiting.pop()
         if depth > DEPTH:
-            raise GeodesError(f"The filter may have {DEPTH} lists and objects inside each other, and has more.")
+            raise GeodesError(f"The filter has more than {DEPTH} lists and objects inside each other: simplify it.")
         if isinstance(value, dict):
             waiting += [(v, depth + 1, is_area or k == "coordinates") for k, v in value.items()]
         elif isinstance(value, list):
@@ -100,9 +104,9 @@ def check(condition: Any) -> None:
             waiting += [(v, depth + 1, is_area) for v in value]
         terms += not is_area
         if terms > TERMS:
-            raise GeodesError(f"The filter may have {TERMS:,} terms, and has more: ask for less at once.")
+            raise GeodesError(f"The filter has more than {TERMS:,} terms: search for less at once.")
         if vertices > VERTICES:
-            raise GeodesError(f"The filter's areas may have {VERTICES:,} corners, and have more: simplify them.")
+            raise GeodesError(f"The areas of the filter have more than {VERTICES:,} corners: simplify them.")
 
 
 def _short(text: str) -> str:

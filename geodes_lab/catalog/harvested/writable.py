@@ -22,7 +22,7 @@ from geodes_lab.catalog.harvested.snapshot import Collection, File, Snapshot, al
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
 
-_BUSY = "Another process writes"
+_BUSY = "Another process is writing"
 _WAIT = 10.0  # seconds to wait for another change
 KEPT = 30.0
 """Seconds for which replaced files stay when space is limited: a search may still use them."""
@@ -114,8 +114,8 @@ class WritableCatalogue:
             table = partitions.joined([*old, *fresh])
         except (pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError) as error:
             raise GeodesError(
-                f"An Item of {name} has a property of another kind than the others of {month} ({_line(error)}): give "
-                "it the same kind, or a name of its own."
+                f"An Item of {name} has a property whose type differs from that of the other Items of {month} "
+                f"({_line(error)}): use the same type, or another name."
             ) from error
         known |= partitions.types(table.schema)
         return partitions.written(self.folder, name, month, table)
@@ -176,7 +176,7 @@ def _read(path: Path, name: str) -> pa.Table:
         return pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         raise GeodesError(
-            f"{name} is damaged: {path.name} cannot be read ({_line(error)}). Delete the collection, and put its "
+            f"{name} is damaged: {path.name} cannot be read ({_line(error)}). Delete the collection, and publish its "
             "Items again."
         ) from error
 
@@ -184,7 +184,7 @@ def _read(path: Path, name: str) -> pa.Table:
 def _same_kinds(new: dict[str, str], known: dict[str, str]) -> None:
     for name, kind in new.items():
         if name in known and family(known[name]) != family(kind):
-            raise TypeError(f"{name} is of kind {kind}, not {known[name]}")
+            raise TypeError(f"{name} has type {kind}, not {known[name]}")
 
 
 def _line(error: BaseException) -> str:

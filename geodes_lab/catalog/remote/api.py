@@ -53,8 +53,8 @@ class Api:
             if refusal := caused(error):
                 raise refusal from error
             raise GeodesError(
-                f"The catalogue {self.name} at {self.profile.url} answers in a way that is not understood "
-                f"({type(error).__name__}: {str(error)[:200]}): it is no STAC API, or has a fault."
+                f"The catalogue {self.name} at {self.profile.url} gave an answer that is not valid STAC "
+                f"({type(error).__name__}: {str(error)[:200]}): it is not a STAC API, or it has a fault."
             ) from error
 
     @cached_property
@@ -70,12 +70,12 @@ class Api:
             if refusal := caused(error):
                 raise refusal from error
             raise GeodesError(
-                f"{self.profile.url} is no STAC API ({error}); check the url of the profile {self.name!r}."
+                f"{self.profile.url} is not a STAC API ({error}); check the url of the profile {self.name!r}."
             ) from error
         if not is_one:
             raise GeodesError(
-                f"The catalogue {self.name} at {self.profile.url} says that it has no Item Search: give the landing "
-                "page of a STAC API, or the path of a static catalogue's catalog.json."
+                f"The catalogue {self.name} at {self.profile.url} has no Item Search: give the landing page of a STAC "
+                "API, or the path of a static catalogue's catalog.json."
             )
         return client
 
@@ -154,8 +154,8 @@ class Api:
                     by_id[raw.get("collection"), raw["id"]] = self._item(raw)
         if parameters.get("max_items") is None and counted is not None and len(by_id) < counted:
             raise GeodesError(
-                f"The catalogue {self.name} gave {len(by_id)} of the {counted} Items that it counts: try again, or "
-                "ask for less at once, such as one month."
+                f"The catalogue {self.name} returned {len(by_id)} of the {counted} Items that it counts: try again, "
+                "or search for less at once, such as one month."
             )
         return list(by_id.values())
 

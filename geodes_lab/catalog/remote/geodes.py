@@ -61,8 +61,8 @@ class Geodes:
                 result += [_collection(c) for c in several]
             except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
                 raise GeodesError(
-                    f"The catalogue {self.name} has a collection that is not understood ({error}): the service has "
-                    "changed."
+                    f"The catalogue {self.name} has a collection that cannot be read ({error}): the service has "
+                    "changed; report it to the developers of GEODES Lab."
                 ) from error
             if len(several) < 500:
                 break
@@ -133,8 +133,8 @@ class Geodes:
             if items is not None:
                 return items
         raise GeodesError(
-            f"The catalogue {self.name} changed while it was read, {_ATTEMPTS} times: ask for less at once, such as "
-            "one month."
+            f"The catalogue {self.name} changed during the search, {_ATTEMPTS} times: search for less at once, such "
+            "as one month."
         )
 
     def _read(self, body: dict[str, Any], query: Query) -> list[dict[str, Any]] | None:
@@ -144,8 +144,8 @@ class Geodes:
         there, pages = len(raws), math.ceil(matched / self.profile.page)
         if query.limit is None and pages > _PAGES:
             raise GeodesError(
-                f"The catalogue {self.name} counts {matched:,} products, more than one search gives: ask for less at "
-                "once, such as one month, or harvest the catalogue."
+                f"The catalogue {self.name} has {matched:,} such products, more than one search can return: search "
+                "for less at once, such as one month, or harvest the catalogue."
             )
         items = [self._true(raw) for raw in raws]
         at, useful = 2, _useful(items, query)
@@ -158,8 +158,8 @@ class Geodes:
                         return None
                     if self._service.taken - before > MOST:
                         raise GeodesError(
-                            f"The catalogue {self.name} gives more than 1 GiB of products: ask for less at once, such "
-                            "as one month."
+                            f"The catalogue {self.name} returns more than 1 GiB of products: search for less at once, "
+                            "such as one month."
                         )
                     there += len(raws)
                     new = [self._true(raw) for raw in raws]
@@ -178,12 +178,12 @@ class Geodes:
         try:
             matched = int(answer["context"]["matched"])
             if matched < 0 or len(answer["features"]) > max(self.profile.page, body["limit"]):
-                raise ValueError("it counts wrong")
+                raise ValueError("its count is wrong")
             return parsing.page(answer, self._service.whose)["features"], matched
         except (TypeError, KeyError, ValueError, OverflowError):
             raise GeodesError(
                 f"The catalogue {self.name} answered a search without features or context.matched: the service has "
-                "changed; `geodes-lab doctor` says how."
+                "changed; run `geodes-lab doctor` to see how."
             ) from None
 
     def _true(self, raw: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _collection(document: dict[str, Any]) -> Collection:
         or shown(document["id"]) != document["id"]
         or not isinstance(document.get("title") or "", str)
     ):
-        raise ValueError(f"its id or title is no name, {document['id']!r}")
+        raise ValueError(f"its id or title is not a name, {document['id']!r}")
     interval = document.get("extent", {}).get("temporal", {}).get("interval") or [[None, None]]
     start, end = (pystac.utils.str_to_datetime(t) if t else None for t in interval[0])
     count = next(

@@ -109,19 +109,19 @@ class Web:
             whole = address
         if target is None:
             raise Refused(
-                f"The catalogue at {self.home} leads to {address!r}, which is no address of a web server: refused."
+                f"The catalogue at {self.home} links to {address!r}, which is not the address of a web server: refused."
             )
         if target == own:
             return whole
         upgraded = own is not None and (own.scheme, own.port, target) == ("http", 80, ("https", own.host, 443))
         if method.upper() != "GET" and not upgraded:
             raise Refused(
-                f"The catalogue at {self.home} leads a {method.upper()} request to another server, {target.text}: "
+                f"The catalogue at {self.home} redirects a {method.upper()} request to another server, {target.text}: "
                 "refused."
             )
         if not _may_be_public(target.host):
             raise Refused(
-                f"The catalogue at {self.home} leads to {target.text}, a server on this machine or in its network: "
+                f"The catalogue at {self.home} links to {target.text}, a server on this machine or in its network: "
                 "refused."
             )
         return whole
@@ -160,13 +160,13 @@ class Web:
             size += len(part)
             if size > LARGEST:
                 raise Refused(
-                    f"{_named(answer)} has more than {LARGEST // MIB} MiB, which no catalogue answers by: ask for "
-                    "less at once."
+                    f"{_named(answer)} has more than {LARGEST // MIB} MiB, too much for one answer: search for less "
+                    "at once."
                 )
             if time.monotonic() > until:
                 raise Refused(
-                    f"{_named(answer)} has not come whole within {_SECONDS:.0f} s: try again later, or ask for less "
-                    "at once."
+                    f"{_named(answer)} did not arrive completely within {_SECONDS:.0f} s: try again later, or search "
+                    "for less at once."
                 )
             parts.append(part)
         length = answer.headers.get("Content-Length", "")
@@ -176,12 +176,12 @@ class Web:
             and size < int(length)
             and answer.request.method != "HEAD"
         ):
-            raise Refused(f"{_named(answer)} was cut after {size} bytes: try again.")
+            raise Refused(f"{_named(answer)} ended too early, after {size} bytes: try again.")
         return b"".join(parts)
 
 
 def _named(answer: Response) -> str:
-    return f"What {urlsplit(answer.url).netloc} answers to {answer.request.method} {urlsplit(answer.url).path}"
+    return f"The answer of {urlsplit(answer.url).netloc} to {answer.request.method} {urlsplit(answer.url).path}"
 
 
 def _may_be_public(host: str) -> bool:
@@ -206,8 +206,7 @@ class _Seen:
         if not is_public(peer):
             connection.close()
             raise Refused(
-                f"A catalogue leads to {self.host}, a server on this machine or in its network ({peer}), and not the "
-                "catalogue's own: refused."
+                f"A catalogue links to {self.host}, another server on this machine or in its network ({peer}): refused."
             )
         return connection
 

@@ -72,8 +72,8 @@ def normalize_item(raw: dict[str, Any]) -> dict[str, Any]:
         return _normalized(raw)
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise GeodesError(
-            f"{str(raw.get('id'))[:200]} is an Item of GEODES that is not understood ({type(error).__name__}: "
-            f"{error}): the service has changed."
+            f"{str(raw.get('id'))[:200]} is an Item of GEODES that cannot be read ({type(error).__name__}: {error}): "
+            "the service has changed; run `geodes-lab doctor` to see how."
         ) from error
 
 
@@ -174,5 +174,5 @@ def _time(text: str) -> str:
     """Convert the service's many forms of a time to one."""
     time = instant.utc(text)
     if time is None:
-        raise ValueError(f"{text!r} is no time")
+        raise ValueError(f"{text!r} is not a time")
     return instant.text(time)

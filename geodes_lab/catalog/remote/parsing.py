@@ -45,7 +45,7 @@ def parsed(text: bytes | str, whose: str) -> Any:
         )
         if not level:
             return document
-    raise Refused(f"{whose} answers by more than {DEPTH} lists and objects inside each other: refused.")
+    raise Refused(f"{whose} returned more than {DEPTH} lists and objects inside each other: refused.")
 
 
 def page(told: Any, whose: str) -> Raw:
@@ -57,11 +57,12 @@ def page(told: Any, whose: str) -> Raw:
         If it is not one.
     """
     if not isinstance(told, dict):
-        raise Refused(f"{whose} answers by what is no page of Items: check its address.")
+        raise Refused(f"{whose} did not return a page of Items: check its address.")
     for name in ("features", "collections", "links"):
         if not (isinstance(told.get(name, []), list) and all(isinstance(v, dict) for v in told.get(name, []))):
             raise Refused(
-                f"{whose} answers by a page whose {name} are no list of objects: it is no STAC API, or has a fault."
+                f"{whose} returned a page whose {name} are not a list of objects: it is not a STAC API, or it has "
+                "a fault."
             )
     return told
 
@@ -86,10 +87,10 @@ def document(told: Any, base: str, whose: str, *, files: bool = False) -> Raw:
         If it is not one; the sentence says why.
     """
     if not isinstance(told, dict):
-        raise Refused(f"{whose} gives a {type(told).__name__} in place of an Item or a collection.")
+        raise Refused(f"{whose} returned a {type(told).__name__} instead of an Item or a collection.")
     name = told.get("id")
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST or shown(name) != name:
-        raise Refused(f"{whose} gives a document whose id is no name ({str(name)[:80]!r}).")
+        raise Refused(f"{whose} returned a document whose id is not a name ({str(name)[:80]!r}).")
     try:
         hold(told)
         own = next((link["href"] for link in told.get("links") or () if link["rel"] == "self"), "")
@@ -103,7 +104,7 @@ def document(told: Any, base: str, whose: str, *, files: bool = False) -> Raw:
                     other["href"] = _whole(other["href"], base, files)
     except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
         raise Refused(
-            f"{whose} gives {name!r}, which is not what STAC says ({error or type(error).__name__})."
+            f"{whose} returned {name!r}, which is not valid STAC ({error or type(error).__name__})."
         ) from error
     return told
 
@@ -118,18 +119,18 @@ def _hold_asset(key: str, asset: Any) -> None:
         raise TypeError(f"the alternate of its asset {key!r} has no href")
     roles = asset.get("roles") or []
     if not isinstance(roles, list) or not all(isinstance(r, str) for r in roles):
-        raise TypeError(f"the roles of its asset {key!r} are no list of words")
+        raise TypeError(f"the roles of its asset {key!r} are not a list of words")
     for field in ("type", "title", "description"):
         if not isinstance(asset.get(field) or "", str):
-            raise TypeError(f"the {field} of its asset {key!r} is no text")
+            raise TypeError(f"the {field} of its asset {key!r} is not text")
 
 
 def _hold_properties(properties: dict[str, Any]) -> None:
     for key, value in properties.items():
         if key in _TEXTS and not isinstance(value or "", str):
-            raise TypeError(f"its {key} is no text")
+            raise TypeError(f"its {key} is not text")
         if key in _NUMBERS and value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise TypeError(f"its {key} is no number")
+            raise TypeError(f"its {key} is not a number")
 
 
 def hold(told: Raw) -> None:
@@ -159,7 +160,7 @@ def hold(told: Raw) -> None:
             try:
                 shape(told["geometry"])
             except Exception as error:  # shapely and numpy raise many kinds
-                raise ValueError(f"its geometry is none: {error}") from error
+                raise ValueError(f"its geometry is not valid: {error}") from error
 
 
 _KINDS: dict[str, type] = {
@@ -205,5 +206,5 @@ def _whole(href: str, base: str, files: bool) -> str:
         # With two slashes: pystac would read others as relative.
         return f"{ELSEWHERE}://{path if '/' in path else f'/{path}'}"
     if not scheme:
-        raise ValueError(f"{href!r} is an address without a beginning")
+        raise ValueError(f"{href!r} is a relative address, and the document has no address of its own")
     return absolute

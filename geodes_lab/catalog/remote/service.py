@@ -67,7 +67,7 @@ class Service:
             raise self.refusal(error) from error
         except ValueError:
             raise GeodesError(
-                f"The catalogue {self.name} answered {method} {self.url}{path} with what is no JSON: check its address."
+                f"The catalogue {self.name} did not answer {method} {self.url}{path} with JSON: check its address."
             ) from None
 
     def read(self, address: str, method: str = "GET", parameters: dict[str, Any] | None = None) -> bytes:
@@ -99,8 +99,8 @@ class Service:
         status, text = getattr(error, "status_code", None), _plain(str(error))  # an error without an answer has none
         if status == 429 or "quota" in text.lower() or "rate limit" in text.lower():
             return GeodesError(
-                f"The catalogue {self.name} refuses more requests for now ({text or status}): wait until the hour is "
-                "over, or ask its operator for a larger quota."
+                f"The catalogue {self.name} refuses more requests for now ({text or status}): wait for the next hour, "
+                "or ask its operator for a larger quota."
             )
         if status in (401, 403):
             return GeodesError(
@@ -146,7 +146,9 @@ class Io(StacApiIO):
         fields = source.to_dict(transform_href=False)
         method = str(fields.get("method", "GET")).upper()
         if method not in ("GET", "POST"):
-            raise Refused(f"{self._service.whose} has a link that is followed by {method}: refused.")
+            raise Refused(
+                f"{self._service.whose} has a link with the method {method}, which is not supported: refused."
+            )
         link_body = fields.get("body")
         body: dict[str, Any] = link_body if isinstance(link_body, dict) else {}
         if method == "POST" and fields.get("merge"):
@@ -162,7 +164,7 @@ class Io(StacApiIO):
         """Read a document, and check it against STAC if it is one of STAC's."""
         document = super().read_json(source, *args, **kwargs)
         if not isinstance(document, dict):
-            raise Refused(f"{self._service.whose} answers by what is no object of JSON: check its address.")
+            raise Refused(f"{self._service.whose} did not return a JSON object: check its address.")
         if "stac_version" not in document:  # a list of queryables
             return document
         base = source.href if isinstance(source, Link) else str(source)
@@ -194,7 +196,7 @@ class Io(StacApiIO):
                 parsing.document(one, base, whose, files=self._service.files)
             new = {(one.get("collection"), one["id"]) for one in some}
             if new <= ids:
-                raise Refused(f"{whose} gives the same page again and again: it has a fault; tell its operator.")
+                raise Refused(f"{whose} returns the same page again and again: it has a fault; tell its operator.")
             ids |= new
             yield page
             link = next(
@@ -206,11 +208,11 @@ class Io(StacApiIO):
             link = {**link, "href": step}
             mark = json.dumps([step, link.get("method"), link.get("body")], sort_keys=True, default=str)
             if mark in seen:
-                raise Refused(f"{whose} leads from page to page in a circle: it has a fault; tell its operator.")
+                raise Refused(f"{whose} links its pages in a circle: it has a fault; tell its operator.")
             seen.add(mark)
             source, request, base = Link.from_dict(link), {"parameters": parameters}, step
         raise Refused(
-            f"{whose} gives more than {_PAGES} pages, or 1 GiB of them: ask for less at once, such as one month."
+            f"{whose} returns more than {_PAGES} pages, or more than 1 GiB: search for less at once, such as one month."
         )
 
 
@@ -238,6 +240,6 @@ def _plain(text: str) -> str:
 
 def _reason(text: str) -> str:
     if "NameResolution" in text:
-        return "its name is not known here"
+        return "its host name is not known"
     reason = text.rpartition("Caused by ")[2].strip("()") or text
     return re.sub(r"<[^>]*>|HTTPS?Connection[^:]*: ", "", reason).strip("\"' ")

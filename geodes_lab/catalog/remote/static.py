@@ -61,7 +61,7 @@ class Files(DefaultStacIO):
         if not _is_remote(href):
             if self._is_remote:
                 raise Refused(
-                    f"The catalogue {self._profile.url} leads to {href!r}, which is no address of a web server: "
+                    f"The catalogue {self._profile.url} links to {href!r}, which is not the address of a web server: "
                     "refused."
                 )
             return super().read_text(href)
@@ -70,12 +70,12 @@ class Files(DefaultStacIO):
         except (RequestException, HTTPError, OSError) as error:
             raise FileNotFoundError(f"{href} does not answer ({error})") from error
         if answer.status_code != 200:
-            raise FileNotFoundError(f"{href} is answered by HTTP {answer.status_code}")
+            raise FileNotFoundError(f"{href} returns HTTP {answer.status_code}")
         self._left -= len(text)
         if self._left < 0 or time.monotonic() > self._until:
             raise Refused(
                 f"The catalogue {self._profile.url} takes more than {_BYTES >> 20} MiB or {_SECONDS / 60:g} minutes "
-                "to read: it is read no further; ask for fewer of its collections at once."
+                "to read, so the search has stopped: search fewer of its collections at once."
             )
         return text.decode("utf-8")
 
@@ -90,7 +90,7 @@ class Files(DefaultStacIO):
         document = super().read_json(href)
         if not _is_remote(href):
             if not isinstance(document.get("id"), str):
-                raise TypeError("its id is no text")
+                raise TypeError("its id is not text")
             parsing.hold(document)
             return document
         whose = f"The catalogue {self._profile.url}"
@@ -130,7 +130,7 @@ class Static:
             return catalogue
         except Exception as error:
             raise caused(error) or GeodesError(
-                f"The catalogue {self.profile.url} does not open ({error}); check its path or address."
+                f"The catalogue {self.profile.url} cannot be opened ({error}); check its path or address."
             ) from error
 
     @cached_property
@@ -207,7 +207,7 @@ def _below(
         children = list(node.get_children())
     except Exception as error:  # pystac raises many kinds of errors for other documents
         raise caused(error) or GeodesError(
-            f"A link of the catalogue {whose} does not open ({error}); tell whoever made it."
+            f"A link of the catalogue {whose} cannot be opened ({error}); tell the author of the catalogue."
         ) from error
     for child in children:
         yield from _below(child, whose, inside, seen, depth + 1)
@@ -216,8 +216,7 @@ def _below(
 def _refuse_many(links: Sequence[pystac.Link], node: pystac.Catalog) -> None:
     if len(links) > _LINKS:
         raise Refused(
-            f"{node.id} has {len(links):,} links, more than the {_LINKS:,} that are followed: ask its maker to split "
-            "it."
+            f"{node.id} has {len(links):,} links, more than the limit of {_LINKS:,}: ask its author to split it."
         )
 
 
@@ -242,6 +241,6 @@ def _items(node: pystac.Catalog, most: int | None = None) -> Iterator[pystac.Ite
             yield item
     if dangling:
         warnings.warn(
-            f"{len(dangling)} Items of {node.id} do not open and are left out, the first is {dangling[0]}.",
+            f"{len(dangling)} Items of {node.id} cannot be opened and are left out; the first is {dangling[0]}.",
             stacklevel=4,
         )

@@ -16,7 +16,7 @@ from geodes_lab.environments.overlay import Overlay
 from geodes_lab.errors import GeodesError
 
 _DEFAULT = 4  # workers
-_REMEDY = "Start your server anew, so that it has the image of the gateway; if that does not help, tell the operator."
+_REMEDY = "Restart your server to get the image of the gateway; if this does not help, tell the operator."
 
 
 def start(wanted: ClusterRequest) -> ClusterLifecycle:
@@ -95,8 +95,8 @@ def _options(service: Any, wanted: ClusterRequest) -> Any:
         name = next((there[n] for n in ("worker_memory", "memory") if n in there), None)
         if name is None:
             raise GeodesError(
-                "The gateway does not let its users choose the memory of workers: leave memory= out; it offers "
-                f"{', '.join(options) or 'nothing'} to choose."
+                "This gateway does not let users choose the memory of workers: leave memory= out. You can choose: "
+                f"{', '.join(options) or 'nothing'}."
             )
         options[name] = wanted.memory / 2**30 if isinstance(options[name], (int, float)) else f"{wanted.memory}"
     return options
@@ -114,16 +114,15 @@ def _explained(error: Exception) -> GeodesError:
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     if "failed to start" in said:
         return GeodesError(
-            f"The gateway could not start a scheduler ({said}). Gateways that call the commands dask-scheduler and "
-            f"dask-worker, which "
-            "distributed no longer has, fail so (dask-gateway#945): ask the operator to set "
-            "c.ClusterConfig.scheduler_cmd to "
-            "['dask', 'scheduler'] and worker_cmd to ['dask', 'worker']."
+            f"The gateway could not start a scheduler ({said}). A gateway fails in this way if it starts "
+            "dask-scheduler and dask-worker, two commands that distributed no longer has (dask-gateway#945). Ask the "
+            "operator to set c.ClusterConfig.scheduler_cmd to ['dask', 'scheduler'] and worker_cmd to ['dask', "
+            "'worker']."
         )
     if "limit" in said.lower():
         return GeodesError(
-            f"The gateway refuses another cluster: {said}. Stop one of yours first; gl.clusters() lists them."
+            f"The gateway refuses another cluster: {said}. Stop one of your clusters first; gl.clusters() lists them."
         )
     return GeodesError(
-        f"The gateway gives no cluster: {said}. Check gateway.address of Dask's settings, or tell the operator."
+        f"The gateway did not start a cluster: {said}. Check gateway.address in Dask's settings, or tell the operator."
     )

@@ -97,18 +97,18 @@ def spill_folder() -> str:
     for one in candidates:
         where = one.expanduser().resolve()
         if not where.is_dir() or not os.access(where, os.W_OK):
-            tried.append(f"{where} is no folder that you may write into")
+            tried.append(f"{where} is not a folder that you can write into")
         elif where.is_relative_to(home):
-            tried.append(f"{where} lies in the home")
+            tried.append(f"{where} is in your home")
         elif _kind(where) in _IN_MEMORY:
-            tried.append(f"{where} lies in memory")
+            tried.append(f"{where} is in memory")
         elif (found := user_folder.below(where)) is None or ownership.make(found / "spill"):
-            tried.append(ownership.fault(where) or f"nothing can be made in {where}")
+            tried.append(ownership.fault(where) or f"{where} cannot hold new folders")
         else:
             return str(found / "spill")
     raise GeodesError(
-        f"Workers have no place on a local disk ({'; '.join(tried)}): set geodes_lab.cluster.spill to a folder on one "
-        f"that is yours, or root's."
+        f"Workers have no folder on a local disk ({'; '.join(tried)}): set geodes_lab.cluster.spill to a folder on a "
+        "local disk that belongs to you or to root."
     )
 
 
@@ -148,12 +148,11 @@ def _beside() -> list[running.Running]:
 
 def _full(others: list[running.Running]) -> GeodesError:
     said = ", ".join(
-        f"{o.name} (of the kernel with process {o.pid}) has {format_bytes(o.reserved)} and "
+        f"{o.name} (from the kernel with process {o.pid}) uses {format_bytes(o.reserved)} and "
         f"{'computes' if o.tasks else 'holds results'}"
         for o in others
     )
     return GeodesError(
-        f"There is no memory left for another cluster: {said}. Wait until it is done, stop it in the Dask panel or "
-        f"with "
-        "gl.clusters().stop(), or take a larger profile."
+        f"There is no memory left for another cluster: {said}. Wait until it has finished, stop it in the Dask panel "
+        "or with gl.clusters().stop(), or take a larger profile."
     )

@@ -52,8 +52,7 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
 
     if shutil.which("sbatch") is None:
         raise GeodesError(
-            "There is no sbatch on this machine, so that no jobs can be submitted: set geodes_lab.cluster.place to "
-            "local."
+            "This machine has no sbatch, so it cannot submit jobs: set geodes_lab.cluster.place to local."
         )
     said = settings.get("cluster.slurm")
     python = said["python"] or sys.executable
@@ -163,8 +162,8 @@ def _folder_of_keys(folder: Path) -> Path:
     """
     if said := ownership.make(folder):
         raise GeodesError(
-            f"The keys of workers have no private folder: {said}. Set geodes_lab.cluster.slurm.folder to one in your "
-            f"home."
+            f"There is no private folder for the keys of workers: {said}. Set geodes_lab.cluster.slurm.folder to a "
+            "folder in your home."
         )
     here = socket.gethostname()
     for old in folder.glob(f"{here}-*"):
@@ -229,9 +228,8 @@ def _most(count: int, said: dict[str, Any], of_this: int = 0) -> int:
     others = len(listed.stdout.split()) - of_this
     if count + max(others, 0) > int(said["most"]):
         raise GeodesError(
-            f"{count} workers are too many: you may have {said['most']} at once (geodes_lab.cluster.slurm.most), and "
-            f"{others} of yours "
-            "are in the queue already; scancel --name geodes-lab ends them all."
+            f"{count} workers are too many: the limit is {said['most']} at once (geodes_lab.cluster.slurm.most), and "
+            f"{others} of yours are already in the queue. scancel --name geodes-lab ends them all."
         )
     return count
 

@@ -72,13 +72,11 @@ def _check_file(name: str, place: ObjectLocation, first: int, size: int) -> None
     begin = _begin(data)
     if begin is None:
         raise GeodesError(
-            f"{name} has no JPEG 2000 code-stream at its beginning: it is damaged; fetch the product again."
+            f"{name} does not begin with a JPEG 2000 code-stream: it is damaged; fetch the product again."
         )
     end = _first_part(data, begin)
     if end is None:
-        raise GeodesError(
-            f"{name} has a main header longer than that of any product: refused; fetch the product again."
-        )
+        raise GeodesError(f"{name} has a longer main header than any product. It is refused; fetch the product again.")
     tile, components = _tile(data[begin:end])
     _check_styles(name, tile, components, _segments(data[begin:end], 2))
     at, number = first + end, 0
@@ -130,7 +128,7 @@ def check_beginning(name: str, data: bytes) -> None:
     end = None if begin is None else _first_part(data, begin)
     if end is None:
         raise GeodesError(
-            f"{name} has no JPEG 2000 code-stream at its beginning: it is damaged; fetch the product again."
+            f"{name} does not begin with a JPEG 2000 code-stream: it is damaged; fetch the product again."
         )
     check(name, data[begin:end])
 

@@ -59,7 +59,7 @@ class Index:
                 self._renew()
 
     def _renew(self) -> None:
-        _log.info("The index of %r is made anew: the object has been replaced.", f"{self.place.root}/{self.place.path}")
+        _log.info("The index of %r is built again: the object was replaced.", f"{self.place.root}/{self.place.path}")
         self._read_header(self._stored)
         self._path.unlink(missing_ok=True)
         self.made += 1
@@ -101,7 +101,7 @@ class Index:
             raise Mislabelled("a TIFF")
         code_stream = data.find(SOC_SIZ, skip)
         if code_stream < 0:
-            raise NotUnderstood("no JPEG 2000 code-stream at the beginning")
+            raise NotUnderstood("a file that does not begin with a JPEG 2000 code-stream")
         self.header, length = Header.parse(data[code_stream:])
         code_blocks.check(self.place.href, data[code_stream : code_stream + length])
         self.first = start + code_stream + length

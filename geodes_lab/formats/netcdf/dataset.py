@@ -92,9 +92,9 @@ def stored(
         elif head in netcdf3.MAGIC and group is None:
             variables, attrs = netcdf3.read(member)
         elif head in netcdf3.MAGIC:
-            raise GeodesError(f"{name} is NetCDF-3, which has no groups: it cannot have {group}.")
+            raise GeodesError(f"{name} is a NetCDF-3 file, which has no groups: it cannot have the group {group}.")
         else:
-            problem = "is no NetCDF" if member.size else "is empty"
+            problem = "is not a NetCDF file" if member.size else "is empty"
             raise GeodesError(f"{name} {problem} ({member.size} bytes): fetch the product again.")
         by_name = {k: told(v, f"{k} of {name}") for k, v in variables.items() if wanted is None or wanted(k)}
         for key, variable in by_name.items():
@@ -194,4 +194,4 @@ def _damaged(name: str, error: Exception, form: str = "NetCDF") -> GeodesError:
             return cause
         cause = cause.__cause__ or cause.__context__
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return GeodesError(f"{name} does not read as {form} ({reason}); fetch the product again.")
+    return GeodesError(f"{name} cannot be read as {form} ({reason}); fetch the product again.")

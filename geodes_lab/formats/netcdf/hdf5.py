@@ -46,9 +46,7 @@ def check_links(file: h5py.File, name: str) -> None:
 
     file.id.links.visit(look, info=True)
     if wrong:
-        raise GeodesError(
-            f"{name} has {wrong[0][:80]} in another file, which it names: refused; fetch the product again."
-        )
+        raise GeodesError(f"{name} links {wrong[0][:80]} to another file. It is refused; fetch the product again.")
     limits.refuse(name, count, _NODES, "links")
 
 
@@ -69,7 +67,7 @@ def check(dataset: h5py.Dataset, name: str) -> None:
     """
     creation = dataset.id.get_create_plist()
     if creation.get_layout() == h5py.h5d.VIRTUAL or creation.get_external_count():
-        raise GeodesError(f"{name} is in other files, which it names: refused; fetch the product again.")
+        raise GeodesError(f"{name} has its data in other files. It is refused; fetch the product again.")
     size = dataset.dtype.itemsize
     limits.refuse(f"A number of {name}", size, _ITEM)
     count = math.prod(dataset.shape or ())
@@ -84,8 +82,8 @@ def check(dataset: h5py.Dataset, name: str) -> None:
     filters = _filters(creation)
     if any(f not in (_DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP) for f in filters) or len(set(filters)) < len(filters):
         raise GeodesError(
-            f"{name} is stored by a filter of HDF5 ({max(filters)}) that products do not use: refused; save it anew "
-            "with gzip."
+            f"{name} is stored with an HDF5 filter ({max(filters)}) that products do not use. It is refused: save it "
+            "again with gzip."
         )
 
 
@@ -196,7 +194,7 @@ def _check_chunk(packed: int, data: bytes, most: int, name: str) -> None:
         raise OSError(f"a chunk of {name} is damaged: {error}") from None
     if size > most:
         raise GeodesError(
-            f"A chunk of {name} holds more than the {most} bytes of a chunk: refused; fetch the product again."
+            f"A chunk of {name} has more than the {most} bytes of a chunk. It is refused; fetch the product again."
         )
 
 

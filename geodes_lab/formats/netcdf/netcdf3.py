@@ -47,13 +47,13 @@ def read(member: Member) -> tuple[dict[str, xr.Variable], dict[str, Any]]:
     # Each is padded to four bytes in a record, unless it is the only one.
     step = steps[0] if len(steps) == 1 else sum(-(-size // 4) * 4 for size in steps)
     if steps and records == 2**32 - 1:
-        raise ValueError("it was never closed: it does not say how many records it has")
+        raise ValueError("the file was never closed: the number of its records is missing")
     variables = {}
     for (name, ids, attrs, kind, begin), size in zip(entries, sizes, strict=True):
         shape, unlimited = tuple(dims[i][1] or records for i in ids), bool(ids) and not dims[ids[0]][1]
         along = step if unlimited else size // shape[0] if size and ids else 0
         if size and begin + (step * (records - 1) if unlimited and records else 0) + size > member.size:
-            raise OSError(f"the file is cut short, {name} goes beyond its end")
+            raise OSError(f"the file ends too early: {name} continues after its end")
         array = _Array(member, begin, np.dtype(kind), shape, along)
         variables[name] = xr.Variable([dims[i][0] for i in ids], LazilyIndexedArray(array), attrs)
     return variables, attributes
@@ -70,7 +70,7 @@ class _Header:
         data = self._file.read(length) if 0 <= length <= self._left else b""
         self._left -= length
         if len(data) < length:
-            raise OSError("its header is cut short")
+            raise OSError("its header ends too early")
         return data
 
     def _number(self, length: int) -> int:
@@ -138,6 +138,6 @@ class _Array(BackendArray):
             return np.zeros((count, *rest), self.dtype)
         data = self.member.read(self.begin + low * self.along, (count - 1) * self.along + size)
         if len(data) < (count - 1) * self.along + size:
-            raise OSError("the file is cut short")
+            raise OSError("the file ends too early")
         strides = (self.along, *(self.stored.itemsize * math.prod(rest[n + 1 :]) for n in range(len(rest))))
         return np.ndarray((count, *rest), self.stored, data, strides=strides).astype(self.dtype)

@@ -57,7 +57,7 @@ def read(
         store = _store(member, name, group, file)
     except OSError as error:
         if "group not found" in str(error):
-            raise GeodesError(f"{name} has no group {group}; open it without one to see what it has.") from None
+            raise GeodesError(f"{name} has no group {group}; open the file without group= to see its groups.") from None
         raise
     variables = {}
     for key in [n for n in store.ds.variables if wanted is None or wanted(n)]:

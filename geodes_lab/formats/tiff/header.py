@@ -222,7 +222,7 @@ class Level:
                 room = raw[n * step : (n + 1) * step]
                 there = len(_CODECS[self.compression](data[at : at + self.lengths[part]], out=room))
                 if there < min(step, wanted - n * step):
-                    raise ValueError("it is cut short")
+                    raise ValueError("it ends too early")
         except (RuntimeError, ValueError) as error:  # all codecs raise the former
             raise OSError(f"tile {number} of the TIFF does not decode: {error}") from None
         pixels = raw[:wanted].view(self.dtype).reshape(shape)

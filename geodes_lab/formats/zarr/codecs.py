@@ -25,7 +25,7 @@ def sizes(sizes_in_document: Any, least: int) -> tuple[int, ...]:
     """Read sizes along dimensions, each at least ``least``."""
     is_list = isinstance(sizes_in_document, list) and len(sizes_in_document) <= _DIMS
     if not is_list or not all(type(n) is int and n >= least for n in sizes_in_document):
-        raise ValueError(f"sizes that are none: {str(sizes_in_document)[:60]}")
+        raise ValueError(f"sizes that are not valid: {str(sizes_in_document)[:60]}")
     return tuple(sizes_in_document)
 
 
@@ -47,7 +47,7 @@ def itemsize(kind: Any) -> int:
             return max(int(match[1]) // 8, 1)
         if match := _NUMBER.fullmatch(kind):
             return max(int(match[2]) * (4 if match[1] == "U" else 1), 1)
-    raise ValueError(f"a kind of number that is not read: {str(kind)[:60]}")
+    raise ValueError(f"a number type that is not supported: {str(kind)[:60]}")
 
 
 def old(filters: Any, compressor: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def stored(codecs: Any, chunks: tuple[int, ...]) -> dict[str, Any]:
         index = [_name(c, "name") for c in sharding.get("index_codecs", [])]
         last = sharding.get("index_location", "end")
         if len(codecs) > 1 or index not in (["bytes"], ["bytes", "crc32c"]) or last not in ("start", "end"):
-            raise ValueError("shards in a way that is not read")
+            raise ValueError("a kind of shards that is not supported")
         inner = sizes(sharding["chunk_shape"], 1)
         if len(inner) != len(chunks) or any(_name(c, "name") == "sharding_indexed" for c in sharding["codecs"]):
             raise ValueError("shards in shards, or of other dimensions")
@@ -77,7 +77,7 @@ def stored(codecs: Any, chunks: tuple[int, ...]) -> dict[str, Any]:
     at = names.index(compressors[0]) if compressors else len(names)
     behind = names[at + 1 :]
     if len(compressors) > 1 or behind not in ([], ["crc32c"]):
-        raise ValueError(f"codecs one upon the other: {', '.join(names)[:80]}")
+        raise ValueError(f"several codecs for one array: {', '.join(names)[:80]}")
     others = [n for n in names[:at] if n not in ("bytes", "transpose")]
     properties = _understood(others, compressors[0] if compressors else None, bool(behind))
     return {"chunks": chunks, "shards": None, "is_index_last": True, **properties}
@@ -89,7 +89,7 @@ def _understood(names: list[str], compressor: str | None, sum_behind: bool) -> d
     if compressor is not None and compressor not in compressed_size.WAYS:
         wrong.append(compressor)
     if wrong:
-        raise ValueError(f"the codec {wrong[0][:40]!r}, which is not one that products are stored by")
+        raise ValueError(f"the codec {wrong[0][:40]!r}, which products do not use")
     stretch = 8 if _KINDS & set(names) else 1
     return {"compressor": compressor, "sum_behind": sum_behind, "words": bool(_WORDED & set(names)), "stretch": stretch}
 
@@ -103,7 +103,7 @@ def _name(codec: Any, field: str) -> str:
             if v is not None and not _CODED_AS.fullmatch(str(v))
         ]
         if wrong:
-            raise ValueError(f"a codec that gives {str(wrong[0])[:40]!r}, which are no numbers")
+            raise ValueError(f"a codec that returns {str(wrong[0])[:40]!r}, which are not numbers")
     name = codec if isinstance(codec, str) else codec[field]
     if not isinstance(name, str):
         raise ValueError("a codec without a name")

@@ -60,8 +60,8 @@ def read(store: str, key: str, data: bytes) -> dict[str, Layout]:
         for path, node, attrs in _nodes(folder, name, document):
             if len(layouts) > _NODES or not clean(path or "root"):
                 raise GeodesError(
-                    f"{where} has the name {path[:80]!r}, or more than {_NODES} arrays: refused; check where it comes "
-                    "from."
+                    f"{where} has an invalid name, {path[:80]!r}, or more than {_NODES} arrays. It is refused: check "
+                    "where it comes from."
                 )
             if node is not None:
                 layouts[path] = layout_of(f"{path or 'the array'} of {store}", path.rpartition("/")[2], node, attrs)
@@ -81,7 +81,7 @@ _Node = tuple[str, "dict[str, Any] | None", Mapping[str, Any]]
 def _nodes(folder: str, name: str, document: dict[str, Any], depth: int = 0) -> Iterator[_Node]:
     """Yield the arrays and groups of a document: path, metadata (None for a group), attributes."""
     if depth > _DEPTH:
-        raise ValueError("documents in each other too deeply")
+        raise ValueError("documents that are nested too deeply")
     if name == ".zmetadata":
         members = document["metadata"]
         for key, node in members.items():

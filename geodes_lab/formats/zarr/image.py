@@ -63,10 +63,10 @@ class ZarrImage:
         except GeodesError:
             raise
         except Exception as error:  # zarr-python raises errors of any type
-            raise OSError(f"no Zarr array that can be read: {_line(error)}") from None
+            raise OSError(f"not a Zarr array that can be read: {_line(error)}") from None
         shape = self._array.shape
         if len(shape) not in (2, 3) or self._array.dtype.kind not in "biuf":
-            raise OSError(f"a Zarr array of {self._array.dtype} and shape {shape} is no image")
+            raise OSError(f"a Zarr array of {self._array.dtype} and shape {shape} is not an image")
         self._plane = plane - 1
         self.shapes: tuple[tuple[int, int], ...] = ((shape[-2], shape[-1]),)
         self.scales: tuple[tuple[float, float], ...] = ((1.0, 1.0),)

@@ -74,8 +74,8 @@ class Layout:
                 raise OSError(str(error)) from None
             if size > self.largest:
                 raise GeodesError(
-                    f"Chunk {key} of {self.name} holds {size} bytes or more, and a chunk of it has {self.largest} at "
-                    "most: refused; fetch the product again."
+                    f"Chunk {key} of {self.name} has {size} bytes or more, and a chunk of this array has "
+                    f"{self.largest} at most. It is refused; fetch the product again."
                 )
         if self.words:
             self._check_words(key, data)
@@ -87,7 +87,8 @@ class Layout:
         plain = data if self.compressor is None else bytes(numcodecs.get_codec({"id": self.compressor}).decode(data))
         if int.from_bytes(plain[:4], "little") > math.prod(self.chunks):
             raise GeodesError(
-                f"Chunk {key} of {self.name} claims more words than a chunk of it has: refused; fetch it again."
+                f"Chunk {key} of {self.name} claims more words than a chunk of this array can have. It is "
+                "refused; fetch the product again."
             )
 
     def _inside(self, data: bytes) -> Iterator[tuple[int, int]]:
@@ -124,11 +125,11 @@ def layout_of(name: str, last: str, node: dict[str, Any], attrs: Mapping[str, An
     """
     shape = codecs.sizes(node["shape"], 0)
     if node.get("storage_transformers"):
-        raise ValueError("storage transformers, which are not read")
+        raise ValueError("storage transformers, which are not supported")
     if node.get("zarr_format") == 3:
         grid, dims = node["chunk_grid"], node.get("dimension_names") or ()
         if grid["name"] != "regular":
-            raise ValueError(f"chunks in a grid {str(grid['name'])[:40]!r}, which is not read")
+            raise ValueError(f"chunks in a grid {str(grid['name'])[:40]!r}, which is not supported")
         chunks, itemsize, steps = (
             codecs.sizes(grid["configuration"]["chunk_shape"], 1),
             codecs.itemsize(node["data_type"]),
@@ -154,7 +155,7 @@ def layout_of(name: str, last: str, node: dict[str, Any], attrs: Mapping[str, An
         }
     words = bool(stored["words"])
     if (itemsize == 0) != words:
-        raise ValueError("objects that are no words: they may be programs")
+        raise ValueError("objects that are not words: they may be programs")
     layout = Layout(
         name=name, shape=shape, itemsize=itemsize, own_coordinate=len(shape) == 1 and list(dims) == [last], **stored
     )
@@ -173,7 +174,7 @@ def _check_sizes(layout: Layout) -> None:
         limits.refuse(layout.name, -(-size // chunk), _SIDE_CHUNKS, "chunks along a dimension")
     if layout.shards:
         if any(s % c for s, c in zip(layout.shards, layout.chunks, strict=True)):
-            raise ValueError("shards that are no whole chunks")
+            raise ValueError("shards that do not consist of whole chunks")
         count = math.prod(s // c for s, c in zip(layout.shards, layout.chunks, strict=True))
         limits.refuse(f"A shard of {layout.name}", count, limits.PIECES, "chunks")
     if layout.own_coordinate:

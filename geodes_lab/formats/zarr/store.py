@@ -153,8 +153,9 @@ class Objects(Store):
             is_coordinate = before.own_coordinate or layout.own_coordinate
             if replace(before, own_coordinate=is_coordinate) != replace(layout, own_coordinate=is_coordinate):
                 raise GeodesError(
-                    f"The metadata of {self.place.href} say two different things of {layout.name}, the second in "
-                    f"{key}: refused; open it again if it was just rewritten, else fetch it again."
+                    f"The metadata of {self.place.href} describe {layout.name} in two different ways, the second in "
+                    f"{key}. The store is refused: open it again if it has just been rewritten, otherwise fetch it "
+                    "again."
                 )
             self._layouts[path] = replace(layout, own_coordinate=is_coordinate)
 
@@ -167,22 +168,24 @@ class Objects(Store):
             If it leads out.
         """
         if not document.clean(key):
-            raise GeodesError(f"{self.place.href} has the name {key[:80]!r} in it, which may lead out of it: refused.")
+            raise GeodesError(
+                f"{self.place.href} contains the name {key[:80]!r}, which may lead out of the store: refused."
+            )
         if self.place.scheme != "file":
             return
         path = f"/{self._folder}/{key}"
         true = os.path.realpath(path)
         if not f"{true}/".startswith(f"{self._root}/"):
             raise GeodesError(
-                f"{path} is a link that leads out of its Zarr store, to {true}: refused; copy what it means into the "
-                "store."
+                f"{path} is a link that leads out of its Zarr store, to {true}. It is refused: copy the file itself "
+                "into the store."
             )
         try:
             kind = Path(path).stat().st_mode
         except (OSError, ValueError):
             return  # the object does not exist, which is no error
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            raise GeodesError(f"{path} is no file but a pipe or a device: refused.")
+            raise GeodesError(f"{path} is a pipe or a device, not a file: refused.")
 
     def _settle(self, key: str, done: Future[_Found]) -> None:
         """Keep the index of a shard only if a tag can prove that the shard is still the same."""
@@ -229,7 +232,9 @@ class Objects(Store):
             data, tag = bytes(await answer.bytes_async()), answer.meta["e_tag"]
             traffic.add(0, len(data))
             if options.get("if_match", tag) != tag:  # a server that does not support the condition
-                raise Replaced(f"{key} of {self.place.href} has been replaced since it was first read.")
+                raise Replaced(
+                    f"{key} of {self.place.href} was replaced after it was first read: open the product again."
+                )
             return data, tag if (tag or "").strip('"') else None
 
         return self._ask("read", call)
@@ -256,7 +261,8 @@ class Objects(Store):
         for path in [*entries["common_prefixes"], *(o["path"] for o in entries["objects"])]:
             if self.place.scheme == "file" and Path("/", path).is_symlink() and Path("/", path).is_dir():
                 raise GeodesError(
-                    f"/{path} is a link to a folder, inside a Zarr store: refused; copy what it means into the store."
+                    f"/{path} is a link to a folder inside a Zarr store. It is refused: copy the folder itself "
+                    "into the store."
                 )
             yield path.rstrip("/").rsplit("/", 1)[-1]
 

@@ -47,7 +47,9 @@ class File:
         elif len(files) == 1:
             place = locate(addresses.of(files[0]))
         else:
-            raise GeodesError(f"{name_of(item)} has no asset that is one HDF5 file; it has: {', '.join(item.assets)}.")
+            raise GeodesError(
+                f"{name_of(item)} has no asset that is an HDF5 file; its assets are: {', '.join(item.assets)}."
+            )
         self.source = place.href
         """Where the product is."""
         self.name = place.name
@@ -99,7 +101,7 @@ class File:
             raise
         except Exception as error:  # any error of HDF5 and the libraries below it
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise GeodesError(f"{self.name} does not open as HDF5 ({reason}); fetch the product again.") from error
+            raise GeodesError(f"{self.name} cannot be opened as HDF5 ({reason}); fetch the product again.") from error
         return nodes
 
 

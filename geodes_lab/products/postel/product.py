@@ -70,8 +70,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     band_item = _placed(item, file)
     if not band_item.assets:
         raise GeodesError(
-            f"{file.name} says of none of its arrays where they lie on a map: it cannot join a cube; use "
-            "gl.open_product."
+            f"{file.name} has no array with a position on a map: it cannot be part of a cube; use gl.open_product."
         )
     return band_item
 
@@ -156,7 +155,7 @@ def _asset(
     asset.href = place.gdal if place.scheme == "file" else place.href
     about = {"long_name": title, "units": units, "standard_name": standard}
     if divisor is None:
-        about["comment"] = "the file says no scale: these are its numbers"
+        about["comment"] = "the file has no scale: these are its stored numbers"
     asset.extra_fields |= {
         "data_type": array.dtype,
         "gsd": transform[0] * 111_320,  # metres at the equator

@@ -97,7 +97,7 @@ def read(item: pystac.Item, key: str) -> File:
         raise GeodesError(f"{whose} does not open ({problem}); check {gdal_dataset.shown(address)}.") from error
     header.refuse_unplaced(whose, placed_by, (a, b, c, d, e, f), epsg)
     if b or d or a <= 0 or e >= 0:
-        raise GeodesError(f"{whose} is rotated, or its rows run north: warp it first, to a grid whose rows run south.")
+        raise GeodesError(f"{whose} is rotated, or its rows run north: warp it first to a grid whose rows run south.")
     if epsg is None:
         raise GeodesError(f"{whose} has no EPSG code in its file: it cannot be placed on a map.")
     return File(
@@ -184,7 +184,7 @@ def asset(
         and (has.dtype == "uint16" or (image and np.dtype(has.dtype).kind in "iu"))
     ):
         which = ", nor which band of Sentinel-2 it is" if image is None else f", and ESA's own are not {has.dtype}"
-        assumed = f"Numbers of {name} as they are in the files: the catalogue tells neither scale nor offset{which}."
+        assumed = f"Stored numbers of {name}: the catalogue gives neither scale nor offset{which}."
     scale, offset = 1.0 if scale is None else scale, offset or 0.0
     # The bands of Sentinel-2 keep the number of saturation in all catalogues, but no Item declares it.
     is_reflectance = image is not None and has.dtype == "uint16" and (scale, offset) != (1.0, 0.0)

@@ -111,9 +111,9 @@ def _wrong(item: pystac.Item, key: str, true: pystac.Asset) -> Iterator[str]:
         if isinstance(stated, list) and isinstance(has, list):
             stated, has = stated[: len(has)], [float(v) for v in has]
         if stated is not None and stated != has:
-            yield f"{name_of(item)} says of its {what} {stated}, the file has {has}."
+            yield f"{name_of(item)} gives {stated} for its {what}, but the file has {has}."
     if other_catalogues.is_applied(item, asset) and assets.Said(name_of(item), key, asset).offset:
-        yield f"{name_of(item)} says an offset, and that it was applied already: it was not applied again."
+        yield f"{name_of(item)} has an offset that is already applied: it was not applied again."
 
 
 def open(item: pystac.Item) -> xr.DataTree:

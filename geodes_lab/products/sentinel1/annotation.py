@@ -169,7 +169,7 @@ def _shape(document: Document, image: str) -> tuple[int, int]:
     limits.refuse(f"The image of {document.name}", max(elements), limits.SIDE, "lines or samples")
     if min(elements) < 1:
         raise GeodesError(
-            f"The image of {document.name} has no lines, or no samples: it is damaged; fetch the product again."
+            f"The image of {document.name} has no lines or no samples: it is damaged; fetch the product again."
         )
     return elements
 
@@ -180,7 +180,7 @@ def time(document: Document, path: str, within: ET.Element | None = None) -> np.
     try:
         return np.datetime64(text.removesuffix("Z"), "ns")
     except ValueError:
-        raise GeodesError(f"{path} in {document.name} is no time: {text!r}; fetch the product again.") from None
+        raise GeodesError(f"{path} in {document.name} is not a time: {text!r}; fetch the product again.") from None
 
 
 def seconds(times: Times | np.datetime64, since: np.datetime64) -> Floats:
@@ -199,7 +199,7 @@ def entries(document: Document, path: str, least: int) -> list[ET.Element]:
     elements = document.root.findall(path)
     if len(elements) < least:
         name = path.rsplit("/", 1)[-1]
-        raise GeodesError(f"{document.name} has {len(elements)} times {name}, too few: fetch the product again.")
+        raise GeodesError(f"{document.name} has too few {name} ({len(elements)}): fetch the product again.")
     return elements
 
 
@@ -213,7 +213,7 @@ def _orbit(document: Document) -> Orbit | None:
     }
     times = np.array([time(document, "time", s) for s in states])
     if (np.diff(times) <= np.timedelta64(0)).any():
-        raise GeodesError(f"The orbit in {document.name} does not go forward in time: fetch the product again.")
+        raise GeodesError(f"The orbit in {document.name} is not in the order of time: fetch the product again.")
     return Orbit(times, vectors["position"], vectors["velocity"])
 
 

@@ -188,8 +188,8 @@ def scaled(noise: Noise, tables: dict[str, Table], mode: str, version: float | N
         if _LEAST < like * factor < _MOST:
             return replace(noise, scale=factor)
     raise GeodesError(
-        f"The noise in {name} is in units that are not known (IPF {version or 'of unknown version'}, mode {mode}): "
-        "take the band without _denoised."
+        f"The noise in {name} has unknown units (IPF {version or 'of unknown version'}, mode {mode}): use the band "
+        "without _denoised."
     )
 
 

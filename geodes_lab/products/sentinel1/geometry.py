@@ -130,9 +130,7 @@ def locate(
     """
     orbit = orbit or annotation.orbit
     if orbit is None or not annotation.conversions:
-        raise GeodesError(
-            f"{annotation.name} says no orbit: relief cannot be taken into account; leave dem= and orbits= out."
-        )
+        raise GeodesError(f"{annotation.name} has no orbit, so relief cannot be corrected: leave dem= and orbits= out.")
     when, slant = _abreast(orbit, lon, lat, height)
     late, far = np.zeros(()), np.zeros(())
     if annotation.orbit is not None:

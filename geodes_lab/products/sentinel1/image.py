@@ -51,9 +51,7 @@ def images(archive: Archive) -> Iterator[Image]:
     """
     members = archive.matching(_ANNOTATION)
     if not members:
-        raise GeodesError(
-            f"{archive.place.href} has no annotation of an image: the product is incomplete; fetch it again."
-        )
+        raise GeodesError(f"{archive.place.href} has no annotation file: the product is incomplete; fetch it again.")
     if not archive.matching(r"measurement/[^/]+\.tiff"):
         raise GeodesError(
             f"{archive.place.href} has no measurement (measurement/….tiff): fetch the images that you need."

@@ -44,7 +44,8 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Refuse: a swath has longitudes and latitudes, but no grid."""
     raise GeodesError(
-        f"{name_of(item)} is Sentinel-1 OCN, measures in a swath: it cannot join a cube; use gl.open_product."
+        f"{name_of(item)} is Sentinel-1 OCN, with measures in a swath: it cannot be part of a cube; use "
+        "gl.open_product."
     )
 
 

@@ -105,7 +105,7 @@ def _of(file: Product) -> OrbitFile:
             start, stop = (_time(name[key]) for key in ("start", "stop"))
             return OrbitFile(place, name[0], name["platform"], _KINDS[name["kind"]], name["produced"], start, stop)
     raise GeodesError(
-        f"{called or hrefs[0]} is no orbit file of Sentinel-1: give one that is named as ESA does, such as "
+        f"{called or hrefs[0]} is not an orbit file of Sentinel-1: give a file with ESA's name, such as "
         "S1A_OPER_AUX_POEORB_OPOD_….EOF, or a zip of it."
     )
 
@@ -122,9 +122,9 @@ def chosen(files: Iterable[OrbitFile], platform: str, annotation: Annotation) ->
     fit = [f for f in files if f.covers(platform, annotation)]
     if not fit:
         raise GeodesError(
-            f"orbits= has no orbit of {platform} at {annotation.start.astype('datetime64[s]')}, when "
-            f"{annotation.name} was taken: there are "
-            f"{', '.join(f.name for f in files[:3])}{' …' if len(files) > 3 else ''}; give the file of that day."
+            f"orbits= has no orbit of {platform} at {annotation.start.astype('datetime64[s]')}, the time of "
+            f"{annotation.name}; it has {', '.join(f.name for f in files[:3])}{' …' if len(files) > 3 else ''}. Give "
+            "the file of that day."
         )
     return max(fit, key=lambda f: (f.kind == "precise", f.produced))
 
@@ -144,17 +144,19 @@ def _read(file: OrbitFile) -> Orbit:
         document = Document.of(place.href, place.read(0, place.size()))
     frame = document.text("Earth_Explorer_Header/Variable_Header/Ref_Frame")
     if frame != "EARTH_FIXED":
-        raise GeodesError(f"{document.name} has an orbit in the frame {frame}, not EARTH_FIXED: give another file.")
+        raise GeodesError(
+            f"{document.name} has an orbit in the reference frame {frame}, not EARTH_FIXED: give another file."
+        )
     states = document.root.findall("Data_Block/List_of_OSVs/OSV")
     texts = [document.text("UTC", s).removeprefix("UTC=") for s in states]
     try:
         times = np.array(texts, "datetime64[ns]")
     except ValueError:
-        raise GeodesError(f"{document.name} has a time that is none: it is damaged; fetch it again.") from None
+        raise GeodesError(f"{document.name} has an invalid time: it is damaged; fetch it again.") from None
     if len(times) < 4 or (np.diff(times) <= np.timedelta64(0)).any():
         raise GeodesError(
-            f"The orbit in {document.name} has {len(times)} states, too few or out of order: it is damaged; fetch it "
-            "again."
+            f"The orbit in {document.name} has {len(times)} states, which are too few or out of order: it is damaged; "
+            "fetch it again."
         )
     position, velocity = (
         np.array([[document.number(tag, s) for tag in tags] for s in states])

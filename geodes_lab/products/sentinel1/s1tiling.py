@@ -88,9 +88,11 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     files = list(_files(item))
     images = sorted((f for f in files if not f.said["mask"]), key=lambda f: (f.said["polarisation"] or "", f.variant))
     if not images:
-        raise GeodesError(f"{name_of(item)} has no image that is named as S1Tiling does (s1a_31TCJ_vv_DES_…tif).")
+        raise GeodesError(f"{name_of(item)} has no image with a name of S1Tiling (s1a_31TCJ_vv_DES_…tif).")
     if len({(f.said["tile"], f.said["day"], f.said["track"], f.said["platform"]) for f in images}) > 1:
-        raise GeodesError(f"{name_of(item)} holds images of several acquisitions: give the files of one.")
+        raise GeodesError(
+            f"{name_of(item)} contains images of several acquisitions: give the files of one acquisition."
+        )
     band_item = item.clone()
     band_item.assets = {}
     masks = {(f.said["polarisation"] or "").lower() + f.variant: f for f in files if f.said["mask"]}
@@ -190,8 +192,8 @@ def _calibration(file: _File, head: header.Header, default: str) -> tuple[str, s
         if word and word.lower() in _CALIBRATIONS:
             return _CALIBRATIONS[word.lower()]
     raise GeodesError(
-        f"{file.name} says neither in its tags nor in its name whether it is sigma0, gamma0 or beta0: its numbers "
-        "have no meaning; open it as a raster with rasterio."
+        f"{file.name} does not say whether it is sigma0, gamma0 or beta0, neither in its tags nor in its name, so the "
+        "meaning of its numbers is unknown: open it with rasterio."
     )
 
 

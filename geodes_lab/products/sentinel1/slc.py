@@ -36,8 +36,8 @@ def matches(item: pystac.Item) -> bool:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Refuse: complex images in slant range cannot become a cube."""
     raise GeodesError(
-        f"{name_of(item)} is Sentinel-1 SLC, complex numbers in slant range: it cannot join a cube; use "
-        "gl.open_product, or take the GRD product of the same pass."
+        f"{name_of(item)} is Sentinel-1 SLC, with complex numbers in slant range: it cannot be part of a cube; use "
+        "gl.open_product, or the GRD product of the same pass."
     )
 
 

@@ -62,7 +62,7 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
     places = [_place(told, v) for v in views]
     numbers, detectors_seen = (sorted(set(n)) for n in (zip(*places, strict=True) if places else ((), ())))
     if any(not 0 <= n < len(BANDS) for n in numbers):
-        raise GeodesError(f"The view angles in {told.name} are of no band of the instrument: fetch the product again.")
+        raise GeodesError(f"The view angles in {told.name} belong to no known band: fetch the product again.")
     size = (
         2 * len(numbers) * len(detectors_seen) * shape[0] * shape[-1] if sun["Zenith"].ndim == 2 else limits.NUMBERS + 1
     )
@@ -102,7 +102,7 @@ def _place(document: Document, view: ET.Element) -> tuple[int, int]:
         return int(view.get("bandId", -1)), int(view.get("detectorId", 0))
     except ValueError as error:
         raise GeodesError(
-            f"The view angles in {document.name} are of a band or detector without a number: fetch the product again."
+            f"The view angles in {document.name} have a band or detector without a number: fetch the product again."
         ) from error
 
 

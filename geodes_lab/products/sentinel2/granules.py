@@ -34,8 +34,8 @@ def archive(item: pystac.Item) -> Archive:
     tile = str(item.properties.get("grid:code", "")).removeprefix("MGRS-")
     if tile not in folders:
         raise GeodesError(
-            f"{name_of(item)} holds {len(folders)} tiles ({', '.join(sorted(folders))}): open those that you mean of "
-            "geodes_lab.products.sentinel2.granules.granules(product), which gives an Item of each."
+            f"{name_of(item)} contains {len(folders)} tiles ({', '.join(sorted(folders))}): choose from "
+            "geodes_lab.products.sentinel2.granules.granules(product), which returns one Item per tile."
         )
     return result.without([f for t, f in folders.items() if t != tile])
 

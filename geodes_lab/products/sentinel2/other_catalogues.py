@@ -196,23 +196,23 @@ def radiometry(
         return Radiometry(scale, offset, _DOUBTFUL if is_doubtful else "")
     version = baseline(item)
     if offset is not None:
-        return Radiometry(_SCALE, offset, f"The scale {_SCALE:g} of {_WHAT}: the catalogue tells none.")
+        return Radiometry(_SCALE, offset, f"The scale {_SCALE:g} of {_WHAT} is assumed: the catalogue gives none.")
     if version is None or version.startswith(_USERS_OWN):
-        untold = f"the catalogue tells neither that nor the processing baseline of {_WHAT}."
+        untold = f"the catalogue gives neither an offset nor the processing baseline of {_WHAT}."
         if scale is None:
-            return Radiometry(1.0, 0.0, f"Numbers as they are in the files, without scale and offset: {untold}", True)
+            return Radiometry(1.0, 0.0, f"Stored numbers, without scale and offset: {untold}", True)
         return Radiometry(scale, 0.0, f"No offset: {untold}")
     scale = _SCALE if scale is None else scale
     offset = _ADDED * scale if version >= _OFFSET_SINCE else 0.0
-    how = f"follow from the processing baseline {version}: the catalogue does not tell both."
+    how = f"follow from the processing baseline {version}: the catalogue does not give both."
     return Radiometry(scale, offset, f"The offset {offset:g} and the scale {scale:g} of {_WHAT} {how}")
 
 
 _WHAT = "Sentinel-2's reflectance"
 # https://github.com/cirrus-geo/cirrus-earth-search/issues/33, https://github.com/Element84/earth-search/issues/71
 _DOUBTFUL = (
-    "The offset was added where Earth Search says that it is not in the numbers yet, which is wrong of some of its "
-    "Items: many negative reflectances are the sign."
+    "The offset was added where Earth Search says that the numbers do not include it. For some of its Items this is "
+    "wrong: many negative reflectances are the sign."
 )
 
 

@@ -131,17 +131,19 @@ class Predicted:
         stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
         true = _sources(place, stamp).get(self.band)
         if true is None:
-            raise GeodesError(f"{source.product} has no {self.band}, which its baseline should have: {_WAY_OUT}")
+            raise GeodesError(
+                f"{source.product} has no {self.band}, which products of its baseline should have: {_WAY_OUT}"
+            )
         for what, predicted, actual in (
-            ("lies in EPSG", source.epsg, true.epsg),
+            ("is in EPSG", source.epsg, true.epsg),
             ("begins at", source.transform[2::3], true.transform[2::3]),
             ("has pixels", source.shape, true.shape),
             ("has the offset", round(source.offset, 9), round(true.offset, 9)),
             ("has the scale", source.scale, true.scale),
-            ("has as no data", source.nodata, true.nodata),
+            ("has the no-data value", source.nodata, true.nodata),
         ):
             if predicted != actual:
-                raise GeodesError(f"{source.product} {what} {actual}, where its name says {predicted}: {_WAY_OUT}")
+                raise GeodesError(f"{source.product} {what} {actual}, but its name means {predicted}: {_WAY_OUT}")
         return replace(source, href=true.href, stored=true.stored, saturated=true.saturated, promise=None)
 
 

@@ -157,7 +157,7 @@ def read(archive: Archive) -> Safe:
         name=name,
         level=level,
         baseline=baseline,
-        assumed=f"{name} was made by a user (baseline {baseline}) and says no offset: none is applied."
+        assumed=f"{name} was processed by a user (baseline {baseline}) and gives no offset, so none is applied."
         if is_users
         else "",
         platform=product.text(".//SPACECRAFT_NAME").lower(),
@@ -225,5 +225,5 @@ def _grids(tile: Document) -> tuple[int, Grids]:
         return code, {r: value[r] for r in (10, 20, 60)}
     except (KeyError, ValueError) as error:
         raise GeodesError(
-            f"{tile.name} does not say where its grid lies ({error!r}); fetch the product again."
+            f"{tile.name} does not give the position of its grid ({error!r}); fetch the product again."
         ) from error

@@ -50,7 +50,7 @@ def grids(tile: str) -> tuple[int, Grids]:
     """
     parts = re.fullmatch(r"(\d\d)([C-HJ-NP-X])([A-HJ-NP-Z])([A-HJ-NP-V])", tile)
     if not parts or not 1 <= (zone := int(parts[1])) <= 60:
-        raise ValueError(f"{tile!r} is no tile of the military grid")
+        raise ValueError(f"{tile!r} is not a tile of the military grid")
     column = _COLUMNS[(zone - 1) % 3].find(parts[3])
     if column < 0:
         raise ValueError(f"zone {zone} has no column {parts[3]}")

@@ -77,7 +77,8 @@ def parse(text: str) -> Name:
     match = _NAME.match(text)
     if not match:
         raise GeodesError(
-            f"{text} is not named as products of Sentinel-3 are (S3A_SR_2_LAN____…): give it its own name."
+            f"{text} does not have the name of a Sentinel-3 product (S3A_SR_2_LAN____…): give it back its "
+            "original name."
         )
     platform, kind, start, stop, processed, cycle, orbit, timeliness, baseline = match.groups()
     return Name(

@@ -43,7 +43,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         Always; the message says what opens it.
     """
     raise GeodesError(
-        f"{name_of(item)} is a track of an altimeter, not an image: it cannot join a cube; open it with "
+        f"{name_of(item)} is an altimeter track, not an image: it cannot be part of a cube; open it with "
         "gl.open_product, or several along time with gl.open_tracks."
     )
 
@@ -92,7 +92,10 @@ def stored(item: pystac.Item, variables: Sequence[str] | None = None) -> tuple[d
     flat = _file(archive, paths[0], wanted)
     tracks = sentinel3_tracks.split(flat)
     if not set(tracks) - {sentinel3_tracks.OTHER}:
-        raise GeodesError(f"{paths[0]} in {archive.place.href} has no times: it is no product of SRAL, or damaged.")
+        raise GeodesError(
+            f"{paths[0]} in {archive.place.href} has no times: it is not a SRAL product, or it is damaged; fetch it "
+            "again."
+        )
     for path in archive.matching(_BESIDE.replace(".", r"\.")):
         tracks = sentinel3_tracks.split(_file(archive, path, wanted)) | tracks
     parsed_name = product_name.parse(name if product_name.matches(name) else str(flat.attrs.get("product_name")))

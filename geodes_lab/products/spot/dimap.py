@@ -129,7 +129,7 @@ def read(archive: Archive) -> Scene:
     if len(scenes := archive.matching(MEMBER)) > 1:
         folders = ", ".join(s.rpartition("/")[0] for s in scenes)
         raise GeodesError(
-            f"{archive.place.href} holds {len(scenes)} scenes: give the folder of one of them ({folders})."
+            f"{archive.place.href} contains {len(scenes)} scenes: give the folder of one of them ({folders})."
         )
     member = archive.find(MEMBER, "scene's metadata (METADATA.DIM)")
     document = Document(archive, member)
@@ -143,13 +143,13 @@ def read(archive: Archive) -> Scene:
     }
     bits = document.number(".//Raster_Encoding/NBITS")
     if bits not in (8, 16):
-        raise GeodesError(f"{document.name} says numbers of {bits:g} bits: only 8 and 16 are read.")
+        raise GeodesError(f"{document.name} has numbers of {bits:g} bits: only 8 and 16 are supported.")
     source = document.root.find(".//Scene_Source")
     date, clock = (document.text(tag, source) for tag in ("IMAGING_DATE", "IMAGING_TIME"))
     try:
         time = pystac.utils.str_to_datetime(f"{date}T{clock}Z").astimezone(UTC)
     except ValueError:
-        raise GeodesError(f"IMAGING_DATE in {document.name} is no date: {date!r} {clock!r}.") from None
+        raise GeodesError(f"IMAGING_DATE in {document.name} is not a date: {date!r} {clock!r}.") from None
     named = (document.root.findtext(f".//{tag}") for tag in ("Source_Information/SOURCE_ID", "Dataset_Id/DATASET_NAME"))
     name = next((n.strip() for n in named if n and n.strip()), archive.name)
     satellite = document.text("MISSION_INDEX", source)
@@ -174,7 +174,7 @@ def read(archive: Archive) -> Scene:
 def _count(document: Document, tag: str) -> int:
     result = document.number(f".//Raster_Dimensions/{tag}")
     if not 1 <= result <= _LARGEST:
-        raise GeodesError(f"{tag} in {document.name} is {result:g}: no scene is so; fetch the product again.")
+        raise GeodesError(f"{tag} in {document.name} is {result:g}, which is not possible; fetch the product again.")
     return int(result)
 
 
@@ -210,7 +210,8 @@ def _bands(document: Document, satellite: str) -> tuple[Band, ...]:
         )
     if sorted(b.index for b in result) != list(range(1, count + 1)) or len({b.key for b in result}) != count:
         raise GeodesError(
-            f"{document.name} describes {len(result)} bands of {count}, or one twice: the radiance would be wrong."
+            f"{document.name} describes {len(result)} of {count} bands, or one band twice, so the radiance would "
+            "be wrong: fetch the product again."
         )
     return tuple(sorted(result, key=lambda b: b.wavelength or math.inf))
 
@@ -234,8 +235,8 @@ def _in_file(document: Document, listed: dict[float, str]) -> dict[str, float]:
         order = [document.number(f"{colour}_CHANNEL", shown) for colour in ("RED", "GREEN", "BLUE")]
         if order != [1, 2, 3]:
             raise GeodesError(
-                f"{document.name} shows its bands {', '.join(f'{n:g}' for n in order)} as red, green and blue, where "
-                "scenes of Spot show 1, 2, 3: which band of the file is which is not known, and guessing would swap "
-                "green and near infrared."
+                f"{document.name} shows its bands {', '.join(f'{n:g}' for n in order)} as red, green and blue, but "
+                "scenes of Spot show 1, 2, 3. The order of the bands in the file is therefore not known, and a guess "
+                "could swap green and near infrared."
             )
     return {"XS3": 1, "XS2": 2, "XS1": 3}

@@ -70,7 +70,7 @@ class Location:
         try:
             weights = np.linalg.solve(np.stack([np.ones(4), r, c, r * c], axis=1), self.points[:4, 2:])
         except np.linalg.LinAlgError:
-            raise GeodesError(f"The corners of {self.name} are not those of a scene: fetch it again.") from None
+            raise GeodesError(f"The corners of {self.name} do not form a scene: fetch it again.") from None
         terms = np.stack([np.ones_like(line), line, pixel, line * pixel])
         return np.tensordot(weights[:, 0], terms, 1), np.tensordot(weights[:, 1], terms, 1)
 
@@ -105,7 +105,7 @@ class Location:
         epsg = (32600 if lat.mean() >= 0 else 32700) + int((lon.mean() + 180) // 6) % 60 + 1
         x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(lon, lat)
         if not (np.isfinite(x).all() and np.isfinite(y).all() and all(1 <= s < 1000 for s in self.ties.spacing)):
-            raise GeodesError(f"The places of {self.name} are not those of a scene: fetch it again, or leave it out.")
+            raise GeodesError(f"The positions in {self.name} do not fit a scene: fetch it again, or leave it out.")
         size = float(round(min(self.ties.spacing)))
         west, north = math.floor(np.min(x) / size) * size, math.ceil(np.max(y) / size) * size
         shape = math.ceil((north - np.min(y)) / size), math.ceil((np.max(x) - west) / size)
@@ -115,8 +115,8 @@ class Location:
 def note(way: str, satellite: str) -> str:
     """Return the sentence on the geometry of a scene on a map, from its placement and the satellite's number."""
     error = _ERRORS.get(satellite)
-    beside = f"; the whole scene may lie beside its place, by {error} m in the mean" if error else ""
-    return f"not orthorectified: placed by {way} on the ellipsoid, relief is displaced{beside}"
+    beside = f"; the whole scene may be shifted, by {error} m on average" if error else ""
+    return f"not orthorectified: located by {way} on the ellipsoid, relief is displaced{beside}"
 
 
 def read(told: Document, name: str, shape: tuple[int, int]) -> Location:
@@ -130,11 +130,14 @@ def read(told: Document, name: str, shape: tuple[int, int]) -> Location:
     tags = ("FRAME_ROW", "FRAME_COL", "FRAME_LON", "FRAME_LAT")
     frame = [[told.number(t, v) for t in tags] for v in told.root.iter("Vertex")]
     if len(frame) != 4:
-        raise GeodesError(f"{told.name} gives {len(frame)} corners of the scene, not 4: it cannot be placed.")
+        raise GeodesError(
+            f"{told.name} gives {len(frame)} corners of the scene, not 4, so the scene has no position: fetch the "
+            "product again."
+        )
     centre = [[told.number(t, v) for t in tags] for v in told.root.iter("Scene_Center")]
     points = np.array(frame + centre) - (1, 1, 0, 0)
     if not np.isfinite(points).all() or min(shape) < 2:
-        raise GeodesError(f"{told.name} gives no places of the scene: it is damaged; fetch the product again.")
+        raise GeodesError(f"{told.name} has no positions of the scene: it is damaged; fetch the product again.")
     return Location(name, shape, points, _model(told))
 
 

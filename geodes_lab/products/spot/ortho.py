@@ -37,14 +37,14 @@ def unpack(item: pystac.Item, archive: Archive) -> pystac.Item:
             continue
         if match[1] in files:
             raise GeodesError(
-                f"{archive.place.href} has two files of band {match[1]}, {files[match[1]]} and {path}: its layout is "
-                "not known."
+                f"{archive.place.href} has two files for band {match[1]}, {files[match[1]]} and {path}: this layout "
+                "is not supported."
             )
         files[match[1]] = path
     if not files:
         raise GeodesError(
-            f"{archive.place.href} has no file of a band (such as *_XS1.tif): the product is incomplete, or of a "
-            "layout that is not known."
+            f"{archive.place.href} has no band file (such as *_XS1.tif): the product is incomplete, or its layout is "
+            "not supported."
         )
     scale, nodata, wavelengths = 1 / about.quantification(), about.nodata(), about.wavelengths
     common = muscate.common_names({b: wavelengths[b] for b in files if b in wavelengths and b not in _PAN})

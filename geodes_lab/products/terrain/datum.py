@@ -122,13 +122,13 @@ def of(source: RasterSource, names: tuple[str, ...], chosen: Above | None) -> Da
     if known and (known.above == "ellipsoid" or not any(map(_MADE.search, names))):
         return Datum(known.above, known.title, metre, filled)
     hint = (
-        f"its name is that of {known.title}, but says of the ellipsoid too"
+        f"its name is the name of {known.title}, but it also mentions the ellipsoid"
         if known
-        else "neither its CRS nor its name says it"
+        else "neither its CRS nor its name shows which"
     )
     raise GeodesError(
-        f"{source.product} may have heights above the geoid (the sea) or above the ellipsoid, up to 100 m apart, and "
-        f"{hint}: give open_cube dem_heights='geoid' or dem_heights='ellipsoid'."
+        f"{source.product} may have heights above the geoid (sea level) or above the ellipsoid, which differ by up to "
+        f"100 m, and {hint}: give open_cube dem_heights='geoid' or dem_heights='ellipsoid'."
     )  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def _vertical(crs: CRS, source: RasterSource) -> Datum | None:
         return None
     if axis.direction.lower() == "down":
         raise GeodesError(
-            f"{source.product} has depths, not heights ({name}, its CRS says): turn their sign, and save it anew."
+            f"{source.product} has depths, not heights (its CRS is {name}): change their sign, and save it again."
         )
     return Datum(above, f"{name}, its CRS says", axis.unit_conversion_factor)
 
@@ -172,6 +172,6 @@ def _vertical(crs: CRS, source: RasterSource) -> Datum | None:
 def _metre(unit: str, source: RasterSource) -> float:
     if unit.lower() not in _METRES:
         raise GeodesError(
-            f"{source.product} has heights in {unit!r}, which is no unit of length known here: save it in metres."
+            f"{source.product} has heights in {unit!r}, which is not a known unit of length: save it in metres."
         )
     return _METRES[unit.lower()]

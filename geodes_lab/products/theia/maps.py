@@ -67,7 +67,9 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         head = header.read(archive.gdal(path), f"{name}.tif of {archive.place.href}")
         key = _oso(name) if is_oso else name.removeprefix(f"{name_of(item)}_")
         if key in band_item.assets:
-            raise GeodesError(f"{archive.place.href} has several files for {key}: which one counts is not known.")
+            raise GeodesError(
+                f"{archive.place.href} has several files for {key}, and the right one is not known: keep only one."
+            )
         nodata = head.nodata if head.nodata is not None else _NODATA["OSO"] if is_oso else _OTHERS
         fits = not np.isfinite(nodata) or head.dtype.startswith("float") or holds(head.dtype, nodata)
         source = RasterSource(
@@ -139,4 +141,7 @@ def _year(name: str, item: pystac.Item) -> int:
     for text in (name, name_of(item)):
         if match := re.search(r"OCS_(20\d\d)|OSO_(20\d\d)\d{4}", text):
             return int(match[1] or match[2])
-    raise GeodesError(f"Neither {name} nor {name_of(item)} says its year: which nomenclature it has is not known.")
+    raise GeodesError(
+        f"Neither {name} nor {name_of(item)} contains its year, so its nomenclature is not known: give the file its "
+        "original name."
+    )

@@ -108,7 +108,10 @@ class Metadata:
         self.grids = {str(g.get("group_id")): self._grid(g) for g in self.document.root.iter("Group_Geopositioning")}
         """Grids by group: ``R1`` (10 m) and ``R2`` (20 m) of Sentinel-2, ``XS`` of the others."""
         if not self.grids:
-            raise GeodesError(f"{self.document.name} has no Group_Geopositioning: it does not say where its grid lies.")
+            raise GeodesError(
+                f"{self.document.name} has no Group_Geopositioning, so the position of its grid is not known: fetch "
+                "the product again."
+            )
 
     def _grid(self, group: ET.Element) -> Grid:
         x, y, dx, dy, rows, cols = (
@@ -116,7 +119,7 @@ class Metadata:
         )
         if not (dx > 0 > dy and rows >= 1 and cols >= 1 and all(map(math.isfinite, (x, y, dx, dy, rows, cols)))):
             raise GeodesError(
-                f"{self.document.name} says a grid without pixels, or whose rows run north: it is damaged."
+                f"{self.document.name} has a grid without pixels, or whose rows run north: it is damaged."
             )
         return Grid((dx, 0.0, x, 0.0, dy, y), (int(rows), int(cols)))
 
@@ -127,7 +130,7 @@ class Metadata:
         try:
             result = pystac.utils.str_to_datetime(text)
         except ValueError:
-            raise GeodesError(f"ACQUISITION_DATE in {self.document.name} is no date: {text!r}.") from None
+            raise GeodesError(f"ACQUISITION_DATE in {self.document.name} is not a date: {text!r}.") from None
         return result if result.tzinfo else result.replace(tzinfo=UTC)  # Venµs leaves the Z away
 
     @property
@@ -169,7 +172,7 @@ class Metadata:
         alike = [grid for grid in self.grids.values() if grid.resolution == resolution]
         result = [self.grids[g] for g in groups if g in self.grids] or alike
         if not result:
-            raise GeodesError(f"{self.document.name} does not say on which grid its band {band} lies: it is damaged.")
+            raise GeodesError(f"{self.document.name} does not give the grid of its band {band}: it is damaged.")
         return result[0]
 
     def quantification(self, of: str = "REFLECTANCE") -> float:

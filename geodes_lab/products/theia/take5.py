@@ -134,4 +134,4 @@ def _time(about: Document) -> datetime:
     try:
         return datetime.fromisoformat(text.replace("Z", "")).replace(tzinfo=UTC)
     except ValueError:
-        raise GeodesError(f"DATE_PDV in {about.name} is no date: {text!r}.") from None
+        raise GeodesError(f"DATE_PDV in {about.name} is not a date: {text!r}.") from None

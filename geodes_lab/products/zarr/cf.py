@@ -41,7 +41,7 @@ def epsg(scopes: Sequence[Attributes]) -> int:
         if (code := _code(stated)) is not None:
             return code
         raise NoGrid(f"is in a CRS without an EPSG code ({stated.partition(',')[0][:60]}…)")
-    raise NoGrid("says no CRS: write one with .rio.write_crs, or 'proj:code' into the attributes of its group")
+    raise NoGrid("has no CRS: write one with .rio.write_crs, or 'proj:code' into the attributes of its group")
 
 
 def _said(attrs: Attributes) -> Iterator[str]:
@@ -105,7 +105,7 @@ def transform(
     if b or d:
         raise NoGrid("lies on a rotated grid")
     if a <= 0 or e >= 0:
-        raise NoGrid("has rows that do not run south or columns that do not run east: save it sorted so")
+        raise NoGrid("has rows that do not run south or columns that do not run east: sort it and save it again")
     return measured
 
 
@@ -119,12 +119,12 @@ def _line(axis: tuple[NDArray[Any], Attributes], size: int, pixel_size: float | 
         values = values * 1000
     if size == 1:
         if pixel_size is None:
-            raise NoGrid("is a single row or column and says no size of a pixel")
+            raise NoGrid("is a single row or column without the size of a pixel")
         return float(values[0]), pixel_size
     step = (float(values[-1]) - float(values[0])) / (size - 1)
     if not np.abs(values - (values[0] + np.arange(size) * step)).max() <= _FAR * abs(step) or not step:
         raise NoGrid(
-            "has coordinates that are not evenly spaced: it is no grid of pixels, open it with xarray.open_zarr"
+            "has coordinates that are not evenly spaced: it is not a grid of pixels, open it with xarray.open_zarr"
         )
     return float(values[0]), step
 

@@ -52,7 +52,9 @@ class Hierarchy:
         except GeodesError:
             raise
         except FileNotFoundError:
-            raise GeodesError(f"{place.href} is no Zarr store: it has no metadata of one; check the address.") from None
+            raise GeodesError(
+                f"{place.href} is not a Zarr store: it has no Zarr metadata; check the address."
+            ) from None
         except Exception as error:  # any error of zarr-python
             raise self._damaged(error) from error
         discovery = self._root.attrs.get("stac_discovery")
@@ -97,8 +99,8 @@ class Hierarchy:
     def _refuse_unlisted(self) -> None:
         if not self._objects.supports_listing and self._root.metadata.consolidated_metadata is None:
             raise GeodesError(
-                f"{self.place.href} does not say what it holds, and a web server lists no folders: consolidate its "
-                "metadata, or give the addresses of its arrays."
+                f"{self.place.href} has no consolidated metadata, and a web server cannot list folders: consolidate "
+                "its metadata, or give the addresses of its arrays."
             )
 
     def _node(self, path: str) -> Any:
@@ -138,7 +140,7 @@ class Hierarchy:
                 raise
             except Exception as error:
                 raise GeodesError(
-                    f"{match[0]} of {self.place.href} does not decode ({_line(error)}); fetch it again."
+                    f"{match[0]} of {self.place.href} cannot be decoded ({_line(error)}); fetch it again."
                 ) from error
         return self._read[match[0]], dict(match[1].attrs)
 
@@ -157,7 +159,7 @@ class Hierarchy:
             return self._time(path)
         except (ValueError, TypeError, OverflowError) as error:
             raise GeodesError(
-                f"The time of {self._product} is none ({_line(error)}); fetch the product again."
+                f"The time of {self._product} is not valid ({_line(error)}); fetch the product again."
             ) from error
 
     def _time(self, path: str) -> datetime | None:
@@ -193,7 +195,7 @@ class Hierarchy:
         except GeodesError:
             raise
         except Exception as error:
-            raise GeodesError(f"{self._product} does not open as a tree of Datasets ({_line(error)}).") from error
+            raise GeodesError(f"{self._product} cannot be opened as a tree of Datasets ({_line(error)}).") from error
 
     def _dataset(self, group: str) -> xr.Dataset:
         """Return one group, lazily and decoded."""

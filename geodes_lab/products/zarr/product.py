@@ -108,8 +108,11 @@ def _address(asset: pystac.Asset) -> tuple[ObjectLocation, str]:
     place = place_of(href) if href.startswith("/vsi") else locate(href)
     end, shown = NAMED.search(place.path), NAMED.search(place.href)
     if end is None or place.query:
-        problem = "is a signed address" if place.query else "lies in no folder whose name ends in .zarr"
-        raise GeodesError(f"{place.href} {problem}: Zarr is not read there; copy the store to where it is.")
+        problem = "is a signed address" if place.query else "is not in a folder whose name ends in .zarr"
+        raise GeodesError(
+            f"{place.href} {problem}: Zarr cannot be read from such an address; copy the store to a folder whose name "
+            "ends in .zarr."
+        )
     root = replace(place, path=place.path[: end.end()], href=place.href[: shown.end()] if shown else place.href)
     return root, place.path[end.end() :].strip("/")
 
@@ -149,7 +152,7 @@ class _Band:
         """Describe grid and radiometry; coordinates are read."""
         dims, attrs, form = dims_of(self.array), dict(self.array.attrs), self.array.metadata.zarr_format
         if len(dims) == 3 and is_time(dims[0]) and self.array.shape[0] > 1:
-            raise cf.NoGrid(f"has {self.array.shape[0]} times: it is a cube already, open it with xarray.open_zarr")
+            raise cf.NoGrid(f"has {self.array.shape[0]} times: it is already a cube, open it with xarray.open_zarr")
         (height, width), (down, across) = self.array.shape[-2:], self.array.chunks[-2:]
         scopes = self.store.scopes(self.path, self.array)
         y, x = (self.store.coordinate(self.path, dim) for dim in dims[-2:])

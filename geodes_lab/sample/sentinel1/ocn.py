@@ -1,6 +1,6 @@
-"""Sentinel-1 OCN products as ESA writes them.
+"""Sentinel-1 OCN products in ESA's form.
 
-Wind, waves and radial velocity in NetCDF-4, of a formula, in two modes.
+Wind, waves and radial velocity in NetCDF-4, computed from a formula, in two modes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FILLER = np.float32(-999)
-IMAGES = 4  # of a pass in wave mode
+IMAGES = 4  # images of a pass in wave mode
 _WEST, _NORTH = 3.2, 43.2  # over the Gulf of Lion
 _STEP = 0.01  # degrees from cell to cell
 
@@ -30,28 +30,28 @@ class Product:
     mode: str
     """``IW`` or ``WV``."""
     start: datetime
-    """Begin, UTC."""
+    """Start of the acquisition, UTC."""
 
     @property
     def stop(self) -> datetime:
-        """End, UTC."""
+        """Return the end of the acquisition, UTC."""
         return self.start + timedelta(seconds=25 if self.mode == "IW" else 15 * IMAGES)
 
     @property
     def name(self) -> str:
-        """The product's name, without ``.SAFE``."""
+        """Return the product's name, without ``.SAFE``."""
         kind = "SDV" if self.mode == "IW" else "SSV"
         return f"S1A_{self.mode}_OCN__2{kind}_{self.start:%Y%m%dT%H%M%S}_{self.stop:%Y%m%dT%H%M%S}_038216_048289_5E6F"
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """Longitude and latitude of the corners, closed."""
+        """Return longitude and latitude of the corners, closed."""
         east, south = _WEST + 0.4, _NORTH - 1.5
         return [(_WEST, south), (east, south), (east, _NORTH), (_WEST, _NORTH), (_WEST, south)]
 
 
 def products() -> list[Product]:
-    """One of each mode."""
+    """Return one product of each mode."""
     return [
         Product("IW", datetime(2021, 6, 6, 17, 39, 12, tzinfo=UTC)),
         Product("WV", datetime(2021, 6, 7, 5, 52, 40, tzinfo=UTC)),
@@ -59,12 +59,12 @@ def products() -> list[Product]:
 
 
 def cells(component: str, mode: str, image: int = 0) -> tuple[int, int]:
-    """How many cells a component has in azimuth and in range."""
+    """Return the number of cells of a component in azimuth and in range."""
     return (1, 1) if mode == "WV" else {"owi": (12, 15), "osw": (2, 3), "rvl": (6, 8)}[component]
 
 
 def place(component: str, mode: str, image: int = 0) -> tuple[Floats, Floats]:
-    """Longitude and latitude of the cells."""
+    """Return longitude and latitude of the cells."""
     row, col = np.indices(cells(component, mode))
     return (
         (_WEST + col * _STEP * 3 + 0.002 * row).astype("f4"),
@@ -73,26 +73,26 @@ def place(component: str, mode: str, image: int = 0) -> tuple[Floats, Floats]:
 
 
 def wind_speed(mode: str, image: int = 0) -> Floats:
-    """What ``owiWindSpeed`` says, in m/s; a corner is land, and has none."""
+    """Return the values of ``owiWindSpeed`` in m/s; one corner is land, without values."""
     row, col = np.indices(cells("owi", mode))
     speed = (6 + 0.25 * row + 0.1 * col + 0.5 * image).astype("f4")
     return np.where((row == 0) & (col == 0) & (mode == "IW"), FILLER, speed)
 
 
 def wave_height(mode: str, image: int = 0) -> Floats:
-    """What ``oswHs`` says of two partitions, in m."""
+    """Return the values of ``oswHs`` of two partitions, in m."""
     row, col, partition = np.indices((*cells("osw", mode), 2))
     return (1.5 + 0.2 * row + 0.1 * col - 0.7 * partition + 0.05 * image).astype("f4")
 
 
 def radial_velocity(mode: str, image: int = 0) -> Floats:
-    """What ``rvlRadVel`` says of each swath, in m/s."""
+    """Return the values of ``rvlRadVel`` of each swath, in m/s."""
     row, col, swath = np.indices((*cells("rvl", mode), 3 if mode == "IW" else 1))
     return (0.1 * row - 0.05 * col + 0.3 * swath + 0.01 * image).astype("f4")
 
 
 def write(product: Product, path: Path) -> None:
-    """Write one product as a zip with stored members; the same product always gives the same numbers."""
+    """Write one product as a zip with stored members. The same product always gets the same numbers."""
     span = f"{product.start:%Y%m%dt%H%M%S}-{product.stop:%Y%m%dt%H%M%S}-038216-048289"
     members = {"manifest.safe": b'<?xml version="1.0" encoding="UTF-8"?>\n<XFDU/>\n'}
     if product.mode == "IW":

@@ -1,4 +1,4 @@
-"""The sample's Sentinel-1 product on disk: annotation, calibration and noise XML, TIFF with GCPs, manifest, zip."""
+"""Files of the sample's Sentinel-1 product: annotation, calibration and noise XML, TIFF with GCPs, manifest, zip."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from geodes_lab.sample.sentinel1.grd import (
 
 
 def write(product: Product, path: Path) -> None:
-    """Write one product as a zip with stored members; the same product always gives the same bytes."""
+    """Write one product as a zip with stored members. The same product always gets the same bytes."""
     members: dict[str, bytes] = {}
     for polarisation in SIGMA0:
         stem, image = product.stem(polarisation), numbers(product, polarisation)
@@ -60,7 +60,7 @@ def write(product: Product, path: Path) -> None:
 
 
 def _tables(product: Product, polarisation: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The documents of the calibration and of the noise."""
+    """Return the documents of the calibration and of the noise."""
     header = {"adsHeader": _header(product, polarisation)}
     places = {n: {"azimuthTime": product.time(n), "line": n, "pixel": KNOTS} for n in (*CALIBRATED, *NOISY)}
     vectors = [{**places[n], **gains()} for n in CALIBRATED]
@@ -86,7 +86,7 @@ def _header(product: Product, polarisation: str) -> dict[str, Any]:
 
 
 def _annotation(product: Product, polarisation: str, image: NDArray[np.uint16]) -> dict[str, Any]:
-    """The annotation of one image; lists of what the sample does not model, such as attitudes, are there but empty."""
+    """Return the annotation of one image. Lists that the sample does not model, such as attitudes, are empty."""
     first, last, middle = _text(product.start), _text(product.stop), product.time((LINES - 1) / 2)
     (lon, lon_end), (lat, lat_end) = degrees([0, LINES - 1], [SAMPLES / 2, SAMPLES / 2])
     heading = float(Geod(ellps="WGS84").inv(lon, lat, lon_end, lat_end)[0])
@@ -157,7 +157,7 @@ def _annotation(product: Product, polarisation: str, image: NDArray[np.uint16]) 
 
 
 def _grid(product: Product) -> list[dict[str, Any]]:
-    """The geolocation grid: 10 lines by 21 samples, as in every product of this kind."""
+    """Return the geolocation grid: 10 lines by 21 samples, as in every product of this kind."""
     points = []
     for line in np.rint(np.linspace(0, LINES - 1, 10)).astype(int).tolist():
         samples = np.rint(np.linspace(0, SAMPLES - 1, 21)).astype(int)
@@ -172,7 +172,7 @@ def _grid(product: Product) -> list[dict[str, Any]]:
 
 
 def _conversions(product: Product) -> list[dict[str, Any]]:
-    """Polynomials between slant and ground range in metres, one a second; ESA's have nine coefficients."""
+    """Return the polynomials between slant and ground range in metres, one per second, with nine coefficients like ESA's."""
     across, reach = np.arange(SAMPLES) * float(SPACING), look(np.arange(SAMPLES))[0]
     fit = np.polynomial.Polynomial.fit
     fits = fit(reach - reach[0], across, 4), fit(across, reach, 4)
@@ -185,7 +185,7 @@ def _conversions(product: Product) -> list[dict[str, Any]]:
 
 
 def _fields(text: str) -> dict[str, Any]:
-    """Elements from ``name value; name value``."""
+    """Return elements from ``name value; name value``."""
     return dict(field.split(" ", 1) for field in text.split("; "))
 
 
@@ -194,7 +194,7 @@ def _none(*names: str) -> dict[str, list[Any]]:
 
 
 def xml(root: str, content: Mapping[str, Any]) -> bytes:
-    """A document of nested elements; lists and arrays say how many they hold."""
+    """Return a document of nested elements. Lists and arrays have their length in ``count``."""
     tree = ET.Element(root)
     _fill(tree, content)
     ET.indent(tree)
@@ -219,7 +219,7 @@ def _fill(parent: ET.Element, content: Mapping[str, Any]) -> None:
 
 
 def _text(value: Any) -> str:
-    """ESA's formats: 15 decimals for a double, 6 for a float; a time has microseconds and no zone."""
+    """Return a value in ESA's format: 15 decimals for a double, 6 for a float; a time has microseconds and no zone."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=None).isoformat(timespec="microseconds")
     if isinstance(value, np.float32):
@@ -228,7 +228,7 @@ def _text(value: Any) -> str:
 
 
 def _tiff(product: Product, image: NDArray[np.uint16]) -> bytes:
-    """One strip a line, tied to the ground by the geolocation grid alone."""
+    """Encode a TIFF with one strip per line. Its only georeference is the geolocation grid."""
     points = [
         GroundControlPoint(p["line"], int(p["pixel"]), p["longitude"], p["latitude"], p["height"], id=str(n))
         for n, p in enumerate(_grid(product), 1)

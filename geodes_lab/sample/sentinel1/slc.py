@@ -1,6 +1,6 @@
-"""A Sentinel-1 IW SLC product as ESA writes it.
+"""A Sentinel-1 IW SLC product in ESA's form.
 
-Two polarisations of one swath, three bursts, complex numbers of a formula.
+Two polarisations of one swath, three bursts, complex numbers from a formula.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from geodes_lab.sample.sentinel1.grd import INTERVAL, LIGHT, Floats
 
 BURSTS, HEIGHT, SAMPLES = 3, 60, 400  # lines of a burst, samples of a line
 STEP = 2.055556e-3  # seconds from line to line
-OVERLAP = 8  # lines that two bursts have in common on the ground
-VALID_LINES, VALID_SAMPLES = (4, 55), (10, 389)  # first and last of each burst
+OVERLAP = 8  # lines of two bursts that cover the same ground
+VALID_LINES, VALID_SAMPLES = (4, 55), (10, 389)  # first and last valid line and sample of each burst
 SAMPLING = 6.434523812571428e07  # Hz, in range
 POLARISATIONS = ("VH", "VV")
 GAIN = 474.0
@@ -37,17 +37,17 @@ class Product:
 
     @property
     def stop(self) -> datetime:
-        """Zero-Doppler time of the last line."""
+        """Return the zero-Doppler time of the last line."""
         return self.burst(BURSTS - 1) + timedelta(seconds=STEP * (HEIGHT - 1))
 
     @property
     def name(self) -> str:
-        """The product's name, without ``.SAFE``."""
+        """Return the product's name, without ``.SAFE``."""
         return f"S1A_IW_SLC__1SDV_{self.start:%Y%m%dT%H%M%S}_{self.stop:%Y%m%dT%H%M%S}_038209_04824A_3C4D"
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """Longitude and latitude of the corners, closed."""
+        """Return longitude and latitude of the corners, closed."""
         last, end = BURSTS * HEIGHT - 1, SAMPLES - 1
         lon, lat = self.degrees(np.array([last, last, 0, 0, last]), np.array([0, end, end, 0, 0]))
         return list(zip(lon.tolist(), lat.tolist(), strict=True))
@@ -57,12 +57,12 @@ class Product:
         return self.start + timedelta(seconds=number * (HEIGHT - OVERLAP) * STEP)
 
     def seconds(self, line: NDArray[np.integer]) -> Floats:
-        """Time of lines of the image since the first."""
+        """Return the time of lines of the image since the first line."""
         number = np.minimum(line // HEIGHT, BURSTS - 1)
         return np.asarray(number * (HEIGHT - OVERLAP) * STEP + (line - number * HEIGHT) * STEP)
 
     def degrees(self, line: NDArray[np.integer], sample: NDArray[np.integer]) -> tuple[Floats, Floats]:
-        """Longitude and latitude of samples."""
+        """Return longitude and latitude of samples."""
         across = np.arange(grd.SAMPLES)
         ground = np.interp(near() + np.asarray(sample) * LIGHT / 2 / SAMPLING, grd.look(across)[0], across)
         return grd.degrees(self.seconds(np.asarray(line)) / INTERVAL, ground)
@@ -74,17 +74,17 @@ class Product:
 
 
 def products() -> list[Product]:
-    """The sample's only complex image: of the same pass as the GRD."""
+    """Return the sample's only complex image, from the same pass as the GRD."""
     return [Product(datetime(2021, 6, 6, 6, 1, 0, 246_813, tzinfo=UTC))]
 
 
 def near() -> float:
-    """Slant range of the first sample, in metres."""
+    """Return the slant range of the first sample, in metres."""
     return float(grd.look(50)[0])
 
 
 def numbers(polarisation: str) -> NDArray[np.complex64]:
-    """The complex numbers (lines, samples), whole in both parts; 0 where the sample is not valid."""
+    """Return the complex numbers (lines, samples), with integer parts; 0 where the sample is not valid."""
     line, sample = np.mgrid[0 : BURSTS * HEIGHT, 0:SAMPLES]
     twist = 1 + POLARISATIONS.index(polarisation)
     formula = ((3 * line + twist * sample) % 2001 - 1000) + 1j * ((line + 2 * twist * sample) % 1501 - 750)
@@ -92,14 +92,14 @@ def numbers(polarisation: str) -> NDArray[np.complex64]:
 
 
 def valid() -> NDArray[np.bool_]:
-    """Where samples are valid."""
+    """Return which samples are valid."""
     line, sample = np.mgrid[0 : BURSTS * HEIGHT, 0:SAMPLES]
     there = (line % HEIGHT >= VALID_LINES[0]) & (line % HEIGHT <= VALID_LINES[1])
     return np.asarray(there & (sample >= VALID_SAMPLES[0]) & (sample <= VALID_SAMPLES[1]))
 
 
 def write(product: Product, path: Path) -> None:
-    """Write one product as a zip, its measurements compressed, as some archives have them; the same bytes each time."""
+    """Write one product as a zip with compressed measurements, as in some archives. The bytes are always the same."""
     members: dict[str, bytes] = {"manifest.safe": b'<?xml version="1.0" encoding="UTF-8"?>\n<XFDU/>\n'}
     for polarisation in POLARISATIONS:
         stem = product.stem(polarisation)

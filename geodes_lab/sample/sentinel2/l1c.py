@@ -1,4 +1,4 @@
-"""Sentinel-2 L1C products as ESA writes them: SAFE in one zip, JPEG 2000 with ESA's coding parameters."""
+"""Sentinel-2 L1C products in ESA's form: SAFE in one zip, JPEG 2000 with ESA's coding parameters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geodes_lab.sample import truth
 from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
 from geodes_lab.sample.sentinel2.xml import PIXELS, QUANTIFICATION
 
-# The real grids: west edge of each tile and its north edge, EPSG:32631. A product of the sample holds a window of it.
+# The real grids: west and north edge of each tile, EPSG:32631. A product of the sample covers a window of its tile.
 TILES = {"31TCJ": (300_000, 4_900_020), "31TDJ": (399_960, 4_900_020)}
 
 # JPEG 2000 as measured on ESA's files: tile, code block, precinct, in pixels; LRCP, one layer, five resolutions.
@@ -44,47 +44,47 @@ class Scene:
     swath_edge: bool = False
     """Whether the swath ends inside the area."""
     generated: datetime | None = None
-    """When it was processed; None: two hours after the acquisition."""
+    """The time of processing; None: two hours after the acquisition."""
     latest: bool = True
-    """Whether the catalogue has no newer processing of it."""
+    """Whether this is the newest processing in the catalogue."""
 
     @property
     def offset(self) -> int:
-        """What the product adds to its numbers: nothing before baseline 04.00, -1000 since."""
+        """Return the offset of the numbers: 0 before baseline 04.00, -1000 from then on."""
         return -1000 if self.baseline >= "04.00" else 0
 
     @property
     def generation(self) -> datetime:
-        """When it was processed."""
+        """Return the time of processing."""
         return self.generated or self.time.replace(microsecond=0) + timedelta(hours=2, minutes=9, seconds=5)
 
     @property
     def name(self) -> str:
-        """The product's name, without ``.SAFE``."""
+        """Return the product's name, without ``.SAFE``."""
         baseline = self.baseline.replace(".", "")
         return f"{self.platform}_MSIL1C_{self.time:%Y%m%dT%H%M%S}_N{baseline}_R051_T{self.tile}_{self.generation:%Y%m%dT%H%M%S}"
 
     @property
     def origin(self) -> tuple[int, int]:
-        """West and north edge of the product's window of its tile, in metres."""
+        """Return the west and north edge of the product's window, in metres."""
         west, _ = TILES[self.tile]
         return max(west, truth.WEST), truth.NORTH
 
     @property
     def orbit(self) -> int:
-        """The absolute orbit number, counted by days since a real one of that track."""
+        """Return the absolute orbit number, counted from a real orbit of the same track."""
         return {"S2A": 31091, "S2B": 22239}[self.platform] + round(
             (self.time.date() - datetime(2021, 6, 5).date()).days * 14.3
         )
 
     def window(self, whole: NDArray[Any], resolution: int) -> NDArray[Any]:
-        """Cut the product's window out of an array on the truth's whole area."""
+        """Cut the product's window out of an array of the truth's whole area."""
         col = (self.origin[0] - truth.WEST) // resolution
         size = PIXELS * 10 // resolution
         return whole[:size, col : col + size]
 
     def numbers(self, band: int) -> NDArray[np.uint16]:
-        """The digital numbers of a band: quantised, offset, 0 for no data."""
+        """Return the digital numbers of a band: quantised, with the offset, and 0 for no data."""
         resolution = BANDS[band].resolution
         whole = truth.reflectance(
             band, resolution, self.time.date(), cloudiness=self.cloudiness, swath_edge=self.swath_edge
@@ -94,7 +94,7 @@ class Scene:
 
 
 def scenes() -> list[Scene]:
-    """The summer of 2021 in the sample: nine dates on two tiles, two baselines, and what makes real archives hard."""
+    """Return the summer of 2021: nine dates on two tiles, two baselines, and the difficulties of real archives."""
 
     def at(text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -116,7 +116,7 @@ def scenes() -> list[Scene]:
     result = []
     for time, platform, more in dates:
         for tile in TILES:
-            # One day of which only one tile has been reprocessed: two baselines meet in one slice of a cube.
+            # On one day only one tile was reprocessed, so one slice of a cube has two baselines.
             half_done = time.startswith("2021-07-15") and tile == "31TDJ"
             if not (half_done and more["baseline"] == "05.00"):
                 result.append(
@@ -128,7 +128,7 @@ def scenes() -> list[Scene]:
 
 
 def write(scene: Scene, path: Path) -> None:
-    """Write one product as a zip with stored members; the same scene always gives the same bytes."""
+    """Write one product as a zip with stored members. The same scene always gets the same bytes."""
     granule = (
         f"GRANULE/L1C_T{scene.tile}_A{scene.orbit:06d}_{scene.time + timedelta(minutes=4, seconds=24):%Y%m%dT%H%M%S}"
     )
@@ -150,7 +150,7 @@ def write(scene: Scene, path: Path) -> None:
 
 
 def ring(scene: Scene) -> list[tuple[float, float]]:
-    """Longitude and latitude of the corners of a scene's window, closed."""
+    """Return longitude and latitude of the corners of a scene's window, closed."""
     west, north = scene.origin
     size = PIXELS * 10
     return list(box(west, north - size, west + size, north, f"EPSG:{truth.EPSG}").to_crs("EPSG:4326").exterior.points)
@@ -172,7 +172,7 @@ def jpeg2000(numbers: NDArray[Any], origin: tuple[int, int], resolution: int, bi
         "YCBCR420": "NO",
         "RESOLUTIONS": "5",
         "PROGRESSION": "LRCP",
-        "tiled": True,  # else rasterio drops the tile width
+        "tiled": True,  # otherwise rasterio ignores the tile width
         "BLOCKXSIZE": tile,
         "BLOCKYSIZE": tile,
         "CODEBLOCK_WIDTH": block,
@@ -195,7 +195,7 @@ def _true_colour(scene: Scene) -> bytes:
 
 
 def _masks(scene: Scene) -> dict[str, bytes]:
-    """Quality masks as each baseline has them: rasters since 04.00, GML polygons before."""
+    """Return the quality masks in the form of the baseline: rasters since 04.00, GML polygons before."""
     opaque = scene.window(truth.clouds(scene.time.date(), scene.cloudiness) > 0.5, 60)
     seen = scene.window(truth.seen(scene.swath_edge), 60)
     if scene.baseline < "04.00":
@@ -204,7 +204,7 @@ def _masks(scene: Scene) -> dict[str, bytes]:
     classes[0] = opaque & seen
     masks = {"MSK_CLASSI_B00.jp2": jpeg2000(classes, scene.origin, 60, bits=8)}
     for band in BANDS:
-        # One detector sees the whole area; 0 is where none looked.
+        # One detector sees the whole area; 0 means that no detector saw the pixel.
         times = 60 // band.resolution
         detector = (seen * 5).astype(np.uint8).repeat(times, 0).repeat(times, 1)
         masks[f"MSK_DETFOO_{band.name}.jp2"] = jpeg2000(detector[np.newaxis], scene.origin, band.resolution, bits=8)

@@ -1,4 +1,4 @@
-"""A Sentinel-2 L2A product in ESA's layout, of a scene that is there as L1C too.
+"""A Sentinel-2 L2A product in ESA's layout, from a scene that also exists as L1C.
 
 Surface reflectance, classes, aerosol, water.
 """
@@ -19,8 +19,8 @@ from geodes_lab.sample import truth
 from geodes_lab.sample.sentinel2 import l1c
 from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
 
-HAZE = 120  # what the atmosphere adds to the numbers of L1C
-CIRRUS = 10  # the number of the band that has no surface reflectance
+HAZE = 120  # effect of the atmosphere on the numbers of L1C
+CIRRUS = 10  # the band without surface reflectance
 CLOUD, WATER, VEGETATION, NOTHING = 9, 6, 4, 0  # classes of SCL
 AEROSOL, VAPOUR = 187, 2410  # everywhere, in thousandths
 
@@ -30,30 +30,30 @@ class Product:
     """One product of the sample."""
 
     scene: l1c.Scene
-    """The same as L1C."""
+    """The L1C scene."""
 
     @property
     def name(self) -> str:
-        """The product's name, without ``.SAFE``."""
+        """Return the product's name, without ``.SAFE``."""
         return self.scene.name.replace("MSIL1C", "MSIL2A")
 
     @property
     def start(self) -> datetime:
-        """Time of the acquisition, UTC."""
+        """Return the time of the acquisition, UTC."""
         return self.scene.time
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """Longitude and latitude of the corners, closed."""
+        """Return longitude and latitude of the corners, closed."""
         return l1c.ring(self.scene)
 
     def numbers(self, band: int) -> NDArray[np.uint16]:
-        """The digital numbers of a band at its own resolution; 0 for no data."""
+        """Return the digital numbers of a band at its own resolution; 0 for no data."""
         level1 = self.scene.numbers(band)
         return np.where(level1 == 0, 0, np.maximum(level1.astype(int) - HAZE, 1)).astype(np.uint16)
 
     def classes(self) -> NDArray[np.uint8]:
-        """The scene classification at 20 m."""
+        """Return the scene classification at 20 m."""
         scene = self.scene
         clouds = scene.window(truth.clouds(scene.time.date(), scene.cloudiness) > 0.5, 60).repeat(3, 0).repeat(3, 1)
         nothing = scene.numbers(4) == 0
@@ -66,12 +66,12 @@ class Product:
 
 
 def products() -> list[Product]:
-    """One, of a day with clouds."""
+    """Return one product, from a day with clouds."""
     return [Product(next(s for s in l1c.scenes() if s.name.startswith("S2B_MSIL1C_20210829") and s.tile == "31TCJ"))]
 
 
 def write(product: Product, path: Path) -> None:
-    """Write one product as a zip with stored members; the same product always gives the same bytes."""
+    """Write one product as a zip with stored members. The same product always gets the same bytes."""
     scene = product.scene
     granule = f"GRANULE/L2A_T{scene.tile}_A{scene.orbit:06d}_{scene.time:%Y%m%dT%H%M%S}"
     stem = f"T{scene.tile}_{scene.time:%Y%m%dT%H%M%S}"
@@ -102,7 +102,7 @@ def write(product: Product, path: Path) -> None:
 
 
 def _metadata(scene: l1c.Scene, granule: str, stem: str, listed: str) -> str:
-    """The product's metadata: that of L1C, with the names and the numbers of level 2A."""
+    """Return the product's metadata: the document of L1C with the names and numbers of level 2A."""
     text = sentinel2_xml.product_xml(scene, granule, stem)
     text = re.sub(r" *<IMAGE_FILE>[^\n]*</IMAGE_FILE>(\n *<IMAGE_FILE>[^\n]*</IMAGE_FILE>)*", listed, text, count=1)
     values = "".join(

@@ -17,13 +17,13 @@ from geodes_lab.sample import truth
 if TYPE_CHECKING:
     from geodes_lab.sample.sentinel2.l1c import Scene
 
-PIXELS = 1320  # of 10 m, in each direction
+PIXELS = 1320  # number of 10 m pixels in each direction
 QUANTIFICATION = 10_000
-DETECTORS = (4, 5)  # one sees the north of the tile, the other the south, and both the middle
+DETECTORS = (4, 5)  # one detector sees the north of the tile, the other the south, both the middle
 
 
 def cloud_gml(scene: Scene, opaque: NDArray[np.bool_]) -> str:
-    """The cloud mask before baseline 04.00: a polygon per run of cloudy 60 m pixels."""
+    """Return the cloud mask before baseline 04.00: a polygon for each run of cloudy 60 m pixels."""
     west, north = scene.origin
     parts: list[str] = []
     for row, line in enumerate(opaque):
@@ -49,7 +49,7 @@ def cloud_gml(scene: Scene, opaque: NDArray[np.bool_]) -> str:
 
 
 def product_xml(scene: Scene, granule: str, stem: str) -> str:
-    """MTD_MSIL1C.xml."""
+    """Return MTD_MSIL1C.xml."""
     images = "\n".join(
         f"          <IMAGE_FILE>{granule}/IMG_DATA/{stem}_{n}</IMAGE_FILE>" for n in [*(b.name for b in BANDS), "TCI"]
     )
@@ -128,7 +128,7 @@ def product_xml(scene: Scene, granule: str, stem: str) -> str:
 
 
 def tile_xml(scene: Scene, granule: str, members: list[str]) -> str:
-    """MTD_TL.xml; ``members`` names the masks among others."""
+    """Return MTD_TL.xml; ``members`` includes the masks."""
     west, north = scene.origin
     sizes = "\n".join(
         f'      <Size resolution="{r}">\n        <NROWS>{PIXELS * 10 // r}</NROWS>\n        '
@@ -171,17 +171,17 @@ def tile_xml(scene: Scene, granule: str, members: list[str]) -> str:
 
 
 def sun(row: float, col: float) -> tuple[float, float]:
-    """Zenith and azimuth of the sun at a node of the grid of 5 km, in degrees."""
+    """Return zenith and azimuth of the sun at a node of the 5 km grid, in degrees."""
     return 30 + 0.05 * row + 0.02 * col, 150 + 0.1 * row + 0.2 * col
 
 
 def view(band: int, detector: int, row: float, col: float) -> tuple[float, float]:
-    """Zenith and azimuth of the view at a node; azimuths cross north."""
+    """Return zenith and azimuth of the view at a node, in degrees. The azimuths cross north."""
     return 4 + 0.1 * band + 0.2 * abs(col - 11), (358 + 0.3 * col + (2 if detector % 2 else 0)) % 360
 
 
 def angles() -> str:
-    """The angles of a tile: 23 × 23 values, 5 km apart, from the tile's corner."""
+    """Return the angles of a tile: 23 × 23 values, 5 km apart, from the tile's corner."""
 
     def grid(kind: int, what: str, value: Callable[[float, float], tuple[float, float]], rows: tuple[int, int]) -> str:
         lines = "\n".join(
@@ -210,7 +210,7 @@ def angles() -> str:
 
 
 def manifest(members: dict[str, bytes]) -> str:
-    """manifest.safe."""
+    """Return manifest.safe."""
     objects = "\n".join(
         f'    <dataObject ID="object{n}"><byteStream mimeType="application/octet-stream" '
         f'size="{len(data)}"><fileLocation locatorType="URL" href="./{name}"/><checksum '

@@ -1,4 +1,4 @@
-"""The variables of Sentinel-3's altimeter products, by type and file, named and stored as ESA does it."""
+"""The variables of Sentinel-3's altimeter products by type and file, with ESA's names and storage."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from geodes_lab.sample.sentinel3 import level2, products
 from geodes_lab.sample.sentinel3.products import GATES, Floats, Product
 from geodes_lab.sample.sentinel3.variable import EPOCH, SINCE, STACK, Variable, echoes, samples, utc
 
-_GATE = 299_792_458.0 / 2 / 320e6  # metres a gate, of a pulse 320 MHz wide
+_GATE = 299_792_458.0 / 2 / 320e6  # metres per gate, for a bandwidth of 320 MHz
 _GPS = datetime(1980, 1, 6, tzinfo=UTC)
-_LEAP = 18.0  # seconds by which GPS time is ahead of UTC since 2017
-_PULSES = 64  # of a burst in Ku band
+_LEAP = 18.0  # GPS time minus UTC since 2017, in seconds
+_PULSES = 64  # echoes of a burst in Ku band
 
 
 def files(product: Product) -> dict[str, list[Variable]]:
-    """The files of a product with their variables."""
+    """Return the files of a product with their variables."""
     if product.kind == "SR_1_SRA_A":
         return {"measurement_l1a.nc": _bursts(product)}
     if product.kind == "SR_1_SRA_BS":
@@ -35,7 +35,7 @@ def files(product: Product) -> dict[str, list[Variable]]:
 
 
 def signals(product: Product, looks: int) -> tuple[Floats, Floats]:
-    """In-phase and quadrature of single echoes (records, looks, gates), in counts: noise as strong as the echo."""
+    """Return in-phase and quadrature of single echoes (records, looks, gates), in counts: noise as strong as the echo."""
     rng = np.random.default_rng([truth.SEED, product.crossing.toordinal(), looks])
     strength = 40 * np.sqrt(products.echo(product.seconds) / 60_000)[:, None, :]
     shape = (len(product.seconds), looks, GATES)
@@ -43,7 +43,7 @@ def signals(product: Product, looks: int) -> tuple[Floats, Floats]:
     return real, imaginary
 
 
-# Name without the mode, type, scale, offset, units and long name.
+# Name without the mode, type, scale, offset, units, long name.
 _LEVEL1: tuple[tuple[str, str, float, float, str, str], ...] = (
     ("time", "f8", 1, 0, SINCE, "utc"),
     ("UTC_day", "i2", 1, 0, "days since 2000-01-01 00:00:00.0", "day UTC"),
@@ -80,7 +80,7 @@ _STANDARD = {"time": "time", "lat": "latitude", "lon": "longitude"}
 
 
 def _level1(product: Product, level: str) -> list[Variable]:
-    """The mode of SAR echoes in Ku band, the only one over land."""
+    """Return the mode of SAR echoes in Ku band, the only mode over land."""
     mode, seconds = f"{level}_echo_sar_ku", product.seconds
     time, height = utc(product, seconds), products.altitude(seconds)
     (lon, lat), distance = products.track(seconds), height - products.surface_height(seconds)
@@ -117,7 +117,7 @@ def _level1(product: Product, level: str) -> list[Variable]:
 
 
 def _bursts(product: Product) -> list[Variable]:
-    """Level 1A: each burst of 64 pulses by itself, and the calibration of the receiver that all share."""
+    """Return level 1A: each burst of 64 pulses, and the common calibration of the receiver."""
     absent = {f"{n}_l1a_echo_sar_ku" for n in ("GPS_time", "nb_stack", "i2q2_meas_ku")}
     variables = [v for v in _level1(product, "l1a") if v.name not in absent]
     time, pulse, sample = "time_l1a_echo_sar_ku", "sar_ku_pulse_burst_ind", "echo_sample_ind"
@@ -139,7 +139,7 @@ def _bursts(product: Product) -> list[Variable]:
 
 
 def _stack(product: Product) -> list[Variable]:
-    """Level 1B-S: the looks that each record was summed from."""
+    """Return level 1B-S: the looks whose sum is a record."""
     time, look, sample = "time_l1bs_echo_sar_ku", "max_multi_stack_ind", "echo_sample_ind"
     variables = [Variable(look, (look,), "i2", np.arange(float(STACK)), units="count", fills=False)]
     for letter, numbers in zip("iq", signals(product, STACK), strict=True):

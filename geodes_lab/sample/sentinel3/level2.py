@@ -1,4 +1,4 @@
-"""The variables of SR_2_LAN, Sentinel-3's heights over land, named and stored as ESA does it."""
+"""The variables of SR_2_LAN, Sentinel-3's heights over land, with ESA's names and storage."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from geodes_lab.sample.sentinel3 import products
 from geodes_lab.sample.sentinel3.products import GATES, REFERENCE, Floats, Product
 from geodes_lab.sample.sentinel3.variable import SINCE, Variable, echoes, samples, utc
 
-MISSED = 3  # first records that no retracker could make use of
+MISSED = 3  # first records, which no retracker could use
 _TYPES = "ocean_or_semi_enclosed_sea enclosed_sea_or_lake continental_ice land"
 
 
 def variables(product: Product) -> list[Variable]:
-    """Heights: 20 Hz in Ku band, in C band (which begins a little later and has fewer records), and 1 Hz."""
+    """Return heights: 20 Hz in Ku band, in C band (which starts later and has fewer records), and 1 Hz."""
     ku = product.seconds
     c, one = ku[1:-1] + 0.012, ku[10::20]
     result = [samples(), *_places(product, ku, "20_ku"), *_places(product, c, "20_c"), *_places(product, one, "01")]

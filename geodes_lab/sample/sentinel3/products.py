@@ -1,4 +1,4 @@
-"""Sentinel-3's altimeter over the sample's area: its products, and what they must say of the ground under the track."""
+"""Sentinel-3's altimeter over the sample's area: its products, and the expected values along the track."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from geodes_lab.sample import truth
 GATES = 128
 REFERENCE = 43  # the gate to which the range refers, counted from 0
 HEADING = 195.5  # degrees from north: a descending pass
-_SPEED = 6740.0  # of the point under the satellite, metres a second
+_SPEED = 6740.0  # speed of the point under the satellite, metres per second
 _LAKE = (900, 1010)  # column and row of the truth where the track crosses the lake
-# Records, and seconds between them: nominally 20 Hz, of single bursts four times as often.
+# Records, and seconds between them: nominally 20 Hz; single bursts are four times as frequent.
 _RECORDS = {
     "SR_1_SRA": (1180, 0.0509),
     "SR_1_SRA_A": (40, 0.0127375),
@@ -33,7 +33,7 @@ class Product:
     """One product of the sample."""
 
     crossing: datetime
-    """When it is above the sample's lake, UTC."""
+    """The time above the sample's lake, UTC."""
     kind: str = "SR_1_SRA"
     """The type: level 1B, 1A or 1B-S (the stack of looks), or level 2 over land."""
     platform: str = "S3A"
@@ -47,29 +47,29 @@ class Product:
 
     @property
     def seconds(self) -> Floats:
-        """Time of the records since the satellite was above the lake (records)."""
+        """Return the time of the records since the satellite was above the lake (records), in seconds."""
         records, interval = _RECORDS[self.kind]
         return np.asarray((np.arange(records) - records // 2) * interval, np.float64)
 
     @property
     def start(self) -> datetime:
-        """Time of the first record."""
+        """Return the time of the first record."""
         return self.crossing + timedelta(seconds=float(self.seconds[0]))
 
     @property
     def stop(self) -> datetime:
-        """Time of the last record."""
+        """Return the time of the last record."""
         return self.crossing + timedelta(seconds=float(self.seconds[-1]))
 
     @property
     def generation(self) -> datetime:
-        """When it was processed."""
+        """Return the time of processing."""
         late = timedelta(days=28) if self.timeliness == "NT" else timedelta(0)
         return self.stop.replace(microsecond=0) + late + timedelta(hours=2, minutes=31)
 
     @property
     def name(self) -> str:
-        """The product's name, without ``.SEN3``."""
+        """Return the product's name, without ``.SEN3``."""
         times = "_".join(f"{t:%Y%m%dT%H%M%S}" for t in (self.start, self.stop, self.generation))
         lasts = round((self.stop - self.start).total_seconds())
         what = f"{self.platform}_{self.kind:_<11}_{times}_{lasts:04d}_{self.cycle:03d}_{self.orbit:03d}"
@@ -77,7 +77,7 @@ class Product:
 
     @property
     def footprint(self) -> list[tuple[float, float]]:
-        """Longitude and latitude of a band 10 km wide around the track, closed."""
+        """Return longitude and latitude of a strip 10 km wide around the track, closed."""
         lon, lat = track(self.seconds[[0, len(self.seconds) // 2, -1]])
         left, right = (
             Geod(ellps="WGS84").fwd(lon, lat, np.full(3, HEADING + side), np.full(3, 5000.0))[:2] for side in (-90, 90)
@@ -87,9 +87,9 @@ class Product:
 
 
 def products() -> list[Product]:
-    """The sample's altimeter products.
+    """Return the sample's altimeter products.
 
-    A morning in June 2021, of level 2 in two processings, and the next pass of both levels.
+    They are a morning in June 2021, with two processings of level 2, and the next pass at both levels.
     """
     first = datetime(2021, 6, 7, 10, 24, 31, 500_000, tzinfo=UTC)
     level1 = [Product(first, kind) for kind in ("SR_1_SRA", "SR_1_SRA_A", "SR_1_SRA_BS")]
@@ -99,7 +99,7 @@ def products() -> list[Product]:
 
 
 def track(seconds: Floats) -> tuple[Floats, Floats]:
-    """Longitude and latitude of the points under the satellite (records), in degrees: a geodesic over the lake."""
+    """Return longitude and latitude of the points under the satellite (records), in degrees: a geodesic over the lake."""
     column, row = _LAKE
     x, y = truth.WEST + column * 10 + 5, truth.NORTH - row * 10 - 5
     lon, lat = Transformer.from_crs(truth.EPSG, 4326, always_xy=True).transform(x, y)
@@ -109,22 +109,22 @@ def track(seconds: Floats) -> tuple[Floats, Floats]:
 
 
 def altitude(seconds: Floats) -> Floats:
-    """Altitude of the satellite above the ellipsoid (records), in metres: falling, ever slower."""
+    """Return the satellite's altitude above the ellipsoid (records), in metres: it decreases, ever more slowly."""
     return 806_500.0 - 14.2 * seconds + 0.011 * seconds**2
 
 
 def surface_height(seconds: Floats) -> Floats:
-    """What altitude minus range must give: the height of the ground above the ellipsoid.
+    """Return the expected altitude minus range: the height of the ground above the ellipsoid.
 
     Parameters
     ----------
     seconds
-        Since the satellite was above the lake; all products of the sample fly over the same ground.
+        Time since the satellite was above the lake. All products of the sample have the same ground track.
 
     Returns
     -------
     numpy.ndarray
-        Height (records), in metres: hills 80 m and 12 m high along the track; the lake lies at its mean.
+        Height (records), in metres: hills 80 m and 12 m high along the track; the lake is at their mean height.
     """
     along = seconds * _SPEED
     height = 260.0 + 80 * np.sin(2 * np.pi * along / 90_000) + 12 * np.sin(2 * np.pi * along / 7_000)
@@ -132,7 +132,7 @@ def surface_height(seconds: Floats) -> Floats:
 
 
 def surface_type(seconds: Floats) -> NDArray[np.int8]:
-    """ESA's flag of the surface (records): 3 is land; 1 is a lake, where the truth has water under the satellite."""
+    """Return ESA's surface flag (records): 3 is land, 1 is a lake (where the truth has water)."""
     x, y = Transformer.from_crs(4326, truth.EPSG, always_xy=True).transform(*track(seconds))
     row, column = ((truth.NORTH - y) // 10).astype(int), ((x - truth.WEST) // 10).astype(int)
     inside = (row >= 0) & (row < truth.ROWS) & (column >= 0) & (column < truth.COLS)
@@ -142,11 +142,11 @@ def surface_type(seconds: Floats) -> NDArray[np.int8]:
 
 
 def echo(seconds: Floats) -> Floats:
-    """Mean power of the echoes (records, gates), in counts: Brown's model.
+    """Return the mean power of the echoes (records, gates), in counts: Brown's model.
 
-    The leading edge is half up at the reference gate whatever the height, as the window follows the ground: a retracker
-    must find no correction to the range. Land rises within some gates and fades slowly; the lake rises at once, fades
-    fast and shines.
+    The window follows the ground, so the leading edge reaches half its height at the reference gate: a retracker finds no
+    correction to the range. Over land, the echo rises within some gates and decreases slowly. Over the lake, it rises at
+    once, decreases fast and is strong.
     """
     shapes = []
     for rise, decay, power in ((1.2, 0.03, 9_000.0), (0.4, 0.5, 60_000.0)):

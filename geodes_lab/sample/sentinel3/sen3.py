@@ -1,4 +1,4 @@
-"""Sentinel-3's altimeter products as ESA writes them: a SEN3 folder in one zip, NetCDF-4 and a manifest."""
+"""Sentinel-3's altimeter products in ESA's form: a SEN3 folder in one zip, NetCDF-4 and a manifest."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from geodes_lab.sample.sentinel3 import layouts, products
 from geodes_lab.sample.sentinel3.products import Product
 from geodes_lab.sample.sentinel3.variable import Variable
 
-_FILL = 2.0**64  # ESA's filler of doubles
+_FILL = 2.0**64  # ESA's fill value for doubles
 # Metadata whose identifier is longer than its element.
 _MEASURED = ("orbitReference", "qualityInformation", "frameSet")
 _SAFE = "http://www.esa.int/safe/sentinel"
 
 
 def write(product: Product, path: Path) -> None:
-    """Write one product as a zip with stored members; the same product always gives the same bytes.
+    """Write one product as a zip with stored members. The same product always gets the same bytes.
 
-    The NetCDF names the versions of the libraries that wrote it: others may give other bytes.
+    The NetCDF contains the versions of the libraries that wrote it, so other versions give other bytes.
     """
     members = {name: _measurement(product, what) for name, what in layouts.files(product).items()}
     members["xfdumanifest.xml"] = _manifest(product, members).encode()
@@ -80,14 +80,14 @@ def _write(file: h5netcdf.File, what: Variable) -> None:
 
 
 def _tags(prefix: str, fields: str) -> str:
-    """Elements from ``name value; name value``."""
+    """Return elements from ``name value; name value``."""
     pairs = (field.split(" ", 1) for field in fields.split("; "))
     return "".join(f"<{prefix}:{name}>{value}</{prefix}:{name}>" for name, value in pairs)
 
 
 def _manifest(product: Product, files: dict[str, bytes]) -> str:
     start, stop, processed = (f"{t:%Y-%m-%dT%H:%M:%S.%fZ}" for t in (product.start, product.stop, product.generation))
-    # Counted from a real orbit: 28009 was the 316th of cycle 73; a cycle has 385.
+    # Counted from a real orbit: 28009 was orbit 316 of cycle 73; a cycle has 385 orbits.
     orbit = 28009 + (product.cycle - 73) * 385 + product.orbit - 316
     numbers = {"orbitNumber": orbit, "relativeOrbitNumber": product.orbit}
     numbers |= {"passNumber": 2 * orbit, "relativePassNumber": 2 * product.orbit}

@@ -1,4 +1,4 @@
-"""One variable of a file of Sentinel-3's altimeter, and what the files of all types share."""
+"""One variable of a file of Sentinel-3's altimeter, and functions for files of all types."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Variable:
     """One variable of a file."""
 
     name: str
-    """As it is in the file."""
+    """Its name in the file."""
     dims: tuple[str, ...]
     """Its dimensions."""
     kind: str
-    """The type that it is stored in."""
+    """Its type in the file."""
     values: Floats
-    """What it says, in its units; NaN: nothing."""
+    """Its values, in its units; NaN: no value."""
     scale: float = 1
     """CF's ``scale_factor``."""
     offset: float = 0
@@ -41,27 +41,27 @@ class Variable:
     meanings: str = ""
     """CF's ``flag_meanings``, of values from 0."""
     fills: bool = True
-    """Whether it has a filler."""
+    """Whether it has a fill value."""
     places: str = ""
     """CF's ``coordinates``."""
     chunks: tuple[int, ...] | None = None
-    """How it is cut in the file, if it is."""
+    """Its chunks in the file, if it has chunks."""
 
 
 def utc(product: Product, seconds: Floats) -> Floats:
-    """Seconds since 2000, as the products count them (records)."""
+    """Return seconds since 2000, as in the products (records)."""
     return (product.crossing - EPOCH).total_seconds() + seconds
 
 
 def echoes(product: Product) -> Floats:
-    """Power of the echoes with their speckle (records, gates), in counts."""
+    """Return the power of the echoes with speckle (records, gates), in counts."""
     rng = np.random.default_rng([truth.SEED, product.crossing.toordinal()])
     mean = products.echo(product.seconds)
     return np.asarray(mean * rng.gamma(STACK, 1 / STACK, mean.shape))
 
 
 def samples() -> Variable:
-    """The numbers of an echo's samples."""
+    """Return the numbers of an echo's samples."""
     title = "number of samples in I2+Q2, I and Q echoes"
     return Variable(
         "echo_sample_ind", ("echo_sample_ind",), "i1", np.arange(128.0), units="count", title=title, fills=False

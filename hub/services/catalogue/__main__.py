@@ -44,11 +44,11 @@ def application(options: argparse.Namespace) -> ASGIApp:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Serve a harvested catalogue as a STAC API, with its page.")
     parser.add_argument("harvested", type=Path, help="the folder that `geodes-lab harvest` wrote")
-    parser.add_argument("results", type=Path, help="the folder of what users put into the catalogue")
-    parser.add_argument("--static", help="a static catalogue's catalog.json, taken into the folder if that is empty")
-    parser.add_argument("--assets", type=Path, help="node_modules, for the map of the page")
+    parser.add_argument("results", type=Path, help="the folder for the results of users")
+    parser.add_argument("--static", help="a static catalogue's catalog.json, copied into the folder if that is empty")
+    parser.add_argument("--assets", type=Path, help="the folder node_modules, for the map of the page")
     parser.add_argument(
-        "--public", action="store_true", help="let everybody search: for a service without a hub, on loopback"
+        "--public", action="store_true", help="allow everybody to search: for a service without a hub, on loopback"
     )
     options = parser.parse_args()
     serve(Later(lambda: application(options)), 8010)

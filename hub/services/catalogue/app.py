@@ -99,7 +99,7 @@ def made(
     hub = hub or Hub()
     shelves = Shelves(harvested, results, rights or Rights(), limits)
     title = "The catalogue of GEODES Lab"
-    description = "The products of GEODES near the data, and what the users of the lab made of them."
+    description = "The products of GEODES near the data, and the results of the lab's users."
     settings = ApiSettings(
         openapi_url=f"{hub.prefix}stac/api", docs_url="", stac_fastapi_title=title,
         stac_fastapi_description=description, stac_fastapi_landing_id="geodes-lab", stac_fastapi_version="1",
@@ -139,7 +139,9 @@ def made(
         # The link to the next page repeats the body, and a patch needs the original; a body can be read only once.
         request.state.body = await request.body() if request.method in ("POST", "PUT", "PATCH") else b""
         if request.state.body and not _is_json(request.state.body):
-            return JSONResponse({"detail": "The body is no JSON: numbers are finite, and texts are UTF-8."}, 400)
+            return JSONResponse(
+                {"detail": "The body is not valid JSON: numbers must be finite, and text must be UTF-8."}, 400
+            )
         return await call(request)
 
     @api.app.get(f"{hub.prefix}stac/api.html", name="swagger_ui_html", include_in_schema=False)

@@ -51,7 +51,7 @@ class Guarded:
             return
         who = _key(scope)
         if self._now.get(who, 0) >= AT_ONCE * (4 if not who else 1):
-            busy = "You have as many requests here as are answered at once: wait for one of them."
+            busy = "You have too many requests in progress here: wait for one of them to end."
             await JSONResponse({"detail": busy}, 429, {"Retry-After": "1", "Connection": "close"})(scope, receive, send)
             return
         self._now[who] = self._now.get(who, 0) + 1
@@ -82,11 +82,11 @@ class Guarded:
             return None
         if self._public and (is_read or is_search):
             return None
-        sentence = "Changes need a token of yours: Authorization: token …, from the hub's page Token."
+        sentence = "Changes need your token: send Authorization: token …, with a token from the hub's page Token."
         if is_read or is_search:
             sentence = (
-                "Log in to search the catalogue: on its page, or by a token of yours (Authorization: token …, from "
-                "the hub's page Token)."
+                "Log in to search the catalogue: on its page, or with your token (Authorization: token …, from the "
+                "hub's page Token)."
             )
         return JSONResponse({"detail": sentence}, 401, {"WWW-Authenticate": "token", "Connection": "close"})
 

@@ -39,16 +39,16 @@ def patched(document: dict[str, Any], patch: Any, body: bytes) -> dict[str, Any]
         return _operated(copy.deepcopy(document), [_operation(p) for p in patch])
     merge = orjson.loads(body)
     if not isinstance(merge, dict):
-        raise HTTPException(400, "A patch is an object, or a list of operations.")
+        raise HTTPException(400, "A patch must be an object, or a list of operations.")
     result = _merged(document, merge)
     if not isinstance(result, dict):
-        raise HTTPException(400, "A patch is an object, or a list of operations.")
+        raise HTTPException(400, "A patch must be an object, or a list of operations.")
     return result
 
 
 def _operated(document: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
     if len(operations) > OPERATIONS:
-        raise HTTPException(413, f"A patch may have {OPERATIONS} operations, and this one has {len(operations):,}.")
+        raise HTTPException(413, f"The patch has {len(operations):,} operations; the limit is {OPERATIONS}.")
     result: Any = document
     for operation in operations:
         try:
@@ -66,14 +66,14 @@ def _operated(document: dict[str, Any], operations: list[dict[str, Any]]) -> dic
         ) as error:
             if isinstance(error, (TooMuch, orjson.JSONEncodeError)):
                 raise HTTPException(
-                    413, "The patch puts more lists and objects inside each other than a document may have."
+                    413, "The result of the patch has too many lists and objects inside each other."
                 ) from error
-            raise HTTPException(409, f"The patch does not fit: {str(error)[:200]}.") from error
+            raise HTTPException(409, f"The patch cannot be applied: {str(error)[:200]}.") from error
         # It has at most doubled by now.
         if len(text) > SIZE:
-            raise HTTPException(413, f"The patch makes a document of more than {SIZE:,} bytes.")
+            raise HTTPException(413, f"The result of the patch has more than {SIZE:,} bytes, which is the limit.")
     if not isinstance(result, dict):
-        raise HTTPException(409, "The patch leaves no document.")
+        raise HTTPException(409, "The patch removes the whole document: use DELETE for that.")
     return result
 
 

@@ -16,7 +16,7 @@ _CORE: dict[str, dict[str, Any]] = {
     "id": {"type": "string", "title": "The product's name"},
     "collection": {"type": "string", "title": "The collection"},
     "geometry": {"$ref": "https://geojson.org/schema/Geometry.json", "title": "The footprint"},
-    "datetime": {"type": "string", "format": "date-time", "title": "The begin of the acquisition"},
+    "datetime": {"type": "string", "format": "date-time", "title": "The start of the acquisition"},
 }
 
 
@@ -32,7 +32,7 @@ class Queryables(BaseFiltersClient):
         request: Request = context["request"]
         there = list(self.shelves.collections(self.hub.person(request)))
         if collection_id is not None and collection_id not in there:
-            raise NotFoundError(f"There is no collection {collection_id}, or it is not for you.")
+            raise NotFoundError(f"There is no collection {collection_id}, or you have no access to it.")
         known = self.shelves.queryables([collection_id] if collection_id else there)
         schemas = {
             k: {"type": "string", "format": "date-time"} if v == "date" else {"type": v} for k, v in known.items()

@@ -63,9 +63,11 @@ class Quicklooks:
             try:
                 bucket, key = bucket_and_key(urlsplit(href).path)
             except ValueError as error:
-                raise GeodesError(f"The quicklook of {item.id} has no address of the datalake: {error}") from None
+                raise GeodesError(f"The quicklook of {item.id} has no address on the datalake: {error}") from None
             if name := refusing(person.groups, f"{bucket}/{key}", self.lab):
-                raise NotForYou(f"The quicklook of {item.id} is a part of {name}, which you may not read.")
+                raise NotForYou(
+                    f"The quicklook of {item.id} belongs to {name}, and you have no access to that collection."
+                )
             if self.gate:
                 return _through(self.gate, bucket, key, token, most, item.id)
             place = locate(f"s3://{bucket}/{key}")
@@ -83,7 +85,7 @@ def _through(gate: str, bucket: str, key: str, token: str, most: int, name: str)
     except httpx.HTTPError as error:
         raise GeodesError(f"The quicklook of {name} cannot be read: the datalake does not answer.") from error
     if answer.status_code == 403:
-        raise NotForYou(f"The quicklook of {name} lies where you may not read.")
+        raise NotForYou(f"The quicklook of {name} is in a place that you have no access to.")
     if answer.is_error:
         raise GeodesError(f"The quicklook of {name} cannot be read (HTTP {answer.status_code}).")
     return answer.content[:most]

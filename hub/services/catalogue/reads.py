@@ -107,7 +107,7 @@ class Reads(BaseCoreClient):
     def _told(self, name: str, request: Request) -> Collection:
         collection = self.shelves.collections(self.hub.person(request)).get(name)
         if collection is None:
-            raise NotFoundError(f"There is no collection {name}, or it is not for you.")
+            raise NotFoundError(f"There is no collection {name}, or you have no access to it.")
         return collection
 
     def _page(self, request: Request, wanted: list[str] | None, parameters: Mapping[str, Any], path: str) -> Response:
@@ -160,7 +160,9 @@ class Reads(BaseCoreClient):
                 queryables={},
             )
             if query.area is not None and shapely.get_num_coordinates(query.area) > terms.VERTICES:
-                raise GeodesError(f"intersects may have {terms.VERTICES:,} corners, and has more: simplify it.")
+                raise GeodesError(
+                    f"intersects has more than {terms.VERTICES:,} corners, which is the limit: simplify it."
+                )
             condition = parameters.get("filter_expr")
             if isinstance(condition, str):
                 if (parameters.get("filter_lang") or "cql2-text") == "cql2-json":
@@ -175,9 +177,11 @@ class Reads(BaseCoreClient):
             raise GeodesError(f"The search is not valid ({reason}).") from error
         token = str(parameters.get("token") or 0).removeprefix("next:")
         if not (token.isascii() and token.isdecimal()) or len(token) > 20:
-            raise HTTPException(400, f"There is no page {token[:50]!r}: follow the link to the next one.")
+            raise HTTPException(400, f"There is no page {token[:50]!r}: follow the link to the next page.")
         if int(token) > SKIPPED:
-            raise GeodesError(f"A search gives its first {SKIPPED:,} Items: ask for the others by a shorter time.")
+            raise GeodesError(
+                f"A search returns at most {SKIPPED:,} Items: search for a shorter time to get the others."
+            )
         return replace(query, cql2=condition), int(token)
 
     def _document(self, name: str, collection: Collection, base: str) -> dict[str, Any]:
@@ -217,11 +221,13 @@ def _few(parameters: Mapping[str, Any]) -> None:
         named = parameters.get(what) or ()
         several = [v for part in named.values() for v in part or ()] if isinstance(named, Mapping) else list(named)
         if len(several) > most:
-            raise GeodesError(f"A search may name {most:,} {what}, and this one names {len(several):,}.")
+            raise GeodesError(f"The search names {len(several):,} {what}; the limit is {most:,}.")
         if any(len(str(v)) > _LONG for v in several):
-            raise GeodesError(f"A search names {what} of more than {_LONG} characters.")
+            raise GeodesError(f"The search has {what} of more than {_LONG} characters, which is the limit.")
     if len(str(parameters.get("datetime") or "")) > 100:
-        raise GeodesError("datetime is an instant or an interval, such as 2021-06-01T00:00:00Z/2021-07-01T00:00:00Z.")
+        raise GeodesError(
+            "datetime must be an instant or an interval, such as 2021-06-01T00:00:00Z/2021-07-01T00:00:00Z."
+        )
 
 
 def _listed(links: Any) -> list[dict[str, Any]]:

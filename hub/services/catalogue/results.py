@@ -43,10 +43,11 @@ class Results(BaseTransactionsClient):
         if not self.shelves.rights.may_name(person, name):
             raise HTTPException(
                 403,
-                f"Your collections are called {person.name}.NAME, where NAME has letters, digits, _ and -, not {name}.",
+                f"The names of your collections must be {person.name}.NAME, where NAME has letters, digits, _ "
+                f"and -; {name} is not.",
             )
         if name in self.shelves.everything():
-            raise ConflictError(f"There is a collection {name} already.")
+            raise ConflictError(f"The collection {name} already exists.")
         with self.turns.of(person.name):
             self._shelf.create(name, validity.collection(document), owner=person.name)
         return self.reads.get_collection(name, **context)
@@ -86,7 +87,7 @@ class Results(BaseTransactionsClient):
         several = posted["features"] if posted["type"] == "FeatureCollection" else [posted]
         if len(several) > _TOGETHER:
             raise HTTPException(
-                413, f"{_TOGETHER:,} Items are put at once, and these are {len(several):,}: put them in parts."
+                413, f"The request has {len(several):,} Items; the limit is {_TOGETHER:,}: send them in parts."
             )
         if not several:
             return None
@@ -95,7 +96,7 @@ class Results(BaseTransactionsClient):
             there = self.shelves.page(Query((collection_id,), ids=tuple(ids), latest=False, limit=1), 0)
             if there or len(set(ids)) < len(ids):
                 known = there[0]["id"] if there else ids[0]
-                raise ConflictError(f"There is an Item {known} in {collection_id} already.")
+                raise ConflictError(f"The Item {known} already exists in {collection_id}.")
             self._put(collection_id, several)
         return self.reads.get_item(posted["id"], collection_id, **context) if posted["type"] == "Feature" else None
 
@@ -134,7 +135,7 @@ class Results(BaseTransactionsClient):
         person = self.hub.person(request)
         if not person.name or person.by_cookie:
             raise HTTPException(
-                401, "Changes need a token of yours: Authorization: token …, from the hub's page Token."
+                401, "Changes need your token: send Authorization: token …, with a token from the hub's page Token."
             )
         return person
 
@@ -142,9 +143,11 @@ class Results(BaseTransactionsClient):
         person = self._person(request)
         collection = self.shelves.collections(person).get(name)
         if collection is None:
-            raise NotFoundError(f"There is no collection {name}, or it is not for you.")
+            raise NotFoundError(f"There is no collection {name}, or you have no access to it.")
         if collection.owner != person.name:
-            raise HTTPException(403, f"The collection {name} is not yours: make one called {person.name}.….")
+            raise HTTPException(
+                403, f"The collection {name} is not yours: create one with a name that begins with {person.name}."
+            )
         return collection
 
     def _there(self, collection: str, item: str) -> dict[str, Any]:
@@ -185,4 +188,4 @@ def _plain(model: Any) -> dict[str, Any]:
 
 def _same(stated: str | None, wanted: str) -> None:
     if stated != wanted:
-        raise HTTPException(400, f"The address says {wanted}, the body {stated}: make them the same.")
+        raise HTTPException(400, f"The address names {wanted}, but the body names {stated}: both must be the same.")

@@ -27,7 +27,7 @@ def add(application: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if not isinstance(part, str) or len(part) < 60)[:200]
-        sentence = f"The request is not understood: {place}: {str(first['msg'])[:200]}."
+        sentence = f"The request is not valid: {place}: {str(first['msg'])[:200]}."
         return JSONResponse({"code": "InvalidRequest", "description": sentence, "detail": sentence}, 400)
 
     for kind in _STATUS:

@@ -32,12 +32,12 @@ class Turns:
         """
         with self._guard:
             if self._asked[person] >= _WAITING:
-                raise _again(f"You change your results in {_WAITING} requests at once already")
+                raise _again(f"You already have {_WAITING} requests in progress that change your results")
             self._asked[person] += 1
             lock = self._locks.setdefault(person, threading.Lock())
         try:
             if not lock.acquire(timeout=_SECONDS):
-                raise _again(f"Another change of yours takes longer than {_SECONDS:g} s")
+                raise _again(f"Another of your changes takes longer than {_SECONDS:g} s")
             try:
                 yield
             finally:
@@ -50,4 +50,4 @@ class Turns:
 
 
 def _again(why: str) -> HTTPException:
-    return HTTPException(429, f"{why}: wait for it, then send this again.", headers={"Retry-After": "1"})
+    return HTTPException(429, f"{why}: wait, then send this request again.", headers={"Retry-After": "1"})

@@ -67,7 +67,7 @@ def item(record: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
             (again,) = geoparquet.records(geoparquet.table([converted]))
             pystac.Item.from_dict(again, migrate=False)
     except Exception as error:  # of many kinds
-        raise _wrong(f"{name} is no Item that can be read again ({_line(error)}).") from error
+        raise _wrong(f"{name} is an Item that could not be read again ({_line(error)}).") from error
     return converted
 
 
@@ -83,7 +83,7 @@ def collection(document: dict[str, Any]) -> dict[str, Any]:
     _plain(document, name)
     readers = document.get(READERS, [])
     if not isinstance(readers, list) or len(readers) > _LISTED or not all(isinstance(r, str) for r in readers):
-        raise _wrong(f"{READERS} of {name} is a list of the names of groups, not {str(readers)[:50]!r}.")
+        raise _wrong(f"{READERS} of {name} must be a list of names of groups, not {str(readers)[:50]!r}.")
     _hrefs(document, name)
     _model(Collection, document, name)
     try:
@@ -91,16 +91,16 @@ def collection(document: dict[str, Any]) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             pystac.Collection.from_dict(copy.deepcopy(document))
     except Exception as error:
-        raise _wrong(f"{name} is no collection that can be read again ({_line(error)}).") from error
+        raise _wrong(f"{name} is a collection that could not be read again ({_line(error)}).") from error
     return document
 
 
 def _identified(document: Any, wanted: str) -> str:
     if not isinstance(document, dict) or document.get("type") != wanted:
-        raise _wrong(f'This has "type": "{wanted}", and what came has not.')
+        raise _wrong(f'The body must have "type": "{wanted}".')
     name, version = document.get("id"), document.get("stac_version")
     if not isinstance(name, str) or not _ID.fullmatch(name) or name.strip(". ") == "":
-        raise _wrong(f"An id is a text of at most 200 characters without / \\ ? # and %, not {str(name)[:50]!r}.")
+        raise _wrong(f"An id must be a text of at most 200 characters without / \\ ? # and %, not {str(name)[:50]!r}.")
     if not isinstance(version, str) or not _VERSION.fullmatch(version):
         raise _wrong(f"{name} has the stac_version {str(version)[:20]!r}: write 1.1.0.")
     return name
@@ -112,11 +112,11 @@ def _plain(document: dict[str, Any], name: str) -> None:
     while waiting:
         value, depth = waiting.pop()
         if depth > _DEPTH:
-            raise _wrong(f"{name} may have {_DEPTH} lists and objects inside each other, and has more.")
+            raise _wrong(f"{name} has more than {_DEPTH} lists and objects inside each other, which is the limit.")
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str) or not key or len(key) > 200 or _CONTROL.search(key):
-                    raise _wrong(f"{name} has a name that is no name: {str(key)[:50]!r}.")
+                    raise _wrong(f"{name} has a key that is not a valid name: {str(key)[:50]!r}.")
             waiting += [(v, depth + 1) for v in value.values()]
         elif isinstance(value, list):
             waiting += [(v, depth + 1) for v in value]
@@ -127,7 +127,7 @@ def _plain(document: dict[str, Any], name: str) -> None:
         elif isinstance(value, (int, float)) and not -_WHOLE <= value <= _WHOLE and not _is_fraction(value):
             raise _wrong(f"{name} has a number that JSON cannot hold: {str(value)[:30]}.")
     if (size := len(orjson.dumps(document))) > SIZE:
-        raise _wrong(f"{name} may have {SIZE:,} bytes besides its geometry, and has {size:,}.")
+        raise _wrong(f"{name} has {size:,} bytes without its geometry; the limit is {SIZE:,}.")
 
 
 def _is_fraction(value: float) -> bool:
@@ -147,21 +147,22 @@ def _names(properties: Mapping[str, Any], known: Mapping[str, str], name: str) -
     folded = {k.casefold(): k for k in known}
     for key, value in properties.items():
         if key.casefold() in RESERVED:
-            raise _wrong(
-                f"{name} has a property {key!r}, which means something else to a catalogue: call it otherwise."
-            )
+            raise _wrong(f"{name} has a property {key!r}, a name that is reserved in a catalogue: rename it.")
         if not fits(key):
             raise _wrong(
-                f"{name} has a property {key[:60]!r}: a name begins with a letter, and has letters, digits and _ : . "
-                "-, at most 100."
+                f"{name} has a property {key[:60]!r}: a name must begin with a letter, and have only letters, digits "
+                "and _ : . -, at most 100."
             )
         if folded.setdefault(key.casefold(), key) != key:
-            raise _wrong(f"{name} has a property {key!r} beside {folded[key.casefold()]!r}: spell it the same.")
+            raise _wrong(
+                f"{name} has a property {key!r}, but the collection has {folded[key.casefold()]!r}: use the same "
+                "spelling."
+            )
         wanted, actual = KINDS.get(key), kind(value)
         if wanted and actual and actual != ("string" if wanted == "date" else family(wanted)):
-            raise _wrong(f"{key} of {name} is of kind {wanted} for everybody, not {actual}.")
+            raise _wrong(f"{key} of {name} must have the type {wanted}, as in all collections, not {actual}.")
         if wanted == "array" and not all(isinstance(v, str) for v in value or ()):
-            raise _wrong(f"{key} of {name} is a list of texts.")
+            raise _wrong(f"{key} of {name} must be a list of texts.")
 
 
 def _times(properties: dict[str, Any], name: str) -> dict[str, Any]:
@@ -176,10 +177,10 @@ def _times(properties: dict[str, Any], name: str) -> dict[str, Any]:
             moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             raise _wrong(
-                f"{key} of {name} is no time such as 2021-06-05T10:50:31Z: {properties[key][:50]!r}."
+                f"{key} of {name} must be a time such as 2021-06-05T10:50:31Z, not {properties[key][:50]!r}."
             ) from None
         if not _FIRST <= moment < _LAST:
-            raise _wrong(f"{key} of {name} is not between 1900 and 2200: {properties[key][:50]}.")
+            raise _wrong(f"{key} of {name} must be between 1900 and 2200, not {properties[key][:50]}.")
         read[key] = moment
         converted[key] = moment.replace(tzinfo=None).isoformat() + "Z"
     begin, end = read.get("start_datetime"), read.get("end_datetime")
@@ -194,10 +195,10 @@ def _hrefs(document: Mapping[str, Any], name: str) -> None:
     """Check that addresses have a permitted scheme; none may be a program."""
     assets, links = document.get("assets") or {}, document.get("links") or []
     if not isinstance(assets, dict) or not isinstance(links, list) or max(len(assets), len(links)) > _LISTED:
-        raise _wrong(f"{name} has assets by their names and links in a list, at most {_LISTED} of each.")
+        raise _wrong(f"{name} must have its assets in an object and its links in a list, at most {_LISTED} of each.")
     extensions = document.get("stac_extensions") or []
     if not isinstance(extensions, list) or len(extensions) > _LISTED:
-        raise _wrong(f"The stac_extensions of {name} are a list of at most {_LISTED} addresses.")
+        raise _wrong(f"The stac_extensions of {name} must be a list of at most {_LISTED} addresses.")
     if not all(isinstance(e, str) and re.match(r"https?://", e) for e in extensions):
         raise _wrong(f"The stac_extensions of {name} are addresses that begin with https:.")
     # The picture of an asset may be in its address; it is never shown as it came.
@@ -214,7 +215,8 @@ def _hrefs(document: Mapping[str, Any], name: str) -> None:
             isinstance(href, str) and re.search(r"[\x00-\x20\x7f-\x9f]*script:", href[:40], re.I)
         ):
             raise _wrong(
-                f"{name} leads to {str(href)[:60]!r}: an address is a path, or begins with https:, s3: or file:."
+                f"{name} has the address {str(href)[:60]!r}: an address must be a path, or begin with https:, s3: "
+                "or file:."
             )
 
 
@@ -240,7 +242,7 @@ def _model(model: type[Item] | type[Collection], document: dict[str, Any], name:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"]))[:100]
-        raise _wrong(f"{name} is no {model.__name__} of STAC: {place}: {first['msg'][:200]}.") from error
+        raise _wrong(f"{name} is not a valid STAC {model.__name__}: {place}: {first['msg'][:200]}.") from error
 
 
 def _wrong(sentence: str) -> HTTPException:

@@ -82,7 +82,7 @@ def _picture(
 ) -> Response:
     """Return the small picture of an Item that a person may see."""
     if collection not in shelves.collections(person):
-        raise HTTPException(404, f"There is no collection {collection}, or it is not for you.")
+        raise HTTPException(404, f"There is no collection {collection}, or you have no access to it.")
     items = shelves.page(Query((collection,), ids=(item,), latest=False, limit=1), 0)
     if not items:
         raise HTTPException(404, f"{item} has no quicklook.")

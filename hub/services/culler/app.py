@@ -37,7 +37,7 @@ def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
     async def beat(request: Request) -> Response:
         person = await run_in_threadpool(hub.person, request)
         if not person.name or person.by_cookie:
-            return Response("A server says this by its own token.", 403)
+            return Response("Only a server can report this, with its own token.", 403)
         try:
             told = await request.json()
             now = datetime.now(UTC)
@@ -45,11 +45,11 @@ def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
             server = str(told.get("server", ""))[:_LONGEST]
             mine = [name for name in watch.beats if name[0] == person.name]
             if (person.name, server) not in watch.beats and len(mine) >= _SERVERS:
-                return Response(f"You have {_SERVERS} servers already, and a further one is not listened to.", 400)
+                return Response(f"You already have {_SERVERS} servers, which is the limit.", 400)
             # A time in the future is not accepted: such a server would never stop.
             watch.beats[person.name, server] = Beat(now, min(time(told["active"]), now), running)
         except (ValueError, KeyError, TypeError, AttributeError):
-            return Response("When the server was last used is wanted: active, an ISO time.", 400)
+            return Response("The request needs the time of the last use: active, an ISO time.", 400)
         notice = watch.notices.get((person.name, server))
         if notice is not None and notice.why == "idle" and watch.beats[person.name, server].active > notice.said:
             watch.notices.pop((person.name, server))  # it is used again
@@ -65,7 +65,7 @@ def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
     async def told(request: Request) -> Response:
         person = await run_in_threadpool(hub.person, request)
         if person.service != "home" and person.name != request.path_params["person"]:
-            return Response("This is not for you.", 403)
+            return Response("You have no access to this page.", 403)
         return JSONResponse([asdict(s) for s in stops.of(request.path_params["person"])])
 
     @contextlib.asynccontextmanager

@@ -38,7 +38,7 @@ class Shares:
         person = self._hub.known(token)
         who = person.name if person else token
         if self._now[who] >= _EACH:
-            busy = Refusal(503, "SlowDown", f"You read by {_EACH} requests at once already: try again in a moment.")
+            busy = Refusal(503, "SlowDown", f"You already have {_EACH} requests in progress: try again in a moment.")
             await busy.response(request)(scope, receive, send)
             return
         self._now[who] += 1

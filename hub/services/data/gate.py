@@ -75,13 +75,18 @@ class Gate:
             raise Refusal(
                 403,
                 "AccessDenied",
-                "Who asks is not known: AWS_SESSION_TOKEN is your server's own JUPYTERHUB_API_TOKEN in the lab.",
+                "The request has no known user: in the lab, AWS_SESSION_TOKEN must be your server's "
+                "JUPYTERHUB_API_TOKEN.",
             )
         person = self.hub.known(token)
         if person is None:
             person = await run_in_threadpool(self.hub.who, token)
         if not person.name:
-            raise Refusal(403, "InvalidToken", "The token is not valid, or no longer: that of a server ends with it.")
+            raise Refusal(
+                403,
+                "InvalidToken",
+                "The token is not valid, or has expired: the token of a server ends with the server.",
+            )
         return person
 
     def _hold(self, person: Person, place: str) -> None:
@@ -93,7 +98,7 @@ class Gate:
             raise Refusal(
                 403,
                 "AccessDenied",
-                f"{person.name} may not read {name}: it is for members of {who}. Ask {self.lab.contact}.",
+                f"{person.name} has no access to {name}: only members of {who} can read it. Ask {self.lab.contact}.",
             )
 
     async def _object(self, person: Person, bucket: str, key: str, request: Request) -> Response:
@@ -104,10 +109,12 @@ class Gate:
             raise Refusal(404, "NoSuchKey", f"There is no {bucket}/{key}.") from None
         except NotAsAsked as error:
             codes = {304: "NotModified", 412: "PreconditionFailed", 416: "InvalidRange"}
-            raise Refusal(error.status, codes[error.status], "The object is not as the request wants it.") from None
+            raise Refusal(
+                error.status, codes[error.status], "The object does not meet the condition of the request."
+            ) from None
         except Away as error:
             _log.error("the datalake: %s", error)
-            raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the gate.") from None
+            raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the lab's gate.") from None
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Length": str(s3_object.end - s3_object.start),
@@ -167,10 +174,10 @@ class Gate:
         except NoObject:
             raise Refusal(404, "NoSuchBucket", f"There is no bucket {bucket}.") from None
         except TimeoutError:
-            raise Refusal(503, "SlowDown", f"{bucket} has too much to list: ask below a longer prefix.") from None
+            raise Refusal(503, "SlowDown", f"{bucket} has too many objects to list: use a longer prefix.") from None
         except Exception as error:
             _log.error("the datalake: %s", error)
-            raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the gate.") from None
+            raise Refusal(503, "ServiceUnavailable", "The datalake does not answer the lab's gate.") from None
         following = f"<NextContinuationToken>{escape(last)}</NextContinuationToken>" if more else ""
         return Response(
             f'<?xml version="1.0" encoding="UTF-8"?><ListBucketResult '
@@ -213,7 +220,7 @@ def made(lab: Lab, lake: Lake, hub: Hub, tally: Tally) -> Starlette:
 def _place(request: Request) -> tuple[str, str]:
     raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
     if raw.partition(b"?")[0] in (b"", b"/"):
-        raise Refusal(403, "AccessDenied", "The gate lists no buckets.")
+        raise Refusal(403, "AccessDenied", "The gate cannot list buckets: name one.")
     try:
         return bucket_and_key(raw)
     except ValueError as error:

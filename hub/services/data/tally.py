@@ -52,7 +52,9 @@ class Tally:
             answer.raise_for_status()
         except httpx.HTTPError as error:
             self._counted.update(counted)
-            logging.getLogger("data").warning("the accounts of use do not answer (%s): kept for later", error)
+            logging.getLogger("data").warning(
+                "the usage service does not answer (%s): the counts are kept for later", error
+            )
             return
         with contextlib.suppress(ValueError, KeyError):
             self.refused = dict(answer.json()["refused"])

@@ -92,7 +92,9 @@ class _Caps(Configurable):
                 answer.raise_for_status()
                 limits = await answer.json()
         except (ClientError, OSError, ValueError, TimeoutError) as error:
-            self.log.warning("The accounts of use do not answer (%s): everybody's cap counts for %s.", error, user.name)  # type: ignore[attr-defined]
+            self.log.warning(  # type: ignore[attr-defined]
+                "The usage service does not answer (%s): the general limits apply to %s.", error, user.name
+            )
             return everybodys
         if not limits["allowed"]:
             raise PublicException(limits["reason"])

@@ -101,7 +101,7 @@ class Reception:
             form = dict(parse_qsl((await request.body()).decode())) if person.by_cookie else await request.json()
             announcement = await run_in_threadpool(self.news.add, {k: v for k, v in form.items() if v})
         except (ValueError, AttributeError) as error:
-            return JSONResponse({"detail": f"This is no announcement: {error}."}, 400)
+            return JSONResponse({"detail": f"This announcement is not valid: {error}."}, 400)
         return RedirectResponse(self.hub.prefix, 303) if person.by_cookie else JSONResponse(vars(announcement), 201)
 
     async def remove(self, request: Request) -> Response:
@@ -119,7 +119,7 @@ class Reception:
         # Browsers say where a form comes from; forms of other sites, and browsers that do not say it, are refused.
         elsewhere = person.by_cookie and request.headers.get("sec-fetch-site") != "same-origin"
         if not self.is_operator(person) or elsewhere:
-            return person, JSONResponse({"detail": "This is for operators."}, 403)
+            return person, JSONResponse({"detail": "Only operators can do this."}, 403)
         return person, None
 
 

@@ -69,14 +69,14 @@ class News:
         """
         known = {f.name for f in fields(Announcement)} - {"id", "published"}
         if unknown := set(told) - known:
-            raise ValueError(f"{min(unknown)!r} is not known: there are {', '.join(sorted(known))}")
+            raise ValueError(f"{min(unknown)!r} is not known; the known names are {', '.join(sorted(known))}")
         values = {k: str(v).strip() for k, v in told.items() if v}
         if not values.get("title"):
-            raise ValueError("a title is wanted")
+            raise ValueError("the title is missing")
         if values.get("kind", "other") not in KINDS:
-            raise ValueError(f"the kind is one of {', '.join(KINDS)}")
+            raise ValueError(f"the kind must be one of {', '.join(KINDS)}")
         if max(map(len, values.values())) > _LONGEST:
-            raise ValueError(f"{_LONGEST} characters are the most")
+            raise ValueError(f"the limit is {_LONGEST} characters")
         if values.get("until"):
             values["until"] = _time(values["until"]).isoformat()
         announcement = Announcement(

@@ -28,5 +28,5 @@ while True:
         ).raise_for_status()
         wait(_EVERY)
     except httpx.HTTPError as error:
-        logging.info("the accounts of use do not answer: %s", error)
+        logging.info("the usage service does not answer: %s", error)
         wait(_SOON)

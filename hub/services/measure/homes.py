@@ -45,5 +45,7 @@ def size(folder: Path) -> int | None:
         process = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
         return int(process.stdout.split(maxsplit=1)[0]) * 1024
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        _log.warning("%s cannot be measured (%s): its last size counts; look at it", folder, type(error).__name__)
+        _log.warning(
+            "%s cannot be measured (%s): its last size is used; check the folder", folder, type(error).__name__
+        )
         return None

@@ -127,7 +127,7 @@ class Desk:
         try:
             rows = [(str(r["person"]), str(r["collection"]), int(r["bytes"])) for r in await request.json()]
         except (ValueError, KeyError, TypeError):
-            return Response("Rows of person, collection and bytes are wanted.", 400)
+            return Response("The request needs rows of person, collection and bytes.", 400)
         await run_in_threadpool(self.books.add_reads, rows, self.collector.groups, now)
         refused = {}
         for person, use in (await run_in_threadpool(self.books.by_person, this_month(now))).items():
@@ -146,12 +146,12 @@ class Desk:
         if not (asker.service == "measure" or (by_servers and asker.name and not asker.by_cookie)):
             return _no()
         if asker.service and self.collector.looked is None:
-            return Response("It is not known yet who there is: tell it again.", 503)
+            return Response("The users are not known yet: send the request again.", 503)
         try:
             report = await request.json()
             sizes = self._people(report["homes"]) if asker.service else {asker.name: _bytes(report["bytes"])}
         except (ValueError, KeyError, TypeError, AttributeError):
-            return Response("Bytes are wanted.", 400)
+            return Response("The request needs a number of bytes.", 400)
         await run_in_threadpool(self.books.set_storage, sizes, datetime.now(UTC))
         return Response(status_code=204)
 
@@ -200,7 +200,7 @@ class Desk:
         return this_month(datetime.now(UTC))
 
     def _only(self, request: Request) -> str:
-        return "Réservé aux opérateurs." if pages.language(request, self.lab) == "fr" else "For operators alone."
+        return "Réservé aux opérateurs." if pages.language(request, self.lab) == "fr" else "For operators only."
 
 
 def made(lab: Lab, books: Books, collector: Collector, hub: Hub) -> Starlette:
@@ -247,4 +247,4 @@ def _bytes(size: int) -> int:
 
 
 def _no() -> Response:
-    return Response(json.dumps({"detail": "This is not for you."}), 403, media_type="application/json")
+    return Response(json.dumps({"detail": "You have no access to this page."}), 403, media_type="application/json")

@@ -47,9 +47,9 @@ class Collector:
                     forget = now + _FORGET
                     self.books.forget(datetime.now(UTC) - timedelta(seconds=self.lab.usage.keep))
             except (httpx.HTTPError, OSError) as error:
-                _log.warning("nothing is counted for now: %s", error)
+                _log.warning("usage is not counted at present: %s", error)
             except Exception:
-                _log.exception("the look failed")
+                _log.exception("the measurement failed")
             await asyncio.sleep(self.lab.usage.every)
 
     async def look(self, now: datetime) -> None:

@@ -17,9 +17,9 @@ def metrics(books: Books, collector: Collector) -> bytes:
     registry = CollectorRegistry()
     looked = collector.looked
     gauge = lambda name, text, *labels: Gauge(f"geodes_lab_{name}", text, labels, registry=registry)  # noqa: E731
-    gauge("up", "Whether the hub answered at the last look").set(looked is not None)
+    gauge("up", "Whether the hub answered the last request").set(looked is not None)
     gauge("looked_timestamp_seconds", "When the hub last answered").set(looked.timestamp() if looked else 0)
-    running = gauge("running_servers", "Servers that run, by profile", "profile")
+    running = gauge("running_servers", "Running servers, by profile", "profile")
     for profile, number in Counter(s.profile or "-" for s in collector.running).items():
         running.labels(profile).set(number)
     if looked is None:

@@ -32,11 +32,11 @@ _TEXT = {
         "people": "People",
         "groups": "Groups",
         "collections": "Collections",
-        "hint": "Cores and memory count as reserved, from the start of a server to its end. Who is in several groups "
-        "counts in each.",
+        "hint": "Cores and memory count as reserved, from the start of a server to its end. A person in several groups "
+        "is counted in each.",
         "operators": "Usage of all",
         "export": "Export",
-        "former": "(no longer kept by name)",
+        "former": "(names no longer stored)",
         "part": "of the quota used",
     },
     "fr": {
@@ -59,8 +59,8 @@ _TEXT = {
         "people": "Personnes",
         "groups": "Groupes",
         "collections": "Collections",
-        "hint": "Cœurs et mémoire comptent tels que réservés, du démarrage d'un serveur à son arrêt. Qui est dans "
-        "plusieurs groupes compte dans chacun.",
+        "hint": "Cœurs et mémoire comptent tels que réservés, du démarrage d'un serveur à son arrêt. Une "
+        "personne membre de plusieurs groupes est comptée dans chacun.",
         "operators": "Usage de tous",
         "export": "Exporter",
         "former": "(nom non conservé)",

@@ -75,14 +75,14 @@ def test_accepted_refused_and_out_again(hub, provider, browser):
     expect(page.get_by_role("heading", name="Welcome, alice")).to_be_visible()
     assert page.url == f"{hub.url}/services/home/"
     stranger = enter(browser, hub, "nora")
-    expect(stranger.get_by_text("did not say which groups you are in")).to_be_visible()
+    expect(stranger.get_by_text("did not send your groups")).to_be_visible()
     expect(stranger.get_by_text("desk@example.org")).to_be_visible()
     page.goto(f"{hub.url}/hub/logout")
     assert page.url.startswith(f"{provider.url}/oauth2/end_session")
     page.get_by_role("button").first.click()
     expect(page.get_by_text("You have logged out.")).to_be_visible()
     page.goto(f"{hub.url}/hub/home")
-    assert "/oauth2/authorize" in page.url, "a new login is needed"
+    assert "/oauth2/authorize" in page.url, "must log in again"
 
 
 def test_pages_have_no_barriers_and_work_by_keyboard(hub, browser):
@@ -140,5 +140,5 @@ def test_news_and_notices_from_the_operator_to_jupyterlab(hub, browser):
         if page.get_by_text("after 1 min without activity").count():
             break
         page.wait_for_timeout(3000)
-    expect(page.get_by_text("What ran: notebooks/01_ndvi_cube.ipynb")).to_be_visible()
+    expect(page.get_by_text("These were running: notebooks/01_ndvi_cube.ipynb")).to_be_visible()
     expect(page.get_by_role("link", name="Start my server")).to_be_visible()

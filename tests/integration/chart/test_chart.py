@@ -151,7 +151,7 @@ def test_schema_refuses(options, said):
         (["--set", "jupyterhub.proxy.chp.pdb.enabled=true"], "no node can be drained"),
         (["--set", "lab.servers.profile="], "would get the first of M, S"),
         (["--set", "dask-gateway.enabled=false"], "GEODES_LAB_GATEWAY_URL to null"),
-        (["--set", "lab.restricted.X.groups={a},lab.restricted.X.places={b}"], "only the gate can keep"),
+        (["--set", "lab.restricted.X.groups={a},lab.restricted.X.places={b}"], "only the gate can protect them"),
         (["--set-json", "network.cluster=[]"], "network.cluster is empty: policies cannot name Kubernetes' own API"),
         (["--set-json", 'network.people=[{"cidr": "169.254.0.0/16", "ports": [80]}]'], "where clouds keep the metadata"),
         (["--set-json", 'network.login=[{"cidr": "169.0.0.0/8", "ports": [80]}]'], "where clouds keep the metadata"),

@@ -170,7 +170,7 @@ def test_servers_outlive_the_hub_and_it_takes_them_up(lab):
     assert api.all("pods") == [], "what ended while the hub was away is taken away"
 
     hub.spawn("alice", size="XXL")
-    awaited(lambda: "The size 'XXL' is not for you" in hub.said())
+    awaited(lambda: "You cannot use the size 'XXL'" in hub.said())
     assert not hub.server("alice")
     assert "claim-alice" in {d["metadata"]["name"] for d in api.all("persistentvolumeclaims")}
     assert [a[2] for a in api.asked if a[:2] == ("POST", "pods")] == [201]

@@ -157,7 +157,7 @@ def test_size_that_is_not_for_a_person_is_refused_before_kubernetes_is_asked(lab
     async def life() -> None:
         await lab.started(lab.spawner(), "GPU")
 
-    with pytest.raises(spawning.SpawnRefused, match="'GPU' is not for you: you may have M, S"):
+    with pytest.raises(spawning.SpawnRefused, match="You cannot use the size 'GPU': you can choose M, S"):
         lab.run(life)
     assert lab.api.asked == []
 

@@ -91,7 +91,7 @@ def test_worker_that_is_still_at_the_interrupted_step_is_started_anew(kernel, tm
     status, shown = kernel(QUICK)
     assert (status, shown.splitlines()[-1]) == ("ok", "6.0"), shown
     assert time.monotonic() - began < 120
-    assert "A worker was still at the interrupted computation and started anew." in shown
+    assert "A worker was still busy with the interrupted computation, and had to restart." in shown
 
 
 def test_results_that_are_held_outlive_an_interruption(kernel, tmp_path):
@@ -120,7 +120,7 @@ def test_worker_that_is_stopped_is_replaced_and_the_result_comes(kernel, tmp_pat
     worker.suspend()
     status, shown = cell.result()
     assert (status, shown.splitlines()[-1]) == ("ok", "np.float64(6.0)"), shown
-    assert "Worker 0 of your cluster was stopped from outside (SIGSTOP): another one takes its place." in shown
+    assert "Worker 0 of your cluster was stopped from outside (SIGSTOP): another worker replaces it." in shown
     assert not worker.is_running()
 
 
@@ -131,7 +131,7 @@ def test_cluster_that_has_lost_its_nanny_has_workers_again_in_seconds(kernel, tm
     kernel.worker().send_signal(signal.SIGINT)
     status, shown = cell.result()
     assert (status, shown.splitlines()[-1]) == ("ok", "np.float64(6.0)"), shown
-    assert "Your cluster has lost workers: others take their place." in shown
+    assert "Your cluster has lost workers: other workers replace them." in shown
 
 
 @pytest.mark.parametrize("now", [False, True])

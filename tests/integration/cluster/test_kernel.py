@@ -245,7 +245,7 @@ def test_kernel_that_was_killed_for_its_memory_says_so_when_it_is_there_again(tm
         manager.restart_kernel(now=True)
         client.wait_for_ready(timeout=60)
         said = shown(client, "2")
-        assert said.startswith("The kernel was killed for its memory: it had 4")
+        assert said.startswith("The kernel was killed because it used too much memory: 4")
         assert ", of 400 MiB. What it held is lost." in said
         assert shown(client, "3") == "3", "it is said once"
         manager.restart_kernel(now=False)  # the user's own wish

@@ -184,12 +184,13 @@ def test_computation_that_is_interrupted_frees_the_job_that_is_at_it(place, tmp_
 
 def test_cap_counts_the_jobs_of_all_kernels(place):
     with pytest.raises(
-        gl.GeodesError, match=r"3 workers are too many: you may have 2 at once .* and 0 of yours are in the queue"
+        gl.GeodesError,
+        match=r"3 workers are too many: the limit is 2 at once .* and 0 of yours are already in the queue",
     ):
         gl.attach(workers=3)
     client = gl.attach(workers=1)
     client.wait_for_workers(1, timeout=90)
-    with pytest.raises(gl.GeodesError, match="you may have 2 at once"):
+    with pytest.raises(gl.GeodesError, match="the limit is 2 at once"):
         ours._most(2, place)
     assert ours._most(2, place, of_this=1) == 2
 
@@ -228,5 +229,5 @@ def test_machine_without_slurm_is_said(place, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setenv("PATH", "/nowhere")
         assert not ours.is_there()
-        with pytest.raises(gl.GeodesError, match="There is no sbatch on this machine"):
+        with pytest.raises(gl.GeodesError, match="This machine has no sbatch"):
             gl.attach(place="slurm")

@@ -93,7 +93,7 @@ def test_connections_that_say_nothing(hub, sent):
 
 def test_hub_says_that_its_descriptors_are_few(hub):
     assert (
-        f"The hub may have only {DESCRIPTORS} descriptors, so 192 connections at once: say LimitNOFILE=65536"
+        f"The hub can use only {DESCRIPTORS} file descriptors, so 192 connections at once: set LimitNOFILE=65536"
         in hub.said()
     )
 

@@ -350,7 +350,7 @@ def test_log_out_is_whole_though_a_page_planted_the_name_of_the_session(apart):
 def test_with_one_origin_it_gets_everything(sample, browser):
     """The control, and what `subdomains: false` costs; the hub says so when it starts."""
     with Provider() as provider, Production(lab(provider, sample)) as hub:
-        assert "subdomains is false: all pages of the lab have one origin" in hub.said()
+        assert "subdomains is false: all pages of the lab have the same origin" in hub.said()
         got = scene(hub, provider, browser).attacked()
         assert len(got["token"]) > 20, got
         assert stolen(hub) == 1

@@ -299,7 +299,7 @@ def test_restricted_collection_at_search_at_open_and_at_s3(provider, hub, bob):
     assert int(bob.run(search.format("PEPS_S2_L1C")).splitlines()[-1]) > 0
     assert "There is no collection" in bob.run(search.format("PEPS_S1_L1"))
     place = next(Path(hub_lake(hub)).glob("sentinel1-slc/**/*.zip")).relative_to(hub_lake(hub))
-    assert "may not be read" in bob.run(f"import geodes_lab as gl; print(gl.open_product('s3://{place}'))")
+    assert "cannot be read" in bob.run(f"import geodes_lab as gl; print(gl.open_product('s3://{place}'))")
     code = f"""
         import os, httpx
         r = httpx.get(os.environ['AWS_ENDPOINT_URL'] + '/{place}', headers={{'x-amz-security-token': os.environ['AWS_SESSION_TOKEN'], 'Range': 'bytes=0-9'}})

@@ -103,10 +103,10 @@ def test_browser_that_is_logged_in_uses_the_link_up_all_the_same(tmp_path, sampl
 
 
 def test_two_labs_do_not_share_a_folder_nor_an_open_one(lab, sample, tmp_path):
-    with pytest.raises(LabError, match="A lab runs with"), Lab(lab.state, sample=sample):
+    with pytest.raises(LabError, match="A lab already runs with"), Lab(lab.state, sample=sample):
         pass
     tmp_path.chmod(0o755)
-    with pytest.raises(LabError, match="is open to others"), Lab(tmp_path, sample=sample):
+    with pytest.raises(LabError, match="is open to other accounts"), Lab(tmp_path, sample=sample):
         pass
 
 
@@ -117,7 +117,10 @@ def test_state_is_for_its_owner_alone(lab):
 
 
 def test_port_that_is_taken_is_said(lab, tmp_path, sample):
-    with pytest.raises(LabError, match=f"Port {lab.port} is taken"), Lab(tmp_path, port=lab.port, sample=sample):
+    with (
+        pytest.raises(LabError, match=f"Port {lab.port} is already in use"),
+        Lab(tmp_path, port=lab.port, sample=sample),
+    ):
         pass
 
 

@@ -97,7 +97,7 @@ def test_hub_of_version_5_runs_the_same_files(older, sample, monkeypatch):
             assert alice.run("import jupyterhub; print(jupyterhub.__version__)").startswith("5.5")
             page = Browser(hub).login("nora")
             assert page.status_code == 403
-            assert "did not say which groups you are in" in page.text
+            assert "did not send your groups" in page.text
             assert (
                 "alice"
                 in Browser(hub, "en")

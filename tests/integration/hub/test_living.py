@@ -104,7 +104,7 @@ def test_full_home_starts_in_rescue_mode_and_is_cleaned(hub):
     assert again.run("print(6 * 7)") == "42", "kernels work"
     page = again.browser.web.get(f"{hub.url}/user/fred/geodes/space", headers={"Accept-Language": "en"})
     assert "rescue mode" in page.text
-    assert ".cache <small>(can be made anew)" in page.text
+    assert ".cache <small>(can be created again)" in page.text
     tokens = [c.value for c in again.browser.web.cookies.jar if c.name == "_xsrf" and "fred" in (c.path or "")]
     url = f"{hub.url}/user/fred/geodes/space"
     assert again.browser.web.post(url, data={"path": ".cache"}).status_code == 403, "another site's form does nothing"
@@ -112,7 +112,7 @@ def test_full_home_starts_in_rescue_mode_and_is_cleaned(hub):
         url, data={"path": ".cache", "_xsrf": tokens[-1]}, headers={"Accept-Language": "en"}
     )
     assert cleaned.status_code == 200, cleaned.text
-    assert "There is room again" in cleaned.text
+    assert "There is space again" in cleaned.text
     outside = again.browser.web.post(url, data={"path": "../lab-alice", "_xsrf": tokens[-1]})
     assert outside.status_code == 400
     again.kernel.stop()

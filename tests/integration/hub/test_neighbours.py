@@ -341,7 +341,7 @@ def test_link_makes_a_notebook_of_plain_values_once_its_reader_agrees(hub, alice
     search = {"search": json.dumps({"collections": "</pre><script>alert(1)</script>"})}
     asked = web.get(place, params=search, headers=cross)
     assert asked.status_code == 200
-    assert "A link from elsewhere" in asked.text
+    assert "A link from another site" in asked.text
     assert "<script>" not in asked.text
     assert "frame-ancestors 'none'" in asked.headers["content-security-policy"]
     assert made() == [], "nothing is written yet"
@@ -454,15 +454,15 @@ def test_what_is_no_safe_socket_is_not_shared(hub, alice, bob):
     )
     folder = alice.run("import os; print(os.environ['GEODES_LAB_RUNTIME'])")
     for told, said in (
-        ({"socket": theirs + "/x.sock"}, "no socket of a program of yours"),
-        ({"socket": theirs + "/mine.sock"}, "belongs to somebody else"),
-        ({"socket": open_}, "Other accounts reach"),
+        ({"socket": theirs + "/x.sock"}, "not a socket of your own program"),
+        ({"socket": theirs + "/mine.sock"}, "belongs to another account"),
+        ({"socket": open_}, "Other accounts can access"),
         ({"socket": f"{folder}/a b.sock"}, "letters, digits"),
-        ({"socket": f"{folder}/../x.sock"}, "without `..`"),
-        ({"socket": "/etc/passwd"}, "no socket of a program of yours"),
+        ({"socket": f"{folder}/../x.sock"}, "must not contain `..`"),
+        ({"socket": "/etc/passwd"}, "not a socket of your own program"),
         ({"socket": "/" + "x" * 200}, "at most 107"),
         ({"socket": 5}, "whole path"),
-        ({"port": 5006}, "A notebook of the home, or the socket"),
+        ({"port": 5006}, "Give a notebook in your home, or the socket"),
     ):
         answer = httpx.post(shares, json=told, headers=mine)
         assert answer.status_code in (400, 404), told

@@ -223,7 +223,7 @@ def test_verified_tokens_and_a_key_that_is_rotated(provider):
         try:
             page = Browser(running).login("ines")
             assert page.status_code == 403
-            assert "its keys do not confirm" in message(page)
+            assert "does not match its keys" in message(page)
         finally:
             provider.storage.jwk = published
             provider.app.view_functions["oidc-provider-mock.jwks"] = sign

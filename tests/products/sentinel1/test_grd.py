@@ -264,7 +264,7 @@ def test_relief_moves_the_image_towards_the_radar(radar, tmp_path):
 
 
 def test_dem_is_refused_where_nothing_is_displaced(on_disk, product, tmp_path):
-    with pytest.raises(gl.GeodesError, match=r"dem= is for bands in radar geometry"):
+    with pytest.raises(gl.GeodesError, match=r"dem= only applies to bands in radar geometry"):
         gl.open_cube([product], bands=["red"], dem=relief(tmp_path, 1), dem_heights="geoid")
 
 
@@ -297,7 +297,7 @@ def test_compressed_measurement_is_extracted_once_and_said(radar, tmp_path, made
     [
         ("calibration-s1a-iw-grd-vh", "has no VH calibration table"),
         (".tiff", "has no measurement"),
-        ("annotation/s1a", "has no annotation of an image"),
+        ("annotation/s1a", "has no annotation file"),
     ],
 )
 def test_member_is_missing(altered, radar, missing, said):
@@ -310,8 +310,8 @@ def test_member_is_missing(altered, radar, missing, said):
     ("pattern", "by", "said"),
     [
         (rb"<numberOfLines>\d+<", b"<numberOfLines><", "has no numberOfLines"),
-        (rb"<numberOfLines>\d+<", b"<numberOfLines>x<", "is no number: 'x'"),
-        (rb"<productFirstLineUtcTime>[^<]+<", b"<productFirstLineUtcTime>noon<", "is no time: 'noon'"),
+        (rb"<numberOfLines>\d+<", b"<numberOfLines>x<", "is not a number: 'x'"),
+        (rb"<productFirstLineUtcTime>[^<]+<", b"<productFirstLineUtcTime>noon<", "is not a time: 'noon'"),
         (rb"</geolocationGridPoint>", b"", "is not valid XML"),
     ],
 )
@@ -564,7 +564,7 @@ def test_terrain_that_lies_beside_is_refused_and_holes_are_no_data(radar, tmp_pa
     profile = {"driver": "GTiff", "count": 1, "width": 9, "height": 9, "dtype": "float32", "crs": "EPSG:32631"}
     with rasterio.open(beside_, "w", **profile, transform=rasterio.Affine(30, 0, 700_000, 0, -30, 4_834_000)) as file:
         file.write(np.zeros((9, 9), np.float32), 1)
-    with pytest.raises(gl.GeodesError, match=r"dem= has no height of this place: far"):
+    with pytest.raises(gl.GeodesError, match=r"dem= has no heights here: far"):
         gl.open_cube([radar], bands=["vv"], dem=beside_, dem_heights="geoid")
     path = tmp_path / "holes.tif"
     heights = np.full((60, 60), generator.HEIGHT, np.float32)

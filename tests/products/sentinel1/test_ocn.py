@@ -66,7 +66,7 @@ def test_every_variable_of_esas_table_has_a_name_of_its_own(shared, table):
 
 
 def test_cube_is_refused(sample):
-    with pytest.raises(gl.GeodesError, match="measures in a swath: it cannot join a cube"):
+    with pytest.raises(gl.GeodesError, match="measures in a swath: it cannot be part of a cube"):
         gl.open_cube([product(sample, "IW")], bands=["wind_speed"])
 
 

@@ -193,7 +193,7 @@ def test_items_name_what_their_addresses_do_not(rome, tmp_path):
     np.testing.assert_allclose(file.orbit(rome).position, rome.orbit.position, atol=1e-6)
     for assets in ({}, {"thumbnail": pystac.Asset(str(touched(tmp_path / "a.png")))}):
         item.id, item.assets = "elsewhere", assets
-        with pytest.raises(gl.GeodesError, match="elsewhere is no orbit file of Sentinel-1"):
+        with pytest.raises(gl.GeodesError, match="elsewhere is not an orbit file of Sentinel-1"):
             sentinel1_orbit.of(item)
 
 
@@ -201,26 +201,26 @@ def test_what_does_not_fit_is_refused(radar, rome, product, tmp_path):
     told = annotation(radar, "annotation/s1a-iw-grd-vv")
     right = touched(tmp_path / named(told, "S1A"))
     with pytest.raises(
-        gl.GeodesError, match=r"orbits= has no orbit of S1A at 2021-.* there are S1B_OPER.*give the file of that day"
+        gl.GeodesError, match=r"orbits= has no orbit of S1A at 2021-.* it has S1B_OPER.*Give the file of that day"
     ):
         gl.open_cube([radar], bands=["vv"], orbits=touched(tmp_path / named(told, "S1B")))
     with pytest.raises(gl.GeodesError, match=r"orbits= has no orbit of S1A"):
         gl.open_cube(
             [radar], bands=["vv"], orbits=touched(tmp_path / POE.format("A", "20140101T000000", "20140102T000000"))
         )
-    with pytest.raises(gl.GeodesError, match=r"mine\.xml is no orbit file of Sentinel-1"):
+    with pytest.raises(gl.GeodesError, match=r"mine\.xml is not an orbit file of Sentinel-1"):
         gl.open_cube([radar], bands=["vv"], orbits=touched(tmp_path / "mine.xml"))
     with pytest.raises(gl.GeodesError, match=r"orbits= is an empty list"):
         gl.open_cube([radar], bands=["vv"], orbits=[])
-    with pytest.raises(gl.GeodesError, match=r"orbits= is for bands of Sentinel-1 in radar geometry"):
+    with pytest.raises(gl.GeodesError, match=r"orbits= only applies to bands of Sentinel-1 in radar geometry"):
         gl.open_cube([product], bands=["red"], orbits=right)
     cube = gl.open_cube([radar], bands=["vv"], orbits=right)
     for content, said in (
-        (text(told.orbit, frame="INERTIAL"), "in the frame INERTIAL, not EARTH_FIXED"),
+        (text(told.orbit, frame="INERTIAL"), "in the reference frame INERTIAL, not EARTH_FIXED"),
         (text(rome.orbit), "has no orbit at 2021-"),
         ("<Earth_Explorer_File>", "is not valid XML"),
-        (text(told.orbit).replace('<VX unit="m/s">', "<VX>x", 1), "is no number: 'x"),
-        (text(told.orbit).replace("UTC=2021", "UTC=noon", 1), "has a time that is none"),
+        (text(told.orbit).replace('<VX unit="m/s">', "<VX>x", 1), "is not a number: 'x"),
+        (text(told.orbit).replace("UTC=2021", "UTC=noon", 1), "has an invalid time"),
     ):
         right.write_text(content)
         sentinel1_orbit._read.cache_clear()

@@ -106,12 +106,12 @@ def test_zip_opens_as_its_folder(shared):
 
 
 def test_wave_mode_has_an_image_each(shared):
-    with pytest.raises(gl.GeodesError, match="has no annotation of an image"):
+    with pytest.raises(gl.GeodesError, match="has no annotation file"):
         gl.open_product(next((shared / "sentinel1-safe").glob("S1B_WV_SLC*")))  # its images were removed
 
 
 def test_cube_is_refused_and_says_what_to_do(radar):
-    with pytest.raises(gl.GeodesError, match=r"cannot join a cube; use gl\.open_product"):
+    with pytest.raises(gl.GeodesError, match=r"cannot be part of a cube; use gl\.open_product"):
         gl.open_cube([radar], bands=["vv"])
 
 

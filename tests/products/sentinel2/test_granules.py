@@ -69,9 +69,9 @@ def test_a_cube_pastes_the_tiles(old):
 
 
 def test_the_product_asks_which_tile(old):
-    with pytest.raises(gl.GeodesError, match=r"holds 2 tiles \(31TCJ, 31TDJ\): open those"):
+    with pytest.raises(gl.GeodesError, match=r"contains 2 tiles \(31TCJ, 31TDJ\): choose from"):
         gl.open_product(old)
-    with pytest.raises(gl.GeodesError, match="holds 2 tiles"):
+    with pytest.raises(gl.GeodesError, match="contains 2 tiles"):
         gl.open_cube([str(old)], bands=["red"])
 
 

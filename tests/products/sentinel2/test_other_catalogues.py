@@ -104,7 +104,7 @@ def test_what_the_catalogue_does_not_tell_is_said(shared, tmp_path):
     told = placed(of(shared, CDSE), tmp_path, {"B04": NUMBERS})
     assert "assumed" not in gl.open_cube([told], bands=["red"]).attrs
     doubtful = placed(of(shared, V1_NOT_APPLIED), tmp_path, {"red": NUMBERS})
-    assert "wrong of some of its Items" in gl.open_cube([doubtful], bands=["red"]).attrs["assumed"][0]
+    assert "For some of its Items this is wrong" in gl.open_cube([doubtful], bands=["red"]).attrs["assumed"][0]
 
 
 def test_two_baselines_are_one_reflectance(shared, tmp_path):
@@ -167,10 +167,12 @@ def test_without_a_baseline_the_numbers_stay_and_it_is_said(shared, tmp_path):
     item["id"] = "S2A_MSIL2A_20190101T000001_R116_T60VUK_20201007T214652"
     cube = gl.open_cube([item], bands=["B04"])
     assert cube.B04.values[0, 1, 0] == 1500
-    assert "neither that nor the processing baseline" in cube.attrs["assumed"][0]
+    assert "neither an offset nor the processing baseline" in cube.attrs["assumed"][0]
     assert cube.B04.attrs["units"] == "count"
     other = placed(of(shared, PLANETARY, 1), tmp_path, {"B04": NUMBERS})
-    with pytest.raises(gl.GeodesError, match=r"B04 of S2A\S+ is in 1, B04 of S2\S+ in count.*cannot be one variable"):
+    with pytest.raises(
+        gl.GeodesError, match=r"B04 of S2A\S+ is in 1, B04 of S2\S+ in count.*cannot be in one variable"
+    ):
         gl.open_cube([item, other], bands=["B04"], crs="EPSG:32660", resolution=10)
 
 
@@ -276,7 +278,7 @@ def test_a_file_of_several_bands(shared, tmp_path):
     cube = gl.open_cube([item], bands=["red", "nir", "other"])
     for name, want in (("red", 0.05), ("nir", 0.15), ("other", 1500)):
         np.testing.assert_allclose(cube[name].values[0, 1:], want, atol=1e-6)
-    assert any("of other as they are" in s for s in cube.attrs["assumed"])
+    assert any("Stored numbers of other" in s for s in cube.attrs["assumed"])
     assert any("-0.1" in s for s in cube.attrs["assumed"])
 
 

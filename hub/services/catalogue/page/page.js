@@ -135,7 +135,7 @@ async function show(ask) {
     const all = page.numberMatched ?? `more than ${state.shown.length}`;
     $("said").textContent = state.shown.length
       ? `${state.shown.length} of ${all} products, the latest first.`
-      : "Nothing found: take a larger box, a longer time, or more clouds.";
+      : "Nothing found: use a larger box, a longer time, or allow more clouds.";
     if (footprints.getLayers().length) map.fitBounds(footprints.getBounds(), { maxZoom: 7, padding: [30, 30] });
   } catch (error) {
     state.next = null;

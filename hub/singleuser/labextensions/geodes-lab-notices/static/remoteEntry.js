@@ -37,8 +37,8 @@
         const sentence = notice.why === "idle"
           ? say(`Nothing happens here: the server stops at ${at}, and its kernels with it. Press any key to keep it.`,
             `Il ne se passe rien ici : le serveur s’arrête à ${at}, et ses noyaux avec lui. Une touche suffit pour le garder.`)
-          : say(`This server is old: it stops at ${at}. Save your work; you can start a new one at once.`,
-            `Ce serveur est trop vieux : il s’arrête à ${at}. Enregistrez votre travail ; un autre peut démarrer aussitôt.`);
+          : say(`This server has reached its age limit and stops at ${at}. Save your work; you can start a new server immediately.`,
+            `Ce serveur a atteint son âge limite : il s’arrête à ${at}. Enregistrez votre travail ; un autre peut démarrer aussitôt.`);
         shown = await notify(sentence, "warning");
       }
     }
@@ -52,9 +52,9 @@
         const minutes = Math.round(stopped.after / 60);
         const when = new Date(stopped.when).toLocaleString();
         notify(stopped.why === "idle"
-          ? say(`Your last server was stopped (${when}) after ${minutes} min without activity. What ran: ${what}.`,
+          ? say(`Your last server was stopped (${when}) after ${minutes} min without activity. These were running: ${what}.`,
             `Votre dernier serveur a été arrêté (${when}) après ${minutes} min sans activité. Ce qui tournait : ${what}.`)
-          : say(`Your last server was stopped (${when}) because of its age. What ran: ${what}.`,
+          : say(`Your last server was stopped (${when}) because of its age. These were running: ${what}.`,
             `Votre dernier serveur a été arrêté (${when}) à cause de son âge. Ce qui tournait : ${what}.`), "info");
       }
       await show(heard);
@@ -63,9 +63,9 @@
         const part = Math.round(space.part * 100);
         const page = `${location.origin}${base()}geodes/space`;
         notify(space.quota
-          ? say(`Your home is ${part} % full: ${page} shows what fills it.`,
-            `Votre espace est plein à ${part} % : ${page} montre ce qui le remplit.`)
-          : say(`The disk of your home is ${part} % full: ${page} shows what your home holds.`,
+          ? say(`Your home is ${part} % full: ${page} shows the largest files.`,
+            `Votre espace est plein à ${part} % : ${page} montre les plus gros fichiers.`)
+          : say(`The disk of your home is ${part} % full: ${page} shows the files in your home.`,
             `Le disque de votre espace est plein à ${part} % : ${page} montre ce que contient votre espace.`), space.rescue ? "error" : "warning");
       }
     }
@@ -86,7 +86,7 @@
     });
   }
 
-  const plugin = { id: "geodes-lab-notices:plugin", description: "What the lab has to say.", autoStart: true, activate };
+  const plugin = { id: "geodes-lab-notices:plugin", description: "Notices of the lab.", autoStart: true, activate };
   window._JUPYTERLAB = window._JUPYTERLAB || {};
   window._JUPYTERLAB["geodes-lab-notices"] = {
     init: () => {},
