@@ -15,8 +15,8 @@ from distributed.core import clean_exception
 from distributed.scheduler import KilledWorker
 
 from geodes_lab.cluster import interruption, progress_bar, worker_failures
-from geodes_lab.cluster.credential_forwarding import Borrower
-from geodes_lab.cluster.software_forwarding import SoftwareForwarding
+from geodes_lab.cluster.forwarding.credentials import Borrower
+from geodes_lab.cluster.forwarding.software import SoftwareForwarding
 from geodes_lab.errors import GeodesError
 
 _LOST = "scheduler-connection-lost"  # distributed's own word

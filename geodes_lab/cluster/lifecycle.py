@@ -20,19 +20,18 @@ from tornado.ioloop import PeriodicCallback
 
 from geodes_lab import settings
 from geodes_lab.cluster import (
-    credential_forwarding,
     first_use,
     progress_bar,
     resizing,
     running,
-    software_forwarding,
     versions,
     worker_failures,
 )
 from geodes_lab.cluster.client import LabClient
-from geodes_lab.cluster.credential_forwarding import CredentialForwarding, Desk
+from geodes_lab.cluster.forwarding import credentials, software
+from geodes_lab.cluster.forwarding.credentials import CredentialForwarding, Desk
+from geodes_lab.cluster.forwarding.software import Shelf
 from geodes_lab.cluster.request import ClusterRequest
-from geodes_lab.cluster.software_forwarding import Shelf
 from geodes_lab.cluster.worker_failures import Witness
 from geodes_lab.cluster.worker_watch import WorkerWatch
 from geodes_lab.errors import GeodesError
@@ -88,10 +87,10 @@ class ClusterLifecycle:
         self.client.tell_settings()
         if self.client.software is not None:
             self.client.register_plugin(Shelf())
-            self.client.subscribe_topic(software_forwarding.TOPIC, self.client.software.heard)
+            self.client.subscribe_topic(software.TOPIC, self.client.software.heard)
             self.client.software.send()
         self.client.subscribe_topic(worker_failures.TOPIC, self.client.witness)
-        self.client.subscribe_topic(credential_forwarding.TOPIC, self._wanted)
+        self.client.subscribe_topic(credentials.TOPIC, self._wanted)
         self._tell()
         self._ticks = PeriodicCallback(self._tick, running.EVERY * 1000)
         self.client.loop.add_callback(self._ticks.start)

@@ -17,7 +17,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Secret(Mapping[str, str]):
     """The parts of a key, by name (``access_key_id``, ``secret_access_key``, ``session_token``; ``key``; ``token``).
 
-    Its repr hides it, and it can be neither pickled nor copied. Only `geodes_lab.cluster.credential_forwarding` takes
+    Its repr hides it, and it can be neither pickled nor copied. Only `geodes_lab.cluster.forwarding.credentials` takes
     it apart, on purpose, to forward it.
 
     Parameters
