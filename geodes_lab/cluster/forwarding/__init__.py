@@ -1,1 +1,1 @@
-"""What does a kernel give to the workers of its cluster? Its credentials and its own packages, over the cluster's TLS."""
+"""What does a kernel give to the workers of its cluster? Its keys and its own packages, over the cluster's TLS."""
