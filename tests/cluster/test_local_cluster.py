@@ -151,7 +151,7 @@ def test_settings_that_make_no_sense_are_said(small, tmp_path):
     (tmp_path / "link").symlink_to(tmp_path)
     with (
         dask.config.set({"geodes_lab.cluster.folder": str(tmp_path / "link")}),
-        pytest.raises(gl.GeodesError, match="belongs to another account"),
+        pytest.raises(gl.GeodesError, match="a link, which may lead to files of another account"),
     ):
         gl.clusters()
 

@@ -133,16 +133,16 @@ def test_sts_takes_the_hubs_token(lake, monkeypatch, sample):
     [
         (
             "no-such-command x",
-            "The command no-such-command of geodes_lab.credentials.s3 is not there: check the setting.",
+            "The command no-such-command of geodes_lab.credentials.s3 does not exist: check the setting.",
         ),
-        ("false", "The command false of geodes_lab.credentials.s3 ended with 1: run it by hand and see."),
+        ("false", "The command false of geodes_lab.credentials.s3 ended with 1: run it by hand to see why."),
         (
             "echo s3cr3t",
-            "The command echo of geodes_lab.credentials.s3 did not print the keys as JSON: run it by hand and see.",
+            "The command echo of geodes_lab.credentials.s3 did not print the keys as JSON: run it by hand to see why.",
         ),
         (
             "echo {}",
-            "The command echo of geodes_lab.credentials.s3 did not print the keys as JSON: run it by hand and see.",
+            "The command echo of geodes_lab.credentials.s3 did not print the keys as JSON: run it by hand to see why.",
         ),
     ],
 )
@@ -155,7 +155,9 @@ def test_command_that_fails_is_one_sentence_without_what_it_printed(line, said):
 def test_settings_that_make_no_sense_are_said(tmp_path):
     with (
         use(**{"from": "vault"}),
-        pytest.raises(gl.GeodesError, match="from is 'vault': it can be command, environment, file, sts"),
+        pytest.raises(
+            gl.GeodesError, match="from is 'vault'; the possible values are: command, environment, file, sts"
+        ),
     ):
         credentials.current("s3")
     with use(file=str(tmp_path / "none")), pytest.raises(gl.GeodesError, match=r"cannot be read \(FileNotFoundError\)"):
@@ -237,7 +239,7 @@ def test_right_that_is_missing_is_one_sentence(lake, sample, monkeypatch):
     with (
         reading(lake, sample),
         use(command="false"),
-        pytest.raises(Unreachable, match=r"may not be read on .*: The command false .* ended with 1"),
+        pytest.raises(Unreachable, match=r"cannot be read on .*: The command false .* ended with 1"),
     ):
         locate(an_object(sample)).read(0, 4)
 

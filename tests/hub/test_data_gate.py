@@ -131,7 +131,7 @@ def test_restricted_is_for_the_group_alone(gate):
     for place in (f"{SECRET}/p.zip", f"{SECRET}/not-there", "mixed/secret/x"):
         reply = get(gate, place, "b")
         assert reply.status_code == 403, place
-        assert "bob may not read RADAR: it is for members of radar. Ask desk@example.org." in reply.text
+        assert "bob has no access to RADAR: only members of radar can read it. Ask desk@example.org." in reply.text
     assert get(gate, f"{SECRET}/p.zip", "a").content == f"bytes of {SECRET}/p.zip".encode()
     assert get(gate, f"{SECRET}/not-there", "a").status_code == 404
     assert get(gate, "mixed/secretary", "b").status_code == 200, "another name that begins alike"

@@ -392,9 +392,9 @@ def test_transfer_short_of_the_catalogue_or_without_the_end_of_a_zip_is_begun_ag
         (status(404), "it does not exist there; search again"),
         (status(418), "answered 418; tell the operator"),
         (status(500), "answered 500, 4 times; try again later"),
-        (status(200, f'{{"message": "on tape {KEY}"}}', "application/json"), r'gave JSON \({"message": "on tape …"}\)'),
+        (status(200, f'{{"message": "on tape {KEY}"}}', "application/json"), r'sent JSON \({"message": "on tape …"}\)'),
         (status(200, '{"message": "on tape"}', "application/zip"), r"sent JSON .* instead of the product"),
-        (status(200, "<html>log in</html>", "text/html; charset=utf-8"), "gave an HTML page in place of the product"),
+        (status(200, "<html>log in</html>", "text/html; charset=utf-8"), "sent an HTML page instead of the product"),
         (
             lambda r: r.give(302, b"", Location=r.path),
             "redirects without end, which is its answer to a wrong or expired key",
@@ -475,7 +475,7 @@ def test_key_is_not_sent_where_others_can_read_it_nor_if_it_cannot_be_one(small,
         assert storage_fetch.key("https://geodes-portal.cnes.fr/a") == KEY
         assert storage_fetch.key("http://geodes-portal.cnes.fr/a") is None
     monkeypatch.setenv("GEODES_API_KEY", f"{KEY}\nmore")
-    with pytest.raises(GeodesError, match="GEODES_API_KEY, has characters") as caught:
+    with pytest.raises(GeodesError, match="GEODES_API_KEY, contains characters") as caught:
         choose([small.href])
     assert KEY not in str(caught.value)
 
@@ -499,7 +499,9 @@ def test_replicas_used_longest_ago_make_room(small, folder):
         age(folder / "dead.part", 5)
         c = fetch("c")
         assert sorted(kept(folder)) == sorted([b, c])
-        with pytest.raises(GeodesError, match=r"do not fit beside the replicas within the last hour; raise .*limit"):
+        with pytest.raises(
+            GeodesError, match=r"do not fit beside the replicas that were used in the last hour; raise .*limit"
+        ):
             choose([f"{small.url}/d.zip"], size=len(small.data))
         assert sorted(kept(folder)) == sorted([b, c])
 
@@ -542,7 +544,7 @@ def test_product_larger_than_all_room_is_refused_before_it_is_asked_for(small, f
 
 def test_full_disk_says_how_much_is_needed(small, folder, monkeypatch):
     monkeypatch.setattr(file_cache.shutil, "disk_usage", lambda _path: SimpleNamespace(free=10))
-    with pytest.raises(GeodesError, match=r"is full, it needs 97\.\d+ kiB; free some room"):
+    with pytest.raises(GeodesError, match=r"is full, it needs 97\.\d+ kiB; free some space"):
         choose([small.href], size=len(small.data))
     assert small.transfers == 0
     assert kept(folder) == []

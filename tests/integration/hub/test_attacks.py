@@ -303,7 +303,7 @@ def test_restricted_collection_at_search_at_open_and_at_s3(provider, hub, bob):
     code = f"""
         import os, httpx
         r = httpx.get(os.environ['AWS_ENDPOINT_URL'] + '/{place}', headers={{'x-amz-security-token': os.environ['AWS_SESSION_TOKEN'], 'Range': 'bytes=0-9'}})
-        print(r.status_code, 'is for members of radar' in r.text, len(r.content) > 5)
+        print(r.status_code, 'only members of radar' in r.text, len(r.content) > 5)
     """
     assert bob.run(code) == "403 True True"
     assert bob.run(f"print(open({str(Path(hub_lake(hub)) / place)!r}, 'rb').read(4))") in ("b'PK\\x03\\x04'",), (
