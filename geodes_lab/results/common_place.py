@@ -61,8 +61,8 @@ def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
             else "Save the result where they can read it, and publish that."
         )
     warnings.warn(
-        f"{target} is in a folder that only you can open: {', '.join(readers)} will find the Item and not be able to "
-        f"read it. {advice}",
+        f"{target} is in a folder that only you can open: {', '.join(readers)} will find the Item but cannot read "
+        f"the result. {advice}",
         stacklevel=3,
     )
     return target

@@ -115,7 +115,7 @@ def test_what_is_not_the_lab_s_own_is_refused_in_a_sentence(tmp_path):
     assert "The unix group lab-g-land is an account's own: give servers.account_prefix another prefix." in printed[0]
     assert "land is not the lab's own: move it away" in printed[1]
     assert "land is not the lab's own: move it away" in printed[2]
-    assert "The folder of the groups is not safe: other accounts may write into" in printed[3]
+    assert "The folder of the groups is not safe: other accounts can write into" in printed[3]
     assert (Path("/etc").stat().st_mode & 0o7777) == 0o755
 
 

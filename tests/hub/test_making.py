@@ -66,8 +66,8 @@ def test_one_at_a_time(home):  # noqa: F811
 @pytest.mark.parametrize(
     ("wish", "why"),
     [
-        (Wish("../x"), "no name of an environment"),
-        (Wish("<b>"), "no name of an environment"),
+        (Wish("../x"), "is not a valid name of an environment"),
+        (Wish("<b>"), "is not a valid name of an environment"),
         (Wish("a", group="sea"), "no folders for groups"),
         (Wish("a", file="../secret.txt"), "no file ../secret.txt in your home"),
         (Wish("a", file="way/secret.txt"), "no file way/secret.txt in your home"),

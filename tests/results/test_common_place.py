@@ -90,7 +90,7 @@ def test_result_for_several_groups_or_a_foreign_one_is_said(home, land):
     gl.save(cube(1, 4, 4).ndvi, home / "a.tif")
     with pytest.warns(UserWarning, match=r"A file has one group: publish it once for each, with readers=\['land'\]"):
         assert brought(home / "a.tif", "ada", ["land", "sea"]) == home / "a.tif"
-    with pytest.warns(UserWarning, match="sea will find the Item and not be able to read it. Save the result"):
+    with pytest.warns(UserWarning, match="sea will find the Item but cannot read the result. Save the result"):
         assert brought(home / "a.tif", "ada", ["sea"]) == home / "a.tif"
     assert not list((land / "results").iterdir())
 

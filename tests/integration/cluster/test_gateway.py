@@ -290,7 +290,10 @@ def test_own_version_of_what_has_to_be_the_same_is_named(ada, overlay, tmp_path)
     with own(ada, overlay) as run:
         attach = "try:\\n gl.attach(workers=1)\\nexcept gl.GeodesError as error:\\n print(error)"
         said = run(f"import geodes_lab as gl; exec('{attach}')")
-        assert "where this kernel has 99.0: they cannot work together. You have installed zarr in place of" in said
+        assert (
+            "where this kernel has 99.0, and such versions cannot work together. You have installed zarr in place of"
+            in said
+        )
         assert "`pip uninstall zarr`" in said
     awaited(lambda: clusters(ada, "ada") == [], 60)
 
