@@ -100,8 +100,7 @@ def land_cover(year: int = 2021) -> NDArray[np.uint8]:
     river = 700 + 170 * np.sin(x / 260 + 0.8) + 30 * np.sin(x / 47)
     classes[np.abs(y - river) < 6] = 6
     if year >= DAMMED:
-        shore = 80 * (1 + 0.13 * np.sin(3 * np.arctan2(y - 1010, x - 900)) + 0.05 * np.sin(x / 9))
-        classes[np.hypot((y - 1010) / 0.6, x - 900) < shore] = 6
+        classes[np.hypot((y - 1010) / 0.6, x - 900) < 80] = 6
     return classes
 
 
