@@ -36,14 +36,18 @@ class LandCover:
     """Fraction of green cover outside the season, and at its maximum."""
     season: tuple[int, int]
     """Days of the year when it becomes green and when it dries."""
+    leaves: str = "vegetation"
+    """The spectrum of what is green: a key of `SPECTRA`."""
 
 
 # Top-of-atmosphere reflectance, bands B01 to B12 in the product's order.
 SPECTRA: dict[str, tuple[float, ...]] = {
-    "soil": (0.150, 0.140, 0.155, 0.185, 0.205, 0.220, 0.235, 0.245, 0.260, 0.120, 0.004, 0.330, 0.290),
-    "vegetation": (0.115, 0.085, 0.085, 0.050, 0.110, 0.320, 0.410, 0.430, 0.460, 0.180, 0.003, 0.210, 0.095),
-    "water": (0.125, 0.100, 0.080, 0.055, 0.045, 0.035, 0.032, 0.028, 0.026, 0.015, 0.003, 0.014, 0.010),
-    "roofs": (0.180, 0.185, 0.195, 0.215, 0.225, 0.235, 0.245, 0.255, 0.262, 0.130, 0.004, 0.290, 0.270),
+    "soil": (0.140, 0.122, 0.145, 0.180, 0.205, 0.220, 0.235, 0.245, 0.260, 0.120, 0.004, 0.330, 0.290),
+    "vegetation": (0.112, 0.075, 0.108, 0.058, 0.120, 0.320, 0.410, 0.430, 0.460, 0.180, 0.003, 0.210, 0.095),
+    "trees": (0.110, 0.071, 0.092, 0.047, 0.090, 0.280, 0.350, 0.370, 0.390, 0.160, 0.003, 0.160, 0.070),
+    "water": (0.120, 0.090, 0.074, 0.044, 0.042, 0.035, 0.032, 0.028, 0.026, 0.015, 0.003, 0.014, 0.010),
+    "roofs": (0.160, 0.128, 0.143, 0.178, 0.205, 0.220, 0.235, 0.245, 0.255, 0.130, 0.004, 0.290, 0.270),
+    "asphalt": (0.150, 0.140, 0.145, 0.155, 0.160, 0.165, 0.170, 0.172, 0.175, 0.100, 0.004, 0.190, 0.180),
     "cloud": (0.620, 0.610, 0.590, 0.600, 0.605, 0.610, 0.615, 0.620, 0.625, 0.420, 0.040, 0.480, 0.400),
 }
 
@@ -52,7 +56,7 @@ CLASSES = {
     2: LandCover("maize", "soil", (0.04, 0.95), (165, 265)),
     3: LandCover("sunflower", "soil", (0.05, 0.85), (150, 232)),
     4: LandCover("grassland", "soil", (0.45, 0.80), (75, 200)),
-    5: LandCover("broadleaf forest", "soil", (0.25, 0.97), (105, 300)),
+    5: LandCover("broadleaf forest", "soil", (0.25, 0.97), (105, 300), "trees"),
     6: LandCover("water", "water", (0.0, 0.0), (1, 365)),
     7: LandCover("town", "roofs", (0.15, 0.25), (90, 290)),
 }
@@ -81,28 +85,23 @@ def land_cover(year: int = 2021) -> NDArray[np.uint8]:
     for _ in range(260):
         row, col = rng.uniform(0, ROWS), rng.uniform(0, COLS)
         kind = rng.choice([1, 2, 3, 4, 5], p=[0.34, 0.20, 0.22, 0.14, 0.10])
-        distance = np.abs(y - row) * rng.uniform(0.7, 1.4) + np.abs(x - col)
+        distance = np.abs(y[:, :1] - row) * rng.uniform(0.7, 1.4) + np.abs(x[:1] - col)
         closer = distance < nearest
         nearest[closer] = distance[closer]
         classes[closer] = kind
+    angle = np.arctan2(y - 820, x - 420)
     hills = 160 + 60 * np.sin(x / 190) + 25 * np.sin(x / 61)
-    classes[np.abs(y - hills) < 45] = 5
+    classes[np.abs(y - hills) < 38 + 14 * np.sin(x / 83) + 6 * np.sin(x / 19)] = 5
     grown = min(0.55 + 0.45 * (year - 1990) / 30, 1.0)
-    classes[np.hypot(y - 820, x - 420) < 75 * grown] = 7
-    classes[np.hypot(y - 430, x - 1130) < 52 * grown] = 7
+    lobes = 1 + 0.16 * np.sin(3 * angle) + 0.09 * np.sin(7 * angle + 1)
+    classes[np.hypot(y - 820, x - 420) < 75 * grown * lobes] = 7
+    lobes = 1 + 0.2 * np.sin(2 * np.arctan2(y - 430, x - 1130)) + 0.1 * np.sin(x / 5) * np.sin(y / 6)
+    classes[np.hypot(y - 430, x - 1130) < 52 * grown * lobes] = 7
     river = 700 + 170 * np.sin(x / 260 + 0.8) + 30 * np.sin(x / 47)
     classes[np.abs(y - river) < 6] = 6
     if year >= DAMMED:
         classes[np.hypot((y - 1010) / 0.6, x - 900) < 80] = 6
     return classes
-
-
-@cache
-def _texture() -> Floats:
-    """Return the variation between fields and between pixels, the same every day: factors of about 1."""
-    rng = np.random.default_rng(SEED + 1)
-    coarse = rng.normal(0, 0.05, (ROWS // 24 + 1, COLS // 24 + 1)).repeat(24, 0).repeat(24, 1)[:ROWS, :COLS]
-    return 1 + coarse + rng.normal(0, 0.003, (ROWS, COLS))
 
 
 def green(kind: int, day: date) -> float:
@@ -160,12 +159,18 @@ def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.
     numpy.ndarray
         Top-of-atmosphere reflectance (rows, cols) on the whole area; NaN outside the swath.
     """
-    classes = land_cover(day.year)
+    from geodes_lab.sample import landscape  # which asks for the land cover
+
+    classes, look = land_cover(day.year), landscape.details(day.year)
     by_class = np.zeros(max(CLASSES) + 1)
     for kind, cover in CLASSES.items():
         fraction = green(kind, day)
-        by_class[kind] = SPECTRA[cover.ground][band] * (1 - fraction) + SPECTRA["vegetation"][band] * fraction
-    ground = by_class[classes] * _texture()
+        by_class[kind] = SPECTRA[cover.ground][band] * (1 - fraction) + SPECTRA[cover.leaves][band] * fraction
+    leaves = green(5, day)
+    trees = SPECTRA["soil"][band] * (1 - leaves) + SPECTRA["trees"][band] * leaves
+    ground = by_class[classes] * look.shade
+    ground += look.roads * (SPECTRA["asphalt"][band] - ground)
+    ground += look.hedges * (trees - ground)
     step = resolution // 10
     mean = ground.reshape(ROWS // step, step, COLS // step, step).mean((1, 3))
     times = 60 // resolution

@@ -25,8 +25,8 @@ export VIRTUAL_ENV="$venv"
 
 if [ "$kind" = user ]; then
 	"$venv/bin/uv" pip install --quiet --compile-bytecode --no-deps --build-constraint "$top/helm/images/build.txt" "$top"
-	cp -r "$top/hub" "$top/kernels" "$top/notebooks" "$folder/"
-	find "$folder/hub" "$folder/kernels" "$folder/notebooks" -name __pycache__ -prune -exec rm -rf {} +
+	cp -r "$top/hub" "$top/kernels" "$top/notebooks" "$top/docs" "$folder/"
+	find "$folder/hub" "$folder/kernels" "$folder/notebooks" "$folder/docs" -name __pycache__ -prune -exec rm -rf {} +
 	(cd "$folder" && "$venv/bin/python" -m hub.front.proxy) # the map and outlines of its page are of the same packages
 fi
 

@@ -56,7 +56,7 @@ c.Spawner.cmd = ["python" if here.on_kubernetes else python(), f"{top}/hub/singl
 c.Spawner.pre_spawn_hook = spawning.prepare
 c.Spawner.options_form = spawning.form
 c.Spawner.options_from_form = spawning.chosen
-c.Spawner.default_url = "/lab/tree/notebooks/01_ndvi_cube.ipynb"
+c.Spawner.default_url = "/geodes/start"  # the first notebook, in the person's language
 c.Spawner.start_timeout = 120
 c.Spawner.http_timeout = 60
 # Files in a user's home do not configure the server that others' browsers may visit.

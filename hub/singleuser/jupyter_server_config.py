@@ -38,4 +38,5 @@ c.ServerApp.jpserver_extensions = {
     "hub.singleuser.previews": True,
     "hub.singleuser.clusters": True,
     "hub.singleuser.recording": True,
+    "hub.singleuser.documents": True,
 }

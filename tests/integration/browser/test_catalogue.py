@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zipfile
 from urllib.parse import urlsplit
 
+import geopandas
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Page, expect
+from shapely.geometry import box, shape
 
+import geodes_lab as gl
 from hub.lab import Lab
 from tests.integration.browser.test_person import colours
 from tests.support.browser import chromium, needs_chromium
@@ -171,6 +176,69 @@ def test_box_that_is_drawn_is_the_area_of_the_search(lab, person):
     person.get_by_role("button", name="Whole world").click()
     person.get_by_role("button", name="Search").click()
     expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.")
+
+
+def test_file_of_shapes_is_the_area_of_the_search_and_of_its_notebook(lab, person, tmp_path):
+    fields = geopandas.GeoDataFrame(geometry=[box(1.75, 43.5, 1.8, 43.55), box(1.8, 43.6, 1.85, 43.62)], crs=4326)
+    fields.to_crs("EPSG:2154").to_file(tmp_path / "my fields.shp")
+    with zipfile.ZipFile(tmp_path / "my fields.zip", "w") as archive:
+        for part in tmp_path.glob("my fields.[!z]*"):
+            archive.write(part, part.name)
+    # Who has not logged in is shown the way, and comes back to the same search.
+    person.context.clear_cookies(path="/services/catalogue/")
+    person.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
+    expect(person.locator("#property option[value=platform]")).to_have_count(1)
+    person.set_input_files("#file", tmp_path / "my fields.zip")
+    expect(person.locator("#area")).to_have_text("Log in to search by my fields.zip.", timeout=30_000)
+    person.click("#area a")
+    expect(person.locator("#area")).to_have_text("Shape: my fields.zip", timeout=60_000)
+    expect(person.locator("path.area")).not_to_have_count(0)
+    expect(person.locator("#said")).to_have_text(re.compile(r"^\d+ of \d+ products"), timeout=60_000)
+    person.screenshot(path=TOP / "build" / "shape.png")
+    number = person.locator("#results li").count()
+    person.get_by_role("link", name="Open in a notebook").click()
+    seen = person.locator(".jp-NotebookPanel:visible")
+    expect(seen.locator(".jp-CodeCell").first).to_contain_text("intersects='shape-", timeout=90_000)
+    (file,) = (lab.state / "home" / "notebooks").glob("shape-*.geojson")
+    area = shape(json.loads(file.read_text())["geometry"])
+    assert area.symmetric_difference(fields.union_all()).area < 1e-3 * area.area
+    assert number == len(
+        gl.search("PEPS_S2_L1C", intersects=area, url=str(lab.sample / "catalog" / "catalog.json"), limit=30)
+    )
+    # What is no file of shapes is said, and the search is as before.
+    person.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
+    (tmp_path / "wrong.kml").write_text("<kml>")
+    person.set_input_files("#file", tmp_path / "wrong.kml")
+    expect(person.locator("#area")).to_contain_text("names wrong.kml,", timeout=60_000)
+    expect(person.locator("path.area")).to_have_count(0)
+    person.get_by_role("button", name="Search").click()
+    expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.", timeout=30_000)
+
+
+def test_lab_has_its_face_and_its_documentation_at_hand(lab, person):
+    person.goto(f"{root(lab)}/hub/user-redirect/lab?reset")
+    expect(person.locator("#jp-MainLogo svg[aria-label='GEODES Lab']")).to_be_visible(timeout=60_000)
+    expect(person.get_by_role("button", name=re.compile("Idle$"))).to_be_visible(timeout=60_000)  # all is restored
+    person.get_by_role("menuitem", name="Help", exact=True).click()
+    for name in ("Documentation", "The First Notebook", "Catalogue", "My Usage", "News"):
+        expect(person.get_by_role("menuitem", name=f"GEODES Lab: {name}")).to_be_visible()
+    person.screenshot(path=TOP / "build" / "face.png")
+    with person.context.expect_page() as opened:
+        person.get_by_role("menuitem", name="GEODES Lab: Documentation").click()
+    opened.value.get_by_role("link", name="How to", exact=True).click()
+    expect(opened.value.get_by_role("heading", level=1)).to_have_text("How to")
+    opened.value.close()
+    person.get_by_role("menuitem", name="Help", exact=True).click()
+    with person.context.expect_page() as opened:
+        person.get_by_role("menuitem", name="GEODES Lab: Catalogue").click()
+    expect(opened.value.get_by_role("heading", name="Catalogue")).to_be_visible(timeout=60_000)
+    opened.value.close()
+    # The first notebook, for who reads French.
+    french = person.context.browser.new_context(locale="fr-FR", storage_state=person.context.storage_state())
+    page = french.new_page()
+    page.goto(f"{root(lab)}/hub/user-redirect/geodes/start")
+    expect(page).to_have_url(re.compile(r"/lab/tree/notebooks/01_ndvi_cube\.fr\.ipynb"), timeout=60_000)
+    french.close()
 
 
 def test_map_in_a_notebook_gives_the_items_back(lab, person):

@@ -56,6 +56,7 @@ def test_build_context_has_what_the_install_script_takes():
         "hub",
         "kernels",
         "notebooks",
+        "docs",
         "pyproject.toml",
         "requirements.lock",
         "README.md",
