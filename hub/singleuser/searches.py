@@ -107,8 +107,8 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     if shape:
         arguments["intersects"] = shape
     literals = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in arguments.items())]
-    number = "print(len(items), 'product' if len(items) == 1 else 'products')"
-    call = f"items = gl.search({', '.join(literals)})\n{number}\ngl.availability(items).head(10)"
+    shown = "print(len(items), 'product' if len(items) == 1 else 'products')"
+    call = f"items = gl.search({', '.join(literals)})\n{shown}\ngl.availability(items).head(10)"
     cells = [
         new_markdown_cell("# Products from the catalogue\n\nYour search from the catalogue's page."),
         new_code_cell(f"import geodes_lab as gl\n\n{call}"),
