@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import dask
 import pytest
+from httpx._transports import default as _default
 from hypothesis import (
     settings as drawn,
 )  # here, since its plugin would at the end, where threads of tests upset CPython 3.11's parser
@@ -52,6 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
         if str(item.path).startswith(_THOROUGH):
             item.add_marker(pytest.mark.thorough)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def certificates_are_read_once() -> Iterator[None]:
+    """Each `httpx.get` reads all certificates anew, 50 ms of a core, and a test that waits for a server asks often."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_default, "create_ssl_context", functools.cache(_default.create_ssl_context))
+        yield
 
 
 @pytest.fixture(autouse=True)

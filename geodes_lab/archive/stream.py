@@ -43,7 +43,7 @@ def promised(entry: Entry, name: str) -> Whole:
         If it is compressed by an unsupported method; ``name`` is its name in the message.
     """
     if entry.method not in (STORED, DEFLATED):
-        raise GeodesError(f"{name} is compressed in a way that is not read (method {entry.method}): pack it anew.")
+        raise GeodesError(f"{name} is compressed by a method that is not supported ({entry.method}): pack the product again.")
     return Whole(entry.size, entry.crc, -15 if entry.method == DEFLATED else PLAIN)
 
 
@@ -92,13 +92,12 @@ def content(
             for piece in [data] if inflater is None else _pieces(inflater, data):
                 size, crc = size + len(piece), zlib.crc32(piece, crc)
                 if size > whole.size:
-                    raise zlib.error("it inflates to more bytes than it says")
+                    raise zlib.error("it has more bytes than the zip states")
                 yield piece
         except zlib.error as error:
             raise GeodesError(f"{name} is damaged ({error}); fetch the product again.") from None
     if size != whole.size or crc != whole.crc:
-        verb = "has" if inflater is None else "inflates to"
-        raise GeodesError(f"{name} is damaged: it {verb} other bytes than it says; fetch the product again.")
+        raise GeodesError(f"{name} is damaged: its bytes differ from the checksum of the zip; fetch the product again.")
 
 
 def _coming(packed: Member, name: str, result: Callable[[Future[bytes]], bytes]) -> Iterator[bytes]:

@@ -130,7 +130,7 @@ class Remote:
         if not written or written < (total or 0) or (is_zip and not zipfile.is_zipfile(file)):
             raise Again(f"the transfer ended too early, after {written} bytes")
         if checksum and digest is not None and digest.hexdigest() != checksum.digest:
-            self.fail(f"its {checksum.algorithm} is not the one in the catalogue; fetch it again, or tell the operator")
+            self.fail(f"its {checksum.algorithm} differs from the catalogue's; fetch it again, or tell the operator")
         return is_zip
 
     def check(self, answer: httpx.Response, start: bytes) -> None:
@@ -144,7 +144,7 @@ class Remote:
         if status in (401, 403):
             self.fail(f"the server refused it ({status}); {self._advice()}")
         if status in (404, 410):
-            self.fail("it is not there; search again, the catalogue may have another version")
+            self.fail("it does not exist there; search again, the catalogue may have another version")
         if status == 202:
             self.fail("it was on tape, and its server has been asked for it; call again later")
         if status == 408 or status >= 500:
@@ -157,7 +157,7 @@ class Remote:
             what = "an HTML page" if is_html else f"JSON ({excerpt})"
             if is_html and answer.history and not origin.same(str(answer.url), self.address):
                 what += f" of {answer.url.host}, where it sent the request, perhaps to log in,"
-            self.fail(f"the server gave {what} in place of the product; {self._advice()}")
+            self.fail(f"the server sent {what} instead of the product; {self._advice()}")
 
     def _wait_or_stop(self, answer: httpx.Response) -> NoReturn:
         """Raise the error of a quota; a server that only asks to be slower is asked again."""

@@ -78,7 +78,7 @@ class Part:
         limit, folder = parse_bytes(settings.get("replica.limit")), self.path.parent
         now = f"raise geodes_lab.replica.limit, now {format_bytes(limit)}"
         if need > limit:
-            raise CacheFull(f"its {format_bytes(need)} are more than all replicas together may take; {now}")
+            raise CacheFull(f"its {format_bytes(need)} are more than the limit for all replicas together; {now}")
         with alone(folder / ".lock"):
             others = []
             for path in folder.iterdir():

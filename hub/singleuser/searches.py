@@ -103,7 +103,7 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     if wrong := sorted(NEVER.intersection(arguments)):
         raise ValueError(f"an argument must be a search criterion, and {wrong[0]} sets where or how to search")
     if any(k.startswith("geodes_") for k in arguments):
-        raise ValueError("an argument is no word of the lab's own")
+        raise ValueError("an argument must not be a reserved word of the lab")
     if shape:
         arguments["intersects"] = shape
     literals = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in arguments.items())]

@@ -165,7 +165,7 @@ def test_misspelt_collection_and_queryable_are_refused_before_any_request(geodes
 
 def test_old_name_of_a_collection_is_understood_and_said(geodes):
     geodes(products(20, collection="THEIA_REFLECTANCE_SENTINEL2_L2A"))
-    with pytest.warns(UserWarning, match="is called THEIA_REFLECTANCE_SENTINEL2_L2A now"):
+    with pytest.warns(UserWarning, match="has a new name, THEIA_REFLECTANCE_SENTINEL2_L2A"):
         assert len(gl.search("MUSCATE_SENTINEL2_SENTINEL2_L2A", latest=False)) == 20
 
 

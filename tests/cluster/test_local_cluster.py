@@ -235,7 +235,7 @@ def test_two_kernels_of_a_user_share_the_memory_of_the_server(kernels):
     assert awaited(lambda: [c for c in gl.clusters() if c.held])
     said = b("gl.attach()")
     assert said.startswith("GeodesError: There is no memory left for another cluster: local ")
-    assert "has 1.20 GiB and holds results" in said
+    assert "uses 1.20 GiB and holds results" in said
     assert sum(c.reserved for c in gl.clusters()) <= 1.2 * 2**30
     gl.clusters().stop()
     assert b("gl.attach().submit(abs, -4).result()") == "4"
@@ -383,7 +383,7 @@ def test_worker_that_dies_of_memory_says_so(small, capsys):
     said = str(caught.value)
     assert said.startswith("A worker was killed at ")
     assert "of 512.00 MiB while computing devour. Its work was stopped after 1 worker failed with it." in said
-    assert "choose a larger profile of the server" in said
+    assert "take a larger profile of the server" in said
     assert capsys.readouterr().err == "", "it is said once"
 
 
@@ -600,7 +600,7 @@ def test_quota_that_is_used_up_is_said_before_a_cluster_starts(small, monkeypatc
         monkeypatch.setenv("GEODES_LAB_USAGE", f"http://127.0.0.1:{server.server_port}/services/usage")
         monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "mine")
         with pytest.raises(
-            gl.GeodesError, match=r"No new cluster: You have used 100 of 100 core-hours of November. What runs goes on."
+            gl.GeodesError, match=r"No new cluster can start: You have used 100 of 100 core-hours of November. Running clusters continue."
         ):
             gl.attach()
         server.shutdown()

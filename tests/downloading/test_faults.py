@@ -49,9 +49,9 @@ def says_more(request: Request) -> None:
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (lambda r: r.give(200, PAGE, "text/html"), "gave an HTML page in place of the product"),
-        (lambda r: r.give(200, PAGE), "gave an HTML page in place of the product"),
-        (lambda r: r.give(200, b'{"error": "no"}', "application/json"), r"gave JSON .*no.* in place of the product"),
+        (lambda r: r.give(200, PAGE, "text/html"), "sent an HTML page instead of the product"),
+        (lambda r: r.give(200, PAGE), "sent an HTML page instead of the product"),
+        (lambda r: r.give(200, b'{"error": "no"}', "application/json"), r"sent JSON .*no.* instead of the product"),
         (lambda r: r.give(200, DATA[:5000]), f"it has 5000 bytes there, and {len(DATA)} in the catalogue"),
         (lambda r: r.give(200, DATA, cut=5000), "peer closed connection|ended too early"),
         (says_more, "more than the|peer closed|ended too early|is not right|bytes there"),
@@ -60,7 +60,7 @@ def says_more(request: Request) -> None:
         (lambda r: r.give(202, b""), "it was on tape, and its server has been asked for it; call again later"),
         (lambda r: r.give(302, b"", Location=r.path), "redirects without end"),
         (lambda r: r.give(401, b""), r"refused it \(401\)"),
-        (lambda r: r.give(404, b""), "it is not there; search again"),
+        (lambda r: r.give(404, b""), "it does not exist there; search again"),
         (lambda r: r.give(200, DATA, Content_Encoding="gzip"), "compressed, though that was not asked for"),
         (lambda r: r.give(206, DATA[:10], Content_Range="bytes 0-9/10"), "the server answered 206"),
     ],
@@ -293,7 +293,7 @@ def test_products_on_tape_are_said_before_any_download(portal, there):
     items = found()
     portal.on_tape = frozenset({items[0].properties["identifier"]})
     with pytest.raises(
-        DownloadFailed, match=r"is on tape, and cannot be downloaded now: ask for it in the explorer"
+        DownloadFailed, match=r"is on tape, and cannot be downloaded now: request it in the explorer"
     ) as caught:
         gl.download(items, there)
     assert len(caught.value.errors) == 1

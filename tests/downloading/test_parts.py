@@ -145,7 +145,7 @@ def test_only_metadata(on_disk, there, collection):
 def test_what_has_no_parts_says_so(on_disk, there):
     for collection, options, sentence in [
         ("THEIA_POSTEL_VEGETATION_LAI", {"bands": "lai"}, "it is one file, and not a zip; download it whole"),
-        ("PEPS_S3_L1", {"bands": "ku"}, "is a track of an altimeter"),
+        ("PEPS_S3_L1", {"bands": "ku"}, "is an altimeter track"),
         ("PEPS_S2_L1C", {"bands": "reed"}, "did you mean 'red'"),
     ]:
         with pytest.raises(GeodesError, match=sentence):
@@ -163,7 +163,7 @@ def test_over_https_by_ranges_and_only_the_bytes_that_are_needed(upstream, there
 
 def test_server_without_ranges_gives_the_whole_into_the_cache(upstream, there, product):
     upstream.put("P1.zip", data := product.read_bytes(), ranges=False)
-    with pytest.warns(UserWarning, match="was fetched whole"):
+    with pytest.warns(UserWarning, match="was downloaded completely"):
         (folder,) = gl.download(item(product.stem, f"{upstream.url}/P1.zip", data), there, bands="red").paths
     same(folder, product, "r10m", "red")
 

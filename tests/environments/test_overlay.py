@@ -160,7 +160,7 @@ def test_file_that_is_none_is_said(home, tmp_path):
     conda.write_text("dependencies: [python=3.11, gdal, {pip: [toolz]}]")
     said = runner.invoke(main, ["env", "create", "storms", "--from", str(conda)])
     assert said.exit_code == 1
-    assert "conda packages (gdal)" in said.output
+    assert "packages of conda (gdal)" in said.output
     wrong = tmp_path / "requirements.txt"
     wrong.write_text("no-such-package-anywhere\n")
     said = runner.invoke(main, ["env", "create", "storms", "--from", str(wrong)])

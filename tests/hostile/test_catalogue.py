@@ -203,7 +203,7 @@ print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if
 
 @pytest.mark.parametrize(
     ("what", "value", "says"),
-    [("_BYTES", 100, "MiB or"), ("_SECONDS", -1.0, "minutes to read"), ("_LINKS", 0, "links, more than the 0")],
+    [("_BYTES", 100, "MiB or"), ("_SECONDS", -1.0, "minutes to read"), ("_LINKS", 0, "links, more than the limit of 0")],
 )
 def test_a_static_catalogue_without_an_end(server, monkeypatch, what, value, says):
     """Each document is small, and links to the next: what is bounded is all that one search reads."""
@@ -334,7 +334,7 @@ def test_where_a_name_leads_is_seen_when_there_is_a_connection(server):
             "getaddrinfo",
             lambda host, *more, **most: real("127.0.0.1" if host == "evil.example" else host, *more, **most),
         )
-        with pytest.raises(GeodesError, match=r"evil\.example, a server on this machine"):
+        with pytest.raises(GeodesError, match=r"evil\.example, another server on this machine"):
             asked.ask(f"http://evil.example:{server.url.rpartition(':')[2]}/")
     assert server.told == []
 

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.attack
 )
 def test_xml_that_takes_more_than_any(data):
     with pytest.raises(
-        ValueError, match=r"more attributes|an encoding|declares entities or attributes|a namespace longer"
+        ValueError, match=r"more attributes|encoding|declares entities or attributes|a longer namespace"
     ):
         util_xml.parsed(data)
 

@@ -31,7 +31,7 @@ def test_vrt_by_another_name(tmp_path, canary, refused):
     path.write_text(vrt(canary.folder))
     with rasterio.open(path) as file:  # what it would be, were it opened as GDAL does
         assert (file.read() == 777).all()
-    assert "not one of those that can be opened that are opened here: GTiff, JP2OpenJPEG" in refused(path)
+    assert "not one of those that can be opened here: GTiff, JP2OpenJPEG" in refused(path)
     path.rename(tmp_path / "a.jp2")
     assert "not one of those that can be opened" in refused(tmp_path / "a.jp2")
     (tmp_path / "a.vrt").write_text(vrt(canary.folder))
@@ -166,7 +166,7 @@ def test_image_of_nothing_is_read_in_parts(tmp_path, opened):
 def test_more_pixels_than_there_is_time_for(tmp_path, refused):
     said = refused(sparse(tmp_path / "a.tif", 2**17, 4096), "coarse")
     assert "One chunk of the grid needs" in said
-    assert "choose a finer resolution, or smaller chunks=" in said
+    assert "Choose a finer resolution, or smaller chunks=" in said
 
 
 def test_tile_of_hundreds_of_megabytes(tmp_path, refused):
@@ -338,7 +338,7 @@ def test_tile_that_an_item_claims(tmp_path):
 def test_limits_are_said_in_a_sentence():
     with pytest.raises(
         gl.GeodesError,
-        match=r"^A tile of a\.tif would take 1.00 GiB, more than the 256.00 MiB that any product needs: refused",
+        match=r"^A tile of a\.tif would take 1.00 GiB, more than the 256.00 MiB that any product needs. It is refused",
     ):
         limits.refuse("A tile of a.tif", 2**30, limits.TILE)
     limits.refuse("A tile of a.tif", limits.TILE, limits.TILE)

@@ -18,7 +18,7 @@ def test_nobody_is_told_of_it_by_default():
     assert read(Lab, {}, "").assistant == "hidden"
     assert yaml.safe_load((TOP / "hub" / "production.yaml").read_text())["assistant"] == "hidden"
     for word in (True, False, "on"):  # YAML's on and off are true and false
-        with pytest.raises(Refused, match=r"assistant is .*: it is one of hidden, offered, forbidden"):
+        with pytest.raises(Refused, match=r"assistant is .*: it must be one of hidden, offered, forbidden"):
             read(Lab, {"assistant": word}, "")
 
 

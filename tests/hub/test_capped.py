@@ -81,4 +81,4 @@ def test_one_cap_for_everybody_where_nobody_says_more():
     assert asked("", User("alice")) == (10.0, 10 * 2**30, [])
     *caps, said = asked("http://127.0.0.1:9/services/usage", User("alice"))
     assert caps == [10.0, 10 * 2**30]
-    assert "everybody's cap counts for alice" in said[0]
+    assert "the general limits apply to alice" in said[0]

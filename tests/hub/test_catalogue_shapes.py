@@ -73,10 +73,10 @@ def test_file_becomes_the_area_of_a_search(service, tmp_path, kind):
 @pytest.mark.parametrize(
     ("name", "data", "sentence"),
     [
-        ("a.geojson", b"{", "is no GeoJSON"),
+        ("a.geojson", b"{", "is not valid GeoJSON"),
         ("a.zip", b"PK\x03\x04 no zip", "a zip that cannot be read"),
         ("a.shp", b"\0\0\x27\x0a", "zip it with its .shx"),
-        ("../../etc/passwd", b"root:x", "no file of shapes"),
+        ("../../etc/passwd", b"root:x", "not a supported file of shapes"),
         ("<img src=x>.vrt", b"<OGRVRTDataSource/>", "<img src=x>.vrt"),
         ("a.gpkg", b"SQLite format 3\0" + bytes(52) + b"GPKG" + bytes(4000), "cannot be read"),
         ("many.geojson", json.dumps(mapping(box(0, 0, 1, 1).segmentize(1e-4))).encode(), "a search may have 10,000"),

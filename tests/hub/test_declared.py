@@ -21,10 +21,10 @@ def test_each_service_is_a_package_and_has_a_token_in_the_chart():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ({"for_server": True, "pod": {}}, "new has for_server, which nothing reads"),
-        ({"asks": ["nobody"], "pod": {}}, "new asks nobody, which is no service"),
-        ({"acts_at": ["nobody"], "pod": {}}, "new asks nobody, which is no service"),
-        ({"ready": ""}, "new has no pod: say its size, or listens: false"),
+        ({"for_server": True, "pod": {}}, "new has for_server, which is not a known setting"),
+        ({"asks": ["nobody"], "pod": {}}, "new uses nobody, which is not a service"),
+        ({"acts_at": ["nobody"], "pod": {}}, "new uses nobody, which is not a service"),
+        ({"ready": ""}, "new has no pod: give the size of its pod, or set listens: false"),
     ],
 )
 def test_line_that_is_wrong(line, said, tmp_path, monkeypatch):

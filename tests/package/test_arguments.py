@@ -137,7 +137,7 @@ def test_chunks_of_several_times(item):
     ("chunks", "says"),
     [
         (0, "at least 1"), (-2, "at least 1"), (True, "at least 1"), ("many", "'auto'"), (1.5, "at least 1"), ({"band": 1}, "time, y and x"),
-        ({"x": 0}, r"chunks\['x'\]"), ({"x": (90, 7)}, "97 pixels in x, and the cube has 96"), ({"y": ("a",)}, r"chunks\['y'\]"), (np.array([32, 32]), "at least 1"),
+        ({"x": 0}, r"chunks\['x'\]"), ({"x": (90, 7)}, "97 pixels in x; the cube has 96"), ({"y": ("a",)}, r"chunks\['y'\]"), (np.array([32, 32]), "at least 1"),
     ],
 )  # fmt: skip
 def test_chunks_that_are_none(item, chunks, says):
@@ -208,7 +208,7 @@ def test_products(item):
     ):
         assert gl.open_cube(several, bands="red").red.shape == (1, SIDE, SIDE)
     for wrong in (None, 5, b"x", pystac.Catalog("c", "-")):
-        with pytest.raises(GeodesError, match=r"Products are Items of gl\.search"):
+        with pytest.raises(GeodesError, match=r"Products must be Items of gl\.search"):
             gl.open_cube(wrong, bands="red")
     for wrong in ([5], [None]):
         with pytest.raises(GeodesError, match="A product is an Item"):
@@ -337,5 +337,5 @@ def test_nodata_that_is_no_number(tmp_path):
     classes = xr.Dataset(
         {"c": (grid.dimensions, np.full((4, 4), 3, np.uint8), {"_FillValue": "none"})}, coords=odc_coords(grid)
     )
-    with pytest.raises(GeodesError, match="c says a number for no data that is none"):
+    with pytest.raises(GeodesError, match="c has a no-data value that is not a number"):
         gl.save(classes, tmp_path / "c.tif")

@@ -149,7 +149,7 @@ def test_a_raster_in_a_zip(tmp_path, method, on_s3, s3):
         gl.open_cube(item, bands="red").compute()
         way = "tiles" if method == zipfile.ZIP_STORED else "gdal"
         assert window.ways[way] > before[way], "a stored member is read by its tiles, where it lies"
-    with pytest.raises(GeodesError, match=r"has no member in/b\.tif: it has in/a\.tif, in/readme\.txt"):
+    with pytest.raises(GeodesError, match=r"has no member in/b\.tif; its members are in/a\.tif, in/readme\.txt"):
         gl.open_product(f"{path}#in/b.tif")
     with pytest.raises(GeodesError, match="readme"):
         gl.open_product(f"{path}#in/readme.txt")

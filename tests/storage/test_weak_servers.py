@@ -198,7 +198,7 @@ def test_an_object_that_is_another_one_now_is_noticed(folder, conditions, query)
         data, tag = place.read_tagged(0, 4)
         assert (len(data), tag) == (4, '"a"')
         server.tags = ['"b"']
-        with pytest.raises(Replaced, match="has been replaced since"):
+        with pytest.raises(Replaced, match="was replaced after it was first read"):
             place.fetch([(0, 4)], tag)[0].result()
         assert not byte_range._fickle
 

@@ -143,7 +143,7 @@ def test_cap_of_a_user_counts_all_clusters(ada):
 def test_memory_that_cannot_be_chosen_is_said(ada):
     with pytest.raises(
         gl.GeodesError,
-        match="does not let its users choose the memory of workers: leave memory= out; it offers nothing",
+        match="does not let users choose the memory of workers: leave memory= out. You can choose: nothing",
     ):
         gl.attach(memory="2GiB")
     assert clusters(ada, "ada") == []
@@ -154,7 +154,7 @@ def test_other_software_is_refused_before_a_worker_starts(ada, monkeypatch):
     monkeypatch.setattr(versions, "here", lambda: {**real, "zarr": "2.0"})
     with pytest.raises(
         gl.GeodesError,
-        match=r"The gateway's scheduler has zarr .* where this kernel has 2.0: they cannot work together",
+        match=r"The gateway's scheduler has zarr .* where this kernel has 2.0, and such versions cannot work together",
     ):
         gl.attach(workers=1)
     awaited(lambda: clusters(ada, "ada") == [])

@@ -183,7 +183,7 @@ def test_shelf_has_what_it_says():
     assert all(getattr(gl, name) is not None for name in gl.__all__)
     assert set(gl.__all__) <= set(dir(gl))
     with pytest.raises(
-        AttributeError, match="it has GeodesError, attach, availability, clusters, collections, explore, filesystem"
+        AttributeError, match="it has GeodesError, attach, availability, clusters, collections, download, explore, filesystem"
     ):
         gl.open_cubes  # noqa: B018
 
@@ -246,7 +246,7 @@ def test_kernel_that_was_killed_for_its_memory_says_so_when_it_is_there_again(tm
         client.wait_for_ready(timeout=60)
         said = shown(client, "2")
         assert said.startswith("The kernel was killed because it used too much memory: 4")
-        assert ", of 400 MiB. What it held is lost." in said
+        assert ", of 400 MiB. Its variables are lost." in said
         assert shown(client, "3") == "3", "it is said once"
         manager.restart_kernel(now=False)  # the user's own wish
         client.wait_for_ready(timeout=60)

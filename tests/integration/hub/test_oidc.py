@@ -79,9 +79,9 @@ def test_realm_role_counts_too(hub, provider):
 @pytest.mark.parametrize(
     ("sub", "claims", "why"),
     [
-        ("nora", {"email": "nora@example.org"}, "did not say which groups you are in (no claim groups nor realm_access.roles)"),
+        ("nora", {"email": "nora@example.org"}, "did not send your groups (no claim groups nor realm_access.roles)"),
         ("nils", {"groups": []}, "you are in no group yet"),
-        ("walt", {"groups": ["waiting", "other"]}, "none of your groups (other, waiting) opens this lab"),
+        ("walt", {"groups": ["waiting", "other"]}, "none of your groups (other, waiting) gives access to this lab"),
         ("nick", {"groups": {"a": 1}}, "in a form that this lab does not understand (groups is a dict)"),
         ("../bob", {"groups": ["geodes"]}, "cannot be used here"),
         ("geodes", {"groups": ["geodesadmins", "x/geodes"]}, "none of your groups"),

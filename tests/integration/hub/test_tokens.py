@@ -158,7 +158,7 @@ def test_login_that_the_provider_ended_is_said_in_the_notebook(ada, hub, provide
     code = "import geodes_lab.credentials.renewal as r; r._forget(); k.current('token')"
     said = awaited(lambda: said if "log in to the lab again" in (said := run(kernel, code)) else "", 30)
     assert (
-        "The hub gives no access token (HTTP 403: Your organisation no longer renews your login: log in to the lab again.)"
+        "The hub gave no access token (HTTP 403: Your organisation no longer renews your login: log in to the lab again.)"
         in said
     )
 
