@@ -17,7 +17,7 @@ RULES = $(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy
 	{ $(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }; }
 # A file's tests run in one process, since they share what is started for them: hubs, clusters, servers.
 AT_ONCE = -n $(JOBS) --dist loadfile
-JOBS ?= 3
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help lab demo check test test-all chart images docs notebooks fuzz fuzz-products bench audit lint lock clean

@@ -43,7 +43,9 @@ def promised(entry: Entry, name: str) -> Whole:
         If it is compressed by an unsupported method; ``name`` is its name in the message.
     """
     if entry.method not in (STORED, DEFLATED):
-        raise GeodesError(f"{name} is compressed by a method that is not supported ({entry.method}): pack the product again.")
+        raise GeodesError(
+            f"{name} is compressed by a method that is not supported ({entry.method}): pack the product again."
+        )
     return Whole(entry.size, entry.crc, -15 if entry.method == DEFLATED else PLAIN)
 
 

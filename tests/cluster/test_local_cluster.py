@@ -600,7 +600,8 @@ def test_quota_that_is_used_up_is_said_before_a_cluster_starts(small, monkeypatc
         monkeypatch.setenv("GEODES_LAB_USAGE", f"http://127.0.0.1:{server.server_port}/services/usage")
         monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "mine")
         with pytest.raises(
-            gl.GeodesError, match=r"No new cluster can start: You have used 100 of 100 core-hours of November. Running clusters continue."
+            gl.GeodesError,
+            match=r"No new cluster can start: You have used 100 of 100 core-hours of November. Running clusters continue.",
         ):
             gl.attach()
         server.shutdown()

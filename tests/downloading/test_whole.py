@@ -115,7 +115,10 @@ def test_wrong_file_is_named_and_fetched_anew(upstream, there):
 def test_wrong_file_stays_until_a_right_one_is_there(upstream, there):
     there.mkdir()
     (there / "P1.zip").write_bytes(b"old")
-    with pytest.warns(ReplacedFile), pytest.raises(GeodesError, match=r"^P1 could not be fetched .* it does not exist there"):
+    with (
+        pytest.warns(ReplacedFile),
+        pytest.raises(GeodesError, match=r"^P1 could not be fetched .* it does not exist there"),
+    ):
         gl.download(one(upstream), there)
     assert names(there) == ["P1.zip"]
 

@@ -203,7 +203,11 @@ print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if
 
 @pytest.mark.parametrize(
     ("what", "value", "says"),
-    [("_BYTES", 100, "MiB or"), ("_SECONDS", -1.0, "minutes to read"), ("_LINKS", 0, "links, more than the limit of 0")],
+    [
+        ("_BYTES", 100, "MiB or"),
+        ("_SECONDS", -1.0, "minutes to read"),
+        ("_LINKS", 0, "links, more than the limit of 0"),
+    ],
 )
 def test_a_static_catalogue_without_an_end(server, monkeypatch, what, value, says):
     """Each document is small, and links to the next: what is bounded is all that one search reads."""

@@ -120,6 +120,8 @@ def test_outputs_of_a_cell_whose_tab_was_closed_are_there_and_go_on(lab, browser
     page.close()
 
 
+# Of the long ones: 25 s more for another place of the same outputs.
+@pytest.mark.slow
 def test_cell_that_was_never_saved_is_put_beside_the_saved_one(lab, browser):
     folder = lab.state / "home" / "notebooks"
     page = opened(lab, browser, "other", link="" if browser.contexts else lab.url)

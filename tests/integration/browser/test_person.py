@@ -22,7 +22,7 @@ from tests.support.paths import TOP
 
 BUILD = TOP / "build"
 
-pytestmark = [pytest.mark.browser, needs_chromium]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), needs_chromium]
 
 
 def colours(png: bytes) -> int:
@@ -92,7 +92,7 @@ class Person:
         expect(self.page.get_by_role("button", name="GEODES (Python · Dask) | Idle")).to_be_visible(timeout=60_000)
         return notebook
 
-    def run(self, name: str, seconds: int = 150) -> Locator:
+    def run(self, name: str, seconds: int = 400) -> Locator:
         """Run all cells; done when the last cell has its number."""
         notebook = self.open(name)
         numbers = notebook.locator(".jp-CodeCell .jp-InputArea-prompt")

@@ -143,7 +143,7 @@ def test_cap_of_a_user_counts_all_clusters(ada):
 def test_memory_that_cannot_be_chosen_is_said(ada):
     with pytest.raises(
         gl.GeodesError,
-        match="does not let users choose the memory of workers: leave memory= out. You can choose: nothing",
+        match=r"does not let users choose the memory of workers: leave memory= out\. You can choose: nothing",
     ):
         gl.attach(memory="2GiB")
     assert clusters(ada, "ada") == []

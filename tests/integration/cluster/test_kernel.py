@@ -183,7 +183,8 @@ def test_shelf_has_what_it_says():
     assert all(getattr(gl, name) is not None for name in gl.__all__)
     assert set(gl.__all__) <= set(dir(gl))
     with pytest.raises(
-        AttributeError, match="it has GeodesError, attach, availability, clusters, collections, download, explore, filesystem"
+        AttributeError,
+        match="it has GeodesError, attach, availability, clusters, collections, download, explore, filesystem",
     ):
         gl.open_cubes  # noqa: B018
 
