@@ -278,7 +278,15 @@ def stalled(upstream: Upstream) -> tuple[threading.Event, threading.Event]:
     return sent, go
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+# Ctrl-C is among the long ones: on a busy machine the process was seen to outlive it by a minute, and why is not found yet. The test
+# of an interrupted main thread below is always run.
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGKILL, id="kill -9"),
+        pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow),
+    ],
+)
 def test_process_that_ends_leaves_its_part_alone_which_is_continued(upstream, there, how):
     sent, go = stalled(upstream)
     process = start(upstream, there)
