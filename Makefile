@@ -35,7 +35,7 @@ demo: $(READY)  ## the same without a person: run notebook 01 through the hub, l
 
 ##@ Test it
 
-check: $(READY)  ## in three minutes: format, lint, types, import rules, and the tests that need no server, browser, SLURM or helm and few seconds
+check: $(READY)  ## format, lint, types, import rules, and the tests that need no server, browser, SLURM or helm and few seconds
 	@mkdir -p build
 	@$(RULES)
 	@$(COMPILED)
