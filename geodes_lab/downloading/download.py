@@ -21,7 +21,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import several
 from geodes_lab.products.bands import name_of
 from geodes_lab.storage import fetch, quota, tape
-from geodes_lab.storage.stop import Stop, Stopped
+from geodes_lab.storage.whole_object.stop import Stop, Stopped
 from geodes_lab.util import progress
 
 _MOST = 32  # products at the same time

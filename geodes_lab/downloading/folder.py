@@ -23,7 +23,7 @@ from geodes_lab.errors import shown
 from geodes_lab.products import packed
 from geodes_lab.storage import file_cache
 from geodes_lab.storage.multihash import Checksum
-from geodes_lab.storage.stop import Stop
+from geodes_lab.storage.whole_object.stop import Stop
 
 _BLOCK = 2**22  # bytes that are read at once
 

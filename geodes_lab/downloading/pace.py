@@ -12,7 +12,7 @@ from typing import TypeVar
 from geodes_lab.credentials.origin import origin
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage.fetch import QuotaUsedUp
-from geodes_lab.storage.stop import Stop
+from geodes_lab.storage.whole_object.stop import Stop
 
 _T = TypeVar("_T")
 # The service counts products per hour and does not say when the hour began, so it is asked again and again.

@@ -16,9 +16,10 @@ from geodes_lab.downloading.pace import Pace
 from geodes_lab.downloading.report import Outcome, ReplacedFile, What
 from geodes_lab.downloading.verify import Evidence, Wrong, verify
 from geodes_lab.errors import shown
-from geodes_lab.storage import multihash, partial, resolve, transfer
-from geodes_lab.storage.partial import Partial
-from geodes_lab.storage.stop import Stop
+from geodes_lab.storage import multihash, resolve
+from geodes_lab.storage.whole_object import partial, transfer
+from geodes_lab.storage.whole_object.partial import Partial
+from geodes_lab.storage.whole_object.stop import Stop
 
 
 def fetch(job: Job, pace: Pace, stop: Stop, show: Callable[[int], None]) -> Outcome:

@@ -15,7 +15,7 @@ _WORDS = {
     "read": "read from the datalake",
     "storage": "stored",
 }
-# A full home is no reason against a server: one is needed to make room. See hub/singleuser/space.py.
+# A full home is no reason against a server: one is needed to make room. See hub/singleuser/home/space.py.
 _REASONS = ("core_hours", "memory_hours", "read")
 
 

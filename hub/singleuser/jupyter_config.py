@@ -12,4 +12,4 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 c.KernelManager.transport = "ipc"
-c.HTMLExporter.preprocessors = ["hub.singleuser.selfcontained.Plots"]
+c.HTMLExporter.preprocessors = ["hub.singleuser.home.selfcontained.Plots"]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 # The modules beside this file are of the package `hub`.
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from hub.singleuser import assistant, kernelspecs, listening, recording, runtime
+from hub.singleuser import assistant, listening, runtime
+from hub.singleuser.kernels import kernelspecs, recording
 
 listening.take()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
@@ -29,14 +30,14 @@ c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions
 # The Dask panel shows the user's own clusters: clusters.py.
 c.ServerApp.jpserver_extensions = {
     "hub.singleuser.searches": True,
-    "hub.singleuser.cleaning": True,
-    "hub.singleuser.environments": True,
+    "hub.singleuser.home.cleaning": True,
+    "hub.singleuser.kernels.environments": True,
     "hub.singleuser.presence": True,
     "hub.singleuser.storage": True,
     "hub.singleuser.guests": True,
     "hub.singleuser.apps": True,
-    "hub.singleuser.previews": True,
+    "hub.singleuser.home.previews": True,
     "hub.singleuser.clusters": True,
-    "hub.singleuser.recording": True,
-    "hub.singleuser.documents": True,
+    "hub.singleuser.kernels.recording": True,
+    "hub.singleuser.home.documents": True,
 }

@@ -22,7 +22,7 @@ sys.path[:] = [str(_TOP), *(p for p in sys.path if Path(p or ".").resolve() != _
 from geodes_lab.environments.overlay import Overlay  # noqa: E402
 from geodes_lab.errors import GeodesError  # noqa: E402
 from geodes_lab.util import group_folders  # noqa: E402
-from hub.singleuser import notebooks, space  # noqa: E402
+from hub.singleuser.home import notebooks, space  # noqa: E402
 
 # Without an environment of the person's own, pip would change the lab's: it finds no Python of this name, and refuses.
 _NO_PIP = {"PIP_PYTHON": "/no-environment-of-your-own-free-some-space-in-your-home"}

@@ -14,7 +14,7 @@ from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
-from hub.singleuser import space
+from hub.singleuser.home import space
 
 _EVERY = 600.0  # seconds, the same interval in which the accounts measure homes that they can see
 _log = logging.getLogger("geodes_lab.storage")

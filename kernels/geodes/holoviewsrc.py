@@ -22,7 +22,7 @@ def _offline():
     prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
     if prefix:
         # In the lab, the user's own server has it: in each notebook it would be 6 MB. Pages for others include it
-        # (hub/singleuser/selfcontained.py).
+        # (hub/singleuser/home/selfcontained.py).
         notebook.INLINE = Resources(mode="server")
         bundle_resources = notebook.bundle_resources
 

@@ -310,7 +310,7 @@ def test_server_that_asks_to_wait_a_moment_is_waited_for(upstream, there, after)
 
 
 def test_retry_after_is_honoured_and_a_long_one_is_a_quota(upstream, there, monkeypatch):
-    from geodes_lab.storage.stop import Stop
+    from geodes_lab.storage.whole_object.stop import Stop
 
     waited = []
     monkeypatch.setattr(Stop, "wait", lambda self, seconds: waited.append(seconds))

@@ -26,9 +26,10 @@ import geodes_lab as gl
 from geodes_lab import GeodesError
 from geodes_lab.downloading import download as module
 from geodes_lab.downloading.report import DownloadFailed, ReplacedFile
-from geodes_lab.storage import fetch, transfer
+from geodes_lab.storage import fetch
 from geodes_lab.storage.location import locate
-from geodes_lab.storage.partial import Partial
+from geodes_lab.storage.whole_object import transfer
+from geodes_lab.storage.whole_object.partial import Partial
 from geodes_lab.util import progress
 from tests.downloading.conftest import md5, zipped
 from tests.support.s3_server import serving

@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 import geodes_lab as gl
 from geodes_lab.cli import main
 from geodes_lab.environments import group_place
-from hub.singleuser.kernelspecs import Kernels
+from hub.singleuser.kernels.kernelspecs import Kernels
 from tests.environments.test_overlay import home, wheel  # noqa: F401  (a fixture)
 from tests.support.paths import TOP
 

@@ -190,7 +190,7 @@ def test_upgrade_of_the_lab_says_what_it_means_for_one_s_own(started, home, tmp_
 
 
 def test_launcher_has_the_lab_s_kernel_and_one_s_own(home, monkeypatch):
-    from hub.singleuser.kernelspecs import Kernels
+    from hub.singleuser.kernels.kernelspecs import Kernels
 
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(home / "jupyter"))
     own = home / "jupyter" / "kernels" / "mine"

@@ -100,7 +100,7 @@ def test_bands_of_a_series_say_when_they_are_from_and_what_they_show(tmp_path):
 def test_address_that_is_no_small_picture_is_none(tmp_path, href):
     from fastapi import HTTPException
 
-    from hub.services.catalogue import validity
+    from hub.services.catalogue.results import validity
 
     gl.save(cube(1, 20, 20).ndvi[0], tmp_path / "one.tif")
     item = item_of(tmp_path / "one.tif")

@@ -38,7 +38,7 @@ from hub.services.catalogue.guard import Guarded
 from hub.services.catalogue.queryables import Queryables
 from hub.services.catalogue.quicklooks import Quicklooks
 from hub.services.catalogue.reads import Reads
-from hub.services.catalogue.results import Results
+from hub.services.catalogue.results.transactions import Results
 from hub.services.catalogue.shelves import Shelves
 from hub.services.catalogue.views import routes
 from hub.services.person import Hub

@@ -62,7 +62,7 @@ def test_result_and_environment_of_one_member_are_the_other_s_too(hub):
         shell = "import subprocess; print(subprocess.run({}, capture_output=True, text=True))"
         command = ["geodes-lab", "env", "create", "storms", "--group", "land"]
         assert "is in the launcher of all members of land" in alice.run(shell.format(command))
-        names = "from hub.singleuser.kernelspecs import Kernels; print(sorted(Kernels().find_kernel_specs()))"
+        names = "from hub.singleuser.kernels.kernelspecs import Kernels; print(sorted(Kernels().find_kernel_specs()))"
         for person in (alice, bob):
             specs = person.browser.web.get(
                 f"{hub.url}/user/{person.name}/api/kernelspecs", headers={"Authorization": f"token {person.token}"}

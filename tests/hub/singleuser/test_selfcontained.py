@@ -9,7 +9,7 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from traitlets.config import Config
 
-from hub.singleuser.selfcontained import Plots
+from hub.singleuser.home.selfcontained import Plots
 from tests.support.paths import TOP
 
 _LOAD = "application/vnd.holoviews_load.v0+json"

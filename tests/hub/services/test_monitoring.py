@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from hub.services.hubapi import Server
 from hub.services.usage.accounts import Books
 from hub.services.usage.metrics import metrics
-from tests.hub.test_usage import lab, session
+from tests.hub.services.test_usage import lab, session
 from tests.support.paths import TOP
 
 MONITORING = TOP / "hub" / "monitoring"

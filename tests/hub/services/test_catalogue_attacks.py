@@ -34,8 +34,8 @@ from geodes_lab.errors import GeodesError
 from hub.services.catalogue.access import READERS, Person, Rights
 from hub.services.catalogue.app import made
 from hub.services.catalogue.reads import DAMAGED
-from hub.services.catalogue.turns import Turns
-from tests.hub.test_catalogue_service import KnownTokens, as_, document, item
+from hub.services.catalogue.results.turns import Turns
+from tests.hub.services.test_catalogue_service import KnownTokens, as_, document, item
 from tests.support.catalogued import Service, catalogued
 from tests.support.examples import examples
 from tests.support.served import served

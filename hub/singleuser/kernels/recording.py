@@ -27,7 +27,7 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
 
-from hub.singleuser.executions import LARGEST, Execution
+from hub.singleuser.kernels.executions import LARGEST, Execution
 
 MOST = 2**26
 """Bytes of all outputs on the disk."""
@@ -259,7 +259,7 @@ def _is_open(execution: Execution) -> bool:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "hub.singleuser.recording"}]
+    return [{"module": "hub.singleuser.kernels.recording"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from tornado.web import HTTPError
 
-from hub.singleuser.documents import page
+from hub.singleuser.home.documents import page
 from tests.support.paths import TOP
 
 PAGES = sorted((TOP / "docs").rglob("*.md"))

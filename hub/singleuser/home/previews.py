@@ -40,7 +40,7 @@ def inside(root: Path, name: str) -> Path:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "hub.singleuser.previews"}]
+    return [{"module": "hub.singleuser.home.previews"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -13,10 +13,10 @@ import httpx
 
 from geodes_lab.storage.fetch import TIMEOUT, Again, Remote, key
 from geodes_lab.storage.object_location import ObjectLocation
-from geodes_lab.storage.partial import Partial, Version
 from geodes_lab.storage.request import Replaced
-from geodes_lab.storage.stop import Stop
 from geodes_lab.storage.traffic import traffic
+from geodes_lab.storage.whole_object.partial import Partial, Version
+from geodes_lab.storage.whole_object.stop import Stop
 
 _PIECE = 2**18  # bytes that are read at once from a connection
 _STEP = 2**23  # bytes of a request for a range

@@ -16,10 +16,10 @@ from geodes_lab.catalog.harvested.snapshot import Collection
 from geodes_lab.catalog.harvested.writable import KEPT, WritableCatalogue
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
-from hub.services.catalogue import patches, validity
 from hub.services.catalogue.reads import Reads
+from hub.services.catalogue.results import patches, validity
+from hub.services.catalogue.results.turns import Turns
 from hub.services.catalogue.shelves import Shelves
-from hub.services.catalogue.turns import Turns
 from hub.services.person import Hub, Person
 
 _TOGETHER = 1_000  # Items in one request

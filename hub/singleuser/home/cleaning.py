@@ -13,7 +13,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
 
-from hub.singleuser import space
+from hub.singleuser.home import space
 
 _TEXT = {
     "en": {
@@ -138,7 +138,7 @@ async def _aside(call: Any, *arguments: Any) -> Any:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "hub.singleuser.cleaning"}]
+    return [{"module": "hub.singleuser.home.cleaning"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

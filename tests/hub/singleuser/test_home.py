@@ -12,7 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hub.singleuser import cleaning, notebooks, space, start, storage
+from hub.singleuser import start, storage
+from hub.singleuser.home import cleaning, notebooks, space
 from tests.support.served import served
 
 MIB = 2**20

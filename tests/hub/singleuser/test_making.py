@@ -8,8 +8,8 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.environments.overlay import environments
-from hub.singleuser.environments import _files
-from hub.singleuser.making import Making, Wish
+from hub.singleuser.kernels.environments import _files
+from hub.singleuser.kernels.making import Making, Wish
 from tests.environments.test_overlay import home, wheel  # noqa: F401  (a fixture)
 from tests.support.awaiting import awaited
 from tests.support.paths import TOP

@@ -11,7 +11,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
 
-_TOP = Path(__file__).resolve().parents[2]
+_TOP = Path(__file__).resolve().parents[3]
 _DOCS = _TOP / "docs"
 _FOLDERS = {
     "tutorial": "Learn",
@@ -116,7 +116,7 @@ class Start(JupyterHandler):
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "hub.singleuser.documents"}]
+    return [{"module": "hub.singleuser.home.documents"}]
 
 
 def _load_jupyter_server_extension(app: object) -> None:

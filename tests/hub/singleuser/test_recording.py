@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.singleuser.executions import LARGEST, Execution, overwritten
-from hub.singleuser.recording import Recorder
+from hub.singleuser.kernels.executions import LARGEST, Execution, overwritten
+from hub.singleuser.kernels.recording import Recorder
 
 
 def message(kind: str, **content) -> dict:

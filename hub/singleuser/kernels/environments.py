@@ -19,7 +19,7 @@ from tornado.web import HTTPError, authenticated
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import group_folders
-from hub.singleuser.making import Making, Wish
+from hub.singleuser.kernels.making import Making, Wish
 
 _OFFERED = 50  # files of the home that are offered
 _FILES = ("*requirements*.txt", "*environment*.yml", "*environment*.yaml")
@@ -195,7 +195,7 @@ def _quoted(text: str) -> str:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "hub.singleuser.environments"}]
+    return [{"module": "hub.singleuser.kernels.environments"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

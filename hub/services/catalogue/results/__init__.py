@@ -1,0 +1,1 @@
+"""How does a person write the Items of their results, and which are refused?"""

@@ -1,0 +1,1 @@
+"""Which kernels may a person start, in which environments, and what do their cells leave behind?"""
