@@ -16,7 +16,7 @@ COMPILED = $(BIN)/python -m compileall -q -j 0 geodes_lab hub kernels tests
 RULES = $(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy -p geodes_lab -p hub && \
 	{ $(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }; }
 # A file's tests run in one process, since they share what is started for them: hubs, clusters, servers.
-AT_ONCE = -n $(JOBS) --dist loadfile
+AT_ONCE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 JOBS ?= 2
 
 .DEFAULT_GOAL := help

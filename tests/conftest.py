@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import dask
@@ -39,6 +39,17 @@ _THOROUGH = tuple(str(TOP / "tests" / folder) for folder in ("hostile", "oracle"
 _RUNNING = tuple(str(TOP / "tests" / folder) for folder in ("integration", "hub", "cluster"))
 
 
+def spread(items: list[pytest.Item], waiting: Collection[str]) -> None:
+    """Bring files that wait for servers between files that compute, so that processes side by side do both."""
+    rank: dict[str, float] = {}
+    kinds: tuple[list[str], list[str]] = ([], [])
+    for path in dict.fromkeys(str(item.path) for item in items):
+        kinds[path in waiting].append(path)
+    for kind, last in zip(kinds, (1.0, 0.8), strict=True):  # what waits is long: none of it at the end
+        rank |= {path: last * place / len(kind) for place, path in enumerate(kind)}
+    items.sort(key=lambda item: rank[str(item.path)])
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make check` leaves out: what needs a server, a cluster, a browser or helm, and what tries many cases."""
     of_modules: dict[object, bool] = {}
@@ -54,6 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
         if str(item.path).startswith(_THOROUGH):
             item.add_marker(pytest.mark.thorough)
+    spread(items, {str(item.path) for item in items if item.get_closest_marker("server")})
 
 
 @pytest.fixture(autouse=True, scope="session")

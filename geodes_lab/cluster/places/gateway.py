@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from geodes_lab.cluster import dashboard_gate, versions
 from geodes_lab.cluster.lifecycle import ClusterLifecycle
+from geodes_lab.cluster.places import gateway_closing
 from geodes_lab.cluster.request import ClusterRequest
 from geodes_lab.environments.overlay import Overlay
 from geodes_lab.errors import GeodesError
@@ -30,6 +31,7 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
     from dask_gateway import Gateway
     from dask_gateway.client import GatewayClusterError, GatewayServerError
 
+    gateway_closing.close_aside()
     try:
         service = Gateway()
         options = _options(service, wanted)

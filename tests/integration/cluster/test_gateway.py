@@ -320,8 +320,12 @@ def test_workers_carry_no_key_of_another_user(ada, sample, tmp_path):
             "geodes_lab.datalake.endpoint": lake.url,
             "geodes_lab.credentials.s3.command": credential_process(tmp_path / "assume.py", lake, "t0k3n"),
         }
-        bobs = dask_gateway.Gateway(ada, auth=dask_gateway.BasicAuth("bob"))
-        with dask.config.set(settings), bobs.new_cluster() as other, other.get_client(set_as_default=False) as his:
+        with (
+            dask.config.set(settings),
+            dask_gateway.Gateway(ada, auth=dask_gateway.BasicAuth("bob")) as bobs,
+            bobs.new_cluster() as other,
+            other.get_client(set_as_default=False) as his,
+        ):
             other.scale(1)
             his.wait_for_workers(1, timeout=60)
             client = gl.attach(workers=1)
