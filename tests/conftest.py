@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
         if str(item.path).startswith(_THOROUGH):
             item.add_marker(pytest.mark.thorough)
-    spread(items, {str(item.path) for item in items if item.get_closest_marker("server")})
+    spread(items, {str(item.path) for item in items if str(item.path).startswith(_RUNNING)})
 
 
 @pytest.fixture(autouse=True, scope="session")

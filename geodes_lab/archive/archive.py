@@ -63,15 +63,22 @@ class Archive:
     def _files(self) -> frozenset[str]:
         """Return the files of a folder; their paths begin with its own name, as in the zip of the same product."""
         folder, paths = Path(self.place.gdal), list[str]()
+        unread = [(str(folder), folder.name)]  # folders on disk, and their names in the product
         try:
-            # Links to files are followed, links to folders are not.
-            for path, _, files in os.walk(folder, onerror=_fail):
-                for name in files:
-                    file = Path(path, name)
-                    if file.is_symlink():
-                        self._refuse_link(file)
-                    if file.is_file():
-                        paths.append(file.relative_to(folder.parent).as_posix())
+            while unread:
+                path, name = unread.pop()
+                with os.scandir(path) as entries:
+                    for entry in entries:
+                        # Links to files are followed, links to folders are not.
+                        if entry.is_dir(follow_symlinks=False):
+                            unread.append((entry.path, f"{name}/{entry.name}"))
+                            continue
+                        if entry.is_symlink():
+                            if entry.is_dir():
+                                continue
+                            self._refuse_link(Path(entry.path))
+                        if entry.is_file():
+                            paths.append(f"{name}/{entry.name}")
                 if len(paths) > _MOST:
                     raise GeodesError(
                         f"{self.place.href} has more than {_MOST} files in it: give the product's own folder."
@@ -199,7 +206,3 @@ class Archive:
                 f"{self.place.href} has a brace in its path, and GDAL cannot open a zip at such a path: rename it."
             )
         return f"/vsizip/{{{self.place.gdal}}}/{name}"
-
-
-def _fail(error: OSError) -> None:
-    raise error

@@ -43,8 +43,10 @@ def understood(href: str) -> Spelled:
     Raises
     ------
     GeodesError
-        If the spelling is known, but names no zip.
+        If the spelling is known, but names no zip; if there is no address.
     """
+    if not href.strip():
+        raise GeodesError("The path of a product is empty: give its path or URL ('.' is the current folder).")
     href = _CACHES.sub("", href)
     if "://" not in href and _is_there(href):
         return Spelled(href, "")

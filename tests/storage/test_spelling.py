@@ -238,3 +238,10 @@ def test_items_of_a_server_name_no_zip_of_this_machine(href):
     for remote in ("zip+https://h.example/a.zip!b", "zip://b::s3://bucket/a.zip"):
         told["assets"]["a"]["href"] = remote
         assert parsing.document(told, "https://h.example/stac/A.json", "it")["assets"]["a"]["href"] == remote
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_empty_path_is_not_the_current_folder(nothing):
+    for opens in (gl.open_product, lambda p: gl.open_cube([p], bands=["red"])):
+        with pytest.raises(GeodesError, match="empty"):
+            opens(nothing)
