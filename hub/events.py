@@ -58,10 +58,10 @@ def warnings(since: datetime, account: Path = ACCOUNT, api: str = "") -> list[st
 
 def _when(event: dict[str, Any]) -> datetime:
     series = event.get("series") or {}
-    told = (
+    instant = (
         event.get("lastTimestamp")
         or series.get("lastObservedTime")
         or event.get("eventTime")
         or event["metadata"]["creationTimestamp"]
     )
-    return datetime.fromisoformat(told.replace("Z", "+00:00"))
+    return datetime.fromisoformat(instant.replace("Z", "+00:00"))

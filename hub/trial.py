@@ -149,11 +149,11 @@ def step(name: str) -> Iterator[None]:
     try:
         yield
     except (TrialError, httpx.HTTPError, OSError, RuntimeError) as error:
-        said = [
+        sentences = [
             f"{name} failed: {error or type(error).__name__}",
             *(f"The cluster reports: {w}" for w in warnings(since)),
         ]
-        raise TrialError("\n".join(said)) from error
+        raise TrialError("\n".join(sentences)) from error
 
 
 def below(address: str, public: str) -> str:

@@ -38,14 +38,14 @@ class Page:
 @cache
 def pages() -> dict[str, Page]:
     """Return all pages by name."""
-    found = {}
+    titled = {}
     for path in sorted(_FOLDER.glob("*/**/*.md")) or sorted(_linked()):
         name = path.relative_to(_FOLDER).with_suffix("").as_posix()
         text = path.read_text(encoding="utf-8")
         text = _INCLUDED.sub(_settings, text)
         title = next((line[2:] for line in text.splitlines() if line.startswith("# ")), name)
-        found[name] = Page(name, title, text)
-    return found
+        titled[name] = Page(name, title, text)
+    return titled
 
 
 def _settings(_: re.Match[str]) -> str:

@@ -157,14 +157,14 @@ def _asked(
     collection: Any, names: Any, datetime: Any, bbox: Any, cloud_cover: Any, tile: Any, profile: Any, **more: Any
 ) -> dict[str, Any]:
     """The fields of a `selection.Selection`."""
-    said = {"datetime": datetime, "bbox": bbox, "cloud_cover": cloud_cover, "tile": tile, "profile": profile}
-    return {"collection": collection, "names": tuple(names or ()), **said, **more}
+    conditions = {"datetime": datetime, "bbox": bbox, "cloud_cover": cloud_cover, "tile": tile, "profile": profile}
+    return {"collection": collection, "names": tuple(names or ()), **conditions, **more}
 
 
 def _cube(bands: Any, bbox: Any, resolution: Any, crs: Any, mask: Any, groupby: Any) -> dict[str, Any]:
     """The options of a cube that were said; the box alone makes no cube of a product."""
-    said = {"bands": bands, "resolution": resolution, "crs": crs, "mask": mask, "groupby": groupby}
-    cube = {k: v for k, v in said.items() if v is not None}
+    options = {"bands": bands, "resolution": resolution, "crs": crs, "mask": mask, "groupby": groupby}
+    cube = {k: v for k, v in options.items() if v is not None}
     return cube | ({"bbox": bbox} if bands and bbox is not None else {})
 
 

@@ -83,8 +83,8 @@ def _say_warnings(settings: str) -> NoReturn:
     if lab.servers.kind in ("accounts", "systemd"):
         from geodes_lab.util import executable
 
-        if said := executable.fault(sys.executable, modules=("geodes_lab",)):
-            click.echo(click.style("failed    ", "red") + said)
+        if obstacle := executable.fault(sys.executable, modules=("geodes_lab",)):
+            click.echo(click.style("failed    ", "red") + obstacle)
             sys.exit(1)
     click.echo(f"{settings} can be read: people of {len(lab.groups)} groups, servers of the kind {lab.servers.kind}.")
     sys.exit(0)

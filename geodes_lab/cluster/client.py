@@ -92,10 +92,10 @@ class LabClient(Client):
 
     def witness(self, event: tuple[float, dict[str, Any]]) -> None:
         """Tell the person of a worker that died: called with what a `deaths.Witness` told."""
-        said = event[1]
-        text = worker_failures.sentence(said, self._place)
-        if said["given_up"]:
-            self._given_up[said["given_up"]] = text
+        message = event[1]
+        text = worker_failures.sentence(message, self._place)
+        if message["given_up"]:
+            self._given_up[message["given_up"]] = text
             while len(self._given_up) > _REMEMBERED:
                 self._given_up.popitem(last=False)
         else:

@@ -174,9 +174,9 @@ class ClusterLifecycle:
         for address in set(self.client.scheduler_info(n_workers=-1)["workers"]) - self._checked:
             self._checked.add(address)
             with contextlib.suppress(OSError):
-                told = (await self.client._run(eval, versions.ASK, workers=[address])).get(address, {})
+                theirs = (await self.client._run(eval, versions.ASK, workers=[address])).get(address, {})
                 try:
-                    versions.refuse(told, f"The worker {address}", "Use one environment for kernel and workers.")
+                    versions.refuse(theirs, f"The worker {address}", "Use one environment for kernel and workers.")
                 except GeodesError as error:
                     progress_bar.say(str(error))
                     await self.client.scheduler.retire_workers(workers=[address], close_workers=True)
@@ -220,8 +220,8 @@ def idle() -> float:
     GeodesError
         If the setting makes no sense.
     """
-    said = settings.get("cluster.idle")
+    setting = settings.get("cluster.idle")
     try:
-        return float(parse_timedelta(said or 0))
+        return float(parse_timedelta(setting or 0))
     except (KeyError, ValueError):
-        raise GeodesError(f"geodes_lab.cluster.idle is a time, such as '30 minutes', not {said!r}.") from None
+        raise GeodesError(f"geodes_lab.cluster.idle is a time, such as '30 minutes', not {setting!r}.") from None

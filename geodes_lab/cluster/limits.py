@@ -35,10 +35,10 @@ def refuse() -> None:
             timeout=_SECONDS,
             verify=tls.context(),
         )
-        told = answer.raise_for_status().json()
+        answered = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError):
         return
-    if not told.get("allowed", True):
+    if not answered.get("allowed", True):
         raise GeodesError(
-            f"No new cluster can start: {told.get('reason', 'your quota is used up')} Running clusters continue."
+            f"No new cluster can start: {answered.get('reason', 'your quota is used up')} Running clusters continue."
         )

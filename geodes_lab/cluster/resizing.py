@@ -40,8 +40,8 @@ def ask(id: str, wanted: ClusterRequest) -> str:
     if not any(one.id == id for one in running.listed()):
         raise GeodesError("This cluster has ended.")
     mark = uuid.uuid4().hex
-    said = {"mark": mark, "workers": wanted.workers, "least": wanted.least, "adaptive": wanted.adaptive}
-    user_folder.write(running.folder() / f"{id}.resize", json.dumps(said))
+    wish = {"mark": mark, "workers": wanted.workers, "least": wanted.least, "adaptive": wanted.adaptive}
+    user_folder.write(running.folder() / f"{id}.resize", json.dumps(wish))
     return mark
 
 
@@ -55,10 +55,10 @@ def answered(id: str, mark: str, seconds: float) -> None:
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        said = _read(f"{id}.resized")
-        if said.get("mark") == mark:
-            if said["refusal"]:
-                raise GeodesError(said["refusal"])
+        outcome = _read(f"{id}.resized")
+        if outcome.get("mark") == mark:
+            if outcome["refusal"]:
+                raise GeodesError(outcome["refusal"])
             return
         time.sleep(0.05)  # the kernel has no way to call us
     raise GeodesError("The kernel that has this cluster does not answer: write gl.attach(workers=…) in its notebook.")
@@ -66,11 +66,11 @@ def answered(id: str, mark: str, seconds: float) -> None:
 
 def asked(id: str) -> tuple[str, ClusterRequest] | None:
     """The kernel's side: what was asked for since it last looked, with its mark."""
-    said = _read(f"{id}.resize")
+    wish = _read(f"{id}.resize")
     (running.folder() / f"{id}.resize").unlink(missing_ok=True)
-    if not said:
+    if not wish:
         return None
-    return said["mark"], ClusterRequest(said["workers"], None, said["adaptive"], said["least"])
+    return wish["mark"], ClusterRequest(wish["workers"], None, wish["adaptive"], wish["least"])
 
 
 def answer(id: str, mark: str, refusal: str) -> None:
@@ -81,7 +81,7 @@ def answer(id: str, mark: str, refusal: str) -> None:
 def _read(name: str) -> dict[str, Any]:
     """What a file says; nothing, if there is none or it is not whole."""
     try:
-        said: dict[str, Any] = json.loads((running.folder() / name).read_text())
+        message: dict[str, Any] = json.loads((running.folder() / name).read_text())
     except (OSError, ValueError):
         return {}
-    return said
+    return message

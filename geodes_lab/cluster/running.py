@@ -80,15 +80,15 @@ def folder() -> Path:
 
 def listed() -> list[Running]:
     """All clusters of this user on this machine, the oldest first; what was left of others is removed."""
-    found = []
+    entries = []
     for path in folder().glob("*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError):
             one, seen = Running(**json.loads(path.read_text())), path.stat().st_mtime
             if one.is_there(seen):
-                found.append(one)
+                entries.append(one)
             else:
                 remove(one.id)
-    return sorted(found, key=lambda one: one.began)
+    return sorted(entries, key=lambda one: one.began)
 
 
 @contextlib.contextmanager

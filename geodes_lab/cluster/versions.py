@@ -25,13 +25,13 @@ ASK = (
 
 def here() -> dict[str, str]:
     """The versions of this process."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def refuse(theirs: Mapping[str, str], who: str, remedy: str) -> None:

@@ -82,8 +82,8 @@ class Witness(SchedulerPlugin):
                     if before in seen:
                         continue
                     seen.add(before)
-                    if found := _READS.fullmatch(_layer(before.key)):
-                        dates.setdefault(found["variable"], set()).add(before.key[1])
+                    if layer := _READS.fullmatch(_layer(before.key)):
+                        dates.setdefault(layer["variable"], set()).add(before.key[1])
                     else:
                         waiting.append(before)
         what = " and ".join(list(steps)[:2]) or "computing"

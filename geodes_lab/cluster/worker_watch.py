@@ -56,8 +56,8 @@ class WorkerWatch:
         self._heard: dict[str, float] = {}
         self._failures = 0
         self._replacing: asyncio.Task[None] | None = None
-        said = dask.config.get("distributed.scheduler.worker-ttl")
-        self._longest = parse_timedelta(said) if said else 0
+        setting = dask.config.get("distributed.scheduler.worker-ttl")
+        self._longest = parse_timedelta(setting) if setting else 0
 
     def look(self, workers: int, tasks: int) -> str:
         """Look, once a second in the loop of the cluster.

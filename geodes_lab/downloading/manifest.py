@@ -93,8 +93,8 @@ class Manifest:
         for node in _all(document, "contentUnit"):
             for name in ("dmdID", "pdiID", "anyMdID"):
                 if node.hasAttribute(name):
-                    kept = [word for word in node.getAttribute(name).split() if word not in notes]
-                    node.setAttribute(name, " ".join(kept)) if kept else node.removeAttribute(name)
+                    words = [word for word in node.getAttribute(name).split() if word not in notes]
+                    node.setAttribute(name, " ".join(words)) if words else node.removeAttribute(name)
         return document.toxml(encoding="UTF-8")
 
 

@@ -48,7 +48,7 @@ def of_bands(job: Job, archive: Archive, names: Sequence[str]) -> list[str]:
         kinds = {radar[image]["polarisation"].lower() for image in images if image in radar}
         others = {name for name, match in radar.items() if match["polarisation"].lower() not in kinds}
         return sorted(archive.names - others)
-    kept = set()
+    members = set()
     for name in archive.names:
         mask = _MASK.search(name)
         if (
@@ -57,8 +57,8 @@ def of_bands(job: Job, archive: Archive, names: Sequence[str]) -> list[str]:
             or (mask and mask["band"] in letters)
             or (not _MEASURES.search(name) and not mask)
         ):
-            kept.add(name)
-    return sorted(kept)
+            members.add(name)
+    return sorted(members)
 
 
 def _images(job: Job, names: Sequence[str]) -> tuple[set[str], set[str], set[str]]:

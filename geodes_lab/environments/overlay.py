@@ -221,9 +221,9 @@ def lab() -> dict[str, str]:
 
 def versions(folders: list[str]) -> dict[str, str]:
     """Versions of the packages in some folders, by their names; the packages' metadata are read."""
-    found = {}
+    by_name = {}
     for one in distributions(path=folders):
         name = one.metadata["Name"]
         if name:
-            found[re.sub(r"[-_.]+", "-", name).lower()] = one.version
-    return found
+            by_name[re.sub(r"[-_.]+", "-", name).lower()] = one.version
+    return by_name

@@ -20,25 +20,25 @@ def misfits(overlay: Overlay) -> str:
     They were installed for another Python, and are not seen by this one; or they stand before a newer version of the
     lab's. The packages' metadata are read.
     """
-    said = []
+    sentences = []
     own = overlay.own()
     for python in overlay.left_behind():
         folder = overlay.folder.parent / python / "lib" / python / "site-packages"
         if behind := {n: v for n, v in versions([str(folder)]).items() if n not in own}:
             anew = " ".join(f"{n}" for n in list(behind)[:_NAMED])
-            said.append(
+            sentences.append(
                 f"{_listed(behind)} {'was' if len(behind) == 1 else 'were'} installed for {python} and "
                 f"{'is' if len(behind) == 1 else 'are'} not seen by this Python: `pip install {anew}`"
             )
     if older := {n: (mine, labs) for n, (mine, labs) in overlay.instead().items() if _is_older(mine, labs)}:
         named = _listed({n: f"{mine} (the lab has {labs})" for n, (mine, labs) in older.items()})
-        said.append(
+        sentences.append(
             f"{named} {'stands' if len(older) == 1 else 'stand'} before a newer version of the lab's: "
             f"`pip uninstall {' '.join(list(older)[:_NAMED])}` gives you that of the lab"
         )
-    if not said:
+    if not sentences:
         return ""
-    return f"Packages of your own in the environment {overlay.name} no longer fit the lab. {'; '.join(said)}."
+    return f"Packages of your own in the environment {overlay.name} no longer fit the lab. {'; '.join(sentences)}."
 
 
 def news(overlay: Overlay) -> str:

@@ -47,10 +47,10 @@ def verdict(use: Mapping[str, float], groups: Collection[str], lab: Lab) -> Verd
     for name in _REASONS:
         if parts.get(name, 0) >= 1:
             used, limit = use[name], getattr(quota, name)
-            said = f"{Bytes(int(used))} of {limit}" if name == "read" else f"{used:.0f} of {limit:.0f}"
+            amount = f"{Bytes(int(used))} of {limit}" if name == "read" else f"{used:.0f} of {limit:.0f}"
             return Verdict(
                 False,
-                f"Your quota of this month is used up: {said} {_WORDS[name]}. A new quota starts on the first of "
+                f"Your quota of this month is used up: {amount} {_WORDS[name]}. A new quota starts on the first of "
                 "next month.",
                 parts,
             )

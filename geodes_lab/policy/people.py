@@ -221,8 +221,8 @@ def _largest(unsaid: Any, grants: list[Any]) -> Any:
     """Of each limit the largest that is said; where none is said, that of ``unsaid``."""
     largest = {}
     for f in fields(unsaid):
-        said = [v for grant in grants if (v := getattr(grant, f.name)) is not None]
-        largest[f.name] = max(said, default=getattr(unsaid, f.name))
+        values = [v for grant in grants if (v := getattr(grant, f.name)) is not None]
+        largest[f.name] = max(values, default=getattr(unsaid, f.name))
     return type(unsaid)(**largest)
 
 

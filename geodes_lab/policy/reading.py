@@ -84,13 +84,13 @@ def _tree(kind: Any, value: Any, where: str) -> Any:
             near = difflib.get_close_matches(str(name), known, 1, 0.6)
             meant = f"did you mean {near[0]!r}?" if near else f"the known names are {', '.join(known)}."
             raise Refused(f"{_at(where, str(name))} is not known: {meant}")
-    given = {name: read(_types(kind)[name], v, _at(where, name)) for name, v in value.items()}
+    values = {name: read(_types(kind)[name], v, _at(where, name)) for name, v in value.items()}
     try:
-        return kind(**given)
+        return kind(**values)
     except ValueError as error:
         raise Refused(f"{where or 'The file'}: {error}") from None
     except TypeError:
-        missing = [f.name for f in fields(kind) if f.name not in given and _needed(f)]
+        missing = [f.name for f in fields(kind) if f.name not in values and _needed(f)]
         raise Refused(f"{_at(where, missing[0])} is missing.") from None
 
 
@@ -105,5 +105,5 @@ def _at(where: str, name: str) -> str:
 
 
 def _short(value: Any) -> str:
-    said = repr(value)
-    return said if len(said) < 40 else f"{said[:37]}…"
+    text = repr(value)
+    return text if len(text) < 40 else f"{text[:37]}…"

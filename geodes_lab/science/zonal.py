@@ -189,15 +189,15 @@ def _partials(band: xr.DataArray, grid: GeoBox, geometries: list[BaseGeometry]) 
     starts = list(accumulate(lazy.chunks[0] if band.ndim > 2 else (1,), initial=0))
     inner = int(np.prod(band.shape[1:-2], dtype=int))
     tree = shapely.STRtree(geometries)
-    found = []
+    blocks_summed = []
     for y, x, window in _windows(lazy.chunks[-2:], grid):
         touching = np.sort(tree.query(shapely.box(*window.boundingbox.bbox), predicate="intersects"))
         if len(touching):
             weights = dask.delayed(_weights)(window, touching, [geometries[n] for n in touching])
             for number in range(blocks.shape[0]):
                 columns = slice(starts[number] * inner, starts[number + 1] * inner) if band.ndim > 2 else slice(0, 1)
-                found.append((columns, weights, dask.delayed(_summed)(blocks[number, y, x], weights, fill)))
-    return dask.delayed(_together)(found, len(geometries), times)
+                blocks_summed.append((columns, weights, dask.delayed(_summed)(blocks[number, y, x], weights, fill)))
+    return dask.delayed(_together)(blocks_summed, len(geometries), times)
 
 
 def _windows(chunks: Any, grid: GeoBox) -> Iterator[tuple[int, int, GeoBox]]:
@@ -289,9 +289,9 @@ def _summed(block: NDArray[Any], weights: _Weights, fill: float | None) -> _Part
     return partial
 
 
-def _together(found: list[tuple[slice, _Weights, _Partial]], zones: int, times: int) -> _Partial:
+def _together(partials: list[tuple[slice, _Weights, _Partial]], zones: int, times: int) -> _Partial:
     whole = _Partial.empty(zones, times)
-    for columns, weights, partial in found:
+    for columns, weights, partial in partials:
         whole.add(weights.zones, columns, partial)
     return whole
 

@@ -88,8 +88,10 @@ def unusable() -> str:
     """
     interpreter = python()
     if interpreter not in _can_run:
-        if said := executable.fault(interpreter, TOP / "hub/singleuser/start.py", modules=("jupyterhub", "geodes_lab")):
-            return said
+        if obstacle := executable.fault(
+            interpreter, TOP / "hub/singleuser/start.py", modules=("jupyterhub", "geodes_lab")
+        ):
+            return obstacle
         _can_run.add(interpreter)
     return ""
 
@@ -101,9 +103,9 @@ def _add(unix: str, home: Path) -> None:
             "letters, digits, - and _."
         )
     command = ["useradd", "--user-group", "--no-create-home", "--home-dir", str(home), "--comment", _MARK]
-    made = subprocess.run([*command, "--shell", "/bin/bash", "--", unix], capture_output=True, text=True)
-    if made.returncode != 0:
-        raise RuntimeError(f"The account {unix} cannot be created ({' '.join(made.stderr.split())}).")
+    outcome = subprocess.run([*command, "--shell", "/bin/bash", "--", unix], capture_output=True, text=True)
+    if outcome.returncode != 0:
+        raise RuntimeError(f"The account {unix} cannot be created ({' '.join(outcome.stderr.split())}).")
 
 
 def _homes(homes: Path) -> None:
@@ -130,14 +132,14 @@ def _home(found: pwd.struct_passwd) -> None:
 
 
 def _is_of(path: Path, uid: int) -> bool:
-    told = path.lstat()
-    return stat.S_ISDIR(told.st_mode) and told.st_uid == uid
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == uid
 
 
-def _refuse(said: str, what: str) -> None:
-    if said:
+def _refuse(obstacle: str, what: str) -> None:
+    if obstacle:
         raise RuntimeError(
-            f"{what} is not safe: {said}. Root must own it and all folders above it, and other accounts must not "
+            f"{what} is not safe: {obstacle}. Root must own it and all folders above it, and other accounts must not "
             "be able to write there."
         )
 

@@ -55,13 +55,13 @@ def ensure(found: pwd.struct_passwd, groups: Collection[str]) -> dict[str, str]:
 
 
 def _group(unix: str) -> int:
-    """Give the number of a group, made if needed."""
+    """Give the number of a group, created if needed."""
     try:
         number = grp.getgrnam(unix).gr_gid
     except KeyError:
-        made = subprocess.run(["groupadd", "--", unix], capture_output=True, text=True)
-        if made.returncode != 0:
-            raise RuntimeError(f"The group {unix} cannot be made ({' '.join(made.stderr.split())}).") from None
+        outcome = subprocess.run(["groupadd", "--", unix], capture_output=True, text=True)
+        if outcome.returncode != 0:
+            raise RuntimeError(f"The group {unix} cannot be created ({' '.join(outcome.stderr.split())}).") from None
         number = grp.getgrnam(unix).gr_gid
     # Of a person called "g-land" the account's own group would be called like that of the group "land".
     if number < 1000 or any(one.pw_gid == number for one in pwd.getpwall()):
@@ -71,8 +71,10 @@ def _group(unix: str) -> int:
 
 def _above(above: Path) -> None:
     above.mkdir(parents=True, exist_ok=True)
-    if said := ownership.fault(above, _ROOT):
-        raise RuntimeError(f"The folder of the groups is not safe: {said}. Root must own it and all folders above it.")
+    if obstacle := ownership.fault(above, _ROOT):
+        raise RuntimeError(
+            f"The folder of the groups is not safe: {obstacle}. Root must own it and all folders above it."
+        )
     above.chmod(0o711)
 
 

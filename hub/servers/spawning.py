@@ -88,8 +88,8 @@ async def prepare(spawner: Any) -> None:
     if any(v is not None for v in vars(quota).values()):
         await _within(spawner)
     if lab.servers.kind in ("accounts", "systemd"):
-        if said := await asyncio.to_thread(accounts.unusable):
-            raise SpawnRefused(f"{said} Tell {lab.contact}.")
+        if obstacle := await asyncio.to_thread(accounts.unusable):
+            raise SpawnRefused(f"{obstacle} Tell {lab.contact}.")
         try:
             found = accounts.ensure(spawner.user.name)
             sockets = accounts.runtime(found)
@@ -113,8 +113,8 @@ def _size(spawner: Any, allowed: dict[str, Profile]) -> None:
         raise SpawnRefused(f"You cannot use the size {str(wish)[:30]!r}: {may}. Ask {lab.contact} for another size.")
     profile = allowed[wish]
     spawner.user_options = {OPTION: wish}  # what else came with the request means nothing
-    if (kept := getattr(spawner, "orm_spawner", None)) is not None:
-        kept.user_options = spawner.user_options  # also for a hub that starts anew while the server runs
+    if (record := getattr(spawner, "orm_spawner", None)) is not None:
+        record.user_options = spawner.user_options  # also for a hub that starts anew while the server runs
         spawner.db.commit()  # at once: what is not committed when another request comes is rolled back
     spawner.mem_limit, spawner.cpu_limit = int(profile.memory), float(profile.cores)
     if installation().on_kubernetes:
@@ -178,15 +178,15 @@ _used = _Used()
 
 
 async def _within(spawner: Any) -> None:
-    told = verdict(await _used.of(spawner.user.name, spawner.log), _groups(spawner), installation().lab)
-    if not told.allowed:
-        raise SpawnRefused(f"{told.reason} Ask {installation().lab.contact} for more.")
+    allowance = verdict(await _used.of(spawner.user.name, spawner.log), _groups(spawner), installation().lab)
+    if not allowance.allowed:
+        raise SpawnRefused(f"{allowance.reason} Ask {installation().lab.contact} for more.")
 
 
 def _tell(spawner: Any, storage: int | None) -> None:
     lab = installation().lab
     may = rights(_groups(spawner), lab)
-    told = {
+    environment = {
         "GEODES_LAB_NAME": lab.name,
         "GEODES_LAB_HOME_QUOTA": str(int(storage)) if storage else "",
         "GEODES_LAB_HOME_WARN": str(lab.home.warn),
@@ -196,12 +196,12 @@ def _tell(spawner: Any, storage: int | None) -> None:
         "GEODES_LAB_DASK_CORES": str(may.dask.cores),
         "GEODES_LAB_DASK_MEMORY": str(int(may.dask.memory)),
     }
-    spawner.environment = {**spawner.environment, **told}
+    spawner.environment = {**spawner.environment, **environment}
 
 
 def _default(allowed: dict[str, Profile]) -> str:
-    said = installation().lab.servers.profile
-    return said if said in allowed else next(iter(allowed), "")
+    default = installation().lab.servers.profile
+    return default if default in allowed else next(iter(allowed), "")
 
 
 def _groups(spawner: Any) -> set[str]:

@@ -184,10 +184,10 @@ class SoftwareForwarding:
 
     async def heard(self, event: tuple[float, dict[str, Any]]) -> None:
         """A worker does not have what it should: it is sent away, or stays with what it has in use."""
-        said = event[1]
-        self._tell(said["why"])
-        if said["fatal"]:
-            await self._client.scheduler.retire_workers(workers=[said["address"]], close_workers=True)
+        message = event[1]
+        self._tell(message["why"])
+        if message["fatal"]:
+            await self._client.scheduler.retire_workers(workers=[message["address"]], close_workers=True)
 
     def _tell(self, why: str) -> None:
         if why in self._said:

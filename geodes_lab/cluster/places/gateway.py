@@ -113,18 +113,19 @@ def _link(cluster: Any, secret: str) -> str:
 
 
 def _explained(error: Exception) -> GeodesError:
-    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    if "failed to start" in said:
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if "failed to start" in reason:
         return GeodesError(
-            f"The gateway could not start a scheduler ({said}). A gateway fails in this way if it starts "
+            f"The gateway could not start a scheduler ({reason}). A gateway fails in this way if it starts "
             "dask-scheduler and dask-worker, two commands that distributed no longer has (dask-gateway#945). Ask the "
             "operator to set c.ClusterConfig.scheduler_cmd to ['dask', 'scheduler'] and worker_cmd to ['dask', "
             "'worker']."
         )
-    if "limit" in said.lower():
+    if "limit" in reason.lower():
         return GeodesError(
-            f"The gateway refuses another cluster: {said}. Stop one of your clusters first; gl.clusters() lists them."
+            f"The gateway refuses another cluster: {reason}. Stop one of your clusters first; gl.clusters() lists them."
         )
     return GeodesError(
-        f"The gateway did not start a cluster: {said}. Check gateway.address in Dask's settings, or tell the operator."
+        f"The gateway did not start a cluster: {reason}. Check gateway.address in Dask's settings, or tell the "
+        "operator."
     )

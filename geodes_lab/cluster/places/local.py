@@ -90,9 +90,11 @@ def spill_folder() -> str:
     GeodesError
         If the setting names a folder in the home, or there is no disk but the home.
     """
-    said = settings.get("cluster.spill")
+    setting = settings.get("cluster.spill")
     home = Path.home().resolve()
-    candidates = [Path(said)] if said else [Path(os.environ.get("TMPDIR") or tempfile.gettempdir()), Path("/var/tmp")]
+    candidates = (
+        [Path(setting)] if setting else [Path(os.environ.get("TMPDIR") or tempfile.gettempdir()), Path("/var/tmp")]
+    )
     tried = []
     for one in candidates:
         where = one.expanduser().resolve()
@@ -102,10 +104,10 @@ def spill_folder() -> str:
             tried.append(f"{where} is in your home")
         elif _kind(where) in _IN_MEMORY:
             tried.append(f"{where} is in memory")
-        elif (found := user_folder.below(where)) is None or ownership.make(found / "spill"):
+        elif (own_folder := user_folder.below(where)) is None or ownership.make(own_folder / "spill"):
             tried.append(ownership.fault(where) or f"{where} cannot hold new folders")
         else:
-            return str(found / "spill")
+            return str(own_folder / "spill")
     raise GeodesError(
         f"Workers have no folder on a local disk ({'; '.join(tried)}): set geodes_lab.cluster.spill to a folder on a "
         "local disk that belongs to you or to root."
@@ -147,12 +149,12 @@ def _beside() -> list[running.Running]:
 
 
 def _full(others: list[running.Running]) -> GeodesError:
-    said = ", ".join(
+    users = ", ".join(
         f"{o.name} (from the kernel with process {o.pid}) uses {format_bytes(o.reserved)} and "
         f"{'computes' if o.tasks else 'holds results'}"
         for o in others
     )
     return GeodesError(
-        f"There is no memory left for another cluster: {said}. Wait until it has finished, stop it in the Dask panel "
+        f"There is no memory left for another cluster: {users}. Wait until it has finished, stop it in the Dask panel "
         "or with gl.clusters().stop(), or take a larger profile."
     )

@@ -54,19 +54,19 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
         raise GeodesError(
             "This machine has no sbatch, so it cannot submit jobs: set geodes_lab.cluster.place to local."
         )
-    said = settings.get("cluster.slurm")
-    python = said["python"] or sys.executable
+    options = settings.get("cluster.slurm")
+    python = options["python"] or sys.executable
     _refuse(python)
-    count = _most(wanted.workers or int(said["jobs"]), said)
-    folder = Path(said["folder"]).expanduser()
+    count = _most(wanted.workers or int(options["jobs"]), options)
+    folder = Path(options["folder"]).expanduser()
     keys = _folder_of_keys(folder)
     cluster = _of_dask_jobqueue()(
-        queue=said["queue"],
-        account=said["account"],
-        walltime=said["walltime"],
-        cores=int(said["cores"]),
+        queue=options["queue"],
+        account=options["account"],
+        walltime=options["walltime"],
+        cores=int(options["cores"]),
         processes=1,
-        memory=str(wanted.memory or parse_bytes(said["memory"])),
+        memory=str(wanted.memory or parse_bytes(options["memory"])),
         job_name=_NAME,
         python=python,
         security=Security.temporary(),
@@ -77,22 +77,22 @@ def start(wanted: ClusterRequest) -> ClusterLifecycle:
             dashboard_gate.__name__,
         ],  # before the workers' own pages, on a port of the network
         log_directory=str(folder / "logs"),
-        interface=said["interface"],
+        interface=options["interface"],
         scheduler_options={
             "dashboard_address": "127.0.0.1:0",
             **(
-                {"interface": said["interface"]}
-                if said["interface"]
-                else {"host": said["host"]}
-                if said["host"]
+                {"interface": options["interface"]}
+                if options["interface"]
+                else {"host": options["host"]}
+                if options["host"]
                 else {}
             ),
         },
         # A worker that loses its scheduler ends, and its job with it: the queue is empty a minute after a kernel was
         # killed.
         death_timeout=60,
-        job_extra_directives=list(said["directives"]),
-        job_script_prologue=[*said["prologue"], *shared_folder.lines(python), *_spill(said["spill"])],
+        job_extra_directives=list(options["directives"]),
+        job_script_prologue=[*options["prologue"], *shared_folder.lines(python), *_spill(options["spill"])],
         silence_logs="critical",
     )
     try:
@@ -119,8 +119,8 @@ def change(keeper: ClusterLifecycle, wanted: ClusterRequest) -> bool:
     """Change the number of jobs; False if it has to be another cluster, since the workers differ."""
     if wanted.memory is not None:
         return False
-    said = settings.get("cluster.slurm")
-    count = _most(wanted.workers or int(said["jobs"]), said, of_this=len(keeper.cluster.worker_spec))
+    options = settings.get("cluster.slurm")
+    count = _most(wanted.workers or int(options["jobs"]), options, of_this=len(keeper.cluster.worker_spec))
     if wanted.adaptive:
         keeper.cluster.adapt(minimum=wanted.least or 0, maximum=count)
     else:
@@ -160,18 +160,18 @@ def _folder_of_keys(folder: Path) -> Path:
     GeodesError
         If others could change it.
     """
-    if said := ownership.make(folder):
+    if obstacle := ownership.make(folder):
         raise GeodesError(
-            f"There is no private folder for the keys of workers: {said}. Set geodes_lab.cluster.slurm.folder to a "
+            f"There is no private folder for the keys of workers: {obstacle}. Set geodes_lab.cluster.slurm.folder to a "
             "folder in your home."
         )
     here = socket.gethostname()
     for old in folder.glob(f"{here}-*"):
         if not psutil.pid_exists(int(old.name.rsplit("-", 2)[1])):
             shutil.rmtree(old, ignore_errors=True)
-    made = folder / f"{here}-{os.getpid()}-{os.urandom(4).hex()}"
-    made.mkdir(parents=True, mode=0o700)
-    return made
+    private = folder / f"{here}-{os.getpid()}-{os.urandom(4).hex()}"
+    private.mkdir(parents=True, mode=0o700)
+    return private
 
 
 def _forget(cluster: Any, keys: Path) -> None:
@@ -200,7 +200,7 @@ def _submit(cluster: Any, count: int) -> None:
     cluster.scale(jobs=count)
 
 
-def _most(count: int, said: dict[str, Any], of_this: int = 0) -> int:
+def _most(count: int, options: dict[str, Any], of_this: int = 0) -> int:
     """How many jobs this user may have, all clusters together, on whatever node their kernels are: the queue knows.
 
     Raises
@@ -226,10 +226,10 @@ def _most(count: int, said: dict[str, Any], of_this: int = 0) -> int:
             f"SLURM does not answer ({' '.join(listed.stderr.split())}): try again later, or tell its operator."
         )
     others = len(listed.stdout.split()) - of_this
-    if count + max(others, 0) > int(said["most"]):
+    if count + max(others, 0) > int(options["most"]):
         raise GeodesError(
-            f"{count} workers are too many: the limit is {said['most']} at once (geodes_lab.cluster.slurm.most), and "
-            f"{others} of yours are already in the queue. scancel --name geodes-lab ends them all."
+            f"{count} workers are too many: the limit is {options['most']} at once (geodes_lab.cluster.slurm.most), "
+            f"and {others} of yours are already in the queue. scancel --name geodes-lab ends them all."
         )
     return count
 
@@ -239,9 +239,9 @@ def _refuse(python: str) -> None:
         return
     try:
         code = f"import json; print(json.dumps({versions.ASK}))"
-        told = json.loads(
+        theirs = json.loads(
             subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         raise GeodesError(f"The Python of the workers, {python}, does not run here. {_REMEDY}") from None
-    versions.refuse(told, f"The Python of the workers, {python},", _REMEDY)
+    versions.refuse(theirs, f"The Python of the workers, {python},", _REMEDY)

@@ -87,10 +87,10 @@ def read(item: pystac.Item, key: str) -> File:
                 file.colorinterp,
                 strict=True,
             )
-            told = [series.of_tags(file.tags(n)) for n in range(1, file.count + 1)]
+            dates = [series.of_tags(file.tags(n)) for n in range(1, file.count + 1)]
             has = tuple(
                 Band(t, n, s, o, str(d or ""), c == ColorInterp.palette, when)
-                for (t, n, s, o, d, c), when in zip(several, told, strict=True)
+                for (t, n, s, o, d, c), when in zip(several, dates, strict=True)
             )
     except (RasterioError, OSError) as error:
         problem = (str(error).strip().splitlines() or [type(error).__name__])[0].partition("?")[0]

@@ -59,10 +59,10 @@ def apart(item: pystac.Item, wanted: Sequence[str]) -> list[pystac.Item]:
     wanted
         The bands that are asked for; where one of them is a date, the Item stays whole.
     """
-    said = {key: asset.extra_fields.get(FIELD) for key, asset in item.assets.items()}
-    dated = {key: (str(s[0]), str(s[1])) for key, s in said.items() if isinstance(s, list) and len(s) == 2}
+    spans = {key: asset.extra_fields.get(FIELD) for key, asset in item.assets.items()}
+    dated = {key: (str(s[0]), str(s[1])) for key, s in spans.items() if isinstance(s, list) and len(s) == 2}
     times = sorted({time for _, time in dated.values()})
-    if len(times) == 1 and instant.begin(item) is None and len(dated) == len(said):
+    if len(times) == 1 and instant.begin(item) is None and len(dated) == len(spans):
         item.datetime = instant.utc(times[0])
     if len(times) < 2 or any(band in item.assets for band in wanted):
         return [item]
@@ -79,8 +79,8 @@ def apart(item: pystac.Item, wanted: Sequence[str]) -> list[pystac.Item]:
 
 def joined(data: xr.Dataset, item: pystac.Item) -> xr.Dataset:
     """Return the bands of one grid with a time, if they are a series."""
-    said = {str(name): item.assets[name].extra_fields.get(FIELD) for name in data.data_vars if name in item.assets}
-    dated = {name: s for name, s in said.items() if isinstance(s, list)}
+    spans = {str(name): item.assets[name].extra_fields.get(FIELD) for name in data.data_vars if name in item.assets}
+    dated = {name: s for name, s in spans.items() if isinstance(s, list)}
     variables = {s[0] for s in dated.values()}
     times = [pd.Timestamp(s[1]).tz_localize(None) for s in dated.values()]
     if len(dated) != len(data.data_vars) or len(variables) != 1 or len(set(times)) != len(times) or len(times) < 2:

@@ -39,15 +39,15 @@ def made(watch: Watch, stops: Stops, hub: Hub, api: HubApi) -> Starlette:
         if not person.name or person.by_cookie:
             return Response("Only a server can report this, with its own token.", 403)
         try:
-            told = await request.json()
+            body = await request.json()
             now = datetime.now(UTC)
-            running = tuple(str(r)[:200] for r in told.get("running", ())[:_MOST])
-            server = str(told.get("server", ""))[:_LONGEST]
+            running = tuple(str(r)[:200] for r in body.get("running", ())[:_MOST])
+            server = str(body.get("server", ""))[:_LONGEST]
             mine = [name for name in watch.beats if name[0] == person.name]
             if (person.name, server) not in watch.beats and len(mine) >= _SERVERS:
                 return Response(f"You already have {_SERVERS} servers, which is the limit.", 400)
             # A time in the future is not accepted: such a server would never stop.
-            watch.beats[person.name, server] = Beat(now, min(time(told["active"]), now), running)
+            watch.beats[person.name, server] = Beat(now, min(time(body["active"]), now), running)
         except (ValueError, KeyError, TypeError, AttributeError):
             return Response("The request needs the time of the last use: active, an ISO time.", 400)
         notice = watch.notices.get((person.name, server))

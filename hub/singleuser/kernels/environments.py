@@ -108,8 +108,8 @@ class Page(JupyterHandler):
         if "application/json" in self.request.headers.get("Accept", ""):
             self.set_header("Cache-Control", "no-store")
             now = self.making
-            told = {"name": now.name, "state": now.state, "sentence": now.sentence, "lines": list(now.lines)}
-            self.finish(json.dumps(told))
+            state = {"name": now.name, "state": now.state, "sentence": now.sentence, "lines": list(now.lines)}
+            self.finish(json.dumps(state))
             return
         self.finish(await self._page(Wish(""), ""))
 

@@ -31,9 +31,9 @@ class Kernels(KernelSpecManager):
     def find_kernel_specs(self) -> dict[str, str]:
         """Return the folders of the kernels, by name; those of a group's environments have the lab's files."""
         specs: dict[str, str] = super().find_kernel_specs()
-        kept = {name: folder for name, folder in specs.items() if name == _LAB or not _is_of_the_lab(folder)}
-        groups = {one.kernel: kept[_LAB] for one in group_place.shared()} if _LAB in kept else {}
-        return {**groups, **kept}
+        allowed = {name: folder for name, folder in specs.items() if name == _LAB or not _is_of_the_lab(folder)}
+        groups = {one.kernel: allowed[_LAB] for one in group_place.shared()} if _LAB in allowed else {}
+        return {**groups, **allowed}
 
     def get_kernel_spec(self, kernel_name: str) -> Any:
         """Return one kernel.

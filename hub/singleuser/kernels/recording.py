@@ -163,14 +163,14 @@ class Recorder:
 
     async def _kernel(self, path: str) -> str:
         """Return the kernel of a notebook; what is known of kernels that are gone goes to the disk."""
-        found = ""
+        kernel = ""
         for session in await ensure_async(self._sessions.list_sessions()):
             if session["type"] == "notebook" and session["kernel"]:
                 self._paths[session["kernel"]["id"]] = session["path"]
-                found = session["kernel"]["id"] if session["path"] == path else found
+                kernel = session["kernel"]["id"] if session["path"] == path else kernel
         for kernel in [k for k in self._of if k not in self._kernels]:
             self._give_up(kernel)
-        return found
+        return kernel
 
     async def _saved(self, path: str) -> float:
         try:
