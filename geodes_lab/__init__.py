@@ -2,8 +2,8 @@
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
 costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`. Keep and show: `save`, `publish`,
-`share`, `plot`. Take products with you: `download`, `quota`. Each has its own help, such as ``gl.open_cube?``;
-``gl.filesystem`` reads the datalake's files.
+`share`, `plot`. Take products with you: `download`, `convert`, `quota`. Each has its own help, such as
+``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -24,6 +24,7 @@ _SHELF = {
     "availability": "catalog",
     "clusters": "cluster",
     "collections": "catalog",
+    "convert": "conversion.convert",
     "download": "downloading.download",
     "explore": "catalog.explorer",
     "filesystem": "storage.stores",
@@ -47,6 +48,7 @@ __all__ = [
     "availability",
     "clusters",
     "collections",
+    "convert",
     "download",
     "explore",
     "filesystem",
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from geodes_lab.catalog.explorer import explore as explore
     from geodes_lab.cluster import attach as attach
     from geodes_lab.cluster import clusters as clusters
+    from geodes_lab.conversion.convert import convert as convert
     from geodes_lab.cube.opening import open_cube as open_cube
     from geodes_lab.cube.tracks import open_tracks as open_tracks
     from geodes_lab.downloading.download import download as download

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from geodes_lab import __version__
+from geodes_lab.cli.convert import convert
 from geodes_lab.cli.doctor import doctor
 from geodes_lab.cli.download import download
 from geodes_lab.cli.env import env
@@ -36,5 +37,5 @@ def main() -> None:
     """
 
 
-for command in (lab, sample, search, open_, plan, save, download, harvest, doctor, env, mcp):
+for command in (lab, sample, search, open_, plan, save, download, convert, harvest, doctor, env, mcp):
     main.add_command(command)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from geodes_lab.archive import stream
 from geodes_lab.archive.archive import Archive
-from geodes_lab.downloading import job as jobs
 from geodes_lab.downloading import parts
 from geodes_lab.downloading.job import Job
 from geodes_lab.downloading.manifest import Manifest
@@ -24,6 +23,7 @@ from geodes_lab.products import packed
 from geodes_lab.storage import file_cache
 from geodes_lab.storage.multihash import Checksum
 from geodes_lab.storage.whole_object.stop import Stop
+from geodes_lab.util import file_name
 
 _BLOCK = 2**22  # bytes that are read at once
 
@@ -79,7 +79,7 @@ def _root(job: Job, archive: Archive) -> str:
     roots = {name.partition("/")[0] for name in archive.names if "/" in name}
     stem = job.target.name.removesuffix(job.target.suffix)
     root = next(iter(roots)) if len(roots) == 1 and all("/" in n for n in archive.names) else stem
-    if not jobs.is_safe(root):
+    if not file_name.is_safe(root):
         raise job.fail(f"its zip has the folder {root!r}, which no product has; tell who made it")
     return root
 

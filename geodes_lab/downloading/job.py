@@ -14,9 +14,9 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import as_item, local, packed
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.packed import Whole
+from geodes_lab.util import file_name
 
 # A name becomes a file on somebody's disk: letters, digits and what names of products have, no hidden file, no path.
-_NAME = re.compile(r"[^\W_][\w.+:=@~ -]{0,199}")
 _SUFFIX = re.compile(r"\.(?:zip|tar|tgz|tif|tiff|jp2|nc|h5|hdf|hdf5|he5)(?:\.gz)?$|\.gz$", re.IGNORECASE)
 _SUFFIXES = {"zip": ".zip", "netcdf": ".nc", "hdf5": ".h5", "tiff": ".tif", "jp2": ".jp2"}
 
@@ -59,17 +59,12 @@ def of(product: Any, folder: Path) -> Job:
     if whole.size is not None and (isinstance(whole.size, bool) or not isinstance(whole.size, int) or whole.size < 0):
         raise GeodesError(f"{name} has the file:size {whole.size!r}, which is no number of bytes: correct the Item.")
     stem = re.sub(r"(\.SAFE|\.SEN3)$", "", _SUFFIX.sub("", name), flags=re.IGNORECASE)
-    if not is_safe(stem):
+    if not file_name.is_safe(stem):
         raise GeodesError(
             f"The product {name!r} has a name that no file may have (a path, a hidden file, or odd characters): give "
             "the Item another id, or its properties another identifier."
         )
     return Job(name, item, whole, folder / f"{stem}{_suffix(whole)}")
-
-
-def is_safe(name: str) -> bool:
-    """Whether a name is that of one file, in any folder: no path, no hidden file, no odd characters."""
-    return bool(_NAME.fullmatch(name)) and not name.endswith((" ", ".")) and len(name.encode()) <= 200
 
 
 def _suffix(whole: Whole) -> str:

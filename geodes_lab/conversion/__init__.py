@@ -1,0 +1,1 @@
+"""How does a product become another format, near the data and with all its numbers."""
