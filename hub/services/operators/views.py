@@ -35,16 +35,16 @@ def body(tongue: Language, state: State, lab: Lab, wanted: str, to: str, done: s
     notes = "".join(f'<p class="note" role="alert">{sentence}</p>' for sentence in told)
     if f"done_{done}" in text:
         notes = f'<p class="done" role="status">{text[f"done_{done}"]}</p>{notes}'
+    names = [m.name for m in state.members]
     return "".join(
         [
             notes,
             _budgets(text, tongue, state, lab),
             _tiles(text, state, lab),
-            f'<h2 id="servers">{text["servers"]}</h2>{_servers(text, tongue, state, lab)}',
-            f'<h2 id="clusters">{text["clusters"]}</h2>{_clusters(text, tongue, state)}',
-            f'<h2 id="messages">{text["messages"]}</h2>{_messages(text, tongue, state)}',
-            forms.message(text, [m.name for m in state.members], to),
-            f'<h2 id="people">{text["people"]}</h2>{_people(text, tongue, state, wanted)}',
+            _section("servers", text, _servers(text, tongue, state, lab)),
+            _section("clusters", text, _clusters(text, state)),
+            _section("messages", text, _messages(text, tongue, state) + forms.message(text, names, to)),
+            _section("people", text, _people(text, tongue, state, wanted)),
         ]
     )
 
@@ -66,6 +66,10 @@ def _tiles(text: dict[str, str], state: State, lab: Lab) -> str:
         for head, number, below in tiles
     )
     return f'<div class="tiles">{inner}</div>'
+
+
+def _section(name: str, text: dict[str, str], inner: str) -> str:
+    return f'<section id="{name}" aria-labelledby="{name}-head"><h2 id="{name}-head">{text[name]}</h2>{inner}</section>'
 
 
 def _several(text: dict[str, str], one: str, number: float) -> str:
@@ -134,7 +138,7 @@ def _end(text: dict[str, str], state: State, one: Running) -> str:
     return warned + forms.stop(text, *key, text["stopServer"])
 
 
-def _clusters(text: dict[str, str], tongue: Language, state: State) -> str:
+def _clusters(text: dict[str, str], state: State) -> str:
     rows = []
     for one in state.running:
         person, server = one.server.person, one.server.name

@@ -168,7 +168,7 @@ def test_page_shows_who_is_there_and_what_runs(lab):
     assert '<html lang="fr">' in french
     assert "il y a 3 h" in french
     assert "Arrêter le serveur" in french
-    assert "carl" not in shown(lab, query="?q=geodes").split('id="people"')[1]
+    assert "carl" not in shown(lab, query="?q=geodes").split('<section id="people"')[1]
 
 
 def test_server_is_stopped_with_notice(lab):

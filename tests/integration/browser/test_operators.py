@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -62,8 +63,11 @@ def browser() -> Iterator[Browser]:
 
 def section(page: Page, name: str, person: str):
     """A person's row of a table."""
-    table = page.locator(f"h2#{name} ~ .scroll table").first
-    return table.get_by_role("row").filter(has=page.get_by_role("rowheader", name=re.compile(f"^{person}")))
+    return (
+        page.locator(f"section#{name}")
+        .get_by_role("row")
+        .filter(has=page.get_by_role("rowheader", name=re.compile(f"^{person}")))
+    )
 
 
 def reloaded(page: Page, what) -> None:
@@ -81,6 +85,8 @@ def alice(hub) -> Person:
     """Somebody with a server and a cluster."""
     alice = Person(hub, "alice")
     assert alice.run(CLUSTER).endswith("1")
+    # As JupyterLab does; the server reports then, if it has not for ten seconds, and each half a minute in any case.
+    httpx.get(f"{hub.url}/user/alice/geodes/notices", headers={"Authorization": f"token {alice.token}"})
     return alice
 
 
