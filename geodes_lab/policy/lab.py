@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from geodes_lab.policy.prices import Budgets, Prices, Project, Tariff
 from geodes_lab.policy.reading import Refused, read
 from geodes_lab.policy.sense import is_loopback, problems, warnings
 from geodes_lab.policy.units import Bytes, Seconds
@@ -308,10 +309,19 @@ class Lab:
     home: Home = field(default_factory=Home)
     culling: Culling = field(default_factory=Culling)
     usage: Usage = field(default_factory=Usage)
+    prices: Prices = field(default_factory=Prices)
+    projects: dict[str, Project] = field(default_factory=dict)
+    """In the order in which they are asked whether a person is theirs."""
+    budgets: Budgets = field(default_factory=Budgets)
 
     def __post_init__(self) -> None:
         for problem in problems(self):
             raise ValueError(problem)
+
+    @property
+    def tariff(self) -> Tariff:
+        """What decides the costs of this month."""
+        return Tariff(self.prices, self.projects, self.budgets)
 
     @property
     def is_local(self) -> bool:

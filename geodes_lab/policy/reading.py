@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.policy.units import Bytes, Seconds
+from geodes_lab.policy.units import Bytes, Price, Seconds
 
 _WORDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 
@@ -57,7 +57,7 @@ def read(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         several = value if isinstance(value, list) else [value]
         return tuple(read(typing.get_args(kind)[0], v, f"{where}[{n}]") for n, v in enumerate(several))
-    if kind in (Bytes, Seconds):
+    if kind in (Bytes, Price, Seconds):
         try:
             return kind.read(value)
         except ValueError as error:

@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from geodes_lab.policy import prices
+
 if TYPE_CHECKING:
     from geodes_lab.policy.lab import Lab
 
@@ -24,6 +26,7 @@ def problems(lab: Lab) -> Iterable[str]:
     yield from _of_profiles(lab)
     yield from _of_login(lab)
     yield from _of_places(lab)
+    yield from prices.problems(lab.tariff, lab.profiles, lab.groups)
     if lab.trial and lab.trial not in lab.groups:
         yield f"trial names the group {lab.trial!r}, which is not in `groups`."
     if not 0 < lab.servers.reserve <= 1:

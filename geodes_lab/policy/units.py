@@ -1,12 +1,14 @@
-"""Sizes and times as people write them: ``4 GiB``, ``90 min``."""
+"""Sizes, times and prices as people write them: ``4 GiB``, ``90 min``, ``0.05``."""
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 _SIZES = {"": 1, "B": 1, **{p + u: b ** (i + 1) for i, p in enumerate("kMGTP") for u, b in (("B", 1000), ("iB", 1024))}}
 _SIZES |= {"KiB": 1024, "KB": 1000}
 _TIMES = {"s": 1, "min": 60, "h": 3600, "d": 86400, "day": 86400, "days": 86400}
+_AMOUNT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 _WRITTEN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 
 
@@ -40,6 +42,24 @@ class Seconds(int):
             if self and self % factor == 0:
                 return f"{self // factor} {unit}"
         return f"{int(self)} s"
+
+
+class Price(Decimal):
+    """An amount of money, exact; its currency is said once for all prices."""
+
+    @classmethod
+    def read(cls, text: object) -> Price:
+        """Read ``0.05`` or ``1200``, a number or a text."""
+        written = str(text).strip() if isinstance(text, (int, float, str)) and not isinstance(text, bool) else ""
+        if not _AMOUNT.fullmatch(written):
+            raise ValueError(
+                f"{text!r} is not a price such as 0.05: digits with at most 9 before the point and 6 behind it, "
+                "without a sign and without a currency"
+            )
+        return cls(written)
+
+    def __str__(self) -> str:
+        return f"{Decimal(self):f}"
 
 
 def _read(text: object, units: dict[str, int], wanted: str) -> int:

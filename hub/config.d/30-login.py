@@ -7,7 +7,7 @@ import jupyterhub
 
 from hub.installation import installation
 from hub.login.link import owner
-from hub.services.registration import roles
+from hub.services.registration import OPERATOR, roles
 
 c = get_config()  # noqa: F821
 
@@ -51,13 +51,13 @@ else:
     c.CryptKeeper.keys = here.secret("crypt_keys", make=not here.on_kubernetes).split()
     admins = [name for name, g in lab.groups.items() if g.admin]
     # JupyterHub's own role `admin` can enter everybody's server and create tokens for everybody, whatever
-    # `admin_access` says, and cannot be restricted: an operator of the lab has this role instead.
+    # `admin_access` says, and cannot be restricted: an operator of the lab has this role instead. Without `admin-ui`:
+    # the lab has a page of its own for operators (hub/services/operators).
     roles(c).append(
         {
-            "name": "operator",
+            "name": OPERATOR,
             "description": "Sees users and running servers; starts and stops servers; cannot enter them.",
             "scopes": [
-                "admin-ui",
                 "list:users",
                 "read:users",
                 "servers",

@@ -83,5 +83,5 @@ if here.on_kubernetes:
         **c.KubeSpawner.get("environment", {}),
         **c.Spawner.environment,
     }
-# With this token the hub asks the usage accounts whether a person's quota is used up.
+# With this token the hub asks the usage accounts and the culler (60-services.py).
 services(c).append({"name": "spawn", "api_token": spawning.TOKEN})

@@ -13,6 +13,7 @@ from jupyterhub.handlers import BaseHandler
 from jupyterhub.utils import url_path_join
 from traitlets import Unicode
 
+from hub.login.admin import ToOperators
 from hub.login.logout import Ending
 
 
@@ -39,8 +40,8 @@ class OneTimeLink(Authenticator):
         return url_path_join(base_url, "link")
 
     def get_handlers(self, app: Any) -> list[tuple[str, type[BaseHandler]]]:
-        """Return the handlers of the link, and of a log-out that also invalidates copied cookies."""
-        return [("/link", LinkHandler), ("/logout", Ending)]
+        """Return the handlers of the link, of a log-out that also invalidates copied cookies, and of the admin page."""
+        return [("/link", LinkHandler), ("/logout", Ending), ("/admin", ToOperators)]
 
     async def authenticate(self, handler: BaseHandler, data: dict[str, str]) -> str | None:
         """Compare the secret of the link with the file, in constant time."""

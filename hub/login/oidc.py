@@ -20,6 +20,7 @@ from geodes_lab.policy.lab import Lab, load
 from geodes_lab.policy.lab import Oidc as Provider
 from geodes_lab.policy.people import ROBOT, Decision, Language, decide
 from hub.front.hosts import ToService
+from hub.login.admin import ToOperators
 from hub.login.logout import EndingAtProvider
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Oidc(GenericOAuthenticator):
     def get_handlers(self, app: Any) -> list[tuple[str, type[BaseHandler]]]:
         """Return the handlers of the provider's addresses, of the log-out page, and of services with own host names."""
         apart = [(r"/services/([a-z]+)(/.*)?", ToService)] if self.lab.apart else []
-        return [*super().get_handlers(app), ("/logged-out", LoggedOut), *apart]
+        return [*super().get_handlers(app), ("/logged-out", LoggedOut), ("/admin", ToOperators), *apart]
 
     async def token_to_user(self, token_info: dict[str, Any]) -> dict[str, Any]:
         """Return the provider's claims about a person.

@@ -57,6 +57,7 @@ class Service:
     asks: tuple[str, ...] = ()
     acts_at: tuple[str, ...] = ()
     display: bool = False
+    for_operators: bool = False
     for_servers: bool = False
     listens: bool = True
     if_gate: bool = False

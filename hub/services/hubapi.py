@@ -31,6 +31,16 @@ class Server:
     ready: bool
 
 
+@dataclass(frozen=True)
+class Member:
+    """A person known to the hub."""
+
+    name: str
+    groups: tuple[str, ...]
+    active: datetime | None
+    """When the hub last saw activity; None: never."""
+
+
 class HubApi:
     """The hub, within this service's scopes."""
 
@@ -46,14 +56,20 @@ class HubApi:
         """Return every server that runs or is starting."""
         return [s async for user in self._users(state="active") for s in _servers(user)]
 
-    async def people(self) -> tuple[dict[str, tuple[str, ...]], list[Server]]:
-        """Return all people known to the hub, with their groups, and every server, in one pass."""
-        groups: dict[str, tuple[str, ...]] = {}
+    async def members(self) -> tuple[list[Member], list[Server]]:
+        """Return all people known to the hub, and every server, in one pass."""
+        members: list[Member] = []
         servers: list[Server] = []
         async for user in self._users():
-            groups[user["name"]] = tuple(user.get("groups", ()))
+            active = user.get("last_activity")
+            members.append(Member(user["name"], tuple(user.get("groups", ())), time(active) if active else None))
             servers += _servers(user)
-        return groups, servers
+        return members, servers
+
+    async def people(self) -> tuple[dict[str, tuple[str, ...]], list[Server]]:
+        """Return the groups of all people known to the hub, and every server, in one pass."""
+        members, servers = await self.members()
+        return {m.name: m.groups for m in members}, servers
 
     async def stop(self, server: Server) -> None:
         """Stop a server; one that has already stopped is fine."""

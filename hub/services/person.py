@@ -36,6 +36,14 @@ class Person:
     """One of the hub's services, not a person."""
 
 
+def is_from_elsewhere(request: Request, person: Person) -> bool:
+    """Whether a form may have been sent by a page of another site.
+
+    Browsers say where a form comes from; forms of other sites, and browsers that do not say it, change nothing.
+    """
+    return person.by_cookie and request.headers.get("sec-fetch-site") != "same-origin"
+
+
 class Hub:
     """The hub of this service, from its environment; without one, nobody is logged in."""
 
@@ -122,18 +130,27 @@ class Hub:
         mine = self._client.get(f"{self._api}/users/{name}", headers={"Authorization": f"token {self._token}"})
         return Person(name, frozenset(mine.json().get("groups", ())) if mine.status_code == 200 else frozenset())
 
+    def to_login(self, request: Request) -> Response:
+        """Send a browser to this service's login, and from there back to the page that it asked for."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"{self.prefix}login?{urlencode({'next': f'{request.url.path}{query}'})}")
+
     def begin(self, request: Request) -> Response:
         """Send a browser to the hub, which returns it to `end`."""
         state = secrets.token_urlsafe(24)
+        wanted = request.query_params.get("next", "")
         parameters = {"client_id": self._client_id, "redirect_uri": self._back, "response_type": "code", "state": state}
         answer = RedirectResponse(f"{self._hub}api/oauth2/authorize?{urlencode(parameters)}")
-        self._keep(request, answer, self._state, state, 600)
+        # Pages of this service alone: a link of somebody else's must not lead elsewhere after a login.
+        back = wanted if wanted.startswith(self.prefix) and len(wanted) < 2000 else self.prefix
+        self._keep(request, answer, self._state, f"{state} {back}", 600)
         return answer
 
     def end(self, request: Request, code: str, state: str) -> Response:
         """Accept the browser's return from the hub."""
         signed = decode_signed_value(self._secret, self._state, request.cookies.get(self._state, ""), max_age_days=1)
-        if not signed or not secrets.compare_digest(signed.decode(), state):
+        began, _, back = signed.decode().partition(" ") if signed else ("", "", "")
+        if not began or not secrets.compare_digest(began, state):
             return Response("This login did not start here, or is too old: open the page again.", 403)
         parameters = {
             "client_id": self._client_id,
@@ -145,7 +162,7 @@ class Hub:
         response = self._client.post(f"{self._api}/oauth2/token", data=parameters)
         if response.status_code != 200:
             return Response("The hub does not confirm this login: open the page again.", 403)
-        answer = RedirectResponse(self.prefix)
+        answer = RedirectResponse(back or self.prefix)
         self._keep(request, answer, self._cookie, response.json()["access_token"], 86400)
         answer.delete_cookie(self._state, path=self._path, secure=self._host_only)
         return answer

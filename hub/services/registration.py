@@ -11,6 +11,8 @@ from hub.installation import TOP, Installation, installation, python
 from hub.services import declared
 from hub.services.declared import Needs, Service
 
+OPERATOR = "operator"
+"""The role of operators, where people log in with a provider."""
 _USER = "user"
 
 
@@ -53,7 +55,9 @@ def register(c: Any, service: Service) -> None:
         }
     services(c).append(settings)
     if service.listens:
-        allow(c, _USER, access)
+        # In a lab for one person, that person is the operator.
+        operators = service.for_operators and any(r["name"] == OPERATOR for r in roles(c))
+        allow(c, OPERATOR if operators else _USER, access)
     if service.for_servers:
         c.Spawner.server_token_scopes.append(access)
     scopes = [*service.scopes, *(f"access:services!service={other}" for other in service.asks)]

@@ -1,4 +1,4 @@
-"""Stops servers that nobody uses or that are too old.
+"""Stops servers that nobody uses, that are too old, or that an operator stops.
 
-Warns the person before, and reports afterwards what was stopped.
+Warns the person before, and reports afterwards what was stopped. It brings operators' messages to people.
 """

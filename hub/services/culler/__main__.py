@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from hub.services import serving
 from hub.services.culler.app import made
+from hub.services.culler.messages import Messages
+from hub.services.culler.orders import Orders
 from hub.services.culler.stops import Stops
 from hub.services.culler.watch import Watch
 from hub.services.hubapi import HubApi
 from hub.services.person import Hub
 
-stops = Stops(serving.state() / "stops.json")
-serving.serve(made(Watch(serving.lab().culling), stops, Hub(), HubApi()), 8014)
+state = serving.state()
+watch = Watch(serving.lab().culling, Orders(state / "orders.json"))
+serving.serve(made(watch, Stops(state / "stops.json"), Hub(), HubApi(), Messages(state / "messages.json")), 8014)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from hub.services.culler import kept
 
 _MOST = 20  # of a person
 
@@ -20,6 +20,8 @@ class Stop:
     running: tuple[str, ...]
     after: int
     """Seconds without activity, or of age."""
+    text: str = ""
+    """What the operator said who stopped it."""
 
 
 class Stops:
@@ -34,11 +36,11 @@ class Stops:
     def __init__(self, file: Path) -> None:
         self._file = file
         try:
-            stored = json.loads(file.read_text())
             self._of = {
-                p: [Stop(**{**s, "running": tuple(s["running"])}) for s in several] for p, several in stored.items()
+                p: [Stop(**{**s, "running": tuple(s["running"])}) for s in several]
+                for p, several in kept.read(file, {}).items()
             }
-        except (OSError, ValueError, TypeError, KeyError):
+        except (TypeError, KeyError, AttributeError):
             self._of = {}
 
     def of(self, person: str) -> list[Stop]:
@@ -48,10 +50,4 @@ class Stops:
     def add(self, person: str, stop: Stop) -> None:
         """Record one. If the disk is full, only this record is lost."""
         self._of[person] = [stop, *self.of(person)][:_MOST]
-        text = json.dumps({p: [asdict(s) for s in several] for p, several in self._of.items()})
-        try:
-            with tempfile.NamedTemporaryFile("w", dir=self._file.parent, prefix=".stops", delete=False) as file:
-                file.write(text)
-            Path(file.name).replace(self._file)
-        except OSError:
-            pass
+        kept.write(self._file, {p: [asdict(s) for s in several] for p, several in self._of.items()})

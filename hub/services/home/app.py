@@ -23,7 +23,7 @@ from hub.services import pages
 from hub.services.bounds import Bounded
 from hub.services.home import views
 from hub.services.home.news import News
-from hub.services.person import Hub, Person
+from hub.services.person import Hub, Person, is_from_elsewhere
 
 
 class Reception:
@@ -51,15 +51,16 @@ class Reception:
         tongue = pages.language(request, self.lab)
         clusters = os.environ.get("GEODES_LAB_CLUSTERS", "")
         body = views.body(tongue, state, self.news.all(), partial(pages.place, self.lab), clusters)
-        return pages.page(request, self.lab, views.title(tongue, state), body, person.name)
+        return pages.page(request, self.lab, views.title(tongue, state), body, person.name, operator=state.operator)
 
     async def _state(self, person: Person) -> views.State:
         """Return what the page shows of a person; services that do not answer are omitted."""
         groups = urlencode([("group", g) for g in sorted(person.groups)])
-        me, use, stops = await asyncio.gather(
+        me, use, stops, messages = await asyncio.gather(
             self._ask(f"{self._api}/users/{person.name}" if self._api else ""),
             self._ask(f"{self._usage}/api/limits/{person.name}?{groups}" if self._usage else ""),
             self._ask(f"{self._culler}/stops/{person.name}" if self._culler else ""),
+            self._ask(f"{self._culler}/messages" if self._culler else ""),
         )
         server = ((me or {}).get("servers") or {}).get("")
         return views.State(
@@ -70,6 +71,8 @@ class Reception:
             parts=(use or {}).get("parts", {}),
             core_hours=(use or {}).get("used", {}).get("core_hours", 0.0),
             operator=self.is_operator(person),
+            messages=[m for m in messages or () if m["to"] in ("", person.name)],
+            budgets=(use or {}).get("budgets", []),
         )
 
     async def _ask(self, url: str) -> Any:
@@ -116,9 +119,7 @@ class Reception:
 
     async def _operator(self, request: Request) -> tuple[Person, Response | None]:
         person = await run_in_threadpool(self.hub.person, request)
-        # Browsers say where a form comes from; forms of other sites, and browsers that do not say it, are refused.
-        elsewhere = person.by_cookie and request.headers.get("sec-fetch-site") != "same-origin"
-        if not self.is_operator(person) or elsewhere:
+        if not self.is_operator(person) or is_from_elsewhere(request, person):
             return person, JSONResponse({"detail": "Only operators can do this."}, 403)
         return person, None
 

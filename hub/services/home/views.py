@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from hub.services.home.news import KINDS, Announcement
-from hub.services.pages import Language
+from hub.services.pages import Language, percent
 
 ObjectLocation = Callable[[str], str]
 _TEXT: dict[Language, dict[str, str]] = {
@@ -26,6 +26,8 @@ _TEXT: dict[Language, dict[str, str]] = {
         "rests": "It is not running.",
         "stopped": "It was stopped on {when} after {minutes} min without activity.",
         "old": "It was stopped on {when} because of its age.",
+        "ordered": "It was stopped on {when} by an operator.",
+        "reason": "The operator says: {text}",
         "ran": "These were running: {what}.",
         "catalogue": "Catalogue",
         "find": "Find products, see them on a map, open a search as a notebook.",
@@ -65,6 +67,12 @@ _TEXT: dict[Language, dict[str, str]] = {
         "storage": "Home",
         "full": "Your home is nearly full.",
         "space": "Make room",
+        "by": "Message from {name}, {when}",
+        "near": "{whose} of this month: {part} of {budget} {currency} is used.",
+        "over": "{whose} of this month is used up: {part} of {budget} {currency}.",
+        "budgetperson": "Your budget",
+        "budgetgroup": "The budget of the group {name}",
+        "budgetproject": "The budget of the project {name}",
     },
     "fr": {
         "welcome": "Bienvenue",
@@ -79,6 +87,8 @@ _TEXT: dict[Language, dict[str, str]] = {
         "rests": "Il n'est pas en marche.",
         "stopped": "Il a été arrêté le {when} après {minutes} min sans activité.",
         "old": "Il a été arrêté le {when} à cause de son âge.",
+        "ordered": "Il a été arrêté le {when} par un opérateur.",
+        "reason": "L'opérateur écrit : {text}",
         "ran": "Ce qui tournait : {what}.",
         "catalogue": "Catalogue",
         "find": "Trouver des produits, les voir sur une carte, ouvrir une recherche en notebook.",
@@ -118,6 +128,12 @@ _TEXT: dict[Language, dict[str, str]] = {
         "storage": "Espace personnel",
         "full": "Votre espace est presque plein.",
         "space": "Faire de la place",
+        "by": "Message de {name}, {when}",
+        "near": "{whose} pour ce mois : {part} de {budget} {currency} consommés.",
+        "over": "{whose} pour ce mois est épuisé : {part} de {budget} {currency}.",
+        "budgetperson": "Votre budget",
+        "budgetgroup": "Le budget du groupe {name}",
+        "budgetproject": "Le budget du projet {name}",
     },
 }
 
@@ -134,6 +150,10 @@ class State:
     parts: dict[str, float] = field(default_factory=dict)
     core_hours: float = 0.0
     operator: bool = False
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    """Of operators to this person."""
+    budgets: list[dict[str, Any]] = field(default_factory=list)
+    """Budgets of which much is used."""
 
 
 def title(tongue: Language, state: State) -> str:
@@ -159,7 +179,28 @@ def body(tongue: Language, state: State, news: list[Announcement], place: Object
         _card(text["usage"], _usage(tongue, state, place), place("services/usage/"), text["more"]),
         _news(tongue, news, state.operator),
     ]
-    return f'<p class="soft">{text["intro"]}</p><div class="cards">{"".join(cards)}</div>'
+    notes = _messages(tongue, state) + _budgets(tongue, state)
+    return f'{notes}<p class="soft">{text["intro"]}</p><div class="cards">{"".join(cards)}</div>'
+
+
+def _messages(tongue: Language, state: State) -> str:
+    by = _TEXT[tongue]["by"]
+    return "".join(
+        f'<section class="note message" role="status"><p class="soft">'
+        f"{html.escape(by.format(name=m['by'], when=_when(m['sent'], tongue)))}</p>"
+        f"<p>{html.escape(m['text'])}</p></section>"
+        for m in state.messages
+    )
+
+
+def _budgets(tongue: Language, state: State) -> str:
+    text, lines = _TEXT[tongue], []
+    for b in state.budgets:
+        whose = text[f"budget{b['kind']}"].format(name=b["name"])
+        words = text["over" if b["over"] else "near"]
+        line = words.format(whose=whose, part=percent(b["part"], tongue), budget=b["budget"], currency=b["currency"])
+        lines.append(f'<p class="note{" over" if b["over"] else ""}" role="status">{html.escape(line)}</p>')
+    return "".join(lines)
 
 
 def _card(head: str, inner: str, link: str, words: str) -> str:
@@ -173,10 +214,12 @@ def _server(tongue: Language, state: State, place: ObjectLocation) -> str:
         sentence = text["rests"]
         if state.stops:
             last = state.stops[0]
-            words = text["stopped" if last["why"] == "idle" else "old"]
+            words = text[{"idle": "stopped", "order": "ordered"}.get(last["why"], "old")]
             sentence += " " + words.format(when=_when(last["when"], tongue), minutes=round(last["after"] / 60))
             if last["running"]:
                 sentence += " " + text["ran"].format(what=", ".join(last["running"]))
+            if last.get("text"):
+                sentence += " " + text["reason"].format(text=last["text"])
         buttons = f'<a class="button" href="{place("hub/spawn")}">{text["start"]}</a>'
     else:
         sentence = text["runs"].format(profile=state.profile or "–", when=_when(state.since, tongue))

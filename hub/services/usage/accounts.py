@@ -15,14 +15,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
+
+from hub.services.usage.forgetting import forget
 
 _TABLES = """
 create table if not exists sessions (person text, server text, started real, seen real, profile text, cores real,
     memory real,
-    groups text, primary key (person, server, started)) without rowid;
+    groups text, servers real not null default 1, primary key (person, server, started)) without rowid;
 create table if not exists reads (day text, person text, collection text, groups text, bytes integer,
     primary key (day, person, collection)) without rowid;
 create table if not exists storage (person text primary key, bytes integer, day text) without rowid;
+create table if not exists kept (day text, person text, groups text, bytes integer, primary key (day, person))
+    without rowid;
+create table if not exists tariffs (month text primary key, tariff text) without rowid;
 create index if not exists by_seen on sessions (seen);
 """
 _GIB = 2**30
@@ -39,6 +45,26 @@ class Use:
     """Bytes."""
     storage: int = 0
     """Bytes, at the last measurement."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a person used in a month while in certain groups, of one kind: what has one price."""
+
+    person: str
+    """Empty where the name is no longer stored."""
+    groups: tuple[str, ...]
+    kind: Literal["server", "storage", "read"]
+    size: str = ""
+    """Of servers."""
+    hours: float = 0.0
+    """Of servers: how long they ran, together."""
+    core_hours: float = 0.0
+    memory_hours: float = 0.0
+    byte_days: int = 0
+    """Of storage: the bytes of each day, together."""
+    read: int = 0
+    """Bytes."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +94,8 @@ class Books:
         with self._open() as books:
             books.execute("pragma journal_mode=wal")
             books.executescript(_TABLES)
+            if "servers" not in {column[1] for column in books.execute("pragma table_info(sessions)")}:
+                books.execute("alter table sessions add column servers real not null default 1")
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -96,8 +124,8 @@ class Books:
         ]
         with self._open() as books:
             books.executemany(
-                "insert into sessions values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set seen = max(seen, "
-                "excluded.seen)",
+                "insert into sessions (person, server, started, seen, profile, cores, memory, groups) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set seen = max(seen, excluded.seen)",
                 rows,
             )
 
@@ -123,44 +151,68 @@ class Books:
                 "insert or replace into storage values (?, ?, ?)", [(p, n, day) for p, n in sizes.items()]
             )
 
-    def forget(self, before: datetime) -> None:
-        """Replace older records by sums without names.
+    def keep_storage(self, groups: dict[str, tuple[str, ...]], now: datetime) -> None:
+        """Record how large the homes of all known people are today, by the last measurement of each.
 
-        One nameless person for each day and collection, and each group and profile.
+        On days on which this service does not run, nothing is recorded.
         """
+        day = now.astimezone(UTC).date().isoformat()
         with self._open() as books:
-            old = before.timestamp()
-            rows = books.execute(
-                "select started, seen, profile, cores, memory, groups from sessions where seen < ? and person != ''",
-                (old,),
-            )
-            sums: dict[tuple[str, str, float], list[float]] = defaultdict(lambda: [0.0, 0.0])
-            for started, seen, profile, cores, memory, groups in rows:
-                day = (
-                    datetime.fromtimestamp(started, UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
-                )
-                total = sums[profile, groups, day]
-                total[0] += cores * (seen - started) / 3600
-                total[1] += memory * (seen - started) / 3600
-            books.execute("delete from sessions where seen < ? and person != ''", (old,))
-            # One hour with as many cores as there were core-hours.
             books.executemany(
-                "insert or replace into sessions values ('', ?, ?, ?, ?, ?, ?, ?)",
-                [(f"{p}|{g}", day, day + 3600, p, total[0], total[1], g) for (p, g, day), total in sums.items()],
+                "insert into kept select ?, person, ?, bytes from storage where person = ? "
+                "on conflict do update set bytes = excluded.bytes",
+                [(day, json.dumps(of), person) for person, of in groups.items()],
             )
-            day_text = before.astimezone(UTC).date().isoformat()
+
+    def forget(self, before: datetime) -> None:
+        """Replace older records by sums without names."""
+        with self._open() as books:
+            forget(books, before)
+
+    def set_tariff(self, tariff: str, now: datetime) -> None:
+        """Record by what this month is charged; earlier months keep theirs."""
+        with self._open() as books:
             books.execute(
-                "insert into reads select day, '', collection, '[]', sum(bytes) from reads where day < ? and person "
-                "!= '' group by day, collection on conflict do update set bytes = bytes + excluded.bytes",
-                (day_text,),
+                "insert into tariffs values (?, ?) on conflict do update set tariff = excluded.tariff "
+                "where tariff != excluded.tariff",
+                (this_month(now), tariff),
             )
-            books.execute("delete from reads where day < ? and person != ''", (day_text,))
-            books.execute("delete from storage where day < ?", (day_text,))
+
+    def tariff(self, month: str) -> str:
+        """Return the tariff of a month, or the last one before it; empty: there was none."""
+        with self._open() as books:
+            row = books.execute(
+                "select tariff from tariffs where month <= ? order by month desc limit 1", (month,)
+            ).fetchone()
+        return str(row[0]) if row else ""
+
+    def items(self, month: str) -> list[Item]:
+        """Return all use of a month, apart by what has a price of its own."""
+        servers: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+        for person, groups, size, core_hours, memory_hours, hours in self._sessions(month):
+            total = servers[person, groups, size]
+            total[0] += hours
+            total[1] += core_hours
+            total[2] += memory_hours
+        of_month = (f"{month}-%",)
+        with self._open() as books:
+            kept = books.execute(
+                "select person, groups, sum(bytes) from kept where day like ? group by person, groups", of_month
+            ).fetchall()
+            read = books.execute(
+                "select person, groups, sum(bytes) from reads where day like ? group by person, groups", of_month
+            ).fetchall()
+        items = [
+            Item(p, _groups(g), "server", size, hours=n[0], core_hours=n[1], memory_hours=n[2])
+            for (p, g, size), n in sorted(servers.items())
+        ]
+        items += [Item(p, _groups(g), "storage", byte_days=int(n)) for p, g, n in kept]
+        return items + [Item(p, _groups(g), "read", read=int(n)) for p, g, n in read]
 
     def by_person(self, month: str) -> dict[str, Use]:
         """Return the sums of each person in a month, such as ``2026-11``."""
         sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])
-        for person, _, _, core_hours, memory_hours in self._sessions(month):
+        for person, _, _, core_hours, memory_hours, _ in self._sessions(month):
             sums[person][0] += core_hours
             sums[person][1] += memory_hours
         with self._open() as books:
@@ -175,7 +227,7 @@ class Books:
     def by_group(self, month: str) -> dict[str, Use]:
         """Return the sums of each group; a person in several groups counts in each."""
         sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
-        for _, groups, _, core_hours, memory_hours in self._sessions(month):
+        for _, groups, _, core_hours, memory_hours, _ in self._sessions(month):
             for group in json.loads(groups):
                 sums[group][0] += core_hours
                 sums[group][1] += memory_hours
@@ -198,7 +250,7 @@ class Books:
     def by_profile(self, month: str) -> dict[str, float]:
         """Return the core-hours of each server profile."""
         sums: dict[str, float] = defaultdict(float)
-        for _, _, profile, core_hours, _ in self._sessions(month):
+        for _, _, profile, core_hours, _, _ in self._sessions(month):
             sums[profile or "-"] += core_hours
         return dict(sorted(sums.items()))
 
@@ -213,20 +265,24 @@ class Books:
             sum(s[3] for s in several), sum(s[4] for s in several), int(read or 0), int(stored[0]) if stored else 0
         )
 
-    def _sessions(self, month: str, person: str | None = None) -> list[tuple[str, str, str, float, float]]:
+    def _sessions(self, month: str, person: str | None = None) -> list[tuple[str, str, str, float, float, float]]:
         begin, end = (t.timestamp() for t in span(month))
         who, parameters = ("", ()) if person is None else (" and person = ?", (person,))
         with self._open() as books:
             rows = books.execute(
-                "select person, groups, profile, cores, memory, started, seen from sessions where seen > ? and "
-                f"started < ?{who}",
+                "select person, groups, profile, cores, memory, servers, started, seen from sessions "
+                f"where seen > ? and started < ?{who}",
                 (begin, end, *parameters),
             ).fetchall()
         return [
-            (p, g, f, c * hours, m * hours)
-            for p, g, f, c, m, s, e in rows
+            (p, g, f, c * hours, m * hours, n * hours)
+            for p, g, f, c, m, n, s, e in rows
             for hours in [(min(e, end) - max(s, begin)) / 3600]
         ]
+
+
+def _groups(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def span(month: str) -> tuple[datetime, datetime]:

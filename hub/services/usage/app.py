@@ -8,16 +8,17 @@ import csv
 import hmac
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from geodes_lab.policy.account import account
@@ -29,10 +30,13 @@ from hub.services.bounds import MIB, Bounded
 from hub.services.person import Hub, Person
 from hub.services.usage.accounts import Books, Use, span, this_month
 from hub.services.usage.collector import Collector
+from hub.services.usage.costs import Costs, described
 from hub.services.usage.metrics import metrics
+from hub.services.usage.report import HEADS, own, report, rows
 from hub.services.usage.views import everybody, mine
 
 _ASK = ("spawn", "home", "dask-gateway")  # services that may ask about any person
+_FORMULA = ("=", "+", "-", "@")
 _FIELDS = ("kind", "name", *Use.__dataclass_fields__)
 
 
@@ -47,6 +51,7 @@ class Desk:
 
     def __init__(self, lab: Lab, books: Books, collector: Collector, hub: Hub) -> None:
         self.lab, self.books, self.collector, self.hub = lab, books, collector, hub
+        self.costs = Costs(books)
 
     async def who(self, request: Request) -> Person:
         """Return the sender."""
@@ -60,27 +65,59 @@ class Desk:
         """Return the page of a person, or of operators."""
         person = await self.who(request)
         if not person.name:
-            return RedirectResponse(f"{self.hub.prefix}login")
+            return self.hub.to_login(request)
         month = self._month(request)
         if request.url.path.endswith("/all"):
             if not self.is_operator(person):
                 return pages.page(request, self.lab, "403", f"<p>{self._only(request)}</p>", person.name, 403)
             by_person = {**self.books.by_person(month)}
-            body = everybody(
+            title, body = everybody(
                 pages.language(request, self.lab),
                 month,
                 by_person,
                 self.books.by_group(month),
                 self.books.by_collection(month),
             )
-            return pages.page(request, self.lab, body[0], body[1], person.name)
+            return pages.page(request, self.lab, title, body, person.name, operator=True)
         use = self.books.of(person.name, month)
         decision = verdict(asdict(use), person.groups, self.lab)
-        body = mine(
-            pages.language(request, self.lab), month, use, rights(person.groups, self.lab).quota, decision,
-            self.books.by_collection(month, person.name), self.is_operator(person),
+        tongue, is_operator = pages.language(request, self.lab), self.is_operator(person)
+        title, body = mine(
+            tongue, month, use, rights(person.groups, self.lab).quota, decision,
+            self.books.by_collection(month, person.name), is_operator,
         )  # fmt: skip
-        return pages.page(request, self.lab, body[0], body[1], person.name)
+        bill = await run_in_threadpool(self.costs.bill, month)
+        body = f"{own(tongue, bill, person.name)}{body}" if bill.currency else body
+        return pages.page(request, self.lab, title, body, person.name, operator=is_operator)
+
+    async def report(self, request: Request) -> Response:
+        """Return what a month costs, for operators: a page, or the same as CSV."""
+        person = await self.who(request)
+        as_csv = request.url.path.endswith(".csv")
+        if not person.name and not as_csv:
+            return self.hub.to_login(request)
+        if not self.is_operator(person):
+            if as_csv:
+                return _no()
+            return pages.page(request, self.lab, "403", f"<p>{self._only(request)}</p>", person.name, 403)
+        month = self._month(request)
+        bill = await run_in_threadpool(self.costs.bill, month)
+        if as_csv:
+            return _csv(f"costs-{month}", HEADS, rows(bill))
+        title, body = report(pages.language(request, self.lab), bill)
+        return pages.page(request, self.lab, title, body, person.name, operator=True)
+
+    async def budgets(self, request: Request) -> Response:
+        """Return the budgets of which much is spent: to the operators' page all, to a person the person's own."""
+        asker, month = await self.who(request), this_month(datetime.now(UTC))
+        if request.url.path.endswith("/mine"):
+            if not asker.name:
+                return _no()
+            return JSONResponse({"budgets": await run_in_threadpool(self.costs.of, asker.name, asker.groups, month)})
+        if asker.service != "operators":
+            return _no()
+        bill = await run_in_threadpool(self.costs.bill, month)
+        return JSONResponse({"budgets": [described(s, bill) for s in bill.near()]})
 
     async def mine(self, request: Request) -> Response:
         """Return a person's usage as JSON."""
@@ -107,7 +144,9 @@ class Desk:
         groups = standing(person, known or self.collector.groups.get(person, ()), self.lab)
         use = self.books.of(person, this_month(datetime.now(UTC)))
         decision = verdict(asdict(use), groups, self.lab)
-        return JSONResponse({**asdict(decision), "used": asdict(use), "dask": asdict(rights(groups, self.lab).dask)})
+        budgets = await run_in_threadpool(self.costs.of, person, groups, this_month(datetime.now(UTC)))
+        dask = asdict(rights(groups, self.lab).dask)
+        return JSONResponse({**asdict(decision), "used": asdict(use), "dask": dask, "budgets": budgets})
 
     async def used(self, request: Request) -> Response:
         """Return everybody's usage of this month.
@@ -166,20 +205,12 @@ class Desk:
         if not self.is_operator(await self.who(request)):
             return _no()
         month = self._month(request)
-        rows = [("person", p, u) for p, u in self.books.by_person(month).items()]
-        rows += [("group", g, u) for g, u in self.books.by_group(month).items()]
-        rows += [("collection", c, Use(read=n)) for c, n in self.books.by_collection(month).items()]
+        sums = [("person", p, u) for p, u in self.books.by_person(month).items()]
+        sums += [("group", g, u) for g, u in self.books.by_group(month).items()]
+        sums += [("collection", c, Use(read=n)) for c, n in self.books.by_collection(month).items()]
         if request.path_params["form"] == "json":
-            return JSONResponse({"month": month, "rows": [{"kind": k, "name": n, **asdict(u)} for k, n, u in rows]})
-        file = io.StringIO()
-        writer = csv.writer(file)
-        writer.writerow(_FIELDS)
-        for kind, name, use in rows:
-            # A spreadsheet would execute cells that begin like a formula.
-            safe = f"'{name}" if name[:1] in "=+-@" and name else name
-            writer.writerow([kind, safe, *asdict(use).values()])
-        head = {"Content-Disposition": f'attachment; filename="usage-{month}.csv"'}
-        return Response(file.getvalue(), media_type="text/csv; charset=utf-8", headers=head)
+            return JSONResponse({"month": month, "rows": [{"kind": k, "name": n, **asdict(u)} for k, n, u in sums]})
+        return _csv(f"usage-{month}", _FIELDS, [[kind, name, *asdict(use).values()] for kind, name, use in sums])
 
     async def metrics(self, request: Request) -> Response:
         """Return the metrics for Prometheus, with its token, or for an operator."""
@@ -190,7 +221,7 @@ class Desk:
             await self.who(request)
         ):
             return _no()
-        text = await run_in_threadpool(metrics, self.books, self.collector)
+        text = await run_in_threadpool(metrics, self.books, self.collector, self.costs)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _month(self, request: Request) -> str:
@@ -224,6 +255,10 @@ def made(lab: Lab, books: Books, collector: Collector, hub: Hub) -> Starlette:
     routes = [
         Route(at, desk.page),
         Route(f"{at}all", desk.page),
+        Route(f"{at}costs", desk.report),
+        Route(f"{at}costs.csv", desk.report),
+        Route(f"{at}api/budgets", desk.budgets),
+        Route(f"{at}api/budgets/mine", desk.budgets),
         Route(f"{at}look.css", pages.look),
         Route(f"{at}login", begin),
         Route(f"{at}oauth_callback", end),
@@ -240,6 +275,16 @@ def made(lab: Lab, books: Books, collector: Collector, hub: Hub) -> Starlette:
     larger = {"service data": 16 * MIB, "service measure": 4 * MIB}
     bounds = [Middleware(Bounded, body=64 * 2**10, asking=hub.asking, larger=larger)]
     return Starlette(routes=routes, lifespan=life, middleware=bounds)
+
+
+def _csv(name: str, heads: Sequence[str], rows: list[list[Any]]) -> Response:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(heads)
+    # A spreadsheet would execute cells that begin like a formula.
+    writer.writerows([[f"'{c}" if isinstance(c, str) and c[:1] in _FORMULA else c for c in row] for row in rows])
+    head = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response(file.getvalue(), media_type="text/csv; charset=utf-8", headers=head)
 
 
 def _bytes(size: int) -> int:

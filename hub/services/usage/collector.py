@@ -12,6 +12,7 @@ import httpx
 from geodes_lab.policy.lab import Lab
 from hub.services.hubapi import HubApi, Server
 from hub.services.usage.accounts import Books, Session
+from hub.services.usage.costs import written
 
 _FORGET = 600.0  # seconds between two searches for expired records
 _log = logging.getLogger("usage")
@@ -62,4 +63,6 @@ class Collector:
             memory = int(profile.memory) if profile else 0
             sessions.append(Session(s.person, s.name, s.started, s.profile, cores, memory, s.groups))
         self.books.saw(sessions, now)
+        self.books.keep_storage(self.groups, now)
+        self.books.set_tariff(written(self.lab.tariff), now)
         self.looked = now

@@ -10,9 +10,10 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from geodes_lab.policy.limits import verdict
 from hub.services.usage.accounts import Books, this_month
 from hub.services.usage.collector import Collector
+from hub.services.usage.costs import Costs
 
 
-def metrics(books: Books, collector: Collector) -> bytes:
+def metrics(books: Books, collector: Collector, costs: Costs) -> bytes:
     """The state of the lab, as text of Prometheus."""
     registry = CollectorRegistry()
     looked = collector.looked
@@ -44,4 +45,12 @@ def metrics(books: Books, collector: Collector) -> bytes:
             storage.labels(person).set(use.storage)
             for kind, used in verdict(asdict(use), collector.groups.get(person, ()), collector.lab).parts.items():
                 part.labels(person, kind).set(used)
+    bill = costs.bill(month)
+    if bill.currency:
+        cost = gauge("month_cost", "Costs of this month, in the currency of the prices", "project")
+        for project, sums in bill.by("project").items():
+            cost.labels(project or "-").set(float(sums.total))
+        ratio = gauge("budget_used_ratio", "How much of a budget of this month is spent", "kind", "name")
+        for spent in bill.budgets():
+            ratio.labels(spent.kind, spent.name).set(float(spent.part))
     return generate_latest(registry)

@@ -132,7 +132,7 @@ def test_over_http_a_server_is_heard_and_told(tmp_path):
         assert beat(url, "a", active="yesterday").status_code == 400
         assert beat(url, "a").status_code == 400
         reply = beat(url, "a", active=(now + timedelta(days=9)).isoformat(), running=["x.ipynb"])
-        assert reply.json() == {"notice": None, "stopped": None}
+        assert reply.json() == {"notice": None, "stopped": None, "clusters": [], "messages": []}
         assert watch.beats["alice", ""].active <= datetime.now(UTC), "nobody is active in the future"
         asyncio.run(look(watch, stops, api))
         assert api.gone == [], "it is used"

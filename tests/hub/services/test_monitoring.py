@@ -14,7 +14,9 @@ from prometheus_client import REGISTRY
 
 from hub.services.hubapi import Server
 from hub.services.usage.accounts import Books
+from hub.services.usage.costs import Costs, written
 from hub.services.usage.metrics import metrics
+from tests.hub.services.test_costs import lab as with_prices
 from tests.hub.services.test_usage import lab, session
 from tests.support.paths import TOP
 
@@ -28,9 +30,10 @@ def known(tmp_path) -> set[str]:
     books = Books(tmp_path / "usage.sqlite")
     books.saw([session(started=now - timedelta(hours=1))], now)
     books.add_reads([("alice", "S2", 5)], {"alice": ("geodes",)}, now)
+    books.set_tariff(written(with_prices().tariff), now)
     running = [Server("alice", "", ("geodes",), now, now, "S", True)]
     collector = SimpleNamespace(looked=now, running=running, groups={"alice": ("geodes",)}, lab=lab())
-    ours = set(re.findall(r"^(\w+)(?:\{| )", metrics(books, collector).decode(), re.M))
+    ours = set(re.findall(r"^(\w+)(?:\{| )", metrics(books, collector, Costs(books)).decode(), re.M))
     hubs = {m.name for m in REGISTRY.collect() if m.name.startswith("jupyterhub_")}
     assert jupyterhub.metrics
     return ours | {f"{m}{end}" for m in hubs for end in ("", "_bucket", "_count", "_sum", "_total")}

@@ -66,6 +66,7 @@ def test_group_that_changes_between_logins(hub, provider, browser):
     page = enter(browser.new_page(), hub.url, "alice")
     expect(page.get_by_role("heading", name="Welcome, alice")).to_be_visible()
     assert page.goto(f"{hub.url}/hub/admin").status == 403, "no operator"
+    assert page.goto(f"{hub.url}/services/operators/").status == 403
     leave(page, hub)
     provider.put("alice", groups=["elsewhere"])
     enter(page, hub.url, "alice")
@@ -75,6 +76,7 @@ def test_group_that_changes_between_logins(hub, provider, browser):
     page = enter(browser.new_page(), hub.url, "alice")
     expect(page.get_by_role("heading", name="Welcome, alice")).to_be_visible()
     assert page.goto(f"{hub.url}/hub/admin").status == 200
+    assert page.url == f"{hub.url}/services/operators/"
     expect(page.get_by_text("alice").first).to_be_visible()
 
 

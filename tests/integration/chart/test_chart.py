@@ -14,7 +14,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from geodes_lab.policy import lab as lab_module
 from geodes_lab.policy.lab import Lab, load
 from geodes_lab.policy.reading import read
 from tests.support.chart import charting
@@ -225,7 +224,7 @@ def test_schema_of_the_operators_file_is_that_of_the_hub():
     """Each line that the hub reads may stand in the values, but for those of labs without Kubernetes; and no other."""
 
     def fields(of: type) -> dict[str, object]:
-        hints = typing.get_type_hints(of, vars(lab_module))
+        hints = typing.get_type_hints(of)
         found: dict[str, object] = {}
         for f in dataclasses.fields(of):
             inner = [a for a in (hints[f.name], *typing.get_args(hints[f.name])) if dataclasses.is_dataclass(a)]

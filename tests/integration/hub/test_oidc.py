@@ -111,8 +111,8 @@ def test_operator_sees_people_and_enters_no_server(hub, provider):
     assert browser.login("olga").status_code == 200
     me = browser.api("GET", "/user").json()
     assert me["admin"] is False, "JupyterHub's own admin may enter everybody's server"
-    assert {"admin-ui", "list:users", "servers"} <= set(me["scopes"])
-    assert not {"access:servers", "tokens", "admin:users", "admin:auth_state"} & set(me["scopes"])
+    assert {"access:services!service=operators", "list:users", "servers"} <= set(me["scopes"])
+    assert not {"access:servers", "tokens", "admin:users", "admin:auth_state", "admin-ui"} & set(me["scopes"])
     assert "alice" in [u["name"] for u in browser.api("GET", "/users").json()]
     assert browser.api("POST", "/users/alice/tokens", json={}).status_code in (403, 404)
     assert browser.api("GET", "/users/alice").json().get("auth_state") is None

@@ -19,6 +19,7 @@
   function activate(app) {
     let shown = null; // the notification of a stop that is to come
     let told = ""; // which stop it is of
+    const shownNow = new Map(); // the notifications of messages and of clusters that are to stop, by a key
     const notify = (message, type, options = {}) =>
       app.commands.execute("apputils:notify", { message, type, options: { autoClose: false, ...options } });
     const dismiss = () => {
@@ -34,14 +35,61 @@
         dismiss();
         told = notice.stops;
         const at = clock(notice.stops);
-        const sentence = notice.why === "idle"
+        const sentence = notice.why === "order" ? ordered(say("this server", "ce serveur"), at, notice.text) : notice.why === "idle"
           ? say(`Nothing happens here: the server stops at ${at}, and its kernels with it. Press any key to keep it.`,
             `Il ne se passe rien ici : le serveur s’arrête à ${at}, et ses noyaux avec lui. Une touche suffit pour le garder.`)
           : say(`This server has reached its age limit and stops at ${at}. Save your work; you can start a new server immediately.`,
             `Ce serveur a atteint son âge limite : il s’arrête à ${at}. Enregistrez votre travail ; un autre peut démarrer aussitôt.`);
         shown = await notify(sentence, "warning");
       }
+      await tell(heard);
     }
+
+    // What an operator stops, with the operator's own words.
+    const ordered = (what, at, text) => {
+      const sentence = say(`An operator stops ${what} at ${at}. Save your work.`,
+        `Un opérateur arrête ${what} à ${at}. Enregistrez votre travail.`);
+      return text ? `${sentence} ${say("The operator says:", "L’opérateur écrit :")} ${text}` : sentence;
+    };
+
+    // Messages of operators, clusters that are to stop, and budgets: each is shown once, and goes when it no longer holds.
+    async function tell(heard) {
+      const wanted = new Map();
+      for (const m of heard.messages || []) {
+        if (localStorage.getItem(`geodes-lab-read-${m.id}`)) continue;
+        const sentence = `${m.by ? say(`Message from ${m.by}:`, `Message de ${m.by} :`) : say("Message:", "Message :")} ${m.text}`;
+        wanted.set(`message ${m.id}`, [sentence, "info", { actions: [{
+          label: say("I have read it", "J’ai lu"), commandId: "geodes-lab:message-read", args: { id: m.id } }] }]);
+      }
+      for (const c of heard.clusters || []) {
+        wanted.set(`cluster ${c.id} ${c.stops}`,
+          [ordered(say(`your cluster “${c.name}”`, `votre cluster « ${c.name} »`), clock(c.stops), c.text), "warning", {}]);
+      }
+      for (const b of heard.budgets || []) {
+        const key = `geodes-lab-budget-${b.month}-${b.kind}-${b.name}-${b.over ? "over" : "near"}`;
+        if (localStorage.getItem(key)) continue;
+        localStorage.setItem(key, "shown");
+        const part = Math.floor(b.part * 100);
+        const of = { person: say("Your budget", "Votre budget"), group: say(`The budget of the group ${b.name}`, `Le budget du groupe ${b.name}`),
+          project: say(`The budget of the project ${b.name}`, `Le budget du projet ${b.name}`) }[b.kind];
+        notify(b.over ? say(`${of} of this month is used up (${part} %).`, `${of} pour ce mois est épuisé (${part} %).`)
+          : say(`${of} of this month: ${part} % is used.`, `${of} pour ce mois est consommé à ${part} %.`), b.over ? "error" : "warning");
+      }
+      for (const [key, id] of [...shownNow]) {
+        if (wanted.has(key)) continue;
+        shownNow.delete(key);
+        app.commands.execute("apputils:dismiss-notification", { id }).catch(() => {});
+      }
+      for (const [key, [sentence, type, options]] of wanted) {
+        if (shownNow.has(key)) continue;
+        shownNow.set(key, null); // before it waits: the next report may come meanwhile
+        shownNow.set(key, await notify(sentence, type, options));
+      }
+    }
+    app.commands.addCommand("geodes-lab:message-read", {
+      label: say("The message was read", "Le message est lu"),
+      execute: ({ id }) => { localStorage.setItem(`geodes-lab-read-${id}`, "read"); },
+    });
 
     async function first() {
       const heard = await ask("GET");
@@ -51,7 +99,10 @@
         const what = stopped.running.length ? stopped.running.join(", ") : say("no kernel", "aucun noyau");
         const minutes = Math.round(stopped.after / 60);
         const when = new Date(stopped.when).toLocaleString();
-        notify(stopped.why === "idle"
+        notify(stopped.why === "order"
+          ? say(`Your last server was stopped by an operator (${when}). These were running: ${what}. ${stopped.text}`,
+            `Votre dernier serveur a été arrêté par un opérateur (${when}). Ce qui tournait : ${what}. ${stopped.text}`)
+          : stopped.why === "idle"
           ? say(`Your last server was stopped (${when}) after ${minutes} min without activity. These were running: ${what}.`,
             `Votre dernier serveur a été arrêté (${when}) après ${minutes} min sans activité. Ce qui tournait : ${what}.`)
           : say(`Your last server was stopped (${when}) because of its age. These were running: ${what}.`,

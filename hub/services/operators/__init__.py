@@ -1,0 +1,1 @@
+"""The operators' page: who is there, what runs, messages to people, and stops with notice."""
