@@ -229,7 +229,7 @@ class Home:
     folder: str = ""
     """The folder of the homes; by default ``homes`` in the state."""
     quota: Bytes | None = None
-    """The size limit of each home; a group's quota of storage replaces it."""
+    """The size limit of each home; a group's quota of storage replaces it, and ``unlimited`` of a group lifts it."""
     warn: float = 0.8
     """The used fraction of the home from which people get a warning."""
     shared: str = ""
