@@ -13,7 +13,7 @@ import click
 
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.policy.units import Bytes
-from geodes_lab.util import disk_use, project_quota
+from geodes_lab.util.disk import disk_use, project_quota
 
 if TYPE_CHECKING:
     from geodes_lab.policy.lab import Lab

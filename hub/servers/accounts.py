@@ -17,13 +17,15 @@ from jupyterhub.spawner import LocalProcessSpawner
 from traitlets.log import get_logger
 
 from geodes_lab.policy.account import account
-from geodes_lab.util import executable, ownership, project_quota
+from geodes_lab.util import executable, ownership
+from geodes_lab.util.disk import project_quota
 from hub.installation import TOP, installation, python
 
 MARK = "GEODES Lab"
 """What accounts of the lab are called for people; no other account is touched."""
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _ROOT = 0
+_PASSES = 0o001  # others may pass through a folder
 
 
 def ensure(name: str) -> pwd.struct_passwd:
@@ -133,6 +135,22 @@ def _homes(homes: Path) -> None:
     homes.chmod(0o711)
 
 
+def _reachable(home: Path, found: pwd.struct_passwd) -> None:
+    """Refuse a home that its account cannot come to: its server would take it for a full one."""
+    closed = [f for f in reversed(home.absolute().parents) if not f.stat().st_mode & _PASSES]
+    if not closed:
+        return
+    # A group or an access list may let the account pass: it is tried.
+    groups = os.getgrouplist(found.pw_name, found.pw_gid)
+    command = ["test", "-x", str(home)]
+    there = subprocess.run(command, user=found.pw_uid, group=found.pw_gid, extra_groups=groups, cwd="/")
+    if there.returncode != 0:
+        raise RuntimeError(
+            f"People cannot reach their homes in {home.parent}, because {closed[0]} is closed to them: set home.folder "
+            "to a folder that all accounts can pass through, such as /home/geodes-lab."
+        )
+
+
 def _home(found: pwd.struct_passwd) -> None:
     """Make the home of an account, or refuse one that is not its own."""
     home = Path(found.pw_dir)
@@ -147,6 +165,7 @@ def _home(found: pwd.struct_passwd) -> None:
             f"The home {home} is not a folder of the account {found.pw_name}: move it away, or change its owner with "
             f"`chown -R {found.pw_name}: {home}`."
         )
+    _reachable(home, found)
 
 
 def _is_of(path: Path, uid: int) -> bool:

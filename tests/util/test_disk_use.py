@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from geodes_lab.util import disk_use
+from geodes_lab.util.disk import disk_use
 
 
 def test_size_of_a_folder_counts_no_link_and_goes_to_any_depth(tmp_path):

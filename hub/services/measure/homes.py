@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from geodes_lab.util import disk_use
+from geodes_lab.util.disk import disk_use
 
 _LEAST, _MOST = 15.0, 600.0  # seconds between two looks
 _SHARE = 20  # of the time, one part in so many is spent on measuring

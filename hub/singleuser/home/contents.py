@@ -16,7 +16,7 @@ from typing import Any
 
 from tornado.web import HTTPError
 
-from geodes_lab.util import disk_use
+from geodes_lab.util.disk import disk_use
 from hub.singleuser.home.meter import meter
 
 try:

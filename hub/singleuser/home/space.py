@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geodes_lab.policy.units import Bytes
-from geodes_lab.util import disk_use
+from geodes_lab.util.disk import disk_use
 
 NEEDED = 24 * 2**20  # bytes that must be free for the files that a server writes at its start
 _PATIENCE = 20.0  # seconds for measuring a home before a server starts, and for what is in it
@@ -71,7 +71,7 @@ def limit() -> int:
 
 
 def measure(home: Path, patience: float = _PATIENCE) -> Space:
-    """Measure a home, as the hub's accounts do (`geodes_lab.util.disk_use`)."""
+    """Measure a home, as the hub's accounts do (`geodes_lab.util.disk.disk_use`)."""
     disk = os.statvfs(home)
     quota = limit()
     free = disk.f_bavail * disk.f_frsize

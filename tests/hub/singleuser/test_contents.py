@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from geodes_lab.util import disk_use
+from geodes_lab.util.disk import disk_use
 from hub.services.measure.homes import sizes
 from tests.support.awaiting import awaited
 from tests.support.paths import TOP
@@ -38,7 +38,7 @@ class Server:
         }  # fmt: skip
         (folder / "run").mkdir(mode=0o700)
         command = [sys.executable, "-m", "jupyter_server", "--allow-root", f"--ServerApp.sock={socket}"]
-        command.append("--ServerApp.identity_provider_class=tests.support.identity.Alice")
+        command.append("--ServerApp.identity_provider_class=tests.support.hub.identity.Alice")
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=self.home, env=environment, stdout=log, stderr=log)
@@ -46,7 +46,11 @@ class Server:
             transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://localhost", timeout=60,
             headers={"Authorization": "token t", "Accept-Language": "en"},
         )  # fmt: skip
-        awaited(self._answers)
+        try:
+            awaited(self._answers)
+        except BaseException:
+            self.process.kill()
+            raise
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()[-3000:]
