@@ -20,12 +20,14 @@ AT_ONCE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help lab demo check test test-all chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
+.PHONY: help install lab demo check test test-all chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
 
 help:  ## list the targets
 	@sed -nE 's/^##@ (.*)/\n\1:/p; s/^([a-z-]+):.*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 ##@ Use it
+
+install: $(READY)  ## install the lab into .venv, and start nothing: for operators (docs/operations/quick-start.md)
 
 lab: $(READY)  ## start the lab on this machine and print its link (PORT=8000, DATALAKE=files|s3)
 	@$(BIN)/python -m hub.lab --port $(PORT) --datalake $(DATALAKE)

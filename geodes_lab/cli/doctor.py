@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from geodes_lab.errors import GeodesError, shown
+from geodes_lab.policy.units import Bytes
+from geodes_lab.util.disk import disk_use, project_quota
+
+if TYPE_CHECKING:
+    from geodes_lab.policy.lab import Lab
 
 
 @click.command()
@@ -24,21 +31,29 @@ from geodes_lab.errors import GeodesError, shown
     envvar="GEODES_LAB_SETTINGS",
     help="The operator's file of the lab: for --claims, or alone to check it and to name choices that have a cost.",
 )
+@click.option(
+    "--homes", is_flag=True, help="With --settings, as root: how many bytes each home holds, the largest first."
+)
 @click.pass_context
-def doctor(context: click.Context, profile: str, as_json: bool, claims: str | None, settings: str | None) -> None:
+def doctor(
+    context: click.Context, profile: str, as_json: bool, claims: str | None, settings: str | None, homes: bool
+) -> None:
     """Check which recorded facts of the catalogue PROFILE still hold, from this machine.
 
     Sends a few small requests; nothing is downloaded and no quota is used. Exits with 1 if a fact has changed or a
     check fails. With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person
     is refused. With --settings alone it reads the operator's file, and names the choices in it that have a cost; 1 if
-    the hub would not start with it or, asked by root, if people's accounts could not run this Python.
+    the hub would not start with it or, asked by root, if people's accounts could not run this Python. In a lab's own
+    server it begins with how full the home is.
 
     Example: geodes-lab doctor geodes
     """
     if claims is not None:
         _say_verdict(claims, settings)
     if settings is not None and context.get_parameter_source("settings") is click.core.ParameterSource.COMMANDLINE:
-        _say_warnings(settings)
+        _say_warnings(settings, homes)
+    if not as_json:
+        _say_home()
     from geodes_lab.catalog.doctor import examine
 
     colours = {"holds": "green", "changed": "yellow", "failed": "red", "not tried": "blue"}
@@ -71,7 +86,39 @@ def _say_verdict(claims: str, settings: str | None) -> NoReturn:
     sys.exit(not enters)
 
 
-def _say_warnings(settings: str) -> NoReturn:
+def _say_home() -> None:
+    """How full the home of this server is; its quota comes with the server, from the operator's file."""
+    if not (limit := int(os.environ.get("GEODES_LAB_HOME_QUOTA") or 0)):
+        return
+    used = disk_use.of(Path.home())
+    state = "failed" if used is None or used >= limit else "holds"
+    amount = "unknown" if used is None else f"{Bytes(used)} of {Bytes(limit)}, {used / limit:.0%} of the quota"
+    click.echo(click.style(f"{state:10}", "red" if state == "failed" else "green") + f"home: {amount}")
+
+
+def _say_homes(lab: Lab) -> None:
+    folder = Path(lab.home.folder or f"{lab.state}/homes")
+    sizes = {home: disk_use.of(home) for home in folder.iterdir() if home.is_dir()} if folder.is_dir() else {}
+    for home, used in sorted(sizes.items(), key=lambda h: -(h[1] or 0)):
+        kept = project_quota.held(home)
+        limit = f", held by the file system to {Bytes(kept[1])}" if kept and kept[1] else ""
+        click.echo(f"home      {home.name}: {'unknown' if used is None else Bytes(used)}{limit}")
+
+
+def _unenforced(lab: Lab) -> str:
+    """Why a quota of homes is not held by the file system; empty if it is, or if there is none."""
+    if not lab.home.quota and not any(g.quota.storage for g in lab.groups.values()):
+        return ""
+    folder = Path(lab.home.folder or f"{lab.state}/homes")
+    mount = project_quota.mount_of(next(p for p in (folder, *folder.parents) if p.exists()))
+    advice = mount.advice if mount else "This system has none."
+    return advice and (
+        "The homes have a quota, and their file system does not hold programs to it: JupyterLab refuses to save into a "
+        f"full home, but terminals and kernels can fill the disk. {advice}"
+    )
+
+
+def _say_warnings(settings: str, homes: bool) -> NoReturn:
     from geodes_lab.policy.lab import load
 
     try:
@@ -86,5 +133,9 @@ def _say_warnings(settings: str) -> NoReturn:
         if obstacle := executable.fault(sys.executable, modules=("geodes_lab",)):
             click.echo(click.style("failed    ", "red") + obstacle)
             sys.exit(1)
+        if said := _unenforced(lab):
+            click.echo(click.style("warning   ", "yellow") + said)
+    if homes:
+        _say_homes(lab)
     click.echo(f"{settings} can be read: people of {len(lab.groups)} groups, servers of the kind {lab.servers.kind}.")
     sys.exit(0)

@@ -40,7 +40,7 @@ class Oidc:
     userinfo_url: str = ""
     keys_url: str = ""
     logout_url: str = ""
-    """By default, these follow from the issuer as in Keycloak."""
+    """By default, the hub asks the provider for these five (``/.well-known/openid-configuration`` below the issuer)."""
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     claims: Claims = field(default_factory=Claims)
     audience: str = ""
@@ -58,12 +58,6 @@ class Oidc:
         host = urlsplit(self.issuer)
         if host.scheme != "https" and not is_loopback(host.hostname or ""):
             raise ValueError(f"the issuer {self.issuer!r} is not https, so others could read the tokens: use https.")
-
-    def url(self, what: Literal["authorize", "token", "userinfo", "keys", "logout"]) -> str:
-        """One of the provider's addresses."""
-        given: str = getattr(self, f"{what}_url")
-        keycloak = {"authorize": "auth", "keys": "certs"}.get(what, what)
-        return given or f"{self.issuer.rstrip('/')}/protocol/openid-connect/{keycloak}"
 
 
 @dataclass(frozen=True)
@@ -228,9 +222,9 @@ class Home:
     """People's homes and the folder that all see."""
 
     folder: str = ""
-    """The folder of the homes; by default ``homes`` in the state."""
+    """The folder of the homes; by default ``homes`` in the state, which only its owner passes: several need another."""
     quota: Bytes | None = None
-    """The size limit of each home; a group's quota of storage replaces it."""
+    """The size limit of each home; a group's quota of storage replaces it, and ``unlimited`` of a group lifts it."""
     warn: float = 0.8
     """The used fraction of the home from which people get a warning."""
     shared: str = ""

@@ -16,7 +16,8 @@ _WORDS = {
     "storage": "stored",
 }
 # A full home is no reason against a server: one is needed to make room. See hub/singleuser/home/space.py.
-_REASONS = ("core_hours", "memory_hours", "read")
+REASONS = ("core_hours", "memory_hours", "read")
+"""The quotas that keep somebody from starting something more."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +31,27 @@ class Verdict:
     """How much of each limit is used: 1 is all of it."""
 
 
-def verdict(use: Mapping[str, float], groups: Collection[str], lab: Lab) -> Verdict:
+def verdict(use: Mapping[str, float | None], groups: Collection[str], lab: Lab) -> Verdict:
     """Hold what was used against the quota.
 
     Parameters
     ----------
     use
-        What a person has used this month, by the names of `Quota`.
+        What a person has used this month, by the names of `Quota`; None: it is not known, and no part of the verdict.
     groups
         The person's groups.
     lab
         The operator's file.
     """
     quota: Quota = rights(groups, lab).quota
-    parts = {f.name: use.get(f.name, 0) / limit for f in fields(Quota) if (limit := getattr(quota, f.name))}
-    for name in _REASONS:
+    used = {name: use.get(name, 0) for name in (f.name for f in fields(Quota))}
+    parts = {
+        name: amount / limit for name, amount in used.items() if amount is not None and (limit := getattr(quota, name))
+    }
+    for name in REASONS:
         if parts.get(name, 0) >= 1:
-            used, limit = use[name], getattr(quota, name)
-            amount = f"{Bytes(int(used))} of {limit}" if name == "read" else f"{used:.0f} of {limit:.0f}"
+            use_of, limit = used[name] or 0, getattr(quota, name)
+            amount = f"{Bytes(int(use_of))} of {limit}" if name == "read" else f"{use_of:.0f} of {limit:.0f}"
             return Verdict(
                 False,
                 f"Your quota of this month is used up: {amount} {_WORDS[name]}. A new quota starts on the first of "

@@ -182,10 +182,14 @@ def _opening(groups: Collection[str], lab: Lab, seen: list[str]) -> str | None:
 
 
 def rights(groups: Collection[str], lab: Lab) -> Rights:
-    """What the members of some groups may do; in a lab for one person, everything."""
+    """What the members of some groups may do; in a lab for one person, everything but to fill the disk.
+
+    The quota of storage is that of the home, wherever it is said: of groups, else of ``home``.
+    """
+    home = Quota(storage=lab.home.quota)
     if lab.login.kind == "link":
         every = frozenset(lab.restricted)
-        return Rights(True, tuple(lab.profiles), Dask(10**6, 10**6, Dask.memory), Quota(), every)
+        return Rights(True, tuple(lab.profiles), Dask(10**6, 10**6, Dask.memory), home, every)
     mine = [rule for name, rule in lab.groups.items() if name in groups]
     chosen = {p for rule in mine for p in rule.profiles}
     no_dask = Dask(0, 0, Dask.memory)
@@ -193,7 +197,7 @@ def rights(groups: Collection[str], lab: Lab) -> Rights:
         admin=any(rule.admin for rule in mine),
         profiles=tuple(p for p in lab.profiles if p in chosen),
         dask=_largest(Dask(), [r.dask for r in mine]) if mine else no_dask,
-        quota=Quota() if any(r.unlimited for r in mine) else _largest(Quota(), [r.quota for r in mine]),
+        quota=Quota() if any(r.unlimited for r in mine) else _largest(home, [r.quota for r in mine]),
         restricted=frozenset(name for name, told in lab.restricted.items() if set(told.groups) & set(groups)),
     )
 

@@ -23,7 +23,8 @@ class Bytes(int):
     def __str__(self) -> str:
         for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("kiB", 2**10)):
             if self >= factor:
-                return f"{self / factor:.3g} {unit}"
+                number = self / factor
+                return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"
         return f"{int(self)} B"
 
 

@@ -27,11 +27,7 @@ else:
     c.Oidc.client_id = oidc.client_id
     c.Oidc.client_secret = here.secret("client_secret")
     c.Oidc.oauth_callback_url = f"{here.address}/hub/oauth_callback"
-    c.Oidc.authorize_url, c.Oidc.token_url = oidc.url("authorize"), oidc.url("token")
-    c.Oidc.userdata_url, c.Oidc.keys_url = oidc.url("userinfo"), oidc.url("keys")
-    c.Oidc.logout_redirect_url = (
-        f"{oidc.url('logout')}?client_id={oidc.client_id}&post_logout_redirect_uri={here.address}/hub/logged-out"
-    )
+    c.Oidc.after_logout = f"{here.address}/hub/logged-out"
     c.Oidc.scope = list(oidc.scopes)
     c.Oidc.username_claim = oidc.claims.name
     c.Oidc.enable_pkce = c.Oidc.validate_server_cert = True

@@ -8,6 +8,9 @@ from __future__ import annotations
 from jupyterhub.handlers.login import LogoutHandler
 from jupyterhub.orm import new_token
 from oauthenticator.oauth2 import OAuthLogoutHandler
+from tornado.httpclient import HTTPClientError
+
+from hub.login.discovery import DiscoveryError
 
 
 class Ending(LogoutHandler):
@@ -24,3 +27,11 @@ class Ending(LogoutHandler):
 
 class EndingAtProvider(Ending, OAuthLogoutHandler):
     """The same, followed by the provider's own log-out."""
+
+    async def handle_logout(self) -> None:
+        """Log out here in any case, and there if the provider says where."""
+        await super().handle_logout()
+        try:
+            await self.authenticator.discovered()
+        except (HTTPClientError, OSError, DiscoveryError) as error:
+            self.log.warning("%s logged out here, and not at the provider (%s).", self.current_user, error)

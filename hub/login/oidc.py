@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import jwt
 from jupyterhub.handlers import BaseHandler
 from oauthenticator.generic import GenericOAuthenticator
-from oauthenticator.oauth2 import OAuthCallbackHandler
+from oauthenticator.oauth2 import OAuthCallbackHandler, OAuthLoginHandler
 from tornado.httpclient import HTTPClientError
+from tornado.httputil import url_concat
 from tornado.web import HTTPError
 from traitlets import Unicode
 
@@ -21,6 +22,7 @@ from geodes_lab.policy.lab import Oidc as Provider
 from geodes_lab.policy.people import ROBOT, Decision, Language, decide
 from hub.front.hosts import ToService
 from hub.login.admin import ToOperators
+from hub.login.discovery import DiscoveryError, discover, missing
 from hub.login.logout import EndingAtProvider
 
 if TYPE_CHECKING:
@@ -39,10 +41,26 @@ _FORGED = {
     "fr": "Le service de connexion a envoyé un jeton qui ne correspond pas à ses clés ({reason}). Vous n'êtes pas "
     "connecté. Prévenez {contact}.",
 }
+_STRANGE = {
+    "en": "The login service is not set up as this lab expects, so nobody can log in now. Tell {contact}: the hub's "
+    "log says what to change.",
+    "fr": "Le service de connexion n'est pas configuré comme ce laboratoire l'attend : personne ne peut se connecter "
+    "pour l'instant. Prévenez {contact} : le journal du hub dit ce qu'il faut changer.",
+}
 _GONE = {
     "en": "You have logged out. <a href='{home}'>Log in again</a>",
     "fr": "Vous êtes déconnecté. <a href='{home}'>Se reconnecter</a>",
 }
+
+
+class Login(OAuthLoginHandler):
+    """The page that sends the browser to the provider."""
+
+    async def get(self) -> None:
+        """Go there, once the provider's addresses are known."""
+        lab: Lab = self.authenticator.lab
+        await _known(self, lab)
+        super().get()
 
 
 class Callback(OAuthCallbackHandler):
@@ -51,6 +69,7 @@ class Callback(OAuthCallbackHandler):
     async def get(self) -> None:
         """Log in; errors are shown in the reader's language."""
         lab: Lab = self.authenticator.lab
+        await _known(self, lab)  # by a hub that was started meanwhile too
         try:
             await super().get()
         except (HTTPClientError, OSError) as error:
@@ -89,13 +108,19 @@ class Oidc(GenericOAuthenticator):
     """Logs in the people of a provider, by the operator's rules."""
 
     settings_file = Unicode(help="The operator's file.").tag(config=True)
-    keys_url = Unicode(help="Where the provider's public keys are (JWKS).").tag(config=True)
+    after_logout = Unicode(help="Where the provider returns the browser after a log-out.").tag(config=True)
+    login_handler = Login
     callback_handler = Callback
     logout_handler = EndingAtProvider
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._away: dict[str, float] = {}  # since when the provider has not answered about a person
+        self._discovering = asyncio.Lock()
+        self._is_known = False
+        self._keys_url = ""
+        if not missing(self._provider):
+            self._learn({})
 
     @cached_property
     def lab(self) -> Lab:
@@ -111,7 +136,27 @@ class Oidc(GenericOAuthenticator):
     @cached_property
     def _keys(self) -> jwt.PyJWKClient:
         context = ssl.create_default_context(cafile=self._provider.authority or None)
-        return jwt.PyJWKClient(self.keys_url, lifespan=300, timeout=10, ssl_context=context)
+        return jwt.PyJWKClient(self._keys_url, lifespan=300, timeout=10, ssl_context=context)
+
+    async def discovered(self) -> None:
+        """Ask the provider for its addresses, if that has not succeeded yet.
+
+        Not at the hub's start: a provider that is down would keep the hub from starting, and with it people's work.
+        """
+        async with self._discovering:
+            if not self._is_known:
+                self._learn(await discover(self._provider, self.http_request_kwargs))
+
+    def _learn(self, found: dict[str, str]) -> None:
+        oidc = self._provider
+        self.authorize_url = oidc.authorize_url or found["authorize_url"]
+        self.token_url = oidc.token_url or found["token_url"]
+        self.userdata_url = oidc.userinfo_url or found.get("userinfo_url", "")
+        self._keys_url = oidc.keys_url or found.get("keys_url", "")
+        if logout := oidc.logout_url or found.get("logout_url"):
+            back = {"client_id": oidc.client_id, "post_logout_redirect_uri": self.after_logout}
+            self.logout_redirect_url = url_concat(logout, back)
+        self._is_known = True
 
     def get_handlers(self, app: Any) -> list[tuple[str, type[BaseHandler]]]:
         """Return the handlers of the provider's addresses, of the log-out page, and of services with own host names."""
@@ -211,8 +256,9 @@ class Oidc(GenericOAuthenticator):
         if user.name == ROBOT:  # the provider does not know it
             return True
         try:
+            await self.discovered()
             model = await super().refresh_user(user, handler, **options)
-        except (HTTPClientError, OSError, jwt.PyJWKClientConnectionError) as error:
+        except (HTTPClientError, OSError, jwt.PyJWKClientConnectionError, DiscoveryError) as error:
             since = self._away.setdefault(user.name, time.monotonic())
             grace = self._provider.grace
             if time.monotonic() - since > grace:
@@ -239,6 +285,17 @@ class Oidc(GenericOAuthenticator):
 
     def _decided(self, claims: dict[str, Any]) -> Decision:
         return decide(claims, self.lab)
+
+
+async def _known(handler: BaseHandler, lab: Lab) -> None:
+    """Know the provider's addresses, or say why there is no login now."""
+    try:
+        await handler.authenticator.discovered()
+    except (HTTPClientError, OSError) as error:
+        raise HTTPError(503, _DOWN[language(handler, lab)].format(contact=lab.contact)) from error
+    except DiscoveryError as error:
+        handler.log.error("Nobody can log in: %s", error)
+        raise HTTPError(503, _STRANGE[language(handler, lab)].format(contact=lab.contact)) from error
 
 
 def language(handler: BaseHandler, lab: Lab) -> Language:

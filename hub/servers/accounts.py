@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import LocalProcessSpawner
+from traitlets.log import get_logger
 
 from geodes_lab.policy.account import account
 from geodes_lab.util import executable, ownership
+from geodes_lab.util.disk import project_quota
 from hub.installation import TOP, installation, python
 
-_MARK = "GEODES Lab"
+MARK = "GEODES Lab"
+"""What accounts of the lab are called for people; no other account is touched."""
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _ROOT = 0
+_PASSES = 0o001  # others may pass through a folder
 
 
 def ensure(name: str) -> pwd.struct_passwd:
@@ -40,12 +44,28 @@ def ensure(name: str) -> pwd.struct_passwd:
         found = pwd.getpwnam(unix)
     except KeyError:
         _homes(here.homes)
-        _add(unix, here.homes / unix)
+        add(unix, here.homes / unix)
         found = pwd.getpwnam(unix)
-    if found.pw_gecos != _MARK or found.pw_uid < 1000:
+    if found.pw_gecos != MARK or found.pw_uid < 1000:
         raise RuntimeError(f"The account {unix} does not belong to the lab: choose another servers.account_prefix.")
     _home(found)
     return found
+
+
+def limit(found: pwd.struct_passwd, most: int) -> None:
+    """Hold an account's home to a number of bytes, where its file system can; 0: as many as the disk takes.
+
+    Where it cannot, the person's own server refuses what it writes itself (``hub/singleuser/home/contents.py``), and
+    the start is not refused: a full home is one thing more that a person needs a server for.
+    """
+    home = Path(found.pw_dir)
+    mount = project_quota.mount_of(home)
+    if mount is None or not mount.enforces or (not most and project_quota.held(home) is None):
+        return
+    try:
+        project_quota.hold(home, found.pw_uid, most)
+    except project_quota.QuotaError as error:
+        get_logger().warning("No quota of the file system: %s.", error)
 
 
 def runtime(found: pwd.struct_passwd) -> Path:
@@ -96,13 +116,15 @@ def unusable() -> str:
     return ""
 
 
-def _add(unix: str, home: Path) -> None:
+def add(unix: str, home: Path, number: int = 0) -> None:
+    """Make an account, with this number; 0: the next that is free."""
     if not _NAME.fullmatch(unix):
         raise RuntimeError(
             f"{unix} is not a possible name of an account: set servers.account_prefix to a short prefix of small "
             "letters, digits, - and _."
         )
-    command = ["useradd", "--user-group", "--no-create-home", "--home-dir", str(home), "--comment", _MARK]
+    command = ["useradd", "--user-group", "--no-create-home", "--home-dir", str(home), "--comment", MARK]
+    command += ["--uid", str(number)] if number else []
     outcome = subprocess.run([*command, "--shell", "/bin/bash", "--", unix], capture_output=True, text=True)
     if outcome.returncode != 0:
         raise RuntimeError(f"The account {unix} cannot be created ({' '.join(outcome.stderr.split())}).")
@@ -113,6 +135,22 @@ def _homes(homes: Path) -> None:
     homes.mkdir(parents=True, exist_ok=True)
     _refuse(ownership.fault(homes, _ROOT), "The folder of the homes")
     homes.chmod(0o711)
+
+
+def _reachable(home: Path, found: pwd.struct_passwd) -> None:
+    """Refuse a home that its account cannot come to: its server would take it for a full one."""
+    closed = [f for f in reversed(home.absolute().parents) if not f.stat().st_mode & _PASSES]
+    if not closed:
+        return
+    # A group or an access list may let the account pass: it is tried.
+    groups = os.getgrouplist(found.pw_name, found.pw_gid)
+    command = ["test", "-x", str(home)]
+    there = subprocess.run(command, user=found.pw_uid, group=found.pw_gid, extra_groups=groups, cwd="/")
+    if there.returncode != 0:
+        raise RuntimeError(
+            f"People cannot reach their homes in {home.parent}, because {closed[0]} is closed to them: set home.folder "
+            "to a folder that all accounts can pass through, such as /home/geodes-lab."
+        )
 
 
 def _home(found: pwd.struct_passwd) -> None:
@@ -129,6 +167,7 @@ def _home(found: pwd.struct_passwd) -> None:
             f"The home {home} is not a folder of the account {found.pw_name}: move it away, or change its owner with "
             f"`chown -R {found.pw_name}: {home}`."
         )
+    _reachable(home, found)
 
 
 def _is_of(path: Path, uid: int) -> bool:

@@ -21,7 +21,8 @@ from hub.installation import installation
 
 _ROOT = 0
 _MODE = 0o3770
-_OWN = "g-"  # after the prefix of accounts
+OWN = "g-"
+"""What follows the prefix of accounts in the names of groups."""
 
 
 def ensure(found: pwd.struct_passwd, groups: Collection[str]) -> dict[str, str]:
@@ -45,7 +46,7 @@ def ensure(found: pwd.struct_passwd, groups: Collection[str]) -> dict[str, str]:
         If a group of unix or a folder of such a name is not the lab's own.
     """
     lab = installation().lab
-    prefix = f"{lab.servers.account_prefix}{_OWN}"
+    prefix = f"{lab.servers.account_prefix}{OWN}"
     above = Path(lab.home.groups)
     mine = {name: account(name, prefix) for name in sorted(groups) if name in lab.groups}
     _above(above)

@@ -16,7 +16,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.web import HTTPError
 
 from geodes_lab.policy.lab import Profile
-from geodes_lab.policy.limits import verdict
+from geodes_lab.policy.limits import REASONS, verdict
 from geodes_lab.policy.people import rights, standing
 from geodes_lab.util.group_folders import VARIABLE
 from hub.installation import installation
@@ -85,7 +85,7 @@ async def prepare(spawner: Any) -> None:
         )
     _size(spawner, sizes(spawner))
     quota = rights(_groups(spawner), lab).quota
-    if any(v is not None for v in vars(quota).values()):
+    if any(getattr(quota, name) is not None for name in REASONS):
         await _within(spawner)
     if lab.servers.kind in ("accounts", "systemd"):
         if obstacle := await asyncio.to_thread(accounts.unusable):
@@ -94,13 +94,14 @@ async def prepare(spawner: Any) -> None:
             found = accounts.ensure(spawner.user.name)
             sockets = accounts.runtime(found)
             shared = group_folders.ensure(found, _groups(spawner)) if lab.home.groups else {}
+            await asyncio.to_thread(accounts.limit, found, quota.storage or 0)
         except (RuntimeError, OSError) as error:
             raise SpawnRefused(f"{error} Tell {lab.contact}.") from None
         spawner.environment = {**spawner.environment, "GEODES_LAB_RUNTIME": str(sockets)}
         spawner.environment[VARIABLE] = json.dumps(shared)
         if lab.servers.kind == "systemd":
             spawner.username_template = found.pw_name
-    _tell(spawner, quota.storage or lab.home.quota)
+    _tell(spawner, quota.storage)
 
 
 def _size(spawner: Any, allowed: dict[str, Profile]) -> None:

@@ -17,6 +17,10 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 c.JupyterApp.runtime_dir = str(runtime.settle())
 assistant.offer(c, Path(c.JupyterApp.runtime_dir).parent)
 c.KernelManager.transport = "ipc"
+# What JupyterLab saves stays within the quota of the home: contents.py.
+c.ServerApp.contents_manager_class = "hub.singleuser.home.contents.Contents"
+if os.environ.get("GEODES_LAB_HOME_QUOTA"):
+    c.FileContentsManager.delete_to_trash = False  # the trash would count too, and deleting would free nothing
 c.MultiKernelManager.default_kernel_name = "geodes"
 c.ServerApp.kernel_spec_manager_class = kernelspecs.Kernels
 # What cells print while no window is open is kept: recording.py.

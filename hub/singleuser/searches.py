@@ -27,6 +27,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import HTTPError, authenticated
 
+from hub.singleuser.home.meter import meter
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 # Other arguments of `geodes_lab.search` are plain values (a test compares both lists), or properties of the catalogue.
 PLAIN = {
@@ -187,6 +189,8 @@ class Notebook(JupyterHandler):
         text = nbformat.writes(node)
         name = f"search-{hashlib.sha256(text.encode()).hexdigest()[:16]}.ipynb"
         path = Path(self.settings["server_root_dir"]).expanduser() / "notebooks" / name
+        if not path.exists() and (sentence := await meter().refusal(len(text.encode()))):
+            raise HTTPError(507, sentence)
         path.parent.mkdir(parents=True, exist_ok=True)
         if shape and not (beside := path.with_name(_file_of(shape))).exists():
             _write_once(beside, await _fetched(shape))

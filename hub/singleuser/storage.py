@@ -9,30 +9,31 @@ import asyncio
 import json
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
-from hub.singleuser.home import space
+from hub.singleuser.home.meter import meter
 
-_EVERY = 600.0  # seconds, the same interval in which the accounts measure homes that they can see
+_EVERY = 60.0  # seconds; the meter measures a large home less often
 _log = logging.getLogger("geodes_lab.storage")
 
 
-async def tell(url: str, home: Path) -> int:
-    """Measure the home and report it; return the bytes."""
-    size = (await asyncio.to_thread(space.measure, home)).used
+async def tell(url: str) -> int | None:
+    """Measure the home and report it; return the bytes. None: they are not known, and the last report counts."""
+    size = (await meter().now()).used
+    if size is None:
+        return None
     headers = {"Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}", "Content-Type": "application/json"}
     await AsyncHTTPClient().fetch(HTTPRequest(url, "POST", headers, json.dumps({"bytes": size}), request_timeout=10))
     return size
 
 
-async def keep_telling(url: str, home: Path) -> None:
+async def keep_telling(url: str) -> None:
     """Continue for as long as the server lives."""
     while True:
         try:
-            await tell(url, home)
+            await tell(url)
         except (HTTPClientError, OSError) as error:
             _log.debug("the usage service does not answer: %s", error)
         await asyncio.sleep(_EVERY)
@@ -44,4 +45,4 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(app: Any) -> None:
     if url := os.environ.get("GEODES_LAB_STORAGE"):
-        app.io_loop.add_callback(keep_telling, url, Path.home())
+        app.io_loop.add_callback(keep_telling, url)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import pwd
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -38,6 +42,20 @@ def test_start_is_refused_with_the_reason(lab):
     spawner = SimpleNamespace(user=user, user_options={}, environment={}, log=logging.getLogger("x"))
     with pytest.raises(spawning.SpawnRefused, match=r"the folder /x is closed to them\. Tell the desk\."):
         asyncio.run(spawning.prepare(spawner))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another account")
+def test_homes_below_a_closed_folder_are_refused_and_not_taken_for_full(tmp_path):
+    nobody = pwd.getpwnam("nobody")
+    (home := tmp_path / "state" / "homes" / "lab-alice").mkdir(parents=True)
+    (tmp_path / "state").chmod(0o700)
+    with pytest.raises(RuntimeError, match=r"cannot reach their homes in .* is closed to them: set home\.folder"):
+        accounts._reachable(home, nobody)
+    with tempfile.TemporaryDirectory() as folder:  # its group may pass
+        os.chown(folder, 0, nobody.pw_gid)
+        Path(folder).chmod(0o710)
+        (home := Path(folder) / "lab-alice").mkdir()
+        accounts._reachable(home, nobody)
 
 
 def test_hub_says_it_at_its_start_until_it_is_mended(lab, caplog):

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geodes_lab.policy.lab import Dask, Lab, Quota, load
+from geodes_lab.policy.lab import Dask, Home, Lab, Quota, load
 from geodes_lab.policy.people import NAME, decide, holding, rights
 from geodes_lab.policy.reading import Refused, read
 from geodes_lab.policy.units import Bytes, Seconds
@@ -245,6 +245,18 @@ def test_limits_are_those_that_some_group_says(several, one_more):
                 assert value == getattr(had, name), "it grants nothing, and takes nothing"
             elif getattr(had, name) is not None and any(name in g.get(part, {}) for g in several):
                 assert value >= getattr(had, name)
+
+
+def test_quota_of_homes_holds_where_no_group_says_another():
+    told = lab(
+        home={"quota": "1 GiB"}, groups={"a": {}, "b": {"quota": {"storage": "512 MiB"}}, "free": {"unlimited": True}}
+    )
+    assert rights({"a"}, told).quota == Quota(storage=Bytes(2**30))
+    assert rights({"a", "b"}, told).quota.storage == 2**29, "a group's replaces it, smaller or larger"
+    assert rights({"b", "free"}, told).quota == Quota()
+    assert rights((), Lab(home=Home(quota=Bytes(2**30)))).quota == Quota(storage=Bytes(2**30)), (
+        "the only person's disk fills too"
+    )
 
 
 def test_who_has_one_core_hour_has_it_with_any_group_beside():

@@ -1,15 +1,14 @@
-"""The size of each home, by `du`.
-
-It follows no links, counts a file with several names once, and goes to any depth.
-"""
+"""The size of each home, by the one measure that people's own servers have too."""
 
 from __future__ import annotations
 
 import logging
-import subprocess
 from pathlib import Path
 
-_PATIENCE = 120.0  # seconds for one home
+from geodes_lab.util.disk import disk_use
+
+_LEAST, _MOST = 15.0, 600.0  # seconds between two looks
+_SHARE = 20  # of the time, one part in so many is spent on measuring
 _log = logging.getLogger("measure")
 
 
@@ -24,28 +23,24 @@ def sizes(folder: Path, *, single: bool = False) -> dict[str, int]:
     Returns
     -------
     dict
-        Bytes on the disk by account; the only home has the empty name.
+        Bytes on the disk by account; the only home has the empty name. Of a home that cannot be measured nothing is
+        said, so that its last size counts: otherwise a user could avoid the quota.
     """
     if single:
-        return _known({"": size(folder)} if folder.is_dir() else {})
-    homes = [p for p in sorted(folder.iterdir()) if p.is_dir() and not p.is_symlink()] if folder.is_dir() else []
-    return _known({p.name: size(p) for p in homes})
+        homes = {"": folder} if folder.is_dir() else {}
+    else:
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        homes = {p.name: p for p in found if p.is_dir() and not p.is_symlink()}
+    return {name: size for name, home in homes.items() if (size := _size(home)) is not None}
 
 
-def _known(measured: dict[str, int | None]) -> dict[str, int]:
-    """For a home that cannot be measured the last size counts: otherwise a user could avoid the quota."""
-    return {name: size for name, size in measured.items() if size is not None}
+def pause(took: float) -> float:
+    """Return the seconds until the next look: homes that are measured quickly are measured often."""
+    return min(max(_LEAST, took * (_SHARE - 1)), _MOST)
 
 
-def size(folder: Path) -> int | None:
-    """Return the bytes that a folder takes on its disk; None if that is unknown."""
-    # Python's own walk stops where a path is longer than the system's limit, so that a home could be hidden behind it.
-    command = ["du", "-s", "-k", "-x", "--", str(folder)]
-    try:
-        process = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
-        return int(process.stdout.split(maxsplit=1)[0]) * 1024
-    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        _log.warning(
-            "%s cannot be measured (%s): its last size is used; check the folder", folder, type(error).__name__
-        )
-        return None
+def _size(home: Path) -> int | None:
+    size = disk_use.of(home)
+    if size is None:
+        _log.warning("%s cannot be measured: its last size is used; check the folder", home)
+    return size

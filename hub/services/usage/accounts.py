@@ -43,8 +43,8 @@ class Use:
     """GiB × hours."""
     read: int = 0
     """Bytes."""
-    storage: int = 0
-    """Bytes, at the last measurement."""
+    storage: int | None = None
+    """Bytes, at the last measurement; None: the home was not measured yet."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class Books:
 
     def by_person(self, month: str) -> dict[str, Use]:
         """Return the sums of each person in a month, such as ``2026-11``."""
-        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 0.0])
+        sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         for person, _, _, core_hours, memory_hours, _ in self._sessions(month):
             sums[person][0] += core_hours
             sums[person][1] += memory_hours
@@ -220,9 +220,12 @@ class Books:
                 "select person, sum(bytes) from reads where day like ? group by person", (f"{month}-%",)
             ):
                 sums[person][2] += size
-            for person, size in books.execute("select person, bytes from storage"):
-                sums[person][3] += size
-        return {p: Use(n[0], n[1], int(n[2]), int(n[3])) for p, n in sorted(sums.items())}
+            stored = dict(books.execute("select person, bytes from storage"))
+        return {
+            p: Use(hours, memory_hours, int(read), stored.get(p))
+            for p in sorted({*sums, *stored})
+            for hours, memory_hours, read in [sums[p]]
+        }
 
     def by_group(self, month: str) -> dict[str, Use]:
         """Return the sums of each group; a person in several groups counts in each."""
@@ -262,7 +265,7 @@ class Books:
             (read,) = books.execute(*statement).fetchone()
             stored = books.execute("select bytes from storage where person = ?", (person,)).fetchone()
         return Use(
-            sum(s[3] for s in several), sum(s[4] for s in several), int(read or 0), int(stored[0]) if stored else 0
+            sum(s[3] for s in several), sum(s[4] for s in several), int(read or 0), int(stored[0]) if stored else None
         )
 
     def _sessions(self, month: str, person: str | None = None) -> list[tuple[str, str, str, float, float, float]]:

@@ -42,7 +42,8 @@ def metrics(books: Books, collector: Collector, costs: Costs) -> bytes:
     storage = gauge("storage_bytes", "Size of a home", "person")
     for person, use in books.by_person(month).items():
         if person:
-            storage.labels(person).set(use.storage)
+            if use.storage is not None:
+                storage.labels(person).set(use.storage)
             for kind, used in verdict(asdict(use), collector.groups.get(person, ()), collector.lab).parts.items():
                 part.labels(person, kind).set(used)
     bill = costs.bill(month)

@@ -24,6 +24,7 @@ _TEXT = {
         "used": "Used",
         "quota": "Quota",
         "none": "no limit",
+        "unknown": "not measured yet",
         "collection": "Collection",
         "person": "Person",
         "group": "Group",
@@ -51,6 +52,7 @@ _TEXT = {
         "used": "Utilisé",
         "quota": "Quota",
         "none": "sans limite",
+        "unknown": "pas encore mesuré",
         "collection": "Collection",
         "person": "Personne",
         "group": "Groupe",
@@ -81,7 +83,7 @@ def mine(
         rows.append(
             [
                 text[field.name],
-                _said(field.name, getattr(use, field.name)),
+                _said(field.name, getattr(use, field.name), text["unknown"]),
                 _said(field.name, limit) if limit else text["none"],
             ]
         )
@@ -108,7 +110,8 @@ def everybody(
     """Title and body of the operators' page."""
     text = _TEXT[tongue]
     names = [f.name for f in fields(Use)]
-    line = lambda name, use: [name or text["former"], *(_said(n, getattr(use, n)) for n in names)]  # noqa: E731
+    amounts = lambda use: (_said(n, getattr(use, n), text["unknown"]) for n in names)  # noqa: E731
+    line = lambda name, use: [name or text["former"], *amounts(use)]  # noqa: E731
     body = table(text["people"], [text["person"], *(text[n] for n in names)], [line(p, u) for p, u in people.items()])
     body += table(
         text["groups"], [text["group"], *(text[n] for n in names[:3])], [line(g, u)[:4] for g, u in groups.items()]
@@ -129,5 +132,7 @@ def _form(text: dict[str, str], month: str) -> str:
     )
 
 
-def _said(name: str, value: float) -> str:
+def _said(name: str, value: float | None, unknown: str = "") -> str:
+    if value is None:
+        return unknown
     return str(Bytes(value)) if name in ("read", "storage") else f"{value:,.1f}"

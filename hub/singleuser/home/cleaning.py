@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_server.base.handlers import JupyterHandler
-from jupyter_server.utils import url_path_join
+from jupyter_server.utils import url_escape, url_path_join
 from tornado.web import HTTPError, authenticated
 
 from hub.singleuser.home import space
+from hub.singleuser.home.meter import meter
 
 _TEXT = {
     "en": {
@@ -22,6 +23,11 @@ _TEXT = {
         "disk": "Your home contains {used}. Its disk is {part:.0%} full: {free} are free.",
         "rescue": "Your home is full: {reason}. The server started in rescue mode, so that you can free some space: "
         "kernels work, but you cannot save anything new in your home until there is space.",
+        "over": "Your home is over its quota. JupyterLab saves and uploads nothing new until there is space; you can "
+        "open, download and delete all your files. Do not write more from terminals and notebooks: what they write "
+        "may be cut off.",
+        "unknown": "The size of your home is not known: it could not be measured.",
+        "fetch": "Download",
         "again": "There is space again. Stop the server and start it again to leave rescue mode.",
         "what": "Largest files and folders",
         "anew": "can be created again",
@@ -40,6 +46,11 @@ _TEXT = {
         "rescue": "Votre espace est plein : {reason}. Le serveur a démarré en mode secours pour que vous fassiez de "
         "la place : les noyaux "
         "fonctionnent, mais rien de nouveau ne peut être enregistré tant qu'il n'y a pas de place.",
+        "over": "Votre espace dépasse son quota. JupyterLab n'enregistre et ne téléverse plus rien tant qu'il n'y a "
+        "pas de place ; vous pouvez ouvrir, télécharger et supprimer tous vos fichiers. N'écrivez plus depuis les "
+        "terminaux et les notebooks : ce qu'ils écrivent peut être tronqué.",
+        "unknown": "La taille de votre espace n'est pas connue : il n'a pas pu être mesuré.",
+        "fetch": "Télécharger",
         "again": "Il y a de nouveau de la place. Arrêtez le serveur et redémarrez-le : le mode secours sera terminé.",
         "what": "Fichiers et dossiers les plus volumineux",
         "anew": "peut être refait",
@@ -72,11 +83,13 @@ class Page(JupyterHandler):
     @authenticated
     async def get(self) -> None:
         """Show how full the home is; as JSON for programs."""
-        now = await _aside(space.measure, Path.home())
         if "application/json" in self.request.headers.get("Accept", ""):
+            now = await meter().now()  # JupyterLab asks again and again
             warn = now.is_scarce(float(os.environ.get("GEODES_LAB_HOME_WARN") or 0.8))
-            self.finish(json.dumps({**vars(now), "part": now.part, "warn": warn, "rescue": _rescue()}))
+            more = {"part": now.part, "warn": warn, "over": now.is_over, "rescue": _rescue()}
+            self.finish(json.dumps({**vars(now), **more}))
             return
+        now = await meter().anew()
         self.finish(self._page(now, await _aside(space.fillers, Path.home()), 0))
 
     @authenticated
@@ -90,7 +103,7 @@ class Page(JupyterHandler):
                 raise HTTPError(
                     400, f"{name!r} cannot be removed: it is not in your home, or it is not yours."
                 ) from error
-        self.finish(self._page(await _aside(space.measure, home), await _aside(space.fillers, home), total))
+        self.finish(self._page(await meter().anew(), await _aside(space.fillers, home), total))
 
     def _page(self, now: space.Space, fillers: list[tuple[str, int, bool]], removed: int) -> str:
         tongue = "fr" if self.request.headers.get("Accept-Language", "").lower().startswith("fr") else "en"
@@ -99,7 +112,8 @@ class Page(JupyterHandler):
         rows = "".join(
             f"<tr><td><input type=checkbox name=path value='{html.escape(n, quote=True)}' "
             f"id=p{i}{' checked' if c else ''}></td>"
-            f"<td><label for=p{i}>{html.escape(n)}{anew if c else ''}</label></td><td>{space.said(s)}</td></tr>"
+            f"<td><label for=p{i}>{html.escape(n)}{anew if c else ''}</label>{self._link(n, text['fetch'])}</td>"
+            f"<td>{space.said(s)}</td></tr>"
             for i, (n, s, c) in enumerate(fillers)
         )
         notes = []
@@ -108,6 +122,8 @@ class Page(JupyterHandler):
         if _rescue():
             roomy = now.free >= space.NEEDED
             notes.append(text["again"] if roomy else text["rescue"].format(reason=html.escape(_rescue())))
+        if now.is_over:
+            notes.append(text["over"])
         table = (
             f"<form method=post>{self.xsrf_form_html()}<h2>{text['what']}</h2><table><thead><tr><th><span "
             f"aria-hidden=true>✓</span></th>"
@@ -117,6 +133,8 @@ class Page(JupyterHandler):
         )
         sizes = {"used": space.said(now.used), "quota": space.said(now.quota), "free": space.said(now.free)}
         summary = text["used" if now.quota else "disk"].format(**sizes, part=now.part)
+        if now.used is None:
+            summary = text["unknown"]
         hub = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/home"
         return (
             f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -127,6 +145,13 @@ class Page(JupyterHandler):
             f"{table}<p><a href='{hub}'>{text['stop']}</a> · <a "
             f"href='{self.base_url}lab'>{text['files']}</a></p></main></html>"
         )
+
+    def _link(self, name: str, word: str) -> str:
+        """A link to fetch a file, before it is removed; Jupyter hands out neither folders nor hidden files."""
+        if any(part.startswith(".") for part in Path(name).parts) or not (Path.home() / name).is_file():
+            return ""
+        address = url_escape(url_path_join(self.base_url, "files", name))
+        return f' · <a href="{html.escape(address, quote=True)}?download=1">{word}</a>'
 
 
 def _rescue() -> str:

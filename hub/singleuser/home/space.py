@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from geodes_lab.policy.units import Bytes
+from geodes_lab.util.disk import disk_use
+
 NEEDED = 24 * 2**20  # bytes that must be free for the files that a server writes at its start
-_PATIENCE = 20.0  # seconds for measuring a home
+_PATIENCE = 20.0  # seconds for measuring a home before a server starts, and for what is in it
 # Folders that can be created again; they are offered first.
 _CACHES = (
     ".cache",
@@ -36,38 +39,46 @@ _SCARCE = 5 * 2**30  # free bytes of a disk, less than which people are warned o
 class Space:
     """How full a home is."""
 
-    used: int
-    """What the home holds, in bytes."""
+    used: int | None
+    """What the home holds, in bytes; None: it could not be measured, or not in time."""
     quota: int
     """What it may hold; 0: as much as its disk takes."""
     free: int
     """What can still be written, of the quota and of the disk."""
     disk: int
     """The size of its disk, which others may write to as well."""
-    whole: bool
-    """Whether the whole home was measured; otherwise it holds more."""
 
     @property
     def part(self) -> float:
-        """How much of the quota is used; without one, of the disk."""
+        """How much of the quota is used; without one, of the disk. What is not known is not called full."""
         if self.quota:
-            return self.used / self.quota
+            return (self.used or 0) / self.quota
         return 1 - self.free / self.disk if self.disk else 1.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the quota is used up."""
+        return self.quota > 0 and (self.used or 0) >= self.quota
 
     def is_scarce(self, part: float) -> bool:
         """Whether people are to be warned, if they are from this part on."""
         return self.part >= part and (self.quota > 0 or self.free < _SCARCE)
 
 
+def limit() -> int:
+    """The bytes that the home may hold, as the hub says it; 0: as many as its disk takes."""
+    return int(os.environ.get("GEODES_LAB_HOME_QUOTA") or 0)
+
+
 def measure(home: Path, patience: float = _PATIENCE) -> Space:
-    """Measure a home; other file systems in it, and targets of links, do not count."""
+    """Measure a home, as the hub's accounts do (`geodes_lab.util.disk.disk_use`)."""
     disk = os.statvfs(home)
-    quota = int(os.environ.get("GEODES_LAB_HOME_QUOTA") or 0)
+    quota = limit()
     free = disk.f_bavail * disk.f_frsize
-    used, whole = _size(home, home.stat().st_dev, time.monotonic() + patience)
+    used = disk_use.of(home, patience)
     if quota:
-        free = min(free, max(quota - used, 0))
-    return Space(used, quota, free, disk.f_blocks * disk.f_frsize, whole)
+        free = min(free, max(quota - (used or 0), 0))
+    return Space(used, quota, free, disk.f_blocks * disk.f_frsize)
 
 
 def problem(home: Path) -> str:
@@ -98,11 +109,11 @@ def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
             continue  # a part of another offered folder
         with contextlib.suppress(OSError):
             if made_anew or not path.is_dir():
-                size = _size(path, device, deadline)[0]
+                size = _size(path, device, deadline)
                 if size > 2**20 or (made_anew and size):
                     by_name[name] = (size, made_anew)
             elif len(path.relative_to(home).parts) == 3 or _is_a_whole(path):
-                by_name[name] = (_size(path, device, deadline)[0], False)
+                by_name[name] = (_size(path, device, deadline), False)
     ordered = sorted(((n, s, c) for n, (s, c) in by_name.items() if s), key=lambda f: (not f[2], -f[1]))
     return ordered[:most]
 
@@ -121,7 +132,7 @@ def remove(home: Path, name: str) -> int:
     )
     if not name or Path(name).is_absolute() or ".." in Path(name).parts or not inside or not os.path.lexists(path):
         raise ValueError(name)
-    size = _size(path, home.stat().st_dev, time.monotonic() + _PATIENCE)[0]
+    size = _size(path, home.stat().st_dev, time.monotonic() + _PATIENCE)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -149,11 +160,10 @@ def _is_a_whole(folder: Path) -> bool:
     return folder.name.lower().endswith(_WHOLE_SUFFIXES) or any((folder / name).exists() for name in _OF_A_WHOLE)
 
 
-def _size(path: Path, device: int, deadline: float) -> tuple[int, bool]:
+def _size(path: Path, device: int, deadline: float) -> int:
+    """The size of one of very many parts, which would be as many processes of `du`; at least so much."""
     total, left = 0, [str(path)]
-    while left:
-        if time.monotonic() > deadline:
-            return total, False
+    while left and time.monotonic() < deadline:
         here = left.pop()
         try:
             status = os.lstat(here)
@@ -162,13 +172,9 @@ def _size(path: Path, device: int, deadline: float) -> tuple[int, bool]:
                 left.extend(e.path for e in os.scandir(here))
         except OSError:
             continue
-    return total, True
+    return total
 
 
-def said(size: float) -> str:
+def said(size: float | None) -> str:
     """Format a size for people."""
-    for unit in ("B", "kiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.3g} {unit}"
-        size /= 1024
-    return f"{size:.3g} TiB"
+    return "?" if size is None else str(Bytes(size))

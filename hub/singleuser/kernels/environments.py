@@ -19,8 +19,10 @@ from tornado.web import HTTPError, authenticated
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import group_folders
+from hub.singleuser.home.meter import meter
 from hub.singleuser.kernels.making import Making, Wish
 
+_ROOM = 16 * 2**20  # bytes that an environment takes at least
 _OFFERED = 50  # files of the home that are offered
 _FILES = ("*requirements*.txt", "*environment*.yml", "*environment*.yaml")
 _TEXT = {
@@ -127,6 +129,8 @@ class Page(JupyterHandler):
             loop.call_soon_threadsafe(settings.__setitem__, "geodes_lab_making_last_activity", datetime.now(UTC))
 
         try:
+            if not wish.group and (sentence := await meter().refusal(_ROOM)):
+                raise GeodesError(sentence)
             self.making.begin(wish, Path.home(), lab_kernel, used)
         except GeodesError as error:
             self.set_status(400)

@@ -6,9 +6,8 @@ import csv
 import io
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.lab import Home, Lab
 from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.reading import read
+from geodes_lab.policy.units import Bytes
 from hub.services.hubapi import Server
-from hub.services.measure.homes import size, sizes
+from hub.services.measure.homes import pause, sizes
 from hub.services.person import Hub, Person
 from hub.services.usage.accounts import Books, Session, Use
 from hub.services.usage.app import made
@@ -268,25 +268,23 @@ def test_metrics_are_for_prometheus(url):
     assert found["geodes_lab_quota_used_ratio"]["core_hours", "alice"] == pytest.approx(0.2, rel=0.01)
 
 
-def test_size_of_a_folder_counts_no_link(tmp_path):
-    (tmp_path / "one").write_bytes(os.urandom(50_000))
-    os.link(tmp_path / "one", tmp_path / "again")
-    (tmp_path / "away").symlink_to("/usr")
-    assert 50_000 <= size(tmp_path) < 80_000
-    assert size(Path("/nowhere")) is None, "and not 0"
-    deep = tmp_path / "deep"
-    deep.mkdir()
-    here = os.open(deep, os.O_RDONLY)
-    for _ in range(40):  # longer than a path may be, so that it cannot be named
-        os.mkdir("x" * 200, dir_fd=here)
-        below = os.open("x" * 200, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    descriptor = os.open("hidden", os.O_WRONLY | os.O_CREAT, dir_fd=here)
-    os.write(descriptor, os.urandom(500_000))
-    os.close(descriptor)
-    os.close(here)
-    assert size(deep) > 500_000
+def test_home_that_was_not_measured_is_not_called_empty(url, books):
+    assert get(url, "api/mine", "b").json()["storage"] is None
+    assert "not measured yet" in get(url, "", "b").text
+    assert "pas encore mesuré" in get(url, "?lang=fr", "b").text
+    lines = list(csv.DictReader(io.StringIO(get(url, "export.csv", "o").text)))
+    assert {line["name"]: line["storage"] for line in lines if line["kind"] == "person"}["alice"] >= "100000"
+
+
+def test_quota_of_homes_is_counted_wherever_it_is_said(books):
+    told = replace(lab(), home=Home(quota=Bytes(GIB)))
+    assert verdict({"storage": 3 * GIB}, {"operators"}, told).parts["storage"] == 3
+    assert verdict({"storage": 3 * GIB}, {"operators"}, told).allowed, "a full home needs a server to be emptied"
+    assert "storage" not in verdict({"storage": None}, {"operators"}, told).parts
+
+
+def test_homes_that_are_measured_quickly_are_measured_often():
+    assert [pause(took) for took in (0.01, 1, 10, 500)] == [15, 19, 190, 600]
 
 
 def test_nobody_says_how_large_another_s_home_is(url):

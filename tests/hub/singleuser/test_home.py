@@ -14,6 +14,7 @@ import pytest
 
 from hub.singleuser import start, storage
 from hub.singleuser.home import cleaning, notebooks, space
+from hub.singleuser.home.meter import Meter
 from tests.support.served import served
 
 MIB = 2**20
@@ -106,11 +107,11 @@ def test_home_without_a_quota_is_not_called_as_full_as_its_disk(tmp_path, monkey
     assert 3 * MIB <= now.used < 3.2 * MIB
     assert now.quota == 0
     assert now.part == 1 - now.free / now.disk, "that is the disk's"
-    full = space.Space(used=52 * MIB, quota=0, free=60 * 2**30, disk=330 * 2**30, whole=True)
+    full = space.Space(used=52 * MIB, quota=0, free=60 * 2**30, disk=330 * 2**30)
     assert round(full.part, 2) == 0.82
     assert not full.is_scarce(0.8), "60 GiB are free"
-    assert space.Space(52 * MIB, 0, 2**30, 330 * 2**30, True).is_scarce(0.8)
-    assert space.Space(52 * MIB, 60 * MIB, 8 * MIB, 330 * 2**30, True).is_scarce(0.8)
+    assert space.Space(52 * MIB, 0, 2**30, 330 * 2**30).is_scarce(0.8)
+    assert space.Space(52 * MIB, 60 * MIB, 8 * MIB, 330 * 2**30).is_scarce(0.8)
     page = cleaning.Page._page(SimpleNamespace(request=SimpleNamespace(headers={}), base_url="/"), full, [], 0)
     assert "Your home contains 52 MiB. Its disk is 82% full: 60 GiB are free." in page
 
@@ -203,8 +204,37 @@ def test_server_tells_how_large_its_home_is(tmp_path, monkeypatch):
 
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "mine")
     monkeypatch.setenv("GEODES_LAB_HOME_QUOTA", str(2**30))
+    own = Meter(tmp_path)
+    monkeypatch.setattr(storage, "meter", lambda: own)
     (tmp_path / "cube.zarr").write_bytes(os.urandom(3_000_000))
     with served(accounts) as url:
-        told = asyncio.run(storage.tell(f"{url}/services/usage/api/storage", tmp_path))
+        told = asyncio.run(storage.tell(f"{url}/services/usage/api/storage"))
     assert heard == [(b"token mine", {"bytes": told})]
     assert 3_000_000 <= told < 3_200_000
+
+
+def test_meter_measures_once_for_all_who_ask_and_before_it_refuses(tmp_path, monkeypatch):
+    monkeypatch.setenv("GEODES_LAB_HOME_QUOTA", str(100))
+    used, measured = [50], []
+
+    def measure(home: Path, patience: float) -> space.Space:
+        measured.append(used[0])
+        return space.Space(used[0], 100, 0, 0)
+
+    async def play() -> list[str]:
+        meter = Meter(tmp_path, measure)
+        await asyncio.gather(*(meter.now() for _ in range(20)))
+        assert len(measured) <= 2
+        assert await meter.refusal(40) == ""
+        meter.grew(40)
+        assert len(measured) <= 2, "a save that fits does not wait for a measurement"
+        used[0] = 90
+        said = [await meter.refusal(40)]
+        used[0] = 10  # somebody has made room in a terminal
+        return [*said, await meter.refusal(40), await meter.refusal(-5)]
+
+    refused, again, smaller = asyncio.run(play())
+    assert refused.startswith("Your home is full: 90 B of 100 B are used, and this needs 40 B more.")
+    assert (again, smaller) == ("", "")
+    monkeypatch.delenv("GEODES_LAB_HOME_QUOTA")
+    assert asyncio.run(Meter(tmp_path, measure).refusal(10**12)) == "", "without a quota nothing is refused"

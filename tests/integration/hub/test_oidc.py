@@ -18,6 +18,9 @@ GROUPS = {
 }
 
 
+DISCOVERY = "/.well-known/openid-configuration"
+
+
 def lab(provider: Provider, **oidc) -> dict:
     return {
         "contact": "desk@example.org",
@@ -68,6 +71,12 @@ def test_member_of_a_nested_group_enters(hub, provider):
     exchanged = next(values for path, values in provider.asked if path == "/oauth2/token")
     assert exchanged["code_verifier"]
     assert "client_secret" not in exchanged, "it goes by the header"
+
+
+def test_provider_says_its_addresses_itself_and_once(hub, provider):
+    provider.put("alice", groups=["geodes"])
+    Browser(hub).login("alice")
+    assert [path for path, _ in provider.asked].count(DISCOVERY) == 1
 
 
 def test_realm_role_counts_too(hub, provider):
@@ -208,9 +217,13 @@ def test_what_the_provider_gave_is_encrypted_and_in_no_log(hub, provider):
 
 def test_verified_tokens_and_a_key_that_is_rotated(provider):
     provider.put("ines", groups=["geodes"])
-    with Production(lab(provider, claims={"source": "id_token"})) as running:
+    with Production(lab(provider, claims={"source": "id_token"}, **provider.addresses)) as running:
+        asked = len(provider.asked)
         page = Browser(running).login("ines")
         assert page.status_code == 200, message(page)
+        paths = [path for path, _ in provider.asked[asked:]]
+        assert "/oauth2/token" in paths
+        assert DISCOVERY not in paths, "what the operator's file says is not asked for"
         provider.rotate()
         assert Browser(running).login("ines").status_code == 200, "the new key was fetched"
         # Negative control: signed by a key that the provider does not publish.

@@ -80,15 +80,14 @@ class Provider:
                 self.storage.remove_refresh_token(token.token)
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        """What the operator's file says of it."""
-        return {
-            "issuer": self.url,
-            "client_id": "geodes-lab",
-            "authorize_url": f"{self.url}/oauth2/authorize",
-            "token_url": f"{self.url}/oauth2/token",
-            "userinfo_url": f"{self.url}/userinfo",
-            "keys_url": f"{self.url}/jwks",
-            "logout_url": f"{self.url}/oauth2/end_session",
-            "basic_auth": True,
-            **more,
-        }
+        """What the operator's file says of it; the hub asks for the addresses."""
+        return {"issuer": self.url, "client_id": "geodes-lab", "basic_auth": True, **more}
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The same addresses, as an operator may write them."""
+        places = {
+            "authorize": "oauth2/authorize", "token": "oauth2/token", "userinfo": "userinfo", "keys": "jwks",
+            "logout": "oauth2/end_session",
+        }  # fmt: skip
+        return {f"{name}_url": f"{self.url}/{place}" for name, place in places.items()}

@@ -1,6 +1,7 @@
 // A federated extension of JupyterLab without a build: it needs no library, only the application that it is given.
 (() => {
   const EVERY = 30_000;
+  const LOOK = 60_000; // at how full the home is
   const french = (navigator.language || "en").toLowerCase().startsWith("fr");
   const say = (english, frenchText) => (french ? frenchText : english);
   const base = () => JSON.parse(document.getElementById("jupyter-config-data").textContent).baseUrl;
@@ -109,15 +110,26 @@
             `Votre dernier serveur a été arrêté (${when}) à cause de son âge. Ce qui tournait : ${what}.`), "info");
       }
       await show(heard);
+    }
+
+    let fullness = "roomy"; // what was last said of the home
+    async function look() {
       const space = await ask("GET", "space");
-      if (space.rescue || space.warn) {
-        const part = Math.round(space.part * 100);
-        const page = `${location.origin}${base()}geodes/space`;
-        notify(space.quota
-          ? say(`Your home is ${part} % full: ${page} shows the largest files.`,
-            `Votre espace est plein à ${part} % : ${page} montre les plus gros fichiers.`)
-          : say(`The disk of your home is ${part} % full: ${page} shows the files in your home.`,
-            `Le disque de votre espace est plein à ${part} % : ${page} montre ce que contient votre espace.`), space.rescue ? "error" : "warning");
+      const now = space.rescue || space.over ? "full" : space.warn ? "scarce" : "roomy";
+      if (now === fullness) return;
+      fullness = now;
+      if (now === "roomy") return;
+      const part = Math.round(space.part * 100);
+      const page = `${location.origin}${base()}geodes/space`;
+      if (space.over) {
+        notify(say(`Your home is ${part} % full. Nothing new is saved until you delete files: ${page} shows the largest. You can open and download everything.`,
+          `Votre espace est plein à ${part} %. Rien de nouveau n’est enregistré tant que vous ne supprimez pas de fichiers : ${page} montre les plus gros. Vous pouvez tout ouvrir et télécharger.`), "error");
+      } else if (space.quota) {
+        notify(say(`Your home is ${part} % full: ${page} shows the largest files.`,
+          `Votre espace est plein à ${part} % : ${page} montre les plus gros fichiers.`), space.rescue ? "error" : "warning");
+      } else {
+        notify(say(`The disk of your home is ${part} % full: ${page} shows the files in your home.`,
+          `Le disque de votre espace est plein à ${part} % : ${page} montre ce que contient votre espace.`), space.rescue ? "error" : "warning");
       }
     }
 
@@ -132,7 +144,8 @@
 
     app.restored.then(() => {
       present();
-      first().catch((error) => console.warn(error));
+      first().then(look).catch((error) => console.warn(error));
+      setInterval(() => look().catch(() => {}), LOOK);
       setInterval(() => ask("GET").then(show).catch(() => {}), EVERY);
     });
   }
