@@ -24,6 +24,7 @@ from geodes_lab.policy.account import account
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.people import rights, standing
+from hub.servers.group_mounts import mounts
 from hub.services import pages
 from hub.services.bounds import MIB, Bounded
 from hub.services.person import Hub, Person
@@ -107,7 +108,10 @@ class Desk:
         groups = standing(person, known or self.collector.groups.get(person, ()), self.lab)
         use = self.books.of(person, this_month(datetime.now(UTC)))
         decision = verdict(asdict(use), groups, self.lab)
-        return JSONResponse({**asdict(decision), "used": asdict(use), "dask": asdict(rights(groups, self.lab).dask)})
+        told = {**asdict(decision), "used": asdict(use), "dask": asdict(rights(groups, self.lab).dask)}
+        if self.lab.servers.kind == "kubernetes":  # for the workers of a gateway
+            told["mounts"] = mounts(person, groups, self.lab)
+        return JSONResponse(told)
 
     async def used(self, request: Request) -> Response:
         """Return everybody's usage of this month.
