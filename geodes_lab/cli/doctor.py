@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -17,6 +18,8 @@ from geodes_lab.util.disk import disk_use, project_quota
 
 if TYPE_CHECKING:
     from geodes_lab.policy.lab import Lab
+
+_COLOURS = {"holds": "green", "changed": "yellow", "warning": "yellow", "failed": "red", "not tried": "blue"}
 
 
 @click.command()
@@ -34,9 +37,18 @@ if TYPE_CHECKING:
 @click.option(
     "--homes", is_flag=True, help="With --settings, as root: how many bytes each home holds, the largest first."
 )
+@click.option(
+    "--cluster", is_flag=True, help="Check from a pod of the lab what is around it on Kubernetes; needs --settings."
+)
 @click.pass_context
 def doctor(
-    context: click.Context, profile: str, as_json: bool, claims: str | None, settings: str | None, homes: bool
+    context: click.Context,
+    profile: str,
+    as_json: bool,
+    claims: str | None,
+    settings: str | None,
+    homes: bool,
+    cluster: bool,
 ) -> None:
     """Check which recorded facts of the catalogue PROFILE still hold, from this machine.
 
@@ -44,33 +56,55 @@ def doctor(
     check fails. With --claims it says instead which rule of a lab accepts or refuses a person, and why; 1 if the person
     is refused. With --settings alone it reads the operator's file, and names the choices in it that have a cost; 1 if
     the hub would not start with it or, asked by root, if people's accounts could not run this Python. In a lab's own
-    server it begins with how full the home is.
+    server it begins with how full the home is. With --cluster it checks DNS, storage, policies, clocks, certificates
+    and the servers that the lab needs; 1 if one fails.
 
     Example: geodes-lab doctor geodes
     """
     if claims is not None:
         _say_verdict(claims, settings)
+    if cluster:
+        _say_surroundings(settings, as_json)
     if settings is not None and context.get_parameter_source("settings") is click.core.ParameterSource.COMMANDLINE:
         _say_warnings(settings, homes)
     if not as_json:
         _say_home()
     from geodes_lab.catalog.doctor import examine
 
-    colours = {"holds": "green", "changed": "yellow", "failed": "red", "not tried": "blue"}
-    findings = []
     try:
-        for finding in examine(profile):
-            findings.append(finding)
-            if not as_json:
-                click.echo(
-                    click.style(f"{finding.state:10}", colours[finding.state])
-                    + shown(f"{finding.fact}: {finding.text}")
-                )
+        states = _say(examine(profile), as_json)
     except GeodesError as error:
         raise click.ClickException(str(error)) from error
+    sys.exit(bool(states & {"changed", "failed"}))
+
+
+def _say(findings: Iterable[Any], as_json: bool) -> set[str]:
+    """Print findings as they come, or all of them as JSON; return their states."""
+    told = []
+    for finding in findings:
+        told.append(finding)
+        if not as_json:
+            state = click.style(f"{finding.state:10}", _COLOURS[finding.state])
+            click.echo(state + shown(f"{finding.fact}: {finding.text}"))
     if as_json:
-        click.echo(json.dumps([asdict(f) for f in findings], indent=1))
-    sys.exit(any(f.state in ("changed", "failed") for f in findings))
+        click.echo(json.dumps([asdict(f) for f in told], indent=1))
+    return {f.state for f in told}
+
+
+def _say_surroundings(settings: str | None, as_json: bool) -> NoReturn:
+    from geodes_lab import settings as library
+    from geodes_lab.policy.lab import load
+    from geodes_lab.surroundings.examine import Surroundings
+    from geodes_lab.surroundings.kubernetes import Kubernetes
+
+    if settings is None:
+        raise click.UsageError("--cluster needs --settings, the operator's file of the lab.")
+    try:
+        here = Surroundings(load(settings), Kubernetes.of_pod(), library.get("datalake.ca") or "")
+        states = _say(here.examine(), as_json)
+    except GeodesError as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit("failed" in states)
 
 
 def _say_verdict(claims: str, settings: str | None) -> NoReturn:

@@ -43,8 +43,14 @@ def place(group: str) -> Path:
     Raises
     ------
     GeodesError
-        If there is none for this person.
+        If there is none for this person, or the lab's servers are pods: they all have one account, so that nothing says
+        whose an environment is.
     """
+    if group_folders.are_volumes():
+        raise GeodesError(
+            "The folders of groups in this lab have results alone, since all its servers run as one account: leave "
+            "the group out, and share the list of packages (`geodes-lab env create NAME --from requirements.txt`)."
+        )
     return group_folders.folder(group) / group_folders.ENVIRONMENTS
 
 
@@ -68,7 +74,9 @@ def named(name: str, group: str) -> Overlay:
 
 def shared() -> list[Shared]:
     """Return the environments of the person's groups which can be started."""
-    listed = []
+    listed: list[Shared] = []
+    if group_folders.are_volumes():
+        return listed
     for group, folder in sorted(group_folders.folders().items()):
         try:
             members = set(grp.getgrgid(folder.stat().st_gid).gr_mem)

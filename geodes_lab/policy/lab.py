@@ -230,7 +230,10 @@ class Home:
     shared: str = ""
     """A folder that all read and admins write."""
     groups: str = ""
-    """``accounts`` and ``systemd``: where each group of `groups` has a folder that its members write and read."""
+    """Where each group of `groups` has a folder that its members write and read.
+
+    On Kubernetes: where the chart's volume for them is in people's pods; a member writes the own results alone.
+    """
 
 
 @dataclass(frozen=True)

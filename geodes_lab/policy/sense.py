@@ -35,11 +35,8 @@ def problems(lab: Lab) -> Iterable[str]:
         yield "home.warn is a part, such as 0.8."
     if lab.home.groups and not lab.home.groups.startswith("/"):
         yield "home.groups is the whole path of a folder, such as /srv/geodes-lab/groups."
-    if lab.home.groups and lab.servers.kind not in ("accounts", "systemd"):
-        yield (
-            f"home.groups needs unix groups, which root makes on one machine, and servers.kind is {lab.servers.kind}: "
-            "leave it out."
-        )
+    if lab.home.groups and lab.servers.kind == "process":
+        yield "home.groups needs several people, and servers.kind is process, for one person: leave it out."
 
 
 def _of_profiles(lab: Lab) -> Iterable[str]:

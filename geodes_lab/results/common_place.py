@@ -14,6 +14,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.util import group_folders
 
 _SEVERAL = "several"
+_VOLUMES = "volumes"
+"""Of ``GEODES_LAB_FILES``: servers are pods, and one sees only its own volumes and the common ones."""
 
 
 def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
@@ -31,7 +33,7 @@ def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
     Returns
     -------
     pathlib.Path
-        Where it is now. For one group: below the person's name in the folder of that group. For everybody: below the
+        Where it is now. For one group: in the folder of the person's results for that group. For everybody: below the
         person's name in the lab's shared folder, if it can be written. Else where it was.
 
     Raises
@@ -39,9 +41,9 @@ def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
     GeodesError
         If it cannot be copied.
     """
-    if not readers or os.environ.get("GEODES_LAB_PEOPLE") != _SEVERAL or is_open(target):
-        return target
     shared = Path(os.environ["GEODES_LAB_SHARED"]) if os.environ.get("GEODES_LAB_SHARED") else None
+    if not readers or os.environ.get("GEODES_LAB_PEOPLE") != _SEVERAL or _is_open_to_all(target, shared):
+        return target
     if "*" in readers:
         if shared is not None and os.access(shared, os.W_OK):
             return _copied(target, shared / user, 0o755, 0o644)
@@ -51,10 +53,9 @@ def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
         folders = group_folders.folders()
         known = [reader for reader in readers if reader in folders]
         if len(readers) == len(known) == 1:
-            place = folders[known[0]] / group_folders.RESULTS
             if _is_open_within(target, folders[known[0]]):
                 return target
-            return _copied(target, place / user, 0o750, 0o640)
+            return _copied(target, group_folders.own_results(known[0], user), 0o750, 0o640)
         advice = (
             f"A file has one group: publish it once for each, with readers=[{known[0]!r}] and a collection of its own."
             if known
@@ -66,6 +67,16 @@ def brought(target: Path, user: str, readers: Sequence[str]) -> Path:
         stacklevel=3,
     )
     return target
+
+
+def _is_open_to_all(target: Path, shared: Path | None) -> bool:
+    if _are_volumes():  # whatever the rights of a file, no other pod has this one's home
+        return shared is not None and target.is_relative_to(shared.resolve())
+    return is_open(target)
+
+
+def _are_volumes() -> bool:
+    return os.environ.get("GEODES_LAB_FILES") == _VOLUMES
 
 
 def is_open(target: Path) -> bool:
@@ -81,6 +92,8 @@ def _is_open_within(target: Path, folder: Path) -> bool:
     """Whether the members of the group of a folder can read what is in it."""
     if not target.is_relative_to(folder.resolve()):
         return False
+    if _are_volumes():  # all pods have one account
+        return True
     gid = folder.stat().st_gid
     within = [p for p in target.parents if p.is_relative_to(folder.resolve())]
     whole = [target, *(target.rglob("*") if target.is_dir() else [])]
@@ -109,7 +122,8 @@ def _copied(target: Path, folder: Path, of_folders: int, of_files: int) -> Path:
     partial = folder / f".{target.name}.{uuid4().hex}.partial"
     try:
         folder.mkdir(exist_ok=True, mode=of_folders)
-        if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+        # A volume has the account that its server gives it: that nobody else writes there is said by what pods mount.
+        if folder.is_symlink() or (folder.stat().st_uid != os.geteuid() and not _are_volumes()):
             raise GeodesError(f"{folder} belongs to another account, so nothing is published there: tell the operator.")
         if target.is_dir():
             shutil.copytree(target, partial, copy_function=shutil.copyfile)

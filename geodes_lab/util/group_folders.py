@@ -10,6 +10,8 @@ from geodes_lab.errors import GeodesError
 
 VARIABLE = "GEODES_LAB_GROUP_FOLDERS"
 """The variable by which the hub tells a server of them: a JSON object of the groups' names and folders."""
+OWN = "GEODES_LAB_GROUP_RESULTS"
+"""On Kubernetes, in the same form: the only folder of each group that this server writes, its person's results."""
 ENVIRONMENTS = "environments"
 """The folder of a group's environments, in that of the group."""
 RESULTS = "results"
@@ -18,11 +20,25 @@ RESULTS = "results"
 
 def folders() -> dict[str, Path]:
     """Return the folders by the groups' names; none where the lab has no such folders."""
-    try:
-        named = json.loads(os.environ.get(VARIABLE) or "{}")
-        return {str(group): Path(folder) for group, folder in named.items()}
-    except (ValueError, AttributeError, TypeError):
-        return {}
+    return _named(VARIABLE)
+
+
+def are_volumes() -> bool:
+    """Whether they are mounted into a pod, which writes only the results of its person."""
+    return bool(_named(OWN))
+
+
+def own_results(group: str, user: str) -> Path:
+    """Return where a person's results for a group are: a folder that other members read.
+
+    Parameters
+    ----------
+    group
+        One of `folders`.
+    user
+        The person's name.
+    """
+    return _named(OWN).get(group) or folder(group) / RESULTS / user
 
 
 def folder(group: str) -> Path:
@@ -42,3 +58,11 @@ def folder(group: str) -> Path:
             "operator to set home.groups."
         )
     raise GeodesError(f"You are not in the group {group!r}: name one of yours, {', '.join(sorted(there))}.")
+
+
+def _named(variable: str) -> dict[str, Path]:
+    try:
+        named = json.loads(os.environ.get(variable) or "{}")
+        return {str(group): Path(folder) for group, folder in named.items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}

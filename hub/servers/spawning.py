@@ -18,10 +18,10 @@ from tornado.web import HTTPError
 from geodes_lab.policy.lab import Profile
 from geodes_lab.policy.limits import REASONS, verdict
 from geodes_lab.policy.people import rights, standing
-from geodes_lab.util.group_folders import VARIABLE
+from geodes_lab.util.group_folders import OWN, VARIABLE
 from hub.installation import installation
 from hub.login.link import owner
-from hub.servers import accounts, group_folders
+from hub.servers import accounts, group_folders, group_mounts
 from hub.servers.sizes import OPTION, of_server
 from hub.services.registration import address
 
@@ -101,6 +101,8 @@ async def prepare(spawner: Any) -> None:
         spawner.environment[VARIABLE] = json.dumps(shared)
         if lab.servers.kind == "systemd":
             spawner.username_template = found.pw_name
+    if here.on_kubernetes:
+        _mount(spawner)
     _tell(spawner, quota.storage)
 
 
@@ -131,8 +133,20 @@ def _reserve(spawner: Any, profile: Profile) -> None:
     spawner.extra_resource_limits = {profile.gpu_kind: str(profile.gpus)} if profile.gpus else {}
     if profile.image:
         spawner.image = profile.image
-    # All read what is shared; operators write it.
-    spawner.volume_mounts = _sharing(spawner.volume_mounts, here.home.shared, rights(_groups(spawner), here).admin)
+
+
+def _mount(spawner: Any) -> None:
+    """What the pod sees beside its home: all read what is shared, and operators write it; each the person's groups."""
+    lab, person, groups = installation().lab, spawner.user.name, _groups(spawner)
+    spawner.volume_mounts = _sharing(spawner.volume_mounts, lab.home.shared, rights(groups, lab).admin)
+    try:
+        group_mounts.into(spawner, person, groups, lab)
+    except RuntimeError as error:
+        raise SpawnRefused(f"{error} Tell {lab.contact}.") from None
+    named = {VARIABLE: group_mounts.folders(groups, lab), OWN: group_mounts.own(person, groups, lab)}
+    # KubeSpawner takes what is in braces for names of its own.
+    texts = {name: json.dumps(value).replace("{", "{{").replace("}", "}}") for name, value in named.items()}
+    spawner.environment = {**spawner.environment, **texts}
 
 
 def _sharing(mounts: Any, shared: str, writes: bool) -> Any:
@@ -192,6 +206,7 @@ def _tell(spawner: Any, storage: int | None) -> None:
         "GEODES_LAB_HOME_QUOTA": str(int(storage)) if storage else "",
         "GEODES_LAB_HOME_WARN": str(lab.home.warn),
         "GEODES_LAB_SHARED": lab.home.shared,
+        "GEODES_LAB_FILES": "volumes" if installation().on_kubernetes else "machine",
         "GEODES_LAB_ASSISTANT": lab.assistant,
         "GEODES_LAB_PEOPLE": "one" if lab.login.oidc is None else "several",
         "GEODES_LAB_DASK_CORES": str(may.dask.cores),

@@ -32,14 +32,24 @@ class Fake(Configurable):
         return [SimpleNamespace(name=n) for n in self.running]
 
     async def process_cluster_options(self, user: User, request: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-        return request, SimpleNamespace(cluster_max_cores=None, cluster_max_memory=None)
+        return request, SimpleNamespace(
+            cluster_max_cores=None,
+            cluster_max_memory=None,
+            worker_extra_pod_config={"volumes": [{"name": "tmp"}, {"name": "groups"}]},
+            worker_extra_container_config={"volumeMounts": [{"name": "tmp"}]},
+        )
 
 
-def asked(url: str, user: User, *running: str) -> Any:
+def cluster(url: str, user: User, *running: str) -> tuple[Any, list[str]]:
     backend = capped(Fake)(user_max_clusters=3, user_max_cores=30.0, user_max_memory="30 G", rights_url=url)
     backend.running, backend.said = running, []
     _, config = asyncio.run(backend.process_cluster_options(user, {}))
-    return config.cluster_max_cores, config.cluster_max_memory, backend.said
+    return config, backend.said
+
+
+def asked(url: str, user: User, *running: str) -> Any:
+    config, said = cluster(url, user, *running)
+    return config.cluster_max_cores, config.cluster_max_memory, said
 
 
 def accounts(heard: list[Any], **answer: Any) -> Starlette:
@@ -82,3 +92,19 @@ def test_one_cap_for_everybody_where_nobody_says_more():
     *caps, said = asked("http://127.0.0.1:9/services/usage", User("alice"))
     assert caps == [10.0, 10 * 2**30]
     assert "the general limits apply to alice" in said[0]
+
+
+def test_workers_mount_what_the_groups_of_the_user_have_and_nobody_else_s():
+    mounts = [{"name": "groups", "mountPath": "/srv/groups/land", "subPath": "land", "readOnly": True}]
+    with served(accounts([], mounts=mounts)) as url:
+        config, _ = cluster(f"{url}/services/usage", User("alice", ["land"]))
+    assert config.worker_extra_container_config["volumeMounts"] == [{"name": "tmp"}, *mounts]
+    assert [v["name"] for v in config.worker_extra_pod_config["volumes"]] == ["tmp", "groups"]
+    for answer in ({}, {"mounts": []}):
+        with served(accounts([], **answer)) as url:
+            config, _ = cluster(f"{url}/services/usage", User("alice"))
+        assert config.worker_extra_container_config["volumeMounts"] == [{"name": "tmp"}]
+        assert [v["name"] for v in config.worker_extra_pod_config["volumes"]] == ["tmp"]
+    config, said = cluster("http://127.0.0.1:9/services/usage", User("alice"))
+    assert said
+    assert [v["name"] for v in config.worker_extra_pod_config["volumes"]] == ["tmp"], "nobody says whose it may have"

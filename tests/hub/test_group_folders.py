@@ -120,7 +120,7 @@ def test_what_is_not_the_lab_s_own_is_refused_in_a_sentence(tmp_path):
 
 
 def test_lab_without_root_says_that_it_has_no_such_folders():
-    with pytest.raises(ValueError, match=r"home.groups needs unix groups, which root makes on one machine"):
+    with pytest.raises(ValueError, match=r"home.groups needs several people, and servers.kind is process"):
         Lab(home=Home(groups="/srv/groups"), servers=Servers("process"))
     with pytest.raises(ValueError, match=r"home.groups is the whole path of a folder"):
         Lab(home=Home(groups="groups"))

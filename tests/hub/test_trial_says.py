@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import geodes_lab as gl
+from geodes_lab.surroundings.kubernetes import Kubernetes
 from hub import events, trial
 from hub.trialcode import PRODUCT
 from tests.support.served import served
@@ -61,14 +62,17 @@ def cluster() -> str:
 
 
 def test_warnings_of_the_cluster_since_the_step_began(account, cluster):
-    assert events.warnings(SINCE, account, cluster) == [
+    kubernetes = Kubernetes(cluster, account)
+    assert events.warnings(SINCE, kubernetes) == [
         "Pod robot: FailedScheduling: of the newer API",
         "Pod dask-scheduler-1: FailedScheduling: 0/1 nodes are available: 1 Insufficient cpu.",
     ]
     (account / "token").write_text("another")
-    (sentence,) = events.warnings(SINCE, account, cluster)
-    assert sentence.startswith("Kubernetes did not return its events (Client error '401 Unauthorized'")
-    assert events.warnings(SINCE, account / "no-pod", cluster) == []
+    (sentence,) = events.warnings(SINCE, kubernetes)
+    assert sentence.startswith(
+        "Kubernetes did not answer /api/v1/namespaces/lab/events (Client error '401 Unauthorized'"
+    )
+    assert events.warnings(SINCE) == [], "this is no pod"
 
 
 @pytest.mark.parametrize("error", [TimeoutError("Timeout waiting for reply"), trial.TrialError("TimeoutError in: …")])

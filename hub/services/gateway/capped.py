@@ -18,6 +18,9 @@ from dask_gateway_server.traitlets import MemoryLimit
 from traitlets import Float, Integer, Unicode
 from traitlets.config import Configurable
 
+_GROUPS = "groups"
+"""The volume of the groups' folders, as in ``hub/servers/group_mounts.py``, which this file is not beside."""
+
 
 def capped(backend: type) -> type:
     """Return a backend of dask-gateway that applies the limits.
@@ -36,6 +39,8 @@ class Cap:
     clusters: int
     cores: float | None
     memory: int | None
+    mounts: tuple[dict[str, Any], ...] = ()
+    """On Kubernetes: what workers mount of the volume of the groups, as the user's own server does."""
 
 
 class _Caps(Configurable):
@@ -73,6 +78,7 @@ class _Caps(Configurable):
             if most is not None:
                 share, own = type(most)(most / cap.clusters), getattr(config, name)
                 setattr(config, name, share if own is None else min(own, share))
+        _mount(config, cap.mounts)
         return options, config
 
     async def _cap(self, user: Any) -> Cap:
@@ -99,4 +105,18 @@ class _Caps(Configurable):
         if not limits["allowed"]:
             raise PublicException(limits["reason"])
         dask = limits["dask"]
-        return Cap(int(dask["clusters"]), float(dask["cores"]), int(dask["memory"]))
+        return Cap(int(dask["clusters"]), float(dask["cores"]), int(dask["memory"]), tuple(limits.get("mounts") or ()))
+
+
+def _mount(config: Any, mounts: tuple[dict[str, Any], ...]) -> None:
+    """Give workers the folders of the user's groups; without any, they do not have the volume."""
+    pod, container = (getattr(config, f"worker_extra_{part}_config", {}) for part in ("pod", "container"))
+    volumes = pod.get("volumes", [])
+    others = [volume for volume in volumes if volume.get("name") != _GROUPS]
+    if len(others) == len(volumes):  # the chart's values have none, or this is no Kubernetes
+        return
+    if mounts:
+        container = {**container, "volumeMounts": [*container.get("volumeMounts", []), *mounts]}
+        config.worker_extra_container_config = container
+    else:
+        config.worker_extra_pod_config = {**pod, "volumes": others}

@@ -25,6 +25,7 @@ from geodes_lab.policy.account import account
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.people import rights, standing
+from hub.servers.group_mounts import mounts
 from hub.services import pages
 from hub.services.bounds import MIB, Bounded
 from hub.services.person import Hub, Person
@@ -146,7 +147,10 @@ class Desk:
         decision = verdict(asdict(use), groups, self.lab)
         budgets = await run_in_threadpool(self.costs.of, person, groups, this_month(datetime.now(UTC)))
         dask = asdict(rights(groups, self.lab).dask)
-        return JSONResponse({**asdict(decision), "used": asdict(use), "dask": dask, "budgets": budgets})
+        answer = {**asdict(decision), "used": asdict(use), "dask": dask, "budgets": budgets}
+        if self.lab.servers.kind == "kubernetes":  # for the workers of a gateway
+            answer["mounts"] = mounts(person, groups, self.lab)
+        return JSONResponse(answer)
 
     async def used(self, request: Request) -> Response:
         """Return everybody's usage of this month.

@@ -169,7 +169,7 @@ class Page(JupyterHandler):
 def _groups(text: dict[str, str], wish: Wish) -> str:
     """The choice of a group, where there is one."""
     names = sorted(group_folders.folders())
-    if not names:
+    if not names or group_folders.are_volumes():
         return ""
     options = "".join(
         f"<option value='{_quoted(name)}'{' selected' if name == wish.group else ''}>{html.escape(name)}</option>"

@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from geodes_lab.policy.lab import Home, Lab
+from geodes_lab.policy.lab import Home, Lab, Servers
 from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.reading import read
 from geodes_lab.policy.units import Bytes
+from hub.servers import group_mounts
 from hub.services.hubapi import Server
 from hub.services.measure.homes import pause, sizes
 from hub.services.person import Hub, Person
@@ -197,6 +198,15 @@ def get(url: str, path: str, token: str = "", **options) -> httpx.Response:
     return httpx.get(f"{url}/{path}", headers={"Authorization": f"token {token}"} if token else {}, **options)
 
 
+def test_gateway_on_kubernetes_is_told_what_workers_mount(books):
+    told = lab()
+    told = replace(told, servers=Servers("kubernetes"), home=Home(groups="/srv/groups"))
+    with served(made(told, books, Collector(told, books, FakeApi()), Known())) as address:
+        mounts = get(address, "api/limits/alice?group=geodes&group=land", "g").json()["mounts"]
+    assert mounts == group_mounts.mounts("alice", ["geodes"], told), "land is no group of the operator's file"
+    assert [m["readOnly"] for m in mounts] == [True, False]
+
+
 def test_own_use_is_for_oneself_and_all_of_it_for_operators(url):
     mine = get(url, "api/mine", "a").json()
     assert mine["core_hours"] == pytest.approx(2, rel=0.01)
@@ -220,6 +230,9 @@ def test_own_use_is_for_oneself_and_all_of_it_for_operators(url):
         "cores": 8,
         "memory": 32 * GIB,
     }
+    assert "mounts" not in get(url, "api/limits/alice?group=geodes", "g").json(), (
+        "folders on one machine are nobody's mount"
+    )
     assert get(url, "api/limits/alice", "x").status_code == 403
     assert get(url, "api/limits", "a").json()["parts"]["core_hours"] == pytest.approx(0.2, rel=0.01)
 

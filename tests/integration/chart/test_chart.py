@@ -156,6 +156,9 @@ def test_schema_refuses(options, said):
         (["--set-json", 'network.login=[{"cidr": "169.0.0.0/8", "ports": [80]}]'], "where clouds keep the metadata"),
         (["--set-json", "jupyterhub.proxy.chp.extraCommandLineFlags=[]"], "add --host-routing"),
         (["--set", "lab.subdomains=false"], "extraCommandLineFlags to []"),
+        (["--set", "volumes.groups.claim=mine"], "has geodes-lab-groups for groups, and volumes.groups has the claim mine"),
+        (["--set-json", 'jupyterhub.singleuser.storage.extraVolumes=[{"name": "shared", "persistentVolumeClaim": {"claimName": "geodes-lab-shared"}}]'], "extraVolumes has nothing for groups"),
+        (["--set-json", "dask-gateway.gateway.backend.worker.extraPodConfig.volumes=[]"], "extraPodConfig.volumes has nothing for"),
         (["--set", "jupyterhub.ingress.enabled=true,jupyterhub.ingress.hosts={lab.localhost}"], "ingress.hosts has no *.lab.localhost"),
         (["--set-json", 'jupyterhub.ingress={"enabled": true, "hosts": ["lab.localhost", "*.lab.localhost"], "tls": [{"hosts": ["lab.localhost"]}]}'], "ingress.tls has no *.lab.localhost"),
     ],
@@ -194,6 +197,13 @@ def test_gateway_may_be_left_out():
     assert done.returncode == 0, done.stderr
     assert "dask-gateway-values" not in done.stdout
     assert "geodes-lab-dask" not in done.stdout
+
+
+def test_groups_may_have_no_folders():
+    documents = rendered("kind", "--set", "lab.home.groups=")
+    claims = {d["metadata"]["name"] for d in documents if d["kind"] == "PersistentVolumeClaim"}
+    assert "geodes-lab-groups" not in claims, "the hub and the gateway leave the volume out of their pods"
+    assert "geodes-lab-groups" in {d["metadata"]["name"] for d in rendered("kind")}
 
 
 def walk(schema: dict, path: str = "") -> typing.Iterator[tuple[str, dict]]:
@@ -242,7 +252,6 @@ def test_schema_of_the_operators_file_is_that_of_the_hub():
     for name in ("listen", "certificate", "key"):
         del wanted[name]  # the proxy's, which zero-to-jupyterhub sets
     del wanted["servers"]["account_prefix"], wanted["home"]["folder"], wanted["catalogue"]["static"]
-    del wanted["home"]["groups"]  # unix groups, which root makes on one machine
     assert shape(SCHEMA["properties"]["lab"]) == wanted
 
 

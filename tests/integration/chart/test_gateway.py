@@ -16,10 +16,15 @@ from dask_gateway_server.backends.kubernetes.controller import KubeController
 from dask_gateway_server.models import ClusterStatus, User
 from kubernetes_asyncio.config import kube_config
 
+from hub.servers import group_mounts
+from tests.hub.test_capped import accounts
+from tests.hub.test_group_mounts import lab
 from tests.integration.chart.test_pods import configured
 from tests.support.chart.charting import EXAMPLES, needs_helm
 from tests.support.chart.kubernetes.api import Api
 from tests.support.chart.kubernetes.lab import cluster
+from tests.support.chart.restricted import violations
+from tests.support.served import served
 
 ALICE = User("alice", ["geodes/users"])
 pytestmark = needs_helm
@@ -32,7 +37,7 @@ class Gateway:
         self.api, self.folder, self.patch = api, folder, patch
         self.c = configured(example)
         self.c.KubeController.address = "127.0.0.1:0"
-        self.c.CappedKubeBackend.rights_url = ""  # the accounts have a test of their own: tests/hub/test_capped.py
+        self.c.CappedKubeBackend.rights_url = ""  # nobody is asked; where it matters a test says who
 
     def _as(self, account: str) -> None:
         path = self.api.kubeconfig(account, self.folder / account)
@@ -113,6 +118,28 @@ def test_cluster_starts_grows_and_ends_whole(gateway):
     assert {(verb, code) for verb, _, code in refused} <= {("DELETE", 404), ("POST", 409)}, "gone or there already"
     # dask-gateway spells a field of its Service `target_port`; Kubernetes takes the port's own number, which is the same.
     assert {w.partition(":")[0] for w in gateway.api.warned} <= {"services"}
+
+
+def test_workers_mount_the_folders_of_their_users_groups(gateway):
+    mounts = group_mounts.mounts("alice", ALICE.groups, lab(*ALICE.groups))
+
+    async def life() -> None:
+        async with gateway.backend() as backend, gateway.controller():
+            name = await backend.start_cluster(ALICE, {})
+            await gateway.until(lambda: status(backend, name) == ClusterStatus.RUNNING)
+            await backend.on_cluster_heartbeat(name, heartbeat(1))
+            await gateway.until(lambda: gateway.kinds()["dask-worker"] == 1)
+
+    with served(accounts([], mounts=mounts)) as url:
+        gateway.c.CappedKubeBackend.rights_url = f"{url}/services/usage"
+        asyncio.run(life())
+    by_part = {p["metadata"]["labels"]["app.kubernetes.io/component"]: p["spec"] for p in gateway.api.all("pods")}
+    (worker,) = by_part["dask-worker"]["containers"]
+    mounted = {m["mountPath"]: m for m in worker["volumeMounts"]}
+    assert [mounted[m["mountPath"]] for m in mounts] == mounts
+    assert mounted["/srv/shared"]["readOnly"] is True
+    assert "groups" not in {v["name"] for v in by_part["dask-scheduler"]["volumes"]}, "it opens no file"
+    assert list(violations(by_part["dask-worker"])) == []
 
 
 def test_workers_go_with_a_scheduler_that_died(gateway):

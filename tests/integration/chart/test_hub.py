@@ -20,6 +20,7 @@ from kubernetes_asyncio.client import ApiClient
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+from geodes_lab.policy.account import account
 from hub.front.supervised import SupervisedProxy
 from hub.services.declared import listening
 from tests.integration.chart import test_auditor
@@ -104,20 +105,20 @@ def load(example: str, root: Path, **changed: Any) -> Config:
     return PyFileConfigLoader(str(around)).load_config()
 
 
-def pod(c: Config, size: str, group: str = "") -> dict[str, Any]:
+def pod(c: Config, size: str, group: str = "", name: str = "alice") -> dict[str, Any]:
     """The pod of a person's server, after the hub has held the start against its rules."""
 
     async def made() -> dict[str, Any]:
         user = SimpleNamespace(
-            name="alice",
+            name=name,
             id=1,
-            url="/user/alice/",
-            escaped_name="alice",
+            url=f"/user/{name}/",
+            escaped_name=name,
             groups=[SimpleNamespace(name=group or GROUPS[size])],
             admin=False,
         )
         spawner = kubespawner.KubeSpawner(
-            config=c, user=user, hub=Hub(public_host="", base_url="/hub/"), server=Server(base_url="/user/alice/"), api_token="secret",
+            config=c, user=user, hub=Hub(public_host="", base_url="/hub/"), server=Server(base_url=f"/user/{name}/"), api_token="secret",
             _mock=True,
         )  # fmt: skip
         spawner.user_options = {"size": size}
@@ -259,11 +260,15 @@ def test_volumes_of_a_server(hub, form):
         made = pod(c, size, "geodes/operators" if writes else "geodes/users")
         (container,) = made["spec"]["containers"]
         mounts = {m["mountPath"]: m for m in container["volumeMounts"]}
-        assert set(mounts) == {"/home/lab", "/scratch", "/var/cache/geodes-lab", "/srv/shared", "/tmp"}
+        land = f"/srv/groups/{account('geodes/operators' if writes else 'geodes/users', '')}"
+        common = {"/srv/shared", land, f"{land}/results/alice"}
+        assert set(mounts) == {"/home/lab", "/scratch", "/var/cache/geodes-lab", "/tmp", *common}
         assert mounts["/srv/shared"].get("readOnly", False) is not writes, "all read it, operators write it"
+        assert (mounts[land]["readOnly"], mounts[f"{land}/results/alice"]["readOnly"]) == (True, False)
+        assert mounts[f"{land}/results/alice"]["subPath"] == f"{land.removeprefix('/srv/groups/')}/results/alice"
         kinds = {v["name"]: next(k for k in v if k != "name") for v in made["spec"]["volumes"]}
         assert kinds["scratch"] == kinds["cache"] == "emptyDir"
-        assert kinds["shared"] == "persistentVolumeClaim"
+        assert kinds["shared"] == kinds["groups"] == "persistentVolumeClaim"
         assert all("sizeLimit" in v["emptyDir"] for v in made["spec"]["volumes"] if "emptyDir" in v)
 
 

@@ -59,7 +59,7 @@ PULLERS = [
 DATA, CATALOGUE, USAGE, CULLER, HOME = (
     ours(n, f"10.2.0.{i}") for i, n in enumerate(("data", "catalogue", "usage", "culler", "home"), 21)
 )
-HARVEST, TRIAL = ours("harvest", "10.2.0.31"), ours("trial", "10.2.0.32")
+HARVEST, TRIAL, DOCTOR = (ours(n, f"10.2.0.{i}") for i, n in enumerate(("harvest", "trial", "doctor"), 31))
 API, TRAEFIK, CONTROLLER = (
     gateway("gateway", "10.2.0.41"),
     gateway("traefik", "10.2.0.42"),
@@ -107,6 +107,9 @@ TABLE = [
     (HOME, USAGE, 8080, True), (HOME, CULLER, 8080, True), (HOME, PUBLIC, 443, False), (USAGE, HUB, 8081, True), (USAGE, PUBLIC, 443, False),
     (CULLER, HUB, 8081, True), (CULLER, A, 8888, False), (HARVEST, PUBLIC, 443, True), (HARVEST, DATALAKE, 443, True), (HARVEST, HUB, 8081, False),
     (TRIAL, HUB, 8081, True), (TRIAL, PROXY, 8000, True), (TRIAL, A, 8888, False), (TRIAL, KUBERNETES, 443, True), (AWAITER, KUBERNETES, 443, True), (AWAITER, HUB, 8081, False),
+    (DOCTOR, HUB, 8081, True), (DOCTOR, KUBERNETES, 443, True), (DOCTOR, LOGIN, 443, True), (DOCTOR, DATALAKE, 443, True), (DOCTOR, PUBLIC, 443, True),
+    # It sees by these that policies are enforced, and has nothing to do there.
+    (DOCTOR, USAGE, 8080, False), (DOCTOR, A, 8888, False), (DOCTOR, DATABASE, 5432, False), (DOCTOR, METADATA, 80, False), (A, DOCTOR, 8080, False),
     (SCHEDULING, KUBERNETES, 443, True), *[(who, KUBERNETES, 443, False) for who in PULLERS],
     # Kubernetes' own API is for who asks it, and for nobody else.
     *[(who, KUBERNETES, 443, False) for who in (A, B, PROXY, DATA, CATALOGUE, USAGE, CULLER, HOME, HARVEST, SCHEDULER, WORKER)],

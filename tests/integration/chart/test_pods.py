@@ -12,7 +12,7 @@ import yaml
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from hub import events
+from geodes_lab.surroundings.kubernetes import ACCOUNT
 from tests.support.chart import budgets, charting, upstream
 from tests.support.chart.charting import EXAMPLES, needs_helm, one, rendered, values
 from tests.support.chart.quantities import quantity
@@ -141,19 +141,42 @@ def test_lab_of_the_try_fits_two_cores():
 @pytest.mark.attack
 def test_account_of_the_trial_reads_events_and_nothing_else():
     documents = rendered("cnes")
-    (role,) = (d for d in documents if d["kind"] == "Role")
+    role, binding = (one(documents, kind, "geodes-lab-trial") for kind in ("Role", "RoleBinding"))
     assert role["rules"] == [{"apiGroups": [""], "resources": ["events"], "verbs": ["list"]}]
-    assert not [d for d in documents if d["kind"] in ("ClusterRole", "ClusterRoleBinding")]
-    (binding,) = (d for d in documents if d["kind"] == "RoleBinding")
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     (subject,) = binding["subjects"]
     assert subject == {"kind": "ServiceAccount", "name": "geodes-lab-trial", "namespace": "lab"}
-    users = [n for n, pod in charting.pods(documents).items() if pod["spec"].get("serviceAccountName")]
-    assert users == ["Pod/lab-trial"]
+    users = {n: a for n, pod in charting.pods(documents).items() if (a := pod["spec"].get("serviceAccountName"))}
+    assert users == {"CronJob/doctor": "geodes-lab-doctor", "Pod/lab-trial": "geodes-lab-trial"}
     spec = one(documents, "Pod", "lab-trial")["spec"]
     (mount,) = (m["mountPath"] for m in spec["containers"][0]["volumeMounts"] if m["name"] == "account")
-    assert Path(mount) == events.ACCOUNT
-    assert not [d for d in rendered("kind", "--set", "lab.trial=") if d["kind"] in ("Role", "ServiceAccount")]
+    assert Path(mount) == ACCOUNT
+    without = rendered("kind", "--set", "lab.trial=,doctor.enabled=false")
+    assert not [d for d in without if d["kind"] in ("Role", "ServiceAccount", "ClusterRole")]
+
+
+@pytest.mark.attack
+def test_account_of_the_doctor_lists_and_changes_nothing():
+    documents = rendered("cnes")
+    rules = one(documents, "Role", "geodes-lab-doctor")["rules"]
+    assert {(*r["apiGroups"], *r["resources"]) for r in rules} == {
+        ("", "events", "persistentvolumeclaims"), ("discovery.k8s.io", "endpointslices"),
+    }  # fmt: skip
+    (everywhere,) = (d for d in documents if d["kind"] == "ClusterRole")
+    assert everywhere["rules"] == [
+        {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["list"]}
+    ]
+    assert {v for r in rules for v in r["verbs"]} == {"list"}
+    for kind in ("RoleBinding", "ClusterRoleBinding"):
+        (binding,) = (d for d in documents if d["kind"] == kind and "doctor" in d["metadata"]["name"])
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "geodes-lab-doctor", "namespace": "lab"}]
+    job = one(documents, "CronJob", "doctor")["spec"]
+    assert job["suspend"] is True, "it runs when an operator asks"
+    mounts = {
+        m["name"]: m["mountPath"]
+        for m in job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    }
+    assert Path(mounts["account"]) == ACCOUNT
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -131,6 +131,9 @@ def test_server_of_each_size_starts_is_seen_and_stops(lab, size):
     assert container["resources"]["limits"].get("nvidia.com/gpu") == ("1" if size == "GPU" else None)
     mounts = {m["mountPath"]: m for m in container["volumeMounts"]}
     assert mounts["/srv/shared"]["readOnly"] is (size in "SM")
+    assert len([path for path in mounts if path.startswith("/srv/groups/")]) == 2, (
+        "the group's, and the own results in it"
+    )
     assert lab.pods() == []
     claims = {d["metadata"]["name"]: d["spec"] for d in lab.api.all("persistentvolumeclaims")}
     assert claims["claim-alice"]["resources"]["requests"]["storage"] == ("1Gi" if lab.example == "kind" else "50Gi")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from tests.support.served import served
 KINDS = {
     "pods": "Pod", "persistentvolumeclaims": "PersistentVolumeClaim", "services": "Service", "secrets": "Secret", "events": "Event",
     "endpoints": "Endpoints", "configmaps": "ConfigMap", "serviceaccounts": "ServiceAccount",
+    "storageclasses.storage.k8s.io": "StorageClass", "endpointslices.discovery.k8s.io": "EndpointSlice",
     "daskclusters.gateway.dask.org": "DaskCluster", "ingressroutes.traefik.io": "IngressRoute", "ingressroutetcps.traefik.io": "IngressRouteTCP",
 }  # fmt: skip
 Rule = dict[str, list[str]]
@@ -57,7 +59,7 @@ class Api:
     url: str = ""
 
     @contextmanager
-    def serving(self) -> Iterator[Api]:
+    def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[Api]:
         """Serve it; its address is in `url`."""
         root = "/api/{version}", "/apis/{group}/{version}"
         tails = ("/{resource}", "/namespaces/{namespace}/{resource}")
@@ -65,13 +67,14 @@ class Api:
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
         # The longest first: `/api/v1/namespaces/lab/pods` is no resource called namespaces.
         routes = [Route(p, self._answer, methods=methods) for p in sorted(paths, key=len, reverse=True)]
+        routes.append(Route("/version", lambda _: JSONResponse({"major": "1", "minor": "36"})))
 
         @asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             self._loop = asyncio.get_running_loop()
             yield
 
-        with served(Starlette(routes=routes, lifespan=lifespan)) as self.url:
+        with served(Starlette(routes=routes, lifespan=lifespan), tls) as self.url:
             yield self
 
     def do(self, what: Callable[[], Any]) -> Any:

@@ -31,13 +31,15 @@ class Containers:
         It listens on loopback alone, whatever the pod is told.
         """
         (container,) = pod["spec"]["containers"]
-        volumes = {m["mountPath"]: m["name"] for m in container["volumeMounts"]}
+        volumes = {
+            m["mountPath"]: f"{m['name']}/{m.get('subPath') or ''}".strip("/") for m in container["volumeMounts"]
+        }
         for name in volumes.values():
             (self.root / pod["metadata"]["name"] / name).mkdir(parents=True, exist_ok=True)
 
         def here(text: str) -> str:
             text = text.replace("/opt/geodes-lab", str(TOP)).replace("http://0.0.0.0:", "http://127.0.0.1:")
-            for path, name in volumes.items():
+            for path, name in sorted(volumes.items(), reverse=True):  # the longest first
                 text = text.replace(path, str(self.root / pod["metadata"]["name"] / name))
             return text
 

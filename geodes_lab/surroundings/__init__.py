@@ -1,0 +1,1 @@
+"""What is around the lab on Kubernetes: `geodes-lab doctor --cluster`, from a pod of the lab."""
