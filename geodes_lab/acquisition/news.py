@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from geodes_lab.acquisition.identity import Identity
-from geodes_lab.acquisition.ledger.tables import Database, looks, news
+from geodes_lab.acquisition.ledger.tables import Database, insert_new, looks, news
 from geodes_lab.acquisition.publication import Page, Publication
 from geodes_lab.errors import shown
 from geodes_lab.util import instant
@@ -34,10 +34,8 @@ def tell(
     c: Connection, kind: str, subject: str, text: str, evidence: dict[str, Any], now: float, *, quiet: bool = False
 ) -> None:
     """Record one piece of news, once for each subject; ``quiet`` is what was so before the first look."""
-    key = {"kind": kind, "subject": subject[:500]}
-    if c.execute(sa.select(news.c.number).filter_by(**key)).first() is None:
-        row = {**key, "time": now, "text": shown(text), "evidence": json.dumps(evidence), "quiet": quiet}
-        c.execute(sa.insert(news).values(**row))
+    row = {"kind": kind, "subject": subject[:500], "time": now, "text": shown(text)}
+    insert_new(c, news, row | {"evidence": json.dumps(evidence), "quiet": quiet})
 
 
 def of_page(

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from geodes_lab.acquisition import news
 from geodes_lab.acquisition.identity import Identity
-from geodes_lab.acquisition.ledger.tables import Database, looks, products
+from geodes_lab.acquisition.ledger.tables import Database, insert_new, looks, products
 from geodes_lab.acquisition.publication import Page, Publication, Withdrawal
 from geodes_lab.util import instant
 
@@ -145,6 +145,6 @@ def _look(c: Connection, source: str, collection: str) -> Row[Any]:
     query = sa.select(looks).filter_by(source=source, collection=collection).with_for_update()
     row = c.execute(query).one_or_none()
     if row is None:
-        c.execute(sa.insert(looks).values(source=source, collection=collection))
+        insert_new(c, looks, {"source": source, "collection": collection})
         row = c.execute(query).one()
     return row

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -87,6 +89,12 @@ news = sa.Table(
 """What the engine noticed; ``quiet``: what was there when it looked for the first time."""
 
 _about = sa.Table("about", _metadata, sa.Column("version", sa.Integer, primary_key=True))
+
+
+def insert_new(c: Connection, table: sa.Table, values: dict[str, Any]) -> None:
+    """Insert a row, unless one with the same key is there: another engine may insert it at the same moment."""
+    insert = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
+    c.execute(insert(table).values(**values).on_conflict_do_nothing())
 
 
 class Database:

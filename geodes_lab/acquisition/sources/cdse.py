@@ -107,10 +107,10 @@ class Cdse:
             page = odata.page(answer, self.name)
             if not page:
                 return
-            times = [odata.moment(p, order, self.name) for p in page]
+            times = odata.moments(page, order, self.name)
             before, last = last, times[-1]
             same = sum(t == last for t in times)
-            skip = skip + len(page) if before == last and same == len(page) else same
+            skip = skip + len(page) if before == last and same == len(times) else same
             yield page, max(last, since)
             if len(page) < self.settings.page:
                 return

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from geodes_lab.acquisition import config
@@ -76,14 +77,18 @@ def page(answer: Any, source: str) -> list[dict[str, Any]]:
     return products
 
 
-def moment(product: dict[str, Any], order: str, source: str) -> str:
-    """Return the time that a page is ordered by."""
-    time = instant.utc(product.get(order))
-    if time is None:
-        raise GeodesError(
-            f"{source} has a product without {order} ({str(product.get('Name'))[:100]!r}): it has changed."
-        )
-    return instant.text(time)
+def moments(products: Sequence[dict[str, Any]], order: str, source: str) -> list[str]:
+    """Return the times that a page is ordered by; of products without one, `publication` says so.
+
+    Raises
+    ------
+    GeodesError
+        If no product has one: the service has changed.
+    """
+    times = [instant.text(time) for p in products if (time := instant.utc(p.get(order))) is not None]
+    if not times:
+        raise GeodesError(f"{source} has {len(products)} products without {order}: its service has changed.")
+    return times
 
 
 def publications(
@@ -138,7 +143,7 @@ def publication(product: dict[str, Any], download: str) -> Publication:
             geometry,
             bool(product.get("Online", True)),
         )
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, ShapelyError) as error:
         raise GeodesError(
             f"{name[:200]} is described by CDSE in a way that is not understood ({error}): refused."
         ) from error
