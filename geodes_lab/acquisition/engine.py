@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -146,7 +147,11 @@ class Engine:
             self._enter(result)
 
     def tidy(self, result: Result) -> None:
-        """Remove what was superseded long enough ago; write news and metrics."""
+        """Remove what was superseded long enough ago, and what dead engines left; write news and metrics."""
+        left = {p: int(m[1]) for p in self.work.iterdir() if (m := re.match(r"(\d+)\.", p.name))}
+        gone = self.leases.not_waiting(sorted(set(left.values()))) if left else set()
+        for path in (p for p, number in left.items() if number in gone):
+            path.unlink(missing_ok=True)
         kept = self.config.retention.superseded
         if kept is not None:
             result.removed += self.catalogue.remove_superseded(time.time() - float(kept), self.destination)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
+import select
+import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +77,33 @@ def after(lake: Lake, config: Path, given: dict[str, str]) -> None:
     assert (again.found, again.stored, again.catalogued) == (0, 0, 0)
 
 
-def die(cache: Path, deaths: list[tuple[Path, str, int]]) -> list[int]:
-    """Let an engine die for each of these settings, at a point; gives the exit codes."""
+@contextlib.contextmanager
+def engines(cache: Path) -> Iterator[Callable[[Path, str, int, float | None], int]]:
+    """Gives a function that runs an engine until it dies at a point, or is killed after some seconds; its result is the exit code."""
     command = [sys.executable, "-m", "tests.support.engine_that_dies", str(cache)]
-    for config, point, number in deaths:
-        command += [str(config), point, str(number)]
-    done = subprocess.run(command, cwd=TOP, check=True, capture_output=True, text=True)
-    return [int(code) for code in done.stdout.split()]
+    with subprocess.Popen(command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+
+        def run(config: Path, point: str = "none", number: int = 1, seconds: float | None = None) -> int:
+            parent.stdin.write(f"{config} {point} {number}\n")
+            parent.stdin.flush()
+            child = int(parent.stdout.readline())
+            if seconds is not None:
+                ready, _, _ = select.select([parent.stdout], [], [], seconds)
+                if not ready:
+                    os.kill(child, signal.SIGKILL)
+            return int(parent.stdout.readline())
+
+        yield run
+        parent.stdin.close()
+        assert parent.wait(60) == 0
 
 
 def tried(home: Path, small: list[Path], deaths: list[tuple[str, int]]) -> None:
     lakes = [Lake(home / f"{point}-{number}") for point, number in deaths]
     given = [prepared(lake, small) for lake in lakes]
     configs = [lake.file(schedule={"lease": "1 s"}, parallel=1) for lake in lakes]
-    codes = die(home / "cache", [(c, *d) for c, d in zip(configs, deaths, strict=True)])
+    with engines(home / "cache") as run:
+        codes = [run(config, *death) for config, death in zip(configs, deaths, strict=True)]
     # A point that each product passes together with the others is reached once.
     assert all(code == KILLED or (number > 1 and code == 0) for code, (_, number) in zip(codes, deaths, strict=True))
     for lake, config, products in zip(lakes, configs, given, strict=True):
@@ -115,7 +133,8 @@ def test_killed_while_it_removes(tmp_path: Path, small: list[Path]) -> None:
         os.utime(other, (1_700_000_000, 1_700_000_000))
         lakes.append((lake, lake.file(schedule={"lease": "1 s"}, retention={"superseded": "0"}), point, digest(other)))
         given.append({small[0].stem: digest(other) + digest(small[0])})
-    codes = die(tmp_path / "cache", [(config, point, 1) for _, config, point, _ in lakes])
+    with engines(tmp_path / "cache") as run:
+        codes = [run(config, point) for _, config, point, _ in lakes]
     assert codes == [KILLED, KILLED]
     for (lake, config, _, newest), products in zip(lakes, given, strict=True):
         check_visible(lake, products)
@@ -127,28 +146,31 @@ def test_killed_while_it_removes(tmp_path: Path, small: list[Path]) -> None:
 
 @pytest.mark.slow  # test_killed_at_some_points tries a sample
 def test_killed_at_random_moments(lake: Lake, small: list[Path]) -> None:
-    given = prepared(lake, small[:2])
-    config, numbers = lake.file(schedule={"lease": "1 s"}), random.Random(7)
-    for _ in range(int(os.environ.get("GEODES_LAB_KILLS", "25"))):
-        command = [sys.executable, "-m", "tests.support.engine_that_dies", str(lake.home / "cache")]
-        # A session of its own: the engine is a fork of the process that is started here.
-        process = subprocess.Popen([*command, str(config), "none", "1"], cwd=TOP, start_new_session=True)
-        try:
-            process.wait(numbers.uniform(1.0, 6.0))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        check_visible(lake, given)
-        if process.returncode == 0:  # it came to the end: another beginning
-            for folder in (lake.store, lake.catalogue, lake.home / "state"):
-                clear(folder)
-    end_leases(config)
+    given = prepared(lake, small)
+    config, numbers, kills = lake.file(schedule={"lease": "1 s"}), random.Random(7), 0
+    with engines(lake.home / "cache") as run:
+        assert run(config) == 0  # the first one waits for imports
+        begin_again(lake)
+        began = time.monotonic()
+        assert run(config) == 0
+        whole = time.monotonic() - began
+        begin_again(lake)
+        for _ in range(int(os.environ.get("GEODES_LAB_KILLS", "60"))):
+            code = run(config, seconds=numbers.uniform(0, 1.1 * whole))
+            kills += code == -signal.SIGKILL
+            check_visible(lake, given)
+            if code == 0:  # it came to the end: another beginning
+                begin_again(lake)
+            else:
+                end_leases(config)
+    print(f"{kills} engines were killed")
+    assert kills
     after(lake, config, given)
 
 
-def clear(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+def begin_again(lake: Lake) -> None:
+    for folder in (lake.store, lake.catalogue, lake.home / "state"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_leases(config: Path) -> None:

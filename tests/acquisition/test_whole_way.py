@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import geodes_lab as gl
@@ -18,6 +20,7 @@ from geodes_lab.acquisition.status import status
 from geodes_lab.catalog.harvested import geoparquet  # noqa: F401  (its extra is there)
 from geodes_lab.cli import main
 from tests.acquisition.conftest import Lake
+from tests.support.paths import TOP
 
 
 def test_products_come_to_search_and_cube(lake: Lake, optical: list[Path]) -> None:
@@ -192,6 +195,11 @@ def test_command(lake: Lake, optical: list[Path]) -> None:
     assert "S2: 1 done" in shown.output
     assert json.loads(run.invoke(main, ["acquire", "status", config, "--json"]).output)["states"] == {"S2": {"done": 1}}
     metrics = (lake.home / "metrics" / "geodes.prom").read_text()
+    rules = (TOP / "hub" / "monitoring" / "acquisition.yaml").read_text()
+    assert {r["alert"] for g in yaml.safe_load(rules)["groups"] for r in g["rules"]}
+    assert set(re.findall(r"geodes_acquisition_\w+", rules)) <= set(
+        re.findall(r"^geodes_acquisition_\w+", metrics, re.M)
+    )
     assert 'geodes_acquisition_products{collection="S2",state="done"} 1.0' in metrics
     schema = json.loads(run.invoke(main, ["acquire", "schema"]).output)
     assert schema["additionalProperties"] is False

@@ -1,7 +1,7 @@
-"""Engines in processes of their own, each of which ends at a named point as if it were killed.
+"""Engines in processes of their own, each of which ends at a named point, or is killed from outside.
 
-``CACHE CONFIG POINT NUMBER …``: one process for each three; the exit codes are printed. They are forks of a process that has imported all and
-started nothing, so that many deaths take no longer than one start.
+For each line ``CONFIG POINT NUMBER`` it prints the id of a process, and then its exit code. They are forks of a process that has imported all
+and started nothing, so that hundreds of deaths take no longer than what the engines do.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ def live(config: str, point: str, number: int) -> None:
     Engine(load(Path(config))).run()
 
 
-def main(cache: str, *several: str) -> None:
+def main(cache: str) -> None:
     dask.config.set({"geodes_lab.datalake.endpoint": "http://127.0.0.1:9", "geodes_lab.cache.folder": cache})
     families()
-    codes = []
-    for first in range(0, len(several), 3):
+    for line in sys.stdin:
+        config, point, number = line.split()
         child = os.fork()
         if child == 0:
             code = 1
             try:
-                live(several[first], several[first + 1], int(several[first + 2]))
+                live(config, point, int(number))
                 code = 0
             finally:
                 os._exit(code)
-        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    print(*codes)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
 if __name__ == "__main__":

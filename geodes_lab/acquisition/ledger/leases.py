@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -132,6 +132,14 @@ class Leases:
         where = [_p.state == "refused", _p.revision != "", *([_p.source == source] if source else [])]
         with self.database.change() as c:
             return c.execute(sa.update(products).where(*where).values(state="waiting", attempts=0, later=0.0)).rowcount
+
+    def not_waiting(self, numbers: Sequence[int]) -> set[int]:
+        """Return those of some products that no engine works on: what is left of them can be removed."""
+        with self.database.change() as c:
+            waiting = (
+                c.execute(sa.select(_p.number).where(_p.number.in_(numbers), _p.state == "waiting")).scalars().all()
+            )
+        return set(numbers) - set(waiting)
 
     def next_time(self) -> float | None:
         """Return when the next product may be tried; None: none waits."""

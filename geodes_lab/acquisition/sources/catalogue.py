@@ -67,7 +67,8 @@ class Catalogue:
         for first in range(0, max(len(there), 1), _PAGE):
             some = there[first : first + _PAGE]
             end = instant.text(some[-1].published.astimezone(UTC)) if some else position
-            yield Page(tuple(some), refused=tuple(refused) if not first else (), position=end)
+            ids = tuple(sorted(c.id for c in catalogue.collections())) if not first else ()
+            yield Page(tuple(some), refused=tuple(refused) if not first else (), position=end, collections=ids)
 
     def acknowledge(self, page: Page) -> None:
         """Nothing waits for it."""
