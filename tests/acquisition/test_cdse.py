@@ -19,7 +19,7 @@ from geodes_lab.acquisition.sources.cdse import Cdse as Source
 from geodes_lab.acquisition.status import status
 from geodes_lab.errors import GeodesError
 from tests.acquisition.conftest import Lake
-from tests.support.cdse import FAULTS, SUBSCRIPTION, Cdse, entry
+from tests.support.acquisition.cdse import FAULTS, SUBSCRIPTION, Cdse, entry
 
 DAY = "2021-06-0{}T12:00:00.000000Z"
 
@@ -80,7 +80,7 @@ def test_second_look_asks_only_for_what_is_new(lake: Lake, cdse: Cdse, small: li
 
 @pytest.mark.parametrize("same", [1, 7, 100])
 def test_paging_goes_past_the_limit(cdse: Cdse, monkeypatch: pytest.MonkeyPatch, same: int) -> None:
-    monkeypatch.setattr("tests.support.cdse.LIMIT", 300)
+    monkeypatch.setattr("tests.support.acquisition.cdse.LIMIT", 300)
     for number in range(1000):
         minute = number // same
         time = f"2021-{1 + minute // 600 % 12:02d}-{1 + minute // 60 % 10:02d}T10:{minute % 60:02d}:00.000000Z"
@@ -94,7 +94,7 @@ def test_paging_goes_past_the_limit(cdse: Cdse, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_more_at_one_moment_than_the_limit_is_said(cdse: Cdse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.support.cdse.LIMIT", 100)
+    monkeypatch.setattr("tests.support.acquisition.cdse.LIMIT", 100)
     for number in range(150):
         name = f"S1A_IW_OCN__2SDV_20210606T173912_20210606T173937_{number:06d}_048289_5E6F"
         cdse.products.append(entry(name, b"", DAY.format(1)))

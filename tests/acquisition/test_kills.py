@@ -26,7 +26,7 @@ from geodes_lab.acquisition.loading import load
 from geodes_lab.catalog.harvested import geoparquet
 from geodes_lab.catalog.harvested.snapshot import Snapshot
 from tests.acquisition.conftest import Lake
-from tests.support.engine_that_dies import KILLED
+from tests.support.acquisition.engine_that_dies import KILLED
 from tests.support.paths import TOP
 
 FEW = ["look.recorded", "fetch.whole", "verify.done", "store.named", "catalogue.written"]
@@ -80,7 +80,7 @@ def after(lake: Lake, config: Path, given: dict[str, str]) -> None:
 @contextlib.contextmanager
 def engines(cache: Path) -> Iterator[Callable[[Path, str, int, float | None], int]]:
     """Gives a function that runs an engine until it dies at a point, or is killed after some seconds; its result is the exit code."""
-    command = [sys.executable, "-m", "tests.support.engine_that_dies", str(cache)]
+    command = [sys.executable, "-m", "tests.support.acquisition.engine_that_dies", str(cache)]
     with subprocess.Popen(command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
 
         def run(config: Path, point: str = "none", number: int = 1, seconds: float | None = None) -> int:
