@@ -2,7 +2,7 @@
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
 costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`. Keep and show: `save`, `publish`,
-`share`, `plot`. Take products with you: `download`, `convert`, `quota`. Each has its own help, such as
+`share`, `plot`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as
 ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
 """
 
@@ -28,6 +28,7 @@ _SHELF = {
     "download": "downloading.download",
     "explore": "catalog.explorer",
     "filesystem": "storage.stores",
+    "mirror": "acquisition.mirror",
     "open_cube": "cube.opening",
     "open_product": "products",
     "open_tracks": "cube.tracks",
@@ -52,6 +53,7 @@ __all__ = [
     "download",
     "explore",
     "filesystem",
+    "mirror",
     "open_cube",
     "open_product",
     "open_tracks",
@@ -68,6 +70,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from geodes_lab import plot as plot
+    from geodes_lab.acquisition.mirror import mirror as mirror
     from geodes_lab.catalog import availability as availability
     from geodes_lab.catalog import collections as collections
     from geodes_lab.catalog import search as search

@@ -33,7 +33,10 @@ drawn.load_profile(os.environ.get("GEODES_LAB_EXAMPLES", "same"))
 _SERVING = {
     "http.server",
     "socketserver",
-    *(f"tests.support.{n}" for n in ("served", "witness", "keyed", "standin", "browser", "upstream", "s3_server")),
+    *(
+        f"tests.support.{n}"
+        for n in ("served", "witness", "keyed", "standin", "browser", "upstream", "s3_server", "acquisition.cdse")
+    ),
 }
 _THOROUGH = tuple(str(TOP / "tests" / folder) for folder in ("hostile", "oracle"))
 _RUNNING = tuple(str(TOP / "tests" / folder) for folder in ("integration", "hub", "cluster"))

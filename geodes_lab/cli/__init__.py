@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from geodes_lab import __version__
+from geodes_lab.cli.acquire import acquire
 from geodes_lab.cli.convert import convert
 from geodes_lab.cli.doctor import doctor
 from geodes_lab.cli.download import download
@@ -32,10 +33,11 @@ def main() -> None:
       geodes-lab plan found.json --bands red,nir              what a cube would cost
       geodes-lab save found.json --bands red --to red.zarr    compute and keep it
       geodes-lab download found.json --to products            take products with you, verified
+      geodes-lab acquire region.yaml --watch                  keep a datalake of a region up to date
       geodes-lab env create storms --from requirements.txt    a kernel with packages of your own
       geodes-lab mcp --config                                 how an assistant finds the lab
     """
 
 
-for command in (lab, sample, search, open_, plan, save, download, convert, harvest, doctor, env, mcp):
+for command in (lab, sample, search, open_, plan, save, download, convert, acquire, harvest, doctor, env, mcp):
     main.add_command(command)

@@ -45,6 +45,14 @@ class QuotaUsedUp(Unreachable):
     """Seconds that the server asks to wait, if it says so."""
 
 
+class Gone(Unreachable):
+    """The server has the product no longer."""
+
+
+class OnTape(Unreachable):
+    """The product is on tape, and its server has been asked for it."""
+
+
 @dataclass(frozen=True)
 class Remote:
     """One product on a web server; failures are retried where that may help, else reported in a sentence."""
@@ -57,6 +65,8 @@ class Remote:
     size: int | None
     """In bytes, if the catalogue has it. The same for the checksum, a multihash."""
     checksum: str | None
+    bearer: Callable[[], str] | None = None
+    """Gives the access token for the server of the address, which alone gets it; None: it needs none."""
 
     def is_read_in_place(self) -> bool:
         """Request four bytes without the key, as `ObjectLocation` does.
@@ -98,9 +108,9 @@ class Remote:
         with bar(self.name) as tell:
             return self.patiently(lambda: self._transfer(file, make_room, tell))
 
-    def fail(self, problem: str) -> NoReturn:
+    def fail(self, problem: str, kind: type[Unreachable] = Unreachable) -> NoReturn:
         """Raise `Unreachable` with a sentence that names the product and says what to do."""
-        raise Unreachable(f"{self.name} could not be fetched from {self.place.href}: {problem}.")
+        raise kind(f"{self.name} could not be fetched from {self.place.href}: {problem}.")
 
     def _transfer(
         self, file: BinaryIO, make_room: Callable[[int], None], tell: Callable[[int, int | None], None]
@@ -144,9 +154,9 @@ class Remote:
         if status in (401, 403):
             self.fail(f"the server refused it ({status}); {self._advice()}")
         if status in (404, 410):
-            self.fail("it does not exist there; search again, the catalogue may have another version")
+            self.fail("it does not exist there; search again, the catalogue may have another version", Gone)
         if status == 202:
-            self.fail("it was on tape, and its server has been asked for it; call again later")
+            self.fail("it was on tape, and its server has been asked for it; call again later", OnTape)
         if status == 408 or status >= 500:
             raise _again(f"the server answered {status}", answer)
         if status != 200:
@@ -172,6 +182,8 @@ class Remote:
         raise error
 
     def _advice(self) -> str:
+        if self.bearer is not None:
+            return "check the login of its source"
         if key(self.address):
             return "check that GEODES_API_KEY is right and has not expired"
         if origin.listed(self.address, settings.get("download.hosts")):
@@ -233,12 +245,16 @@ class Remote:
         ``opened`` is called with each connection, before anything is waited for on it.
         """
         home = httpx.URL(self.address)
+        if self.bearer is not None:
+            origin.guard(self.address, f"The access token for {self.name}")
+        token = self.bearer() if self.bearer is not None else ""
 
         def sign(request: httpx.Request) -> None:
-            # Redirects pass here too, and inherit the headers: the key goes to the first server only.
-            request.headers.pop("X-API-Key", None)
-            if secret and origin.same(str(request.url), self.address):
-                request.headers["X-API-Key"] = secret
+            # Redirects pass here too, and inherit the headers: key and token go to the first server only.
+            for name, value in (("X-API-Key", secret), ("Authorization", f"Bearer {token}" if token else "")):
+                request.headers.pop(name, None)
+                if value and origin.same(str(request.url), self.address):
+                    request.headers[name] = value
             request.extensions = {**request.extensions, "trace": trace}
 
         def trace(event: str, about: dict[str, Any]) -> None:

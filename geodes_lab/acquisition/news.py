@@ -1,0 +1,147 @@
+"""News of what the engine noticed, each with its evidence: new kinds of products, deletions, outages, arrivals."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from geodes_lab.acquisition.identity import Identity
+from geodes_lab.acquisition.ledger.tables import Database, insert_new, looks, news
+from geodes_lab.acquisition.publication import Page, Publication
+from geodes_lab.errors import shown
+from geodes_lab.util import instant
+from geodes_lab.util.whole_file import write_whole
+
+_MOST = 200  # entries of a feed
+_ATOM = "http://www.w3.org/2005/Atom"
+_SEEN = {
+    "collection": "{source} has a new collection, {what}.",
+    "product type": "{source} publishes a new type of product, {what}.",
+    "baseline": "{source} publishes a new processing baseline, {what}.",
+    "address": "{source} gives products from another server, {what}.",
+}
+
+
+def tell(
+    c: Connection, kind: str, subject: str, text: str, evidence: dict[str, Any], now: float, *, quiet: bool = False
+) -> None:
+    """Record one piece of news, once for each subject; ``quiet`` is what was so before the first look."""
+    row = {"kind": kind, "subject": subject[:500], "time": now, "text": shown(text)}
+    insert_new(c, news, row | {"evidence": json.dumps(evidence), "quiet": quiet})
+
+
+def of_page(
+    c: Connection, source: str, page: Page, several: Sequence[tuple[Publication, Identity]], now: float, *, quiet: bool
+) -> None:
+    """Record what a page shows for the first time: baselines, types of products, servers, collections."""
+    first: dict[tuple[str, str], str] = {("collection", name): name for name in page.collections}
+    for publication, identity in several:
+        kind = identity.product_type or str(publication.properties.get("product:type") or "")
+        baseline = identity.processing[0] if identity.family in ("sentinel2", "sentinel3", "maja") else ""
+        baseline = baseline or str(publication.properties.get("processing:version") or "")
+        if kind:
+            first.setdefault(("product type", kind), publication.name)
+        if kind and baseline:
+            first.setdefault(("baseline", f"{kind} {baseline}"), publication.name)
+        for href in publication.hrefs[:1]:
+            if (url := urlsplit(href)).hostname:
+                first.setdefault(("address", f"{url.scheme}://{url.netloc}"), publication.name)
+    for (kind, what), seen in first.items():
+        text = _SEEN[kind].format(source=source, what=what)
+        tell(c, kind, f"{source}/{what}", text, {"first seen with": seen, "at": moment(now)}, now, quiet=quiet)
+
+
+def arrived(c: Connection, collection: str, name: str, number: int, item: dict[str, Any], now: float) -> None:
+    """Record that a product is in the catalogue."""
+    asset = item["assets"]["product"]
+    evidence = {"href": asset["href"], "size": asset.get("file:size"), "checksum": asset.get("file:checksum")}
+    evidence["verified"] = item["properties"].get("geodes:verified")
+    tell(c, "arrival", f"{collection}/{number}", f"{name} is in {collection}.", evidence, now)
+
+
+def moment(seconds: float) -> str:
+    """Write seconds since 1970 as an instant."""
+    return instant.text(datetime.fromtimestamp(seconds, UTC))
+
+
+def latest(database: Database, most: int = _MOST) -> list[dict[str, Any]]:
+    """Return the latest news, the newest first, without what was so at the first look."""
+    query = sa.select(news).where(news.c.quiet.is_(False)).order_by(news.c.number.desc()).limit(most)
+    with database.change() as c:
+        rows = c.execute(query).all()
+    return [
+        {
+            "number": r.number,
+            "kind": r.kind,
+            "subject": r.subject,
+            "time": moment(r.time),
+            "text": r.text,
+            "evidence": json.loads(r.evidence),
+        }
+        for r in rows
+    ]
+
+
+def write(database: Database, folder: Path) -> None:
+    """Write the feeds ``news.atom`` and ``news.json`` (JSON Feed 1.1), each whole or not at all."""
+    entries = latest(database)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "news.json", json.dumps(_json(entries), indent=1).encode())
+    write_whole(folder / "news.atom", _atom(entries))
+
+
+def _json(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    items = [
+        {
+            "id": _id(e),
+            "title": e["text"],
+            "content_text": f"{e['text']} Evidence: {json.dumps(e['evidence'], ensure_ascii=False)}",
+            "date_published": e["time"],
+            "tags": [e["kind"]],
+            "_evidence": e["evidence"],
+        }
+        for e in entries
+    ]
+    return {"version": "https://jsonfeed.org/version/1.1", "title": "News of the datalake", "items": items}
+
+
+def _atom(entries: list[dict[str, Any]]) -> bytes:
+    ET.register_namespace("", _ATOM)
+    feed = ET.Element(f"{{{_ATOM}}}feed")
+
+    def add(parent: ET.Element, name: str, text: str = "", **attributes: str) -> ET.Element:
+        element = ET.SubElement(parent, f"{{{_ATOM}}}{name}", attributes)
+        element.text = shown(text) or None
+        return element
+
+    add(feed, "title", "News of the datalake")
+    add(feed, "id", "urn:geodes-lab:acquisition")
+    add(feed, "updated", entries[0]["time"] if entries else "1970-01-01T00:00:00Z")
+    add(add(feed, "author"), "name", "GEODES Lab")
+    for one in entries:
+        entry = add(feed, "entry")
+        add(entry, "title", one["text"])
+        add(entry, "id", _id(one))
+        add(entry, "updated", one["time"])
+        add(entry, "category", term=one["kind"])
+        add(entry, "content", f"{one['text']} Evidence: {json.dumps(one['evidence'], ensure_ascii=False)}", type="text")
+    return ET.tostring(feed, encoding="utf-8", xml_declaration=True)
+
+
+def _id(entry: dict[str, Any]) -> str:
+    return f"urn:geodes-lab:acquisition:{entry['number']}"
+
+
+def failing(database: Database) -> dict[str, str]:
+    """Return the sources that cannot be read now, each with the reason."""
+    with database.change() as c:
+        rows = c.execute(sa.select(looks.c.source, looks.c.failed).where(looks.c.failing_since.is_not(None))).all()
+    return {r.source: r.failed for r in rows}

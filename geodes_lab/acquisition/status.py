@@ -1,0 +1,158 @@
+"""How an engine is doing: what was found, fetched and refused and why, rates, lag, and what is stuck."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from geodes_lab import extras
+from geodes_lab.acquisition.ledger.tables import Database, looks, products
+from geodes_lab.util import instant
+
+_MOST = 20  # products of each list
+_p = products.c
+_STUCK = 2  # attempts after which a product that waits is named
+
+
+@dataclass(frozen=True)
+class Named:
+    """One product that needs attention."""
+
+    name: str
+    collection: str
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Failing:
+    """One source that cannot be read."""
+
+    source: str
+    reason: str
+    seconds: float
+    """Since when."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The status of an engine."""
+
+    time: float
+    states: dict[str, dict[str, int]]
+    """By collection: how many products are in each state."""
+    bytes: int
+    """Of all products in the datalake."""
+    last_hour: tuple[int, int]
+    """Products and bytes that came into the catalogue in the last hour."""
+    lag: dict[str, float]
+    """By collection: seconds since the publication of the oldest product that waits; 0: none does."""
+    looked: dict[str, float]
+    """By source: seconds since it was read."""
+    stuck: list[Named]
+    """Products that failed before and wait for another attempt."""
+    refused: list[Named]
+    failing: list[Failing]
+
+    def __str__(self) -> str:
+        lines = []
+        for collection, states in sorted(self.states.items()):
+            counts = ", ".join(f"{n:,} {state}" for state, n in sorted(states.items()))
+            lag = self.lag.get(collection, 0.0)
+            lines.append(
+                f"{collection}: {counts}{f'; the oldest that waits was published {_span(lag)} ago' if lag else ''}"
+            )
+        lines.append(f"In the datalake: {self.bytes:,} bytes; in the last hour {self.last_hour[0]:,} products, "
+                     f"{self.last_hour[1]:,} bytes.")  # fmt: skip
+        lines += [f"{source} was read {_span(seconds)} ago." for source, seconds in sorted(self.looked.items())]
+        lines += [f"{f.source} fails since {_span(f.seconds)}: {f.reason}" for f in self.failing]
+        lines += [f"Waits after {n.attempts} attempts: {n.name}: {n.reason}" for n in self.stuck]
+        lines += [f"Refused: {n.name}: {n.reason}" for n in self.refused]
+        return "\n".join(lines)
+
+
+def status(database: Database) -> Status:
+    """Read the status."""
+    now = time.time()
+    here = _p.state.in_(("stored", "done"))
+    with database.change() as c:
+        states: dict[str, dict[str, int]] = {}
+        for row in c.execute(
+            sa.select(_p.collection, _p.state, sa.func.count().label("n")).group_by(_p.collection, _p.state)
+        ):
+            states.setdefault(row.collection, {})[row.state] = row.n
+        size = c.execute(sa.select(sa.func.coalesce(sa.func.sum(_p.size), 0)).where(here)).scalar_one()
+        hour = c.execute(
+            sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_p.size), 0)).where(here, _p.done > now - 3600)
+        ).one()
+        oldest = c.execute(
+            sa.select(_p.collection, sa.func.min(_p.published).label("first"))
+            .where(_p.state == "waiting")
+            .group_by(_p.collection)
+        ).all()
+        read = c.execute(
+            sa.select(looks.c.source, sa.func.max(looks.c.looked).label("at")).group_by(looks.c.source)
+        ).all()
+        failing = c.execute(sa.select(looks).where(looks.c.failing_since.is_not(None))).all()
+        waits = sa.select(products).where(_p.state == "waiting", _p.attempts >= _STUCK)
+        stuck = c.execute(waits.order_by(_p.attempts.desc()).limit(_MOST)).all()
+        refused = c.execute(
+            sa.select(products).where(_p.state == "refused").order_by(_p.number.desc()).limit(_MOST)
+        ).all()
+    first = {r.collection: instant.utc(r.first) for r in oldest}
+    return Status(
+        now,
+        states,
+        int(size),
+        (int(hour[0]), int(hour[1])),
+        {k: max(now - t.timestamp(), 0.0) for k, t in first.items() if t is not None},
+        {r.source: now - r.at for r in read if r.at},
+        [Named(r.name, r.collection, r.reason, r.attempts) for r in stuck],
+        [Named(r.name, r.collection, r.reason, r.attempts) for r in refused],
+        [Failing(r.source, r.failed, now - r.failing_since) for r in failing],
+    )
+
+
+def write_metrics(database: Database, path: Path) -> None:
+    """Write a file for Prometheus' node exporter, whole or not at all.
+
+    Raises
+    ------
+    GeodesError
+        If the package for it is missing.
+    """
+    with extras.needed("The file of metrics"):
+        from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+    told, registry = status(database), CollectorRegistry()
+
+    def gauge(name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"geodes_acquisition_{name}", text, labels, registry=registry)
+
+    number = gauge("products", "Products by state.", "collection", "state")
+    for collection, states in told.states.items():
+        for state, count in states.items():
+            number.labels(collection, state).set(count)
+    lag = gauge("lag_seconds", "Since the publication of the oldest product that waits.", "collection")
+    for collection in told.states:
+        lag.labels(collection).set(told.lag.get(collection, 0.0))
+    looked = gauge("look_timestamp_seconds", "When a source was last read.", "source")
+    for source, seconds in told.looked.items():
+        looked.labels(source).set(told.time - seconds)
+    failing = gauge("source_failing", "1 if a source cannot be read.", "source")
+    for source in {*told.looked, *(f.source for f in told.failing)}:
+        failing.labels(source).set(any(f.source == source for f in told.failing))
+    gauge("stored_bytes", "Bytes of all products in the datalake.").set(told.bytes)
+    gauge("stuck_products", "Products that failed before and wait.").set(len(told.stuck))
+    gauge("run_timestamp_seconds", "When the engine last finished a round.").set(told.time)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_to_textfile(str(path), registry)
+
+
+def _span(seconds: float) -> str:
+    for unit, factor in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * factor:
+            return f"{seconds / factor:.0f} {unit}"
+    return f"{seconds:.0f} s"

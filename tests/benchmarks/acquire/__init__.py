@@ -1,0 +1,1 @@
+"""The acquisition engine beside a plain copy with the same checks."""
