@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from geodes_lab.downloading.job import is_safe
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
+from geodes_lab.util.file_name import is_safe
 
 _ENDING = re.compile(r"(?:\.SAFE|\.SEN3)?(?:\.zip|\.tar|\.tgz|\.nc|\.h5|\.tif)?$", re.IGNORECASE)
 _DAY = r"\d{8}T\d{6}"
