@@ -16,7 +16,21 @@ from click.testing import CliRunner, Result
 
 from geodes_lab.cli import main
 
-COMMANDS = ["doctor", "download", "env", "harvest", "lab", "mcp", "open", "plan", "sample", "save", "search"]
+COMMANDS = [
+    "acquire",
+    "convert",
+    "doctor",
+    "download",
+    "env",
+    "harvest",
+    "lab",
+    "mcp",
+    "open",
+    "plan",
+    "sample",
+    "save",
+    "search",
+]
 BOX = "1.80,43.57,1.82,43.58"
 
 
