@@ -28,7 +28,7 @@ print(len(client.scheduler_info()["workers"]))
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Provider]:
     with Provider() as running:
-        for name in ("alice", "bob", "carl"):
+        for name in ("alice", "bob", "carl", "dora"):
             running.put(name, groups=["geodes"])
         running.put("olga", groups=["operators"])
         yield running
@@ -80,31 +80,31 @@ def reloaded(page: Page, what) -> None:
     raise AssertionError(f"{what()} did not come")
 
 
-@pytest.fixture(scope="module")
-def alice(hub) -> Person:
-    """Somebody with a server and a cluster."""
-    alice = Person(hub, "alice")
-    assert alice.run(CLUSTER).endswith("1")
+def at_work(hub: Production, name: str) -> Person:
+    """Somebody with a server and a cluster, which the server has reported."""
+    person = Person(hub, name)
+    assert person.run(CLUSTER).endswith("1")
     # As JupyterLab does; the server reports then, if it has not for ten seconds, and each half a minute in any case.
-    httpx.get(f"{hub.url}/user/alice/geodes/notices", headers={"Authorization": f"token {alice.token}"})
-    return alice
+    httpx.get(f"{hub.url}/user/{name}/geodes/notices", headers={"Authorization": f"token {person.token}"})
+    return person
 
 
 # Of the long ones: servers and JupyterLab ask every half a minute; tests/hub/services/test_operators.py tries what they
 # are told.
 @pytest.mark.slow
-def test_person_reads_in_jupyterlab_what_the_operator_says(hub, browser, alice):
-    page = enter(browser, hub, "alice", "fr-FR")
+def test_person_reads_in_jupyterlab_what_the_operator_says(hub, browser):
+    dora = at_work(hub, "dora")
+    page = enter(browser, hub, dora.name, "fr-FR")
     page.goto(f"{hub.url}/hub/user-redirect/lab")
     page.wait_for_selector("#jp-top-panel", timeout=90_000)
     operator = enter(browser, hub, "olga")
-    operator.goto(f"{hub.url}/services/operators/?to=alice")
+    operator.goto(f"{hub.url}/services/operators/?to=dora")
     operator.fill("#text", "Please save <b>your</b> work.")
     operator.get_by_role("button", name="Send").click()
     page.keyboard.press("Escape")
     expect(page.get_by_text(re.compile("Message de olga : Please save <b>"))).to_be_visible(timeout=60_000)
     expect(page.get_by_text(re.compile("Votre budget pour ce mois est épuisé"))).to_be_visible(timeout=60_000)
-    row = section(operator, "servers", "alice")
+    row = section(operator, "servers", "dora")
     reloaded(operator, lambda: row.get_by_text("here now"))
     row.get_by_text("Stop…").click()
     row.get_by_label("What the person is told").fill("New disks")
@@ -117,14 +117,26 @@ def test_person_reads_in_jupyterlab_what_the_operator_says(hub, browser, alice):
     expect(ordered).to_have_count(0, timeout=60_000)
     expect(page.get_by_text(re.compile("Message de olga"))).to_have_count(0)
     # The cluster, at once: its person's server stops it when it next reports.
-    row = section(operator, "clusters", "alice")
+    row = section(operator, "clusters", "dora")
     row.get_by_text("Stop…").click()
     row.get_by_label("When").select_option("at once")
     row.get_by_role("button", name="Stop the cluster").click()
-    reloaded(operator, lambda: operator.get_by_text("No cluster runs."))
+    gone = section(operator, "clusters", "dora")
+    for _ in range(100):
+        if gone.count() == 0:
+            break
+        page.wait_for_timeout(500)
+        operator.reload()
+    assert gone.count() == 0
+    # Nor does the server stay for the other tests.
+    row = section(operator, "servers", "dora")
+    row.get_by_text("Stop…").click()
+    row.get_by_label("When").select_option("at once")
+    row.get_by_role("button", name="Stop the server").click()
 
 
-def test_operator_sees_writes_and_stops(hub, browser, alice):
+def test_operator_sees_writes_and_stops(hub, browser):
+    alice = at_work(hub, "alice")  # whose kernel lives as long as this name
     enter(browser, hub, "bob")
     # Who is there, and what runs.
     operator = enter(browser, hub, "olga")
@@ -135,7 +147,7 @@ def test_operator_sees_writes_and_stops(hub, browser, alice):
     reloaded(operator, lambda: operator.get_by_text("Person alice"))
     expect(section(operator, "servers", "alice")).to_contain_text("S: 1 × 2 GiB")
     expect(section(operator, "clusters", "alice")).to_contain_text("local")
-    expect(operator.locator(".tile", has_text="Dask clusters")).to_contain_text("1 worker, 1 core")
+    expect(operator.locator(".tile", has_text="Dask clusters")).to_contain_text(re.compile(r"\d workers?, \d cores?"))
     expect(section(operator, "people", "bob")).to_contain_text("geodes")
 
     # A message to one person.
@@ -161,10 +173,11 @@ def test_operator_sees_writes_and_stops(hub, browser, alice):
     row.get_by_label("When").select_option("at once")
     row.get_by_label("What the person is told").fill("New disks")
     row.get_by_role("button", name="Stop the server").click()
-    reloaded(operator, lambda: operator.get_by_text("No server runs."))
+    reloaded(operator, lambda: section(operator, "people", "alice").filter(has_not_text="server runs"))
+    expect(section(operator, "servers", "alice")).to_have_count(0)
 
     # The person reads why, and the message, on the lab's first page and on the hub's own.
-    person = enter(browser, hub, "alice", "fr-FR")
+    person = enter(browser, hub, alice.name, "fr-FR")
     person.goto(f"{hub.url}/services/home/")
     expect(person.get_by_text("L'opérateur écrit : New disks")).to_be_visible()
     expect(person.get_by_text("Votre budget pour ce mois est épuisé")).to_be_visible()
