@@ -154,6 +154,10 @@ def networks() -> None:
 
     Path("/run/netns").mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run/netns"], check=True)
+    # The proxy, a process, finds the others by their names too.
+    hosts = Path("/run/netns/hosts")
+    hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{NET}.{n} {name}\n" for name, n in PLACES.items()))
+    subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True)
     ip("link", "set", "lo", "up")
     ip("link", "add", "switch", "type", "bridge")
     ip("addr", "add", f"{NET}.{PLACES['outside']}/24", "dev", "switch")
