@@ -11,10 +11,16 @@ case $base in
 	exit 2
 	;;
 esac
-engine=$(command -v docker || command -v podman) || { echo "There is neither docker nor podman here." >&2; exit 2; }
+engine=$(command -v "${ENGINE:-docker}" || command -v podman) || { echo "There is neither docker nor podman here." >&2; exit 2; }
+# docker finds the list of what is not sent beside the Dockerfile; podman before 5 has to be told.
+case $engine in
+*/podman) ignore=--ignorefile=helm/images/Dockerfile.dockerignore ;;
+*) ignore= ;;
+esac
+mkdir -p build
 
 for kind in user hub; do
-	"$engine" build --file helm/images/Dockerfile --build-arg "BASE=$base" --target $kind --tag "$registry/$kind:$tag" .
+	"$engine" build $ignore --file helm/images/Dockerfile --build-arg "BASE=$base" --target $kind --tag "$registry/$kind:$tag" .
 	"$engine" run --rm --entrypoint cat "$registry/$kind:$tag" /opt/geodes-lab/versions.json >"build/versions-$kind.json"
 	"$engine" run --rm --entrypoint cat "$registry/$kind:$tag" /opt/geodes-lab/sbom.json >"build/sbom-$kind.json"
 done

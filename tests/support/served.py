@@ -12,9 +12,9 @@ import uvicorn
 
 
 @contextmanager
-def served(application: Any, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve; give the address."""
-    config = uvicorn.Config(application, host="127.0.0.1", port=0, log_level="error")
+def served(application: Any, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve; give the address. Another host than loopback is one of a network namespace of the test's own."""
+    config = uvicorn.Config(application, host=host, port=0, log_level="error")
     config.load()
     config.ssl = tls
     server = uvicorn.Server(config)
@@ -30,7 +30,7 @@ def served(application: Any, tls: ssl.SSLContext | None = None) -> Iterator[str]
     thread.start()
     try:
         assert ready.wait(20)
-        yield f"http{'s' if tls else ''}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"http{'s' if tls else ''}://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(10)

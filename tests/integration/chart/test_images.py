@@ -1,5 +1,5 @@
-"""The images: the Dockerfile is linted and looked at; its install script is run in a clean folder, as the Dockerfile runs it. No image was built
-here: that needs docker or podman, and a base from a registry."""
+"""The images: the Dockerfile is linted and looked at; its install script is run in a clean folder, as the Dockerfile runs it. test_built_images.py
+builds the images."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ def test_dockerfile_has_one_base_by_argument_and_no_root():
     assert "WORKDIR /srv/jupyterhub" in hub, "where zero-to-jupyterhub has the volume of the database"
     for stage in ("user", "hub"):
         assert f"FROM system AS {stage}\n" in DOCKERFILE, "both end as nobody"
+        assert re.search(rf"FROM built AS built-{stage}\nRUN .*slim\.sh /opt/geodes-lab {stage}\n", DOCKERFILE)
+        assert f"COPY --from=built-{stage} /opt/geodes-lab /opt/geodes-lab\n" in DOCKERFILE, "slim"
     assert set(SYSTEM) - {"libgcc-s1"} <= set(DOCKERFILE.split())
 
 

@@ -59,7 +59,7 @@ class Api:
     url: str = ""
 
     @contextmanager
-    def serving(self, tls: ssl.SSLContext | None = None) -> Iterator[Api]:
+    def serving(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Api]:
         """Serve it; its address is in `url`."""
         root = "/api/{version}", "/apis/{group}/{version}"
         tails = ("/{resource}", "/namespaces/{namespace}/{resource}")
@@ -74,7 +74,7 @@ class Api:
             self._loop = asyncio.get_running_loop()
             yield
 
-        with served(Starlette(routes=routes, lifespan=lifespan), tls) as self.url:
+        with served(Starlette(routes=routes, lifespan=lifespan), tls, host) as self.url:
             yield self
 
     def do(self, what: Callable[[], Any]) -> Any:
