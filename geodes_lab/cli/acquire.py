@@ -33,10 +33,11 @@ def acquire() -> None:
     """Bring newly published products into a datalake, and keep its catalogue.
 
     \b
-    geodes-lab acquire CONFIG           look once, and work until nothing waits
-    geodes-lab acquire CONFIG --watch   the same again and again
-    geodes-lab acquire status CONFIG    found, fetched, refused and why, rates, lag
-    geodes-lab acquire schema           the JSON schema of CONFIG
+    Examples:
+      geodes-lab acquire region.yaml            look once, and work until nothing waits
+      geodes-lab acquire region.yaml --watch    the same again and again
+      geodes-lab acquire status region.yaml     found, fetched, refused and why, rates, lag
+      geodes-lab acquire schema                 the JSON schema of the settings
     """
 
 
