@@ -274,6 +274,7 @@ def test_recorded_answers_are_understood(shared: Path) -> None:
     assert token == notice["AckId"]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "change",
     [{"Name": None}, {"Name": 7}, {"Id": "x"}, {"Id": "../../etc"}, {"PublicationDate": "soon"}, {"ContentLength": -1},

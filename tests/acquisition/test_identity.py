@@ -93,6 +93,7 @@ def test_two_parts_of_a_pass_are_two_acquisitions() -> None:
     assert not one.with_part("20200808T010312").is_same_acquisition(one.with_part("20200808T010520"))
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", "../../etc/passwd", "a/b", ".hidden", "a\\b", "a\0b", "a\nb", "x" * 300, "é" * 150, "a.part",

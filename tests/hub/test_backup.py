@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -270,17 +271,14 @@ def test_commands(here, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A PostgreSQL of its own, which a socket alone leads to; its address."""
     found = [shutil.which("initdb"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
     initdb = next((f for f in found if f), None)
     if initdb is None or not shutil.which("pg_dump"):
         pytest.skip("PostgreSQL is not installed")
-    folder = tmp_path_factory.mktemp("pg")
+    folder = Path(tempfile.mkdtemp(prefix="geodes-lab-pg-"))  # not below pytest's folder, which is root's alone
     rights = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-    for above in (folder, *folder.parents) if rights else ():
-        if above.name.startswith("pytest-"):
-            above.chmod(0o755)
     if rights:
         os.chown(folder, 65534, 65534)
     data = folder / "data"
@@ -305,6 +303,7 @@ def postgres(tmp_path_factory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
+        shutil.rmtree(folder)
 
 
 def test_postgresql_is_dumped_and_comes_back(here, tmp_path, postgres):

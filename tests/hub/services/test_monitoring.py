@@ -30,6 +30,7 @@ def known(tmp_path) -> set[str]:
     books = Books(tmp_path / "usage.sqlite")
     books.saw([session(started=now - timedelta(hours=1))], now)
     books.add_reads([("alice", "S2", 5)], {"alice": ("geodes",)}, now)
+    books.set_storage({"alice": 5}, now)
     books.set_tariff(written(with_prices().tariff), now)
     running = [Server("alice", "", ("geodes",), now, now, "S", True)]
     collector = SimpleNamespace(looked=now, running=running, groups={"alice": ("geodes",)}, lab=lab())
