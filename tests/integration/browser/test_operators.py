@@ -135,6 +135,7 @@ def test_person_reads_in_jupyterlab_what_the_operator_says(hub, browser):
     row.get_by_role("button", name="Stop the server").click()
 
 
+@pytest.mark.slow  # a minute; tests/hub/services/test_operators.py tries the same by HTTP
 def test_operator_sees_writes_and_stops(hub, browser):
     alice = at_work(hub, "alice")  # whose kernel lives as long as this name
     enter(browser, hub, "bob")
