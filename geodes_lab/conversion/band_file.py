@@ -72,7 +72,10 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
     for no data and saturation are not applied: their numbers are copied as they are.
     """
     source = source.resolved()
-    numbers = replace(source, dtype=kind, scale=1.0, offset=0.0, nodata=None, saturated=None)
+    if np.dtype(kind).kind in "iu" and np.dtype(kind).itemsize > 4:
+        raise GeodesError(f"Band {source.band} of {source.product} has numbers of 8 bytes: they cannot be compared.")
+    # Wider than all other numbers: what ``kind`` cannot hold is seen, and neither wrapped nor rounded.
+    numbers = replace(source, dtype="float64", scale=1.0, offset=0.0, nodata=None, saturated=None)
     rows, cols = source.shape
     rough = path.with_suffix(".rough.tif")
     profile = {
@@ -94,7 +97,7 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
         with rasterio.open(rough, "w", **profile) as file:
             for top in range(0, rows, _ROWS):
                 began = time.monotonic()
-                strip = _strip(numbers, top)
+                strip = _strip(numbers, kind, top)
                 source_seconds += time.monotonic() - began
                 digests.append(_digest(strip))
                 file.write(strip, 1, window=Window(0, top, cols, len(strip)))
@@ -119,14 +122,21 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
     )
 
 
-def _strip(source: RasterSource, top: int) -> NDArray[Any]:
+def _strip(source: RasterSource, kind: str, top: int) -> NDArray[Any]:
     values, there = window.read(source, source.geobox[top : min(top + _ROWS, source.shape[0]), :])
     if not there.all():
         raise GeodesError(
             f"Band {source.band} of {source.product} has no numbers in {int((~there).sum())} of its pixels below row "
             f"{top}: its file is smaller than its metadata say. Fetch the product again."
         )
-    return values
+    with np.errstate(invalid="ignore"):
+        strip: NDArray[Any] = values.astype(kind)
+    if not np.array_equal(strip, values, equal_nan=True):
+        raise GeodesError(
+            f"Band {source.band} of {source.product} has numbers that {kind}, the type that its metadata name, cannot "
+            "hold: it was not converted. Correct data_type in its Item."
+        )
+    return strip
 
 
 def _digest(strip: NDArray[Any]) -> bytes:

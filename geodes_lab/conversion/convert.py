@@ -82,8 +82,8 @@ def convert(
     began = time.monotonic()
     described = [_described(p) for p in products]
     _refuse_twins(described)
-    outcomes = dask.compute(*[_later(p, names, above, overwrite) for p in described])
-    report = Report(list(outcomes), time.monotonic() - began)
+    outcomes = [_seen(o) for o in dask.compute(*[_later(p, names, above, overwrite) for p in described])]
+    report = Report(outcomes, time.monotonic() - began)
     if failed := {o.product: o.problem for o in outcomes if o.scene is None}:
         raise ConversionFailed(failed, report)
     return report
@@ -113,6 +113,18 @@ def _later(
         product.to_dict(transform_hrefs=False), link, names, above, overwrite
     )
     return later
+
+
+def _seen(outcome: Outcome) -> Outcome:
+    """Say so if a worker has written to a disk of its own."""
+    if outcome.scene is None or outcome.scene.item.exists():
+        return outcome
+    return Outcome(
+        outcome.product,
+        None,
+        f"{outcome.product} was written to {outcome.scene.folder} by a worker on another machine, and is not here: "
+        "choose a directory that all workers share with you, or stop the cluster to convert on this machine.",
+    )
 
 
 def _converted(

@@ -8,10 +8,12 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+import dask
 import numpy as np
 import pystac
 import pytest
 import rasterio
+from affine import Affine
 from click.testing import CliRunner
 from rasterio.windows import Window
 
@@ -20,6 +22,7 @@ from geodes_lab.cli import main
 from geodes_lab.conversion import band_file
 from geodes_lab.conversion.report import ConversionFailed
 from geodes_lab.products import unpack
+from geodes_lab.raster.source import RasterSource
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,37 @@ def test_file_that_differs_from_its_source_is_not_kept(product, tmp_path, monkey
     ):
         gl.convert(product, tmp_path / "cog", bands=["red"])
     assert list((tmp_path / "cog").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "numbers", [np.array([[-3, 5]], "int16"), np.array([[0.5, 1.0]], "float32"), np.array([[70000, 1]], "int32")]
+)
+def test_numbers_that_the_type_cannot_hold_are_refused(tmp_path, numbers):
+    """Metadata that name another type than the file has; nothing is wrapped or rounded."""
+    path = tmp_path / "in.tif"
+    step = (10.0, 0.0, 300000.0, 0.0, -10.0, 4800000.0)
+    with rasterio.open(
+        path, "w", driver="GTiff", count=1, height=1, width=2, dtype=numbers.dtype.name, crs="EPSG:32631",
+        transform=Affine(*step),
+    ) as file:  # fmt: skip
+        file.write(numbers, 1)
+    source = RasterSource(str(path), "product", "B", 32631, step, (1, 2), scale=0.1)
+    with pytest.raises(gl.GeodesError, match="has numbers that uint16, the type that its metadata name, cannot hold"):
+        band_file.write(source, "uint16", tmp_path / "out.tif")
+    assert [p.name for p in tmp_path.glob("*.tif")] == ["in.tif"]
+    written = band_file.write(source, numbers.dtype.name, tmp_path / "out.tif")
+    with rasterio.open(written.path) as file:
+        np.testing.assert_array_equal(file.read(1), numbers)
+
+
+def test_worker_that_writes_to_a_disk_of_its_own_is_seen(product, tmp_path):
+    def elsewhere(graph, keys, **_):
+        results = dask.get(graph, keys)
+        shutil.rmtree(tmp_path / "cog")
+        return results
+
+    with dask.config.set(scheduler=elsewhere), pytest.raises(ConversionFailed, match="by a worker on another machine"):
+        gl.convert(product, tmp_path / "cog", bands=["swir16"])
 
 
 def test_one_that_fails_does_not_stop_the_others(product, altered, tmp_path):
