@@ -14,8 +14,8 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 # On a machine with several accounts, anybody can read a kernel's port on loopback: its channels are sockets in a
 # private folder instead.
-c.JupyterApp.runtime_dir = str(runtime.settle())
-assistant.offer(c, Path(c.JupyterApp.runtime_dir).parent)
+runtime_folder = runtime.settle()  # in JUPYTER_RUNTIME_DIR too: it is no setting of Jupyter's
+assistant.offer(c, runtime_folder.parent)
 c.KernelManager.transport = "ipc"
 # What JupyterLab saves stays within the quota of the home: contents.py.
 c.ServerApp.contents_manager_class = "hub.singleuser.home.contents.Contents"
