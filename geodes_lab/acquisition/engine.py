@@ -95,11 +95,18 @@ class Engine:
         return result
 
     def watch(self, told: Callable[[Result], None] = lambda result: None) -> None:
-        """Look again and again, until the engine is stopped."""
+        """Look again and again, until the engine is stopped; a full disk, or a database that fails, is waited for."""
         with contextlib.suppress(Stopped):
             while True:
                 began = time.monotonic()
-                told(self.run())
+                try:
+                    told(self.run())
+                except (GeodesError, OSError) as error:
+                    if isinstance(error, OSError) and error.errno not in _FULL:
+                        raise
+                    log.error("This round failed, and the next one goes on: %s", error)
+                    self.stop.wait(max(float(self.config.schedule.retry), 1.0))
+                    continue
                 due = began + float(self.config.schedule.every) - time.monotonic()
                 earliest = self.leases.next_time()
                 if earliest is not None:

@@ -29,9 +29,9 @@ from tests.acquisition.conftest import Lake
 from tests.support.acquisition.engine_that_dies import KILLED
 from tests.support.paths import TOP
 
-FEW = ["look.recorded", "fetch.whole", "verify.done", "store.named", "catalogue.written"]
+FEW = ["look.recorded", "fetch.whole", "verify.done", "store.copied", "store.named", "catalogue.written"]
 # No product waits after a clean-up without a time: the points of retention are reached with superseded products only.
-ALL = [p for p in faults.POINTS if p != "store.copied"]
+ALL = faults.POINTS
 
 
 def digest(path: Path) -> str:
