@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 import pytest
-import uvicorn
 from nanio.app import build_app
 from nanio.auth.credentials import StaticCredentialResolver
 from nanio.config import Settings
+
+from tests.support.served import served
 
 STEPS = ("create", "part", "complete", "head", "list", "abort")
 
@@ -86,20 +85,8 @@ def _step(scope) -> str:
 def serving(folder: Path) -> Iterator[FaultyS3]:
     """Serve the buckets of a folder; keys are in the environment."""
     server = FaultyS3(folder)
-    config = uvicorn.Config(server, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-    running = uvicorn.Server(config)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()  # requests that come before the server is ready wait
-        server.address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        try:
-            with pytest.MonkeyPatch.context() as patch:
-                ((key, secret),) = server.keys.items()
-                patch.setenv("AWS_ACCESS_KEY_ID", key)
-                patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-                yield server
-        finally:
-            running.should_exit = True
-            thread.join(20)
+    with served(server) as server.address, pytest.MonkeyPatch.context() as patch:
+        ((key, secret),) = server.keys.items()
+        patch.setenv("AWS_ACCESS_KEY_ID", key)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        yield server

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hub.services.home import lake_views
+from hub.services.home.lake_news import Told
 from hub.services.home.news import KINDS, Announcement
 from hub.services.pages import Language, percent
 
@@ -162,13 +164,20 @@ def title(tongue: Language, state: State) -> str:
     return text["hello"].format(name=state.name) if state.name else text["welcome"]
 
 
-def body(tongue: Language, state: State, news: list[Announcement], place: ObjectLocation, clusters: str) -> str:
-    """The page's content; ``place`` makes links of the lab's own paths."""
+def body(
+    tongue: Language,
+    state: State,
+    news: list[Announcement],
+    place: ObjectLocation,
+    clusters: str,
+    told: Sequence[Told] = (),
+) -> str:
+    """The page's content; ``place`` makes links of the lab's own paths; ``told`` are news of the datalake."""
     text = _TEXT[tongue]
     if not state.name:
         return (
             f'<p>{text["intro"]}</p><p><a class="button" href="login">{text["login"]}</a></p>'
-            f'<div class="cards">{_news(tongue, news, False)}</div>'
+            f'<div class="cards">{_news(tongue, news, False)}{lake_views.card(tongue, told)}</div>'
         )
     lab = place("hub/user-redirect")
     cards = [
@@ -178,6 +187,7 @@ def body(tongue: Language, state: State, news: list[Announcement], place: Object
         _card(text["clusters"], f"<p>{text['dask']}</p>", clusters or f"{lab}/lab", text["toclusters"]),
         _card(text["usage"], _usage(tongue, state, place), place("services/usage/"), text["more"]),
         _news(tongue, news, state.operator),
+        lake_views.card(tongue, told),
     ]
     notes = _messages(tongue, state) + _budgets(tongue, state)
     return f'{notes}<p class="soft">{text["intro"]}</p><div class="cards">{"".join(cards)}</div>'
