@@ -22,7 +22,7 @@ export VIRTUAL_ENV="$venv"
 # Versions and sums are those of the lock file, which says them for all that pyproject.toml asks for, tests and documentation too: as a
 # constraint it adds nothing, and what is not in it is refused.
 if [ "$kind" = gpu ]; then
-	# A lock file of its own: with its packages in the other, each installation would have them (3 GB).
+	# A lock file of its own: with its packages in the other, each installation would have them (2.7 GB).
 	"$venv/bin/uv" pip install --quiet --link-mode copy --compile-bytecode --only-binary :all: --require-hashes -r "$top/helm/images/gpu.txt"
 else
 	# shellcheck disable=SC2086

@@ -94,12 +94,13 @@ class Postgres:
                     f"The address of the database has the option {name[:40]!r}, which is not known here: there are "
                     f"{', '.join(_OPTIONS)}, each once."
                 )
-        given = {_OPTIONS[name]: str(value) for name, value in place.query.items()} | {
+        given = {
+            "PGHOST": place.host,
+            "PGPORT": place.port,
             "PGUSER": place.username,
             "PGPASSWORD": place.password,
             "PGDATABASE": place.database,
-        }
-        given |= {name: str(value) for name, value in (("PGHOST", place.host), ("PGPORT", place.port)) if value}
+        } | {_OPTIONS[name]: value for name, value in place.query.items()}  # which win, as they do for the hub
         self._environment = {name: str(value) for name, value in given.items() if value}
         self._said = f"{place.database} on {given.get('PGHOST') or 'this machine'}"
 
