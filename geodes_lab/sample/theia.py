@@ -141,7 +141,7 @@ class Scene:
         north, south = DETECTORS
         return np.where(row < 900 + col // 8 + 20 * number, north, south).astype(np.uint8)
 
-    def footprint(self, group: str, detector: int) -> NDArray[np.uint8]:
+    def detector_mask(self, group: str, detector: int) -> NDArray[np.uint8]:
         """Return the mask of a detector: a bit for each band of the group."""
         bits = [(self.detector(b) == detector).astype(np.uint8) << n for n, b in enumerate(self.bands_of(group))]
         return np.bitwise_or.reduce(bits)
@@ -195,7 +195,7 @@ def write(scene: Scene, path: Path) -> None:
             image = tiff(scene.mask(kind, group), resolution, (WEST, NORTH))
             members[f"MASKS/{scene.name}_{kind}_{group}.tif"] = image
         for detector in DETECTORS if scene.platform.startswith("S") else ():
-            image = tiff(scene.footprint(group, detector), resolution, (WEST, NORTH))
+            image = tiff(scene.detector_mask(group, detector), resolution, (WEST, NORTH))
             members[f"MASKS/{scene.name}_DTF_{group}-D{detector:02d}.tif"] = image
     pack(path, {f"{scene.name}/{name}": data for name, data in members.items()}, scene.time)
 
