@@ -51,18 +51,18 @@ shares = {m: float(((canopy.lai_flag & bit) > 0).mean()) for bit, m in zip(masks
 
 # %% [markdown]
 # ## The summer as maps
-# White is no data (a cloud); the river is hidden, because its spectra are outside of the definition domain.
+# White is a cloud, or a spectrum outside of the definition domain: the river, and some mixtures of soil and leaves in this generated sample.
 
 # %%
 lai = canopy.lai.where((canopy.lai_flag & 1) == 0)
-maps = lai.plot.imshow(col="time", col_wrap=5, cmap="YlGn", vmin=0, vmax=3.5, size=2.6, aspect=1, add_labels=False)
+maps = lai.plot.imshow(col="time", col_wrap=5, cmap="YlGn", vmin=0, vmax=3.5, size=2.6, aspect=1, cbar_kwargs={"label": "LAI"})
 for axes, time in zip(maps.axs.flat, lai.time.values, strict=False):
-    axes.set(title=str(time)[:10], xticks=[], yticks=[])
+    axes.set(title=str(time)[:10], xticks=[], yticks=[], xlabel="", ylabel="")
 plt.show()
 
 # %% [markdown]
 # ## Two fields
-# Wheat falls between the end of June and the middle of July. Maize, sown in May, is still low, and rises.
+# Wheat dries through June. Maize, sown in May, is low at first, and rises.
 
 # %%
 fields = {
@@ -79,7 +79,8 @@ plt.show()
 
 # %% [markdown]
 # ## When was it cut?
-# For each pixel: the date at which LAI has lost half of what it had at its highest, where it had more than 1.5.
+# For each pixel: the first date at which LAI has less than half of its highest value, where that was more than 1.5. Where a cloud hid the
+# field on 25 June, it is the next date.
 
 # %%
 highest = lai.max("time")

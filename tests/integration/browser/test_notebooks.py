@@ -170,8 +170,9 @@ def test_07_scale(run):
 def test_09_harvest(run):
     wheat, maize, days = run("09", "[[float(v) for v in series['wheat']], [float(v) for v in series['maize']], dates]")
     assert days == ["2021-06-05", "2021-06-15", "2021-06-25", "2021-07-05", "2021-07-15"]
-    assert max(wheat[:2]) > 2.5 > 2 * wheat[-1], "the truth has it green until the end of June"
-    assert maize[0] < 0.8 < maize[-1]
+    assert wheat == sorted(wheat, reverse=True)
+    assert wheat[0] > 1.5 > 3 * wheat[-1]
+    assert maize[0] < 0.8 < 2 < maize[-1]
     for kind, values in ((1, wheat), (2, maize)):
         cover = [truth.green(kind, date.fromisoformat(day)) for day in days]
         assert np.corrcoef(cover, values)[0, 1] > 0.95
