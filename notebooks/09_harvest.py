@@ -55,7 +55,9 @@ shares = {m: float(((canopy.lai_flag & bit) > 0).mean()) for bit, m in zip(masks
 
 # %%
 lai = canopy.lai.where((canopy.lai_flag & 1) == 0)
-maps = lai.plot.imshow(col="time", col_wrap=5, cmap="YlGn", vmin=0, vmax=3.5, size=2.6, aspect=1, cbar_kwargs={"label": "LAI"})
+maps = lai.plot.imshow(
+    col="time", col_wrap=5, cmap="YlGn", vmin=0, vmax=3.5, size=2.6, aspect=1, cbar_kwargs={"label": "LAI"}
+)
 for axes, time in zip(maps.axs.flat, lai.time.values, strict=False):
     axes.set(title=str(time)[:10], xticks=[], yticks=[], xlabel="", ylabel="")
 plt.show()
