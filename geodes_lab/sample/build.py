@@ -24,7 +24,7 @@ from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel3 import products, sen3
 
 # The content depends only on these modules: if they change, the sample is written again.
-VERSION = 5
+VERSION = 6
 _DONE = "sample.json"
 
 

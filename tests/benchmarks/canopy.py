@@ -1,7 +1,7 @@
-"""LAI of a whole Sentinel-2 tile at 20 m, beside reading its eight bands; and its memory, for a quarter and for all.
+"""LAI of a Sentinel-2 tile at 20 m, beside reading its eight bands; and its memory, for a quarter and for all.
 
 One product of level 2A, full size, ESA's coding, with angles and footprints of detectors, on disk. Each run is a process
-of its own, and the runs take turns; chunks are dropped once computed.
+of its own, and the runs take turns; chunks are dropped once computed. ``--share 3`` takes a third of the tile in each direction.
 """
 
 from __future__ import annotations
@@ -143,15 +143,16 @@ def main() -> None:
     runs: dict[str, list[tuple[float, ...]]] = {k: [] for k in kinds}
     for _ in range(given.times):
         for kind in kinds:
-            runs[kind].append(_measured(kind))
+            runs[kind].append(_measured(kind, given.share))
     middle = {k: [statistics.median(r[n] for r in several) for n in range(3)] for k, several in runs.items()}
-    print("| a tile at 20 m | seconds | core-seconds | peak memory, MiB | speed beside the bands |")
+    part = "a tile" if given.share == 1 else f"the {given.share}² th part of a tile"
+    print(f"| {part} at 20 m | seconds | core-seconds | peak memory, MiB | speed beside the bands |")
     print("|---|---|---|---|---|")
     for kind, title in zip(kinds, ("its eight bands", "bands and angles", "LAI", "all five variables"), strict=True):
         seconds, cpu, peak = middle[kind]
         ratio = middle["bands"][0] / seconds, middle["bands"][1] / cpu
         print(f"| {title} | {seconds:.1f} | {cpu:.1f} | {peak:.0f} | {ratio[0]:.2f} ({ratio[1]:.2f} by core-seconds) |")
-    print(f"\nLAI of a quarter of the tile: {_measured('lai', 2)[2]:.0f} MiB at most.")
+    print(f"\nLAI of a quarter of that: {_measured('lai', 2 * given.share)[2]:.0f} MiB at most.")
 
 
 if __name__ == "__main__":

@@ -198,7 +198,9 @@ def _block(
     return np.stack([zenith, np.degrees(np.arctan2(unit[0], unit[1])) % 360]).astype(np.float32)
 
 
-def directions(zenith: Floats, azimuth: Floats) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def directions(
+    zenith: NDArray[np.floating], azimuth: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Convert a grid of angles to vectors, because angles jump at north, and reverse at the zenith.
 
     Returns

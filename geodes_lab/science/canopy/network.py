@@ -66,9 +66,7 @@ class Network:
     geometry: Values
     """(2, 2): smallest and largest cosine of the zenith angles of view and sun in the training."""
 
-    def __call__(
-        self, *inputs: NDArray[np.floating], cosines: bool = False
-    ) -> tuple[NDArray[np.float32] | NDArray[np.uint8], ...]:
+    def __call__(self, *inputs: NDArray[np.floating], cosines: bool = False) -> tuple[NDArray[Any], ...]:
         """Compute the variables.
 
         Parameters
