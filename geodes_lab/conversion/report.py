@@ -45,17 +45,15 @@ class Report:
     @property
     def items(self) -> pystac.ItemCollection:
         """The Items of the converted products; `geodes_lab.open_cube` opens them."""
-        files = [o.scene.item for o in self.outcomes if o.scene is not None]
-        items = [pystac.Item.from_file(str(file)) for file in files]
-        for item in items:
-            item.make_asset_hrefs_absolute()
-        return pystac.ItemCollection(items)
+        documents = [dict(o.scene.item) for o in self.outcomes if o.scene is not None]
+        return pystac.ItemCollection([pystac.Item.from_dict(d) for d in documents])
 
     @property
     def table(self) -> pd.DataFrame:
         """A row for each product.
 
-        ``bands``; ``bytes`` of the new files; ``source`` bytes of the bands' own files, if they are known; ``pixels``
+        ``bands``; ``bytes`` of the new files, or the product's share of a cube's objects;
+        ``source`` bytes of the bands' own files, if they are known; ``pixels``
         that were compared; megabytes of numbers per second, when the ``source`` and the new ``file`` were read once;
         ``problem``.
         """

@@ -15,6 +15,7 @@ import xarray as xr
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.results import cog, netcdf
+from geodes_lab.util import whole_folder
 
 _TIFF, _NETCDF = (".tif", ".tiff"), (".nc", ".nc4")
 _SHARD = 2048  # pixels in y and x: one file, written by one task
@@ -58,6 +59,8 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
             f"{os.fspath(path)} has another ending."
         )
     target = Path(path).expanduser().resolve()
+    if target.name.endswith(".zarr"):
+        whole_folder.heal(target)
     if target.exists() and not overwrite:
         raise GeodesError(f"{target} exists already: give overwrite=True to replace it, or choose another name.")
     if target.name.endswith((*_NETCDF, *_TIFF)) and target.is_dir():
@@ -86,11 +89,7 @@ def save(data: xr.Dataset | xr.DataArray, path: str | os.PathLike[str], *, overw
         chunked.to_zarr(partial, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
         if is_netcdf:
             return netcdf.write(dataset, target, partial)
-        old = target.with_name(f".{target.name}.{own}.old")
-        if target.exists():
-            target.rename(old)  # moved aside, not removed: until the new one is in place, there is always something
-        partial.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        whole_folder.put(partial, target)
     finally:
         _remove(partial)
     # By whole shards: with the store's own chunks, sixteen tasks would write one file.
