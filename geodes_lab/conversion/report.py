@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import pandas as pd
 import pystac
@@ -12,6 +13,8 @@ from dask.utils import format_bytes
 
 from geodes_lab.conversion.scene import Scene
 from geodes_lab.errors import GeodesError, shown
+from geodes_lab.products import as_item, converted, several
+from geodes_lab.products.bands import name_of
 
 _NAMED = 5  # sentences in the message
 
@@ -47,6 +50,22 @@ class Report:
         """The Items of the converted products; `geodes_lab.open_cube` opens them."""
         documents = [dict(o.scene.item) for o in self.outcomes if o.scene is not None]
         return pystac.ItemCollection([pystac.Item.from_dict(d) for d in documents])
+
+    def beside(self, products: Any) -> pystac.ItemCollection:
+        """Return the products' own Items, with the converted bands beside the product.
+
+        `geodes_lab.open_cube` reads the converted bands of such Items; put them into a catalogue for others.
+
+        Parameters
+        ----------
+        products
+            The products of the call.
+        """
+        by_name = {o.product: o.scene.item for o in self.outcomes if o.scene is not None}
+        items = [as_item(p) for p in several(products)]
+        both = [(i, by_name.get(name_of(i))) for i in items]
+        offering = [i if d is None else converted.beside(i, pystac.Item.from_dict(dict(d))) for i, d in both]
+        return pystac.ItemCollection(offering)
 
     @property
     def table(self) -> pd.DataFrame:

@@ -206,3 +206,18 @@ def test_objects_are_as_large_as_wanted(shape, itemsize, ratio, wanted, shard):
     assert least >= wanted * 10**6 or found.shard[1] >= shape[1]
     assert sum(np.prod([b - a for a, b in found.window(p)]) for p in found.pieces) == np.prod(shape)
     assert all(s % c == 0 for s, c in zip(found.shard, found.chunk, strict=True))
+
+
+@pytest.mark.parametrize("form", ["cube", "cog"])
+def test_item_that_offers_converted_bands_is_read_from_them(converted, series, tmp_path, form):
+    report = converted[1] if form == "cube" else gl.convert(series[:1], tmp_path / "cog", bands=BANDS)
+    offering = report.beside(series[:1])
+    new = gl.open_cube(offering, bands=BANDS)
+    assert new.attrs["converted"] == [report.outcomes[0].product]
+    old = gl.open_cube(offering, bands=BANDS, converted=False)
+    assert "converted" not in old.attrs
+    for band in BANDS:
+        np.testing.assert_array_equal(new[band], old[band])
+    assert "converted" not in gl.open_cube(offering, bands=["red", "nir"]).attrs
+    assert "converted" not in gl.open_cube(offering, bands=["red"], mask="cloud").attrs
+    assert "r10m" in gl.open_product(offering[0]).children
