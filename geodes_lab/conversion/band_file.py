@@ -105,8 +105,9 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
                 file.scales, file.offsets = (source.scale,), (source.offset,)
             file.set_band_description(1, source.band)
         copy(
-            rough, path, driver="COG", num_threads="all_cpus", compress="deflate", predictor="yes", blocksize=_BLOCK, bigtiff="if_safer",
-            overview_resampling="nearest" if source.is_class else "average", overview_count=_halvings(rows, cols),
+            rough, path, driver="COG", num_threads="all_cpus", compress="deflate", predictor="yes", blocksize=_BLOCK,
+            bigtiff="if_safer", overview_resampling="nearest" if source.is_class else "average",
+            overview_count=_halvings(rows, cols),
         )  # fmt: skip
     finally:
         rough.unlink(missing_ok=True)
