@@ -98,6 +98,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/referenc
 	@$(BIN)/python -m tests.benchmarks.save
 	@$(BIN)/python -m tests.benchmarks.canopy
 	@$(BIN)/python -m tests.benchmarks.download
+	@$(BIN)/python -m tests.benchmarks.convert
 	@$(BIN)/python -m tests.benchmarks.acquire
 	@$(BIN)/python -m tests.benchmarks.catalogue --items $(ITEMS)
 	@$(BIN)/python -m tests.benchmarks.catalogue_service

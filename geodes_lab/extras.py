@@ -28,6 +28,7 @@ _EXTRAS = {
     "exactextract": "vector",
     "geopandas": "vector",
     "pyogrio": "vector",
+    "icechunk": "icechunk",
     "mcp": "assistant",
     "mcp_types": "assistant",
 }

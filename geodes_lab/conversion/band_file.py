@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +15,22 @@ from numpy.typing import NDArray
 from rasterio.shutil import copy
 from rasterio.windows import Window
 
+from geodes_lab.conversion import own_numbers
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster.source import RasterSource
-from geodes_lab.reading import window
+from geodes_lab.storage.whole_object.folder import ObjectFolder, waited
 
-_ROWS = 1024  # at once in memory; as many as a tile of Sentinel-2's JPEG 2000 has
+_ROWS = own_numbers.ROWS  # at once in memory
 _BLOCK = 512
+_PIECE = 2**24  # bytes that are read back at once
 
 
 @dataclass(frozen=True)
 class Written:
     """A band's file, and what is known of it."""
 
-    path: Path
+    file: str
+    """Its name in the product's folder, or the array in the cube."""
     size: int
     """In bytes."""
     checksum: str
@@ -72,10 +75,7 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
     for no data and saturation are not applied: their numbers are copied as they are.
     """
     source = source.resolved()
-    if np.dtype(kind).kind in "iu" and np.dtype(kind).itemsize > 4:
-        raise GeodesError(f"Band {source.band} of {source.product} has numbers of 8 bytes: they cannot be compared.")
-    # Wider than all other numbers: what ``kind`` cannot hold is seen, and neither wrapped nor rounded.
-    numbers = replace(source, dtype="float64", scale=1.0, offset=0.0, nodata=None, saturated=None)
+    numbers = own_numbers.of(source, kind)
     rows, cols = source.shape
     rough = path.with_suffix(".rough.tif")
     profile = {
@@ -97,7 +97,7 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
         with rasterio.open(rough, "w", **profile) as file:
             for top in range(0, rows, _ROWS):
                 began = time.monotonic()
-                strip = _strip(numbers, kind, top)
+                strip = own_numbers.read(numbers, kind, (top, min(top + _ROWS, rows)), (0, cols))
                 source_seconds += time.monotonic() - began
                 digests.append(_digest(strip))
                 file.write(strip, 1, window=Window(0, top, cols, len(strip)))
@@ -105,13 +105,14 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
                 file.scales, file.offsets = (source.scale,), (source.offset,)
             file.set_band_description(1, source.band)
         copy(
-            rough, path, driver="COG", compress="deflate", predictor="yes", blocksize=_BLOCK, bigtiff="if_safer",
-            overview_resampling="nearest" if source.is_class else "average", overview_count=_halvings(rows, cols),
+            rough, path, driver="COG", num_threads="all_cpus", compress="deflate", predictor="yes", blocksize=_BLOCK,
+            bigtiff="if_safer", overview_resampling="nearest" if source.is_class else "average",
+            overview_count=_halvings(rows, cols),
         )  # fmt: skip
     finally:
         rough.unlink(missing_ok=True)
     return Written(
-        path,
+        path.name,
         path.stat().st_size,
         f"1220{_sha256(path)}",
         pixels=rows * cols,
@@ -120,23 +121,6 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
         source_seconds=source_seconds,
         file_seconds=_compare(path, source, digests),
     )
-
-
-def _strip(source: RasterSource, kind: str, top: int) -> NDArray[Any]:
-    values, there = window.read(source, source.geobox[top : min(top + _ROWS, source.shape[0]), :])
-    if not there.all():
-        raise GeodesError(
-            f"Band {source.band} of {source.product} has no numbers in {int((~there).sum())} of its pixels below row "
-            f"{top}: its file is smaller than its metadata say. Fetch the product again."
-        )
-    with np.errstate(invalid="ignore"):
-        strip: NDArray[Any] = values.astype(kind)
-    if not np.array_equal(strip, values, equal_nan=True):
-        raise GeodesError(
-            f"Band {source.band} of {source.product} has numbers that {kind}, the type that its metadata name, cannot "
-            "hold: it was not converted. Correct data_type in its Item."
-        )
-    return strip
 
 
 def _digest(strip: NDArray[Any]) -> bytes:
@@ -159,6 +143,24 @@ def _compare(path: Path, source: RasterSource, digests: list[bytes]) -> float:
                     f"to {top + height - 1}, and was not kept: the disk or the memory is faulty. Convert it again."
                 )
     return seconds
+
+
+def confirm(folder: ObjectFolder, written: Written) -> None:
+    """Read a file back from where it was brought to.
+
+    Raises
+    ------
+    GeodesError
+        If it has other bytes than were written.
+    """
+    digest = hashlib.sha256()
+    for start in range(0, written.size, _PIECE):
+        digest.update(waited(folder.read(written.file, (start, min(start + _PIECE, written.size)))) or b"")
+    if f"1220{digest.hexdigest()}" != written.checksum:
+        raise GeodesError(
+            f"{folder.href(written.file)} does not have the bytes that were written, and was not kept: "
+            "convert it again."
+        )
 
 
 def _halvings(rows: int, cols: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import pandas as pd
 import pystac
@@ -12,6 +13,8 @@ from dask.utils import format_bytes
 
 from geodes_lab.conversion.scene import Scene
 from geodes_lab.errors import GeodesError, shown
+from geodes_lab.products import as_item, converted, several
+from geodes_lab.products.bands import name_of
 
 _NAMED = 5  # sentences in the message
 
@@ -45,17 +48,31 @@ class Report:
     @property
     def items(self) -> pystac.ItemCollection:
         """The Items of the converted products; `geodes_lab.open_cube` opens them."""
-        files = [o.scene.item for o in self.outcomes if o.scene is not None]
-        items = [pystac.Item.from_file(str(file)) for file in files]
-        for item in items:
-            item.make_asset_hrefs_absolute()
-        return pystac.ItemCollection(items)
+        documents = [dict(o.scene.item) for o in self.outcomes if o.scene is not None]
+        return pystac.ItemCollection([pystac.Item.from_dict(d) for d in documents])
+
+    def beside(self, products: Any) -> pystac.ItemCollection:
+        """Return the products' own Items, with the converted bands beside the product.
+
+        `geodes_lab.open_cube` reads the converted bands of such Items; put them into a catalogue for others.
+
+        Parameters
+        ----------
+        products
+            The products of the call.
+        """
+        by_name = {o.product: o.scene.item for o in self.outcomes if o.scene is not None}
+        items = [as_item(p) for p in several(products)]
+        both = [(i, by_name.get(name_of(i))) for i in items]
+        offering = [i if d is None else converted.beside(i, pystac.Item.from_dict(dict(d))) for i, d in both]
+        return pystac.ItemCollection(offering)
 
     @property
     def table(self) -> pd.DataFrame:
         """A row for each product.
 
-        ``bands``; ``bytes`` of the new files; ``source`` bytes of the bands' own files, if they are known; ``pixels``
+        ``bands``; ``bytes`` of the new files, or the product's share of a cube's objects;
+        ``source`` bytes of the bands' own files, if they are known; ``pixels``
         that were compared; megabytes of numbers per second, when the ``source`` and the new ``file`` were read once;
         ``problem``.
         """

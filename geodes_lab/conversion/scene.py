@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,31 +15,28 @@ from uuid import uuid4
 import pystac
 import rasterio
 
-from geodes_lab.conversion import band_file
+from geodes_lab.conversion import band_file, derived_item
 from geodes_lab.conversion.band_file import Written
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import as_item, bands, unpack
-from geodes_lab.util import file_name
-
-_SOFTWARE = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
-_FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
-# What describes the files of the source, and is not true of the new ones.
-_OF_THE_SOURCE = ("geodes:stored", "geodes:tile", "geodes:overviews", "geodes:promise", "geodes:native", "geodes:band")
+from geodes_lab.raster.source import RasterSource
+from geodes_lab.storage.whole_object.folder import ObjectFolder, waited
+from geodes_lab.util import file_name, whole_folder
 
 
 @dataclass(frozen=True)
 class Scene:
     """A converted product."""
 
-    folder: Path
-    """Its folder, with a file for each band, and its Item."""
-    item: Path
-    """The file of its Item."""
+    folder: str
+    """The address of what has its bands: a folder of GeoTIFFs, or a cube."""
+    item: Mapping[str, Any]
+    """Its Item, as a dictionary with absolute addresses."""
     bands: Mapping[str, Written]
     """Its bands, by name."""
 
 
-def convert(product: Any, names: Sequence[str] | None, above: Path) -> Scene:
+def convert(product: Any, names: Sequence[str] | None, above: ObjectFolder) -> Scene:
     """Convert bands of a product; its folder appears when all of them are written and compared.
 
     Parameters
@@ -49,7 +46,7 @@ def convert(product: Any, names: Sequence[str] | None, above: Path) -> Scene:
     names
         Bands by any of their names; None: all that have a map grid.
     above
-        The folder that gets the product's folder.
+        The folder that gets the product's folder. In a bucket, the Item comes last, and nothing names the files before.
 
     Raises
     ------
@@ -59,22 +56,28 @@ def convert(product: Any, names: Sequence[str] | None, above: Path) -> Scene:
     """
     item = as_item(product)
     described = unpack(item, names)
-    keys = _chosen(described, names)
-    target = above / folder_name(item)
-    partial = above / f".{target.name}.{uuid4().hex}.partial"
-    partial.mkdir(parents=True)
+    keys = chosen(described, names)
+    name = folder_name(item)
+    target = above.below(name)
+    if above.is_disk:
+        partial = above.path / f".{name}.{uuid4().hex}.partial"
+        partial.mkdir(parents=True)
+    else:
+        partial = Path(tempfile.mkdtemp(prefix="geodes-lab-"))
     try:
         written = {key: _band(described, key, partial) for key in keys}
-        document = _item(item, described, written, target.name)
-        (partial / f"{target.name}.json").write_text(json.dumps(document.to_dict(transform_hrefs=False), indent=1))
-        _put(partial, target)
+        document = _item(item, described, written, name).to_dict(transform_hrefs=False)
+        (partial / f"{name}.json").write_text(json.dumps(document, indent=1))
+        if above.is_disk:
+            whole_folder.put(partial, target.path)
+        else:
+            _upload(partial, target, written.values())
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    written = {key: replace(file, path=target / file.path.name) for key, file in written.items()}
-    return Scene(target, target / f"{target.name}.json", written)
+    return Scene(str(target), _absolute(document, target.href(f"{name}.json")), written)
 
 
-def there(item: pystac.Item, names: Sequence[str] | None, above: Path) -> Scene | None:
+def there(item: pystac.Item, names: Sequence[str] | None, above: ObjectFolder) -> Scene | None:
     """The product as it was converted before; None if it was not, or its files are not as its Item says.
 
     Raises
@@ -82,10 +85,14 @@ def there(item: pystac.Item, names: Sequence[str] | None, above: Path) -> Scene 
     GeodesError
         If it was converted with other bands.
     """
-    folder = above / folder_name(item)
+    name = folder_name(item)
+    folder = above.below(name)
+    if folder.is_disk:
+        whole_folder.heal(folder.path)
     try:
-        document = pystac.Item.from_dict(json.loads((folder / f"{folder.name}.json").read_text()))
-    except (OSError, ValueError, KeyError, pystac.STACError):
+        found = json.loads(waited(folder.read(f"{name}.json")) or b"")
+        document = pystac.Item.from_dict(found)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, pystac.STACError):
         return None
     if absent := [name for name in names or () if not bands.has(document, name)]:
         raise GeodesError(
@@ -94,11 +101,24 @@ def there(item: pystac.Item, names: Sequence[str] | None, above: Path) -> Scene 
         )
     written = {}
     for key, asset in document.assets.items():
-        path, fields = folder / Path(asset.href).name, asset.extra_fields
-        if not path.is_file() or path.stat().st_size != fields.get("file:size"):
+        file, fields = asset.href.rpartition("/")[2], asset.extra_fields
+        if not file_name.is_safe(file) or (size := waited(folder.size(file))) is None or size != fields["file:size"]:
             return None
-        written[key] = Written(path, path.stat().st_size, str(fields.get("file:checksum")))
-    return Scene(folder, folder / f"{folder.name}.json", written)
+        written[key] = Written(file, size, str(fields.get("file:checksum")))
+    return Scene(str(folder), _absolute(found, folder.href(f"{name}.json")), written)
+
+
+def refuse_twins(items: Sequence[pystac.Item]) -> None:
+    """Refuse two products of one name.
+
+    Raises
+    ------
+    GeodesError
+        If there are any.
+    """
+    names = [bands.name_of(i) for i in items]
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise GeodesError(f"{twice[0]} is there {names.count(twice[0])} times: give each product once.")
 
 
 def folder_name(item: pystac.Item) -> str:
@@ -118,74 +138,94 @@ def folder_name(item: pystac.Item) -> str:
     return name
 
 
-def _chosen(described: pystac.Item, names: Sequence[str] | None) -> list[str]:
+def chosen(described: pystac.Item, names: Sequence[str] | None) -> list[str]:
+    """Return the keys of the bands to convert.
+
+    Raises
+    ------
+    GeodesError
+        If the product has not all of them, or none with a map grid.
+    """
     if names is not None:
         return list(dict.fromkeys(bands.source(described, name).band for name in names))
     keys = [k for k, a in described.assets.items() if "proj:transform" in a.extra_fields]
     keys = [k for k in keys if "geodes:native" not in described.assets[k].extra_fields]
     if not keys:
         raise GeodesError(
-            f"{bands.name_of(described)} has no band with a map grid of its own, so that no GeoTIFF can have the same "
-            "numbers: open it with gl.open_cube, which puts it on a grid, and save that with gl.save."
+            f"{bands.name_of(described)} has no band with a map grid of its own, so that no other file can have the "
+            "same numbers: open it with gl.open_cube, which puts it on a grid, and save that with gl.save."
         )
     return keys
 
 
-def _band(described: pystac.Item, key: str, folder: Path) -> Written:
+def own_grid(described: pystac.Item, key: str) -> RasterSource:
+    """Return a band that has a map grid of its own.
+
+    Raises
+    ------
+    GeodesError
+        If it has none.
+    """
     source = bands.source(described, key)
     if source.native is not None:
         raise GeodesError(
-            f"Band {key} of {source.product} has no map grid of its own, so that no GeoTIFF can have the same numbers: "
-            "open it with gl.open_cube, which puts it on a grid, and save that with gl.save."
+            f"Band {key} of {source.product} has no map grid of its own, so that no other file can have the same "
+            "numbers: open it with gl.open_cube, which puts it on a grid, and save that with gl.save."
         )
-    kind = str(described.assets[key].extra_fields.get("data_type") or source.dtype)
+    return source.resolved()
+
+
+def file_stem(described: pystac.Item, key: str) -> str:
+    """Return the name that a file or an array of a band has.
+
+    Raises
+    ------
+    GeodesError
+        If none may have it.
+    """
     name = bands.plain(key)
     if not file_name.is_safe(name):
-        raise GeodesError(f"{source.product} has a band {key!r}, which no file can be named after: leave it out.")
-    return band_file.write(source, kind, folder / f"{name}.tif")
+        raise GeodesError(
+            f"{bands.name_of(described)} has a band {key!r}, which no file can be named after: leave it out."
+        )
+    return name
+
+
+def _band(described: pystac.Item, key: str, folder: Path) -> Written:
+    source = own_grid(described, key)
+    kind = str(described.assets[key].extra_fields.get("data_type") or source.dtype)
+    return band_file.write(source, kind, folder / f"{file_stem(described, key)}.tif")
 
 
 def _item(item: pystac.Item, described: pystac.Item, written: Mapping[str, Written], name: str) -> pystac.Item:
-    """Describe the new files: the catalogue's properties, and the assets' own grid and radiometry."""
-    document = item.clone()
-    document.id = f"{name}.cog"
-    document.links = []
-    document.collection_id = None
-    document.bbox, document.geometry = described.bbox, described.geometry
-    document.datetime = described.datetime
-    document.properties = {k: v for k, v in described.properties.items() if not k.startswith("geodes:source")}
-    document.properties["identifier"] = bands.name_of(item)
-    document.properties["processing:software"] = {
-        "geodes_lab": version("geodes-lab"),
-        "GDAL": rasterio.__gdal_version__,
+    files = {
+        key: (f"./{file.file}", {"file:size": file.size, "file:checksum": file.checksum})
+        for key, file in written.items()
     }
-    document.properties["processing:lineage"] = (
-        "The numbers of the product's own files, each compared after writing; no-data and saturation are unchanged."
-    )
-    document.stac_extensions = sorted({*described.stac_extensions, _SOFTWARE, _FILE})
-    document.assets = {}
-    for key, file in written.items():
-        asset = described.assets[key].clone()
-        asset.href, asset.media_type = f"./{file.path.name}", pystac.MediaType.COG
-        asset.extra_fields = {k: v for k, v in asset.extra_fields.items() if k not in _OF_THE_SOURCE}
-        asset.extra_fields |= {"file:size": file.size, "file:checksum": file.checksum}
-        document.assets[key] = asset
-    if (origin := item.get_self_href() or _whole(item)) is not None:
-        link = pystac.Link("derived_from", origin, media_type="application/geo+json", title=bands.name_of(item))
-        document.links.append(link)
-    return document
+    software = {"GDAL": rasterio.__gdal_version__}
+    return derived_item.describe(item, described, files, f"{name}.cog", pystac.MediaType.COG, software)
 
 
-def _whole(item: pystac.Item) -> str | None:
-    """The address of the product's own file; without a signature, which is nobody else's to have."""
-    hrefs = [a.href for a in item.assets.values() if "data" in (a.roles or ["data"])]
-    return hrefs[0].partition("?")[0] if hrefs else None
+def _absolute(document: dict[str, Any], href: str) -> dict[str, Any]:
+    """Return the document with absolute addresses, and its own."""
+    folder, assets = href.rpartition("/")[0], document["assets"]
+    own = {"rel": "self", "href": href, "type": "application/geo+json"}
+    return {
+        **document,
+        "links": [*document["links"], own],
+        "assets": {k: {**a, "href": f"{folder}/{a['href'].rpartition('/')[2]}"} for k, a in assets.items()},
+    }
 
 
-def _put(partial: Path, target: Path) -> None:
-    """Give a complete folder its name; one that is there makes way, and is removed last."""
-    old = target.with_name(f".{target.name}.{uuid4().hex}.old")
-    if target.exists():
-        target.rename(old)
-    partial.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+def _upload(partial: Path, target: ObjectFolder, files: Any) -> None:
+    """Bring files to a bucket, each read back there, the Item last; what failed leaves nothing behind."""
+    names = [file.file for file in files]
+    try:
+        for file in files:
+            waited(target.write(file.file, partial / file.file))
+            band_file.confirm(target, file)
+        waited(target.write(f"{target.place.name}.json", partial / f"{target.place.name}.json"))
+    except BaseException:
+        for name in names:
+            waited(target.remove(name))
+        raise

@@ -16,12 +16,16 @@ from geodes_lab.cube.grid import overlaps
 from geodes_lab.cube.request import CubeRequest
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
+from geodes_lab.products import converted
 from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.raster import series
 from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain.model import Terrain
 from geodes_lab.raster.source import Flown, RasterSource, TerrainAware, holds
+
+CONVERTED = "geodes:converted"
+"""The property of a band Item whose files were converted from the product."""
 
 BandSources = dict[str, list[RasterSource | None]]
 """For each band, its file in each product; None for a product without it."""
@@ -46,7 +50,13 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
     def unpack(product: Any) -> pystac.Item | GeodesError:
         try:
             item = products.as_item(product)
-            return products.unpack(item, [*request.bands, *masks_.keys(item, request.mask)], confirm=False)
+            wanted = [*request.bands, *masks_.keys(item, request.mask)]
+            # The names of masks say no more than that: they are the product's own.
+            other = converted.preferred(item, wanted) if request.converted and request.mask is None else None
+            band_item = products.unpack(other or item, wanted, confirm=False)
+            if other is not None:
+                band_item.properties[CONVERTED] = True
+            return band_item
         except GeodesError as error:
             if request.errors == "raise":
                 raise

@@ -64,6 +64,7 @@ def open_cube(
     dem_heights: Literal["geoid", "ellipsoid"] | None = None,
     orbits: Product | Sequence[Product] | pystac.ItemCollection | None = None,
     overviews: bool = True,
+    converted: bool = True,
     errors: Literal["raise", "fill"] = "raise",
 ) -> xr.Dataset:
     """Open many products as one lazy cube.
@@ -133,6 +134,11 @@ def open_cube(
         Whether a coarse grid may be read from overviews. ``nearest`` is then within half a pixel, and with JPEG 2000 a
         mean is within one or two hundredths of the standard deviation (three if pixels are 32 or more times larger);
         next to no data, the image itself is read. False: all pixels of the files are read, and a mean is exact.
+    converted
+        Whether files that were converted from a product take its place, if the product's Item offers them with all
+        ``bands`` (see `geodes_lab.convert`) and no ``mask`` is wanted, which the product itself has. They have the same
+        numbers and are quicker to read; ``attrs["converted"]`` names the products that were not opened themselves.
+        False: the products themselves are read.
     errors
         ``"raise"``: a read failure raises an error that names product, band and window. ``"fill"``: the window becomes
         no data, `report` says so, and the cube has a variable ``quality`` that distinguishes failed pixels from no
@@ -179,6 +185,7 @@ def open_cube(
         has_dem=dem is not None,
         dem_heights=dem_heights,
         overviews=overviews,
+        converted=converted,
         errors=errors,
     )
     unpacked, failed = band_sources.unpacked(products.several(items), request)

@@ -9,6 +9,7 @@ import numpy as np
 import pystac
 
 from geodes_lab.cube import acquisitions, mosaic
+from geodes_lab.cube.band_sources import CONVERTED
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of, saturation
@@ -113,6 +114,7 @@ def provenance(
         for item, source in zip(items, sources, strict=True)
         if source is None and any(band in (k, *names) for k, names in bands_.missing(item).items())
     ]
+    from_converted = [name_of(i) for i in items if i.properties.get(CONVERTED) is True]
     corrected, assumed = (list(dict.fromkeys(s for i in items for s in _notes(i, k))) for k in ("corrected", "assumed"))
     levels = sorted({str(i.properties["processing:level"]) for i in items if i.properties.get("processing:level")})
     return {
@@ -120,6 +122,7 @@ def provenance(
         **({"processing_level": " ".join(levels)} if levels else {}),
         "history": f"opened in place by geodes_lab {version('geodes-lab')}",
         "superseded": superseded,
+        **({"converted": from_converted} if from_converted else {}),
         **({"failed": failed} if failed else {}),
         **({"missing": missing} if missing else {}),
         **({"corrected": corrected} if corrected else {}),

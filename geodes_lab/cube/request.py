@@ -42,6 +42,8 @@ class CubeRequest:
     dtype: str | None
     dem_heights: Literal["geoid", "ellipsoid"] | None
     overviews: bool
+    converted: bool
+    """Whether files that were converted from a product take its place."""
     errors: Literal["raise", "fill"]
 
     def kernel(self, band: str) -> str:
@@ -76,6 +78,7 @@ def checked(
     has_dem: bool,
     dem_heights: Any,
     overviews: Any,
+    converted: Any,
     errors: Any,
 ) -> CubeRequest:
     """Check each argument; the first invalid one is refused in a sentence.
@@ -129,6 +132,7 @@ def checked(
         measure,
         dem_heights,
         flag,
+        arguments.flag("converted", converted),
         errors,
     )
 

@@ -17,7 +17,7 @@ import pystac
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.products import local
+from geodes_lab.products import converted, local
 from geodes_lab.products.bands import name_of
 from geodes_lab.storage import tape
 from geodes_lab.util import pystac_roots
@@ -172,7 +172,7 @@ def unpack(
     GeodesError
         If the product is damaged, incomplete, or of no known family. Metadata are read, no pixel.
     """
-    item = as_item(product)
+    item = converted.without(as_item(product))
     try:
         family = family_of(item)
         predicted = None if confirm else getattr(family, "predicted", None)
@@ -210,7 +210,7 @@ def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str])
     >>> scene = gl.open_product("S2A_MSIL1C_20210605T105031_N0301_R051_T31TCJ_20210605T125906.zip")  # doctest: +SKIP
     >>> scene["r10m"].nir.mean().compute()                              # doctest: +SKIP
     """
-    item = as_item(product)
+    item = converted.without(as_item(product))
     try:
         return family_of(item).open(item)
     except GeodesError as error:

@@ -88,7 +88,7 @@ async def ask(place: Place, verb: str, call: Callable[[], Awaitable[Any]]) -> An
                 if place.scheme == "s3" and not is_renewed and await _renewed(place, mark):
                     is_renewed = True
                     continue
-                raise _refused(place, error) from error
+                raise _refused(place, error, verb) from error
             if "External AWS credential provider" in message:
                 reason = stores.last_credential_error or message
                 raise Unreachable(f"{place.href} cannot be read{_where(place)}: {reason}") from None
@@ -108,16 +108,17 @@ def _is_refused(error: Exception, message: str) -> bool:
     return isinstance(error, PermissionError) or "403 Forbidden" in message or "401 Unauthorized" in message
 
 
-def _refused(place: Place, error: Exception) -> Unreachable:
+def _refused(place: Place, error: Exception, verb: str) -> Unreachable:
+    done = "written" if verb == "write" else "read"
     if place.scheme == "http":
         return Unreachable(
-            f"{place.href} cannot be read: its server refuses access; give a signed address that has not expired, or "
+            f"{place.href} cannot be {done}: its server refuses access; give a signed address that has not expired, or "
             "an open address."
         )
     if reason := _SENTENCE.search(str(error)):  # a server that says why, as the lab's gate does
-        return Unreachable(f"{place.href} cannot be read: {html.unescape(reason[1])}")
+        return Unreachable(f"{place.href} cannot be {done}: {html.unescape(reason[1])}")
     return Unreachable(
-        f"{place.href} cannot be read{_where(place)}: the datalake refused the keys. Check that the keys exist "
+        f"{place.href} cannot be {done}{_where(place)}: the datalake refused the keys. Check that the keys exist "
         "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or geodes_lab.credentials.s3) and have not expired, and that you "
         "have access to the collection."
     )

@@ -80,7 +80,7 @@ def test_array_is_saved_under_its_name_and_nothing_is_refused(tmp_path):
     assert list(gl.save(cube(1, 4, 4).ndvi, tmp_path / "x.zarr").data_vars) == ["ndvi"]
     with pytest.raises(gl.GeodesError, match="no variable to save"):
         gl.save(xr.Dataset(), tmp_path / "y.zarr")
-    for name in ("s3://bucket/x.zarr", "x.nck"):
+    for name in ("s3://bucket/x.tif", "x.nck"):
         with pytest.raises(gl.GeodesError, match=r"ends in \.zarr"):
             gl.save(cube(1, 4, 4), name)
     with pytest.raises(gl.GeodesError, match="save a node of the tree"):

@@ -52,6 +52,10 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     band_item = item.clone()
     band_item.set_self_href(item.get_self_href())
     band_item.assets = {k: a for k, a in item.assets.items() if not _is_zarr(a) or "geodes:tile" in a.extra_fields}
+    for asset in band_item.assets.values():  # bands that are described already, as `geodes_lab.convert` does
+        if _is_zarr(asset):
+            root, inside = _address(asset)
+            asset.href = replace(root, path=f"{root.path}/{inside}".rstrip("/")).gdal
     stores: dict[ObjectLocation, Hierarchy] = {}
     by_place: dict[Any, _Band] = {}
     # Arrays before stores: an array that the Item names keeps that name.
