@@ -135,6 +135,8 @@ class Group:
     quota: Quota = field(default_factory=Quota)
     unlimited: bool = False
     """The members have no quota, whatever their other groups say."""
+    collaboration: bool = False
+    """Whether the group has a common server, where its members edit notebooks at the same time."""
 
 
 @dataclass(frozen=True)

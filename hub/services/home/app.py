@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from geodes_lab.policy import collaboration
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights
 from hub.servers.sizes import of_server
@@ -75,6 +76,7 @@ class Reception:
             operator=self.is_operator(person),
             messages=[m for m in messages or () if m["to"] in ("", person.name)],
             budgets=(use or {}).get("budgets", []),
+            common=collaboration.servers(person.groups, self.lab),
         )
 
     async def _ask(self, url: str) -> Any:
