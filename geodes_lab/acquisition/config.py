@@ -292,6 +292,11 @@ class Config(Part):
     parallel: int = Field(default=4, ge=1, le=32, description="Products at the same time.")
     room: Size = Field(default=Bytes(2**30), description="What stays free on each disk.")
     metrics: Path | None = Field(default=None, description="A file for Prometheus' node exporter; it ends in .prom.")
+    metrics_listen: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f.:\[\]]{2,45}:[0-9]{1,5}$",
+        description="An address such as 127.0.0.1:9109, at which Prometheus finds /metrics while --watch runs.",
+    )
     news: Path | None = Field(default=None, description="A folder for the feeds news.atom and news.json.")
     webhook: Webhook | None = Field(default=None, description="A server that is told the news too.")
 

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,9 @@ from geodes_lab.storage.request import Unreachable
 from geodes_lab.util.whole_file import fsync_folder, make_folder
 
 _BLOCK = 2**22  # bytes that are read at once
-_PART = 2**24  # bytes of a part of an upload; S3 allows 10 000 parts
-_AT_ONCE = 4  # parts at the same time: with their size, what a product needs of memory
+_PART = 2**23  # bytes of a part of an upload; S3 allows 10 000 parts
+_AT_ONCE = 2  # parts of an upload at the same time; the client has each of them in memory about twice
+_turns = threading.BoundedSemaphore(2)  # uploads at the same time
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
 
 
@@ -170,7 +172,8 @@ class Bucket:
     def _uploaded(self, place: ObjectLocation, path: Path) -> Any:
         failure = None
         try:
-            _wait(place, "store", lambda: _upload(place, path))
+            with _turns:
+                _wait(place, "store", lambda: _upload(place, path))
         except Unreachable as error:
             failure = error  # the object may be there all the same, if an answer was lost
         faults.reach("store.copied")

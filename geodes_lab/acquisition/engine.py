@@ -17,7 +17,7 @@ from pathlib import Path
 from shapely.geometry import box, shape
 from shapely.geometry.base import BaseGeometry
 
-from geodes_lab.acquisition import destination, faults, fetching, items, keys, news, sources, verification
+from geodes_lab.acquisition import destination, faults, fetching, items, keys, news, sources, status, verification
 from geodes_lab.acquisition.cataloguing import Cataloguing
 from geodes_lab.acquisition.config import Config
 from geodes_lab.acquisition.identity import Identity, identify
@@ -100,11 +100,13 @@ class Engine:
 
     def watch(self, told: Callable[[Result], None] = lambda result: None) -> None:
         """Look again and again, until the engine is stopped; a full disk, or a database that fails, is waited for."""
-        with contextlib.suppress(Stopped):
+        with contextlib.suppress(Stopped), self._listening() as metrics:
             while True:
                 began = time.monotonic()
                 try:
                     told(self.run())
+                    if metrics is not None:
+                        metrics.update(self.database)
                 except (GeodesError, OSError) as error:
                     if isinstance(error, OSError) and error.errno not in _FULL:
                         raise
@@ -116,6 +118,14 @@ class Engine:
                 if earliest is not None:
                     due = min(due, earliest - time.time())
                 self.stop.wait(max(due, 1.0))
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[status.Metrics | None]:
+        if self.config.metrics_listen is None:
+            yield None
+            return
+        with contextlib.closing(status.Metrics(self.config.metrics_listen)) as metrics:
+            yield metrics
 
     def look(self, result: Result) -> None:
         """Ask each source what is new, and record it."""
@@ -171,8 +181,6 @@ class Engine:
         if self.webhook is not None:
             self.webhook.send(self.stop.check)
         if self.config.metrics is not None:
-            from geodes_lab.acquisition import status
-
             status.write_metrics(self.database, self.config.metrics)
 
     def _enter(self, result: Result) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from geodes_lab import extras
 from geodes_lab.acquisition.ledger.tables import Database, hooks, looks, products
+from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
 
 _MOST = 20  # products of each list
@@ -130,7 +133,54 @@ def write_metrics(database: Database, path: Path) -> None:
         If the package for it is missing.
     """
     with extras.needed("The file of metrics"):
-        from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+        from prometheus_client import write_to_textfile
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_to_textfile(str(path), _registry(database))
+
+
+class Metrics:
+    """The metrics at an address, as they were at the end of the last round.
+
+    Parameters
+    ----------
+    listen
+        Host and port; it listens at once, in a thread of its own.
+
+    Raises
+    ------
+    GeodesError
+        If the package for it is missing, or the address cannot be used.
+    """
+
+    def __init__(self, listen: str) -> None:
+        with extras.needed("The address of metrics"):
+            from prometheus_client import start_http_server
+        host, _, port = listen.rpartition(":")
+        self._now: Any = None
+        try:
+            self._server, self._thread = start_http_server(int(port), host.strip("[]"), registry=self)
+        except (OSError, OverflowError) as error:
+            raise GeodesError(f"metrics_listen is {listen}, which cannot be used ({error}): choose another.") from error
+        self.port: int = self._server.server_port
+
+    def collect(self) -> Iterable[Any]:
+        """Return the metrics; prometheus_client calls it for each request."""
+        return () if self._now is None else self._now.collect()
+
+    def update(self, database: Database) -> None:
+        """Read them anew."""
+        self._now = _registry(database)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _registry(database: Database) -> Any:
+    from prometheus_client import CollectorRegistry, Gauge
+
     told, registry = status(database), CollectorRegistry()
 
     def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -153,8 +203,7 @@ def write_metrics(database: Database, path: Path) -> None:
     gauge("stored_bytes", "Bytes of all products in the datalake.").set(told.bytes)
     gauge("stuck_products", "Products that failed before and wait.").set(len(told.stuck))
     gauge("run_timestamp_seconds", "When the engine last finished a round.").set(told.time)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_to_textfile(str(path), registry)
+    return registry
 
 
 def _span(seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -10,13 +12,15 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from click.testing import CliRunner
 
 import geodes_lab as gl
-from geodes_lab.acquisition.engine import Engine
-from geodes_lab.acquisition.status import status
+from geodes_lab.acquisition import faults
+from geodes_lab.acquisition.engine import Engine, Result
+from geodes_lab.acquisition.status import Metrics, status
 from geodes_lab.catalog.harvested import geoparquet  # noqa: F401  (its extra is there)
 from geodes_lab.cli import main
 from tests.acquisition.conftest import Lake
@@ -229,6 +233,38 @@ def test_command(lake: Lake, optical: list[Path]) -> None:
     assert schema["additionalProperties"] is False
     missing = run.invoke(main, ["acquire", str(lake.home / "none.yaml")])
     assert missing.exit_code == 1
+
+
+def test_watch_waits_where_a_disk_is_full(lake: Lake, small: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.give(small[0])
+    engine = Engine(lake.config(schedule={"retry": "0"}, metrics_listen="127.0.0.1:0"))
+    full, rounds = [True], []
+
+    def fill(here: str) -> None:
+        if here == "catalogue.begun" and full:
+            full.clear()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def told(result: Result) -> None:
+        rounds.append(result.catalogued)
+        engine.stop.set()
+
+    monkeypatch.setattr(faults, "on_reach", fill)
+    engine.watch(told)
+    assert (full, rounds) == ([], [1])
+
+
+def test_metrics_at_an_address(lake: Lake, small: list[Path]) -> None:
+    lake.give(small[0])
+    engine = Engine(lake.config())
+    engine.run()
+    with contextlib.closing(Metrics("127.0.0.1:0")) as metrics:
+        address = f"http://127.0.0.1:{metrics.port}/metrics"
+        assert "geodes" not in httpx.get(address).text
+        metrics.update(engine.database)
+        assert 'geodes_acquisition_products{collection="S2",state="done"} 1.0' in httpx.get(address).text
+        with pytest.raises(gl.GeodesError, match="metrics_listen"):
+            Metrics(f"127.0.0.1:{metrics.port}")
 
 
 def test_mirror(tmp_path: Path, on_disk: Path) -> None:

@@ -8,16 +8,20 @@ memory is the highest that the process itself had (VmHWM), without its children.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 from tests.benchmarks.acquire.ways import AT_ONCE
 from tests.benchmarks.download import products
 from tests.benchmarks.stage import FOLDER
+from tests.support.s3_server import serving
 
 WHO = ("acquire", "copy")
 
@@ -28,26 +32,41 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=100, help="MB of each")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", help="where to write; what was written is deleted")
+    parser.add_argument(
+        "--s3", action="store_true", help="store in a bucket of the tests' S3 server, whose CPU counts for nobody"
+    )
     options = parser.parse_args()
     source, sums = products(options.products, options.size)
     sizes = {name: (source / f"{name}.zip").stat().st_size for name in sums}
     command = [sys.executable, "-m", "tests.benchmarks.download", "--serve", str(source)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     rows: dict[str, list[tuple[float, float, float]]] = {who: [] for who in WHO}
+    storing = contextlib.ExitStack()
+    bucket = Path(options.folder or FOLDER) / "bench-s3"
+    (bucket / "lake").mkdir(parents=True, exist_ok=True)
     try:
         assert server.stdout is not None
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        environment = dict(os.environ)
+        if options.s3:
+            address = storing.enter_context(serving(bucket))
+            environment = {**os.environ, "DASK_GEODES_LAB__DATALAKE__ENDPOINT": address}
         for number in range(options.rounds):
             for who in WHO[:: -1 if number % 2 else 1]:
                 with tempfile.TemporaryDirectory(dir=options.folder or FOLDER) as target:
                     run = [sys.executable, "-m", "tests.benchmarks.acquire.ways", who, url, target]
-                    text = subprocess.check_output(run, text=True, input=json.dumps([sums, sizes]))
+                    if options.s3:
+                        environment["BENCH_BUCKET"] = f"s3://lake/{who}-{number}"
+                    text = subprocess.check_output(run, text=True, input=json.dumps([sums, sizes]), env=environment)
+                    shutil.rmtree(bucket / "lake" / f"{who}-{number}", ignore_errors=True)
                     wall, used, memory = map(float, text.split()[-3:])
                     rows[who].append((wall, used, memory))
                 os.sync()
     finally:
+        storing.close()
         server.terminate()
         server.wait(10)
+        shutil.rmtree(bucket)
     total = sum(sizes.values())
     print(f"{len(sums)} products of {options.size} MB, {AT_ONCE} at the same time\n")
     print("| | s, by round | MB/s, median | CPU s, median | memory, MB |\n|---|---|---|---|---|")

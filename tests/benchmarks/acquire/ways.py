@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.benchmarks.download_peers import clocks
 
 AT_ONCE = 4
+BUCKET = os.environ.get("BENCH_BUCKET", "")  # s3://bucket/prefix; empty: a folder
 
 
 def engine(url: str, sums: dict[str, str], sizes: dict[str, int], target: str) -> tuple[float, float]:
@@ -45,7 +46,7 @@ def engine(url: str, sums: dict[str, str], sizes: dict[str, int], target: str) -
     config = understood(
         {
             "version": 1, "sources": {"up": {"kind": "plug-in", "name": "given"}}, "collections": {"P": {"source": "up"}},
-            "destination": {"folder": f"{target}/lake"}, "catalogue": f"{target}/catalogue",
+            "destination": {"s3": BUCKET} if BUCKET else {"folder": f"{target}/lake"}, "catalogue": f"{target}/catalogue",
             "state": {"folder": f"{target}/state"}, "parallel": AT_ONCE,
         },
         "the benchmark",
@@ -75,7 +76,11 @@ def copy(url: str, sums: dict[str, str], sizes: dict[str, int], target: str) -> 
             os.fsync(file.fileno())
         digest.hexdigest()
         subprocess.run(["unzip", "-tqq", part], check=True)
-        part.rename(path)
+        if BUCKET:
+            upload(part, f"{name}.zip")
+            part.unlink()
+        else:
+            part.rename(path)
 
     began, spent = clocks(), os.times()
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -83,6 +88,23 @@ def copy(url: str, sums: dict[str, str], sizes: dict[str, int], target: str) -> 
     ended, after = clocks(), os.times()
     children = after.children_user + after.children_system - spent.children_user - spent.children_system
     return ended[0] - began[0], ended[1] - began[1] + children
+
+
+def upload(part: Path, name: str) -> None:
+    """Upload in parts of 16 MiB, 4 at the same time, as s5cmd does."""
+    import obstore
+    from obstore.store import S3Store
+
+    bucket, _, prefix = BUCKET.removeprefix("s3://").partition("/")
+    endpoint = os.environ["DASK_GEODES_LAB__DATALAKE__ENDPOINT"]
+    store = S3Store(
+        bucket,
+        endpoint=endpoint,
+        region="us-east-1",
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+    )
+    obstore.put(store, f"{prefix}/{name}", part, use_multipart=True, chunk_size=2**24, max_concurrency=4)
 
 
 def highest() -> float:
