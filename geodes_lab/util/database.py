@@ -28,6 +28,10 @@ def insert_new(c: Connection, table: sa.Table, values: dict[str, Any]) -> None:
     c.execute(insert(table).values(**values).on_conflict_do_nothing())
 
 
+class DatabaseUnusable(GeodesError):
+    """A database does not answer, or refuses; what was to be changed is as it was."""
+
+
 class Database:
     """Tables, made if needed, and transactions on them.
 
@@ -85,7 +89,7 @@ class Database:
 
         Raises
         ------
-        GeodesError
+        DatabaseUnusable
             If the database cannot be used.
         """
         try:
@@ -93,7 +97,9 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             line = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0][:200]
-            raise GeodesError(f"{self._what} in {self.name} cannot be used ({line}): see to the database.") from error
+            raise DatabaseUnusable(
+                f"{self._what} in {self.name} cannot be used ({line}): see to the database."
+            ) from error
 
     def close(self) -> None:
         """Close the connections."""
