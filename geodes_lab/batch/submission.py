@@ -174,14 +174,15 @@ def _collection(name: str, value: Any) -> dict[str, Any]:
             "type": "Feature",
             "id": s.name,
             "properties": {str(k): v for k, v in s.properties.items() if isinstance(v, (str, int, float, bool))},
-            "geometry": _geojson(s.geometry),
+            "geometry": geojson(s.geometry),
         }
         for s in shapes.read(name, value)
     ]
     return {"type": "FeatureCollection", "features": features}
 
 
-def _geojson(geometry: Geometry) -> dict[str, Any]:
+def geojson(geometry: Geometry) -> dict[str, Any]:
+    """Return a geometry as GeoJSON in degrees."""
     document: dict[str, Any] = json.loads(shapely.to_geojson(shapes.converted(geometry, shapes.DEGREES).geom))
     return document
 

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from geodes_lab import settings
-from geodes_lab.batch import own_code, places, remote
+from geodes_lab.batch import own_code, places, remote, schedules
 from geodes_lab.batch.request import Impossible, Request, Result
 from geodes_lab.batch.running import faults, outputs, publishing
 from geodes_lab.batch.running.computing import Call
@@ -33,6 +33,7 @@ log = logging.getLogger("geodes_lab.jobs")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOOK = 0.25  # seconds between two looks for units that wait
 _NO_ROOM = 60.0  # seconds until a unit is tried again that found the disk full
+_SCHEDULES = 10.0  # seconds between two looks for schedules that are due
 _ASK = 5.0  # seconds until another service is asked again
 _LONGEST = 3600.0  # seconds between two attempts
 _MOST_THREADS = 256  # units at once; each has a thread that waits
@@ -90,6 +91,7 @@ class Runner:
         self._stop, self._moved = threading.Event(), threading.Event()
         self._active: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
+        self._next_look = time.monotonic()
         self._known = lru_cache(64)(self._read)
 
     def stop(self) -> None:
@@ -127,6 +129,7 @@ class Runner:
             self._moved.clear()
             task = None
             try:
+                self._look()
                 # No cluster starts before there is a unit for it.
                 if not self._active or len(self._active) < min(self.workers.slots, _MOST_THREADS):
                     task = self.leases.take()
@@ -146,6 +149,12 @@ class Runner:
                 pool.submit(self._one, task, lost)
             else:
                 self._moved.wait(_LOOK)
+
+    def _look(self) -> None:
+        """Look at the schedules now and then: in between, nothing new is expected."""
+        if self.person is not None and time.monotonic() >= self._next_look:
+            schedules.look(self.store, self.person, self.leases.owner)
+            self._next_look = time.monotonic() + _SCHEDULES
 
     def _is_over(self) -> bool:
         """Whether nothing will wait within the next attempts of this call."""
