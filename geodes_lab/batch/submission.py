@@ -25,6 +25,7 @@ from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import processes
 from geodes_lab.vector import shapes
 
+_MOST_PRODUCTS = 100_000
 _TILE = 1024  # pixels: a tile of the files of Sentinel-2
 
 
@@ -95,11 +96,23 @@ def prepared(
     collection: str | None = None,
     readers: Sequence[str] = (),
     title: str = "",
+    reads: bool = True,
 ) -> Draft:
     """Check and split a job; the arguments are those of `geodes_lab.process`, with the inputs in one mapping.
 
     Metadata of a product are read if CRS and pixel size come from it; no pixel is read.
+
+    Parameters
+    ----------
+    process, items, inputs, region, period, every, tile, crs, resolution, clip, output, collection, readers, title
+        See `geodes_lab.batch.front.Processing`.
+    reads
+        Whether files may be opened: shapes and products that are paths, and metadata of products. False for a service,
+        which must not open with its own rights what somebody names; ``crs`` and ``resolution`` are then needed where
+        the Items do not say them.
     """
+    if not reads:
+        _refuse_names(items, region, inputs)
     chosen = process if isinstance(process, Process) else processes()[process]
     given = dict(inputs)
     for name in ("zones", chosen.region or "zones"):
@@ -107,6 +120,8 @@ def prepared(
             given[name] = _collection(name, given[name])
     checked = chosen.inputs.checked(given)
     several = [_document(item) for item in products.several(items)]
+    if len(several) > _MOST_PRODUCTS:
+        raise GeodesError(f"The job has {len(several)} products, more than {_MOST_PRODUCTS}: choose a shorter period.")
     if not several:
         raise GeodesError(f"The process {chosen.id} has no products: give Items of gl.search.")
     ours = [products.as_item(document) for document in several]
@@ -141,13 +156,23 @@ def prepared(
             raise GeodesError(f"tile is {meaning}, not {tile!r}.")
         grid = tiles.grid_of(
             shapes.converted(outline, shapes.DEGREES), ours, chosen.bands_of(checked), crs=request.crs,
-            resolution=request.resolution, tile=side,
+            resolution=request.resolution, tile=side, reads=reads,
         )  # fmt: skip
         request = replace(request, grid=grid)
     units = split(request, ours, chosen.over)
     code = None if chosen.is_installed else own_code.packed(chosen)
     keyed = [(u, identity.key(chosen.id, chosen.version, code, request, u)) for u in units]
     return Draft(chosen, request, keyed, title or chosen.title, code)
+
+
+def _refuse_names(items: Any, region: Any, inputs: Mapping[str, Any]) -> None:
+    """Refuse paths and addresses, where what they name would be opened."""
+    documents = items.get("features", [items]) if isinstance(items, dict) else items
+    if not isinstance(documents, (list, tuple)) or not all(isinstance(i, (dict, pystac.Item)) for i in documents):
+        raise GeodesError("Products must be STAC Items, not paths or addresses.")
+    for name, shape in (("region", region), ("zones", inputs.get("zones"))):
+        if shape is not None and not isinstance(shape, dict):
+            raise GeodesError(f"{name} must be GeoJSON, not the name of a file.")
 
 
 def _document(item: Any) -> dict[str, Any]:

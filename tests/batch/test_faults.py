@@ -16,6 +16,7 @@ from geodes_lab.batch.running.runner import Runner
 from geodes_lab.batch.running.workers import Here, OnCluster
 from geodes_lab.batch.store.leases import Leases
 from geodes_lab.errors import GeodesError
+from geodes_lab.processing import registry
 from geodes_lab.util.database import Database, DatabaseUnusable
 from tests.support.batch import scenes
 
@@ -107,8 +108,22 @@ def test_cancelled_while_a_unit_is_computed(products, store, monkeypatch):
     assert (job.status, job.progress.dismissed, job.progress.done) == ("dismissed", 1, 0)
 
 
-@pytest.mark.server
-def test_worker_that_dies_and_two_runners_on_a_cluster(products, store, tmp_path):
+def test_two_runners_on_a_cluster(products, store):
+    from distributed import Client, LocalCluster
+
+    job = gl.process("ndvi", products, region=scenes.region(), period="2021", every="1MS", tile=scenes.TILE)
+    with (
+        LocalCluster(2, processes=False, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        both(store, client)
+    assert job.status == "successful", job.failures
+    results = [r for u, r in store.results(job.id, None) if not u.is_end]
+    assert sum(len(r.files) for r in results) == 8
+
+
+@pytest.mark.slow  # test_two_runners_on_a_cluster computes on one whose workers live
+def test_worker_that_dies(products, store, tmp_path):
     from distributed import Client, LocalCluster
 
     dead = tmp_path / "dead"
@@ -124,15 +139,19 @@ def test_worker_that_dies_and_two_runners_on_a_cluster(products, store, tmp_path
             os.kill(os.getpid(), 9)
         return cube.red.max("time")
 
+    registry.forget("dies")
+    job = gl.process(dies, products, region=scenes.region(), tile=scenes.TILE, mark=str(dead))
     with LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        deadly = gl.process(dies, products, region=scenes.region(), tile=scenes.TILE, mark=str(dead))
-        job = gl.process("ndvi", products, region=scenes.region(), period="2021", every="1MS", tile=scenes.TILE)
-        several = [Runner(store, OnCluster(client, 2), person=places.person(), lease=30.0) for _ in range(2)]
-        threads = [threading.Thread(target=one.run, kwargs={"idle": 0}) for one in several]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        both(store, client)
     assert dead.exists()
-    assert (deadly.status, job.status) == ("successful", "successful")
-    assert sum(len(r.files) for _, r in store.results(job.id, None)) == 8
+    assert job.status == "successful", job.failures
+
+
+def both(store, client):
+    """Two runners beside each other."""
+    several = [Runner(store, OnCluster(client, 2), person=places.person(), lease=30.0) for _ in range(2)]
+    threads = [threading.Thread(target=one.run, kwargs={"idle": 0}) for one in several]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

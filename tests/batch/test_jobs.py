@@ -188,6 +188,36 @@ def test_refusals(products, how, sentence):
     assert len(gl.jobs()) == 0
 
 
+def test_service_opens_nothing_that_somebody_names(products, tmp_path, monkeypatch):
+    from geodes_lab import products as opening
+    from geodes_lab.batch.submission import prepared
+
+    monkeypatch.setattr(opening, "unpack", pytest.fail)
+    named = tmp_path / "area.geojson"
+    named.write_text("{}")
+    good = {"region": scenes.region(), "tile": scenes.TILE, "reads": False}
+    draft = prepared("ndvi", products, {}, **good)
+    assert draft.request.grid == gl_grid(products, monkeypatch)
+    for items, how in (
+        (str(named), {}),
+        ([str(named)], {}),
+        (products, {"region": str(named)}),
+        (products, {"region": named}),
+    ):
+        with pytest.raises(GeodesError, match=r"not paths or addresses|not the name of a file"):
+            prepared("ndvi", items, {}, **good | how)
+    with pytest.raises(GeodesError, match="not the name of a file"):
+        prepared("zonal", products, {"zones": str(named), "bands": ["red"]}, reads=False)
+    bare = [p | {"assets": {"red": {"href": "file:///etc/passwd"}}} for p in products]
+    with pytest.raises(GeodesError, match=r"give crs= \(an EPSG code\) and resolution="):
+        prepared("ndvi", bare, {}, **good)
+
+
+def gl_grid(products, monkeypatch):
+    monkeypatch.undo()
+    return gl.process.prepare("ndvi", products, region=scenes.region(), tile=scenes.TILE).request.grid
+
+
 def test_plan_of_a_job(products):
     draft = gl.process.prepare("ndvi", products, region=scenes.region(), **MONTHS)
     plan = gl.plan(draft)

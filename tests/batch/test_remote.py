@@ -162,7 +162,7 @@ def test_answer_that_was_not_received_begins_nothing_again(portal, products, run
 
 
 def test_refusals(products):
-    with pytest.raises(GeodesError, match="has no (url|portal)"):
+    with pytest.raises(GeodesError, match=r"has no (url|portal)"):
         gl.process("ortho-s1-grd", products[0], profile="local")
     with pytest.raises(GeodesError, match="A process cannot be named"):
         gl.process("../ortho", products[0], profile="geodes")

@@ -80,14 +80,14 @@ def test_dead_runner_is_taken_over_and_may_change_nothing(ours):
     dead, other = (Leases(ours.database, "ada", (), 60, clock=ours.clock) for _ in range(2))
     first = dead.take()
     assert other.take() is None
-    assert dead.renew() == {first.number}
+    assert dead.renew([first.number]) == {first.number}
     assert ours.has_runner("ada")
     assert not ours.has_runner("bob")
     ours.clock.now += 61  # type: ignore[attr-defined]
     assert not ours.has_runner("ada")
     second = other.take()
     assert (second.number, second.fence) == (first.number, first.fence + 1)
-    assert dead.renew() == set()
+    assert dead.renew([first.number]) == set()
     for late in (
         lambda: dead.done(first, DONE, 1),
         lambda: dead.fail(first, "x"),
@@ -125,7 +125,7 @@ def test_cancelled_and_tried_again(ours):
     assert ours.dismiss(number, "ada").state == "dismissed"
     with pytest.raises(LeaseLost):
         leases.done(lost, DONE, 1)
-    assert (leases.renew(), leases.take()) == (set(), None)
+    assert (leases.renew([lost.number]), leases.take()) == (set(), None)
     with pytest.raises(GeodesError, match="There is no job"):
         ours.retry(number, "bob")
     ours.retry(number, "ada")

@@ -162,15 +162,17 @@ class Runner:
         return when is None or when > self.store.clock() + max(self.pause * 2**self.attempts, self.leases.seconds)
 
     def _alive(self) -> None:
+        with self._lock:
+            # What is taken meanwhile has a lease of its own, and is not asked for.
+            known = dict(self._active)
         try:
-            still = self.leases.renew()
+            still = self.leases.renew(known.keys())
         except DatabaseUnusable as error:  # it does not answer now; the leases may end meanwhile
             log.warning("%s", error)
             return
-        with self._lock:
-            for number, lost in self._active.items():
-                if number not in still:
-                    lost.set()
+        for number, lost in known.items():
+            if number not in still:
+                lost.set()
 
     def _beat(self) -> None:
         # Often enough that a job that is cancelled frees its workers soon.

@@ -32,6 +32,7 @@ def grid_of(
     crs: int | None,
     resolution: float | None,
     tile: int,
+    reads: bool = True,
 ) -> TileGrid:
     """Choose the grid of tiles over a region.
 
@@ -52,6 +53,8 @@ def grid_of(
         Of a pixel, in units of the CRS.
     tile
         Pixels of a side of a tile.
+    reads
+        Whether metadata of the first product may be read; if not, what its Item says counts.
 
     Raises
     ------
@@ -61,22 +64,20 @@ def grid_of(
     places = {str(i.properties.get("grid:code") or i.properties.get("proj:code") or "") for i in items}
     corner = (0.0, 0.0)
     if crs is None or resolution is None or (len(places) == 1 and places != {""}):
-        unpacked = products.unpack(items[0], bands, confirm=False)
-        sources = [bands_.source(unpacked, band) for band in bands if bands_.has(unpacked, band)]
-        if not sources or any(s.native is not None for s in sources):
-            raise GeodesError(
-                f"{items[0].id} has no map grid for {', '.join(bands)}: give crs= (an EPSG code) and resolution=."
-            )
-        finest = min(sources, key=lambda s: abs(s.transform[0]))
-        if crs is None and len({p[:7] for p in places}) > 1:
-            raise GeodesError(
-                f"The products lie in several grids ({', '.join(sorted(places)[:4])}): choose one with crs=, such as "
-                f"crs={finest.epsg}."
-            )
-        crs = finest.epsg if crs is None else crs
-        resolution = abs(finest.transform[0]) if resolution is None else resolution
-        if crs == finest.epsg:
-            corner = (finest.transform[2], finest.transform[5])
+        own = _own_grid(items[0], bands, reads)
+        if own is not None:
+            if crs is None and len({p[:7] for p in places}) > 1:
+                several = ", ".join(sorted(places)[:4])
+                raise GeodesError(
+                    f"The products lie in several grids ({several}): choose one with crs=, such as crs={own.crs.epsg}."
+                )
+            crs = own.crs.epsg if crs is None else crs
+            resolution = abs(own.affine.a) if resolution is None else resolution
+            corner = (own.affine.c, own.affine.f) if crs == own.crs.epsg else corner
+    if crs is None or resolution is None:
+        raise GeodesError(
+            f"The grid of {items[0].id} is not known for {', '.join(bands)}: give crs= (an EPSG code) and resolution=."
+        )
     side = tile * resolution
     # One number for all jobs with products of the same mission's tile.
     anchor = (corner[0] % side, corner[1] % side)
@@ -89,6 +90,28 @@ def grid_of(
     if (columns[1] - columns[0]) * (rows[1] - rows[0]) > MOST_TILES:
         raise GeodesError(f"region= has more than {MOST_TILES} tiles: choose a larger tile=, or a coarser resolution=.")
     return TileGrid(crs, float(resolution), anchor, tile, columns, rows)
+
+
+def _own_grid(item: pystac.Item, bands: list[str], reads: bool) -> GeoBox | None:
+    """Return the grid of the finest band of a product; None: it is not known."""
+    if reads:
+        unpacked = products.unpack(item, bands, confirm=False)
+        sources = [bands_.source(unpacked, band) for band in bands if bands_.has(unpacked, band)]
+        known = [s.geobox for s in sources if s.native is None]
+    else:
+        known = [g for asset in item.assets.values() if (g := _said_grid(item, asset)) is not None]
+    return min(known, key=lambda g: abs(g.affine.a), default=None)
+
+
+def _said_grid(item: pystac.Item, asset: pystac.Asset) -> GeoBox | None:
+    said = {**item.properties, **asset.extra_fields}
+    code, shape, transform = (said.get(f"proj:{n}") for n in ("code", "shape", "transform"))
+    try:
+        grid = GeoBox((int(shape[0]), int(shape[1])), Affine(*(float(v) for v in transform[:6])), str(code))  # type: ignore[index]
+        is_known = grid.crs is not None and grid.crs.epsg is not None and abs(grid.affine.a) > 0
+    except Exception:  # whatever an Item has there
+        return None
+    return grid if is_known else None
 
 
 def box_of(grid: TileGrid, column: int, row: int, columns: int = 1, rows: int = 1) -> GeoBox:
