@@ -1,9 +1,10 @@
 """The datalab of GEODES: Earth-observation products opened in place as lazy xarray cubes.
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
-costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`. Keep and show:
-`save`, `publish`, `share`, `plot`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own
-help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
+costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; without the
+notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`. Take products with you:
+`download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the
+datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -29,12 +30,15 @@ _SHELF = {
     "download": "downloading.download",
     "explore": "catalog.explorer",
     "filesystem": "storage.stores",
+    "jobs": "batch.job",
     "mirror": "acquisition.mirror",
     "open_cube": "cube.opening",
     "open_product": "products",
     "open_tracks": "cube.tracks",
     "plan": "planning.plan",
     "plot": "plot",
+    "process": "batch.front",
+    "processes": "processing.registry",
     "publish": "results.publish",
     "quota": "downloading.quota",
     "report": "planning.report",
@@ -55,12 +59,15 @@ __all__ = [
     "download",
     "explore",
     "filesystem",
+    "jobs",
     "mirror",
     "open_cube",
     "open_product",
     "open_tracks",
     "plan",
     "plot",
+    "process",
+    "processes",
     "publish",
     "quota",
     "report",
@@ -73,6 +80,8 @@ __all__ = [
 if TYPE_CHECKING:
     from geodes_lab import plot as plot
     from geodes_lab.acquisition.mirror import mirror as mirror
+    from geodes_lab.batch.front import process as process
+    from geodes_lab.batch.job import jobs as jobs
     from geodes_lab.catalog import availability as availability
     from geodes_lab.catalog import collections as collections
     from geodes_lab.catalog import search as search
@@ -87,6 +96,7 @@ if TYPE_CHECKING:
     from geodes_lab.errors import GeodesError as GeodesError
     from geodes_lab.planning.plan import plan as plan
     from geodes_lab.planning.report import report as report
+    from geodes_lab.processing.registry import processes as processes
     from geodes_lab.products import open_product as open_product
     from geodes_lab.results.publish import publish as publish
     from geodes_lab.results.save import save as save

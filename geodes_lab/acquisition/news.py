@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from geodes_lab.acquisition.identity import Identity
-from geodes_lab.acquisition.ledger.tables import Database, insert_new, looks, news
+from geodes_lab.acquisition.ledger.tables import Database, looks, news
 from geodes_lab.acquisition.publication import Page, Publication
 from geodes_lab.acquisition.telling.french import french
 from geodes_lab.errors import shown
 from geodes_lab.util import instant
+from geodes_lab.util.database import insert_new
 from geodes_lab.util.whole_file import write_whole
 
 _MOST = 200  # entries of a feed

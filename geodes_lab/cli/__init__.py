@@ -15,6 +15,7 @@ from geodes_lab.cli.lab import lab
 from geodes_lab.cli.mcp import mcp
 from geodes_lab.cli.open import open_
 from geodes_lab.cli.plan import plan
+from geodes_lab.cli.runner import runner
 from geodes_lab.cli.sample import sample
 from geodes_lab.cli.save import save
 from geodes_lab.cli.search import search
@@ -39,5 +40,5 @@ def main() -> None:
     """
 
 
-for command in (lab, sample, search, open_, plan, save, download, convert, acquire, harvest, doctor, env, mcp):
+for command in (lab, sample, search, open_, plan, save, download, convert, acquire, harvest, runner, doctor, env, mcp):
     main.add_command(command)

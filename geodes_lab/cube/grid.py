@@ -25,6 +25,12 @@ from geodes_lab.vector.shapes import DEGREES, converted
 Box = tuple[float, float, float, float]
 Resolution = float | tuple[float, float]
 """The size of a pixel in units of the CRS: of a square one its side, else its width and its height."""
+
+
+class NothingThere(GeodesError):
+    """No product overlaps the grid that was asked for."""
+
+
 _MUCH = 0.5  # of a box: a smaller coverage gives a warning
 
 
@@ -71,7 +77,7 @@ def choose(
                 "The given grid is rotated or not north-up: give a grid whose rows run south and columns run east."
             )
         if not any(overlaps(s, geobox) for s in sources):
-            raise GeodesError(
+            raise NothingThere(
                 f"The given grid, {tuple(geobox.boundingbox.bbox)} in {geobox.crs}, does not overlap any product."
             )
         return geobox

@@ -23,6 +23,7 @@ from odc.geo.geobox import GeoBox
 from geodes_lab.cube import read_log
 from geodes_lab.cube.outline import Outline
 from geodes_lab.errors import GeodesError
+from geodes_lab.raster import mask_buffer
 from geodes_lab.raster.mask import Mask
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading.window import read
@@ -160,11 +161,20 @@ class Mosaic:
         if not piece.masks:
             return None
         hidden = np.zeros(grid.shape, bool)
+        buffer = max(mask.buffer for mask in piece.masks)
+        rows, columns = mask_buffer.margins(self.grid, buffer)
+        # The neighbours of the chunk too: their clouds reach into it.
+        wide, within = (g.pad(columns, rows) if rows or columns else g for g in (grid, self.grid))
+        seen = np.zeros(wide.shape, bool)
+        inside = slice(rows, rows + grid.shape[0]), slice(columns, columns + grid.shape[1])
         for mask in piece.masks:
-            numbers, there = read(mask.source, grid, "nearest", self.grid)
-            # A class may be requested that is the mask's own nodata.
-            hidden |= mask.hides(numbers) & (there | (mask.source.nodata in mask.values))
-        return hidden
+            numbers, there = read(mask.source, wide, "nearest", within)
+            hides = mask.hides(numbers)
+            seen |= hides & there
+            # A class may be requested that is the mask's own nodata; what is beyond the product's edge has no buffer.
+            if mask.source.nodata in mask.values:
+                hidden |= hides[inside]
+        return hidden | (mask_buffer.grown(seen, self.grid, buffer) if buffer else seen)[inside]
 
 
 def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:

@@ -37,6 +37,7 @@ from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1 import orbit
 from geodes_lab.products.terrain import model
+from geodes_lab.raster import mask_buffer as mask_buffer_
 from geodes_lab.raster.mask import Mask
 from geodes_lab.raster.source import Flown, RasterSource
 
@@ -59,6 +60,7 @@ def open_cube(
     classes: str | Sequence[str] | None = None,
     chunks: chunks_.Asked = None,
     mask: str | Sequence[str] | Mapping[str, Sequence[int]] | None = None,
+    mask_buffer: float = 0.0,
     dtype: DTypeLike | None = None,
     dem: Product | Sequence[Product] | pystac.ItemCollection | None = None,
     dem_heights: Literal["geoid", "ellipsoid"] | None = None,
@@ -116,6 +118,9 @@ def open_cube(
         The masks that turn pixels into no data: class names of the products' own masks, such as ``"cloud"`` or
         ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9,
         10]}``.
+    mask_buffer
+        How far around them pixels become no data too, in metres from centre to centre; the mask of each product counts
+        for that product. On a grid in degrees at least so far.
     dtype
         The dtype of measures; None: float32. Classes keep their own dtype.
     dem
@@ -181,6 +186,7 @@ def open_cube(
         classes=classes,
         chunks=chunks,
         mask=mask,
+        mask_buffer=mask_buffer,
         dtype=dtype,
         has_dem=dem is not None,
         dem_heights=dem_heights,
@@ -268,7 +274,8 @@ def _mosaics(
     else:
         sizes = request.chunks.sizes(grid, finest, sizes)
     outline = Outline.of(request.geometry, grid) if request.clip and request.geometry is not None else None
-    masks = [masks_.masks(item, request.mask) for item in items]
+    mask_buffer_.margins(grid, request.mask_buffer)  # one that is too large is refused now
+    masks = [tuple(replace(m, buffer=request.mask_buffer) for m in masks_.masks(i, request.mask)) for i in items]
     mosaics = {}
     for band, of_band in sources.items():
         first = next(s for s in of_band if s is not None)

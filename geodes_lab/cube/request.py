@@ -39,6 +39,8 @@ class CubeRequest:
     """Bands whose numbers are classes."""
     chunks: Chunks
     mask: Any
+    mask_buffer: float
+    """In metres."""
     dtype: str | None
     dem_heights: Literal["geoid", "ellipsoid"] | None
     overviews: bool
@@ -74,6 +76,7 @@ def checked(
     classes: Any,
     chunks: Any,
     mask: Any,
+    mask_buffer: Any,
     dtype: Any,
     has_dem: bool,
     dem_heights: Any,
@@ -107,6 +110,11 @@ def checked(
     arguments.choice("groupby", groupby, ("pass", "solar_day", "item"))
     flag = arguments.flag("overviews", overviews)
     _refuse_unknown("classes", of_classes, names)
+    buffer = arguments.number("mask_buffer", mask_buffer, "a distance in metres, 0 or more")
+    if buffer < 0:
+        raise GeodesError(f"mask_buffer is a distance in metres, 0 or more, not {mask_buffer!r}.")
+    if buffer and mask is None:
+        raise GeodesError("mask_buffer= widens what mask= hides: give mask= too.")
     is_clipped = arguments.flag("clip", clip)
     _refuse_contradictions(geometry, is_clipped, bbox, geobox if like is None else like)
     outline = None if geometry is None else shapes.union("geometry", geometry)
@@ -129,6 +137,7 @@ def checked(
         frozenset(of_classes),
         wanted,
         mask,
+        buffer,
         measure,
         dem_heights,
         flag,

@@ -6,6 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from html import escape
+from typing import Any, Protocol
 
 import dask
 import numpy as np
@@ -83,13 +84,21 @@ class Plan:
         return f"<table>{rows}</table>" + "".join(f"<p><b>{escape(a)}</b></p>" for a in self.advice)
 
 
-def plan(data: xr.Dataset | xr.DataArray) -> Plan:
+class Planned(Protocol):
+    """What has a plan of its own: a job that has not begun."""
+
+    def plan(self) -> Any:
+        """Return the plan."""
+
+
+def plan(data: xr.Dataset | xr.DataArray | Planned) -> Any:
     """Estimate the cost of a computation, without reading any pixel.
 
     Parameters
     ----------
     data
-        A lazy cube, or a lazy result of cubes. Only the parts that the result needs are counted.
+        A lazy cube, or a lazy result of cubes. Only the parts that the result needs are counted. Or a job of
+        ``gl.process.prepare`` that has not begun: its plan is a `geodes_lab.batch.plan.JobPlan`.
 
     Returns
     -------
@@ -102,6 +111,12 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
     GeodesError
         If ``data`` does not read from products: it is already computed, or does not come from a cube.
     """
+    if isinstance(data, (xr.Dataset, xr.DataArray)) or not hasattr(data, "plan"):
+        return _of_data(data)  # type: ignore[arg-type]  # what is neither is refused there
+    return data.plan()
+
+
+def _of_data(data: xr.Dataset | xr.DataArray) -> Plan:
     staff = workers()
     files: dict[RasterSource, list[Touched]] = {}
     part: int | None = None
@@ -132,7 +147,7 @@ def plan(data: xr.Dataset | xr.DataArray) -> Plan:
     memory = _memory(data, staff, chunk, column, part)
     advice = _advice(size, seconds, memory, staff)
     if advice:
-        warnings.warn(" ".join(advice), LargePlan, stacklevel=2)
+        warnings.warn(" ".join(advice), LargePlan, stacklevel=3)
     products = len({source.product for source in counts})
     return Plan(products, len(dates), windows, tiles, size, decode, memory, seconds, staff, advice)
 

@@ -21,6 +21,8 @@ class Mask:
     """The numbers that hide."""
     bits: int = 0
     """Or the bits, if the band is a bit field; 0: it is not."""
+    buffer: float = 0.0
+    """How far around those pixels others are hidden too, in metres."""
 
     def hides(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Return where the numbers of the band hide a pixel."""

@@ -84,6 +84,44 @@ def publish(
     >>> gl.save(month.isel(time=0), "workspace/june.tif")                # doctest: +SKIP
     >>> gl.publish("workspace/june.tif", "ndvi", readers=["*"])          # doctest: +SKIP
     """
+    service, user = _service(profile)
+    described = item_of(path, name=name, datetime=datetime)
+    place = common_place.brought(Path(path).expanduser().resolve(), user, readers)
+    item = item_of(place, name=name, datetime=datetime) if place.as_uri() != _href(described) else described
+    if (small := thumbnail.asset(place)) is not None:
+        item.add_asset("thumbnail", small)
+    item.properties |= dict(properties or {})
+    return _entered(service, user, item, collection, title or collection, readers)
+
+
+def entered(
+    item: pystac.Item, collection: str, *, title: str = "", readers: Sequence[str] = (), profile: str = "lab"
+) -> pystac.Item:
+    """Enter an Item that is described already in the catalogue; its files are where its readers can open them.
+
+    Parameters
+    ----------
+    item
+        Any Item; one with its id is replaced.
+    collection, title, readers, profile
+        See `publish`.
+
+    Returns
+    -------
+    pystac.Item
+        As the catalogue returns it.
+
+    Raises
+    ------
+    GeodesError
+        If there is no catalogue of a hub here, or it refuses the Item.
+    """
+    service, user = _service(profile)
+    return _entered(service, user, item, collection, title or collection, readers)
+
+
+def _service(profile: str) -> tuple[Service, str]:
+    """Return the catalogue of the lab's hub, and whose server this is."""
     chosen = profiles.load(profile)
     user = os.environ.get("JUPYTERHUB_USER")
     if not user or not chosen.token:
@@ -91,13 +129,12 @@ def publish(
             f"gl.publish adds results to the catalogue of a lab's hub, but the profile {profile!r} or this server "
             "does not belong to a hub: start the lab with `make lab`."
         )
-    service = Service(profile, chosen.url, chosen.token)
-    described = item_of(path, name=name, datetime=datetime)
-    place = common_place.brought(Path(path).expanduser().resolve(), user, readers)
-    item = item_of(place, name=name, datetime=datetime) if place.as_uri() != _href(described) else described
-    if (small := thumbnail.asset(place)) is not None:
-        item.add_asset("thumbnail", small)
-    item.properties |= dict(properties or {})
+    return Service(profile, chosen.url, chosen.token), user
+
+
+def _entered(
+    service: Service, user: str, item: pystac.Item, collection: str, title: str, readers: Sequence[str]
+) -> pystac.Item:
     whole = collection if collection.startswith(f"{user}.") else f"{user}.{collection}"
     item.collection_id = whole
     there = {c["id"]: c for c in service.ask("GET", "/collections")["collections"]}
@@ -105,8 +142,8 @@ def publish(
         "type": "Collection",
         "stac_version": "1.1.0",
         "id": whole,
-        "title": title or collection,
-        "description": title or collection,
+        "title": title,
+        "description": title,
         "license": "other",
         "extent": _extent(item),
         "links": [],

@@ -12,9 +12,10 @@ from sqlalchemy.engine import Connection, Row
 
 from geodes_lab.acquisition import news
 from geodes_lab.acquisition.identity import Identity
-from geodes_lab.acquisition.ledger.tables import Database, insert_new, looks, products
+from geodes_lab.acquisition.ledger.tables import Database, looks, products
 from geodes_lab.acquisition.publication import Page, Publication, Withdrawal
 from geodes_lab.util import instant
+from geodes_lab.util.database import insert_new
 
 _LIVE = ("waiting", "stored", "done")
 _p = products.c

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import URL
 
 from geodes_lab.acquisition.config import State
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import database
 
-_WAIT = 60.0  # seconds for another process's transaction; each takes milliseconds
 _metadata = sa.MetaData()
 _VERSION = 1
 
@@ -112,16 +107,8 @@ calls = sa.Table(
 )
 """News on their way to a server; those up to its position are removed."""
 
-_about = sa.Table("about", _metadata, sa.Column("version", sa.Integer, primary_key=True))
 
-
-def insert_new(c: Connection, table: sa.Table, values: dict[str, Any]) -> None:
-    """Insert a row, unless one with the same key is there: another engine may insert it at the same moment."""
-    insert = postgresql.insert if c.dialect.name == "postgresql" else sqlite.insert
-    c.execute(insert(table).values(**values).on_conflict_do_nothing())
-
-
-class Database:
+class Database(database.Database):
     """The tables, and transactions on them.
 
     Parameters
@@ -131,85 +118,29 @@ class Database:
     """
 
     def __init__(self, state: State) -> None:
-        self._address = _address(state)
-        try:
-            state.folder.mkdir(parents=True, exist_ok=True)
-            self._engine = _engine(self._address)
-            with self.change() as connection:
-                if self._address.get_backend_name() == "postgresql":
-                    connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('geodes_lab.acquisition'))"))
-                _metadata.create_all(connection)
-                versions = connection.execute(sa.select(_about.c.version)).scalars().all()
-                if not versions:
-                    connection.execute(sa.insert(_about).values(version=_VERSION))
-        except OSError as error:
-            raise GeodesError(
-                f"{state.folder} cannot be made ({error.strerror}): choose another state.folder."
-            ) from error
-        if versions and versions != [_VERSION]:
-            raise GeodesError(
-                f"The state in {self.name} was written by another version of the lab ({versions[0]}): use that "
-                "version, or another state.folder."
-            )
-
-    @property
-    def name(self) -> str:
-        """Where it is, without a password."""
-        return self._address.render_as_string(hide_password=True)
-
-    @contextlib.contextmanager
-    def change(self) -> Iterator[Connection]:
-        """A transaction that may write: whole, or not at all.
-
-        Raises
-        ------
-        GeodesError
-            If the database cannot be used.
-        """
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            line = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0][:200]
-            raise GeodesError(f"The state in {self.name} cannot be used ({line}): see to the database.") from error
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
+        folder_of_work(state)  # also where the tables are in a PostgreSQL
+        super().__init__(_address(state), _metadata, _VERSION, what="The state", advice="choose another state.folder")
 
 
 def _address(state: State) -> URL:
     if state.postgresql is None:
-        return URL.create("sqlite", database=str(state.folder / "state.sqlite"))
+        return database.in_file(state.folder / "state.sqlite")
     given = state.postgresql
     password = given.password.read("The password of state.postgresql")["value"] if given.password else None
     return URL.create("postgresql+psycopg2", given.user, password, given.host, given.port, given.database)
 
 
-def _engine(address: URL) -> Engine:
-    if address.get_backend_name() == "postgresql":
-        return sa.create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 20})
-    engine = sa.create_engine(address, connect_args={"timeout": _WAIT})
-
-    @sa.event.listens_for(engine, "connect")
-    def settled(connection: object, _: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # BEGIN is sent below
-        cursor = connection.cursor()  # type: ignore[attr-defined]
-        # FULL: what is committed survives a loss of power too.
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def immediate(connection: Connection) -> None:
-        # At once for writing: a reader that writes later could fail where somebody else wrote meanwhile.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
 def folder_of_work(state: State) -> Path:
-    """Return the folder of products on their way; made if needed."""
+    """Return the folder of products on their way; made if needed.
+
+    Raises
+    ------
+    GeodesError
+        If it cannot be made.
+    """
     folder = state.folder / "work"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GeodesError(f"{state.folder} cannot be made ({error.strerror}): choose another state.folder.") from error
     return folder

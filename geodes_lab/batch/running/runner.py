@@ -1,0 +1,302 @@
+"""A runner: takes units by leases, has them computed, and records what became of them. Several may share a store."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from geodes_lab import settings
+from geodes_lab.batch import own_code, places, remote, schedules
+from geodes_lab.batch.request import Impossible, Request, Result
+from geodes_lab.batch.running import faults, outputs, publishing
+from geodes_lab.batch.running.computing import Call
+from geodes_lab.batch.running.workers import Workers
+from geodes_lab.batch.store.leases import LeaseLost, Leases, Task
+from geodes_lab.batch.store.tables import jobs
+from geodes_lab.batch.store.writing import Record, Store
+from geodes_lab.cube.grid import NothingThere
+from geodes_lab.errors import GeodesError, shown
+from geodes_lab.util.database import DatabaseUnusable
+
+log = logging.getLogger("geodes_lab.jobs")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_LOOK = 0.25  # seconds between two looks for units that wait
+_NO_ROOM = 60.0  # seconds until a unit is tried again that found the disk full
+_SCHEDULES = 10.0  # seconds between two looks for schedules that are due
+_ASK = 5.0  # seconds until another service is asked again
+_LONGEST = 3600.0  # seconds between two attempts
+_MOST_THREADS = 256  # units at once; each has a thread that waits
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What does not change of a job."""
+
+    record: Record
+    request: Request
+    code: bytes | None
+    seal: str | None
+
+
+class Runner:
+    """A runner of one account, which has the rights of that account and no others.
+
+    Parameters
+    ----------
+    store
+        The jobs.
+    workers
+        Who computes.
+    person
+        Whose units it takes; None: everybody's, but none with code of a notebook.
+    folder
+        The folder of the results of jobs; None: that of the settings.
+    publisher
+        Enters results in the catalogue.
+    lease, attempts, pause
+        As the settings ``geodes_lab.jobs`` say, if None.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        workers: Workers,
+        *,
+        person: str | None,
+        folder: Path | None = None,
+        publisher: publishing.Publisher = publishing.in_the_lab,
+        lease: float | None = None,
+        attempts: int | None = None,
+        pause: float | None = None,
+    ) -> None:
+        self.store, self.workers, self.person, self.publisher = store, workers, person, publisher
+        self.folder = folder or places.results()
+        self.attempts = int(settings.get("jobs.attempts")) if attempts is None else attempts
+        self.pause = float(settings.get("jobs.pause")) if pause is None else pause
+        # Code of a notebook and the key of a portal are a person's own: a runner for everybody has neither.
+        takes = () if person is None else ("code", "portal")
+        seconds = float(settings.get("jobs.lease")) if lease is None else lease
+        self.leases = Leases(store.database, person, takes, seconds, clock=store.clock)
+        self._stop, self._moved = threading.Event(), threading.Event()
+        self._active: dict[int, threading.Event] = {}
+        self._lock = threading.Lock()
+        self._next_look = time.monotonic()
+        self._known = lru_cache(64)(self._read)
+
+    def stop(self) -> None:
+        """End it soon: units under way are given back."""
+        self._stop.set()
+        self._moved.set()
+
+    def run(self, *, idle: float | None = None) -> None:
+        """Take and compute units until it is stopped.
+
+        Parameters
+        ----------
+        idle
+            Seconds without any unit after which it ends; 0: as soon as nothing waits for now; None: never.
+        """
+        beat = threading.Thread(target=self._beat, name="runner-lives", daemon=True)
+        self._alive()
+        beat.start()
+        pool = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="unit")
+        try:
+            self._take_all(pool, idle)
+        finally:
+            self._stop.set()
+            for lost in list(self._active.values()):
+                lost.set()
+            pool.shutdown(wait=True)
+            beat.join()
+            with contextlib.suppress(DatabaseUnusable):
+                self.leases.leave()
+            self.workers.close()
+
+    def _take_all(self, pool: ThreadPoolExecutor, idle: float | None) -> None:
+        since = time.monotonic()
+        while not self._stop.is_set():
+            self._moved.clear()
+            task = None
+            try:
+                self._look()
+                # No cluster starts before there is a unit for it.
+                if not self._active or len(self._active) < min(self.workers.slots, _MOST_THREADS):
+                    task = self.leases.take()
+                if task is None and not self._active and idle == 0 and self._is_over():
+                    return
+            except DatabaseUnusable as error:
+                log.warning("%s", error)
+            if task is not None or self._active:
+                since = time.monotonic()
+            elif idle is not None and time.monotonic() - since > idle:
+                return
+            if task is not None:
+                faults.reach("end.taken" if task.unit.is_end else "unit.taken")
+                lost = threading.Event()
+                with self._lock:
+                    self._active[task.number] = lost
+                pool.submit(self._one, task, lost)
+            else:
+                self._moved.wait(_LOOK)
+
+    def _look(self) -> None:
+        """Look at the schedules now and then: in between, nothing new is expected."""
+        if self.person is not None and time.monotonic() >= self._next_look:
+            schedules.look(self.store, self.person, self.leases.owner)
+            self._next_look = time.monotonic() + _SCHEDULES
+
+    def _is_over(self) -> bool:
+        """Whether nothing will wait within the next attempts of this call."""
+        when = self.leases.next_time()
+        return when is None or when > self.store.clock() + max(self.pause * 2**self.attempts, self.leases.seconds)
+
+    def _alive(self) -> None:
+        with self._lock:
+            # What is taken meanwhile has a lease of its own, and is not asked for.
+            known = dict(self._active)
+        try:
+            still = self.leases.renew(known.keys())
+        except DatabaseUnusable as error:  # it does not answer now; the leases may end meanwhile
+            log.warning("%s", error)
+            return
+        for number, lost in known.items():
+            if number not in still:
+                lost.set()
+
+    def _beat(self) -> None:
+        # Often enough that a job that is cancelled frees its workers soon.
+        while not self._stop.wait(min(self.leases.seconds / 3, 2.0)):
+            self._alive()
+
+    def _read(self, number: str) -> _Known:
+        record = self.store.job(number, self.person)
+        with self.store.database.change() as c:
+            query = sa.select(jobs.c.request, jobs.c.code, jobs.c.seal).where(jobs.c.id == number)
+            row = c.execute(query).one()
+        return _Known(record, Request.of(row.request), row.code, row.seal)
+
+    def _one(self, task: Task, lost: threading.Event) -> None:
+        """Do one unit, and record what became of it; nothing of it is raised."""
+        try:
+            self._done(task, lost)
+        except LeaseLost:
+            log.info("%s of job %s is no longer ours.", shown(task.unit.said()), task.job)
+        except Exception as error:
+            with contextlib.suppress(LeaseLost):
+                self._not_done(task, error)
+        finally:
+            with self._lock:
+                self._active.pop(task.number, None)
+            self._moved.set()
+
+    def _done(self, task: Task, lost: threading.Event) -> None:
+        began, known = time.monotonic(), self._known(task.job)
+        folder = places.folder_of(known.record.folder, self.folder)
+        if task.unit.is_end:
+            result = publishing.ended(self.store, known.record, known.request, folder, self.publisher)
+        elif known.request.output == "remote":
+            result = remote.worked(self.leases, task, known.request, known.record)
+        else:
+            result = self._reused(task, known, folder) or self._computed(task, known, folder, lost)
+        if lost.is_set():
+            raise LeaseLost
+        faults.reach("end.recorded" if task.unit.is_end else "unit.computed")
+        self._recorded(lambda: self.leases.done(task, result, time.monotonic() - began))
+        if not task.unit.is_end:
+            faults.reach("unit.recorded")
+
+    def _computed(self, task: Task, known: _Known, folder: Path, lost: threading.Event) -> Result:
+        record, request = known.record, known.request
+        if known.code is not None:
+            own_code.loaded(known.code, known.seal, record.person)  # the seal is checked here, not on workers
+        self.leases.begun(task)
+        faults.reach("unit.begun")
+        numbers = task.unit.items
+        alone = replace(request, items=[request.items[n] for n in numbers])
+        unit = replace(task.unit, items=list(range(len(numbers))))
+        threads = 1 if unit.tile is not None else self.workers.threads
+        call = Call(record.process, record.version, known.code, alone, unit, str(folder), threads)
+        computation = self.workers.submit(call)
+        while not computation.done(0.5):
+            if lost.is_set():
+                computation.cancel()
+                raise LeaseLost
+        try:
+            return computation.result()
+        except NothingThere:  # by its footprint a product is there, by its pixels not
+            return Result([])
+
+    def _reused(self, task: Task, known: _Known, folder: Path) -> Result | None:
+        for job, name, unit, result in self.leases.same(task):
+            source = places.folder_of(name, self.folder)
+            if job != task.job and not result.items:
+                files = outputs.reused(source, folder, unit, result.files, known.request, task.unit)
+                if files is not None:
+                    return Result(files, reused=job)
+        return None
+
+    def _recorded(self, record: Callable[[], None]) -> None:
+        """Record something that is done, as soon as the store answers."""
+        for pause in _longer():
+            try:
+                record()
+                return
+            except DatabaseUnusable as error:
+                log.warning("%s", error)
+                if self._stop.wait(pause):
+                    raise LeaseLost from error
+
+    def _not_done(self, task: Task, error: Exception) -> None:
+        why = f"{task.unit.said()}: {_reason(error)}"
+        log.warning("%s", shown(why))
+        if _is_full(error):
+            why = f"{task.unit.said()}: the disk is full, or your quota is used up; it goes on when there is room."
+            self._recorded(lambda: self.leases.postpone(task, why, min(_NO_ROOM, self.pause * 6), counts=False))
+        elif isinstance(error, remote.StillRunning):
+            self._recorded(lambda: self.leases.postpone(task, why, max(self.pause, _ASK), counts=False))
+        elif isinstance(error, DatabaseUnusable):
+            self._recorded(lambda: self.leases.postpone(task, why, 0.0, counts=False))
+        elif _can_pass(error) and task.attempts + 1 < self.attempts:
+            pause = min(self.pause * 2**task.attempts, _LONGEST)
+            self._recorded(lambda: self.leases.postpone(task, why, pause))
+        else:
+            self._recorded(lambda: self.leases.fail(task, why))
+
+
+def _longer() -> Iterator[float]:
+    pause = 0.1
+    while True:
+        yield pause
+        pause = min(pause * 2, 10.0)
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the disk was full, said by the error or by its cause."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__
+    return False
+
+
+def _can_pass(error: Exception) -> bool:
+    """Whether the same may work later: an archive does not answer, a worker died. A fault of the process stays."""
+    return isinstance(error, (GeodesError, OSError, TimeoutError, MemoryError)) and not isinstance(error, Impossible)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, GeodesError):
+        return str(error)
+    line: Any = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__

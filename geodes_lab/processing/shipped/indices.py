@@ -1,0 +1,81 @@
+"""Indices of bands: NDVI, NDWI, NBR, and any band expression."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import xarray as xr
+
+from geodes_lab.processing.expression import Expression
+from geodes_lab.processing.registry import define
+
+Reduce = Literal["median", "mean", "maximum", "minimum"]
+
+
+def reduced(data: xr.DataArray, reduce: Reduce) -> xr.DataArray:
+    """Reduce a series to one map: no data is left out; one date stays as it is."""
+    if data.sizes["time"] == 1:
+        return data.isel(time=0, drop=True)
+    how = {"maximum": "max", "minimum": "min"}.get(reduce, reduce)
+    column = data.chunk(time=-1) if data.chunks and how == "median" else data
+    return getattr(column, how)("time", keep_attrs=True)
+
+
+def _normalized(one: xr.DataArray, other: xr.DataArray, reduce: Reduce, name: str, text: str) -> xr.DataArray:
+    index = reduced((one - other) / (one + other), reduce).rename(name)
+    return index.assign_attrs(long_name=text, units="1")
+
+
+@define(version="1", bands=("red", "nir"), over="each")
+def ndvi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
+    """Normalized difference vegetation index, (nir − red) / (nir + red).
+
+    Computed for each date, then reduced to one map for each period.
+
+    Parameters
+    ----------
+    reduce
+        How the dates of a period become one map.
+    """
+    return _normalized(cube.nir, cube.red, reduce, "ndvi", "normalized difference vegetation index")
+
+
+@define(version="1", bands=("green", "nir"), over="each")
+def ndwi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
+    """Normalized difference water index, (green − nir) / (green + nir) (McFeeters 1996).
+
+    Parameters
+    ----------
+    reduce
+        How the dates of a period become one map.
+    """
+    return _normalized(cube.green, cube.nir, reduce, "ndwi", "normalized difference water index")
+
+
+@define(version="1", bands=("nir", "swir22"), over="each")
+def nbr(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
+    """Normalized burn ratio, (nir − swir22) / (nir + swir22).
+
+    Parameters
+    ----------
+    reduce
+        How the dates of a period become one map.
+    """
+    return _normalized(cube.nir, cube.swir22, reduce, "nbr", "normalized burn ratio")
+
+
+@define(id="band-expression", version="1", bands=lambda i: Expression(i["expression"]).bands, over="each")
+def band_expression(cube: xr.Dataset, expression: str, reduce: Reduce = "median") -> xr.DataArray:
+    """Any expression of bands.
+
+    Parameters
+    ----------
+    expression
+        Such as (nir - red) / (nir + red): bands, numbers, + - * / **, comparisons, & | ~, and abs, sqrt, exp, log,
+        log10, minimum, maximum, where.
+    reduce
+        How the dates of a period become one map.
+    """
+    value = Expression(expression).of(cube)
+    data = value.astype("float32") if value.dtype.kind == "b" else value
+    return reduced(data, reduce).rename("value").assign_attrs(long_name=expression)
