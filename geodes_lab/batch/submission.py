@@ -18,8 +18,9 @@ from geodes_lab.batch.job import Job
 from geodes_lab.batch.request import Output, Request, Unit
 from geodes_lab.batch.splitting import periods, tiles
 from geodes_lab.batch.splitting.units import split
-from geodes_lab.batch.store import tables
-from geodes_lab.batch.store.writing import New, Store
+from geodes_lab.batch.store import chosen as stores
+from geodes_lab.batch.store.chosen import AnyStore
+from geodes_lab.batch.store.writing import New
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import processes
@@ -48,7 +49,7 @@ class Draft:
     def start(
         self,
         *,
-        store: Store | None = None,
+        store: AnyStore | None = None,
         person: str | None = None,
         schedule: str | None = None,
         subscriber: str | None = None,
@@ -66,7 +67,7 @@ class Draft:
         subscriber
             Whom a service tells of the end, as JSON.
         """
-        chosen = store or Store(tables.opened())
+        chosen = store or stores.store()
         owner = person or places.person()
         sealed = None if self.code is None else own_code.seal(self.code, owner)
         new = New(
@@ -95,10 +96,12 @@ def prepared(
     collection: str | None = None,
     readers: Sequence[str] = (),
     title: str = "",
+    reads: bool = True,
 ) -> Draft:
     """Check and split a job; the arguments are those of `geodes_lab.process`, with the inputs in one mapping.
 
-    Metadata of a product are read if CRS and pixel size come from it; no pixel is read.
+    Metadata of a product are read if CRS and pixel size come from it; no pixel is read. With ``reads=False`` nothing is
+    opened at all: products and shapes must be GeoJSON, and the CRS and the pixel size of tiles must be given.
     """
     chosen = process if isinstance(process, Process) else processes()[process]
     given = dict(inputs)
@@ -141,7 +144,7 @@ def prepared(
             raise GeodesError(f"tile is {meaning}, not {tile!r}.")
         grid = tiles.grid_of(
             shapes.converted(outline, shapes.DEGREES), ours, chosen.bands_of(checked), crs=request.crs,
-            resolution=request.resolution, tile=side,
+            resolution=request.resolution, tile=side, reads=reads,
         )  # fmt: skip
         request = replace(request, grid=grid)
     units = split(request, ours, chosen.over)

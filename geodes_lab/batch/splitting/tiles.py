@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pystac
@@ -32,6 +33,7 @@ def grid_of(
     crs: int | None,
     resolution: float | None,
     tile: int,
+    reads: bool = True,
 ) -> TileGrid:
     """Choose the grid of tiles over a region.
 
@@ -52,6 +54,8 @@ def grid_of(
         Of a pixel, in units of the CRS.
     tile
         Pixels of a side of a tile.
+    reads
+        Whether metadata of a product may be read.
 
     Raises
     ------
@@ -60,7 +64,9 @@ def grid_of(
     """
     places = {str(i.properties.get("grid:code") or i.properties.get("proj:code") or "") for i in items}
     corner = (0.0, 0.0)
-    if crs is None or resolution is None or (len(places) == 1 and places != {""}):
+    if not reads:
+        crs, resolution, corner = _declared(items, crs, resolution)
+    elif crs is None or resolution is None or (len(places) == 1 and places != {""}):
         unpacked = products.unpack(items[0], bands, confirm=False)
         sources = [bands_.source(unpacked, band) for band in bands if bands_.has(unpacked, band)]
         if not sources or any(s.native is not None for s in sources):
@@ -89,6 +95,41 @@ def grid_of(
     if (columns[1] - columns[0]) * (rows[1] - rows[0]) > MOST_TILES:
         raise GeodesError(f"region= has more than {MOST_TILES} tiles: choose a larger tile=, or a coarser resolution=.")
     return TileGrid(crs, float(resolution), anchor, tile, columns, rows)
+
+
+def _declared(
+    items: Sequence[pystac.Item], crs: int | None, resolution: float | None
+) -> tuple[int, float, tuple[float, float]]:
+    """Choose CRS, pixel size and corner by what the Items say of themselves; no product is opened.
+
+    Raises
+    ------
+    GeodesError
+        If they do not say it, or not the same, and it was not given.
+    """
+    grids: dict[int, tuple[float, float, float]] = {}
+    for asset, own in ((a, i) for i in items for a in i.assets.values()):
+        code = asset.extra_fields.get("proj:code") or own.properties.get("proj:code")
+        transform = asset.extra_fields.get("proj:transform")
+        if not isinstance(code, str) or not re.fullmatch(r"EPSG:\d{4,6}", code, re.ASCII):
+            continue
+        if not isinstance(transform, list) or len(transform) not in (6, 9):
+            continue
+        if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in transform) or not transform[0] > 0:
+            continue
+        found = (float(transform[0]), float(transform[2]), float(transform[5]))
+        known = grids.get(int(code[5:]))
+        grids[int(code[5:])] = found if known is None or found[0] < known[0] else known
+    if crs is None and len(grids) == 1:
+        (crs,) = grids
+    if resolution is None and crs in grids:
+        resolution = grids[crs][0]
+    if crs is None or resolution is None:
+        raise GeodesError(
+            "A job over a region needs crs (an EPSG code) and resolution (of a pixel, in units of the CRS): the Items "
+            "do not say one grid, and no product is opened before the job begins."
+        )
+    return crs, resolution, grids[crs][1:] if crs in grids else (0.0, 0.0)
 
 
 def box_of(grid: TileGrid, column: int, row: int, columns: int = 1, rows: int = 1) -> GeoBox:

@@ -118,8 +118,14 @@ class Leases:
         unit = Unit.of(row.document)
         return Task(row.number, row.fence + 1, row.job, row.person, unit, row.key, row.attempts, row.remote)
 
-    def renew(self) -> set[int]:
-        """Show a sign of life; returns the numbers of the units that this runner still has."""
+    def renew(self, has: Collection[int] | None = None) -> set[int]:
+        """Show a sign of life; returns the numbers of the units that this runner still has.
+
+        Parameters
+        ----------
+        has
+            The units that it knows of: others go back, whose answer it never got. None: it knows of all.
+        """
         now = self.clock()
         mine = (_u.owner == self.owner, _u.state == "waiting", _u.until > 0.0)
         r = runners.c
@@ -128,6 +134,8 @@ class Leases:
             "until": now + self.seconds,
         }  # fmt: skip
         with self.database.change() as c:
+            if has is not None:
+                c.execute(sa.update(units).where(*mine, _u.number.not_in(has)).values(until=0.0))
             c.execute(sa.update(units).where(*mine).values(until=now + self.seconds))
             if not c.execute(sa.update(runners).where(r.owner == self.owner).values(**row)).rowcount:
                 c.execute(sa.insert(runners).values(owner=self.owner, **row))

@@ -164,6 +164,13 @@ class Store:
             self._job(c, number, person)
             return Request.of(str(c.execute(sa.select(_j.request).where(_j.id == number)).scalar()))
 
+    def code(self, number: str, person: str | None) -> tuple[bytes | None, str | None]:
+        """Return the pickled process of a notebook, if the job has one, and its seal."""
+        with self.database.change() as c:
+            self._job(c, number, person)
+            row = c.execute(sa.select(_j.code, _j.seal).where(_j.id == number)).one()
+            return row.code, row.seal
+
     def progress(self, number: str, person: str | None) -> Progress:
         """Count the units of a job."""
         return self.several_progress([number], person).get(number) or Progress(0)
