@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import pandas as pd
+
 from geodes_lab import extras
+from geodes_lab.errors import GeodesError
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import define as _define
 
 with extras.needed("gl.process"):
-    from geodes_lab.batch import submission
+    from geodes_lab.batch import places, schedules, starting, submission
     from geodes_lab.batch.job import Job
+    from geodes_lab.batch.schedules import Schedule
+    from geodes_lab.batch.store import served, tables
+    from geodes_lab.batch.store.writing import Store
     from geodes_lab.batch.submission import Draft
+    from geodes_lab.vector import shapes
 
 
 class Processing:
@@ -139,6 +146,94 @@ class Processing:
             process, items, {**(inputs or {}), **more}, region=region, period=period, every=every, tile=tile, crs=crs,
             resolution=resolution, clip=clip, output=output, collection=collection, readers=readers, title=title,
         )  # fmt: skip
+
+    def schedule(
+        self,
+        process: str,
+        search: Mapping[str, Any],
+        *,
+        each: str = "product",
+        start: str | None = None,
+        wait: str = "0h",
+        every: str = "1h",
+        region: Any = None,
+        tile: int = 1024,
+        crs: int | None = None,
+        resolution: float | None = None,
+        clip: bool = False,
+        output: Literal["zarr", "cog"] | None = None,
+        collection: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> Schedule:
+        """Begin jobs by itself: for each new product of a search, or for each month.
+
+        A runner of yours looks while one is alive: ``geodes-lab runner``.
+
+        Parameters
+        ----------
+        process
+            The name of a process that is installed where jobs run.
+        search
+            The arguments of `geodes_lab.search`, without ``datetime``.
+        each
+            ``"product"``: a job for what is new at a look. Or a frequency of pandas, such as ``"1MS"``: a job for each
+            period that is over.
+        start
+            Products and periods from this day on; None: today, or the begin of this month.
+        wait
+            How long after the end of a period its job begins, such as ``"5D"``: the last products come late.
+        every
+            The time between two looks, at least a minute.
+        region, tile, crs, resolution, clip, output, collection, inputs
+            As of ``gl.process``.
+        **more
+            The inputs of the process.
+
+        Returns
+        -------
+        Schedule
+            Its ``jobs()``, ``status``, ``stop()``. ``gl.process.schedules()`` lists yours.
+        """
+        now = pd.Timestamp.now("UTC")
+        first = start or f"{now:%Y-%m-%d}" if each == "product" else start or f"{now:%Y-%m-01}"
+        shape = None if region is None else submission.geojson(shapes.union("region", region))
+        job = {
+            "region": shape, "tile": tile, "crs": crs, "resolution": resolution, "clip": clip, "output": output,
+            "collection": collection,
+        }  # fmt: skip
+        plan = schedules.Plan(
+            process, dict(search), each, first, _seconds("wait", wait, 0), _seconds("every", every, 60),
+            {**(inputs or {}), **more}, job,
+        )  # fmt: skip
+        store = _own_store()
+        made = schedules.scheduled(store, plan)
+        starting.needed(store, places.person())
+        return made
+
+    def schedules(self) -> list[Schedule]:
+        """Return your schedules."""
+        return schedules.listed(_own_store(), places.person())
+
+
+def _seconds(name: str, text: str, least: float) -> float:
+    try:
+        seconds = pd.Timedelta(text).total_seconds()
+    except ValueError:
+        seconds = -1.0
+    if not least <= seconds <= 366 * 86400:
+        raise GeodesError(f"{name}={text!r} is no such time: write '30min', '6h' or '5D'.")
+    return float(seconds)
+
+
+def _own_store() -> Store:
+    """Open the store of this account, which has its schedules."""
+    if served.address():
+        raise GeodesError(
+            "The lab's service of jobs has no schedules yet: set geodes_lab.jobs.service to null for a store of your "
+            "own, and run `geodes-lab runner` there."
+        )
+    return Store(tables.opened())
 
 
 process = Processing()

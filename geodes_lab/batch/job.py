@@ -9,8 +9,10 @@ from html import escape
 from typing import Any
 
 import pystac
+import xarray as xr
 
 from geodes_lab.batch import places, starting
+from geodes_lab.batch.running.outputs import CUBE
 from geodes_lab.batch.store import chosen as stores
 from geodes_lab.batch.store.chosen import AnyStore
 from geodes_lab.batch.store.writing import ENDED, Failure, Progress, Record
@@ -151,6 +153,13 @@ class Job:
         folder = places.folder_of(record.folder)
         return Items(provenance.items(record, request, units, folder))
 
+    def cube(self) -> xr.Dataset:
+        """Return the cube of a job over a region, lazily; tiles that are not done are no data."""
+        path = places.folder_of(self.record.folder) / CUBE
+        if not path.exists():
+            raise GeodesError(f"The job {self.id} has no cube: {self.progress}. See its results().")
+        return xr.open_zarr(path, consolidated=False, decode_coords="all")
+
     def table(self) -> Any:
         """Return the results of a process that gives tables, as one `pandas.DataFrame`; reads its files."""
         import pandas as pd
@@ -164,8 +173,8 @@ class Job:
 
     def __repr__(self) -> str:
         known = self.record
-        message = f". {known.message}" if known.message else ""
-        return f"Job {self.id[:8]} {known.process}: {known.state}, {self.progress}{message}"
+        about = f"Job {self.id[:8]} {known.process}: {known.state}, {self.progress}"
+        return f"{about}. {known.message}" if known.message else about
 
     def _repr_html_(self) -> str:
         return _drawn(self.record, self.progress)

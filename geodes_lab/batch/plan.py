@@ -94,7 +94,7 @@ def plan(draft: Draft) -> JobPlan:
         for unit in sample:
             data = lazy(process, _call(draft, unit), [products.as_item(request.items[n]) for n in unit.items])
             plans.append(planning.plan(data))
-            sizes.append(data.nbytes)
+            sizes.append(sum(v.nbytes for v in data.data_vars.values()))
     factor = len(units) / len(sample)
     seconds = max(sum(p.seconds for p in plans), sum(p.decode for p in plans) / _cores(plans[0]))
     core_hours = factor * sum(p.decode for p in plans) / 3600

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+
+import dask
 
 from geodes_lab import settings
 from geodes_lab.batch import places
@@ -44,12 +47,15 @@ def needed(store: AnyStore, person: str) -> None:
 def _start(log: Path) -> None:
     code = "from geodes_lab.cli import main; main()"
     command = [sys.executable, "-P", "-c", code, "runner", "--idle", str(settings.get("jobs.idle"))]
+    # With the settings of this kernel, as Dask gives them to its workers; secrets are never settings.
+    environment = os.environ | {"DASK_INTERNAL_INHERIT_CONFIG": dask.config.serialize(dask.config.global_config)}
     try:
         with log.open("ab") as output:
             # In a session of its own: the end of the kernel is not its end.
             subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=Path.home()
-            )
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                cwd=Path.home(), env=environment,
+            )  # fmt: skip
     except OSError as error:
         raise GeodesError(
             f"No runner could be started ({error.strerror}): run `geodes-lab runner` in a terminal. The job waits."

@@ -26,6 +26,7 @@ from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import processes
 from geodes_lab.vector import shapes
 
+_MOST_PRODUCTS = 100_000
 _TILE = 1024  # pixels: a tile of the files of Sentinel-2
 
 
@@ -100,9 +101,19 @@ def prepared(
 ) -> Draft:
     """Check and split a job; the arguments are those of `geodes_lab.process`, with the inputs in one mapping.
 
-    Metadata of a product are read if CRS and pixel size come from it; no pixel is read. With ``reads=False`` nothing is
-    opened at all: products and shapes must be GeoJSON, and the CRS and the pixel size of tiles must be given.
+    Metadata of a product are read if CRS and pixel size come from it; no pixel is read.
+
+    Parameters
+    ----------
+    process, items, inputs, region, period, every, tile, crs, resolution, clip, output, collection, readers, title
+        See `geodes_lab.batch.front.Processing`.
+    reads
+        Whether files may be opened: shapes and products that are paths, and metadata of products. False for a service,
+        which must not open with its own rights what somebody names; ``crs`` and ``resolution`` are then needed where
+        the Items do not say them.
     """
+    if not reads:
+        _refuse_names(items, region, inputs)
     chosen = process if isinstance(process, Process) else processes()[process]
     given = dict(inputs)
     for name in ("zones", chosen.region or "zones"):
@@ -110,6 +121,8 @@ def prepared(
             given[name] = _collection(name, given[name])
     checked = chosen.inputs.checked(given)
     several = [_document(item) for item in products.several(items)]
+    if len(several) > _MOST_PRODUCTS:
+        raise GeodesError(f"The job has {len(several)} products, more than {_MOST_PRODUCTS}: choose a shorter period.")
     if not several:
         raise GeodesError(f"The process {chosen.id} has no products: give Items of gl.search.")
     ours = [products.as_item(document) for document in several]
@@ -153,6 +166,16 @@ def prepared(
     return Draft(chosen, request, keyed, title or chosen.title, code)
 
 
+def _refuse_names(items: Any, region: Any, inputs: Mapping[str, Any]) -> None:
+    """Refuse paths and addresses, where what they name would be opened."""
+    documents = items.get("features", [items]) if isinstance(items, dict) else items
+    if not isinstance(documents, (list, tuple)) or not all(isinstance(i, (dict, pystac.Item)) for i in documents):
+        raise GeodesError("Products must be STAC Items, not paths or addresses.")
+    for name, shape in (("region", region), ("zones", inputs.get("zones"))):
+        if shape is not None and not isinstance(shape, dict):
+            raise GeodesError(f"{name} must be GeoJSON, not the name of a file.")
+
+
 def _document(item: Any) -> dict[str, Any]:
     """Return an Item as a document, with its own address."""
     ours: pystac.Item = products.as_item(item)
@@ -177,14 +200,15 @@ def _collection(name: str, value: Any) -> dict[str, Any]:
             "type": "Feature",
             "id": s.name,
             "properties": {str(k): v for k, v in s.properties.items() if isinstance(v, (str, int, float, bool))},
-            "geometry": _geojson(s.geometry),
+            "geometry": geojson(s.geometry),
         }
         for s in shapes.read(name, value)
     ]
     return {"type": "FeatureCollection", "features": features}
 
 
-def _geojson(geometry: Geometry) -> dict[str, Any]:
+def geojson(geometry: Geometry) -> dict[str, Any]:
+    """Return a geometry as GeoJSON in degrees."""
     document: dict[str, Any] = json.loads(shapely.to_geojson(shapes.converted(geometry, shapes.DEGREES).geom))
     return document
 

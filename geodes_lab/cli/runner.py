@@ -6,6 +6,7 @@ import logging
 import signal
 
 import click
+import dask
 
 from geodes_lab import extras
 from geodes_lab.cli.arguments import failing
@@ -34,6 +35,8 @@ def runner(idle: float | None, once: bool, threads: int | None, units: int | Non
       geodes-lab runner --once        what waits now
       geodes-lab runner --threads 2   without a cluster
     """
+    # Before distributed is imported: at its usual level it tells of each connection.
+    dask.config.set({"logging": {"distributed": "warning", "distributed.worker": "error"}})
     with failing():
         with extras.needed("geodes-lab runner"):
             from geodes_lab.batch import places

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from geodes_lab.policy import collaboration
 from geodes_lab.policy.lab import Dask, Lab, Quota, Restricted
 
 # What can be part of a path, of an address and of a unix account: no one else's home can be named with it.
@@ -107,8 +108,11 @@ _SENTENCES: dict[Code, dict[Language, str]] = {
 def standing(name: str, groups: Collection[str], lab: Lab) -> Collection[str]:
     """The groups that count for a person.
 
-    Those that are known, and of the robot the one that the operator's file names.
+    Those that are known. Of the robot it is the one that the operator's file names, of a group's server its group.
     """
+    if collaboration.is_server(name):
+        group = collaboration.group(name, lab)
+        return {group} if group else ()
     return {lab.trial} if name == ROBOT else groups
 
 

@@ -26,6 +26,7 @@ def problems(lab: Lab) -> Iterable[str]:
     yield from _of_profiles(lab)
     yield from _of_login(lab)
     yield from _of_places(lab)
+    yield from _of_collaboration(lab)
     yield from prices.problems(lab.tariff, lab.profiles, lab.groups)
     if lab.trial and lab.trial not in lab.groups:
         yield f"trial names the group {lab.trial!r}, which is not in `groups`."
@@ -48,6 +49,27 @@ def _of_profiles(lab: Lab) -> Iterable[str]:
         yield f"servers.profile is {lab.servers.profile!r}, which is not in `profiles`."
     if bool(lab.certificate) != bool(lab.key):
         yield "certificate and key must be given together."
+
+
+def _of_collaboration(lab: Lab) -> Iterable[str]:
+    for name, group in lab.groups.items():
+        if not group.collaboration:
+            continue
+        line = f"groups.{name} has collaboration: true"
+        if lab.login.kind == "link":
+            yield f"{line}, which needs several people, and login.kind is link: leave it out."
+        if not lab.apart:
+            yield (
+                f"{line}, and subdomains is false: the page of the common server, where any member can write what it "
+                "shows, could act for each member who opens it. Set subdomains: true."
+            )
+        if group.admin:
+            yield (
+                f"{line} and admin: true: whoever runs code on the common server has the rights of the group, and an "
+                "operator's would be among them. Give it to a group without admin."
+            )
+        if lab.profiles and not group.profiles:
+            yield f"{line} and no profiles, so its common server could not start: give it at least one."
 
 
 def _of_login(lab: Lab) -> Iterable[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from geodes_lab.policy import token
+from geodes_lab.policy import collaboration, token
 from geodes_lab.policy.lab import Lab, load
 from geodes_lab.policy.people import Decision, decide, rights
 
@@ -47,5 +47,7 @@ def _outcome(decision: Decision, lab: Lab) -> Iterator[str]:
     yield f"Dask: {may.dask.clusters} at once, {may.dask.cores} cores, {may.dask.memory}."
     limits = [f"{k} {v}" for k, v in vars(may.quota).items() if v is not None]
     yield f"Quota of a month: {', '.join(limits) or 'none'}."
+    if together := collaboration.servers(decision.groups, lab):
+        yield f"Common servers: {', '.join(together)}."
     if lab.restricted:
         yield f"Restricted collections: {', '.join(sorted(may.restricted)) or 'none of them'}."

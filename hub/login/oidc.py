@@ -17,6 +17,7 @@ from tornado.httputil import url_concat
 from tornado.web import HTTPError
 from traitlets import Unicode
 
+from geodes_lab.policy import collaboration
 from geodes_lab.policy.lab import Lab, load
 from geodes_lab.policy.lab import Oidc as Provider
 from geodes_lab.policy.people import ROBOT, Decision, Language, decide
@@ -253,7 +254,7 @@ class Oidc(GenericOAuthenticator):
 
         A person who may no longer log in is logged out, but a short outage of the provider does not interrupt work.
         """
-        if user.name == ROBOT:  # the provider does not know it
+        if user.name == ROBOT or collaboration.is_server(user.name):  # the provider does not know it
             return True
         try:
             await self.discovered()

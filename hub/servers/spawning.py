@@ -21,7 +21,7 @@ from geodes_lab.policy.people import rights, standing
 from geodes_lab.util.group_folders import OWN, VARIABLE
 from hub.installation import installation
 from hub.login.link import owner
-from hub.servers import accounts, group_folders, group_mounts
+from hub.servers import accounts, collaboration, group_folders, group_mounts
 from hub.servers.runners import NAME
 from hub.servers.sizes import OPTION, of_server
 from hub.services.registration import address
@@ -86,6 +86,10 @@ async def prepare(spawner: Any) -> None:
             f"This lab belongs to {owner()} and runs everything as that user. To let several people use it, set it up "
             "with accounts (docs/operations/operator.md)."
         )
+    try:
+        collaboration.prepare(spawner, lab)
+    except RuntimeError as error:
+        raise SpawnRefused(f"{error} Ask {lab.contact}.") from None
     _size(spawner, sizes(spawner))
     quota = rights(_groups(spawner), lab).quota
     if any(getattr(quota, name) is not None for name in REASONS):
@@ -136,6 +140,9 @@ def _reserve(spawner: Any, profile: Profile) -> None:
     here = installation().lab
     spawner.mem_guarantee, spawner.cpu_guarantee = int(profile.memory), float(profile.cores) * here.servers.reserve
     spawner.extra_resource_limits = {profile.gpu_kind: str(profile.gpus)} if profile.gpus else {}
+    if profile.gpus:  # a taint of this name usually keeps other pods from nodes with GPUs
+        tolerated = {"key": profile.gpu_kind, "operator": "Exists", "effect": "NoSchedule"}
+        spawner.tolerations = [*(t for t in spawner.tolerations if t != tolerated), tolerated]
     if profile.image:
         spawner.image = profile.image
 

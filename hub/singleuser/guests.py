@@ -1,5 +1,7 @@
 """What other people may see of this server: what its owner shared, read-only, and nothing else.
 
+The common server of a group has no guests: whoever the hub lets in is a member (``hub/servers/collaboration.py``).
+
 JupyterHub's shares let a person or a group *into* a server, where they could run code as its owner. So requests of
 other people are stopped here, before any handler, unless the address is shared: a notebook as a page, or a running app
 (``apps.py``).
@@ -21,7 +23,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
 
-from hub.singleuser import apps
+from hub.singleuser import apps, extensions
 
 _READING = ("GET", "HEAD")
 # A GET of these starts or requests something: a link on another site must not do so.
@@ -33,6 +35,8 @@ class Shared:
 
     def __init__(self, base_url: str) -> None:
         self._base = base_url
+        self.editing = url_path_join(base_url, "api/collaboration/")
+        """Where documents are that people edit at the same time."""
         self.notebooks: set[str] = set()
         self.apps: dict[str, apps.App] = {}
 
@@ -60,8 +64,11 @@ class Shared:
         return [url_path_join(self._base, p) for p in [*pages, *(f"geodes/apps/{n}/" for n in sorted(self.apps))]]
 
 
-def guard(provider: Any, shared: Shared, owner: str) -> None:
-    """Stop guests before any handler, in the one function that identifies the sender for all of them."""
+def guard(provider: Any, shared: Shared, owner: str, *, common: bool = False) -> None:
+    """Stop guests before any handler, in the one function that identifies the sender for all of them.
+
+    A common server is the owner's and the members'.
+    """
     ask = provider.get_user
 
     async def get_user(handler: Any) -> Any:
@@ -69,10 +76,13 @@ def guard(provider: Any, shared: Shared, owner: str) -> None:
         user = await user if hasattr(user, "__await__") else user
         if (
             user is not None
+            and not common
             and user.username != owner
             and not shared.is_open(handler.request.method, handler.request.path)
         ):
             raise HTTPError(403, f"{owner} has not shared this with you.")
+        if common and user is None and handler.request.path.startswith(shared.editing):
+            raise HTTPError(403)  # jupyter-server-ydoc opens a document, and only then asks who it is for
         headers = handler.request.headers
         if shared.does(handler.request.path) and "Authorization" not in headers and not _is_from_here(headers):
             raise HTTPError(
@@ -161,5 +171,5 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(app: Any) -> None:
     shared = Shared(app.base_url)
     app.web_app.settings["geodes_lab_shared"] = shared
-    guard(app.identity_provider, shared, os.environ.get("JUPYTERHUB_USER", ""))
+    guard(app.identity_provider, shared, os.environ.get("JUPYTERHUB_USER", ""), common=extensions.is_common())
     app.web_app.add_handlers(".*$", [(url_path_join(app.base_url, "geodes/shares"), Shares)])

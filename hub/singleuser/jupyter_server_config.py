@@ -6,7 +6,7 @@ from pathlib import Path
 
 # The modules beside this file are of the package `hub`.
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from hub.singleuser import assistant, listening, runtime
+from hub.singleuser import assistant, extensions, listening, runtime
 from hub.singleuser.kernels import kernelspecs, recording
 
 listening.take()
@@ -44,4 +44,6 @@ c.ServerApp.jpserver_extensions = {
     "hub.singleuser.clusters": True,
     "hub.singleuser.kernels.recording": True,
     "hub.singleuser.home.documents": True,
+    "hub.singleuser.extensions": True,
+    **extensions.chosen(c),
 }

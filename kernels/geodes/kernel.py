@@ -25,6 +25,7 @@ try:
     import zmq
     from ipykernel import compiler, debugger, kernelapp
     from ipykernel.iostream import IOPubThread
+    from ipykernel.kernelbase import Kernel
     from zmq.eventloop.zmqstream import ZMQStream
 except Exception as error:  # what people install may stand before what the kernel needs
     own_software.leave(error)
@@ -82,7 +83,29 @@ def close_debugger() -> None:
     api.adapter = SimpleNamespace(__file__=str(Path(__file__).with_name("adapter") / "__init__.py"))
 
 
+def tell_of_questions() -> None:
+    """Tell all who listen that a cell asks by ``input()``, and when it has an answer.
+
+    The question itself goes only to the window that ran the cell. If that is closed nobody hears it, and the cell waits
+    for ever: hub/singleuser/kernels/recording.py says so to who opens the notebook again.
+    """
+    ask = Kernel._input_request
+
+    def asked(self: Kernel, prompt: str, ident: object, parent: object, password: bool = False) -> str:
+        def tell(kind: str, **content: object) -> None:
+            self.session.send(self.iopub_socket, kind, content, parent=parent, ident=self._topic(kind))
+
+        tell("geodes_lab_asks", prompt=prompt)
+        try:
+            return ask(self, prompt, ident, parent, password)
+        finally:
+            tell("geodes_lab_has_asked")
+
+    Kernel._input_request = asked
+
+
 if __name__ == "__main__":
+    tell_of_questions()
     kernelapp.IOPubThread = PrivatePipe
     compiler.get_tmp_directory = debugger.get_tmp_directory = cells
     close_debugger()

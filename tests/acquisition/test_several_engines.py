@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -31,33 +28,14 @@ from geodes_lab.acquisition.publication import Page, Publication
 from geodes_lab.acquisition.status import status
 from geodes_lab.errors import GeodesError
 from tests.acquisition.conftest import Lake
+from tests.support.postgresql import serving as serving_postgresql
 from tests.support.s3_server import serving
-
-SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[dict[str, Any]]:
-    """A PostgreSQL of its own on loopback; it does not run as root."""
-    if not SERVERS:
-        pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="geodes-acquisition-"))  # pytest's own folders are root's alone
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if user:
-        shutil.chown(folder, "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data, quiet = str(folder / "data"), {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run([*user, str(SERVERS[-1] / "initdb"), "-D", data, "-A", "trust", "-U", "postgres"], **quiet)
-    options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    control = [*user, str(SERVERS[-1] / "pg_ctl"), "-D", data, "-w"]
-    subprocess.run([*control, "-o", options, "-l", str(folder / "log"), "start"], **quiet)
-    try:
-        yield {"host": "127.0.0.1", "port": port, "database": "postgres", "user": "postgres"}
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
-        shutil.rmtree(folder)
+    with serving_postgresql() as server:
+        yield server.place
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pystac
 import pytest
-import xarray as xr
 
 import geodes_lab as gl
 from geodes_lab.batch import places
@@ -23,10 +22,6 @@ MASK = {"scl": [9]}
 MONTHS = {"period": "2021-06/2021-07", "every": "1MS", "tile": scenes.TILE}
 
 
-def cube_of(job: Any) -> xr.Dataset:
-    return xr.open_zarr(places.folder_of(job.record.folder) / CUBE, consolidated=False, decode_coords="all")
-
-
 def test_region_and_months_are_what_a_cube_by_hand_gives(products, run):
     job = gl.process("ndvi", products, region=scenes.region(), mask=MASK, mask_buffer=20, title="<b>June</b>", **MONTHS)
     assert (job.status, str(job.progress), len(job.results())) == ("accepted", "0 of 8 units", 0)
@@ -34,7 +29,7 @@ def test_region_and_months_are_what_a_cube_by_hand_gives(products, run):
     assert job.wait().status == "successful"
     by_hand = gl.open_cube(products, bands=["red", "nir"], mask=MASK, mask_buffer=20)
     expected = ((by_hand.nir - by_hand.red) / (by_hand.nir + by_hand.red)).resample(time="1MS").median().compute()
-    made = cube_of(job)
+    made = job.cube()
     assert made.rio.crs.to_epsg() == 32631
     assert list(made.time.values) == list(expected.time.values)
     ours = made.ndvi.sel(x=expected.x, y=expected.y).values
@@ -45,7 +40,6 @@ def test_region_and_months_are_what_a_cube_by_hand_gives(products, run):
     assert item.properties["geodes:inputs"]["mask_buffer"] == 20
     assert item.assets["zarr"].extra_fields["geodes:tiles"] == 8
     assert item.properties["start_datetime"] == "2021-06-01T00:00:00Z"
-    assert gl.open_cube([item], bands=["ndvi"]).ndvi.shape[-2:] == (128, 128)
     (again,) = gl.jobs()
     assert again.id == job.id
     assert "<b>June" not in again._repr_html_() + gl.jobs()._repr_html_()
@@ -72,9 +66,9 @@ def test_what_is_done_is_not_computed_again(products, run, store):
     assert reused[longer].count(first.id) == 7
     assert not any(reused[other] + reused[anew])
     np.testing.assert_array_equal(
-        cube_of(longer).ndvi.sel(time="2021-07").values, cube_of(first).ndvi.sel(time="2021-07").values
+        longer.cube().ndvi.sel(time="2021-07").values, first.cube().ndvi.sel(time="2021-07").values
     )
-    assert cube_of(longer).sizes["time"] == 4
+    assert longer.cube().sizes["time"] == 4
 
 
 def test_products_zones_and_conversion(products, run):
@@ -144,7 +138,7 @@ def test_failed_unit_is_named_and_tried_again(products, run, tmp_path):
         run(attempts=2)
         assert (job.status, job.progress.done, job.progress.failed) == ("failed", 4, 4)
         assert "2021-07-01: " in job.message
-        assert "S_2021-07-05" in job.message
+        assert "2021-07-05-nir.tif" in job.message
         assert [f.attempts for f in job.failures] == [2] * 4
         assert len(job.results()) == 1  # what is done can be used
     finally:
@@ -192,6 +186,36 @@ def test_refusals(products, how, sentence):
     with pytest.raises(GeodesError, match=sentence):
         gl.process("ndvi", products, **({"region": scenes.region()} | how))
     assert len(gl.jobs()) == 0
+
+
+def test_service_opens_nothing_that_somebody_names(products, tmp_path, monkeypatch):
+    from geodes_lab import products as opening
+    from geodes_lab.batch.submission import prepared
+
+    monkeypatch.setattr(opening, "unpack", pytest.fail)
+    named = tmp_path / "area.geojson"
+    named.write_text("{}")
+    good = {"region": scenes.region(), "tile": scenes.TILE, "reads": False}
+    draft = prepared("ndvi", products, {}, **good)
+    assert draft.request.grid == gl_grid(products, monkeypatch)
+    for items, how in (
+        (str(named), {}),
+        ([str(named)], {}),
+        (products, {"region": str(named)}),
+        (products, {"region": named}),
+    ):
+        with pytest.raises(GeodesError, match=r"not paths or addresses|not the name of a file"):
+            prepared("ndvi", items, {}, **good | how)
+    with pytest.raises(GeodesError, match="not the name of a file"):
+        prepared("zonal", products, {"zones": str(named), "bands": ["red"]}, reads=False)
+    bare = [p | {"assets": {"red": {"href": "file:///etc/passwd"}}} for p in products]
+    with pytest.raises(GeodesError, match=r"give crs= \(an EPSG code\) and resolution="):
+        prepared("ndvi", bare, {}, **good)
+
+
+def gl_grid(products, monkeypatch):
+    monkeypatch.undo()
+    return gl.process.prepare("ndvi", products, region=scenes.region(), tile=scenes.TILE).request.grid
 
 
 def test_plan_of_a_job(products):

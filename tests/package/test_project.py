@@ -42,7 +42,7 @@ def test_library_brings_neither_jupyter_nor_servers():
     assert len(project["dependencies"]) <= 30
     everything = project["optional-dependencies"]
     assert everything["all"] == ["geodes-lab[lab]"]
-    assert everything["lab"][0] == "geodes-lab[plot,map,cluster,service,vector,assistant]"
+    assert everything["lab"][0] == "geodes-lab[plot,map,cluster,service,vector,assistant,collaboration]"
 
 
 def test_environment_yml_is_pyproject():

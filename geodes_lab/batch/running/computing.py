@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import installed
 from geodes_lab.util import instant
 from geodes_lab.vector.shapes import DEGREES
+
+_EMPTY = "All-NaN|Mean of empty slice|Degrees of freedom"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ def compute(call: Call) -> Result:
         If a product cannot be read, or a file cannot be written. An error of the process is raised unchanged.
     """
     process, folder = process_of(call), Path(call.folder)
+    # What has no data in a whole period has none in the result: nothing to warn of. For the whole process, since a
+    # context of one thread would undo that of another.
+    warnings.filterwarnings("ignore", _EMPTY, RuntimeWarning)
     folder.mkdir(parents=True, exist_ok=True)
     items = [products.as_item(document) for document in call.request.items]
     scheduler = {"scheduler": "threads", "num_workers": call.threads} if call.threads > 1 else {"scheduler": "sync"}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from geodes_lab import settings
-from geodes_lab.batch import own_code, places, remote
+from geodes_lab.batch import own_code, places, remote, schedules
 from geodes_lab.batch.request import Impossible, Request, Result
 from geodes_lab.batch.running import faults, outputs, publishing
 from geodes_lab.batch.running.computing import Call
@@ -33,6 +33,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOOK = 0.25  # seconds between two looks for units that wait
 _LOOK_OVER_HTTP = 1.0
 _NO_ROOM = 60.0  # seconds until a unit is tried again that found the disk full
+_SCHEDULES = 10.0  # seconds between two looks for schedules that are due
 _ASK = 5.0  # seconds until another service is asked again
 _LONGEST = 3600.0  # seconds between two attempts
 _MOST_THREADS = 256  # units at once; each has a thread that waits
@@ -88,12 +89,13 @@ class Runner:
         seconds = float(settings.get("jobs.lease")) if lease is None else lease
         self.leases: Leases | ServedLeases
         if isinstance(store, Store):
-            self.leases, self._look = Leases(store.database, person, takes, seconds, clock=store.clock), _LOOK
+            self.leases, self._between = Leases(store.database, person, takes, seconds, clock=store.clock), _LOOK
         else:
-            self.leases, self._look = store.leases(person, takes, seconds), _LOOK_OVER_HTTP
+            self.leases, self._between = store.leases(person, takes, seconds), _LOOK_OVER_HTTP
         self._stop, self._moved = threading.Event(), threading.Event()
         self._active: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
+        self._next_look = time.monotonic()
         self._known = lru_cache(64)(self._read)
 
     @property
@@ -136,6 +138,7 @@ class Runner:
             self._moved.clear()
             task = None
             try:
+                self._look()
                 # No cluster starts before there is a unit for it.
                 if not self._active or len(self._active) < min(self.workers.slots, _MOST_THREADS):
                     task = self.leases.take()
@@ -154,7 +157,14 @@ class Runner:
                     self._active[task.number] = lost
                 pool.submit(self._one, task, lost)
             else:
-                self._moved.wait(self._look)
+                self._moved.wait(self._between)
+
+    def _look(self) -> None:
+        """Look at the schedules now and then: in between, nothing new is expected."""
+        # The lab's service has no schedules.
+        if isinstance(self.store, Store) and self.person is not None and time.monotonic() >= self._next_look:
+            schedules.look(self.store, self.person, self.leases.owner)
+            self._next_look = time.monotonic() + _SCHEDULES
 
     def _is_over(self) -> bool:
         """Whether nothing will wait within the next attempts of this call."""
@@ -162,15 +172,17 @@ class Runner:
         return when is None or when > self.store.clock() + max(self.pause * 2**self.attempts, self.leases.seconds)
 
     def _alive(self) -> None:
+        with self._lock:
+            # What is taken meanwhile has a lease of its own, and is not asked for.
+            known = dict(self._active)
         try:
-            still = self.leases.renew()
+            still = self.leases.renew(known.keys())
         except DatabaseUnusable as error:  # it does not answer now; the leases may end meanwhile
             log.warning("%s", error)
             return
-        with self._lock:
-            for number, lost in self._active.items():
-                if number not in still:
-                    lost.set()
+        for number, lost in known.items():
+            if number not in still:
+                lost.set()
 
     def _beat(self) -> None:
         # Often enough that a job that is cancelled frees its workers soon.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pystac
@@ -55,7 +54,7 @@ def grid_of(
     tile
         Pixels of a side of a tile.
     reads
-        Whether metadata of a product may be read.
+        Whether metadata of the first product may be read; if not, what its Item says counts.
 
     Raises
     ------
@@ -64,25 +63,21 @@ def grid_of(
     """
     places = {str(i.properties.get("grid:code") or i.properties.get("proj:code") or "") for i in items}
     corner = (0.0, 0.0)
-    if not reads:
-        crs, resolution, corner = _declared(items, crs, resolution)
-    elif crs is None or resolution is None or (len(places) == 1 and places != {""}):
-        unpacked = products.unpack(items[0], bands, confirm=False)
-        sources = [bands_.source(unpacked, band) for band in bands if bands_.has(unpacked, band)]
-        if not sources or any(s.native is not None for s in sources):
-            raise GeodesError(
-                f"{items[0].id} has no map grid for {', '.join(bands)}: give crs= (an EPSG code) and resolution=."
-            )
-        finest = min(sources, key=lambda s: abs(s.transform[0]))
-        if crs is None and len({p[:7] for p in places}) > 1:
-            raise GeodesError(
-                f"The products lie in several grids ({', '.join(sorted(places)[:4])}): choose one with crs=, such as "
-                f"crs={finest.epsg}."
-            )
-        crs = finest.epsg if crs is None else crs
-        resolution = abs(finest.transform[0]) if resolution is None else resolution
-        if crs == finest.epsg:
-            corner = (finest.transform[2], finest.transform[5])
+    if crs is None or resolution is None or (len(places) == 1 and places != {""}):
+        own = _own_grid(items[0], bands, reads)
+        if own is not None:
+            if crs is None and len({p[:7] for p in places}) > 1:
+                several = ", ".join(sorted(places)[:4])
+                raise GeodesError(
+                    f"The products lie in several grids ({several}): choose one with crs=, such as crs={own.crs.epsg}."
+                )
+            crs = own.crs.epsg if crs is None else crs
+            resolution = abs(own.affine.a) if resolution is None else resolution
+            corner = (own.affine.c, own.affine.f) if crs == own.crs.epsg else corner
+    if crs is None or resolution is None:
+        raise GeodesError(
+            f"The grid of {items[0].id} is not known for {', '.join(bands)}: give crs= (an EPSG code) and resolution=."
+        )
     side = tile * resolution
     # One number for all jobs with products of the same mission's tile.
     anchor = (corner[0] % side, corner[1] % side)
@@ -97,39 +92,26 @@ def grid_of(
     return TileGrid(crs, float(resolution), anchor, tile, columns, rows)
 
 
-def _declared(
-    items: Sequence[pystac.Item], crs: int | None, resolution: float | None
-) -> tuple[int, float, tuple[float, float]]:
-    """Choose CRS, pixel size and corner by what the Items say of themselves; no product is opened.
+def _own_grid(item: pystac.Item, bands: list[str], reads: bool) -> GeoBox | None:
+    """Return the grid of the finest band of a product; None: it is not known."""
+    if reads:
+        unpacked = products.unpack(item, bands, confirm=False)
+        sources = [bands_.source(unpacked, band) for band in bands if bands_.has(unpacked, band)]
+        known = [s.geobox for s in sources if s.native is None]
+    else:
+        known = [g for asset in item.assets.values() if (g := _said_grid(item, asset)) is not None]
+    return min(known, key=lambda g: abs(g.affine.a), default=None)
 
-    Raises
-    ------
-    GeodesError
-        If they do not say it, or not the same, and it was not given.
-    """
-    grids: dict[int, tuple[float, float, float]] = {}
-    for asset, own in ((a, i) for i in items for a in i.assets.values()):
-        code = asset.extra_fields.get("proj:code") or own.properties.get("proj:code")
-        transform = asset.extra_fields.get("proj:transform")
-        if not isinstance(code, str) or not re.fullmatch(r"EPSG:\d{4,6}", code, re.ASCII):
-            continue
-        if not isinstance(transform, list) or len(transform) not in (6, 9):
-            continue
-        if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in transform) or not transform[0] > 0:
-            continue
-        found = (float(transform[0]), float(transform[2]), float(transform[5]))
-        known = grids.get(int(code[5:]))
-        grids[int(code[5:])] = found if known is None or found[0] < known[0] else known
-    if crs is None and len(grids) == 1:
-        (crs,) = grids
-    if resolution is None and crs in grids:
-        resolution = grids[crs][0]
-    if crs is None or resolution is None:
-        raise GeodesError(
-            "A job over a region needs crs (an EPSG code) and resolution (of a pixel, in units of the CRS): the Items "
-            "do not say one grid, and no product is opened before the job begins."
-        )
-    return crs, resolution, grids[crs][1:] if crs in grids else (0.0, 0.0)
+
+def _said_grid(item: pystac.Item, asset: pystac.Asset) -> GeoBox | None:
+    said = {**item.properties, **asset.extra_fields}
+    code, shape, transform = (said.get(f"proj:{n}") for n in ("code", "shape", "transform"))
+    try:
+        grid = GeoBox((int(shape[0]), int(shape[1])), Affine(*(float(v) for v in transform[:6])), str(code))  # type: ignore[index]
+        is_known = grid.crs is not None and grid.crs.epsg is not None and abs(grid.affine.a) > 0
+    except Exception:  # whatever an Item has there
+        return None
+    return grid if is_known else None
 
 
 def box_of(grid: TileGrid, column: int, row: int, columns: int = 1, rows: int = 1) -> GeoBox:

@@ -23,6 +23,10 @@ MOST = 200_000
 _WIDE = 180.0  # degrees: what is wider may lie across the antimeridian, and is taken along
 
 
+class NoProduct(GeodesError):
+    """No product lies in the region and the period."""
+
+
 def split(request: Request, items: Sequence[pystac.Item], over: str) -> list[Unit]:
     """Split a job into units, without its end.
 
@@ -39,8 +43,10 @@ def split(request: Request, items: Sequence[pystac.Item], over: str) -> list[Uni
 
     Raises
     ------
+    NoProduct
+        If no unit has a product.
     GeodesError
-        If no unit has a product, or there are too many units.
+        If there are too many units.
     """
     if request.grid is not None:
         units = list(_by_tiles(request, items))
@@ -52,7 +58,7 @@ def split(request: Request, items: Sequence[pystac.Item], over: str) -> list[Uni
     else:
         units = [Unit("all products", list(range(len(items))), file="result")]
     if not units:
-        raise GeodesError("No product lies in the region and the period: widen them, or give other Items.")
+        raise NoProduct("No product lies in the region and the period: widen them, or give other Items.")
     if len(units) > MOST:
         raise GeodesError(
             f"The job has {len(units)} units, more than {MOST}: choose a larger tile= or a longer every=."

@@ -80,62 +80,59 @@ class Leases:
         """
         now = self.clock()
         waits = [_u.state == "waiting", _u.later <= now, _u.until <= now, _u.needs.in_(self.takes)]
-        if self.person is not None:
-            waits.append(_u.person == self.person)
         with self.database.change() as c:
-            person = self.person if self.person is not None else self._next_person(c, waits, now)
-            if person is None:
-                return None
-            row = c.execute(
-                sa.select(units)
-                .where(*waits, _u.person == person)
-                .order_by(_u.number)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            ).first()
-            return None if row is None else self._taken(c, row, now)
+            for person in self._people(c, now) if self.person is None else [self.person]:
+                query = sa.select(units).where(*waits, _u.person == person).order_by(_u.number).limit(1)
+                row = c.execute(query.with_for_update(skip_locked=True)).first()
+                if row is not None:
+                    return self._taken(c, row, now)
+        return None
 
-    def _next_person(self, c: Connection, waits: list[Any], now: float) -> str | None:
-        waiting = set(c.execute(sa.select(_u.person).where(*waits).distinct()).scalars())
-        if not waiting:
-            return None
-        under_way = sa.func.sum(sa.case((sa.and_(_u.state == "waiting", _u.until > now), 1), else_=0))
-        query = sa.select(_u.person, under_way, sa.func.max(_u.taken)).where(_u.person.in_(waiting))
-        ranks = {
-            person: (many or 0, last or 0.0, person) for person, many, last in c.execute(query.group_by(_u.person))
-        }
-        return min(waiting, key=lambda person: ranks[person])
+    def _people(self, c: Connection, now: float) -> list[str]:
+        """Return the people who have jobs, whose turn it is first; looks at jobs and leases, never at all units."""
+        j = jobs.c
+        query = (
+            sa.select(j.person, sa.func.max(j.served)).where(j.state.in_(("accepted", "running"))).group_by(j.person)
+        )
+        served = {person: last or 0.0 for person, last in c.execute(query)}
+        leased = sa.select(_u.person, sa.func.count()).where(_u.until > now).group_by(_u.person)
+        under_way: dict[str, int] = dict(c.execute(leased).tuples().all())
+        return sorted(served, key=lambda person: (under_way.get(person, 0), served[person], person))
 
     def _taken(self, c: Connection, row: Row[Any], now: float) -> Task:
         if row.owner and row.until:
             tell(
                 c, row.job, f"{row.name}: the runner that had it has shown no sign of life; it is computed again.", now
             )
-        values = {"owner": self.owner, "fence": row.fence + 1, "until": now + self.seconds, "taken": now}
+        values = {"owner": self.owner, "fence": row.fence + 1, "until": now + self.seconds}
         c.execute(sa.update(units).where(_u.number == row.number).values(**values))
+        c.execute(sa.update(jobs).where(jobs.c.id == row.job).values(served=now))
         where = (jobs.c.id == row.job, jobs.c.state == "accepted")
         c.execute(sa.update(jobs).where(*where).values(state="running", started=now, updated=now))
         unit = Unit.of(row.document)
         return Task(row.number, row.fence + 1, row.job, row.person, unit, row.key, row.attempts, row.remote)
 
-    def renew(self, has: Collection[int] | None = None) -> set[int]:
-        """Show a sign of life; returns the numbers of the units that this runner still has.
+    def renew(self, numbers: Collection[int]) -> set[int]:
+        """Show a sign of life.
 
         Parameters
         ----------
-        has
-            The units that it knows of: others go back, whose answer it never got. None: it knows of all.
+        numbers
+            The units that this runner works on, by number.
+
+        Returns
+        -------
+        set of int
+            Those that it still has.
         """
         now = self.clock()
-        mine = (_u.owner == self.owner, _u.state == "waiting", _u.until > 0.0)
+        mine = (_u.number.in_(numbers), _u.owner == self.owner, _u.state == "waiting", _u.until > 0.0)
         r = runners.c
         row = {
             "person": self.person or "", "host": socket.gethostname(), "pid": os.getpid(), "slots": self.slots,
             "until": now + self.seconds,
         }  # fmt: skip
         with self.database.change() as c:
-            if has is not None:
-                c.execute(sa.update(units).where(*mine, _u.number.not_in(has)).values(until=0.0))
             c.execute(sa.update(units).where(*mine).values(until=now + self.seconds))
             if not c.execute(sa.update(runners).where(r.owner == self.owner).values(**row)).rowcount:
                 c.execute(sa.insert(runners).values(owner=self.owner, **row))

@@ -6,9 +6,8 @@ import base64
 import os
 import secrets
 import socket
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -168,32 +167,21 @@ class ServedStore:
 class ServedLeases:
     """The leases of one runner of the person; the functions are those of `Leases`.
 
-    An answer can be lost on its way, so with each sign of life the runner says what it has: what the service believes
-    to be here and is not goes back at once.
+    Of a unit whose answer was lost on its way nothing is known here, so its lease ends by itself.
     """
 
     def __init__(self, line: Line, seconds: float) -> None:
         self.line, self.seconds, self.slots = line, seconds, 1
         self.owner = f"{socket.gethostname()[:40]}/{os.getpid()}/{secrets.token_hex(8)}"
-        self._has: set[int] = set()
-        self._lock = threading.Lock()  # no sign of life while a unit is on its way here
 
     def take(self) -> Task | None:
         """Take the next unit."""
-        with self._lock:
-            found = self._ask("take", slots=self.slots)
-            if found is None:
-                return None
-            task = Task(**found | {"unit": Unit.of(found["unit"])})
-            self._has.add(task.number)
-            return task
+        found = self._ask("take", slots=self.slots)
+        return None if found is None else Task(**found | {"unit": Unit.of(found["unit"])})
 
-    def renew(self) -> set[int]:
-        """Show a sign of life; returns the numbers of the units that this runner still has."""
-        with self._lock:
-            still = set(self._ask("renew", has=sorted(self._has), slots=self.slots))
-            self._has &= still
-            return still
+    def renew(self, numbers: Collection[int]) -> set[int]:
+        """Show a sign of life; returns those of these units that this runner still has."""
+        return set(self._ask("renew", has=sorted(numbers), slots=self.slots))
 
     def leave(self) -> None:
         """Give back what this runner still has."""
@@ -206,17 +194,14 @@ class ServedLeases:
     def done(self, task: Task, result: Result, seconds: float) -> None:
         """Record what a unit made."""
         self._move("done", task, result=result.text(), seconds=seconds)
-        self._has.discard(task.number)
 
     def postpone(self, task: Task, why: str, seconds: float, *, counts: bool = True) -> None:
         """Try a unit again later."""
         self._move("postpone", task, why=why, seconds=seconds, counts=counts)
-        self._has.discard(task.number)
 
     def fail(self, task: Task, why: str) -> None:
         """Give a unit up."""
         self._move("fail", task, why=why)
-        self._has.discard(task.number)
 
     def remote(self, task: Task, address: str | None) -> None:
         """Record where another service computes a unit."""

@@ -31,6 +31,7 @@ jobs = sa.Table(
     sa.Column("started", sa.Float),
     sa.Column("finished", sa.Float),
     sa.Column("updated", sa.Float, nullable=False),
+    sa.Column("served", sa.Float, nullable=False, default=0.0),  # when a unit of it was last taken
     sa.Column("units", sa.Integer, nullable=False),
     sa.Column("request", sa.Text, nullable=False),  # `geodes_lab.batch.request.Request`, as JSON
     sa.Column("folder", sa.Text, nullable=False),  # a name, below the folder of results of whoever runs it
@@ -65,12 +66,12 @@ units = sa.Table(
     sa.Column("fence", sa.Integer, nullable=False, default=0),
     sa.Column("until", sa.Float, nullable=False, default=0.0),
     sa.Column("later", sa.Float, nullable=False, default=0.0),
-    sa.Column("taken", sa.Float, nullable=False, default=0.0),
     sa.Column("seconds", sa.Float, nullable=False, default=0.0),
     sa.Column("result", sa.Text),  # `geodes_lab.batch.unit.Result`, as JSON
     sa.Column("remote", sa.Text),  # of a unit that another service computes: its address there
     sa.UniqueConstraint("job", "position"),
-    sa.Index("units_by_work", "state", "person", "later"),
+    sa.Index("units_by_work", "state", "person", "number"),
+    sa.Index("units_by_lease", "until"),
     sa.Index("units_by_job", "job", "state"),
     sa.Index("units_by_key", "person", "key", "state"),
 )

@@ -18,7 +18,7 @@ from geodes_lab.util.database import Database
 
 ENDED = ("successful", "failed", "dismissed")
 _j, _u = jobs.c, units.c
-_LIST = [c for c in jobs.c if c.name not in ("request", "code", "seal")]
+_LIST = [c for c in jobs.c if c.name not in ("request", "code", "seal", "served")]
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from geodes_lab.policy import collaboration
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights
 from hub.servers.sizes import of_server
 from hub.services import pages
 from hub.services.bounds import Bounded
 from hub.services.home import views
+from hub.services.home.lake_news import newest
 from hub.services.home.news import News
 from hub.services.person import Hub, Person, is_from_elsewhere
 
@@ -50,7 +52,8 @@ class Reception:
         state = await self._state(person) if person.name else views.State()
         tongue = pages.language(request, self.lab)
         clusters = os.environ.get("GEODES_LAB_CLUSTERS", "")
-        body = views.body(tongue, state, self.news.all(), partial(pages.place, self.lab), clusters)
+        told = await run_in_threadpool(newest, self.lab.catalogue.news)
+        body = views.body(tongue, state, self.news.all(), partial(pages.place, self.lab), clusters, told)
         return pages.page(request, self.lab, views.title(tongue, state), body, person.name, operator=state.operator)
 
     async def _state(self, person: Person) -> views.State:
@@ -73,6 +76,7 @@ class Reception:
             operator=self.is_operator(person),
             messages=[m for m in messages or () if m["to"] in ("", person.name)],
             budgets=(use or {}).get("budgets", []),
+            common=collaboration.servers(person.groups, self.lab),
         )
 
     async def _ask(self, url: str) -> Any:

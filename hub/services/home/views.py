@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
+from hub.services.home import lake_views
+from hub.services.home.lake_news import Told
 from hub.services.home.news import KINDS, Announcement
 from hub.services.pages import Language, percent
 
@@ -39,6 +42,10 @@ _TEXT: dict[Language, dict[str, str]] = {
         "dask": "A Dask cluster starts at your first computation and ends with its kernel. The panel in JupyterLab "
         "shows and stops them.",
         "toclusters": "See my clusters",
+        "together": "Work together",
+        "common": "Members of a group open the same notebook and see each other type. The common server has no "
+        "files or keys of yours: each member can read, change and run everything on it.",
+        "tocommon": "Open the server of {name}",
         "usage": "My usage",
         "of": "of the quota of this month",
         "nolimit": "{hours} core-hours this month.",
@@ -100,6 +107,10 @@ _TEXT: dict[Language, dict[str, str]] = {
         "dask": "Un cluster Dask démarre à votre premier calcul et finit avec son noyau. "
         "Le panneau de JupyterLab les montre et les arrête.",
         "toclusters": "Voir mes clusters",
+        "together": "Travailler ensemble",
+        "common": "Les membres d'un groupe ouvrent le même notebook et se voient écrire. Le serveur commun n'a ni vos "
+        "fichiers ni vos clés : chaque membre peut y lire, changer et exécuter tout.",
+        "tocommon": "Ouvrir le serveur de {name}",
         "usage": "Mon usage",
         "of": "du quota de ce mois",
         "nolimit": "{hours} heures de cœur ce mois-ci.",
@@ -154,6 +165,8 @@ class State:
     """Of operators to this person."""
     budgets: list[dict[str, Any]] = field(default_factory=list)
     """Budgets of which much is used."""
+    common: dict[str, str] = field(default_factory=dict)
+    """The common servers of the person's groups, by group."""
 
 
 def title(tongue: Language, state: State) -> str:
@@ -162,13 +175,20 @@ def title(tongue: Language, state: State) -> str:
     return text["hello"].format(name=state.name) if state.name else text["welcome"]
 
 
-def body(tongue: Language, state: State, news: list[Announcement], place: ObjectLocation, clusters: str) -> str:
-    """The page's content; ``place`` makes links of the lab's own paths."""
+def body(
+    tongue: Language,
+    state: State,
+    news: list[Announcement],
+    place: ObjectLocation,
+    clusters: str,
+    told: Sequence[Told] = (),
+) -> str:
+    """The page's content; ``place`` makes links of the lab's own paths; ``told`` are news of the datalake."""
     text = _TEXT[tongue]
     if not state.name:
         return (
             f'<p>{text["intro"]}</p><p><a class="button" href="login">{text["login"]}</a></p>'
-            f'<div class="cards">{_news(tongue, news, False)}</div>'
+            f'<div class="cards">{_news(tongue, news, False)}{lake_views.card(tongue, told)}</div>'
         )
     lab = place("hub/user-redirect")
     cards = [
@@ -177,7 +197,9 @@ def body(tongue: Language, state: State, news: list[Announcement], place: Object
         _card(text["notebooks"], f"<p>{text['examples']}</p>", f"{lab}/lab/tree/notebooks", text["tothem"]),
         _card(text["clusters"], f"<p>{text['dask']}</p>", clusters or f"{lab}/lab", text["toclusters"]),
         _card(text["usage"], _usage(tongue, state, place), place("services/usage/"), text["more"]),
+        *_common(tongue, state, place),
         _news(tongue, news, state.operator),
+        lake_views.card(tongue, told),
     ]
     notes = _messages(tongue, state) + _budgets(tongue, state)
     return f'{notes}<p class="soft">{text["intro"]}</p><div class="cards">{"".join(cards)}</div>'
@@ -228,6 +250,18 @@ def _server(tongue: Language, state: State, place: ObjectLocation) -> str:
             f'<a class="button plain" href="{place("hub/home")}">{text["stop"]}</a>'
         )
     return f'<section class="card"><h2>{text["server"]}</h2><p>{html.escape(sentence)}</p><p>{buttons}</p></section>'
+
+
+def _common(tongue: Language, state: State, place: ObjectLocation) -> Iterator[str]:
+    text = _TEXT[tongue]
+    links = ""
+    for group, server in state.common.items():
+        # A workspace of one's own: the tabs of others are not changed by mine.
+        link = place(f"hub/user/{server}/lab/workspaces/{quote(state.name)}")
+        words = html.escape(text["tocommon"].format(name=group))
+        links += f'<p><a class="button plain" href="{link}">{words}</a></p>'
+    if links:
+        yield f'<section class="card"><h2>{text["together"]}</h2><p>{text["common"]}</p>{links}</section>'
 
 
 def _usage(tongue: Language, state: State, place: ObjectLocation) -> str:

@@ -11,6 +11,10 @@ LARGEST = 2**23
 """Bytes of one cell's outputs that are kept."""
 _CUT = f"\nMore was printed than is kept while no window is open ({LARGEST // 2**20} MiB): the rest is not here.\n"
 _ENDED = "The kernel ended before this cell did.\n"
+_ASKS = (
+    "\nThis cell waits for an answer to {prompt}, which was asked by input(). Its window is closed, so that nobody can "
+    "answer: interrupt the kernel (■), and run the cell again.\n"
+)
 _OUTPUTS = ("display_data", "execute_result", "error")
 
 
@@ -38,6 +42,7 @@ class Execution:
     _displays: dict[str, int] = field(default_factory=dict)
     _size: int = 0
     _is_cut: bool = False
+    _question: str | None = None  # that has no answer yet
     _clears_next: bool = False
 
     def take(self, message: dict[str, Any]) -> None:
@@ -53,6 +58,8 @@ class Execution:
             self._clears_next = bool(content.get("wait"))
             if not self._clears_next:
                 self._clear()
+        elif kind in ("geodes_lab_asks", "geodes_lab_has_asked"):  # the lab's kernel: kernels/geodes/kernel.py
+            self._question = str(content["prompt"])[:200] if "prompt" in content else None
         elif kind == "stream":
             self._print(content["name"], content["text"])
         elif kind in _OUTPUTS:
@@ -71,6 +78,12 @@ class Execution:
         if self.finished is None:
             self._print("stderr", _ENDED, force=True)
             self.finished, self.version = time.time(), self.version + 1
+
+    def say_what_it_waits_for(self) -> None:
+        """Say among the outputs, once, that the cell waits for an answer that nobody can give; its window is closed."""
+        if self._question is not None and self.finished is None:
+            self._print("stderr", _ASKS.format(prompt=repr(self._question)), force=True)
+            self._question = None
 
     def after(self, version: int) -> dict[str, Any]:
         """Return what has changed since a version: the outputs from the first changed one on."""

@@ -122,7 +122,10 @@ class Recorder:
         saved = await self._saved(path)
         cells = self._of.get(kernel, {})
         before = [e for e in self._kept(path) if e.cell not in cells]
-        return [*before, *(e for e in cells.values() if self._is_missed(kernel, e, saved))]
+        missed = [e for e in cells.values() if self._is_missed(kernel, e, saved)]
+        for execution in missed:
+            execution.say_what_it_waits_for()
+        return [*before, *missed]
 
     async def forget(self, path: str, ids: set[str]) -> None:
         """Forget what a window has saved."""

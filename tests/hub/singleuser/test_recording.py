@@ -10,9 +10,12 @@ import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jupyter_client import KernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 
 from hub.singleuser.kernels.executions import LARGEST, Execution, overwritten
 from hub.singleuser.kernels.recording import Recorder
+from tests.support.paths import TOP
 
 
 def message(kind: str, **content) -> dict:
@@ -151,3 +154,42 @@ def test_damaged_file_is_as_none(tmp_path):
     one = recorder(tmp_path, {})
     one._file("a.ipynb").write_text("[{")
     assert asyncio.run(one.missed("a.ipynb")) == []
+
+
+def test_cell_that_asks_while_its_window_is_closed_says_what_it_waits_for(tmp_path):
+    """A real kernel, whose question goes to nobody; it is answered in the end, so that the same kernel ends the cell."""
+    manager = KernelManager(
+        kernel_name="geodes", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(TOP / "kernels")])
+    )
+    manager.start_kernel()
+    client = manager.blocking_client()
+    name = "kernel of a.ipynb"
+    one = recorder(tmp_path, {name: SimpleNamespace(execution_state="busy")}, "a.ipynb")
+    try:
+        client.start_channels()
+        client.wait_for_ready(timeout=120)
+        request = client.execute("print('before'); print(input('Which <tile>? '))", allow_stdin=True)
+        one.begin(name, Execution(request, "cell", "", "kernel:session"))
+
+        def heard(kind: str) -> None:
+            while True:
+                told = client.get_iopub_msg(timeout=60)
+                one._hear(name, told)
+                if told["msg_type"] == kind and told["parent_header"].get("msg_id") == request:
+                    return
+
+        heard("geodes_lab_asks")
+        for _ in range(2):  # said once
+            (seen,) = asyncio.run(one.missed("a.ipynb"))
+        assert [o["name"] for o in seen.outputs] == ["stdout", "stderr"]
+        assert "waits for an answer to 'Which <tile>? '" in seen.outputs[1]["text"]
+        assert seen.outputs[1]["text"].count("interrupt the kernel") == 1
+        client.get_stdin_msg(timeout=60)
+        client.input("31TCJ")
+        heard("geodes_lab_has_asked")
+        while seen.finished is None:
+            heard("status")
+        assert seen.outputs[-1]["text"] == "31TCJ\n"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

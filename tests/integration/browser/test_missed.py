@@ -80,9 +80,15 @@ def run_all(page: Page) -> None:
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
+@pytest.mark.slow  # a minute of a browser; tests/hub/singleuser/test_recording.py does the same by the kernel's messages
 def test_outputs_of_a_cell_whose_tab_was_closed_are_there_and_go_on(lab, browser):
     folder = lab.state / "home" / "notebooks"
     page = opened(lab, browser, "long", link=lab.url)
+    # Nothing of shared editing is loaded where no operator chose it: files are saved as the person says.
+    told = page.evaluate("document.getElementById('jupyter-config-data').textContent")
+    assert "geodes-lab-missed" in told
+    assert "docprovider-extension/" not in told
+    assert '"@jupyter/collaboration-extension", "' not in told
     run_all(page)
     awaited((folder / "begun").exists, 60)
     page.close()

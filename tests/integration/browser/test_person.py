@@ -6,15 +6,21 @@ import contextlib
 import io
 import json
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import geopandas
+import nbformat
 import numpy as np
 import pytest
+import shapely
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from geodes_lab.catalog.explorer import _ASKED as ASKED
 from hub.lab import Lab
 from tests.environments.test_overlay import wheel
 from tests.support.browser import chromium, needs_chromium
@@ -72,6 +78,7 @@ class Person:
 
     def __init__(self, page: Page, lab: Lab) -> None:
         self.page, self.root = page, lab.url.split("/hub/")[0]
+        self.home = lab.state / "home"
         self.elsewhere: list[str] = []
         self.refused: list[str] = []
         page.context.on("request", self._asked)
@@ -171,6 +178,52 @@ def test_person_runs_notebook_01_and_sees_the_plots(person):
     expect(page.get_by_role("button", name="Task Stream")).to_be_visible(timeout=20_000)
     seen = page.screenshot(path=BUILD / "lab.png")
     assert colours(seen) > 200
+
+
+def of_shapes(folder: Path) -> tuple[Path, Path]:
+    """A field of the sample as a file of GeoJSON, and as a zipped Shapefile in metres."""
+    field = geopandas.GeoDataFrame(geometry=[shapely.box(1.78, 43.55, 1.84, 43.60)], crs=4326)
+    plain, whole = folder / "field.geojson", folder / "field.zip"
+    field.to_file(plain)
+    parts = folder / "parts"
+    parts.mkdir()
+    field.to_crs(32631).to_file(parts / "field.shp")
+    with zipfile.ZipFile(whole, "w") as zipped:
+        for part in sorted(parts.iterdir()):
+            zipped.write(part, part.name)
+    return plain, whole
+
+
+# Of the long ones: half a minute for a button; tests/catalog/test_explorer.py gives the widget the same files.
+@pytest.mark.slow
+def test_person_searches_by_a_file_of_the_own_computer(person, tmp_path):
+    kernel = {"name": "geodes", "display_name": "GEODES (Python · Dask)", "language": "python"}
+    cells = [new_markdown_cell("# Explorer"), new_code_cell("explorer = gl.explore()\nexplorer")]
+    place = person.home / "notebooks" / "explorer.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), place)
+    notebook = person.open("explorer")
+    notebook.locator(".jp-CodeCell .cm-content").click()
+    person.page.keyboard.press("Control+Enter")
+    map_ = notebook.locator(".leaflet-container")
+    expect(map_).to_be_visible(timeout=90_000)
+    plain, zipped = of_shapes(tmp_path)
+
+    def choose(file: Path) -> None:
+        with person.page.expect_file_chooser() as chooser:
+            notebook.get_by_role("button", name="Shape from a file").click()
+        chooser.value.set_files(file)
+
+    for file in (plain, zipped, plain):  # the same one twice, too
+        choose(file)
+        expect(notebook.get_by_text(f"Shape: {file.name}")).to_be_visible(timeout=30_000)
+        expect(map_.locator(f"path[stroke='{ASKED}']")).to_have_count(1)
+        notebook.get_by_role("button", name="Search").click()
+        expect(notebook.get_by_text(re.compile(r"^\d+ products?"))).to_be_visible(timeout=30_000)
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"no zip")
+    choose(broken)
+    expect(notebook.get_by_text("broken.zip", exact=False)).to_be_visible(timeout=30_000)
+    notebook.screenshot(path=BUILD / "02_uploaded.png")
 
 
 @pytest.mark.slow  # as the other notebooks
