@@ -18,7 +18,7 @@ from geodes_lab.util.database import Database
 
 ENDED = ("successful", "failed", "dismissed")
 _j, _u = jobs.c, units.c
-_LIST = [c for c in jobs.c if c.name not in ("request", "code", "seal", "served")]
+COLUMNS = [c for c in jobs.c if c.name not in ("request", "code", "seal", "served")]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Store:
 
     def jobs(self, person: str | None, limit: int = 100, offset: int = 0, states: Sequence[str] = ()) -> list[Record]:
         """Return the newest jobs first; ``person`` is None for a service that sees all."""
-        query = sa.select(*_LIST).order_by(_j.created.desc(), _j.id).limit(limit).offset(offset)
+        query = sa.select(*COLUMNS).order_by(_j.created.desc(), _j.id).limit(limit).offset(offset)
         query = query if person is None else query.where(_j.person == person)
         query = query.where(_j.state.in_(states)) if states else query
         with self.database.change() as c:
@@ -153,7 +153,7 @@ class Store:
             return self._job(c, number, person)
 
     def _job(self, c: Connection, number: str, person: str | None) -> Record:
-        row = c.execute(sa.select(*_LIST).where(_j.id == number)).one_or_none()
+        row = c.execute(sa.select(*COLUMNS).where(_j.id == number)).one_or_none()
         if row is None or person not in (None, row.person):
             raise GeodesError(f"There is no job {number}: gl.jobs() lists yours.")
         return Record(**row._mapping)

@@ -14,7 +14,7 @@ import httpx
 import sqlalchemy as sa
 
 from geodes_lab.batch.store.tables import jobs
-from geodes_lab.batch.store.writing import ENDED, Record, Store, tell
+from geodes_lab.batch.store.writing import COLUMNS, ENDED, Record, Store, tell
 from geodes_lab.errors import GeodesError
 from hub.services.jobs import documents
 
@@ -96,10 +96,9 @@ class Callbacks:
 
     def _due(self) -> list[Record]:
         j = jobs.c
-        columns = [c for c in jobs.c if c.name not in ("request", "code", "seal")]
         where = (j.subscriber.like('%"told": false%'), j.state.in_(ENDED))
         with self._store.database.change() as c:
-            rows = c.execute(sa.select(*columns).where(*where).order_by(j.finished).limit(_AT_ONCE * 10))
+            rows = c.execute(sa.select(*COLUMNS).where(*where).order_by(j.finished).limit(_AT_ONCE * 10))
             return [Record(**row._mapping) for row in rows]
 
     def _tell(self, record: Record, known: dict[str, Any]) -> None:

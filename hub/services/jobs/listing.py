@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from geodes_lab.batch.store.tables import jobs
-from geodes_lab.batch.store.writing import Record, Store
+from geodes_lab.batch.store.writing import COLUMNS, Record, Store
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
 
@@ -57,8 +57,7 @@ def listed(store: Store, person: str, query: Mapping[str, str], lists: Mapping[s
         where.append(lasted >= whole(query, "minDuration", 0, 0))
     if "maxDuration" in query:
         where.append(lasted <= whole(query, "maxDuration", 0, 0))
-    columns = [c for c in jobs.c if c.name not in ("request", "code", "seal")]
-    order = sa.select(*columns).where(*where).order_by(_j.created.desc(), _j.id)
+    order = sa.select(*COLUMNS).where(*where).order_by(_j.created.desc(), _j.id)
     with store.database.change() as c:
         return [Record(**row._mapping) for row in c.execute(order.limit(min(limit, MOST) + 1).offset(offset))]
 
