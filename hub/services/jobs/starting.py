@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from typing import Protocol
@@ -44,7 +45,8 @@ class HubServers:
             answer = self._client.post(f"/users/{quote(person, safe='')}/servers/{NAME}", json={})
         except httpx.HTTPError as error:
             return f"The hub does not answer ({type(error).__name__})."
-        if answer.status_code in (201, 202) or (answer.status_code == 400 and "already" in answer.text):
+        runs = answer.status_code == 400 and re.search("already running|pending", answer.text)
+        if answer.status_code in (201, 202) or runs:
             return ""
         try:
             return str(answer.json()["message"])[:500]

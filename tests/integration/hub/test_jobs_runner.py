@@ -13,7 +13,7 @@ import pytest
 from hub.demo import Visitor
 from hub.lab import Lab
 
-_PATIENCE = 200.0  # seconds; a Dask cluster starts too
+_PATIENCE = 100.0  # seconds; a Dask cluster starts too
 
 
 # Of the long ones: a whole lab with a runner and a Dask cluster, a minute. tests/hub/services/test_jobs_service.py has
