@@ -97,7 +97,7 @@ class Callbacks:
     def _due(self) -> list[Record]:
         j = jobs.c
         where = (j.subscriber.like('%"told": false%'), j.state.in_(ENDED))
-        with self._store.database.change() as c:
+        with self._store.database.read() as c:
             rows = c.execute(sa.select(*COLUMNS).where(*where).order_by(j.finished).limit(_AT_ONCE * 10))
             return [Record(**row._mapping) for row in rows]
 

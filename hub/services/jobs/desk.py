@@ -105,7 +105,7 @@ class Desk:
         """
         if not self.allowed(person, process):
             raise NotAllowed(f"None of your groups can use the process {process}: ask {self.lab.contact}.")
-        with self.store.database.change() as c:
+        with self.store.database.read() as c:
             where = (jobs.c.person == person.name, jobs.c.state.not_in(ENDED))
             many = c.execute(sa.select(sa.func.count()).where(*where)).scalar() or 0
         if many >= self.lab.jobs.waiting:
@@ -160,7 +160,7 @@ class Desk:
     def _of(self, person: Person, given: dict[str, Any]) -> Task:
         """Return a unit as the store has it; the runner says its number and its fence alone."""
         u = units.c
-        with self.store.database.change() as c:
+        with self.store.database.read() as c:
             query = sa.select(units).where(u.number == _whole(given, "number"), u.person == person.name)
             row = c.execute(query).one_or_none()
         if row is None:

@@ -58,7 +58,7 @@ def listed(store: Store, person: str, query: Mapping[str, str], lists: Mapping[s
     if "maxDuration" in query:
         where.append(lasted <= whole(query, "maxDuration", 0, 0))
     order = sa.select(*COLUMNS).where(*where).order_by(_j.created.desc(), _j.id)
-    with store.database.change() as c:
+    with store.database.read() as c:
         return [Record(**row._mapping) for row in c.execute(order.limit(min(limit, MOST) + 1).offset(offset))]
 
 

@@ -103,7 +103,7 @@ class Starter:
         now, u, r = self._store.clock(), units.c, runners.c
         due = sa.select(u.person).where(u.state == "waiting", u.later <= now, u.until <= now).distinct()
         living = sa.select(r.person).where(r.until > now)
-        with self._store.database.change() as c:
+        with self._store.database.read() as c:
             have = set(c.execute(living).scalars())
             return [] if "" in have else sorted(set(c.execute(due).scalars()) - have)
 
