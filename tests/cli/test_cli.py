@@ -27,6 +27,7 @@ COMMANDS = [
     "mcp",
     "open",
     "plan",
+    "runner",
     "sample",
     "save",
     "search",
@@ -55,7 +56,7 @@ def test_each_command_has_help_with_an_example(command):
     assert f"geodes-lab {command}" in result.stdout.split("Example", 1)[1]
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"acquire", "sample", "lab", "env", "mcp"}))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"acquire", "runner", "sample", "lab", "env", "mcp"}))
 def test_each_command_with_a_result_gives_it_as_json(command):
     assert "--json" in run(command, "--help").stdout
 
