@@ -16,7 +16,7 @@ with extras.needed("gl.process"):
     from geodes_lab.batch import places, schedules, starting, submission
     from geodes_lab.batch.job import Job
     from geodes_lab.batch.schedules import Schedule
-    from geodes_lab.batch.store import tables
+    from geodes_lab.batch.store import served, tables
     from geodes_lab.batch.store.writing import Store
     from geodes_lab.batch.submission import Draft
     from geodes_lab.vector import shapes
@@ -206,14 +206,14 @@ class Processing:
             process, dict(search), each, first, _seconds("wait", wait, 0), _seconds("every", every, 60),
             {**(inputs or {}), **more}, job,
         )  # fmt: skip
-        store = Store(tables.opened())
+        store = _own_store()
         made = schedules.scheduled(store, plan)
         starting.needed(store, places.person())
         return made
 
     def schedules(self) -> list[Schedule]:
         """Return your schedules."""
-        return schedules.listed(Store(tables.opened()), places.person())
+        return schedules.listed(_own_store(), places.person())
 
 
 def _seconds(name: str, text: str, least: float) -> float:
@@ -224,6 +224,16 @@ def _seconds(name: str, text: str, least: float) -> float:
     if not least <= seconds <= 366 * 86400:
         raise GeodesError(f"{name}={text!r} is no such time: write '30min', '6h' or '5D'.")
     return float(seconds)
+
+
+def _own_store() -> Store:
+    """Open the store of this account, which has its schedules."""
+    if served.address():
+        raise GeodesError(
+            "The lab's service of jobs has no schedules yet: set geodes_lab.jobs.service to null for a store of your "
+            "own, and run `geodes-lab runner` there."
+        )
+    return Store(tables.opened())
 
 
 process = Processing()

@@ -13,8 +13,9 @@ import xarray as xr
 
 from geodes_lab.batch import places, starting
 from geodes_lab.batch.running.outputs import CUBE
-from geodes_lab.batch.store import tables
-from geodes_lab.batch.store.writing import ENDED, Failure, Progress, Record, Store
+from geodes_lab.batch.store import chosen as stores
+from geodes_lab.batch.store.chosen import AnyStore
+from geodes_lab.batch.store.writing import ENDED, Failure, Progress, Record
 from geodes_lab.catalog.items import Items
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import progress as bars
@@ -40,7 +41,7 @@ class Job:
         Whose it is; None for a service that sees all.
     """
 
-    def __init__(self, store: Store, id: str, *, person: str | None) -> None:
+    def __init__(self, store: AnyStore, id: str, *, person: str | None) -> None:
         self._store, self.id, self._person = store, id, person
 
     @property
@@ -198,7 +199,7 @@ class Log(Sequence[str]):
 class Jobs(Sequence[Job]):
     """Jobs, the newest first; a notebook shows them as a table with bars."""
 
-    def __init__(self, store: Store, records: list[Record], person: str | None) -> None:
+    def __init__(self, store: AnyStore, records: list[Record], person: str | None) -> None:
         self._store, self._records, self._person = store, records, person
         self._jobs = [Job(store, r.id, person=person) for r in records]
 
@@ -226,7 +227,7 @@ class Jobs(Sequence[Job]):
         return "".join(_drawn(r, counts.get(r.id) or Progress(r.units)) for r in self._records)
 
 
-def jobs(*, limit: int = 50, store: Store | None = None) -> Jobs:
+def jobs(*, limit: int = 50, store: AnyStore | None = None) -> Jobs:
     """Return your jobs, the newest first, whichever kernel began them.
 
     Parameters
@@ -236,7 +237,7 @@ def jobs(*, limit: int = 50, store: Store | None = None) -> Jobs:
     store
         None: the one of the settings.
     """
-    chosen, person = store or Store(tables.opened()), places.person()
+    chosen, person = store or stores.store(), places.person()
     return Jobs(chosen, chosen.jobs(person, limit), person)
 
 

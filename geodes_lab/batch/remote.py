@@ -20,6 +20,7 @@ from geodes_lab.batch.identity import key as key_of
 from geodes_lab.batch.request import Impossible, Request, Result
 from geodes_lab.batch.splitting.units import split
 from geodes_lab.batch.store.leases import Leases, Task
+from geodes_lab.batch.store.served import ServedLeases
 from geodes_lab.batch.store.writing import Record
 from geodes_lab.batch.submission import Draft
 from geodes_lab.catalog import profile as profiles
@@ -77,7 +78,7 @@ def prepared(process: str, items: Any, inputs: Mapping[str, Any], *, profile: st
     return Draft(there, request, [(u, key_of(name, profile, None, request, u)) for u in units], title or name, None)
 
 
-def worked(leases: Leases, task: Task, request: Request, record: Record) -> Result:
+def worked(leases: Leases | ServedLeases, task: Task, request: Request, record: Record) -> Result:
     """Bring a unit further at the other service.
 
     Raises
@@ -115,7 +116,7 @@ def _base(profile: str) -> str:
     return f"{portal.rstrip('/')}/processing"
 
 
-def _begun(leases: Leases, task: Task, request: Request, record: Record, base: str) -> str:
+def _begun(leases: Leases | ServedLeases, task: Task, request: Request, record: Record, base: str) -> str:
     """Begin a unit there; returns its address. What was sent is recorded first."""
     inputs = dict(request.inputs)
     if record.process in _KNOWN:

@@ -13,7 +13,7 @@ import dask
 
 from geodes_lab import settings
 from geodes_lab.batch import places
-from geodes_lab.batch.store.writing import Store
+from geodes_lab.batch.store.chosen import AnyStore
 from geodes_lab.errors import GeodesError
 
 _PATIENCE = 60.0  # seconds in which a runner that was started says that it is alive
@@ -22,7 +22,7 @@ _lock = threading.Lock()
 _started = -_PATIENCE
 
 
-def needed(store: Store, person: str) -> None:
+def needed(store: AnyStore, person: str) -> None:
     """Start a runner, if none is alive that takes this person's units and the settings want one.
 
     Parameters

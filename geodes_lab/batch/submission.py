@@ -18,8 +18,9 @@ from geodes_lab.batch.job import Job
 from geodes_lab.batch.request import Output, Request, Unit
 from geodes_lab.batch.splitting import periods, tiles
 from geodes_lab.batch.splitting.units import split
-from geodes_lab.batch.store import tables
-from geodes_lab.batch.store.writing import New, Store
+from geodes_lab.batch.store import chosen as stores
+from geodes_lab.batch.store.chosen import AnyStore
+from geodes_lab.batch.store.writing import New
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import processes
@@ -49,7 +50,7 @@ class Draft:
     def start(
         self,
         *,
-        store: Store | None = None,
+        store: AnyStore | None = None,
         person: str | None = None,
         schedule: str | None = None,
         subscriber: str | None = None,
@@ -67,7 +68,7 @@ class Draft:
         subscriber
             Whom a service tells of the end, as JSON.
         """
-        chosen = store or Store(tables.opened())
+        chosen = store or stores.store()
         owner = person or places.person()
         sealed = None if self.code is None else own_code.seal(self.code, owner)
         new = New(

@@ -10,6 +10,7 @@ import dask
 
 from geodes_lab import extras
 from geodes_lab.cli.arguments import failing
+from geodes_lab.errors import GeodesError
 
 
 @click.command()
@@ -41,12 +42,13 @@ def runner(idle: float | None, once: bool, threads: int | None, units: int | Non
             from geodes_lab.batch import places
             from geodes_lab.batch.running.runner import Runner
             from geodes_lab.batch.running.workers import Here, OnCluster
-            from geodes_lab.batch.store import tables
-            from geodes_lab.batch.store.writing import Store
+            from geodes_lab.batch.store import chosen, served
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
         workers = OnCluster(slots=units) if threads is None else Here(units or threads)
+        if everybody and served.address():
+            raise GeodesError("In a lab a runner takes your own jobs alone: leave out --everybody.")
         person = None if everybody else places.person()
-        one = Runner(Store(tables.opened()), workers, person=person)
+        one = Runner(chosen.store(), workers, person=person)
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: one.stop())
         one.run(idle=0 if once else idle)

@@ -201,6 +201,23 @@ class Catalogue:
 
 
 @dataclass(frozen=True)
+class Jobs:
+    """Jobs, which go on without their person."""
+
+    processes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The groups that can use a process, by its id; whatever is not named here, everybody can use."""
+    callbacks: tuple[str, ...] = ()
+    """The web sites that may be told of the end of a job, such as ``https://ops.example``; nobody else is ever told."""
+    waiting: int = 1000
+    """Jobs of a person that have not ended, at most."""
+
+    def __post_init__(self) -> None:
+        for origin in self.callbacks:
+            if not re.fullmatch(r"https?://[\w.-]+(:\d+)?", origin, re.ASCII):
+                raise ValueError(f"{origin!r} in callbacks is not a web site such as https://ops.example.")
+
+
+@dataclass(frozen=True)
 class Servers:
     """How users' servers are started."""
 
@@ -306,6 +323,7 @@ class Lab:
     restricted: dict[str, Restricted] = field(default_factory=dict)
     datalake: Datalake = field(default_factory=Datalake)
     catalogue: Catalogue = field(default_factory=Catalogue)
+    jobs: Jobs = field(default_factory=Jobs)
     servers: Servers = field(default_factory=Servers)
     home: Home = field(default_factory=Home)
     culling: Culling = field(default_factory=Culling)

@@ -92,8 +92,25 @@ class Database:
         DatabaseUnusable
             If the database cannot be used.
         """
+        with self._transaction(reads=False) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads: it waits for nobody, and nobody for it.
+
+        Raises
+        ------
+        DatabaseUnusable
+            If the database cannot be used.
+        """
+        with self._transaction(reads=True) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self, *, reads: bool) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with self._engine.connect().execution_options(reads=reads) as connection, connection.begin():
                 yield connection
         except SQLAlchemyError as error:
             line = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0][:200]
@@ -115,7 +132,8 @@ def _about(metadata: sa.MetaData) -> sa.Table:
 def _engine(address: URL) -> Engine:
     if address.get_backend_name() == "postgresql":
         return sa.create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 20})
-    engine = sa.create_engine(address, connect_args={"timeout": _WAIT})
+    # As many as a service has threads: a connection that is opened anew for each answer takes longer than the answer.
+    engine = sa.create_engine(address, pool_size=40, connect_args={"timeout": _WAIT})
 
     @sa.event.listens_for(engine, "connect")
     def settled(connection: object, _: object) -> None:
@@ -129,6 +147,7 @@ def _engine(address: URL) -> Engine:
     @sa.event.listens_for(engine, "begin")
     def immediate(connection: Connection) -> None:
         # At once for writing: a reader that writes later could fail where somebody else wrote meanwhile.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine

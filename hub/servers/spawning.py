@@ -22,6 +22,7 @@ from geodes_lab.util.group_folders import OWN, VARIABLE
 from hub.installation import installation
 from hub.login.link import owner
 from hub.servers import accounts, collaboration, group_folders, group_mounts
+from hub.servers.runners import NAME
 from hub.servers.sizes import OPTION, of_server
 from hub.services.registration import address
 
@@ -78,6 +79,8 @@ async def prepare(spawner: Any) -> None:
     """
     here = installation()
     lab = here.lab
+    if spawner.name not in ("", NAME):
+        raise SpawnRefused("A person has one server here, and one for jobs, which starts by itself.")
     if lab.login.kind == "link" and spawner.user.name != owner():
         raise SpawnRefused(
             f"This lab belongs to {owner()} and runs everything as that user. To let several people use it, set it up "
@@ -105,6 +108,8 @@ async def prepare(spawner: Any) -> None:
         spawner.environment[VARIABLE] = json.dumps(shared)
         if lab.servers.kind == "systemd":
             spawner.username_template = found.pw_name
+            if spawner.name:  # a unit of its own, beside that of the person's first server
+                spawner.unit_name = f"geodes-lab-{spawner.user.id}-{spawner.name}"
     if here.on_kubernetes:
         _mount(spawner)
     _tell(spawner, quota.storage)

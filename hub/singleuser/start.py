@@ -22,6 +22,7 @@ sys.path[:] = [str(_TOP), *(p for p in sys.path if Path(p or ".").resolve() != _
 from geodes_lab.environments.overlay import Overlay  # noqa: E402
 from geodes_lab.errors import GeodesError  # noqa: E402
 from geodes_lab.util import group_folders  # noqa: E402
+from hub.servers.runners import NAME  # noqa: E402
 from hub.singleuser.home import notebooks, space  # noqa: E402
 
 # Without an environment of the person's own, pip would change the lab's: it finds no Python of this name, and refuses.
@@ -39,6 +40,10 @@ def main() -> None:
         notebooks.deliver(_TOP / "notebooks", home / "notebooks")
         share(home)
         os.environ.update(own_software())
+    # The person's server for jobs has no JupyterLab: it is a runner.
+    if os.environ.get("JUPYTERHUB_SERVER_NAME") == NAME:
+        os.chdir(_TOP)
+        os.execv(sys.executable, [sys.executable, "-m", "hub.singleuser.running"])
     os.execv(sys.executable, [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]])
 
 

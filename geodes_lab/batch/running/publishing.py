@@ -15,7 +15,8 @@ import pystac
 from geodes_lab.batch import provenance
 from geodes_lab.batch.request import Request, Result
 from geodes_lab.batch.running import faults, outputs
-from geodes_lab.batch.store.writing import Record, Store
+from geodes_lab.batch.store.chosen import AnyStore
+from geodes_lab.batch.store.writing import Record
 from geodes_lab.errors import GeodesError
 from geodes_lab.results import common_place, thumbnail
 from geodes_lab.results.publish import entered
@@ -26,7 +27,7 @@ ITEMS = "items.geojson"
 """The file of a job with the Items of its results."""
 
 
-def ended(store: Store, record: Record, request: Request, folder: Path, publisher: Publisher) -> Result:
+def ended(store: AnyStore, record: Record, request: Request, folder: Path, publisher: Publisher) -> Result:
     """Describe the results of a job whose units are all done, and publish them.
 
     It can be done again at any time: Items are replaced by the same.

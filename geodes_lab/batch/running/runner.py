@@ -14,16 +14,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
-
 from geodes_lab import settings
 from geodes_lab.batch import own_code, places, remote, schedules
 from geodes_lab.batch.request import Impossible, Request, Result
 from geodes_lab.batch.running import faults, outputs, publishing
 from geodes_lab.batch.running.computing import Call
 from geodes_lab.batch.running.workers import Workers
+from geodes_lab.batch.store.chosen import AnyStore
 from geodes_lab.batch.store.leases import LeaseLost, Leases, Task
-from geodes_lab.batch.store.tables import jobs
+from geodes_lab.batch.store.served import ServedLeases
 from geodes_lab.batch.store.writing import Record, Store
 from geodes_lab.cube.grid import NothingThere
 from geodes_lab.errors import GeodesError, shown
@@ -32,6 +31,7 @@ from geodes_lab.util.database import DatabaseUnusable
 log = logging.getLogger("geodes_lab.jobs")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOOK = 0.25  # seconds between two looks for units that wait
+_LOOK_OVER_HTTP = 1.0
 _NO_ROOM = 60.0  # seconds until a unit is tried again that found the disk full
 _SCHEDULES = 10.0  # seconds between two looks for schedules that are due
 _ASK = 5.0  # seconds until another service is asked again
@@ -70,7 +70,7 @@ class Runner:
 
     def __init__(
         self,
-        store: Store,
+        store: AnyStore,
         workers: Workers,
         *,
         person: str | None,
@@ -87,12 +87,21 @@ class Runner:
         # Code of a notebook and the key of a portal are a person's own: a runner for everybody has neither.
         takes = () if person is None else ("code", "portal")
         seconds = float(settings.get("jobs.lease")) if lease is None else lease
-        self.leases = Leases(store.database, person, takes, seconds, clock=store.clock)
+        self.leases: Leases | ServedLeases
+        if isinstance(store, Store):
+            self.leases, self._between = Leases(store.database, person, takes, seconds, clock=store.clock), _LOOK
+        else:
+            self.leases, self._between = store.leases(person, takes, seconds), _LOOK_OVER_HTTP
         self._stop, self._moved = threading.Event(), threading.Event()
         self._active: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
         self._next_look = time.monotonic()
         self._known = lru_cache(64)(self._read)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it works on a unit now."""
+        return bool(self._active)
 
     def stop(self) -> None:
         """End it soon: units under way are given back."""
@@ -148,11 +157,12 @@ class Runner:
                     self._active[task.number] = lost
                 pool.submit(self._one, task, lost)
             else:
-                self._moved.wait(_LOOK)
+                self._moved.wait(self._between)
 
     def _look(self) -> None:
         """Look at the schedules now and then: in between, nothing new is expected."""
-        if self.person is not None and time.monotonic() >= self._next_look:
+        # The lab's service has no schedules.
+        if isinstance(self.store, Store) and self.person is not None and time.monotonic() >= self._next_look:
             schedules.look(self.store, self.person, self.leases.owner)
             self._next_look = time.monotonic() + _SCHEDULES
 
@@ -181,10 +191,8 @@ class Runner:
 
     def _read(self, number: str) -> _Known:
         record = self.store.job(number, self.person)
-        with self.store.database.change() as c:
-            query = sa.select(jobs.c.request, jobs.c.code, jobs.c.seal).where(jobs.c.id == number)
-            row = c.execute(query).one()
-        return _Known(record, Request.of(row.request), row.code, row.seal)
+        code, seal = self.store.code(number, self.person)
+        return _Known(record, self.store.request(number, self.person), code, seal)
 
     def _one(self, task: Task, lost: threading.Event) -> None:
         """Do one unit, and record what became of it; nothing of it is raised."""

@@ -18,7 +18,7 @@ from geodes_lab.util.database import Database
 
 ENDED = ("successful", "failed", "dismissed")
 _j, _u = jobs.c, units.c
-_LIST = [c for c in jobs.c if c.name not in ("request", "code", "seal", "served")]
+COLUMNS = [c for c in jobs.c if c.name not in ("request", "code", "seal", "served")]
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,10 @@ class Store:
 
     def jobs(self, person: str | None, limit: int = 100, offset: int = 0, states: Sequence[str] = ()) -> list[Record]:
         """Return the newest jobs first; ``person`` is None for a service that sees all."""
-        query = sa.select(*_LIST).order_by(_j.created.desc(), _j.id).limit(limit).offset(offset)
+        query = sa.select(*COLUMNS).order_by(_j.created.desc(), _j.id).limit(limit).offset(offset)
         query = query if person is None else query.where(_j.person == person)
         query = query.where(_j.state.in_(states)) if states else query
-        with self.database.change() as c:
+        with self.database.read() as c:
             return [Record(**row._mapping) for row in c.execute(query)]
 
     def job(self, number: str, person: str | None) -> Record:
@@ -149,20 +149,27 @@ class Store:
         GeodesError
             If there is none, or it is another person's.
         """
-        with self.database.change() as c:
+        with self.database.read() as c:
             return self._job(c, number, person)
 
     def _job(self, c: Connection, number: str, person: str | None) -> Record:
-        row = c.execute(sa.select(*_LIST).where(_j.id == number)).one_or_none()
+        row = c.execute(sa.select(*COLUMNS).where(_j.id == number)).one_or_none()
         if row is None or person not in (None, row.person):
             raise GeodesError(f"There is no job {number}: gl.jobs() lists yours.")
         return Record(**row._mapping)
 
     def request(self, number: str, person: str | None) -> Request:
         """Return what was asked of a job."""
-        with self.database.change() as c:
+        with self.database.read() as c:
             self._job(c, number, person)
             return Request.of(str(c.execute(sa.select(_j.request).where(_j.id == number)).scalar()))
+
+    def code(self, number: str, person: str | None) -> tuple[bytes | None, str | None]:
+        """Return the pickled process of a notebook, if the job has one, and its seal."""
+        with self.database.read() as c:
+            self._job(c, number, person)
+            row = c.execute(sa.select(_j.code, _j.seal).where(_j.id == number)).one()
+            return row.code, row.seal
 
     def progress(self, number: str, person: str | None) -> Progress:
         """Count the units of a job."""
@@ -177,7 +184,7 @@ class Store:
         query = query.where(_u.job.in_(numbers), _u.key != "").group_by(_u.job, state)
         query = query if person is None else query.where(_u.person == person)
         counts: dict[str, dict[str, int]] = {}
-        with self.database.change() as c:
+        with self.database.read() as c:
             for row in c.execute(query):
                 counts.setdefault(row.job, {})[row.now] = row.many
         names = ("done", "running", "waiting", "failed", "dismissed")
@@ -188,19 +195,19 @@ class Store:
         where = [_u.job == number, _u.reason != "", _u.state.in_(("failed", "waiting"))]
         where += [] if person is None else [_u.person == person]
         query = sa.select(_u.name, _u.reason, _u.attempts).where(*where).order_by(_u.position).limit(limit)
-        with self.database.change() as c:
+        with self.database.read() as c:
             return [Failure(*row) for row in c.execute(query)]
 
     def results(self, number: str, person: str | None) -> list[tuple[Unit, Result]]:
         """Return the units that are done, in their order, with what they made; the end of the job too."""
         where = [_u.job == number, _u.state == "done"] + ([] if person is None else [_u.person == person])
         query = sa.select(_u.document, _u.result).where(*where).order_by(_u.position)
-        with self.database.change() as c:
+        with self.database.read() as c:
             return [(Unit.of(row.document), Result.of(row.result)) for row in c.execute(query)]
 
     def log(self, number: str, person: str | None, after: int = 0) -> list[tuple[int, float, str]]:
         """Return what happened to a job: number, seconds since 1970, sentence."""
-        with self.database.change() as c:
+        with self.database.read() as c:
             self._job(c, number, person)
             query = sa.select(log.c.number, log.c.time, log.c.text).where(log.c.job == number, log.c.number > after)
             return [(r.number, r.time, r.text) for r in c.execute(query.order_by(log.c.number))]
@@ -247,7 +254,7 @@ class Store:
     def has_runner(self, person: str) -> bool:
         """Whether a runner is alive that takes the units of a person."""
         r = runners.c
-        with self.database.change() as c:
+        with self.database.read() as c:
             query = sa.select(r.owner).where(r.until > self.clock(), r.person.in_(("", person))).limit(1)
             return c.execute(query).first() is not None
 

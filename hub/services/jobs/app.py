@@ -1,0 +1,345 @@
+"""The application: OGC API – Processes for programs, and the calls of runners and kernels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from geodes_lab.batch.store.leases import LeaseLost
+from geodes_lab.batch.store.writing import ENDED, Progress, Record, Store
+from geodes_lab.errors import GeodesError
+from geodes_lab.policy.lab import Lab
+from geodes_lab.processing import registry
+from geodes_lab.util.database import DatabaseUnusable
+from hub.services.bounds import Bounded
+from hub.services.jobs import callbacks, documents, execution, listing
+from hub.services.jobs.desk import Desk, NotAllowed
+from hub.services.jobs.searching import Catalogue
+from hub.services.person import Hub, Person, is_from_elsewhere
+
+_BODY = 32 * 2**20  # bytes: twenty thousand Items
+_LOGIN = "Log in, or send your token: Authorization: token …, from the hub's page Token."
+_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+
+
+class _Refused(Exception):
+    """A request that is answered with an exception of the standard."""
+
+    def __init__(self, kind: str, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind, self.status = kind, status
+
+
+def made(lab: Lab, store: Store, hub: Hub, catalogue: str = "") -> ASGIApp:
+    """Create the application, behind its limits.
+
+    Parameters
+    ----------
+    lab
+        The operator's file.
+    store
+        The jobs of all people.
+    hub
+        Identifies people.
+    catalogue
+        The address of the lab's catalogue, for searches; empty: there is none.
+    """
+    title = f"Processes of {lab.name}"
+    app = FastAPI(title=title, version="1", openapi_url=f"{hub.prefix}ogc/api", docs_url=None, redoc_url=None)
+    desk = Desk(lab, store)
+    app.include_router(_Processes(lab, desk, hub, Catalogue(catalogue), title).routes())
+    app.include_router(_calls(desk, hub))
+
+    @app.exception_handler(_Refused)
+    async def refused(_: Request, error: _Refused) -> Response:
+        return JSONResponse(documents.exception(error.kind, error.status, str(error)), error.status, _HEADERS)
+
+    @app.exception_handler(HTTPException)
+    async def not_there(_: Request, error: HTTPException) -> Response:
+        return JSONResponse(documents.exception("not-found", error.status_code, str(error.detail)), error.status_code)
+
+    @app.exception_handler(DatabaseUnusable)
+    async def unusable(_: Request, error: DatabaseUnusable) -> Response:
+        return JSONResponse(documents.exception("unavailable", 503, str(error)), 503, {"Retry-After": "5"})
+
+    @app.middleware("http")
+    async def said(request: Request, call: Any) -> Any:
+        answer = await call(request)
+        for name, value in _HEADERS.items():
+            answer.headers.setdefault(name, value)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        return answer
+
+    return Bounded(app, body=_BODY, depth=64, seconds=60, at_once=128, asking=hub.asking)
+
+
+class _Processes:
+    """OGC API – Processes 1.0."""
+
+    def __init__(self, lab: Lab, desk: Desk, hub: Hub, catalogue: Catalogue, title: str) -> None:
+        self._lab, self._desk, self._hub, self._catalogue, self._title = lab, desk, hub, catalogue, title
+        self._store = desk.store
+
+    def routes(self) -> APIRouter:
+        router = APIRouter(prefix=f"{self._hub.prefix}ogc")
+        several: dict[str, Callable[..., Response]] = {
+            "": self.landing, "/": self.landing, "/conformance": self.conformance, "/processes": self.processes,
+            "/processes/{process}": self.process, "/jobs": self.jobs, "/jobs/{job}": self.job,
+            "/jobs/{job}/results": self.results, "/jobs/{job}/items": self.items, "/jobs/{job}/log": self.log,
+        }  # fmt: skip
+        for path, answer in several.items():
+            router.add_api_route(path, answer, methods=["GET"])
+        # The body is read here before the rest works in a thread, which must not block others.
+        router.add_api_route("/processes/{process}/execution", self.execute, methods=["POST"], status_code=201)
+        router.add_api_route("/processes/{process}/check", self.check, methods=["POST"])
+        router.add_api_route("/jobs/{job}", self.dismiss, methods=["DELETE"])
+        router.add_api_route("/jobs/{job}/retry", self.retry, methods=["POST"])
+        return router
+
+    def landing(self, request: Request) -> Response:
+        """Return the first document."""
+        return JSONResponse(documents.landing(self._at(request), self._title))
+
+    def conformance(self) -> Response:
+        """Return the classes of the standard that are true here."""
+        return JSONResponse({"conformsTo": documents.CONFORMANCE})
+
+    def processes(self, request: Request) -> Response:
+        """List the processes that the person's groups can use."""
+        person, at = self._person(request), self._at(request)
+        limit, offset = self._page(request)
+        several = [p for name, p in sorted(registry.installed().items()) if self._desk.allowed(person, name)]
+        links = [_self(f"{at}/processes"), *_next(f"{at}/processes", limit, offset, len(several))]
+        return JSONResponse(
+            {"processes": [documents.summary(p, at) for p in several[offset : offset + limit]], "links": links}
+        )
+
+    def process(self, request: Request, process: str) -> Response:
+        """Describe a process."""
+        return JSONResponse(documents.description(self._known(self._person(request), process), self._at(request)))
+
+    async def execute(self, request: Request, process: str) -> Response:
+        """Begin a job; it is in the store before this is answered."""
+        return await self._with_body(request, process, self._executed)
+
+    async def check(self, request: Request, process: str) -> Response:
+        """Check and split a job without beginning it: its units and products."""
+        return await self._with_body(request, process, self._checked)
+
+    async def _with_body(self, request: Request, process: str, answer: Callable[..., Response]) -> Response:
+        person = await run_in_threadpool(self._person, request, True)
+        try:
+            body = json.loads(await request.body(), parse_constant=_no_number)
+        except (ValueError, RecursionError):
+            raise _Refused("InvalidParameterValue", 400, "The request must be JSON, with finite numbers.") from None
+        return await run_in_threadpool(answer, request, person, process, body)
+
+    def _checked(self, request: Request, person: Person, process: str, body: Any) -> Response:
+        draft = self._asked(request, person, process, body).draft
+        products = {n for unit, _ in draft.units for n in unit.items}
+        names = [unit.name for unit, _ in draft.units[:20]]
+        return JSONResponse({"units": len(draft.units), "products": len(products), "first": names})
+
+    def _executed(self, request: Request, person: Person, process: str, body: Any) -> Response:
+        known, at = self._known(person, process), self._at(request)
+        try:
+            self._desk.check(person, known.id)
+            subscriber = body.get("subscriber") if isinstance(body, dict) else None
+            if subscriber is not None:
+                subscriber = callbacks.checked(subscriber, self._lab.jobs.callbacks)
+        except GeodesError as error:
+            raise _of(error) from None
+        asked = self._asked(request, person, process, body)
+        noted = {"raw": asked.raw, "by_value": asked.by_value, "at": at}
+        noted |= {"subscriber": subscriber, "told": False} if subscriber else {"told": True}
+        job = asked.draft.start(store=self._store, person=person.name, subscriber=json.dumps(noted))
+        headers = {"Location": f"{at}/jobs/{job.id}"}
+        if "respond-async" in request.headers.get("prefer", ""):
+            headers["Preference-Applied"] = "respond-async"
+        return JSONResponse(self._status(job.record, job.progress, at), 201, headers)
+
+    def _asked(self, request: Request, person: Person, process: str, body: Any) -> execution.Asked:
+        token = self._hub.token(request)
+        try:
+            return execution.read(self._known(person, process), body, lambda s: self._catalogue.found(token, s))
+        except GeodesError as error:
+            raise _of(error) from None
+
+    def jobs(self, request: Request) -> Response:
+        """List the person's jobs."""
+        person, at = self._person(request), self._at(request)
+        query = request.query_params
+        try:
+            found = listing.listed(self._store, person.name, query, {n: query.getlist(n) for n in query})
+        except GeodesError as error:
+            raise _of(error) from None
+        limit, offset = self._page(request)
+        shown = found[: min(limit, listing.MOST)]
+        counts = self._store.several_progress([r.id for r in shown], person.name)
+        links = [_self(f"{at}/jobs"), *_next(f"{at}/jobs", len(shown), offset, offset + len(found))]
+        return JSONResponse(
+            {"jobs": [self._status(r, counts.get(r.id) or Progress(r.units), at) for r in shown], "links": links}
+        )
+
+    def job(self, request: Request, job: str) -> Response:
+        """Return how far a job is."""
+        return self._answered(request, self._record(request, job))
+
+    def results(self, request: Request, job: str) -> Response:
+        """Return the results: the address of their Items, or as the request to begin the job asked for."""
+        record, at = self._successful(request, job), self._at(request)
+        noted = json.loads(record.subscriber or "{}")
+        if noted.get("raw"):
+            if noted.get("by_value"):
+                return JSONResponse(self._items(record), media_type="application/geo+json")
+            link = f'<{at}/jobs/{record.id}/items>; rel="items"; type="application/geo+json"'
+            return Response(status_code=204, headers={"Link": link})
+        if noted.get("by_value"):
+            value = {"value": self._items(record), "mediaType": "application/geo+json"}
+            return JSONResponse({"items": value})
+        return JSONResponse(documents.results(record, at))
+
+    def items(self, request: Request, job: str) -> Response:
+        """Return the Items of the results."""
+        return JSONResponse(self._items(self._successful(request, job)), media_type="application/geo+json")
+
+    def log(self, request: Request, job: str) -> Response:
+        """Return what happened to a job, and the units that failed."""
+        record = self._record(request, job)
+        entries = self._store.log(record.id, record.person, listing.whole(request.query_params, "after", 0, 0))
+        failures = self._store.failures(record.id, record.person)
+        return JSONResponse(
+            {
+                "log": [{"number": n, "time": documents.instant(at), "text": text} for n, at, text in entries[-1000:]],
+                "failures": [{"unit": f.name, "reason": f.reason, "attempts": f.attempts} for f in failures],
+            }
+        )
+
+    def dismiss(self, request: Request, job: str) -> Response:
+        """Cancel a job; one that has ended is forgotten. Its files stay in the person's home."""
+        record = self._record(request, job, changes=True)
+        if record.state not in ENDED:
+            return self._answered(request, self._store.dismiss(record.id, record.person))
+        document = self._status(record, self._store.progress(record.id, record.person), self._at(request))
+        self._store.remove(record.id, record.person)
+        return JSONResponse(document | {"status": "dismissed", "message": "It was removed from the list.", "links": []})
+
+    def retry(self, request: Request, job: str) -> Response:
+        """Let the units of a job wait again that failed or were cancelled."""
+        record = self._record(request, job, changes=True)
+        return self._answered(request, self._store.retry(record.id, record.person))
+
+    def _person(self, request: Request, changes: bool = False) -> Person:
+        person = self._hub.person(request)
+        if not person.name:
+            raise _Refused("not-authenticated", 401, _LOGIN)
+        if changes and is_from_elsewhere(request, person):
+            raise _Refused("not-allowed", 403, "A page of another site cannot begin or change jobs.")
+        return person
+
+    def _known(self, person: Person, process: str) -> Any:
+        # What a person may not use is not there for them.
+        if process not in registry.installed() or not self._desk.allowed(person, process):
+            sentence = f"There is no process {process[:80]!r} here that your groups can use: see processes."
+            raise _Refused("no-such-process", 404, sentence)
+        return registry.installed()[process]
+
+    def _record(self, request: Request, job: str, changes: bool = False) -> Record:
+        person = self._person(request, changes)
+        try:
+            return self._store.job(job, person.name)
+        except DatabaseUnusable:
+            raise
+        except GeodesError:
+            raise _Refused("no-such-job", 404, f"You have no job {job[:80]!r}: see jobs.") from None
+
+    def _successful(self, request: Request, job: str) -> Record:
+        record = self._record(request, job)
+        if record.state not in ENDED:
+            raise _Refused("result-not-ready", 404, "The job has not ended: its results come at its end.")
+        if record.state == "dismissed":
+            raise _Refused("no-such-job", 404, "The job was cancelled: it has no results.")
+        if record.state == "failed":
+            raise _Refused("job-failed", 500, record.message or "The job failed: see its log.")
+        return record
+
+    def _items(self, record: Record) -> dict[str, Any]:
+        ends = [result.items for unit, result in self._store.results(record.id, record.person) if unit.is_end]
+        return {"type": "FeatureCollection", "features": ends[0] if ends else []}
+
+    def _answered(self, request: Request, record: Record) -> Response:
+        progress = self._store.progress(record.id, record.person)
+        return JSONResponse(self._status(record, progress, self._at(request)))
+
+    def _status(self, record: Record, progress: Progress, at: str) -> dict[str, Any]:
+        return documents.status(record, progress, at)
+
+    def _page(self, request: Request) -> tuple[int, int]:
+        try:
+            query = request.query_params
+            return listing.whole(query, "limit", 100, 1), listing.whole(query, "offset", 0, 0)
+        except GeodesError as error:
+            raise _of(error) from None
+
+    def _at(self, request: Request) -> str:
+        """Return where the service is for whoever reads its links: the lab's public address, if it has one."""
+        public = self._lab.origin("jobs") or self._lab.address.rstrip("/")
+        if public:
+            return f"{public}{self._hub.prefix}ogc"
+        return f"{str(request.base_url).rstrip('/')}{self._hub.prefix}ogc"
+
+
+def _calls(desk: Desk, hub: Hub) -> APIRouter:
+    router = APIRouter(prefix=f"{hub.prefix}store", include_in_schema=False)
+
+    @router.post("/{what}")
+    async def call(request: Request, what: str) -> Response:
+        """Answer a runner or a kernel, by the token of its person."""
+        person = await run_in_threadpool(hub.person, request)
+        if not person.name or person.by_cookie:
+            return JSONResponse({"detail": _LOGIN}, 401)
+        try:
+            answer = await run_in_threadpool(desk.answer, person, what, json.loads(await request.body()))
+        except LeaseLost:
+            return JSONResponse({"detail": "This unit is not, or no longer, this runner's."}, 409)
+        except NotAllowed as error:
+            return JSONResponse({"detail": str(error)}, 403)
+        except DatabaseUnusable:
+            raise
+        except (GeodesError, ValueError, RecursionError) as error:
+            sentence = str(error) if isinstance(error, GeodesError) else "The request must be JSON."
+            return JSONResponse({"detail": sentence}, 400)
+        return JSONResponse(answer)
+
+    return router
+
+
+def _of(error: GeodesError) -> Exception:
+    if isinstance(error, DatabaseUnusable):
+        return error
+    if isinstance(error, NotAllowed):
+        return _Refused("not-allowed", 403, str(error))
+    return _Refused("InvalidParameterValue", 400, str(error))
+
+
+def _self(href: str) -> dict[str, str]:
+    return {"href": href, "rel": "self", "type": "application/json"}
+
+
+def _next(path: str, limit: int, offset: int, many: int) -> list[dict[str, str]]:
+    following = offset + limit
+    if following >= many:
+        return []
+    return [{"href": f"{path}?limit={limit}&offset={following}", "rel": "next", "type": "application/json"}]
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
