@@ -7,6 +7,7 @@ MINUTES ?= 60
 BASE ?=
 REGISTRY ?= geodes-lab
 TAG ?= 0.1.0
+GPU ?=
 ITEMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
@@ -65,8 +66,8 @@ chart: $(READY)  ## the Helm chart: lint, schemas, rendered objects, pods, polic
 
 ##@ Build it
 
-images: $(READY)  ## both images, with docker or podman: BASE=python:3.11-slim-bookworm@sha256:… says upon what, REGISTRY= and TAG= as what
-	@helm/images/build.sh '$(BASE)' '$(REGISTRY)' '$(TAG)'
+images: $(READY)  ## both images, with docker or podman: BASE=python:3.11-slim-bookworm@sha256:… says upon what, REGISTRY= and TAG= as what, GPU=1 builds one for GPUs too
+	@GPU='$(GPU)' helm/images/build.sh '$(BASE)' '$(REGISTRY)' '$(TAG)'
 
 docs: $(READY)  ## the documentation, into build/docs; runs those notebooks that have changed (a few minutes the first time)
 	@$(BIN)/python -m docs.execute
@@ -95,6 +96,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/referenc
 	@$(BIN)/python -m tests.benchmarks.graph
 	@$(BIN)/python -m tests.benchmarks.memory --side 3072
 	@$(BIN)/python -m tests.benchmarks.save
+	@$(BIN)/python -m tests.benchmarks.canopy
 	@$(BIN)/python -m tests.benchmarks.download
 	@$(BIN)/python -m tests.benchmarks.acquire
 	@$(BIN)/python -m tests.benchmarks.catalogue --items $(ITEMS)
@@ -102,7 +104,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/referenc
 	@$(BIN)/python -m tests.benchmarks.hub_load
 
 audit: $(READY)  ## what is known to be wrong with the packages of the lock files (asks the index about each), and all attacks and auditor's checks
-	@$(BIN)/python -m tests.audit requirements.lock helm/images/uv.txt helm/images/build.txt tests/atheris.txt
+	@$(BIN)/python -m tests.audit requirements.lock helm/images/uv.txt helm/images/build.txt helm/images/gpu.txt tests/atheris.txt
 	@tests/get-chromium
 	@tests/get-helm
 	@$(BIN)/pytest -m attack
@@ -114,6 +116,7 @@ lint: $(READY)  ## mend what ruff can mend
 
 lock: $(BIN)/uv  ## resolve pyproject.toml anew into requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --python-version 3.11 --generate-hashes --no-annotate --no-header -q -U -o requirements.lock
+	$(BIN)/uv pip compile helm/images/gpu.in -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -U -o helm/images/gpu.txt
 
 clean:  ## remove the environment and what was built; the lab's state and your files in .lab stay
 	rm -rf $(VENV) build

@@ -1,9 +1,9 @@
 """The datalab of GEODES: Earth-observation products opened in place as lazy xarray cubes.
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
-costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`. Keep and show: `save`, `publish`,
-`share`, `plot`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as
-``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
+costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`. Keep and show:
+`save`, `publish`, `share`, `plot`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own
+help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -22,6 +22,7 @@ _SHELF = {
     "GeodesError": "errors",
     "attach": "cluster",
     "availability": "catalog",
+    "biophysical": "science.canopy.biophysical",
     "clusters": "cluster",
     "collections": "catalog",
     "convert": "conversion.convert",
@@ -47,6 +48,7 @@ __all__ = [
     "GeodesError",
     "attach",
     "availability",
+    "biophysical",
     "clusters",
     "collections",
     "convert",
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from geodes_lab.results.publish import publish as publish
     from geodes_lab.results.save import save as save
     from geodes_lab.results.share import share as share
+    from geodes_lab.science.canopy.biophysical import biophysical as biophysical
     from geodes_lab.science.zonal import zonal as zonal
     from geodes_lab.storage.stores import filesystem as filesystem
 

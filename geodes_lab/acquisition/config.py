@@ -27,6 +27,19 @@ def _instant(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
 
+Kind = Literal[
+    "collection",
+    "product type",
+    "baseline",
+    "format",
+    "address",
+    "arrival",
+    "deletion",
+    "refusal",
+    "outage",
+    "recovery",
+]
+"""Of news."""
 Duration = Annotated[Seconds, BeforeValidator(Seconds.read), WithJsonSchema({"type": "string", "examples": ["90 min"]})]
 Size = Annotated[Bytes, BeforeValidator(Bytes.read), WithJsonSchema({"type": "string", "examples": ["4 GiB"]})]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
@@ -243,6 +256,26 @@ class Destination(Part):
         return self
 
 
+class Webhook(Part):
+    """A server that is told the news."""
+
+    address: str = Field(description="By https, or on this machine.")
+    secret: Reference = Field(
+        description="Signs what is sent; whsec_ and base64, or any text of 16 characters or more."
+    )
+    kinds: frozenset[Kind] | None = Field(default=None, description="Of news; all, if none is named.")
+
+    @field_validator("address")
+    @classmethod
+    def _private(cls, value: str) -> str:
+        from geodes_lab.credentials.origin import origin
+
+        server = origin(value)
+        if server is None or "#" in value or not (server.scheme == "https" or server.is_loopback):
+            raise ValueError("address begins with https:// (or http:// and this machine), and has no name or password")
+        return value
+
+
 class Config(Part):
     """The settings of an engine."""
 
@@ -260,6 +293,7 @@ class Config(Part):
     room: Size = Field(default=Bytes(2**30), description="What stays free on each disk.")
     metrics: Path | None = Field(default=None, description="A file for Prometheus' node exporter; it ends in .prom.")
     news: Path | None = Field(default=None, description="A folder for the feeds news.atom and news.json.")
+    webhook: Webhook | None = Field(default=None, description="A server that is told the news too.")
 
     @field_validator("sources", "collections")
     @classmethod

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 
 import obstore
 
-from geodes_lab.acquisition import config, faults
+from geodes_lab.acquisition import config, faults, uploads
 from geodes_lab.acquisition.fetching import check_room
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage import event_loop
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.request import Unreachable
-from geodes_lab.util.whole_file import fsync_folder
+from geodes_lab.util.whole_file import fsync_folder, make_folder
 
 _BLOCK = 2**22  # bytes that are read at once
 _PART = 2**24  # bytes of a part of an upload; S3 allows 10 000 parts
@@ -74,7 +74,7 @@ class Disk:
     def put(self, path: Path, key: str, check: Callable[[], None]) -> None:
         """See `Destination`: a second name of the file, or a copy that gets its name at the end."""
         target = self._path(key)
-        _make(target.parent, self.folder)
+        make_folder(target.parent)
         faults.reach("store.begun")
         if not target.exists():
             try:
@@ -86,7 +86,8 @@ class Disk:
                 if error.errno not in _NO_LINKS:
                     raise
                 self._copy(path, target, check)
-            fsync_folder(target.parent)
+        _part(path, target).unlink(missing_ok=True)  # also of an engine that was killed while it copied
+        fsync_folder(target.parent)
         faults.reach("store.named")
         if not _are_same(path, target, check):
             raise Taken(f"{target} has other bytes: nothing is overwritten.")
@@ -113,7 +114,7 @@ class Disk:
 
     def _copy(self, path: Path, target: Path, check: Callable[[], None]) -> None:
         check_room(target.parent, path.stat().st_size, self.room)
-        part = target.with_name(f".{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.part")
+        part = _part(path, target)
         with path.open("rb", buffering=0) as source, part.open("wb", buffering=0) as copy:
             while data := source.read(_BLOCK):
                 copy.write(data)
@@ -122,9 +123,8 @@ class Disk:
         faults.reach("store.copied")
         try:
             os.link(part, target)
-            part.unlink()
         except FileExistsError:
-            part.unlink()
+            pass
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
@@ -144,9 +144,12 @@ class Bucket:
         place, wanted = self._place(key), path.stat().st_size
         tag = _tag(path, check)
         faults.reach("store.begun")
-        if (there := self._about(place)) is None:
-            _wait(place, "store", lambda: _upload(place, path))
-            there = self._about(place)
+        try:
+            if (there := self._about(place)) is None:
+                there = self._uploaded(place, path)
+        finally:
+            # Of attempts that failed, and of an engine that was killed: this one alone works on the product now.
+            uploads.end(place)
         faults.reach("store.named")
         if there is None or there["size"] != wanted or not self._is_right(place, path, there, tag, check):
             raise Taken(f"{place.href} has other bytes: nothing is overwritten.")
@@ -163,6 +166,18 @@ class Bucket:
     def _place(self, key: str) -> ObjectLocation:
         whole = f"{self.prefix}/{key}" if self.prefix else key
         return ObjectLocation(f"s3://{self.bucket}/{whole}", "s3", self.bucket, whole)
+
+    def _uploaded(self, place: ObjectLocation, path: Path) -> Any:
+        failure = None
+        try:
+            _wait(place, "store", lambda: _upload(place, path))
+        except Unreachable as error:
+            failure = error  # the object may be there all the same, if an answer was lost
+        faults.reach("store.copied")
+        there = self._about(place)
+        if there is None and failure is not None:
+            raise failure
+        return there
 
     def _about(self, place: ObjectLocation) -> Any:
         try:
@@ -207,6 +222,11 @@ def _tag(path: Path, check: Callable[[], None]) -> str:
     return f"{whole}-{len(parts)}"
 
 
+def _part(path: Path, target: Path) -> Path:
+    """Return the name of a copy that is not whole yet."""
+    return target.with_name(f".{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.part")
+
+
 def _are_same(one: Path, other: Path, check: Callable[[], None]) -> bool:
     if one.samefile(other):
         return True
@@ -218,11 +238,3 @@ def _are_same(one: Path, other: Path, check: Callable[[], None]) -> bool:
             if second.read(len(data)) != data:
                 return False
     return True
-
-
-def _make(folder: Path, root: Path) -> None:
-    """Make a folder so that it is there after a loss of power too."""
-    missing = [p for p in (folder, *folder.parents) if not p.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in reversed(missing):
-        fsync_folder(made.parent)

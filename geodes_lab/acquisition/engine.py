@@ -27,6 +27,7 @@ from geodes_lab.acquisition.ledger.looks import Looks
 from geodes_lab.acquisition.ledger.tables import Database, folder_of_work
 from geodes_lab.acquisition.publication import Page, Publication
 from geodes_lab.acquisition.sources import Request, Source
+from geodes_lab.acquisition.telling.webhook import Webhook
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage.fetch import Gone, OnTape, QuotaUsedUp
 from geodes_lab.storage.whole_object.stop import Stop, Stopped
@@ -81,6 +82,9 @@ class Engine:
         self.sources = given or {name: sources.opened(name, settings) for name, settings in config.sources.items()}
         self.destination = destination.of(config.destination, int(config.room))
         self.catalogue = Cataloguing(self.entries, config.catalogue, config.collections)
+        self.webhook = Webhook(self.database, config.webhook) if config.webhook else None
+        if self.webhook:
+            self.webhook.begin()
         self._lock = threading.Lock()
 
     def run(self) -> Result:
@@ -95,11 +99,18 @@ class Engine:
         return result
 
     def watch(self, told: Callable[[Result], None] = lambda result: None) -> None:
-        """Look again and again, until the engine is stopped."""
+        """Look again and again, until the engine is stopped; a full disk, or a database that fails, is waited for."""
         with contextlib.suppress(Stopped):
             while True:
                 began = time.monotonic()
-                told(self.run())
+                try:
+                    told(self.run())
+                except (GeodesError, OSError) as error:
+                    if isinstance(error, OSError) and error.errno not in _FULL:
+                        raise
+                    log.error("This round failed, and the next one goes on: %s", error)
+                    self.stop.wait(max(float(self.config.schedule.retry), 1.0))
+                    continue
                 due = began + float(self.config.schedule.every) - time.monotonic()
                 earliest = self.leases.next_time()
                 if earliest is not None:
@@ -157,6 +168,8 @@ class Engine:
             result.removed += self.catalogue.remove_superseded(time.time() - float(kept), self.destination)
         if self.config.news is not None:
             news.write(self.database, self.config.news)
+        if self.webhook is not None:
+            self.webhook.send(self.stop.check)
         if self.config.metrics is not None:
             from geodes_lab.acquisition import status
 
@@ -315,7 +328,7 @@ class Engine:
         evidence = json.dumps({"verified": whole.verified.evidence, "checksums": whole.verified.checksums})
         self.leases.stored(
             task, identity.with_part(whole.verified.part), key, item, evidence,
-            received=whole.received, seconds=time.monotonic() - began,
+            received=whole.received, seconds=time.monotonic() - began, layout=whole.verified.layout,
         )  # fmt: skip
         faults.reach("store.recorded")
         fetching.clear(path)

@@ -19,6 +19,8 @@ POINTS = (
     "catalogue.begun",
     "catalogue.written",
     "catalogue.recorded",
+    "news.taken",
+    "news.sent",
     "retention.hidden",
     "retention.removed",
 )

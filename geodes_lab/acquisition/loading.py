@@ -67,7 +67,7 @@ def _sentence(problem: ErrorDetails) -> str:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return f"{key}.kind must be one of {', '.join(sorted(_KINDS))}"
     # What stands in the place of a reference may be the secret itself.
-    is_secret = bool({"login", "password"} & set(where)) or kind.startswith("model")
+    is_secret = bool({"login", "password", "webhook"} & set(where)) or kind.startswith("model")
     shown_value = "" if is_secret or isinstance(given, (dict, list)) else f" is {given!r}, which"
     return f"{key}{shown_value} is not right: {problem['msg'][:1].lower()}{problem['msg'][1:].rstrip('.')}"
 

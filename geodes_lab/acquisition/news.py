@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -16,11 +17,13 @@ from sqlalchemy.engine import Connection
 from geodes_lab.acquisition.identity import Identity
 from geodes_lab.acquisition.ledger.tables import Database, insert_new, looks, news
 from geodes_lab.acquisition.publication import Page, Publication
+from geodes_lab.acquisition.telling.french import french
 from geodes_lab.errors import shown
 from geodes_lab.util import instant
 from geodes_lab.util.whole_file import write_whole
 
 _MOST = 200  # entries of a feed
+_FEW = 20  # members that a change of format names
 _ATOM = "http://www.w3.org/2005/Atom"
 _SEEN = {
     "collection": "{source} has a new collection, {what}.",
@@ -59,10 +62,67 @@ def of_page(
         tell(c, kind, f"{source}/{what}", text, {"first seen with": seen, "at": moment(now)}, now, quiet=quiet)
 
 
+def of_product(
+    c: Connection, source: str, collection: str, identity: Identity, processing: str, layout: Sequence[str], now: float
+) -> None:
+    """Record what a product itself shows for the first time: how it is made, and its baseline if no page says it."""
+    kind = identity.product_type
+    if not kind:
+        return
+    if processing and identity.family == "sentinel1":  # its names do not have it
+        what = f"{kind} {processing}"
+        text = _SEEN["baseline"].format(source=source, what=what)
+        seen = {"first seen with": identity.name, "at": moment(now)}
+        tell(
+            c,
+            "baseline",
+            f"{source}/{what}",
+            text,
+            seen,
+            now,
+            quiet=_latest(c, "baseline", f"{source}/{kind} ") is None,
+        )
+    if not layout or identity.family not in ("sentinel1", "sentinel2", "sentinel3"):
+        return  # the members of others have names of sites
+    prefix = f"{collection}/{kind}/"
+    before = _latest(c, "format", prefix)
+    mark = hashlib.sha256("\n".join(layout).encode()).hexdigest()[:16]
+    known = set((before or {}).get("members", ()))
+    new, gone = ([] if before is None else sorted(s)[:_FEW] for s in (set(layout) - known, known - set(layout)))
+    text = f"{kind} of {collection} has another format: {_change(new, gone)}."
+    evidence: dict[str, Any] = {
+        "first seen with": identity.name,
+        "at": moment(now),
+        "new": new,
+        "gone": gone,
+        "members": list(layout),
+    }
+    tell(c, "format", f"{prefix}{mark}", text, evidence, now, quiet=before is None)
+
+
+def _latest(c: Connection, kind: str, prefix: str) -> dict[str, Any] | None:
+    """Return the evidence of the latest news of a kind, of subjects that begin so."""
+    where = (news.c.kind == kind, news.c.subject.startswith(prefix, autoescape=True))
+    text = c.execute(sa.select(news.c.evidence).where(*where).order_by(news.c.number.desc()).limit(1)).scalar()
+    return None if text is None else dict(json.loads(text))
+
+
+def _change(new: Sequence[str], gone: Sequence[str]) -> str:
+    parts = [
+        f"{', '.join(s[:2])}{' and others' if len(s) > 2 else ''} {w}" for s, w in ((new, "new"), (gone, "gone")) if s
+    ]
+    return shown("; ".join(parts))[:400]
+
+
 def arrived(c: Connection, collection: str, name: str, number: int, item: dict[str, Any], now: float) -> None:
     """Record that a product is in the catalogue."""
     asset = item["assets"]["product"]
-    evidence = {"href": asset["href"], "size": asset.get("file:size"), "checksum": asset.get("file:checksum")}
+    evidence = {
+        "product": name,
+        "href": asset["href"],
+        "size": asset.get("file:size"),
+        "checksum": asset.get("file:checksum"),
+    }
     evidence["verified"] = item["properties"].get("geodes:verified")
     tell(c, "arrival", f"{collection}/{number}", f"{name} is in {collection}.", evidence, now)
 
@@ -73,10 +133,17 @@ def moment(seconds: float) -> str:
 
 
 def latest(database: Database, most: int = _MOST) -> list[dict[str, Any]]:
-    """Return the latest news, the newest first, without what was so at the first look."""
-    query = sa.select(news).where(news.c.quiet.is_(False)).order_by(news.c.number.desc()).limit(most)
+    """Return the latest news, the newest first, without what was so at the first look.
+
+    At most half of them are arrivals: a thousand of these in an hour must not hide an outage.
+    """
+    query, is_arrival = (
+        sa.select(news).where(news.c.quiet.is_(False)).order_by(news.c.number.desc()),
+        news.c.kind == "arrival",
+    )
     with database.change() as c:
-        rows = c.execute(query).all()
+        rows = [r for one in (is_arrival, ~is_arrival) for r in c.execute(query.where(one).limit(most // 2)).all()]
+    rows.sort(key=lambda r: -r.number)
     return [
         {
             "number": r.number,
@@ -84,7 +151,7 @@ def latest(database: Database, most: int = _MOST) -> list[dict[str, Any]]:
             "subject": r.subject,
             "time": moment(r.time),
             "text": r.text,
-            "evidence": json.loads(r.evidence),
+            "evidence": {k: v for k, v in json.loads(r.evidence).items() if k != "members"},
         }
         for r in rows
     ]
@@ -107,6 +174,7 @@ def _json(entries: list[dict[str, Any]]) -> dict[str, Any]:
             "date_published": e["time"],
             "tags": [e["kind"]],
             "_evidence": e["evidence"],
+            "_fr": french(e["kind"], e["subject"], e["evidence"]),
         }
         for e in entries
     ]

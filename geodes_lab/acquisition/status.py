@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from geodes_lab import extras
-from geodes_lab.acquisition.ledger.tables import Database, looks, products
+from geodes_lab.acquisition.ledger.tables import Database, hooks, looks, products
 from geodes_lab.util import instant
 
 _MOST = 20  # products of each list
@@ -56,6 +56,8 @@ class Status:
     """Products that failed before and wait for another attempt."""
     refused: list[Named]
     failing: list[Failing]
+    webhooks: dict[str, str] = field(default_factory=dict)
+    """By address: why it could not be told the news the last time; empty: it could."""
 
     def __str__(self) -> str:
         lines = []
@@ -71,6 +73,7 @@ class Status:
         lines += [f"{f.source} fails since {_span(f.seconds)}: {f.reason}" for f in self.failing]
         lines += [f"Waits after {n.attempts} attempts: {n.name}: {n.reason}" for n in self.stuck]
         lines += [f"Refused: {n.name}: {n.reason}" for n in self.refused]
+        lines += [f"{address} has not all news: {why}" for address, why in self.webhooks.items() if why]
         return "\n".join(lines)
 
 
@@ -99,6 +102,7 @@ def status(database: Database) -> Status:
         failing = c.execute(sa.select(looks).where(looks.c.failing_since.is_not(None))).all()
         waits = sa.select(products).where(_p.state == "waiting", _p.attempts >= _STUCK)
         stuck = c.execute(waits.order_by(_p.attempts.desc()).limit(_MOST)).all()
+        told = c.execute(sa.select(hooks.c.address, hooks.c.reason)).all()
         refused = c.execute(
             sa.select(products).where(_p.state == "refused").order_by(_p.number.desc()).limit(_MOST)
         ).all()
@@ -113,6 +117,7 @@ def status(database: Database) -> Status:
         [Named(r.name, r.collection, r.reason, r.attempts) for r in stuck],
         [Named(r.name, r.collection, r.reason, r.attempts) for r in refused],
         [Failing(r.source, r.failed, now - r.failing_since) for r in failing],
+        {r.address.partition("?")[0]: r.reason for r in told},
     )
 
 
@@ -144,6 +149,7 @@ def write_metrics(database: Database, path: Path) -> None:
     failing = gauge("source_failing", "1 if a source cannot be read.", "source")
     for source in {*told.looked, *(f.source for f in told.failing)}:
         failing.labels(source).set(any(f.source == source for f in told.failing))
+    gauge("webhook_failing", "1 if a webhook could not be told the news.").set(any(told.webhooks.values()))
     gauge("stored_bytes", "Bytes of all products in the datalake.").set(told.bytes)
     gauge("stuck_products", "Products that failed before and wait.").set(len(told.stuck))
     gauge("run_timestamp_seconds", "When the engine last finished a round.").set(told.time)

@@ -13,6 +13,7 @@ import pystac
 
 from geodes_lab.acquisition.identity import Identity, part_of
 from geodes_lab.acquisition.publication import Publication
+from geodes_lab.acquisition.telling.layout import layout, version
 from geodes_lab.archive import central_directory
 from geodes_lab.archive.member_index import Directory
 from geodes_lab.downloading.manifest import Manifest
@@ -45,6 +46,8 @@ class Verified:
     """All that were computed, by algorithm; those that the source published are among them, and are equal."""
     part: str = ""
     """Of the pass, where a tile has several."""
+    layout: tuple[str, ...] = ()
+    """Its members and the versions of its metadata, as those of others of its type are; empty: it is no zip."""
 
 
 class Digests:
@@ -113,12 +116,12 @@ def verified(
     # Its checksums are compared above, all of them: this verifies the size and the members.
     with _turns:
         evidence = verify(path, _described(path, publication, identity), is_zip=is_zip, every_member=True, check=check)
-    part = ""
+    part, made = "", tuple[str, ...]()
     if evidence.members is not None:
-        part = _inside(path, identity, check)
+        part, made = _inside(path, identity, check)
     shown = ", ".join(f"{c.algorithm} {c.digest}" for c in published(publication))
     words = _words(evidence, shown, bool(publication.checksums))
-    return Verified(words, evidence.size, has, part)
+    return Verified(words, evidence.size, has, part, made)
 
 
 def _described(path: Path, publication: Publication, identity: Identity) -> pystac.Item:
@@ -136,8 +139,9 @@ def _words(evidence: Evidence, checksums: str, has_others: bool) -> str:
     return f"{words}, XML, bands" if evidence.members is not None else words
 
 
-def _inside(path: Path, identity: Identity, check: Callable[[], None]) -> str:
-    """Verify what a zip has in it; return the part of the pass that it is."""
+def _inside(path: Path, identity: Identity, check: Callable[[], None]) -> tuple[str, tuple[str, ...]]:
+    """Verify what a zip has in it; return the part of the pass that it is, and how it is made."""
+    versions = dict[str, str]()
     place = place_of(str(path.absolute()))
     try:
         directory = Directory(place, *central_directory.read(place))
@@ -148,7 +152,7 @@ def _inside(path: Path, identity: Identity, check: Callable[[], None]) -> str:
         for name in sorted(filter(_DOCUMENT.search, names)):
             check()
             try:
-                parsed(directory.read(name, _LARGEST))
+                versions[name] = version(parsed(directory.read(name, _LARGEST)))
             except ValueError as error:
                 raise Wrong(f"{name} of {identity.name} is not well-formed XML ({error}).") from None
         manifest = Manifest.of_directory(directory)
@@ -163,7 +167,7 @@ def _inside(path: Path, identity: Identity, check: Callable[[], None]) -> str:
         raise Wrong(f"{absent[0]}{more} of {identity.name} is not there, though its manifest lists it.")
     if missing := _missing(names, identity):
         raise Wrong(f"{identity.name} lacks {', '.join(missing)}, which products of its type have.")
-    return part_of(names, identity)
+    return part_of(names, identity), layout(names, versions)
 
 
 def _is_of(member: str, name: str) -> bool:

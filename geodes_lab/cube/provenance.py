@@ -114,8 +114,10 @@ def provenance(
         if source is None and any(band in (k, *names) for k, names in bands_.missing(item).items())
     ]
     corrected, assumed = (list(dict.fromkeys(s for i in items for s in _notes(i, k))) for k in ("corrected", "assumed"))
+    levels = sorted({str(i.properties["processing:level"]) for i in items if i.properties.get("processing:level")})
     return {
         "Conventions": "CF-1.11",
+        **({"processing_level": " ".join(levels)} if levels else {}),
         "history": f"opened in place by geodes_lab {version('geodes-lab')}",
         "superseded": superseded,
         **({"failed": failed} if failed else {}),

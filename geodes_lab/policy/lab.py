@@ -186,6 +186,8 @@ class Catalogue:
     """The folder that `geodes-lab harvest` wrote."""
     static: str = ""
     """Or the catalog.json of a static catalogue."""
+    news: str = ""
+    """The folder to which `geodes-lab acquire` writes its news: the first page shows the newest."""
     public: bool = False
     """Whether people without a login can search unrestricted collections. Everybody can see the list of collections."""
     origins: tuple[str, ...] = ()

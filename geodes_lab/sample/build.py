@@ -11,7 +11,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel3 import products, sen3
 
 # The content depends only on these modules: if they change, the sample is written again.
-VERSION = 5
+VERSION = 6
 _DONE = "sample.json"
 
 
@@ -75,11 +75,11 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
     truth.write(folder / "truth")
     # Processes, not threads: GDAL holds Python's lock while it encodes a JPEG 2000.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_quiet) as pool:
-        futures = {entry: pool.submit(_product, entry, folder / "datalake" / entry.key) for entry in entries}
-        for number, (entry, future) in enumerate(futures.items(), 1):
-            future.result()
+        written = 0
+        for days in as_completed(pool.submit(_products, group, folder / "datalake") for group in _by_day(entries)):
+            written += len(days.result())
             if tell:
-                tell(number, len(entries), entry.name)
+                tell(written, len(entries), days.result()[-1])
     catalogue.write(entries, folder)
     (folder / _DONE).write_text(json.dumps({"version": VERSION, "products": len(entries)}))
 
@@ -98,6 +98,23 @@ _WRITERS: dict[type[Any], Callable[..., None]] = {
     theia_others.LeafArea: theia_others.LeafArea.write,
     theia_others.Radar: theia_others.Radar.write,
 }
+
+
+def _by_day(entries: list[catalogue.Entry]) -> list[list[catalogue.Entry]]:
+    """Group the Sentinel-2 products of a day, whose truth is the same; the others are alone. The longest come first."""
+    groups: dict[Any, list[catalogue.Entry]] = {}
+    for entry in entries:
+        scene = entry.product
+        same = (scene.time, scene.cloudiness) if isinstance(scene, l1c.Scene) else entry.key
+        groups.setdefault(same, []).append(entry)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _products(entries: list[catalogue.Entry], datalake: Path) -> list[str]:
+    """Write products one after the other; return their names."""
+    for entry in entries:
+        _product(entry, datalake / entry.key)
+    return [entry.name for entry in entries]
 
 
 def _product(entry: catalogue.Entry, path: Path) -> None:

@@ -6,9 +6,10 @@ MAJA's level 2A of Sentinel-2 and of Venµs, in zips with stored members.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rasterio.io import MemoryFile
 
 from geodes_lab.products.sentinel2.bands import BANDS
 from geodes_lab.sample import truth
+from geodes_lab.sample.sentinel2.xml import DETECTORS, sun, view
 
 NODATA = -10_000
 
@@ -125,9 +127,28 @@ class Scene:
                 values = np.zeros_like(seen)
         return values.astype(np.uint8).repeat(times, 0).repeat(times, 1)
 
+    def bands_of(self, group: str) -> list[str]:
+        """Return the bands of a resolution group, in the order of their bits in masks."""
+        return [band for band, (_, resolution) in self.bands.items() if resolution == self.groups[group]]
+
+    def detector(self, band: str) -> NDArray[np.uint8]:
+        """Return the number of the detector that saw each pixel of a band of Sentinel-2.
+
+        The edge between two detectors is oblique, and for each band a little further south, as in real products.
+        """
+        number, resolution = self.bands[band]
+        row, col = np.mgrid[0 : SIDE * 10 // resolution, 0 : SIDE * 10 // resolution] * resolution
+        north, south = DETECTORS
+        return np.where(row < 900 + col // 8 + 20 * number, north, south).astype(np.uint8)
+
+    def detector_mask(self, group: str, detector: int) -> NDArray[np.uint8]:
+        """Return the mask of a detector: a bit for each band of the group."""
+        bits = [(self.detector(b) == detector).astype(np.uint8) << n for n, b in enumerate(self.bands_of(group))]
+        return np.bitwise_or.reduce(bits)
+
 
 def scenes() -> list[Scene]:
-    """Return two dates of Sentinel-2, one with clouds and one at the swath's edge, and one date of Venµs."""
+    """Return a summer of Sentinel-2, with clouds on two dates and the swath's edge on one, and one date of Venµs."""
     numbers = {b.name.replace("B0", "B"): (n, b.resolution) for n, b in enumerate(BANDS) if b.resolution < 60}
     # Venµs has twelve bands at 5 m; each is similar to a band of Sentinel-2.
     near = {
@@ -154,6 +175,12 @@ def scenes() -> list[Scene]:
         Scene(at("2021-07-25T10:50:31.024"), "SENTINEL2A", cloudiness=0.3, **s2),
         Scene(at("2021-08-14T10:50:31.024"), "SENTINEL2A", swath_edge=True, **s2),
         Scene(at("2021-07-26T10:55:54.000"), "VENUS-XS", "LAURAGAIS", venus, {"XS": 5}, "3-1"),
+        # The harvest, before them.
+        Scene(at("2021-06-05T10:50:31.024"), "SENTINEL2A", **s2),
+        Scene(at("2021-06-15T10:50:31.024"), "SENTINEL2A", **s2),
+        Scene(at("2021-06-25T10:50:31.024"), "SENTINEL2A", cloudiness=0.2, **s2),
+        Scene(at("2021-07-05T10:50:31.024"), "SENTINEL2A", **s2),
+        Scene(at("2021-07-15T10:50:31.024"), "SENTINEL2A", **s2),
     ]
 
 
@@ -167,6 +194,9 @@ def write(scene: Scene, path: Path) -> None:
         for kind in ("CLM", "MG2", "EDG", "SAT"):
             image = tiff(scene.mask(kind, group), resolution, (WEST, NORTH))
             members[f"MASKS/{scene.name}_{kind}_{group}.tif"] = image
+        for detector in DETECTORS if scene.platform.startswith("S") else ():
+            image = tiff(scene.detector_mask(group, detector), resolution, (WEST, NORTH))
+            members[f"MASKS/{scene.name}_DTF_{group}-D{detector:02d}.tif"] = image
     pack(path, {f"{scene.name}/{name}": data for name, data in members.items()}, scene.time)
 
 
@@ -242,8 +272,43 @@ def _xml(scene: Scene) -> str:
 <Product_Characteristics><PRODUCT_ID>{scene.name}</PRODUCT_ID><ACQUISITION_DATE>{time}</ACQUISITION_DATE><PRODUCTION_DATE>{production}</PRODUCTION_DATE><PRODUCT_VERSION>{scene.version.replace("-", ".")}</PRODUCT_VERSION><PRODUCT_LEVEL>L2A</PRODUCT_LEVEL><PLATFORM>{scene.platform.removesuffix("-XS")}</PLATFORM><Band_Group_List>{lists}</Band_Group_List></Product_Characteristics>
 <Geoposition_Informations><Coordinate_Reference_System><GEO_TABLES>EPSG</GEO_TABLES><Horizontal_Coordinate_System><HORIZONTAL_CS_TYPE>PROJECTED</HORIZONTAL_CS_TYPE><HORIZONTAL_CS_NAME>WGS 84 / UTM zone 31N</HORIZONTAL_CS_NAME><HORIZONTAL_CS_CODE>{truth.EPSG}</HORIZONTAL_CS_CODE></Horizontal_Coordinate_System></Coordinate_Reference_System><Geopositioning><Group_Geopositioning_List>{groups}</Group_Geopositioning_List></Geopositioning></Geoposition_Informations>
 <Radiometric_Informations><REFLECTANCE_QUANTIFICATION_VALUE>{scene.quantification}</REFLECTANCE_QUANTIFICATION_VALUE><Special_Values_List><SPECIAL_VALUE name="nodata">{NODATA}</SPECIAL_VALUE></Special_Values_List><Spectral_Band_Informations_List>{spectra}</Spectral_Band_Informations_List></Radiometric_Informations>
-</Muscate_Metadata_Document>
+{_angles(scene)}</Muscate_Metadata_Document>
 """
+
+
+def _angles(scene: Scene) -> str:
+    """Return the angles of Sentinel-2: 23 × 23 values, 5 km apart, from the corner; empty for Venµs."""
+    if not scene.platform.startswith("S"):
+        return ""
+
+    def grid(kind: int, what: str, value: Callable[[float, float], tuple[float, float]]) -> str:
+        lines = "".join(
+            "<VALUES>" + " ".join(f"{value(row, col)[kind]:.4f}" for col in range(23)) + "</VALUES>"
+            for row in range(23)
+        )
+        return (
+            f'<{what} step_unit="m" values_unit="deg"><COL_STEP>5000</COL_STEP><ROW_STEP>5000</ROW_STEP><Values_List>'
+            f"{lines}</Values_List></{what}>"
+        )
+
+    def pair(value: Callable[[float, float], tuple[float, float]]) -> str:
+        return grid(0, "Zenith", value) + grid(1, "Azimuth", value)
+
+    views = "".join(
+        f'<Band_Viewing_Incidence_Angles_Grids_List band_id="{band}">'
+        + "".join(
+            f'<Viewing_Incidence_Angles_Grids detector_id="{detector:02d}">{pair(partial(view, number, detector))}'
+            "</Viewing_Incidence_Angles_Grids>"
+            for detector in DETECTORS
+        )
+        + "</Band_Viewing_Incidence_Angles_Grids_List>"
+        for band, (number, _) in scene.bands.items()
+    )
+    return (
+        f"<Geometric_Informations><Angles_Grids_List><Sun_Angles_Grids>{pair(sun)}</Sun_Angles_Grids>"
+        f"<Viewing_Incidence_Angles_Grids_List>{views}</Viewing_Incidence_Angles_Grids_List></Angles_Grids_List>"
+        "</Geometric_Informations>\n"
+    )
 
 
 def _centre(scene: Scene, band: str, number: int) -> float:

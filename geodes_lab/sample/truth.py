@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +138,7 @@ def seen(swath_edge: bool) -> NDArray[np.bool_]:
     return x < 150 - 0.22 * y
 
 
+@lru_cache(maxsize=16)  # a day's bands: for its two tiles, and for the picture in true colour
 def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.0, swath_edge: bool = False) -> Floats:
     """Return the measurement of a perfect instrument.
 
@@ -157,7 +158,7 @@ def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.
     Returns
     -------
     numpy.ndarray
-        Top-of-atmosphere reflectance (rows, cols) on the whole area; NaN outside the swath.
+        Top-of-atmosphere reflectance (rows, cols) on the whole area, read-only; NaN outside the swath.
     """
     from geodes_lab.sample import landscape  # which asks for the land cover
 
@@ -179,6 +180,7 @@ def reflectance(band: int, resolution: int, day: date, *, cloudiness: float = 0.
     value += np.random.default_rng([SEED, day.toordinal(), band]).normal(0, NOISE, value.shape)
     value = np.maximum(value, 0.0005)
     value[~seen(swath_edge).repeat(times, 0).repeat(times, 1)] = np.nan
+    value.flags.writeable = False
     return value
 
 

@@ -27,3 +27,27 @@ def fsync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def fsync_file(path: Path) -> None:
+    """Make the bytes of a file survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, so that they are there after a loss of power too."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        fsync_folder(made.parent)
+
+
+def rename_to_stay(part: Path, path: Path) -> None:
+    """Give a file its name, so that after a loss of power the name has these bytes, or those that it had before."""
+    fsync_file(part)
+    part.replace(path)
+    fsync_folder(path.parent)

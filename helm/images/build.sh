@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds both images: build.sh BASE@sha256:… REGISTRY TAG. `make images` runs it.
+# Builds both images, and with GPU=1 a third: build.sh BASE@sha256:… REGISTRY TAG. `make images` runs it.
 set -eu
 cd "$(dirname "$0")/../.."
 base=$1 registry=$2 tag=$3
@@ -19,10 +19,13 @@ case $engine in
 esac
 mkdir -p build
 
-for kind in user hub; do
+kinds="user hub${GPU:+ gpu}"
+for kind in $kinds; do
 	"$engine" build $ignore --file helm/images/Dockerfile --build-arg "BASE=$base" --target $kind --tag "$registry/$kind:$tag" .
 	"$engine" run --rm --entrypoint cat "$registry/$kind:$tag" /opt/geodes-lab/versions.json >"build/versions-$kind.json"
 	"$engine" run --rm --entrypoint cat "$registry/$kind:$tag" /opt/geodes-lab/sbom.json >"build/sbom-$kind.json"
 done
-cmp build/versions-user.json build/versions-hub.json || { echo "The two images differ in what must be equal." >&2; exit 1; }
-echo "$registry/user:$tag and $registry/hub:$tag; build/sbom-user.json and build/sbom-hub.json say what is in them"
+for kind in $kinds; do
+	cmp build/versions-user.json "build/versions-$kind.json" || { echo "The images user and $kind differ in what must be equal." >&2; exit 1; }
+	echo "$registry/$kind:$tag; build/sbom-$kind.json says what is in it"
+done

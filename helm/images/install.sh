@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the lab into a folder, for an image: install.sh FOLDER user, then perhaps install.sh FOLDER hub for what the hub needs beside it.
+# Installs the lab into a folder, for an image: install.sh FOLDER user, then perhaps install.sh FOLDER hub for what the hub needs beside it, or
+# install.sh FOLDER gpu for what a GPU needs.
 # The Dockerfile runs it, and tests/integration/chart/test_images.py does, in a clean folder.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -13,15 +14,20 @@ if [ "$kind" = user ]; then
 	# pip is the one that this Python brings.
 	"$venv/bin/python" -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r "$top/helm/images/uv.txt"
 	extra="--extra lab"
-else
+elif [ "$kind" = hub ]; then
 	extra="--extra lab --extra kubernetes"
 fi
 export VIRTUAL_ENV="$venv"
 
 # Versions and sums are those of the lock file, which says them for all that pyproject.toml asks for, tests and documentation too: as a
 # constraint it adds nothing, and what is not in it is refused.
-# shellcheck disable=SC2086
-"$venv/bin/uv" pip install --quiet --project "$top" --link-mode copy --compile-bytecode --require-hashes -r "$top/pyproject.toml" $extra -c "$lock"
+if [ "$kind" = gpu ]; then
+	# A lock file of its own: with its packages in the other, each installation would have them (2.7 GB).
+	"$venv/bin/uv" pip install --quiet --link-mode copy --compile-bytecode --only-binary :all: --require-hashes -r "$top/helm/images/gpu.txt"
+else
+	# shellcheck disable=SC2086
+	"$venv/bin/uv" pip install --quiet --project "$top" --link-mode copy --compile-bytecode --require-hashes -r "$top/pyproject.toml" $extra -c "$lock"
+fi
 
 if [ "$kind" = user ]; then
 	"$venv/bin/uv" pip install --quiet --compile-bytecode --no-deps --build-constraint "$top/helm/images/build.txt" "$top"

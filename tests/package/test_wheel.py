@@ -59,6 +59,7 @@ def python(tmp_path_factory) -> Path:
 
 
 @pytest.mark.thorough
+@pytest.mark.slow  # installs the wheel into an environment of its own; test_project holds what it asks for
 def test_library_alone_searches_opens_plans_and_saves(python, sample, product, tmp_path):
     (tmp_path / "harvested").mkdir()
     (tmp_path / "harvested" / "snapshot.json").write_text("{}")

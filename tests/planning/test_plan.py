@@ -191,6 +191,7 @@ def addresses(server: str, sample: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow  # half a minute; test_product_that_fails_for_good… and tests/storage try faults with few requests
 def test_tenth_of_requests_fails_and_the_result_is_the_same(faulty, sample, tmp_path, client):
     """On workers of a cluster: every fault is met, nothing is filled, and the report tells."""
     settings = {"geodes_lab.datalake.timeout": 1, "geodes_lab.cache.folder": str(tmp_path / "far")}

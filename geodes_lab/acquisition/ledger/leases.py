@@ -98,11 +98,14 @@ class Leases:
         *,
         received: int,
         seconds: float,
+        layout: Sequence[str] = (),
     ) -> None:
-        """Record that a product is whole in the datalake."""
+        """Record that a product is whole in the datalake; ``layout`` is how it is made."""
         values = {"acquisition": identity.acquisition, "key": key, "item": json.dumps(item), "evidence": evidence}
         with self.database.change() as c:
             self._move(c, task, state="stored", until=0.0, reason="", received=received, seconds=seconds, **values)
+            processing = str(item["properties"].get("processing:version") or "")
+            news.of_product(c, task.source, task.collection, identity, processing, layout, self.clock())
 
     def postpone(self, task: Task, why: str, seconds: float, *, counts: bool = True) -> None:
         """Try a product again later; ``counts`` is False if it is not the product's fault."""
@@ -117,7 +120,7 @@ class Leases:
         with self.database.change() as c:
             self._move(c, task, state="refused", until=0.0, attempts=task.attempts + 1, reason=why[:500])
             _promote(c, task.number)
-            news.tell(c, "refusal", mark, text, {"reason": why[:500]}, self.clock())
+            news.tell(c, "refusal", mark, text, {"product": task.publication.name, "reason": why[:500]}, self.clock())
 
     def withdraw(self, task: Task, why: str) -> None:
         """Record that the source of a product has it no longer."""

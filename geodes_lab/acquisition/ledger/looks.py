@@ -123,7 +123,7 @@ class Looks:
             return
         row = {**mark, "name": name[:500], "acquisition": "", "document": "{}", "published": news.moment(now)}
         c.execute(sa.insert(products).values(**row, state="refused", reason=why[:500], found=now))
-        news.tell(c, "refusal", f"{source}/{name[:300]}", why[:300], {"reason": why[:500]}, now)
+        news.tell(c, "refusal", f"{source}/{name[:300]}", why[:300], {"product": name[:300], "reason": why[:500]}, now)
 
 
 def withdraw(c: Connection, source: str, collection: str, gone: Withdrawal, now: float) -> None:
@@ -136,7 +136,7 @@ def withdraw(c: Connection, source: str, collection: str, gone: Withdrawal, now:
         values = {"withdrawn": instant.text(gone.when), "state": state, "until": 0.0}
         c.execute(sa.update(products).where(_p.number == row.number).values(**values))
     if rows:
-        evidence = {"id": gone.id, "when": instant.text(gone.when), "why": gone.why}
+        evidence = {"product": rows[0].name, "id": gone.id, "when": instant.text(gone.when), "why": gone.why}
         text = f"{rows[0].name} was deleted at {source}{f': {gone.why}' if gone.why else ''}."
         news.tell(c, "deletion", f"{source}/{gone.id}", text, evidence, now)
 

@@ -88,6 +88,30 @@ news = sa.Table(
 )
 """What the engine noticed; ``quiet``: what was there when it looked for the first time."""
 
+hooks = sa.Table(
+    "hooks",
+    _metadata,
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("begun", sa.Float, nullable=False),  # older news are not sent
+    sa.Column("position", sa.Integer, nullable=False, default=0),  # all up to this number are done with
+    sa.Column("later", sa.Float, nullable=False, default=0.0),
+    sa.Column("failures", sa.Integer, nullable=False, default=0),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+)
+"""Servers that are told the news, and when each may be asked again."""
+
+calls = sa.Table(
+    "calls",
+    _metadata,
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("until", sa.Float, nullable=False, default=0.0),  # while an engine sends it
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("done", sa.Float),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+)
+"""News on their way to a server; those up to its position are removed."""
+
 _about = sa.Table("about", _metadata, sa.Column("version", sa.Integer, primary_key=True))
 
 

@@ -18,6 +18,7 @@ import shapely
 from geodes_lab.catalog.harvested.columns import REST, TIMES, TOP
 from geodes_lab.catalog.harvested.columns import columns as fitting
 from geodes_lab.util import instant
+from geodes_lab.util.whole_file import rename_to_stay
 
 ROWS = 2048
 """Of a group of rows, the smallest unit of a read."""
@@ -121,7 +122,7 @@ def write(rows: pa.Table, path: Path) -> None:
         row_group_size=ROWS,
         write_statistics=True,
     )
-    part.replace(path)
+    rename_to_stay(part, path)
 
 
 def _flat(record: dict[str, Any], wanted: set[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from geodes_lab.catalog.harvested import geoparquet
 from geodes_lab.catalog.harvested.columns import REST, TOP
 from geodes_lab.catalog.harvested.snapshot import Collection, File, Snapshot, moment
 from geodes_lab.catalog.harvested.staging import Staging
+from geodes_lab.util.whole_file import make_folder
 
 _BOUNDS = ("start_datetime", "end_datetime")
 _BOX = ("xmin", "ymin", "xmax", "ymax")
@@ -70,7 +71,7 @@ def written(folder: Path, name: str, month: str, table: pa.Table) -> File:
     # With a unique name: readers of the previous snapshot continue with the files that it names.
     stamp = hashlib.sha256(f"{name}{month}{datetime.now(UTC).isoformat()}".encode()).hexdigest()[:12]
     path = Path("items") / name / f"{month}-{stamp}.parquet"
-    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    make_folder((folder / path).parent)
     geoparquet.write(table, folder / path)
     start, end = (pc.coalesce(*(table[c] for c in (k, "datetime") if c in table.column_names)) for k in _BOUNDS)
     box = None

@@ -23,6 +23,7 @@ from typing import Any
 from geodes_lab.catalog.harvested.columns import columns
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
+from geodes_lab.util.whole_file import make_folder, rename_to_stay
 
 NAME = "snapshot.json"
 _VERSION = 1
@@ -150,7 +151,8 @@ class Snapshot:
         }
         part = self.folder / f"{NAME}.{os.getpid()}"
         part.write_text(json.dumps(document, indent=1))
-        part.replace(self.folder / NAME)
+        # The files that it names are on the disk before: a loss of power leaves this snapshot or the one before.
+        rename_to_stay(part, self.folder / NAME)
 
     def tidy(self, kept: float = 3600) -> None:
         """Remove files that this snapshot does not name and that have not changed for ``kept`` seconds.
@@ -196,7 +198,7 @@ def alone(folder: Path, otherwise: str, wait: float = 0) -> Iterator[None]:
     GeodesError
         With the text ``otherwise``, if another process holds the lock for more than ``wait`` seconds.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     end = time.monotonic() + wait
     with (folder / ".lock").open("w") as file:
         while True:

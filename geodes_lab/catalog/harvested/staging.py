@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from geodes_lab.catalog.harvested import geoparquet
+from geodes_lab.util.whole_file import fsync_file, rename_to_stay
 
 _FLUSH = 40_000  # Items in memory before they are written
 
@@ -54,7 +55,7 @@ class Staging:
         state = {"until": self.done and self.done.isoformat(), "months": self._months}
         part = self._state.with_suffix(".part")
         part.write_text(json.dumps(state))
-        part.replace(self._state)
+        rename_to_stay(part, self._state)
 
     @property
     def months(self) -> list[str]:
@@ -83,5 +84,6 @@ def _write(table: pa.Table, path: Path) -> list[str]:
         for number in (c["counts"].as_py() for c in counts):
             file.write_table(table.slice(first, number), row_group_size=number)
             first += number
+    fsync_file(path)  # before the state names it
     months_in_order: list[str] = counts.field("values").to_pylist()
     return months_in_order

@@ -54,35 +54,55 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
         If a grid is damaged.
     """
     root = told.root.find(".//Tile_Angles")
-    if root is None or root.find("Sun_Angles_Grid") is None:
+    if root is None or (sun := root.find("Sun_Angles_Grid")) is None:
         return None
-    sun = {kind: _values(told, root, f"Sun_Angles_Grid/{kind}") for kind in ("Zenith", "Azimuth")}
-    shape = sun["Zenith"].shape
     views = root.findall("Viewing_Incidence_Angles_Grids")
-    places = [_place(told, v) for v in views]
+    places = [_place(told, v.get("bandId", -1), v.get("detectorId", 0)) for v in views]
+    return _together(told, sun, list(zip(places, views, strict=True)), west, north)
+
+
+def muscate_grids(told: Document, west: float, north: float) -> xr.Dataset | None:
+    """Read the grids of angles from the metadata of CNES's MUSCATE centre (``*_MTD_ALL.xml``); see `grids`."""
+    root = told.root.find(".//Angles_Grids_List")
+    if root is None or (sun := root.find("Sun_Angles_Grids")) is None:
+        return None
+    views = []
+    for band in root.iter("Band_Viewing_Incidence_Angles_Grids_List"):
+        name = str(band.get("band_id") or band.get("bandId") or "")
+        number = next((n for n, b in enumerate(BANDS) if b.name.replace("B0", "B") == name), -1)
+        for view in band.findall("Viewing_Incidence_Angles_Grids"):
+            views.append((_place(told, number, view.get("detector_id") or view.get("detectorId") or ""), view))
+    return _together(told, sun, views, west, north)
+
+
+def _together(
+    told: Document, sun: ET.Element, views: list[tuple[tuple[int, int], ET.Element]], west: float, north: float
+) -> xr.Dataset:
+    """Put the grids of the sun and of the views, each by the numbers of its band and detector, into one Dataset."""
+    of_sun = {kind: _values(told, sun, kind) for kind in ("Zenith", "Azimuth")}
+    shape = of_sun["Zenith"].shape
+    places = [place for place, _ in views]
     numbers, detectors_seen = (sorted(set(n)) for n in (zip(*places, strict=True) if places else ((), ())))
     if any(not 0 <= n < len(BANDS) for n in numbers):
         raise GeodesError(f"The view angles in {told.name} belong to no known band: fetch the product again.")
-    size = (
-        2 * len(numbers) * len(detectors_seen) * shape[0] * shape[-1] if sun["Zenith"].ndim == 2 else limits.NUMBERS + 1
-    )
+    size = 2 * len(numbers) * len(detectors_seen) * shape[0] * shape[-1] if len(shape) == 2 else limits.NUMBERS + 1
     limits.refuse(f"The angles in {told.name}", size, limits.NUMBERS, "numbers")
     seen = {
         kind: np.full((len(numbers), len(detectors_seen), *shape), np.nan, np.float32) for kind in ("Zenith", "Azimuth")
     }
-    for view, (number, detector) in zip(views, places, strict=True):
+    for (number, detector), view in views:
         place = numbers.index(number), detectors_seen.index(detector)
         for kind, values in seen.items():
             grid = _values(told, view, kind)
             if grid.shape != shape:
                 raise GeodesError(f"The angles in {told.name} are on grids of several sizes: fetch the product again.")
             values[place] = grid
-    down, across = (told.number(f".//Sun_Angles_Grid/Zenith/{tag}") for tag in ("ROW_STEP", "COL_STEP"))
+    down, across = (told.number(f"Zenith/{tag}", sun) for tag in ("ROW_STEP", "COL_STEP"))
     dims = ("band", "detector", "y", "x")
     result = xr.Dataset(
         {
-            "sun_zenith": (dims[2:], sun["Zenith"]),
-            "sun_azimuth": (dims[2:], sun["Azimuth"]),
+            "sun_zenith": (dims[2:], of_sun["Zenith"]),
+            "sun_azimuth": (dims[2:], of_sun["Azimuth"]),
             "view_zenith": (dims, seen["Zenith"]),
             "view_azimuth": (dims, seen["Azimuth"]),
         },
@@ -96,10 +116,10 @@ def grids(told: Document, west: float, north: float) -> xr.Dataset | None:
     return _described(result)
 
 
-def _place(document: Document, view: ET.Element) -> tuple[int, int]:
+def _place(document: Document, band: str | int, detector: str | int) -> tuple[int, int]:
     """Return the numbers of the band and of the detector."""
     try:
-        return int(view.get("bandId", -1)), int(view.get("detectorId", 0))
+        return int(band), int(detector)
     except ValueError as error:
         raise GeodesError(
             f"The view angles in {document.name} have a band or detector without a number: fetch the product again."
@@ -161,28 +181,43 @@ def _block(
     part = grid[top:bottom, left:right]
     y = part.affine.f + part.affine.e * (np.arange(part.shape[0]) + 0.5)
     x = part.affine.c + part.affine.a * (np.arange(part.shape[1]) + 0.5)
-    # A direction is interpolated as a vector, because angles jump at north, and reverse at the zenith.
     total = np.zeros((3, *part.shape))
     for number, zenith, azimuth in zip(ids, *tables, strict=True):
         weight = 1.0 if not seen else (seen[0] == number).astype(float)
-        known = np.isfinite(zenith) & np.isfinite(azimuth)
-        if not known.any() or not np.any(weight):
+        if not np.any(weight):
             continue
-        theta, phi = np.radians(zenith), np.radians(azimuth)
-        vector = np.stack([np.sin(theta) * np.sin(phi), np.sin(theta) * np.cos(phi), np.cos(theta)])
-        inside = weight
-        if not known.all():
-            # Up to the edge of the detector's footprint, its nearest value is used; without a footprint, half a mesh
-            # beyond.
-            nearest = scipy.ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-            vector = vector[:, nearest[0], nearest[1]]
-            if not seen:
-                inside = _at(known.astype(float), axes, y, x) >= 0.5
+        vector, known = directions(zenith, azimuth)
+        if not known.any():
+            continue
+        # Without a footprint, half a mesh beyond the known values.
+        inside = weight if seen or known.all() else _at(known.astype(float), axes, y, x) >= 0.5
         total += np.stack([_at(v, axes, y, x) for v in vector]) * inside
     length = np.linalg.norm(total, axis=0)
     unit = total / np.where(length > 0, length, np.nan)
     zenith = np.degrees(np.arctan2(np.hypot(unit[0], unit[1]), unit[2]))
     return np.stack([zenith, np.degrees(np.arctan2(unit[0], unit[1])) % 360]).astype(np.float32)
+
+
+def directions(
+    zenith: NDArray[np.floating], azimuth: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Convert a grid of angles to vectors, because angles jump at north, and reverse at the zenith.
+
+    Returns
+    -------
+    vectors : numpy.ndarray
+        East, north and up, (3, y, x). Where a detector does not see, its nearest value: it holds up to the edge of the
+        detector's footprint.
+    known : numpy.ndarray
+        Where the grid has values, (y, x); nowhere: the vectors are NaN.
+    """
+    theta, phi = np.radians(zenith, dtype=np.float64), np.radians(azimuth, dtype=np.float64)
+    vectors = np.stack([np.sin(theta) * np.sin(phi), np.sin(theta) * np.cos(phi), np.cos(theta)])
+    known: NDArray[np.bool_] = np.isfinite(zenith) & np.isfinite(azimuth)
+    if known.any() and not known.all():
+        nearest = scipy.ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+        vectors = vectors[:, nearest[0], nearest[1]]
+    return vectors, known
 
 
 def _at(

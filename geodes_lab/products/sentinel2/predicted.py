@@ -17,8 +17,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import packed
 from geodes_lab.products.bands import name_of
+from geodes_lab.products.sentinel2 import angle_bands, safe_metadata
 from geodes_lab.products.sentinel2 import masks as sentinel2_masks
-from geodes_lab.products.sentinel2 import safe_metadata
 from geodes_lab.products.sentinel2 import tile as sentinel2_tile
 from geodes_lab.products.sentinel2.bands import BANDS, TILES, asset
 from geodes_lab.raster.source import RasterSource
@@ -91,6 +91,7 @@ def item(catalogued: pystac.Item) -> pystac.Item | None:
     )
     for one in band_item.assets.values():
         one.extra_fields["geodes:promise"] = _FAMILY
+    angle_bands.add(band_item, packed.archive(catalogued), "safe", plain, None)
     return band_item
 
 

@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from geodes_lab.archive.archive import Archive
-from geodes_lab.products.sentinel2.bands import BANDS, TILES
+from geodes_lab.products.sentinel2.bands import BANDS, NUMBERS, TILES
 from geodes_lab.products.sentinel2.safe_metadata import Safe
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
@@ -62,6 +62,13 @@ def detectors(archive: Archive, safe: Safe, resolution: int) -> dict[str, da.Arr
                 ]
             ).max(axis=0)
     return result
+
+
+def footprint(archive: Archive, safe: Safe, band: str) -> RasterSource | None:
+    """Describe the image, or the file of polygons, of a band's detectors; None if the product has none."""
+    member = _member(archive, "DETFOO", band)
+    resolution = BANDS[NUMBERS[band]].resolution
+    return None if member is None else replace(_source(archive, safe, member, resolution), is_class=True)
 
 
 def node(archive: Archive, safe: Safe, resolution: int, seen: dict[str, da.Array]) -> xr.Dataset:

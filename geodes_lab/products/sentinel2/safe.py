@@ -15,8 +15,8 @@ from geodes_lab.products import bands as bands_
 from geodes_lab.products import packed
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.metadata import Document
+from geodes_lab.products.sentinel2 import angle_bands, granules, other_catalogues, safe_metadata
 from geodes_lab.products.sentinel2 import angles as sentinel2_angles
-from geodes_lab.products.sentinel2 import granules, other_catalogues, safe_metadata
 from geodes_lab.products.sentinel2 import masks as sentinel2_masks
 from geodes_lab.products.sentinel2 import predicted as sentinel2_predicted
 from geodes_lab.products.sentinel2 import quality as sentinel2_quality
@@ -51,11 +51,13 @@ def predicted(item: pystac.Item) -> pystac.Item | None:
 def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item:
     """Make the band Item of a product: grid, offset, quantification and nodata from its own XML.
 
-    The two metadata files are read, no pixel. ``bands`` is not needed: the XML describes all of them. A band Item is
-    returned unchanged. Bands are named ``B04``; in level 2A those at other resolutions too, ``B04_20m``.
+    The two metadata files are read, no pixel. ``bands`` is only needed for the angles of single bands, such as
+    ``view_zenith_B04``: the XML describes all others. A band Item is returned unchanged otherwise. Bands are named
+    ``B04``; in level 2A those at other resolutions too, ``B04_20m``. The angles are bands too, in degrees (see
+    `geodes_lab.products.sentinel2.angle_bands`).
     """
     if bands_.is_band_item(item) and not sentinel2_predicted.is_predicted(item):
-        return item
+        return angle_bands.add_wanted(item, bands)
     archive = granules.archive(item) if packed.is_one(item) else sentinel2_predicted.archive(item)
     safe = safe_metadata.read(archive)
     band_item = item.clone()
@@ -91,6 +93,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
             band_item.add_asset(image.key, asset(safe.source(archive, image), image.band))
     plain = RasterSource("", safe.name, "", safe.epsg, *safe.grids[60])
     band_item.assets |= sentinel2_masks.assets(archive, plain)
+    if safe.has_angles:
+        angle_bands.add(band_item, archive, "safe", plain, bands)
     gone = {i.key: names_of(i) for i in safe.missing}
     gone |= {m: sentinel2_masks.names() for m in safe.missing_masks if sentinel2_masks.is_one(m)}
     if gone:
@@ -130,7 +134,8 @@ def open(item: pystac.Item) -> xr.DataTree:
     pictures = {i.resolution: i.member for i in safe.images if i.band == "TCI"}
     for resolution in (10, 20, 60):
         here = {k: a for k, a in unpacked.assets.items() if a.extra_fields["gsd"] == resolution}
-        names = {k: _variable(k) for k, a in here.items() if "data" in (a.roles or ())}
+        measured = (k for k, a in here.items() if "data" in (a.roles or ()) and "geodes:native" not in a.extra_fields)
+        names = {k: _variable(k) for k in measured}
         if not names:
             continue
         attrs = {key: attributes(here[key], safe.level) for key in names}

@@ -69,6 +69,8 @@ class Safe:
     """The same for its masks: names of files without suffix, such as ``MSK_CLASSI_B00``."""
     tile: str
     """The path of the tile's own metadata in the archive."""
+    has_angles: bool
+    """Whether those have grids of angles."""
 
     def source(self, archive: Archive, image: Image) -> RasterSource:
         """Describe one of its images."""
@@ -175,6 +177,7 @@ def read(archive: Archive) -> Safe:
         missing=tuple(i for i in listed if i.member not in archive.names),
         missing_masks=_missing_masks(about_tile, archive),
         tile=tile,
+        has_angles=about_tile.root.find(".//Tile_Angles/Sun_Angles_Grid") is not None,
     )
 
 

@@ -175,6 +175,11 @@ class Metadata:
             raise GeodesError(f"{self.document.name} does not give the grid of its band {band}: it is damaged.")
         return result[0]
 
+    def bands_of(self, group: str) -> list[str]:
+        """Return the bands of a resolution group, in the order of their bits in masks; empty if unknown."""
+        several = [g for g in self.document.root.iter("Group") if g.get("group_id") == group]
+        return [(b.text or "").strip() for g in several[:1] for b in g.iter("BAND_ID")]
+
     def quantification(self, of: str = "REFLECTANCE") -> float:
         """Return the divisor of numbers: of ``REFLECTANCE``, or another word before ``_QUANTIFICATION_VALUE``.
 

@@ -18,6 +18,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products import packed
 from geodes_lab.products.bands import name_of
+from geodes_lab.products.sentinel2 import angle_bands
 from geodes_lab.products.sentinel2.bands import BANDS
 from geodes_lab.products.theia import muscate
 from geodes_lab.products.theia.muscate import Metadata
@@ -68,10 +69,11 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
 
     Bands are named ``FRE_B4``, ``SRE_B4`` (``FRC_B4`` in L3A, ``REF_B4`` in L1C); ``B4``, ``B04`` (of Sentinel-2) and
     ``red`` mean the first of these. Masks are ``CLM_R1`` (10 m) and ``CLM_R2`` (20 m) of Sentinel-2, ``CLM_XS`` of the
-    others, and so on. A band Item is returned unchanged.
+    others, and so on. Sentinel-2 has the angles too, in degrees (see `geodes_lab.products.sentinel2.angle_bands`). A
+    band Item is returned unchanged.
     """
     if bands_.is_band_item(item):
-        return item
+        return angle_bands.add_wanted(item, bands)
     archive = packed.archive(item)
     about = Metadata(archive)
     band_item = item.clone()
@@ -108,6 +110,10 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         band_item.add_asset(source.band, asset)
     for asset in (*_atmosphere(archive, about, plain), *_masks(archive, about, plain)):
         band_item.add_asset(asset.extra_fields["bands"][0]["name"], asset)
+    if about.name.startswith("SENTINEL2") and about.document.root.find(".//Sun_Angles_Grids") is not None:
+        grid = max(about.grids.values(), key=lambda g: g.resolution)
+        like = replace(plain, transform=grid.transform, shape=grid.shape)
+        angle_bands.add(band_item, archive, "muscate", like, bands)
     return band_item
 
 

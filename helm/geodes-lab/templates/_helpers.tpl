@@ -18,6 +18,12 @@ image: {{ .Values.image.name }}:{{ .Values.image.tag }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- end }}
 
+{{- define "lab.tag" -}}
+{{- /* Of a tag such as "0.1.0@sha256:…", or of an image such as "registry:5000/name:0.1.0@sha256:…"; empty, if it has none. */ -}}
+{{- $name := splitList "@" . | first | splitList "/" | last -}}
+{{- if contains ":" $name }}{{ splitList ":" $name | last }}{{ else if not (contains "/" .) }}{{ $name }}{{ end -}}
+{{- end }}
+
 {{- define "lab.pod" -}}
 {{- /* What every pod of ours is: nobody's account of the cluster, no root, no more than it needs. */ -}}
 automountServiceAccountToken: false

@@ -23,6 +23,7 @@ from hub.servers.sizes import of_server
 from hub.services import pages
 from hub.services.bounds import Bounded
 from hub.services.home import views
+from hub.services.home.lake_news import newest
 from hub.services.home.news import News
 from hub.services.person import Hub, Person, is_from_elsewhere
 
@@ -51,7 +52,8 @@ class Reception:
         state = await self._state(person) if person.name else views.State()
         tongue = pages.language(request, self.lab)
         clusters = os.environ.get("GEODES_LAB_CLUSTERS", "")
-        body = views.body(tongue, state, self.news.all(), partial(pages.place, self.lab), clusters)
+        told = await run_in_threadpool(newest, self.lab.catalogue.news)
+        body = views.body(tongue, state, self.news.all(), partial(pages.place, self.lab), clusters, told)
         return pages.page(request, self.lab, views.title(tongue, state), body, person.name, operator=state.operator)
 
     async def _state(self, person: Person) -> views.State:

@@ -9,4 +9,6 @@ from hub.services.registration import address
 
 def extra(here: Installation) -> Extra:
     """See `hub.services.declared.Extra`."""
-    return Extra(needs=Needs(former=("news.json",)), servers={"GEODES_LAB_NEWS": f"{address('home')}/feed.atom"})
+    told = here.lab.catalogue.news
+    needs = Needs(reads=(told,) if told else (), former=("news.json",))
+    return Extra(needs=needs, servers={"GEODES_LAB_NEWS": f"{address('home')}/feed.atom"})

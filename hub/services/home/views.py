@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from hub.services.home import lake_views
+from hub.services.home.lake_news import Told
 from hub.services.home.news import KINDS, Announcement
 from hub.services.pages import Language, percent
 
@@ -173,13 +175,20 @@ def title(tongue: Language, state: State) -> str:
     return text["hello"].format(name=state.name) if state.name else text["welcome"]
 
 
-def body(tongue: Language, state: State, news: list[Announcement], place: ObjectLocation, clusters: str) -> str:
-    """The page's content; ``place`` makes links of the lab's own paths."""
+def body(
+    tongue: Language,
+    state: State,
+    news: list[Announcement],
+    place: ObjectLocation,
+    clusters: str,
+    told: Sequence[Told] = (),
+) -> str:
+    """The page's content; ``place`` makes links of the lab's own paths; ``told`` are news of the datalake."""
     text = _TEXT[tongue]
     if not state.name:
         return (
             f'<p>{text["intro"]}</p><p><a class="button" href="login">{text["login"]}</a></p>'
-            f'<div class="cards">{_news(tongue, news, False)}</div>'
+            f'<div class="cards">{_news(tongue, news, False)}{lake_views.card(tongue, told)}</div>'
         )
     lab = place("hub/user-redirect")
     cards = [
@@ -190,6 +199,7 @@ def body(tongue: Language, state: State, news: list[Announcement], place: Object
         _card(text["usage"], _usage(tongue, state, place), place("services/usage/"), text["more"]),
         *_common(tongue, state, place),
         _news(tongue, news, state.operator),
+        lake_views.card(tongue, told),
     ]
     notes = _messages(tongue, state) + _budgets(tongue, state)
     return f'{notes}<p class="soft">{text["intro"]}</p><div class="cards">{"".join(cards)}</div>'

@@ -43,6 +43,7 @@ from tests.support.served import served
 pytestmark = pytest.mark.attack
 
 PUBLIC = "S2"
+OWN = item("one", "alice.own", **{"eo:cloud_cover": 5})
 HTTP = httpx.Client(timeout=60)
 
 
@@ -82,6 +83,23 @@ def mine(api) -> str:
     return f"{api}/collections/alice.own"
 
 
+@pytest.fixture(scope="module")
+def refusing(harvested, tmp_path_factory) -> Iterator[str]:
+    """A service that refuses all that it is sent, and so stays as it was: with a collection of Alice's and an Item."""
+    with served(made(harvested, tmp_path_factory.mktemp("refusing") / "results", Rights(), KnownTokens())) as url:
+        hers = document("alice.own", **{READERS: ["*"]})
+        assert HTTP.post(f"{url}/stac/collections", json=hers, headers=as_("a")).status_code == 201
+        items = f"{url}/stac/collections/alice.own/items"
+        assert HTTP.post(items, json=OWN, headers=as_("a")).status_code == 201
+        yield f"{url}/stac"
+        (one,) = HTTP.get(items, headers=as_("a")).json()["features"]
+        assert {k: one[k] for k in ("id", "properties", "geometry", "assets")} == {
+            k: OWN[k] for k in ("id", "properties", "geometry", "assets")
+        }
+        for address in (f"{items}/one", items.removesuffix("/items")):
+            assert HTTP.delete(address, headers=as_("a")).status_code == 200
+
+
 def sound(api: str, token: str = "b", *also: str) -> None:
     """Whatever happened, others find what they found before."""
     listed = HTTP.get(f"{api}/collections", headers=as_(token))
@@ -106,10 +124,11 @@ INJECTION = "id\" IS NULL) OR (CAST((SELECT content FROM read_text('/etc/passwd'
 @pytest.mark.parametrize(
     "name", [INJECTION, 'a"', "a b", "a\x00b", "é", "filename", "File_Row_Number", "ID", "x" * 101, "", "1a"]
 )
-def test_property_that_no_column_can_be_called_is_refused(api, mine, name):
-    answer = HTTP.post(f"{mine}/items", json=item("one", "alice.own", **{name: 1}), headers=as_("a"))
+def test_property_that_no_column_can_be_called_is_refused(refusing, name):
+    address = f"{refusing}/collections/alice.own/items"
+    answer = HTTP.post(address, json=item("two", "alice.own", **{name: 1}), headers=as_("a"))
     assert answer.status_code == 400, answer.text
-    sound(api)
+    sound(refusing)
 
 
 def test_names_of_a_harvested_catalogue_are_data_and_never_sql(tmp_path, results):
@@ -467,16 +486,15 @@ BAD_COLLECTIONS = [
 
 
 @pytest.mark.parametrize("patch", BAD_COLLECTIONS, ids=lambda p: json.dumps(p)[:50])
-def test_collection_that_would_break_others_is_refused(api, mine, patch):
-    assert HTTP.patch(mine, json={READERS: ["*"]}, headers=as_("a")).status_code == 200
+def test_collection_that_would_break_others_is_refused(refusing, patch):
+    mine, headers = f"{refusing}/collections/alice.own", {"Content-Type": "application/json", **as_("a")}
     for answer in (
-        HTTP.request("PATCH", mine, content=json.dumps(patch), headers={"Content-Type": "application/json", **as_("a")}),
-        HTTP.request("PUT", mine, content=json.dumps(document("alice.own") | patch), headers={"Content-Type": "application/json", **as_("a")}),
-    ):  # fmt: skip
+        HTTP.request("PATCH", mine, content=json.dumps(patch), headers=headers),
+        HTTP.request("PUT", mine, content=json.dumps(document("alice.own") | patch), headers=headers),
+    ):
         assert answer.status_code == 400, answer.text
         assert len(answer.text) < 2000
-    sound(api)
-    assert HTTP.delete(mine, headers=as_("a")).status_code == 200
+    sound(refusing, "b", "alice.own")
 
 
 SELF_CROSSING = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 1], [1, 0], [0, 0]]]}
@@ -497,27 +515,25 @@ BAD_ITEMS = [
 
 
 @pytest.mark.parametrize("patch", BAD_ITEMS, ids=lambda p: json.dumps(p)[:50])
-def test_item_that_would_break_others_is_refused(api, mine, patch):
-    assert HTTP.patch(mine, json={READERS: ["*"]}, headers=as_("a")).status_code == 200
-    own = item("one", "alice.own", **{"eo:cloud_cover": 5})
-    assert HTTP.post(f"{mine}/items", json=own, headers=as_("a")).status_code == 201
-    whole = {**own, **patch, "properties": own["properties"] | patch.get("properties", {})}
+def test_item_that_would_break_others_is_refused(refusing, patch):
+    items = f"{refusing}/collections/alice.own/items"
+    whole = {**OWN, **patch, "properties": OWN["properties"] | patch.get("properties", {})}
     headers = {"Content-Type": "application/json", **as_("a")}
     for answer in (
-        HTTP.request("PATCH", f"{mine}/items/one", content=json.dumps(patch), headers=headers),
-        HTTP.request("PUT", f"{mine}/items/one", content=json.dumps(whole), headers=headers),
-        HTTP.request("POST", f"{mine}/items", content=json.dumps({**whole, "id": "two"}), headers=headers),
+        HTTP.request("PATCH", f"{items}/one", content=json.dumps(patch), headers=headers),
+        HTTP.request("PUT", f"{items}/one", content=json.dumps(whole), headers=headers),
+        HTTP.request("POST", items, content=json.dumps({**whole, "id": "two"}), headers=headers),
     ):
         assert answer.status_code == 400, answer.text
         assert len(answer.text) < 2000
-    sound(api, "b", "alice.own")
-    assert HTTP.delete(f"{mine}/items/one", headers=as_("a")).status_code == 200
+    sound(refusing, "b", "alice.own")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "a?b", "a#b", "a%2fb", "..", ".", "", "x" * 300, "a\x00b", "a\nb"])
-def test_item_that_no_address_leads_to_is_refused(api, mine, name):
-    assert HTTP.post(f"{mine}/items", json=item(name, "alice.own"), headers=as_("a")).status_code == 400
-    sound(api)
+def test_item_that_no_address_leads_to_is_refused(refusing, name):
+    address = f"{refusing}/collections/alice.own/items"
+    assert HTTP.post(address, json=item(name, "alice.own"), headers=as_("a")).status_code == 400
+    sound(refusing)
 
 
 def test_kinds_of_one_person_do_not_spoil_another_s(api, mine):

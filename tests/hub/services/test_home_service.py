@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+from geodes_lab.acquisition.config import State
+from geodes_lab.acquisition.ledger.tables import Database
+from geodes_lab.acquisition.news import tell, write
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.reading import read
 from hub.services.home.app import Reception, made
@@ -149,3 +153,32 @@ def test_page_of_a_person_shows_the_ways_in(url):
     )
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert "<script" not in page.text
+
+
+def test_newest_of_the_datalake_is_on_the_page(news, tmp_path):
+    """The engine's own feed, of a real ledger; hostile text is text, and a page without a feed says nothing."""
+    lab = replace(LAB, catalogue=replace(LAB.catalogue, news=str(tmp_path / "feed")))
+    database = Database(State(folder=tmp_path / "state"))
+    with database.change() as c:
+        tell(c, "baseline", "cdse/S2MSI1C <b>05.11</b>", "cdse publishes <b>05.11</b>.", {}, 1.7e9)
+        tell(c, "outage", "cdse/1", "cdse cannot be read.", {}, 1.7e9 + 1)
+        for n in range(20):
+            tell(c, "arrival", f"S2/{n}", f"product {n} is in S2.", {"product": f"product {n}"}, 1.7e9 + 2 + n)
+    with served(made(Reception(lab, news, Known()))) as url:
+
+        def page(tongue: str) -> str:
+            return httpx.get(url, headers={"Accept-Language": tongue}).text
+
+        assert "From the datalake" not in page("en")
+        write(database, tmp_path / "feed")
+        english, french = page("en"), page("fr")
+        assert "From the datalake" in english
+        assert "cdse publishes &lt;b&gt;05.11&lt;/b&gt;." in english
+        assert "cdse publie une nouvelle version de traitement, S2MSI1C &lt;b&gt;05.11&lt;/b&gt;." in french
+        assert "cdse ne peut pas être lu." in french
+        assert english.count("is in S2.") == 3
+        for bad in ("{", "[]", '{"items": [{"title": 3}, null, {}]}', '{"items": ' + "[" * 10**5):
+            (tmp_path / "feed" / "news.json").write_text(bad)
+            assert "From the datalake" not in page("en")
+        (tmp_path / "feed" / "news.json").write_bytes(b" " * (2**22 + 1))
+        assert "From the datalake" not in page("en")

@@ -178,6 +178,7 @@ def test_box_that_is_drawn_is_the_area_of_the_search(lab, person):
     expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.")
 
 
+@pytest.mark.slow  # tests/hub/services/test_catalogue_shapes.py sends the same files
 def test_file_of_shapes_is_the_area_of_the_search_and_of_its_notebook(lab, person, tmp_path):
     fields = geopandas.GeoDataFrame(geometry=[box(1.75, 43.5, 1.8, 43.55), box(1.8, 43.6, 1.85, 43.62)], crs=4326)
     fields.to_crs("EPSG:2154").to_file(tmp_path / "my fields.shp")
@@ -215,6 +216,7 @@ def test_file_of_shapes_is_the_area_of_the_search_and_of_its_notebook(lab, perso
     expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.", timeout=30_000)
 
 
+@pytest.mark.slow  # a page of JupyterLab of its own; test_page_finds_products… enters it too
 def test_lab_has_its_face_and_its_documentation_at_hand(lab, person):
     person.goto(f"{root(lab)}/hub/user-redirect/lab?reset")
     expect(person.locator("#jp-MainLogo svg[aria-label='GEODES Lab']")).to_be_visible(timeout=60_000)
@@ -241,6 +243,7 @@ def test_lab_has_its_face_and_its_documentation_at_hand(lab, person):
     french.close()
 
 
+@pytest.mark.slow  # half a minute; tests/catalog/test_explorer.py tries the map without a browser
 def test_map_in_a_notebook_gives_the_items_back(lab, person):
     person.goto(f"{root(lab)}/hub/user-redirect/lab/tree/notebooks/explore.ipynb")
     cells = person.locator(".jp-Notebook:visible .jp-CodeCell")

@@ -80,6 +80,7 @@ def test_group_that_changes_between_logins(hub, provider, browser):
     expect(page.get_by_text("alice").first).to_be_visible()
 
 
+@pytest.mark.slow  # waits for tokens to end; tests/integration/hub/test_oidc.py does the same without a browser
 def test_token_that_ended_is_refreshed_and_without_another_one_logs_in_again(hub, provider, browser):
     provider.put("dora", groups=["geodes"])
     page = enter(browser.new_page(), hub.url, "dora")
@@ -98,6 +99,7 @@ def test_token_that_ended_is_refreshed_and_without_another_one_logs_in_again(hub
     reloaded(page, "/oauth2/authorize")
 
 
+@pytest.mark.slow  # as above: test_oidc does the same without a browser
 def test_provider_that_fails_within_a_login_and_beside_who_is_in(hub, provider, browser):
     provider.put("emil", groups=["geodes"])
     inside = enter(browser.new_page(), hub.url, "emil")

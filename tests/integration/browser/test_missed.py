@@ -80,6 +80,7 @@ def run_all(page: Page) -> None:
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
+@pytest.mark.slow  # a minute of a browser; tests/hub/singleuser/test_recording.py does the same by the kernel's messages
 def test_outputs_of_a_cell_whose_tab_was_closed_are_there_and_go_on(lab, browser):
     folder = lab.state / "home" / "notebooks"
     page = opened(lab, browser, "long", link=lab.url)

@@ -164,3 +164,15 @@ def test_07_scale(run):
     assert len(dropped) == 1
     forest = rows(4_827_400, 4_826_900), cols(402_300, 402_900)
     assert greenest == pytest.approx(ndvi(date(2021, 8, 4), forest).mean(), abs=0.03)
+
+
+@pytest.mark.slow
+def test_09_harvest(run):
+    wheat, maize, days = run("09", "[[float(v) for v in series['wheat']], [float(v) for v in series['maize']], dates]")
+    assert days == ["2021-06-05", "2021-06-15", "2021-06-25", "2021-07-05", "2021-07-15"]
+    assert wheat == sorted(wheat, reverse=True)
+    assert wheat[0] > 1.5 > 3 * wheat[-1]
+    assert maize[0] < 0.8 < 2 < maize[-1]
+    for kind, values in ((1, wheat), (2, maize)):
+        cover = [truth.green(kind, date.fromisoformat(day)) for day in days]
+        assert np.corrcoef(cover, values)[0, 1] > 0.95

@@ -190,6 +190,7 @@ def test_operator_sees_writes_and_stops(hub, browser):
     person.screenshot(path=BUILD / "hub_home.png")
 
 
+@pytest.mark.slow  # half a minute; tests/hub/services/test_operators.py reads the pages
 def test_hub_s_pages_have_the_lab_s_face_and_no_admin_page(hub, browser):
     page = enter(browser, hub, "carl")
     for path in ("hub/home", "hub/token", "hub/spawn-pending/carl", "hub/nothing-here"):
@@ -219,6 +220,7 @@ def test_hub_s_pages_have_the_lab_s_face_and_no_admin_page(hub, browser):
     expect(fresh.get_by_role("heading", name="Welcome, carl")).to_be_visible()
 
 
+@pytest.mark.slow  # tests/hub/services/test_costs.py reads the page and the CSV
 def test_costs_as_a_page_and_as_csv(hub, browser):
     operator = enter(browser, hub, "olga", "fr-FR")
     operator.goto(f"{hub.url}/services/operators/")

@@ -141,6 +141,10 @@ def test_schema_refuses(options, said):
         (["--set", "jupyterhub.singleuser.image.tag=0.2.0"], "one tag for all"),
         (["--set", "image.tag=0.2.0"], "that of its services"),
         (["--set", "dask-gateway.gateway.backend.image.tag=0.2.0"], "one software"),
+        (["--set", "lab.profiles.M.gpus=1,lab.profiles.M.image=host:5000/lab/gpu:0.2.0"], "lab.profiles.M.image is host:5000/lab/gpu:0.2.0: one tag for all"),
+        (["--set", "lab.profiles.M.image=host:5000/lab/gpu"], "lab.profiles.M.image is host:5000/lab/gpu: one tag for all"),
+        (["--set", "backup.enabled=true"], "jupyterhub.hub.db.url is no PostgreSQL"),
+        (["--set", "backup.enabled=true,jupyterhub.hub.db.url=postgresql://hub:secret@db/hub"], "the Secret's key database_password"),
         (["--set", "secret=another"], "the hub mounts geodes-lab"),
         (["--set", "jupyterhub.singleuser.cloudMetadata.blockWithIptables=true"], "a privileged container"),
         (["--set", "jupyterhub.cull.enabled=true"], "the lab's own culler"),
@@ -167,6 +171,23 @@ def test_values_that_do_not_go_together_are_refused_in_a_sentence(options, sente
     done = template("kind", *options)
     assert done.returncode != 0
     assert sentence in done.stderr
+
+
+def test_each_image_may_have_a_digest_of_its_own():
+    """Images of one tag are different images."""
+    tags = {
+        path: f"0.1.0@sha256:{digit * 64}"
+        for path, digit in (
+            ("image", "a"),
+            ("jupyterhub.hub.image", "a"),
+            ("jupyterhub.singleuser.image", "b"),
+            ("dask-gateway.gateway.backend.image", "b"),
+        )
+    }
+    tags["lab.profiles.GPU.image"] = "registry.example:5000/lab/gpu:0.1.0@sha256:" + "c" * 64
+    options = [f"{path}{'' if path.endswith('GPU.image') else '.tag'}={tag}" for path, tag in tags.items()]
+    done = template("cnes", "--set-string", ",".join(options))
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_values_is_said_what_is_missing():
@@ -251,7 +272,12 @@ def test_schema_of_the_operators_file_is_that_of_the_hub():
     wanted = fields(Lab)
     for name in ("listen", "certificate", "key"):
         del wanted[name]  # the proxy's, which zero-to-jupyterhub sets
-    del wanted["servers"]["account_prefix"], wanted["home"]["folder"], wanted["catalogue"]["static"]
+    del (
+        wanted["servers"]["account_prefix"],
+        wanted["home"]["folder"],
+        wanted["catalogue"]["static"],
+        wanted["catalogue"]["news"],
+    )
     assert shape(SCHEMA["properties"]["lab"]) == wanted
 
 

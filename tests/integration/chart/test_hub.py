@@ -224,6 +224,10 @@ def test_pods_of_every_size(hub):
         assert float(container["resources"]["limits"]["cpu"]) == told["cores"]
         assert float(container["resources"]["requests"]["cpu"]) == told["cores"] / 4
         assert container["resources"]["limits"].get("nvidia.com/gpu") == ("1" if size == "GPU" else None)
+        assert "nvidia.com/gpu" not in container["resources"]["requests"], "Kubernetes takes the limit for it"
+        assert container["image"].endswith("/gpu:0.1.0" if size == "GPU" else "/user:0.1.0")
+        taint = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+        assert (taint in made["spec"].get("tolerations", [])) is (size == "GPU")
         assert container["args"] == ["python", "/opt/geodes-lab/hub/singleuser/start.py"]
         assert made["metadata"]["labels"]["component"] == "singleuser-server"
         assert made["metadata"]["labels"]["app"] == "jupyterhub"

@@ -39,12 +39,14 @@ def test_linter_finds_nothing(tmp_path):
 def test_dockerfile_has_one_base_by_argument_and_no_root():
     bases = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.M))
     assert bases == {"${BASE}", "built", "system"}
+    assert "NVIDIA_VISIBLE_DEVICES=" not in DOCKERFILE, "which GPU is Kubernetes' choice"
     assert re.search(r"^ARG BASE$", DOCKERFILE, re.M), "no default: a digest is not made up"
-    assert re.findall(r"^USER (\S+)", DOCKERFILE, re.M) == ["1000:1000"]
     hub = DOCKERFILE[DOCKERFILE.index("AS hub\n") :]
     assert "WORKDIR /srv/jupyterhub" in hub, "where zero-to-jupyterhub has the volume of the database"
-    for stage in ("user", "hub"):
-        assert f"FROM system AS {stage}\n" in DOCKERFILE, "both end as nobody"
+    for stage in ("user", "gpu", "hub"):
+        (text,) = re.findall(rf"^FROM system AS {stage}\n(.+?)(?=^FROM |\Z)", DOCKERFILE, re.M | re.S)
+        assert re.findall(r"^USER (\S+)", text, re.M) == ["1000:1000"]
+        assert not re.findall(r"^USER .+^(?:RUN|COPY)", text, re.M | re.S), "all that is in it is root's"
         assert re.search(rf"FROM built AS built-{stage}\nRUN .*slim\.sh /opt/geodes-lab {stage}\n", DOCKERFILE)
         assert f"COPY --from=built-{stage} /opt/geodes-lab /opt/geodes-lab\n" in DOCKERFILE, "slim"
     assert set(SYSTEM) - {"libgcc-s1"} <= set(DOCKERFILE.split())
@@ -76,7 +78,7 @@ def test_base_without_a_digest_is_refused(base):
     assert done.stderr.startswith(f"BASE is {base or 'not given'}: give")
 
 
-HASHED = {"helm/images/uv.txt": 6, "helm/images/build.txt": 2, "tests/atheris.txt": 1}
+HASHED = {"helm/images/uv.txt": 6, "helm/images/build.txt": 2, "helm/images/gpu.txt": 1, "tests/atheris.txt": 1}
 
 
 @pytest.mark.attack
@@ -104,6 +106,21 @@ def test_all_that_is_installed_has_a_sum():
         "pluggy",
         "trove-classifiers",
     }
+
+
+def test_packages_for_gpus_fit_the_others():
+    """What the two lock files both name is of the same versions: the image for GPUs is the user's, and more."""
+    lines = {
+        name: set(re.findall(r"^([\w.-]+)==([^\s;]+)", (TOP / name).read_text(), re.M))
+        for name in ("requirements.lock", "helm/images/gpu.txt")
+    }
+    usual, gpu = lines.values()
+    common = {name for name, _ in usual} & {name for name, _ in gpu}
+    assert {"numpy", "xarray"} <= common
+    assert {one for one in gpu if one[0] in common} <= usual
+    wanted = re.findall(r"^([\w-]+)", (IMAGES / "gpu.in").read_text(), re.M)
+    assert {"cupy-cuda12x"} <= set(wanted) <= {name for name, _ in gpu}
+    assert not any(name.startswith(("cupy", "nvidia")) for name, _ in usual), "nobody else installs them"
 
 
 def _wheel(version: str) -> bytes:

@@ -59,7 +59,9 @@ PULLERS = [
 DATA, CATALOGUE, USAGE, CULLER, HOME = (
     ours(n, f"10.2.0.{i}") for i, n in enumerate(("data", "catalogue", "usage", "culler", "home"), 21)
 )
-HARVEST, TRIAL, DOCTOR = (ours(n, f"10.2.0.{i}") for i, n in enumerate(("harvest", "trial", "doctor"), 31))
+HARVEST, TRIAL, DOCTOR, BACKUP = (
+    ours(n, f"10.2.0.{i}") for i, n in enumerate(("harvest", "trial", "doctor", "backup"), 31)
+)
 API, TRAEFIK, CONTROLLER = (
     gateway("gateway", "10.2.0.41"),
     gateway("traefik", "10.2.0.42"),
@@ -110,6 +112,9 @@ TABLE = [
     (DOCTOR, HUB, 8081, True), (DOCTOR, KUBERNETES, 443, True), (DOCTOR, LOGIN, 443, True), (DOCTOR, DATALAKE, 443, True), (DOCTOR, PUBLIC, 443, True),
     # It sees by these that policies are enforced, and has nothing to do there.
     (DOCTOR, USAGE, 8080, False), (DOCTOR, A, 8888, False), (DOCTOR, DATABASE, 5432, False), (DOCTOR, METADATA, 80, False), (A, DOCTOR, 8080, False),
+    # The backup dumps the database, and that is all.
+    (BACKUP, DATABASE, 5432, True), (BACKUP, HUB, 8081, False), (BACKUP, USAGE, 8080, False), (BACKUP, KUBERNETES, 443, False), (BACKUP, PUBLIC, 443, False),
+    (BACKUP, DATALAKE, 443, False), (BACKUP, METADATA, 80, False), (A, BACKUP, 8080, False),
     (SCHEDULING, KUBERNETES, 443, True), *[(who, KUBERNETES, 443, False) for who in PULLERS],
     # Kubernetes' own API is for who asks it, and for nobody else.
     *[(who, KUBERNETES, 443, False) for who in (A, B, PROXY, DATA, CATALOGUE, USAGE, CULLER, HOME, HARVEST, SCHEDULER, WORKER)],

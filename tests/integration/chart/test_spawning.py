@@ -156,9 +156,17 @@ def test_default_size_and_that_of_a_server_of_before(lab):
     assert {p["spec"]["containers"][0]["image"] for p in lab.pods()} == {"geodes-lab/user:0.1.0"}
 
 
+@pytest.mark.parametrize("lab", ["kind", "cnes"], indirect=True)
 def test_size_that_is_not_for_a_person_is_refused_before_kubernetes_is_asked(lab):
+    """One cluster has no GPU, the other has it for other groups; a request for more than a size means nothing."""
+
     async def life() -> None:
-        await lab.started(lab.spawner(), "GPU")
+        spawner = lab.spawner()
+        spawner.extra_resource_limits = {"nvidia.com/gpu": "1"}  # as a start before may have left it
+        spawner.user_options = {"image": "registry.geodes.example/geodes-lab/gpu:0.1.0", "gpus": 1}
+        await spawner.run_pre_spawn_hook()
+        assert (spawner.extra_resource_limits, spawner.image.rpartition("/")[2]) == ({}, "user:0.1.0")
+        await lab.started(spawner, "GPU")
 
     with pytest.raises(spawning.SpawnRefused, match="You cannot use the size 'GPU': you can choose M, S"):
         lab.run(life)

@@ -121,6 +121,7 @@ def test_user_sees_stops_and_enters_no_cluster_of_another(ada):
     assert client.submit(abs, -1).result(60) == 1, "it runs on"
 
 
+@pytest.mark.slow  # three starts of a cluster
 def test_cap_of_a_user_counts_all_clusters(ada):
     client = gl.attach(workers=1)
     second = ask(ada, "ada", "POST", body={"cluster_options": {}}).json()["name"]
@@ -249,6 +250,7 @@ def overlay(tmp_path, monkeypatch) -> Overlay:
     return overlay
 
 
+@pytest.mark.slow  # another start of a cluster; tests/environments tries packs
 def test_own_packages_are_on_the_gateway_s_workers_and_scheduler(ada, overlay):
     with own(ada, overlay) as run:
         # By reference: the scheduler, which unpickles the graph, needs the package too.
@@ -311,6 +313,7 @@ def test_job_of_three_minutes_outlives_its_keys(ada, sample, tmp_path):
 
 
 @pytest.mark.attack
+@pytest.mark.slow  # half a minute of computing; make audit runs it, as all attacks
 def test_workers_carry_no_key_of_another_user(ada, sample, tmp_path):
     """Sought in the memory of the processes; that it is found in the worker of whose key it is shows that the search sees it."""
     with KeyedS3(sample / "datalake") as lake:

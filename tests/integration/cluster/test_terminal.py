@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -37,10 +38,20 @@ def terminal(folder: Path, *arguments: str) -> pexpect.spawn:
         "MEM_LIMIT": str(2 * 2**30),
         "TERM": "dumb",
         "PYTHON_BASIC_REPL": "1",
+        "PYTHONFAULTHANDLER": "1",
     }
     return pexpect.spawn(
         sys.executable, list(arguments), env={**os.environ, **said}, timeout=180, encoding="utf-8", cwd=str(folder)
     )
+
+
+def to_the_end(python: pexpect.spawn) -> str:
+    """What it prints until it ends; one that does not end says where its threads are."""
+    try:
+        return python.read()
+    except pexpect.TIMEOUT:
+        python.kill(signal.SIGABRT)
+        pytest.fail(f"It does not end:\n{python.read()}")
 
 
 def test_script_ends_with_its_own_traceback_alone_and_leaves_no_process(tmp_path):
@@ -55,7 +66,7 @@ def test_script_ends_with_its_own_traceback_alone_and_leaves_no_process(tmp_path
     family = [psutil.Process(python.pid), *psutil.Process(python.pid).children(recursive=True)]
     assert len(family) > 1
     python.sendintr()
-    said = python.read()  # to the end
+    said = to_the_end(python)
     assert said.count("Traceback") == 1, said
     assert said.rstrip().endswith("KeyboardInterrupt"), said
     python.wait()

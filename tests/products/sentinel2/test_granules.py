@@ -94,4 +94,4 @@ def test_the_oldest_layout_of_others(shared):
     assert {u.properties["processing:level"] for u in unpacked} == {"L1C"}
     corners = [u.assets["B02"].extra_fields["proj:transform"][2::3] for u in unpacked]
     assert corners == [[699960.0, 5100060.0], [800000.0, 5000060.0]]
-    assert all(isinstance(u, pystac.Item) and len(u.assets) == 13 for u in unpacked)
+    assert all(isinstance(u, pystac.Item) and len(u.assets) == 13 + 5 for u in unpacked), "bands and angles"

@@ -156,7 +156,7 @@ def test_a_thousand_items_are_unpacked_without_reading(mirrored):
     item, before = catalogued(mirrored), traffic.requests
     made = [products.unpack(item, confirm=False) for _ in range(1000)]
     assert traffic.requests == before
-    assert len(made[0].assets) == 13 + 3
+    assert len(made[0].assets) == 13 + 3 + 5, "bands, clouds, angles"
     made[0].validate()
 
 

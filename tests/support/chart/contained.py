@@ -34,6 +34,8 @@ from tests.support.paths import TOP
 NET = "10.77.0"
 PLACES = {"outside": 1, "hub": 2, "catalogue": 3, "scheduler": 4, "worker": 5, "trial": 6, "client": 7, "pod": 10}
 FRONT = "http://lab.localhost:8000"
+# What the kubelet tells each container, also where enableServiceLinks is false.
+KUBELET = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 HERE = """
 c.JupyterHub.hub_bind_url, c.JupyterHub.hub_connect_url = "http://0.0.0.0:8081", "http://hub:8081"
 c.ConfigurableHTTPProxy.api_url = c.SupervisedProxy.api_url = "http://proxy-api:8001"
@@ -96,7 +98,7 @@ class Lab:
         told = ["--rm", f"--name={called}", f"--hostname={called}", f"--network=ns:/run/netns/{place}", "--read-only"]
         told += ["--cap-drop=all", "--security-opt=no-new-privileges", "--pull=never", "--tmpfs=/tmp:rw,mode=1777"]
         told += [f"--add-host={n}:{NET}.{PLACES[where]}" for n, where in hosts.items()]
-        told += [f"--env={k}={v}" for k, v in env.items()]
+        told += [f"--env={k}={v}" for k, v in {**KUBELET, **env}.items()]
         told += [f"--volume={mount}" for mount in mounts]
         return ["podman", "run", *told, name(kind), *command]
 

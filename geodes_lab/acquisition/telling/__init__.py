@@ -1,0 +1,1 @@
+"""How news leave the engine: to a server that waits for them, and in French."""
