@@ -114,6 +114,8 @@ gl.plot.animate(saved.ndvi, clim=(0, 0.9), width=300)
 
 # %%
 picture = saved.ndvi.plot.imshow(col="time", cmap="RdYlGn", vmin=0, vmax=0.9, aspect=1.15, size=3.6)
+for axes in picture.axs.flat:
+    axes.locator_params(axis="x", nbins=4)
 
 # %%
 saved.ndvi.mean(["y", "x"]).to_series().round(3)

@@ -104,7 +104,7 @@ gl.availability(clear)
 season = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-06/2021-08", profile=profile)
 clouds = {item.datetime: item.properties["eo:cloud_cover"] for item in season}
 dates = list(clouds)
-picture = pd.Series(clouds, name="cloud cover (%)").plot.bar(figsize=(8, 2.6), rot=60)
+picture = pd.Series(clouds, name="cloud cover (%)").plot.bar(figsize=(8, 2.6), rot=60, ylabel="cloud cover (%)")
 labels = picture.set_xticklabels([f"{date:%d %b}" for date in dates])
 
 # %% [markdown]

@@ -98,4 +98,7 @@ fields.vh.to_pandas().round(1)
 # The same as a picture for a report.
 
 # %%
-picture = decibels.vh.isel(time=[0, -1]).plot.imshow(col="time", cmap="gray", vmin=-26, vmax=-8, size=3.4, aspect=1.2)
+both = decibels.vh.isel(time=[0, -1])
+picture = both.assign_coords(time=both.time.dt.strftime("%Y-%m-%d")).plot.imshow(
+    col="time", cmap="gray", vmin=-26, vmax=-8, size=3.4, aspect=1.2, cbar_kwargs={"label": "γ0 VH (dB)"}
+)

@@ -92,3 +92,5 @@ table
 echoes = gl.open_tracks(items[:1], node="ku", bbox=box, variables=["i2q2_meas_ku", "surf_type"]).compute()
 mean = echoes.i2q2_meas_ku.groupby(echoes.surf_type).mean()
 picture = (mean / mean.max("echo_sample_ind")).plot.line(x="echo_sample_ind", figsize=(7, 2.8))
+picture[0].axes.set(xlabel="sample of the echo", ylabel="power (largest: 1)")
+picture[0].axes.get_legend().set_title("surface")

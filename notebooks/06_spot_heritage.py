@@ -26,7 +26,7 @@ import geodes_lab as gl
 profile = "local"
 area = (1.73, 43.52, 1.91, 43.63)
 then = gl.search("THEIA_SWH-PHASE1_SPOT1_L1C", bbox=area, datetime="1990-07", profile=profile)
-now = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-07-25", profile=profile)
+now = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-07-15", profile=profile)
 then + now
 
 # %% [markdown]
@@ -74,7 +74,11 @@ gl.plot.image(change, cmap="Blues", clim=(0, 2))
 
 # %%
 ndvi = ((cube.nir - cube.red) / (cube.nir + cube.red)).rename("ndvi").assign_attrs(long_name="NDVI", units="1")
-picture = ndvi.plot.imshow(col="time", cmap="RdYlGn", vmin=0, vmax=0.9, size=3.4, aspect=1.2)
+picture = ndvi.assign_coords(time=ndvi.time.dt.strftime("%Y-%m-%d")).plot.imshow(
+    col="time", cmap="RdYlGn", vmin=0, vmax=0.9, size=3.4, aspect=1.2
+)
+for axes in picture.axs.flat:
+    axes.locator_params(axis="x", nbins=4)
 
 # %% [markdown]
 # ## Older still

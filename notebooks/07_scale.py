@@ -107,6 +107,8 @@ gl.plot.image(saved.ndvi, clim=(0, 0.9))
 
 # %%
 picture = saved.ndvi.plot.imshow(cmap="RdYlGn", vmin=0, vmax=0.9, size=3.6, aspect=1.3)
+picture.axes.set_title("")
+picture.axes.locator_params(axis="x", nbins=4)
 
 # %% [markdown]
 # ## Which way to grow

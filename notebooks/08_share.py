@@ -122,4 +122,6 @@ HTML(f'<form action="{shown.url}" target="_blank"><button>Open it as they do</bu
 
 # %%
 picture = saved.ndvi.plot.imshow(col="time", cmap="RdYlGn", vmin=0, vmax=0.9, size=3.2, aspect=1.2)
+for axes in picture.axs.flat:
+    axes.locator_params(axis="x", nbins=4)
 picture.fig.savefig("workspace/share/ndvi.png", dpi=150)

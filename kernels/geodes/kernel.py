@@ -95,6 +95,7 @@ def tell_of_questions() -> None:
         def tell(kind: str, **content: object) -> None:
             self.session.send(self.iopub_socket, kind, content, parent=parent, ident=self._topic(kind))
 
+        sys.stdout.flush()  # what was printed comes before the question
         tell("geodes_lab_asks", prompt=prompt)
         try:
             return ask(self, prompt, ident, parent, password)

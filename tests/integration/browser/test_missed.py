@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import nbformat
@@ -85,10 +86,11 @@ def test_outputs_of_a_cell_whose_tab_was_closed_are_there_and_go_on(lab, browser
     folder = lab.state / "home" / "notebooks"
     page = opened(lab, browser, "long", link=lab.url)
     # Nothing of shared editing is loaded where no operator chose it: files are saved as the person says.
-    told = page.evaluate("document.getElementById('jupyter-config-data').textContent")
-    assert "geodes-lab-missed" in told
-    assert "docprovider-extension/" not in told
-    assert '"@jupyter/collaboration-extension", "' not in told
+    told = json.loads(page.evaluate("document.getElementById('jupyter-config-data').textContent"))
+    loaded = {extension["name"] for extension in told["federated_extensions"]}
+    assert "geodes-lab-missed" in loaded
+    assert not {"@jupyter/collaboration-extension", "@jupyter/docprovider-extension"} & loaded
+    assert page.request.get(f"{lab.url.split('/hub/')[0]}{told['baseUrl']}api/collaboration/timeline/a").status == 404
     run_all(page)
     awaited((folder / "begun").exists, 60)
     page.close()
