@@ -20,7 +20,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import converted, local
 from geodes_lab.products.bands import name_of
 from geodes_lab.storage import tape
-from geodes_lab.util import pystac_roots
+from geodes_lab.util.pystac_safe import roots as pystac_roots
 
 _OURS = {
     "zarr": "zarr.product",

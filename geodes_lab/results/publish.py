@@ -24,7 +24,7 @@ from geodes_lab.formats.zarr.store import Objects
 from geodes_lab.results import common_place, thumbnail
 from geodes_lab.storage import gdal_env
 from geodes_lab.storage.location import locate
-from geodes_lab.util import pystac_roots
+from geodes_lab.util.pystac_safe import roots as pystac_roots
 
 _TYPES = {".zarr": "application/vnd.zarr; version=3", ".tif": pystac.MediaType.COG, ".tiff": pystac.MediaType.COG}
 _READERS = "geodes:readers"

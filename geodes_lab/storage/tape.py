@@ -16,7 +16,7 @@ from geodes_lab.credentials import origin, tls
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage import fetch
 from geodes_lab.storage.location import locate
-from geodes_lab.util import pystac_html
+from geodes_lab.util.pystac_safe import display as pystac_html
 
 pystac_html.guard()  # every user of Items has imported this module
 _TIMEOUT = httpx.Timeout(20.0)

@@ -30,7 +30,7 @@ from geodes_lab.catalog.harvested.statement import Group
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
-from geodes_lab.util import pystac_roots
+from geodes_lab.util.pystac_safe import roots as pystac_roots
 
 _DATED = re.compile(r"_(\d{8})T\d{6}", re.ASCII)  # the first time in a Sentinel product's name is its acquisition
 _AGAIN = 4  # attempts of a search whose files are replaced meanwhile

@@ -22,7 +22,7 @@ from geodes_lab.catalog.remote.http import Refused, caused
 from geodes_lab.catalog.remote.normalize import truthful
 from geodes_lab.catalog.remote.service import Service
 from geodes_lab.errors import GeodesError
-from geodes_lab.util import pystac_roots
+from geodes_lab.util.pystac_safe import roots as pystac_roots
 
 
 @dataclass(frozen=True)

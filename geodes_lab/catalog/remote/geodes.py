@@ -22,7 +22,7 @@ from geodes_lab.catalog.remote import parsing
 from geodes_lab.catalog.remote.normalize import normalize_item
 from geodes_lab.catalog.remote.service import MOST, Service
 from geodes_lab.errors import GeodesError, shown
-from geodes_lab.util import pystac_roots
+from geodes_lab.util.pystac_safe import roots as pystac_roots
 
 _ATTEMPTS = 3  # to read consistent pages: the catalogue grows while it is read
 _PARTS = 8  # of an area that are searched one by one; an area with more parts is searched by its bounds

@@ -9,7 +9,8 @@ from typing import Any
 import pystac
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.util import instant, pystac_roots
+from geodes_lab.util import instant
+from geodes_lab.util.pystac_safe import roots as pystac_roots
 
 _VERSION = "1.1.0"
 _FILLERS = ("proj:bbox", "sci:doi", "endpoint_description")  # strings where STAC has other types, or nothing at all

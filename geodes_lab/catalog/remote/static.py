@@ -25,7 +25,7 @@ from geodes_lab.catalog.remote import parsing
 from geodes_lab.catalog.remote.http import Refused, Web, caused
 from geodes_lab.catalog.remote.normalize import truthful
 from geodes_lab.errors import GeodesError, shown
-from geodes_lab.util import pystac_roots
+from geodes_lab.util.pystac_safe import roots as pystac_roots
 
 _DEPTH = 32  # nested catalogues
 _LOOKED_AT = 25  # Items of a collection that are read for its queryables
