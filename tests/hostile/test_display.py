@@ -22,7 +22,8 @@ from geodes_lab.catalog.items import Items
 from geodes_lab.cli import main
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.planning import report
-from geodes_lab.util import progress, pystac_html
+from geodes_lab.util import progress
+from geodes_lab.util.pystac_safe import display as pystac_html
 from tests.support.browser import chromium, needs_chromium
 from tests.support.witness import Witness, api, collection, item
 
@@ -124,7 +125,7 @@ def test_what_pystac_shows_is_text(number):
 
 
 def test_pystac_does_not_escape_by_itself_yet():
-    """When it does, `geodes_lab.util.pystac_html` can go: this test says so."""
+    """When it does, `geodes_lab.util.pystac_safe.display` can go: this test says so."""
     import subprocess
 
     code = "import pystac; print(pystac.Asset('<b>', title='<i>')._repr_html_())"
