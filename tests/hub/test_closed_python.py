@@ -39,7 +39,7 @@ def lab(tmp_path, monkeypatch):
 def test_start_is_refused_with_the_reason(lab):
     lab.setattr(accounts.executable, "fault", lambda *_, **__: SENTENCE)
     user = SimpleNamespace(name="alice", groups=[SimpleNamespace(name="geodes")])
-    spawner = SimpleNamespace(user=user, user_options={}, environment={}, log=logging.getLogger("x"))
+    spawner = SimpleNamespace(name="", user=user, user_options={}, environment={}, log=logging.getLogger("x"))
     with pytest.raises(spawning.SpawnRefused, match=r"the folder /x is closed to them\. Tell the desk\."):
         asyncio.run(spawning.prepare(spawner))
 

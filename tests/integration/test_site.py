@@ -52,7 +52,7 @@ def test_pages_are_there(site):
         "operations/operator.html",
         "contributing.html",
     } <= names
-    assert sum(n.startswith("tutorial/0") for n in names) == 8
+    assert sum(n.startswith("tutorial/0") for n in names) == 9
     reference = (site_.SITE / "reference" / "api.html").read_text()
     for function in ("open_cube", "open_tracks", "search", "publish", "plot.image", "plot.compare"):
         assert f"{function}</span>" in reference or f"{function.rpartition('.')[2]}</span>" in reference

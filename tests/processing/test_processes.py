@@ -113,6 +113,7 @@ def test_expressions_compute_what_python_does():
     assert Expression("nir / B8A - nir").bands == ["nir", "B8A"]
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "text",
     [

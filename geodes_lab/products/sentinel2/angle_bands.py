@@ -75,10 +75,15 @@ def add(item: pystac.Item, archive: Archive, layout: Layout, like: RasterSource,
         item.add_asset(key, asset)
 
 
+def is_angle(asset: pystac.Asset) -> bool:
+    """Whether an asset of a band Item is an angle."""
+    return asset.extra_fields.get("geodes:native") == _FAMILY
+
+
 def add_wanted(item: pystac.Item, wanted: Sequence[str] | None) -> pystac.Item:
     """Return a band Item with the angles of single bands that are asked for; the same Item if there are none."""
     lacking = [w for w in wanted or () if w not in item.assets and _OF_BAND.fullmatch(w)]
-    some = next((k for k, a in item.assets.items() if a.extra_fields.get("geodes:native") == _FAMILY), None)
+    some = next((k for k, a in item.assets.items() if is_angle(a)), None)
     if not lacking or some is None:
         return item
     more, about = item.clone(), item.assets[some].extra_fields["geodes:angles"]

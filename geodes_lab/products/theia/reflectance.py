@@ -178,7 +178,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as a node for each resolution: reflectance by common name, atmosphere, and masks.
 
     Sentinel-2 has ``r10m`` and ``r20m``, Venµs ``r5m`` or ``r10m``, Landsat ``r30m``. Each has the reflectance
-    corrected for slopes; ``r10m/sre`` the other, if both exist. Bands without a common name have MUSCATE's.
+    corrected for slopes; ``r10m/sre`` the other, if both exist, and ``r10m/angles`` the angles of sun and view. Bands without a common name have MUSCATE's.
     """
     return tree(unpack(item))
 
@@ -194,18 +194,21 @@ def tree(unpacked: pystac.Item) -> xr.DataTree:
     }
     nodes: dict[str, Any] = {"/": xr.Dataset(attrs=attrs)}
     for resolution in sorted({a.extra_fields["gsd"] for a in unpacked.assets.values()}):
-        main, others = {}, {}
+        main, others, angles = {}, {}, {}
         for key, asset in unpacked.assets.items():
             band = asset.extra_fields["bands"][0]
             if asset.extra_fields["gsd"] != resolution:
                 continue
-            if key.split("_")[0] not in KINDS:
+            if angle_bands.is_angle(asset):
+                angles[key] = key
+            elif key.split("_")[0] not in KINDS:
                 main[key] = key.split("_")[0].lower()
             elif "geodes:names" in asset.extra_fields:
                 main[key] = band.get("eo:common_name") or key.split("_", 1)[1]
             else:
                 others[key] = key.split("_", 1)[1]
-        for path, names in ((f"/r{resolution:g}m", main), (f"/r{resolution:g}m/sre", others)):
+        node = f"/r{resolution:g}m"
+        for path, names in ((node, main), (f"{node}/sre", others), (f"{node}/angles", angles)):
             if names:
                 about = {k: _attributes(k, unpacked.assets[k]) for k in names}
                 nodes[path] = bands_.dataset(unpacked, list(names), about).rename(names)
@@ -218,6 +221,8 @@ def _attributes(key: str, asset: pystac.Asset) -> dict[str, Any]:
         standard = "toa_bidirectional_reflectance" if kind == "REF" else "surface_bidirectional_reflectance"
         return {"standard_name": standard, "long_name": asset.title, "units": "1"}
     attrs: dict[str, Any] = {"long_name": asset.title}
+    if angle_bands.is_angle(asset):
+        return attrs | {"units": "degree"}
     attrs |= next(({"units": units} for name, _, units, _ in _ATMOSPHERE if name == kind), {})
     if fields := asset.extra_fields.get("classification:bitfields", []):
         attrs["flag_masks"] = [((1 << f["length"]) - 1) << f["offset"] for f in fields]
