@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dask.utils import format_bytes, key_split
+from distributed import Nanny
 from distributed.diagnostics.plugin import SchedulerPlugin
 
 TOPIC = "geodes-lab-deaths"
@@ -53,7 +54,7 @@ class Witness(SchedulerPlugin):
     def _tell(self, worker: str, keys: Iterable[Any], given_up: str = "") -> None:
         one = self._known[worker]
         killed = [e for _, e in self._scheduler.get_events("worker-restart-memory") if e["worker"] == worker]
-        memory = killed[-1]["rss"] if killed else int(one.metrics.get("memory", 0))
+        memory = killed[-1]["rss"] if killed else max(int(one.metrics.get("memory", 0)), _ended_at(one))
         event = {
             "worker": str(one.name),
             "memory": memory,
@@ -91,6 +92,16 @@ class Witness(SchedulerPlugin):
             return what
         most = max(map(len, dates.values()))
         return f"{what} from {most} date{'s' * (most > 1)} of {', '.join(sorted(dates))}"
+
+
+def _ended_at(worker: Any) -> int:
+    """Return the bytes above which its nanny ended a worker; 0: it did not, or the nanny is elsewhere.
+
+    The nanny tells the scheduler, but on a busy machine the scheduler sees the end of the worker before it.
+    """
+    managers = [nanny.memory_manager for nanny in list(Nanny._instances) if nanny.memory_manager is not None]
+    ended = [m for m in managers if m._last_terminated_pid == worker.pid]
+    return int((ended[0].memory_terminate_fraction or 0) * (worker.memory_limit or 0)) if ended else 0
 
 
 def sentence(event: dict[str, Any], place: str) -> str:
