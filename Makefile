@@ -103,6 +103,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/referenc
 	@$(BIN)/python -m tests.benchmarks.catalogue --items $(ITEMS)
 	@$(BIN)/python -m tests.benchmarks.catalogue_service
 	@$(BIN)/python -m tests.benchmarks.hub_load
+	@$(BIN)/python -m tests.benchmarks.jobs
 	@$(BIN)/python -m tests.benchmarks.jobs_service
 
 audit: $(READY)  ## what is known to be wrong with the packages of the lock files (asks the index about each), and all attacks and auditor's checks

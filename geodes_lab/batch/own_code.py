@@ -109,7 +109,7 @@ def _key() -> bytes:
         raise GeodesError(f"There is no private place for the key of jobs: {problem}.")
     path = folder / "jobs.key"
     if not path.exists():
-        user_folder.write(path, secrets.token_hex(32))
+        user_folder.write_once(path, secrets.token_hex(32))
     if problem := ownership.fault(path):
         raise GeodesError(f"The key of jobs is not private: {problem}. Remove the file.")
     return path.read_text().strip().encode()

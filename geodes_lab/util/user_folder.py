@@ -13,6 +13,7 @@ import hashlib
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from geodes_lab import settings
@@ -114,11 +115,22 @@ def _noted(note: Path) -> Path | None:
 
 def write(path: Path, text: str) -> None:
     """Write a file for this user alone; whole or not at all."""
-    descriptor, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    with _written(path, text) as part:
+        part.replace(path)
+
+
+def write_once(path: Path, text: str) -> None:
+    """Write a file for this user alone, unless it is there: of several that write at the same time, the first wins."""
+    with _written(path, text) as part, contextlib.suppress(FileExistsError):
+        os.link(part, path)
+
+
+@contextlib.contextmanager
+def _written(path: Path, text: str) -> Iterator[Path]:
+    descriptor, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)

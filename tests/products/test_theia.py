@@ -252,3 +252,16 @@ def test_products_of_both_levels_meet_in_one_cube_with_their_own_radiometry(prod
     with dask.config.set({"geodes_lab.cluster.cores": 1}):
         cube = gl.open_cube([*l1c, product], bands=["red"], groupby="item", crs="EPSG:32631", resolution=10)
     assert cube.sizes["time"] == 2
+
+
+def test_angles_are_a_node_of_a_tree_and_bands_of_a_cube(sample):
+    """The same numbers: `test_angle_bands` has their oracle."""
+    path = next((sample / "datalake").rglob("SENTINEL2A_*_L2A_T31TCJ_*.zip"))
+    node = gl.open_product(path)["r20m/angles"].to_dataset()
+    names = ["sun_zenith", "sun_azimuth", "view_zenith", "view_azimuth", "relative_azimuth"]
+    assert sorted(node.data_vars) == sorted(names)
+    assert {one.attrs["units"] for one in node.data_vars.values()} == {"degree"}
+    cube = gl.open_cube(path, bands=names, like=node.sun_zenith)
+    for name in names:
+        assert np.isfinite(node[name]).any()
+        np.testing.assert_allclose(cube[name][0].values, node[name].values, atol=1e-4)

@@ -203,3 +203,11 @@ def test_listener_lets_in_its_own_account_alone():
         assert serving.is_alive()
         with socket.create_connection(("127.0.0.1", port), timeout=10) as mine:
             assert mine.recv(9) == b"secret", "the control"
+
+
+def test_first_of_several_that_write_once_wins(tmp_path):
+    for text in ("first", "second"):
+        user_folder.write_once(tmp_path / "key", text)
+    assert (tmp_path / "key").read_text() == "first"
+    assert [p.name for p in tmp_path.iterdir()] == ["key"]
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600

@@ -178,7 +178,7 @@ def open(item: pystac.Item) -> xr.DataTree:
     """Open a product as a node for each resolution: reflectance by common name, atmosphere, and masks.
 
     Sentinel-2 has ``r10m`` and ``r20m``, Venµs ``r5m`` or ``r10m``, Landsat ``r30m``. Each has the reflectance
-    corrected for slopes; ``r10m/sre`` the other, if both exist, and ``r10m/angles`` the angles of sun and view. Bands
+    corrected for slopes; ``r10m/sre`` the other, if both exist, and ``r20m/angles`` the angles of sun and view. Bands
     without a common name have MUSCATE's.
     """
     return tree(unpack(item))
