@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from geodes_lab import settings
-from geodes_lab.batch import own_code, places, remote, schedules
+from geodes_lab.batch import own_code, places, planned, remote, schedules
 from geodes_lab.batch.request import Impossible, Request, Result
 from geodes_lab.batch.running import faults, outputs, publishing
 from geodes_lab.batch.running.computing import Call
@@ -213,6 +213,8 @@ class Runner:
         folder = places.folder_of(known.record.folder, self.folder)
         if task.unit.is_end:
             result = publishing.ended(self.store, known.record, known.request, folder, self.publisher)
+        elif known.request.planned:
+            result = planned.made(known.record, known.request)
         elif known.request.output == "remote":
             result = remote.worked(self.leases, task, known.request, known.record)
         else:

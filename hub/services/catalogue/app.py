@@ -150,7 +150,7 @@ def made(
         return HTMLResponse(_DOCUMENTED)
 
     sentences.add(api.app)
-    api.app.include_router(shapes.routes(hub))
+    api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/")))
     api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks()))
     return Guarded(Bounded(api.app, body=_BODY, depth=64, at_once=128), hub, public=public)
 

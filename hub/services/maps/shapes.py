@@ -1,4 +1,4 @@
-"""Shapes of files that people choose on a page with a map; a notebook that is made of a search fetches its shape here."""
+"""Shapes of files that people choose on a page with a map; the notebook of a search fetches its shape here."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Shapes:
         return None if text is None else dict(json.loads(text))
 
 
-def routes(hub: Hub) -> APIRouter:
-    """Return the routes, below the service's prefix."""
-    router, shapes = APIRouter(prefix=hub.prefix.rstrip("/"), include_in_schema=False), Shapes()
+def routes(hub: Hub, prefix: str) -> APIRouter:
+    """Return the routes, below a prefix without a slash at its end."""
+    router, shapes = APIRouter(prefix=prefix, include_in_schema=False), Shapes()
 
     @router.post("/shapes")
     async def taken(request: Request) -> dict[str, Any]:
