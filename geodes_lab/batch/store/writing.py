@@ -116,7 +116,7 @@ class Store:
         row = {
             "id": number, "person": new.person, "process": new.process, "version": new.version,
             "title": new.title[:200], "state": "accepted", "created": now, "updated": now, "units": len(new.units),
-            "request": new.request.text(), "folder": f"{new.process}-{number[:12]}", "code": new.code,
+            "request": new.request.text(), "folder": f"{new.process.lstrip('_')}-{number[:12]}", "code": new.code,
             "seal": new.seal, "schedule": new.schedule, "subscriber": new.subscriber,
         }  # fmt: skip
         within.execute(sa.insert(jobs).values(**row))

@@ -29,19 +29,19 @@ function field(name, input) {
   const unit = input.additionalParameters?.parameters?.find((p) => p.name === "unit")?.value?.[0] ?? "";
   const required = input.minOccurs > 0;
   const id = `input-${name}`;
-  const about = [unit, bounds(schema)].filter(Boolean).join(", ");
   const several = schema.type === "array";
   const text = several && !schema.items?.enum ? say("list", { text: input.description }) : input.description;
-  const hint = element("span", { class: "soft", id: `${id}-hint` }, text);
-  const label = element("label", { for: id }, `${name.replaceAll("_", " ")}${about ? ` (${about})` : ""} `, hint);
+  const words = text.replace(/\.$/, "");
+  const hint = element("span", { class: "soft", id: `${id}-hint` }, [name, unit, bounds(schema)].filter(Boolean).join(" · "));
+  const label = element("label", { for: id }, `${words} `, hint);
   const common = { id, name, "aria-describedby": `${id}-hint`, ...(required ? { required: "" } : {}) };
 
   if (schema.format === SHAPES) {
-    return { name, shapes: true, node: element("p", {}, element("b", {}, `${name}: `), say("onmap")), read: () => undefined, write: () => {} };
+    return { name, shapes: true, node: element("p", {}, element("b", {}, `${words}: `), say("onmap")), read: () => undefined, write: () => {} };
   }
   if (several && schema.items?.enum) {
     const boxes = schema.items.enum.map((value) => element("input", { type: "checkbox", value }));
-    const node = element("fieldset", {}, element("legend", {}, `${name.replaceAll("_", " ")} `, hint),
+    const node = element("fieldset", {}, element("legend", {}, `${words} `, hint),
       ...boxes.map((box) => element("label", { class: "tick" }, box, box.value)));
     const write = (values) => boxes.forEach((box) => (box.checked = (values ?? []).includes(box.value)));
     write(schema.default);
@@ -59,7 +59,7 @@ function field(name, input) {
     control.removeAttribute("required");
     [read, write] = [() => control.checked, (value) => (control.checked = Boolean(value))];
     write(schema.default);
-    const node = element("div", {}, element("label", { class: "tick", for: id }, control, `${name.replaceAll("_", " ")} `, hint));
+    const node = element("div", {}, element("label", { class: "tick", for: id }, control, `${words} `, hint));
     return { name, node, read, write };
   } else if (schema.type === "number" || schema.type === "integer") {
     control = element("input", { ...common, type: "number", step: schema.type === "integer" ? "1" : "any" });
@@ -72,9 +72,9 @@ function field(name, input) {
     const numbers = ["number", "integer"].includes(schema.items?.type);
     read = () => (parts().length ? parts().map((part) => (numbers ? Number(part) : part)) : undefined);
     write = (value) => (control.value = Array.isArray(value) ? value.join(", ") : value ? JSON.stringify(value) : "");
-    const words = read;
+    const list = read;
     // What no list can say is written as JSON: bands of classes with their numbers.
-    read = () => (control.value.trim().startsWith("{") ? JSON.parse(control.value) : words());
+    read = () => (control.value.trim().startsWith("{") ? JSON.parse(control.value) : list());
   } else if (schema.type === "string") {
     control = element("input", { ...common, type: "text", autocomplete: "off", spellcheck: "false" });
   } else {

@@ -150,7 +150,9 @@ class Card {
     if (failures.length) {
       parts.unshift(element("b", {}, say("failures")), element("ul", {}, ...failures.map((f) => element("li", {}, say("unit", f)))));
     }
+    const isNew = !this.more.childElementCount;
     this.more.replaceChildren(...parts);
+    if (isNew) this.more.scrollIntoView({ block: "nearest" });
   }
 
   async showResults() {

@@ -21,6 +21,7 @@ const jobs = new Jobs(map, again, desk.dataset);
 function said(text, good = false) {
   $("said").classList.toggle("good", good);
   $("said").replaceChildren(text);
+  if (text) $("said").scrollIntoView({ block: "nearest" });
 }
 
 // What was planned is another job's.
@@ -36,7 +37,7 @@ function changed() {
 async function listProcesses() {
   const { processes } = await get(`ogc/processes?lang=${LANGUAGE}&limit=1000`);
   state.processes = processes;
-  $("process").replaceChildren(...processes.map((p) => new Option(p.title, p.id)));
+  $("process").replaceChildren(...processes.map((p) => new Option(`${p.id}: ${p.title}`, p.id)));
   if (processes.some((p) => p.id === "ndvi")) $("process").value = "ndvi";
   await useProcess();
 }
@@ -46,7 +47,7 @@ async function useProcess() {
   const process = await get(`ogc/processes/${encodeURIComponent(id)}?lang=${LANGUAGE}`);
   if ($("process").value !== id) return; // another was chosen meanwhile
   state.process = process;
-  $("about").textContent = process.description === process.title ? "" : process.description;
+  $("about").textContent = [...new Set([process.title, process.description])].map((text) => text.replace(/\.?$/, ".")).join(" ");
   state.form = formOf(process, OF_JOBS, $("inputs"), $("opening"));
   $("output-row").hidden = !process.keywords.includes("raster");
   $("into").placeholder = say("default_into", { id });
@@ -128,6 +129,7 @@ function plan() {
   return asked(async (body) => {
     await planned($("process").value, body, $("planned"));
     said("");
+    $("planned").scrollIntoView({ block: "nearest" });
   }, say("checking"));
 }
 
