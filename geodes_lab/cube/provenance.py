@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pystac
 
+from geodes_lab import __version__
 from geodes_lab.cube import acquisitions, mosaic
 from geodes_lab.cube.band_sources import CONVERTED
 from geodes_lab.errors import GeodesError
@@ -120,7 +120,7 @@ def provenance(
     return {
         "Conventions": "CF-1.11",
         **({"processing_level": " ".join(levels)} if levels else {}),
-        "history": f"opened in place by geodes_lab {version('geodes-lab')}",
+        "history": f"opened in place by geodes_lab {__version__}",
         "superseded": superseded,
         **({"converted": from_converted} if from_converted else {}),
         **({"failed": failed} if failed else {}),
