@@ -60,6 +60,11 @@ def product(folder: Path, date: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def cores(client: Client) -> tuple[float, float]:
+    """CPU-seconds so far: of this process, which has scheduler and runner, and of the workers."""
+    return time.process_time(), sum(client.run(time.process_time).values())
+
+
 def by_hand(items: list[dict[str, Any]], client: Client, folder: Path) -> tuple[float, xr.Dataset]:
     began = time.perf_counter()
     cube = gl.open_cube(items, bands=["red", "nir"])
@@ -123,6 +128,7 @@ def main() -> None:
         dask.config.set({"geodes_lab.jobs.results": str(folder / "jobs"), "geodes_lab.jobs.runner": "none"})
         items = [product(folder, date) for date in DATES]
         times: dict[str, list[float]] = {"by hand": [], "job": []}
+        cpu: dict[str, list[tuple[float, float]]] = {"by hand": [], "job": []}
         for number in range(rounds):
             for who in sorted(times, reverse=bool(number % 2)):
                 store = Store(tables.opened(folder / f"{number}.sqlite"))
@@ -132,9 +138,12 @@ def main() -> None:
                 ):
                     client.run(lambda: __import__("geodes_lab").open_cube)  # both find what is imported
                     client.run(lambda: __import__("geodes_lab.batch.running.computing"))
+                    before = cores(client)
                     took, made = by_job(items, client, store) if who == "job" else by_hand(items, client, folder)
                     times[who].append(took)
-                    print(f"{who}: {took:.1f} s", flush=True)
+                    here, there = (round(b - a, 1) for a, b in zip(before, cores(client), strict=True))
+                    cpu[who].append((here, there))
+                    print(f"{who}: {took:.1f} s, CPU {here} s here and {there} s in the workers", flush=True)
                     if who == "job":
                         job = made.ndvi
                     else:
@@ -143,11 +152,10 @@ def main() -> None:
             assert difference < 1e-6, difference
         small = overhead(Store(tables.opened(folder / "small.sqlite")), folder)
     middle = {who: statistics.median(several) for who, several in times.items()}
-    print(
-        json.dumps(
-            {"seconds": times, "ratio": round(middle["by hand"] / middle["job"], 2), "overhead": round(small, 3)}
-        )
-    )
+    # Where other programs use the cores too, this is what can be compared.
+    cores_of = {who: statistics.median(map(sum, several)) for who, several in cpu.items()}
+    figures = {"seconds": times, "ratio": round(middle["by hand"] / middle["job"], 2), "overhead": round(small, 3)}
+    print(json.dumps(figures | {"CPU": cpu, "ratio of CPU": round(cores_of["by hand"] / cores_of["job"], 2)}))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,9 +29,11 @@ from geodes_lab.batch.splitting import tiles
 from geodes_lab.cube.opening import open_cube
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import installed
+from geodes_lab.products import converted, masks
 from geodes_lab.util import instant
 from geodes_lab.vector.shapes import DEGREES
 
+_PRODUCTS = 256  # whose metadata a worker keeps
 _SMALL = 2**26  # bytes of a cube that is read before its process is called
 _EMPTY = "All-NaN|Mean of empty slice|Degrees of freedom"
 
@@ -67,14 +71,45 @@ def compute(call: Call) -> Result:
     items = [products.as_item(document) for document in call.request.items]
     scheduler = {"scheduler": "threads", "num_workers": call.threads} if call.threads > 1 else {"scheduler": "sync"}
     with dask.config.set(scheduler):
-        if process.takes == "items":
-            return _of_items(process, call, items, folder)
-        data = lazy(process, call, items, loads=process.loads)
-        if isinstance(data, pd.DataFrame):
-            return Result(outputs.table(data, folder, call.unit))
-        if call.request.output == "zarr":
-            return Result(outputs.tile(data.compute(), folder, call.request, call.unit))
-        return Result(outputs.geotiff(data, folder, call.unit))
+        try:
+            return _made(process, call, items, folder)
+        except Exception:
+            _band_item.cache_clear()  # another attempt reads all anew
+            raise
+
+
+def _made(process: Process, call: Call, items: list[pystac.Item], folder: Path) -> Result:
+    if process.takes == "items":
+        return _of_items(process, call, items, folder)
+    data = lazy(process, call, _described(process, call, items), loads=process.loads)
+    if isinstance(data, pd.DataFrame):
+        return Result(outputs.table(data, folder, call.unit))
+    if call.request.output == "zarr":
+        return Result(outputs.tile(data.compute(), folder, call.request, call.unit))
+    return Result(outputs.geotiff(data, folder, call.unit))
+
+
+def _described(process: Process, call: Call, items: Sequence[pystac.Item]) -> list[pystac.Item]:
+    """Return the Items with what the metadata of their files say, which are read once for all units of a job here."""
+    bands, mask = process.bands_of(call.request.inputs), call.request.inputs.get("mask")
+    found = []
+    for item, document in zip(items, call.request.items, strict=True):
+        wanted = (*bands, *masks.keys(item, mask))
+        # A converted product counts instead, where there is one: opening the cube sees to that.
+        if mask is None and converted.preferred(item, list(wanted)) is not None:
+            found.append(item)
+        else:
+            found.append(_band_item(call.folder, json.dumps(document), wanted).clone())
+    return found
+
+
+@lru_cache(_PRODUCTS)
+def _band_item(folder: str, text: str, bands: tuple[str, ...]) -> pystac.Item:
+    """Read the metadata of a product, for the units of one job."""
+    item = products.unpack(products.as_item(json.loads(text)), list(bands), confirm=False)
+    # Its files are resolved by now: relative to an address they would be others.
+    item.clear_links()
+    return item
 
 
 def process_of(call: Call) -> Process:
