@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geodes_lab.acquisition import faults
 from geodes_lab.acquisition.config import Wanted
 from geodes_lab.acquisition.destination import Destination
 from geodes_lab.acquisition.identity import Identity, identify, newest_last
 from geodes_lab.acquisition.ledger.entries import Entries, Entry
 from geodes_lab.catalog.harvested.snapshot import Snapshot
 from geodes_lab.catalog.harvested.writable import WritableCatalogue
+from geodes_lab.util import faults
 
 _MOST = 500  # products that are entered together: each change writes the files of their months anew
 

@@ -16,12 +16,13 @@ from typing import Any, Protocol
 
 import obstore
 
-from geodes_lab.acquisition import config, faults, uploads
+from geodes_lab.acquisition import config, uploads
 from geodes_lab.acquisition.fetching import check_room
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage import event_loop
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.request import Unreachable
+from geodes_lab.util import faults
 from geodes_lab.util.whole_file import fsync_folder, make_folder
 
 _BLOCK = 2**22  # bytes that are read at once

@@ -17,7 +17,7 @@ from pathlib import Path
 from shapely.geometry import box, shape
 from shapely.geometry.base import BaseGeometry
 
-from geodes_lab.acquisition import destination, faults, fetching, items, keys, news, sources, status, verification
+from geodes_lab.acquisition import destination, fetching, items, keys, news, sources, status, verification
 from geodes_lab.acquisition.cataloguing import Cataloguing
 from geodes_lab.acquisition.config import Config
 from geodes_lab.acquisition.identity import Identity, identify
@@ -31,6 +31,7 @@ from geodes_lab.acquisition.telling.webhook import Webhook
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage.fetch import Gone, OnTape, QuotaUsedUp
 from geodes_lab.storage.whole_object.stop import Stop, Stopped
+from geodes_lab.util import faults
 
 log = logging.getLogger("geodes_lab.acquisition")
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from geodes_lab.acquisition import faults, verification
+from geodes_lab.acquisition import verification
 from geodes_lab.acquisition.identity import Identity
 from geodes_lab.acquisition.publication import Publication
 from geodes_lab.acquisition.verification import Digests, Verified
@@ -18,6 +18,7 @@ from geodes_lab.storage.fetch import Remote
 from geodes_lab.storage.whole_object import partial, transfer
 from geodes_lab.storage.whole_object.partial import Partial
 from geodes_lab.storage.whole_object.stop import Stop
+from geodes_lab.util import faults
 from geodes_lab.util.whole_file import fsync_folder
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import dask
 import pytest
 
-from geodes_lab.acquisition import faults
 from geodes_lab.acquisition.destination import Bucket
 from geodes_lab.acquisition.engine import Engine
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage import request
+from geodes_lab.util import faults
 from tests.acquisition.conftest import Lake
 from tests.acquisition.test_kills import check_visible, prepared, visible
 from tests.support.acquisition.engine_that_dies import between_disks
@@ -125,7 +125,7 @@ def again(config) -> None:
 
 
 def test_disk_that_is_full_at_each_step(tmp_path: Path, small: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    for point in (p for p in faults.POINTS if not p.startswith(("retention", "news"))):
+    for point in (p for p in faults.ACQUISITION if not p.startswith(("retention", "news"))):
         if point == "store.copied":
             monkeypatch.setattr(os, "link", between_disks)
         lake = Lake(tmp_path / point)

@@ -20,18 +20,18 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from geodes_lab.acquisition import faults
 from geodes_lab.acquisition.engine import Engine
 from geodes_lab.acquisition.loading import load
 from geodes_lab.catalog.harvested import geoparquet
 from geodes_lab.catalog.harvested.snapshot import Snapshot
+from geodes_lab.util import faults
 from tests.acquisition.conftest import Lake
-from tests.support.acquisition.engine_that_dies import KILLED
+from tests.support.dying import KILLED
 from tests.support.paths import TOP
 
 FEW = ["look.recorded", "fetch.whole", "verify.done", "store.copied", "store.named", "catalogue.written"]
 # No product waits after a clean-up without a time: the points of retention are reached with superseded products only.
-ALL = faults.POINTS
+ALL = faults.ACQUISITION
 
 
 def digest(path: Path) -> str:

@@ -15,13 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from geodes_lab.acquisition import config, faults
+from geodes_lab.acquisition import config
 from geodes_lab.acquisition.engine import Engine
 from geodes_lab.acquisition.ledger.tables import Database
 from geodes_lab.acquisition.news import tell
 from geodes_lab.acquisition.status import status
 from geodes_lab.acquisition.telling.webhook import Webhook
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import faults
 from tests.acquisition.conftest import Lake
 from tests.support.served import served
 

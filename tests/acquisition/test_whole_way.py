@@ -18,11 +18,11 @@ import yaml
 from click.testing import CliRunner
 
 import geodes_lab as gl
-from geodes_lab.acquisition import faults
 from geodes_lab.acquisition.engine import Engine, Result
 from geodes_lab.acquisition.status import Metrics, status
 from geodes_lab.catalog.harvested import geoparquet  # noqa: F401  (its extra is there)
 from geodes_lab.cli import main
+from geodes_lab.util import faults
 from tests.acquisition.conftest import Lake
 from tests.support.paths import TOP
 

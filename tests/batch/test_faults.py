@@ -11,11 +11,12 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.batch import places
-from geodes_lab.batch.running import computing, faults, outputs
+from geodes_lab.batch.running import computing, outputs
 from geodes_lab.batch.running.runner import Runner
 from geodes_lab.batch.running.workers import Here, OnCluster
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing import registry
+from geodes_lab.util import faults
 from geodes_lab.util.database import Database, DatabaseUnusable
 from tests.support.batch import scenes
 

@@ -23,15 +23,15 @@ from sqlalchemy.engine import URL
 
 import geodes_lab as gl
 from geodes_lab.batch import places
-from geodes_lab.batch.running import faults
 from geodes_lab.batch.running.outputs import CUBE
 from geodes_lab.batch.running.runner import Runner
 from geodes_lab.batch.running.workers import Here
 from geodes_lab.batch.store import tables
 from geodes_lab.batch.store.tables import units
 from geodes_lab.batch.store.writing import Store
+from geodes_lab.util import faults
 from tests.support.batch import scenes
-from tests.support.batch.runner_that_dies import KILLED
+from tests.support.dying import KILLED
 from tests.support.paths import TOP
 from tests.support.postgresql import serving
 
@@ -90,7 +90,7 @@ def alone(products: list[dict[str, Any]], how: dict[str, Any]) -> dict[str, str]
 def test_killed_at_each_point(products, store):
     expected = alone(products, JUNE)
     job = gl.process("ndvi", products, **JUNE)
-    deaths = [(point, 1) for point in faults.POINTS if point != "end.published"]
+    deaths = [(point, 1) for point in faults.JOBS if point != "end.published"]
     with runners() as run:
         for death in deaths:
             assert run(*death) == KILLED, death

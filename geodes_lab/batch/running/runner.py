@@ -17,7 +17,7 @@ from typing import Any
 from geodes_lab import settings
 from geodes_lab.batch import own_code, places, planned, remote, schedules
 from geodes_lab.batch.request import PLAN, Impossible, Request, Result
-from geodes_lab.batch.running import faults, outputs, publishing
+from geodes_lab.batch.running import outputs, publishing
 from geodes_lab.batch.running.computing import Call
 from geodes_lab.batch.running.workers import Workers
 from geodes_lab.batch.store.chosen import AnyStore
@@ -26,6 +26,7 @@ from geodes_lab.batch.store.served import ServedLeases
 from geodes_lab.batch.store.writing import Record, Store
 from geodes_lab.cube.grid import NothingThere
 from geodes_lab.errors import GeodesError, shown
+from geodes_lab.util import faults
 from geodes_lab.util.database import DatabaseUnusable
 
 log = logging.getLogger("geodes_lab.jobs")

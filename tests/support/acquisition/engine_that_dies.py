@@ -1,8 +1,4 @@
-"""Engines in processes of their own, each of which ends at a named point, or is killed from outside.
-
-For each line ``CONFIG POINT NUMBER`` it prints the id of a process, and then its exit code. They are forks of a process that has imported all
-and started nothing, so that hundreds of deaths take no longer than what the engines do.
-"""
+"""Engines in processes of their own, each of which dies; a line is ``CONFIG POINT NUMBER``: see `tests.support.dying`."""
 
 from __future__ import annotations
 
@@ -13,12 +9,10 @@ from pathlib import Path
 
 import dask
 
-from geodes_lab.acquisition import faults
 from geodes_lab.acquisition.engine import Engine
 from geodes_lab.acquisition.loading import load
 from geodes_lab.products import families
-
-KILLED = 137
+from tests.support import dying
 
 
 def between_disks(source: Path, target: Path) -> None:
@@ -31,17 +25,8 @@ def between_disks(source: Path, target: Path) -> None:
 link = os.link
 
 
-def live(config: str, point: str, number: int) -> None:
-    left = number
-
-    def die(here: str) -> None:
-        nonlocal left
-        if here == point:
-            left -= 1
-            if left == 0:
-                os._exit(KILLED)  # no handler, no flush, no clean-up
-
-    faults.on_reach = die
+def live(config: str, point: str, number: str) -> None:
+    dying.die_at(point, int(number))
     if point == "store.copied":
         os.link = between_disks
     Engine(load(Path(config))).run()
@@ -50,18 +35,7 @@ def live(config: str, point: str, number: int) -> None:
 def main(cache: str) -> None:
     dask.config.set({"geodes_lab.datalake.endpoint": "http://127.0.0.1:9", "geodes_lab.cache.folder": cache})
     families()
-    for line in sys.stdin:
-        config, point, number = line.split()
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                live(config, point, int(number))
-                code = 0
-            finally:
-                os._exit(code)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    dying.forked(live)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-POINTS = (
+ACQUISITION = (
+    "look.answered",
+    "look.recorded",
+    "look.acknowledged",
+    "work.taken",
+    "fetch.begun",
+    "fetch.whole",
+    "verify.done",
+    "store.begun",
+    "store.copied",
+    "store.named",
+    "store.recorded",
+    "catalogue.begun",
+    "catalogue.written",
+    "catalogue.recorded",
+    "news.taken",
+    "news.sent",
+    "retention.hidden",
+    "retention.removed",
+)
+"""In the order in which a product passes them."""
+JOBS = (
     "unit.taken",
     "unit.begun",
     "unit.computed",
@@ -15,6 +36,7 @@ POINTS = (
     "end.recorded",
 )
 """In the order in which a job passes them."""
+_POINTS = frozenset((*ACQUISITION, *JOBS))
 
 
 def _nothing(point: str) -> None:
@@ -27,5 +49,5 @@ on_reach: Callable[[str], None] = _nothing
 
 def reach(point: str) -> None:
     """Say that a point is reached."""
-    assert point in POINTS, point
+    assert point in _POINTS, point
     on_reach(point)
