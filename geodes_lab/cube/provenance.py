@@ -75,7 +75,7 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
     attrs |= saturation(asset.extra_fields)
     if source.native is not None:
         attrs["geometry"] = source.native.note
-    flown = dict.fromkeys(s.native.flown for _, s in having if isinstance(s.native, Flown))
+    flown = dict.fromkeys(s.native.flown for _, s in having if s.native is not None and isinstance(s.native, Flown))
     if any(flown):
         attrs["orbit"] = "; ".join(filter(None, flown))
     treated = {str(i.assets[s.band].extra_fields.get("geodes:radiometry", "")) for i, s in having} - {""}
