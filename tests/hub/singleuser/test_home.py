@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -177,7 +178,8 @@ def test_folders_of_groups_are_linked_into_the_home(tmp_path, monkeypatch):
     assert (home / "groups").read_text() == "mine"
 
 
-def test_server_of_a_full_home_writes_elsewhere(tmp_path):
+def test_server_of_a_full_home_writes_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     environment = start.elsewhere("it is full")
     assert environment["GEODES_LAB_RESCUE"] == "it is full"
     folders = [v for k, v in environment.items() if k.endswith(("DIR", "HOME", "FOLDER"))]
