@@ -117,6 +117,17 @@ def test_what_makes_a_full_home_larger_is_refused_with_a_sentence(full):
     assert "is full" in sentence(full.put("part.bin", b"1" * 10, chunk=1))
     search = full.web.get("/geodes/notebook", params={"search": json.dumps({"collections": ["S2"]})})
     assert search.status_code == 507
+    assert "<h1>Your home is full</h1>" in search.text
+    french = {"Accept-Language": "fr-FR,fr;q=0.9"}
+    search = full.web.get("/geodes/notebook", params={"search": json.dumps({"collections": ["S2"]})}, headers=french)
+    assert search.status_code == 507
+    assert "<html lang=fr>" in search.text
+    assert "Votre espace est plein" in search.text
+    assert "Faire de la place" in search.text
+    assert "Rien n&#x27;a été enregistré" in search.text
+    saved = full.web.put("/api/contents/x.txt", json={"type": "file", "format": "text", "content": "x"}, headers=french)
+    assert saved.json()["message"].startswith("Votre espace est plein : ")
+    assert "is full" in sentence(full.put("x.txt", "x")), "each request has its own language"
     wish = full.web.post("/geodes/environments", data={"name": "storms", "text": "numpy"})
     assert "Your home is full" in wish.text
     assert sorted(p.name for p in full.home.iterdir() if not p.name.startswith(".")) == [
