@@ -138,7 +138,8 @@ class Page(JupyterHandler):
             summary = text["unknown"]
         hub = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/home"
         return (
-            f"<!doctype html><html lang={language}><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+            f"<!doctype html><html lang={language}><meta charset=utf-8><meta name=viewport "
+            f"content='width=device-width'>"
             f"<title>{text['title']}</title><style>{_STYLE}</style><main><h1>{text['title']}</h1>"
             f"{''.join(f'<p class=note role=status>{n}</p>' for n in notes)}<p id=said>{summary}</p>"
             f"<meter min=0 max=1 high={os.environ.get('GEODES_LAB_HOME_WARN') or 0.8} value={min(now.part, 1):.3f} "

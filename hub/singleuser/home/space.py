@@ -117,9 +117,10 @@ def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
                 size = _size(path, device, deadline)
                 if size > 2**20 or (made_anew and size):
                     by_name[name] = (size, made_anew)
-            elif len(path.relative_to(above).parts) == depth or _is_a_whole(path):
-                if (size := _size(path, device, deadline)) > 2**20:
-                    by_name[name] = (size, False)
+            elif (len(path.relative_to(above).parts) == depth or _is_a_whole(path)) and (
+                size := _size(path, device, deadline)
+            ) > 2**20:
+                by_name[name] = (size, False)
     ordered = sorted(((n, s, c) for n, (s, c) in by_name.items() if s), key=lambda f: (not f[2], -f[1]))
     return ordered[:most]
 

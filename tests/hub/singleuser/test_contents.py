@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,20 @@ def server(tmp_path_factory) -> Iterator[Server]:
     finally:
         running.process.terminate()
         running.process.wait(20)
+
+
+def test_link_brings_a_repository_and_the_server_has_french_and_a_meter(server, tmp_path):
+    """What people ask for first, in the server that they get; before its home is filled."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    (tmp_path / "storms.ipynb").write_text("{}")
+    for words in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "storms"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    link = {"repo": str(tmp_path), "branch": "main", "targetpath": "course"}
+    assert '{"phase": "finished"}' in server.web.get("/git-pull/api", params=link).text
+    assert (server.home / "course" / "storms.ipynb").read_text() == "{}"
+    shutil.rmtree(server.home / "course")
+    assert "fr_FR" in server.web.get("/lab/api/translations/").json()["data"]
+    assert server.web.get("/api/metrics/v1").json()["rss"] > 2**20
 
 
 @pytest.fixture
