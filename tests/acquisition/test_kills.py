@@ -112,6 +112,7 @@ def tried(home: Path, small: list[Path], deaths: list[tuple[str, int]]) -> None:
         after(lake, config, products)
 
 
+@pytest.mark.thorough
 def test_killed_at_some_points(tmp_path: Path, small: list[Path]) -> None:
     tried(tmp_path, small[:1], [(point, 1) for point in FEW])
 
@@ -121,6 +122,7 @@ def test_killed_at_every_point(tmp_path: Path, small: list[Path]) -> None:
     tried(tmp_path, small[:2], [(p, n) for p in ALL if not p.startswith(("retention", "news")) for n in (1, 2)])
 
 
+@pytest.mark.thorough
 def test_killed_while_it_removes(tmp_path: Path, small: list[Path]) -> None:
     lakes, given = [], []
     for point in ("retention.hidden", "retention.removed"):
