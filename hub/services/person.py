@@ -74,6 +74,11 @@ class Hub:
         self._client = httpx.Client(timeout=10)
         self._known: dict[str, tuple[float, Person]] = {}
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a hub to log in at."""
+        return bool(self._api)
+
     def person(self, request: Request) -> Person:
         """Return the sender; the hub is asked at most once a minute for each token."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -117,6 +117,8 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     cells = [
         new_markdown_cell("# Products from the catalogue\n\nYour search from the catalogue's page."),
         new_code_cell(f"import geodes_lab as gl\n\n{call}"),
+        new_markdown_cell("Where they are. Move the pointer over a footprint to see the product's name."),
+        new_code_cell("gl.plot.footprints(items)"),
         new_markdown_cell("The contents of the first product; no pixels are read yet."),
         new_code_cell("gl.open_product(items[0])"),
     ]
