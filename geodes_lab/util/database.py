@@ -155,9 +155,7 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             line = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0][:200]
-            raise DatabaseUnusable(
-                f"{self._what} in {self.name} cannot be used ({line}): {advice(line)}."
-            ) from error
+            raise DatabaseUnusable(f"{self._what} in {self.name} cannot be used ({line}): {advice(line)}.") from error
 
     def close(self) -> None:
         """Close the connections."""
