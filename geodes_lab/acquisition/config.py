@@ -146,6 +146,14 @@ class PlugIn(Part):
 Source = Annotated[Cdse | Catalogue | Folder | PlugIn, Field(discriminator="kind")]
 
 
+class Conversion(Part):
+    """Bands of each product as cloud-optimised GeoTIFFs beside it, with the same numbers."""
+
+    bands: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] | None = Field(
+        default=None, min_length=1, description="By any of their names, such as red; all that have a map grid, if none."
+    )
+
+
 class Wanted(Part):
     """Which products of a source come into a collection."""
 
@@ -155,6 +163,9 @@ class Wanted(Part):
     cloud_cover: float | None = Field(default=None, ge=0, le=100, description="The highest cloud cover, in percent.")
     names: str | None = Field(default=None, description="Only products whose name begins so.")
     title: str | None = Field(default=None, description="The collection's title in the catalogue.")
+    convert: Conversion | None = Field(
+        default=None, description="Products are converted when they are in the catalogue; {} converts all bands."
+    )
 
 
 class Region(Part):

@@ -22,6 +22,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.storage import event_loop
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.request import Unreachable
+from geodes_lab.storage.whole_object.folder import ObjectFolder, at
 from geodes_lab.util.whole_file import fsync_folder, make_folder
 
 _BLOCK = 2**22  # bytes that are read at once
@@ -53,7 +54,10 @@ class Destination(Protocol):
         """Remove an object, if it is there."""
 
     def href(self, key: str) -> str:
-        """Return the address of an object."""
+        """Return the address of an object, as the catalogue gives it."""
+
+    def place(self, key: str) -> ObjectFolder:
+        """Return a folder of objects, where it really is."""
 
 
 def of(settings: config.Destination, room: int) -> Destination:
@@ -107,6 +111,10 @@ class Disk:
     def href(self, key: str) -> str:
         """See `Destination`."""
         return f"{self.address.rstrip('/')}/{key}" if self.address else str(self._path(key))
+
+    def place(self, key: str) -> ObjectFolder:
+        """See `Destination`."""
+        return at(self._path(key))
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
@@ -164,6 +172,10 @@ class Bucket:
     def href(self, key: str) -> str:
         """See `Destination`."""
         return f"{self.address.rstrip('/')}/{key}" if self.address else self._place(key).href
+
+    def place(self, key: str) -> ObjectFolder:
+        """See `Destination`."""
+        return at(self._place(key).href)
 
     def _place(self, key: str) -> ObjectLocation:
         whole = f"{self.prefix}/{key}" if self.prefix else key

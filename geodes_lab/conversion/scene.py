@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,14 @@ class Scene:
     """Its bands, by name."""
 
 
-def convert(product: Any, names: Sequence[str] | None, above: ObjectFolder) -> Scene:
+def convert(
+    product: Any,
+    names: Sequence[str] | None,
+    above: ObjectFolder,
+    *,
+    work: Path | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Scene:
     """Convert bands of a product; its folder appears when all of them are written and compared.
 
     Parameters
@@ -47,6 +54,10 @@ def convert(product: Any, names: Sequence[str] | None, above: ObjectFolder) -> S
         Bands by any of their names; None: all that have a map grid.
     above
         The folder that gets the product's folder. In a bucket, the Item comes last, and nothing names the files before.
+    work
+        Where files are written that go to a bucket; None: the machine's temporary folder.
+    check
+        Called before each band and before the folder appears; what it raises ends the conversion.
 
     Raises
     ------
@@ -63,9 +74,13 @@ def convert(product: Any, names: Sequence[str] | None, above: ObjectFolder) -> S
         partial = above.path / f".{name}.{uuid4().hex}.partial"
         partial.mkdir(parents=True)
     else:
-        partial = Path(tempfile.mkdtemp(prefix="geodes-lab-"))
+        partial = Path(tempfile.mkdtemp(prefix="geodes-lab-", dir=work))
     try:
-        written = {key: _band(described, key, partial) for key in keys}
+        written = dict[str, Written]()
+        for key in keys:
+            check()
+            written[key] = _band(described, key, partial)
+        check()
         document = _item(item, described, written, name).to_dict(transform_hrefs=False)
         (partial / f"{name}.json").write_text(json.dumps(document, indent=1))
         if above.is_disk:

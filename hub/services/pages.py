@@ -32,6 +32,7 @@ NAMES: dict[Language, dict[str, str]] = {
     "en": {
         "home": "Home",
         "catalogue": "Catalogue",
+        "jobs": "Processing",
         "usage": "My usage",
         "server": "My server",
         "operators": "Operators",
@@ -41,6 +42,7 @@ NAMES: dict[Language, dict[str, str]] = {
     "fr": {
         "home": "Accueil",
         "catalogue": "Catalogue",
+        "jobs": "Traitements",
         "usage": "Mon usage",
         "server": "Mon serveur",
         "operators": "Exploitation",
@@ -80,6 +82,7 @@ def links(lab: Lab, operator: bool, known: bool = True) -> list[tuple[str, str, 
     paths = {
         "home": "services/home/",
         "catalogue": "services/catalogue/",
+        "jobs": "services/jobs/",
         "usage": "services/usage/",
         "server": "hub/home",
     }
@@ -99,8 +102,9 @@ def place(lab: Lab, path: str) -> str:
 
 
 def page(
-    request: Request, lab: Lab, title: str, body: str, person: str = "", status: int = 200, *, operator: bool = False
-) -> Response:
+    request: Request, lab: Lab, title: str, body: str, person: str = "", status: int = 200, *, operator: bool = False,
+    head: str = "",
+) -> Response:  # fmt: skip
     """Return a complete page.
 
     Parameters
@@ -117,6 +121,8 @@ def page(
         Of the answer.
     operator
         Whether an operator reads it: the menu leads to the operators' page.
+    head
+        More of the page's head, as HTML: scripts and style sheets of the service's own.
     """
     tongue = language(request, lab)
     names = NAMES[tongue]
@@ -134,7 +140,7 @@ def page(
         f'content="width=device-width, initial-scale=1"><title>{html.escape(title)} · '
         f'{html.escape(lab.name)}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="look.css"><link '
         f'rel="alternate" type="application/atom+xml" title="{html.escape(lab.name)}" '
-        f'href="{home}feed.atom"></head><body><a class="skip" href="#content">{names["skip"]}</a><header><a '
+        f'href="{home}feed.atom">{head}</head><body><a class="skip" href="#content">{names["skip"]}</a><header><a '
         f'class="brand" href="{brand}">{MARK}{html.escape(lab.name)}</a><nav '
         f'aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav><span '
         f'class="person">{html.escape(person)}</span><a href="?lang={other}" lang="{other}" '

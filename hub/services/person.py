@@ -45,9 +45,16 @@ def is_from_elsewhere(request: Request, person: Person) -> bool:
 
 
 class Hub:
-    """The hub of this service, from its environment; without one, nobody is logged in."""
+    """The hub of this service, from its environment; without one, nobody is logged in.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    groups
+        Whether the service needs people's groups. Without them, the hub is asked one question about a token, not two.
+    """
+
+    def __init__(self, groups: bool = True) -> None:
+        self._groups = groups
         name = os.environ.get("JUPYTERHUB_SERVICE_NAME", "service")
         self.name = name
         self.prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
@@ -126,6 +133,8 @@ class Hub:
             return Person()
         if owner.get("kind") != "user":
             return Person(service=name)
+        if not self._groups:
+            return Person(name)
         # Read the groups with our own right: a user's token may lack that scope.
         mine = self._client.get(f"{self._api}/users/{name}", headers={"Authorization": f"token {self._token}"})
         return Person(name, frozenset(mine.json().get("groups", ())) if mine.status_code == 200 else frozenset())

@@ -18,7 +18,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 from jupyter_server.base.handlers import JupyterHandler
@@ -120,6 +120,11 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
         new_markdown_cell("The contents of the first product; no pixels are read yet."),
         new_code_cell("gl.open_product(items[0])"),
     ]
+    return of_cells(cells)
+
+
+def of_cells(cells: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
+    """Make a notebook of the lab's kernel."""
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     kernel = {"name": "geodes", "display_name": "GEODES (Python · Dask)", "language": "python"}
@@ -166,6 +171,10 @@ def _file_of(shape: str) -> str:
 class Notebook(JupyterHandler):
     """Writes the notebook, and leads to it."""
 
+    argument, word = "search", "search"
+    """The argument of the address, and how the file's name begins."""
+    asks: ClassVar[dict[str, tuple[str, str, str]]] = _ASKS
+
     @authenticated
     async def get(self) -> None:
         """Answer the catalogue's page, which is the lab's own; ask first if a link on another site was followed."""
@@ -183,14 +192,19 @@ class Notebook(JupyterHandler):
 
     def _made(self) -> tuple[nbformat.NotebookNode, str]:
         try:
-            return read(self.get_argument("search"))
+            return self.read(self.get_argument(self.argument))
         except (ValueError, TypeError, AttributeError) as error:
-            raise HTTPError(400, f"This is not a valid search: {error}.") from error
+            raise HTTPError(400, f"This is not a valid {self.argument}: {error}.") from error
+
+    @staticmethod
+    def read(text: str) -> tuple[nbformat.NotebookNode, str]:
+        """Make the notebook of the argument, and return the checksum of its shape, empty if it has none."""
+        return read(text)
 
     async def _write(self, node: nbformat.NotebookNode, shape: str) -> None:
         """The same search gives the same notebook, and the user's changes in it stay."""
         text = nbformat.writes(node)
-        name = f"search-{hashlib.sha256(text.encode()).hexdigest()[:16]}.ipynb"
+        name = f"{self.word}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.ipynb"
         path = Path(self.settings["server_root_dir"]).expanduser() / "notebooks" / name
         if not path.exists() and (sentence := await meter().refusal(len(text.encode()))):
             raise HTTPError(FULL, sentence)
@@ -201,16 +215,16 @@ class Notebook(JupyterHandler):
         self.redirect(url_path_join(self.base_url, "lab/tree/notebooks", name))
 
     def _ask(self, node: nbformat.NotebookNode) -> None:
-        title, explanation, button = _ASKS[tongue.of(self.request.headers)]
+        title, explanation, button = self.asks[tongue.of(self.request.headers)]
         code = html.escape(node.cells[1].source)
-        search = html.escape(self.get_argument("search"), quote=True)
-        action = html.escape(url_path_join(self.base_url, "geodes/notebook"), quote=True)
+        given = html.escape(self.get_argument(self.argument), quote=True)
+        action = html.escape(self.request.path, quote=True)
         self.set_header("Cache-Control", "no-store")
         self.finish(
             self._page(
                 title,
                 f'<p>{explanation}</p><pre>{code}</pre><form method=post action="{action}">{self.xsrf_form_html()}'
-                f'<input type=hidden name=search value="{search}"><button>{button}</button></form>',
+                f'<input type=hidden name={self.argument} value="{given}"><button>{button}</button></form>',
             )
         )
 

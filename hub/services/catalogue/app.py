@@ -32,7 +32,7 @@ from starlette.types import ASGIApp
 from geodes_lab.catalog.harvested.engine import Limits
 from geodes_lab.catalog.harvested.quota import Quota
 from hub.services.bounds import Bounded
-from hub.services.catalogue import sentences, shapes
+from hub.services.catalogue import sentences
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.guard import Guarded
 from hub.services.catalogue.queryables import Queryables
@@ -41,6 +41,7 @@ from hub.services.catalogue.reads import Reads
 from hub.services.catalogue.results.transactions import Results
 from hub.services.catalogue.shelves import Shelves
 from hub.services.catalogue.views import routes
+from hub.services.maps import shapes
 from hub.services.person import Hub
 
 # Clients look for the classes of 1.0; the extension itself declares 1.1.
@@ -149,7 +150,7 @@ def made(
         return HTMLResponse(_DOCUMENTED)
 
     sentences.add(api.app)
-    api.app.include_router(shapes.routes(hub))
+    api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/")))
     api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks()))
     return Guarded(Bounded(api.app, body=_BODY, depth=64, at_once=128), hub, public=public)
 

@@ -12,20 +12,11 @@ from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
 from hub.services.catalogue.quicklooks import NotForYou, Quicklooks
 from hub.services.catalogue.shelves import Shelves
+from hub.services.maps import assets as maps
 from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
-_OURS = {
-    "page.js": "text/javascript", "box.js": "text/javascript", "shape.js": "text/javascript", "page.css": "text/css",
-}  # fmt: skip
-# Packages of the registry, installed beside the hub's proxy.
-_THEIRS = {
-    "leaflet.js": "leaflet/dist/leaflet.js",
-    "leaflet.css": "leaflet/dist/leaflet.css",
-    "topojson.js": "topojson-client/dist/topojson-client.min.js",
-    "land.json": "world-atlas/countries-50m.json",
-}
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
+_OURS = ("page.js", "page.css")
 # The page loads nothing from other sites, and other sites cannot frame it.
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'self'; base-uri "
@@ -51,11 +42,7 @@ def routes(shelves: Shelves, hub: Hub, assets: Path | None, quicklooks: Quickloo
 
     @router.get("/assets/{name}")
     def asset(name: str) -> Response:
-        if name in _OURS:
-            return FileResponse(_HERE / name, media_type=_OURS[name])
-        if name not in _THEIRS or assets is None or not (assets / _THEIRS[name]).is_file():
-            raise HTTPException(404, f"There is no {name}.")
-        return FileResponse(assets / _THEIRS[name], media_type=_TYPES[Path(name).suffix])
+        return maps.asset(name, _HERE, _OURS, assets)
 
     @router.get("/me")
     def me(request: Request) -> dict[str, object]:

@@ -32,7 +32,7 @@ from hub.services.usage.records import Use, span, this_month
 from hub.services.usage.report import HEADS, own, report, rows
 from hub.services.usage.views import everybody, mine
 
-_ASK = ("spawn", "home", "dask-gateway")  # services that may ask about any person
+_ASK = ("spawn", "home", "jobs", "dask-gateway")  # services that may ask about any person
 _FORMULA = ("=", "+", "-", "@")
 _FIELDS = ("kind", "name", *Use.__dataclass_fields__)
 

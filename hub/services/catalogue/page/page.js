@@ -1,5 +1,7 @@
 // The catalogue's page: what is searched is what `gl.search` would be given, and "Open in a notebook" gives it that.
+import { element, get, post } from "./asking.js";
 import { drawBox, toBbox } from "./box.js";
+import { drawLand, newMap } from "./land.js";
 import { drawShape, fileOf } from "./shape.js";
 
 const L = window.L;
@@ -8,43 +10,9 @@ const ASKABLE = new Set(["string", "integer", "number"]);
 const KEPT = ["collection", "from", "to", "clouds", "property", "value"]; // of the form, while one logs in
 const state = { bbox: null, file: null, shape: null, next: null, shown: [], queryables: {}, fields: null };
 
-const map = L.map("map", { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
+const map = newMap("map");
 const footprints = L.featureGroup().addTo(map);
 let drawn = null;
-
-async function told(response) {
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    const error = new Error(body.detail || body.description || `The service answers ${response.status}.`);
-    throw Object.assign(error, { status: response.status });
-  }
-  return body;
-}
-
-const get = (path) => fetch(path).then(told);
-const post = (path, body) =>
-  fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then(told);
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
-// Across the date line a ring goes on beyond 180 degrees, instead of all the way back.
-function continued(part) {
-  if (typeof part[0][0] !== "number") return part.map(continued);
-  let last = part[0][0];
-  return part.map(([x, y]) => [(last = x + 360 * Math.round((last - x) / 360)), y]);
-}
-
-async function drawLand() {
-  const atlas = await get("assets/land.json");
-  const land = window.topojson.feature(atlas, atlas.objects.countries);
-  for (const { geometry } of land.features) geometry.coordinates = continued(geometry.coordinates);
-  L.geoJSON(land, { className: "land", interactive: false, weight: 0.5 }).addTo(map).bringToBack();
-}
 
 async function listCollections() {
   const { collections } = await get("stac/collections");
@@ -261,5 +229,5 @@ function login() {
 }
 
 get("me").then((me) => $("me").replaceChildren(me.name ? `${me.name}` : login()));
-await Promise.all([drawLand(), listCollections()]).catch((error) => ($("said").textContent = error.message));
+await Promise.all([drawLand(map), listCollections()]).catch((error) => ($("said").textContent = error.message));
 await restore();
