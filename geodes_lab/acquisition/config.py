@@ -15,6 +15,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.policy.units import Bytes, Seconds
 
 _BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._/-]*))?")
+CDSE_DOWNLOAD = "https://download.dataspace.copernicus.eu/odata/v1"
+CDSE_IDENTITY = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -96,14 +98,10 @@ class Cdse(Part):
 
     kind: Literal["cdse"]
     address: str = Field(default="https://catalogue.dataspace.copernicus.eu/odata/v1", description="Its OData service.")
-    download: str = Field(
-        default="https://download.dataspace.copernicus.eu/odata/v1", description="Where products come from."
-    )
-    identity: str = Field(
-        default="https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token",
-        description="Where a login is exchanged for a token.",
-    )
+    download: str = Field(default=CDSE_DOWNLOAD, description="Where products come from.")
+    identity: str = Field(default=CDSE_IDENTITY, description="Where a login is exchanged for a token.")
     login: Login | None = Field(default=None, description="Needed to download.")
+    recall: bool = Field(default=True, description="Whether products on tape are ordered, once a day at most.")
     page: int = Field(default=100, ge=1, le=1000, description="Products in an answer.")
     window: int = Field(default=10_000, ge=1, le=10_000, description="Products that the service pages through at most.")
     subscription: str | None = Field(
@@ -119,10 +117,24 @@ class Cdse(Part):
 
 
 class Catalogue(Part):
-    """GEODES, or another catalogue that gl.search knows by the name of its profile."""
+    """GEODES, or another catalogue that gl.search knows by the name of its profile, such as CDSE's STAC."""
 
     kind: Literal["catalogue"]
     profile: str = Field(description="Its name in geodes_lab.catalog.profiles.")
+    check: int = Field(
+        default=500,
+        ge=0,
+        le=100_000,
+        description="Known products that each look asks for again, in turn: what is gone is told. 0: none.",
+    )
+    login: Login | None = Field(default=None, description="Of an account at CDSE, if products come from there.")
+    download: str = Field(default=CDSE_DOWNLOAD, description="The begin of addresses that get the account's token.")
+    identity: str = Field(default=CDSE_IDENTITY, description="Where a login is exchanged for a token.")
+
+    @field_validator("download", "identity")
+    @classmethod
+    def _web(cls, value: str) -> str:
+        return _address(value)
 
 
 class Folder(Part):

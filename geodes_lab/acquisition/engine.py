@@ -151,6 +151,7 @@ class Engine:
                 self.config.period.end,
                 float(self.config.schedule.overlap),
                 lambda source=wanted.source, name=name: self.looks.known(source, name),  # type: ignore[misc]
+                lambda after, most, source=wanted.source, name=name: self.looks.known(source, name, after, most),  # type: ignore[misc]
             )
             try:
                 for page in self.sources[wanted.source].look(request, position):

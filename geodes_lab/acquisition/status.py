@@ -59,6 +59,8 @@ class Status:
     """Products that failed before and wait for another attempt."""
     refused: list[Named]
     failing: list[Failing]
+    postponed: list[Named] = field(default_factory=list)
+    """Products that wait though nothing is wrong with them: on tape, over a quota, or for room on a disk."""
     converted: dict[str, dict[str, int]] = field(default_factory=dict)
     """By collection: how many conversions are in each state."""
     webhooks: dict[str, str] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class Status:
                      f"{self.last_hour[1]:,} bytes.")  # fmt: skip
         lines += [f"{source} was read {_span(seconds)} ago." for source, seconds in sorted(self.looked.items())]
         lines += [f"{f.source} fails since {_span(f.seconds)}: {f.reason}" for f in self.failing]
+        lines += [f"Waits: {n.name}: {n.reason}" for n in self.postponed]
         lines += [f"Waits after {n.attempts} attempts: {n.name}: {n.reason}" for n in self.stuck]
         lines += [f"Refused: {n.name}: {n.reason}" for n in self.refused]
         lines += [f"{address} has not all news: {why}" for address, why in self.webhooks.items() if why]
@@ -109,6 +112,8 @@ def status(database: Database) -> Status:
         ).all()
         failing = c.execute(sa.select(looks).where(looks.c.failing_since.is_not(None))).all()
         waits = sa.select(products).where(_p.state == "waiting", _p.attempts >= _STUCK)
+        calm = sa.select(products).where(_p.state == "waiting", _p.attempts < _STUCK, _p.reason != "")
+        postponed = c.execute(calm.order_by(_p.number).limit(_MOST)).all()
         stuck = c.execute(waits.order_by(_p.attempts.desc()).limit(_MOST)).all()
         converted: dict[str, dict[str, int]] = {}
         with_collection = sa.select(_p.collection, conversions.c.state, sa.func.count().label("n"))
@@ -137,6 +142,7 @@ def status(database: Database) -> Status:
         [Named(r.name, r.collection, r.reason, r.attempts) for r in stuck],
         [Named(r.name, r.collection, r.reason, r.attempts) for r in (*refused, *not_converted)],
         [Failing(r.source, r.failed, now - r.failing_since) for r in failing],
+        [Named(r.name, r.collection, r.reason, r.attempts) for r in postponed],
         converted,
         {r.address.partition("?")[0]: r.reason for r in told},
     )

@@ -56,6 +56,8 @@ def run(config: Path, watch: bool, retry_refused: bool, as_json: bool) -> None:
             from geodes_lab.acquisition.engine import Engine
             from geodes_lab.acquisition.loading import load
             from geodes_lab.storage.whole_object.stop import Stop, Stopped
+            from geodes_lab.util import allocation
+        allocation.give_back()
         engine, stopped = Engine(load(config), Stop()), False
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: engine.stop.set())

@@ -23,6 +23,8 @@ from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage.whole_object.folder import ObjectFolder, waited
 from geodes_lab.util import file_name, whole_folder
 
+_ENDINGS = re.compile(r"(?:\.SAFE|\.SEN3|\.zip)+$", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -144,13 +146,7 @@ def folder_name(item: pystac.Item) -> str:
     GeodesError
         If no file may have the product's name.
     """
-    name = re.sub(r"(\.SAFE|\.SEN3|\.zip)+$", "", bands.name_of(item), flags=re.IGNORECASE)
-    if not file_name.is_safe(name):
-        raise GeodesError(
-            f"The product {name!r} has a name that no file may have (a path, a hidden file, or odd characters): give "
-            "the Item another id, or its properties another identifier."
-        )
-    return name
+    return file_name.of_product(bands.name_of(item), _ENDINGS)
 
 
 def chosen(described: pystac.Item, names: Sequence[str] | None) -> list[str]:

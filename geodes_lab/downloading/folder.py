@@ -232,12 +232,7 @@ class _Work:
 
     def _refuse_full_disk(self, missing: Sequence[str]) -> None:
         need = sum(self.images[m].image.size if m in self.images else self.archive.entry(m).size for m in missing)
-        folder = self.target.parent
-        if (free := shutil.disk_usage(folder).free) < need:
-            raise self.job.fail(
-                f"the disk of {folder} has {free:,} bytes left, and it needs {need:,}; free some room, or choose "
-                "another directory"
-            )
+        self.job.refuse_full_disk(self.target.parent, need)
 
 
 def _manifests(manifest: Manifest | None) -> tuple[str, ...]:

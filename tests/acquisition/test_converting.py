@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.acquisition.engine import Engine
-from geodes_lab.acquisition.ledger.tables import Database, conversions
+from geodes_lab.acquisition.ledger.tables import Database, conversions, news
 from geodes_lab.acquisition.loading import load
 from geodes_lab.acquisition.status import status
+from geodes_lab.acquisition.telling.french import french
 from tests.acquisition.conftest import Lake
 from tests.acquisition.test_kills import KILLED, digest, engines
 from tests.support.acquisition.cdse import Cdse
@@ -123,7 +125,11 @@ def test_bucket_and_what_has_no_grid(lake: Lake, optical: list[Path], radar: Pat
         assert (result.stored, result.catalogued, result.converted, result.refused) == (2, 2, 1, 1)
         (refused,) = status(engine.database).refused
         assert refused.name == radar.stem
-        assert "no" in refused.reason
+        assert refused.reason
+        with engine.database.read() as c:
+            (row,) = c.execute(news.select().where(news.c.kind == "refusal")).all()
+        assert row.text.startswith(f"{radar.stem} is not converted")
+        assert french(row.kind, row.subject, json.loads(row.evidence)) == f"{radar.stem} n'est pas converti."
         items = {i.id: i for i in gl.search("S", url=lake.catalogue, latest=False)}
         assert list(items[radar.stem].assets) == ["product"]
         href = items[optical[0].stem].assets["B04.converted"].href

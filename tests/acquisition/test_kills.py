@@ -90,7 +90,8 @@ def engines(cache: Path) -> Iterator[Callable[[Path, str, int, float | None], in
             if seconds is not None:
                 ready, _, _ = select.select([parent.stdout], [], [], seconds)
                 if not ready:
-                    os.kill(child, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):  # it ended in this moment
+                        os.kill(child, signal.SIGKILL)
             return int(parent.stdout.readline())
 
         yield run

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from geodes_lab.acquisition import news
 from geodes_lab.acquisition.ledger.leases import LeaseLost, Leases
 from geodes_lab.acquisition.ledger.tables import conversions, products
+from geodes_lab.acquisition.telling.french import CONVERSION
 
 _c, _p = conversions.c, products.c
 
@@ -107,7 +108,7 @@ class Conversions:
         evidence = {"product": one.name, "reason": why[:500]}
         with self.leases.database.change() as c:
             self._move(c, one, state="refused", until=0.0, attempts=one.attempts + 1, reason=why[:500])
-            news.tell(c, "refusal", f"conversion/{one.number}", text, evidence, self.leases.clock())
+            news.tell(c, "refusal", f"{CONVERSION}/{one.number}", text, evidence, self.leases.clock())
 
     def again(self) -> int:
         """Let refused conversions wait again; returns how many."""
