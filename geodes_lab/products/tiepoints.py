@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy
@@ -69,7 +70,7 @@ class Lattice:
                 (grid.affine.f, grid.affine.c), (grid.affine.e, grid.affine.a), grid.shape, strict=True
             )
         )
-        self._down, self._across = _weights(rows, grid.shape[0]), _weights(cols, grid.shape[1])
+        self._down, self._across = (weights(k, np.arange(n)) for k, n in zip((rows, cols), grid.shape, strict=True))
         col, row = np.meshgrid(cols + 0.5, rows + 0.5)
         a = grid.affine
         self.centres: tuple[Floats, Floats] = a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
@@ -139,9 +140,9 @@ def _widened(values: Floats) -> Floats:
     return np.concatenate([2 * values[:1] - values[1:2], values, 2 * values[-1:] - values[-2:-1]])
 
 
-def _weights(knots: Floats, size: int) -> Floats:
-    """Return (size, knots): the weight of each knot for each pixel."""
-    return np.stack([np.interp(np.arange(size), knots, unit) for unit in np.eye(len(knots))], axis=1)
+def weights(knots: Floats, places: NDArray[Any]) -> Floats:
+    """Return (places, knots): the weight of each knot for each place between them."""
+    return np.stack([np.interp(places, knots, unit) for unit in np.eye(len(knots))], axis=1)
 
 
 def sampled(window: NDArray[np.float32], line: Floats, pixel: Floats, order: int) -> NDArray[np.float32]:
