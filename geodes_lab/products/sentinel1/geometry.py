@@ -9,7 +9,7 @@ apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from geodes_lab.products.tiepoints import Lattice
 
 _TURNS = 8  # of Newton's method, which needs three or four
 _SEA = 1.0  # metres
+_LAYER = 1000.0  # metres of height within which a position's shift is a parabola
 _NEAR = 2  # meshes of the tie points around the image: relief shifts a position by less
 
 
@@ -76,11 +77,7 @@ def places(
 
     if height is None:
         return at(_between(annotation, annotation.grid.height)(guess))
-    # Relief is rough, but the shift of a position changes smoothly with its height: three heights are enough.
-    known = height[np.isfinite(height)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    levels = np.array([low, (low + high) / 2, high]) if high - low > 1 else np.array([low - 1, low, low + 1])
-    line, pixel = (through(levels, list(values), height) for values in zip(*map(at, levels), strict=True))
+    line, pixel = by_height(at, height)
     return line, pixel
 
 
@@ -244,13 +241,38 @@ def _ground_range(annotation: Annotation, when: Floats, slant: Floats, derivativ
     return ground
 
 
-def through(levels: Floats, values: list[Floats], height: NDArray[np.floating]) -> Floats:
-    """Return the parabola through three levels, at each pixel's own height."""
-    total = np.zeros(height.shape)
-    for n, value in enumerate(values):
-        weight = np.ones(height.shape)
-        for m in range(3):
-            if m != n:
-                weight *= (height - levels[m]) / (levels[n] - levels[m])
-        total += weight * value
-    return total
+def by_height(at: Callable[[float], tuple[Floats, ...]], height: NDArray[np.floating]) -> list[Floats]:
+    """Return what depends on the height of places, at their own heights.
+
+    Relief is rough, but the shift of a position changes smoothly with its height: between three heights in a kilometre
+    it is a parabola. The kilometres are the same for all, so that numbers do not depend on what else is asked for.
+
+    Parameters
+    ----------
+    at
+        Gives the values of all places at one height, metres.
+    height
+        Metres; NaN where unknown, as are the results.
+    """
+    number = np.floor(height / _LAYER)
+    layers = np.unique(number[np.isfinite(number)])
+    result = [np.full(height.shape, np.nan) for _ in at(0.0)] if layers.size != 1 else []
+    top: tuple[float, tuple[Floats, ...]] | None = None
+    for layer in layers.tolist():
+        levels = [layer * _LAYER, (layer + 0.5) * _LAYER, (layer + 1) * _LAYER]
+        values = [top[1] if top and top[0] == levels[0] else at(levels[0]), at(levels[1]), at(levels[2])]
+        top = levels[2], values[2]
+        if not result:
+            return [_through(levels, several, height) for several in zip(*values, strict=True)]
+        here = number == layer
+        for out, several in zip(result, zip(*values, strict=True), strict=True):
+            out[here] = _through(levels, [v[here] for v in several], height[here])
+    return result
+
+
+def _through(levels: list[float], values: Sequence[Floats], height: NDArray[np.floating]) -> Floats:
+    """Return the parabola through three levels, evenly apart, at each place's own height."""
+    share = (height - levels[0]) / (levels[2] - levels[0])
+    rise, bend = values[2] - values[0], 2 * (values[2] - 2 * values[1] + values[0])
+    parabola: Floats = values[0] + share * (rise - bend) + share * share * bend
+    return parabola

@@ -34,8 +34,6 @@ def local_incidence(scene: Scene, grid: GeoBox) -> tuple[NDArray[np.float32], Fl
     height = heights(scene.relief, annotation, sheet.points(wide), place)
     inner = height[1:-1, 1:-1]
     down, right = (height[2:, 1:-1] - height[:-2, 1:-1]) / 2, (height[1:-1, 2:] - height[1:-1, :-2]) / 2
-    known = inner[np.isfinite(inner)]
-    level = float(np.median(known)) if known.size else 0.0
     lattice = Lattice(grid, _STEP)
     at, up = _earth_fixed(grid, *lattice.centres)
     # A step of half a pixel to each side: the grid's own directions, whatever its CRS.
@@ -44,13 +42,17 @@ def local_incidence(scene: Scene, grid: GeoBox) -> tuple[NDArray[np.float32], Fl
     along = _earth_fixed(grid, x + b, y + e)[0] - _earth_fixed(grid, x - b, y - e)[0]
     lon, lat = Transformer.from_crs(str(grid.crs), 4326, always_xy=True).transform(x, y)
     near = annotation.grid.points(annotation.spacing).inverse(str(grid.crs))(x, y)
-    ray = geometry.view(annotation, lon, lat, level, near, scene.orbit).satellite - (at + level * up)
-    look = ray / np.linalg.norm(ray, axis=-1, keepdims=True)
     upward = np.cross(across, along)
     side = np.sign((upward * up).sum(-1))[..., np.newaxis]
     normal = side * upward, side * np.cross(across, up), side * np.cross(up, along)
     # The normal is normal[0] + down · normal[1] + right · normal[2]; the first is upright, the others are level.
-    towards = [lattice.between((n * look).sum(-1)) for n in normal]
+
+    def at_height(level: float) -> tuple[Floats, ...]:
+        ray = geometry.view(annotation, lon, lat, level, near, scene.orbit).satellite - (at + level * up)
+        look = ray / np.linalg.norm(ray, axis=-1, keepdims=True)
+        return tuple(lattice.between((n * look).sum(-1)) for n in normal)
+
+    towards = geometry.by_height(at_height, inner)
     square = [lattice.between((v * w).sum(-1)) for v, w in ((normal[0],) * 2, (normal[1],) * 2, (normal[2],) * 2)]
     both = lattice.between((normal[1] * normal[2]).sum(-1))
     growth = 1 + inner / EARTH  # pixels are larger up there

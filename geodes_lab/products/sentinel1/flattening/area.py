@@ -100,6 +100,6 @@ def _computed(scene: Scene, down: int, across: int) -> NDArray[Any]:
     share[share < _LEAST] = np.nan
     unknown = seen.mask == UNKNOWN
     if unknown.any():
-        share[facets_.gathered(replace(seen, area=unknown.astype(float)), cols) > 0] = np.nan
+        share[facets_.gathered(replace(seen, area=unknown.astype(float)), cols) > _LEAST] = np.nan
     out["area"], out["mask"] = share, seen.mask[:, here]
     return out

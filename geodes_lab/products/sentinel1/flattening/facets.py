@@ -102,9 +102,9 @@ def _of_rows(values: Floats) -> Floats:
 
 def _areas(mesh: Mesh, height: Floats) -> tuple[Floats, Floats]:
     """Return the area that each facet shows to the radar, negative if it faces away, and the area of a cell."""
-    flat, along, across, own = (v[:-1, :-1] for v in mesh.facets(float(np.median(height))))
     next_row = _of_rows(height)
     middle = (next_row[:, 1:] + next_row[:, :-1]) / 2
+    flat, along, across, own = mesh.facets(middle)
     down = (height[1:, 1:] - height[:-1, 1:] + height[1:, :-1] - height[:-1, :-1]) / 2
     right = next_row[:, 1:] - next_row[:, :-1]
     growth = 1 + middle / EARTH

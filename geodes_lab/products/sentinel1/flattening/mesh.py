@@ -6,13 +6,15 @@ the orbit, so that what hides or overlays a point is in its row.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from odc.geo.crs import CRS
 from pyproj import Transformer
 
 from geodes_lab.products.sentinel1 import geometry
 from geodes_lab.products.sentinel1.annotation import Annotation, Floats, Orbit
-from geodes_lab.products.tiepoints import Inverse, weights
+from geodes_lab.products.tiepoints import Between, Inverse
 from geodes_lab.raster.points import Points
 
 LOOKS = 2
@@ -40,7 +42,8 @@ class Mesh:
     def __init__(self, annotation: Annotation, orbit: Orbit | None, epsg: int, rows: Floats, cols: Floats) -> None:
         self.annotation, self._orbit = annotation, orbit
         knots = [np.arange(v[0] // _STEP - 1, v[-1] // _STEP + 3) * _STEP for v in (rows, cols)]
-        self._down, self._across = (weights(k, v) for k, v in zip(knots, (rows, cols), strict=True))
+        self.between = Between((knots[0], knots[1]), (rows, cols))
+        """Interpolates values at the computed positions to all."""
         self._line, self._pixel = (LOOKS * k - 0.5 for k in np.meshgrid(*knots, indexing="ij"))
         self.place: tuple[Floats, Floats] = tuple(
             np.broadcast_to(v, (len(rows), len(cols)))
@@ -56,11 +59,6 @@ class Mesh:
         self._up = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)], axis=-1)
         ecef = Transformer.from_crs(4979, 4978, always_xy=True)
         self._at = np.stack(ecef.transform(self._lon, self._lat, np.zeros(x.shape)), axis=-1)
-
-    def between(self, values: Floats) -> Floats:
-        """Interpolate values at the computed positions to all."""
-        interpolated: Floats = self._down @ values @ self._across.T
-        return interpolated
 
     def seen(self, height: float) -> geometry.View:
         """Return how the image sees the computed positions at a height."""
@@ -82,46 +80,54 @@ class Mesh:
         off_nadir : numpy.ndarray
             Radians at the satellite.
         """
-        low, high = float(height.min()), float(height.max())
-        levels = np.array([low, (low + high) / 2, high] if high - low > 1 else [low - 1, low, low + 1])
-        cells, angles = [], []
-        for level in levels.tolist():
+
+        def at(level: float) -> tuple[Floats, Floats]:
             view = self.seen(level)
             ray = self._at + level * self._up - view.satellite
             cosine = -(ray * view.satellite).sum(-1)
             cosine /= np.linalg.norm(ray, axis=-1) * np.linalg.norm(view.satellite, axis=-1)
-            cells.append(self.between((view.pixel + 0.5) / LOOKS))
-            angles.append(self.between(np.arccos(cosine)))
-        return geometry.through(levels, cells, height), geometry.through(levels, angles, height)
+            return self.between((view.pixel + 0.5) / LOOKS), self.between(np.arccos(cosine))
 
-    def facets(self, height: float) -> tuple[Floats, Floats, Floats, Floats]:
+        cell, off_nadir = geometry.by_height(at, height)
+        return cell, off_nadir
+
+    def facets(self, height: Floats) -> Facet:
         """Return what the area of a facet needs, for facets from a corner to the next row and column.
 
         Parameters
         ----------
         height
-            Metres above the ellipsoid at which the ground is seen; only the direction of view depends on it.
-
-        Returns
-        -------
-        flat, along, across : numpy.ndarray
-            (rows, cols) m²: the area of a level facet, projected on the plane that is perpendicular to the direction of
-            view, and what a metre more in the next row and in the next column adds to it.
-        own : numpy.ndarray
-            (rows, cols) m²: a cell's area in the plane of slant range and flight, beta nought's.
+            (rows, cols) of facets: metres above the ellipsoid, all finite.
         """
-        view = self.seen(height)
-        ray = view.satellite - (self._at + height * self._up)
-        look = ray / np.linalg.norm(ray, axis=-1, keepdims=True)
         forward, right = (np.gradient(self._at, axis=n) / _STEP for n in (0, 1))
         upward = np.cross(right, forward)
-        side = np.sign((upward * self._up).sum(-1))
-        flat, along, across = (
-            self.between(side * (v * look).sum(-1))
-            for v in (upward, np.cross(right, self._up), np.cross(self._up, forward))
-        )
-        own = np.linalg.norm(forward, axis=-1) * LOOKS * view.stretch
-        return flat, along, across, self.between(own)
+        side = np.sign((upward * self._up).sum(-1, keepdims=True))
+        sides = [side * v for v in (upward, np.cross(right, self._up), np.cross(self._up, forward))]
+        # Higher ground is seen from another direction: it turns by 0.04° in a kilometre, evenly.
+        low, high = float(height.min()), float(height.max()) + 1
+        share = (height - low) / (high - low)
+        seen = []
+        for level in (low, high):
+            view = self.seen(level)
+            ray = view.satellite - (self._at + level * self._up)
+            look = ray / np.linalg.norm(ray, axis=-1, keepdims=True)
+            seen.append([self.between((v * look).sum(-1))[:-1, :-1] for v in sides])
+        flat, along, across = (one + share * (other - one) for one, other in zip(*seen, strict=True))
+        own = self.between(np.linalg.norm(forward, axis=-1) * LOOKS * view.stretch)
+        return Facet(flat, along, across, own[:-1, :-1])
+
+
+class Facet(NamedTuple):
+    """What the area of facets needs, (rows, cols) m² each."""
+
+    flat: Floats
+    """The area of a level facet, projected on the plane that is perpendicular to the direction of view."""
+    along: Floats
+    """What a metre more in the next row adds to it."""
+    across: Floats
+    """What a metre more in the next column adds to it."""
+    own: Floats
+    """A cell's area in the plane of slant range and flight, beta nought's."""
 
 
 def _on_map(inverse: Inverse, line: Floats, pixel: Floats) -> tuple[Floats, Floats]:
