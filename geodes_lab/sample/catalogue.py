@@ -35,7 +35,12 @@ _TITLES = {
     "THEIA_POSTEL_VEGETATION_LAI": "POSTEL leaf area index",
     "SENTINEL3_SR_2_LAN": "Sentinel-3 SRAL level 2 over land (GEODES has none: as other catalogues give it)",
 }
-_TYPES = {".zip": "application/zip", ".h5": "application/x-hdf5", ".gz": "application/gzip", ".tif": "image/tiff; application=geotiff"}
+_TYPES = {
+    ".zip": "application/zip",
+    ".h5": "application/x-hdf5",
+    ".gz": "application/gzip",
+    ".tif": "image/tiff; application=geotiff",
+}
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,13 @@ def entries() -> list[Entry]:
         key = f"sentinel3-sral-l{level}/{track.start:%Y/%m/%d}/{track.name}.zip"
         published = track.generation.replace(hour=12) + timedelta(days=1)
         result.append(Entry(track, collection, key, track.start, track.stop, published))
-    for other in (*theia.scenes(), *theia_others.products(), *spot.products(), *spot_heritage.products(), hills.Model()):
+    for other in (
+        *theia.scenes(),
+        *theia_others.products(),
+        *spot.products(),
+        *spot_heritage.products(),
+        hills.Model(),
+    ):
         result.append(Entry(other, other.collection, other.key, other.time, other.time, other.time + timedelta(days=2)))
     return result
 

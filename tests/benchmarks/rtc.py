@@ -131,7 +131,10 @@ def agree() -> None:
     for name, height in reliefs.items():
         dem = rome.relief(FOLDER / f"{name}.tif", around, height)
         found, theirs = both(
-            "wave", dem, ["gamma0_vv", "gamma0_rtc_vv", "local_incidence_angle", "layover_shadow_mask"], "gamma_bilinear"
+            "wave",
+            dem,
+            ["gamma0_vv", "gamma0_rtc_vv", "local_incidence_angle", "layover_shadow_mask"],
+            "gamma_bilinear",
         )
         rtc, mask, angle = (found[b] for b in ("gamma0_rtc_vv", "layover_shadow_mask", "local_incidence_angle"))
         ratio = 10 * np.log10(rtc / theirs)

@@ -18,7 +18,12 @@ def main() -> None:
     radiometry = None if how == "none" else how
     with dask.config.set(scheduler="threads", num_workers=2):
         terrain_correction(
-            product, dem, output_urlpath=out, correct_radiometry=radiometry, interp_method=interpolation, seed_step=(32, 32)
+            product,
+            dem,
+            output_urlpath=out,
+            correct_radiometry=radiometry,
+            interp_method=interpolation,
+            seed_step=(32, 32),
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak]))

@@ -24,9 +24,8 @@ from geodes_lab.archive.archive import Archive
 from geodes_lab.products.sentinel1 import annotation as sentinel1_annotation
 from geodes_lab.products.sentinel1 import calibration, geometry
 from geodes_lab.products.sentinel1.flattening import scene
-from geodes_lab.products.terrain import datum
+from geodes_lab.products.terrain import datum, sheet
 from geodes_lab.products.terrain import model as terrain_model
-from geodes_lab.products.terrain import sheet
 from geodes_lab.raster import geoid
 from geodes_lab.sample.sentinel1 import grd as generator
 

@@ -24,7 +24,9 @@ def speckled(rng, truth, looks=LOOKS):
 def cube(values, **chunks) -> xr.Dataset:
     dims = ("time", "y", "x")
     data = xr.DataArray(values, dims=dims, attrs={"units": "1", "long_name": "gamma nought"})
-    made = xr.Dataset({"gamma0_vv": data, "layover_shadow_mask": data.isnull().astype(np.uint8)}, attrs={"history": "made"})
+    made = xr.Dataset(
+        {"gamma0_vv": data, "layover_shadow_mask": data.isnull().astype(np.uint8)}, attrs={"history": "made"}
+    )
     return made.chunk(chunks) if chunks else made
 
 

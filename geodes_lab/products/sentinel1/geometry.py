@@ -234,9 +234,7 @@ def _ground_range(annotation: Annotation, when: Floats, slant: Floats, derivativ
         values = polynomials[number - 1](slant[here] - before.near)
         if number < len(times):
             weight = np.clip((when[here] - times[number - 1]) / (times[number] - times[number - 1]), 0, 1)
-            values = (
-                values * (1 - weight) + polynomials[number](slant[here] - conversions[number].near) * weight
-            )
+            values = values * (1 - weight) + polynomials[number](slant[here] - conversions[number].near) * weight
         ground[here] = values
     return ground
 

@@ -60,8 +60,13 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. These refer to the ellipsoid: slopes are not corrected,
     even with ``dem=``. Those that need ``dem=`` are ``gamma0_rtc_vv`` (and ``_denoised``): gamma nought by the area of
     ground in each pixel (Small 2011); ``local_incidence_angle`` in degrees; ``layover_shadow_mask`` (0: neither, 1:
-    shadow, 2: layover, 3: both, 255: no data). The image has no map grid: the declared one is UTM with the image's spacing, and the numbers are
-    put on the requested grid when they are read.
+    shadow, 2: layover, 3: both, 255: no data). The image has no map grid: the declared one is UTM with the image's
+    spacing, and the numbers are put on the requested grid when they are read.
+
+    References
+    ----------
+    Small, D. (2011): Flattening Gamma: Radiometric Terrain Correction for SAR Imagery. IEEE Transactions on Geoscience
+    and Remote Sensing 49(8), 3081–3093. https://doi.org/10.1109/TGRS.2011.2120616
     """
     if any("geodes:radar" in a.extra_fields for a in item.assets.values()):
         return item

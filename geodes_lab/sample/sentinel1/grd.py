@@ -201,7 +201,8 @@ def degrees(line: ArrayLike, sample: ArrayLike, centre: Place = CENTRE) -> tuple
 
 def _earth_fixed(line: ArrayLike, sample: ArrayLike, centre: Place, above: float = 0) -> Floats:
     """Return Earth-centred coordinates (..., 3) of pixels, in metres."""
-    lon, lat = degrees(*np.broadcast_arrays(line, sample), centre)
+    lines, samples = np.broadcast_arrays(line, sample)
+    lon, lat = degrees(lines, samples, centre)
     height = np.full(lon.shape, HEIGHT + above)
     return np.stack(Transformer.from_crs(4979, 4978, always_xy=True).transform(lon, lat, height), axis=-1)
 

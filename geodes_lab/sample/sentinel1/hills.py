@@ -61,9 +61,10 @@ def height(x: Floats, y: Floats) -> Floats:
     """Return metres above the ellipsoid, for eastings and northings of EPSG:32631."""
     east, north = x - CENTRE[0], y - CENTRE[1]
     u, v = east * np.cos(0.35) + north * np.sin(0.35), north * np.cos(0.35) - east * np.sin(0.35)
-    ridges = 290 * (1 + np.cos(2 * np.pi * u / 3300 + 0.9 * np.sin(2 * np.pi * v / 5200)))
+    phase = 2 * np.pi * u / 3300 + 0.9 * np.sin(2 * np.pi * v / 5200)
+    ridges = 300 * (1 + np.cos(phase - 0.75 * np.cos(phase)))  # steeper towards the radar
     ridges *= 0.75 + 0.25 * np.cos(2 * np.pi * v / 7000)
-    spurs = 75 * np.sin(2 * np.pi * (0.8 * u + 0.6 * v) / 1500) + 26 * np.sin(2 * np.pi * v / 900 + u / 700)
+    spurs = 80 * np.sin(2 * np.pi * (0.8 * u + 0.6 * v) / 1500) + 26 * np.sin(2 * np.pi * v / 900 + u / 700)
     return np.asarray(grd.HEIGHT + 80 + ridges + spurs)
 
 

@@ -46,8 +46,8 @@ def write(product: Product, path: Path) -> None:
     """Write one product as a zip with stored members. The same product always gets the same bytes."""
     members: dict[str, bytes] = {}
     for polarisation in SIGMA0:
-        is_hilly = isinstance(product, hills.Product)
-        image = hills.numbers(product, polarisation) if is_hilly else numbers(product, polarisation)
+        made = hills.numbers(product, polarisation) if isinstance(product, hills.Product) else None
+        image = numbers(product, polarisation) if made is None else made
         stem = product.stem(polarisation)
         calibration, noises = _tables(product, polarisation)
         members[f"annotation/{stem}.xml"] = xml("product", _annotation(product, polarisation, image))
@@ -164,7 +164,10 @@ def _grid(product: Product) -> list[dict[str, Any]]:
     points = []
     for line in np.rint(np.linspace(0, LINES - 1, 10)).astype(int).tolist():
         samples = np.rint(np.linspace(0, SAMPLES - 1, 21)).astype(int)
-        (lon, lat), (reach, incidence, elevation) = degrees(line, samples, product.centre), look(samples, product.centre)
+        (lon, lat), (reach, incidence, elevation) = (
+            degrees(line, samples, product.centre),
+            look(samples, product.centre),
+        )
         points += [
             {"azimuthTime": product.time(line), "slantRangeTime": 2 * reach[n] / LIGHT, "line": line, "pixel": sample}
             | {"latitude": lat[n], "longitude": lon[n], "height": HEIGHT}

@@ -21,9 +21,7 @@ _SAYS = {
 }
 
 
-def despeckle(
-    cube: Cube, method: Method = "multitemporal", *, window: int = 7, looks: float | None = None
-) -> Cube:
+def despeckle(cube: Cube, method: Method = "multitemporal", *, window: int = 7, looks: float | None = None) -> Cube:
     """Reduce the speckle of backscatter.
 
     Parameters

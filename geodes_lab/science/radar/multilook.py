@@ -123,8 +123,8 @@ def _looks(name: str, data: xr.DataArray, side: int) -> float:
     looks = np.concatenate(found)
     if looks.size < _LEAST:
         raise GeodesError(
-            f"{name} has {looks.size} windows of {side} × {side} pixels with data, too few to see how many looks it has "
-            f"(at least {_LEAST}): give a larger cube or a smaller window=."
+            f"{name} has {looks.size} windows of {side} × {side} pixels with data, too few to see how many looks it "
+            f"has (at least {_LEAST}): give a larger cube or a smaller window=."
         )
     # The peak of a smooth histogram of the logarithm, in which windows of even ground are symmetric.
     value = np.log(looks)

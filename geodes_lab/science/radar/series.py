@@ -98,12 +98,13 @@ def backscatter(
     result = result.compute().drop_vars("spatial_ref", errors="ignore")
     if not int(result.pixels.max()):
         raise GeodesError(
-            "No product has data in the field: it may be too small for a pixel's centre, in layover or shadow, or beside "
-            "the images."
+            "No product has data in the field: it may be too small for a pixel's centre, in layover or shadow, or "
+            "beside the images."
         )
     for name in names:
         result[name].attrs.pop("grid_mapping", None)
         if in_decibels:
+            attrs = result[name].attrs | {"units": "dB"}
             with np.errstate(divide="ignore"):
-                result[name] = (10 * np.log10(result[name])).assign_attrs(result[name].attrs, units="dB")
+                result[name] = (result[name].dims, 10 * np.log10(result[name].values), attrs)
     return result

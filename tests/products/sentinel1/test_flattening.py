@@ -15,7 +15,7 @@ from geodes_lab import products
 from geodes_lab.formats import tile_cache
 from geodes_lab.products import bands
 from geodes_lab.products.sentinel1 import documents
-from geodes_lab.products.sentinel1.flattening import area, facets, mesh
+from geodes_lab.products.sentinel1.flattening import area, facets
 from geodes_lab.products.sentinel1.flattening.scene import Scene
 from geodes_lab.products.terrain import model
 from geodes_lab.sample import truth
@@ -56,7 +56,9 @@ def decibels(one, other):
 
 def looked_at(radar: Path, grid: GeoBox, height):
     """Directions to the satellite and upward, and of the flight, at a grid's pixels: a spline, and Newton's method."""
-    told = documents.annotation(place_of(str(radar)), products.unpack(radar).assets["beta0_vv"].extra_fields["geodes:radar"]["annotation"])
+    told = documents.annotation(
+        place_of(str(radar)), products.unpack(radar).assets["beta0_vv"].extra_fields["geodes:radar"]["annotation"]
+    )
     x, y = np.meshgrid(grid.coords["x"].values, grid.coords["y"].values)
     lon, lat, up_to = Transformer.from_crs(grid.crs.epsg, 4326, always_xy=True).transform(x, y) + (height,)
     ecef = Transformer.from_crs(4979, 4978, always_xy=True)
@@ -129,7 +131,9 @@ def test_layover_and_shadow_of_a_ridge_are_where_geometry_says(radar, tmp_path):
     front, back, high = top - 150.0, top + 150.0, 300.0
     ridge = generator.HEIGHT + profiles(on(fine)[1], front, top, back, high)
     found = opened(radar, tmp_path / "ridge.tif", ridge, around=fine).layover_shadow_mask.values
-    incidence = np.radians(np.interp(top, np.arange(generator.SAMPLES) * 10.0 - 4995, generator.look(np.arange(generator.SAMPLES))[1]))
+    incidence = np.radians(
+        np.interp(top, np.arange(generator.SAMPLES) * 10.0 - 4995, generator.look(np.arange(generator.SAMPLES))[1])
+    )
     crest = top - high / np.tan(incidence)  # where the image has it, on the ground's scale
     # The slope's foot in the image is its foot on the ground; what lies beyond the crest and is seen there is overlaid too.
     far = np.interp(front, [crest, back], [top, back])
@@ -140,14 +144,16 @@ def test_layover_and_shadow_of_a_ridge_are_where_geometry_says(radar, tmp_path):
         (facets.SHADOW, hidden, top, top + high * np.tan(incidence)),
     ):
         clear = (np.abs(g - begins) > edge) & (np.abs(g - ends) > edge) & (np.abs(g - top) > edge)
-        np.testing.assert_array_equal((found & number > 0)[clear & ~(hidden & (number == 2))], there[clear & ~(hidden & (number == 2))])
+        np.testing.assert_array_equal(
+            (found & number > 0)[clear & ~(hidden & (number == 2))], there[clear & ~(hidden & (number == 2))]
+        )
     assert 0.02 < hidden.mean() < 0.5
 
 
 def test_a_hill_keeps_the_area_that_the_radar_sees(radar, tmp_path):
     """Seen from the radar, a hill without shadow covers what its base covers, though its slope lies over its foot."""
     along, across = on(AROUND)
-    hill = 450 * np.exp(-((along**2 + across**2) / (2 * 380.0**2)) ** 2)
+    hill = 450 * np.exp(-(((along**2 + across**2) / (2 * 380.0**2)) ** 2))
     total = []
     for name, height in (("flat.tif", 0 * hill), ("hill.tif", hill)):
         dem = rome.relief(tmp_path / name, AROUND, generator.HEIGHT + height)

@@ -41,7 +41,7 @@ def of_pixels(scene: Scene, rows: Span, cols: Span) -> NDArray[np.float32]:
     (top, below, down), (left, right, across) = (_around(np.arange(*span)) for span in (rows, cols))
     cells = _window(scene, (top, below + 1), (left, right + 1), "area")
     lines = cells[down[0]] * (1 - down[1][:, np.newaxis]) + cells[down[0] + 1] * down[1][:, np.newaxis]
-    between: NDArray[np.float32] = lines[:, across[0]] * (1 - across[1]) + lines[:, across[0] + 1] * across[1]
+    between: NDArray[Any] = lines[:, across[0]] * (1 - across[1]) + lines[:, across[0] + 1] * across[1]
     return between
 
 
@@ -72,7 +72,9 @@ def _window(scene: Scene, rows: Span, cols: Span, field: str) -> NDArray[Any]:
                 (max(span[0], at), min(span[1], at + size))
                 for span, at, size in zip((rows, cols), (top, left), _TILE, strict=True)
             )
-            out[a - rows[0] : b - rows[0], c - cols[0] : d - cols[0]] = tile[field][a - top : b - top, c - left : d - left]
+            out[a - rows[0] : b - rows[0], c - cols[0] : d - cols[0]] = tile[field][
+                a - top : b - top, c - left : d - left
+            ]
     return out
 
 

@@ -1,4 +1,4 @@
-"""Facets of terrain as a radar sees them: where they are in the image, which area they show, what hides or overlays them."""
+"""Facets of terrain as a radar sees them: their places in the image, the areas they show, what hides or overlays them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def facets(scene: Scene, rows: tuple[int, int], cols: tuple[int, int]) -> Facets
     if reach is None:
         return None
     first, last = reach
-    mesh = Mesh(scene.annotation, scene.orbit, scene.epsg, np.arange(rows[0], rows[1] + 1), np.arange(first, last + 1))
+    mesh = Mesh(
+        scene.annotation, scene.orbit, scene.epsg, np.arange(rows[0], rows[1] + 1.0), np.arange(first, last + 1.0)
+    )
     height = heights(scene.relief, scene.annotation, mesh.points, mesh.place)
     void = np.isnan(height)
     if void.all():
@@ -73,7 +75,7 @@ def _reach(scene: Scene, rows: tuple[int, int], cols: tuple[int, int]) -> tuple[
     wide = int(_REACH / (LOOKS * scene.annotation.spacing[1]))
     across = np.arange(cols[0] - wide, cols[1] + wide + _COLS, _COLS)
     down = np.append(np.arange(rows[0], rows[1], _ROWS), rows[1])
-    mesh = Mesh(scene.annotation, scene.orbit, scene.epsg, down, across)
+    mesh = Mesh(scene.annotation, scene.orbit, scene.epsg, down.astype(float), across.astype(float))
     height = heights(scene.relief, scene.annotation, mesh.points, mesh.place)
     known = ~np.isnan(height)
     here = (across >= cols[0]) & (across <= cols[1])
@@ -114,8 +116,8 @@ def _areas(mesh: Mesh, height: Floats) -> tuple[Floats, Floats]:
 def gathered(seen: Facets, cols: tuple[int, int]) -> Floats:
     """Return the area that the radar sees in each cell of some columns, (rows, cols) m².
 
-    Each facet spreads its area evenly over the part of the row where the image has it, so that no area is lost, and none
-    depends on where cells begin.
+    Each facet spreads its area evenly over the part of the row where the image has it, so that no area is lost,
+    and none depends on where cells begin.
     """
     rows, wide = seen.area.shape[0], cols[1] - cols[0]
     one, other = seen.cell[:, :-1] - cols[0], seen.cell[:, 1:] - cols[0]
