@@ -55,7 +55,7 @@ def mask(scene: Scene, line: Floats, pixel: Floats) -> NDArray[np.uint8]:
 
 
 def _around(pixels: NDArray[np.int_]) -> tuple[int, int, tuple[NDArray[np.int_], NDArray[np.float32]]]:
-    """Return the first and last cell for linear interpolation to pixels; for each its cell and the next one's weight."""
+    """Return the first and last cell for linear interpolation to pixels; for each its cell and the next's weight."""
     place = (pixels + 0.5) / LOOKS - 0.5
     before = np.floor(place).astype(int)
     first = int(before[0])

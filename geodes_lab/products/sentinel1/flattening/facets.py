@@ -1,4 +1,4 @@
-"""Facets of terrain as a radar sees them: their places in the image, the areas they show, what hides or overlays them."""
+"""Facets of terrain as a radar sees them: their places in the image, their areas, what hides or overlays them."""
 
 from __future__ import annotations
 
