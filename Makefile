@@ -102,6 +102,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/referenc
 	@$(BIN)/python -m tests.benchmarks.memory --side 3072
 	@$(BIN)/python -m tests.benchmarks.save
 	@$(BIN)/python -m tests.benchmarks.canopy
+	@$(BIN)/python -m tests.benchmarks.rtc --share 3
 	@$(BIN)/python -m tests.benchmarks.download
 	@$(BIN)/python -m tests.benchmarks.convert
 	@$(BIN)/python -m tests.benchmarks.acquire

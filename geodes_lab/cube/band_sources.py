@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain.model import Terrain
 from geodes_lab.raster.source import Flown, RasterSource, TerrainAware, holds
 
+_REACH = 15_000.0  # metres around a cube in which terrain matters: it may hide or overlay ground of the cube
 CONVERTED = "geodes:converted"
 """The property of a band Item whose files were converted from the product."""
 
@@ -168,7 +170,8 @@ def over_relief(relief: Terrain, sources_by_band: BandSources, grid: GeoBox) -> 
         s is not None and isinstance(s.native, TerrainAware) for sources in sources_by_band.values() for s in sources
     ):
         raise GeodesError("dem= only applies to bands in radar geometry, and no band here has it: leave dem= out.")
-    near = tuple(t for t in relief.tiles if overlaps(t.source, grid))
+    around = _around(grid, _REACH)
+    near = tuple(t for t in relief.tiles if overlaps(t.source, around))
     if not near:
         names = ", ".join(dict.fromkeys(t.source.product for t in relief.tiles))
         raise GeodesError(f"dem= has no heights here: {names} does not cover the cube. Give a terrain model that does.")
@@ -179,6 +182,22 @@ def over_relief(relief: Terrain, sources_by_band: BandSources, grid: GeoBox) -> 
         return replace(source, native=source.native.over(Terrain(near)))
 
     return {band: [over(s) for s in sources] for band, sources in sources_by_band.items()}
+
+
+def refuse_flat(sources_by_band: BandSources) -> None:
+    """Refuse bands that are nothing without a terrain model."""
+    for band, sources in sources_by_band.items():
+        if any(s is not None and isinstance(s.native, TerrainAware) and s.native.needs_relief for s in sources):
+            raise GeodesError(f"Band {band} needs the terrain: give a terrain model with dem=.")
+
+
+def _around(grid: GeoBox, metres: float) -> GeoBox:
+    """Return a grid that is wider by some metres on each side: the ground there may be seen in the same pixels."""
+    size = abs(grid.affine.a), abs(grid.affine.e)
+    unit = 111_320.0 if grid.crs.geographic else 1.0
+    if grid.crs.geographic:
+        size = size[0] * max(math.cos(math.radians(max(map(abs, grid.boundingbox.bbox[1::2])))), 0.1), size[1]
+    return grid.pad(*(math.ceil(metres / (s * unit)) for s in size))
 
 
 def along_orbits(orbits: Sequence[OrbitFile], sources_by_band: BandSources) -> BandSources:

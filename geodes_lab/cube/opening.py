@@ -210,7 +210,9 @@ def open_cube(
         crs=request.crs,
         resolution=request.resolution,
     )
-    if dem is not None:
+    if dem is None:
+        band_sources.refuse_flat(sources)
+    else:
         sources = band_sources.over_relief(model.of(dem, dem_heights), sources, grid)
     if orbits is not None:
         sources = band_sources.along_orbits(orbit.of(orbits), sources)

@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import globe, overlap
 from geodes_lab.raster.footprint import footprint
+from geodes_lab.raster.points import Points
 
 Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
@@ -68,16 +69,20 @@ class Relief(Protocol):
     def note(self) -> str:
         """A description, for the attributes of variables."""
 
-    def heights(self, grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    def heights_at(self, points: Points) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Return metres above the ellipsoid, NaN where unknown.
 
-        The masks say whether the model covers a pixel, and whether missing heights are sea.
+        The masks say whether the model covers a point, and whether missing heights are sea.
         """
 
 
 @runtime_checkable
 class TerrainAware(Gridder, Protocol):
     """A `Gridder` whose image is displaced by relief, and which can take it into account."""
+
+    @property
+    def needs_relief(self) -> bool:
+        """Whether there is nothing without a terrain model."""
 
     def over(self, relief: Relief) -> Gridder:
         """Return the same, with a terrain model."""
