@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from geodes_lab.sample import spot, spot_heritage, theia, theia_others
+from geodes_lab.sample import spot, spot_heritage, theia, theia_others, waves
 from geodes_lab.sample.sentinel1 import grd, ocn, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
@@ -32,9 +32,15 @@ _TITLES = {
     "THEIA_S1TILING_SENTINEL1_L1": "Theia Sentinel-1 on the Sentinel-2 grid",
     "THEIA_OSO_RASTER_L3B": "Theia land cover of France",
     "THEIA_POSTEL_VEGETATION_LAI": "POSTEL leaf area index",
+    "CMEMS_WAVE_L3": "Wave heights along tracks, level 3, and a buoy (GEODES has none: as Copernicus Marine gives them)",
     "SENTINEL3_SR_2_LAN": "Sentinel-3 SRAL level 2 over land (GEODES has none: as other catalogues give it)",
 }
-_TYPES = {".zip": "application/zip", ".h5": "application/x-hdf5", ".gz": "application/gzip"}
+_TYPES = {
+    ".zip": "application/zip",
+    ".h5": "application/x-hdf5",
+    ".gz": "application/gzip",
+    ".nc": "application/x-netcdf",
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Entry:
         | spot_heritage.Product
         | theia.Scene
         | theia_others.Product
+        | waves.Waves
     )
     """The generator of the product."""
     collection: str
@@ -102,6 +109,8 @@ def entries() -> list[Entry]:
         result.append(Entry(track, collection, key, track.start, track.stop, published))
     for other in (*theia.scenes(), *theia_others.products(), *spot.products(), *spot_heritage.products()):
         result.append(Entry(other, other.collection, other.key, other.time, other.time, other.time + timedelta(days=2)))
+    for sea in waves.products():
+        result.append(Entry(sea, sea.collection, sea.key, sea.time, sea.stop, sea.stop + timedelta(hours=3)))
     return result
 
 
@@ -279,7 +288,8 @@ def _properties(entry: Entry) -> dict[str, Any]:
             | theia.Scene()
             | theia_others.Radar()
             | theia_others.LandCover()
-            | theia_others.LeafArea() as other
+            | theia_others.LeafArea()
+            | waves.Waves() as other
         ):
             return other.properties
         case products.Product() as track:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
 import geodes_lab as gl
+from geodes_lab import products
 from geodes_lab.errors import GeodesError
 from geodes_lab.science.altimetry import editing, engine, filters, positions
 from tests.support.examples import examples
@@ -447,4 +448,27 @@ def test_wrong_arguments_are_told_in_a_sentence(along):
     ):  # fmt: skip
         with pytest.raises(GeodesError, match=said):
             call()
-    assert pd.Timedelta("1h")
+
+
+def test_processes_give_a_map_and_a_table(tmp_path):
+    from geodes_lab.sample import waves
+
+    passes = [w for w in waves.products() if not w.is_buoy][:12]
+    for one in passes:
+        one.write(tmp_path / f"{one.name}.nc")
+    items = [products.as_item(str(tmp_path / f"{one.name}.nc")) for one in passes]
+    box = [-20.0, 40.0, -2.0, 52.0]
+    result = gl.processes()["track-map"](items, "VAVH", box, resolution=1.0)
+    assert result.odc.geobox.crs.to_epsg() == 4326
+    assert result.VAVH_mean.dims == ("y", "x")
+    tracks = gl.open_tracks(items, bbox=box)
+    assert int(result.VAVH_count.sum()) == tracks.sizes["time"]
+    row = tracks.isel(time=500).compute()
+    cell = result.sel(x=row.longitude, y=row.latitude, method="nearest")
+    there = tracks.isel(time=((abs(tracks.longitude - cell.x) < 0.5) & (abs(tracks.latitude - cell.y) < 0.5)).values)
+    assert float(cell.VAVH_mean) == pytest.approx(float(there.VAVH.mean()))
+    table = gl.processes()["crossovers"](items, ["VAVH"], box=box)
+    assert {"longitude", "latitude", "VAVH_difference"} <= set(table.columns)
+    seconds = (table.time_1 - pd.Timestamp(waves.BEGIN.replace(tzinfo=None))).dt.total_seconds()
+    want = waves.wave_height(table.longitude, table.latitude, seconds)
+    assert float(np.abs(table.VAVH_1 - want).max()) < 5 * waves.NOISE
