@@ -2,9 +2,10 @@
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
 costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of radar
-`backscatter`, `despeckle`, `multilook`, `equivalent_looks`; without the notebook: `process`, `processes`, `jobs`. Keep
-and show: `save`, `publish`, `share`, `plot`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has
-its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
+`backscatter`, `despeckle`, `multilook`, `equivalent_looks`; of the sea `altimetry`, `sea_level_anomaly`; without the
+notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`. Take products with you:
+`download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the
+datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _SHELF = {
     "GeodesError": "errors",
+    "altimetry": "science.altimetry",
     "attach": "cluster",
     "availability": "catalog",
     "backscatter": "science.radar.series",
@@ -47,6 +49,7 @@ _SHELF = {
     "quota": "downloading.quota",
     "report": "planning.report",
     "save": "results.save",
+    "sea_level_anomaly": "science.altimetry.sea_level",
     "search": "catalog",
     "share": "results.share",
     "zonal": "science.zonal",
@@ -54,6 +57,7 @@ _SHELF = {
 
 __all__ = [
     "GeodesError",
+    "altimetry",
     "attach",
     "availability",
     "backscatter",
@@ -80,6 +84,7 @@ __all__ = [
     "quota",
     "report",
     "save",
+    "sea_level_anomaly",
     "search",
     "share",
     "zonal",
@@ -109,6 +114,8 @@ if TYPE_CHECKING:
     from geodes_lab.results.publish import publish as publish
     from geodes_lab.results.save import save as save
     from geodes_lab.results.share import share as share
+    from geodes_lab.science import altimetry as altimetry
+    from geodes_lab.science.altimetry.sea_level import sea_level_anomaly as sea_level_anomaly
     from geodes_lab.science.canopy.biophysical import biophysical as biophysical
     from geodes_lab.science.radar.despeckle import despeckle as despeckle
     from geodes_lab.science.radar.multilook import equivalent_looks as equivalent_looks
@@ -126,7 +133,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'geodes_lab' has no attribute {name!r}; it has {', '.join(__all__)}")
     with extras.needed(f"gl.{name}"):
         module = importlib.import_module(f"geodes_lab.{_SHELF[name]}")
-    value = module if name == "plot" else getattr(module, name)
+    value = module if name in ("altimetry", "plot") else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -29,6 +29,7 @@ _EXTRAS = {
     "geopandas": "vector",
     "pyogrio": "vector",
     "icechunk": "icechunk",
+    "pyinterp": "altimetry",
     "mcp": "assistant",
     "mcp_types": "assistant",
 }

@@ -36,9 +36,10 @@ _OURS = {
     "theia_raster": "theia.maps",
     "postel": "postel.product",
     "raster": "raster.items",
+    "along_track": "along_track",
 }
 """The families of this package, the most specific first, and their modules."""
-_ANY = {"raster", "zarr"}
+_ANY = {"raster", "zarr", "along_track"}
 """Families of a format that other things use too."""
 
 

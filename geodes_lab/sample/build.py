@@ -18,7 +18,7 @@ from typing import Any
 
 from rasterio.errors import NotGeoreferencedWarning
 
-from geodes_lab.sample import catalogue, quicklook, spot, spot_heritage, theia, theia_others, truth
+from geodes_lab.sample import catalogue, quicklook, spot, spot_heritage, theia, theia_others, truth, waves
 from geodes_lab.sample.sentinel1 import grd, hills, ocn, safe, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel3 import products, sen3
@@ -100,6 +100,7 @@ _WRITERS: dict[type[Any], Callable[..., None]] = {
     theia_others.LandCover: theia_others.LandCover.write,
     theia_others.LeafArea: theia_others.LeafArea.write,
     theia_others.Radar: theia_others.Radar.write,
+    waves.Waves: waves.Waves.write,
 }
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from geodes_lab.sample import spot, spot_heritage, theia, theia_others
+from geodes_lab.sample import spot, spot_heritage, theia, theia_others, waves
 from geodes_lab.sample.sentinel1 import grd, hills, ocn, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
@@ -33,6 +33,7 @@ _TITLES = {
     "THEIA_S1TILING_SENTINEL1_L1": "Theia Sentinel-1 on the Sentinel-2 grid",
     "THEIA_OSO_RASTER_L3B": "Theia land cover of France",
     "THEIA_POSTEL_VEGETATION_LAI": "POSTEL leaf area index",
+    "CMEMS_WAVE_L3": "Wave heights along tracks, level 3, and a buoy (GEODES has none: as Copernicus Marine gives them)",
     "SENTINEL3_SR_2_LAN": "Sentinel-3 SRAL level 2 over land (GEODES has none: as other catalogues give it)",
 }
 _TYPES = {
@@ -40,6 +41,7 @@ _TYPES = {
     ".h5": "application/x-hdf5",
     ".gz": "application/gzip",
     ".tif": "image/tiff; application=geotiff",
+    ".nc": "application/x-netcdf",
 }
 
 
@@ -59,6 +61,7 @@ class Entry:
         | theia.Scene
         | theia_others.Product
         | hills.Model
+        | waves.Waves
     )
     """The generator of the product."""
     collection: str
@@ -115,6 +118,8 @@ def entries() -> list[Entry]:
         hills.Model(),
     ):
         result.append(Entry(other, other.collection, other.key, other.time, other.time, other.time + timedelta(days=2)))
+    for sea in waves.products():
+        result.append(Entry(sea, sea.collection, sea.key, sea.time, sea.stop, sea.stop + timedelta(hours=3)))
     return result
 
 
@@ -293,7 +298,8 @@ def _properties(entry: Entry) -> dict[str, Any]:
             | theia_others.Radar()
             | theia_others.LandCover()
             | theia_others.LeafArea()
-            | hills.Model() as other
+            | hills.Model()
+            | waves.Waves() as other
         ):
             return other.properties
         case products.Product() as track:

@@ -42,7 +42,9 @@ def test_library_brings_neither_jupyter_nor_servers():
     assert len(project["dependencies"]) <= 30
     everything = project["optional-dependencies"]
     assert everything["all"] == ["geodes-lab[lab]"]
-    assert everything["lab"][0] == "geodes-lab[plot,map,cluster,service,vector,assistant,icechunk,collaboration]"
+    assert (
+        everything["lab"][0] == "geodes-lab[plot,map,cluster,service,vector,assistant,altimetry,icechunk,collaboration]"
+    )
 
 
 def test_environment_yml_is_pyproject():

@@ -67,7 +67,18 @@ def test_description_has_what_signature_and_docstring_say():
 
 
 def test_each_process_of_the_lab_describes_itself():
-    assert set(gl.processes()) >= {"ndvi", "ndwi", "nbr", "band-expression", "median", "maximum", "cloud-free", "zonal"}
+    assert set(gl.processes()) >= {
+        "ndvi",
+        "ndwi",
+        "nbr",
+        "band-expression",
+        "median",
+        "maximum",
+        "cloud-free",
+        "zonal",
+        "track-map",
+        "crossovers",
+    }
     for process in registry.installed().values():
         assert process.title[-1] not in "."
         for name, one in process.describe()["inputs"].items():
