@@ -95,6 +95,7 @@ def test_everything_that_an_item_offers(lab, names):
     assert tiles in client.get(f"{lab.url}/conformance").json()["conformsTo"]
 
 
+@pytest.mark.attack
 def test_nobody_sees_what_the_catalogue_hides(lab, names):
     closed = f"{lab.url}/{CLOSED}/{names[CLOSED]}/preview.png?max_size=32"
     assert decoded(by("a").get(closed)).shape[1:] == (32, 32)
@@ -114,6 +115,7 @@ def test_nobody_sees_what_the_catalogue_hides(lab, names):
     assert wrote.status_code in (400, 401, 403)
 
 
+@pytest.mark.attack
 def test_place_that_the_person_may_not_read_has_no_tile(lab, names, sample):
     # bob's own Item, in his own collection, of a product in a restricted place
     document = {
@@ -140,6 +142,7 @@ def test_place_that_the_person_may_not_read_has_no_tile(lab, names, sample):
             assert answer.status_code == 404, (href, answer.text)
 
 
+@pytest.mark.attack
 def test_key_opens_one_thing_for_a_while(lab, names):
     at = f"{lab.url}/{OPEN}/{names[OPEN]}"
     made = (
@@ -266,6 +269,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.attack
 def test_hostile_requests_are_refused_in_a_sentence(lab, names):
     with by("b") as client:
         for rest, status in HOSTILE:
