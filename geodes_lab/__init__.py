@@ -2,9 +2,9 @@
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
 costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; without the
-notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`. Take products with you:
-`download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the
-datalake's files.
+notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`, `tiles`. Take products with
+you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads
+the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -45,6 +45,7 @@ _SHELF = {
     "save": "results.save",
     "search": "catalog",
     "share": "results.share",
+    "tiles": "tiling.front",
     "zonal": "science.zonal",
 }
 
@@ -74,6 +75,7 @@ __all__ = [
     "save",
     "search",
     "share",
+    "tiles",
     "zonal",
 ]
 
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     from geodes_lab.science.canopy.biophysical import biophysical as biophysical
     from geodes_lab.science.zonal import zonal as zonal
     from geodes_lab.storage.stores import filesystem as filesystem
+    from geodes_lab.tiling.front import tiles as tiles
 
 
 _moved.install()

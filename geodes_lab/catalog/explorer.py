@@ -183,6 +183,27 @@ class Explorer(ipywidgets.VBox):
             self._look_at(west, south, east, north)
         return self.items
 
+    def add(self, layer: Any) -> Any:
+        """Show a layer on the map, above the footprints.
+
+        Parameters
+        ----------
+        layer
+            A layer of ipyleaflet, or the result of `geodes_lab.tiles`.
+
+        Returns
+        -------
+        ipyleaflet.Layer
+            For `remove`.
+        """
+        added = layer.leaflet() if hasattr(layer, "leaflet") else layer
+        self._map.add(added)
+        return added
+
+    def remove(self, layer: ipyleaflet.Layer) -> None:
+        """Take a layer from the map."""
+        self._map.remove(layer)
+
     def _made_map(self) -> ipyleaflet.Map:
         template, countries = settings.get("plot.basemap"), coastlines.outlines()
         layers: list[Any] = []

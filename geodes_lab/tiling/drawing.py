@@ -9,8 +9,9 @@ import numpy as np
 from rio_tiler.models import ImageData
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.tiling import colours, stretch
-from geodes_lab.tiling.stretch import Range
+from geodes_lab.tiling import colours
+from geodes_lab.xyz import colormaps, stretch
+from geodes_lab.xyz.stretch import Range
 
 Format = Literal["png", "jpeg", "webp", "tif", "npy"]
 _MEDIA = {
@@ -91,7 +92,7 @@ def _drawn(
     if colormap is not None:
         if len(drawn) != 1:
             raise GeodesError("A map of colours is for one band or expression: leave out colormap_name=.")
-        drawn = colours.mapped(drawn[0], colormap)
+        drawn = colormaps.mapped(drawn[0], colormap)
     return drawn, there
 
 

@@ -23,9 +23,10 @@ from rio_tiler.models import BandStatistics, ImageData, Info, PointData
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import assets
 from geodes_lab.products.bands import name_of
-from geodes_lab.tiling import colours, pixels, stretch
+from geodes_lab.tiling import colours, pixels
 from geodes_lab.tiling.layer import Layer
 from geodes_lab.tiling.scene import Scene
+from geodes_lab.xyz import stretch
 
 MOST_SIDE = 2048
 """Rows or columns of a picture."""

@@ -18,10 +18,11 @@ from rio_tiler.errors import PointOutsideBounds, TileOutsideBounds
 
 import geodes_lab as gl
 from geodes_lab.errors import GeodesError
-from geodes_lab.tiling import colours, drawing, presets, stretch
+from geodes_lab.tiling import colours, drawing, presets
 from geodes_lab.tiling.layer import Layer, layer
 from geodes_lab.tiling.reader import LabReader
 from geodes_lab.tiling.scene import Scene
+from geodes_lab.xyz import colormaps, stretch
 
 # Each family that has a map, and what is drawn of it if nothing is said.
 FAMILIES = {
@@ -151,7 +152,7 @@ def test_classes_have_colours_and_a_legend(on_disk):
     for number in np.unique(image.array.compressed()):
         shown = pixels[(image.array.data[0] == number) & ~image.array.mask[0]]
         assert {tuple(c) for c in shown} == {classes[int(number)].colour[:3]}
-    for legend in (colours.legend_of(classes), colours.legend("viridis", -1, 1, "ndvi")):
+    for legend in (colours.legend_of(classes), colormaps.legend("viridis", -1, 1, "ndvi")):
         with MemoryFile(legend) as file, file.open() as picture:
             assert picture.read().std() > 0
 
@@ -175,7 +176,7 @@ def test_stretch_is_what_it_says():
         (lambda: layer(expression=["+".join(f"b{n}" for n in range(20))]), "uses? 20 bands|use 20 bands"),
         (lambda: stretch.parsed(["0,nan"]), "LOWEST,HIGHEST"),
         (lambda: stretch.parsed(["1,0"]), "LOWEST,HIGHEST"),
-        (lambda: colours.mapped(np.zeros((1, 1), np.uint8), "../x"), "no map of colours"),
+        (lambda: colormaps.mapped(np.zeros((1, 1), np.uint8), "../x"), "no map of colours"),
     ],
 )
 def test_what_is_refused(made: Any, said: str):

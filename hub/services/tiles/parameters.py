@@ -9,9 +9,9 @@ from fastapi import Query
 from titiler.core.dependencies import DefaultDependency
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.tiling import colours, stretch
 from geodes_lab.tiling.layer import Kernel, layer
 from geodes_lab.tiling.reader import MOST_SIDE
+from geodes_lab.xyz import colormaps, stretch
 
 _Texts = Annotated[list[str] | None, Query()]
 
@@ -85,7 +85,7 @@ class HistogramParameters(DefaultDependency):
     bins: Annotated[int, Query(ge=1, le=1000)] = 10
 
 
-def colour_map(colormap_name: Annotated[Literal[colours.NAMES] | None, Query()] = None) -> str | None:  # type: ignore[valid-type]
+def colour_map(colormap_name: Annotated[Literal[colormaps.NAMES] | None, Query()] = None) -> str | None:  # type: ignore[valid-type]
     """Return the name of a map of colours."""
     return colormap_name
 

@@ -35,6 +35,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.tiling import colours, drawing, presets
 from geodes_lab.tiling.reader import LabReader
 from geodes_lab.tiling.scene import Scene
+from geodes_lab.xyz import colormaps
 from hub.services.tiles import parameters, sandbox
 
 _SETS = ("WebMercatorQuad", "WGS1984Quad", "WorldCRS84Quad", "EuropeanETRS89_LAEAQuad")
@@ -127,7 +128,7 @@ def _legend(reader: LabReader, kind: str, render: dict[str, Any], colormap: str 
         listed = [{"value": n, "title": c.title, "color": f"#{bytes(c.colour[:3]).hex()}"} for n, c in classes.items()]
         return JSONResponse({"classes": listed} if classes else {"colormap_name": name, "ranges": ranges})
     title = ", ".join(reader.layer.titles)
-    drawn = colours.legend_of(classes) if classes else colours.legend(name, *ranges[0], title)
+    drawn = colours.legend_of(classes) if classes else colormaps.legend(name, *ranges[0], title)
     return Response(drawn, media_type="image/png")
 
 

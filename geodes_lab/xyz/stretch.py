@@ -43,6 +43,28 @@ def parsed(texts: Sequence[str]) -> list[Range] | None:
     return ranges
 
 
+def ranges(told: Any) -> list[Range] | None:
+    """Return the ranges that a person gives: a pair of numbers, or three pairs; None: from statistics.
+
+    Raises
+    ------
+    GeodesError
+        If they are something else.
+    """
+    if told is None:
+        return None
+    try:
+        pairs = [told] if not hasattr(told[0], "__len__") else list(told)
+        checked = [(float(low), float(high)) for low, high in pairs]
+    except (TypeError, ValueError, IndexError):
+        checked = []
+    if len(checked) not in (1, 3) or not all(low < high for low, high in checked):
+        raise GeodesError(
+            f"range is the lowest and the highest number, such as (0, 0.3), or three pairs, not {told!r}."
+        )
+    return checked
+
+
 def from_statistics(values: np.ma.MaskedArray[Any, Any]) -> list[Range]:
     """Return the range of each band: between two percentiles of what is data."""
     ranges = []
