@@ -13,7 +13,7 @@ import xarray as xr
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.xyz import address, colormaps
 from geodes_lab.xyz.cube import CubeLayer
-from geodes_lab.xyz.leaflet import ground, leaflet
+from geodes_lab.xyz.leaflet import PANE, ground, leaflet
 from geodes_lab.xyz.stretch import Range, ranges
 
 _SERIES = 2000  # times of the series at a point
@@ -82,7 +82,7 @@ class CubeMap(ipywidgets.VBox):
         """Its address."""
         self.series: xr.DataArray | None = None
         """The values at the last click, by time."""
-        self._tiles, self._title = leaflet(self.published, opacity=opacity), title
+        self._tiles, self._title = leaflet(self.published, opacity=opacity, pane=PANE), title
         self.map = ground(layer, height)
         """The widget of ipyleaflet."""
         self.map.add(self._tiles)
@@ -96,7 +96,7 @@ class CubeMap(ipywidgets.VBox):
         times = layer.times
         if len(times) > 1:
             options = [(time, number) for number, time in enumerate(times)]
-            self._time = ipywidgets.SelectionSlider(options=options, description="Time", layout={"width": "360px"})
+            self._time = ipywidgets.SelectionSlider(options=options, description="Time", layout={"width": "460px"})
             self._time.observe(lambda change: self.show(change["new"]), names="value")
             controls.append(self._time)
         self._said = ipywidgets.HTML("Click on the map for the values at a point.")

@@ -34,7 +34,7 @@ class ProductLayer:
     def __init__(
         self, reader: LabReader, ranges: Sequence[stretch.Range] | None, colormap: str | None, gamma: float
     ) -> None:
-        self._reader, self._look = reader, {"ranges": ranges, "colormap": colormap, "gamma": gamma}
+        self._reader, self._ranges, self._colormap, self._gamma = reader, ranges, colormap, gamma
         self.bounds = tuple(reader.get_geographic_bounds(CRS.from_epsg(4326)))
         self.min_zoom, self.max_zoom = 0, reader.maxzoom
 
@@ -44,7 +44,7 @@ class ProductLayer:
             image = self._reader.tile(column, row, zoom, tilesize=SIDE)
         except TileOutsideBounds:
             return None
-        return drawing.picture(image, "png", **self._look)[0]
+        return drawing.picture(image, "png", ranges=self._ranges, gamma=self._gamma, colormap=self._colormap)[0]
 
 
 class Tiles:
@@ -107,7 +107,7 @@ class Tiles:
         from geodes_lab.xyz import leaflet
 
         made = leaflet.ground(self.layer, height)
-        made.add(leaflet.leaflet(self.published))
+        made.add(leaflet.leaflet(self.published, pane=leaflet.PANE))
         return made
 
     def _ipython_display_(self) -> None:

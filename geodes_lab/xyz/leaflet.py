@@ -13,11 +13,16 @@ from geodes_lab.util import coastlines
 from geodes_lab.xyz import address
 from geodes_lab.xyz.layer import MOST_ZOOM, Layer
 
+PANE = "tiles"
+"""A pane above the shapes of countries, below which Leaflet draws tiles; clicks go through it."""
+PANES = {PANE: {"zIndex": 440, "pointerEvents": "none"}}
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
 
 
-def leaflet(published: address.Published, *, opacity: float = 1.0, step: int = 0) -> ipyleaflet.TileLayer:
-    """Return a layer of ipyleaflet for a published layer."""
+def leaflet(
+    published: address.Published, *, opacity: float = 1.0, step: int = 0, pane: str = ""
+) -> ipyleaflet.TileLayer:
+    """Return a layer of ipyleaflet for a published layer; ``pane`` must be one of the map's."""
     layer = published.layer
     west, south, east, north = layer.bounds
     return ipyleaflet.TileLayer(
@@ -28,6 +33,7 @@ def leaflet(published: address.Published, *, opacity: float = 1.0, step: int = 0
         bounds=[(south, west), (north, east)],
         opacity=opacity,
         attribution="",
+        pane=pane,
     )
 
 
@@ -44,5 +50,5 @@ def ground(layer: Layer, height: int) -> ipyleaflet.Map:
     zoom = min(max(int(math.log2(700 * 360 / (256 * wide))), 1), 18)
     return ipyleaflet.Map(
         layers=below, center=((south + north) / 2, (west + east) / 2), zoom=max(zoom, layer.min_zoom),
-        max_zoom=MOST_ZOOM, scroll_wheel_zoom=True, layout=ipywidgets.Layout(height=f"{height}px"),
+        max_zoom=MOST_ZOOM, panes=PANES, scroll_wheel_zoom=True, layout=ipywidgets.Layout(height=f"{height}px"),
     )  # fmt: skip

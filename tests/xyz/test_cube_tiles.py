@@ -142,7 +142,9 @@ def test_address_is_for_who_knows_the_secret(monkeypatch):
         url.replace(f"/{x}/", "/../"),
     ):
         assert httpx.get(bad).status_code == 404
-    fails = gl.tiles(cube().copy(data=cube().data.map_blocks(lambda block: 1 / 0, meta=np.empty((0, 0, 0)))), range=(0, 1))
+    fails = gl.tiles(
+        cube().copy(data=cube().data.map_blocks(lambda block: 1 / 0, meta=np.empty((0, 0, 0)))), range=(0, 1)
+    )
     answer = httpx.get(fails.url.replace("{z}/{x}/{y}", f"{zoom}/{x}/{y}"))
     assert (answer.status_code, "ZeroDivisionError" in answer.text) == (422, True)
     assert "ZeroDivisionError" in fails.problem

@@ -6,11 +6,9 @@ asks. It runs without the hub's token and without keys; see `hub.services.tiles.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import logging
 import os
-import signal
 import sys
 import threading
 from collections import OrderedDict
@@ -20,6 +18,8 @@ from urllib.parse import urlsplit
 
 import orjson
 import uvicorn
+from anyio import to_thread
+from dask.system import CPU_COUNT
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -40,6 +40,7 @@ from hub.services.tiles import parameters, sandbox
 
 _SETS = ("WebMercatorQuad", "WGS1984Quad", "WorldCRS84Quad", "EuropeanETRS89_LAEAQuad")
 _SCENES = 256
+_AT_ONCE = max(4, 2 * CPU_COUNT)  # pictures that are drawn together: more would only need more memory
 _log = logging.getLogger("tiler")
 
 
@@ -173,6 +174,7 @@ class Placed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         if scope["type"] == "http":
+            to_thread.current_default_thread_limiter().total_tokens = _AT_ONCE
             headers = dict(scope["headers"])
             root = headers.get(b"x-root", b"").decode()
             scheme = headers.get(b"x-scheme", b"http").decode()
@@ -180,17 +182,9 @@ class Placed:
         await self._application(scope, receive, send)
 
 
-def end_with_service() -> None:
-    """End when the service ends, however that happens."""
-    if sys.platform == "linux":
-        parent_death_signal = 1
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL, 0, 0, 0)
-
-
 def main() -> None:
     """Be the process."""
     logging.basicConfig(level=logging.WARNING, format="[%(name)s] %(levelname)s %(message)s")
-    end_with_service()
     application = Placed(made())
     port = urlsplit(os.environ["DASK_GEODES_LAB__DATALAKE__ENDPOINT"]).port or 80
     folders = [os.environ["DASK_GEODES_LAB__CACHE__FOLDER"], str(Path(sys.argv[1]).parent)]

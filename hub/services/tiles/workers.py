@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -158,7 +160,11 @@ class Worker:
         command = [sys.executable, "-m", "hub.services.tiles.tiler", socket]
         memory = 2 * self._memory
 
+        libc, parent_death_signal = ctypes.CDLL(None), 1
+
         def limit() -> None:
+            # From its first moment: it ends when this thread does, however that happens.
+            libc.prctl(parent_death_signal, signal.SIGKILL, 0, 0, 0)
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
