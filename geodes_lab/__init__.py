@@ -3,9 +3,9 @@
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
 costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of radar
 `backscatter`, `despeckle`, `multilook`, `equivalent_looks`; of the sea `altimetry`, `sea_level_anomaly`; without the
-notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`. Take products with you:
-`download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the
-datalake's files.
+notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`, `tiles`. Take products with
+you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads
+the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -52,6 +52,7 @@ _SHELF = {
     "sea_level_anomaly": "science.altimetry.sea_level",
     "search": "catalog",
     "share": "results.share",
+    "tiles": "tiling.front",
     "zonal": "science.zonal",
 }
 
@@ -87,6 +88,7 @@ __all__ = [
     "sea_level_anomaly",
     "search",
     "share",
+    "tiles",
     "zonal",
 ]
 
@@ -123,6 +125,7 @@ if TYPE_CHECKING:
     from geodes_lab.science.radar.series import backscatter as backscatter
     from geodes_lab.science.zonal import zonal as zonal
     from geodes_lab.storage.stores import filesystem as filesystem
+    from geodes_lab.tiling.front import tiles as tiles
 
 
 _moved.install()

@@ -142,6 +142,8 @@ class RasterSource:
     """Puts the band on a grid, if the file has none; ``transform`` and ``shape`` are then a suitable grid."""
     turned: int = 0
     """Whole turns of the Earth by which ``transform`` is moved from the file's degrees; see `moved`."""
+    is_picture: bool = False
+    """Whether it is only looked at: what an overview leaves in doubt beside no data is not looked up in the image."""
     is_class: bool = False
     """Whether the numbers are classes or bits: they are not averaged, and not read from overviews."""
 

@@ -101,7 +101,7 @@ def made(
     limits
         The limits for searches.
     """
-    hub = hub or Hub()
+    hub = hub or Hub(acting=("tiles",))
     shelves = Shelves(harvested, results, rights or Rights(), limits)
     title = "The catalogue of GEODES Lab"
     description = "The products of GEODES near the data, and the results of the lab's users."
