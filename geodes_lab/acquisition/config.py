@@ -248,6 +248,13 @@ class Postgresql(Part):
     database: str
     user: str
     password: Reference | None = None
+    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
+        default=None,
+        description="How the connection is protected. By default verify-full, and prefer to this machine itself.",
+    )
+    sslrootcert: Path | None = Field(
+        default=None, description="A file with the authority of the server's certificate, if the system has it not."
+    )
 
 
 class State(Part):

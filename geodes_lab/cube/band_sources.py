@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,26 @@ BandSources = dict[str, list[RasterSource | None]]
 """For each band, its file in each product; None for a product without it."""
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """A product, or its converted bands, and what is wanted of it."""
+
+    item: pystac.Item
+    bands: list[str]
+    is_converted: bool
+
+    def predicted(self) -> pystac.Item | None:
+        return self._marked(products.predicted(self.item, self.bands))
+
+    def unpacked(self) -> pystac.Item | None:
+        return self._marked(products.unpack(self.item, self.bands))
+
+    def _marked(self, band_item: pystac.Item | None) -> pystac.Item | None:
+        if band_item is not None and self.is_converted:
+            band_item.properties[CONVERTED] = True
+        return band_item
+
+
 def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item], list[str]]:
     """Return the band Items, and the messages of the products that do not open, if these may be left out.
 
@@ -47,24 +67,29 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
             "east, north: longitudes first) or cloud cover."
         )
 
-    def unpack(product: Any) -> pystac.Item | GeodesError:
+    def chosen(product: Any) -> _Chosen:
+        item = products.as_item(product)
+        wanted = [*request.bands, *masks_.keys(item, request.mask)]
+        # The names of masks say no more than that: they are the product's own.
+        other = converted.preferred(item, wanted) if request.converted and request.mask is None else None
+        return _Chosen(other or item, wanted, other is not None)
+
+    def kept(step: Callable[[Any], Any], product: Any) -> Any:
         try:
-            item = products.as_item(product)
-            wanted = [*request.bands, *masks_.keys(item, request.mask)]
-            # The names of masks say no more than that: they are the product's own.
-            other = converted.preferred(item, wanted) if request.converted and request.mask is None else None
-            band_item = products.unpack(other or item, wanted, confirm=False)
-            if other is not None:
-                band_item.properties[CONVERTED] = True
-            return band_item
+            return step(product)
         except GeodesError as error:
             if request.errors == "raise":
                 raise
             return error
 
-    products.families()  # once, not in each thread
-    with ThreadPoolExecutor(16) as pool:
-        done = list(pool.map(unpack, items))
+    some = [kept(chosen, product) for product in items]
+    done = [kept(_Chosen.predicted, one) if isinstance(one, _Chosen) else one for one in some]
+    untold = [n for n, one in enumerate(done) if one is None]
+    if untold:
+        with ThreadPoolExecutor(16) as pool:
+            read = pool.map(lambda n: kept(_Chosen.unpacked, some[n]), untold)
+            for n, one in zip(untold, read, strict=True):
+                done[n] = one
     good = [one for i in done if isinstance(i, pystac.Item) for one in series.apart(i, request.bands)]
     bad = [i for i in done if not isinstance(i, pystac.Item)]
     if not good:

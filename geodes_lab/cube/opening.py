@@ -243,7 +243,7 @@ def _all(sources: BandSources) -> list[RasterSource]:
 
 def _orbits(sources: BandSources) -> dict[str, list[str]]:
     """Return the orbit files of the radar images, if there are any."""
-    flown = {s.native.flown for s in _all(sources) if isinstance(s.native, Flown)} - {""}
+    flown = {s.native.flown for s in _all(sources) if s.native is not None and isinstance(s.native, Flown)} - {""}
     return {"orbits": sorted(flown)} if flown else {}
 
 

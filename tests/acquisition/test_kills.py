@@ -113,6 +113,7 @@ def tried(home: Path, small: list[Path], deaths: list[tuple[str, int]]) -> None:
         after(lake, config, products)
 
 
+@pytest.mark.thorough
 def test_killed_at_some_points(tmp_path: Path, small: list[Path]) -> None:
     tried(tmp_path, small[:1], [(point, 1) for point in FEW])
 
@@ -124,6 +125,7 @@ def test_killed_at_every_point(tmp_path: Path, small: list[Path]) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_killed_while_it_removes(tmp_path: Path, small: list[Path]) -> None:
     lakes, given = [], []
     for point in ("retention.hidden", "retention.removed"):

@@ -65,6 +65,7 @@ def test_lock_has_every_requirement_with_hashes_and_no_address():
     assert "://" not in lock
 
 
+@pytest.mark.thorough
 def test_what_every_start_would_wait_for_is_not_there():
     """jsonschema builds its grammars at each import; see pyproject.toml."""
     assert "rfc3987-syntax==" not in (TOP / "requirements.lock").read_text()

@@ -145,7 +145,10 @@ def _address(state: State) -> URL:
         return database.in_file(state.folder / "state.sqlite")
     given = state.postgresql
     password = given.password.read("The password of state.postgresql")["value"] if given.password else None
-    return URL.create("postgresql+psycopg2", given.user, password, given.host, given.port, given.database)
+    authority = str(given.sslrootcert) if given.sslrootcert else None
+    return database.of_postgresql(
+        given.host, given.port, given.database, given.user, password, given.sslmode, authority
+    )
 
 
 def folder_of_work(state: State) -> Path:
