@@ -28,7 +28,11 @@ _EXTRAS = {
     "exactextract": "vector",
     "geopandas": "vector",
     "pyogrio": "vector",
+    "morecantile": "tiles",
+    "rio_tiler": "tiles",
+    "titiler": "tiles",
     "icechunk": "icechunk",
+    "pyinterp": "altimetry",
     "mcp": "assistant",
     "mcp_types": "assistant",
 }

@@ -21,6 +21,9 @@ ACQUISITION = (
     "catalogue.recorded",
     "news.taken",
     "news.sent",
+    "convert.taken",
+    "convert.written",
+    "convert.recorded",
     "retention.hidden",
     "retention.removed",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import os
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -153,6 +154,14 @@ def page(
         shared = urlsplit(lab.address).hostname if lab.apart else None  # one choice for all of the lab's host names
         answer.set_cookie(COOKIE, request.query_params["lang"], 365 * 86400, path=base, samesite="lax", domain=shared)
     return answer
+
+
+def filled(file: Path, words: Mapping[str, str]) -> str:
+    """Return the content of a page from a file of HTML: each ``{{name}}`` becomes a text."""
+    text = file.read_text()
+    for name, word in words.items():
+        text = text.replace("{{" + name + "}}", html.escape(word))
+    return text
 
 
 def style(name: str) -> str:

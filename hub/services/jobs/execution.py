@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geodes_lab.batch.submission import Draft, prepared
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing.process import Process
 from hub.services.jobs.desk import MOST_UNITS
 from hub.services.jobs.documents import OF_JOBS
+
+if TYPE_CHECKING:
+    from geodes_lab.batch.submission import Draft
 
 _log = logging.getLogger("jobs")
 MOST_ITEMS = 20_000
@@ -83,6 +85,9 @@ def read(process: Process, body: Any, search: Search) -> Asked:
         if not isinstance(value, str) or len(value) > 200:
             raise GeodesError(f"{name} must be a text of at most 200 characters.")
     usual = _usual(job)
+    # Here, since all families of products come with it: 2 s of CPU that each start of a hub would pay.
+    from geodes_lab.batch.submission import prepared
+
     draft = _prepared(
         lambda: prepared(process, items, own, region=region, collection=collection, title=title, reads=False, **usual)
     )

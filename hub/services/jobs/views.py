@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,7 @@ from hub.services.maps import shapes
 from hub.services.person import Hub
 
 _HERE = Path(__file__).with_name("page")
-_OURS = ("page.js", "form.js", "jobs.js", "place.js", "plan.js", "words.js", "page.css")
-_HEAD = "".join(
-    f'<link rel="stylesheet" href="assets/{name}.css">' for name in ("leaflet", "map", "page")
-) + "".join(f'<script src="assets/{name}.js" defer></script>' for name in ("leaflet", "topojson"))  # fmt: skip
+_OURS = ("page.js", "form.js", "jobs.js", "plan.js", "words.js", "page.css")
 
 
 def routes(lab: Lab, hub: Hub, catalogue: Catalogue, assets: Path | None) -> APIRouter:
@@ -51,8 +47,7 @@ def routes(lab: Lab, hub: Hub, catalogue: Catalogue, assets: Path | None) -> API
         tongue = pages.language(request, lab)
         operator = rights(person.groups, lab).admin
         title = TEXT[tongue]["title"]
-        head = f'{_HEAD}<script src="assets/page.js" type="module"></script>'
-        return pages.page(request, lab, title, body(tongue, lab), person.name, operator=operator, head=head)
+        return pages.page(request, lab, title, body(tongue, lab), person.name, operator=operator, head=maps.HEAD)
 
     @router.get("/look.css")
     async def look(request: Request) -> Response:
@@ -83,15 +78,11 @@ def routes(lab: Lab, hub: Hub, catalogue: Catalogue, assets: Path | None) -> API
 
 def body(tongue: pages.Language, lab: Lab) -> str:
     """Return the page's content: the words of the language in the page's frame."""
-    words = {name: html.escape(text) for name, text in TEXT[tongue].items()}
     places = {
-        "catalogue_url": html.escape(pages.place(lab, "services/catalogue/")),
-        "notebook_url": html.escape(pages.place(lab, "hub/user-redirect/geodes/job")),
+        "catalogue_url": pages.place(lab, "services/catalogue/"),
+        "notebook_url": pages.place(lab, "hub/user-redirect/geodes/job"),
     }
-    text = (_HERE / "body.html").read_text()
-    for name, word in {**words, **places}.items():
-        text = text.replace("{{" + name + "}}", word)
-    return text
+    return pages.filled(_HERE / "body.html", {**TEXT[tongue], **places})
 
 
 def _token(hub: Hub, request: Request) -> str:

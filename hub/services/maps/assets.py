@@ -9,7 +9,7 @@ from fastapi import HTTPException
 from fastapi.responses import FileResponse, Response
 
 _COMMON = Path(__file__).with_name("page")
-COMMON = ("asking.js", "box.js", "land.js", "map.css", "shape.js")
+COMMON = ("asking.js", "box.js", "land.js", "map.css", "place.js", "shape.js")
 """Of all pages with a map."""
 # Packages of the registry, installed beside the hub's proxy.
 _THEIRS = {
@@ -18,6 +18,11 @@ _THEIRS = {
     "topojson.js": "topojson-client/dist/topojson-client.min.js",
     "land.json": "world-atlas/countries-50m.json",
 }
+HEAD = "".join(
+    f'<link rel="stylesheet" href="assets/{name}.css">' for name in ("leaflet", "map", "page")
+) + "".join(f'<script src="assets/{name}.js" defer></script>' for name in ("leaflet", "topojson"))  # fmt: skip
+HEAD += '<script src="assets/page.js" type="module"></script>'
+"""Of a page with a map, whose own files are ``page.css`` and ``page.js``."""
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 
 

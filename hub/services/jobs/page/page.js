@@ -15,7 +15,7 @@ const state = { processes: [], process: null, form: null, criteria: {}, kept: nu
 
 const map = newMap("map");
 let place = null; // while it is made, something changes already
-place = new Place(map, changed, () => Boolean(state.form?.zones));
+place = new Place(map, changed, { wantsZones: () => Boolean(state.form?.zones) });
 const jobs = new Jobs(map, again, desk.dataset);
 
 function said(text, good = false) {

@@ -1,8 +1,14 @@
 // Requests to the page's own service, and elements of the page.
+// A sentence, or a list of what is wrong with each part of the request, as pydantic tells it.
+function sentence(detail) {
+  if (!Array.isArray(detail)) return detail;
+  return detail.map((one) => String(one.msg ?? one).replace(/^Value error, /, "")).join(" ");
+}
+
 export async function told(response) {
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
-    const error = new Error(body.detail || body.description || `The service answers ${response.status}.`);
+    const error = new Error(sentence(body.detail) || body.description || `The service answers ${response.status}.`);
     throw Object.assign(error, { status: response.status });
   }
   return body;

@@ -1,39 +1,48 @@
-// A box that is drawn with the mouse: one drag on the map, and it is there.
+// A box that is drawn on the map with the mouse, a pen or a finger: one drag, and it is there.
 export function drawBox(map, done) {
   const L = window.L;
+  const target = map.getContainer();
   let start = null;
   let shape = null;
-  const places = {
-    mousedown(event) {
-      start = event.latlng;
-      shape = L.rectangle([start, start], { className: "drawing", weight: 2 }).addTo(map);
-    },
-    mousemove(event) {
-      if (shape) shape.setBounds(L.latLngBounds(start, event.latlng));
-    },
-    mouseup(event) {
-      if (!shape) return;
-      const bounds = L.latLngBounds(start, event.latlng);
-      stop();
-      done(bounds);
-    },
-  };
-  function stop() {
-    if (shape) shape.remove();
-    map.off(places);
-    map.dragging.enable();
-    map.getContainer().classList.remove("is-drawing");
-    document.removeEventListener("keydown", escape);
+  const listened = { pointerdown: begin, pointermove: move, pointerup: end, pointercancel: giveUp };
+
+  function begin(event) {
+    if (!event.isPrimary || event.button) return;
+    event.preventDefault();
+    event.stopPropagation();
+    target.setPointerCapture(event.pointerId);
+    start = map.mouseEventToLatLng(event);
+    shape = L.rectangle([start, start], { className: "drawing", weight: 2, interactive: false }).addTo(map);
+  }
+  function move(event) {
+    if (!shape || !event.isPrimary) return;
+    event.stopPropagation();
+    shape.setBounds(L.latLngBounds(start, map.mouseEventToLatLng(event)));
+  }
+  function end(event) {
+    if (!shape || !event.isPrimary) return;
+    event.stopPropagation();
+    const bounds = L.latLngBounds(start, map.mouseEventToLatLng(event));
+    stop();
+    done(bounds);
+  }
+  function giveUp() {
+    stop();
+    done(null);
   }
   function escape(event) {
-    if (event.key === "Escape") {
-      stop();
-      done(null);
-    }
+    if (event.key === "Escape") giveUp();
+  }
+  function stop() {
+    if (shape) shape.remove();
+    for (const [name, listener] of Object.entries(listened)) target.removeEventListener(name, listener, true);
+    document.removeEventListener("keydown", escape);
+    map.dragging.enable();
+    target.classList.remove("is-drawing");
   }
   map.dragging.disable();
-  map.getContainer().classList.add("is-drawing");
-  map.on(places);
+  target.classList.add("is-drawing");
+  for (const [name, listener] of Object.entries(listened)) target.addEventListener(name, listener, true);
   document.addEventListener("keydown", escape);
 }
 

@@ -1,4 +1,5 @@
 // Where: a box that is drawn or written, or the shapes of a file that is chosen or dropped on the map.
+// The page has the elements draw, clear, use, shape, file, area and the corners, and its words.js the sentences.
 import { post } from "./asking.js";
 import { drawBox, toBbox } from "./box.js";
 import { drawShape, fileOf, MOST } from "./shape.js";
@@ -8,15 +9,17 @@ const L = window.L;
 const $ = (id) => document.getElementById(id);
 const CORNERS = ["west", "south", "east", "north"];
 
-export const ofBox = ([west, south, east, north]) => ({
-  type: "Polygon",
-  coordinates: [[[west, south], [east, south], [east, north], [west, north], [west, south]]],
-});
+// A box whose west is larger than its east goes on beyond 180 degrees.
+export function ofBox([west, south, right, north]) {
+  const east = right < west ? right + 360 : right;
+  return { type: "Polygon", coordinates: [[[west, south], [east, south], [east, north], [west, north], [west, south]]] };
+}
 
 export class Place {
-  // `changed` is called after each change; `wantsZones` says whether shapes must be kept apart.
-  constructor(map, changed, wantsZones) {
-    [this.map, this.changed, this.wantsZones] = [map, changed, wantsZones];
+  // `changed` is called after each change; `wantsZones` says whether shapes must be kept apart; `crosses` whether a box may
+  // lie on both sides of 180 degrees.
+  constructor(map, changed, { wantsZones = () => false, crosses = false } = {}) {
+    [this.map, this.changed, this.wantsZones, this.crosses] = [map, changed, wantsZones, crosses];
     this.clear();
     $("draw").addEventListener("click", () => this.draw());
     $("clear").addEventListener("click", () => this.clear());
@@ -52,12 +55,13 @@ export class Place {
   }
 
   clear() {
-    this.reading = null;
+    this.reading = this.bbox = this.file = null;
     for (const name of CORNERS) $(name).value = "";
     this.set(null, say("nowhere"));
   }
 
   setBox(bbox) {
+    [this.bbox, this.file] = [bbox, null];
     CORNERS.forEach((name, n) => ($(name).value = bbox[n]));
     this.set(ofBox(bbox), say("box", { box: bbox.join(", ") }));
   }
@@ -68,18 +72,19 @@ export class Place {
     drawBox(this.map, (bounds) => {
       $("draw").setAttribute("aria-pressed", "false");
       if (!bounds) return;
-      const [west, south, east, north] = toBbox(bounds);
-      if (west < east && south < north) this.setBox([west, south, east, north]);
-      else $("area").textContent = say("needbox");
+      this.useBox(toBbox(bounds));
     });
   }
 
-  useNumbers() {
-    const bbox = CORNERS.map((name) => ($(name).value === "" ? NaN : Number($(name).value)));
+  useBox(bbox) {
     const [west, south, east, north] = bbox;
-    const within = -180 <= west && east <= 180 && -90 <= south && north <= 90;
-    if (west < east && south < north && within) this.setBox(bbox);
+    const within = [west, east].every((n) => Math.abs(n) <= 180) && [south, north].every((n) => Math.abs(n) <= 90);
+    if (within && south < north && (west < east || (this.crosses && west > east))) this.setBox(bbox);
     else $("area").textContent = say("needbox");
+  }
+
+  useNumbers() {
+    this.useBox(CORNERS.map((name) => ($(name).value === "" ? NaN : Number($(name).value))));
   }
 
   async useFile(file) {
@@ -89,11 +94,17 @@ export class Place {
     try {
       if (file.size > MOST) throw new Error(say("large", { name: file.name }));
       if (this.wantsZones()) return this.useZones(file, await file.text());
-      const { geometry } = await post("shapes", await fileOf(file));
-      if (this.reading === file) this.set(geometry, say("shape", { name: file.name }));
+      const { id, geometry } = await post("shapes", await fileOf(file));
+      if (this.reading === file) this.useShape({ id, name: file.name }, geometry);
     } catch (error) {
       if (this.reading === file) $("area").textContent = error.message;
     }
+  }
+
+  // The shapes of a file, which the service keeps by its id.
+  useShape(file, geometry) {
+    this.file = file;
+    this.set(geometry, say("shape", file));
   }
 
   useZones(file, text) {
