@@ -14,11 +14,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Compiled once, as in $(READY): else each process that the tests start would do it, where the environment forbids to keep it.
 COMPILED = $(BIN)/python -m compileall -q -j 0 geodes_lab hub kernels tests
-RULES = $(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy -p geodes_lab -p hub && \
-	{ $(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }; }
+STYLE = $(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
+RULES = $(BIN)/mypy -p geodes_lab -p hub && { $(BIN)/lint-imports --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }; }
+# Types and import rules are checked beside the tests. The tests keep the byte-code of their asserts, also where the environment forbids to.
+TESTS = { $(RULES); } >build/rules.txt 2>&1 & rules=$$!; PYTHONDONTWRITEBYTECODE= $(BIN)/pytest $(1); tests=$$?; \
+	wait $$rules; rules=$$?; cat build/rules.txt; [ $$tests = 0 ] && exit $$rules; exit $$tests
 # A file's tests run in one process, since they share what is started for them: hubs, clusters, servers.
 AT_ONCE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
-JOBS ?= 2
+# Two for each core: tests of servers and clusters wait half of their time. Those of `make check` do not.
+JOBS ?= $(shell n=$$((2 * $$(nproc 2>/dev/null || echo 1))); echo $$((n < 8 ? n : 8)))
 
 .DEFAULT_GOAL := help
 .PHONY: help install lab demo check test test-all chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
@@ -38,20 +42,21 @@ demo: $(READY)  ## the same without a person: run notebook 01 through the hub, l
 
 ##@ Test it
 
+check: JOBS := $(shell nproc 2>/dev/null || echo 2)
 check: $(READY)  ## format, lint, types, import rules, and the tests that need no server, browser, SLURM or helm and few seconds
 	@mkdir -p build
-	@$(RULES)
+	@$(STYLE)
 	@$(COMPILED)
-	@$(BIN)/pytest $(AT_ONCE) -m 'not slow and not server and not thorough'
+	@$(call TESTS,$(AT_ONCE) -m 'not slow and not server and not thorough')
 
 test: $(READY)  ## the rules and all tests but the long ones, with the browser and SLURM where they can be had
 	@tests/get-chromium
 	@tests/get-slurm
 	@tests/get-helm
 	@mkdir -p build
-	@$(RULES)
+	@$(STYLE)
 	@$(COMPILED)
-	@$(BIN)/pytest $(AT_ONCE)
+	@$(call TESTS,$(AT_ONCE))
 
 test-all: $(READY)  ## the tests with the long ones
 	@tests/get-chromium
@@ -97,6 +102,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/referenc
 	@$(BIN)/python -m tests.benchmarks.memory --side 3072
 	@$(BIN)/python -m tests.benchmarks.save
 	@$(BIN)/python -m tests.benchmarks.canopy
+	@$(BIN)/python -m tests.benchmarks.rtc --share 3
 	@$(BIN)/python -m tests.benchmarks.download
 	@$(BIN)/python -m tests.benchmarks.convert
 	@$(BIN)/python -m tests.benchmarks.acquire

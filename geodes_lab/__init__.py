@@ -1,7 +1,8 @@
 """The datalab of GEODES: Earth-observation products opened in place as lazy xarray cubes.
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
-costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; without the
+costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of radar
+`backscatter`, `despeckle`, `multilook`, `equivalent_looks`; of the sea `altimetry`, `sea_level_anomaly`; without the
 notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`, `tiles`. Take products with
 you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads
 the datalake's files.
@@ -21,17 +22,22 @@ __version__ = "0.1.0"
 
 _SHELF = {
     "GeodesError": "errors",
+    "altimetry": "science.altimetry",
     "attach": "cluster",
     "availability": "catalog",
+    "backscatter": "science.radar.series",
     "biophysical": "science.canopy.biophysical",
     "clusters": "cluster",
     "collections": "catalog",
     "convert": "conversion.convert",
+    "despeckle": "science.radar.despeckle",
     "download": "downloading.download",
+    "equivalent_looks": "science.radar.multilook",
     "explore": "catalog.explorer",
     "filesystem": "storage.stores",
     "jobs": "batch.job",
     "mirror": "acquisition.mirror",
+    "multilook": "science.radar.multilook",
     "open_cube": "cube.opening",
     "open_product": "products",
     "open_tracks": "cube.tracks",
@@ -43,6 +49,7 @@ _SHELF = {
     "quota": "downloading.quota",
     "report": "planning.report",
     "save": "results.save",
+    "sea_level_anomaly": "science.altimetry.sea_level",
     "search": "catalog",
     "share": "results.share",
     "tiles": "tiling.front",
@@ -51,17 +58,22 @@ _SHELF = {
 
 __all__ = [
     "GeodesError",
+    "altimetry",
     "attach",
     "availability",
+    "backscatter",
     "biophysical",
     "clusters",
     "collections",
     "convert",
+    "despeckle",
     "download",
+    "equivalent_looks",
     "explore",
     "filesystem",
     "jobs",
     "mirror",
+    "multilook",
     "open_cube",
     "open_product",
     "open_tracks",
@@ -73,6 +85,7 @@ __all__ = [
     "quota",
     "report",
     "save",
+    "sea_level_anomaly",
     "search",
     "share",
     "tiles",
@@ -103,7 +116,13 @@ if TYPE_CHECKING:
     from geodes_lab.results.publish import publish as publish
     from geodes_lab.results.save import save as save
     from geodes_lab.results.share import share as share
+    from geodes_lab.science import altimetry as altimetry
+    from geodes_lab.science.altimetry.sea_level import sea_level_anomaly as sea_level_anomaly
     from geodes_lab.science.canopy.biophysical import biophysical as biophysical
+    from geodes_lab.science.radar.despeckle import despeckle as despeckle
+    from geodes_lab.science.radar.multilook import equivalent_looks as equivalent_looks
+    from geodes_lab.science.radar.multilook import multilook as multilook
+    from geodes_lab.science.radar.series import backscatter as backscatter
     from geodes_lab.science.zonal import zonal as zonal
     from geodes_lab.storage.stores import filesystem as filesystem
     from geodes_lab.tiling.front import tiles as tiles
@@ -117,7 +136,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'geodes_lab' has no attribute {name!r}; it has {', '.join(__all__)}")
     with extras.needed(f"gl.{name}"):
         module = importlib.import_module(f"geodes_lab.{_SHELF[name]}")
-    value = module if name == "plot" else getattr(module, name)
+    value = module if name in ("altimetry", "plot") else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -32,6 +32,7 @@ _EXTRAS = {
     "rio_tiler": "tiles",
     "titiler": "tiles",
     "icechunk": "icechunk",
+    "pyinterp": "altimetry",
     "mcp": "assistant",
     "mcp_types": "assistant",
 }

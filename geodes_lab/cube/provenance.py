@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pystac
 
+from geodes_lab import __version__
 from geodes_lab.cube import acquisitions, mosaic
 from geodes_lab.cube.band_sources import CONVERTED
 from geodes_lab.errors import GeodesError
@@ -75,7 +75,7 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
     attrs |= saturation(asset.extra_fields)
     if source.native is not None:
         attrs["geometry"] = source.native.note
-    flown = dict.fromkeys(s.native.flown for _, s in having if isinstance(s.native, Flown))
+    flown = dict.fromkeys(s.native.flown for _, s in having if s.native is not None and isinstance(s.native, Flown))
     if any(flown):
         attrs["orbit"] = "; ".join(filter(None, flown))
     treated = {str(i.assets[s.band].extra_fields.get("geodes:radiometry", "")) for i, s in having} - {""}
@@ -120,7 +120,7 @@ def provenance(
     return {
         "Conventions": "CF-1.11",
         **({"processing_level": " ".join(levels)} if levels else {}),
-        "history": f"opened in place by geodes_lab {version('geodes-lab')}",
+        "history": f"opened in place by geodes_lab {__version__}",
         "superseded": superseded,
         **({"converted": from_converted} if from_converted else {}),
         **({"failed": failed} if failed else {}),

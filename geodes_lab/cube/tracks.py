@@ -1,4 +1,4 @@
-"""Many products of an altimeter become one Dataset along time."""
+"""Many products of altimeters become one Dataset along time."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import pystac
 import xarray as xr
 from numpy.typing import NDArray
 
-from geodes_lab import products
+from geodes_lab import products as families
+from geodes_lab.cube import cf_tracks
 from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.formats.netcdf import dataset
+from geodes_lab.products import along_track
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel3 import product_name, sral
 from geodes_lab.products.sentinel3 import tracks as sentinel3_tracks
@@ -29,18 +31,20 @@ Box = tuple[float, float, float, float]
 def open_tracks(
     products: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]],
     *,
-    node: str = "ku",
+    node: str | None = None,
     bbox: Sequence[float] | None = None,
     variables: Sequence[str] | None = None,
 ) -> xr.Dataset:
-    """Open the tracks of many products of Sentinel-3's altimeter as one Dataset along time.
+    """Open the tracks of many products of altimeters as one Dataset along time.
 
     Parameters
     ----------
     products
-        Items of `geodes_lab.search`, dictionaries of them, or paths and URLs of products, all of one type.
+        Items of `geodes_lab.search`, dictionaries of them, or paths and URLs of products, all of one type: those of
+        Sentinel-3 (SAFE), or NetCDF files of tracks with CF's attributes (CMEMS level 3, AVISO, PEACHI, Jason …).
     node
-        Rate and band, a node of `geodes_lab.open_product`: ``"ku"`` (20 Hz), ``"c"``, ``"plrm"``, ``"hz1"`` (1 Hz) …
+        Rate and band, a node of `geodes_lab.open_product`: ``"ku"`` (20 Hz; None means it), ``"c"``, ``"plrm"``,
+        ``"hz1"`` (1 Hz) … Of a NetCDF file: ``"/"`` or a group such as ``"data_01"``; None means the first there is.
     bbox
         West, south, east, north in degrees; if west is more than east, the box crosses the date line. None: everywhere.
     variables
@@ -58,7 +62,12 @@ def open_tracks(
         others. ``attrs["left_out"]`` names variables that not every product has, or that are not along time.
         ``.to_dataframe()`` makes a table: choose variables with one dimension first.
 
-        Metadata and times of each product are read now, and with ``bbox`` longitudes and latitudes; nothing else.
+        NetCDF files of tracks: time, longitude and latitude are found by their CF attributes, and ``product`` and
+        ``platform`` say where each record is from. Where files of one platform have the same time, the record of the
+        file that was made last is used: ``attrs["repeated_records"]`` counts the others. Valid ranges stay attributes.
+
+        Metadata and times of each product are read now, and with ``bbox``, or of NetCDF files, longitudes and
+        latitudes; nothing else.
 
     Raises
     ------
@@ -74,7 +83,11 @@ def open_tracks(
     >>> (lake.alt - lake.range_ku).to_dataframe(name="height")                            # doctest: +SKIP
     """
     box = None if bbox is None else checked(bbox)
-    items = _items(products)
+    listed = _listed(products)
+    if not any(families.family_of(i) is sral for i in listed) and all(map(along_track.matches, listed)):
+        return cf_tracks.opened(listed, node, box, variables)
+    node = "ku" if node is None else node
+    items = _named(listed)
     names, superseded = newest(list(items))
     # Threads for the zips' lists and the first bytes of the files; HDF5 itself does one operation at a time.
     with ThreadPoolExecutor(16) as pool:
@@ -175,12 +188,18 @@ class _Pass:
         return [str(k) for k, v in self.data.data_vars.items() if "time" in v.dims]
 
 
-def _items(inputs: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]]) -> dict[Name, pystac.Item]:
-    items = [products.as_item(p) for p in products.several(inputs)]
+def _listed(inputs: Sequence[pystac.Item | dict[str, Any] | str | os.PathLike[str]]) -> list[pystac.Item]:
+    items = [families.as_item(p) for p in families.several(inputs)]
     if not items:
         raise GeodesError("There are no products to open, because the search found nothing: widen its dates or bbox.")
+    return items
+
+
+def _named(items: list[pystac.Item]) -> dict[Name, pystac.Item]:
     for item in items:
-        if products.family_of(item) is not sral:
+        if families.family_of(item) is along_track:
+            raise GeodesError(f"{name_of(item)} is of another type than the others: open each type in a separate call.")
+        if families.family_of(item) is not sral:
             raise GeodesError(f"{name_of(item)} is not a product of Sentinel-3's altimeter: try gl.open_product.")
     named = {product_name.parse(name_of(i)): i for i in items}
     if len(kinds := sorted({n.kind for n in named})) > 1:

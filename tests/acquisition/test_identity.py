@@ -104,6 +104,7 @@ def test_hostile_names_are_refused(name: str) -> None:
         identify(name)
 
 
+@pytest.mark.thorough
 @settings(max_examples=examples(500))
 @given(st.text(max_size=60))
 def test_any_name_is_a_safe_file_or_refused(name: str) -> None:

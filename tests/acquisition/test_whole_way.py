@@ -161,6 +161,7 @@ def test_newer_processing_supersedes(lake: Lake, optical: list[Path]) -> None:
     assert [i.id for i in gl.search("S2", url=lake.catalogue, latest=False)] == [new.stem]
 
 
+@pytest.mark.thorough
 def test_deleted_upstream_is_told_and_kept(lake: Lake, optical: list[Path]) -> None:
     path = lake.give(optical[0])
     Engine(lake.config(news=str(lake.home / "news"))).run()

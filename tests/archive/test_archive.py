@@ -309,6 +309,7 @@ def folder(product, tmp_path) -> Path:
     return tmp_path / "here" / f"{product.stem}.SAFE"
 
 
+@pytest.mark.thorough
 def test_product_is_found_in_whatever_holds_it(product, folder, tmp_path):
     deeper = {f"x/y/{folder.name}/{p.relative_to(folder)}": p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     renamed = shutil.copytree(folder, tmp_path / "renamed")

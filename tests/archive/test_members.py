@@ -112,6 +112,7 @@ def start(path: Path, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.thorough
 def test_processes_at_once_extract_once(tmp_path, replicas):
     path = deflated(tmp_path / "a.zip", DATA * 40)
     processes = [start(path, tmp_path) for _ in range(2)]

@@ -51,6 +51,7 @@ SERVER = """
 """
 
 
+@pytest.mark.thorough
 def test_settings_are_those_of_the_server_that_it_is_started_in(sample, tmp_path):
     """The SDK's client, as most do, passes nothing on of the environment that it is in."""
     done = subprocess.run(
@@ -92,6 +93,7 @@ def test_client_that_passes_nothing_on_is_no_way_around_the_operator():
     assert "does not allow assistants" in told
 
 
+@pytest.mark.thorough
 def test_declaration_starts_it_and_has_no_key(sample, tmp_path):
     environment = lab(
         sample, tmp_path, GEODES_API_KEY="a-key-of-mine", DASK_GEODES_LAB__CATALOG__PROFILES__X__TOKEN="a-token-of-mine",

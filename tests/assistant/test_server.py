@@ -45,6 +45,7 @@ def test_tools_only_read(client):
         assert all(p["description"] for p in tool.input_schema["properties"].values())
 
 
+@pytest.mark.thorough
 def test_search_gives_a_row_for_each_product(client, names):
     text = client.ask("search", collections="PEPS_S2_L1C", datetime="2021-07", cloud_cover=30)
     assert text.splitlines()[0] == "6 products"
@@ -192,6 +193,7 @@ def test_words_of_a_search_are_never_a_language(client):
         assert client.ask("docs", query=query)
 
 
+@pytest.mark.thorough
 def test_nothing_but_the_protocol_is_on_standard_output(sample, tmp_path, product):
     """Whatever a library, a child or a thread prints while a question is answered."""
     noisy = """
@@ -230,6 +232,7 @@ def test_nothing_but_the_protocol_is_on_standard_output(sample, tmp_path, produc
     assert process.returncode == 0, "it ends when the assistant does"
 
 
+@pytest.mark.thorough
 def test_terminal_is_told_what_it_waits_for(tmp_path, sample):
     import pty
 

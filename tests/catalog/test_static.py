@@ -87,6 +87,7 @@ def test_collections_at_any_depth(tree):
         gl.search("a", url=tree)
 
 
+@pytest.mark.thorough
 def test_what_is_taken_from_it_is_taken_once(tree, tmp_path):
     shelved(tree, tmp_path / "taken")
     taken = str(tmp_path / "taken")

@@ -34,6 +34,7 @@ def converted(sample, tmp_path_factory):
     return zips, folder, report
 
 
+@pytest.mark.thorough
 def test_numbers_are_those_that_gdal_reads_from_the_source(converted):
     zips, _, report = converted
     assert list(report.table["pixels"] > 0) == [True, True]

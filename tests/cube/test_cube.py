@@ -192,6 +192,7 @@ def test_real_neighbours_that_share_no_grid_are_refused_unless_told(austria):
     assert gl.open_cube(items, bands=["red"], resolution=120).red.isel(time=0).notnull().mean().compute() > 0.3
 
 
+@pytest.mark.thorough
 def test_clouds_are_masked_where_they_are_in_rasters_and_in_polygons(on_disk):
     """Two baselines, two kinds of mask, one word."""
     items = gl.search("PEPS_S2_L1C")

@@ -103,6 +103,7 @@ def test_no_data_is_left_out_of_averages(make):
     np.testing.assert_allclose(mean, 1.0)
 
 
+@pytest.mark.thorough
 def test_geographic_grid_has_x_and_y(make):
     cube = gl.open_cube([make("g", ramp())], bands=["b"], crs="EPSG:4326", resolution=0.0001)
     assert set(cube.b.dims) == {"time", "y", "x"} == set(cube.b.coords) & {"time", "y", "x"}
@@ -277,6 +278,7 @@ def test_dask_leaves_the_parts_of_chunks_as_they_are(first, whole, last):
     assert together or max(median.chunks[1]) <= max(parts[1]) < 748
 
 
+@pytest.mark.thorough
 @given(
     st.sampled_from(["EPSG:32631", "EPSG:4326"]), st.floats(0.2, 12), st.floats(0.2, 12), st.integers(2, 60), st.integers(2, 60),
     st.integers(1, 64),

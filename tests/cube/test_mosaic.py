@@ -329,6 +329,7 @@ def test_chunks_leave_no_seams(tmp_path, way, shift, size):
     np.testing.assert_array_equal(parts, whole)
 
 
+@pytest.mark.thorough
 def test_grid_of_the_whole_world_finds_the_product(tmp_path):
     made = write_grid(tmp_path / "a.tif", np.full((9000, 9000), 7, "uint8"), nodata=0)
     grid = GeoBox.from_bbox((-180, -90, 180, 90), "EPSG:4326", resolution=0.25)

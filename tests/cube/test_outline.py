@@ -34,6 +34,7 @@ def test_box_around_the_shape_in_whole_pixels(items):
     assert "clip" not in cube.attrs
 
 
+@pytest.mark.thorough
 def test_pixels_outside_are_no_data_and_those_inside_as_they_were(items):
     plain = gl.open_cube(items, bands=["red"], geometry=SHAPE)
     cut = gl.open_cube(items, bands=["red"], geometry=SHAPE, clip=True, chunks=64)

@@ -83,6 +83,7 @@ def started(home, tmp_path) -> Iterator[Callable[..., Callable[[str], str]]]:
         manager.shutdown_kernel(now=True)
 
 
+@pytest.mark.thorough
 def test_lab_s_packages_count_as_installed_and_are_not_changed(home, tmp_path):
     overlay = Overlay.named("default").make()
     seen = "import xarray, geodes_lab, sys; print(xarray.__file__, geodes_lab.__file__, sys.prefix)"
@@ -101,6 +102,7 @@ def test_lab_s_packages_count_as_installed_and_are_not_changed(home, tmp_path):
     assert overlay.make().own() == overlay.own(), "made again, it keeps what it has"
 
 
+@pytest.mark.thorough
 def test_install_in_a_notebook_is_there_in_the_next_session_and_on_workers(started, home, tmp_path):
     package = wheel(tmp_path, "tinystorms", "1.0")
     run = started()
@@ -114,6 +116,7 @@ def test_install_in_a_notebook_is_there_in_the_next_session_and_on_workers(start
     assert str(home) in again(code)
 
 
+@pytest.mark.thorough
 def test_package_that_breaks_the_kernel_leaves_the_lab_s(started, home, tmp_path):
     Overlay.named("default").install([str(wheel(tmp_path, "ipykernel", "1.0"))])
     run = started()
@@ -127,6 +130,7 @@ def test_package_that_breaks_the_kernel_leaves_the_lab_s(started, home, tmp_path
     assert not list(LAB.glob("tinystorms*"))
 
 
+@pytest.mark.thorough
 def test_environment_of_a_file_is_a_kernel_of_its_own(started, home, tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     (tmp_path / "jupyter").mkdir()
@@ -168,6 +172,7 @@ def test_file_that_is_none_is_said(home, tmp_path):
     assert "pip installs nothing into storms" in said.output
 
 
+@pytest.mark.thorough
 def test_upgrade_of_the_lab_says_what_it_means_for_one_s_own(started, home, tmp_path):
     overlay = Overlay.named("default").make()
     other = overlay.folder.parent / "python3.9" / "lib" / "python3.9" / "site-packages"

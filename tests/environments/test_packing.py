@@ -40,6 +40,7 @@ def written(path: Path, pack: packing.Pack) -> Path:
     return path
 
 
+@pytest.mark.thorough
 def test_pack_is_the_same_each_time_and_is_unpacked_as_it_was(overlay, tmp_path):
     one, other = packing.pack(overlay, MOST), packing.pack(overlay, MOST)
     assert one is not None

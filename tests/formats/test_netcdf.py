@@ -55,6 +55,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.thorough
 def test_many_tiny_chunks_are_one_of_dask_and_cost_few_requests(many):
     before = traffic.requests
     found = dataset.open(member(many), "many.nc")
@@ -76,6 +77,7 @@ def test_only_what_is_selected_is_read(many):
     assert traffic.bytes - before <= 3 * 2**18
 
 
+@pytest.mark.thorough
 def test_workers_read_the_file_themselves_and_open_it_once(many):
     found = dataset.open(member(many), "many.nc")
     with dask.config.set(scheduler="processes", num_workers=2):
@@ -207,6 +209,7 @@ def forward(key: object) -> bool:
     return all((s.step or 1) > 0 for s in (key if isinstance(key, tuple) else (key,)) if isinstance(s, slice))
 
 
+@pytest.mark.thorough
 @QUICK
 @given(contents(), st.sampled_from([1, 2]), st.data())
 def test_netcdf3_is_what_was_written(tmp_path, written, version, data):

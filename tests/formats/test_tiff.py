@@ -437,6 +437,7 @@ def test_cut_file_is_an_error_on_disk_and_on_s3(tmp_path, bucket, driver, share)
             all_levels(place, 4 if driver == "COG" else 3)
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.integers(0, 1023), st.integers(0, 255), max_size=6))
 def test_header_of_any_bytes_is_read_or_is_an_error(cog, tmp_path, changes):

@@ -254,6 +254,7 @@ def test_searches_that_mean_nothing(catalog, how):
         gl.search(**({"collections": "C", "url": catalog} | how))
 
 
+@pytest.mark.thorough
 @given(
     st.one_of(
         st.none(),

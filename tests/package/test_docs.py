@@ -52,6 +52,7 @@ def test_examples_of_other_tools_are_python():
         ast.parse(block)
 
 
+@pytest.mark.thorough
 def test_examples_in_docstrings_run(on_disk):
     """Those that are not marked as needing a service."""
     tried = 0

@@ -42,7 +42,9 @@ def test_library_brings_neither_jupyter_nor_servers():
     assert len(project["dependencies"]) <= 30
     everything = project["optional-dependencies"]
     assert everything["all"] == ["geodes-lab[lab]"]
-    assert everything["lab"][0] == "geodes-lab[plot,map,cluster,service,vector,assistant,icechunk,collaboration]"
+    assert (
+        everything["lab"][0] == "geodes-lab[plot,map,cluster,service,vector,assistant,altimetry,icechunk,collaboration]"
+    )
 
 
 def test_environment_yml_is_pyproject():
@@ -65,6 +67,7 @@ def test_lock_has_every_requirement_with_hashes_and_no_address():
     assert "://" not in lock
 
 
+@pytest.mark.thorough
 def test_what_every_start_would_wait_for_is_not_there():
     """jsonschema builds its grammars at each import; see pyproject.toml."""
     assert "rfc3987-syntax==" not in (TOP / "requirements.lock").read_text()

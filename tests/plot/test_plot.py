@@ -30,6 +30,7 @@ def data(times: int = 2, rows: int = 30, cols: int = 40) -> xr.DataArray:
     return xr.DataArray(values, dims=("time", "y", "x"), coords=coords, name="ndvi", attrs={"long_name": "NDVI"})
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0]])
 @pytest.mark.parametrize("south_up", [False, True])
 def test_each_time_shows_its_own_frame_the_right_way_up(order, south_up):
@@ -72,6 +73,7 @@ def test_composes_as_any_holoviews_object_does():
     assert isinstance(gl.plot.image(data()) + gl.plot.image(data(times=1).isel(time=0)), hv.Layout)
 
 
+@pytest.mark.thorough
 def test_refuses_what_is_no_map_and_what_is_empty():
     with pytest.raises(gl.GeodesError, match="select one value of the others first"):
         gl.plot.image(data().rename(time="band"))
@@ -138,6 +140,7 @@ def test_compare_wipes_one_map_over_the_other():
     assert hv.Store.lookup_options("bokeh", named, "plot").kwargs["title"] == "2021-06-01 | 2021-07-01"
 
 
+@pytest.mark.thorough
 def test_film_has_a_frame_for_each_time_and_a_player():
     film = gl.plot.animate(data(times=3, cols=400), width=100)
     assert len(film) == 3

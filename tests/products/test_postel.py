@@ -34,6 +34,7 @@ def want(leaf) -> np.ndarray:
     return np.where(raw == 255, np.nan, raw / 30)
 
 
+@pytest.mark.thorough
 def test_leaf_area_lies_on_latitudes_and_longitudes(folder):
     tree = gl.open_product(folder / f"{LEAVES[0].name}.h5")
     lai = tree["r0.05deg"].LAI

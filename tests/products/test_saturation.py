@@ -36,6 +36,7 @@ def glinting(request: pytest.FixtureRequest, altered: Callable[..., Path], produ
     return altered(change)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("times", [1, 2, 4, 8])
 @pytest.mark.parametrize("how", ["nearest", "average"])
 def test_saturation_is_no_reflectance_at_any_resolution(glinting, product, times, how):
@@ -52,6 +53,7 @@ def test_saturation_is_no_reflectance_at_any_resolution(glinting, product, times
     assert np.sqrt(np.mean((red[far] - plain[far]) ** 2)) < 0.005
 
 
+@pytest.mark.thorough
 def test_saturation_is_flagged(glinting):
     cube = gl.open_cube([glinting], bands=["red"], errors="fill")
     assert "65535 in the file" in cube.red.attrs["saturated"]
@@ -67,6 +69,7 @@ def test_saturation_is_flagged(glinting):
     assert not tree["r10m/quality"].saturated_nir.values.any()
 
 
+@pytest.mark.thorough
 def test_compressed_members_that_gdal_reads_are_masked_too(glinting, tmp_path):
     path = tmp_path / "deflated" / glinting.name
     path.parent.mkdir()

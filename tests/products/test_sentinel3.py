@@ -349,6 +349,7 @@ def test_where_products_overlap_records_are_of_the_better(written, tmp_path):
     assert 50 < gap < 105
 
 
+@pytest.mark.thorough
 def test_workers_read_tracks(written):
     found = gl.open_tracks([written[LAN_NT.name], written[LAN_NEXT.name]], bbox=LAKE, variables=["elevation_ocog"])
     with dask.config.set(scheduler="processes", num_workers=2):

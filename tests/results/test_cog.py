@@ -13,6 +13,7 @@ from geodes_lab.results.publish import item_of
 from tests.results.test_save import cube
 
 
+@pytest.mark.thorough
 def test_times_of_a_variable_are_bands(tmp_path):
     made = cube(3, 2300, 1100).ndvi.assign_attrs(long_name="NDVI", units="1")
     saved = gl.save(made, tmp_path / "ndvi.tif")

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from geodes_lab import settings
-from geodes_lab.batch import own_code, places, remote, schedules
-from geodes_lab.batch.request import Impossible, Request, Result
+from geodes_lab.batch import own_code, places, planned, remote, schedules
+from geodes_lab.batch.request import PLAN, Impossible, Request, Result
 from geodes_lab.batch.running import faults, outputs, publishing
 from geodes_lab.batch.running.computing import Call
 from geodes_lab.batch.running.workers import Workers
@@ -37,6 +37,7 @@ _SCHEDULES = 10.0  # seconds between two looks for schedules that are due
 _ASK = 5.0  # seconds until another service is asked again
 _LONGEST = 3600.0  # seconds between two attempts
 _MOST_THREADS = 256  # units at once; each has a thread that waits
+_MOST_PLANS = 4
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Runner:
             self.leases, self._between = store.leases(person, takes, seconds), _LOOK_OVER_HTTP
         self._stop, self._moved = threading.Event(), threading.Event()
         self._active: dict[int, threading.Event] = {}
+        self._plans: set[int] = set()
         self._lock = threading.Lock()
         self._next_look = time.monotonic()
         self._known = lru_cache(64)(self._read)
@@ -136,28 +138,37 @@ class Runner:
         since = time.monotonic()
         while not self._stop.is_set():
             self._moved.clear()
-            task = None
+            tasks: list[Task] = []
             try:
                 self._look()
-                # No cluster starts before there is a unit for it.
-                if not self._active or len(self._active) < min(self.workers.slots, _MOST_THREADS):
-                    task = self.leases.take()
-                if task is None and not self._active and idle == 0 and self._is_over():
+                if (room := self._room()) > 0:
+                    tasks = self.leases.take_several(room)
+                if not tasks and not self._active and idle == 0 and self._is_over():
                     return
             except DatabaseUnusable as error:
                 log.warning("%s", error)
-            if task is not None or self._active:
+            if tasks or self._active:
                 since = time.monotonic()
             elif idle is not None and time.monotonic() - since > idle:
                 return
-            if task is not None:
+            for task in tasks:
                 faults.reach("end.taken" if task.unit.is_end else "unit.taken")
                 lost = threading.Event()
                 with self._lock:
                     self._active[task.number] = lost
+                    if task.key == PLAN:
+                        self._plans.add(task.number)
                 pool.submit(self._one, task, lost)
-            else:
+            if not tasks:
                 self._moved.wait(self._between)
+
+    def _room(self) -> int:
+        """How many more units may be taken. No cluster starts before there is a unit for it; a plan needs none."""
+        with self._lock:
+            computed, plans = len(self._active.keys() - self._plans), len(self._plans)
+        if plans >= _MOST_PLANS:
+            return 0
+        return min(self.workers.slots, _MOST_THREADS) - computed if computed else 1
 
     def _look(self) -> None:
         """Look at the schedules now and then: in between, nothing new is expected."""
@@ -206,6 +217,7 @@ class Runner:
         finally:
             with self._lock:
                 self._active.pop(task.number, None)
+                self._plans.discard(task.number)
             self._moved.set()
 
     def _done(self, task: Task, lost: threading.Event) -> None:
@@ -213,10 +225,13 @@ class Runner:
         folder = places.folder_of(known.record.folder, self.folder)
         if task.unit.is_end:
             result = publishing.ended(self.store, known.record, known.request, folder, self.publisher)
+        elif known.request.planned:
+            result = planned.made(known.record, known.request)
         elif known.request.output == "remote":
             result = remote.worked(self.leases, task, known.request, known.record)
         else:
-            result = self._reused(task, known, folder) or self._computed(task, known, folder, lost)
+            reused = None if task.is_new else self._reused(task, known, folder)
+            result = reused or self._computed(task, known, folder, lost)
         if lost.is_set():
             raise LeaseLost
         faults.reach("end.recorded" if task.unit.is_end else "unit.computed")
@@ -228,7 +243,8 @@ class Runner:
         record, request = known.record, known.request
         if known.code is not None:
             own_code.loaded(known.code, known.seal, record.person)  # the seal is checked here, not on workers
-        self.leases.begun(task)
+        if not task.is_new:
+            self.leases.begun(task)
         faults.reach("unit.begun")
         numbers = task.unit.items
         alone = replace(request, items=[request.items[n] for n in numbers])

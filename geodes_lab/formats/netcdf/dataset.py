@@ -108,6 +108,20 @@ def stored(
         raise _damaged(name, error) from error
 
 
+def groups(member: Member, name: str) -> list[str]:
+    """Return the paths of the groups of a file, two levels deep; NetCDF-3 has none.
+
+    Raises
+    ------
+    GeodesError
+        If the file is damaged, or has more links than any product.
+    """
+    try:
+        return netcdf4.groups(member, name) if member.read(0, 4) in netcdf4.MAGIC else []
+    except _DAMAGE as error:
+        raise _damaged(name, error) from error
+
+
 def decoded(dataset: xr.Dataset, times: bool | Mapping[str, bool] = True) -> xr.Dataset:
     """Apply scale, offset, fill value and time according to CF, lazily; index coordinates are read.
 

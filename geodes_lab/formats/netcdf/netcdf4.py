@@ -68,6 +68,15 @@ def read(
     return variables, dict(store.get_attrs())
 
 
+def groups(member: Member, name: str) -> list[str]:
+    """Return the paths of the groups, two levels deep; no link to another file is followed."""
+    with h5py.File(member.open(), "r") as file:
+        hdf5.check_links(file, name)
+        outer = [str(k) for k in file if isinstance(file[k], h5py.Group)]
+        inner = [f"{k}/{n}" for k in outer for n in file[k] if isinstance(file[k][n], h5py.Group)]
+        return [*outer, *inner]
+
+
 def _store(member: Member, name: str, group: str | None, file: BinaryIO | None = None) -> H5NetCDFStore:
     """Return the file, opened once in this process.
 

@@ -22,11 +22,13 @@ def reduced(data: xr.DataArray, reduce: Reduce) -> xr.DataArray:
 
 
 def _normalized(one: xr.DataArray, other: xr.DataArray, reduce: Reduce, name: str, text: str) -> xr.DataArray:
-    index = reduced((one - other) / (one + other), reduce).rename(name)
+    # An overview of dark water beside a bright bank can be below zero, and its index is then of any size.
+    both = one + other
+    index = reduced(((one - other) / both.where(both > 0)).clip(-1, 1), reduce).rename(name)
     return index.assign_attrs(long_name=text, units="1")
 
 
-@define(version="1", bands=("red", "nir"), over="each")
+@define(version="1", bands=("red", "nir"), over="each", loads=True)
 def ndvi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     """Normalized difference vegetation index, (nir − red) / (nir + red).
 
@@ -40,7 +42,7 @@ def ndvi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     return _normalized(cube.nir, cube.red, reduce, "ndvi", "normalized difference vegetation index")
 
 
-@define(version="1", bands=("green", "nir"), over="each")
+@define(version="1", bands=("green", "nir"), over="each", loads=True)
 def ndwi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     """Normalized difference water index, (green − nir) / (green + nir) (McFeeters 1996).
 
@@ -52,7 +54,7 @@ def ndwi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     return _normalized(cube.green, cube.nir, reduce, "ndwi", "normalized difference water index")
 
 
-@define(version="1", bands=("nir", "swir22"), over="each")
+@define(version="1", bands=("nir", "swir22"), over="each", loads=True)
 def nbr(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     """Normalized burn ratio, (nir − swir22) / (nir + swir22).
 
@@ -64,7 +66,7 @@ def nbr(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     return _normalized(cube.nir, cube.swir22, reduce, "nbr", "normalized burn ratio")
 
 
-@define(id="band-expression", version="1", bands=lambda i: Expression(i["expression"]).bands, over="each")
+@define(id="band-expression", version="1", bands=lambda i: Expression(i["expression"]).bands, over="each", loads=True)
 def band_expression(cube: xr.Dataset, expression: str, reduce: Reduce = "median") -> xr.DataArray:
     """Any expression of bands.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geodes_lab.batch.submission import Draft, prepared
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing.process import Process
 from hub.services.jobs.desk import MOST_UNITS
 from hub.services.jobs.documents import OF_JOBS
+
+if TYPE_CHECKING:
+    from geodes_lab.batch.submission import Draft
 
 _log = logging.getLogger("jobs")
 MOST_ITEMS = 20_000
@@ -35,6 +37,8 @@ class Asked:
     """Whether the results are wanted as they are, not in a document."""
     by_value: bool
     """Whether the document of the results has the Items in it, not their address."""
+    search: dict[str, Any] | None = None
+    """Of the products, if the request has one."""
 
 
 def read(process: Process, body: Any, search: Search) -> Asked:
@@ -74,16 +78,20 @@ def read(process: Process, body: Any, search: Search) -> Asked:
     if region is not None:
         _check_shapes("region", region)
     place = region if region is not None else own.get(process.region or "")
-    items = _items(job.pop("items", None), job.pop("search", None), place, search)
+    wanted = job.pop("search", None)
+    items = _items(job.pop("items", None), wanted, place, search)
     title, collection = job.pop("title", ""), job.pop("collection", process.id)
     for name, value in (("title", title), ("collection", collection)):
         if not isinstance(value, str) or len(value) > 200:
             raise GeodesError(f"{name} must be a text of at most 200 characters.")
     usual = _usual(job)
+    # Here, since all families of products come with it: 2 s of CPU that each start of a hub would pay.
+    from geodes_lab.batch.submission import prepared
+
     draft = _prepared(
         lambda: prepared(process, items, own, region=region, collection=collection, title=title, reads=False, **usual)
     )
-    return Asked(draft, raw, by_value)
+    return Asked(draft, raw, by_value, wanted)
 
 
 def _prepared(prepare: Callable[[], Draft]) -> Draft:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from docs import execute
-from geodes_lab.sample import truth
+from geodes_lab.sample import truth, waves
 from geodes_lab.sample.sentinel1 import grd
 from geodes_lab.sample.sentinel3 import products
 from tests.integration.browser.test_person import colours
@@ -167,6 +167,19 @@ def test_07_scale(run):
 
 
 @pytest.mark.slow
+def test_10_slopes(run):
+    flat, rained, dry, looks = run(
+        "10",
+        "[[[float(v) for v in series[band]] for band in series if band.startswith('gamma0') and not band.endswith('std')],"
+        " float(rain.where(rain.x < 445_000).median()), float(rain.where(rain.x > 448_000).median()), looks]",
+    )
+    assert rained > 1.5 > 0.4 > abs(dry)
+    assert looks["after"] > 2 * looks["before"]
+    ((first, second, third),) = flat
+    assert second - 2 > first > third - 1
+
+
+@pytest.mark.slow
 def test_09_harvest(run):
     wheat, maize, days = run("09", "[[float(v) for v in series['wheat']], [float(v) for v in series['maize']], dates]")
     assert days == ["2021-06-05", "2021-06-15", "2021-06-25", "2021-07-05", "2021-07-15"]
@@ -176,3 +189,16 @@ def test_09_harvest(run):
     for kind, values in ((1, wheat), (2, maize)):
         cover = [truth.green(kind, date.fromisoformat(day)) for day in days]
         assert np.corrcoef(cover, values)[0, 1] > 0.95
+
+
+@pytest.mark.slow
+def test_11_storm(run):
+    ask = "[float(maps.smooth.max()), gl.altimetry.agreement(pairs, 'waves'), [float(v) for v in here.smooth], [float(v) for v in error], [str(t) for t in here.time.values], lon, lat]"
+    highest, told, values, errors, times, lon, lat = run("11", ask)
+    assert 7 < highest < 10
+    assert abs(told["bias"]) < 0.3
+    assert told["rmse"] < 0.6
+    seconds = (np.array(times, "datetime64[s]") - np.datetime64(waves.BEGIN.replace(tzinfo=None), "s")).astype(float)
+    truth_here = waves.wave_height(lon, lat, seconds)
+    assert (np.abs(values - truth_here) < 2 * np.array(errors)).all()
+    assert np.corrcoef(values, truth_here)[0, 1] > 0.97

@@ -387,6 +387,7 @@ def test_passes_both_ways_lie_on_the_same_ground(tmp_path, monkeypatch, made, he
     assert np.isclose(found, want, rtol=1e-5)[~np.isnan(want)].mean() > 0.999
 
 
+@pytest.mark.thorough
 def test_products_of_a_day_are_pasted(tmp_path, monkeypatch, made):
     """The first has no data in its last lines, where the second is seen, which is twice as bright."""
     later = replace(made, start=made.start + timedelta(seconds=2), platform="S1B")

@@ -55,6 +55,7 @@ def test_clouds_are_nodes_of_either_baseline(modern, product, sample):
         assert quality.opaque.attrs["flag_meanings"] == "no_cloud cloud"
 
 
+@pytest.mark.thorough
 def test_angles_are_interpolated_between_their_values(modern):
     tree = gl.open_product(modern)
     grid = tree["angles"].to_dataset()

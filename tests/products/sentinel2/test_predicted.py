@@ -133,6 +133,7 @@ def test_no_such_tile(tile):
         sentinel2_tile.grids(tile)
 
 
+@pytest.mark.thorough
 def test_a_cube_is_opened_without_reading(mirrored, coastal):
     before = traffic.requests
     cube = gl.open_cube([catalogued(mirrored)], bands=["coastal"])
