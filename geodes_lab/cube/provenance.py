@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pystac
 
-from geodes_lab import __version__
 from geodes_lab.cube import acquisitions, mosaic
 from geodes_lab.cube.band_sources import CONVERTED
 from geodes_lab.errors import GeodesError
@@ -98,6 +99,11 @@ def _notes(item: pystac.Item, kind: str) -> list[str]:
     return [s for s in several if isinstance(s, str)] if isinstance(several, list) else []
 
 
+@cache
+def _version() -> str:
+    return version("geodes-lab")  # parses all metadata of the package
+
+
 def provenance(
     items: list[pystac.Item],
     superseded: list[str],
@@ -120,7 +126,7 @@ def provenance(
     return {
         "Conventions": "CF-1.11",
         **({"processing_level": " ".join(levels)} if levels else {}),
-        "history": f"opened in place by geodes_lab {__version__}",
+        "history": f"opened in place by geodes_lab {_version()}",
         "superseded": superseded,
         **({"converted": from_converted} if from_converted else {}),
         **({"failed": failed} if failed else {}),
