@@ -2,7 +2,8 @@
 
 All over HTTP, with 20 ms of latency of S3, each request by a client that waits for it, on two cores that the clients, the
 services and the S3 server share. Ours has the lab's whole way: a token, the catalogue, the broker, the tiler. Indexes of
-products are warm (on disk), everything else is cold at the first tile. Tiles are drawn once: nothing is asked twice.
+products are warm (on disk), everything else is cold at the first tile. No tile is asked for twice. CPU-seconds are those of
+the process that draws: where others work on the same cores, they tell more than seconds.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pystac
 from morecantile import tms
 
@@ -127,156 +129,192 @@ def tiles_at(zoom: int, number: int, seed: int) -> list[tuple[int, int, int]]:
 
 
 class Way:
-    """How tiles are asked for."""
+    """How tiles are asked for, and what they cost.
 
-    def __init__(self, name: str, template: str, headers: dict[str, str] | None = None) -> None:
-        self.name, self.template = name, template
+    Parameters
+    ----------
+    template
+        The address, with ``{z}``, ``{x}``, ``{y}`` and ``{n}``, the number of the product.
+    pid
+        Of the process that draws.
+    """
+
+    def __init__(self, template: str, pid: int, headers: dict[str, str] | None = None) -> None:
+        self.template, self.process = template, psutil.Process(pid)
         self.client = httpx.Client(headers=headers, timeout=200, trust_env=False)
 
-    def get(self, tile: tuple[int, int, int], number: int = 0) -> float:
+    def get(self, tile: tuple[int, int, int], number: int = 0) -> tuple[float, float]:
+        """Seconds, and CPU-seconds."""
         z, x, y = tile
-        began = time.perf_counter()
+        before, began = self._cpu(), time.perf_counter()
         answer = self.client.get(self.template.format(z=z, x=x, y=y, n=number))
         took = time.perf_counter() - began
-        assert answer.status_code == 200, (self.name, tile, answer.text[:300])
-        return took
+        assert answer.status_code == 200, (self.template, tile, answer.text[:300])
+        return took, self._cpu() - before
+
+    def _cpu(self) -> float:
+        times = self.process.cpu_times()
+        return times.user + times.system
 
 
-@contextlib.contextmanager
-def ours(folder: Path, catalog: Path, endpoint: str, items: list[dict[str, Any]], processes: int) -> Iterator[Any]:
-    with serving_tiles(folder, catalog, endpoint, PEOPLE, workers=processes) as lab:
-        yield lab
+class Bench:
+    """What all measurements share."""
+
+    def __init__(self, root: Path, server: stage.Server, copies: int) -> None:
+        sample = next((TOP / "build").glob("sample-*"))
+        self.items = product(sample, stage.FOLDER / "datalake", copies)
+        for band in BANDS:
+            for number in range(copies):
+                stage._link(
+                    stage.FOLDER / "original.tif", stage.FOLDER / "datalake" / "bench" / f"P{number:04d}_{band}.tif"
+                )
+        self.root, self.server = root, server
+        self.catalog = _catalog(root / "catalog", self.items)
+        self.endpoint = f"http://127.0.0.1:{server.port}"
+        self.names = [item["id"] for item in self.items]
+
+    @contextlib.contextmanager
+    def ours(self) -> Iterator[Callable[..., Way]]:
+        """A fresh lab; its index of products stays on disk."""
+        shutil.rmtree(self.root / "lab" / "harvested", ignore_errors=True)
+        with serving_tiles(self.root / "lab", self.catalog, self.endpoint, PEOPLE) as lab:
+            httpx.get(
+                f"{lab.url}/{COLLECTION}/{self.names[-1]}/info", headers={"Authorization": "token 0"}, timeout=200
+            )
+            query = f"bands={','.join(BANDS)}&rescale=0,0.4&tilesize=256"
+
+            def way(person: str, number: int = 0) -> Way:
+                address = f"{lab.url}/{COLLECTION}/{self.names[number]}/tiles/{{z}}/{{x}}/{{y}}.png?{query}"
+                return Way(address, lab.workers[0]._process.pid, {"Authorization": f"token {person}"})
+
+            yield way
+
+    @contextlib.contextmanager
+    def peers(self) -> Iterator[dict[str, Way]]:
+        """TiTiler on the zip, and on the COG, a process each."""
+        described = self.root / "peers.json"
+        described.write_text(json.dumps(peers(self.items, stage.FOLDER / "full.zip")))
+        query = "&".join((*(f"assets={b}" for b in BANDS), "asset_as_band=true", "rescale=0,4000", "tilesize=256"))
+        command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.tiles_peer", str(described)]
+        processes = {kind: subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for kind in ("vsizip", "cog")}
+        try:
+            ways = {}
+            for kind, process in processes.items():
+                assert process.stdout is not None
+                at = f"http://127.0.0.1:{int(process.stdout.readline())}"
+                while process.poll() is None:
+                    with contextlib.suppress(httpx.HTTPError):
+                        httpx.get(at)
+                        break
+                    time.sleep(0.1)
+                address = f"{at}/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}.png?url={kind}-{{n}}&{query}"
+                ways[kind] = Way(address, process.pid)
+                ways[kind].get(tiles_at(13, 1, 1)[0], 3)  # the process
+            yield ways
+        finally:
+            for process in processes.values():
+                process.terminate()
+                process.wait(10)
 
 
-def ours_template(url: str, items: list[dict[str, Any]], number: int, query: str) -> str:
-    return f"{url}/{COLLECTION}/{items[number]['id']}/tiles/{{z}}/{{x}}/{{y}}.png?{query}"
+def first(bench: Bench, zooms: Sequence[int]) -> None:
+    """The first tile of a product that this process has never seen."""
+    print("| first tile of a product, zoom | s | CPU-s | requests |\n|---|---|---|---|")
+    for zoom in zooms:
+        with bench.ours() as way:
+            way("1", 3).get(tiles_at(13, 1, 1)[0])  # the process
+            before = bench.server.counts()
+            took, cpu = way("1").get(tiles_at(zoom, 1, 5)[0])
+            print(f"| {zoom} | {took:.2f} | {cpu:.2f} | {bench.server.counts()[0] - before[0]} |", flush=True)
 
 
-def percentiles(values: list[float]) -> str:
-    return f"{np.median(values):.3f} / {np.percentile(values, 95):.3f}"
+def following(bench: Bench, number: int) -> None:
+    """Next tiles at each zoom, at random places."""
+    print("| next tiles, zoom | number | s, median and p95 | CPU-s, median and p95 |\n|---|---|---|---|")
+    with bench.ours() as way:
+        one = way("1")
+        one.get(tiles_at(11, 1, 77)[0])
+        for zoom in ZOOMS:
+            several = np.array([one.get(tile) for tile in tiles_at(zoom, number, 3)])
+            middle, late = np.median(several, axis=0), np.percentile(several, 95, axis=0)
+            print(
+                f"| {zoom} | {len(several)} | {middle[0]:.2f} {late[0]:.2f} | {middle[1]:.2f} {late[1]:.2f} |",
+                flush=True,
+            )
+
+
+def viewers(bench: Bench, many: int) -> None:
+    """Several people, each of whom zooms in and out around a place, four tiles each time."""
+    took: list[tuple[float, float]] = []
+    west, south, east, north = stage.WHOLE.geographic_extent.boundingbox.bbox
+    with bench.ours() as way:
+
+        def look(number: int) -> None:
+            one, drawn = way(str(number), number % len(bench.items)), random.Random(number)
+            x, y = drawn.uniform(west + 0.2, east - 0.2), drawn.uniform(south + 0.2, north - 0.2)
+            for zoom in (10, 11, 12, 13, 14, 12):
+                centre = GRID.tile(x, y, zoom)
+                for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+                    took.append(one.get((zoom, centre.x + dx, centre.y + dy)))
+
+        threads = [threading.Thread(target=look, args=(n,)) for n in range(many)]
+        began = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.perf_counter() - began
+    times = [t for t, _ in took]
+    print(
+        f"{many} viewers: {len(took)} tiles, median {np.median(times):.2f} s, p95 {np.percentile(times, 95):.2f} s, "
+        f"{len(took) / seconds:.1f} tiles a second", flush=True,
+    )  # fmt: skip
+
+
+def beside(bench: Bench, number: int) -> None:
+    """Ours and TiTiler, tile by tile in turn."""
+    print("| zoom | | ours | TiTiler, zip | TiTiler, COG | zip ÷ ours | ours ÷ COG |\n|---|---|---|---|---|---|---|")
+    totals = np.zeros((3, 2))
+    with bench.ours() as way, bench.peers() as others:
+        ways = [way("1"), others["vsizip"], others["cog"]]
+        firsts = [one.get(tiles_at(12, 1, 5)[0]) for one in ways]
+        _row("first, 12", np.array(firsts))
+        for zoom in (9, 10, 11, 12, 13, 14):
+            each = np.array([[one.get(tile) for one in ways] for tile in tiles_at(zoom, number, 11)])
+            _row(str(zoom), each.mean(axis=0))
+            totals += each.sum(axis=0)
+    _row("all", totals)
+
+
+def _row(name: str, values: Any) -> None:
+    for column, what in ((0, "s"), (1, "CPU-s")):
+        mine, zipped, cog = values[:, column]
+        print(
+            f"| {name} | {what} | {mine:.2f} | {zipped:.2f} | {cog:.2f} | {zipped / max(mine, 1e-3):.1f} | "
+            f"{mine / max(cog, 1e-3):.1f} |", flush=True,
+        )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--viewers", type=int, default=8)
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--only", nargs="*", default=["first", "zooms", "viewers", "peers"])
+    parser.add_argument("--tiles", type=int, default=20, help="at each zoom")
+    parser.add_argument("--only", nargs="*", default=["first", "next", "viewers", "peers"])
     options = parser.parse_args()
-    sample = next((TOP / "build").glob("sample-*"))
-    datalake = stage.FOLDER / "datalake"
-    items = product(sample, datalake, 4)
-    for band in BANDS:
-        for number in range(4):
-            stage._link(stage.FOLDER / "original.tif", datalake / "bench" / f"P{number:04d}_{band}.tif")
-    query = "&".join((f"bands={','.join(BANDS)}", "rescale=0,0.4", "tilesize=256"))
-    peer_query = "&".join((*(f"assets={b}" for b in BANDS), "asset_as_band=true", "rescale=0,4000", "tilesize=256"))
     with stage.Server() as server, tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        catalog = _catalog(root / "catalog", items)
-        endpoint = f"http://127.0.0.1:{server.port}"
-        with ours(root / "lab", catalog, endpoint, items, options.processes) as lab:
-            headers = {"Authorization": "token 1"}
+        bench = Bench(Path(temporary), server, 4)
+        with bench.ours() as way:
             for number in range(4):  # the index of each product, on disk
-                Way("ours", ours_template(lab.url, items, number, query), headers).get(tiles_at(12, 1, 1)[0])
-                Way("ours", ours_template(lab.url, items, number, query), headers).get(tiles_at(9, 1, 1)[0])
-        print("index made", flush=True)
-        if "first" in options.only:
-            for zoom in (8, 10, 12, 14):
-                shutil.rmtree(root / "lab" / "harvested", ignore_errors=True)
-                with ours(root / "lab", catalog, endpoint, items, options.processes) as lab:
-                    Way("ours", ours_template(lab.url, items, 3, query), headers).get(
-                        tiles_at(13, 1, 1)[0]
-                    )  # the process
-                    before = server.counts()
-                    took = Way("ours", ours_template(lab.url, items, 0, query), headers).get(tiles_at(zoom, 1, 5)[0])
-                    after = server.counts()
-                    print(f"| first tile of a product, zoom {zoom} | {took:.3f} | {after[0] - before[0]} |", flush=True)
-        shutil.rmtree(root / "lab" / "harvested", ignore_errors=True)
-        with ours(root / "lab", catalog, endpoint, items, options.processes) as lab:
-            way = Way("ours", ours_template(lab.url, items, 0, query), headers)
-            way.get(tiles_at(11, 1, 77)[0])
-            if "zooms" in options.only:
-                for zoom in ZOOMS:
-                    took = [way.get(tile) for tile in tiles_at(zoom, 25, 3)]
-                    print(f"| next tiles, zoom {zoom} ({len(took)}), median / p95 | {percentiles(took)} |", flush=True)
-            if "viewers" in options.only:
-                _viewers(options.viewers, lab.url, items, query)
+                way("1", number).get(tiles_at(12, 1, 1)[0])
+                way("1", number).get(tiles_at(9, 1, 1)[0])
         if "peers" in options.only:
-            _peers(root, items, lab_of=(root, catalog, endpoint, options.processes), query=query, peer_query=peer_query)
-
-
-def _viewers(many: int, url: str, items: list[dict[str, Any]], query: str) -> None:
-    took: list[float] = []
-
-    def look(number: int) -> None:
-        way = Way("ours", ours_template(url, items, number % 4, query), {"Authorization": f"token {number}"})
-        drawn = random.Random(number)
-        west, south, east, north = stage.WHOLE.geographic_extent.boundingbox.bbox
-        x, y = drawn.uniform(west + 0.2, east - 0.2), drawn.uniform(south + 0.2, north - 0.2)
-        for zoom in (9, 10, 11, 12, 13, 14, 13, 12):  # zooms in and out around a place, four tiles each time
-            centre = GRID.tile(x, y, zoom)
-            for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-                with contextlib.suppress(AssertionError):
-                    took.append(way.get((zoom, centre.x + dx, centre.y + dy)))
-
-    threads = [threading.Thread(target=look, args=(n,)) for n in range(many)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - began
-    print(
-        f"| {many} viewers, {len(took)} tiles, median / p95; a second | {percentiles(took)}; {len(took) / seconds:.1f} |",
-        flush=True,
-    )
-
-
-def _peers(root: Path, items: list[dict[str, Any]], lab_of: Any, query: str, peer_query: str) -> None:
-    described = root / "peers.json"
-    described.write_text(json.dumps(peers(items, stage.FOLDER / "full.zip")))
-    tiles = {zoom: tiles_at(zoom, 6, 11) for zoom in (9, 10, 11, 12, 13)}
-    rows: dict[str, dict[int, list[float]]] = {}
-    for kind in ("vsizip", "cog"):
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.tiles_peer", str(described)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            port = int(process.stdout.readline())  # type: ignore[union-attr]
-            for _ in range(200):
-                with contextlib.suppress(httpx.HTTPError):
-                    httpx.get(f"http://127.0.0.1:{port}/")
-                    break
-                time.sleep(0.1)
-            way = Way(
-                kind,
-                f"http://127.0.0.1:{port}/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}.png?url={kind}-{{n}}&{peer_query}",
-            )
-            way.get(tiles_at(13, 1, 1)[0], 3)  # the process
-            first = way.get(tiles_at(12, 1, 5)[0])
-            print(f"| first tile, TiTiler on {kind} | {first:.3f} |", flush=True)
-            rows[kind] = {zoom: [way.get(t) for t in several] for zoom, several in tiles.items()}
-        finally:
-            process.terminate()
-            process.wait(10)
-    shutil.rmtree(root / "lab" / "harvested", ignore_errors=True)
-    where, catalog, endpoint, processes = lab_of
-    with ours(where / "lab", catalog, endpoint, items, processes) as lab:
-        way = Way("ours", ours_template(lab.url, items, 0, query), {"Authorization": "token 1"})
-        way.get(tiles_at(12, 1, 5)[0])
-        rows["ours"] = {zoom: [way.get(t) for t in several] for zoom, several in tiles.items()}
-    print("| zoom | ours | TiTiler, zip | TiTiler, COG | zip ÷ ours | ours ÷ COG |\n|---|---|---|---|---|---|")
-    for zoom in tiles:
-        mine, zipped, cog = (float(np.mean(rows[kind][zoom])) for kind in ("ours", "vsizip", "cog"))
-        print(
-            f"| {zoom} | {mine:.3f} | {zipped:.3f} | {cog:.3f} | {zipped / mine:.1f} | {mine / cog:.2f} |", flush=True
-        )
-    totals = {kind: sum(sum(v) for v in by.values()) for kind, by in rows.items()}
-    print(
-        f"| all | {totals['ours']:.2f} | {totals['vsizip']:.2f} | {totals['cog']:.2f} | {totals['vsizip'] / totals['ours']:.1f} | {totals['ours'] / totals['cog']:.2f} |"
-    )
+            beside(bench, max(options.tiles // 5, 2))
+        if "first" in options.only:
+            first(bench, (8, 10, 12, 14))
+        if "next" in options.only:
+            following(bench, options.tiles)
+        if "viewers" in options.only:
+            viewers(bench, options.viewers)
 
 
 def _catalog(folder: Path, items: list[dict[str, Any]]) -> Path:

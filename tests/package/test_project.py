@@ -43,7 +43,8 @@ def test_library_brings_neither_jupyter_nor_servers():
     everything = project["optional-dependencies"]
     assert everything["all"] == ["geodes-lab[lab]"]
     assert (
-        everything["lab"][0] == "geodes-lab[plot,map,cluster,service,vector,assistant,altimetry,icechunk,collaboration]"
+        everything["lab"][0]
+        == "geodes-lab[plot,map,tiles,cluster,service,vector,assistant,altimetry,icechunk,collaboration]"
     )
 
 
