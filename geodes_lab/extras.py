@@ -30,6 +30,7 @@ _EXTRAS = {
     "pyogrio": "vector",
     "icechunk": "icechunk",
     "pyinterp": "altimetry",
+    "threadpoolctl": "altimetry",
     "mcp": "assistant",
     "mcp_types": "assistant",
 }
