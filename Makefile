@@ -102,6 +102,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/referenc
 	@$(BIN)/python -m tests.benchmarks.memory --side 3072
 	@$(BIN)/python -m tests.benchmarks.save
 	@$(BIN)/python -m tests.benchmarks.canopy
+	@$(BIN)/python -m tests.benchmarks.rtc --share 3
 	@$(BIN)/python -m tests.benchmarks.download
 	@$(BIN)/python -m tests.benchmarks.convert
 	@$(BIN)/python -m tests.benchmarks.acquire
@@ -110,6 +111,7 @@ bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/referenc
 	@$(BIN)/python -m tests.benchmarks.hub_load
 	@$(BIN)/python -m tests.benchmarks.jobs
 	@$(BIN)/python -m tests.benchmarks.jobs_service
+	@$(BIN)/python -m tests.benchmarks.tiles
 
 audit: $(READY)  ## what is known to be wrong with the packages of the lock files (asks the index about each), and all attacks and auditor's checks
 	@$(BIN)/python -m tests.audit requirements.lock helm/images/uv.txt helm/images/build.txt helm/images/gpu.txt tests/atheris.txt

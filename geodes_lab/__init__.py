@@ -1,10 +1,11 @@
 """The datalab of GEODES: Earth-observation products opened in place as lazy xarray cubes.
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
-costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`, `altimetry`,
-`sea_level_anomaly`; without the notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`,
-`plot`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as
-``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
+costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of radar
+`backscatter`, `despeckle`, `multilook`, `equivalent_looks`; of the sea `altimetry`, `sea_level_anomaly`; without the
+notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`, `tiles`. Take products with
+you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads
+the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -24,15 +25,19 @@ _SHELF = {
     "altimetry": "science.altimetry",
     "attach": "cluster",
     "availability": "catalog",
+    "backscatter": "science.radar.series",
     "biophysical": "science.canopy.biophysical",
     "clusters": "cluster",
     "collections": "catalog",
     "convert": "conversion.convert",
+    "despeckle": "science.radar.despeckle",
     "download": "downloading.download",
+    "equivalent_looks": "science.radar.multilook",
     "explore": "catalog.explorer",
     "filesystem": "storage.stores",
     "jobs": "batch.job",
     "mirror": "acquisition.mirror",
+    "multilook": "science.radar.multilook",
     "open_cube": "cube.opening",
     "open_product": "products",
     "open_tracks": "cube.tracks",
@@ -47,6 +52,7 @@ _SHELF = {
     "sea_level_anomaly": "science.altimetry.sea_level",
     "search": "catalog",
     "share": "results.share",
+    "tiles": "tiling.front",
     "zonal": "science.zonal",
 }
 
@@ -55,15 +61,19 @@ __all__ = [
     "altimetry",
     "attach",
     "availability",
+    "backscatter",
     "biophysical",
     "clusters",
     "collections",
     "convert",
+    "despeckle",
     "download",
+    "equivalent_looks",
     "explore",
     "filesystem",
     "jobs",
     "mirror",
+    "multilook",
     "open_cube",
     "open_product",
     "open_tracks",
@@ -78,6 +88,7 @@ __all__ = [
     "sea_level_anomaly",
     "search",
     "share",
+    "tiles",
     "zonal",
 ]
 
@@ -108,8 +119,13 @@ if TYPE_CHECKING:
     from geodes_lab.science import altimetry as altimetry
     from geodes_lab.science.altimetry.sea_level import sea_level_anomaly as sea_level_anomaly
     from geodes_lab.science.canopy.biophysical import biophysical as biophysical
+    from geodes_lab.science.radar.despeckle import despeckle as despeckle
+    from geodes_lab.science.radar.multilook import equivalent_looks as equivalent_looks
+    from geodes_lab.science.radar.multilook import multilook as multilook
+    from geodes_lab.science.radar.series import backscatter as backscatter
     from geodes_lab.science.zonal import zonal as zonal
     from geodes_lab.storage.stores import filesystem as filesystem
+    from geodes_lab.tiling.front import tiles as tiles
 
 
 _moved.install()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # What a terminal obeys or a reader cannot see: control characters, marks that change the direction of text, and code
 # points that are not characters.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
+
+_FEW = 5  # sentences of an error about many products
 
 
 class GeodesError(Exception):
@@ -52,3 +54,22 @@ def nearest(word: str, known: Iterable[str]) -> str:
     match = [k for k in known_lower if k.endswith(f".{word.lower()}")][:1]
     match = match or difflib.get_close_matches(word.lower(), known_lower, n=1, cutoff=0.6)
     return f"; did you mean {known_lower[match[0]]!r}?" if match else ""
+
+
+def summed(sentences: Sequence[str], number: int, what: str) -> str:
+    """Return one text for the errors of some of several products: the only one's sentence, or the first five.
+
+    Parameters
+    ----------
+    sentences
+        One for each product that failed.
+    number
+        How many products there were.
+    what
+        What became of those that failed, such as ``did not arrive``.
+    """
+    if number == 1:
+        return sentences[0]
+    more = f" … and {len(sentences) - _FEW} others (see errors)." if len(sentences) > _FEW else ""
+    beginning = f"{len(sentences)} of {number} products {what}, the others are there:"
+    return f"{beginning} {' '.join(sentences[:_FEW])}{more}"

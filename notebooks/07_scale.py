@@ -83,7 +83,9 @@ except gl.GeodesError as error:
 
 # %%
 careful = gl.open_cube(faulty, bands=["red", "nir"], bbox=area, resolution=60, mask="cloud", errors="fill")
-greenest = ((careful.nir - careful.red) / (careful.nir + careful.red)).max("time").rename("ndvi")
+# Beside a bright bank an overview of water can be below zero: no NDVI is beyond -1 and 1.
+both = careful.nir + careful.red
+greenest = ((careful.nir - careful.red) / both.where(both > 0)).clip(-1, 1).max("time").rename("ndvi")
 saved = gl.save(
     greenest.assign_attrs(long_name="greenest NDVI of the year", units="1"), "workspace/greenest.zarr", overwrite=True
 )

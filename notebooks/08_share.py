@@ -33,7 +33,9 @@ profile = "local"
 area = (1.73, 43.52, 1.91, 43.63)
 items = gl.search("PEPS_S2_L1C", bbox=area, datetime="2021-06/2021-08", cloud_cover=30, profile=profile)
 cube = gl.open_cube(items, bands=["red", "nir"], bbox=area, resolution=20, mask="cloud")
-ndvi = ((cube.nir - cube.red) / (cube.nir + cube.red)).rename("ndvi")
+# At 20 m an overview is read: water beside a bright bank can have a reflectance below zero there, and an NDVI of any size.
+both = cube.nir + cube.red
+ndvi = ((cube.nir - cube.red) / both.where(both > 0)).clip(-1, 1).rename("ndvi")
 ndvi.attrs = {"long_name": "NDVI", "units": "1"}
 month = ndvi.resample(time="1MS").median(keep_attrs=True)
 

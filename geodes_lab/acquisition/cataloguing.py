@@ -9,6 +9,7 @@ from typing import Any
 
 from geodes_lab.acquisition import faults
 from geodes_lab.acquisition.config import Wanted
+from geodes_lab.acquisition.converting import converted_key
 from geodes_lab.acquisition.destination import Destination
 from geodes_lab.acquisition.identity import Identity, identify, newest_last
 from geodes_lab.acquisition.ledger.entries import Entries, Entry
@@ -76,6 +77,7 @@ class Cataloguing:
                     WritableCatalogue(self.folder).remove(one.collection, [one.name])
                 faults.reach("retention.hidden")
                 if not self.entries.is_used(one):
+                    destination.place(converted_key(one.key)).remove_all()
                     destination.remove(one.key)
                 faults.reach("retention.removed")
                 self.entries.removed(one)
@@ -113,4 +115,9 @@ def _record(entry: Entry, is_latest: bool) -> dict[str, Any]:
         properties["deprecated"] = True
     if entry.withdrawn:
         properties["geodes:withdrawn"] = entry.withdrawn
-    return {**entry.item, "properties": properties}
+    record = {**entry.item, "properties": properties}
+    if entry.converted:
+        extensions = {*entry.item["stac_extensions"], *entry.converted["stac_extensions"]}
+        record["assets"] = {**entry.item["assets"], **entry.converted["assets"]}
+        record["stac_extensions"] = sorted(extensions)
+    return record

@@ -15,6 +15,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.policy.units import Bytes, Seconds
 
 _BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._/-]*))?")
+CDSE_DOWNLOAD = "https://download.dataspace.copernicus.eu/odata/v1"
+CDSE_IDENTITY = "https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -96,14 +98,10 @@ class Cdse(Part):
 
     kind: Literal["cdse"]
     address: str = Field(default="https://catalogue.dataspace.copernicus.eu/odata/v1", description="Its OData service.")
-    download: str = Field(
-        default="https://download.dataspace.copernicus.eu/odata/v1", description="Where products come from."
-    )
-    identity: str = Field(
-        default="https://identity.dataspace.copernicus.eu/auth/realms/CDSE/protocol/openid-connect/token",
-        description="Where a login is exchanged for a token.",
-    )
+    download: str = Field(default=CDSE_DOWNLOAD, description="Where products come from.")
+    identity: str = Field(default=CDSE_IDENTITY, description="Where a login is exchanged for a token.")
     login: Login | None = Field(default=None, description="Needed to download.")
+    recall: bool = Field(default=True, description="Whether products on tape are ordered, once a day at most.")
     page: int = Field(default=100, ge=1, le=1000, description="Products in an answer.")
     window: int = Field(default=10_000, ge=1, le=10_000, description="Products that the service pages through at most.")
     subscription: str | None = Field(
@@ -119,10 +117,24 @@ class Cdse(Part):
 
 
 class Catalogue(Part):
-    """GEODES, or another catalogue that gl.search knows by the name of its profile."""
+    """GEODES, or another catalogue that gl.search knows by the name of its profile, such as CDSE's STAC."""
 
     kind: Literal["catalogue"]
     profile: str = Field(description="Its name in geodes_lab.catalog.profiles.")
+    check: int = Field(
+        default=500,
+        ge=0,
+        le=100_000,
+        description="Known products that each look asks for again, in turn: what is gone is told. 0: none.",
+    )
+    login: Login | None = Field(default=None, description="Of an account at CDSE, if products come from there.")
+    download: str = Field(default=CDSE_DOWNLOAD, description="The begin of addresses that get the account's token.")
+    identity: str = Field(default=CDSE_IDENTITY, description="Where a login is exchanged for a token.")
+
+    @field_validator("download", "identity")
+    @classmethod
+    def _web(cls, value: str) -> str:
+        return _address(value)
 
 
 class Folder(Part):
@@ -146,6 +158,14 @@ class PlugIn(Part):
 Source = Annotated[Cdse | Catalogue | Folder | PlugIn, Field(discriminator="kind")]
 
 
+class Conversion(Part):
+    """Bands of each product as cloud-optimised GeoTIFFs beside it, with the same numbers."""
+
+    bands: tuple[Annotated[str, Field(min_length=1, max_length=100)], ...] | None = Field(
+        default=None, min_length=1, description="By any of their names, such as red; all that have a map grid, if none."
+    )
+
+
 class Wanted(Part):
     """Which products of a source come into a collection."""
 
@@ -155,6 +175,9 @@ class Wanted(Part):
     cloud_cover: float | None = Field(default=None, ge=0, le=100, description="The highest cloud cover, in percent.")
     names: str | None = Field(default=None, description="Only products whose name begins so.")
     title: str | None = Field(default=None, description="The collection's title in the catalogue.")
+    convert: Conversion | None = Field(
+        default=None, description="Products are converted when they are in the catalogue; {} converts all bands."
+    )
 
 
 class Region(Part):
@@ -225,6 +248,13 @@ class Postgresql(Part):
     database: str
     user: str
     password: Reference | None = None
+    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
+        default=None,
+        description="How the connection is protected. By default verify-full, and prefer to this machine itself.",
+    )
+    sslrootcert: Path | None = Field(
+        default=None, description="A file with the authority of the server's certificate, if the system has it not."
+    )
 
 
 class State(Part):

@@ -22,12 +22,16 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.storage import event_loop
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.request import Unreachable
+from geodes_lab.storage.whole_object.folder import ObjectFolder, at
 from geodes_lab.util.whole_file import fsync_folder, make_folder
 
-_BLOCK = 2**22  # bytes that are read at once
-_PART = 2**23  # bytes of a part of an upload; S3 allows 10 000 parts
+_BLOCK = 2**20  # bytes that are read at once
+_PART = (
+    5 * 2**20
+)  # bytes of a part of an upload, the fewest that S3 allows; of large files more: it allows 10 000 parts
+_MOST = 9_000
 _AT_ONCE = 2  # parts of an upload at the same time; the client has each of them in memory about twice
-_turns = threading.BoundedSemaphore(2)  # uploads at the same time
+_turns = threading.BoundedSemaphore(1)  # uploads at the same time
 _NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)
 
 
@@ -53,7 +57,10 @@ class Destination(Protocol):
         """Remove an object, if it is there."""
 
     def href(self, key: str) -> str:
-        """Return the address of an object."""
+        """Return the address of an object, as the catalogue gives it."""
+
+    def place(self, key: str) -> ObjectFolder:
+        """Return a folder of objects, where it really is."""
 
 
 def of(settings: config.Destination, room: int) -> Destination:
@@ -108,6 +115,10 @@ class Disk:
         """See `Destination`."""
         return f"{self.address.rstrip('/')}/{key}" if self.address else str(self._path(key))
 
+    def place(self, key: str) -> ObjectFolder:
+        """See `Destination`."""
+        return at(self._path(key))
+
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if not all(parts) or {".", ".."} & set(parts):
@@ -144,7 +155,7 @@ class Bucket:
     def put(self, path: Path, key: str, check: Callable[[], None]) -> None:
         """See `Destination`: an upload in parts, each with its checksum, which the server joins when all have come."""
         place, wanted = self._place(key), path.stat().st_size
-        tag = _tag(path, check)
+        tag = _tag(path, _part_size(wanted), check)
         faults.reach("store.begun")
         try:
             if (there := self._about(place)) is None:
@@ -164,6 +175,10 @@ class Bucket:
     def href(self, key: str) -> str:
         """See `Destination`."""
         return f"{self.address.rstrip('/')}/{key}" if self.address else self._place(key).href
+
+    def place(self, key: str) -> ObjectFolder:
+        """See `Destination`."""
+        return at(self._place(key).href)
 
     def _place(self, key: str) -> ObjectLocation:
         whole = f"{self.prefix}/{key}" if self.prefix else key
@@ -206,7 +221,12 @@ class Bucket:
 
 async def _upload(place: ObjectLocation, path: Path) -> None:
     await obstore.put_async(
-        place.store, place.path, path, use_multipart=True, chunk_size=_PART, max_concurrency=_AT_ONCE
+        place.store,
+        place.path,
+        path,
+        use_multipart=True,
+        chunk_size=_part_size(path.stat().st_size),
+        max_concurrency=_AT_ONCE,
     )
 
 
@@ -214,13 +234,20 @@ def _wait(place: ObjectLocation, verb: str, call: Callable[[], Any]) -> Any:
     return asyncio.run_coroutine_threadsafe(place.ask(verb, call), event_loop.loop()).result()
 
 
-def _tag(path: Path, check: Callable[[], None]) -> str:
+def _part_size(size: int) -> int:
+    return max(_PART, -(-size // _MOST))
+
+
+def _tag(path: Path, part: int, check: Callable[[], None]) -> str:
     """Return the tag that S3 gives to an upload in such parts."""
     parts = []
     with path.open("rb", buffering=0) as file:
-        while data := file.read(_PART):
-            parts.append(hashlib.md5(data, usedforsecurity=False).digest())
-            check()
+        for start in range(0, path.stat().st_size, part):
+            digest = hashlib.md5(usedforsecurity=False)
+            for at in range(start, min(start + part, path.stat().st_size), _BLOCK):
+                digest.update(file.read(min(_BLOCK, start + part - at)))
+                check()
+            parts.append(digest.digest())
     whole = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
     return f"{whole}-{len(parts)}"
 

@@ -20,7 +20,10 @@ from shapely.geometry.base import BaseGeometry
 from geodes_lab.acquisition import destination, faults, fetching, items, keys, news, sources, status, verification
 from geodes_lab.acquisition.cataloguing import Cataloguing
 from geodes_lab.acquisition.config import Config
+from geodes_lab.acquisition.converting import Converting, Rules
 from geodes_lab.acquisition.identity import Identity, identify
+from geodes_lab.acquisition.ledger.alive import kept
+from geodes_lab.acquisition.ledger.conversions import Conversions
 from geodes_lab.acquisition.ledger.entries import Entries
 from geodes_lab.acquisition.ledger.leases import LeaseLost, Leases, Task
 from geodes_lab.acquisition.ledger.looks import Looks
@@ -52,6 +55,7 @@ class Result:
     stored: int = 0
     bytes: int = 0
     catalogued: int = 0
+    converted: int = 0
     removed: int = 0
     postponed: int = 0
     refused: int = 0
@@ -82,19 +86,24 @@ class Engine:
         self.sources = given or {name: sources.opened(name, settings) for name, settings in config.sources.items()}
         self.destination = destination.of(config.destination, int(config.room))
         self.catalogue = Cataloguing(self.entries, config.catalogue, config.collections)
+        wanted = {name: w for name, w in config.collections.items() if w.convert is not None}
+        rules = Rules(wanted, float(config.schedule.retry), config.schedule.attempts, int(config.room))
+        self.converting = Converting(rules, Conversions(self.leases), self.destination, self.work)
         self.webhook = Webhook(self.database, config.webhook) if config.webhook else None
         if self.webhook:
             self.webhook.begin()
         self._lock = threading.Lock()
 
-    def run(self) -> Result:
+    def run(self, until: float | None = None) -> Result:
         """Look once, and work until nothing waits.
 
-        What has to wait for its next attempt is left; the next call takes it up.
+        What has to wait for its next attempt is left; the next call takes it up. After ``until``, a time of the
+        monotonic clock, no other conversion is begun.
         """
         result = Result()
         self.look(result)
         self.carry(result)
+        self.convert(result, until)
         self.tidy(result)
         return result
 
@@ -104,7 +113,7 @@ class Engine:
             while True:
                 began = time.monotonic()
                 try:
-                    told(self.run())
+                    told(self.run(began + float(self.config.schedule.every)))
                     if metrics is not None:
                         metrics.update(self.database)
                 except (GeodesError, OSError) as error:
@@ -142,6 +151,7 @@ class Engine:
                 self.config.period.end,
                 float(self.config.schedule.overlap),
                 lambda source=wanted.source, name=name: self.looks.known(source, name),  # type: ignore[misc]
+                lambda after, most, source=wanted.source, name=name: self.looks.known(source, name, after, most),  # type: ignore[misc]
             )
             try:
                 for page in self.sources[wanted.source].look(request, position):
@@ -166,6 +176,15 @@ class Engine:
         finally:
             # What is whole is entered, even if the engine was stopped.
             self._enter(result)
+
+    def convert(self, result: Result, until: float | None = None) -> None:
+        """Convert products that are in the catalogue, and enter their Items once more; see `Converting`."""
+        try:
+            result.converted, refused = self.converting.run(self.stop, until)
+            result.refused += refused
+        finally:
+            with self._lock:
+                self.catalogue.enter()
 
     def tidy(self, result: Result) -> None:
         """Remove what was superseded long enough ago, and what dead engines left; write news and metrics."""
@@ -219,38 +238,11 @@ class Engine:
             if task is None:
                 return
             faults.reach("work.taken")
-            with self._alive(task) as lost:
+            with kept(lambda task=task: self.leases.renew(task), self.leases.seconds) as lost:  # type: ignore[misc]
                 done += self._one(task, result, lost)
             if done >= max(_GATHER // self.config.parallel, 1):
                 done = 0
                 self._enter(result)
-
-    @contextlib.contextmanager
-    def _alive(self, task: Task) -> Iterator[Callable[[], None]]:
-        """Renew a lease while its product is worked on; gives a function that raises if the lease is lost."""
-        ended, gone = threading.Event(), threading.Event()
-
-        def renew() -> None:
-            while not ended.wait(self.leases.seconds / 3):
-                try:
-                    self.leases.renew(task)
-                except LeaseLost:
-                    gone.set()
-                    return
-                except GeodesError as error:  # the database does not answer now; the lease may end meanwhile
-                    log.warning("%s", error)
-
-        def check() -> None:
-            if gone.is_set():
-                raise LeaseLost
-
-        thread = threading.Thread(target=renew, name=f"lease-{task.number}", daemon=True)
-        thread.start()
-        try:
-            yield check
-        finally:
-            ended.set()
-            thread.join()
 
     def _one(self, task: Task, result: Result, check: Callable[[], None]) -> int:
         """Bring one product into the datalake; returns 1 if it is there."""

@@ -21,6 +21,9 @@ POINTS = (
     "catalogue.recorded",
     "news.taken",
     "news.sent",
+    "convert.taken",
+    "convert.written",
+    "convert.recorded",
     "retention.hidden",
     "retention.removed",
 )

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from geodes_lab import extras
-from geodes_lab.acquisition.ledger.tables import Database, hooks, looks, products
+from geodes_lab.acquisition.ledger.tables import Database, conversions, hooks, looks, products
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
 
@@ -59,6 +59,10 @@ class Status:
     """Products that failed before and wait for another attempt."""
     refused: list[Named]
     failing: list[Failing]
+    postponed: list[Named] = field(default_factory=list)
+    """Products that wait though nothing is wrong with them: on tape, over a quota, or for room on a disk."""
+    converted: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By collection: how many conversions are in each state."""
     webhooks: dict[str, str] = field(default_factory=dict)
     """By address: why it could not be told the news the last time; empty: it could."""
 
@@ -70,10 +74,14 @@ class Status:
             lines.append(
                 f"{collection}: {counts}{f'; the oldest that waits was published {_span(lag)} ago' if lag else ''}"
             )
+        for collection, states in sorted(self.converted.items()):
+            counts = ", ".join(f"{n:,} {state}" for state, n in sorted(states.items()))
+            lines.append(f"{collection}, conversions: {counts}")
         lines.append(f"In the datalake: {self.bytes:,} bytes; in the last hour {self.last_hour[0]:,} products, "
                      f"{self.last_hour[1]:,} bytes.")  # fmt: skip
         lines += [f"{source} was read {_span(seconds)} ago." for source, seconds in sorted(self.looked.items())]
         lines += [f"{f.source} fails since {_span(f.seconds)}: {f.reason}" for f in self.failing]
+        lines += [f"Waits: {n.name}: {n.reason}" for n in self.postponed]
         lines += [f"Waits after {n.attempts} attempts: {n.name}: {n.reason}" for n in self.stuck]
         lines += [f"Refused: {n.name}: {n.reason}" for n in self.refused]
         lines += [f"{address} has not all news: {why}" for address, why in self.webhooks.items() if why]
@@ -104,7 +112,21 @@ def status(database: Database) -> Status:
         ).all()
         failing = c.execute(sa.select(looks).where(looks.c.failing_since.is_not(None))).all()
         waits = sa.select(products).where(_p.state == "waiting", _p.attempts >= _STUCK)
+        calm = sa.select(products).where(_p.state == "waiting", _p.attempts < _STUCK, _p.reason != "")
+        postponed = c.execute(calm.order_by(_p.number).limit(_MOST)).all()
         stuck = c.execute(waits.order_by(_p.attempts.desc()).limit(_MOST)).all()
+        converted: dict[str, dict[str, int]] = {}
+        with_collection = sa.select(_p.collection, conversions.c.state, sa.func.count().label("n"))
+        of_products = with_collection.join(products, _p.number == conversions.c.number)
+        for row in c.execute(of_products.group_by(_p.collection, conversions.c.state)):
+            converted.setdefault(row.collection, {})[row.state] = row.n
+        not_converted = c.execute(
+            sa.select(_p.name, _p.collection, conversions.c.reason, conversions.c.attempts)
+            .join(products, _p.number == conversions.c.number)
+            .where(conversions.c.state == "refused")
+            .order_by(_p.number.desc())
+            .limit(_MOST)
+        ).all()
         told = c.execute(sa.select(hooks.c.address, hooks.c.reason)).all()
         refused = c.execute(
             sa.select(products).where(_p.state == "refused").order_by(_p.number.desc()).limit(_MOST)
@@ -118,8 +140,10 @@ def status(database: Database) -> Status:
         {k: max(now - t.timestamp(), 0.0) for k, t in first.items() if t is not None},
         {r.source: now - r.at for r in read if r.at},
         [Named(r.name, r.collection, r.reason, r.attempts) for r in stuck],
-        [Named(r.name, r.collection, r.reason, r.attempts) for r in refused],
+        [Named(r.name, r.collection, r.reason, r.attempts) for r in (*refused, *not_converted)],
         [Failing(r.source, r.failed, now - r.failing_since) for r in failing],
+        [Named(r.name, r.collection, r.reason, r.attempts) for r in postponed],
+        converted,
         {r.address.partition("?")[0]: r.reason for r in told},
     )
 
@@ -190,6 +214,10 @@ def _registry(database: Database) -> Any:
     for collection, states in told.states.items():
         for state, count in states.items():
             number.labels(collection, state).set(count)
+    turned = gauge("conversions", "Conversions by state.", "collection", "state")
+    for collection, states in told.converted.items():
+        for state, count in states.items():
+            turned.labels(collection, state).set(count)
     lag = gauge("lag_seconds", "Since the publication of the oldest product that waits.", "collection")
     for collection in told.states:
         lag.labels(collection).set(told.lag.get(collection, 0.0))

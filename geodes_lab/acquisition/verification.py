@@ -24,13 +24,13 @@ from geodes_lab.storage.location import place_of
 from geodes_lab.storage.multihash import Checksum, Digest
 from geodes_lab.util.xml import parsed
 
-_BLOCK = 2**22  # bytes that are read at once
+_BLOCK = 2**20  # bytes that are read at once
 _LARGEST = 2**26  # bytes of a document
 _DOCUMENT = re.compile(r"\.(?:xml|safe|gml|xsd)$", re.IGNORECASE)
 _ZIPS = ("sentinel1", "sentinel2", "sentinel3", "maja")
 _L1C = [f"B{n:02d}" for n in range(1, 13)] + ["B8A"]
 _L2A = [b for b in _L1C if b != "B10"] + ["SCL"]
-_turns = threading.BoundedSemaphore(2)  # members are read 32 MiB ahead: more at once would take memory and no less time
+_turns = threading.BoundedSemaphore(2)  # at the same time: more would take memory and no less time
 OURS = "BLAKE3"
 """The checksum that is computed of each product, whatever its source publishes."""
 

@@ -15,6 +15,7 @@ from geodes_lab.errors import GeodesError
 
 _STEP = 2**23  # bytes of a request
 _AHEAD = 4  # requests at the same time
+_DISK = 2**21  # bytes that are read from a disk at once, which answers at once
 _PIECE = 2**22  # bytes that are inflated at once
 _RATIO = 1100  # Deflate expands a byte to 1032 at most
 # Only images without data are packed so tightly, and they are small; a gigabyte of measurements is not.
@@ -103,9 +104,10 @@ def content(
 
 
 def _coming(packed: Member, name: str, result: Callable[[Future[bytes]], bytes]) -> Iterator[bytes]:
-    starts = range(0, packed.size, _STEP)
-    for first in range(0, len(starts), _AHEAD):
-        ranges = [(packed.start + s, min(_STEP, packed.size - s)) for s in starts[first : first + _AHEAD]]
+    step, ahead = (_DISK, 1) if packed.place.scheme == "file" else (_STEP, _AHEAD)
+    starts = range(0, packed.size, step)
+    for first in range(0, len(starts), ahead):
+        ranges = [(packed.start + s, min(step, packed.size - s)) for s in starts[first : first + ahead]]
         for coming in packed.place.fetch(ranges):
             try:
                 yield result(coming)

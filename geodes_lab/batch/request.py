@@ -11,6 +11,9 @@ from geodes_lab.errors import GeodesError
 Output = Literal["zarr", "cog", "table", "items", "remote"]
 """One cube; or a file for each unit: a map, a table, whatever the process writes; or what another service makes."""
 
+PLAN = "_plan"
+"""Instead of a process: the job is the plan of another one. No process can have this id."""
+
 
 class Impossible(GeodesError):
     """A unit cannot be computed, and never will be: another attempt would end the same."""
@@ -64,6 +67,11 @@ class Request:
     """Of the service that computes it, if it is not the lab."""
     crs: int | None = None
     resolution: float | None = None
+    period: str | None = None
+    """As it was asked for; ``times`` has its parts."""
+    every: str | None = None
+    planned: str = ""
+    """The process whose plan is made; empty: the job itself is done."""
 
     def text(self) -> str:
         """Write it as JSON."""

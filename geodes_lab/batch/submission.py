@@ -149,6 +149,8 @@ def prepared(
         readers=arguments.names("readers", readers),
         crs=None if crs is None else arguments.whole("crs", crs, "an EPSG code", 1024),
         resolution=None if resolution is None else arguments.number("resolution", resolution, "a pixel's size"),
+        period=period,
+        every=every,
     )
     if outline is not None and chosen.gives == "raster":
         meaning = f"the pixels of a side of a tile, {tiles.LEAST} to {tiles.MOST}"

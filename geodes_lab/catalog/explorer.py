@@ -22,6 +22,7 @@ from geodes_lab.catalog.query import refuse_both
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import coastlines, instant
 from geodes_lab.vector import shapes, uploaded
+from geodes_lab.xyz.leaflet import PANE, PANES
 
 _SHOWN = 200  # footprints on the map; more make it slow, and cannot be distinguished
 _LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
@@ -183,6 +184,28 @@ class Explorer(ipywidgets.VBox):
             self._look_at(west, south, east, north)
         return self.items
 
+    def add(self, layer: Any) -> Any:
+        """Show a layer on the map, above the footprints.
+
+        Parameters
+        ----------
+        layer
+            A layer of ipyleaflet, or the result of `geodes_lab.tiles`.
+
+        Returns
+        -------
+        ipyleaflet.Layer
+            For `remove`.
+        """
+        added = layer.leaflet() if hasattr(layer, "leaflet") else layer
+        added.pane = added.pane or PANE
+        self._map.add(added)
+        return added
+
+    def remove(self, layer: ipyleaflet.Layer) -> None:
+        """Take a layer from the map."""
+        self._map.remove(layer)
+
     def _made_map(self) -> ipyleaflet.Map:
         template, countries = settings.get("plot.basemap"), coastlines.outlines()
         layers: list[Any] = []
@@ -193,7 +216,7 @@ class Explorer(ipywidgets.VBox):
         layers.append(self._footprints)
         height = ipywidgets.Layout(height=f"{_HIGH}px", flex="1 1 auto")
         # The box lies above the footprints, and lets clicks through to them.
-        panes = {_ABOVE: {"zIndex": 450, "pointerEvents": "none"}}
+        panes = {**PANES, _ABOVE: {"zIndex": 450, "pointerEvents": "none"}}
         map_widget = ipyleaflet.Map(
             layers=layers, panes=panes, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height
         )

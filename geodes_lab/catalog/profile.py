@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import dask.config
-import yaml
 
 from geodes_lab import settings
 from geodes_lab.credentials.origin import below
@@ -131,5 +130,4 @@ def _made(name: str, values: dict[str, Any]) -> Profile:
 @cache
 def geodes() -> dict[str, Any]:
     """Return the known facts about GEODES, for a profile of its kind."""
-    facts: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("geodes.yaml").read_text())
-    return facts
+    return settings.packaged(Path(__file__).with_name("geodes.yaml"))

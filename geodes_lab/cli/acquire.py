@@ -56,11 +56,14 @@ def run(config: Path, watch: bool, retry_refused: bool, as_json: bool) -> None:
             from geodes_lab.acquisition.engine import Engine
             from geodes_lab.acquisition.loading import load
             from geodes_lab.storage.whole_object.stop import Stop, Stopped
+            from geodes_lab.util import allocation
+        allocation.give_back()
         engine, stopped = Engine(load(config), Stop()), False
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, lambda *_: engine.stop.set())
         if retry_refused:
             engine.leases.again()
+            engine.converting.conversions.again()
 
         def told(result: Result) -> None:
             click.echo(json.dumps(asdict(result)) if as_json else _sentence(result))
@@ -104,7 +107,12 @@ def schema() -> None:
 
 def _sentence(result: Result) -> str:
     parts = [f"{result.found} new", f"{result.catalogued} came into the catalogue ({result.bytes:,} bytes)"]
-    parts += [f"{n} {what}" for n, what in ((result.postponed, "wait"), (result.refused, "refused"),
-                                            (result.removed, "removed")) if n]  # fmt: skip
+    counts = (
+        (result.converted, "converted"),
+        (result.postponed, "wait"),
+        (result.refused, "refused"),
+        (result.removed, "removed"),
+    )
+    parts += [f"{n} {what}" for n, what in counts if n]
     failed = "".join(f"\n{shown(source)}: {shown(why)}" for source, why in result.failed.items())
     return f"{', '.join(parts)}.{failed}"

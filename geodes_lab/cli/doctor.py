@@ -161,15 +161,15 @@ def _say_warnings(settings: str, homes: bool) -> NoReturn:
         raise click.ClickException(str(error)) from error
     for sentence in lab.warnings:
         click.echo(click.style("warning   ", "yellow") + sentence)
+    obstacle = None
     if lab.servers.kind in ("accounts", "systemd"):
         from geodes_lab.util import executable
 
         if obstacle := executable.fault(sys.executable, modules=("geodes_lab",)):
             click.echo(click.style("failed    ", "red") + obstacle)
-            sys.exit(1)
         if said := _unenforced(lab):
             click.echo(click.style("warning   ", "yellow") + said)
     if homes:
         _say_homes(lab)
     click.echo(f"{settings} can be read: people of {len(lab.groups)} groups, servers of the kind {lab.servers.kind}.")
-    sys.exit(0)
+    sys.exit(bool(obstacle))

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from geodes_lab.cli.arguments import Words, failing, listed
+from geodes_lab.cli.arguments import Box, Words, failing, listed
 from geodes_lab.errors import shown
 
 
@@ -14,6 +14,8 @@ from geodes_lab.errors import shown
 @click.argument("products", nargs=-1, required=True)
 @click.option("--to", "directory", required=True, metavar="DIRECTORY", help="Where they go; made if needed.")
 @click.option("--bands", type=Words(), help="Only the files of these bands, as a SAFE folder: red,nir or vv.")
+@click.option("--bbox", type=Box(), help="Of the images, only the tiles that touch this box; --bbox=-1.5,43,0,44.")
+@click.option("--geometry", metavar="FILE", help="An area instead of --bbox.")
 @click.option("--only", type=click.Choice(["metadata"]), help="Only the metadata, as a folder.")
 @click.option("--parallel", type=click.IntRange(1, 32), default=4, show_default=True, help="Products at the same time.")
 @click.option("--on-quota", type=click.Choice(["stop", "wait"]), default="stop", show_default=True,
@@ -23,6 +25,8 @@ def download(
     products: tuple[str, ...],
     directory: str,
     bands: list[str] | None,
+    bbox: tuple[float, float, float, float] | None,
+    geometry: str | None,
     only: str | None,
     parallel: int,
     on_quota: str,
@@ -38,6 +42,7 @@ def download(
     Examples:
       geodes-lab search PEPS_S2_L1C --tile 31TCJ --json | geodes-lab download - --to products
       geodes-lab download found.json --to products --bands red,nir
+      geodes-lab download found.json --to site --bands red,nir --bbox 1.2,43.4,1.5,43.6
     """
     from geodes_lab.downloading.download import download as downloaded
     from geodes_lab.downloading.report import DownloadFailed
@@ -49,6 +54,8 @@ def download(
                 listed(products),
                 directory,
                 bands,
+                bbox=bbox,
+                geometry=geometry,
                 only=only,  # type: ignore[arg-type]
                 parallel=parallel,
                 on_quota=on_quota,  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Written:
     source_size: int | None = None
     """Bytes of the band's own file, if its product says it."""
     source_seconds: float = 0.0
-    """How long it took to read all of the source."""
+    """How long it took to read all of the source; of a GeoTIFF, while it was written."""
     file_seconds: float = 0.0
     """How long it took to read all of the new file."""
 
@@ -92,15 +93,14 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
         "blockysize": _BLOCK,
         "bigtiff": "if_safer",
     }
-    digests, source_seconds = [], 0.0
+    digests, top, source_seconds, began = list[bytes](), 0, 0.0, time.monotonic()
     try:
         with rasterio.open(rough, "w", **profile) as file:
-            for top in range(0, rows, _ROWS):
-                began = time.monotonic()
-                strip = own_numbers.read(numbers, kind, (top, min(top + _ROWS, rows)), (0, cols))
-                source_seconds += time.monotonic() - began
+            for strip in own_numbers.strips(numbers, kind):
+                source_seconds = time.monotonic() - began
                 digests.append(_digest(strip))
                 file.write(strip, 1, window=Window(0, top, cols, len(strip)))
+                top += len(strip)
             if (source.scale, source.offset) != (1.0, 0.0):
                 file.scales, file.offsets = (source.scale,), (source.offset,)
             file.set_band_description(1, source.band)
@@ -111,15 +111,18 @@ def write(source: RasterSource, kind: str, path: Path) -> Written:
         )  # fmt: skip
     finally:
         rough.unlink(missing_ok=True)
+    with ThreadPoolExecutor(1) as pool:
+        checksum = pool.submit(_sha256, path)
+        file_seconds = _compare(path, source, digests)
     return Written(
         path.name,
         path.stat().st_size,
-        f"1220{_sha256(path)}",
+        f"1220{checksum.result()}",
         pixels=rows * cols,
         numbers=rows * cols * np.dtype(kind).itemsize,
         source_size=source.stored[1] if source.stored else None,
         source_seconds=source_seconds,
-        file_seconds=_compare(path, source, digests),
+        file_seconds=file_seconds,
     )
 
 
@@ -130,7 +133,7 @@ def _digest(strip: NDArray[Any]) -> bytes:
 def _compare(path: Path, source: RasterSource, digests: list[bytes]) -> float:
     """Read a file back, strip by strip; give the seconds of reading."""
     seconds = 0.0
-    with rasterio.open(path) as file:
+    with rasterio.open(path, num_threads="all_cpus") as file:
         for number, digest in enumerate(digests):
             top = number * _ROWS
             height = min(_ROWS, source.shape[0] - top)

@@ -12,11 +12,9 @@ import pystac
 from dask.utils import format_bytes
 
 from geodes_lab.conversion.scene import Scene
-from geodes_lab.errors import GeodesError, shown
+from geodes_lab.errors import GeodesError, shown, summed
 from geodes_lab.products import as_item, converted, several
 from geodes_lab.products.bands import name_of
-
-_NAMED = 5  # sentences in the message
 
 
 @dataclass(frozen=True)
@@ -106,15 +104,7 @@ class ConversionFailed(GeodesError):
 
     def __init__(self, errors: Mapping[str, str], report: Report) -> None:
         self.errors, self.report = dict(errors), report
-        sentences = list(errors.values())
-        if len(report.outcomes) == 1:
-            super().__init__(sentences[0])
-            return
-        more = f" … and {len(sentences) - _NAMED} others (see errors)." if len(sentences) > _NAMED else ""
-        super().__init__(
-            f"{len(errors)} of {len(report.outcomes)} products were not converted, the others are there: "
-            f"{' '.join(sentences[:_NAMED])}{more}"
-        )
+        super().__init__(summed(list(errors.values()), len(report.outcomes), "were not converted"))
 
 
 def _row(outcome: Outcome) -> dict[str, object]:

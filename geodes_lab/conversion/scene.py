@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage.whole_object.folder import ObjectFolder, waited
 from geodes_lab.util import file_name, whole_folder
 
+_ENDINGS = re.compile(r"(?:\.SAFE|\.SEN3|\.zip)+$", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -36,7 +38,14 @@ class Scene:
     """Its bands, by name."""
 
 
-def convert(product: Any, names: Sequence[str] | None, above: ObjectFolder) -> Scene:
+def convert(
+    product: Any,
+    names: Sequence[str] | None,
+    above: ObjectFolder,
+    *,
+    work: Path | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Scene:
     """Convert bands of a product; its folder appears when all of them are written and compared.
 
     Parameters
@@ -47,6 +56,10 @@ def convert(product: Any, names: Sequence[str] | None, above: ObjectFolder) -> S
         Bands by any of their names; None: all that have a map grid.
     above
         The folder that gets the product's folder. In a bucket, the Item comes last, and nothing names the files before.
+    work
+        Where files are written that go to a bucket; None: the machine's temporary folder.
+    check
+        Called before each band and before the folder appears; what it raises ends the conversion.
 
     Raises
     ------
@@ -63,9 +76,13 @@ def convert(product: Any, names: Sequence[str] | None, above: ObjectFolder) -> S
         partial = above.path / f".{name}.{uuid4().hex}.partial"
         partial.mkdir(parents=True)
     else:
-        partial = Path(tempfile.mkdtemp(prefix="geodes-lab-"))
+        partial = Path(tempfile.mkdtemp(prefix="geodes-lab-", dir=work))
     try:
-        written = {key: _band(described, key, partial) for key in keys}
+        written = dict[str, Written]()
+        for key in keys:
+            check()
+            written[key] = _band(described, key, partial)
+        check()
         document = _item(item, described, written, name).to_dict(transform_hrefs=False)
         (partial / f"{name}.json").write_text(json.dumps(document, indent=1))
         if above.is_disk:
@@ -129,13 +146,7 @@ def folder_name(item: pystac.Item) -> str:
     GeodesError
         If no file may have the product's name.
     """
-    name = re.sub(r"(\.SAFE|\.SEN3|\.zip)+$", "", bands.name_of(item), flags=re.IGNORECASE)
-    if not file_name.is_safe(name):
-        raise GeodesError(
-            f"The product {name!r} has a name that no file may have (a path, a hidden file, or odd characters): give "
-            "the Item another id, or its properties another identifier."
-        )
-    return name
+    return file_name.of_product(bands.name_of(item), _ENDINGS)
 
 
 def chosen(described: pystac.Item, names: Sequence[str] | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pystac
-from odc.geo.geobox import GeoBox
+from odc.geo.crs import CRS
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.products.bands import name_of
@@ -197,7 +197,7 @@ def _days(items: Sequence[pystac.Item], sources: Sequence[RasterSource]) -> list
 
     Longitudes continue from the first one: otherwise one side of 180° would be a day earlier.
     """
-    longitudes = [_longitude(source.geobox) for source in sources]
+    longitudes = [_longitude(source.shape, source.transform, source.epsg) for source in sources]
     first = longitudes[0] if longitudes else 0.0
     days = []
     for item, longitude in zip(items, longitudes, strict=True):
@@ -218,6 +218,9 @@ def _refuse_mixed(day: str, items: Sequence[pystac.Item]) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _longitude(grid: GeoBox) -> float:
+def _longitude(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> float:
     """Return the centre's longitude; from the grid, because a box in degrees is ambiguous at the date line."""
-    return float(grid.center_pixel.geographic_extent.centroid.points[0][0])
+    a, b, c, d, e, f = transform
+    row, col = shape[0] / 2, shape[1] / 2
+    to_degrees = CRS(f"EPSG:{epsg}").transformer_to_crs(CRS("EPSG:4326"))
+    return float(to_degrees(c + a * col + b * row, f + d * col + e * row)[0])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,32 @@ from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain.model import Terrain
 from geodes_lab.raster.source import Flown, RasterSource, TerrainAware, holds
 
+_REACH = 15_000.0  # metres around a cube in which terrain matters: it may hide or overlay ground of the cube
 CONVERTED = "geodes:converted"
 """The property of a band Item whose files were converted from the product."""
 
 BandSources = dict[str, list[RasterSource | None]]
 """For each band, its file in each product; None for a product without it."""
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A product, or its converted bands, and what is wanted of it."""
+
+    item: pystac.Item
+    bands: list[str]
+    is_converted: bool
+
+    def predicted(self) -> pystac.Item | None:
+        return self._marked(products.predicted(self.item, self.bands))
+
+    def unpacked(self) -> pystac.Item | None:
+        return self._marked(products.unpack(self.item, self.bands))
+
+    def _marked(self, band_item: pystac.Item | None) -> pystac.Item | None:
+        if band_item is not None and self.is_converted:
+            band_item.properties[CONVERTED] = True
+        return band_item
 
 
 def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item], list[str]]:
@@ -47,24 +69,29 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
             "east, north: longitudes first) or cloud cover."
         )
 
-    def unpack(product: Any) -> pystac.Item | GeodesError:
+    def chosen(product: Any) -> _Chosen:
+        item = products.as_item(product)
+        wanted = [*request.bands, *masks_.keys(item, request.mask)]
+        # The names of masks say no more than that: they are the product's own.
+        other = converted.preferred(item, wanted) if request.converted and request.mask is None else None
+        return _Chosen(other or item, wanted, other is not None)
+
+    def kept(step: Callable[[Any], Any], product: Any) -> Any:
         try:
-            item = products.as_item(product)
-            wanted = [*request.bands, *masks_.keys(item, request.mask)]
-            # The names of masks say no more than that: they are the product's own.
-            other = converted.preferred(item, wanted) if request.converted and request.mask is None else None
-            band_item = products.unpack(other or item, wanted, confirm=False)
-            if other is not None:
-                band_item.properties[CONVERTED] = True
-            return band_item
+            return step(product)
         except GeodesError as error:
             if request.errors == "raise":
                 raise
             return error
 
-    products.families()  # once, not in each thread
-    with ThreadPoolExecutor(16) as pool:
-        done = list(pool.map(unpack, items))
+    some = [kept(chosen, product) for product in items]
+    done = [kept(_Chosen.predicted, one) if isinstance(one, _Chosen) else one for one in some]
+    untold = [n for n, one in enumerate(done) if one is None]
+    if untold:
+        with ThreadPoolExecutor(16) as pool:
+            read = pool.map(lambda n: kept(_Chosen.unpacked, some[n]), untold)
+            for n, one in zip(untold, read, strict=True):
+                done[n] = one
     good = [one for i in done if isinstance(i, pystac.Item) for one in series.apart(i, request.bands)]
     bad = [i for i in done if not isinstance(i, pystac.Item)]
     if not good:
@@ -143,7 +170,8 @@ def over_relief(relief: Terrain, sources_by_band: BandSources, grid: GeoBox) -> 
         s is not None and isinstance(s.native, TerrainAware) for sources in sources_by_band.values() for s in sources
     ):
         raise GeodesError("dem= only applies to bands in radar geometry, and no band here has it: leave dem= out.")
-    near = tuple(t for t in relief.tiles if overlaps(t.source, grid))
+    around = _around(grid, _REACH)
+    near = tuple(t for t in relief.tiles if overlaps(t.source, around))
     if not near:
         names = ", ".join(dict.fromkeys(t.source.product for t in relief.tiles))
         raise GeodesError(f"dem= has no heights here: {names} does not cover the cube. Give a terrain model that does.")
@@ -154,6 +182,22 @@ def over_relief(relief: Terrain, sources_by_band: BandSources, grid: GeoBox) -> 
         return replace(source, native=source.native.over(Terrain(near)))
 
     return {band: [over(s) for s in sources] for band, sources in sources_by_band.items()}
+
+
+def refuse_flat(sources_by_band: BandSources) -> None:
+    """Refuse bands that are nothing without a terrain model."""
+    for band, sources in sources_by_band.items():
+        if any(s is not None and isinstance(s.native, TerrainAware) and s.native.needs_relief for s in sources):
+            raise GeodesError(f"Band {band} needs the terrain: give a terrain model with dem=.")
+
+
+def _around(grid: GeoBox, metres: float) -> GeoBox:
+    """Return a grid that is wider by some metres on each side: the ground there may be seen in the same pixels."""
+    size = abs(grid.affine.a), abs(grid.affine.e)
+    unit = 111_320.0 if grid.crs.geographic else 1.0
+    if grid.crs.geographic:
+        size = size[0] * max(math.cos(math.radians(max(map(abs, grid.boundingbox.bbox[1::2])))), 0.1), size[1]
+    return grid.pad(*(math.ceil(metres / (s * unit)) for s in size))
 
 
 def along_orbits(orbits: Sequence[OrbitFile], sources_by_band: BandSources) -> BandSources:

@@ -210,7 +210,9 @@ def open_cube(
         crs=request.crs,
         resolution=request.resolution,
     )
-    if dem is not None:
+    if dem is None:
+        band_sources.refuse_flat(sources)
+    else:
         sources = band_sources.over_relief(model.of(dem, dem_heights), sources, grid)
     if orbits is not None:
         sources = band_sources.along_orbits(orbit.of(orbits), sources)
@@ -243,7 +245,7 @@ def _all(sources: BandSources) -> list[RasterSource]:
 
 def _orbits(sources: BandSources) -> dict[str, list[str]]:
     """Return the orbit files of the radar images, if there are any."""
-    flown = {s.native.flown for s in _all(sources) if isinstance(s.native, Flown)} - {""}
+    flown = {s.native.flown for s in _all(sources) if s.native is not None and isinstance(s.native, Flown)} - {""}
     return {"orbits": sorted(flown)} if flown else {}
 
 

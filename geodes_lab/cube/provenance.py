@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -75,7 +76,7 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
     attrs |= saturation(asset.extra_fields)
     if source.native is not None:
         attrs["geometry"] = source.native.note
-    flown = dict.fromkeys(s.native.flown for _, s in having if isinstance(s.native, Flown))
+    flown = dict.fromkeys(s.native.flown for _, s in having if s.native is not None and isinstance(s.native, Flown))
     if any(flown):
         attrs["orbit"] = "; ".join(filter(None, flown))
     treated = {str(i.assets[s.band].extra_fields.get("geodes:radiometry", "")) for i, s in having} - {""}
@@ -96,6 +97,11 @@ def _notes(item: pystac.Item, kind: str) -> list[str]:
     """Return the notes of a family in an Item; in other Items the field may have any content."""
     several = item.properties.get(f"geodes:{kind}")
     return [s for s in several if isinstance(s, str)] if isinstance(several, list) else []
+
+
+@cache
+def _version() -> str:
+    return version("geodes-lab")  # parses all metadata of the package
 
 
 def provenance(
@@ -120,7 +126,7 @@ def provenance(
     return {
         "Conventions": "CF-1.11",
         **({"processing_level": " ".join(levels)} if levels else {}),
-        "history": f"opened in place by geodes_lab {version('geodes-lab')}",
+        "history": f"opened in place by geodes_lab {_version()}",
         "superseded": superseded,
         **({"converted": from_converted} if from_converted else {}),
         **({"failed": failed} if failed else {}),

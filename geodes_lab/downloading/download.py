@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geodes_lab import arguments
-from geodes_lab.downloading import folder, job, whole
+from geodes_lab.downloading import box, folder, job, whole
 from geodes_lab.downloading.job import Job
 from geodes_lab.downloading.pace import Pace
 from geodes_lab.downloading.report import DownloadFailed, Outcome, Report
@@ -39,7 +39,7 @@ def download(
     parallel: int = 4,
     on_quota: Literal["wait", "stop"] = "stop",
 ) -> Report:
-    """Download products, several at the same time; whole, or the files of some bands.
+    """Download products, several at the same time; whole, the files of some bands, or the tiles of a box.
 
     To compute with products, open them in place with `geodes_lab.open_cube` instead: that reads only the pixels that
     you need.
@@ -59,9 +59,16 @@ def download(
         None: the whole product.
     only
         ``"metadata"``: the documents and small pictures, in a folder as for ``bands``.
-    bbox, geometry
-        Refused: the images of a product are whole files, and a cut image would be no valid SAFE. `geodes_lab.save`
-        writes a box of a cube.
+    bbox
+        West, south, east, north in degrees: of the images, only the tiles that touch this box are fetched, alone or
+        with ``bands``. Each image keeps its size, its grid and its name; these tiles are the product's, byte by byte,
+        and all other pixels have the number for no data (0 of Sentinel-2), so that the SAFE folder opens as the whole
+        product does, here, in GDAL and in SNAP. Its manifest has the new files' sizes and checksums, and
+        ``geodes-lab-box.json`` says which tiles are there. For JPEG 2000 images with a map grid (Sentinel-2); masks,
+        metadata and images in another coding come whole; products without such images are refused. Another call with
+        another box adds its tiles.
+    geometry
+        Any shape instead of ``bbox``, as for `geodes_lab.open_cube`.
     parallel
         Products at the same time, 1 to 32. Many services allow 4 for each account.
     on_quota
@@ -87,17 +94,16 @@ def download(
     >>> items = gl.search("PEPS_S2_L1C", tile="31TCJ", datetime="2021-06")  # doctest: +SKIP
     >>> gl.download(items, "products")                                      # doctest: +SKIP
     >>> gl.download(items, "products", bands=["red", "nir"])                # doctest: +SKIP
+    >>> gl.download(items, "site", ["red"], bbox=(1.2, 43.4, 1.5, 43.6))    # doctest: +SKIP
     """
     names = None if bands is None else arguments.names("bands", bands)
-    if bbox is not None or geometry is not None:
-        raise GeodesError(
-            "gl.download brings whole files, since an image that is cut to a box is no valid SAFE: open the box with "
-            "gl.open_cube(items, bands=…, bbox=…), and write it with gl.save."
-        )
+    place = box.area(bbox, geometry)
     if only is not None and only != "metadata":
         raise GeodesError(f"only is 'metadata', not {only!r}; for some bands give bands=.")
     if only is not None and names is not None:
         raise GeodesError("only='metadata' and bands= exclude each other: the metadata come with the bands.")
+    if only is not None and place is not None:
+        raise GeodesError("only='metadata' has no part for a box: leave bbox= and geometry= out.")
     if names == []:
         raise GeodesError("bands names no band: leave it out for whole products, or give only='metadata'.")
     arguments.choice("on_quota", on_quota, ["wait", "stop"])
@@ -105,7 +111,9 @@ def download(
     target = _directory(directory)
     products = several(items)
     stop = Stop()
-    call = _Call(target, names, only is not None, Pace(on_quota == "wait", stop), stop)
+    is_part = not (names is None and place is None and only is None)
+    part = folder.Wanted(names, place, only is not None) if is_part else None
+    call = _Call(target, part, Pace(on_quota == "wait", stop), stop)
     return call.run(products, at_once)
 
 
@@ -123,9 +131,8 @@ def _directory(path: str | os.PathLike[str]) -> Path:
 class _Call:
     """One call: its products, its threads and its bar."""
 
-    def __init__(self, target: Path, bands: list[str] | None, is_part: bool, pace: Pace, stop: Stop) -> None:
-        self.target, self.bands, self.pace, self.stop = target, bands, pace, stop
-        self.is_part = is_part or bands is not None
+    def __init__(self, target: Path, part: folder.Wanted | None, pace: Pace, stop: Stop) -> None:
+        self.target, self.part, self.pace, self.stop = target, part, pace, stop
         self.done: dict[int, int] = {}
         self.total: int | None = None
         self.lock = threading.Lock()
@@ -139,7 +146,7 @@ class _Call:
         errors |= {n: error for n, error in on_tape.items() if n not in errors}
         waiting = {n: one for n, one in jobs.items() if n not in errors}
         sizes = [one.whole.size for one in waiting.values()]
-        self.total = None if self.is_part or None in sizes else sum(filter(None, sizes))
+        self.total = None if self.part or None in sizes else sum(filter(None, sizes))
         self.bar = progress.new(f"{len(waiting)} products", in_bytes=True) if waiting else None
         try:
             outcomes = self._all(waiting, at_once, errors)
@@ -207,8 +214,8 @@ class _Call:
                 self.bar.update(total, self.total)
 
         try:
-            if self.is_part:
-                return folder.fetch(one, self.bands, self.pace, self.stop, show)
+            if self.part is not None:
+                return folder.fetch(one, self.part, self.pace, self.stop, show)
             return whole.fetch(one, self.pace, self.stop, show)
         except OSError as error:
             raise _disk(one, self.target, error) from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pystac
+from dask.utils import format_bytes
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import as_item, local, packed
@@ -18,6 +20,7 @@ from geodes_lab.util import file_name
 
 # A name becomes a file on somebody's disk: letters, digits and what names of products have, no hidden file, no path.
 _SUFFIX = re.compile(r"\.(?:zip|tar|tgz|tif|tiff|jp2|nc|h5|hdf|hdf5|he5)(?:\.gz)?$|\.gz$", re.IGNORECASE)
+_ENDINGS = re.compile(rf"(?:\.SAFE|\.SEN3)?(?:{_SUFFIX.pattern})?$", re.IGNORECASE)
 _SUFFIXES = {"zip": ".zip", "netcdf": ".nc", "hdf5": ".h5", "tiff": ".tif", "jp2": ".jp2"}
 
 
@@ -33,6 +36,21 @@ class Job:
     """What the Item says of the file of the whole product."""
     target: Path
     """The file of the whole product."""
+
+    def refuse_full_disk(self, folder: Path, need: int) -> None:
+        """Refuse before a request, which may count against a quota, what a disk has no room for.
+
+        Raises
+        ------
+        GeodesError
+            If it has not so many bytes left.
+        """
+        free = shutil.disk_usage(folder).free
+        if free < need:
+            raise self.fail(
+                f"the disk of {folder} has {format_bytes(free)} left, and it needs {format_bytes(need)}; free some "
+                "room, or choose another directory"
+            )
 
     def fail(self, problem: str) -> GeodesError:
         """Return the error of this product."""
@@ -58,12 +76,7 @@ def of(product: Any, folder: Path) -> Job:
     whole = packed.described(item)
     if whole.size is not None and (isinstance(whole.size, bool) or not isinstance(whole.size, int) or whole.size < 0):
         raise GeodesError(f"{name} has the file:size {whole.size!r}, which is no number of bytes: correct the Item.")
-    stem = re.sub(r"(\.SAFE|\.SEN3)$", "", _SUFFIX.sub("", name), flags=re.IGNORECASE)
-    if not file_name.is_safe(stem):
-        raise GeodesError(
-            f"The product {name!r} has a name that no file may have (a path, a hidden file, or odd characters): give "
-            "the Item another id, or its properties another identifier."
-        )
+    stem = file_name.of_product(name, _ENDINGS)
     return Job(name, item, whole, folder / f"{stem}{_suffix(whole)}")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import unquote
 from xml.dom import minidom
 
@@ -66,10 +67,19 @@ class Manifest:
                     checksums[path] = known
         return cls(member, data, frozenset(listed), checksums)
 
-    def of_some(self, there: Collection[str]) -> bytes:
+    def of_some(
+        self, there: Collection[str], changed: Mapping[str, tuple[int, str | None]] = MappingProxyType({})
+    ) -> bytes:
         """Return a manifest that lists, of the listed files, only those that are there.
 
         Units, metadata objects and references of the other files are left out too. Everything else stays as it is.
+
+        Parameters
+        ----------
+        there
+            The paths of the files.
+        changed
+            Size and checksum of files that are others than the product's; None: the checksum is left out.
         """
         # `Document` has parsed it already: it declares no entities.
         document = minidom.parseString(self.data)
@@ -79,6 +89,10 @@ class Manifest:
             if not any(_path(self.member, h) in there for h in hrefs):
                 gone.add(node.getAttribute("ID"))
                 _remove(node)
+        for node in _all(document, "byteStream"):
+            paths = [_path(self.member, e.getAttribute("href")) for e in _all(node, "fileLocation")]
+            if paths and (fresh := changed.get(paths[0])):
+                _describe(node, *fresh)
         notes = set()
         for pointer in _all(document, "dataObjectPointer"):
             parent = pointer.parentNode
@@ -110,6 +124,19 @@ def _path(manifest: str, href: str) -> str:
 
 def _all(node: minidom.Document | minidom.Element, name: str) -> list[minidom.Element]:
     return [e for e in node.getElementsByTagName("*") if e.tagName.rpartition(":")[2] == name]
+
+
+def _describe(stream: minidom.Element, size: int, checksum: str | None) -> None:
+    """Have a manifest say the size and the checksum that a file has now."""
+    stream.setAttribute("size", str(size))
+    for element in _all(stream, "checksum"):
+        document = element.ownerDocument
+        if checksum is None or document is None:
+            _remove(element)
+            continue
+        while element.firstChild is not None:
+            element.removeChild(element.firstChild)
+        element.appendChild(document.createTextNode(checksum))
 
 
 def _remove(node: minidom.Element) -> None:

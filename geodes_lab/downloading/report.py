@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 from dask.utils import format_bytes
 
-from geodes_lab.errors import GeodesError, shown
+from geodes_lab.errors import GeodesError, shown, summed
 
 What = Literal["fetched", "was there", "fetched anew", "failed"]
 _COLUMNS = ("what", "bytes", "seconds", "evidence", "path")
@@ -86,15 +86,4 @@ class DownloadFailed(GeodesError):
 
     def __init__(self, errors: dict[str, GeodesError], report: Report) -> None:
         self.errors, self.report = errors, report
-        sentences = [str(e) for e in errors.values()]
-        if len(report.outcomes) == 1:
-            super().__init__(sentences[0])
-            return
-        more = f" … and {len(sentences) - _NAMED} others (see errors)." if len(sentences) > _NAMED else ""
-        super().__init__(
-            f"{len(errors)} of {len(report.outcomes)} products did not arrive, the others are there: "
-            f"{' '.join(sentences[:_NAMED])}{more}"
-        )
-
-
-_NAMED = 5  # sentences in the message
+        super().__init__(summed([str(e) for e in errors.values()], len(report.outcomes), "did not arrive"))

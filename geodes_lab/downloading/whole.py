@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-
-from dask.utils import format_bytes
 
 from geodes_lab.downloading.job import Job
 from geodes_lab.downloading.pace import Pace
@@ -84,7 +80,7 @@ def _bring(job: Job, part: Partial, pace: Pace, stop: Stop, show: Callable[[int]
     for is_last in (False, True):
         continued = part.done if part.version is not None else 0
         if job.whole.size is not None:
-            _refuse_full_disk(job, part.path.parent, job.whole.size - continued)
+            job.refuse_full_disk(part.path.parent, job.whole.size - continued)
         web = remote.address if remote.place.scheme == "http" else ""
         pace.run(job.name, web, lambda: transfer.bring(remote, part, stop, show))
         try:
@@ -102,13 +98,3 @@ def _bring(job: Job, part: Partial, pace: Pace, stop: Stop, show: Callable[[int]
 def _verified(job: Job, part: Partial, stop: Stop) -> Evidence:
     # The zip is verified by what it is, although it is not called so yet.
     return verify(part.path, job.item, digest=part.digest, is_zip=job.target.suffix == ".zip", check=stop.check)
-
-
-def _refuse_full_disk(job: Job, folder: Path, need: int) -> None:
-    """Refuse before the request, which may count against a quota."""
-    free = shutil.disk_usage(folder).free
-    if free < need:
-        raise job.fail(
-            f"the disk of {folder} has {format_bytes(free)} left, and it needs {format_bytes(need)}; free some room, "
-            "or choose another directory"
-        )

@@ -14,6 +14,22 @@ from geodes_lab.processing.inputs import Between, Inputs, Unit
 
 Bands = Sequence[str] | Callable[[Mapping[str, Any]], Sequence[str]] | None
 Gives = Literal["raster", "table", "items"]
+Resampling = Literal[
+    "nearest",
+    "bilinear",
+    "cubic",
+    "cubic_spline",
+    "lanczos",
+    "average",
+    "mode",
+    "min",
+    "max",
+    "med",
+    "q1",
+    "q3",
+    "sum",
+    "rms",
+]
 _ID = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _MEDIA = {
     "raster": ["application/vnd.zarr; version=3", "image/tiff; application=geotiff; profile=cloud-optimized"],
@@ -25,7 +41,7 @@ _MEDIA = {
 def opening(
     mask: list[str] | dict[str, list[int]] | None = None,
     mask_buffer: Annotated[float, Unit("m"), Between(0, 10_000)] = 0.0,
-    resampling: str = "nearest",
+    resampling: Resampling = "nearest",
 ) -> None:
     """Inputs of all processes over a cube: how it is opened, as in `geodes_lab.open_cube`.
 

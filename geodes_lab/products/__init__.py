@@ -58,8 +58,8 @@ class Family(Protocol):
     def open(self, item: pystac.Item) -> xr.DataTree:
         """Open the product on its native grids, lazily. Reads metadata, no pixel."""
 
-    # It may also have ``predicted(item) -> Item | None``: the band Item without any reading, if the Item is sufficient;
-    # its assets then have a ``geodes:promise`` (see `bands.promises`).
+    # It may also have ``predicted(item, bands) -> Item | None``: the band Item without any reading, if the Item is
+    # sufficient for these bands; its assets then have a ``geodes:promise`` (see `bands.promises`).
 
 
 @cache
@@ -176,12 +176,27 @@ def unpack(
     item = converted.without(as_item(product))
     try:
         family = family_of(item)
-        predicted = None if confirm else getattr(family, "predicted", None)
-        return (predicted and predicted(item)) or family.unpack(item, bands)
+        return (None if confirm else _predicted(family, item, bands)) or family.unpack(item, bands)
     except GeodesError:
         raise
     except Exception as error:
         raise _damaged(item, error) from error
+
+
+def predicted(item: pystac.Item, bands: Sequence[str]) -> pystac.Item | None:
+    """Return what `unpack` gives without ``confirm``, if nothing has to be read for it; else None."""
+    item = converted.without(item)
+    try:
+        return _predicted(family_of(item), item, bands)
+    except GeodesError:
+        raise
+    except Exception as error:
+        raise _damaged(item, error) from error
+
+
+def _predicted(family: Family, item: pystac.Item, bands: Sequence[str] | None) -> pystac.Item | None:
+    predict = getattr(family, "predicted", None)
+    return cast(pystac.Item | None, predict(item, bands)) if predict else None
 
 
 def open_product(product: pystac.Item | dict[str, Any] | str | os.PathLike[str]) -> xr.DataTree:

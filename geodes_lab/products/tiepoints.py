@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy
@@ -64,21 +65,48 @@ class Lattice:
 
     def __init__(self, grid: GeoBox, step: int) -> None:
         rows, cols = (
-            np.arange(-(_number(origin, size) % step), n - 1 + step, step, dtype=float)
+            np.arange(-(_number(origin, size) % step), n + step, step, dtype=float)
             for origin, size, n in zip(
                 (grid.affine.f, grid.affine.c), (grid.affine.e, grid.affine.a), grid.shape, strict=True
             )
         )
-        self._down, self._across = _weights(rows, grid.shape[0]), _weights(cols, grid.shape[1])
+        self.between = Between((rows, cols), (np.arange(grid.shape[0]), np.arange(grid.shape[1])))
+        """Interpolates values at the lattice's pixels to all pixels of the grid."""
         col, row = np.meshgrid(cols + 0.5, rows + 0.5)
         a = grid.affine
         self.centres: tuple[Floats, Floats] = a.a * col + a.b * row + a.c, a.d * col + a.e * row + a.f
         """x and y of their centres."""
 
-    def between(self, values: Floats) -> Floats:
-        """Interpolate values at the lattice's pixels to all pixels of the grid."""
-        values_at: Floats = self._down @ values @ self._across.T
-        return values_at
+
+class Between:
+    """Interpolates values at some rows and columns, linearly, to others between them.
+
+    Parameters
+    ----------
+    knots
+        The rows and the columns of the values, ascending.
+    places
+        The rows and the columns that are wanted.
+    """
+
+    def __init__(self, knots: tuple[Floats, Floats], places: tuple[NDArray[Any], NDArray[Any]]) -> None:
+        self._ways = tuple(self._way(k, p) for k, p in zip(knots, places, strict=True))
+
+    @staticmethod
+    def _way(knots: Floats, places: NDArray[Any]) -> tuple[NDArray[np.int_], Floats]:
+        """Return the knot before each place, and the weight of the next one."""
+        before = np.clip(np.searchsorted(knots, places, "right") - 1, 0, len(knots) - 2)
+        return before, (places - knots[before]) / (knots[before + 1] - knots[before])
+
+    def __call__(self, values: Floats) -> Floats:
+        """Return the values at all places."""
+        (row, down), (col, across) = self._ways
+        down = down[:, np.newaxis]
+        lines = values[row] * (1 - down) + values[row + 1] * down
+        between: Floats = np.take(np.diff(lines, axis=1), col, axis=1)
+        between *= across
+        between += np.take(lines, col, axis=1)
+        return between
 
 
 def _number(origin: float, size: float) -> int:
@@ -137,11 +165,6 @@ def _inverse(points: TiePoints, crs: str) -> Inverse:
 def _widened(values: Floats) -> Floats:
     """Extrapolate one more value at each end of the first axis."""
     return np.concatenate([2 * values[:1] - values[1:2], values, 2 * values[-1:] - values[-2:-1]])
-
-
-def _weights(knots: Floats, size: int) -> Floats:
-    """Return (size, knots): the weight of each knot for each pixel."""
-    return np.stack([np.interp(np.arange(size), knots, unit) for unit in np.eye(len(knots))], axis=1)
 
 
 def sampled(window: NDArray[np.float32], line: Floats, pixel: Floats, order: int) -> NDArray[np.float32]:

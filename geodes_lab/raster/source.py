@@ -18,6 +18,7 @@ from rasterio.windows import Window
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import globe, overlap
 from geodes_lab.raster.footprint import footprint
+from geodes_lab.raster.points import Points
 
 Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
@@ -68,16 +69,20 @@ class Relief(Protocol):
     def note(self) -> str:
         """A description, for the attributes of variables."""
 
-    def heights(self, grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    def heights_at(self, points: Points) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Return metres above the ellipsoid, NaN where unknown.
 
-        The masks say whether the model covers a pixel, and whether missing heights are sea.
+        The masks say whether the model covers a point, and whether missing heights are sea.
         """
 
 
 @runtime_checkable
 class TerrainAware(Gridder, Protocol):
     """A `Gridder` whose image is displaced by relief, and which can take it into account."""
+
+    @property
+    def needs_relief(self) -> bool:
+        """Whether there is nothing without a terrain model."""
 
     def over(self, relief: Relief) -> Gridder:
         """Return the same, with a terrain model."""
@@ -137,6 +142,8 @@ class RasterSource:
     """Puts the band on a grid, if the file has none; ``transform`` and ``shape`` are then a suitable grid."""
     turned: int = 0
     """Whole turns of the Earth by which ``transform`` is moved from the file's degrees; see `moved`."""
+    is_picture: bool = False
+    """Whether it is only looked at: what an overview leaves in doubt beside no data is not looked up in the image."""
     is_class: bool = False
     """Whether the numbers are classes or bits: they are not averaged, and not read from overviews."""
 
@@ -152,14 +159,9 @@ class RasterSource:
 
         None or one; two for a band in degrees on both sides of where its file begins.
         """
-        if not self.geobox.crs.geographic or self.native is not None:
-            outline = footprint(self.geobox, grid.crs)
-            return [self] if overlap.share_area(grid.boundingbox, outline, grid.crs.geographic) else []
-        covered = grid.boundingbox.bbox if grid.crs.epsg == self.epsg else globe.degrees(grid)
-        if grid.crs.epsg != self.epsg and covered[2] - covered[0] >= globe.TURN:
-            # Chunks of a grid around the Earth have frames of their own, which begin anywhere and continue across 180°.
-            covered = (-180.0, covered[1], 180.0 + globe.TURN, covered[3])
-        return [self.moved(turn) for turn in globe.turns(self.geobox, covered)]
+        of_grid = (grid.height, grid.width), tuple(grid.affine)[:6], str(grid.crs)
+        turns = _turns(self.shape, self.transform, self.epsg, self.native is None, *of_grid)
+        return [self.moved(turn) for turn in turns]
 
     def resolved(self) -> RasterSource:
         """Return the real band, if it was only predicted; see `PredictedBand`."""
@@ -288,6 +290,31 @@ class RasterSource:
 def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> GeoBox:
     """Cached, because thousands of products are on a few grids."""
     return GeoBox(shape, Affine(*transform), f"EPSG:{epsg}")
+
+
+@lru_cache(maxsize=4096)
+def _turns(
+    shape: tuple[int, int],
+    transform: tuple[float, ...],
+    epsg: int,
+    is_gridded: bool,
+    grid_shape: tuple[int, int],
+    grid_transform: tuple[float, ...],
+    grid_crs: str,
+) -> tuple[int, ...]:
+    """Return by how many turns of the Earth the copies of a band are moved; see `RasterSource.copies`.
+
+    Thousands of products are on one grid. Its parts are the key: pyproj makes the hash of a CRS of all its WKT.
+    """
+    own, grid = _geobox(shape, transform, epsg), GeoBox(grid_shape, Affine(*grid_transform), grid_crs)
+    if not own.crs.geographic or not is_gridded:
+        return (0,) if overlap.share_area(grid.boundingbox, footprint(own, grid.crs), grid.crs.geographic) else ()
+    same = grid.crs.epsg == epsg
+    covered = grid.boundingbox.bbox if same else globe.degrees(grid)
+    if not same and covered[2] - covered[0] >= globe.TURN:
+        # Chunks of a grid around the Earth have frames of their own, which begin anywhere and continue across 180°.
+        covered = (-180.0, covered[1], 180.0 + globe.TURN, covered[3])
+    return tuple(globe.turns(own, covered))
 
 
 @lru_cache(maxsize=4096)

@@ -165,6 +165,39 @@ def doubtful(
     return nearest.astype(bool)
 
 
+def holes(
+    source: RasterSource,
+    reduced: RasterSource,
+    image: Pyramid,
+    number: int,
+    grid: GeoBox,
+    useful: tuple[Span, Span] | None = None,
+) -> NDArray[np.bool_]:
+    """Return where an overview of JPEG 2000 has no data as far as can be told from the overview itself.
+
+    Its wavelet undershoots: a dark pixel may have nodata's number. Where three by three pixels have it, it is nodata.
+
+    Parameters
+    ----------
+    source, reduced, image, number, grid, useful
+        See `doubtful`.
+    """
+    rows, cols = reduced.spans(grid)
+    if source.nodata is None or rows[0] >= rows[1] or cols[0] >= cols[1]:
+        return np.zeros(grid.shape, bool)
+    numbers = image.read(number, rows, cols, useful, source.index - 1)[source.index - 1]
+    is_hole = numbers == source.nodata
+    if not is_hole.any():
+        return np.zeros(grid.shape, bool)
+    from scipy.ndimage import maximum_filter, minimum_filter  # half a second, rarely needed
+
+    is_large = maximum_filter(minimum_filter(is_hole.astype(np.uint8), 3, mode="nearest"), 3, mode="nearest")
+    nearest, _ = warp.warped(
+        is_large, np.ones(is_large.shape, bool), (rows[0], cols[0]), reduced, grid, Resampling.nearest
+    )
+    return nearest.astype(bool)
+
+
 def far(reduced: RasterSource, grid: GeoBox, resampling: Resampling) -> int:
     """Return the distance, in pixels of a JPEG 2000 overview, from which nodata may reach a pixel of a grid."""
     return _REACH + 1 + math.ceil(_RADII[resampling] * max(reduced.ratios(grid)))

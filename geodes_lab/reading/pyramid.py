@@ -131,7 +131,7 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     """Read the file's own numbers on a grid; returns what `gdal.numbers` returns.
 
     A grid coarser than the band's own is read from an overview (see `overview.level`), except for classes, which no
-    overview preserves. Doubtful numbers beside nodata are read from the image itself.
+    overview preserves. Doubtful numbers beside nodata are read from the image itself, unless it is only looked at.
 
     Parameters
     ----------
@@ -161,6 +161,13 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     result = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
     if resampling is Resampling.nearest and reduced is placed:
         result = result[0], result[1] & pixel_places.inside(source, grid)
+    if source.is_picture:
+        return (
+            result[0],
+            result[1] & ~overview.holes(source, placed, image, level, grid, useful),
+            slice(None),
+            slice(None),
+        )
     if (source.nodata, source.saturated) != (None, None):
         doubtful = overview.doubtful(source, placed, image, level, grid, resampling, useful)
         _look_up(source, image, grid, resampling, doubtful, *result)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from geodes_lab.sample import spot, spot_heritage, theia, theia_others, waves
-from geodes_lab.sample.sentinel1 import grd, ocn, slc
+from geodes_lab.sample.sentinel1 import grd, hills, ocn, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
 from geodes_lab.sample.sentinel3 import products
@@ -19,6 +19,7 @@ from geodes_lab.sample.sentinel3 import products
 _PORTAL = "https://geodes-portal.cnes.fr/api"
 _DATALAKE = "https://s3.datalake.cnes.fr"
 _TITLES = {
+    "COP_DEM_GLO_30": "Terrain model in the form of Copernicus DEM (GEODES has none: as other catalogues give it)",
     "PEPS_S1_L1": "Sentinel-1 level 1",
     "PEPS_S1_L2": "Sentinel-1 level 2, ocean",
     "PEPS_S2_L1C": "Sentinel-2 level 1C",
@@ -39,6 +40,7 @@ _TYPES = {
     ".zip": "application/zip",
     ".h5": "application/x-hdf5",
     ".gz": "application/gzip",
+    ".tif": "image/tiff; application=geotiff",
     ".nc": "application/x-netcdf",
 }
 
@@ -58,6 +60,7 @@ class Entry:
         | spot_heritage.Product
         | theia.Scene
         | theia_others.Product
+        | hills.Model
         | waves.Waves
     )
     """The generator of the product."""
@@ -93,7 +96,7 @@ def entries() -> list[Entry]:
     for surface in l2a.products():
         key = f"sentinel2-l2a-esa/{surface.start:%Y/%m/%d}/{surface.name}.zip"
         result.append(Entry(surface, "SENTINEL2_L2A", key, surface.start, surface.start, surface.scene.generation))
-    for radar in grd.products():
+    for radar in (*grd.products(), *hills.products()):
         key = f"sentinel1-grd/{radar.start:%Y/%m/%d}/{radar.name}.zip"
         result.append(Entry(radar, "PEPS_S1_L1", key, radar.start, radar.stop, radar.stop + timedelta(hours=3)))
     for image in slc.products():
@@ -107,7 +110,13 @@ def entries() -> list[Entry]:
         key = f"sentinel3-sral-l{level}/{track.start:%Y/%m/%d}/{track.name}.zip"
         published = track.generation.replace(hour=12) + timedelta(days=1)
         result.append(Entry(track, collection, key, track.start, track.stop, published))
-    for other in (*theia.scenes(), *theia_others.products(), *spot.products(), *spot_heritage.products()):
+    for other in (
+        *theia.scenes(),
+        *theia_others.products(),
+        *spot.products(),
+        *spot_heritage.products(),
+        hills.Model(),
+    ):
         result.append(Entry(other, other.collection, other.key, other.time, other.time, other.time + timedelta(days=2)))
     for sea in waves.products():
         result.append(Entry(sea, sea.collection, sea.key, sea.time, sea.stop, sea.stop + timedelta(hours=3)))
@@ -289,6 +298,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
             | theia_others.Radar()
             | theia_others.LandCover()
             | theia_others.LeafArea()
+            | hills.Model()
             | waves.Waves() as other
         ):
             return other.properties

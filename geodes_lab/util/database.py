@@ -14,12 +14,53 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from geodes_lab.errors import GeodesError
 
+_HERE = ("localhost", "127.0.0.1", "::1")
 _WAIT = 60.0  # seconds for another process's transaction; each takes milliseconds
+TLS = ("disable", "prefer", "require", "verify-ca", "verify-full")
+"""How a connection to a PostgreSQL is protected: what its own library calls ``sslmode``."""
 
 
 def in_file(path: Path) -> URL:
     """Return the address of an SQLite file."""
     return URL.create("sqlite", database=str(path))
+
+
+def of_postgresql(
+    host: str | None, port: int | None, database: str | None, user: str | None, password: str | None = None,
+    sslmode: str | None = None, sslrootcert: str | None = None,
+) -> URL:  # fmt: skip
+    """Return the address of a PostgreSQL.
+
+    Parameters
+    ----------
+    host, port, database, user, password
+        As PostgreSQL's own library takes them; a host that begins with ``/`` is the folder of a socket.
+    sslmode
+        One of `TLS`. None: ``verify-full``, but ``prefer`` where the connection does not leave this machine.
+    sslrootcert
+        A file with the authorities that the server's certificate may be of. None: the system's.
+    """
+    if sslmode is None:
+        sslmode = "prefer" if not host or host.startswith("/") or host in _HERE else "verify-full"
+    query = {"sslmode": sslmode}
+    if sslrootcert or sslmode == "verify-full":
+        query["sslrootcert"] = sslrootcert or "system"
+    return URL.create("postgresql+psycopg2", user, password, host, port, database, query)
+
+
+def advice(line: str) -> str:
+    """Return what to do, from the first line of what a PostgreSQL or its library said."""
+    if "does not support SSL" in line:
+        return (
+            "the server has no TLS. Switch it on there (ssl = on, with a certificate), or say sslmode: disable if "
+            "nobody else is on the network between"
+        )
+    if "root certificate" in line or "certificate verify failed" in line or "does not match host name" in line:
+        return (
+            "the certificate is not accepted. Name the file of the authority that signed it as sslrootcert, and the "
+            "server as its certificate does"
+        )
+    return "see to the database"
 
 
 def insert_new(c: Connection, table: sa.Table, values: dict[str, Any]) -> None:
@@ -114,9 +155,7 @@ class Database:
                 yield connection
         except SQLAlchemyError as error:
             line = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0][:200]
-            raise DatabaseUnusable(
-                f"{self._what} in {self.name} cannot be used ({line}): see to the database."
-            ) from error
+            raise DatabaseUnusable(f"{self._what} in {self.name} cannot be used ({line}): {advice(line)}.") from error
 
     def close(self) -> None:
         """Close the connections."""

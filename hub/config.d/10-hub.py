@@ -7,6 +7,7 @@ import os
 
 from traitlets.log import get_logger
 
+from hub import database
 from hub.front import connections, hosts, quiet
 from hub.installation import HUB, installation
 from hub.services.registration import roles
@@ -29,6 +30,7 @@ if not here.on_kubernetes:
 c.JupyterHub.log_level = "WARN"
 c.JupyterHub.logging_config = quiet.CONFIG
 connections.bound()
+database.explained()
 for sentence in lab.warnings:
     get_logger().warning(sentence)
 if lab.apart:

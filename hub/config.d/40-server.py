@@ -54,6 +54,7 @@ if lab.servers.kind in ("accounts", "systemd") and (closed := accounts.unusable(
 top = lab.servers.folder if here.on_kubernetes else str(TOP)
 c.Spawner.cmd = ["python" if here.on_kubernetes else python(), f"{top}/hub/singleuser/start.py"]
 c.Spawner.pre_spawn_hook = spawning.prepare
+c.Spawner.apply_user_options = spawning.applied
 c.JupyterHub.allow_named_servers = True  # one, for jobs; any other is refused before it starts
 # The hub keeps a name that was refused, too: a few must not be in the way of the one for jobs.
 c.JupyterHub.named_server_limit_per_user = 20

@@ -69,6 +69,10 @@ def chosen(given: dict[str, list[str]], spawner: Any = None) -> dict[str, str]:
     return {OPTION: given[OPTION][0]} if given.get(OPTION) else {}
 
 
+def applied(spawner: Any, options: dict[str, Any]) -> None:
+    """Leave the wish to `prepare`, which knows the person's groups; without this the hub logs that nobody heeds it."""
+
+
 async def prepare(spawner: Any) -> None:
     """Hold a start against the rules; whatever came with the request, by the form or the API, is only a wish.
 

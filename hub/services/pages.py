@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import os
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -32,6 +33,7 @@ NAMES: dict[Language, dict[str, str]] = {
     "en": {
         "home": "Home",
         "catalogue": "Catalogue",
+        "jobs": "Processing",
         "usage": "My usage",
         "server": "My server",
         "operators": "Operators",
@@ -41,6 +43,7 @@ NAMES: dict[Language, dict[str, str]] = {
     "fr": {
         "home": "Accueil",
         "catalogue": "Catalogue",
+        "jobs": "Traitements",
         "usage": "Mon usage",
         "server": "Mon serveur",
         "operators": "Exploitation",
@@ -80,6 +83,7 @@ def links(lab: Lab, operator: bool, known: bool = True) -> list[tuple[str, str, 
     paths = {
         "home": "services/home/",
         "catalogue": "services/catalogue/",
+        "jobs": "services/jobs/",
         "usage": "services/usage/",
         "server": "hub/home",
     }
@@ -99,8 +103,9 @@ def place(lab: Lab, path: str) -> str:
 
 
 def page(
-    request: Request, lab: Lab, title: str, body: str, person: str = "", status: int = 200, *, operator: bool = False
-) -> Response:
+    request: Request, lab: Lab, title: str, body: str, person: str = "", status: int = 200, *, operator: bool = False,
+    head: str = "",
+) -> Response:  # fmt: skip
     """Return a complete page.
 
     Parameters
@@ -117,6 +122,8 @@ def page(
         Of the answer.
     operator
         Whether an operator reads it: the menu leads to the operators' page.
+    head
+        More of the page's head, as HTML: scripts and style sheets of the service's own.
     """
     tongue = language(request, lab)
     names = NAMES[tongue]
@@ -134,7 +141,7 @@ def page(
         f'content="width=device-width, initial-scale=1"><title>{html.escape(title)} · '
         f'{html.escape(lab.name)}</title><link rel="icon" href="data:,"><link rel="stylesheet" href="look.css"><link '
         f'rel="alternate" type="application/atom+xml" title="{html.escape(lab.name)}" '
-        f'href="{home}feed.atom"></head><body><a class="skip" href="#content">{names["skip"]}</a><header><a '
+        f'href="{home}feed.atom">{head}</head><body><a class="skip" href="#content">{names["skip"]}</a><header><a '
         f'class="brand" href="{brand}">{MARK}{html.escape(lab.name)}</a><nav '
         f'aria-label="{html.escape(lab.name)}"><ul>{menu}</ul></nav><span '
         f'class="person">{html.escape(person)}</span><a href="?lang={other}" lang="{other}" '
@@ -147,6 +154,14 @@ def page(
         shared = urlsplit(lab.address).hostname if lab.apart else None  # one choice for all of the lab's host names
         answer.set_cookie(COOKIE, request.query_params["lang"], 365 * 86400, path=base, samesite="lax", domain=shared)
     return answer
+
+
+def filled(file: Path, words: Mapping[str, str]) -> str:
+    """Return the content of a page from a file of HTML: each ``{{name}}`` becomes a text."""
+    text = file.read_text()
+    for name, word in words.items():
+        text = text.replace("{{" + name + "}}", html.escape(word))
+    return text
 
 
 def style(name: str) -> str:

@@ -23,7 +23,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import HTTPError, authenticated
 
-from hub.singleuser import apps, extensions
+from hub.singleuser import apps, extensions, tongue
 
 _READING = ("GET", "HEAD")
 # A GET of these starts or requests something: a link on another site must not do so.
@@ -72,6 +72,7 @@ def guard(provider: Any, shared: Shared, owner: str, *, common: bool = False) ->
     ask = provider.get_user
 
     async def get_user(handler: Any) -> Any:
+        tongue.heard(handler.request.headers)
         user = ask(handler)
         user = await user if hasattr(user, "__await__") else user
         if (

@@ -7,8 +7,10 @@ The hub creates it, one for each account (``GEODES_LAB_RUNTIME``); without one, 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -44,5 +46,7 @@ def _made() -> Path:
                 Path(tempfile.mkdtemp(prefix="geodes-lab-", dir=place)) if not ownership.fault(Path(place)) else None
             )
             if created and _usable(created):
+                # This process has made it and no other server uses it; a kernel that outlives it has no more use of it.
+                atexit.register(shutil.rmtree, created, ignore_errors=True)
                 return created
     raise SystemExit("The server has no private folder for its sockets: /tmp does not exist, or anybody can change it.")

@@ -18,7 +18,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 from jupyter_server.base.handlers import JupyterHandler
@@ -27,6 +27,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import HTTPError, authenticated
 
+from hub.singleuser import tongue
+from hub.singleuser.home.contents import FULL
 from hub.singleuser.home.meter import meter
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -73,6 +75,7 @@ _STYLE = (
     "button{background:#0b63b5;color:#fff;border:0;border-radius:4px;padding:.5rem 1rem;"
     "font:inherit;font-weight:600}:focus-visible{outline:3px solid #f0a020}"
 )
+_FULL = {"en": ("Your home is full", "Make room"), "fr": ("Votre espace est plein", "Faire de la place")}
 _ASKS = {
     "en": (
         "A notebook for a search",
@@ -114,9 +117,16 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     cells = [
         new_markdown_cell("# Products from the catalogue\n\nYour search from the catalogue's page."),
         new_code_cell(f"import geodes_lab as gl\n\n{call}"),
+        new_markdown_cell("Where they are. Move the pointer over a footprint to see the product's name."),
+        new_code_cell("gl.plot.footprints(items)"),
         new_markdown_cell("The contents of the first product; no pixels are read yet."),
         new_code_cell("gl.open_product(items[0])"),
     ]
+    return of_cells(cells)
+
+
+def of_cells(cells: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
+    """Make a notebook of the lab's kernel."""
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     kernel = {"name": "geodes", "display_name": "GEODES (Python · Dask)", "language": "python"}
@@ -163,6 +173,10 @@ def _file_of(shape: str) -> str:
 class Notebook(JupyterHandler):
     """Writes the notebook, and leads to it."""
 
+    argument, word = "search", "search"
+    """The argument of the address, and how the file's name begins."""
+    asks: ClassVar[dict[str, tuple[str, str, str]]] = _ASKS
+
     @authenticated
     async def get(self) -> None:
         """Answer the catalogue's page, which is the lab's own; ask first if a link on another site was followed."""
@@ -180,17 +194,22 @@ class Notebook(JupyterHandler):
 
     def _made(self) -> tuple[nbformat.NotebookNode, str]:
         try:
-            return read(self.get_argument("search"))
+            return self.read(self.get_argument(self.argument))
         except (ValueError, TypeError, AttributeError) as error:
-            raise HTTPError(400, f"This is not a valid search: {error}.") from error
+            raise HTTPError(400, f"This is not a valid {self.argument}: {error}.") from error
+
+    @staticmethod
+    def read(text: str) -> tuple[nbformat.NotebookNode, str]:
+        """Make the notebook of the argument, and return the checksum of its shape, empty if it has none."""
+        return read(text)
 
     async def _write(self, node: nbformat.NotebookNode, shape: str) -> None:
         """The same search gives the same notebook, and the user's changes in it stay."""
         text = nbformat.writes(node)
-        name = f"search-{hashlib.sha256(text.encode()).hexdigest()[:16]}.ipynb"
+        name = f"{self.word}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.ipynb"
         path = Path(self.settings["server_root_dir"]).expanduser() / "notebooks" / name
         if not path.exists() and (sentence := await meter().refusal(len(text.encode()))):
-            raise HTTPError(507, sentence)
+            raise HTTPError(FULL, sentence)
         path.parent.mkdir(parents=True, exist_ok=True)
         if shape and not (beside := path.with_name(_file_of(shape))).exists():
             _write_once(beside, await _fetched(shape))
@@ -198,19 +217,36 @@ class Notebook(JupyterHandler):
         self.redirect(url_path_join(self.base_url, "lab/tree/notebooks", name))
 
     def _ask(self, node: nbformat.NotebookNode) -> None:
-        tongue = "fr" if self.request.headers.get("Accept-Language", "").lower().startswith("fr") else "en"
-        title, explanation, button = _ASKS[tongue]
+        title, explanation, button = self.asks[tongue.of(self.request.headers)]
         code = html.escape(node.cells[1].source)
-        search = html.escape(self.get_argument("search"), quote=True)
-        action = html.escape(url_path_join(self.base_url, "geodes/notebook"), quote=True)
+        given = html.escape(self.get_argument(self.argument), quote=True)
+        action = html.escape(self.request.path, quote=True)
         self.set_header("Cache-Control", "no-store")
         self.finish(
-            f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport "
-            f"content='width=device-width'><title>{title}</title>"
-            f"<style>{_STYLE}</style><main><h1>{title}</h1><p>{explanation}</p><pre>{code}</pre><form method=post "
-            f'action="{action}">'
-            f"{self.xsrf_form_html()}<input type=hidden name=search "
-            f'value="{search}"><button>{button}</button></form></main></html>'
+            self._page(
+                title,
+                f'<p>{explanation}</p><pre>{code}</pre><form method=post action="{action}">{self.xsrf_form_html()}'
+                f'<input type=hidden name={self.argument} value="{given}"><button>{button}</button></form>',
+            )
+        )
+
+    def write_error(self, status_code: int, **given: Any) -> None:
+        """Show why there is no room for the notebook, on a page of the lab's; other errors are Jupyter's."""
+        error = (given.get("exc_info") or (None, None))[1]
+        if status_code != FULL or not isinstance(error, HTTPError):
+            super().write_error(status_code, **given)
+            return
+        title, button = _FULL[tongue.of(self.request.headers)]
+        space = html.escape(url_path_join(self.base_url, "geodes/space"), quote=True)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        sentence = html.escape(str(error.log_message))
+        self.finish(self._page(title, f'<p role=alert>{sentence}</p><p><a href="{space}">{button}</a></p>'))
+
+    def _page(self, title: str, inner: str) -> str:
+        return (
+            f"<!doctype html><html lang={tongue.of(self.request.headers)}><meta charset=utf-8><meta name=viewport "
+            f"content='width=device-width'><title>{title}</title><style>{_STYLE}</style><main><h1>{title}</h1>{inner}"
+            "</main></html>"
         )
 
 

@@ -76,6 +76,20 @@ def test_quota_of_geodes_is_kept(lake: Lake, geodes: StandIn, items: list[dict[s
     assert running.run().stored == 0
 
 
+def test_tape_of_geodes_is_said_before_anything_counts(
+    lake: Lake, geodes: StandIn, items: list[dict[str, Any]]
+) -> None:
+    name = items[0]["properties"]["identifier"]
+    geodes.on_tape = frozenset([name])
+    running = engine(lake)
+    assert running.run().postponed == 1
+    (waits,) = status(running.database).postponed
+    assert (
+        f"{name} is on tape, and cannot be fetched now: request it in the explorer of {geodes.portal}" in waits.reason
+    )
+    assert not [r for r in geodes.requests if "/api/download/" in r[1]]
+
+
 def test_new_collection_is_news(lake: Lake, geodes: StandIn, items: list[dict[str, Any]]) -> None:
     running = engine(lake)
     running.run()

@@ -14,6 +14,7 @@ import geodes_lab as gl
 from geodes_lab.acquisition.config import Cdse as Settings
 from geodes_lab.acquisition.config import Wanted
 from geodes_lab.acquisition.engine import Engine
+from geodes_lab.acquisition.ledger.tables import products
 from geodes_lab.acquisition.sources import Request, odata
 from geodes_lab.acquisition.sources.cdse import Cdse as Source
 from geodes_lab.acquisition.status import status
@@ -299,3 +300,30 @@ def test_condition_quotes_what_the_settings_say() -> None:
     assert "Collection/Name eq 'A'' or 1 eq 1 or Name eq ''B'" in text
     assert "startswith(Name,'S1''')" in text
     assert text.endswith("PublicationDate ge 2021-01-01T00:00:00.000000Z")
+
+
+@pytest.mark.parametrize("takes_orders", [True, False])
+def test_product_on_tape_is_said_ordered_once_and_fetched_when_it_is_there(
+    lake: Lake, cdse: Cdse, small: list[Path], takes_orders: bool
+) -> None:
+    product = cdse.publish(small[0], DAY.format(1), Online=False)
+    cdse.takes_orders = takes_orders
+    running = engine(lake, cdse)
+    for _ in range(2):
+        result = running.run()
+        assert (result.stored, result.postponed, result.refused) == (0, 1, 0)
+        (waits,) = status(running.database).postponed
+        assert f"{small[0].stem}.SAFE is on tape at up" in waits.reason
+        tried_again(running)
+    assert ("it was ordered" if takes_orders else "order it yourself") in waits.reason
+    assert set(cdse.orders) == {product["Id"]}
+    assert len(cdse.orders) == (1 if takes_orders else 2)
+    product["Online"] = True
+    assert running.run().catalogued == 1
+    assert not status(running.database).postponed
+
+
+def tried_again(running: Engine) -> None:
+    """What is postponed may be tried now."""
+    with running.database.change() as c:
+        c.execute(products.update().values(later=0.0))

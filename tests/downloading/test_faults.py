@@ -156,8 +156,9 @@ def test_directory_and_arguments_are_checked_before_any_request(upstream, there,
         with pytest.raises(GeodesError, match=sentence):
             gl.download(one(upstream), wrong)
     for options, sentence in [
-        ({"bbox": (1, 2, 3, 4)}, r"no valid SAFE: open the box with gl\.open_cube\(.* write it with gl\.save"),
-        ({"geometry": "x.geojson"}, "no valid SAFE"),
+        ({"bbox": (1, 2, 3)}, "west, south, east, north"),
+        ({"bbox": (1, 2, 3, 4), "geometry": "x.geojson"}, "both say where"),
+        ({"bbox": (1, 2, 3, 4), "only": "metadata"}, "no part for a box"),
         ({"only": "pixels"}, "only is 'metadata', not 'pixels'"),
         ({"only": "metadata", "bands": "red"}, "exclude each other"),
         ({"bands": []}, "bands names no band"),

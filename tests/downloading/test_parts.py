@@ -15,8 +15,8 @@ import rasterio
 import geodes_lab as gl
 from geodes_lab import GeodesError
 from geodes_lab.archive.archive import Archive
-from geodes_lab.downloading import folder as module
 from geodes_lab.downloading.manifest import Manifest
+from geodes_lab.downloading.members import Members
 from geodes_lab.downloading.report import DownloadFailed, ReplacedFile
 from geodes_lab.downloading.verify import Wrong, verify
 from geodes_lab.products import as_item
@@ -190,7 +190,7 @@ def test_manifest_that_lists_a_file_without_path_is_refused(altered, there):
 
 def test_interrupted_part_is_continued_by_members(on_s3, there, product, monkeypatch):
     found = next(i for i in gl.search("PEPS_S2_L1C") if i.properties["identifier"] in product.name)
-    fetch, count = module._Work._fetch, [0]
+    fetch, count = Members.fetch, [0]
 
     def dies(self, member, show) -> None:
         count[0] += 1
@@ -199,7 +199,7 @@ def test_interrupted_part_is_continued_by_members(on_s3, there, product, monkeyp
         fetch(self, member, show)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Work, "_fetch", dies)
+        patch.setattr(Members, "fetch", dies)
         with pytest.raises(KeyboardInterrupt):
             gl.download(found, there, bands=["red", "nir"])
     assert [p.name for p in there.iterdir()] == [f"{product.stem}.SAFE.part"]

@@ -87,6 +87,16 @@ def test_each_process_of_the_lab_describes_itself():
     assert "<table>" in gl.processes()._repr_html_()
 
 
+def test_index_of_a_pixel_below_zero_stays_an_index():
+    """As an overview has them beside a sharp edge: red and near infrared add up to nothing."""
+    red, nir = ([0.02, 0.0188, 0.0216, np.nan, 0.04], [-0.02, -0.0233, -0.0173, 0.3, 0.36])
+    cube = xr.Dataset({n: (("time", "y", "x"), [[v]]) for n, v in {"red": red, "nir": nir}.items()})
+    index = gl.processes()["ndvi"](cube).values[0]
+    assert list(np.isnan(index)) == [True, True, False, True, False], "nothing is reflected there, or less"
+    assert index[2] == -1
+    assert index[4] == pytest.approx(0.8)
+
+
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), st.lists, max_leaves=4))
 @settings(max_examples=examples(150))
 def test_inputs_are_valid_by_their_schema_or_refused_in_a_sentence(value):

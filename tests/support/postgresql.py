@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
@@ -24,6 +25,8 @@ class Server:
     control: list[str]
     options: str
     folder: Path
+    authority: Path | None = None
+    """Who signed its certificate, if it has TLS."""
 
     def start(self) -> None:
         self._do("-o", self.options, "-l", str(self.folder / "log"), "start")
@@ -37,8 +40,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Server]:
-    """It does not run as root."""
+def serving(authority: trustme.CA | None = None) -> Iterator[Server]:
+    """It does not run as root. With an authority it has TLS, and a certificate for ``localhost``."""
     if not SERVERS:
         pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
     folder = Path(tempfile.mkdtemp(prefix="geodes-postgresql-"))  # pytest's own folders are root's alone
@@ -52,8 +55,20 @@ def serving() -> Iterator[Server]:
     command = [*user, str(binaries / "initdb"), "-D", data, "-A", "trust", "-U", "postgres"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
     options = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    signer = None
+    if authority is not None:
+        signer, key, certificate = (folder / name for name in ("ca.pem", "key.pem", "certificate.pem"))
+        made = authority.issue_cert("localhost")
+        authority.cert_pem.write_to_path(signer)
+        made.private_key_pem.write_to_path(key)
+        made.cert_chain_pems[0].write_to_path(certificate)
+        key.chmod(0o600)
+        if user:
+            shutil.chown(key, "postgres")
+            shutil.chown(certificate, "postgres")
+        options += f" -c ssl=on -c ssl_key_file={key} -c ssl_cert_file={certificate}"
     place = {"host": "127.0.0.1", "port": port, "database": "postgres", "user": "postgres"}
-    server = Server(place, [*user, str(binaries / "pg_ctl"), "-D", data, "-w"], options, folder)
+    server = Server(place, [*user, str(binaries / "pg_ctl"), "-D", data, "-w"], options, folder, signer)
     server.start()
     try:
         yield server

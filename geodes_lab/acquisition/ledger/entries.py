@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from geodes_lab.acquisition import news
-from geodes_lab.acquisition.ledger.tables import Database, products
+from geodes_lab.acquisition.ledger.tables import Database, conversions, products
 from geodes_lab.acquisition.publication import Publication
 
 _p = products.c
@@ -40,6 +40,8 @@ class Entry:
     """When its source deleted it."""
     done: float | None
     """When it came into the catalogue; None: not yet."""
+    converted: dict[str, Any]
+    """``assets`` and ``stac_extensions`` that its converted bands add to the Item; empty: none are there."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,18 @@ class Entries:
         """Record that a product is no longer in the datalake."""
         with self.database.change() as c:
             c.execute(sa.update(products).where(_p.number == entry.number).values(state="removed"))
+            c.execute(sa.delete(conversions).where(conversions.c.number == entry.number))
 
     def _read(self, query: sa.Select[Any]) -> list[Entry]:
         with self.database.change() as c:
-            return [_entry(row) for row in c.execute(query).all()]
+            rows = c.execute(query).all()
+            of = conversions.c
+            several = sa.select(of.number, of.assets).where(of.number.in_([r.number for r in rows]), of.state == "done")
+            converted = {r.number: json.loads(r.assets) for r in c.execute(several)} if rows else {}
+            return [_entry(row, converted.get(row.number, {})) for row in rows]
 
 
-def _entry(row: Row[Any]) -> Entry:
+def _entry(row: Row[Any], converted: dict[str, Any]) -> Entry:
     return Entry(
         row.number,
         row.source,
@@ -113,4 +120,5 @@ def _entry(row: Row[Any]) -> Entry:
         row.superseded,
         row.withdrawn,
         row.done,
+        converted,
     )

@@ -68,11 +68,12 @@ class Looks:
         with self.database.change() as c:
             c.execute(sa.update(looks).filter_by(source=source).values(hold=self.clock() + seconds))
 
-    def known(self, source: str, collection: str) -> dict[str, str]:
-        """Return the ids of a source's products that are not withdrawn, with their names."""
+    def known(self, source: str, collection: str, after: str = "", most: int | None = None) -> dict[str, str]:
+        """Return the ids of a source's products that are not withdrawn, with their names; some, or all."""
         where = (_p.source == source, _p.collection == collection, _p.withdrawn.is_(None), _p.revision != "")
-        with self.database.change() as c:
-            rows = c.execute(sa.select(_p.upstream, _p.name).where(*where)).all()
+        query = sa.select(_p.upstream, _p.name).where(*where, _p.upstream > after).order_by(_p.upstream)
+        with self.database.read() as c:
+            rows = c.execute(query.limit(most)).all()
         return {r.upstream: r.name for r in rows}
 
     def _add(

@@ -56,6 +56,24 @@ products = sa.Table(
 ``replaced`` (upstream had another version before this one came), ``refused``, ``withdrawn`` or ``removed``.
 """
 
+conversions = sa.Table(
+    "conversions",
+    _metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),  # of the product
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("owner", sa.Text, nullable=False, server_default=""),
+    sa.Column("fence", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("until", sa.Float, nullable=False, server_default="0"),
+    sa.Column("later", sa.Float, nullable=False, server_default="0"),
+    sa.Column("assets", sa.Text),  # for the product's Item
+    sa.Column("size", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("seconds", sa.Float, nullable=False, server_default="0"),
+    sa.Index("by_conversion", "state", "later"),
+)
+"""Products whose bands are converted: ``state`` is ``waiting``, ``done`` or ``refused``."""
+
 looks = sa.Table(
     "looks",
     _metadata,
@@ -127,7 +145,10 @@ def _address(state: State) -> URL:
         return database.in_file(state.folder / "state.sqlite")
     given = state.postgresql
     password = given.password.read("The password of state.postgresql")["value"] if given.password else None
-    return URL.create("postgresql+psycopg2", given.user, password, given.host, given.port, given.database)
+    authority = str(given.sslrootcert) if given.sslrootcert else None
+    return database.of_postgresql(
+        given.host, given.port, given.database, given.user, password, given.sslmode, authority
+    )
 
 
 def folder_of_work(state: State) -> Path:

@@ -34,6 +34,8 @@ class Request:
     """Seconds before the position that are asked anew: products appear late, and not in order."""
     known: Callable[[], Mapping[str, str]]
     """The ids of this source's products that are known, with names; for sources that only list what they have."""
+    known_after: Callable[[str, int], Mapping[str, str]] = lambda after, most: {}
+    """Some of them, in order: those after an id, at most so many."""
 
 
 class Source(Protocol):

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import pystac
 
 from geodes_lab.acquisition import config
-from geodes_lab.acquisition.publication import Page, Publication
-from geodes_lab.acquisition.sources import Request
+from geodes_lab.acquisition.publication import Page, Publication, Withdrawal
+from geodes_lab.acquisition.sources import Request, recall
+from geodes_lab.acquisition.sources.login import Tokens
 from geodes_lab.catalog import lookup
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.query import FAR_FUTURE, FAR_PAST, Query
+from geodes_lab.credentials import origin
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import packed
 from geodes_lab.products.bands import name_of
 from geodes_lab.storage import resolve
 from geodes_lab.storage.fetch import Remote
+from geodes_lab.storage.location import locate
 from geodes_lab.util import instant
 
 _FIRST = datetime(2014, 1, 1, tzinfo=UTC)  # nothing was published earlier
 _PAGE = 500  # products that are recorded together
+_TOGETHER = 50  # products that are asked for again together
+_FEW = 5  # products that may be gone at once, however few are asked for
+_ENDING = re.compile(r"(?:\.SAFE|\.SEN3)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """The source of one profile.
 
-    A catalogue has no list of what it deleted: that is seen when a product is fetched.
+    A catalogue has no list of what it deleted: each look asks for some of the known products again, in turn.
     """
 
     name: str
@@ -40,9 +49,10 @@ class Catalogue:
         """Yield what was published since the position; see `Source`."""
         wanted = request.wanted
         catalogue = lookup.opened(profiles.load(self.settings.profile))
-        since = (
-            max(datetime.fromisoformat(position) - timedelta(seconds=request.overlap), _FIRST) if position else _FIRST
-        )
+        begin = _Position.read(position)
+        since = _FIRST
+        if begin.published:
+            since = max(datetime.fromisoformat(begin.published) - timedelta(seconds=request.overlap), _FIRST)
         query = Query(
             (wanted.upstream or request.collection,), request.area,
             request.start or FAR_PAST, request.end or FAR_FUTURE, latest=False,
@@ -64,18 +74,69 @@ class Catalogue:
             if not wanted.names or publication.name.startswith(wanted.names):
                 there.append(publication)
         there.sort(key=lambda p: p.published)
+        end = begin.published
         for first in range(0, max(len(there), 1), _PAGE):
             some = there[first : first + _PAGE]
-            end = instant.text(some[-1].published.astimezone(UTC)) if some else position
+            end = instant.text(some[-1].published.astimezone(UTC)) if some else end
             ids = tuple(sorted(c.id for c in catalogue.collections())) if not first else ()
-            yield Page(tuple(some), refused=tuple(refused) if not first else (), position=end, collections=ids)
+            now = _Position(end, begin.checked).text()
+            yield Page(tuple(some), refused=tuple(refused) if not first else (), position=now, collections=ids)
+        if self.settings.check and begin.published:
+            gone, checked = self._gone(catalogue, request, begin.checked)
+            yield Page(withdrawn=gone, position=_Position(end, checked).text())
+
+    def _gone(self, catalogue: Any, request: Request, after: str) -> tuple[tuple[Withdrawal, ...], str]:
+        """Ask for some known products again; returns those that are gone, and the last id that was asked for."""
+        known = request.known_after(after, self.settings.check)
+        wanted = request.wanted.upstream or request.collection
+        found = set[str]()
+        names = sorted(set(known.values()))
+        for first in range(0, len(names), _TOGETHER):
+            some = tuple(names[first : first + _TOGETHER])
+            query = Query((wanted,), ids=tuple(v for n in some for v in (n, f"{n}.SAFE", f"{n}.SEN3")), latest=False)
+            for item in lookup.found(catalogue, query):
+                found |= {_ENDING.sub("", item.id), _ENDING.sub("", name_of(item))}
+        missing = {id_: name for id_, name in known.items() if name not in found}
+        if len(missing) > max(_FEW, len(known) // 2):
+            raise GeodesError(
+                f"{self.name} does not find {len(missing)} of {len(known)} products again that it had: that is taken "
+                "for a fault of the service, and nothing is recorded as deleted; ask who runs it."
+            )
+        when = datetime.now(UTC)
+        gone = tuple(Withdrawal(i, n, when, "the catalogue has it no longer") for i, n in missing.items())
+        return gone, max(known) if len(known) == self.settings.check else ""
 
     def acknowledge(self, page: Page) -> None:
         """Nothing waits for it."""
 
     def remote(self, publication: Publication) -> Remote:
         """See `Source`."""
+        if self._tokens is not None:
+            for href in publication.hrefs:
+                if origin.below(href, self.settings.download):
+                    return Remote(publication.name, href, locate(href), publication.size, None, self._tokens.current)
+        recall.refuse_at_geodes(publication)
         return remote(publication)
+
+    @cached_property
+    def _tokens(self) -> Tokens | None:
+        login = self.settings.login
+        return None if login is None else Tokens(self.name, self.settings.identity, login)
+
+
+@dataclass(frozen=True)
+class _Position:
+    """How far the publications were read, and which of the known products was asked for last."""
+
+    published: str = ""
+    checked: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> _Position:
+        return cls(**json.loads(text)) if text.startswith("{") else cls(text)
+
+    def text(self) -> str:
+        return json.dumps({"published": self.published, "checked": self.checked})
 
 
 def of_item(item: pystac.Item) -> Publication:

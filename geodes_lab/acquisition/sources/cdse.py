@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote
 
 from shapely.geometry import box
 
@@ -16,9 +17,10 @@ from geodes_lab.acquisition import config
 from geodes_lab.acquisition.publication import Page, Publication
 from geodes_lab.acquisition.sources import Request, odata
 from geodes_lab.acquisition.sources.login import Tokens
+from geodes_lab.acquisition.sources.recall import Orders
 from geodes_lab.catalog.remote.service import Service
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage.fetch import Remote
+from geodes_lab.storage.fetch import OnTape, Remote
 from geodes_lab.storage.location import locate
 from geodes_lab.util import instant
 
@@ -77,8 +79,20 @@ class Cdse:
             raise GeodesError(
                 f"{publication.name} cannot be fetched from {self.name} without a login: set sources.{self.name}.login."
             )
+        if not publication.is_online and not self._is_online(publication):
+            what = self._orders.place(publication) if self.settings.recall and self._orders else "nobody has ordered it"
+            raise OnTape(f"{publication.name} is on tape at {self.name}: {what}.")
         address = publication.hrefs[0]
         return Remote(publication.name, address, locate(address), publication.size, None, self._tokens.current)
+
+    @cached_property
+    def _orders(self) -> Orders | None:
+        return None if self._tokens is None else Orders(self.name, self.settings.address, self._tokens)
+
+    def _is_online(self, publication: Publication) -> bool:
+        """Whether a product that was on tape when it was published is there now."""
+        answer = self._service.ask("GET", f"/Products({quote(publication.id)})", {})
+        return isinstance(answer, dict) and answer.get("Online") is True
 
     def _pages(self, what: str, order: str, request: Request, since: str) -> Iterator[tuple[list[dict[str, Any]], str]]:
         """Yield pages, each with the time of its last product.

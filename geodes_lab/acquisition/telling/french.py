@@ -6,6 +6,9 @@ from typing import Any
 
 from geodes_lab.errors import shown
 
+CONVERSION = "conversion of"
+"""How the subject of news of a conversion begins; no source can be called so."""
+_NOT_CONVERTED = "{product} n'est pas converti."
 _SENTENCES = {
     "collection": "{source} a une nouvelle collection, {what}.",
     "product type": "{source} publie un nouveau type de produit, {what}.",
@@ -38,7 +41,7 @@ def french(kind: str, subject: str, evidence: dict[str, Any]) -> str:
         "why": f" : {evidence['why']}" if evidence.get("why") else "",
         "change": ", ".join(f"{n} fichier{'s' if n > 1 else ''} {w}" for n, w in counts if n),
     }
-    sentence = _SENTENCES.get(kind, "")
+    sentence = _NOT_CONVERTED if source == CONVERSION else _SENTENCES.get(kind, "")
     if not sentence or any(f"{{{k}}}" in sentence and not v for k, v in names.items() if k != "why"):
         return ""
     return shown(sentence.format(**names))

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from geodes_lab import settings
-from geodes_lab.batch import own_code, places, remote, schedules
-from geodes_lab.batch.request import Impossible, Request, Result
+from geodes_lab.batch import own_code, places, planned, remote, schedules
+from geodes_lab.batch.request import PLAN, Impossible, Request, Result
 from geodes_lab.batch.running import faults, outputs, publishing
 from geodes_lab.batch.running.computing import Call
 from geodes_lab.batch.running.workers import Workers
@@ -37,6 +37,7 @@ _SCHEDULES = 10.0  # seconds between two looks for schedules that are due
 _ASK = 5.0  # seconds until another service is asked again
 _LONGEST = 3600.0  # seconds between two attempts
 _MOST_THREADS = 256  # units at once; each has a thread that waits
+_MOST_PLANS = 4
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Runner:
             self.leases, self._between = store.leases(person, takes, seconds), _LOOK_OVER_HTTP
         self._stop, self._moved = threading.Event(), threading.Event()
         self._active: dict[int, threading.Event] = {}
+        self._plans: set[int] = set()
         self._lock = threading.Lock()
         self._next_look = time.monotonic()
         self._known = lru_cache(64)(self._read)
@@ -139,8 +141,7 @@ class Runner:
             task = None
             try:
                 self._look()
-                # No cluster starts before there is a unit for it.
-                if not self._active or len(self._active) < min(self.workers.slots, _MOST_THREADS):
+                if self._has_room():
                     task = self.leases.take()
                 if task is None and not self._active and idle == 0 and self._is_over():
                     return
@@ -155,9 +156,17 @@ class Runner:
                 lost = threading.Event()
                 with self._lock:
                     self._active[task.number] = lost
+                    if task.key == PLAN:
+                        self._plans.add(task.number)
                 pool.submit(self._one, task, lost)
             else:
                 self._moved.wait(self._between)
+
+    def _has_room(self) -> bool:
+        """Whether one more unit may be taken. No cluster starts before there is a unit for it; a plan needs none."""
+        with self._lock:
+            computed, plans = len(self._active.keys() - self._plans), len(self._plans)
+        return plans < _MOST_PLANS and (not computed or computed < min(self.workers.slots, _MOST_THREADS))
 
     def _look(self) -> None:
         """Look at the schedules now and then: in between, nothing new is expected."""
@@ -206,6 +215,7 @@ class Runner:
         finally:
             with self._lock:
                 self._active.pop(task.number, None)
+                self._plans.discard(task.number)
             self._moved.set()
 
     def _done(self, task: Task, lost: threading.Event) -> None:
@@ -213,6 +223,8 @@ class Runner:
         folder = places.folder_of(known.record.folder, self.folder)
         if task.unit.is_end:
             result = publishing.ended(self.store, known.record, known.request, folder, self.publisher)
+        elif known.request.planned:
+            result = planned.made(known.record, known.request)
         elif known.request.output == "remote":
             result = remote.worked(self.leases, task, known.request, known.record)
         else:

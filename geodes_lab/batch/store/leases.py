@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from geodes_lab.batch.request import Result, Unit
+from geodes_lab.batch.request import PLAN, Result, Unit
 from geodes_lab.batch.store.tables import jobs, runners, units
 from geodes_lab.batch.store.writing import end, settle, tell
 from geodes_lab.util.database import Database
@@ -76,14 +76,15 @@ class Leases:
         """Take the next unit; None: none waits now.
 
         Of the people whose units wait, the one comes first who has the fewest under way, then the one who was served
-        longest ago. Of a person the oldest job comes first.
+        longest ago. Of a person a plan comes first, since somebody waits for it, then the oldest job.
         """
         now = self.clock()
         waits = [_u.state == "waiting", _u.later <= now, _u.until <= now, _u.needs.in_(self.takes)]
         with self.database.change() as c:
             for person in self._people(c, now) if self.person is None else [self.person]:
                 query = sa.select(units).where(*waits, _u.person == person).order_by(_u.number).limit(1)
-                row = c.execute(query.with_for_update(skip_locked=True)).first()
+                query = query.with_for_update(skip_locked=True)
+                row = c.execute(query.where(_u.key == PLAN)).first() or c.execute(query).first()
                 if row is not None:
                     return self._taken(c, row, now)
         return None

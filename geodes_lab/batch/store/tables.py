@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from geodes_lab import settings
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import ownership
-from geodes_lab.util.database import Database, in_file
+from geodes_lab.util.database import TLS, Database, in_file, of_postgresql
 
 metadata = sa.MetaData()
 VERSION = 1
@@ -162,13 +162,19 @@ def _default() -> URL:
                     f"The password of the store of jobs cannot be read from {file} ({error.strerror}): see to the "
                     "setting geodes_lab.jobs.postgresql.password_file."
                 ) from error
-        return URL.create(
-            "postgresql+psycopg2",
-            known.get("user"),
-            password,
+        if (mode := known.get("sslmode")) not in (None, *TLS):
+            raise GeodesError(
+                f"The setting geodes_lab.jobs.postgresql.sslmode is {mode!r}, not one of {', '.join(TLS)}."
+            )
+        authority = known.get("sslrootcert")
+        return of_postgresql(
             known.get("host"),
             known.get("port"),
             known.get("database"),
+            known.get("user"),
+            password,
+            mode,
+            str(Path(authority).expanduser()) if authority else None,
         )
     path = Path(settings.get("jobs.store")).expanduser().absolute()
     # What is in it is run with the rights of this account.

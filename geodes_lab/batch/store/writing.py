@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from geodes_lab.batch.request import Request, Result, Unit
+from geodes_lab.batch.request import PLAN, Request, Result, Unit
 from geodes_lab.batch.store.tables import jobs, log, runners, units
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import Database
@@ -116,7 +116,7 @@ class Store:
         row = {
             "id": number, "person": new.person, "process": new.process, "version": new.version,
             "title": new.title[:200], "state": "accepted", "created": now, "updated": now, "units": len(new.units),
-            "request": new.request.text(), "folder": f"{new.process}-{number[:12]}", "code": new.code,
+            "request": new.request.text(), "folder": f"{new.process.lstrip('_')}-{number[:12]}", "code": new.code,
             "seal": new.seal, "schedule": new.schedule, "subscriber": new.subscriber,
         }  # fmt: skip
         within.execute(sa.insert(jobs).values(**row))
@@ -133,9 +133,12 @@ class Store:
         tell(within, number, f"{new.process} {new.version} was accepted with {len(new.units)} units.", now)
         return number
 
-    def jobs(self, person: str | None, limit: int = 100, offset: int = 0, states: Sequence[str] = ()) -> list[Record]:
-        """Return the newest jobs first; ``person`` is None for a service that sees all."""
+    def jobs(
+        self, person: str | None, limit: int = 100, offset: int = 0, states: Sequence[str] = (), process: str = ""
+    ) -> list[Record]:
+        """Return the newest jobs first, of a process or of all but plans; ``person`` is None for a service."""
         query = sa.select(*COLUMNS).order_by(_j.created.desc(), _j.id).limit(limit).offset(offset)
+        query = query.where(_j.process == process if process else _j.process != PLAN)
         query = query if person is None else query.where(_j.person == person)
         query = query.where(_j.state.in_(states)) if states else query
         with self.database.read() as c:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,13 @@ _IMAGES = 64  # in a file
 
 _DTYPES = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
-_SCALE, _TIE, _MATRIX, _KEYS, _NODATA = 33550, 33922, 34264, 34735, 42113  # tags
+_SCALE, _TIE, _MATRIX, _KEYS, _METADATA, _NODATA = 33550, 33922, 34264, 34735, 42112, 42113  # tags
+_PALETTE = 3
+_OF_A_BAND = re.compile(r'<Item name="(?!STATISTICS_)[^>]*\b(?:sample|role)=')
 _RASTER_TYPE, _GEOGRAPHIC, _PROJECTED, _USER_DEFINED = 1025, 2048, 3072, 32767  # keys, and a value of the last two
 
 
-def parse(file: Any, size: int) -> tuple[tuple[Level, ...], int | None, tuple[float, float]]:
+def parse(file: Any, size: int) -> tuple[tuple[Level, ...], int | None, tuple[float, float], tuple[float, float], bool]:
     """Read the header of a TIFF; the tiles after it are not read.
 
     Parameters
@@ -45,6 +48,10 @@ def parse(file: Any, size: int) -> tuple[tuple[Level, ...], int | None, tuple[fl
         The code of its CRS; None if the file has none.
     centre
         The centre of its first pixel; NaN if the file does not have it.
+    pixel
+        The width and the height of a pixel, which is negative where rows run south; NaN as well.
+    is_annotated
+        Whether the file says more of its numbers: colours, or GDAL's scale, offset, unit, name of a band.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def parse(file: Any, size: int) -> tuple[tuple[Level, ...], int | None, tuple[fl
         levels = {image.shape: image}
         for level in _overviews(image, others, tiff.byteorder):
             levels.setdefault(level.shape, level)
-        return tuple(levels[shape] for shape in sorted(levels, reverse=True)), *_place(first)
+        return tuple(levels[shape] for shape in sorted(levels, reverse=True)), *_place(first), _is_annotated(first)
 
 
 def _overviews(image: Level, pages: Sequence[Any], order: Literal["<", ">"]) -> Iterator[Level]:
@@ -80,8 +87,12 @@ def _overviews(image: Level, pages: Sequence[Any], order: Literal["<", ">"]) -> 
                 yield level
 
 
-def _place(page: Any) -> tuple[int | None, tuple[float, float]]:
-    """Return the EPSG code, and the centre of the first pixel."""
+def _is_annotated(page: Any) -> bool:
+    return page.photometric == _PALETTE or bool(_OF_A_BAND.search(str(page.tags.valueof(_METADATA, default=""))))
+
+
+def _place(page: Any) -> tuple[int | None, tuple[float, float], tuple[float, float]]:
+    """Return the EPSG code, the centre of the first pixel, and the size of a pixel."""
     scale, tie, matrix, geo = (page.tags.valueof(tag, default=()) for tag in (_SCALE, _TIE, _MATRIX, _KEYS))
     keys: dict[int, Any] = dict(zip(geo[4::4], geo[7::4], strict=True))
     code = keys.get(_PROJECTED, keys.get(_GEOGRAPHIC, _USER_DEFINED))
@@ -89,10 +100,13 @@ def _place(page: Any) -> tuple[int | None, tuple[float, float]]:
     half = 0.0 if keys.get(_RASTER_TYPE) == 2 else 0.5  # a pixel: from the position in the file to the pixel's centre
     if scale and tie and scale[0] and scale[1]:
         i, j, _, x, y, _ = tie[:6]
-        return epsg, (x + (half - i) * scale[0], y - (half - j) * abs(scale[1]))
+        high = -abs(scale[1])
+        return epsg, (x + (half - i) * scale[0], y + (half - j) * high), (scale[0], high)
     if matrix and (matrix[1] or matrix[4]):
         raise NotUnderstood("a rotated image")
-    return epsg, (matrix[3] + half * matrix[0], matrix[7] + half * matrix[5]) if matrix else (math.nan, math.nan)
+    if not matrix:
+        return epsg, (math.nan, math.nan), (math.nan, math.nan)
+    return epsg, (matrix[3] + half * matrix[0], matrix[7] + half * matrix[5]), (matrix[0], matrix[5])
 
 
 def _dtype(page: Any) -> np.dtype[Any]:

@@ -25,7 +25,7 @@ from geodes_lab.util.whole_file import write_whole
 
 _BLOCK = 2**16  # of a header, in one request: few headers are larger
 _LARGEST = 2**26  # bytes
-_VERSION = 3  # of the cache file's format
+_VERSION = 4  # of the cache file's format
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Header:
     """The code of its CRS, if the file has one."""
     centre: tuple[float, float]
     """The centre of its first pixel; NaN if the file does not have it."""
+    pixel: tuple[float, float]
+    """The width and the height of a pixel, which is negative where rows run south; NaN as well."""
+    is_annotated: bool
+    """Whether the file says more of its numbers; see `geodes_lab.formats.tiff.header.parse`."""
 
     @classmethod
     def of(cls, place: ObjectLocation, stored: tuple[int, int] | None, cache_file: Path) -> Header:
@@ -73,15 +77,27 @@ class Header:
 
     def _written(self) -> bytes:
         levels = [[_plain(getattr(level, f.name)) for f in fields(Level)] for level in self.levels]
-        record = [_VERSION, self.first, self.end, self.tag, levels, self.epsg, self.centre]
+        record = [
+            _VERSION,
+            self.first,
+            self.end,
+            self.tag,
+            levels,
+            self.epsg,
+            self.centre,
+            self.pixel,
+            self.is_annotated,
+        ]
         return zlib.compress(json.dumps(record).encode(), 1)
 
     @classmethod
     def _loaded(cls, data: bytes) -> Header:
-        version, first, end, tag, levels, epsg, (x, y) = json.loads(zlib.decompress(data))
+        version, *record = json.loads(zlib.decompress(data))
         if version != _VERSION:
             raise ValueError("of another version")
-        return cls(first, end, tag, tuple(Level(*map(_typed, level)) for level in levels), epsg, (x, y))
+        first, end, tag, levels, epsg, (x, y), (wide, high), is_annotated = record
+        levels = tuple(Level(*map(_typed, level)) for level in levels)
+        return cls(first, end, tag, levels, epsg, (x, y), (wide, high), is_annotated)
 
 
 def _plain(value: Any) -> Any:

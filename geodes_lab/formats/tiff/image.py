@@ -50,7 +50,7 @@ class GeoTiff:
     def __init__(self, place: ObjectLocation, stored: tuple[int, int] | None = None, stamp: int = 0) -> None:
         self._place = place
         self._kept = place.cache_path("tiff", f"{stored}")
-        header = Header.of(place, stored, self._kept)
+        self.header = header = Header.of(place, stored, self._kept)
         self._first, self._end, self._tag = header.first, header.end, header.tag
         self._levels, self.epsg, self.centre = header.levels, header.epsg, header.centre
         self._key = place, stored, stamp, header.tag

@@ -22,7 +22,9 @@ def reduced(data: xr.DataArray, reduce: Reduce) -> xr.DataArray:
 
 
 def _normalized(one: xr.DataArray, other: xr.DataArray, reduce: Reduce, name: str, text: str) -> xr.DataArray:
-    index = reduced((one - other) / (one + other), reduce).rename(name)
+    # An overview of dark water beside a bright bank can be below zero, and its index is then of any size.
+    both = one + other
+    index = reduced(((one - other) / both.where(both > 0)).clip(-1, 1), reduce).rename(name)
     return index.assign_attrs(long_name=text, units="1")
 
 

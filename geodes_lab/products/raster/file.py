@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pystac
@@ -70,8 +71,27 @@ def read(item: pystac.Item, key: str) -> File:
     """
     asset = item.assets[key]
     address = addresses.of(asset)
-    path = _path(address, asset)
-    whose = f"Band {key} of {name_of(item)}"
+    path = path_of(address, *(asset.extra_fields.get(f) for f in ("file:size", "file:checksum")))
+    return of_path(path, f"Band {key} of {name_of(item)}", address)
+
+
+def of_path(path: str, whose: str, address: str) -> File:
+    """Read the header of a file by GDAL; no pixel.
+
+    Parameters
+    ----------
+    path
+        As GDAL opens it.
+    whose
+        The band and its product, for errors.
+    address
+        The catalogue's address of the file, for errors.
+
+    Raises
+    ------
+    GeodesError
+        See `read`.
+    """
     try:
         with gdal_env.environment(path), gdal_dataset.opened(path) as file:
             placed_by = "gcps" if file.gcps[0] else "rpcs" if file.rpcs else ""
@@ -113,16 +133,16 @@ def read(item: pystac.Item, key: str) -> File:
     )
 
 
-def _path(address: str, asset: pystac.Asset) -> str:
+def path_of(address: str, size: Any, checksum: Any) -> str:
     """Return the path by which GDAL opens a file.
 
-    From a server without byte ranges the file is downloaded once, like a product's zip.
+    From a server without byte ranges the file is downloaded once, like a product's zip. ``size`` and ``checksum`` are
+    the Item's, or None.
     """
     spelled = spelling.understood(address)
     place = locate(spelled.address)
     if place.scheme != "http" or spelled.member or place.root in _in_parts:
         return spelling.path_of(address)
-    size, checksum = (asset.extra_fields.get(f) for f in ("file:size", "file:checksum"))
     there = resolve.choose([spelled.address], size=size, checksum=checksum)
     if there.scheme == "http":
         _in_parts.add(place.root)
@@ -214,6 +234,8 @@ def asset(
         media_type=file.media_type,
     )
     band_asset.roles = sorted(assets.roles(there))
+    for entry in (band_asset.extra_fields, *band_asset.extra_fields["raster:bands"]):
+        entry["data_type"] = has.dtype
     band_asset.extra_fields |= fields | ({series.FIELD: list(has.series)} if has.series else {})
     if names:
         band_asset.extra_fields["geodes:names"] = names

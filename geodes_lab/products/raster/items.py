@@ -15,6 +15,7 @@ from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.raster import file as raster_file
 from geodes_lab.products.raster import names, series
+from geodes_lab.products.raster import predicted as prediction
 from geodes_lab.products.sentinel2 import other_catalogues
 
 
@@ -37,19 +38,61 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     bands
         The bands to make exact, by asset key, name or common name; None: all raster assets with role ``data``.
     """
+    images = _images(item)
+    known = names.told(item, images)
     band_item = item.clone()
     band_item.set_self_href(item.get_self_href())
-    images: dict[str, str] = {}
-    is_sentinel2 = other_catalogues.matches(item)
-    if is_sentinel2:
-        band_item.properties |= other_catalogues.properties(item)
-        images = other_catalogues.bands(item)
-    known = names.told(item, images if is_sentinel2 else None)
-    files = _files(item, known, bands)
+    return _described(band_item, item, images, known, _files(item, known, bands))
+
+
+def predicted(item: pystac.Item, bands: Sequence[str] | None) -> pystac.Item | None:
+    """Make the band Item without any reading, if the Item tells grid and numbers of the wanted bands; else None.
+
+    The first access to a file confirms them; see `geodes_lab.products.raster.predicted`.
+    """
+    if not bands:
+        return None
+    if set(bands) <= set(
+        item.assets
+    ):  # thousands of Items have twenty assets each: only those that count are looked at
+        item = _of(item, {band: item.assets[band] for band in bands})
+    images = _images(item)
+    known = names.told(item, images)
+    files = prediction.files(item, known, bands, images or {})
+    if files is None:
+        return None
+    band_item = _described(_of(item, {}), item, images, known, files)
+    prediction.promise(item, band_item, files)
+    return band_item
+
+
+def _of(item: pystac.Item, some: dict[str, pystac.Asset]) -> pystac.Item:
+    """Return an Item with some assets, which shares all that nobody changes with the original: a clone takes longer."""
+    properties, collection = dict(item.properties), item.collection_id
+    other = pystac.Item(item.id, item.geometry, item.bbox, item.datetime, properties, collection=collection)
+    other.stac_extensions, other.extra_fields = list(item.stac_extensions), dict(item.extra_fields)
+    other.links, other.assets = list(item.links), some
+    return other
+
+
+def _images(item: pystac.Item) -> dict[str, str] | None:
+    """Return Sentinel-2's image of each asset; None for other Items."""
+    return other_catalogues.bands(item) if other_catalogues.matches(item) else None
+
+
+def _described(
+    band_item: pystac.Item,
+    item: pystac.Item,
+    images: Mapping[str, str] | None,
+    known: Mapping[str, list[str]],
+    files: Mapping[str, raster_file.File],
+) -> pystac.Item:
+    """Give a band Item the bands of the files, and what is to be said of them."""
     band_item.assets, wrong, assumed = {}, set[str](), set[str]()
+    band_item.properties |= other_catalogues.properties(item) if images is not None else {}
     for (key, index), (name, others) in names.names(item, files, known).items():
         band_item.assets[name], assumption = raster_file.asset(
-            item, key, files[key], index, name, others, images.get(key)
+            item, key, files[key], index, name, others, (images or {}).get(key)
         )
         wrong.update(_wrong(item, key, band_item.assets[name]))
         assumed.update([assumption] if assumption else [])

@@ -9,8 +9,9 @@ apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -24,6 +25,7 @@ from geodes_lab.products.tiepoints import Lattice
 
 _TURNS = 8  # of Newton's method, which needs three or four
 _SEA = 1.0  # metres
+_LAYER = 1000.0  # metres of height within which a position's shift is a parabola
 _NEAR = 2  # meshes of the tie points around the image: relief shifts a position by less
 
 
@@ -75,21 +77,24 @@ def places(
 
     if height is None:
         return at(_between(annotation, annotation.grid.height)(guess))
-    # Relief is rough, but the shift of a position changes smoothly with its height: three heights are enough.
-    known = height[np.isfinite(height)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    levels = np.array([low, (low + high) / 2, high]) if high - low > 1 else np.array([low - 1, low, low + 1])
-    line, pixel = (_through(levels, list(values), height) for values in zip(*map(at, levels), strict=True))
+    line, pixel = by_height(at, height)
     return line, pixel
 
 
 def sea(grid: GeoBox, annotation: Annotation) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return where the tie points say sea, at the centres of a grid's pixels: one of the nearest four, and all four.
 
+    See `sea_at`.
+    """
+    return sea_at(annotation.grid.points(annotation.spacing).places(grid), annotation)
+
+
+def sea_at(place: tuple[Floats, Floats], annotation: Annotation) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where the tie points say sea, at lines and pixels: one of the nearest four, and all four.
+
     ESA's processor gives the sea the height 0, to a millimetre; land at that height is like sea for the radar.
     """
     known = annotation.grid
-    place = known.points(annotation.spacing).places(grid)
     row, col = (
         np.clip(np.searchsorted(at, p, "right") - 1, 0, len(at) - 2)
         for at, p in zip((known.line, known.pixel), place, strict=True)
@@ -128,6 +133,40 @@ def locate(
     GeodesError
         If the annotation has no orbit.
     """
+    return view(annotation, lon, lat, height, guess, orbit)[:2]
+
+
+class View(NamedTuple):
+    """How an image sees places on Earth."""
+
+    line: Floats
+    """Counted from the centre of the first."""
+    pixel: Floats
+    """Counted from the centre of the first."""
+    satellite: Floats
+    """(..., 3) metres, Earth-fixed: where the satellite was."""
+    stretch: Floats
+    """Metres of slant range from a pixel to the next, at the pixel that ``at`` says."""
+
+
+def view(
+    annotation: Annotation,
+    lon: Floats,
+    lat: Floats,
+    height: Floats | float,
+    guess: tuple[Floats, Floats],
+    orbit: Orbit | None = None,
+    at: Floats | None = None,
+) -> View:
+    """Return how an image sees places on Earth; see `locate`.
+
+    Parameters
+    ----------
+    annotation, lon, lat, height, guess, orbit
+        See `locate`.
+    at
+        The pixels at which the image's spacing in slant range is wanted; None: where the places are seen.
+    """
     orbit = orbit or annotation.orbit
     if orbit is None or not annotation.conversions:
         raise GeodesError(f"{annotation.name} has no orbit, so relief cannot be corrected: leave dem= and orbits= out.")
@@ -135,8 +174,14 @@ def locate(
     late, far = np.zeros(()), np.zeros(())
     if annotation.orbit is not None:
         late, far = (_between(annotation, missed)(guess) for missed in _missed(annotation))
-    when = when + float(seconds(orbit.time[0], annotation.start)) + late
-    return when / annotation.interval, _ground_range(annotation, when, slant + far) / annotation.spacing[1]
+    satellite = orbit.path(when)
+    when, slant = when + float(seconds(orbit.time[0], annotation.start)) + late, slant + far
+    spacing = annotation.spacing[1]
+    pixel = _ground_range(annotation, when, slant) / spacing
+    stretch = spacing / _ground_range(annotation, when, slant, 1)
+    if at is not None:
+        stretch = spacing / _ground_range(annotation, when, slant + (at - pixel) * stretch, 1)
+    return View(when / annotation.interval, pixel, satellite, stretch)
 
 
 def _abreast(orbit: Orbit, lon: Floats, lat: Floats, height: Floats | float) -> tuple[Floats, Floats]:
@@ -174,34 +219,58 @@ def _between(annotation: Annotation, values: Floats) -> Callable[[tuple[Floats, 
     return at
 
 
-def _ground_range(annotation: Annotation, when: Floats, slant: Floats) -> Floats:
-    """Return ground range in metres, ``when`` in seconds since the first line.
+def _ground_range(annotation: Annotation, when: Floats, slant: Floats, derivative: int = 0) -> Floats:
+    """Return ground range in metres, or its derivative, ``when`` in seconds since the first line.
 
     Linear in time between the polynomials.
     """
     conversions = annotation.conversions
+    polynomials = [c.polynomial.deriv(derivative) if derivative else c.polynomial for c in conversions]
     times = seconds(np.array([c.time for c in conversions]), annotation.start)
     after = np.clip(np.searchsorted(times, when), 1, max(len(times) - 1, 1))
     ground = np.empty(slant.shape)
     for number in np.unique(after):
         here, before = after == number, conversions[number - 1]
-        values = before.polynomial(slant[here] - before.near)
+        values = polynomials[number - 1](slant[here] - before.near)
         if number < len(times):
             weight = np.clip((when[here] - times[number - 1]) / (times[number] - times[number - 1]), 0, 1)
-            values = (
-                values * (1 - weight) + conversions[number].polynomial(slant[here] - conversions[number].near) * weight
-            )
+            values = values * (1 - weight) + polynomials[number](slant[here] - conversions[number].near) * weight
         ground[here] = values
     return ground
 
 
-def _through(levels: Floats, values: list[Floats], height: NDArray[np.floating]) -> Floats:
-    """Return the parabola through three levels, at each pixel's own height."""
-    total = np.zeros(height.shape)
-    for n, value in enumerate(values):
-        weight = np.ones(height.shape)
-        for m in range(3):
-            if m != n:
-                weight *= (height - levels[m]) / (levels[n] - levels[m])
-        total += weight * value
-    return total
+def by_height(at: Callable[[float], tuple[Floats, ...]], height: NDArray[np.floating]) -> list[Floats]:
+    """Return what depends on the height of places, at their own heights.
+
+    Relief is rough, but the shift of a position changes smoothly with its height: between three heights in a kilometre
+    it is a parabola. The kilometres are the same for all, so that numbers do not depend on what else is asked for.
+
+    Parameters
+    ----------
+    at
+        Gives the values of all places at one height, metres.
+    height
+        Metres; NaN where unknown, as are the results.
+    """
+    number = np.floor(height / _LAYER)
+    layers = np.unique(number[np.isfinite(number)])
+    result = [np.full(height.shape, np.nan) for _ in at(0.0)] if layers.size != 1 else []
+    top: tuple[float, tuple[Floats, ...]] | None = None
+    for layer in layers.tolist():
+        levels = [layer * _LAYER, (layer + 0.5) * _LAYER, (layer + 1) * _LAYER]
+        values = [top[1] if top and top[0] == levels[0] else at(levels[0]), at(levels[1]), at(levels[2])]
+        top = levels[2], values[2]
+        if not result:
+            return [_through(levels, several, height) for several in zip(*values, strict=True)]
+        here = number == layer
+        for out, several in zip(result, zip(*values, strict=True), strict=True):
+            out[here] = _through(levels, [v[here] for v in several], height[here])
+    return result
+
+
+def _through(levels: list[float], values: Sequence[Floats], height: NDArray[np.floating]) -> Floats:
+    """Return the parabola through three levels, evenly apart, at each place's own height."""
+    share = (height - levels[0]) / (levels[2] - levels[0])
+    rise, bend = values[2] - values[0], 2 * (values[2] - 2 * values[1] + values[0])
+    parabola: Floats = values[0] + share * (rise - bend) + share * share * bend
+    return parabola

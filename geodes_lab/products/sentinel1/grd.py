@@ -23,7 +23,8 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1 import ipf_history
 from geodes_lab.products.sentinel1.annotation import Annotation
 from geodes_lab.products.sentinel1.calibration import QUANTITIES
-from geodes_lab.products.sentinel1.grid import Geocoded, Plane
+from geodes_lab.products.sentinel1.flattening.facets import LAYOVER, SHADOW, UNKNOWN
+from geodes_lab.products.sentinel1.grid import ON_SLOPES, Geocoded, Plane
 from geodes_lab.products.sentinel1.image import Image, geolocation, images, measurement, missing, processor
 from geodes_lab.raster.source import Gridder
 from geodes_lab.reading import sensor_window
@@ -38,7 +39,12 @@ _TITLES = {
     "beta0": "Radar brightness beta nought",
     "gamma0": "Backscatter coefficient gamma nought over the ellipsoid",
     "incidence": "Incidence angle on the ellipsoid",
+    "gamma0_rtc": "Backscatter coefficient gamma nought, terrain-flattened",
+    "local_incidence_angle": "Local incidence angle: to the normal of the terrain",
+    "layover_shadow_mask": "Layover and shadow",
 }
+_OF_ALL = ("incidence", "local_incidence_angle", "layover_shadow_mask")  # one for all polarisations
+_CLASSES = {0: "neither", SHADOW: "shadow", LAYOVER: "layover", SHADOW + LAYOVER: "layover and shadow"}
 
 
 def matches(item: pystac.Item) -> bool:
@@ -51,9 +57,16 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     """Make the band Item of a product; its annotations are read, no pixel.
 
     Bands are ``sigma0_vv``, ``beta0_vv``, ``gamma0_vv`` and so on, each with ``_denoised`` if the thermal noise can be
-    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. All refer to the ellipsoid: slopes are not corrected,
-    even with ``dem=``. The image has no map grid: the declared one is UTM with the image's spacing, and the numbers are
-    put on the requested grid when they are read.
+    subtracted, and ``incidence``; ``vv`` means ``sigma0_vv``. These refer to the ellipsoid: slopes are not corrected,
+    even with ``dem=``. Those that need ``dem=`` are ``gamma0_rtc_vv`` (and ``_denoised``): gamma nought by the area of
+    ground in each pixel (Small 2011); ``local_incidence_angle`` in degrees; ``layover_shadow_mask`` (0: neither, 1:
+    shadow, 2: layover, 3: both, 255: no data). The image has no map grid: the declared one is UTM with the image's
+    spacing, and the numbers are put on the requested grid when they are read.
+
+    References
+    ----------
+    Small, D. (2011): Flattening Gamma: Radiometric Terrain Correction for SAR Imagery. IEEE Transactions on Geoscience
+    and Remote Sensing 49(8), 3081–3093. https://doi.org/10.1109/TGRS.2011.2120616
     """
     if any("geodes:radar" in a.extra_fields for a in item.assets.values()):
         return item
@@ -89,24 +102,35 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         for quantity in QUANTITIES
     }
     noiseless = [i.annotation.polarisation.lower() for i in product_images if i.lacks_noise]
-    gone |= {f"{quantity}_{p}_denoised": [] for p in noiseless for quantity in QUANTITIES}
+    gone |= {f"{quantity}_{p}_denoised": [] for p in noiseless for quantity in (*QUANTITIES, "gamma0_rtc")}
+    gone |= {f"gamma0_rtc_{p}": [f"gamma0_rtc_{p}_denoised"] for p in missing(archive)}
     if gone:
         band_item.properties["geodes:missing"] = gone
     band_item.assets = {}
     for image in product_images:
         annotation = image.annotation
         polarisation = annotation.polarisation.lower()
-        for quantity, noise in _choices(image, annotation is first):
-            key = quantity if quantity == "incidence" else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
+        # The terrain is placed once for all polarisations: their images have the same geometry.
+        seen_by = product_images[0] if _is_alike(annotation, first) else image
+        for quantity, noise in (*_choices(image, annotation is first), *_on_slopes(image, annotation is first)):
+            is_plain = quantity in _OF_ALL
+            key = quantity if is_plain else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
             source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, tile=None)
-            title = _TITLES[quantity] + ("" if quantity == "incidence" else f", {annotation.polarisation}")
+            if quantity == "layover_shadow_mask":
+                source = replace(source, dtype="uint8", nodata=UNKNOWN)
+            title = _TITLES[quantity] + ("" if is_plain else f", {annotation.polarisation}")
             title += ", thermal noise subtracted" if noise else ""
             asset = bands_.asset(
                 source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
             )
-            asset.extra_fields |= {"geodes:native": _FAMILY, "unit": "degree" if quantity == "incidence" else "1"}
+            is_angle = quantity in ("incidence", "local_incidence_angle")
+            asset.extra_fields |= {"geodes:native": _FAMILY, "unit": "degree" if is_angle else "1"}
+            if quantity == "layover_shadow_mask":
+                asset.extra_fields["classification:classes"] = [
+                    {"value": n, "name": text.replace(" ", "_"), "description": text} for n, text in _CLASSES.items()
+                ]
             treated = ipf_history.treated(archive.place, image, noise, version)
-            if treated and quantity != "incidence":
+            if treated and not is_plain:
                 asset.extra_fields["geodes:radiometry"] = treated
             asset.extra_fields["geodes:radar"] = {
                 "product": archive.place.gdal,
@@ -119,6 +143,7 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
                 "polarisation": polarisation,
                 "shape": list(annotation.shape),
                 "plane": [*plane.line, *plane.pixel, plane.reach],
+                **({"scene": [seen_by.member, epsg]} if quantity in ON_SLOPES else {}),
             }
             if quantity == "sigma0" and not noise:
                 asset.extra_fields["geodes:names"] = [polarisation, annotation.polarisation]
@@ -134,6 +159,21 @@ def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
             yield quantity, image.noise
     if is_first:
         yield "incidence", None
+
+
+def _on_slopes(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
+    """Yield the same of the quantities that need a terrain model."""
+    yield "gamma0_rtc", None
+    if image.noise:
+        yield "gamma0_rtc", image.noise
+    if is_first:
+        yield "local_incidence_angle", None
+        yield "layover_shadow_mask", None
+
+
+def _is_alike(one: Annotation, other: Annotation) -> bool:
+    """Whether two images have the same geometry."""
+    return all(getattr(one, name) == getattr(other, name) for name in ("start", "interval", "shape", "spacing"))
 
 
 def _suiting(
@@ -174,6 +214,7 @@ def _native(item: pystac.Item, key: str) -> Gridder:
         radar.get("version"),
         radar.get("border"),
         about,
+        scene=tuple(radar["scene"]) if "scene" in radar else None,
     )
 
 

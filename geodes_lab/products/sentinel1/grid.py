@@ -23,8 +23,12 @@ from geodes_lab.products.sentinel1 import documents, geometry
 from geodes_lab.products.sentinel1 import orbit as sentinel1_orbit
 from geodes_lab.products.sentinel1.annotation import Annotation, Floats
 from geodes_lab.products.sentinel1.calibration import Noise
+from geodes_lab.products.sentinel1.flattening import angle as flattening_angle
+from geodes_lab.products.sentinel1.flattening import area as flattening_area
+from geodes_lab.products.sentinel1.flattening.facets import UNKNOWN
+from geodes_lab.products.sentinel1.flattening.scene import Scene, heights
 from geodes_lab.products.sentinel1.orbit import OrbitFile
-from geodes_lab.products.terrain import model
+from geodes_lab.products.terrain import sheet
 from geodes_lab.products.tiepoints import sampled
 from geodes_lab.raster.source import Gridder, RasterSource, Relief, Span
 from geodes_lab.reading import sensor_window
@@ -34,10 +38,18 @@ _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
 _MARGIN = 16  # pixels of the image around the samples: the reach of a cubic spline
 _PIXELS, _READ = 2**22, 2**24  # pixels of the image that are calibrated and that are read at once
 _ABOVE = 0.5  # squared digital numbers by which the border may exceed the noise, from ESA's note MPC-0243
-_DEEP = 15.0  # metres below the sea: coastal land is never lower
 _FINE = 1536  # pixels of a finer grid, along each side, that are averaged at once
 
 Values = NDArray[np.float32]
+
+ON_SLOPES = ("gamma0_rtc", "local_incidence_angle", "layover_shadow_mask")
+"""Quantities that need a terrain model."""
+_NOTES = {
+    "incidence": "the angle is that on the ellipsoid, not on the slope",
+    "gamma0_rtc": "flattened by the area of ground in each pixel (Small 2011)",
+    "local_incidence_angle": "between the direction to the radar and the normal of the terrain",
+    "layover_shadow_mask": "by the terrain in each line of the image",
+}
 
 
 class Plane(NamedTuple):
@@ -82,7 +94,7 @@ class Geocoded:
     noise: str | None
     """None if the noise is not subtracted."""
     quantity: str
-    """``sigma0``, ``beta0``, ``gamma0`` or ``incidence``."""
+    """``sigma0``, ``beta0``, ``gamma0``, ``incidence``, or one of `ON_SLOPES`."""
     image: RasterSource
     """The image; only the shape of its grid is used."""
     version: float | None = None
@@ -95,18 +107,22 @@ class Geocoded:
     """A terrain model."""
     orbit: OrbitFile | None = None
     """The source of the satellite's positions; None: the annotation."""
+    scene: tuple[str, int] | None = None
+    """For `ON_SLOPES`: the member whose annotation places the terrain in the image, the same for all polarisations, and
+    the EPSG code of the suitable grid."""
 
     @property
     def note(self) -> str:
         """A sentence on the treatment of relief."""
         if self.relief is None:
             return "ellipsoid height: relief is displaced"
-        what = (
-            "the angle is that on the ellipsoid, not on the slope"
-            if self.quantity == "incidence"
-            else "what slopes do to the brightness is not corrected"
-        )
+        what = _NOTES.get(self.quantity, "what slopes do to the brightness is not corrected")
         return f"relief taken into account by {self.relief.note}; no data over the sea is sea level; {what}"
+
+    @property
+    def needs_relief(self) -> bool:
+        """Whether the band is nothing without a terrain model."""
+        return self.quantity in ON_SLOPES
 
     def over(self, relief: Relief) -> Gridder:
         """Return the same, with relief."""
@@ -130,7 +146,7 @@ class Geocoded:
         See `geodes_lab.planning.needed_tiles.Windowed`.
         """
         rows, cols = self.image.shape
-        if self.quantity == "incidence":
+        if self.quantity in ("incidence", "local_incidence_angle", "layover_shadow_mask"):
             return (0, 0), (0, 0)
         if self.plane is None:
             return (0, rows), (0, cols)
@@ -143,12 +159,16 @@ class Geocoded:
             x, y = Transformer.from_crs(str(grid.crs), source.epsg, always_xy=True).transform(x, y)
         return self.plane.spans(x, y, (rows, cols))
 
-    def numbers(self, source: RasterSource, grid: GeoBox, resampling: Resampling) -> tuple[Values, NDArray[np.bool_]]:
+    def numbers(
+        self, source: RasterSource, grid: GeoBox, resampling: Resampling
+    ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         """Return linear power on a grid, and where there is data; see `geodes_lab.raster.source.Gridder`.
 
         With ``average``, a grid coarser than the image gets the mean of all looks in a pixel.
         """
         annotation = documents.annotation(self.place, self.annotation)
+        if self.quantity == "layover_shadow_mask":
+            return self._masked(annotation, grid)
         ratio = source.ratio(grid)
         if resampling is Resampling.average and ratio > 1.5:
             return self._averaged(annotation, grid, math.ceil(ratio))
@@ -179,14 +199,17 @@ class Geocoded:
 
     def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
         """Sample the image at the centres of a grid's pixels; NaN outside and where it has no data."""
-        height = None if self.relief is None else _heights(self.relief, annotation, grid)
-        orbit = None if self.orbit is None else documents.orbit(self.orbit, annotation)
-        line, pixel = geometry.places(grid, annotation, height, orbit)
+        angle, height = None, None
+        if self.quantity == "local_incidence_angle":
+            angle, height = flattening_angle.local_incidence(self._scene, grid)
+        line, pixel, inside = self._places(annotation, grid, height)
         out = np.full(grid.shape, np.nan, np.float32)
-        rows, cols = annotation.shape
-        inside = (line >= -0.5) & (line < rows - 0.5) & (pixel >= -0.5) & (pixel < cols - 0.5)
         if not inside.any():
             return out
+        if angle is not None:
+            out[inside] = angle[inside]
+            return out
+        rows, cols = annotation.shape
         line, pixel = line[inside], pixel[inside]
         if self.quantity == "incidence":
             known_at = annotation.grid.line, annotation.grid.pixel
@@ -211,6 +234,34 @@ class Geocoded:
         out[inside] = values
         return out
 
+    def _places(
+        self, annotation: Annotation, grid: GeoBox, height: Floats | None = None
+    ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Return lines and pixels at the centres of a grid's pixels, and whether they are in the image."""
+        if self.relief is not None and height is None:
+            place = annotation.grid.points(annotation.spacing).places(grid)
+            height = heights(self.relief, annotation, sheet.points(grid), place)
+        orbit = None if self.orbit is None else documents.orbit(self.orbit, annotation)
+        line, pixel = geometry.places(grid, annotation, height, orbit)
+        rows, cols = annotation.shape
+        return line, pixel, (line >= -0.5) & (line < rows - 0.5) & (pixel >= -0.5) & (pixel < cols - 0.5)
+
+    def _masked(self, annotation: Annotation, grid: GeoBox) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return the mask of layover and shadow, and where it is known."""
+        out = np.full(grid.shape, UNKNOWN, np.uint8)
+        _, _, inside = self._places(annotation, grid)
+        if inside.any():
+            line, pixel = annotation.grid.points(annotation.spacing).places(grid)
+            out[inside] = flattening_area.mask(self._scene, line[inside], pixel[inside])
+        return out, out != UNKNOWN
+
+    @property
+    def _scene(self) -> Scene:
+        assert self.scene is not None
+        if self.relief is None:
+            raise GeodesError(f"{self.quantity} needs a terrain model: give open_cube dem=.")
+        return Scene(self.place, self.scene[0], self.relief, self.orbit, self.scene[1])
+
     def _window(self, rows: tuple[int, int], cols: tuple[int, int]) -> Values:
         """Return a calibrated part of the image."""
         return self.calibrated(sensor_window.window(self.image, rows, cols), rows, cols)
@@ -218,12 +269,15 @@ class Geocoded:
     def calibrated(self, numbers: NDArray[np.generic], rows: tuple[int, int], cols: tuple[int, int]) -> Values:
         """Convert the numbers of a window of the image to backscatter."""
         lines, pixels = np.arange(*rows, dtype=float), np.arange(*cols, dtype=float)
-        gains = documents.tables(self.place, self.calibration)[self.quantity].at(lines, pixels)
+        is_flattened = self.quantity == "gamma0_rtc"
+        table = documents.tables(self.place, self.calibration)["beta0" if is_flattened else self.quantity]
         noise = self._noise(self.noise).at(lines, pixels) if self.noise else None
-        values = sentinel1_calibration.calibrated(numbers, gains, noise)[0]
+        values = sentinel1_calibration.calibrated(numbers, table.at(lines, pixels), noise)[0]
+        if is_flattened:
+            values /= flattening_area.of_pixels(self._scene, rows, cols)
         if self.border:
             # One for all quantities of the image.
-            plain = replace(self, noise=None, quantity="", plane=None, relief=None, orbit=None)
+            plain = replace(self, noise=None, quantity="", plane=None, relief=None, orbit=None, scene=None)
             values[sentinel1_border.mask(self.measured, _inside(plain), rows, cols, self.image.shape)] = np.nan
         return values
 
@@ -237,25 +291,6 @@ class Geocoded:
     def _noise(self, member: str) -> Noise:
         mode = documents.annotation(self.place, self.annotation).mode
         return documents.noise(self.place, member, self.calibration, mode, self.version)
-
-
-def _heights(relief: Relief, annotation: Annotation, grid: GeoBox) -> Floats:
-    """Return metres above the ellipsoid.
-
-    Of a terrain model, and sea level where the model has no height in the sea; NaN elsewhere.
-
-    The tie points, which have the height 0 in the sea, say what is sea. Outside of the given tiles, all tie points
-    around a place must agree: it may be land whose tile was forgotten. Within a tile one is enough, or none if the
-    model has no holes on land. The radar does not see the sea floor that some models contain.
-    """
-    height, is_within, is_filled = relief.heights(grid)
-    level = model.sea_level(grid)
-    missing, deep = np.isnan(height), height < level - _DEEP
-    if missing.any() or deep.any():
-        some, every = geometry.sea(grid, annotation)
-        wet = missing & (every | (is_within & some) | is_filled) | deep & some
-        height[wet] = level[wet]
-    return height
 
 
 @lru_cache(maxsize=64)

@@ -40,7 +40,7 @@ def matches(item: pystac.Item) -> bool:
     return bands_.is_band_item(item) or (packed.is_one(item) and not other_catalogues.bands(item))
 
 
-def predicted(item: pystac.Item) -> pystac.Item | None:
+def predicted(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item | None:
     """Make the band Item of a catalogue's Item without reading anything.
 
     See `geodes_lab.products.sentinel2.predicted.item`.

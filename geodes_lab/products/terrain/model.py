@@ -24,6 +24,7 @@ from geodes_lab.products.terrain import datum
 from geodes_lab.products.terrain import sheet as terrain_sheet
 from geodes_lab.products.terrain.sheet import Flags, Floats, Tile
 from geodes_lab.raster import geoid
+from geodes_lab.raster.points import Points
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -58,24 +59,28 @@ class Terrain:
         return f"{', '.join(names[:_NAMED])}{more}, {kinds}"
 
     def heights(self, grid: GeoBox) -> Heights:
-        """Read the heights at the centres of a grid's pixels, bilinear between the model's own.
+        """Read the heights at the centres of a grid's pixels; see `heights_at`."""
+        return self.heights_at(terrain_sheet.points(grid))
 
-        For a coarser grid, its means are used.
+    def heights_at(self, points: Points) -> Heights:
+        """Read the heights at points, bilinear between the model's own.
+
+        For points that are further apart than these, means are used.
         """
-        height = np.full(grid.shape, np.nan)
+        height = np.full(points.shape, np.nan)
         for sheet in terrain_sheet.sheets(self.tiles):
-            if (values := sheet.read(grid)) is None:
+            if (values := sheet.read(points)) is None:
                 continue
             values *= sheet.datum.metre
             # Voids whose number the file does not declare, and the sea floor.
             values[(values < _LOWEST) | (values > _HIGHEST)] = np.nan
             if sheet.datum.above == "geoid":
-                values += sea_level(grid)
+                values += sea_level(points)
             height = np.where(np.isnan(height), values, height)
-        within, filled = (np.zeros(grid.shape, bool) for _ in range(2))
+        within, filled = (np.zeros(points.shape, bool) for _ in range(2))
         if np.isnan(height).any():
             for tile in self.tiles:
-                inside = terrain_sheet.covered(tile.source, grid)
+                inside = terrain_sheet.covered(tile.source, points)
                 within |= inside
                 filled |= inside & tile.datum.is_filled
         return Heights(height, within, filled)
@@ -107,8 +112,7 @@ def _tile(product: Product, heights: Literal["geoid", "ellipsoid"] | None) -> Ti
     return Tile(source, datum.of(source, names, heights))
 
 
-def sea_level(grid: GeoBox) -> Floats:
-    """Return the height of sea level above the ellipsoid at the centres of a grid's pixels."""
-    mesh = terrain_sheet.lattice(grid)
-    lon, lat = Transformer.from_crs(str(grid.crs), 4326, always_xy=True).transform(*mesh.centres)
-    return mesh.between(geoid.undulation(lon, lat))
+def sea_level(points: Points) -> Floats:
+    """Return the height of sea level above the ellipsoid at points."""
+    lon, lat = Transformer.from_crs(str(points.crs), 4326, always_xy=True).transform(*points.centres)
+    return points.between(geoid.undulation(lon, lat))

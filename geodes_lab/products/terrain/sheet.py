@@ -14,6 +14,8 @@ from pyproj import Transformer
 
 from geodes_lab.products.terrain.datum import Datum
 from geodes_lab.products.tiepoints import Lattice, sampled
+from geodes_lab.raster import overlap
+from geodes_lab.raster.points import Points
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window as reading_window
 
@@ -56,19 +58,19 @@ class Sheet:
         shape = round((south - north) / e), round((east - west) / a)
         return RasterSource("", "", "", self.tiles[0].source.epsg, (a, 0.0, west, 0.0, e, north), shape)
 
-    def read(self, grid: GeoBox) -> Floats | None:
-        """Return heights on a grid, in their own unit and datum; None if no tile is near."""
+    def read(self, points: Points) -> Floats | None:
+        """Return heights at points, in their own unit and datum; None if no tile is near."""
         # A global model ends at 180°, where a grid may continue.
-        parts = [p for turn in _turns(self.whole) if (p := self._read(grid, turn)) is not None]
+        parts = [p for turn in _turns(self.whole) if (p := self._read(points, turn)) is not None]
         if len(parts) < 2:
             return parts[0] if parts else None
         return np.where(np.isnan(parts[0]), parts[1], parts[0])
 
-    def _read(self, grid: GeoBox, turn: int) -> Floats | None:
-        times = max(math.floor(self.whole.ratio(grid)), 1)
+    def _read(self, points: Points, turn: int) -> Floats | None:
+        times = max(math.floor(min(overlap.ratios(self.whole.geobox, points.crs, *points.spacing))), 1)
         shape = -(-self.whole.shape[0] // times), -(-self.whole.shape[1] // times)
         coarse = self.whole.reduced((times, times), shape).geobox
-        places = _places(grid, coarse, turn)
+        places = _places(points, coarse, turn)
         if places is None:
             return None
         row, col = places
@@ -93,8 +95,8 @@ class Sheet:
             return None
         mean = np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
         if near.all():
-            return sampled(mean, row.ravel() - top, col.ravel() - left, 1).reshape(grid.shape).astype(float)
-        out = np.full(grid.shape, np.nan)
+            return sampled(mean, row.ravel() - top, col.ravel() - left, 1).reshape(points.shape).astype(float)
+        out = np.full(points.shape, np.nan)
         out[near] = sampled(mean, row[near] - top, col[near] - left, 1)
         return out
 
@@ -111,17 +113,19 @@ def sheets(tiles: tuple[Tile, ...]) -> list[Sheet]:
     return [Sheet(tuple(s)) for s in groups]
 
 
-def lattice(grid: GeoBox) -> Lattice:
-    """Return some pixels of a grid, between which positions and the geoid are linear."""
-    metres = max(abs(grid.affine.a), abs(grid.affine.e)) * (111_320 if grid.crs.geographic else 1)
-    return Lattice(grid, int(np.clip(_MESH / metres, 1, _STEP)))
+def points(grid: GeoBox) -> Points:
+    """Return the centres of a grid's pixels: positions and the geoid are linear between some of them."""
+    size = abs(grid.affine.a), abs(grid.affine.e)
+    metres = max(size) * (111_320 if grid.crs.geographic else 1)
+    lattice = Lattice(grid, int(np.clip(_MESH / metres, 1, _STEP)))
+    return Points(grid.crs, lattice.centres, lattice.between, grid.shape, size)
 
 
-def covered(source: RasterSource, grid: GeoBox) -> Flags:
-    """Return where a raster covers a grid."""
-    inside = np.zeros(grid.shape, bool)
+def covered(source: RasterSource, points: Points) -> Flags:
+    """Return which points a raster covers."""
+    inside = np.zeros(points.shape, bool)
     for turn in _turns(source):
-        if (places := _places(grid, source.geobox, turn)) is not None:
+        if (places := _places(points, source.geobox, turn)) is not None:
             (row, col), (rows, cols) = places, source.shape
             inside |= (row >= -0.5) & (row <= rows - 0.5) & (col >= -0.5) & (col <= cols - 0.5)
     return inside
@@ -133,17 +137,16 @@ def _turns(source: RasterSource) -> tuple[int, ...]:
     return (0, -1, 1) if source.geobox.crs.geographic and box.right - box.left > 360 - _APART else (0,)
 
 
-def _places(grid: GeoBox, native: GeoBox, turn: int) -> tuple[Floats, Floats] | None:
-    """Return rows and columns of another grid at the centres of a grid's pixels, counted from the centre of its first.
+def _places(points: Points, native: GeoBox, turn: int) -> tuple[Floats, Floats] | None:
+    """Return rows and columns of a grid at points, counted from the centre of its first pixel.
 
     None if they are outside of it.
 
-    Longitudes are moved to the nearest turn, and by further turns: a grid may cross 180°.
+    Longitudes are moved to the nearest turn, and by further turns: the points may cross 180°.
     """
-    mesh, box = lattice(grid), native.boundingbox
-    x, y = mesh.centres
-    if grid.crs.epsg != native.crs.epsg:
-        x, y = Transformer.from_crs(str(grid.crs), native.crs.epsg, always_xy=True).transform(x, y)
+    box, (x, y) = native.boundingbox, points.centres
+    if points.crs.epsg != native.crs.epsg:
+        x, y = Transformer.from_crs(str(points.crs), native.crs.epsg, always_xy=True).transform(x, y)
     x, y = np.asarray(x), np.asarray(y)
     if native.crs.geographic:
         if np.ptp(x) > 180:  # they would jump in between
@@ -154,7 +157,7 @@ def _places(grid: GeoBox, native: GeoBox, turn: int) -> tuple[Floats, Floats] | 
     col, row = ~(native.affine * Affine.translation(0.5, 0.5)) * (x, y)
     if min(row.max(), col.max()) < -1 or row.min() > native.shape[0] or col.min() > native.shape[1]:
         return None
-    return mesh.between(row), mesh.between(col)
+    return points.between(row), points.between(col)
 
 
 def _is_of_one_lattice(one: Tile, other: Tile) -> bool:

@@ -47,6 +47,10 @@ LIGHT = 299_792_458.0  # metres per second
 MS = timedelta(milliseconds=1)
 
 Floats = NDArray[np.float64]
+Place = tuple[float, float]
+
+CENTRE: Place = (truth.WEST + truth.COLS * 5, truth.NORTH - truth.ROWS * 5)
+"""Easting and northing of the image's centre: that of the truth's area."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Product:
     """The absolute orbit number."""
     datatake: int = 0x04824A
     """The number of the mission's data take."""
+    centre: Place = CENTRE
+    """Easting and northing of the image's centre, in metres of EPSG:32631."""
 
     @property
     def stop(self) -> datetime:
@@ -77,7 +83,7 @@ class Product:
     def footprint(self) -> list[tuple[float, float]]:
         """Return longitude and latitude of the corners, closed."""
         last, end = LINES - 1, SAMPLES - 1
-        lon, lat = degrees([last, last, 0, 0, last], [0, end, end, 0, 0])
+        lon, lat = degrees([last, last, 0, 0, last], [0, end, end, 0, 0], self.centre)
         return list(zip(lon.tolist(), lat.tolist(), strict=True))
 
     @property
@@ -104,15 +110,15 @@ def products() -> list[Product]:
     ]
 
 
-def ground(line: ArrayLike, sample: ArrayLike) -> tuple[Floats, Floats]:
+def ground(line: ArrayLike, sample: ArrayLike, centre: Place = CENTRE) -> tuple[Floats, Floats]:
     """Return easting and northing of the centres of pixels, in metres of EPSG:32631; (0, 0) is the first pixel's centre."""
     along = (np.asarray(line) - (LINES - 1) / 2) * SPACING
     across = (np.asarray(sample) - (SAMPLES - 1) / 2) * SPACING
     sin, cos = np.sin(np.radians(HEADING)), np.cos(np.radians(HEADING))
     # Range increases to the right of the flight direction, which is west in a descending pass.
     return (
-        truth.WEST + truth.COLS * 5 + along * sin + across * cos,
-        truth.NORTH - truth.ROWS * 5 + along * cos - across * sin,
+        centre[0] + along * sin + across * cos,
+        centre[1] + along * cos - across * sin,
     )
 
 
@@ -166,16 +172,16 @@ def numbers(product: Product, polarisation: str) -> NDArray[np.uint16]:
     return np.clip(np.rint(np.sqrt(power)), 1, 65_535).astype(np.uint16)
 
 
-def orbit(seconds: ArrayLike) -> tuple[Floats, Floats]:
+def orbit(seconds: ArrayLike, at: Place = CENTRE) -> tuple[Floats, Floats]:
     """Return position and velocity (..., 3) of the satellite, Earth fixed, in metres and m/s.
 
     At 0 s the satellite sees the centre of the image at zero Doppler.
     """
     line, sample, angle = (LINES - 1) / 2, (SAMPLES - 1) / 2, np.radians(INCIDENCE)
-    centre = _earth_fixed(line, sample)
-    up = _earth_fixed(line, sample, 1) - centre
-    flight = _unit(_earth_fixed(line + 1, sample) - centre)
-    near = _unit(_earth_fixed(line, sample - 1) - centre)
+    centre = _earth_fixed(line, sample, at)
+    up = _earth_fixed(line, sample, at, 1) - centre
+    flight = _unit(_earth_fixed(line + 1, sample, at) - centre)
+    near = _unit(_earth_fixed(line, sample - 1, at) - centre)
     place = centre + _RANGE * (np.sin(angle) * near + np.cos(angle) * up)
     # The speed at which the radar moves one line on the ground per interval, on the curved orbit.
     velocity = flight * SPACING / INTERVAL * (place @ place) / (place @ centre)
@@ -187,15 +193,16 @@ def orbit(seconds: ArrayLike) -> tuple[Floats, Floats]:
     )
 
 
-def degrees(line: ArrayLike, sample: ArrayLike) -> tuple[Floats, Floats]:
+def degrees(line: ArrayLike, sample: ArrayLike, centre: Place = CENTRE) -> tuple[Floats, Floats]:
     """Return longitude and latitude of pixels of the image, in degrees."""
-    lon, lat = Transformer.from_crs(truth.EPSG, 4326, always_xy=True).transform(*ground(line, sample))
+    lon, lat = Transformer.from_crs(truth.EPSG, 4326, always_xy=True).transform(*ground(line, sample, centre))
     return np.asarray(lon), np.asarray(lat)
 
 
-def _earth_fixed(line: ArrayLike, sample: ArrayLike, above: float = 0) -> Floats:
+def _earth_fixed(line: ArrayLike, sample: ArrayLike, centre: Place, above: float = 0) -> Floats:
     """Return Earth-centred coordinates (..., 3) of pixels, in metres."""
-    lon, lat = degrees(*np.broadcast_arrays(line, sample))
+    lines, samples = np.broadcast_arrays(line, sample)
+    lon, lat = degrees(lines, samples, centre)
     height = np.full(lon.shape, HEIGHT + above)
     return np.stack(Transformer.from_crs(4979, 4978, always_xy=True).transform(lon, lat, height), axis=-1)
 
@@ -204,11 +211,11 @@ def _unit(vector: Floats) -> Floats:
     return np.asarray(vector / np.linalg.norm(vector, axis=-1, keepdims=True))
 
 
-def look(sample: ArrayLike) -> tuple[Floats, Floats, Floats]:
+def look(sample: ArrayLike, centre: Place = CENTRE) -> tuple[Floats, Floats, Floats]:
     """Return slant range in metres, and incidence and elevation angle in degrees, of samples of the middle line."""
-    line, (satellite, _) = (LINES - 1) / 2, orbit(0)
-    target = _earth_fixed(line, sample)
-    ray, up = satellite - target, _earth_fixed(line, sample, 1) - target
+    line, (satellite, _) = (LINES - 1) / 2, orbit(0, centre)
+    target = _earth_fixed(line, sample, centre)
+    ray, up = satellite - target, _earth_fixed(line, sample, centre, 1) - target
     incidence, elevation = np.arccos((_unit(ray) * up).sum(-1)), np.arccos(_unit(ray) @ _unit(satellite))
     return np.linalg.norm(ray, axis=-1), np.degrees(incidence), np.degrees(elevation)
 

@@ -16,6 +16,7 @@ from pyproj import Geod
 from rasterio.control import GroundControlPoint
 from rasterio.io import MemoryFile
 
+from geodes_lab.sample.sentinel1 import hills
 from geodes_lab.sample.sentinel1.grd import (
     CALIBRATED,
     HEIGHT,
@@ -45,7 +46,9 @@ def write(product: Product, path: Path) -> None:
     """Write one product as a zip with stored members. The same product always gets the same bytes."""
     members: dict[str, bytes] = {}
     for polarisation in SIGMA0:
-        stem, image = product.stem(polarisation), numbers(product, polarisation)
+        made = hills.numbers(product, polarisation) if isinstance(product, hills.Product) else None
+        image = numbers(product, polarisation) if made is None else made
+        stem = product.stem(polarisation)
         calibration, noises = _tables(product, polarisation)
         members[f"annotation/{stem}.xml"] = xml("product", _annotation(product, polarisation, image))
         members[f"annotation/calibration/noise-{stem}.xml"] = xml("noise", noises)
@@ -88,11 +91,11 @@ def _header(product: Product, polarisation: str) -> dict[str, Any]:
 def _annotation(product: Product, polarisation: str, image: NDArray[np.uint16]) -> dict[str, Any]:
     """Return the annotation of one image. Lists that the sample does not model, such as attitudes, are empty."""
     first, last, middle = _text(product.start), _text(product.stop), product.time((LINES - 1) / 2)
-    (lon, lon_end), (lat, lat_end) = degrees([0, LINES - 1], [SAMPLES / 2, SAMPLES / 2])
+    (lon, lon_end), (lat, lat_end) = degrees([0, LINES - 1], [SAMPLES / 2, SAMPLES / 2], product.centre)
     heading = float(Geod(ellps="WGS84").inv(lon, lat, lon_end, lat_end)[0])
     orbits = []
     for seconds in range(-80, 80, 10):
-        place, velocity = (dict(zip("xyz", vector.tolist(), strict=True)) for vector in orbit(seconds))
+        place, velocity = (dict(zip("xyz", vector.tolist(), strict=True)) for vector in orbit(seconds, product.centre))
         when = middle + timedelta(seconds=seconds)
         orbits.append({"time": when, "frame": "Earth Fixed", "position": place, "velocity": velocity})
     moments = {"outputDataMean": image.mean(), "outputDataStdDev": image.std()}
@@ -103,7 +106,7 @@ def _annotation(product: Product, polarisation: str, image: NDArray[np.uint16]) 
         ),
         "sliceList": [_fields(f"sliceNumber 1; sensingStartTime {first}; sensingStopTime {last}")],
         **_fields(
-            f"slantRangeTime {2 * float(look(0)[0]) / LIGHT:.15e}; pixelValue Detected; outputPixels 16 bit Unsigned "
+            f"slantRangeTime {2 * float(look(0, product.centre)[0]) / LIGHT:.15e}; pixelValue Detected; outputPixels 16 bit Unsigned "
             f"Integer; rangePixelSpacing {SPACING:.6e}; azimuthPixelSpacing {SPACING:.6e}; azimuthTimeInterval "
             f"{INTERVAL:.15e}; azimuthFrequency 4.864863102995529e+02; numberOfSamples {SAMPLES}; numberOfLines "
             f"{LINES}; zeroDopMinusAcqTime 0.000000000000000e+00; incidenceAngleMidSwath {INCIDENCE:.15e}"
@@ -161,7 +164,10 @@ def _grid(product: Product) -> list[dict[str, Any]]:
     points = []
     for line in np.rint(np.linspace(0, LINES - 1, 10)).astype(int).tolist():
         samples = np.rint(np.linspace(0, SAMPLES - 1, 21)).astype(int)
-        (lon, lat), (reach, incidence, elevation) = degrees(line, samples), look(samples)
+        (lon, lat), (reach, incidence, elevation) = (
+            degrees(line, samples, product.centre),
+            look(samples, product.centre),
+        )
         points += [
             {"azimuthTime": product.time(line), "slantRangeTime": 2 * reach[n] / LIGHT, "line": line, "pixel": sample}
             | {"latitude": lat[n], "longitude": lon[n], "height": HEIGHT}
@@ -173,7 +179,7 @@ def _grid(product: Product) -> list[dict[str, Any]]:
 
 def _conversions(product: Product) -> list[dict[str, Any]]:
     """Return the polynomials between slant and ground range in metres, one per second, with nine coefficients like ESA's."""
-    across, reach = np.arange(SAMPLES) * float(SPACING), look(np.arange(SAMPLES))[0]
+    across, reach = np.arange(SAMPLES) * float(SPACING), look(np.arange(SAMPLES), product.centre)[0]
     fit = np.polynomial.Polynomial.fit
     fits = fit(reach - reach[0], across, 4), fit(across, reach, 4)
     flat, slant = (np.append(f.convert().coef, np.zeros(4)) for f in fits)

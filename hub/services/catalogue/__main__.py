@@ -35,6 +35,7 @@ def application(options: argparse.Namespace) -> ASGIApp:
         Rights(restricted),
         assets=options.assets,
         quicklooks=Quicklooks(lab, os.environ.get("GEODES_LAB_DATA", "").partition("/services/")[0]),
+        lab=lab,
         public=options.public or settings.public,
         origins=settings.origins,
         quota=Quota(settings.results.storage, settings.results.items, settings.results.whole),

@@ -31,8 +31,9 @@ from starlette.types import ASGIApp
 
 from geodes_lab.catalog.harvested.engine import Limits
 from geodes_lab.catalog.harvested.quota import Quota
+from geodes_lab.policy.lab import Lab
 from hub.services.bounds import Bounded
-from hub.services.catalogue import sentences, shapes
+from hub.services.catalogue import sentences
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.guard import Guarded
 from hub.services.catalogue.queryables import Queryables
@@ -41,6 +42,7 @@ from hub.services.catalogue.reads import Reads
 from hub.services.catalogue.results.transactions import Results
 from hub.services.catalogue.shelves import Shelves
 from hub.services.catalogue.views import routes
+from hub.services.maps import shapes
 from hub.services.person import Hub
 
 # Clients look for the classes of 1.0; the extension itself declares 1.1.
@@ -66,6 +68,7 @@ def made(
     assets: Path | None = None,
     quicklooks: Quicklooks | None = None,
     *,
+    lab: Lab | None = None,
     public: bool = False,
     origins: Sequence[str] = (),
     quota: Quota | None = None,
@@ -87,6 +90,8 @@ def made(
         The folder ``node_modules`` with the map's library; without it the page has no map.
     quicklooks
         Where small pictures are read; by default with this process's own rights.
+    lab
+        The operator's file, for the head of the page.
     public
         Whether people without a login may search.
     origins
@@ -96,7 +101,7 @@ def made(
     limits
         The limits for searches.
     """
-    hub = hub or Hub()
+    hub = hub or Hub(acting=("tiles",))
     shelves = Shelves(harvested, results, rights or Rights(), limits)
     title = "The catalogue of GEODES Lab"
     description = "The products of GEODES near the data, and the results of the lab's users."
@@ -149,8 +154,8 @@ def made(
         return HTMLResponse(_DOCUMENTED)
 
     sentences.add(api.app)
-    api.app.include_router(shapes.routes(hub))
-    api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks()))
+    api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/")))
+    api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks(), lab or Lab(), public=public))
     return Guarded(Bounded(api.app, body=_BODY, depth=64, at_once=128), hub, public=public)
 
 

@@ -6,32 +6,22 @@ from pathlib import Path
 
 import pystac
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 
 from geodes_lab.catalog.query import Query
 from geodes_lab.errors import GeodesError
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.people import rights
+from hub.services import pages
 from hub.services.catalogue.quicklooks import NotForYou, Quicklooks
 from hub.services.catalogue.shelves import Shelves
+from hub.services.catalogue.words import TEXT
+from hub.services.maps import assets as maps
 from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
-_OURS = {
-    "page.js": "text/javascript", "box.js": "text/javascript", "shape.js": "text/javascript", "page.css": "text/css",
-}  # fmt: skip
-# Packages of the registry, installed beside the hub's proxy.
-_THEIRS = {
-    "leaflet.js": "leaflet/dist/leaflet.js",
-    "leaflet.css": "leaflet/dist/leaflet.css",
-    "topojson.js": "topojson-client/dist/topojson-client.min.js",
-    "land.json": "world-atlas/countries-50m.json",
-}
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
-# The page loads nothing from other sites, and other sites cannot frame it.
-_POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'self'; base-uri "
-    "'none'; form-action 'self'"
-)
-
+_OURS = ("page.js", "details.js", "results.js", "words.js", "page.css")
+_SESSION = "jupyterhub-session-id"  # the hub's cookie: its browser has logged in there
 
 # For files of users: pixels, whatever a browser would interpret them as.
 _OF_USERS = {
@@ -41,21 +31,38 @@ _OF_USERS = {
 }
 
 
-def routes(shelves: Shelves, hub: Hub, assets: Path | None, quicklooks: Quicklooks) -> APIRouter:
-    """Return the page's routes, below the service's prefix."""
+def routes(
+    shelves: Shelves, hub: Hub, assets: Path | None, quicklooks: Quicklooks, lab: Lab, *, public: bool
+) -> APIRouter:
+    """Return the page's routes, below the service's prefix.
+
+    Parameters
+    ----------
+    shelves, hub, assets, quicklooks, lab
+        See `hub.services.catalogue.app.made`.
+    public
+        Whether people without a login have the page too. If not, or if the hub knows them, they come by its login.
+    """
     router = APIRouter(prefix=hub.prefix.rstrip("/"), include_in_schema=False)
 
     @router.get("/")
-    def page() -> Response:
-        return FileResponse(_HERE / "index.html", headers={"Content-Security-Policy": _POLICY})
+    def page(request: Request) -> Response:
+        person = hub.person(request)
+        if not person.name and hub.is_there and (not public or _SESSION in request.cookies):
+            return hub.to_login(request)
+        operator = rights(person.groups, lab).admin
+        tongue = pages.language(request, lab)
+        places = {"notebook_url": pages.place(lab, "hub/user-redirect/geodes/notebook"), "login": f"{hub.prefix}login"}
+        body = pages.filled(_HERE / "body.html", {**TEXT[tongue], **places})
+        return pages.page(request, lab, TEXT[tongue]["title"], body, person.name, operator=operator, head=maps.HEAD)
+
+    @router.get("/look.css")
+    async def look(request: Request) -> Response:
+        return await pages.look(request)
 
     @router.get("/assets/{name}")
     def asset(name: str) -> Response:
-        if name in _OURS:
-            return FileResponse(_HERE / name, media_type=_OURS[name])
-        if name not in _THEIRS or assets is None or not (assets / _THEIRS[name]).is_file():
-            raise HTTPException(404, f"There is no {name}.")
-        return FileResponse(assets / _THEIRS[name], media_type=_TYPES[Path(name).suffix])
+        return maps.asset(name, _HERE, _OURS, assets)
 
     @router.get("/me")
     def me(request: Request) -> dict[str, object]:

@@ -13,4 +13,6 @@ from hub.services.person import Hub
 
 state = serving.state()
 watch = Watch(serving.lab().culling, Orders(state / "orders.json"))
-serving.serve(made(watch, Stops(state / "stops.json"), Hub(), HubApi(), Messages(state / "messages.json")), 8014)
+serving.serve(
+    made(watch, Stops(state / "stops.json"), Hub(groups=False), HubApi(), Messages(state / "messages.json")), 8014
+)

@@ -1,4 +1,4 @@
-"""The first page's words and parts, in French and English."""
+"""The first page's parts; its words are in `words`."""
 
 from __future__ import annotations
 
@@ -12,141 +12,10 @@ from urllib.parse import quote
 from hub.services.home import lake_views
 from hub.services.home.lake_news import Told
 from hub.services.home.news import KINDS, Announcement
+from hub.services.home.words import TEXT
 from hub.services.pages import Language, percent
 
 ObjectLocation = Callable[[str], str]
-_TEXT: dict[Language, dict[str, str]] = {
-    "en": {
-        "welcome": "Welcome",
-        "hello": "Welcome, {name}",
-        "login": "Log in",
-        "intro": "The datalab of GEODES: products opened in place, with Dask.",
-        "server": "My server",
-        "start": "Start my server",
-        "open": "Open JupyterLab",
-        "stop": "Stop or restart",
-        "runs": "It has been running ({profile}) since {when}.",
-        "rests": "It is not running.",
-        "stopped": "It was stopped on {when} after {minutes} min without activity.",
-        "old": "It was stopped on {when} because of its age.",
-        "ordered": "It was stopped on {when} by an operator.",
-        "reason": "The operator says: {text}",
-        "ran": "These were running: {what}.",
-        "catalogue": "Catalogue",
-        "find": "Find products, see them on a map, open a search as a notebook.",
-        "toit": "Open the catalogue",
-        "notebooks": "Notebooks",
-        "examples": "Your notebooks, and the lab's examples.",
-        "tothem": "Open my notebooks",
-        "clusters": "My clusters",
-        "dask": "A Dask cluster starts at your first computation and ends with its kernel. The panel in JupyterLab "
-        "shows and stops them.",
-        "toclusters": "See my clusters",
-        "together": "Work together",
-        "common": "Members of a group open the same notebook and see each other type. The common server has no "
-        "files or keys of yours: each member can read, change and run everything on it.",
-        "tocommon": "Open the server of {name}",
-        "usage": "My usage",
-        "of": "of the quota of this month",
-        "nolimit": "{hours} core-hours this month.",
-        "more": "All my usage",
-        "news": "News",
-        "none": "No news.",
-        "feed": "As a feed (Atom)",
-        "until": "until",
-        "remove": "Take back",
-        "publish": "Publish an announcement",
-        "kind": "Kind",
-        "title": "Title",
-        "text": "Text",
-        "titre": "Title in French",
-        "texte": "Text in French",
-        "send": "Publish",
-        "share": "Shares",
-        "maintenance": "Maintenance",
-        "products": "Products and formats",
-        "network": "Network",
-        "service": "Service",
-        "other": "Other",
-        "core_hours": "Core-hours",
-        "memory_hours": "Memory",
-        "read": "Read from the datalake",
-        "storage": "Home",
-        "full": "Your home is nearly full.",
-        "space": "Make room",
-        "by": "Message from {name}, {when}",
-        "near": "{whose} of this month: {part} of {budget} {currency} is used.",
-        "over": "{whose} of this month is used up: {part} of {budget} {currency}.",
-        "budgetperson": "Your budget",
-        "budgetgroup": "The budget of the group {name}",
-        "budgetproject": "The budget of the project {name}",
-    },
-    "fr": {
-        "welcome": "Bienvenue",
-        "hello": "Bienvenue, {name}",
-        "login": "Se connecter",
-        "intro": "Le datalab de GEODES : les produits ouverts sur place, avec Dask.",
-        "server": "Mon serveur",
-        "start": "Démarrer mon serveur",
-        "open": "Ouvrir JupyterLab",
-        "stop": "Arrêter ou redémarrer",
-        "runs": "Il est en marche ({profile}) depuis {when}.",
-        "rests": "Il n'est pas en marche.",
-        "stopped": "Il a été arrêté le {when} après {minutes} min sans activité.",
-        "old": "Il a été arrêté le {when} à cause de son âge.",
-        "ordered": "Il a été arrêté le {when} par un opérateur.",
-        "reason": "L'opérateur écrit : {text}",
-        "ran": "Ce qui tournait : {what}.",
-        "catalogue": "Catalogue",
-        "find": "Trouver des produits, les voir sur une carte, ouvrir une recherche en notebook.",
-        "toit": "Ouvrir le catalogue",
-        "notebooks": "Notebooks",
-        "examples": "Vos notebooks, et les exemples du laboratoire.",
-        "tothem": "Ouvrir mes notebooks",
-        "clusters": "Mes clusters",
-        "dask": "Un cluster Dask démarre à votre premier calcul et finit avec son noyau. "
-        "Le panneau de JupyterLab les montre et les arrête.",
-        "toclusters": "Voir mes clusters",
-        "together": "Travailler ensemble",
-        "common": "Les membres d'un groupe ouvrent le même notebook et se voient écrire. Le serveur commun n'a ni vos "
-        "fichiers ni vos clés : chaque membre peut y lire, changer et exécuter tout.",
-        "tocommon": "Ouvrir le serveur de {name}",
-        "usage": "Mon usage",
-        "of": "du quota de ce mois",
-        "nolimit": "{hours} heures de cœur ce mois-ci.",
-        "more": "Tout mon usage",
-        "news": "Actualités",
-        "none": "Pas d'actualité.",
-        "feed": "En flux (Atom)",
-        "until": "jusqu'au",
-        "remove": "Retirer",
-        "publish": "Publier une annonce",
-        "kind": "Genre",
-        "title": "Titre en anglais",
-        "text": "Texte en anglais",
-        "titre": "Titre",
-        "texte": "Texte",
-        "send": "Publier",
-        "share": "Partages",
-        "maintenance": "Maintenance",
-        "products": "Produits et formats",
-        "network": "Réseau",
-        "service": "Service",
-        "other": "Autre",
-        "core_hours": "Heures de cœur",
-        "memory_hours": "Mémoire",
-        "read": "Lu dans le datalake",
-        "storage": "Espace personnel",
-        "full": "Votre espace est presque plein.",
-        "space": "Faire de la place",
-        "by": "Message de {name}, {when}",
-        "near": "{whose} pour ce mois : {part} de {budget} {currency} consommés.",
-        "over": "{whose} pour ce mois est épuisé : {part} de {budget} {currency}.",
-        "budgetperson": "Votre budget",
-        "budgetgroup": "Le budget du groupe {name}",
-        "budgetproject": "Le budget du projet {name}",
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -171,7 +40,7 @@ class State:
 
 def title(tongue: Language, state: State) -> str:
     """The page's heading."""
-    text = _TEXT[tongue]
+    text = TEXT[tongue]
     return text["hello"].format(name=state.name) if state.name else text["welcome"]
 
 
@@ -184,7 +53,7 @@ def body(
     told: Sequence[Told] = (),
 ) -> str:
     """The page's content; ``place`` makes links of the lab's own paths; ``told`` are news of the datalake."""
-    text = _TEXT[tongue]
+    text = TEXT[tongue]
     if not state.name:
         return (
             f'<p>{text["intro"]}</p><p><a class="button" href="login">{text["login"]}</a></p>'
@@ -206,7 +75,7 @@ def body(
 
 
 def _messages(tongue: Language, state: State) -> str:
-    by = _TEXT[tongue]["by"]
+    by = TEXT[tongue]["by"]
     return "".join(
         f'<section class="note message" role="status"><p class="soft">'
         f"{html.escape(by.format(name=m['by'], when=_when(m['sent'], tongue)))}</p>"
@@ -216,7 +85,7 @@ def _messages(tongue: Language, state: State) -> str:
 
 
 def _budgets(tongue: Language, state: State) -> str:
-    text, lines = _TEXT[tongue], []
+    text, lines = TEXT[tongue], []
     for b in state.budgets:
         whose = text[f"budget{b['kind']}"].format(name=b["name"])
         words = text["over" if b["over"] else "near"]
@@ -231,7 +100,7 @@ def _card(head: str, inner: str, link: str, words: str) -> str:
 
 
 def _server(tongue: Language, state: State, place: ObjectLocation) -> str:
-    text = _TEXT[tongue]
+    text = TEXT[tongue]
     if state.profile is None:
         sentence = text["rests"]
         if state.stops:
@@ -253,7 +122,7 @@ def _server(tongue: Language, state: State, place: ObjectLocation) -> str:
 
 
 def _common(tongue: Language, state: State, place: ObjectLocation) -> Iterator[str]:
-    text = _TEXT[tongue]
+    text = TEXT[tongue]
     links = ""
     for group, server in state.common.items():
         # A workspace of one's own: the tabs of others are not changed by mine.
@@ -265,7 +134,7 @@ def _common(tongue: Language, state: State, place: ObjectLocation) -> Iterator[s
 
 
 def _usage(tongue: Language, state: State, place: ObjectLocation) -> str:
-    text = _TEXT[tongue]
+    text = TEXT[tongue]
     if not state.parts:
         return f"<p>{text['nolimit'].format(hours=f'{state.core_hours:.1f}')}</p>"
     meters = "".join(
@@ -280,7 +149,7 @@ def _usage(tongue: Language, state: State, place: ObjectLocation) -> str:
 
 
 def _news(tongue: Language, news: list[Announcement], operator: bool) -> str:
-    text = _TEXT[tongue]
+    text = TEXT[tongue]
     shown = []
     for a in news:
         head, words = a.in_(tongue)

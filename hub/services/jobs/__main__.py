@@ -1,15 +1,17 @@
-"""``python -m hub.services.jobs``: the jobs of the lab, and OGC API – Processes."""
+"""``python -m hub.services.jobs``: the jobs of the lab, OGC API – Processes, and the page."""
 
 from __future__ import annotations
 
+import argparse
 import os
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from hub.services import serving
 
 
-def application() -> ASGIApp:
+def application(assets: Path | None) -> ASGIApp:
     """Create the application; the imports take a while."""
     from geodes_lab import settings
     from geodes_lab.batch.store import tables
@@ -24,7 +26,15 @@ def application() -> ASGIApp:
     store = Store(tables.opened(address))
     Callbacks(store, lab.jobs.callbacks).begin()
     Starter(store, HubServers()).begin()
-    return made(lab, store, Hub(), os.environ.get("GEODES_LAB_CATALOGUE", ""))
+    catalogue, usage = (os.environ.get(f"GEODES_LAB_{name}", "") for name in ("CATALOGUE", "USAGE"))
+    return made(lab, store, Hub(), catalogue, usage=usage, assets=assets)
 
 
-serving.serve(serving.Later(application), 8017)
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Serve the jobs of a lab, and their page.")
+    parser.add_argument("--assets", type=Path, help="the folder node_modules, for the map of the page")
+    options = parser.parse_args()
+    serving.serve(serving.Later(lambda: application(options.assets)), 8017)
+
+
+main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -19,9 +20,11 @@ from geodes_lab.policy.lab import Lab
 from geodes_lab.processing import registry
 from geodes_lab.util.database import DatabaseUnusable
 from hub.services.bounds import Bounded
-from hub.services.jobs import callbacks, documents, execution, listing
+from hub.services.jobs import again, callbacks, documents, execution, listing, views
 from hub.services.jobs.desk import Desk, NotAllowed
+from hub.services.jobs.planning import Planning
 from hub.services.jobs.searching import Catalogue
+from hub.services.pages import Language
 from hub.services.person import Hub, Person, is_from_elsewhere
 
 _BODY = 32 * 2**20  # bytes: twenty thousand Items
@@ -38,7 +41,9 @@ class _Refused(Exception):
         self.kind, self.status = kind, status
 
 
-def made(lab: Lab, store: Store, hub: Hub, catalogue: str = "") -> ASGIApp:
+def made(
+    lab: Lab, store: Store, hub: Hub, catalogue: str = "", *, usage: str = "", assets: Path | None = None
+) -> ASGIApp:
     """Create the application, behind its limits.
 
     Parameters
@@ -51,11 +56,16 @@ def made(lab: Lab, store: Store, hub: Hub, catalogue: str = "") -> ASGIApp:
         Identifies people.
     catalogue
         The address of the lab's catalogue, for searches; empty: there is none.
+    usage
+        The address of the accounts of use, which a plan is compared with; empty: there are none.
+    assets
+        The folder ``node_modules`` with the map's library, for the page.
     """
     title = f"Processes of {lab.name}"
     app = FastAPI(title=title, version="1", openapi_url=f"{hub.prefix}ogc/api", docs_url=None, redoc_url=None)
-    desk = Desk(lab, store)
-    app.include_router(_Processes(lab, desk, hub, Catalogue(catalogue), title).routes())
+    desk, products = Desk(lab, store), Catalogue(catalogue)
+    app.include_router(_Processes(lab, desk, hub, products, title, Planning(lab, store, usage)).routes())
+    app.include_router(views.routes(lab, hub, products, assets))
     app.include_router(_calls(desk, hub))
 
     @app.exception_handler(_Refused)
@@ -84,8 +94,9 @@ def made(lab: Lab, store: Store, hub: Hub, catalogue: str = "") -> ASGIApp:
 class _Processes:
     """OGC API – Processes 1.0."""
 
-    def __init__(self, lab: Lab, desk: Desk, hub: Hub, catalogue: Catalogue, title: str) -> None:
+    def __init__(self, lab: Lab, desk: Desk, hub: Hub, catalogue: Catalogue, title: str, planning: Planning) -> None:
         self._lab, self._desk, self._hub, self._catalogue, self._title = lab, desk, hub, catalogue, title
+        self._planning = planning
         self._store = desk.store
 
     def routes(self) -> APIRouter:
@@ -94,12 +105,14 @@ class _Processes:
             "": self.landing, "/": self.landing, "/conformance": self.conformance, "/processes": self.processes,
             "/processes/{process}": self.process, "/jobs": self.jobs, "/jobs/{job}": self.job,
             "/jobs/{job}/results": self.results, "/jobs/{job}/items": self.items, "/jobs/{job}/log": self.log,
+            "/jobs/{job}/request": self.request, "/plans/{plan}": self.plan,
         }  # fmt: skip
         for path, answer in several.items():
             router.add_api_route(path, answer, methods=["GET"])
         # The body is read here before the rest works in a thread, which must not block others.
         router.add_api_route("/processes/{process}/execution", self.execute, methods=["POST"], status_code=201)
         router.add_api_route("/processes/{process}/check", self.check, methods=["POST"])
+        router.add_api_route("/processes/{process}/plan", self.plan_of, methods=["POST"], status_code=201)
         router.add_api_route("/jobs/{job}", self.dismiss, methods=["DELETE"])
         router.add_api_route("/jobs/{job}/retry", self.retry, methods=["POST"])
         return router
@@ -118,13 +131,15 @@ class _Processes:
         limit, offset = self._page(request)
         several = [p for name, p in sorted(registry.installed().items()) if self._desk.allowed(person, name)]
         links = [_self(f"{at}/processes"), *_next(f"{at}/processes", limit, offset, len(several))]
-        return JSONResponse(
-            {"processes": [documents.summary(p, at) for p in several[offset : offset + limit]], "links": links}
-        )
+        tongue = _tongue(request)
+        some = [documents.summary(p, at, tongue) for p in several[offset : offset + limit]]
+        return JSONResponse({"processes": some, "links": links}, headers={"Content-Language": tongue})
 
     def process(self, request: Request, process: str) -> Response:
-        """Describe a process."""
-        return JSONResponse(documents.description(self._known(self._person(request), process), self._at(request)))
+        """Describe a process; ``?lang=fr`` does so in French, where the lab has it."""
+        known, tongue = self._known(self._person(request), process), _tongue(request)
+        described = documents.description(known, self._at(request), tongue)
+        return JSONResponse(described, headers={"Content-Language": tongue})
 
     async def execute(self, request: Request, process: str) -> Response:
         """Begin a job; it is in the store before this is answered."""
@@ -134,6 +149,10 @@ class _Processes:
         """Check and split a job without beginning it: its units and products."""
         return await self._with_body(request, process, self._checked)
 
+    async def plan_of(self, request: Request, process: str) -> Response:
+        """Check a job without beginning it, and have it planned: bytes, core-hours, cost, quota."""
+        return await self._with_body(request, process, self._planned)
+
     async def _with_body(self, request: Request, process: str, answer: Callable[..., Response]) -> Response:
         person = await run_in_threadpool(self._person, request, True)
         try:
@@ -141,6 +160,26 @@ class _Processes:
         except (ValueError, RecursionError):
             raise _Refused("InvalidParameterValue", 400, "The request must be JSON, with finite numbers.") from None
         return await run_in_threadpool(answer, request, person, process, body)
+
+    def _planned(self, request: Request, person: Person, process: str, body: Any) -> Response:
+        known = self._known(person, process)
+        draft = self._asked(request, person, process, body).draft
+        try:
+            self._desk.check(person, known.id)
+            number = self._planning.wanted(draft, person)
+        except GeodesError as error:
+            raise _of(error) from None
+        return JSONResponse({"planID": number}, 201, {"Location": f"{self._at(request)}/plans/{number}"})
+
+    def plan(self, request: Request, plan: str) -> Response:
+        """Return a plan, or how far it is."""
+        person = self._person(request)
+        try:
+            return JSONResponse(self._planning.one(plan, person))
+        except DatabaseUnusable:
+            raise
+        except GeodesError:
+            raise _Refused("no-such-plan", 404, f"You have no plan {plan[:80]!r}: ask for it again.") from None
 
     def _checked(self, request: Request, person: Person, process: str, body: Any) -> Response:
         draft = self._asked(request, person, process, body).draft
@@ -159,6 +198,7 @@ class _Processes:
             raise _of(error) from None
         asked = self._asked(request, person, process, body)
         noted = {"raw": asked.raw, "by_value": asked.by_value, "at": at}
+        noted |= {"search": asked.search} if asked.search else {}
         noted |= {"subscriber": subscriber, "told": False} if subscriber else {"told": True}
         job = asked.draft.start(store=self._store, person=person.name, subscriber=json.dumps(noted))
         headers = {"Location": f"{at}/jobs/{job.id}"}
@@ -192,6 +232,16 @@ class _Processes:
     def job(self, request: Request, job: str) -> Response:
         """Return how far a job is."""
         return self._answered(request, self._record(request, job))
+
+    def request(self, request: Request, job: str) -> Response:
+        """Return what was asked of a job, as a request that can be sent again."""
+        record = self._record(request, job)
+        code, _ = self._store.code(record.id, record.person)
+        try:
+            document = again.request_of(record, self._store.request(record.id, record.person), code is not None)
+        except GeodesError as error:
+            raise _Refused("not-repeatable", 409, str(error)) from None
+        return JSONResponse(document)
 
     def results(self, request: Request, job: str) -> Response:
         """Return the results: the address of their Items, or as the request to begin the job asked for."""
@@ -320,6 +370,11 @@ def _calls(desk: Desk, hub: Hub) -> APIRouter:
         return JSONResponse(answer)
 
     return router
+
+
+def _tongue(request: Request) -> Language:
+    """Return the language of descriptions: English for programs, and what the page asks for."""
+    return "fr" if request.query_params.get("lang") == "fr" else "en"
 
 
 def _of(error: GeodesError) -> Exception:

@@ -7,6 +7,8 @@ from typing import Any
 
 from geodes_lab.batch.store.writing import Progress, Record
 from geodes_lab.processing.process import Process
+from hub.services.jobs import french
+from hub.services.pages import Language
 
 _CLASSES = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf"
 CONFORMANCE = [
@@ -69,23 +71,34 @@ def landing(at: str, title: str) -> dict[str, Any]:
     return {"title": title, "description": "Processes near the data, as jobs that go on without you.", "links": links}
 
 
-def summary(process: Process, at: str) -> dict[str, Any]:
+def summary(process: Process, at: str, tongue: Language = "en") -> dict[str, Any]:
     """Return what the list of processes has of one."""
-    whole = process.describe()
+    whole = _described(process, tongue)
     names = ("id", "version", "title", "description", "jobControlOptions")
     one = {name: whole[name] for name in names}
+    # What a form asks for depends on it: whether the process gives maps, and whether one for each product.
+    one["keywords"] = [process.gives, process.over]
     one["outputTransmission"] = ["reference", "value"]
     one["links"] = [_link(f"{at}/processes/{process.id}", "self", process.title)]
     return one
 
 
-def description(process: Process, at: str) -> dict[str, Any]:
-    """Return all of a process: its own inputs, and those of each job."""
+def _described(process: Process, tongue: Language) -> dict[str, Any]:
     whole = process.describe()
+    if tongue == "fr":
+        whole |= {name: french.of(whole[name]) for name in ("title", "description")}
+        for given in whole["inputs"].values():
+            given["description"] = french.of(given["description"])
+    return whole
+
+
+def description(process: Process, at: str, tongue: Language = "en") -> dict[str, Any]:
+    """Return all of a process: its own inputs, and those of each job."""
+    whole = _described(process, tongue)
     execution = _link(f"{at}/processes/{process.id}/execution", f"{_RELATIONS}/execute", "Begin a job")
     return {
         **whole,
-        **summary(process, at),
+        **summary(process, at, tongue),
         "inputs": {**OF_JOBS, **whole["inputs"]},
         "links": [_link(f"{at}/processes/{process.id}", "self", process.title), execution],
     }
@@ -101,6 +114,13 @@ def status(record: Record, progress: Progress, at: str) -> dict[str, Any]:
         "message": record.message or f"{progress}.",
         "progress": 100 if record.state == "successful" else min(progress.percent, 99),
         "title": record.title,
+        # Beyond the standard, which knows a percentage alone.
+        "units": {
+            "total": progress.total,
+            "done": progress.done,
+            "running": progress.running,
+            "failed": progress.failed,
+        },
         "links": [_link(f"{at}/jobs/{record.id}", "self", "This job")],
     }
     times = {"created": record.created, "started": record.started, "finished": record.finished}

@@ -37,6 +37,8 @@ class Asked:
     """Whether the results are wanted as they are, not in a document."""
     by_value: bool
     """Whether the document of the results has the Items in it, not their address."""
+    search: dict[str, Any] | None = None
+    """Of the products, if the request has one."""
 
 
 def read(process: Process, body: Any, search: Search) -> Asked:
@@ -76,7 +78,8 @@ def read(process: Process, body: Any, search: Search) -> Asked:
     if region is not None:
         _check_shapes("region", region)
     place = region if region is not None else own.get(process.region or "")
-    items = _items(job.pop("items", None), job.pop("search", None), place, search)
+    wanted = job.pop("search", None)
+    items = _items(job.pop("items", None), wanted, place, search)
     title, collection = job.pop("title", ""), job.pop("collection", process.id)
     for name, value in (("title", title), ("collection", collection)):
         if not isinstance(value, str) or len(value) > 200:
@@ -88,7 +91,7 @@ def read(process: Process, body: Any, search: Search) -> Asked:
     draft = _prepared(
         lambda: prepared(process, items, own, region=region, collection=collection, title=title, reads=False, **usual)
     )
-    return Asked(draft, raw, by_value)
+    return Asked(draft, raw, by_value, wanted)
 
 
 def _prepared(prepare: Callable[[], Draft]) -> Draft:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from geodes_lab.batch.request import PLAN
 from geodes_lab.batch.store.tables import jobs
 from geodes_lab.batch.store.writing import COLUMNS, Record, Store
 from geodes_lab.errors import GeodesError
@@ -40,7 +41,7 @@ def listed(store: Store, person: str, query: Mapping[str, str], lists: Mapping[s
         if name not in _KNOWN:
             raise GeodesError(f"The list of jobs has no parameter {name[:40]!r}: it has {', '.join(_KNOWN[:-1])}.")
     limit, offset = whole(query, "limit", 100, 1), whole(query, "offset", 0, 0)
-    where: list[Any] = [_j.person == person]
+    where: list[Any] = [_j.person == person, _j.process != PLAN]
     if "type" in query:
         where.append(sa.true() if "process" in _split(lists["type"]) else sa.false())
     if "processID" in query:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -25,6 +26,36 @@ class Catalogue:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._client = httpx.Client(timeout=60, trust_env=False, follow_redirects=False)
+
+    def collections(self, token: str) -> list[dict[str, Any]]:
+        """Return the collections that a person sees: id and title.
+
+        Raises
+        ------
+        GeodesError
+            If the catalogue does not answer.
+        """
+        if not self._url:
+            return []
+        several = self._got(token, "collections").get("collections", ())
+        return [{"id": str(c.get("id")), "title": str(c.get("title") or c.get("id"))} for c in several]
+
+    def criteria(self, token: str, collection: str) -> dict[str, bool]:
+        """Return what the products of a collection say of themselves: clouds, and whether they are the latest."""
+        if not self._url:
+            return {}
+        properties = self._got(token, f"collections/{quote(collection, safe='')}/queryables").get("properties", {})
+        return {"clouds": "eo:cloud_cover" in properties, "latest": "latest" in properties}
+
+    def _got(self, token: str, path: str) -> dict[str, Any]:
+        try:
+            answer = self._client.get(f"{self._url}/stac/{path}", headers={"Authorization": f"token {token}"})
+            document = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise GeodesError(f"The catalogue does not answer ({type(error).__name__}): try again.") from None
+        if answer.status_code != 200 or not isinstance(document, dict):
+            raise GeodesError(f"The catalogue answers {answer.status_code}: try again.")
+        return document
 
     def found(self, token: str, search: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the Items of a search, page by page.

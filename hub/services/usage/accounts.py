@@ -12,12 +12,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from hub.services.usage.forgetting import forget
+from hub.services.usage.records import Item, Session, Use, span, this_month
 
 _TABLES = """
 create table if not exists sessions (person text, server text, started real, seen real, profile text, cores real,
@@ -32,52 +31,6 @@ create table if not exists tariffs (month text primary key, tariff text) without
 create index if not exists by_seen on sessions (seen);
 """
 _GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Use:
-    """The usage in a month."""
-
-    core_hours: float = 0.0
-    memory_hours: float = 0.0
-    """GiB × hours."""
-    read: int = 0
-    """Bytes."""
-    storage: int | None = None
-    """Bytes, at the last measurement; None: the home was not measured yet."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """What a person used in a month while in certain groups, of one kind: what has one price."""
-
-    person: str
-    """Empty where the name is no longer stored."""
-    groups: tuple[str, ...]
-    kind: Literal["server", "storage", "read"]
-    size: str = ""
-    """Of servers."""
-    hours: float = 0.0
-    """Of servers: how long they ran, together."""
-    core_hours: float = 0.0
-    memory_hours: float = 0.0
-    byte_days: int = 0
-    """Of storage: the bytes of each day, together."""
-    read: int = 0
-    """Bytes."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """A running server."""
-
-    person: str
-    server: str
-    started: datetime
-    profile: str
-    cores: float
-    memory: int
-    groups: tuple[str, ...]
 
 
 class Books:
@@ -286,20 +239,3 @@ class Books:
 
 def _groups(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
-
-
-def span(month: str) -> tuple[datetime, datetime]:
-    """Return a month's first moment, and that of the next month.
-
-    Raises
-    ------
-    ValueError
-        If it is not a month.
-    """
-    begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
-    return begin, (begin + timedelta(days=32)).replace(day=1)
-
-
-def this_month(now: datetime) -> str:
-    """Return the current month."""
-    return now.astimezone(UTC).strftime("%Y-%m")

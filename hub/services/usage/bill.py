@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from geodes_lab.policy.prices import GB, Tariff
 from geodes_lab.policy.units import Price
-from hub.services.usage.accounts import Item, span
+from hub.services.usage.records import Item, span
 
 _CENT = Decimal("0.01")
 Kind = Literal["project", "group", "person"]

@@ -11,8 +11,9 @@ import httpx
 
 from geodes_lab.policy.lab import Lab
 from hub.services.hubapi import HubApi, Server
-from hub.services.usage.accounts import Books, Session
+from hub.services.usage.accounts import Books
 from hub.services.usage.costs import written
+from hub.services.usage.records import Session
 
 _FORGET = 600.0  # seconds between two searches for expired records
 _log = logging.getLogger("usage")

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from geodes_lab.policy.limits import verdict
-from hub.services.usage.accounts import Books, this_month
+from hub.services.usage.accounts import Books
 from hub.services.usage.collector import Collector
 from hub.services.usage.costs import Costs
+from hub.services.usage.records import this_month
 
 
 def metrics(books: Books, collector: Collector, costs: Costs) -> bytes:

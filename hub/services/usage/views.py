@@ -9,7 +9,7 @@ from geodes_lab.policy.lab import Quota
 from geodes_lab.policy.limits import Verdict
 from geodes_lab.policy.units import Bytes
 from hub.services.pages import Language, table
-from hub.services.usage.accounts import Use
+from hub.services.usage.records import Use
 
 _TEXT = {
     "en": {

@@ -13,6 +13,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.utils import url_escape, url_path_join
 from tornado.web import HTTPError, authenticated
 
+from hub.singleuser import tongue
 from hub.singleuser.home import space
 from hub.singleuser.home.meter import meter
 
@@ -106,8 +107,8 @@ class Page(JupyterHandler):
         self.finish(self._page(await meter().anew(), await _aside(space.fillers, home), total))
 
     def _page(self, now: space.Space, fillers: list[tuple[str, int, bool]], removed: int) -> str:
-        tongue = "fr" if self.request.headers.get("Accept-Language", "").lower().startswith("fr") else "en"
-        text = _TEXT[tongue]
+        language = tongue.of(self.request.headers)
+        text = _TEXT[language]
         anew = f" <small>({text['anew']})</small>"
         rows = "".join(
             f"<tr><td><input type=checkbox name=path value='{html.escape(n, quote=True)}' "
@@ -137,7 +138,8 @@ class Page(JupyterHandler):
             summary = text["unknown"]
         hub = os.environ.get("JUPYTERHUB_BASE_URL", "/") + "hub/home"
         return (
-            f"<!doctype html><html lang={tongue}><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+            f"<!doctype html><html lang={language}><meta charset=utf-8><meta name=viewport "
+            f"content='width=device-width'>"
             f"<title>{text['title']}</title><style>{_STYLE}</style><main><h1>{text['title']}</h1>"
             f"{''.join(f'<p class=note role=status>{n}</p>' for n in notes)}<p id=said>{summary}</p>"
             f"<meter min=0 max=1 high={os.environ.get('GEODES_LAB_HOME_WARN') or 0.8} value={min(now.part, 1):.3f} "

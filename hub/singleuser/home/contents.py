@@ -17,6 +17,7 @@ from typing import Any
 from tornado.web import HTTPError
 
 from geodes_lab.util.disk import disk_use
+from hub.singleuser import tongue
 from hub.singleuser.home.meter import meter
 
 try:
@@ -30,11 +31,14 @@ except ImportError:
 FULL = 507
 _BLOCK = 4096  # bytes that even an empty file or folder may take
 _NO_ROOM = (errno.EDQUOT, errno.ENOSPC)
-_SYSTEM = (
-    "The disk takes no more ({reason}): your quota or the disk is full. Nothing was saved. Delete files that you no "
-    "longer need: the page geodes/space of your server shows the largest. You can still open and download all your "
-    "files."
-)
+_SYSTEM = {
+    "en": "The disk takes no more ({reason}): your quota or the disk is full. Nothing was saved. Delete files that you "
+    "no longer need: the page geodes/space of your server shows the largest. You can still open and download all your "
+    "files.",
+    "fr": "Le disque ne prend plus rien ({reason}) : votre quota ou le disque est épuisé. Rien n'a été enregistré. "
+    "Supprimez des fichiers dont vous n'avez plus besoin : la page geodes/space de votre serveur montre les plus gros. "
+    "Vous pouvez toujours ouvrir et télécharger tous vos fichiers.",
+}
 
 
 class Contents(_Manager):
@@ -52,7 +56,7 @@ class Contents(_Manager):
             if chunk is not None and chunk != 1 and (reason or error.status_code == FULL):
                 file.unlink(missing_ok=True)  # a part of an upload would look like the whole
             if reason:
-                raise HTTPError(FULL, _SYSTEM.format(reason=reason)) from error
+                raise HTTPError(FULL, _SYSTEM[tongue.now()].format(reason=reason)) from error
             raise
         if _is_in_home(file):
             meter().grew(max(growth, 0))

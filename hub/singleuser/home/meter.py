@@ -9,11 +9,20 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from hub.singleuser import tongue
 from hub.singleuser.home import space
 from hub.singleuser.home.space import Space
 
 _LEAST, _MOST = 5.0, 600.0  # seconds for which a measurement counts
 _SHARE = 20  # of the time, one part in so many may be spent on measuring
+_REFUSAL = {
+    "en": "Your home is full: {used} of {quota} are used, and this needs {growth} more. Nothing was saved. Delete "
+    "files that you no longer need: the page geodes/space of your server shows the largest. You can still open and "
+    "download all your files.",
+    "fr": "Votre espace est plein : {used} sur {quota} sont utilisés, et ceci demande {growth} de plus. Rien n'a été "
+    "enregistré. Supprimez des fichiers dont vous n'avez plus besoin : la page geodes/space de votre serveur montre "
+    "les plus gros. Vous pouvez toujours ouvrir et télécharger tous vos fichiers.",
+}
 _PATIENCE = 300.0  # seconds for one measurement
 
 
@@ -59,7 +68,7 @@ class Meter:
             self._space = replace(self._space, used=self._space.used + size)
 
     async def refusal(self, growth: int) -> str:
-        """Say why the home must not grow by some bytes; empty if it may.
+        """Say why the home must not grow by some bytes, in the language of the request; empty if it may.
 
         A save does not wait for the measurement of a large home, but what is refused was measured for it: whoever has
         just removed files in a terminal is not refused.
@@ -73,10 +82,8 @@ class Meter:
         now = await self.anew()
         if not _is_over(now, growth):
             return ""
-        return (
-            f"Your home is full: {space.said(now.used)} of {space.said(now.quota)} are used, and this needs "
-            f"{space.said(growth)} more. Nothing was saved. Delete files that you no longer need: the page "
-            "geodes/space of your server shows the largest. You can still open and download all your files."
+        return _REFUSAL[tongue.now()].format(
+            used=space.said(now.used), quota=space.said(now.quota), growth=space.said(growth)
         )
 
 

@@ -31,6 +31,7 @@ _CACHES = (
 # What is of use only as a whole: nobody is offered a part of it. A folder that holds one of these, or is named so.
 _OF_A_WHOLE = ("zarr.json", ".zgroup", ".zarray", ".zmetadata", "pyvenv.cfg", "conda-meta", "manifest.safe")
 _WHOLE_SUFFIXES = (".zarr", ".safe")
+_OURS = ".local/share/geodes-lab"  # a person's environments, jobs and notes of the lab
 _HISTORY = ".git"  # neither offered nor looked into
 _SCARCE = 5 * 2**30  # free bytes of a disk, less than which people are warned of: a part says nothing of a large disk
 
@@ -102,8 +103,12 @@ def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
     """Return what fills a home, the largest first: path, bytes, and whether it can be created again."""
     device, deadline = home.stat().st_dev, time.monotonic() + _PATIENCE
     by_name: dict[str, tuple[int, bool]] = {}
-    for path in _places(home, 3):
+    ours = home / _OURS
+    inside = [] if ours.is_symlink() else [(path, ours, 2) for path in _places(ours, 2)]
+    for path, above, depth in [*((path, home, 3) for path in _places(home, 3)), *inside]:
         name = path.relative_to(home).as_posix()
+        if path == ours:
+            continue  # its parts: one environment can go, and the others stay
         made_anew = any(name == c or path.name == c for c in _CACHES)
         if any(name.startswith(f"{other}/") and known for other, (_, known) in by_name.items()):
             continue  # a part of another offered folder
@@ -112,8 +117,10 @@ def fillers(home: Path, most: int = 30) -> list[tuple[str, int, bool]]:
                 size = _size(path, device, deadline)
                 if size > 2**20 or (made_anew and size):
                     by_name[name] = (size, made_anew)
-            elif len(path.relative_to(home).parts) == 3 or _is_a_whole(path):
-                by_name[name] = (_size(path, device, deadline), False)
+            elif (len(path.relative_to(above).parts) == depth or _is_a_whole(path)) and (
+                size := _size(path, device, deadline)
+            ) > 2**20:
+                by_name[name] = (size, False)
     ordered = sorted(((n, s, c) for n, (s, c) in by_name.items() if s), key=lambda f: (not f[2], -f[1]))
     return ordered[:most]
 

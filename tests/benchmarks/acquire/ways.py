@@ -24,7 +24,9 @@ def engine(url: str, sums: dict[str, str], sizes: dict[str, int], target: str) -
     from geodes_lab.acquisition.publication import Page, Publication
     from geodes_lab.storage.fetch import Remote
     from geodes_lab.storage.location import locate
+    from geodes_lab.util import allocation
 
+    allocation.give_back()  # as the command does
     day = datetime(2021, 6, 5, tzinfo=UTC)
 
     class Given:

@@ -13,7 +13,7 @@ import pytest
 from shapely.geometry import box, mapping, shape
 
 from hub.services.catalogue.app import made
-from hub.services.catalogue.shapes import Shapes
+from hub.services.maps.shapes import Shapes
 from tests.hub.services.test_catalogue_service import KnownTokens
 from tests.support.served import served
 

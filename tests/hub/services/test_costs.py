@@ -21,11 +21,12 @@ from geodes_lab.policy.reading import Refused, read
 from geodes_lab.policy.units import Price
 from hub.services.hubapi import Server
 from hub.services.person import Hub, Person
-from hub.services.usage.accounts import Books, Item, Session
+from hub.services.usage.accounts import Books
 from hub.services.usage.app import made
 from hub.services.usage.bill import Cost, bill
 from hub.services.usage.collector import Collector
 from hub.services.usage.costs import Costs, written
+from hub.services.usage.records import Item, Session
 from hub.services.usage.report import report, rows
 from tests.support.awaiting import awaited
 from tests.support.examples import examples

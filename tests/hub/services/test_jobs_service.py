@@ -347,6 +347,35 @@ def test_subscribers_hear_of_the_end_and_no_redirect_is_followed(lab, products, 
         assert "answers 307" in me.get(f"{lab.ogc}/jobs/{second}/log").json()["log"][-1]["text"]
 
 
+def test_plan_is_made_by_the_runner_and_is_its_person_s_alone(lab, products):
+    with by("a") as ada, by("b") as bob:
+        before = len(ada.get(f"{lab.ogc}/jobs").json()["jobs"])
+        first = ada.post(f"{lab.ogc}/processes/ndvi/plan", json=small(products)).headers["Location"]
+        place = ada.post(f"{lab.ogc}/processes/ndvi/plan", json=small(products)).headers["Location"]
+        assert ada.get(first).status_code == 404, "the last plan alone is kept"
+        assert ada.get(place).json() == {"status": "accepted", "message": "", "plan": None}
+        run(lab)
+        made = ada.get(place).json()
+        assert (made["status"], made["plan"]["units"], made["plan"]["products"]) == ("successful", 1, 1)
+        assert made["plan"]["bytes"] > 0
+        assert bob.get(place).status_code == 404
+        assert len(ada.get(f"{lab.ogc}/jobs").json()["jobs"]) == before, "it is in no list"
+        unknown = ada.post(f"{lab.ogc}/processes/convert/plan", json={"inputs": {"items": products}})
+        assert (unknown.status_code, "is not known before it runs" in unknown.text) == (400, True)
+        # What was asked of a job can be asked again.
+        body = small(products, period="2021", every="1MS", reduce="mean", title="Mine", collection="")
+        job = ada.post(f"{lab.ogc}/processes/ndvi/execution", json=body).headers["Location"]
+        again = ada.get(f"{job}/request").json()
+        assert again["process"] == "ndvi"
+        changed = {name for name, value in body["inputs"].items() if again["inputs"][name] != value}
+        assert changed <= {"items", "region"}, "written otherwise, with the same meaning"
+        twice = ada.post(f"{lab.ogc}/processes/ndvi/execution", json={"inputs": again["inputs"]}).headers["Location"]
+        assert ada.get(f"{twice}/request").json() == again
+        assert bob.get(f"{job}/request").status_code == 404
+        for one in (job, twice):
+            ada.delete(one)
+
+
 def test_people_without_a_runner_get_one_each(lab, products):
     asked: list[str] = []
 

@@ -83,3 +83,22 @@ def test_login_that_another_browser_began_is_refused(url):
             ended = browser.get("/services/usage/oauth_callback", params={"code": "c", "state": state})
             assert ended.status_code == 403
     assert httpx.get(f"{url}/services/usage/oauth_callback", params={"code": "c", "state": ""}).status_code == 403
+
+
+@pytest.mark.parametrize(("groups", "asked"), [(True, ["/user", "/users/greta"]), (False, ["/user"])])
+def test_groups_are_asked_only_where_a_service_needs_them(monkeypatch, groups, asked):
+    seen: list[str] = []
+
+    async def answer(request: Request) -> Response:
+        seen.append(request.url.path)
+        scopes = ["access:services!service=culler"]
+        return JSONResponse({"name": "greta", "kind": "user", "scopes": scopes, "groups": ["radar"]})
+
+    with served(Starlette(routes=[Route("/user", answer), Route("/users/greta", answer)])) as api:
+        monkeypatch.setenv("JUPYTERHUB_API_URL", api)
+        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "its own")
+        monkeypatch.setenv("JUPYTERHUB_SERVICE_NAME", "culler")
+        hub = Hub(groups=groups)
+        people = [hub.who("hers") for _ in range(3)]
+    assert {(p.name, p.groups) for p in people} == {("greta", frozenset({"radar"} if groups else ()))}
+    assert seen == asked

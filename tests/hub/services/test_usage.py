@@ -23,9 +23,10 @@ from hub.servers import group_mounts
 from hub.services.hubapi import Server
 from hub.services.measure.homes import pause, sizes
 from hub.services.person import Hub, Person
-from hub.services.usage.accounts import Books, Session, Use
+from hub.services.usage.accounts import Books
 from hub.services.usage.app import made
 from hub.services.usage.collector import Collector
+from hub.services.usage.records import Session, Use
 from tests.support.examples import examples
 from tests.support.served import served
 

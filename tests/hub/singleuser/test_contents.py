@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,20 @@ def server(tmp_path_factory) -> Iterator[Server]:
         running.process.wait(20)
 
 
+def test_link_brings_a_repository_and_the_server_has_french_and_a_meter(server, tmp_path):
+    """What people ask for first, in the server that they get; before its home is filled."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    (tmp_path / "storms.ipynb").write_text("{}")
+    for words in (["init", "-b", "main"], ["add", "."], ["commit", "-m", "storms"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    link = {"repo": str(tmp_path), "branch": "main", "targetpath": "course"}
+    assert '{"phase": "finished"}' in server.web.get("/git-pull/api", params=link).text
+    assert (server.home / "course" / "storms.ipynb").read_text() == "{}"
+    shutil.rmtree(server.home / "course")
+    assert "fr_FR" in server.web.get("/lab/api/translations/").json()["data"]
+    assert server.web.get("/api/metrics/v1").json()["rss"] > 2**20
+
+
 @pytest.fixture
 def full(server) -> Iterator[Server]:
     """The home, filled from elsewhere, as by a terminal."""
@@ -117,6 +132,17 @@ def test_what_makes_a_full_home_larger_is_refused_with_a_sentence(full):
     assert "is full" in sentence(full.put("part.bin", b"1" * 10, chunk=1))
     search = full.web.get("/geodes/notebook", params={"search": json.dumps({"collections": ["S2"]})})
     assert search.status_code == 507
+    assert "<h1>Your home is full</h1>" in search.text
+    french = {"Accept-Language": "fr-FR,fr;q=0.9"}
+    search = full.web.get("/geodes/notebook", params={"search": json.dumps({"collections": ["S2"]})}, headers=french)
+    assert search.status_code == 507
+    assert "<html lang=fr>" in search.text
+    assert "Votre espace est plein" in search.text
+    assert "Faire de la place" in search.text
+    assert "Rien n&#x27;a été enregistré" in search.text
+    saved = full.web.put("/api/contents/x.txt", json={"type": "file", "format": "text", "content": "x"}, headers=french)
+    assert saved.json()["message"].startswith("Votre espace est plein : ")
+    assert "is full" in sentence(full.put("x.txt", "x")), "each request has its own language"
     wish = full.web.post("/geodes/environments", data={"name": "storms", "text": "numpy"})
     assert "Your home is full" in wish.text
     assert sorted(p.name for p in full.home.iterdir() if not p.name.startswith(".")) == [

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -133,6 +134,12 @@ def test_nobody_is_offered_a_part_of_a_store_a_product_or_an_environment(tmp_pat
         (tmp_path / name).write_bytes(os.urandom(size * MIB))
     offered = {name for name, _, _ in space.fillers(tmp_path)}
     assert offered == {"cube.zarr", "results/older", "S2A_MSIL1C.SAFE", "work/env", "code/data.bin"}
+    environment = tmp_path / ".local" / "share" / "geodes-lab" / "environments" / "storms"
+    (environment / "lib").mkdir(parents=True)
+    (environment / "pyvenv.cfg").write_text("")
+    (environment / "lib" / "module.so").write_bytes(b"1" * 2 * MIB)
+    added = {name for name, _, _ in space.fillers(tmp_path)} - offered
+    assert added == {".local/share/geodes-lab/environments/storms"}, "not all that the lab keeps for a person"
 
 
 @pytest.mark.attack
@@ -177,7 +184,8 @@ def test_folders_of_groups_are_linked_into_the_home(tmp_path, monkeypatch):
     assert (home / "groups").read_text() == "mine"
 
 
-def test_server_of_a_full_home_writes_elsewhere(tmp_path):
+def test_server_of_a_full_home_writes_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     environment = start.elsewhere("it is full")
     assert environment["GEODES_LAB_RESCUE"] == "it is full"
     folders = [v for k, v in environment.items() if k.endswith(("DIR", "HOME", "FOLDER"))]

@@ -90,24 +90,40 @@ def drag(page: Page, selector: str, begin: tuple[float, float], end: tuple[float
 
 
 def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
+    # Whom the hub knows is known here too.
     person.goto(f"{root(lab)}/services/catalogue/")
-    expect(person.locator("#me")).to_have_text("Log in")
+    expect(person.locator("header .person")).to_have_text(re.compile("."))
     expect(person.locator("#collection option")).not_to_have_count(0)
-    # A login leads away and back, and forgets nothing.
     person.select_option("#collection", "PEPS_S2_L1C")
-    expect(person.locator("#property option[value=platform]")).to_have_count(1)
-    person.fill("#from", "2021-07-01")
     person.select_option("#property", "platform")
+    expect(person.locator("#values option")).to_have_count(2)
     person.fill("#value", "S2A")
-    # Who has not logged in searches nothing, and is shown the way.
+    person.fill("#from", "2021-07-01")
+    person.fill("#to", "2021-06-01")
     person.get_by_role("button", name="Search").click()
-    expect(person.locator("#said")).to_have_text("Log in to search: then this search is done.")
-    expect(person.locator("#said a")).to_have_attribute("href", "login")
-    person.click("#me a")
-    expect(person.locator("#me")).not_to_have_text("Log in")
+    expect(person.locator("#said")).to_have_text("The period ends before it begins: change From or To.")
+    # Without a mouse: the corners of a box, a product, and back.
+    person.fill("#to", "")
+    person.click("#numbers summary")
+    for corner, degrees in {"west": "1", "south": "43", "east": "2.5", "north": "44"}.items():
+        person.fill(f"#{corner}", degrees)
+    person.get_by_role("button", name="Use this box").press("Enter")
+    expect(person.locator("#area")).to_have_text("Box: 1, 43, 2.5, 44")
+    person.get_by_role("button", name="Search").press("Enter")
     expect(person.locator("#said")).to_have_text(re.compile("^10 of 10 products"))
-    assert person.locator("#from").input_value() == "2021-07-01"
-    assert person.locator("#property").input_value() == "platform"
+    person.locator("#results button").nth(1).press("Enter")
+    details = person.get_by_role("region", name="The product")
+    expect(details.get_by_role("img")).to_be_visible()
+    expect(details.get_by_role("row", name="platform S2A")).to_be_visible()
+    # The address has all of it; a login, if one is needed, leads back to it.
+    person.context.clear_cookies(path="/services/catalogue/")
+    person.goto(person.url)
+    expect(details.get_by_role("row", name="platform S2A")).to_be_visible()
+    expect(person.locator("#said")).to_have_text(re.compile("^10 of 10 products"))
+    expect(person.locator("#area")).to_have_text("Box: 1, 43, 2.5, 44")
+    person.keyboard.press("Escape")
+    expect(details).to_have_count(0)
+    assert "product=" not in person.url
     person.goto(f"{root(lab)}/services/catalogue/")
     expect(person.locator("path.land")).not_to_have_count(0)
     person.select_option("#collection", "PEPS_S2_L1C")
@@ -168,6 +184,9 @@ def test_property_chosen_before_its_collection_has_answered_is_kept(lab, person)
 def test_box_that_is_drawn_is_the_area_of_the_search(lab, person):
     person.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
     expect(person.locator("#property option")).not_to_have_count(0)
+    expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.")  # as the address says
+    for _ in range(8):
+        person.locator(".leaflet-control-zoom-out").click()
     person.get_by_role("button", name="Draw a box").click()
     drag(person, "#map", (0.1, 0.1), (0.3, 0.3))  # the west of America
     expect(person.locator("#area")).to_have_text(re.compile(r"^Box: -\d"))
@@ -185,13 +204,13 @@ def test_file_of_shapes_is_the_area_of_the_search_and_of_its_notebook(lab, perso
     with zipfile.ZipFile(tmp_path / "my fields.zip", "w") as archive:
         for part in tmp_path.glob("my fields.[!z]*"):
             archive.write(part, part.name)
-    # Who has not logged in is shown the way, and comes back to the same search.
-    person.context.clear_cookies(path="/services/catalogue/")
     person.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
     expect(person.locator("#property option[value=platform]")).to_have_count(1)
     person.set_input_files("#file", tmp_path / "my fields.zip")
-    expect(person.locator("#area")).to_have_text("Log in to search by my fields.zip.", timeout=30_000)
-    person.click("#area a")
+    expect(person.locator("#area")).to_have_text("Shape: my fields.zip", timeout=60_000)
+    person.get_by_role("button", name="Search").click()
+    expect(person).to_have_url(re.compile("shape="))
+    person.reload()
     expect(person.locator("#area")).to_have_text("Shape: my fields.zip", timeout=60_000)
     expect(person.locator("path.area")).not_to_have_count(0)
     expect(person.locator("#said")).to_have_text(re.compile(r"^\d+ of \d+ products"), timeout=60_000)
@@ -288,3 +307,27 @@ def test_map_in_a_notebook_gives_the_items_back(lab, person):
     person.keyboard.press("Control+Enter")
     expect(cells.nth(1)).to_contain_text("found 0", timeout=60_000)
     expect(cells.nth(1)).to_contain_text("'bbox'")
+
+
+def test_page_on_a_phone_in_french(lab, person):
+    phone = person.context.browser.new_context(
+        viewport={"width": 390, "height": 844},
+        locale="fr-FR",
+        has_touch=True,
+        storage_state=person.context.storage_state(),
+    )
+    page = phone.new_page()
+    page.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
+    expect(page.locator("#said")).to_have_text("18 produits sur 18, les plus récents d'abord.")
+    assert page.locator("#results button").first.bounding_box()["y"] < 844  # above the fold
+    page.get_by_text("Que chercher").click()
+    for _ in range(8):
+        page.locator(".leaflet-control-zoom-out").click()
+    page.get_by_role("button", name="Dessiner un rectangle").click()
+    box = page.locator("#map").bounding_box()
+    hand = phone.new_cdp_session(page)  # as a finger does it: Playwright's own only taps
+    for kind, part in (("touchStart", 0.2), ("touchMove", 0.4), ("touchMove", 0.5), ("touchEnd", 0.5)):
+        at = {"x": box["x"] + box["width"] * part, "y": box["y"] + box["height"] * part}
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [] if kind == "touchEnd" else [at]})
+    expect(page.locator("#area")).to_have_text(re.compile(r"^Rectangle : -?\d"))
+    phone.close()

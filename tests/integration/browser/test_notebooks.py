@@ -167,6 +167,19 @@ def test_07_scale(run):
 
 
 @pytest.mark.slow
+def test_10_slopes(run):
+    flat, rained, dry, looks = run(
+        "10",
+        "[[[float(v) for v in series[band]] for band in series if band.startswith('gamma0') and not band.endswith('std')],"
+        " float(rain.where(rain.x < 445_000).median()), float(rain.where(rain.x > 448_000).median()), looks]",
+    )
+    assert rained > 1.5 > 0.4 > abs(dry)
+    assert looks["after"] > 2 * looks["before"]
+    ((first, second, third),) = flat
+    assert second - 2 > first > third - 1
+
+
+@pytest.mark.slow
 def test_09_harvest(run):
     wheat, maize, days = run("09", "[[float(v) for v in series['wheat']], [float(v) for v in series['maize']], dates]")
     assert days == ["2021-06-05", "2021-06-15", "2021-06-25", "2021-07-05", "2021-07-15"]

@@ -52,9 +52,9 @@ for path in FILES:
 pytestmark = needs_helm
 
 
-def mounted(example: str, root: Path) -> dict[str, str]:
+def mounted(example: str, root: Path, *options: str) -> dict[str, str]:
     """Put files where the hub's pod has them, below a folder; give the environment of the pod, with paths there."""
-    documents, told = rendered(example), values(example, "jupyterhub")["hub"]
+    documents, told = rendered(example, *options), values(example, "jupyterhub", *options)["hub"]
     volumes = {v["name"]: v for v in told["extraVolumes"]}
     assert not set(volumes) & {"config", "secret", "pvc", "files"}, "zero-to-jupyterhub's own are called so"
     for mount in told["extraVolumeMounts"]:

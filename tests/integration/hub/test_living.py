@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hub.services.usage.accounts import Books, Session
+from hub.services.usage.accounts import Books
+from hub.services.usage.records import Session
 from tests.support.hub.hubs import Browser, Person, Production, message, needs_accounts
 from tests.support.hub.provider import Provider
 
@@ -78,6 +79,7 @@ def test_quota_that_is_used_up_starts_no_server_and_says_so(hub):
 def test_full_home_starts_in_rescue_mode_and_is_cleaned(hub):
     fred = Person(hub, "fred")
     assert fred.run("import os; print(os.environ.get('GEODES_LAB_RESCUE'))") == "None"
+    assert "unhandled" not in hub.said(), "the size of a server is heeded"
     home = hub.homes / "lab-fred"
     owner = home.stat()
     fred.kernel.stop()

@@ -63,6 +63,9 @@ class Handler(BaseHTTPRequestHandler):
             form = {k: v[0] for k, v in parse_qs(body).items()}
             right = (form.get("username"), form.get("password")) == ("ada", "pass word")
             self.json(200 if right else 401, {"access_token": self.cdse.token, "expires_in": 600} if right else {})
+        elif (m := re.fullmatch(r"/odata/v1/Products\(([\w-]+)\)/OData.CSC.Order", path.path)) and self.is_known():
+            self.cdse.orders.append(m[1])
+            self.json(201 if self.cdse.takes_orders else 405, {"value": {"Status": "queued"}})
         elif path.path.endswith("/Ack") and self.is_known():
             token = parse_qs(path.query)["$ackid"][0]
             tokens = [n["AckId"] for n in self.cdse.queue]
@@ -82,6 +85,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.json(404, {"detail": "it is closed for maintenance"})
             elif m := re.fullmatch(r"/odata/v1/Products\(([\w-]+)\)/\$value", path.path):
                 self.value(m[1])
+            elif m := re.fullmatch(r"/odata/v1/Products\(([\w-]+)\)", path.path):
+                product = next((p for p in self.cdse.products if p["Id"] == m[1]), None)
+                self.json(200 if product else 404, product or {})
             elif path.path == "/odata/v1/Products":
                 self.page(self.cdse.products, "PublicationDate", query)
             elif path.path == "/odata/v1/DeletedProducts":
@@ -164,6 +170,8 @@ class Cdse:
         self.faults: dict[str, list[Fault]] = {}
         self.queue: list[dict[str, Any]] = []
         self.acknowledged: list[str] = []
+        self.orders: list[str] = []
+        self.takes_orders = True
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.token, self.down = uuid.uuid4().hex, False
 

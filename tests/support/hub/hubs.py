@@ -103,7 +103,7 @@ class Production:
         disk: str = "",
         python: Path | str = sys.executable,
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="geodes-lab-hub-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="geodes-"))  # short: sockets are in it
         self.folder.chmod(0o711)
         self.state, self.homes = self.folder / "state", self.folder / "homes"
         self.state.mkdir(mode=0o700)
@@ -192,9 +192,13 @@ class Production:
         }
 
     def __enter__(self) -> Production:
-        if self.own_proxy:
-            self.start_proxy()
-        self.start()
+        try:
+            if self.own_proxy:
+                self.start_proxy()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def start_proxy(self) -> None:

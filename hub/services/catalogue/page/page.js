@@ -1,57 +1,42 @@
 // The catalogue's page: what is searched is what `gl.search` would be given, and "Open in a notebook" gives it that.
-import { drawBox, toBbox } from "./box.js";
-import { drawShape, fileOf } from "./shape.js";
+// The address has the whole search, so that it can be kept, sent, and come back to after a login.
+import { element, get, post } from "./asking.js";
+import { Details } from "./details.js";
+import { drawLand, newMap } from "./land.js";
+import { Place } from "./place.js";
+import { Results } from "./results.js";
+import { say } from "./words.js";
 
-const L = window.L;
 const $ = (id) => document.getElementById(id);
 const ASKABLE = new Set(["string", "integer", "number"]);
-const KEPT = ["collection", "from", "to", "clouds", "property", "value"]; // of the form, while one logs in
-const state = { bbox: null, file: null, shape: null, next: null, shown: [], queryables: {}, fields: null };
+const FIELDS = ["collection", "from", "to", "clouds", "property", "value"];
+const desk = document.querySelector(".desk");
+const narrow = window.matchMedia("(max-width: 900px)");
+const state = { next: null, queryables: {}, fields: null, product: "", searches: 0 };
 
-const map = L.map("map", { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
-const footprints = L.featureGroup().addTo(map);
-let drawn = null;
+const map = newMap("map");
+const place = new Place(map, () => {}, { crosses: true });
+const results = new Results(map, $("results"), open);
+const details = new Details($("details"), {
+  zoom: (item) => results.fit(item),
+  notebook: (item) => notebook({ collections: item.collection, ids: [item.id] }),
+  closed: () => {
+    state.product = "";
+    keepAddress();
+  },
+});
 
-async function told(response) {
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    const error = new Error(body.detail || body.description || `The service answers ${response.status}.`);
-    throw Object.assign(error, { status: response.status });
-  }
-  return body;
+function open(item, from) {
+  state.product = item.id;
+  keepAddress();
+  details.open(item, from);
 }
 
-const get = (path) => fetch(path).then(told);
-const post = (path, body) =>
-  fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then(told);
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
-// Across the date line a ring goes on beyond 180 degrees, instead of all the way back.
-function continued(part) {
-  if (typeof part[0][0] !== "number") return part.map(continued);
-  let last = part[0][0];
-  return part.map(([x, y]) => [(last = x + 360 * Math.round((last - x) / 360)), y]);
-}
-
-async function drawLand() {
-  const atlas = await get("assets/land.json");
-  const land = window.topojson.feature(atlas, atlas.objects.countries);
-  for (const { geometry } of land.features) geometry.coordinates = continued(geometry.coordinates);
-  L.geoJSON(land, { className: "land", interactive: false, weight: 0.5 }).addTo(map).bringToBack();
-}
+const notebook = (search) => `${desk.dataset.notebook}?search=${encodeURIComponent(JSON.stringify(search))}`;
 
 async function listCollections() {
   const { collections } = await get("stac/collections");
   for (const c of collections) $("collection").append(new Option(`${c.title} (${c.id})`, c.id));
-  const asked = new URLSearchParams(location.search).get("collection");
-  if (asked && collections.some((c) => c.id === asked)) $("collection").value = asked;
-  await fillFields();
 }
 
 // The fields of the form that depend on the collection; a search waits for them.
@@ -74,11 +59,22 @@ async function askQueryables() {
   if (askable.some(([key]) => key === chosen)) $("property").value = chosen;
 }
 
+// The values that a hundred products have: suggestions, not all that there are.
+async function suggest() {
+  const [collection, property] = [$("collection").value, $("property").value];
+  $("values").replaceChildren();
+  if (!property) return;
+  const field = property in { id: 1, collection: 1 } ? property : `properties.${property}`;
+  const { features } = await post("stac/search", { collections: [collection], limit: 100, fields: { include: [field] } });
+  const values = new Set(features.map((f) => f[property] ?? f.properties?.[property]).filter((v) => v !== undefined && v !== null));
+  if ($("property").value === property) $("values").replaceChildren(...[...values].sort().slice(0, 50).map((v) => new Option(v, v)));
+}
+
 // As `gl.search` has it; null is left out.
 function asked() {
   const found = { collections: $("collection").value };
-  if (state.bbox) found.bbox = state.bbox;
-  if (state.shape) found.shape = state.shape.id; // the notebook fetches it
+  if (place.bbox) found.bbox = place.bbox;
+  if (place.file) found.shape = place.file.id; // the notebook fetches it
   if ($("from").value || $("to").value) found.datetime = `${$("from").value || ".."}/${$("to").value || ".."}`;
   if (!$("clouds-row").hidden && Number($("clouds").value) < 100) found.cloud_cover = Number($("clouds").value);
   const property = $("property").value;
@@ -98,9 +94,7 @@ function body() {
   const from = $("from").value ? `${$("from").value}T00:00:00Z` : "..";
   const to = $("to").value ? `${$("to").value}T23:59:59.999999Z` : "..";
   const conditions = [];
-  if (cloud_cover !== undefined) {
-    conditions.push({ op: "<=", args: [{ property: "eo:cloud_cover" }, cloud_cover] });
-  }
+  if (cloud_cover !== undefined) conditions.push({ op: "<=", args: [{ property: "eo:cloud_cover" }, cloud_cover] });
   if (property && $("value").value) conditions.push({ op: "=", args: [{ property }, value(property)] });
   if ("latest" in state.queryables) {
     // As `gl.search` does by itself: superseded versions are left out.
@@ -109,7 +103,7 @@ function body() {
   }
   const found = { collections: [collections], limit: 30, sortby: [{ field: "properties.datetime", direction: "desc" }] };
   if (bbox) found.bbox = bbox;
-  if (state.shape) found.intersects = state.shape.geometry;
+  if (place.file) found.intersects = place.geometry;
   if (from !== ".." || to !== "..") found.datetime = `${from}/${to}`;
   if (conditions.length) found.filter = { op: "and", args: conditions };
   return found;
@@ -117,149 +111,107 @@ function body() {
 
 async function search(event) {
   event?.preventDefault();
-  footprints.clearLayers();
-  state.shown = [];
-  $("results").replaceChildren();
-  $("said").textContent = "Searching …";
-  return show(async () => {
-    await Promise.all([state.fields, state.reading]);
+  details.close();
+  results.clear();
+  state.searches += 1;
+  $("notebook").hidden = $("more").hidden = true;
+  if ($("from").value && $("to").value && $("to").value < $("from").value) {
+    $("said").textContent = say("backwards");
+    return;
+  }
+  keepAddress();
+  $("said").textContent = say("searching");
+  await show(async () => {
+    await state.fields;
     return post("stac/search", body());
   });
+  if (narrow.matches && results.shown.length) {
+    $("criteria").open = false; // on a small screen the results would begin below it
+    if (event) $("said").scrollIntoView({ block: "nearest" });
+  }
 }
 
 async function show(ask) {
+  const search = state.searches;
   try {
     const page = await ask();
+    if (search !== state.searches) return; // another search began meanwhile
     state.next = page.links.find((link) => link.rel === "next") || null;
-    for (const item of page.features) add(item);
-    const all = page.numberMatched ?? `more than ${state.shown.length}`;
-    $("said").textContent = state.shown.length
-      ? `${state.shown.length} of ${all} products, the latest first.`
-      : "Nothing found: use a larger box, a longer time, or allow more clouds.";
-    if (footprints.getLayers().length) map.fitBounds(footprints.getBounds(), { maxZoom: 7, padding: [30, 30] });
+    for (const item of page.features) results.add(item);
+    const shown = results.shown.length;
+    const all = page.numberMatched ?? say("more_than", { shown });
+    $("said").textContent = shown ? say("found", { shown, all }) : say("nothing");
+    results.fit();
   } catch (error) {
+    if (search !== state.searches) return;
     state.next = null;
-    // The search is kept while one logs in, and done when one comes back.
-    $("said").replaceChildren(...(error.status === 401 ? [login(), " to search: then this search is done."] : [error.message]));
+    $("said").replaceChildren(...(error.status === 401 ? [login(), say("to_search")] : [error.message]));
   }
   $("more").hidden = !state.next;
-  $("notebook").hidden = !state.shown.length;
-  $("notebook").href = `/hub/user-redirect/geodes/notebook?search=${encodeURIComponent(JSON.stringify(asked()))}`;
+  $("notebook").hidden = !results.shown.length;
+  $("notebook").href = notebook(asked());
 }
 
-function add(item) {
-  state.shown.push(item);
-  const p = item.properties;
-  const picture = element("img", {
-    src: `quicklook/${encodeURIComponent(item.collection)}/${encodeURIComponent(item.id)}`, alt: "", loading: "lazy",
-  });
-  picture.addEventListener("error", () => picture.classList.add("none"));
-  const facts = [p.platform, p["product:type"], p["grid:code"], p["sat:orbit_state"]].filter(Boolean).join(" · ");
-  const clouds = p["eo:cloud_cover"] === undefined ? "" : ` · ${Math.round(p["eo:cloud_cover"])} % clouds`;
-  const button = element(
-    "button", { type: "button", class: "card" }, picture,
-    element("span", {}, element("b", {}, (p.datetime || p.start_datetime).slice(0, 16).replace("T", " ")),
-      element("span", { class: "facts" }, facts + clouds), element("span", { class: "name" }, item.id)),
-  );
-  $("results").append(element("li", {}, button));
-  const layer = item.geometry ? L.geoJSON(item, { className: "footprint", weight: 1.5 }).addTo(footprints) : null;
-  const mark = (on) => {
-    button.classList.toggle("marked", on);
-    layer?.setStyle({ weight: on ? 4 : 1.5, fillOpacity: on ? 0.35 : 0.12 });
-  };
-  button.addEventListener("mouseenter", () => mark(true));
-  button.addEventListener("mouseleave", () => mark(false));
-  button.addEventListener("focus", () => mark(true));
-  button.addEventListener("blur", () => mark(false));
-  button.addEventListener("click", () => layer && map.fitBounds(layer.getBounds(), { maxZoom: 10 }));
-  layer?.on("mouseover", () => mark(true)).on("mouseout", () => mark(false));
-  layer?.on("click", () => {
-    button.scrollIntoView({ block: "nearest" });
-    button.focus();
-  });
-  layer?.setStyle({ fillOpacity: 0.12 });
+function login() {
+  return element("a", { href: `${desk.dataset.login}?next=${encodeURIComponent(location.pathname + location.search)}` }, say("login"));
 }
 
-function setArea(bounds) {
-  if (drawn) drawn.remove();
-  state.file = state.shape = state.reading = null;
-  drawn = bounds ? L.rectangle(bounds, { className: "area", fill: false, weight: 2, interactive: false }).addTo(map) : null;
-  state.bbox = bounds ? toBbox(bounds) : null;
-  $("area").textContent = state.bbox ? `Box: ${state.bbox.join(", ")}` : "Anywhere on Earth";
-  $("draw").setAttribute("aria-pressed", "false");
+// What differs from the form as it is at first.
+function keepAddress() {
+  const kept = new URLSearchParams();
+  for (const id of FIELDS) if ($(id).value && !(id === "clouds" && $(id).value === "100")) kept.set(id, $(id).value);
+  if (place.bbox) kept.set("bbox", place.bbox.join(","));
+  if (place.file) kept.set("shape", `${place.file.id} ${place.file.name}`);
+  if (state.product) kept.set("product", state.product);
+  history.replaceState(null, "", `?${kept}`);
 }
 
-// The shapes of a file; it is kept, since who has not logged in must do so first.
-async function useFile(file) {
-  setArea(null);
-  state.file = file;
-  $("area").textContent = `Reading ${file.name} …`;
-  state.reading = post("shapes", file);
+async function restore() {
+  const kept = new URLSearchParams(location.search);
+  const collection = kept.get("collection");
+  if ([...$("collection").options].some((option) => option.value === collection)) $("collection").value = collection;
+  await fillFields();
+  for (const id of FIELDS.slice(1)) if (kept.has(id)) $(id).value = kept.get(id);
+  $("clouds-said").textContent = $("clouds").value;
+  suggest().catch(() => {});
+  const bbox = kept.get("bbox")?.split(",").map(Number);
+  if (bbox?.length === 4) place.useBox(bbox);
+  if (kept.has("shape")) await restoreShape(kept.get("shape"));
+  if (!collection) return;
+  const product = kept.get("product");
+  await search();
+  if (product) await reopen(collection, product);
+}
+
+async function restoreShape(text) {
+  const [id] = text.split(" ", 1);
   try {
-    const shape = await state.reading;
-    if (state.file !== file) return; // another was chosen meanwhile
-    state.shape = shape;
-    drawn = drawShape(map, shape.geometry);
-    $("area").textContent = `Shape: ${file.name}`;
-  } catch (error) {
-    if (state.file !== file) return;
-    state.reading = null;
-    if (error.status !== 401) state.file = null;
-    $("area").replaceChildren(...(error.status === 401 ? [login(), ` to search by ${file.name}.`] : [error.message]));
-  }
-}
-
-$("shape").addEventListener("click", () => $("file").click());
-$("file").addEventListener("change", async () => {
-  const [file] = $("file").files;
-  $("file").value = "";
-  try {
-    if (file) await useFile(await fileOf(file));
+    const { geometry } = await get(`shapes/${encodeURIComponent(id)}`);
+    place.useShape({ id, name: text.slice(id.length + 1) }, geometry);
   } catch (error) {
     $("area").textContent = error.message;
   }
-});
+}
+
+async function reopen(collection, id) {
+  const there = results.shown.find((item) => item.id === id);
+  const item = there ?? (await post("stac/search", { collections: [collection], ids: [id], limit: 1 })).features[0];
+  if (!item) $("said").append(` ${say("lost")}`);
+  else open(item, null);
+}
+
 $("search").addEventListener("submit", search);
-$("collection").addEventListener("change", fillFields);
+$("collection").addEventListener("change", () => fillFields().then(suggest));
+$("property").addEventListener("change", () => suggest().catch(() => {}));
 $("clouds").addEventListener("input", () => ($("clouds-said").textContent = $("clouds").value));
-$("draw").addEventListener("click", () => {
-  $("draw").setAttribute("aria-pressed", "true");
-  drawBox(map, (bounds) => (bounds ? setArea(bounds) : $("draw").setAttribute("aria-pressed", "false")));
-});
-$("clear").addEventListener("click", () => setArea(null));
 $("more").addEventListener("click", () => {
   const next = state.next;
   return show(() => (next.method === "POST" ? post("stac/search", next.body) : get(next.href)));
 });
 
-// A login leads away from the page and back to it: the search is as it was.
-function keep() {
-  const values = Object.fromEntries(KEPT.map((id) => [id, $(id).value]));
-  sessionStorage.setItem("asked", JSON.stringify({ values, bbox: state.bbox, file: state.file }));
+try {
+  await Promise.all([drawLand(map), listCollections()]);
+  await restore();
+} catch (error) {
+  $("said").textContent = error.message;
 }
-
-async function restore() {
-  const kept = JSON.parse(sessionStorage.getItem("asked") ?? "null");
-  sessionStorage.removeItem("asked");
-  if (!kept) return;
-  $("collection").value = kept.values.collection;
-  await fillFields();
-  for (const id of KEPT) $(id).value = kept.values[id];
-  $("clouds-said").textContent = $("clouds").value;
-  if (kept.bbox) {
-    const [west, south, east, north] = kept.bbox;
-    setArea(L.latLngBounds([south, west], [north, east < west ? east + 360 : east]));
-  }
-  if (kept.file) await useFile(kept.file);
-  await search();
-}
-
-function login() {
-  const link = element("a", { href: "login" }, "Log in");
-  link.addEventListener("click", keep);
-  return link;
-}
-
-get("me").then((me) => $("me").replaceChildren(me.name ? `${me.name}` : login()));
-await Promise.all([drawLand(), listCollections()]).catch((error) => ($("said").textContent = error.message));
-await restore();

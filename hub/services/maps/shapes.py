@@ -1,4 +1,4 @@
-"""Shapes of files that people search by on the page; a notebook that is made of the search fetches its shape here."""
+"""Shapes of files that people choose on a page with a map; the notebook of a search fetches its shape here."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from collections import OrderedDict
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
+from starlette.concurrency import run_in_threadpool
 
 from geodes_lab.errors import GeodesError
-from hub.services.catalogue import shape_reader
+from hub.services.maps import shape_reader
 from hub.services.person import Hub
 
 _EACH, _ALL = 8, 2**26  # shapes of one person, bytes of everybody's
@@ -46,17 +47,20 @@ class Shapes:
         return None if text is None else dict(json.loads(text))
 
 
-def routes(hub: Hub) -> APIRouter:
-    """Return the routes, below the service's prefix."""
-    router, shapes = APIRouter(prefix=hub.prefix.rstrip("/"), include_in_schema=False), Shapes()
+def routes(hub: Hub, prefix: str) -> APIRouter:
+    """Return the routes, below a prefix without a slash at its end."""
+    router, shapes = APIRouter(prefix=prefix, include_in_schema=False), Shapes()
 
     @router.post("/shapes")
-    def taken(request: Request) -> dict[str, Any]:
-        person = hub.person(request)
+    async def taken(request: Request) -> dict[str, Any]:
+        person = await run_in_threadpool(hub.person, request)
         if not person.name:
             raise HTTPException(401, "Log in to search by a file.")
+        return await run_in_threadpool(read, person.name, await request.body())
+
+    def read(person: str, text: bytes) -> dict[str, Any]:
         try:
-            body = json.loads(request.state.body)
+            body = json.loads(text)
             name, data = str(body["name"]), base64.b64decode(body["data"], validate=True)
         except (ValueError, TypeError, KeyError, binascii.Error):
             raise HTTPException(400, "A file is a name, and data in base 64.") from None
@@ -64,7 +68,7 @@ def routes(hub: Hub) -> APIRouter:
             geometry = shape_reader.read(name, data)
         except GeodesError as error:
             raise HTTPException(400, str(error)) from error
-        return {"id": shapes.keep(person.name, geometry), "geometry": geometry}
+        return {"id": shapes.keep(person, geometry), "geometry": geometry}
 
     @router.get("/shapes/{name}")
     def one(name: str, request: Request) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reads a file of shapes in a process of its own, which has little time and memory, and no secrets.
 
-``python -m hub.services.catalogue.shape_reader NAME <FILE`` prints ``{"geometry": …}`` or ``{"error": …}``. Anybody may
+``python -m hub.services.maps.shape_reader NAME <FILE`` prints ``{"geometry": …}`` or ``{"error": …}``. Anybody may
 have made the file: what crashes or hangs here does so alone.
 """
 
@@ -31,7 +31,7 @@ def read(name: str, data: bytes) -> dict[str, Any]:
         If it is none, or takes too long or too much memory.
     """
     environment = {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
-    command = [sys.executable, "-m", "hub.services.catalogue.shape_reader", name[:200].replace("\0", "")]
+    command = [sys.executable, "-m", "hub.services.maps.shape_reader", name[:200].replace("\0", "")]
     if not _AT_ONCE.acquire(timeout=_SECONDS):
         raise GeodesError("Many files are read just now: try again in a moment.")
     try:

@@ -1,0 +1,1 @@
+"""Terrain flattening: what slopes do to the brightness of a radar image, by the area of the ground in each pixel."""

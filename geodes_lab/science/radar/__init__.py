@@ -1,0 +1,1 @@
+"""What do radar images say? Speckle, looks, and the backscatter of a field in time."""

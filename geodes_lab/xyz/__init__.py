@@ -1,0 +1,1 @@
+"""How does an array become a map? Stretch, maps of colours, tiles of lazy cubes, and their address in this process."""

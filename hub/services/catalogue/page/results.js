@@ -1,0 +1,63 @@
+// The products that were found: a card in the list and a footprint on the map for each, which belong together.
+import { element } from "./asking.js";
+import { say } from "./words.js";
+
+const L = window.L;
+
+export const quicklook = (item) => `quicklook/${encodeURIComponent(item.collection)}/${encodeURIComponent(item.id)}`;
+
+export function facts(item) {
+  const p = item.properties;
+  const clouds = p["eo:cloud_cover"] === undefined ? "" : say("clouds", { n: Math.round(p["eo:cloud_cover"]) });
+  return [p.platform, p["product:type"], p["grid:code"], p["sat:orbit_state"], clouds].filter(Boolean).join(" · ");
+}
+
+export const moment = (item) => (item.properties.datetime || item.properties.start_datetime || "").slice(0, 16).replace("T", " ");
+
+export class Results {
+  // `opened` is called with a product that was chosen.
+  constructor(map, list, opened) {
+    [this.map, this.list, this.opened] = [map, list, opened];
+    this.footprints = L.featureGroup().addTo(map);
+    this.clear();
+  }
+
+  clear() {
+    this.shown = [];
+    this.layers = new Map();
+    this.footprints.clearLayers();
+    this.list.replaceChildren();
+  }
+
+  add(item) {
+    this.shown.push(item);
+    const picture = element("img", { src: quicklook(item), alt: "", loading: "lazy" });
+    picture.addEventListener("error", () => picture.classList.add("none"));
+    const button = element(
+      "button", { type: "button", class: "product" }, picture,
+      element("span", {}, element("b", {}, moment(item)), element("span", { class: "facts" }, facts(item)), element("span", { class: "name" }, item.id)),
+    );
+    this.list.append(element("li", {}, button));
+    // Only the outline: the footprints of a series lie on each other, and their colours would add up.
+    const layer = item.geometry ? L.geoJSON(item, { className: "footprint", weight: 1.5, fillOpacity: 0 }).addTo(this.footprints) : null;
+    const mark = (on) => {
+      button.classList.toggle("marked", on);
+      layer?.setStyle({ weight: on ? 4 : 1.5, fillOpacity: on ? 0.25 : 0 });
+    };
+    for (const name of ["mouseenter", "focus"]) button.addEventListener(name, () => mark(true));
+    for (const name of ["mouseleave", "blur"]) button.addEventListener(name, () => mark(false));
+    button.addEventListener("click", () => this.opened(item, button));
+    layer?.on("mouseover", () => mark(true)).on("mouseout", () => mark(false));
+    layer?.on("click", () => {
+      button.scrollIntoView({ block: "nearest" });
+      this.opened(item, button);
+    });
+    if (layer) this.layers.set(item.id, layer);
+  }
+
+  // Show all footprints, or that of one product.
+  fit(item) {
+    const bounds = item ? this.layers.get(item.id)?.getBounds() : this.footprints.getBounds();
+    if (bounds?.isValid()) this.map.fitBounds(bounds, { maxZoom: item ? 10 : 8, padding: [30, 30] });
+  }
+}

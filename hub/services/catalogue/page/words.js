@@ -1,0 +1,38 @@
+// The words of the scripts, in the language of the page; {name} is replaced.
+const WORDS = {
+  en: {
+    nowhere: "Anywhere on Earth", box: "Box: {box}", shape: "Shape: {name}", reading: "Reading {name} …",
+    large: "{name} has more than 3 MiB: simplify it, or search in a notebook: gl.search(…, intersects=\"{name}\").",
+    needbox: "Give all four coordinates: longitudes from -180 to 180, latitudes from -90 to 90, south below north.",
+    backwards: "The period ends before it begins: change From or To.", searching: "Searching …",
+    found: "{shown} of {all} products, the latest first.", more_than: "more than {shown}",
+    nothing: "Nothing found: use a larger box, a longer time, or allow more clouds.",
+    login: "Log in", to_search: " to search: the address of this page keeps the search.", clouds: "{n} % clouds",
+    close: "Close", zoom: "Show on the map", notebook: "Open in a notebook", command: "To download it, in a terminal of the lab:",
+    files: "Files", no_picture: "This product has no picture.", when: "Time", lost: "The product of this address is not in the catalogue, or not for you.",
+  },
+  fr: {
+    nowhere: "Partout sur Terre", box: "Rectangle : {box}", shape: "Forme : {name}", reading: "Lecture de {name} …",
+    large: "{name} fait plus de 3 Mio : simplifiez-le, ou cherchez dans un notebook : gl.search(…, intersects=\"{name}\").",
+    needbox: "Donnez les quatre coordonnées : longitudes de -180 à 180, latitudes de -90 à 90, le sud sous le nord.",
+    backwards: "La période finit avant de commencer : changez Du ou Au.", searching: "Recherche …",
+    found: "{shown} produits sur {all}, les plus récents d'abord.", more_than: "plus de {shown}",
+    nothing: "Rien trouvé : agrandissez le rectangle ou la période, ou acceptez plus de nuages.",
+    login: "Connectez-vous", to_search: " pour chercher : l'adresse de cette page garde la recherche.", clouds: "{n} % de nuages",
+    close: "Fermer", zoom: "Montrer sur la carte", notebook: "Ouvrir dans un notebook", command: "Pour le télécharger, dans un terminal du lab :",
+    files: "Fichiers", no_picture: "Ce produit n'a pas d'image.", when: "Date", lost: "Le produit de cette adresse n'est pas dans le catalogue, ou pas pour vous.",
+  },
+};
+
+export const LANGUAGE = document.documentElement.lang === "fr" ? "fr" : "en";
+
+export function say(name, values = {}) {
+  return WORDS[LANGUAGE][name].replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
+}
+
+export function size(bytes) {
+  const units = LANGUAGE === "fr" ? ["o", "ko", "Mo", "Go", "To"] : ["B", "kB", "MB", "GB", "TB"];
+  let step = 0;
+  while (bytes >= 1000 && step < units.length - 1) [bytes, step] = [bytes / 1000, step + 1];
+  return `${new Intl.NumberFormat(LANGUAGE, { maximumFractionDigits: bytes < 10 && step ? 1 : 0 }).format(bytes)} ${units[step]}`;
+}

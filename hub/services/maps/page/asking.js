@@ -1,0 +1,27 @@
+// Requests to the page's own service, and elements of the page.
+// A sentence, or a list of what is wrong with each part of the request, as pydantic tells it.
+function sentence(detail) {
+  if (!Array.isArray(detail)) return detail;
+  return detail.map((one) => String(one.msg ?? one).replace(/^Value error, /, "")).join(" ");
+}
+
+export async function told(response) {
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    const error = new Error(sentence(body.detail) || body.description || `The service answers ${response.status}.`);
+    throw Object.assign(error, { status: response.status });
+  }
+  return body;
+}
+
+export const get = (path) => fetch(path).then(told);
+export const send = (method, path, body) =>
+  fetch(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then(told);
+export const post = (path, body) => send("POST", path, body);
+
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}

@@ -1,0 +1,20 @@
+// The map with the land of the Earth; it asks no other site for tiles.
+import { get } from "./asking.js";
+
+// Across the date line a ring goes on beyond 180 degrees, instead of all the way back.
+function continued(part) {
+  if (typeof part[0][0] !== "number") return part.map(continued);
+  let last = part[0][0];
+  return part.map(([x, y]) => [(last = x + 360 * Math.round((last - x) / 360)), y]);
+}
+
+export function newMap(id) {
+  return window.L.map(id, { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
+}
+
+export async function drawLand(map) {
+  const atlas = await get("assets/land.json");
+  const land = window.topojson.feature(atlas, atlas.objects.countries);
+  for (const { geometry } of land.features) geometry.coordinates = continued(geometry.coordinates);
+  window.L.geoJSON(land, { className: "land", interactive: false, weight: 0.5 }).addTo(map).bringToBack();
+}

@@ -1,0 +1,338 @@
+"""The application: who asks, what that person may see, and what is remembered; the tiler draws."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import orjson
+from morecantile import Tile, tms
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from geodes_lab import __version__
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.people import refusing
+from hub.services.bounds import Bounded
+from hub.services.data.lake import Lake, NoObject
+from hub.services.person import Hub, Person, is_from_elsewhere
+from hub.services.tiles import addresses, reachable
+from hub.services.tiles.addresses import MOSAIC, Address, NotSo
+from hub.services.tiles.answers import Answers
+from hub.services.tiles.broker import Broker
+from hub.services.tiles.catalogue import MOST_ITEMS, ORDERS, Catalogue
+from hub.services.tiles.keys import HOURS, Key, Keys
+from hub.services.tiles.workers import Answer, Failed, Worker
+
+_EACH = 32  # requests of one person that are answered together
+_KEY = "KEY-OF-THE-ADDRESS"  # in links, where the tiler, which does not know the key, has this
+_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+_KEEP = "private, max-age=3600"
+_LOGIN = (
+    "Log in, send your token (Authorization: token …, from the hub's page Token), or have a key= in the address that "
+    "is for this product and has not ended."
+)
+_NOTHING = "There is no such product, or you have no access to it."
+CONFORMANCE = [
+    "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tileset",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tilesets-list",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/png",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/jpeg",
+]
+"""The parts of OGC's standards that are true here; of each Item."""
+
+
+class Tiles:
+    """Answers requests.
+
+    Parameters
+    ----------
+    lab
+        The operator's file.
+    hub
+        Identifies people.
+    catalogue
+        Says what they may see.
+    lake, hosts
+        The datalake, and the host names of its addresses.
+    broker
+        Gives the tilers what they may read.
+    workers
+        The tilers; an Item has always the same one.
+    keys
+        Keys in addresses.
+    """
+
+    def __init__(
+        self, lab: Lab, hub: Hub, catalogue: Catalogue, lake: Lake, hosts: Collection[str], broker: Broker,
+        workers: Sequence[Worker], keys: Keys,
+    ) -> None:  # fmt: skip
+        self._lab, self._hub, self._catalogue, self._lake, self._hosts = lab, hub, catalogue, lake, hosts
+        self._broker, self._workers, self._keys = broker, workers, keys
+        self._answers = Answers()
+        self._now: Counter[str] = Counter()
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request for a tile, or for another thing of an Item or a mosaic."""
+        raw = request.scope.get("raw_path") or request.url.path.encode()
+        address = addresses.parsed(raw, self._hub.prefix, request.scope["query_string"])
+        person = await self._person(request, address)
+        if self._now[person.name] >= _EACH:
+            raise NotSo(429, f"You already have {_EACH} requests in progress here: wait for one of them to end.")
+        self._now[person.name] += 1
+        try:
+            return await self._drawn(request, address, person)
+        finally:
+            self._now[person.name] -= 1
+            if not self._now[person.name]:
+                del self._now[person.name]
+
+    async def _person(self, request: Request, address: Address) -> Person:
+        """Return who asks, by token, cookie or key."""
+        if text := request.query_params.get("key", ""):
+            key = self._keys.read(text)
+            if key is None or not key.opens(address.collection, address.item):
+                raise NotSo(401, _LOGIN)
+            person = await run_in_threadpool(self._hub.of, key.person)
+        else:
+            person = await run_in_threadpool(self._hub.person, request)
+        if not person.name:
+            raise NotSo(401, _LOGIN)
+        return person
+
+    async def _drawn(self, request: Request, address: Address, person: Person) -> Response:
+        items, note = await self._items(address, person)
+        body = orjson.dumps(items, option=orjson.OPT_SORT_KEYS)
+        base = self._base(request, address)
+        mark = hashlib.blake2b(body, digest_size=16)
+        for part in (__version__, address.rest, address.text, str(base)):
+            mark.update(f"\0{part}".encode())
+        name = mark.hexdigest()
+        headers = {**_HEADERS, "ETag": f'"{name}"', "Cache-Control": _KEEP, "Vary": "Authorization, Cookie", **note}
+        if f'"{name}"' in request.headers.get("If-None-Match", ""):
+            return Response(status_code=304, headers=headers)
+        worker = self._workers[int(hashlib.blake2b(body, digest_size=4).hexdigest(), 16) % len(self._workers)]
+        with_key = [("key", _KEY)] if "key" in request.query_params else []
+        query = httpx.QueryParams([*address.query, *with_key])
+
+        async def draw() -> Answer:
+            return await worker.ask(quote(address.rest, safe="/,.~"), str(query), base, body)
+
+        try:
+            answer = await self._answers.of(f"{name}{len(with_key)}", draw)
+        except Failed as error:
+            raise NotSo(503, str(error)) from None
+        content = answer.body
+        if with_key and not answer.media.startswith(("image/", "application/x-binary")):
+            content = content.replace(_KEY.encode(), quote(request.query_params["key"], safe="").encode())
+        if answer.status != 200:
+            headers = {**_HEADERS, "Cache-Control": "no-store"}
+        return Response(content, answer.status, {**headers, "Content-Type": answer.media})
+
+    async def _items(self, address: Address, person: Person) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Return the Items to draw, with the addresses that may be opened, and headers that say what is left out."""
+        note: dict[str, str] = {}
+        if address.item == MOSAIC:
+            documents, note = await self._mosaic(address, person)
+        else:
+            document = await self._catalogue.item(person.name, address.collection, address.item)
+            documents = [document] if document else []
+        items = []
+        for document in documents:
+            item, places = reachable.of(document, person, self._lab, self._hosts)
+            if admitted := await run_in_threadpool(self._admitted, person, places):
+                self._broker.admit(admitted)
+                items.append(item)
+        if not items:
+            raise NotSo(404, _NOTHING if not documents else f"{_NOTHING} It may have no address on the datalake.")
+        return items, note
+
+    def _admitted(self, person: Person, places: Collection[str]) -> set[str]:
+        """Return places, and what links of a folder lead to; empty if one leads to what the person may not read."""
+        every = set(places)
+        for place in places:
+            bucket, _, key = place.partition("/")
+            try:
+                every.add(self._lake.real(bucket, key))
+            except NoObject:
+                return set()
+        return set() if any(refusing(person.groups, place, self._lab) for place in every) else every
+
+    async def _mosaic(self, address: Address, person: Person) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        order = addresses.one(address.search, "order", "latest")
+        if order not in ORDERS:
+            raise NotSo(400, f"order is one of {', '.join(ORDERS)}, not {order[:40]!r}.")
+        clouds = addresses.one(address.search, "cloud_cover")
+        try:
+            if clouds and not 0 <= float(clouds) <= 100:
+                raise ValueError
+        except ValueError:
+            raise NotSo(400, "cloud_cover is a number from 0 to 100.") from None
+        box = _box_of(address) or addresses.one(address.search, "bbox")
+        if not box:
+            raise NotSo(400, "Outside of tiles and points, a mosaic needs bbox=WEST,SOUTH,EAST,NORTH.")
+        items, more = await self._catalogue.search(
+            person.name, address.collection, bbox=box, datetime=addresses.one(address.search, "datetime"), order=order,
+            clouds=clouds,
+        )  # fmt: skip
+        if not items and not await self._catalogue.may_see(person.name, address.collection):
+            raise NotSo(404, _NOTHING)
+        return items, {"Geodes-Left-Out": f"products after the first {MOST_ITEMS}"} if more else {}
+
+    def _base(self, request: Request, address: Address) -> httpx.URL:
+        """Return the Item's address as people see it."""
+        public = self._lab.origin("tiles") or self._lab.address
+        scheme = request.headers.get("X-Forwarded-Proto", request.url.scheme).split(",")[0].strip()
+        origin = public or f"{'https' if scheme == 'https' else 'http'}://{request.headers.get('Host', 'localhost')}"
+        return httpx.URL(f"{origin.rstrip('/')}{self._hub.prefix}{address.base}")
+
+    async def key(self, request: Request) -> Response:
+        """Make a key for addresses."""
+        person = await run_in_threadpool(self._hub.person, request)
+        if not person.name or is_from_elsewhere(request, person):
+            raise NotSo(401, "Send your token: Authorization: token …, from the hub's page Token.")
+        try:
+            told = orjson.loads(await request.body())
+            collection, item, hours = (
+                str(told["collection"]),
+                str(told.get("item") or ""),
+                float(told.get("hours", HOURS)),
+            )
+            if not math.isfinite(hours) or set(told) - {"collection", "item", "hours"}:
+                raise ValueError("only collection, item and hours are known")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise NotSo(400, 'Say what the key is for: {"collection": …, "item": …, "hours": …}.') from None
+        there = (
+            await self._catalogue.item(person.name, collection, item)
+            if item and item != MOSAIC
+            else await self._catalogue.may_see(person.name, collection)
+        )
+        if not there:
+            raise NotSo(404, _NOTHING)
+        try:
+            text, key = self._keys.made(person.name, collection, item, hours)
+        except ValueError as error:
+            raise NotSo(400, str(error)) from None
+        return JSONResponse(
+            _described(text, key, str(self._base(request, Address(collection, item or MOSAIC, "", ()))))
+        )
+
+    async def landing(self, request: Request) -> Response:
+        """Say what this is."""
+        at = self._hub.prefix
+        links = [
+            {"rel": "self", "type": "application/json", "href": at},
+            {"rel": "conformance", "type": "application/json", "href": f"{at}conformance"},
+            {
+                "rel": "item", "templated": True, "href": f"{at}{{collection}}/{{item}}/tiles/{{z}}/{{x}}/{{y}}",
+                "title": "Tiles of an Item of the catalogue",
+            },
+        ]  # fmt: skip
+        return JSONResponse({"title": f"Tiles of {self._lab.name}", "links": links}, headers=_HEADERS)
+
+    async def conformance(self, _: Request) -> Response:
+        """Say which standards are followed; who asks whether this is ready also starts the tilers."""
+        for worker in self._workers:
+            worker.begin()
+        return JSONResponse({"conformsTo": CONFORMANCE}, headers=_HEADERS)
+
+    async def login(self, request: Request) -> Response:
+        """Send a browser to the hub."""
+        return self._hub.begin(request)
+
+    async def back(self, request: Request) -> Response:
+        """Take it back."""
+        query = request.query_params
+        return await run_in_threadpool(self._hub.end, request, query.get("code", ""), query.get("state", ""))
+
+
+def _described(text: str, key: Key, base: str) -> dict[str, Any]:
+    return {
+        "key": text,
+        "ends": key.ends,
+        "tiles": f"{base}/tiles/{{z}}/{{x}}/{{y}}?key={text}",
+        "tilejson": f"{base}/tilejson.json?key={text}",
+        **({"wmts": f"{base}/WMTSCapabilities.xml?key={text}"} if key.item != MOSAIC and key.item else {}),
+    }
+
+
+def _box_of(address: Address) -> str:
+    """Return the box in degrees of a tile or a point, for the search."""
+    if address.tile is not None:
+        name, zoom, column, row = address.tile
+        try:
+            grid = tms.get(name)
+            matrix = grid.matrix(zoom) if grid.minzoom <= zoom <= grid.maxzoom else None
+        except Exception:  # morecantile's own, for a name that it does not know
+            raise NotSo(404, f"There is no tile matrix set {name[:40]!r}.") from None
+        if matrix is None or not (column < matrix.matrixWidth and row < matrix.matrixHeight):
+            raise NotSo(404, "There is no such tile.")
+        west, south, east, north = grid.bounds(Tile(column, row, zoom))
+        return ",".join(f"{v:.7f}" for v in (max(west, -180), max(south, -90), min(east, 180), min(north, 90)))
+    if address.rest.startswith("point/"):
+        longitude, latitude = (float(v) for v in address.rest.removeprefix("point/").split(","))
+        if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
+            raise NotSo(404, "The point is not on the Earth: a longitude, a comma, a latitude.")
+        edge = 1e-6
+        return f"{longitude - edge},{latitude - edge},{longitude + edge},{latitude + edge}"
+    return ""
+
+
+def made(tiles: Tiles, hub: Hub, origins: Sequence[str], workers: Sequence[Worker], catalogue: Catalogue) -> ASGIApp:
+    """Create the application, behind its limits.
+
+    Parameters
+    ----------
+    tiles
+        Answers.
+    hub
+        Identifies people.
+    origins
+        Web sites whose pages may show tiles, by a token or a key.
+    workers, catalogue
+        Closed at the end.
+    """
+
+    @contextlib.asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await asyncio.gather(*(worker.close() for worker in workers), catalogue.close())
+
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, NotSo)
+        more = {"WWW-Authenticate": "token"} if error.status == 401 else {}
+        return JSONResponse({"detail": str(error)}, error.status, {**_HEADERS, "Cache-Control": "no-store", **more})
+
+    at = hub.prefix
+    routes = [
+        Route(at, tiles.landing),
+        Route(f"{at}conformance", tiles.conformance),
+        Route(f"{at}login", tiles.login),
+        Route(f"{at}oauth_callback", tiles.back),
+        Route(f"{at}keys", tiles.key, methods=["POST"]),
+        Route(f"{at}{{rest:path}}", tiles.answer),
+    ]
+    shared = [
+        Middleware(
+            CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "OPTIONS"],
+            allow_headers=["Authorization", "If-None-Match"], expose_headers=["ETag", "Geodes-Left-Out"], max_age=600,
+        )
+    ] if origins else []  # fmt: skip
+    app = Starlette(routes=routes, lifespan=life, middleware=shared, exception_handlers={NotSo: refused})
+    return Bounded(app, body=2**14, depth=4, at_once=256, asking=hub.asking)

@@ -1,0 +1,33 @@
+"""Radiometric terrain correction by sarsen; run by an environment that has it: ``python rtc_peer.py SAFE DEM OUT HOW INTERPOLATION``."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+import dask
+from sarsen import Sentinel1SarProduct, terrain_correction
+
+
+def main() -> None:
+    safe, dem, out, how, interpolation = sys.argv[1:]
+    product = Sentinel1SarProduct(safe, "IW/VV")
+    began, cpu = time.perf_counter(), time.process_time()
+    radiometry = None if how == "none" else how
+    with dask.config.set(scheduler="threads", num_workers=2):
+        terrain_correction(
+            product,
+            dem,
+            output_urlpath=out,
+            correct_radiometry=radiometry,
+            interp_method=interpolation,
+            seed_step=(32, 32),
+        )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The tiles of a small lab: its catalogue and its service of tiles over HTTP, with a real tiler and a real datalake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from geodes_lab.catalog.harvesting import shelved
+from geodes_lab.policy.lab import Datalake, Lab
+from hub.services.catalogue import app as catalogue_app
+from hub.services.catalogue.access import Rights
+from hub.services.data.lake import Lake
+from hub.services.person import Hub, Person
+from hub.services.tiles.app import Tiles, made
+from hub.services.tiles.broker import Broker, listening
+from hub.services.tiles.catalogue import Catalogue
+from hub.services.tiles.keys import Keys
+from hub.services.tiles.workers import Worker
+from tests.support.served import served
+
+
+class Known(Hub):
+    """A hub of some people, by token; ``t`` is the service of tiles."""
+
+    people: Mapping[str, Person]
+
+    def who(self, token: str, session: str = "") -> Person:
+        return Person(service="tiles") if token == "t" else self.people.get(token, Person())
+
+    def of(self, name: str) -> Person:
+        return next((p for p in self.people.values() if p.name == name), Person())
+
+
+@dataclass
+class Served:
+    """A running lab."""
+
+    url: str
+    """Of the tiles."""
+    catalogue: str
+    """Of the catalogue's service."""
+    keys: Keys
+    broker: Broker
+    endpoint: str
+    """Of the broker."""
+    workers: list[Worker]
+    people: dict[str, Person]
+
+
+@contextmanager
+def serving_tiles(
+    folder: Path,
+    catalog: Path,
+    datalake: Path | str,
+    people: dict[str, Person],
+    *,
+    lab: Lab | None = None,
+    restricted: Mapping[str, list[str]] | None = None,
+    origins: tuple[str, ...] = (),
+    workers: int = 1,
+) -> Iterator[Served]:
+    """Serve; the datalake is a folder, or an S3 endpoint with open objects."""
+    shelved(str(catalog), folder / "harvested")
+    lab = lab or Lab()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/catalogue/")
+        known = Known(acting=("tiles",))
+        known.people = people
+        catalogue = catalogue_app.made(folder / "harvested", folder / "results", Rights(restricted or {}), known)
+        patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/tiles/")
+        hub = Known()
+        hub.people = people
+    told = Datalake(folder=str(datalake)) if isinstance(datalake, Path) else Datalake(endpoint=datalake)
+    lake = Lake(told, folder / "no-key")
+    broker = Broker(lake)
+    with served(catalogue) as at, listening(broker) as endpoint:
+        several = [Worker(endpoint, broker.secret, folder / "cache", 2 * 2**30) for _ in range(workers)]
+        asked, keys = Catalogue(f"{at}/services/catalogue", "t"), Keys("secret")
+        tiles = Tiles(lab, hub, asked, lake, ["s3.datalake.cnes.fr"], broker, several, keys)
+        with served(made(tiles, hub, origins, several, asked)) as url:
+            yield Served(f"{url}/services/tiles", f"{at}/services/catalogue", keys, broker, endpoint, several, people)
