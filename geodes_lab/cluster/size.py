@@ -6,6 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 
+import dask
 from dask.utils import format_bytes, parse_bytes
 
 from geodes_lab import settings
@@ -14,6 +15,7 @@ from geodes_lab.errors import GeodesError
 # The kernel itself, its plots and the system live on the rest.
 _SHARE_OF_MEMORY = 0.6
 _CORES_PER_WORKER = 4
+_LOCAL = ("sync", "synchronous", "single-threaded", "threads", "threading")
 LEAST = 2**28
 """Bytes without which no cluster works."""
 
@@ -32,8 +34,11 @@ class Workers:
 def workers() -> Workers:
     """Describe the workers of the client in use, the smallest standing for all.
 
-    Without a client, what `attach` would start.
+    Without a client, what `attach` would start. Where computations are set to stay in this process, as for a unit of a
+    job in a worker, it is that process: no client is opened there.
     """
+    if dask.config.get("scheduler", None) in _LOCAL:
+        return _here()
     if "distributed" in sys.modules:
         from distributed import get_client
 
@@ -46,6 +51,21 @@ def workers() -> Workers:
                 len(known), min(w["nthreads"] for w in known), min(int(w["memory_limit"] or 2**62) for w in known)
             )
     return size()
+
+
+def _here() -> Workers:
+    """The process itself as the only worker: with its share of the memory, if it is one of a cluster."""
+    threads = int(dask.config.get("num_workers", None) or 1)
+    if "distributed" in sys.modules:
+        from distributed import get_worker
+
+        try:
+            worker = get_worker()
+        except ValueError:
+            return Workers(1, threads, size().memory)
+        limit = int(worker.memory_manager.memory_limit or 0) or size().memory
+        return Workers(1, threads, limit * threads // max(worker.state.nthreads, threads))
+    return Workers(1, threads, size().memory)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ class Process:
     """The bands of the cube, or a function of the inputs that gives them; None: the input ``bands``."""
     region: str | None = None
     """The input that is the region too, if there is one."""
+    loads: bool = False
+    """Whether it works as well on values: a cube that is small is then read before the function is called."""
     is_installed: bool = False
     """Whether another process can import it: it comes with the lab or by an entry point."""
     inputs: Inputs = field(init=False, compare=False, repr=False)

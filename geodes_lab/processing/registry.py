@@ -108,6 +108,7 @@ def define(
     over: Literal["each", "all"] = "all",
     gives: Gives = "raster",
     region: str | None = None,
+    loads: bool = False,
 ) -> Callable[[Callable[..., Any]], Process]: ...
 
 
@@ -121,6 +122,7 @@ def define(
     over: Literal["each", "all"] = "all",
     gives: Gives = "raster",
     region: str | None = None,
+    loads: bool = False,
 ) -> Any:
     """Make a process of a function: a decorator.
 
@@ -144,6 +146,9 @@ def define(
         ``"items"`` (Items of the files that it wrote into ``folder``).
     region
         The input that is the region too.
+    loads
+        Whether the function works as well on a cube whose values are in memory: a small cube is then read before the
+        call, which is faster than a graph. The function may not use dask's own functions then.
 
     Returns
     -------
@@ -164,7 +169,7 @@ def define(
         arguments.choice("over", over, ("each", "all"))
         arguments.choice("gives", gives, ("raster", "table", "items"))
         name = check_id(id or function.__name__.strip("_").lower())
-        process = Process(name, str(version), function, first, over, gives, bands, region)  # type: ignore[arg-type]
+        process = Process(name, str(version), function, first, over, gives, bands, region, loads)  # type: ignore[arg-type]
         process.inputs.schemas()  # what has no schema is said now
         _own[name] = process
         return process

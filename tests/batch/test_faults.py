@@ -11,10 +11,9 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.batch import places
-from geodes_lab.batch.running import computing, outputs
+from geodes_lab.batch.running import computing, faults, outputs
 from geodes_lab.batch.running.runner import Runner
 from geodes_lab.batch.running.workers import Here, OnCluster
-from geodes_lab.batch.store.leases import Leases
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing import registry
 from geodes_lab.util.database import Database, DatabaseUnusable
@@ -62,7 +61,6 @@ def test_expired_token_fails_the_job_with_whole_results_and_goes_on(products, ru
 def test_database_that_is_away_for_a_while(products, store, monkeypatch):
     job = gl.process("ndvi", products, **ONE)
     change, away, reached = Database.change, threading.Event(), threading.Event()
-    begun = Leases.begun
 
     def gone(self: Database) -> Any:
         if away.is_set():
@@ -70,17 +68,16 @@ def test_database_that_is_away_for_a_while(products, store, monkeypatch):
             raise DatabaseUnusable("The store of jobs cannot be used (it is away): see to the database.")
         return change(self)
 
-    def then_away(self: Leases, task: Any) -> None:
-        begun(self, task)
-        away.set()
+    def then_away(point: str) -> None:
+        if point == "unit.begun" and not reached.is_set():
+            away.set()
 
     monkeypatch.setattr(Database, "change", gone)
-    monkeypatch.setattr(Leases, "begun", then_away)
+    monkeypatch.setattr(faults, "on_reach", then_away)
     runner = Runner(store, Here(1), person=places.person(), lease=30.0)
     thread = threading.Thread(target=runner.run, kwargs={"idle": 0})
     thread.start()
     assert reached.wait(60)
-    monkeypatch.setattr(Leases, "begun", begun)
     away.clear()
     thread.join(60)
     assert job.status == "successful"
@@ -90,10 +87,10 @@ def test_cancelled_while_a_unit_is_computed(products, store, monkeypatch):
     inside, go = threading.Event(), threading.Event()
     lazy = computing.lazy
 
-    def slowly(*given: Any) -> Any:
+    def slowly(*given: Any, loads: bool = False) -> Any:
         inside.set()
         assert go.wait(60)
-        return lazy(*given)
+        return lazy(*given, loads=loads)
 
     monkeypatch.setattr(computing, "lazy", slowly)
     job = gl.process("ndvi", products, collection="ndvi", **ONE)

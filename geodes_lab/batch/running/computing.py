@@ -30,6 +30,7 @@ from geodes_lab.processing.registry import installed
 from geodes_lab.util import instant
 from geodes_lab.vector.shapes import DEGREES
 
+_SMALL = 2**26  # bytes of a cube that is read before its process is called
 _EMPTY = "All-NaN|Mean of empty slice|Degrees of freedom"
 
 
@@ -68,7 +69,7 @@ def compute(call: Call) -> Result:
     with dask.config.set(scheduler):
         if process.takes == "items":
             return _of_items(process, call, items, folder)
-        data = lazy(process, call, items)
+        data = lazy(process, call, items, loads=process.loads)
         if isinstance(data, pd.DataFrame):
             return Result(outputs.table(data, folder, call.unit))
         if call.request.output == "zarr":
@@ -97,8 +98,11 @@ def process_of(call: Call) -> Process:
     return known
 
 
-def lazy(process: Process, call: Call, items: Sequence[pystac.Item]) -> Any:
-    """Return what a process over a cube gives for a unit, lazily: a Dataset of maps (y, x), or a table."""
+def lazy(process: Process, call: Call, items: Sequence[pystac.Item], *, loads: bool = False) -> Any:
+    """Return what a process over a cube gives for a unit, lazily: a Dataset of maps (y, x), or a table.
+
+    With ``loads`` a small cube is read first: the graph of a tile takes longer to make than its numbers.
+    """
     inputs, request, unit = dict(call.request.inputs), call.request, call.unit
     area: dict[str, Any] = {"crs": request.crs, "resolution": request.resolution}
     outline = None if request.region is None else Geometry(shape(request.region), DEGREES)
@@ -116,6 +120,8 @@ def lazy(process: Process, call: Call, items: Sequence[pystac.Item]) -> Any:
         resampling=inputs.get("resampling", "nearest"),
         **area,
     )
+    if loads and unit.tile is not None and cube.nbytes <= _SMALL:
+        cube = cube.compute()
     data = process.function(cube, **_own(process, inputs))
     if process.gives == "table":
         if not isinstance(data, pd.DataFrame):

@@ -25,6 +25,7 @@ from geodes_lab.util.whole_file import fsync_folder
 
 CUBE = "cube.zarr"
 """The name of the cube of a job, in its folder."""
+_COORDINATES = ("x", "y", "time", "period_end", "spatial_ref")
 _INNER = 512  # pixels: the least that a reader decodes
 
 
@@ -57,15 +58,18 @@ def tile(data: xr.Dataset, folder: Path, request: Request, unit: Unit) -> list[F
     no file: that is how Zarr stores it.
     """
     path = folder / CUBE
-    made(path, request, data)
-    return _put(path, folder, request, unit, {str(n): np.asarray(v.values) for n, v in data.data_vars.items()})
+    group = made(path, request, data)
+    values = {str(n): np.asarray(v.values) for n, v in data.data_vars.items()}
+    return _put(group, path, folder, request, unit, values)
 
 
-def _put(path: Path, folder: Path, request: Request, unit: Unit, values: dict[str, Any]) -> list[File]:
+def _put(
+    group: zarr.Group, path: Path, folder: Path, request: Request, unit: Unit, values: dict[str, Any]
+) -> list[File]:
     grid = request.grid
     assert grid is not None
     assert unit.tile is not None
-    group, files = zarr.open_group(path, mode="r+"), []
+    files = []
     for name, array in values.items():
         stored = group[name]
         assert isinstance(stored, zarr.Array)
@@ -88,7 +92,7 @@ def shard(name: str, request: Request, unit: Unit) -> str:
     return f"{name}/c/{unit.time or 0}/{row}/{column}"
 
 
-def made(path: Path, request: Request, like: xr.Dataset) -> None:
+def made(path: Path, request: Request, like: xr.Dataset) -> zarr.Group:
     """Make the cube of a job with all its coordinates and no tile, if it is not there.
 
     Parameters
@@ -99,6 +103,11 @@ def made(path: Path, request: Request, like: xr.Dataset) -> None:
         Of the job.
     like
         A tile: the names, dtypes and attributes of its variables.
+
+    Returns
+    -------
+    zarr.Group
+        The cube.
 
     Raises
     ------
@@ -119,13 +128,16 @@ def made(path: Path, request: Request, like: xr.Dataset) -> None:
                 raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    group = zarr.open_group(path, mode="r")
-    there = {n: str(a.dtype) for n, a in group.arrays() if a.ndim == 3}
+    group = zarr.open_group(path, mode="r+")
+    # By the folders: zarr would read the metadata of the coordinates too, for each tile.
+    names = {p.name for p in path.iterdir() if p.is_dir()} - set(_COORDINATES)
+    there = {n: str(getattr(group[n], "dtype", "")) for n in sorted(names)}
     asked = {str(n): str(v.dtype) for n, v in like.data_vars.items()}
     if there != asked:
         raise Impossible(
             f"The process gives {asked} here, and {there} for other tiles: give the same variables always."
         )
+    return group
 
 
 def _empty(request: Request, like: xr.Dataset) -> xr.Dataset:

@@ -138,20 +138,20 @@ class Runner:
         since = time.monotonic()
         while not self._stop.is_set():
             self._moved.clear()
-            task = None
+            tasks: list[Task] = []
             try:
                 self._look()
-                if self._has_room():
-                    task = self.leases.take()
-                if task is None and not self._active and idle == 0 and self._is_over():
+                if (room := self._room()) > 0:
+                    tasks = self.leases.take_several(room)
+                if not tasks and not self._active and idle == 0 and self._is_over():
                     return
             except DatabaseUnusable as error:
                 log.warning("%s", error)
-            if task is not None or self._active:
+            if tasks or self._active:
                 since = time.monotonic()
             elif idle is not None and time.monotonic() - since > idle:
                 return
-            if task is not None:
+            for task in tasks:
                 faults.reach("end.taken" if task.unit.is_end else "unit.taken")
                 lost = threading.Event()
                 with self._lock:
@@ -159,14 +159,16 @@ class Runner:
                     if task.key == PLAN:
                         self._plans.add(task.number)
                 pool.submit(self._one, task, lost)
-            else:
+            if not tasks:
                 self._moved.wait(self._between)
 
-    def _has_room(self) -> bool:
-        """Whether one more unit may be taken. No cluster starts before there is a unit for it; a plan needs none."""
+    def _room(self) -> int:
+        """How many more units may be taken. No cluster starts before there is a unit for it; a plan needs none."""
         with self._lock:
             computed, plans = len(self._active.keys() - self._plans), len(self._plans)
-        return plans < _MOST_PLANS and (not computed or computed < min(self.workers.slots, _MOST_THREADS))
+        if plans >= _MOST_PLANS:
+            return 0
+        return min(self.workers.slots, _MOST_THREADS) - computed if computed else 1
 
     def _look(self) -> None:
         """Look at the schedules now and then: in between, nothing new is expected."""
@@ -228,7 +230,8 @@ class Runner:
         elif known.request.output == "remote":
             result = remote.worked(self.leases, task, known.request, known.record)
         else:
-            result = self._reused(task, known, folder) or self._computed(task, known, folder, lost)
+            reused = None if task.is_new else self._reused(task, known, folder)
+            result = reused or self._computed(task, known, folder, lost)
         if lost.is_set():
             raise LeaseLost
         faults.reach("end.recorded" if task.unit.is_end else "unit.computed")
@@ -240,7 +243,8 @@ class Runner:
         record, request = known.record, known.request
         if known.code is not None:
             own_code.loaded(known.code, known.seal, record.person)  # the seal is checked here, not on workers
-        self.leases.begun(task)
+        if not task.is_new:
+            self.leases.begun(task)
         faults.reach("unit.begun")
         numbers = task.unit.items
         alone = replace(request, items=[request.items[n] for n in numbers])

@@ -38,6 +38,8 @@ class Task:
     key: str
     attempts: int
     remote: str | None
+    is_new: bool = False
+    """Whether nobody has made the same before: it was recorded already that its computation begins."""
 
 
 class Leases:
@@ -78,15 +80,24 @@ class Leases:
         Of the people whose units wait, the one comes first who has the fewest under way, then the one who was served
         longest ago. Of a person a plan comes first, since somebody waits for it, then the oldest job.
         """
-        now = self.clock()
-        waits = [_u.state == "waiting", _u.later <= now, _u.until <= now, _u.needs.in_(self.takes)]
+        return next(iter(self.take_several(1)), None)
+
+    def take_several(self, most: int) -> list[Task]:
+        """Take the next units as `take` does, in one transaction: each of these waits for the disk."""
+        now, taken = self.clock(), list[Task]()
         with self.database.change() as c:
-            for person in self._people(c, now) if self.person is None else [self.person]:
-                query = sa.select(units).where(*waits, _u.person == person).order_by(_u.number).limit(1)
-                query = query.with_for_update(skip_locked=True)
-                row = c.execute(query.where(_u.key == PLAN)).first() or c.execute(query).first()
-                if row is not None:
-                    return self._taken(c, row, now)
+            while len(taken) < most and (row := self._next(c, now)) is not None:
+                taken.append(self._taken(c, row, now))
+        return taken
+
+    def _next(self, c: Connection, now: float) -> Row[Any] | None:
+        waits = [_u.state == "waiting", _u.later <= now, _u.until <= now, _u.needs.in_(self.takes)]
+        for person in self._people(c, now) if self.person is None else [self.person]:
+            query = sa.select(units).where(*waits, _u.person == person).order_by(_u.number).limit(1)
+            query = query.with_for_update(skip_locked=True)
+            row = c.execute(query.where(_u.key == PLAN)).first() or c.execute(query).first()
+            if row is not None:
+                return row
         return None
 
     def _people(self, c: Connection, now: float) -> list[str]:
@@ -105,13 +116,20 @@ class Leases:
             tell(
                 c, row.job, f"{row.name}: the runner that had it has shown no sign of life; it is computed again.", now
             )
+        is_new = row.key not in ("", PLAN) and row.needs != "portal" and not self._is_made(c, row)
         values = {"owner": self.owner, "fence": row.fence + 1, "until": now + self.seconds}
+        values |= {"computed": row.computed + 1} if is_new else {}
         c.execute(sa.update(units).where(_u.number == row.number).values(**values))
         c.execute(sa.update(jobs).where(jobs.c.id == row.job).values(served=now))
         where = (jobs.c.id == row.job, jobs.c.state == "accepted")
         c.execute(sa.update(jobs).where(*where).values(state="running", started=now, updated=now))
         unit = Unit.of(row.document)
-        return Task(row.number, row.fence + 1, row.job, row.person, unit, row.key, row.attempts, row.remote)
+        return Task(row.number, row.fence + 1, row.job, row.person, unit, row.key, row.attempts, row.remote, is_new)
+
+    def _is_made(self, c: Connection, row: Row[Any]) -> bool:
+        """Whether a unit of the same person has made the same."""
+        where = (_u.person == row.person, _u.key == row.key, _u.state == "done")
+        return c.execute(sa.select(_u.number).where(*where).limit(1)).first() is not None
 
     def renew(self, numbers: Collection[int]) -> set[int]:
         """Show a sign of life.
@@ -201,7 +219,7 @@ class Leases:
         """Return units of the same person that have made the same: job, its folder, unit and result; newest first."""
         where = (_u.person == task.person, _u.key == task.key, _u.state == "done", _u.number != task.number)
         query = sa.select(_u.job, jobs.c.folder, _u.document, _u.result).join(jobs, jobs.c.id == _u.job)
-        with self.database.change() as c:
+        with self.database.read() as c:
             rows = c.execute(query.where(*where).order_by(_u.number.desc()).limit(5)).all()
         return [(r.job, r.folder, Unit.of(r.document), Result.of(r.result)) for r in rows]
 

@@ -179,6 +179,11 @@ class ServedLeases:
         found = self._ask("take", slots=self.slots)
         return None if found is None else Task(**found | {"unit": Unit.of(found["unit"])})
 
+    def take_several(self, most: int) -> list[Task]:
+        """Take the next units."""
+        found = self._ask("take_several", slots=self.slots, many=most)
+        return [Task(**one | {"unit": Unit.of(one["unit"])}) for one in found]
+
     def renew(self, numbers: Collection[int]) -> set[int]:
         """Show a sign of life; returns those of these units that this runner still has."""
         return set(self._ask("renew", has=sorted(numbers), slots=self.slots))

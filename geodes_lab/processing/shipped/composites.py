@@ -15,7 +15,7 @@ from geodes_lab.processing.shipped.indices import reduced
 Names = Annotated[list[str], Field(min_length=1, max_length=50)]
 
 
-@define(version="1")
+@define(version="1", loads=True)
 def median(cube: xr.Dataset, bands: Names) -> xr.Dataset:
     """Median composite of each band.
 
@@ -27,7 +27,7 @@ def median(cube: xr.Dataset, bands: Names) -> xr.Dataset:
     return cube[bands].map(lambda band: reduced(band, "median"), keep_attrs=True)
 
 
-@define(version="1")
+@define(version="1", loads=True)
 def maximum(cube: xr.Dataset, bands: Names) -> xr.Dataset:
     """Maximum composite of each band.
 
@@ -39,7 +39,7 @@ def maximum(cube: xr.Dataset, bands: Names) -> xr.Dataset:
     return cube[bands].map(lambda band: reduced(band, "maximum"), keep_attrs=True)
 
 
-@define(id="cloud-free", version="1")
+@define(id="cloud-free", version="1", loads=True)
 def cloud_free(
     cube: xr.Dataset,
     bands: Names,

@@ -28,7 +28,7 @@ def _normalized(one: xr.DataArray, other: xr.DataArray, reduce: Reduce, name: st
     return index.assign_attrs(long_name=text, units="1")
 
 
-@define(version="1", bands=("red", "nir"), over="each")
+@define(version="1", bands=("red", "nir"), over="each", loads=True)
 def ndvi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     """Normalized difference vegetation index, (nir − red) / (nir + red).
 
@@ -42,7 +42,7 @@ def ndvi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     return _normalized(cube.nir, cube.red, reduce, "ndvi", "normalized difference vegetation index")
 
 
-@define(version="1", bands=("green", "nir"), over="each")
+@define(version="1", bands=("green", "nir"), over="each", loads=True)
 def ndwi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     """Normalized difference water index, (green − nir) / (green + nir) (McFeeters 1996).
 
@@ -54,7 +54,7 @@ def ndwi(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     return _normalized(cube.green, cube.nir, reduce, "ndwi", "normalized difference water index")
 
 
-@define(version="1", bands=("nir", "swir22"), over="each")
+@define(version="1", bands=("nir", "swir22"), over="each", loads=True)
 def nbr(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     """Normalized burn ratio, (nir − swir22) / (nir + swir22).
 
@@ -66,7 +66,7 @@ def nbr(cube: xr.Dataset, reduce: Reduce = "median") -> xr.DataArray:
     return _normalized(cube.nir, cube.swir22, reduce, "nbr", "normalized burn ratio")
 
 
-@define(id="band-expression", version="1", bands=lambda i: Expression(i["expression"]).bands, over="each")
+@define(id="band-expression", version="1", bands=lambda i: Expression(i["expression"]).bands, over="each", loads=True)
 def band_expression(cube: xr.Dataset, expression: str, reduce: Reduce = "median") -> xr.DataArray:
     """Any expression of bands.
 

@@ -27,6 +27,7 @@ from hub.services.person import Person
 MOST_UNITS = 100_000
 """Of a job."""
 _MOST_LISTED = 1000
+_MOST_TAKEN = 256
 _LONGEST = 200  # characters of a name
 _DEPTH = 64
 
@@ -62,6 +63,7 @@ class Desk:
             "retry": lambda p, g: asdict(store.retry(_text(g, "job"), p.name)),
             "remove": lambda p, g: store.remove(_text(g, "job"), p.name),
             "take": self._take,
+            "take_several": self._take_several,
             "renew": lambda p, g: sorted(self._leases(p, g).renew(_numbers(g, "has"))),
             "leave": lambda p, g: self._leases(p, g).leave(),
             "next_time": lambda p, g: self._leases(p, g).next_time(),
@@ -156,6 +158,10 @@ class Desk:
     def _take(self, person: Person, given: dict[str, Any]) -> dict[str, Any] | None:
         task = self._leases(person, given).take()
         return None if task is None else written(task)
+
+    def _take_several(self, person: Person, given: dict[str, Any]) -> list[dict[str, Any]]:
+        many = min(max(_whole(given, "many", 1), 1), _MOST_TAKEN)
+        return [written(task) for task in self._leases(person, given).take_several(many)]
 
     def _of(self, person: Person, given: dict[str, Any]) -> Task:
         """Return a unit as the store has it; the runner says its number and its fence alone."""
