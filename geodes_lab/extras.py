@@ -33,6 +33,7 @@ _EXTRAS = {
     "titiler": "tiles",
     "icechunk": "icechunk",
     "pyinterp": "altimetry",
+    "threadpoolctl": "altimetry",
     "mcp": "assistant",
     "mcp_types": "assistant",
 }

@@ -12,6 +12,7 @@ import xarray as xr
 
 import geodes_lab as gl
 from geodes_lab.errors import GeodesError
+from geodes_lab.sample import waves
 
 COUNT = 50
 
@@ -199,3 +200,14 @@ def test_real_wave_heights(shared):
         want[["VAVH", "VAVH_UNFILTERED", "WIND_SPEED"]].assign_coords(longitude=(want.longitude + 180) % 360 - 180),
     )
     assert data["platform"].values[0] == "Sentinel-3A"
+
+
+def test_the_storm_of_the_sample_through_s3(on_s3):
+    items = gl.search("CMEMS_WAVE_L3", product_type="WAVE_L3", profile="local")
+    data = gl.open_tracks(items, bbox=(-10, 40, -2, 50), variables=["VAVH"])
+    assert set(np.unique(data["platform"])) == {"Sentinel-3A", "Sentinel-3B"}
+    seconds = (data.time - np.datetime64(waves.BEGIN.replace(tzinfo=None), "ns")) / np.timedelta64(1, "s")
+    error = data.VAVH - waves.wave_height(data.longitude, data.latitude, seconds)
+    assert float(error.std()) == pytest.approx(waves.NOISE, rel=0.1)
+    buoy = gl.open_tracks(gl.search("CMEMS_WAVE_L3", product_type="WAVE_BUOY", profile="local"))
+    assert buoy.VHM0.sizes == {"time": 24 * waves.DAYS}

@@ -55,7 +55,7 @@ def test_environment_yml_is_pyproject():
     (pip,) = (entry["pip"] for entry in listed if isinstance(entry, dict))
     conda = [entry for entry in listed if isinstance(entry, str)]
     assert f"python{project['requires-python']}" in conda
-    assert sorted(conda[2:] + pip) == sorted(CONDA.get(name(w), w) for w in wanted)
+    assert sorted(conda[2:] + pip) == sorted({CONDA.get(name(w), w) for w in wanted})
 
 
 def test_lock_has_every_requirement_with_hashes_and_no_address():

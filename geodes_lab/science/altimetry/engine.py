@@ -11,12 +11,13 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from geodes_lab import extras
 from geodes_lab.errors import GeodesError
 from geodes_lab.science.altimetry.positions import Floats, cartesian
 
 ENGINES = ("auto", "pyinterp", "numpy")
 COVARIANCES = ("gaussian", "matern_12", "matern_32", "matern_52", "cauchy")
-_AT_ONCE = 2**23  # numbers of the covariance matrices that are solved at once: 64 MiB
+_AT_ONCE = 2**21  # numbers of the covariance matrices that are solved at once: 16 MiB
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,9 @@ def _by_pyinterp(places: Floats, values: Floats, noise: Floats, wanted: Floats, 
 def _by_numpy(places: Floats, values: Floats, noise: Floats, wanted: Floats, model: Model) -> tuple[Floats, Floats]:
     from scipy.spatial import cKDTree
 
+    with extras.needed("Optimal interpolation by numpy"):
+        from threadpoolctl import threadpool_limits
+
     known, asked = (_scaled(p, model) for p in (places, wanted))
     count = min(model.neighbours, len(values))
     tree = cKDTree(known)
@@ -132,11 +136,16 @@ def _by_numpy(places: Floats, values: Floats, noise: Floats, wanted: Floats, mod
         part = slice(start, start + block)
         _, near = tree.query(asked[part], k=[*range(1, count + 1)])
         there = known[near]
-        among = correlation(_squared(there[:, :, None, :], there[:, None, :, :]), model.covariance) * variance
+        # One axis after the other: all four at once would need four times the memory.
+        squared = np.zeros((len(there), count, count))
+        for axis in range(there.shape[-1]):
+            squared += (there[:, :, None, axis] - there[:, None, :, axis]) ** 2
+        among = correlation(squared, model.covariance) * variance
         index = np.arange(count)
         among[:, index, index] += noise[near] ** 2
-        across = correlation(_squared(there, asked[part][:, None, :]), model.covariance) * variance
-        weights = np.linalg.solve(among, across[..., None])[..., 0]
+        across = correlation(((there - asked[part][:, None, :]) ** 2).sum(axis=-1), model.covariance) * variance
+        with threadpool_limits(1, "blas"):  # threads for systems as small as these only wait for each other
+            weights = np.linalg.solve(among, across[..., None])[..., 0]
         estimate[part] = (weights * values[near]).sum(axis=1)
         error[part] = np.sqrt(np.maximum(variance - (weights * across).sum(axis=1), 0))
     return estimate, error
@@ -145,7 +154,3 @@ def _by_numpy(places: Floats, values: Floats, noise: Floats, wanted: Floats, mod
 def _scaled(places: Floats, model: Model) -> Floats:
     """Return places in lengths and times of correlation, (n, 4)."""
     return np.column_stack([cartesian(places[:, 0], places[:, 1]) / model.length, places[:, 2] / model.time])
-
-
-def _squared(one: Floats, other: Floats) -> Floats:
-    return ((one - other) ** 2).sum(axis=-1)
