@@ -20,7 +20,7 @@ from hub.services.maps import assets as maps
 from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
-_OURS = ("page.js", "details.js", "results.js", "words.js", "page.css")
+_OURS = ("page.js", "details.js", "imagery.js", "results.js", "words.js", "page.css")
 _SESSION = "jupyterhub-session-id"  # the hub's cookie: its browser has logged in there
 
 # For files of users: pixels, whatever a browser would interpret them as.
@@ -52,7 +52,12 @@ def routes(
             return hub.to_login(request)
         operator = rights(person.groups, lab).admin
         tongue = pages.language(request, lab)
-        places = {"notebook_url": pages.place(lab, "hub/user-redirect/geodes/notebook"), "login": f"{hub.prefix}login"}
+        places = {
+            "notebook_url": pages.place(lab, "hub/user-redirect/geodes/notebook"),
+            "login": f"{hub.prefix}login",
+            # With a host name for each service, a page asks no other one.
+            "tiles_url": "" if lab.apart else pages.place(lab, "services/tiles/"),
+        }
         body = pages.filled(_HERE / "body.html", {**TEXT[tongue], **places})
         return pages.page(request, lab, TEXT[tongue]["title"], body, person.name, operator=operator, head=maps.HEAD)
 

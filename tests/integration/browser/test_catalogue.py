@@ -115,6 +115,10 @@ def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
     details = person.get_by_role("region", name="The product")
     expect(details.get_by_role("img")).to_be_visible()
     expect(details.get_by_role("row", name="platform S2A")).to_be_visible()
+    # Its pixels on the map, by the service of tiles.
+    details.get_by_label("Image on the map").select_option(label="True colour")
+    expect(person.locator("img.leaflet-tile-loaded").first).to_be_visible(timeout=60_000)
+    person.screenshot(path=TOP / "build" / "imagery.png")
     # The address has all of it; a login, if one is needed, leads back to it.
     person.context.clear_cookies(path="/services/catalogue/")
     person.goto(person.url)

@@ -7,9 +7,10 @@ const SHOWN = 40; // properties and files: an Item may have any number
 const LONG = 200; // characters
 
 export class Details {
-  // `zoom` shows a product on the map, `notebook` gives the address of one that opens it, `closed` is called afterwards.
-  constructor(panel, { zoom, notebook, closed }) {
-    Object.assign(this, { panel, zoom, notebook, closed });
+  // `zoom` shows a product on the map, `notebook` gives the address of one that opens it, `imagery` draws its pixels,
+  // `closed` is called afterwards.
+  constructor(panel, { zoom, notebook, imagery, closed }) {
+    Object.assign(this, { panel, zoom, notebook, imagery, closed });
     panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
   }
 
@@ -21,12 +22,15 @@ export class Details {
     const zoom = element("button", { type: "button", class: "button plain small" }, say("zoom"));
     close.addEventListener("click", () => this.close());
     zoom.addEventListener("click", () => this.zoom(item));
+    const image = element("div");
+    this.imagery.choice(item).then((choice) => image.append(choice));
     const command = `geodes-lab search '${item.collection.replaceAll("'", "")}' --id '${item.id.replaceAll("'", "")}' --json | geodes-lab download - --to products`;
     this.panel.replaceChildren(
       element("div", { class: "top" }, element("h2", {}, moment(item)), close),
       element("p", { class: "name" }, item.id), picture,
       element("p", {}, facts(item)),
       element("p", { class: "acts" }, element("a", { class: "button small", href: this.notebook(item) }, say("notebook")), zoom),
+      image,
       element("p", { class: "soft" }, say("command")), element("pre", { tabindex: "0" }, command),
       table(Object.entries(item.properties).filter(([, value]) => value !== null && typeof value !== "object")),
       element("h3", {}, say("files")),
@@ -39,6 +43,7 @@ export class Details {
   close() {
     if (this.panel.hidden) return;
     this.panel.hidden = true;
+    this.imagery.clear();
     this.panel.replaceChildren();
     this.from?.focus();
     this.closed();

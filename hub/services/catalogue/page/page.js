@@ -2,6 +2,7 @@
 // The address has the whole search, so that it can be kept, sent, and come back to after a login.
 import { element, get, post } from "./asking.js";
 import { Details } from "./details.js";
+import { Imagery } from "./imagery.js";
 import { drawLand, newMap } from "./land.js";
 import { Place } from "./place.js";
 import { Results } from "./results.js";
@@ -20,6 +21,7 @@ const results = new Results(map, $("results"), open);
 const details = new Details($("details"), {
   zoom: (item) => results.fit(item),
   notebook: (item) => notebook({ collections: item.collection, ids: [item.id] }),
+  imagery: new Imagery(map, desk.dataset.tiles),
   closed: () => {
     state.product = "";
     keepAddress();

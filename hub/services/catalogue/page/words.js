@@ -9,7 +9,8 @@ const WORDS = {
     nothing: "Nothing found: use a larger box, a longer time, or allow more clouds.",
     login: "Log in", to_search: " to search: the address of this page keeps the search.", clouds: "{n} % clouds",
     close: "Close", zoom: "Show on the map", notebook: "Open in a notebook", command: "To download it, in a terminal of the lab:",
-    files: "Files", no_picture: "This product has no picture.", when: "Time", lost: "The product of this address is not in the catalogue, or not for you.",
+    files: "Files", no_picture: "This product has no picture.", when: "Time", image: "Image on the map", no_image: "none", opacity: "Opacity",
+    lost: "The product of this address is not in the catalogue, or not for you.",
   },
   fr: {
     nowhere: "Partout sur Terre", box: "Rectangle : {box}", shape: "Forme : {name}", reading: "Lecture de {name} …",
@@ -20,8 +21,15 @@ const WORDS = {
     nothing: "Rien trouvé : agrandissez le rectangle ou la période, ou acceptez plus de nuages.",
     login: "Connectez-vous", to_search: " pour chercher : l'adresse de cette page garde la recherche.", clouds: "{n} % de nuages",
     close: "Fermer", zoom: "Montrer sur la carte", notebook: "Ouvrir dans un notebook", command: "Pour le télécharger, dans un terminal du lab :",
-    files: "Fichiers", no_picture: "Ce produit n'a pas d'image.", when: "Date", lost: "Le produit de cette adresse n'est pas dans le catalogue, ou pas pour vous.",
+    files: "Fichiers", no_picture: "Ce produit n'a pas d'image.", when: "Date", image: "Image sur la carte", no_image: "aucune", opacity: "Opacité",
+    lost: "Le produit de cette adresse n'est pas dans le catalogue, ou pas pour vous.",
   },
+};
+
+// Ways to draw a product that have a word; others are shown by their name.
+const WAYS = {
+  en: { "true-colour": "True colour", "false-colour": "False colour", "short-wave-infrared": "Short-wave infrared", ndvi: "NDVI", ndwi: "NDWI", ndsi: "NDSI", nbr: "NBR", "radar-ratio": "VV, VH and their ratio" },
+  fr: { "true-colour": "Couleurs naturelles", "false-colour": "Fausses couleurs", "short-wave-infrared": "Infrarouge court", ndvi: "NDVI", ndwi: "NDWI", ndsi: "NDSI", nbr: "NBR", "radar-ratio": "VV, VH et leur rapport" },
 };
 
 export const LANGUAGE = document.documentElement.lang === "fr" ? "fr" : "en";
@@ -29,6 +37,8 @@ export const LANGUAGE = document.documentElement.lang === "fr" ? "fr" : "en";
 export function say(name, values = {}) {
   return WORDS[LANGUAGE][name].replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
 }
+
+export const wayOf = (name) => WAYS[LANGUAGE][name] ?? name;
 
 export function size(bytes) {
   const units = LANGUAGE === "fr" ? ["o", "ko", "Mo", "Go", "To"] : ["B", "kB", "MB", "GB", "TB"];
