@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pystac
 
 from geodes_lab import settings
+from geodes_lab.catalog import picture
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage import external
 from geodes_lab.storage.location import locate
-from geodes_lab.util import picture
 
 _ROLES = ("overview", "thumbnail")
 _WITHIN = re.compile(r"data:image/(?:jpeg|png);base64,([A-Za-z0-9+/]{1,20000}={0,2})")

@@ -19,12 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from starlette.responses import RedirectResponse, Response
 
-from geodes_lab.catalog import quicklook
+from geodes_lab.catalog import picture, quicklook
 from geodes_lab.errors import GeodesError
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.reading import read
 from geodes_lab.storage import external
-from geodes_lab.util import picture
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.app import made
 from hub.services.catalogue.quicklooks import Quicklooks
