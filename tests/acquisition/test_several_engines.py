@@ -136,7 +136,9 @@ def test_whole_way_with_postgresql_and_two_engines(lake: Lake, small: list[Path]
 
 def test_database_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
     gone = State(folder=tmp_path, postgresql=Postgresql(host="127.0.0.1", port=9, database="x", user="ada"))
-    with pytest.raises(GeodesError, match=r"The state in postgresql\+psycopg2://ada@127\.0\.0\.1:9/x cannot be used"):
+    with pytest.raises(
+        GeodesError, match=r"The state in postgresql\+psycopg2://ada@127\.0\.0\.1:9/x\?sslmode=prefer cannot be used"
+    ):
         Database(gone)
 
 

@@ -82,8 +82,9 @@ def test_doctor_says_what_the_operators_choices_cost(tmp_path):
     closed = executable.fault(sys.executable, modules=("geodes_lab",))  # as this machine has it, if root asks
     assert (fine.returncode, one.returncode, refused.returncode) == (int(bool(closed)), int(bool(closed)), 1)
     can = f"{path} can be read: people of 3 groups, servers of the kind accounts.\n"
-    assert fine.stdout == (f"failed    {closed}\n" if closed else can)
-    assert one.stdout.startswith("warning   subdomains is false: ")
+    assert fine.stdout.startswith(f"failed    {closed}\n" if closed else "")
+    assert fine.stdout.endswith(can)
+    assert "warning   subdomains is false: " in one.stdout
     assert "did you mean 'subdomains'?" in refused.stderr
 
 

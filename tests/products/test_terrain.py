@@ -55,7 +55,7 @@ def degrees(grid: GeoBox):
     return Transformer.from_crs(str(grid.crs), 4326, always_xy=True).transform(x, y)
 
 
-def heights(relief, told: sentinel1_annotation.Annotation, grid: GeoBox):
+def ground(relief, told: sentinel1_annotation.Annotation, grid: GeoBox):
     place = told.grid.points(told.spacing).places(grid)
     return scene.heights(relief, told, sheet.points(grid), place)
 
@@ -488,7 +488,7 @@ def test_no_data_over_the_sea_is_sea_level(rome, tmp_path):
     at_sea = np.add.outer(y, 0.9 * x) < 41.75 + 0.9 * 12.25 - 0.1
     heights[at_sea] = -32768
     path = write(tmp_path / "a.tif", heights, Affine(step, 0, 11.8, 0, -step, 42.1), nodata=-32768)
-    found = heights(terrain_model.of(path, "geoid"), rome, COAST)
+    found = ground(terrain_model.of(path, "geoid"), rome, COAST)
     sea = lat + 0.9 * lon < 41.75 + 0.9 * 12.25 - 0.12
     land = lat + 0.9 * lon > 41.75 + 0.9 * 12.25 - 0.08
     np.testing.assert_allclose(found[land], proj(lon, lat)[land] + 30, atol=0.1)
@@ -507,7 +507,7 @@ def test_the_floor_of_the_sea_and_voids_are_no_heights(rome, tmp_path):
         heights = np.full((200, 300), 30, dtype)
         heights[100:] = depth
         path = write(tmp_path / f"GEBCO_2024_{number}.tif", heights, Affine(step, 0, 11.8, 0, -step, 42.1))
-        found = heights(terrain_model.of(path, None), rome, COAST)
+        found = ground(terrain_model.of(path, None), rome, COAST)
         south, north = lat < 41.69, lat > 41.71
         np.testing.assert_allclose(found[south & some], proj(lon, lat)[south & some], atol=0.1)
         np.testing.assert_allclose(found[north], proj(lon, lat)[north] + 30, atol=0.1)
@@ -523,7 +523,7 @@ def test_a_forgotten_tile_is_no_sea(rome, tmp_path):
     lon, lat = degrees(COAST)
     for name, holes in (("a.tif", True), (COPERNICUS, False)):
         path = write(tmp_path / name, heights, Affine(step, 0, 12.3, 0, -step, 42.1), nodata=-32768)
-        found = heights(terrain_model.of(path, "geoid"), rome, COAST)
+        found = ground(terrain_model.of(path, "geoid"), rome, COAST)
         beyond = (lon < 12.29) | (lon > 12.71)
         assert np.isnan(found[beyond & ~every]).all()
         np.testing.assert_allclose(found[beyond & every], proj(lon, lat)[beyond & every], atol=0.1)

@@ -83,11 +83,12 @@ def _told(item: pystac.Item, key: str, image: str | None) -> File | None:
     if grid is None or not address.partition("?")[0].lower().endswith((".tif", ".tiff")):
         return None
     spelled = spelling.understood(address)
-    if spelled.member or "/vsizip/" in address:
-        return None
+    path = "" if spelled.member or "/vsizip/" in address else spelling.path_of(address)
+    if not path.startswith("/vsi"):
+        return None  # a file of this machine is looked at in no time: it says what is right where its Item does not
     epsg, transform, shape = grid
     band = Band(kind, None, 1.0, 0.0, "", False)
-    return File(spelling.path_of(address), epsg, transform, shape, pystac.MediaType.COG, None, 0, None, (band,))
+    return File(path, epsg, transform, shape, pystac.MediaType.COG, None, 0, None, (band,))
 
 
 def _is_class(asset: pystac.Asset, image: str | None) -> bool:
@@ -119,7 +120,7 @@ def promise(item: pystac.Item, band_item: pystac.Item, told: Mapping[str, File])
         own = item.assets[key].extra_fields
         fields["geodes:promise"] = _FAMILY
         fields[_TOLD] = {
-            "address": addresses.of(item.assets[key]),
+            "address": spelling.understood(addresses.of(item.assets[key])).address,
             "kind": file.bands[0].dtype,
             "nodata": said.nodata is not None,
             "measure": said.scale is not None and said.offset is not None,

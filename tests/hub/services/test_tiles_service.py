@@ -307,10 +307,12 @@ def test_tiler_that_dies_is_replaced_and_reads_only_what_is_looked_at(lab, names
     assert httpx.get(f"{lab.endpoint}/{known}", headers={**secret, **part}).content == b"PK\x03\x04"
     assert httpx.get(f"{lab.endpoint}/{known}", headers=part).status_code == 403
     assert httpx.get(f"{lab.endpoint}/{known}", headers={"x-amz-security-token": "x", **part}).status_code == 403
-    elsewhere = gl.search(OPEN, datetime="2021-08-29")[0].assets["product"].href.split("cnes.fr/")[1]
+    # An image that no test here looks at.
+    image = next(i for i in gl.search("PEPS_S1_L1") if "_SLC_" in i.id)
+    elsewhere = image.assets["product"].href.split("cnes.fr/")[1]
     assert httpx.get(f"{lab.endpoint}/{elsewhere}", headers={**secret, **part}).status_code == 403
-    listed = httpx.get(f"{lab.endpoint}/sentinel2-l1c?list-type=2", headers=secret)
-    assert "2021/08/29" not in listed.text
+    listed = httpx.get(f"{lab.endpoint}/{elsewhere.split('/')[0]}?list-type=2", headers=secret)
+    assert image.id not in listed.text
 
 
 def test_addresses_keep_names_whole():

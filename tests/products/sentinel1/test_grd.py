@@ -139,7 +139,7 @@ def test_a_grid_finds_its_places_to_a_hundredth_of_a_pixel(radar):
 
 
 def test_cube_is_the_image_at_its_places(on_s3, made):
-    items = [i for i in gl.search("PEPS_S1_L1") if "_GRDH_" in i.id]
+    items = [i for i in gl.search("PEPS_S1_L1", datetime="2021-06/2021-08") if "_GRDH_" in i.id]  # not those of hills
     before = traffic.bytes
     cube = gl.open_cube(items, bands=["vv", "gamma0_vh", "incidence"])
     assert traffic.bytes - before < 2_000_000, "annotations, no pixel"
