@@ -53,7 +53,7 @@ def facets(scene: Scene, rows: tuple[int, int], cols: tuple[int, int]) -> Facets
     if void.all():
         return None
     if void.any():
-        height[void] = np.median(height[~void])
+        height[void] = _elsewhere(scene)
     cell, off_nadir = (_of_rows(v) for v in mesh.positions(height))
     area, own = _areas(mesh, height)
     sunk = np.maximum.accumulate(off_nadir, axis=1)[:, :-1]
@@ -81,7 +81,7 @@ def _reach(scene: Scene, rows: tuple[int, int], cols: tuple[int, int]) -> tuple[
     here = (across >= cols[0]) & (across <= cols[1])
     if not known.any():
         return None
-    cell, off_nadir = mesh.positions(np.where(known, height, np.median(height[known])))
+    cell, off_nadir = mesh.positions(np.where(known, height, _elsewhere(scene)))
     cell = np.where(known, cell, across)
     near, far = min(cell[:, here].min(), cols[0]), max(cell[:, here].max(), cols[1])
     first = min(_first(cell >= near, across), cols[0]) - _AROUND
@@ -89,6 +89,11 @@ def _reach(scene: Scene, rows: tuple[int, int], cols: tuple[int, int]) -> tuple[
     lowest = off_nadir[:, (across >= first) & (across <= last)].min()
     first = min(_first(off_nadir >= lowest, across) - _AROUND, first)
     return max(first, cols[0] - wide), min(last, cols[1] + wide)
+
+
+def _elsewhere(scene: Scene) -> float:
+    """Return a height for ground that the model does not have: that of the tie points, the same in each tile."""
+    return float(np.median(scene.annotation.grid.height))
 
 
 def _first(there: NDArray[np.bool_], across: NDArray[np.int_]) -> int:
