@@ -42,10 +42,14 @@ class _Chosen:
     is_converted: bool
 
     def predicted(self) -> pystac.Item | None:
+        # Where the Item has a file for each band, nothing is asked. The server of a whole product may be, so that many
+        # of them are predicted side by side, by `unpacked`.
+        if not set(self.bands) <= set(self.item.assets):
+            return None
         return self._marked(products.predicted(self.item, self.bands))
 
     def unpacked(self) -> pystac.Item | None:
-        return self._marked(products.unpack(self.item, self.bands))
+        return self._marked(products.unpack(self.item, self.bands, confirm=False))
 
     def _marked(self, band_item: pystac.Item | None) -> pystac.Item | None:
         if band_item is not None and self.is_converted:
@@ -88,6 +92,7 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
     done = [kept(_Chosen.predicted, one) if isinstance(one, _Chosen) else one for one in some]
     untold = [n for n, one in enumerate(done) if one is None]
     if untold:
+        products.families()  # once, not in each thread
         with ThreadPoolExecutor(16) as pool:
             read = pool.map(lambda n: kept(_Chosen.unpacked, some[n]), untold)
             for n, one in zip(untold, read, strict=True):

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import zarr
 
+from geodes_lab.formats import compressed_size
 from geodes_lab.formats.zarr import codecs, document
-from geodes_lab.util import compressed_size
 from tests.support.mutations import write_zarr
 
 pytestmark = pytest.mark.attack

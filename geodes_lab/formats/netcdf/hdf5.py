@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.util import compressed_size, limits
+from geodes_lab.formats import compressed_size
+from geodes_lab.util import limits
 
 _DEFLATE, _SHUFFLE, _FLETCHER32, _SZIP = 1, 2, 3, 4
 _RATIO = 1100  # Deflate expands a byte to 1032 at most

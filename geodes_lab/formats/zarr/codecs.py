@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from geodes_lab.util import compressed_size, limits
+from geodes_lab.formats import compressed_size
+from geodes_lab.util import limits
 
 _DIMS = 16
 _CODED_AS = re.compile(r"[<>|=]?[biuf][1248]|bool|u?int(8|16|32|64)|float(16|32|64)")

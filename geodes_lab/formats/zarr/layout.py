@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.formats import compressed_size
 from geodes_lab.formats.zarr import codecs
-from geodes_lab.util import compressed_size, limits
+from geodes_lab.util import limits
 
 _SIDE_CHUNKS = 2**20  # chunks along a dimension
 _ALL_CHUNKS = 2**26  # of an array: a larger graph is never built
