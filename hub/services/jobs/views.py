@@ -19,7 +19,7 @@ from hub.services.maps import shapes
 from hub.services.person import Hub
 
 _HERE = Path(__file__).with_name("page")
-_OURS = ("page.js", "form.js", "jobs.js", "plan.js", "words.js", "page.css")
+_OURS = ("page.js", "form.js", "jobs.js", "plan.js", "schedules.js", "words.js", "page.css")
 
 
 def routes(lab: Lab, hub: Hub, catalogue: Catalogue, assets: Path | None) -> APIRouter:

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import dask
-import pystac
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -22,7 +21,6 @@ from geodes_lab.batch.running.workers import Here
 from geodes_lab.batch.store import tables
 from geodes_lab.batch.store.served import ServedStore
 from geodes_lab.batch.store.writing import Store
-from geodes_lab.catalog.harvesting import shelved
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.reading import read
 from geodes_lab.processing import registry
@@ -33,6 +31,7 @@ from hub.services.jobs.app import made
 from hub.services.person import Hub, Person
 from tests.integration.browser.test_hub import barriers
 from tests.support.batch import scenes
+from tests.support.batch.catalogue import catalogued
 from tests.support.browser import chromium, needs_chromium
 from tests.support.paths import TOP
 from tests.support.served import served
@@ -53,19 +52,6 @@ class Known(Hub):
 
     def token(self, request: Any) -> str:
         return request.cookies.get("as") or super().token(request)
-
-
-def catalogued(folder: Path) -> Path:
-    """A harvested catalogue of the small products."""
-    (folder / "scenes").mkdir()
-    root = pystac.Catalog("tests", "Of the tests")
-    extent = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]]))
-    collection = pystac.Collection("S", "Small products", extent, title="Small products")
-    root.add_child(collection)
-    collection.add_items([pystac.Item.from_dict(i) for i in scenes.items(folder / "scenes")])
-    root.normalize_and_save(str(folder / "static"), pystac.CatalogType.SELF_CONTAINED)
-    shelved(str(folder / "static" / "catalog.json"), folder / "harvested")
-    return folder / "harvested"
 
 
 @pytest.fixture(scope="module")
