@@ -150,7 +150,6 @@ function start(event) {
     $("planned").replaceChildren();
     said(say("began", { units: job.units.total }), true);
     await jobs.look();
-schedules.look();
   }, say("starting"));
 }
 
@@ -230,4 +229,5 @@ $("form").addEventListener("submit", start);
 $("plan").addEventListener("click", plan);
 
 jobs.look();
+schedules.look();
 await Promise.all([drawLand(map), listProcesses(), listCollections()]).catch((error) => said(error.message));
