@@ -160,7 +160,7 @@ def test_any_text_is_an_expression_or_refused(text):
 
 
 @given(
-    st.integers(2, 7).flatmap(
+    st.integers(2, 20).flatmap(
         lambda n: st.lists(
             st.lists(st.sampled_from([np.nan, -0.5, 0.0, 0.25, 1.0, 3e30, np.inf]), min_size=n, max_size=n),
             min_size=1, max_size=6,
