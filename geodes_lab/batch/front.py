@@ -10,7 +10,7 @@ from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import define as _define
 
 with extras.needed("gl.process"):
-    from geodes_lab.batch import places, schedules, starting, submission
+    from geodes_lab.batch import calendar, places, schedules, starting, submission
     from geodes_lab.batch.job import Job
     from geodes_lab.batch.schedules import Schedule
     from geodes_lab.batch.store import chosen
@@ -199,7 +199,7 @@ class Processing:
             "collection": collection,
         }  # fmt: skip
         given = {**(inputs or {}), **more}
-        plan = schedules.plan(process, search, given, job, each=each, start=start, wait=wait, every=every)
+        plan = calendar.plan(process, search, given, job, each=each, start=start, wait=wait, every=every)
         store = chosen.store()
         made = schedules.scheduled(store, plan)
         starting.needed(store, places.person())

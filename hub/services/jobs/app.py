@@ -22,7 +22,7 @@ from geodes_lab.processing import registry
 from geodes_lab.util.database import DatabaseUnusable
 from hub.services.bounds import Bounded
 from hub.services.jobs import again, callbacks, documents, execution, listing, views
-from hub.services.jobs.desk import Desk, NotAllowed
+from hub.services.jobs.calls.desk import Desk, NotAllowed
 from hub.services.jobs.front import LOGIN, Front, Refused, following, no_number, refusal, this
 from hub.services.jobs.planning import Planning
 from hub.services.jobs.searching import Catalogue

@@ -7,7 +7,7 @@ from typing import Any
 
 from geodes_lab.batch.store.writing import Progress, Record
 from geodes_lab.processing.process import Process
-from hub.services.jobs import french
+from hub.services.jobs.words import french
 from hub.services.pages import Language
 
 _CLASSES = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf"

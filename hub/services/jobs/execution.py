@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing.process import Process
-from hub.services.jobs.desk import MOST_UNITS
+from hub.services.jobs.calls.desk import MOST_UNITS
 from hub.services.jobs.documents import OF_JOBS, OF_NOTEBOOKS
 
 if TYPE_CHECKING:

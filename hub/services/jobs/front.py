@@ -11,7 +11,7 @@ from geodes_lab.policy.lab import Lab
 from geodes_lab.processing import registry
 from geodes_lab.processing.process import Process
 from geodes_lab.util.database import DatabaseUnusable
-from hub.services.jobs.desk import Desk, NotAllowed
+from hub.services.jobs.calls.desk import Desk, NotAllowed
 from hub.services.person import Hub, Person, is_from_elsewhere
 
 LOGIN = "Log in, or send your token: Authorization: token …, from the hub's page Token."

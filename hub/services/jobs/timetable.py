@@ -59,7 +59,7 @@ class Timetable:
         return await run_in_threadpool(self._added, request, person, process, body)
 
     def _added(self, request: Request, person: Person, process: str, body: Any) -> Response:
-        from geodes_lab.batch.schedules import PRODUCT, plan
+        from geodes_lab.batch.calendar import PRODUCT, plan
 
         known, token = self._front.known(person, process), self._front.hub.token(request)
         try:
@@ -130,7 +130,7 @@ def _words(body: Any) -> dict[str, str]:
 
 
 def _document(entry: Entry, at: str) -> dict[str, Any]:
-    from geodes_lab.batch.schedules import Plan, next_run
+    from geodes_lab.batch.calendar import Plan, next_run
 
     plan = Plan.of(entry.document)
     document: dict[str, Any] = {

@@ -13,7 +13,7 @@ from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights
 from hub.services import pages
 from hub.services.jobs.searching import Catalogue
-from hub.services.jobs.sentences import TEXT
+from hub.services.jobs.words.sentences import TEXT
 from hub.services.maps import assets as maps
 from hub.services.maps import shapes
 from hub.services.person import Hub

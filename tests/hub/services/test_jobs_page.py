@@ -27,8 +27,8 @@ from geodes_lab.policy.reading import read
 from geodes_lab.processing import registry
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.app import made as catalogue_of
-from hub.services.jobs import french
 from hub.services.jobs.app import made
+from hub.services.jobs.words import french
 from hub.services.person import Hub, Person
 from tests.integration.browser.test_hub import barriers
 from tests.support.batch import scenes

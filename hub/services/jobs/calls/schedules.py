@@ -9,7 +9,7 @@ from typing import Any
 from geodes_lab.batch.store.schedules import Schedules
 from geodes_lab.batch.store.writing import New
 from geodes_lab.errors import GeodesError
-from hub.services.jobs import asked
+from hub.services.jobs.calls import asked
 from hub.services.person import Person
 
 Given = dict[str, Any]
@@ -33,7 +33,7 @@ def calls(
     """
 
     def add(person: Person, given: Given) -> str:
-        from geodes_lab.batch.schedules import Plan  # all of gl comes with it
+        from geodes_lab.batch.calendar import Plan  # pandas comes with it
 
         try:
             document = asked.document(given, "document")

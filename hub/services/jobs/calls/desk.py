@@ -22,7 +22,8 @@ from geodes_lab.policy.lab import Lab
 from geodes_lab.processing import registry
 from geodes_lab.processing.process import check_id
 from geodes_lab.processing.shipped import notebooks
-from hub.services.jobs import asked, schedule_calls
+from hub.services.jobs.calls import asked
+from hub.services.jobs.calls import schedules as schedule_calls
 from hub.services.person import Person
 
 MOST_UNITS = 100_000
