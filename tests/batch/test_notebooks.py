@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from geodes_lab.batch.running.runner import Runner
 from geodes_lab.batch.running.workers import Here
 from geodes_lab.cli import main
 from geodes_lab.errors import GeodesError
+from tests.support.awaiting import awaited
 
 DEFAULTS = """tile = "31TCJ"  # of MGRS
 cloud: int = 20
@@ -63,6 +63,13 @@ def said(path: str | Path) -> str:
     node = nbformat.read(str(path).removeprefix("file://"), 4)
     outputs = [o for c in node.cells if c.cell_type == "code" for o in c.outputs]
     return "".join(o.get("text", "") for o in outputs)
+
+
+def is_over(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE  # nobody may have asked how it ended
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_parameters_are_typed_by_their_defaults(tmp_path):
@@ -216,16 +223,12 @@ def test_cancelled_notebook_leaves_no_process_and_no_result(tmp_path, kernels, s
     thread = threading.Thread(target=runner.run, kwargs={"idle": 0})
     thread.start()
     pids = tmp_path / "work" / "pids"
-    while not (pids.exists() and len(pids.read_text().split()) == 2):
-        time.sleep(0.05)
-        assert thread.is_alive()
+    awaited(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     job.cancel()
     thread.join(60)
     assert not thread.is_alive()
     assert job.status == "dismissed"
-    assert not any(
-        psutil.pid_exists(int(p)) and psutil.Process(int(p)).status() != "zombie" for p in pids.read_text().split()
-    )
+    assert all(is_over(int(p)) for p in pids.read_text().split())
     assert list(places.folder_of(job.record.folder).iterdir()) == []
 
 
@@ -238,8 +241,7 @@ def test_killed_runner_takes_its_kernel_along_and_the_job_goes_on(tmp_path, kern
     with runners() as again:
 
         def kill() -> None:
-            while not (pid.exists() and pid.read_text()):
-                time.sleep(0.05)
+            awaited(lambda: pid.exists() and pid.read_text())
             parent = psutil.Process(int(pid.read_text())).parent()
             assert parent is not None
             os.kill(parent.pid, signal.SIGKILL)
@@ -248,8 +250,7 @@ def test_killed_runner_takes_its_kernel_along_and_the_job_goes_on(tmp_path, kern
         thread.start()
         assert again() == -signal.SIGKILL
         thread.join()
-        psutil.wait_procs([psutil.Process(int(pid.read_text()))] if psutil.pid_exists(int(pid.read_text())) else [], 30)
-        assert not psutil.pid_exists(int(pid.read_text())), "the kernel ends when its runner is gone"
+        awaited(lambda: is_over(int(pid.read_text())))  # the kernel ends when its runner is gone
         assert (job.status, len(job.results())) == ("running", 0)
         (tmp_path / "work" / "second").touch()
         end_leases(store)
