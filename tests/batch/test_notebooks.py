@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 import geodes_lab as gl
 from geodes_lab.batch import own_code, places
 from geodes_lab.batch.job import JobFailed
-from geodes_lab.batch.notebooks import document, parameters, submission
+from geodes_lab.batch.notebooks import document, execution, parameters, submission
 from geodes_lab.batch.running.runner import Runner
 from geodes_lab.batch.running.workers import Here
 from geodes_lab.cli import main
@@ -214,6 +215,17 @@ def test_cell_that_fails_is_named_and_a_retry_begins_anew(tmp_path, kernels, sto
     run(store)
     assert "StdinNotImplementedError" in asked.message
     assert "The kernel 'r-4' of floods.ipynb is not installed here: choose one of python3" in unknown.message
+
+
+def test_full_disk_fails_the_job_and_does_not_run_it_again_and_again(tmp_path, kernels, store, monkeypatch):
+    def full(*given: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    job = gl.run_notebook(notebook(tmp_path / "work", "open('runs', 'a').write('x')", defaults=None))
+    monkeypatch.setattr(execution, "write", full)
+    run(store)
+    assert "could not be written to" in job.message
+    assert (tmp_path / "work" / "runs").read_text() == "x"
 
 
 def test_cancelled_notebook_leaves_no_process_and_no_result(tmp_path, kernels, store):

@@ -81,6 +81,10 @@ def made(
         _run(notebook, kernel, place if place.is_dir() else Path.home(), target, leases, task, lost)
     except execution.Stopped:
         raise LeaseLost from None
+    except OSError as error:  # others wait for room on the disk and go on; a notebook would run again each time
+        raise Impossible(
+            f"The executed notebook could not be written to {target} ({error.strerror}): make room, then retry()."
+        ) from None
     return Result([outputs.seen(folder, target)], [{"kernel": kernel, "sha256": notebook.digest}])
 
 
