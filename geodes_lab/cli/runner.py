@@ -17,7 +17,7 @@ from geodes_lab.errors import GeodesError
 @click.option("--idle", type=float, help="End after so many seconds without work; without it, never.")
 @click.option("--once", is_flag=True, help="End as soon as nothing waits.")
 @click.option("--threads", type=int, help="Compute in so many threads of this process, without a Dask cluster.")
-@click.option("--units", type=int, help="Units at once; without it, as many as the workers have threads, and one.")
+@click.option("--units", type=int, help="Units at once; without it, two for each thread of the workers.")
 @click.option(
     "--everybody",
     is_flag=True,

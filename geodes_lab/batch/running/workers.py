@@ -84,7 +84,8 @@ class OnCluster:
         Of the cluster; None: the person's own, by `geodes_lab.attach`, as the settings say: in this server, on a
         gateway, in SLURM. If it is lost, another one is started for the next unit.
     slots
-        Units at once; None: as many as the workers have threads, and one more, so that no worker waits.
+        Units at once; None: two for each thread of the workers, so that none waits until the end of its unit was
+        recorded and the next one was taken.
     """
 
     def __init__(self, client: Any = None, slots: int | None = None) -> None:
@@ -110,7 +111,7 @@ class OnCluster:
         if self._slots is None:
             self._client  # noqa: B018  (the cluster of which the workers are)
             known = self._cluster.workers()
-            self._slots = known.count * known.threads + 1
+            self._slots = 2 * known.count * known.threads
         return self._slots
 
     @property
