@@ -40,8 +40,8 @@ class Engine:
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        # DuckDB would hash the 80 MB of the extension to check its signature, each time for half a second of a core. The file is
-        # the package's own, whose hash the lock file holds, and nothing can be loaded once the sandbox is closed.
+        # To check its signature, DuckDB would hash the 80 MB of the extension each time, for half a second of a core.
+        # The file is the package's own, whose hash is in the lock file; the closed sandbox loads nothing more.
         unchecked = {"allow_community_extensions": "false", "allow_unsigned_extensions": "true"}
         connection = duckdb.connect(config=unchecked)
         connection.load_extension(_spatial())
