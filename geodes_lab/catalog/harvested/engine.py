@@ -42,8 +42,7 @@ class Engine:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         # To check its signature, DuckDB would hash the 80 MB of the extension each time, for half a second of a core.
         # The file is the package's own, whose hash is in the lock file; the closed sandbox loads nothing more.
-        unchecked = {"allow_community_extensions": "false", "allow_unsigned_extensions": "true"}
-        connection = duckdb.connect(config=unchecked)
+        connection = duckdb.connect(config={"allow_community_extensions": "false", "allow_unsigned_extensions": "true"})
         connection.load_extension(_spatial())
         below = [f"{f.expanduser().absolute()}/" for f in self.folders]
         values: dict[str, Any] = {
