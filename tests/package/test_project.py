@@ -44,7 +44,7 @@ def test_library_brings_neither_jupyter_nor_servers():
     assert everything["all"] == ["geodes-lab[lab]"]
     assert (
         everything["lab"][0]
-        == "geodes-lab[plot,map,tiles,cluster,service,vector,assistant,altimetry,icechunk,collaboration]"
+        == "geodes-lab[plot,map,tiles,cluster,service,vector,assistant,altimetry,icechunk,collaboration,notebooks]"
     )
 
 
