@@ -1,7 +1,7 @@
 """The datalab of GEODES: Earth-observation products opened in place as lazy xarray cubes.
 
-Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
-costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of radar
+Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`,
+`open_pair`. Ask what it costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of radar
 `backscatter`, `despeckle`, `multilook`, `equivalent_looks`; of the sea `altimetry`, `sea_level_anomaly`; without the
 notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`, `tiles`. Take products with
 you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads
@@ -39,6 +39,7 @@ _SHELF = {
     "mirror": "acquisition.mirror",
     "multilook": "science.radar.multilook",
     "open_cube": "cube.opening",
+    "open_pair": "cube.pair",
     "open_product": "products",
     "open_tracks": "cube.tracks",
     "plan": "planning.plan",
@@ -75,6 +76,7 @@ __all__ = [
     "mirror",
     "multilook",
     "open_cube",
+    "open_pair",
     "open_product",
     "open_tracks",
     "plan",
@@ -105,6 +107,7 @@ if TYPE_CHECKING:
     from geodes_lab.cluster import clusters as clusters
     from geodes_lab.conversion.convert import convert as convert
     from geodes_lab.cube.opening import open_cube as open_cube
+    from geodes_lab.cube.pair import open_pair as open_pair
     from geodes_lab.cube.tracks import open_tracks as open_tracks
     from geodes_lab.downloading.download import download as download
     from geodes_lab.downloading.quota import quota as quota

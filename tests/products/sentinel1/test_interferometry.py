@@ -1,0 +1,222 @@
+"""Pairs of SLC: geometry held against states by hand, and speckle of a known coherence, delay and deformation."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+
+import geodes_lab as gl
+from geodes_lab.products.sentinel1 import geometry
+from geodes_lab.products.sentinel1.interferometry import burst_map, diversity, estimator, kernel, mapped, matching
+from geodes_lab.products.sentinel1.interferometry.interferogram import cells
+from geodes_lab.products.sentinel1.interferometry.offsets import offsets
+from geodes_lab.products.sentinel1.interferometry.tops import Band
+from geodes_lab.products.sentinel1.slc import bursts
+from geodes_lab.sample.sentinel1 import earthquake, speckle
+from tests.support import insar, rome
+
+BAND = Band(56.5, 64.345, 0.75), Band(327.0, 486.486, 0.7)
+
+
+@pytest.fixture(scope="module")
+def real(shared):
+    if not insar.FOLDER.is_dir():
+        pytest.skip("the reference data has no s1-insar-pair")
+    return [insar.Told(name) for name in insar.PRODUCTS]
+
+
+@pytest.fixture(scope="module")
+def real_pairs(real):
+    scenes = [matching.scene(insar.FOLDER / name, None) for name in insar.PRODUCTS]
+    return matching.matched(*scenes, polarisation=None, bbox=None, bursts=None, across_satellites=False)
+
+
+def ecef(lon, lat, height):
+    return np.stack(Transformer.from_crs(4979, 4978, always_xy=True).transform(lon, lat, height), axis=-1)
+
+
+def test_bursts_of_the_real_pair_are_matched_and_have_esas_numbers(real, real_pairs):
+    assert [p.identifier for p in real_pairs[:9]] == real[0].identifiers == real[1].identifiers
+    assert {p.name.split("_")[1] for p in real_pairs} == {"IW1", "IW2"}
+    for pair in real_pairs[:1] + real_pairs[-1:]:
+        for swath in (pair.primary, pair.secondary):
+            about = swath.described
+            hidden = [replace(b, identifier=None) for b in about.bursts]
+            from geodes_lab.archive.archive import Archive
+            from geodes_lab.products.metadata import Document
+
+            told = Document(Archive(swath.place), swath.member)
+            assert tuple(burst_map.numbers(hidden, told, about.annotation.swath, swath.track)) == about.identifiers
+
+
+def test_offsets_and_baseline_of_the_real_pair_are_those_of_states_by_hand(real, real_pairs):
+    first, second = real
+    for number in (1, 7):
+        pair = real_pairs[number]
+        grid = pair.primary.described.annotation.grid
+        for col in (2, 10, 18):
+            lon, lat, height = (float(v[number, col]) for v in (grid.longitude, grid.latitude, grid.height))
+            place = ecef(lon, lat, height)
+            when, slant = first.abreast(place)
+            later, other = second.abreast(place)
+            line, line2 = ((t - s.starts[number]) / s.interval for t, s in ((when, first), (later, second)))
+            pixel, pixel2 = ((2 * r / insar.LIGHT - s.near) * s.sampling for r, s in ((slant, first), (other, second)))
+            # ESA's tie points are where our states by hand see them.
+            assert line == pytest.approx(0, abs=0.02) and pixel == pytest.approx(grid.pixel[col], abs=0.02)
+            at = round(pixel)
+            found = offsets(pair, (0, 2), (at - 1, at + 2))
+            assert found.line[0, 1] == pytest.approx(line2 - line, abs=2e-4)
+            assert found.pixel[0, 1] - at == pytest.approx(pixel2 - pixel, abs=2e-4)
+            assert found.farther[0, 1] == pytest.approx(other - slant, abs=2e-4)
+            # The baseline by hand: the part of it that is neither along the line of sight nor along the flight.
+            (satellite, velocity), (away, _) = first.at(when), second.at(later)
+            flight, sight = velocity / np.linalg.norm(velocity), (place - satellite) / slant
+            across = np.cross(sight, flight)
+            *_, baseline = mapped.baseline_at(pair, np.array([lon]), np.array([lat]), height)
+            assert baseline[0] == pytest.approx((away - satellite) @ across / np.linalg.norm(across), abs=0.01)
+            # A metre of height: by hand, and by the baseline.
+            above = ecef(lon, lat, height + 100)
+            rise = (second.abreast(above)[1] - first.abreast(above)[1] - (other - slant)) / 100
+            east, north, up, _ = (float(v[0]) for v in mapped.baseline_at(pair, np.array([lon]), np.array([lat]), height))
+            assert east**2 + north**2 + up**2 == pytest.approx(1)
+            assert rise == pytest.approx(-baseline[0] / slant / np.sqrt(1 - up**2), rel=2e-3, abs=1e-7)
+
+
+def test_orbits_are_precise_between_their_states(real_pairs):
+    orbit = real_pairs[0].primary.orbit
+    # A circle in space, seen from the turning Earth: as smooth as an orbit, and known everywhere.
+    since = (orbit.time - orbit.time[0]) / np.timedelta64(1, "s")
+
+    def circle(t):
+        angle, turn, r = 1.06e-3 * t, 7.29e-5 * t, 7.07e6
+        x, y, z = r * np.cos(angle), r * np.sin(angle) * 0.14, r * np.sin(angle) * 0.99
+        return np.stack([x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn), z], -1)
+
+    velocity = (8 * (circle(since + 0.01) - circle(since - 0.01)) - (circle(since + 0.02) - circle(since - 0.02))) / 0.12
+    made = replace(orbit, position=circle(since), velocity=velocity)
+    inner = np.linspace(since[2], since[-3], 500)
+    assert np.abs(made.path(inner) - circle(inner)).max() < 2e-5
+
+
+def test_the_kernel_keeps_samples_of_the_band():
+    rng = np.random.default_rng(3)
+    burst = speckle.Burst(0.055, (327 / 486.486, 56.5 / 64.345), (0.7, 0.75), lambda a, b: 0 * a * b)
+    fine = speckle._noise(rng, slice(0, 120), slice(0, 200), burst)
+    coarse = fine[::2, ::2].astype(np.complex64)
+    row, col = np.mgrid[20:100, 20:180].astype(float)
+    shifted = kernel.resampled(coarse, row + 0.31, col + 0.4 + 1e-4 * row)
+    want = speckle._at(fine, [2 * (row + 0.31), 2 * (col + 0.4 + 1e-4 * row)])
+    error = np.mean(np.abs(shifted - want) ** 2) / np.mean(np.abs(want) ** 2)
+    assert error < 1e-3
+
+
+def test_moments_of_the_estimator_are_those_of_drawn_looks():
+    rng = np.random.default_rng(8)
+    for looks in (4, 16):
+        for true in (0.0, 0.3, 0.7, 0.95):
+            a, b = (rng.standard_normal((2, 40_000, looks)) @ np.eye(looks) for _ in range(2))
+            a, b = a[0] + 1j * a[1], b[0] + 1j * b[1]
+            b = true * a + np.sqrt(1 - true**2) * b
+            drawn = np.abs((a * b.conj()).sum(1)) / np.sqrt((abs(a) ** 2).sum(1) * (abs(b) ** 2).sum(1))
+            mean, spread = estimator.moments(true, looks)
+            assert drawn.mean() == pytest.approx(float(mean), abs=4 * float(spread) / 200)
+            assert drawn.std() == pytest.approx(float(spread), rel=0.03)
+            undone = estimator.unbiased(np.array([mean], np.float32), looks)
+            assert float(undone[0]) == pytest.approx(true, abs=0.01)
+
+
+def test_looks_are_those_of_noise_in_the_band():
+    rng = np.random.default_rng(4)
+    burst = speckle.Burst(0.055, (327 / 486.486, 56.5 / 64.345), (0.7, 0.75), lambda a, b: 0 * a * b)
+    power = np.abs(speckle._noise(rng, slice(0, 800), slice(0, 2000), burst)[::2, ::2]) ** 2
+    means = power[:800, :2000].reshape(200, 4, 200, 10).mean(axis=(1, 3))
+    asked = estimator._independent(BAND[0], 10) * estimator._independent(BAND[1], 4)
+    assert 1 / means.var() == pytest.approx(asked, rel=0.05)
+
+
+STRIPES = (0.1, 0.3, 0.5, 0.7, 0.85, 0.95)
+DELAY = -7.0e-6  # seconds: a three-hundredth of a line
+
+
+def stripe(x):
+    """The number of the stripe of coherence in which an easting is."""
+    return (np.floor(np.asarray(x) / 1200) % len(STRIPES)).astype(int)
+
+
+@pytest.fixture(scope="module")
+def synthetic(real, tmp_path_factory):
+    """Parts of two adjacent bursts of the real annotations, over hills without layover."""
+    folder = tmp_path_factory.mktemp("pair")
+    to_map = Transformer.from_crs(4326, 32630, always_xy=True)
+    upper, (rows, cols) = 3, (slice(1220, 1490), slice(8000, 10_400))
+    parts = {upper: rows, upper + 1: slice(15, 285)}
+    corners = speckle.level(real[0].sensor(upper), np.array([[1350.0] * 2]), np.array([[8000.0, 10_400.0]]))
+    centre = to_map.transform(*(v.mean() for v in corners))
+
+    def height(lon, lat):
+        x, y = to_map.transform(lon, lat)
+        return 600 + 250 * np.sin((np.asarray(x) - centre[0]) / 1500) * np.cos((np.asarray(y) - centre[1]) / 2000)
+
+    def moved(lon, lat):
+        x, y = to_map.transform(lon, lat)
+        far = np.hypot(np.asarray(x) - centre[0], np.asarray(y) - centre[1])
+        return 0.06 * np.exp(-((far / 2500) ** 2)) + 1.0e-6 * (np.asarray(x) - centre[0])  # a bowl on a ramp
+
+    ground = speckle.Ground(height, lambda lon, lat: np.array(STRIPES)[stripe(to_map.transform(lon, lat)[0])], moved)
+    images: list[dict] = [{}, {}]
+    for burst, lines in parts.items():
+        about = speckle.Burst(
+            real[0].wavelength, (327.0 * real[0].interval, 56.5e6 / real[0].sampling), (0.7, 0.75), real[0].ramp(burst)
+        )
+        made = speckle.pair(
+            np.random.default_rng(burst), (real[0].sensor(burst), real[1].sensor(burst)), about, ground,
+            ((lines, cols), (lines, cols)), DELAY,
+        )  # fmt: skip
+        for image, numbers in zip(images, made, strict=True):
+            image[burst] = (lines, cols, numbers)
+    grid = GeoBox.from_bbox(
+        (centre[0] - 12_000, centre[1] - 12_000, centre[0] + 12_000, centre[1] + 12_000), "EPSG:32630", resolution=30
+    )
+    x, y = np.meshgrid(grid.coords["x"].values, grid.coords["y"].values)
+    lon, lat = Transformer.from_crs(32630, 4326, always_xy=True).transform(x, y)
+    dem = rome.relief(folder / "dem.tif", grid, height(lon, lat))
+    return insar.written(folder, images), dem, moved, real[0].identifiers[upper : upper + 2]
+
+
+@pytest.mark.thorough
+def test_coherence_phase_and_delay_of_synthetic_bursts_are_recovered(synthetic):
+    products, dem, moved, identifiers = synthetic
+    pair = gl.open_pair(
+        *products, dem=dem, dem_heights="ellipsoid", bursts=identifiers, multilook=(16, 4), crs="EPSG:32630",
+        resolution=40, chunks=160,
+    )  # fmt: skip
+    assert dask.is_dask_collection(pair.phase.data)
+    assert pair.attrs["bursts"] == [f"{n}_IW1" for n in identifiers]
+    assert abs(pair.attrs["delay_seconds"] - DELAY) < 4 * pair.attrs["delay_error_seconds"] < 4e-6
+    found = pair[["coherence", "phase"]].compute(scheduler="sync")
+    x, y = np.meshgrid(found.x, found.y)
+    lon, lat = Transformer.from_crs(32630, 4326, always_xy=True).transform(x, y)
+    want = moved(lon, lat) / pair.phase.attrs["metres_per_radian"]
+    looks = pair.coherence.attrs["effective_looks"]
+    # Beside the edge of a stripe, and of the numbers that were written, a cell has something else in it.
+    inner = (stripe(x - 120) == stripe(x + 120)) & ~np.isnan(found.coherence.values)
+    for side in ((0, 2), (0, -2), (1, 2), (1, -2)):
+        inner &= ~np.isnan(np.roll(found.coherence.values, side[1], side[0]))
+    for number, true in enumerate(STRIPES):
+        here = inner & (stripe(x) == number)
+        assert here.sum() > 300
+        mean, spread = estimator.moments(true, looks)
+        estimate = found.coherence.values[here]
+        assert estimate.mean() == pytest.approx(float(mean), abs=4 * float(spread) / np.sqrt(here.sum()) + 0.004)
+        off = np.angle(np.exp(1j * (found.phase.values[here] - want[here])))
+        if true >= 0.5:
+            best = np.sqrt(1 - true**2) / true / np.sqrt(2 * looks)  # Cramér and Rao's bound
+            assert off.std() < 1.25 * best + 0.02
+            assert abs(off.mean()) < 4 * best / np.sqrt(here.sum()) + 0.02
