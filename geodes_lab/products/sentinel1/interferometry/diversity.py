@@ -12,7 +12,7 @@ from geodes_lab.products.sentinel1.interferometry.burst_pair import BurstPair
 from geodes_lab.products.sentinel1.interferometry.interferogram import cells
 
 _LOOKS = 16, 4  # samples and lines of a cell, whose phases in both bursts are compared
-_BLOCK = 64  # cells in range that are computed at once, and give one estimate
+_AT_ONCE, _BLOCK = 64, 8  # cells in range that are computed at once, and that give one estimate
 _MOST = 12  # overlaps that are read
 _COHERENT = 0.2  # cells with less say nothing
 _LEAST = 4  # blocks, for a mean with a spread
@@ -97,14 +97,16 @@ def _blocks(one: BurstPair, other: BurstPair) -> list[tuple[complex, float]]:
     ramps = one.primary.ramp(one.first), one.primary.ramp(other.first)
     looking = [replace(pair, looks=_LOOKS) for pair in (one, other)]
     found = []
-    for begin in range(left, right - across + 1, _BLOCK * across):
-        pixels = begin, begin + min(_BLOCK, (right - begin) // across) * across
+    line = np.array(sum(lines) / 2)
+    for begin in range(left, right - across + 1, _AT_ONCE * across):
+        pixels = begin, begin + min(_AT_ONCE, (right - begin) // across) * across
         before = cells(looking[0], (lines[0] + later, lines[1] + later), pixels).normalised
         after = cells(looking[1], lines, pixels).normalised
         both = before * np.conj(after)
-        coherent = np.isfinite(both) & (np.minimum(np.abs(before), np.abs(after)) > _COHERENT)
-        if coherent.any():
-            line, pixel = np.array(sum(lines) / 2), np.array(sum(pixels) / 2)
-            apart = float(ramps[0].doppler(line + later, pixel) - ramps[1].doppler(line, pixel))
-            found.append((complex(both[coherent].sum()), apart))
+        both[~(np.minimum(np.abs(before), np.abs(after)) > _COHERENT)] = 0
+        for col in range(0, both.shape[1], _BLOCK):
+            if total := complex(both[:, col : col + _BLOCK].sum()):
+                pixel = np.array(begin + (col + _BLOCK / 2) * across)
+                apart = float(ramps[0].doppler(line + later, pixel) - ramps[1].doppler(line, pixel))
+                found.append((total, apart))
     return found

@@ -20,6 +20,7 @@ from geodes_lab.raster.source import Span
 
 _ROW, _COL = 2, 4  # lines and pixels between points whose height is read, less than a terrain model's own
 _KNOT = 32, 64  # lines and pixels between points that are computed; what is smooth is linear in between
+_TURNS = 4  # until the heights of tie points settle
 _HIGHEST, _LOWEST = 9000.0, -500.0  # metres
 _MARGIN = 150.0  # metres that the terrain may be higher or lower than the probes
 
@@ -126,7 +127,11 @@ class _Ground:
         line = np.broadcast_to((about.bursts[pair.first].lines[0] + self._row)[:, np.newaxis], shape)
         place = line, np.broadcast_to(self._col, shape)
         if pair.relief is None:
-            return tie_heights(about.annotation, place)
+            # The tie points' heights belong to pixels of the image, where the height itself puts the ground.
+            found = tie_heights(about.annotation, place)
+            for _ in range(_TURNS):
+                found = tie_heights(about.annotation, (line, self.at(found)[0]))
+            return found
         spacing = _degrees(self._lon, self._lat, self._row, self._col)
         points = Points(CRS("EPSG:4326"), (self._lon, self._lat), self._between, shape, spacing)
         return heights(pair.relief, about.annotation, points, place)
