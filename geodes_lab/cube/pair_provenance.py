@@ -21,7 +21,7 @@ def bias(looks: tuple[int, int], independent: float, removed: bool) -> dict[str,
     told = f"with no coherence at all the estimate is {of_none:.3f} ± {spread:.3f} (Touzi et al. 1999)"
     return {
         "estimator": f"magnitude of the mean of {looks[0]} × {looks[1]} samples (boxcar), normalised by both powers",
-        "effective_looks": round(independent, 2),
+        "effective_looks": independent,
         "coherence_bias": f"{told}; removed on the mean, not from the scatter" if removed else told,
     }
 

