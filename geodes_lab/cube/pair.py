@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import dask.array as da
 import numpy as np
 import pystac
 import rioxarray  # noqa: F401  (registers .rio, which users of cubes expect)
 import shapely
 import xarray as xr
-from affine import Affine
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import xr_coords
 from pyproj import Transformer
@@ -24,13 +21,15 @@ from geodes_lab import arguments
 from geodes_lab.cube import chunks as chunks_
 from geodes_lab.cube.grid import choose
 from geodes_lab.cube.pair_provenance import attributes, bias
+from geodes_lab.cube.pair_variables import variables
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import several
 from geodes_lab.products.sentinel1 import orbit
-from geodes_lab.products.sentinel1.interferometry import diversity, estimator, mapped, matching
+from geodes_lab.products.sentinel1.interferometry import diversity, estimator, matching
 from geodes_lab.products.sentinel1.interferometry.burst_pair import BurstPair
 from geodes_lab.products.sentinel1.interferometry.diversity import Delay
 from geodes_lab.products.terrain import model
+from geodes_lab.raster import globe
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.util.bbox import checked
 
@@ -38,12 +37,6 @@ Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
 _CHUNK = 512  # pixels
 _MOST = 4096  # samples of a cell
-_LAYERS = {
-    "los_east": ("direction from the ground to the satellite, its part to the east", "1"),
-    "los_north": ("direction from the ground to the satellite, its part to the north", "1"),
-    "los_up": ("direction from the ground to the satellite, its part upward", "1"),
-    "perpendicular_baseline": ("perpendicular baseline, positive if the secondary is on the upper, outer side", "m"),
-}
 
 
 def open_pair(
@@ -103,8 +96,8 @@ def open_pair(
     Returns
     -------
     xarray.Dataset
-        Dims ``(y, x)``: ``coherence`` (0 to 1), ``phase`` (radians, −π to π: the primary's less the secondary's, without
-        that of the orbits and the terrain; it grows where the ground moved away from the satellite, by 2π for half a
+        Dims ``(y, x)``: ``coherence`` (0 to 1), ``phase`` (radians, −π to π: the primary's less the secondary's,
+        without that of orbits and terrain; it grows where the ground moved away from the satellite, by 2π for half a
         wavelength), ``interferogram`` (complex: both of them, as programs that unwrap take it), and on the ellipsoid
         ``los_east``, ``los_north``, ``los_up`` (the direction to the satellite) and ``perpendicular_baseline``. NaN
         where there is no data. The attributes say bursts, orbits, delay, looks and bias. Annotations are read now, and
@@ -133,13 +126,20 @@ def open_pair(
     >>> pair.coherence.plot()                                             # doctest: +SKIP
     """
     looks = _looks(multilook)
+    if like is not None and geobox is not None:
+        raise GeodesError("Give like= or geobox=, not both.")
+    given = arguments.grid("like", like) if like is not None else geobox
+    if geobox is not None:
+        arguments.grid("geobox", geobox)
     box = None if bbox is None else checked(bbox)
     wanted = None if bursts is None else [str(b) for b in ([bursts] if isinstance(bursts, (int, str)) else bursts)]
     is_refined = isinstance(refine, (bool, np.bool_))
     known = 0.0 if is_refined else arguments.number("refine", refine, "True, False, or a delay in seconds")
     is_unbiased = arguments.flag("unbiased", unbiased)
     files = None if orbits is None else orbit.of(orbits)
-    first, second = (matching.scene(_one(p, name), files) for p, name in ((primary, "primary"), (secondary, "secondary")))
+    first, second = (
+        matching.scene(_one(p, name), files) for p, name in ((primary, "primary"), (secondary, "secondary"))
+    )
     relief = None if dem is None else model.of(dem, dem_heights)
     matched = [
         replace(p, relief=relief, looks=looks)
@@ -147,15 +147,12 @@ def open_pair(
             first,
             second,
             polarisation=None if polarisation is None else arguments.names("polarisation", polarisation)[0],
-            bbox=box,
+            bbox=globe.degrees(given) if box is None and given is not None else box,
             bursts=wanted,
             across_satellites=arguments.flag("across_satellites", across_satellites),
         )
     ]
     source = _suiting(matched)
-    given = arguments.grid("like", like) if like is not None else geobox
-    if like is not None and geobox is not None:
-        raise GeodesError("Give like= or geobox=, not both.")
     size = None if resolution is None else arguments.size("resolution", resolution)
     grid = choose([source], geobox=given, bbox=box if given is None else None, crs=crs, resolution=size)
     if is_refined and refine:
@@ -165,10 +162,10 @@ def open_pair(
     pairs = tuple(replace(p, late=delay.seconds) for p in matched)
     sizes = chunks_.asked(chunks).sizes(grid, source, chunks_.asked(_CHUNK).sizes(grid, source, ((), ())))
     independent = estimator.looks(pairs[0].primary.described.tops, looks)
-    variables = _variables(pairs, grid, sizes, independent if is_unbiased else None)
+    arrays = variables(pairs, grid, sizes, independent if is_unbiased else None)
     attrs = attributes(first, second, pairs, delay)
-    variables["coherence"].attrs |= bias(looks, independent, is_unbiased)
-    return xr.Dataset(variables, coords=xr_coords(grid, dims=("y", "x")), attrs=attrs)
+    arrays["coherence"].attrs |= bias(looks, independent, is_unbiased)
+    return xr.Dataset(arrays, coords=xr_coords(grid, dims=("y", "x")), attrs=attrs)
 
 
 def _one(product: Any, name: str) -> Product:
@@ -209,57 +206,3 @@ def _suiting(pairs: Sequence[BurstPair]) -> RasterSource:
     shape = round((north - south) / size), round((east - west) / size)
     name = pairs[0].primary.product
     return RasterSource("", name, "interferogram", epsg, (size, 0.0, west, 0.0, -size, north), shape)
-
-
-def _variables(
-    pairs: tuple[BurstPair, ...], grid: GeoBox, sizes: chunks_.Sizes, independent: float | None
-) -> dict[str, xr.DataArray]:
-    whole = da.map_blocks(
-        _chunk, pairs=pairs, grid=_plain(grid), chunks=sizes, dtype=np.complex64, meta=np.empty((0, 0), np.complex64)
-    )
-    magnitude = da.absolute(whole)
-    if independent is not None:
-        magnitude = da.map_blocks(estimator.unbiased, magnitude, independent, dtype=np.float32)
-    layers = da.map_blocks(
-        _geometry, pair=pairs[0], grid=_plain(grid), chunks=((len(_LAYERS),), *sizes), dtype=np.float32,
-        meta=np.empty((0, 0, 0), np.float32),
-    )  # fmt: skip
-    common = {"grid_mapping": "spatial_ref"}
-    wavelength = pairs[0].primary.described.tops.wavelength
-    found = {
-        "coherence": (magnitude, {"long_name": "magnitude of the complex coherence", "units": "1"}),
-        "phase": (
-            da.angle(whole),
-            {
-                "long_name": "interferometric phase, without that of orbits and terrain; it grows where the ground moved "
-                "away from the satellite after the primary",
-                "units": "radian",
-                "metres_per_radian": wavelength / (4 * np.pi),
-            },
-        ),
-        "interferogram": (whole, {"long_name": "estimate of the complex coherence, biased", "units": "1"}),
-    }
-    found |= {n: (layers[i], {"long_name": text, "units": unit}) for i, (n, (text, unit)) in enumerate(_LAYERS.items())}
-    return {name: xr.DataArray(v, dims=("y", "x"), attrs=about | common) for name, (v, about) in found.items()}
-
-
-_Plain = tuple[tuple[int, int], tuple[float, ...], str]
-
-
-def _plain(grid: GeoBox) -> _Plain:
-    """Return a grid in a form whose hash is the same in all processes."""
-    return (grid.shape[0], grid.shape[1]), tuple(grid.affine)[:6], str(grid.crs)
-
-
-def _part(grid: _Plain, block_info: Any) -> GeoBox:
-    shape, affine, crs = grid
-    (top, bottom), (left, right) = block_info[None]["array-location"][-2:]
-    return GeoBox(shape, Affine(*affine), crs)[top:bottom, left:right]
-
-
-def _chunk(pairs: tuple[BurstPair, ...], grid: _Plain, block_info: Any = None) -> NDArray[np.complex64]:
-    return mapped.on_grid(pairs, _part(grid, block_info))
-
-
-def _geometry(pair: BurstPair, grid: _Plain, block_info: Any = None) -> NDArray[np.float32]:
-    return mapped.geometry_on(pair, _part(grid, block_info))

@@ -1,4 +1,4 @@
-"""The metadata of an interferogram: its bursts, orbits, delay and baseline, its looks and bias, and what was assumed."""
+"""The metadata of an interferogram: bursts, orbits, delay, baseline, looks and bias, and what was assumed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def attributes(first: Scene, second: Scene, pairs: tuple[BurstPair, ...], delay:
     slant = float(np.median(grid.slant_range_time)) * LIGHT / 2
     ambiguity = one.tops.wavelength * slant * sine / 2 / across if abs(across) > 1e-3 else float("inf")
     days = (two.bursts[pairs[0].second].start - burst.start) / np.timedelta64(1, "D")
-    flown = [p.orbit_file.note if p.orbit_file else "the product's own orbit" for p in (pairs[0].primary, pairs[0].secondary)]
+    flown = [
+        p.orbit_file.note if p.orbit_file else "the product's own orbit" for p in (pairs[0].primary, pairs[0].secondary)
+    ]
     relief = pairs[0].relief
     attrs = {
         "Conventions": "CF-1.11",
@@ -58,7 +60,9 @@ def attributes(first: Scene, second: Scene, pairs: tuple[BurstPair, ...], delay:
         "delay": delay.note,
         "delay_seconds": delay.seconds,
         "delay_error_seconds": delay.error,
-        "geometry": f"orbits and terrain: {relief.note}" if relief else "orbits, and heights of tie points: relief stays in the phase",
+        "geometry": f"orbits and terrain: {relief.note}"
+        if relief
+        else "orbits, and heights of tie points: relief stays in the phase",
         "processor": [f"Sentinel-1 IPF {s.processor}".strip() for s in (first, second)],
         "assumed": [
             "the ground did not change its height, and one delay holds for all bursts",
@@ -70,4 +74,3 @@ def attributes(first: Scene, second: Scene, pairs: tuple[BurstPair, ...], delay:
         if frozenset({first.platform, second.platform}) != frozenset({"S1A", "S1B"}):
             attrs["burst_offset"] = matching.OFFSET
     return attrs
-

@@ -100,7 +100,9 @@ class Told:
 
             ka = polynomial(rate, "azimuthFmRatePolynomial", pixel)
             eta = (line - (self.lines - 1) / 2) * self.interval - (centre(pixel) - centre(np.zeros(1)))
-            return np.pi * ka * ks / (ka - ks) * eta**2 + 2 * np.pi * polynomial(centroid, "dataDcPolynomial", pixel) * eta
+            return (
+                np.pi * ka * ks / (ka - ks) * eta**2 + 2 * np.pi * polynomial(centroid, "dataDcPolynomial", pixel) * eta
+            )
 
         return phase
 
@@ -117,11 +119,19 @@ def written(folder: Path, images: list[dict[int, tuple[slice, slice, np.ndarray]
             folder_.chmod(0o755)
         (safe / "measurement").mkdir(exist_ok=True)
         path = safe / "measurement" / told.path.with_suffix(".tiff").name
-        profile = {"driver": "GTiff", "height": told.shape[0], "width": told.shape[1], "count": 1, "dtype": "complex_int16"}
+        profile = {
+            "driver": "GTiff",
+            "height": told.shape[0],
+            "width": told.shape[1],
+            "count": 1,
+            "dtype": "complex_int16",
+        }
         with rasterio.open(path, "w", **profile, blockysize=1, sparse_ok=True) as file:
             for burst, (rows, cols, numbers) in parts.items():
                 whole = np.rint(numbers.real * scale) + 1j * np.rint(numbers.imag * scale)
-                window = Window(cols.start, burst * told.lines + rows.start, cols.stop - cols.start, rows.stop - rows.start)
+                window = Window(
+                    cols.start, burst * told.lines + rows.start, cols.stop - cols.start, rows.stop - rows.start
+                )
                 file.write(whole.astype(np.complex64), 1, window=window)
         made.append(safe)
     return made

@@ -191,7 +191,9 @@ def _annotation(product: Product) -> dict[str, Any]:
     abreast = product.start - timedelta(seconds=sensor.start)
     orbits = []
     for seconds in range(-80, 80, 10):
-        place, velocity = (dict(zip("xyz", v.tolist(), strict=True)) for v in path(product.number, np.array(float(seconds))))
+        place, velocity = (
+            dict(zip("xyz", v.tolist(), strict=True)) for v in path(product.number, np.array(float(seconds)))
+        )
         when = abreast + timedelta(seconds=seconds)
         orbits.append({"time": when, "frame": "Earth Fixed", "position": place, "velocity": velocity})
     when, start = abreast, 2 * sensor.near / LIGHT
@@ -250,7 +252,9 @@ def _grid(product: Product) -> list[dict[str, Any]]:
     pixel = np.broadcast_to(sample, (len(late), 21))
     sensor = _sensor(product.number, 0)
     lon, lat = speckle.level(sensor, np.broadcast_to(late[:, np.newaxis], pixel.shape), pixel, TIES)
-    angle = np.interp(sample, np.arange(0, SAMPLES, 50), grd.look(500 + (np.arange(0, SAMPLES, 50) - 512) * 0.39, hills.CENTRE)[1])
+    angle = np.interp(
+        sample, np.arange(0, SAMPLES, 50), grd.look(500 + (np.arange(0, SAMPLES, 50) - 512) * 0.39, hills.CENTRE)[1]
+    )
     return [
         {
             "azimuthTime": product.start + timedelta(seconds=float(late[row]) * STEP),

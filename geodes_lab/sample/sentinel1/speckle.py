@@ -46,7 +46,9 @@ class Sensor:
         when = np.full(place.shape[:-1], self.start)
         for _ in range(6):
             satellite, velocity = self.path(when)
-            when = when - ((satellite - place) * velocity).sum(-1) / (velocity**2).sum(-1) / self._slowing(satellite, place)
+            when = when - ((satellite - place) * velocity).sum(-1) / (velocity**2).sum(-1) / self._slowing(
+                satellite, place
+            )
         slant = np.linalg.norm(self.path(when)[0] - place, axis=-1)
         return (when - self.start) / self.interval, (slant - self.near) / self.step, slant
 
@@ -118,7 +120,9 @@ def pair(
     row = np.arange(rows.start - _PAD, rows.stop + _PAD + _EVERY[0], _EVERY[0], dtype=float)
     col = np.arange(cols.start - _PAD, cols.stop + _PAD + _EVERY[1], _EVERY[1], dtype=float)
     down, across, farther, lon, lat = _seen(sensors, ground, row, col)
-    line2, pixel2 = np.meshgrid(np.arange(rows2.start, rows2.stop, 1.0), np.arange(cols2.start, cols2.stop, 1.0), indexing="ij")
+    line2, pixel2 = np.meshgrid(
+        np.arange(rows2.start, rows2.stop, 1.0), np.arange(cols2.start, cols2.stop, 1.0), indexing="ij"
+    )
     line2 = line2 - late / sensors[1].interval
     line, pixel = line2.copy(), pixel2.copy()
 
@@ -154,9 +158,7 @@ def _seen(sensors: tuple[Sensor, Sensor], ground: Ground, row: Floats, col: Floa
     return [np.stack([np.interp(col, p, v) for p, v in zip(pixel, f, strict=True)]) for f in fields]
 
 
-def _around(
-    sensor: Sensor, line: Floats, height: float, first: float, last: float, density: float = 0.05
-) -> Floats:
+def _around(sensor: Sensor, line: Floats, height: float, first: float, last: float, density: float = 0.05) -> Floats:
     """Return places (lines, n, 3) at a height in the planes of zero Doppler, evenly by the angle off the nadir."""
     satellite, velocity = sensor.path(sensor.start + line * sensor.interval)
     flight = velocity / np.linalg.norm(velocity, axis=-1, keepdims=True)
@@ -184,19 +186,23 @@ def _sea_level(place: Floats) -> Floats:
 
 
 def _degrees(place: Floats) -> tuple[Floats, Floats, Floats]:
-    lon, lat, up = Transformer.from_crs(4978, 4979, always_xy=True).transform(*np.moveaxis(place, -1, 0))
+    lon, lat, up = Transformer.from_crs(4978, 4979, always_xy=True).transform(
+        place[..., 0], place[..., 1], place[..., 2]
+    )
     return np.asarray(lon), np.asarray(lat), np.asarray(up)
 
 
 def _noise(rng: np.random.Generator, rows: slice, cols: slice, burst: Burst) -> NDArray[np.complex128]:
     """Return circular Gaussian noise in the image's band, oversampled, with a variance of one."""
-    shape = tuple(s.stop - s.start + 2 * _PAD for s in (rows, cols))
-    white = rng.standard_normal((2, *shape))
+    shape = rows.stop - rows.start + 2 * _PAD, cols.stop - cols.start + 2 * _PAD
+    white = rng.standard_normal((2, shape[0], shape[1]))
     spectrum = scipy.fft.fft2(white[0] + 1j * white[1])
     power = 1.0
     for axis, (band, weight) in enumerate(zip(burst.band, burst.weight, strict=True)):
         frequency = scipy.fft.fftfreq(shape[axis])
-        window = np.where(np.abs(frequency) <= band / 2, weight + (1 - weight) * np.cos(2 * np.pi * frequency / band), 0)
+        window = np.where(
+            np.abs(frequency) <= band / 2, weight + (1 - weight) * np.cos(2 * np.pi * frequency / band), 0
+        )
         spectrum *= window[:, np.newaxis] if axis == 0 else window
         power *= float(np.mean(window**2))
     # Zeros beyond the highest frequencies: the same image, finer.

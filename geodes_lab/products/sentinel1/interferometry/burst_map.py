@@ -64,4 +64,3 @@ def track(archive: Archive) -> int | None:
     if name is None or name[1] not in _TRACK_OF:
         return None
     return int((int(name[2]) - _TRACK_OF[name[1]]) % TRACKS + 1)
-

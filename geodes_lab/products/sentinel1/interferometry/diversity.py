@@ -70,10 +70,8 @@ def delay(pairs: Sequence[BurstPair]) -> Delay:
     error = float(np.sqrt((weight**2 * (rest - mean) ** 2).sum()) / weight.sum())
     late, interval = rough + mean, some[0][0].primary.described.annotation.interval
     if abs(late) > _LARGEST * interval or error > _LARGEST * interval / 4:
-        return Delay(
-            0.0, float("nan"), 0,
-            f"not refined: the overlaps say {late / interval:.3f} ± {error / interval:.3f} lines, which no orbit is wrong by",
-        )  # fmt: skip
+        found_lines = f"{late / interval:.3f} ± {error / interval:.3f} lines"
+        return Delay(0.0, float("nan"), 0, f"not refined: the overlaps say {found_lines}, which no orbit is wrong by")
     note = (
         f"by {len(some)} overlaps of bursts the secondary is {late * 1e6:.2f} ± {error * 1e6:.2f} µs late "
         f"({late / interval:.5f} lines), which was corrected"
@@ -82,7 +80,7 @@ def delay(pairs: Sequence[BurstPair]) -> Delay:
 
 
 def _blocks(one: BurstPair, other: BurstPair) -> list[tuple[complex, float]]:
-    """Return for each block of an overlap the product of both interferograms, and how far apart their frequencies are."""
+    """Return for each block of an overlap the product of both interferograms, and how many Hz they are apart."""
     about = one.primary.described
     across, down = _LOOKS
     start, next_start = about.bursts[one.first].start, about.bursts[other.first].start

@@ -123,7 +123,9 @@ def baseline_at(pair: BurstPair, lon: Floats, lat: Floats, height: float = 0.0) 
     first, second = pair.primary.orbit, pair.secondary.orbit
     when, slant = geometry.abreast(first, lon, lat, height)
     later, _ = geometry.abreast(second, lon, lat, height)
-    place = np.stack(Transformer.from_crs(4979, 4978, always_xy=True).transform(lon, lat, np.full(lon.shape, height)), -1)
+    place = np.stack(
+        Transformer.from_crs(4979, 4978, always_xy=True).transform(lon, lat, np.full(lon.shape, height)), -1
+    )
     satellite = first.path(when)
     back = (satellite - place) / slant[..., np.newaxis]
     flight = first.path.derivative()(when)

@@ -70,7 +70,7 @@ def scene(product: Product, orbits: Sequence[OrbitFile] | None) -> Scene:
     named = _NAME.match(name) or _NAME.match(name_of(item))
     if not several or named is None:
         raise GeodesError(
-            f"{name_of(item)} is not a Sentinel-1 IW SLC product: interferograms need the complex images (SLC) of mode IW."
+            f"{name_of(item)} is not a Sentinel-1 IW SLC product: interferograms need complex images (SLC) of mode IW."
         )
     track = burst_map.track(archive)
     swaths = {}
@@ -195,7 +195,10 @@ def _nothing(
 ) -> str:
     if missed:
         shown = ", ".join(missed[:_SHOWN]) + (" …" if len(missed) > _SHOWN else "")
-        return f"{secondary.name} has none of the bursts of {primary.name} that are wanted ({shown}): choose its neighbour."
+        return (
+            f"{secondary.name} has none of the bursts of {primary.name} that are wanted ({shown}): choose the product "
+            "beside it."
+        )
     if bursts is not None or bbox is not None:
         first = next(iter(primary.swaths.values())).described.identifiers
         what = f"bursts={list(bursts)}" if bursts is not None else f"bbox={tuple(bbox or ())}"

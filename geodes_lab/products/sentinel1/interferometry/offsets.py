@@ -74,7 +74,7 @@ def _floor(value: float) -> int:
 
 
 def _pixels_per_metre(pair: BurstPair) -> float:
-    """Return how many pixels farther, on the ellipsoid, the ground is whose image a metre of height moves to a pixel."""
+    """Return by how many pixels a metre of height moves the ground towards the satellite in the image."""
     annotation = pair.primary.described.annotation
     angle = float(np.radians(annotation.grid.incidence.min()))
     return np.cos(angle) * 2 / LIGHT * annotation.range_rate
@@ -107,9 +107,7 @@ class _Ground:
 
     def __init__(self, pair: BurstPair, row: Floats, col: Floats) -> None:
         self._pair, self._row, self._col = pair, row, col
-        steps = [
-            np.arange(v[0] // n, v[-1] // n + 2) * n for v, n in zip((row, col), _KNOT, strict=True)
-        ]
+        steps = [np.arange(v[0] // n, v[-1] // n + 2) * n for v, n in zip((row, col), _KNOT, strict=True)]
         self._between = Between((steps[0], steps[1]), (row, col))
         self._line, self._pixel = np.meshgrid(*steps, indexing="ij")
         annotation, orbit = pair.primary.described.annotation, pair.primary.orbit

@@ -124,8 +124,7 @@ class Swath:
         lines, pixels = self.valid(burst)
         out = np.zeros((rows[1] - rows[0], cols[1] - cols[0]), np.complex64)
         (top, bottom), (left, right) = (
-            (max(asked[0], there[0]), min(asked[1], there[1]))
-            for asked, there in ((rows, lines), (cols, pixels))
+            (max(asked[0], there[0]), min(asked[1], there[1])) for asked, there in ((rows, lines), (cols, pixels))
         )
         if top < bottom and left < right:
             first = self.described.bursts[burst].lines[0]
