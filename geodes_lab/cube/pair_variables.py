@@ -54,8 +54,8 @@ def variables(
         "phase": (
             da.angle(whole),
             {
-                "long_name": "interferometric phase without that of orbits and terrain; it grows where the ground "
-                "moved away from the satellite",
+                "long_name": "interferometric phase without that of orbits and terrain",
+                "comment": "It grows where the ground moved away from the satellite after the primary.",
                 "units": "radian",
                 "metres_per_radian": wavelength / (4 * np.pi),
             },
