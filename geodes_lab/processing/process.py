@@ -113,6 +113,17 @@ class Process:
         bands = self.bands(inputs) if callable(self.bands) else self.bands or inputs.get("bands") or ()
         return [bands] if isinstance(bands, str) else list(bands)
 
+    def check_plan(self) -> None:
+        """Check that what this process reads is known before it runs.
+
+        Raises
+        ------
+        GeodesError
+            If it is not: only processes over a cube that give maps can be planned.
+        """
+        if self.takes != "cube" or self.gives != "raster":
+            raise GeodesError(f"What {self.id} reads is not known before it runs: plan the cube of its products.")
+
     def describe(self) -> dict[str, Any]:
         """Return the description of OGC API – Processes 1.0, a JSON object."""
         required = self.inputs.required()
