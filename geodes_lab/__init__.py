@@ -2,10 +2,10 @@
 
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`, `open_pair`.
 Ask what it costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of
-radar `backscatter`, `despeckle`, `multilook`, `equivalent_looks`; of the sea `altimetry`, `sea_level_anomaly`; without
-the notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`, `tiles`. Take products
-with you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem``
-reads the datalake's files.
+radar `backscatter`, `despeckle`, `multilook`, `equivalent_looks`, `coherence_series`; of the sea `altimetry`,
+`sea_level_anomaly`; without the notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`,
+`plot`, `tiles`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as
+``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -28,6 +28,7 @@ _SHELF = {
     "backscatter": "science.radar.series",
     "biophysical": "science.canopy.biophysical",
     "clusters": "cluster",
+    "coherence_series": "science.radar.coherence",
     "collections": "catalog",
     "convert": "conversion.convert",
     "despeckle": "science.radar.despeckle",
@@ -65,6 +66,7 @@ __all__ = [
     "backscatter",
     "biophysical",
     "clusters",
+    "coherence_series",
     "collections",
     "convert",
     "despeckle",
@@ -122,6 +124,7 @@ if TYPE_CHECKING:
     from geodes_lab.science import altimetry as altimetry
     from geodes_lab.science.altimetry.sea_level import sea_level_anomaly as sea_level_anomaly
     from geodes_lab.science.canopy.biophysical import biophysical as biophysical
+    from geodes_lab.science.radar.coherence import coherence_series as coherence_series
     from geodes_lab.science.radar.despeckle import despeckle as despeckle
     from geodes_lab.science.radar.multilook import equivalent_looks as equivalent_looks
     from geodes_lab.science.radar.multilook import multilook as multilook

@@ -59,7 +59,7 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
 
     Notes
     -----
-    236 MB, and two minutes of CPU at most: about one minute on two cores that do nothing else. The bytes are always the
+    238 MB, and two minutes of CPU at most: about one minute on two cores that do nothing else. The bytes are always the
     same.
     """
     parts = ("datalake", "catalog", "truth")

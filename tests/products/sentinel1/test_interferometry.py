@@ -15,11 +15,13 @@ from pyproj import Transformer
 import geodes_lab as gl
 from geodes_lab.archive.archive import Archive
 from geodes_lab.products.metadata import Document
+from geodes_lab.products.sentinel1 import annotation as sentinel1_annotation
 from geodes_lab.products.sentinel1.interferometry import burst_map, estimator, kernel, mapped, matching
 from geodes_lab.products.sentinel1.interferometry.offsets import offsets
 from geodes_lab.products.sentinel1.interferometry.tops import Band
 from geodes_lab.reading import sensor_window
 from geodes_lab.sample.sentinel1 import earthquake, speckle
+from tests.products.sentinel1.test_orbit import text
 from tests.support import insar, rome
 
 BAND = Band(56.5, 64.345, 0.75), Band(327.0, 486.486, 0.7)
@@ -199,7 +201,7 @@ def synthetic(real, tmp_path_factory):
     return insar.written(folder, images), dem, moved, box
 
 
-@pytest.mark.thorough
+@pytest.mark.slow  # it makes and reads bursts of full width
 def test_coherence_phase_and_delay_of_synthetic_bursts_are_recovered(synthetic):
     products, dem, moved, box = synthetic
     pair = gl.open_pair(
@@ -348,3 +350,47 @@ def test_pairs_that_cannot_be_compared_are_refused_in_a_sentence(shaken, tmp_pat
             gl.open_pair(first, second, dem=dem, **arguments)
     with pytest.raises(gl.GeodesError, match="not a Sentinel-1 IW SLC product"):
         gl.open_pair(next((dem.parents[1] / "sentinel1-grd").rglob("*.zip")), second)
+
+
+def test_a_series_is_each_pass_with_the_next(shaken, pair, tmp_path):
+    (first, second), dem = shaken
+    # A third pass that is the second once more: what is equal is coherent.
+    later = second.stem.replace("20211028", "20211109")
+    third = changed(tmp_path, second, later, b"2021-10-28", b"2021-11-09")
+    asked = {"dem": dem, "multilook": (10, 2), "geobox": pair.odc.geobox[60:140, 40:110]}
+    series = gl.coherence_series([third, first, second], **asked)
+    assert series.coherence.dims == ("time", "y", "x")
+    assert dask.is_dask_collection(series.coherence.data)
+    assert [str(t)[:10] for t in series.time.values] == ["2021-10-28", "2021-11-09"]
+    np.testing.assert_allclose(series.temporal_baseline, 12)
+    np.testing.assert_allclose(series.perpendicular_baseline, [pair.attrs["perpendicular_baseline"], 0], atol=1e-3)
+    one, other = series.coherence.compute(scheduler="sync")
+    alone = gl.open_pair(first, second, refine=False, **asked).coherence.compute(scheduler="sync")
+    np.testing.assert_array_equal(one, alone)
+    assert float(other.min()) > 0.9999
+    assert gl.coherence_series([first, second], **asked, longest=12.5).attrs["left_out"] == []
+    with pytest.raises(gl.GeodesError, match="none has a next one within 6 days"):
+        gl.coherence_series([first, second], **asked, longest=6)
+    twice = changed(tmp_path, second, second.stem[:-1] + "F", b"", b"")
+    with pytest.raises(gl.GeodesError, match="are of one pass"):
+        gl.coherence_series([first, second, twice], **asked)
+
+
+def test_precise_orbits_are_used_and_said(shaken, pair, tmp_path):
+    (first, second), dem = shaken
+    files = []
+    for product in (first, second):
+        archive = Archive(str(product))
+        orbit = sentinel1_annotation.read(archive, next(n for n in archive.names if "annotation/s1a" in n)).orbit
+        day = str(orbit.time[8])[:10].replace("-", "")
+        path = tmp_path / f"S1A_OPER_AUX_POEORB_OPOD_20220112T121700_V{day}T000000_{day}T235959.EOF"
+        # A metre farther to the right of the flight, in the second alone.
+        aside = np.cross(orbit.velocity[8], orbit.position[8])
+        path.write_text(text(orbit, move=(product == second) * aside / np.linalg.norm(aside)))
+        files.append(path)
+    moved = gl.open_pair(first, second, dem=dem, orbits=files, multilook=(10, 2), refine=False)
+    assert all("precise orbit S1A_OPER_AUX_POEORB" in o for o in moved.attrs["orbits"])
+    angle = np.arccos(float(pair.los_up.mean()))
+    assert moved.attrs["perpendicular_baseline"] - pair.attrs["perpendicular_baseline"] == pytest.approx(
+        np.cos(angle), abs=0.1
+    )
