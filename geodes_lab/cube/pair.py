@@ -35,7 +35,7 @@ from geodes_lab.util.bbox import checked
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
-_CHUNK = 512  # pixels
+_CHUNK = {"y": 256, "x": 2048}  # pixels: long rows, since an image's lines are read whole
 _MOST = 4096  # samples of a cell
 
 
@@ -83,7 +83,7 @@ def open_pair(
         The grid: see `geodes_lab.open_cube`. None: UTM, with pixels as large as a cell. A pixel has the values of the
         cell that it is in: they are not interpolated.
     chunks
-        Pixels of a chunk in y and x: see `geodes_lab.open_cube`. None: 512.
+        Pixels of a chunk in y and x: see `geodes_lab.open_cube`. None: 256 and 2048, since lines are read whole.
     refine
         Whether the secondary's delay is estimated by enhanced spectral diversity: the overlaps of adjacent bursts (at
         most 12 of them) are read during this call. A number is a delay in seconds that is known. False: the orbits

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError
+from geodes_lab.formats import tile_cache
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1 import annotation as sentinel1_annotation
 from geodes_lab.products.sentinel1 import documents
@@ -23,6 +25,8 @@ from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import sensor_window
 from geodes_lab.storage.object_location import ObjectLocation
+
+_BLOCK = 64  # lines that are read at once
 
 
 class Described(NamedTuple):
@@ -127,10 +131,36 @@ class Swath:
             (max(asked[0], there[0]), min(asked[1], there[1])) for asked, there in ((rows, lines), (cols, pixels))
         )
         if top < bottom and left < right:
-            first = self.described.bursts[burst].lines[0]
-            read = sensor_window.window(self.source, (first + top, first + bottom), (left, right))
-            out[top - rows[0] : bottom - rows[0], left - cols[0] : right - cols[0]] = read
+            for begin, block in self._blocks(burst, top, bottom):
+                first, last = max(top, begin), min(bottom, begin + len(block))
+                part = block[first - begin : last - begin, left:right]
+                here = out[first - rows[0] : last - rows[0], left - cols[0] : right - cols[0]]
+                here.real, here.imag = part[..., 0], part[..., 1]
         return out
+
+    def _blocks(self, burst: int, top: int, bottom: int) -> list[tuple[int, NDArray[Any]]]:
+        """Return blocks of whole lines of a burst, (lines, samples, 2), and their first lines.
+
+        A file has a strip for each line, so that all tiles of some lines need the same bytes: they are read once while
+        they are in the cache, as 16-bit integers, which ESA's files have.
+        """
+        first, last = self.described.bursts[burst].lines
+        starts = list(range(top // _BLOCK * _BLOCK, bottom, _BLOCK))
+
+        def begin(wanted: list[int]) -> list[Future[NDArray[Any]]]:
+            futures: list[Future[NDArray[Any]]] = []
+            for number in wanted:
+                span = first + starts[number], min(first + starts[number] + _BLOCK, last)
+                futures.append(Future())
+                read = sensor_window.window(self.source, span, (0, self.source.shape[1]))
+                numbers = np.ascontiguousarray(read, np.complex64).view(np.float32).reshape(*read.shape, 2)
+                with np.errstate(invalid="ignore"):
+                    small = numbers.astype(np.int16)
+                futures[-1].set_result(small if (small == numbers).all() else numbers)
+            return futures
+
+        blocks = tile_cache.shared().get([(self.source, "lines", first + s) for s in starts], begin)
+        return list(zip(starts, blocks, strict=True))
 
 
 @lru_cache(maxsize=64)
