@@ -30,14 +30,16 @@ def found(search: Mapping[str, Any], when: str) -> list[dict[str, Any]]:
     Raises
     ------
     GeodesError
-        If the catalogue refuses, or finds too many.
+        If a catalogue refuses, or too many are found.
     """
     if "stac" in search:
         return _of_stac(search["stac"], when)
     items = search_(**search, datetime=when, limit=MOST + 1)
     if len(items) > MOST:
         raise _too_many()
-    return [i.to_dict(include_self_link=True, transform_hrefs=False) for i in items]
+    if items.missing:  # of several catalogues: a part is not what was asked for, and nobody reads a warning here
+        raise GeodesError(f"The search of the schedule is not complete. {' '.join(items.missing)}")
+    return [i.to_dict(include_self_link=True, transform_hrefs=False) for i in items.distinct()]
 
 
 def _of_stac(body: dict[str, Any], when: str) -> list[dict[str, Any]]:

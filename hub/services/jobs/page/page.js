@@ -218,6 +218,17 @@ async function useSearch(inputs, name) {
   return keep(same ? null : { search: inputs.search }, say("keptsearch", { job: name }));
 }
 
+// Products that the catalogue's page sends here: the address only names them, and the service looks them up.
+function useAddress() {
+  try {
+    const { collections, ids } = JSON.parse(new URLSearchParams(location.search).get("search") ?? "{}");
+    const isNames = (some) => Array.isArray(some) && some.length && some.every((one) => typeof one === "string");
+    if (isNames(collections) && isNames(ids)) keep({ search: { collections, ids } }, say("basket", { count: ids.length }));
+  } catch {
+    said(say("noaddress"));
+  }
+}
+
 $("every").replaceChildren(new Option(say("together"), ""), ...PARTS.map((part) => new Option(say(part), part)));
 $("output").replaceChildren(new Option(say("byprocess"), ""), new Option(say("zarr"), "zarr"), new Option(say("cog"), "cog"));
 const telling = (act) => () => act().catch((error) => said(error.message));
@@ -228,6 +239,7 @@ $("form").addEventListener("input", changed);
 $("form").addEventListener("submit", start);
 $("plan").addEventListener("click", plan);
 
+useAddress();
 jobs.look();
 schedules.look();
 await Promise.all([drawLand(map), listProcesses(), listCollections()]).catch((error) => said(error.message));
