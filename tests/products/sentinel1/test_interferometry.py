@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -306,12 +307,13 @@ def test_only_the_lines_of_the_bursts_are_read(on_s3, shaken, monkeypatch):
 
 def changed(path: Path, product: Path, name: str, old: bytes, new: bytes) -> Path:
     """A copy of a product with another name and something else in its documents."""
-    made = path / f"{name}.zip"
+    made = path / str(len(list(path.iterdir()))) / f"{name}.zip"  # what was read of a path is kept
+    made.parent.mkdir()
     with zipfile.ZipFile(product) as before, zipfile.ZipFile(made, "w") as after:
         for member in before.namelist():
             data = before.read(member)
             after.writestr(
-                member.replace(product.stem, name), data if member.endswith(".tiff") else data.replace(old, new)
+                member.replace(product.stem, name), data if member.endswith(".tiff") else re.sub(old, new, data)
             )
     return made
 
@@ -336,6 +338,16 @@ def test_pairs_that_cannot_be_compared_are_refused_in_a_sentence(shaken, tmp_pat
     mixed = gl.open_pair(first, other, across_satellites=True, refine=False)
     assert "1.65 rad" in mixed.attrs["burst_offset"]
     assert mixed.attrs["satellites"] == "S1A and S1C"
+    for tag, number, words in (
+        (b"azimuthTimeInterval", b"0.0", "impossible samples or lines"),
+        (b"rangeSamplingRate", b"1e30", "impossible samples or lines"),
+        (b"radarFrequency", b"1", "impossible frequency"),
+        (b"latitude", b"1e9", "nowhere on Earth"),
+        (b"linesPerBurst", b"7", "3 bursts of 7 lines"),
+    ):
+        other = changed(tmp_path, second, second.stem, b"<%s>[^<]*<" % tag, b"<%s>%s<" % (tag, number))
+        with pytest.raises(gl.GeodesError, match=words):
+            gl.open_pair(first, other)
     for arguments, words in (
         ({"polarisation": "VH"}, "is not in both products: they have VV"),
         ({"bbox": (10, 10, 11, 11)}, "No burst of .* is in bbox"),
