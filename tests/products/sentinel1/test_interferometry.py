@@ -237,7 +237,7 @@ def test_coherence_phase_and_delay_of_synthetic_bursts_are_recovered(synthetic):
 @pytest.fixture(scope="module")
 def shaken(sample) -> tuple[list[Path], Path]:
     """The sample's pair, and the terrain model under it."""
-    products = sorted((sample / "datalake" / "sentinel1-slc-pair").rglob("*.zip"))
+    products = sorted((sample / "datalake" / "sentinel1-slc" / "2021" / "10").rglob("*.zip"))
     return products, next((sample / "datalake" / "terrain").glob("*.tif"))
 
 
