@@ -96,6 +96,37 @@ def test_offsets_and_baseline_of_the_real_pair_are_those_of_states_by_hand(real,
             assert rise == pytest.approx(-baseline[0] / slant / np.sqrt(1 - up**2), rel=2e-3, abs=1e-7)
 
 
+def test_pixels_of_a_map_find_their_burst_in_all_swaths(real, real_pairs, monkeypatch):
+    """Beside places by hand in the middle of bursts; the states of the second swath begin later."""
+    monkeypatch.setattr(mapped.tiles, "picked", lambda pair, row, col: (row + 1j * col).astype(np.complex64))
+    second = next(p.primary for p in real_pairs if p.name.endswith("IW2"))
+    orbit = second.described.annotation.orbit
+    object.__setattr__(
+        second.described.annotation,
+        "orbit",
+        replace(orbit, time=orbit.time[1:], position=orbit.position[1:], velocity=orbit.velocity[1:]),
+    )
+    pairs = tuple(replace(p, looks=(20, 4)) for p in real_pairs)
+    try:
+        for number, told in ((3, real[0]), (12, insar.Told(insar.PRODUCTS[0], "iw2"))):
+            lon, lat = speckle.level(
+                told.sensor(number % 9), np.array([[750.0] * 2]), np.array([[11_000.0, 11_001]]), 0.0
+            )
+            x, y = Transformer.from_crs(4326, 32629, always_xy=True).transform(lon[0, 0], lat[0, 0])
+            grid = GeoBox.from_bbox((x - 60, y - 60, x + 60, y + 60), "EPSG:32629", resolution=40)
+            x, y = (float(grid.coords[v].values[1]) for v in "xy")
+            middle = mapped.on_grid(pairs, grid)[1, 1]
+            pair = pairs[number]
+            # The tie points' height moves the place in the image; by hand it is sought once more.
+            height = float(mapped._heights(pairs, grid)[1, 1])
+            when, slant = told.abreast(ecef(*Transformer.from_crs(32629, 4326, always_xy=True).transform(x, y), height))
+            line = (when - told.starts[pair.first]) / told.interval
+            pixel = (2 * slant / insar.LIGHT - told.near) * told.sampling
+            assert (middle.real, middle.imag) == (np.floor((line + 0.5) / 4), np.floor((pixel + 0.5) / 20))
+    finally:
+        object.__setattr__(second.described.annotation, "orbit", orbit)
+
+
 def test_orbits_are_precise_between_their_states(real_pairs):
     orbit = real_pairs[0].primary.orbit
     # A circle in space, seen from the turning Earth: as smooth as an orbit, and known everywhere.
