@@ -3,9 +3,9 @@
 Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`, `open_pair`.
 Ask what it costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of
 radar `backscatter`, `despeckle`, `multilook`, `equivalent_looks`, `coherence_series`; of the sea `altimetry`,
-`sea_level_anomaly`; without the notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`,
-`plot`, `tiles`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as
-``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
+`sea_level_anomaly`; without the notebook: `process`, `processes`, `jobs`, `run_notebook`. Keep and show: `save`,
+`publish`, `share`, `plot`, `tiles`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own
+help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -50,6 +50,7 @@ _SHELF = {
     "publish": "results.publish",
     "quota": "downloading.quota",
     "report": "planning.report",
+    "run_notebook": "batch.notebooks.submission",
     "save": "results.save",
     "sea_level_anomaly": "science.altimetry.sea_level",
     "search": "catalog",
@@ -88,6 +89,7 @@ __all__ = [
     "publish",
     "quota",
     "report",
+    "run_notebook",
     "save",
     "sea_level_anomaly",
     "search",
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
     from geodes_lab.acquisition.mirror import mirror as mirror
     from geodes_lab.batch.front import process as process
     from geodes_lab.batch.job import jobs as jobs
+    from geodes_lab.batch.notebooks.submission import run_notebook as run_notebook
     from geodes_lab.catalog import availability as availability
     from geodes_lab.catalog import collections as collections
     from geodes_lab.catalog import search as search

@@ -101,5 +101,9 @@ centimetres -= np.median(centimetres[:8])
 up = float(pair.los_up.mean())
 fig, ax = plt.subplots(figsize=(8, 3.2))
 ax.plot((line.x - line.x[0]) / 1000, centimetres)
-ax.set(xlabel="km to the east", ylabel="cm towards the satellite", title=f"if the ground only rose, it rose by 1 / {up:.2f} of this")
+ax.set(
+    xlabel="km to the east",
+    ylabel="cm towards the satellite",
+    title=f"if the ground only rose, it rose by 1 / {up:.2f} of this",
+)
 plt.show()

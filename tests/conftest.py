@@ -19,8 +19,8 @@ from hypothesis import (
 )  # here, since its plugin would at the end, where threads of tests upset CPython 3.11's parser
 
 from geodes_lab.sample import build
+from tests.support import long_tests
 from tests.support.altering import Change, written
-from tests.support.longest import is_long
 from tests.support.paths import SHARED, TOP
 from tests.support.s3_server import serving
 
@@ -69,8 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
         if str(item.path).startswith(_THOROUGH):
             item.add_marker(pytest.mark.thorough)
-        if is_long(item.nodeid):
-            item.add_marker(pytest.mark.slow)
+        for mark in long_tests.marks(item.nodeid):
+            item.add_marker(mark)
     spread(items, {str(item.path) for item in items if str(item.path).startswith(_RUNNING)})
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from geodes_lab import products
+from geodes_lab.batch.plan import plan
 from geodes_lab.batch.request import PLAN, Request, Result, Unit
+from geodes_lab.batch.running.computing import Call, process_of
 from geodes_lab.batch.splitting.units import split
 from geodes_lab.batch.store.writing import Record, Store
 from geodes_lab.batch.submission import Draft
@@ -32,11 +35,6 @@ def wanted(draft: Draft, store: Store, person: str) -> str:
 
 def made(record: Record, request: Request) -> Result:
     """Make a plan; metadata of products are read, with the rights of this account."""
-    # Imported here: the service never makes a plan, and these take two seconds and 100 MB.
-    from geodes_lab import products
-    from geodes_lab.batch.plan import plan
-    from geodes_lab.batch.running.computing import Call, process_of
-
     call = Call(request.planned, record.version, None, request, Unit("plan", []), "", 1)
     process, items = process_of(call), [products.as_item(document) for document in request.items]
     units = [(unit, "") for unit in split(request, items, process.over)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
@@ -20,8 +21,13 @@ _DRAWN = 400  # footprints; more make the page slow, and cannot be distinguished
 _PICTURES = 6
 _WIDTH, _HEIGHT = 300, 200  # of the map, in pixels
 _LEAST = 0.02  # minimum width of the map in degrees
+_SUFFIX = re.compile(r"\.(?:SAFE|SEN3|zip|tar|tgz)$", re.IGNORECASE)
 
 Box = tuple[float, float, float, float]
+CATALOGUE, ALSO_IN = "geodes:catalogue", "geodes:also_in"
+"""Of an Item of a search of several catalogues: the one that it is from, and others with a product of its name."""
+CATALOGUES = "geodes:catalogues"
+"""Of the whole search: what became of each catalogue."""
 
 
 class Items(pystac.ItemCollection):
@@ -33,12 +39,37 @@ class Items(pystac.ItemCollection):
 
     def __getitem__(self, chosen: Any) -> Any:
         selection: Any = super().__getitem__(chosen)
-        return Items(selection) if isinstance(chosen, slice) else selection
+        return Items(selection, extra_fields=self.extra_fields) if isinstance(chosen, slice) else selection
 
     def __add__(self, other: object) -> Items:
         if not isinstance(other, pystac.ItemCollection):
             return NotImplemented
-        return Items([*self, *other])
+        told = [*self.catalogues, *(other.catalogues if isinstance(other, Items) else ())]
+        return Items([*self, *other], extra_fields={CATALOGUES: told} if told else None)
+
+    @property
+    def catalogues(self) -> list[dict[str, Any]]:
+        """What became of each catalogue of a search of several.
+
+        Its ``name``, how many it ``found`` (at most the limit), and why it ``failed`` (empty: it did not). Empty for
+        a search of one.
+        """
+        return list(self.extra_fields.get(CATALOGUES, ()))
+
+    @property
+    def missing(self) -> list[str]:
+        """A sentence for each catalogue that failed; empty: the search is complete."""
+        return [f"{c['name']}: {c['failed']}" for c in self.catalogues if c["failed"]]
+
+    def distinct(self) -> Items:
+        """Return one Item of each product: that of the catalogue that the search named first."""
+        order = {c["name"]: n for n, c in enumerate(self.catalogues)}
+        places = [order.get(str(i.properties.get(CATALOGUE)), 0) for i in self]
+        first: dict[str, int] = {}
+        for item, place in zip(self, places, strict=True):
+            first[product(item)] = min(first.get(product(item), place), place)
+        kept = [i for i, p in zip(self, places, strict=True) if ALSO_IN not in i.properties or p == first[product(i)]]
+        return Items(kept, extra_fields=self.extra_fields)
 
     def lines(self) -> list[str]:
         """Describe each product in a line: acquisition time, platform, place, clouds, name."""
@@ -46,16 +77,18 @@ class Items(pystac.ItemCollection):
 
     def __repr__(self) -> str:
         more = [f"… and {len(self) - _ROWS} more"] if len(self) > _ROWS else []
-        return "\n".join([_counted(len(self)), *self[:_ROWS].lines(), *more])
+        return "\n".join([_counted(len(self)), *self[:_ROWS].lines(), *more, *_origins(self)])
 
     def _repr_html_(self) -> str:
+        told = "".join(f"<p style='margin:4px 0'>{escape(line)}</p>" for line in _origins(self))
         if not len(self):
             return (
                 "<p>0 products: widen the dates, the bbox (west, south, east, north: longitudes first) or the cloud "
-                "cover of the search.</p>"
+                f"cover of the search.</p>{told}"
             )
         left = "style='text-align:left;padding:1px 8px;white-space:nowrap'"
-        head = "".join(f"<th {left}>{h}</th>" for h in ("acquired", "", "where", "clouds", "product"))
+        heads = ("acquired", "", "where", "clouds", "product", *(["catalogue"] if self.catalogues else []))
+        head = "".join(f"<th {left}>{h}</th>" for h in heads)
         body = "".join(f"<tr>{''.join(f'<td {left}>{escape(c)}</td>' for c in _row(i))}</tr>" for i in self[:_ROWS])
         more = f"<p>… and {len(self) - _ROWS} more</p>" if len(self) > _ROWS else ""
         table = f"<table style='font-size:12px;margin:0'><tr>{head}</tr>{body}</table>{more}"
@@ -63,8 +96,25 @@ class Items(pystac.ItemCollection):
         return (
             f"<div><b>{_counted(len(self))}</b>"
             f"<div style='display:flex;gap:12px;align-items:flex-start;margin:4px "
-            f"0'>{columns}</div>{_pictures(self)}</div>"
+            f"0'>{columns}</div>{_pictures(self)}{told}</div>"
         )
+
+
+def product(item: pystac.Item) -> str:
+    """Return the name of an Item's product, without what some catalogues append, such as ``.SAFE``."""
+    return _SUFFIX.sub("", str(item.properties.get("identifier") or item.id))
+
+
+def _origins(items: Items) -> list[str]:
+    """Say where the products of several catalogues are from, which catalogue is missing, and what is there twice."""
+    if not items.catalogues:
+        return []
+    found = ", ".join(f"{c['name']}: {c['found']}" for c in items.catalogues if not c["failed"])
+    lines = [f"Found in {found}."] if found else []
+    lines += [f"Missing is {sentence}" for sentence in items.missing]
+    if several := sum(ALSO_IN in i.properties for i in items):
+        lines.append(f"{several} of these are in several catalogues: .distinct() keeps one of each.")
+    return [shown(line)[:500] for line in lines]
 
 
 def _counted(number: int) -> str:
@@ -79,7 +129,8 @@ def _row(item: pystac.Item) -> tuple[str, ...]:
     p = item.properties
     when = f"{time:%Y-%m-%d %H:%M}" if (time := instant.begin(item)) else ""
     where = str(p.get("grid:code") or p.get("sat:orbit_state") or "").removeprefix("MGRS-")
-    words = (when, str(p.get("platform", ""))[:40], where[:40], clouds(item), str(item.id)[:200])
+    origin = [str(p[CATALOGUE])[:80]] if CATALOGUE in p else []
+    words = (when, str(p.get("platform", ""))[:40], where[:40], clouds(item), str(item.id)[:200], *origin)
     return tuple(map(shown, words))
 
 

@@ -6,13 +6,13 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pystac
 from shapely.geometry import mapping
 
 from geodes_lab import arguments, extras
+from geodes_lab.catalog import federation, keywords
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.catalogue import Catalogue, Collection
 from geodes_lab.catalog.harvested import snapshot
@@ -24,23 +24,10 @@ from geodes_lab.catalog.remote.geodes import Geodes
 from geodes_lab.catalog.remote.static import Static
 from geodes_lab.errors import GeodesError, nearest, shown
 
-# Prefixes of property names in STAC's extensions; in a keyword argument, an underscore replaces the colon.
+if TYPE_CHECKING:
+    import pandas as pd
+
 _MOST = 20  # ids in an error message
-_PREFIXES = (
-    "eo",
-    "grid",
-    "landsat",
-    "processing",
-    "product",
-    "proj",
-    "s1",
-    "s2",
-    "sar",
-    "sat",
-    "sci",
-    "storage",
-    "view",
-)
 
 
 def search(
@@ -57,11 +44,11 @@ def search(
     latest: bool = True,
     sortby: str | Sequence[str] | None = None,
     limit: int | None = None,
-    profile: str | None = None,
+    profile: str | Sequence[str | os.PathLike[str]] | None = None,
     url: str | os.PathLike[str] | None = None,
     **queryables: Any,
 ) -> Items:
-    """Find products in a catalogue.
+    """Find products in a catalogue, or in several.
 
     Parameters
     ----------
@@ -90,9 +77,11 @@ def search(
         A property, or several in order of precedence, ``-eo:cloud_cover`` for the greatest first; None: the acquisition
         time.
     limit
-        The largest number of Items; None: all.
+        The largest number of Items, of all catalogues together; None: all.
     profile
-        The name of a catalogue in the settings (``geodes_lab.catalog.profiles``); None: the default one.
+        The name of a catalogue in the settings (``geodes_lab.catalog.profiles``); None: the default one. A list of
+        names, addresses and paths (``["geodes", "lab", "https://…"]``): all of them are searched, each for those of the
+        collections that it has.
     url
         The address of a STAC API, or the path or address of a static catalogue's ``catalog.json``, instead of a
         profile's.
@@ -107,27 +96,45 @@ def search(
         A `pystac.ItemCollection` in the requested order, which a notebook shows as a map and a table. ``datetime`` is
         the acquisition, ``published`` the publication; the product's asset has ``file:size`` and ``file:checksum``, and
         its address on the datalake. Whether a product without a requested property is included depends on the
-        catalogue.
+        catalogue. Of several catalogues, the property ``geodes:catalogue`` of each Item says where it is from, and
+        ``geodes:also_in`` which others have a product of its name; such products are kept, and ``distinct()`` leaves
+        one of each. ``catalogues`` says what became of each catalogue.
+
+    Warns
+    -----
+    UserWarning
+        If one of several catalogues fails or cannot be asked this, with its sentence: the Items are those of the
+        others, and ``missing`` has the sentence too.
 
     Raises
     ------
     GeodesError
         If the collection, the profile or the catalogue does not exist, or an argument is not valid; these errors come
-        before any request of the search. If the catalogue refuses the request or fails. A search without results is not
-        an error: the collection is empty.
+        before any request of the search. If the catalogue, or each of several, refuses the request or fails. A search
+        without results is not an error: the collection is empty.
     """
-    catalogue = opened(profiles.load(profile, url))
-    wanted = known(catalogue, arguments.names("collections", collections))
-    filters = {}
-    if queryables:
-        filters = _properties(queryables, catalogue.queryables(wanted), catalogue.name)
+    names = arguments.names("collections", collections)
+    area: dict[str, Any] | None = None
+
+    def query(wanted: Sequence[str], filters: Mapping[str, Any]) -> Query:
+        return parse(
+            wanted, bbox=bbox, intersects=area, datetime=datetime, cloud_cover=cloud_cover, orbit=orbit, tile=tile,
+            product_type=product_type, ids=ids, latest=latest, sortby=sortby, limit=limit, queryables=filters,
+        )  # fmt: skip
+
+    def asked(catalogue: Catalogue, wanted: Sequence[str]) -> Query:
+        present = known(catalogue, wanted, stacklevel=4)
+        filters = keywords.properties(queryables, catalogue.queryables(present), catalogue.name) if queryables else {}
+        return query(present, filters)
+
     refuse_both(bbox, intersects)
     area = None if intersects is None else _area(intersects)
-    query = parse(
-        wanted, bbox=bbox, intersects=area, datetime=datetime, cloud_cover=cloud_cover, orbit=orbit, tile=tile,
-        product_type=product_type, ids=ids, latest=latest, sortby=sortby, limit=limit, queryables=filters,
-    )  # fmt: skip
-    return Items(found(catalogue, query))
+    if profile is not None and not isinstance(profile, str):
+        several = federation.chosen(profile, url)
+        query(names, {})  # what no catalogue would understand is refused before any of them is asked
+        return federation.searched(several, opened, asked, found, names)
+    catalogue = opened(profiles.load(profile, url))
+    return Items(found(catalogue, asked(catalogue, names)))
 
 
 def _area(intersects: Any) -> dict[str, Any]:
@@ -162,6 +169,8 @@ def collections(*, profile: str | None = None, url: str | os.PathLike[str] | Non
     GeodesError
         If the catalogue does not exist or does not answer.
     """
+    import pandas as pd  # here, since services search without it, and it takes half a second
+
     chosen = profiles.load(profile, url)
     catalogue = opened(chosen)
     listed = sorted(catalogue.collections(), key=lambda c: c.id)
@@ -203,14 +212,14 @@ def _count(catalogue: Catalogue, collection: Collection) -> int | None:
     return collection.number
 
 
-def known(catalogue: Catalogue, wanted: Sequence[str]) -> list[str]:
+def known(catalogue: Catalogue, wanted: Sequence[str], stacklevel: int = 3) -> list[str]:
     """Return the present ids of collections; a misspelt id is refused."""
     ids = catalogue.ids()
     renamed = catalogue.profile.renamed
     now = []
     for name in wanted:
         if name not in ids and name in renamed:
-            warnings.warn(f"The collection {name} has a new name, {renamed[name]}.", stacklevel=3)
+            warnings.warn(f"The collection {name} has a new name, {renamed[name]}.", stacklevel=stacklevel)
             name = renamed[name]
         if name not in ids:
             raise GeodesError(
@@ -223,68 +232,3 @@ def known(catalogue: Catalogue, wanted: Sequence[str]) -> list[str]:
             )
         now.append(name)
     return now
-
-
-def _properties(keywords: Mapping[str, Any], known: Mapping[str, str], catalogue: str) -> dict[str, Any]:
-    """Return the full names of the given properties, with values of their types."""
-    names = {n.replace(":", "_").replace("-", "_"): n for n in known}
-    filters = {}
-    for key, value in keywords.items():
-        name = key if key in known else names.get(key)
-        if name is None and known:
-            raise GeodesError(
-                f"{catalogue} has no queryable {key!r}{_meant(key, names)} Its queryables are: "
-                f"{', '.join(sorted(names))}."
-            )
-        prefix, _, rest = key.partition("_")
-        name = name or (f"{prefix}:{rest}" if prefix in _PREFIXES and ":" not in key else key)
-        filters[name] = _typed(key, value, known.get(name, ""))
-    return filters
-
-
-def _meant(key: str, names: Mapping[str, str]) -> str:
-    """The argument that was probably meant, by its spelling, or by a word that other libraries use."""
-    if spelt := nearest(key, [*names, *_ARGUMENTS]):
-        return spelt
-    words = key.lower().split("_")
-    usual = [a for a, others in _USUAL.items() if any(w.startswith(o) for w in words for o in others)]
-    return f"; did you mean {usual[0]!r}?" if usual else "."
-
-
-_USUAL = {
-    "cloud_cover": ("cloud",),
-    "datetime": ("date", "time", "start", "end", "period"),
-    "intersects": ("geom", "polygon", "shape", "aoi", "area"),
-    "bbox": ("bound", "box", "extent"),
-    "limit": ("items", "maxitems", "maxrecords", "results"),
-    "ids": ("name", "identifier"),
-}
-"""Words of other libraries' arguments, by ours; what a catalogue can be asked for counts before."""
-_ARGUMENTS = (
-    "bbox",
-    "intersects",
-    "datetime",
-    "cloud_cover",
-    "orbit",
-    "tile",
-    "product_type",
-    "ids",
-    "sortby",
-    "limit",
-)
-
-
-def _typed(name: str, value: Any, kind: str) -> Any:
-    """Convert a value to the property's type: a number as text would find nothing, without an error."""
-    value = arguments.plain(value)
-    if isinstance(value, (list, tuple)):
-        return type(value)(None if v is None else _typed(name, v, kind) for v in value)
-    wanted: type = {"integer": int, "number": float}.get(kind, object)
-    if isinstance(value, str) and wanted is not object:
-        try:
-            return wanted(value)
-        except ValueError:
-            raise GeodesError(f"{name} is a number, not {value!r}.") from None
-    if kind == "boolean" and not isinstance(value, bool):
-        raise GeodesError(f"{name} is True or False, not {value!r}.")
-    return value

@@ -76,6 +76,8 @@ def load(name: str | None = None, url: str | os.PathLike[str] | None = None) -> 
     GeodesError
         If the settings have no such profile, or it has no address.
     """
+    if name is not None and not isinstance(name, str):
+        raise GeodesError(f"profile is the name of one catalogue here, not {name!r}: gl.search alone takes several.")
     profiles = settings.get("catalog.profiles")
     if url is not None:
         url = os.fspath(url)

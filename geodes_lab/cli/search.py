@@ -26,13 +26,17 @@ from geodes_lab.cli.arguments import Words, bbox, failing
 @click.option("--sortby", help="A property; -eo:cloud_cover puts the highest first.")
 @click.option("--all-versions", is_flag=True, help="Also older processings of the same product.")
 @click.option("--limit", type=click.IntRange(1), help="The largest number of products.")
-@click.option("--profile", help="The catalogue in the settings: local, geodes, lab …")
+@click.option(
+    "--profile", "profiles", multiple=True, metavar="NAME",
+    help="The catalogue in the settings: local, geodes, lab … Several times: all are searched, and may be addresses.",
+)  # fmt: skip
 @click.option("--url", help="Another catalogue: the address of a STAC API, a catalog.json or a harvested folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the Items as GeoJSON, for programs and for plan and save.")
 def search(
     collections: tuple[str, ...],
     where: tuple[str, ...],
     ids: tuple[str, ...],
+    profiles: tuple[str, ...],
     all_versions: bool,
     as_json: bool,
     **asked: Any,
@@ -56,6 +60,8 @@ def search(
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--where")
         more[name] = value
     criteria = {k: v for k, v in asked.items() if v is not None}
+    if profiles:
+        criteria["profile"] = list(profiles) if len(profiles) > 1 else profiles[0]
     with failing():
         items = searched(list(collections), ids=list(ids) or None, latest=not all_versions, **criteria, **more)
     if as_json:

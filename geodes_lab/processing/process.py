@@ -13,7 +13,7 @@ from geodes_lab.processing.docstring import described
 from geodes_lab.processing.inputs import Between, Inputs, Unit
 
 Bands = Sequence[str] | Callable[[Mapping[str, Any]], Sequence[str]] | None
-Gives = Literal["raster", "table", "items"]
+Gives = Literal["raster", "table", "items", "notebook"]
 Resampling = Literal[
     "nearest",
     "bilinear",
@@ -35,6 +35,7 @@ _MEDIA = {
     "raster": ["application/vnd.zarr; version=3", "image/tiff; application=geotiff; profile=cloud-optimized"],
     "table": ["application/vnd.apache.parquet"],
     "items": ["application/geo+json"],
+    "notebook": ["application/x-ipynb+json"],
 }
 
 
@@ -72,7 +73,7 @@ class Process:
     """Without a region: a unit for each product, or one unit for all of them."""
     gives: Gives
     """What the function returns: maps (a Dataset or DataArray with y and x), a table of pandas, or Items of files that
-    it wrote into ``folder``."""
+    it wrote into ``folder``; ``notebook`` is what the one process of that name gives, an executed notebook."""
     bands: Bands = None
     """The bands of the cube, or a function of the inputs that gives them; None: the input ``bands``."""
     region: str | None = None

@@ -1,10 +1,11 @@
 """An address of the user's server that makes a notebook of a search: the catalogue's page links to it.
 
-``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there. The content of the
-address is never code: each value is parsed as JSON and written as a Python literal. It cannot be an address, a profile
-or a file either: a link decides what is searched, never where. A link from another site writes nothing until its reader
-agrees. A shape that was chosen on the page (``"shape": …``) is fetched from the catalogue's service, as this person,
-and is a file beside the notebook.
+``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there; with
+``"geodes_cube": true`` the notebook opens all products as one cube. The content of the address is never code: each
+value is parsed as JSON and written as a Python literal. It cannot be an address, a profile or a file either: a link
+decides what is searched, never where. A link from another site writes nothing until its reader agrees. A shape that was
+chosen on the page (``"shape": …``) is fetched from the catalogue's service, as this person, and is a file beside the
+notebook.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ _ASKS = {
 def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     """Make a notebook that searches; ``search`` has plain arguments of `geodes_lab.search`.
 
-    ``shape`` is the name of a file of ours, which lies beside it.
+    ``shape`` is the name of a file of ours, which lies beside it; ``geodes_cube`` in the search is no argument, but
+    says that the products are opened as one cube.
 
     Raises
     ------
@@ -101,7 +103,9 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
         If it has something that is not an argument, or an argument that says where to search.
     """
     arguments = dict(search)
-    collections = arguments.pop("collections", None)
+    collections, cube = arguments.pop("collections", None), arguments.pop("geodes_cube", False)
+    if not isinstance(cube, bool):
+        raise ValueError("an argument must be of its kind: geodes_cube is true or false")
     named = all(_NAME.fullmatch(k) and not keyword.iskeyword(k) for k in arguments)
     if not isinstance(collections, (str, list)) or len(arguments) > _MOST or not named:
         raise ValueError("a search must have collections and arguments of gl.search")
@@ -114,13 +118,21 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     literals = [_literal(collections), *(f"{k}={_literal(v)}" for k, v in arguments.items())]
     shown = "print(len(items), 'product' if len(items) == 1 else 'products')"
     call = f"items = gl.search({', '.join(literals)})\n{shown}\ngl.availability(items).head(10)"
+    opened = [
+        new_markdown_cell("The contents of the first product; no pixels are read yet."),
+        new_code_cell("gl.open_product(items[0])"),
+    ]
+    if cube:
+        opened = [
+            new_markdown_cell("All of them as one cube. Pixels are read when something is computed."),
+            new_code_cell("cube = gl.open_cube(items)\ncube"),
+        ]
     cells = [
         new_markdown_cell("# Products from the catalogue\n\nYour search from the catalogue's page."),
         new_code_cell(f"import geodes_lab as gl\n\n{call}"),
         new_markdown_cell("Where they are. Move the pointer over a footprint to see the product's name."),
         new_code_cell("gl.plot.footprints(items)"),
-        new_markdown_cell("The contents of the first product; no pixels are read yet."),
-        new_code_cell("gl.open_product(items[0])"),
+        *opened,
     ]
     return of_cells(cells)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from geodes_lab.catalog.harvesting import shelved
 from geodes_lab.policy.lab import Datalake, Lab
@@ -27,6 +30,10 @@ class Known(Hub):
     """A hub of some people, by token; ``t`` is the service of tiles."""
 
     people: Mapping[str, Person]
+
+    def person(self, request: Request) -> Person:
+        # A browser has a cookie instead; the hub's own login is tried in tests/integration.
+        return self.who(request.cookies["person"]) if "person" in request.cookies else super().person(request)
 
     def who(self, token: str, session: str = "") -> Person:
         return Person(service="tiles") if token == "t" else self.people.get(token, Person())
@@ -49,6 +56,8 @@ class Served:
     """Of the broker."""
     workers: list[Worker]
     people: dict[str, Person]
+    page: str
+    """Of the catalogue's page, with the tiles on the same server as in a lab."""
 
 
 @contextmanager
@@ -70,7 +79,10 @@ def serving_tiles(
         patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/catalogue/")
         known = Known(acting=("tiles",))
         known.people = people
-        catalogue = catalogue_app.made(folder / "harvested", folder / "results", Rights(restricted or {}), known)
+        modules = Path(sys.prefix) / "proxy" / "node_modules"
+        catalogue = catalogue_app.made(
+            folder / "harvested", folder / "results", Rights(restricted or {}), known, modules
+        )
         patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/tiles/")
         hub = Known()
         hub.people = people
@@ -81,5 +93,14 @@ def serving_tiles(
         several = [Worker(endpoint, broker.secret, folder / "cache", 2 * 2**30) for _ in range(workers)]
         asked, keys = Catalogue(f"{at}/services/catalogue", "t"), Keys("secret")
         tiles = Tiles(lab, hub, asked, lake, ["s3.datalake.cnes.fr"], broker, several, keys)
-        with served(made(tiles, hub, origins, several, asked)) as url:
-            yield Served(f"{url}/services/tiles", f"{at}/services/catalogue", keys, broker, endpoint, several, people)
+        drawing = made(tiles, hub, origins, several, asked)
+
+        async def both(scope: Scope, receive: Receive, send: Send) -> None:
+            is_tiles = scope["type"] == "lifespan" or scope["path"].startswith("/services/tiles/")
+            await (drawing if is_tiles else catalogue)(scope, receive, send)
+
+        with served(both) as url:
+            yield Served(
+                f"{url}/services/tiles", f"{at}/services/catalogue", keys, broker, endpoint, several, people,
+                f"{url}/services/catalogue/",
+            )  # fmt: skip

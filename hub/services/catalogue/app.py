@@ -33,7 +33,7 @@ from geodes_lab.catalog.harvested.engine import Limits
 from geodes_lab.catalog.harvested.quota import Quota
 from geodes_lab.policy.lab import Lab
 from hub.services.bounds import Bounded
-from hub.services.catalogue import sentences
+from hub.services.catalogue import feed, sentences
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.guard import Guarded
 from hub.services.catalogue.queryables import Queryables
@@ -155,6 +155,7 @@ def made(
 
     sentences.add(api.app)
     api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/")))
+    api.app.include_router(feed.routes(shelves, hub, public=public))
     api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks(), lab or Lab(), public=public))
     return Guarded(Bounded(api.app, body=_BODY, depth=64, at_once=128), hub, public=public)
 

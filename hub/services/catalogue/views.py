@@ -20,7 +20,10 @@ from hub.services.maps import assets as maps
 from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
-_OURS = ("page.js", "details.js", "imagery.js", "results.js", "words.js", "page.css")
+_OURS = (
+    "basket.js", "contrast.js", "criteria.js", "details.js", "imagery.js", "kept.js", "page.css", "page.js",
+    "pixels.js", "results.js", "saved.js", "script.js", "swipe.js", "timeline.js", "values.js", "words.js",
+)  # fmt: skip
 _SESSION = "jupyterhub-session-id"  # the hub's cookie: its browser has logged in there
 
 # For files of users: pixels, whatever a browser would interpret them as.
@@ -54,6 +57,7 @@ def routes(
         tongue = pages.language(request, lab)
         places = {
             "notebook_url": pages.place(lab, "hub/user-redirect/geodes/notebook"),
+            "jobs_url": pages.place(lab, "services/jobs/"),
             "login": f"{hub.prefix}login",
             # With a host name for each service, a page asks no other one.
             "tiles_url": "" if lab.apart else pages.place(lab, "services/tiles/"),

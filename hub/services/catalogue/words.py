@@ -30,6 +30,9 @@ TEXT: dict[Language, dict[str, str]] = {
         "more": "More",
         "map": "Map of the footprints",
         "details": "The product",
+        "time": "Dates of the search",
+        "basket": "Basket",
+        "saved": "Saved searches",
     },
     "fr": {
         "title": "Catalogue",
@@ -56,5 +59,8 @@ TEXT: dict[Language, dict[str, str]] = {
         "more": "Plus",
         "map": "Carte des emprises",
         "details": "Le produit",
+        "time": "Dates de la recherche",
+        "basket": "Panier",
+        "saved": "Recherches gardées",
     },
 }

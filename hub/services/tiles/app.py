@@ -34,11 +34,10 @@ from hub.services.tiles.addresses import MOSAIC, Address, NotSo
 from hub.services.tiles.answers import Answers
 from hub.services.tiles.broker import Broker
 from hub.services.tiles.catalogue import MOST_ITEMS, ORDERS, Catalogue
-from hub.services.tiles.keys import HOURS, Key, Keys
+from hub.services.tiles.keys import HOURS, STAND_IN, Key, Keys, carried
 from hub.services.tiles.workers import Answer, Failed, Worker
 
 _EACH = 32  # requests of one person that are answered together
-_KEY = "KEY-OF-THE-ADDRESS"  # in links, where the tiler, which does not know the key, has this
 _POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
 _KEEP = "private, max-age=3600"
@@ -128,7 +127,7 @@ class Tiles:
         if f'"{name}"' in request.headers.get("If-None-Match", ""):
             return Response(status_code=304, headers=headers)
         worker = self._workers[int(hashlib.blake2b(body, digest_size=4).hexdigest(), 16) % len(self._workers)]
-        with_key = [("key", _KEY)] if "key" in request.query_params else []
+        with_key = [("key", STAND_IN)] if "key" in request.query_params else []
         query = httpx.QueryParams([*address.query, *with_key])
 
         async def draw() -> Answer:
@@ -140,7 +139,7 @@ class Tiles:
             raise NotSo(503, str(error)) from None
         content = answer.body
         if with_key and not answer.media.startswith(("image/", "application/x-binary")):
-            content = content.replace(_KEY.encode(), quote(request.query_params["key"], safe="").encode())
+            content = carried(content, request.query_params["key"], str(base))
         if answer.status != 200:
             headers = {**_HEADERS, "Cache-Control": "no-store"}
         return Response(content, answer.status, {**headers, "Content-Type": answer.media})

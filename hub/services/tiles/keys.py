@@ -12,10 +12,15 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
+STAND_IN = "KEY-OF-THE-ADDRESS"
+"""In links of the tiler, in place of the key."""
+_TEMPLATE = re.compile(rb'template="([^"]*)"')
 _LONGEST = 1500  # characters of a key
 HOURS = 24.0
 """The life of a key, if it is not said."""
@@ -89,6 +94,30 @@ class Keys:
 
     def _signature(self, text: bytes) -> bytes:
         return hmac.new(self._secret, text, hashlib.sha256).digest()
+
+
+def carried(content: bytes, key: str, base: str) -> bytes:
+    """Return an answer whose links have the key with which it was asked.
+
+    Parameters
+    ----------
+    content
+        Of the tiler, which does not know the key: its links have `STAND_IN`. The templates of WMTS for each way to draw
+        a product have nothing.
+    key
+        The key.
+    base
+        How our own addresses begin; others get no key.
+    """
+    text = quote(key, safe="").encode()
+
+    def with_key(match: re.Match[bytes]) -> bytes:
+        address = match[1]
+        if not address.startswith(base.encode()) or b"key=" in address:
+            return match[0]
+        return b'template="%s%skey=%s"' % (address, b"&amp;" if b"?" in address else b"?", text)
+
+    return _TEMPLATE.sub(with_key, content.replace(STAND_IN.encode(), text))
 
 
 def _coded(data: bytes) -> str:

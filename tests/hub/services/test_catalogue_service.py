@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cql2
 import dask
@@ -28,6 +29,7 @@ from tests.support.examples import examples
 from tests.support.served import served
 from tests.support.standin import StandIn, products
 
+ATOM = "{http://www.w3.org/2005/Atom}"
 ITEMS = [*products(600), *products(60, seed=3, collection="THEIA_REFLECTANCE_SENTINEL2_L2A")]
 
 
@@ -359,3 +361,47 @@ def test_page_and_quicklooks_come_from_here_alone(api):
     # Its address is a host that the settings do not name: nobody is asked.
     assert httpx.get(f"{page}quicklook/PEPS_S2_L1C/{first['id']}").status_code == 404
     assert httpx.get(f"{page}me", headers=as_("a")).json() == {"name": "alice", "groups": ["theia"]}
+
+
+def feed(api: str, token: str = "a", **asked: str) -> httpx.Response:
+    return httpx.get(f"{api.removesuffix('stac')}feed.atom", params=asked, headers=as_(token))
+
+
+def test_feed_has_the_newest_of_a_search(api, folder):
+    answer = feed(api, collection="PEPS_S2_L1C", clouds="20", bbox="-120,-60,120,70")
+    assert answer.headers["content-type"].startswith("application/atom+xml")
+    tree = ElementTree.fromstring(answer.content)
+    names = [e.findtext(f"{ATOM}title") for e in tree.findall(f"{ATOM}entry")]
+    wanted = gl.search(
+        "PEPS_S2_L1C", url=str(folder), cloud_cover=20, bbox=(-120, -60, 120, 70), sortby="-published", limit=100
+    )
+    assert names == [i.id for i in wanted]
+    assert 0 < len(names) < 100
+    times = [e.findtext(f"{ATOM}updated") for e in tree.findall(f"{ATOM}entry")]
+    assert times == sorted(times, reverse=True)
+    assert tree.findtext(f"{ATOM}updated") == times[0]
+    link = tree.find(f"{ATOM}entry/{ATOM}link").get("href")
+    assert link.startswith(f"{api.removesuffix('stac')}?collection=PEPS_S2_L1C&product=")
+
+
+@pytest.mark.attack
+def test_feed_is_in_its_reader_s_rights_and_takes_no_other_words(api, mine):
+    strange = "<b>&\"'"
+    put = httpx.post(f"{mine}/items", json=item("odd", "alice.ndvi", note=strange), headers=as_("a"))
+    assert put.status_code == 201, put.text
+    theia = "THEIA_REFLECTANCE_SENTINEL2_L2A"
+    assert (
+        len(ElementTree.fromstring(feed(api, collection=theia).content).findall(f"{ATOM}entry")) == 58
+    )  # without superseded ones
+    assert feed(api, "b", collection=theia).status_code == feed(api, "b", collection="NONE").status_code == 404
+    assert feed(api, "b", collection="alice.ndvi").status_code == 404
+    found = ElementTree.fromstring(feed(api, collection="alice.ndvi", property="note", value=strange).content)
+    assert [e.findtext(f"{ATOM}title") for e in found.findall(f"{ATOM}entry")] == ["odd"]
+    one = feed(api, collection="alice.ndvi", property="id", value="odd")
+    assert len(ElementTree.fromstring(one.content).findall(f"{ATOM}entry")) == 1
+    for asked in ({}, {"collection": "PEPS_S2_L1C", "shape": "x"}, {"collection": "PEPS_S2_L1C", "bbox": "1,2"},
+                  {"collection": "PEPS_S2_L1C", "clouds": "x"}, {"collection": "PEPS_S2_L1C", "value": "x" * 501},
+                  {"collection": "PEPS_S2_L1C", "property": "no", "value": "x"}):  # fmt: skip
+        answer = feed(api, **asked)
+        assert answer.status_code == 400, asked
+        assert answer.json()["detail"].endswith((".", "…."))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +22,7 @@ from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.reading import read
 from hub.services.person import Person
 from hub.services.tiles import addresses, reachable
-from hub.services.tiles.keys import Keys
+from hub.services.tiles.keys import Keys, carried
 from tests.support.tiling import Served, serving_tiles
 
 OPEN, CLOSED = "PEPS_S2_L1C", "THEIA_REFLECTANCE_SENTINEL2_L2A"
@@ -156,7 +158,16 @@ def test_key_opens_one_thing_for_a_while(lab, names):
     assert key in tilejson.json()["tiles"][0]  # the links of an answer work too
     followed = tilejson.json()["tiles"][0].replace("{z}/{x}/{y}", WHERE)
     assert by().get(followed).status_code == 200
-    assert key in by().get(f"{at}/WMTSCapabilities.xml?key={key}").text
+    # Each way to draw it in WMTS too: QGIS sends no header.
+    wmts = by().get(f"{at}/WMTSCapabilities.xml?key={key}").text
+    templates = [html.unescape(text) for text in re.findall(r'template="([^"]*)"', wmts)]
+    assert len(templates) > 10
+    assert all(text.startswith(at) and text.count(key) == 1 for text in templates)
+    mercator = next(text for text in templates if "WebMercatorQuad" in text)
+    zoom, x, y = WHERE.split("/")
+    placed = mercator.replace("{TileMatrix}", zoom).replace("{TileCol}", x).replace("{TileRow}", y)
+    assert decoded(by().get(placed)).shape[0] == 3
+    assert b"key" not in carried(b'<a template="https://elsewhere.example/{z}.png"/>', key, at)
     other = gl.search(OPEN, datetime="2021-06-10")[0].id
     assert by().get(f"{lab.url}/{OPEN}/{other}/tiles/{WHERE}?key={key}").status_code == 401
     assert by().get(f"{lab.catalogue}/stac/search?collections={OPEN}&key={key}").status_code == 401

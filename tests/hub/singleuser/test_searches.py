@@ -94,6 +94,15 @@ def test_text_that_is_no_search_is_refused(text):
         read(text)
 
 
+def test_basket_is_opened_as_one_cube():
+    made = notebook({"collections": ["A"], "ids": ["x", "y"], "latest": False, "geodes_cube": True})
+    nbformat.validate(made)
+    assert made.cells[-1].source == "cube = gl.open_cube(items)\ncube"
+    assert {k.arg for k in call(made).keywords} == {"ids", "latest"}
+    with pytest.raises(ValueError, match="geodes_cube is true or false"):
+        notebook({"collections": "A", "geodes_cube": "x"})
+
+
 def test_shape_is_a_file_beside_the_notebook():
     made, shape = read(json.dumps({"collections": "A", "shape": "0f" * 16}))
     assert shape == "0f" * 16

@@ -111,7 +111,7 @@ def test_page_finds_products_and_opens_them_in_a_notebook(lab, person):
     expect(person.locator("#area")).to_have_text("Box: 1, 43, 2.5, 44")
     person.get_by_role("button", name="Search").press("Enter")
     expect(person.locator("#said")).to_have_text(re.compile("^10 of 10 products"))
-    person.locator("#results button").nth(1).press("Enter")
+    person.locator("#results button.product").nth(1).press("Enter")
     details = person.get_by_role("region", name="The product")
     expect(details.get_by_role("img")).to_be_visible()
     expect(details.get_by_role("row", name="platform S2A")).to_be_visible()
@@ -323,7 +323,7 @@ def test_page_on_a_phone_in_french(lab, person):
     page = phone.new_page()
     page.goto(f"{root(lab)}/services/catalogue/?collection=PEPS_S2_L1C")
     expect(page.locator("#said")).to_have_text("18 produits sur 18, les plus récents d'abord.")
-    assert page.locator("#results button").first.bounding_box()["y"] < 844  # above the fold
+    assert page.locator("#results button.product").first.bounding_box()["y"] < 844  # above the fold
     page.get_by_text("Que chercher").click()
     for _ in range(8):
         page.locator(".leaflet-control-zoom-out").click()

@@ -1,6 +1,7 @@
 // One product: its picture, what is known of it, its files, and what can be done with it.
 import { element } from "./asking.js";
 import { facts, moment, quicklook } from "./results.js";
+import { script } from "./script.js";
 import { say, size } from "./words.js";
 
 const SHOWN = 40; // properties and files: an Item may have any number
@@ -8,36 +9,44 @@ const LONG = 200; // characters
 
 export class Details {
   // `zoom` shows a product on the map, `notebook` gives the address of one that opens it, `imagery` draws its pixels,
-  // `closed` is called afterwards.
-  constructor(panel, { zoom, notebook, imagery, closed }) {
-    Object.assign(this, { panel, zoom, notebook, imagery, closed });
+  // `basket` keeps it, `closed` is called afterwards.
+  constructor(panel, { zoom, notebook, imagery, basket, closed }) {
+    Object.assign(this, { panel, zoom, notebook, imagery, basket, closed, item: null });
     panel.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
   }
 
-  open(item, from) {
-    this.from = from;
+  // `quietly` leaves the focus where it is: on the slider of dates.
+  open(item, from, quietly = false) {
+    if (from) this.from = from;
+    this.item = item;
     const picture = element("img", { src: quicklook(item), alt: item.id });
     picture.addEventListener("error", () => picture.replaceWith(element("p", { class: "soft" }, say("no_picture"))));
-    const close = element("button", { type: "button", class: "button plain small", id: "close" }, say("close"));
-    const zoom = element("button", { type: "button", class: "button plain small" }, say("zoom"));
-    close.addEventListener("click", () => this.close());
-    zoom.addEventListener("click", () => this.zoom(item));
+    const button = (word, act, more = {}) => {
+      const made = element("button", { type: "button", class: "button plain small", ...more }, say(word));
+      made.addEventListener("click", act);
+      return made;
+    };
+    this.keeping = button("keep", () => this.basket.toggle(item));
     const image = element("div");
-    this.imagery.choice(item).then((choice) => image.append(choice));
-    const command = `geodes-lab search '${item.collection.replaceAll("'", "")}' --id '${item.id.replaceAll("'", "")}' --json | geodes-lab download - --to products`;
+    this.imagery.choice(item).then((choice) => this.item === item && image.append(choice));
     this.panel.replaceChildren(
-      element("div", { class: "top" }, element("h2", {}, moment(item)), close),
-      element("p", { class: "name" }, item.id), picture,
+      element("div", { class: "top" }, element("h2", {}, moment(item)), button("close", () => this.close(), { id: "close" })),
+      element("p", { class: "name" }, item.id), image, picture,
       element("p", {}, facts(item)),
-      element("p", { class: "acts" }, element("a", { class: "button small", href: this.notebook(item) }, say("notebook")), zoom),
-      image,
-      element("p", { class: "soft" }, say("command")), element("pre", { tabindex: "0" }, command),
+      element("p", { class: "acts" }, element("a", { class: "button small", href: this.notebook(item) }, say("notebook")), button("zoom", () => this.zoom(item)), this.keeping),
+      element("p", { class: "soft" }, say("command")), element("pre", { tabindex: "0" }, script([item])),
       table(Object.entries(item.properties).filter(([, value]) => value !== null && typeof value !== "object")),
       element("h3", {}, say("files")),
       table(Object.entries(item.assets).map(([key, asset]) => [key, [asset.type, asset["file:size"] && size(asset["file:size"])].filter(Boolean).join(" · ")])),
     );
+    this.mark();
     this.panel.hidden = false;
-    this.panel.focus();
+    if (!quietly) this.panel.focus();
+  }
+
+  // Whether it is in the basket.
+  mark() {
+    if (this.item && this.keeping) this.keeping.textContent = say(this.basket.has(this.item) ? "unkeep" : "keep");
   }
 
   close() {
@@ -46,6 +55,7 @@ export class Details {
     this.imagery.clear();
     this.panel.replaceChildren();
     this.from?.focus();
+    this.item = this.from = null;
     this.closed();
   }
 }

@@ -15,9 +15,9 @@ export function facts(item) {
 export const moment = (item) => (item.properties.datetime || item.properties.start_datetime || "").slice(0, 16).replace("T", " ");
 
 export class Results {
-  // `opened` is called with a product that was chosen.
-  constructor(map, list, opened) {
-    [this.map, this.list, this.opened] = [map, list, opened];
+  // `opened` is called with a product that was chosen, `kept` with one that goes into the basket or out of it.
+  constructor(map, list, { opened, kept }) {
+    Object.assign(this, { map, list, opened, kept });
     this.footprints = L.featureGroup().addTo(map);
     this.clear();
   }
@@ -25,6 +25,7 @@ export class Results {
   clear() {
     this.shown = [];
     this.layers = new Map();
+    this.toggles = [];
     this.footprints.clearLayers();
     this.list.replaceChildren();
   }
@@ -37,7 +38,10 @@ export class Results {
       "button", { type: "button", class: "product" }, picture,
       element("span", {}, element("b", {}, moment(item)), element("span", { class: "facts" }, facts(item)), element("span", { class: "name" }, item.id)),
     );
-    this.list.append(element("li", {}, button));
+    const toggle = element("button", { type: "button", class: "keep" }, "+");
+    toggle.addEventListener("click", () => this.kept(item));
+    this.toggles.push([item, toggle]);
+    this.list.append(element("li", {}, button, toggle));
     // Only the outline: the footprints of a series lie on each other, and their colours would add up.
     const layer = item.geometry ? L.geoJSON(item, { className: "footprint", weight: 1.5, fillOpacity: 0 }).addTo(this.footprints) : null;
     const mark = (on) => {
@@ -53,6 +57,16 @@ export class Results {
       this.opened(item, button);
     });
     if (layer) this.layers.set(item.id, layer);
+  }
+
+  // Which of them are in the basket.
+  mark(basket) {
+    for (const [item, toggle] of this.toggles) {
+      const there = basket.has(item);
+      toggle.setAttribute("aria-pressed", there);
+      toggle.setAttribute("aria-label", say("in_basket", { id: item.id }));
+      toggle.textContent = there ? "✓" : "+";
+    }
   }
 
   // Show all footprints, or that of one product.

@@ -11,6 +11,18 @@ const WORDS = {
     close: "Close", zoom: "Show on the map", notebook: "Open in a notebook", command: "To download it, in a terminal of the lab:",
     files: "Files", no_picture: "This product has no picture.", when: "Time", image: "Image on the map", no_image: "none", opacity: "Opacity",
     lost: "The product of this address is not in the catalogue, or not for you.",
+    contrast: "Contrast", low: "Darkest", high: "Brightest", gamma: "Gamma", usual: "As usual", legend: "Colours of {way}",
+    click: "Click on the image for the values of all bands.", middle: "Values in the middle", place: "Latitude {lat}, longitude {lon}",
+    reading_values: "Reading the values …", no_data: "no data",
+    second: "Compare with another date", no_second: "no other date", swipe: "Left {first}, right {second}: move the line", no_way: "{way} cannot be drawn for {date}.",
+    day: "Day", one_product: "{n} product", products: "{n} products", latest_alone: "The latest {n} products are here.",
+    keep: "Into the basket", unkeep: "Out of the basket", in_basket: "In the basket: {id}", remove: "Out of the basket: {id}",
+    no_basket: "Put products here with +: to download, open or process them together.", full: "A basket holds {n} products.",
+    open_cube: "Open as a cube", process: "Process", export: "Save as STAC", empty: "Empty", share: "Address of this basket, to share it",
+    download: "Download", parts: "Only these bands (empty: whole products)", inside: "Only the box of the search",
+    quota: "In a terminal of the lab. Products of the datalake count against no quota; those that only the portal has do: gl.quota() says what is left.",
+    save_search: "Save this search", search_name: "Name", forget: "Forget the search {name}", feed: "New products (feed)", feed_of: "Feed of new products: {name}",
+    save_script: "Save as a script", fewer: "{n} products of the basket are not in the catalogue, or not for you.",
   },
   fr: {
     nowhere: "Partout sur Terre", box: "Rectangle : {box}", shape: "Forme : {name}", reading: "Lecture de {name} …",
@@ -23,6 +35,18 @@ const WORDS = {
     close: "Fermer", zoom: "Montrer sur la carte", notebook: "Ouvrir dans un notebook", command: "Pour le télécharger, dans un terminal du lab :",
     files: "Fichiers", no_picture: "Ce produit n'a pas d'image.", when: "Date", image: "Image sur la carte", no_image: "aucune", opacity: "Opacité",
     lost: "Le produit de cette adresse n'est pas dans le catalogue, ou pas pour vous.",
+    contrast: "Contraste", low: "Le plus sombre", high: "Le plus clair", gamma: "Gamma", usual: "Comme d'habitude", legend: "Couleurs : {way}",
+    click: "Cliquez sur l'image pour les valeurs de toutes les bandes.", middle: "Valeurs au milieu", place: "Latitude {lat}, longitude {lon}",
+    reading_values: "Lecture des valeurs …", no_data: "pas de donnée",
+    second: "Comparer à une autre date", no_second: "aucune autre date", swipe: "À gauche {first}, à droite {second} : déplacez la ligne", no_way: "{way} ne peut pas être dessiné pour {date}.",
+    day: "Jour", one_product: "{n} produit", products: "{n} produits", latest_alone: "Les {n} produits les plus récents sont ici.",
+    keep: "Mettre au panier", unkeep: "Sortir du panier", in_basket: "Dans le panier : {id}", remove: "Sortir du panier : {id}",
+    no_basket: "Mettez-y des produits par + pour les télécharger, les ouvrir ou les traiter ensemble.", full: "Un panier contient {n} produits.",
+    open_cube: "Ouvrir en cube", process: "Traiter", export: "Enregistrer en STAC", empty: "Vider", share: "Adresse de ce panier, pour le partager",
+    download: "Télécharger", parts: "Seulement ces bandes (vide : produits entiers)", inside: "Seulement le rectangle de la recherche",
+    quota: "Dans un terminal du lab. Les produits du datalake ne comptent dans aucun quota ; ceux que seul le portail a comptent : gl.quota() dit ce qui reste.",
+    save_search: "Garder cette recherche", search_name: "Nom", forget: "Oublier la recherche {name}", feed: "Nouveautés (flux)", feed_of: "Flux des nouveautés : {name}",
+    save_script: "Enregistrer le script", fewer: "{n} produits du panier ne sont pas dans le catalogue, ou pas pour vous.",
   },
 };
 
@@ -39,6 +63,8 @@ export function say(name, values = {}) {
 }
 
 export const wayOf = (name) => WAYS[LANGUAGE][name] ?? name;
+
+export const number = (n) => new Intl.NumberFormat(LANGUAGE, { maximumSignificantDigits: 5 }).format(n);
 
 export function size(bytes) {
   const units = LANGUAGE === "fr" ? ["o", "ko", "Mo", "Go", "To"] : ["B", "kB", "MB", "GB", "TB"];

@@ -9,12 +9,15 @@ function continued(part) {
 }
 
 export function newMap(id) {
-  return window.L.map(id, { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
+  const map = window.L.map(id, { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
+  new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(map.getContainer()); // what is beside it comes and goes
+  return map;
 }
 
 export async function drawLand(map) {
   const atlas = await get("assets/land.json");
   const land = window.topojson.feature(atlas, atlas.objects.countries);
   for (const { geometry } of land.features) geometry.coordinates = continued(geometry.coordinates);
-  window.L.geoJSON(land, { className: "land", interactive: false, weight: 0.5 }).addTo(map).bringToBack();
+  map.createPane("land").style.zIndex = 150; // below tiles, which would be hidden
+  window.L.geoJSON(land, { pane: "land", className: "land", interactive: false, weight: 0.5 }).addTo(map);
 }

@@ -1,0 +1,126 @@
+// What is searched: the form, as `gl.search` would be given it, and as the STAC API wants it.
+import { get, post } from "./asking.js";
+
+const $ = (id) => document.getElementById(id);
+const ASKABLE = new Set(["string", "integer", "number"]);
+export const FIELDS = ["collection", "from", "to", "clouds", "property", "value"];
+
+export class Criteria {
+  // `place` says where; `failed` is called with a sentence.
+  constructor(place, failed) {
+    [this.place, this.failed, this.queryables, this.fields] = [place, failed, {}, null];
+    $("collection").addEventListener("change", () => this.fill().then(() => this.suggest()));
+    $("property").addEventListener("change", () => this.suggest().catch(() => {}));
+    $("clouds").addEventListener("input", () => ($("clouds-said").textContent = $("clouds").value));
+  }
+
+  async list() {
+    const { collections } = await get("stac/collections");
+    for (const c of collections) $("collection").append(new Option(`${c.title} (${c.id})`, c.id));
+  }
+
+  // The fields that depend on the collection; a search waits for them.
+  fill() {
+    this.fields = this.ask();
+    this.fields.catch((error) => this.failed(error.message));
+    return this.fields;
+  }
+
+  async ask() {
+    const name = $("collection").value;
+    if (!name) return;
+    const schema = await get(`stac/collections/${encodeURIComponent(name)}/queryables`);
+    if ($("collection").value !== name) return; // another was chosen meanwhile
+    this.queryables = schema.properties;
+    $("clouds-row").hidden = !("eo:cloud_cover" in schema.properties);
+    const askable = Object.entries(schema.properties).filter(([, s]) => ASKABLE.has(s.type) && !s.format);
+    const chosen = $("property").value; // maybe before the answer came
+    $("property").replaceChildren(new Option("—", ""), ...askable.map(([key]) => new Option(key, key)));
+    if (askable.some(([key]) => key === chosen)) $("property").value = chosen;
+  }
+
+  // The values that a hundred products have: suggestions, not all that there are.
+  async suggest() {
+    const [collection, property] = [$("collection").value, $("property").value];
+    $("values").replaceChildren();
+    if (!property) return;
+    const field = property in { id: 1, collection: 1 } ? property : `properties.${property}`;
+    const { features } = await post("stac/search", { collections: [collection], limit: 100, fields: { include: [field] } });
+    const values = new Set(features.map((f) => f[property] ?? f.properties?.[property]).filter((v) => v !== undefined && v !== null));
+    if ($("property").value === property) $("values").replaceChildren(...[...values].sort().slice(0, 50).map((v) => new Option(v, v)));
+  }
+
+  get backwards() {
+    return Boolean($("from").value && $("to").value && $("to").value < $("from").value);
+  }
+
+  // As `gl.search` has it; null is left out.
+  asked() {
+    const found = { collections: $("collection").value };
+    if (this.place.bbox) found.bbox = this.place.bbox;
+    if (this.place.file) found.shape = this.place.file.id; // the notebook fetches it
+    if ($("from").value || $("to").value) found.datetime = `${$("from").value || ".."}/${$("to").value || ".."}`;
+    if (!$("clouds-row").hidden && Number($("clouds").value) < 100) found.cloud_cover = Number($("clouds").value);
+    const property = $("property").value;
+    if (property && $("value").value) found[property.replaceAll(/[:-]/g, "_")] = this.value(property);
+    return found;
+  }
+
+  value(property) {
+    const number = this.queryables[property].type !== "string" && Number($("value").value);
+    return number === false || Number.isNaN(number) ? $("value").value.trim() : number;
+  }
+
+  // The same in the words of the STAC API.
+  body() {
+    const { collections, bbox, cloud_cover } = this.asked();
+    const property = $("property").value;
+    const from = $("from").value ? `${$("from").value}T00:00:00Z` : "..";
+    const to = $("to").value ? `${$("to").value}T23:59:59.999999Z` : "..";
+    const conditions = [];
+    if (cloud_cover !== undefined) conditions.push({ op: "<=", args: [{ property: "eo:cloud_cover" }, cloud_cover] });
+    if (property && $("value").value) conditions.push({ op: "=", args: [{ property }, this.value(property)] });
+    if ("latest" in this.queryables) {
+      // As `gl.search` does by itself: superseded versions are left out.
+      const latest = { property: "latest" };
+      conditions.push({ op: "or", args: [{ op: "isNull", args: [latest] }, { op: "=", args: [latest, true] }] });
+    }
+    const found = { collections: [collections], limit: 30, sortby: [{ field: "properties.datetime", direction: "desc" }] };
+    if (bbox) found.bbox = bbox;
+    if (this.place.file) found.intersects = this.place.geometry;
+    if (from !== ".." || to !== "..") found.datetime = `${from}/${to}`;
+    if (conditions.length) found.filter = { op: "and", args: conditions };
+    return found;
+  }
+
+  // What differs from the form as it is at first, for the address.
+  keep(kept) {
+    for (const id of FIELDS) if ($(id).value && !(id === "clouds" && $(id).value === "100")) kept.set(id, $(id).value);
+    if (this.place.bbox) kept.set("bbox", this.place.bbox.join(","));
+    if (this.place.file) kept.set("shape", `${this.place.file.id} ${this.place.file.name}`);
+  }
+
+  // The form of an address; whether it has a collection.
+  async restore(kept) {
+    const collection = kept.get("collection");
+    if ([...$("collection").options].some((option) => option.value === collection)) $("collection").value = collection;
+    await this.fill();
+    for (const id of FIELDS.slice(1)) if (kept.has(id)) $(id).value = kept.get(id);
+    $("clouds-said").textContent = $("clouds").value;
+    this.suggest().catch(() => {});
+    const bbox = kept.get("bbox")?.split(",").map(Number);
+    if (bbox?.length === 4) this.place.useBox(bbox);
+    if (kept.has("shape")) await this.restoreShape(kept.get("shape"));
+    return Boolean(collection);
+  }
+
+  async restoreShape(text) {
+    const [id] = text.split(" ", 1);
+    try {
+      const { geometry } = await get(`shapes/${encodeURIComponent(id)}`);
+      this.place.useShape({ id, name: text.slice(id.length + 1) }, geometry);
+    } catch (error) {
+      $("area").textContent = error.message;
+    }
+  }
+}

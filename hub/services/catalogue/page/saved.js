@@ -1,0 +1,57 @@
+// Searches that are kept in this browser, each with a feed of its new products.
+import { element } from "./asking.js";
+import { recall, remember } from "./kept.js";
+import { say } from "./words.js";
+
+const KEPT = "searches";
+const MOST = 50;
+const LONG = 4000; // characters of an address
+// Of the page's address; a feed has no product, imagery or shape of a file.
+const OF_A_FEED = ["collection", "from", "to", "clouds", "property", "value", "bbox"];
+
+export function feedOf(address) {
+  const kept = new URLSearchParams(address);
+  if (kept.has("shape") || !kept.get("collection")) return "";
+  return `feed.atom?${new URLSearchParams(OF_A_FEED.filter((name) => kept.has(name)).map((name) => [name, kept.get(name)]))}`;
+}
+
+export class Saved {
+  constructor(panel) {
+    this.name = element("input", { type: "text", id: "search-name", maxlength: "80", autocomplete: "off" });
+    const save = element("button", { type: "button", class: "button plain small" }, say("save_search"));
+    this.list = element("ul", { class: "list" });
+    panel.append(this.list, element("label", { for: "search-name" }, say("search_name")), this.name, element("p", {}, save));
+    save.addEventListener("click", () => this.save());
+    panel.addEventListener("toggle", () => this.tell());
+    this.tell();
+  }
+
+  get all() {
+    const isOne = (one) => [one.name, one.address].every((text) => typeof text === "string" && text.length <= LONG);
+    return recall(KEPT).filter(isOne).slice(0, MOST);
+  }
+
+  save() {
+    const address = location.search;
+    if (address.length < 2 || address.length > LONG) return;
+    const name = this.name.value.trim() || new URLSearchParams(address).get("collection") || "…";
+    this.put([{ name, address }, ...this.all.filter((one) => one.name !== name)].slice(0, MOST));
+    this.name.value = "";
+  }
+
+  put(all) {
+    remember(KEPT, all);
+    this.tell();
+  }
+
+  tell() {
+    this.list.replaceChildren(...this.all.map((one) => {
+      const away = element("button", { type: "button", class: "button plain small", "aria-label": say("forget", { name: one.name }) }, "×");
+      away.addEventListener("click", () => this.put(this.all.filter(({ name }) => name !== one.name)));
+      const feed = feedOf(one.address);
+      // A question mark first: it leads to this page, whatever was kept.
+      return element("li", {}, element("a", { href: `?${new URLSearchParams(one.address)}` }, one.name),
+        element("span", {}, ...(feed ? [element("a", { href: feed, "aria-label": say("feed_of", { name: one.name }) }, say("feed")), " "] : []), away));
+    }));
+  }
+}

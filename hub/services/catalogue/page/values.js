@@ -1,0 +1,52 @@
+// The values of all bands at a place of the map: a click on the imagery, or the middle of the map by the keyboard.
+import { element } from "./asking.js";
+import { number, say } from "./words.js";
+
+const L = window.L;
+
+export class Values {
+  constructor(map) {
+    [this.map, this.pixels, this.asked] = [map, null, 0];
+    this.popup = L.popup({ maxWidth: 260, maxHeight: 320, autoPan: true, className: "values" });
+    map.on("click", ({ latlng }) => this.show(latlng));
+  }
+
+  // `pixels` is what a click asks; null: nothing.
+  use(pixels) {
+    this.pixels = pixels;
+    if (!pixels) this.popup.remove();
+  }
+
+  async show(place) {
+    if (!this.pixels) return;
+    const number_ = ++this.asked;
+    const where = say("place", { lat: place.lat.toFixed(5), lon: place.wrap().lng.toFixed(5) });
+    const content = element("div", { role: "status" }, element("b", {}, where), element("p", {}, say("reading_values")));
+    this.popup.setLatLng(place).setContent(content).openOn(this.map);
+    content.parentElement.tabIndex = 0; // it scrolls, by the keyboard too
+    try {
+      const values = await this.pixels.values(place.wrap());
+      if (number_ === this.asked) content.replaceChildren(element("b", {}, where), table(values));
+    } catch (error) {
+      if (number_ === this.asked) content.replaceChildren(element("b", {}, where), element("p", {}, error.message));
+    }
+    this.popup.update();
+  }
+
+  // Of the place in the middle of the map.
+  button() {
+    const made = element("button", { type: "button", class: "button plain small" }, say("middle"));
+    made.addEventListener("click", () => {
+      this.map.getContainer().scrollIntoView({ block: "nearest" });
+      this.show(this.map.getCenter());
+    });
+    return made;
+  }
+}
+
+function table(values) {
+  const lines = values.map(({ name, names, value }) =>
+    element("tr", {}, element("th", { scope: "row" }, name, " ", element("small", {}, names.split(" ").filter((n) => n !== name).slice(0, 2).join(" "))),
+      element("td", {}, value === null ? say("no_data") : number(value))));
+  return element("table", {}, element("tbody", {}, ...lines));
+}

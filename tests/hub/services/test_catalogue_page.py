@@ -1,0 +1,187 @@
+"""The catalogue's page in a browser, with real tiles beside it: dates, imagery, values, two dates, basket, and whom it serves."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import axe_playwright_python
+import dask
+import pystac
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from hub.services.person import Person
+from tests.support.browser import chromium, needs_chromium
+from tests.support.tiling import Served, serving_tiles
+
+pytestmark = [pytest.mark.browser, needs_chromium]
+
+L1C = "PEPS_S2_L1C"
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def lab(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("page")
+    mirror = {"geodes_lab.datalake.mirror": str(sample / "datalake")}  # of the quicklooks
+    people = {"a": Person("ada")}
+    with (
+        dask.config.set(mirror),
+        serving_tiles(folder, sample / "catalog" / "catalog.json", sample / "datalake", people) as served,
+    ):
+        yield served
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+def opened(browser: Browser, lab: Served, address: str, **options) -> Page:
+    """A page of Ada's; what the page's own policy refuses, and what fails, is noted."""
+    context = browser.new_context(**{"viewport": {"width": 1366, "height": 768}, "locale": "en-US", **options})
+    context.add_cookies([{"name": "person", "value": "a", "url": urljoin(lab.page, "/")}])
+    page = context.new_page()
+    page.wrong = []
+    page.on("console", lambda m: page.wrong.append(m.text) if m.type == "error" and "404" not in m.text else None)
+    page.on("pageerror", lambda e: page.wrong.append(str(e)))
+    page.goto(f"{lab.page}{address}")
+    return page
+
+
+def barriers(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run()")
+    return [f"{v['id']}: {n['html'][:150]}" for v in found["violations"] for n in v["nodes"]]
+
+
+def test_dates_imagery_values_and_two_dates(lab, browser):
+    page = opened(browser, lab, f"?collection={L1C}")
+    expect(page.locator("#said")).to_have_text("18 of 18 products, the latest first.")
+    day = page.get_by_role("slider", name="Day")
+    expect(day).to_have_attribute("aria-valuetext", re.compile(r"^2021-\d\d-\d\d · \d product"))
+    # By the keyboard from day to day: the product follows, the focus stays.
+    last = day.get_attribute("aria-valuetext")
+    day.focus()
+    day.press("ArrowLeft")
+    details = page.get_by_role("region", name="The product")
+    expect(details).to_be_visible()
+    before = day.get_attribute("aria-valuetext")
+    assert before < last
+    expect(details.get_by_role("heading", level=2)).to_contain_text(before[:10])
+    expect(day).to_be_focused()
+    # Its pixels, brighter, and the values of all bands at a click.
+    details.get_by_label("Image on the map").select_option(label="True colour")
+    expect(page.locator(".leaflet-tile-pane img.leaflet-tile-loaded").first).to_be_visible(timeout=60_000)
+    details.get_by_text("Contrast", exact=True).click()
+    with page.expect_request(re.compile(r"/tiles/\d+/\d+/\d+\.png.*rescale=")) as asked:
+        details.get_by_label("Brightest").press("ArrowLeft")
+    assert len(parse_qs(urlsplit(asked.value.url).query)["rescale"]) == 3
+    details.get_by_role("button", name="Values in the middle").click()
+    bands = page.locator(".leaflet-popup tr", has_text=re.compile(r"^B\d"))
+    expect(bands).to_have_count(13, timeout=30_000)
+    red = page.locator(".leaflet-popup tr", has_text="B04").locator("td").inner_text()
+    assert 0 < float(red) < 2
+    # The nearest other date on the right of a line.
+    details.get_by_label("Compare with another date").select_option(index=1)
+    expect(page.locator(".leaflet-second-pane img.leaflet-tile-loaded").first).to_be_visible(timeout=30_000)
+    swipe = page.get_by_role("slider", name=re.compile(f"^Left {before[:10]}.*right 2021-"))
+    clip = page.locator(".leaflet-second-pane").evaluate("pane => pane.style.clip")
+    swipe.press("Home")
+    assert page.locator(".leaflet-second-pane").evaluate("pane => pane.style.clip") != clip
+    # The address has all of it.
+    assert {"way", "contrast", "second", "product"} <= parse_qs(urlsplit(page.url).query).keys()
+    again = opened(browser, lab, f"?{urlsplit(page.url).query}")
+    expect(again.get_by_label("Image on the map")).to_have_value("true-colour")
+    expect(again.get_by_role("slider", name=re.compile("^Left"))).to_be_visible(timeout=30_000)
+    assert again.wrong == page.wrong == []
+    assert barriers(page) == []
+    for one in (page, again):
+        one.context.close()
+
+
+def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser, tmp_path):
+    page = opened(browser, lab, f"?collection={L1C}&bbox=1,43,2.5,44")
+    add = page.get_by_role("button", name=re.compile("^In the basket"))
+    expect(add).to_have_count(18)
+    for n in (0, 1):
+        add.nth(n).click()
+    page.get_by_text(re.compile("^Basket")).click()
+    basket = page.locator("#basket")
+    expect(basket).to_contain_text("Basket (2)")
+    ids = basket.locator("li .name").all_inner_texts()
+    cube = basket.get_by_role("link", name="Open as a cube").get_attribute("href")
+    search = json.loads(parse_qs(urlsplit(cube).query)["search"][0])
+    assert search == {"collections": [L1C], "ids": ids, "latest": False, "geodes_cube": True}
+    job = basket.get_by_role("link", name="Process").get_attribute("href")
+    assert json.loads(parse_qs(urlsplit(job).query)["search"][0]) == {"collections": [L1C], "ids": ids}
+    with page.expect_download() as coming:
+        basket.get_by_role("button", name="Save as STAC").click()
+    items = pystac.ItemCollection.from_file(str(coming.value.path()))
+    assert {i.id for i in items} == set(ids)
+    assert all(i.assets for i in items)
+    basket.get_by_label("Only these bands").fill("red,nir")
+    basket.get_by_label("Only the box of the search").check()
+    expect(basket.locator("pre")).to_contain_text(
+        "geodes-lab download found.json --to products --bands red,nir --bbox=1,43,2.5,44"
+    )
+    # Somebody else with the address has it too, and whoever comes back still has it.
+    shared = basket.get_by_label("Address of this basket").input_value()
+    other = opened(browser, lab, urlsplit(shared).query.join(["?", ""]), locale="fr-FR", color_scheme="dark")
+    expect(other.locator("#basket")).to_contain_text("Panier (2)")
+    page.reload()
+    expect(page.locator("#basket")).to_contain_text("Basket (2)")
+    # A search that is kept, with its feed.
+    page.get_by_text("Saved searches").click()
+    page.get_by_label("Name", exact=True).fill("Toulouse")
+    page.get_by_role("button", name="Save this search").click()
+    feed = page.get_by_role("link", name="Feed of new products: Toulouse").get_attribute("href")
+    assert parse_qs(urlsplit(feed).query) == {"collection": [L1C], "bbox": ["1,43,2.5,44"]}
+    for one in (page, other):
+        assert one.wrong == []
+        assert barriers(one) == []
+        one.context.close()
+
+
+@pytest.mark.attack
+def test_names_of_a_catalogue_are_one_argument_each(lab, browser, tmp_path):
+    page = opened(browser, lab, "")
+    hostile = ["$(touch pwned)", "a'b; touch pwned #", "--json", "x\ny", '"`touch pwned`"', "\\"]
+    items = [{"collection": "-c'", "id": name} for name in hostile]
+    text = page.evaluate(
+        "items => import('/services/catalogue/assets/script.js').then(m => m.script(items, {bands: 'red; touch pwned', box: ['1;x', 2, 3, 4]}))",
+        items,
+    )
+    page.context.close()
+    tool = tmp_path / "geodes-lab"
+    tool.write_text('#!/bin/sh\nprintf "%s\\0" "$@" >> argv\n')
+    tool.chmod(0o755)
+    subprocess.run(["sh"], input=text, text=True, check=True, cwd=tmp_path, env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    told = (tmp_path / "argv").read_text().split("\0")
+    assert [a.removeprefix("--id=") for a in told if a.startswith("--id=")] == hostile
+    assert "-c'" in told
+    assert "--bands" not in told
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    ("language", "scheme"), [("fr-FR", "dark"), pytest.param("en-US", "light", marks=pytest.mark.slow)]
+)
+def test_phone_without_barriers(lab, browser, language, scheme):
+    page = opened(
+        browser, lab, f"?collection={L1C}", viewport={"width": 390, "height": 844}, locale=language, color_scheme=scheme
+    )
+    expect(page.locator("#results li")).to_have_count(18)
+    expect(page.locator("#time")).to_be_visible()
+    page.locator("#results button.product").first.click()
+    expect(page.locator("#details")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert barriers(page) == []
+    assert page.wrong == []
+    page.context.close()
