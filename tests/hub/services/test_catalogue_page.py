@@ -182,6 +182,9 @@ def test_phone_without_barriers(lab, browser, language, scheme):
     page.locator("#results button.product").first.click()
     expect(page.locator("#details")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    weight = page.evaluate("performance.getEntries().reduce((sum, e) => sum + (e.transferSize || 0), 0)")
+    print("the page weighs", weight)
+    assert 10_000 < weight < 3_000_000
     assert barriers(page) == []
     assert page.wrong == []
     page.context.close()
