@@ -1,11 +1,11 @@
 """The datalab of GEODES: Earth-observation products opened in place as lazy xarray cubes.
 
-Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`. Ask what it
-costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of radar
-`backscatter`, `despeckle`, `multilook`, `equivalent_looks`; of the sea `altimetry`, `sea_level_anomaly`; without the
-notebook: `process`, `processes`, `jobs`. Keep and show: `save`, `publish`, `share`, `plot`, `tiles`. Take products with
-you: `download`, `convert`, `mirror`, `quota`. Each has its own help, such as ``gl.open_cube?``; ``gl.filesystem`` reads
-the datalake's files.
+Find: `search`, `collections`, `explore`, `availability`. Open: `open_cube`, `open_product`, `open_tracks`, `open_pair`.
+Ask what it costs and what became of it: `plan`, `report`. Compute: `attach`, `clusters`, `zonal`, `biophysical`; of
+radar `backscatter`, `despeckle`, `multilook`, `equivalent_looks`, `coherence_series`; of the sea `altimetry`,
+`sea_level_anomaly`; without the notebook: `process`, `processes`, `jobs`, `run_notebook`. Keep and show: `save`,
+`publish`, `share`, `plot`, `tiles`. Take products with you: `download`, `convert`, `mirror`, `quota`. Each has its own
+help, such as ``gl.open_cube?``; ``gl.filesystem`` reads the datalake's files.
 """
 
 # Names only. Each function is imported at its first use, so that ``import geodes_lab`` takes milliseconds and a kernel
@@ -28,6 +28,7 @@ _SHELF = {
     "backscatter": "science.radar.series",
     "biophysical": "science.canopy.biophysical",
     "clusters": "cluster",
+    "coherence_series": "science.radar.coherence",
     "collections": "catalog",
     "convert": "conversion.convert",
     "despeckle": "science.radar.despeckle",
@@ -39,6 +40,7 @@ _SHELF = {
     "mirror": "acquisition.mirror",
     "multilook": "science.radar.multilook",
     "open_cube": "cube.opening",
+    "open_pair": "cube.pair",
     "open_product": "products",
     "open_tracks": "cube.tracks",
     "plan": "planning.plan",
@@ -48,6 +50,7 @@ _SHELF = {
     "publish": "results.publish",
     "quota": "downloading.quota",
     "report": "planning.report",
+    "run_notebook": "batch.notebooks.submission",
     "save": "results.save",
     "sea_level_anomaly": "science.altimetry.sea_level",
     "search": "catalog",
@@ -64,6 +67,7 @@ __all__ = [
     "backscatter",
     "biophysical",
     "clusters",
+    "coherence_series",
     "collections",
     "convert",
     "despeckle",
@@ -75,6 +79,7 @@ __all__ = [
     "mirror",
     "multilook",
     "open_cube",
+    "open_pair",
     "open_product",
     "open_tracks",
     "plan",
@@ -84,6 +89,7 @@ __all__ = [
     "publish",
     "quota",
     "report",
+    "run_notebook",
     "save",
     "sea_level_anomaly",
     "search",
@@ -97,6 +103,7 @@ if TYPE_CHECKING:
     from geodes_lab.acquisition.mirror import mirror as mirror
     from geodes_lab.batch.front import process as process
     from geodes_lab.batch.job import jobs as jobs
+    from geodes_lab.batch.notebooks.submission import run_notebook as run_notebook
     from geodes_lab.catalog import availability as availability
     from geodes_lab.catalog import collections as collections
     from geodes_lab.catalog import search as search
@@ -105,6 +112,7 @@ if TYPE_CHECKING:
     from geodes_lab.cluster import clusters as clusters
     from geodes_lab.conversion.convert import convert as convert
     from geodes_lab.cube.opening import open_cube as open_cube
+    from geodes_lab.cube.pair import open_pair as open_pair
     from geodes_lab.cube.tracks import open_tracks as open_tracks
     from geodes_lab.downloading.download import download as download
     from geodes_lab.downloading.quota import quota as quota
@@ -119,6 +127,7 @@ if TYPE_CHECKING:
     from geodes_lab.science import altimetry as altimetry
     from geodes_lab.science.altimetry.sea_level import sea_level_anomaly as sea_level_anomaly
     from geodes_lab.science.canopy.biophysical import biophysical as biophysical
+    from geodes_lab.science.radar.coherence import coherence_series as coherence_series
     from geodes_lab.science.radar.despeckle import despeckle as despeckle
     from geodes_lab.science.radar.multilook import equivalent_looks as equivalent_looks
     from geodes_lab.science.radar.multilook import multilook as multilook

@@ -34,6 +34,10 @@ _EXTRAS = {
     "icechunk": "icechunk",
     "pyinterp": "altimetry",
     "threadpoolctl": "altimetry",
+    "ipykernel": "notebooks",
+    "jupyter_client": "notebooks",
+    "nbclient": "notebooks",
+    "nbformat": "notebooks",
     "mcp": "assistant",
     "mcp_types": "assistant",
 }

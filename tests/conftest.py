@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import socket
-import zipfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -20,6 +19,8 @@ from hypothesis import (
 )  # here, since its plugin would at the end, where threads of tests upset CPython 3.11's parser
 
 from geodes_lab.sample import build
+from tests.support import long_tests
+from tests.support.altering import Change, written
 from tests.support.paths import SHARED, TOP
 from tests.support.s3_server import serving
 
@@ -68,6 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
         if str(item.path).startswith(_THOROUGH):
             item.add_marker(pytest.mark.thorough)
+        for mark in long_tests.marks(item.nodeid):
+            item.add_marker(mark)
     spread(items, {str(item.path) for item in items if str(item.path).startswith(_RUNNING)})
 
 
@@ -165,7 +168,7 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def product(sample: Path) -> Path:
     """One product of the sample, baseline 03.00, without clouds."""
     return next((sample / "datalake").glob("sentinel2-l1c/31/T/CJ/2021/06/05/*.zip"))
@@ -175,13 +178,7 @@ def product(sample: Path) -> Path:
 def altered(product: Path, tmp_path: Path) -> Callable[..., Path]:
     """Copy a product with some members changed: ``altered(change)``, ``change(name, data)`` gives data or None."""
 
-    def alter(change: Callable[[str, bytes], bytes | None], source: Path = product) -> Path:
-        path = tmp_path / source.name
-        with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
-            for info in old.infolist():
-                data = change(info.filename, old.read(info))
-                if data is not None:
-                    new.writestr(info, data)
-        return path
+    def alter(change: Change, source: Path = product) -> Path:
+        return written(source, tmp_path, change)
 
     return alter

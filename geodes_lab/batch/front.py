@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import pandas as pd
-
 from geodes_lab import extras
-from geodes_lab.errors import GeodesError
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import define as _define
 
 with extras.needed("gl.process"):
-    from geodes_lab.batch import places, schedules, starting, submission
+    from geodes_lab.batch import calendar, places, schedules, starting, submission
     from geodes_lab.batch.job import Job
     from geodes_lab.batch.schedules import Schedule
-    from geodes_lab.batch.store import served, tables
-    from geodes_lab.batch.store.writing import Store
+    from geodes_lab.batch.store import chosen
     from geodes_lab.batch.submission import Draft
     from geodes_lab.vector import shapes
 
@@ -168,7 +164,8 @@ class Processing:
     ) -> Schedule:
         """Begin jobs by itself: for each new product of a search, or for each month.
 
-        A runner of yours looks while one is alive: ``geodes-lab runner``.
+        A runner of yours looks. A lab with a service of jobs starts one when it is time; elsewhere one must be alive:
+        ``geodes-lab runner``.
 
         Parameters
         ----------
@@ -193,47 +190,24 @@ class Processing:
         Returns
         -------
         Schedule
-            Its ``jobs()``, ``status``, ``stop()``. ``gl.process.schedules()`` lists yours.
+            Its ``jobs()``, ``status``, ``last_run``, ``next_run``, ``stop()``, ``remove()``. ``gl.process.schedules()``
+            lists yours.
         """
-        now = pd.Timestamp.now("UTC")
-        first = start or f"{now:%Y-%m-%d}" if each == "product" else start or f"{now:%Y-%m-01}"
         shape = None if region is None else submission.geojson(shapes.union("region", region))
         job = {
             "region": shape, "tile": tile, "crs": crs, "resolution": resolution, "clip": clip, "output": output,
             "collection": collection,
         }  # fmt: skip
-        plan = schedules.Plan(
-            process, dict(search), each, first, _seconds("wait", wait, 0), _seconds("every", every, 60),
-            {**(inputs or {}), **more}, job,
-        )  # fmt: skip
-        store = _own_store()
+        given = {**(inputs or {}), **more}
+        plan = calendar.plan(process, search, given, job, each=each, start=start, wait=wait, every=every)
+        store = chosen.store()
         made = schedules.scheduled(store, plan)
         starting.needed(store, places.person())
         return made
 
     def schedules(self) -> list[Schedule]:
         """Return your schedules."""
-        return schedules.listed(_own_store(), places.person())
-
-
-def _seconds(name: str, text: str, least: float) -> float:
-    try:
-        seconds = pd.Timedelta(text).total_seconds()
-    except ValueError:
-        seconds = -1.0
-    if not least <= seconds <= 366 * 86400:
-        raise GeodesError(f"{name}={text!r} is no such time: write '30min', '6h' or '5D'.")
-    return float(seconds)
-
-
-def _own_store() -> Store:
-    """Open the store of this account, which has its schedules."""
-    if served.address():
-        raise GeodesError(
-            "The lab's service of jobs has no schedules yet: set geodes_lab.jobs.service to null for a store of your "
-            "own, and run `geodes-lab runner` there."
-        )
-    return Store(tables.opened())
+        return schedules.listed(chosen.store(), places.person())
 
 
 process = Processing()

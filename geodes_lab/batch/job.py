@@ -250,6 +250,6 @@ def _drawn(record: Record, progress: Progress) -> str:
         f"<div style='margin:4px 0'><b>{escape(record.process)}</b> {escape(shown(record.title))} "
         f"<code>{escape(record.id[:8])}</code> {began} "
         f"<label><span style='color:{colour}'>{escape(record.state)}</span> <progress style='width:16em;"
-        f"vertical-align:middle' max='{max(progress.total, 1)}' value='{progress.done}'></progress></label> "
+        f"vertical-align:middle' max='100' value='{progress.percent}'></progress></label> "
         f"{escape(str(progress))}{message}</div>"
     )

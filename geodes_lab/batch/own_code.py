@@ -24,6 +24,8 @@ from geodes_lab.processing.process import Process
 from geodes_lab.util import ownership, user_folder
 
 MOST_BYTES = 50_000_000
+PROCESS, NOTEBOOK = "process", "notebook"
+"""What a seal is for: one for a notebook loads no pickle, nor the other way round."""
 
 
 def packed(process: Process) -> bytes:
@@ -67,9 +69,25 @@ def _is_own(module: ModuleType) -> bool:
     )
 
 
-def seal(code: bytes, person: str) -> str:
-    """Return what proves that this account wrote a pickle for a person."""
-    return hmac.new(_key(), person.encode() + b"\0" + code, hashlib.sha256).hexdigest()
+def seal(code: bytes, person: str, kind: str = PROCESS) -> str:
+    """Return what proves that this account wrote a pickle, or a notebook, for a person."""
+    key = _key() if kind == PROCESS else hmac.new(_key(), kind.encode(), hashlib.sha256).digest()
+    return hmac.new(key, person.encode() + b"\0" + code, hashlib.sha256).hexdigest()
+
+
+def check(code: bytes, sealed: str | None, person: str, kind: str = PROCESS) -> None:
+    """Check that this account has sealed what a job brings to be run.
+
+    Raises
+    ------
+    Impossible
+        If it has not.
+    """
+    if not hmac.compare_digest(seal(code, person, kind), sealed or ""):
+        raise Impossible(
+            "The code of this job was not written by the account that runs it, so it is not loaded: start the job from "
+            "your own notebook."
+        )
 
 
 def loaded(code: bytes, sealed: str | None, person: str) -> Process:
@@ -80,11 +98,7 @@ def loaded(code: bytes, sealed: str | None, person: str) -> Process:
     Impossible
         If the seal is not this account's, or the code does not load.
     """
-    if not hmac.compare_digest(seal(code, person), sealed or ""):
-        raise Impossible(
-            "The code of this job was not written by the account that runs it, so it is not loaded: start the job from "
-            "your own notebook."
-        )
+    check(code, sealed, person)
     return unpacked(code)
 
 

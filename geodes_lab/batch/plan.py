@@ -13,9 +13,7 @@ from dask.utils import format_bytes
 from geodes_lab import products, settings
 from geodes_lab.batch.request import Unit
 from geodes_lab.batch.running.computing import Call, lazy
-from geodes_lab.errors import GeodesError
 from geodes_lab.planning import plan as planning
-from geodes_lab.processing.process import Process
 
 if TYPE_CHECKING:
     from geodes_lab.batch.submission import Draft
@@ -85,7 +83,7 @@ def plan(draft: Draft) -> JobPlan:
         If the process is not one over a cube that gives maps: what others read is not known before.
     """
     process, request, units = draft.process, draft.request, [u for u, _ in draft.units]
-    check(process)
+    process.check_plan()
     step = max(len(units) // _SAMPLE, 1)
     sample = units[::step][:_SAMPLE]
     plans, sizes = [], []
@@ -110,18 +108,6 @@ def plan(draft: Draft) -> JobPlan:
         None if price is None else core_hours * float(price),
         currency,
     )
-
-
-def check(process: Process) -> None:
-    """Check that what a process reads is known before it runs.
-
-    Raises
-    ------
-    GeodesError
-        If it is not.
-    """
-    if process.takes != "cube" or process.gives != "raster":
-        raise GeodesError(f"What {process.id} reads is not known before it runs: plan the cube of its products.")
 
 
 def _cores(one: planning.Plan) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from geodes_lab import products
-from geodes_lab.batch.plan import check, plan
+from geodes_lab.batch.plan import plan
 from geodes_lab.batch.request import PLAN, Request, Result, Unit
 from geodes_lab.batch.running.computing import Call, process_of
 from geodes_lab.batch.splitting.units import split
@@ -24,7 +24,7 @@ def wanted(draft: Draft, store: Store, person: str) -> str:
     GeodesError
         If what the process reads is not known before it runs.
     """
-    check(draft.process)
+    draft.process.check_plan()
     for former in store.jobs(person, states=(), process=PLAN):
         store.dismiss(former.id, person)
         store.remove(former.id, person)

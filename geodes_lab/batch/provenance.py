@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 _FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 _LARGE = 20_000  # characters of inputs that an Item repeats; of longer ones it has the checksum
 _PARQUET = "application/vnd.apache.parquet"
+_NOTEBOOK = "application/x-ipynb+json"
 
 
 def items(
@@ -50,6 +52,8 @@ def items(
                 item = pystac.Item.from_dict(document)
                 _added(item, record, request, unit.items)
                 described.append(item)
+        elif request.output == "notebook":
+            described.append(_of_notebook(record, request, result, folder))
         elif result.files:
             described.append(_of_file(record, request, unit, result.files[0], folder))
     return described
@@ -83,6 +87,23 @@ def _of_file(record: Record, request: Request, unit: Unit, file: File, folder: P
     asset = next(iter(item.assets.values()))
     asset.extra_fields |= {"file:size": file.size, "file:checksum": f"1220{file.sha256}"}
     _added(item, record, request, unit.items)
+    return item
+
+
+def _of_notebook(record: Record, request: Request, result: Result, folder: Path) -> pystac.Item:
+    """Describe an executed notebook: it has no place on the earth, and its time is that of the run."""
+    (file,), (about,) = result.files, result.items
+    path = places.within(folder, file.path)
+    began, ended = (datetime.fromtimestamp(t, UTC) for t in (record.started or record.created, path.stat().st_mtime))
+    known = {"geodes:kernel": str(about["kernel"]), "geodes:notebook_sha256": str(about["sha256"])}
+    item = pystac.Item(
+        record.folder, None, None, None, {**known, "title": record.title}, start_datetime=min(began, ended),
+        end_datetime=ended,
+    )  # fmt: skip
+    asset = pystac.Asset(path.as_uri(), path.name, media_type=_NOTEBOOK, roles=["data"])
+    asset.extra_fields |= {"file:size": file.size, "file:checksum": f"1220{file.sha256}"}
+    item.add_asset("notebook", asset)
+    _added(item, record, request, [])
     return item
 
 

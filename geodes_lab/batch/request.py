@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from geodes_lab.errors import GeodesError
 
-Output = Literal["zarr", "cog", "table", "items", "remote"]
-"""One cube; or a file for each unit: a map, a table, whatever the process writes; or what another service makes."""
+Output = Literal["zarr", "cog", "table", "items", "remote", "notebook"]
+"""One cube; or a file for each unit: a map, a table, whatever the process writes; or what another service makes; or an
+executed notebook."""
 
 PLAN = "_plan"
 """Instead of a process: the job is the plan of another one. No process can have this id."""
@@ -72,6 +73,8 @@ class Request:
     every: str | None = None
     planned: str = ""
     """The process whose plan is made; empty: the job itself is done."""
+    place: str = ""
+    """Of a notebook that came with the job: the folder in which it runs."""
 
     def text(self) -> str:
         """Write it as JSON."""

@@ -7,53 +7,28 @@ one transaction: none is forgotten, and none is computed twice.
 from __future__ import annotations
 
 import contextlib
-import json
-import secrets
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-import sqlalchemy as sa
-
-from geodes_lab.batch import places, submission
+from geodes_lab.batch import calendar, places, searching, submission
+from geodes_lab.batch.calendar import Plan
 from geodes_lab.batch.job import Jobs
-from geodes_lab.batch.splitting import periods
 from geodes_lab.batch.splitting.units import NoProduct
-from geodes_lab.batch.store.tables import jobs as jobs_table
-from geodes_lab.batch.store.tables import schedules, seen
-from geodes_lab.batch.store.writing import New, Store
-from geodes_lab.catalog import search as search_
-from geodes_lab.catalog.items import Items
-from geodes_lab.errors import GeodesError
-from geodes_lab.processing.registry import installed
+from geodes_lab.batch.store import chosen
+from geodes_lab.batch.store.chosen import AnySchedules, AnyStore
+from geodes_lab.batch.store.leases import LeaseLost
+from geodes_lab.batch.store.schedules import Entry
+from geodes_lab.batch.store.writing import New
+from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import instant
 from geodes_lab.util.database import DatabaseUnusable
 
-_s = schedules.c
-_HOLD = 900.0  # seconds for which one runner looks; then another one may
+log = logging.getLogger("geodes_lab.jobs")
 _GATHER = 500  # products of one job
 _AT_ONCE = 24  # periods that one look begins jobs for
-
-
-@dataclass(frozen=True)
-class Plan:
-    """When a job begins, and what it is; stored as JSON."""
-
-    process: str
-    search: dict[str, Any]
-    """The arguments of `geodes_lab.search`, without ``datetime``."""
-    each: str
-    """``product``, or a frequency of pandas."""
-    start: str
-    """Products and periods from then on, RFC 3339."""
-    wait: float
-    """Seconds after the end of a period, in which its last products come."""
-    every: float
-    """Seconds between two looks."""
-    inputs: dict[str, Any]
-    job: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of `geodes_lab.process`: the region, the tile, the collection."""
 
 
 class Schedule:
@@ -69,50 +44,61 @@ class Schedule:
         Whose it is.
     """
 
-    def __init__(self, store: Store, id: str, person: str) -> None:
+    def __init__(self, store: AnyStore, id: str, person: str) -> None:
         self._store, self.id, self.person = store, id, person
+        self._schedules = chosen.schedules(store)
+
+    @property
+    def entry(self) -> Entry:
+        """What the store has of it now."""
+        return self._schedules.one(self.id, self.person)
 
     @property
     def plan(self) -> Plan:
         """What it begins."""
-        return Plan(**json.loads(self._row().document))
+        return Plan.of(self.entry.document)
 
     @property
     def status(self) -> str:
         """``active`` or ``stopped``."""
-        return str(self._row().state)
+        return self.entry.state
 
     @property
     def reason(self) -> str:
         """Why its last look failed; empty: it did not."""
-        return str(self._row().reason)
+        return self.entry.reason
+
+    @property
+    def last_run(self) -> datetime | None:
+        """When it last began a job; None: never yet."""
+        begun = self.entry.begun
+        return None if begun is None else datetime.fromtimestamp(begun, UTC)
+
+    @property
+    def next_run(self) -> datetime | None:
+        """When somebody looks next, or the next period is over; None: it was stopped."""
+        when = calendar.next_run(self.entry)
+        return None if when is None else datetime.fromtimestamp(when, UTC)
 
     def jobs(self) -> Jobs:
         """Return the jobs that it has begun, the newest first."""
-        with self._store.database.change() as c:
-            query = sa.select(jobs_table.c.id).where(jobs_table.c.schedule == self.id)
-            numbers = list(c.execute(query.order_by(jobs_table.c.created.desc())).scalars())
-        return Jobs(self._store, [self._store.job(n, self.person) for n in numbers], self.person)
+        return Jobs(self._store, self._schedules.jobs(self.id, self.person), self.person)
 
     def stop(self) -> None:
         """Begin no more jobs; those that have begun go on."""
-        with self._store.database.change() as c:
-            c.execute(sa.update(schedules).where(_s.id == self.id).values(state="stopped"))
+        self._schedules.stop(self.id, self.person)
 
-    def _row(self) -> Any:
-        with self._store.database.change() as c:
-            row = c.execute(sa.select(schedules).where(_s.id == self.id, _s.person == self.person)).one_or_none()
-        if row is None:
-            raise GeodesError(f"There is no schedule {self.id}.")
-        return row
+    def remove(self) -> None:
+        """Forget it; its jobs stay."""
+        self._schedules.remove(self.id, self.person)
 
     def __repr__(self) -> str:
-        row, plan = self._row(), self.plan
-        why = f", {row.reason}" if row.reason else ""
-        return f"Schedule {self.id[:8]} {plan.process} for each {plan.each}: {row.state}{why}"
+        entry, plan = self.entry, self.plan
+        why = f", {shown(entry.reason)}" if entry.reason else ""
+        return f"Schedule {self.id[:8]} {plan.process} for each {plan.each}: {entry.state}{why}"
 
 
-def scheduled(store: Store, plan: Plan, person: str | None = None) -> Schedule:
+def scheduled(store: AnyStore, plan: Plan, person: str | None = None) -> Schedule:
     """Write a schedule; a runner of the person looks from now on.
 
     Raises
@@ -120,37 +106,16 @@ def scheduled(store: Store, plan: Plan, person: str | None = None) -> Schedule:
     GeodesError
         If the process is not installed, an input is not valid, or the period is none.
     """
-    process = installed().get(plan.process)
-    if process is None:
-        raise GeodesError(
-            f"A schedule needs a process that is installed where jobs run, and {plan.process!r} is not: make a package "
-            "of it (entry point geodes_lab.processes)."
-        )
-    process.inputs.checked(plan.inputs)
-    if plan.each != "product":
-        periods.parts("2021", plan.each)
-    if "datetime" in plan.search:
-        raise GeodesError("The search of a schedule has no datetime: start= says from when on.")
-    begin = periods.interval(plan.start)[0]
-    owner, number, now = person or places.person(), secrets.token_hex(16), store.clock()
-    try:
-        document = json.dumps(asdict(plan), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise GeodesError(f"The search or an input of the schedule cannot be written as JSON ({error}).") from None
-    row = {"id": number, "person": owner, "document": document, "state": "active", "due": now, "created": now}
-    with store.database.change() as c:
-        c.execute(sa.insert(schedules).values(**row, position=instant.text(begin)))
-    return Schedule(store, number, owner)
+    begin, owner = plan.check(), person or places.person()
+    return Schedule(store, chosen.schedules(store).add(owner, plan.text(), begin), owner)
 
 
-def listed(store: Store, person: str) -> list[Schedule]:
+def listed(store: AnyStore, person: str) -> list[Schedule]:
     """Return the schedules of a person."""
-    with store.database.change() as c:
-        numbers = list(c.execute(sa.select(_s.id).where(_s.person == person).order_by(_s.created)).scalars())
-    return [Schedule(store, n, person) for n in numbers]
+    return [Schedule(store, e.id, person) for e in chosen.schedules(store).all(person)]
 
 
-def look(store: Store, person: str, owner: str) -> int:
+def look(store: AnyStore, person: str, owner: str) -> int:
     """Look for what is new for the schedules of a person that are due; returns how many jobs began.
 
     Parameters
@@ -162,93 +127,81 @@ def look(store: Store, person: str, owner: str) -> int:
     owner
         The runner that looks; no other one does so meanwhile.
     """
-    begun = 0
-    while (row := _taken(store, person, owner)) is not None:
-        plan, reason = Plan(**json.loads(row.document)), ""
+    begun, several = 0, chosen.schedules(store)
+    while (entry := several.take(person, owner)) is not None:
+        reason, every = "", calendar.LONGEST
         try:
-            begun += _products(store, row, plan) if plan.each == "product" else _periods(store, row, plan)
+            plan = Plan.of(entry.document)
+            every = plan.every
+            one = _Look(several, entry, plan, owner)
+            begun += one.products() if plan.each == calendar.PRODUCT else one.periods()
+            every = max(every, one.until())
         except DatabaseUnusable:
             raise
-        except GeodesError as error:
-            reason = str(error)[:1000]
-        with store.database.change() as c:
-            values = {"until": 0.0, "due": store.clock() + plan.every, "reason": reason}
-            c.execute(sa.update(schedules).where(_s.id == row.id, _s.owner == owner).values(**values))
+        except LeaseLost:  # it was stopped, or removed
+            continue
+        except Exception as error:  # whatever a catalogue answers: other schedules go on
+            log.info("The schedule %s could not look.", entry.id, exc_info=True)
+            reason = str(error) if isinstance(error, GeodesError) else f"{type(error).__name__}: {shown(str(error))}"
+        several.looked(entry.id, person, owner, reason, every)
     return begun
 
 
-def _taken(store: Store, person: str, owner: str) -> Any:
-    now = store.clock()
-    due = (_s.state == "active", _s.person == person, _s.due <= now, _s.until <= now)
-    with store.database.change() as c:
-        query = sa.select(schedules).where(*due).order_by(_s.due).limit(1).with_for_update(skip_locked=True)
-        row = c.execute(query).first()
-        if row is not None:
-            c.execute(sa.update(schedules).where(_s.id == row.id).values(owner=owner, until=now + _HOLD))
-    return row
+@dataclass(frozen=True)
+class _Look:
+    """One look after one schedule."""
 
+    schedules: AnySchedules
+    entry: Entry
+    plan: Plan
+    owner: str
 
-def _products(store: Store, row: Any, plan: Plan) -> int:
-    found = {str(i.id): i for i in _found(plan, f"{row.position}/..")}
-    with store.database.change() as c:
-        known = set(c.execute(sa.select(seen.c.product).where(seen.c.schedule == row.id)).scalars())
-    new = [i for number, i in found.items() if number not in known]
-    begun = 0
-    for start in range(0, len(new), _GATHER):
-        some = new[start : start + _GATHER]
-        begun += _begun(store, row, plan, some, {}, marks=[str(i.id) for i in some])
-    return begun
+    def products(self) -> int:
+        found = {str(i["id"]): i for i in searching.found(self.plan.search, f"{self.entry.position}/..")}
+        new = self.schedules.new(self.entry.id, self.entry.person, found)
+        begun = 0
+        for start in range(0, len(new), _GATHER):
+            some = new[start : start + _GATHER]
+            begun += self._begun([found[n] for n in some], {}, marks=some)
+        return begun
 
+    def until(self) -> float:
+        """Return the seconds until the next period is over: before that, nobody needs to look."""
+        if self.plan.each == calendar.PRODUCT:
+            return 0.0
+        now = self.schedules.one(self.entry.id, self.entry.person)
+        return min(
+            calendar.part(now.position, self.plan)[1].timestamp() + self.plan.wait - self.schedules.clock(),
+            calendar.LONGEST,
+        )
 
-def _periods(store: Store, row: Any, plan: Plan) -> int:
-    now, begun, position = datetime.fromtimestamp(store.clock(), UTC), 0, row.position
-    for _ in range(_AT_ONCE):
-        begin = instant.utc(position)
-        assert begin is not None
-        # The first part of a long period is one of the frequency.
-        _, end = periods.parts(f"{position}/{instant.text(begin + timedelta(days=800))}", plan.each)[0]
-        finish = instant.utc(end)
-        assert finish is not None
-        if now < finish + timedelta(seconds=plan.wait):
-            break
-        items = list(_found(plan, f"{position}/{end}"))
-        begun += _begun(store, row, plan, items, {"period": f"{position}/{end}"}, position=end)
-        position = end
-    return begun
+    def periods(self) -> int:
+        now, begun, position = self.schedules.clock(), 0, self.entry.position
+        for _ in range(_AT_ONCE):
+            begin, finish = calendar.part(position, self.plan)
+            if now < finish.timestamp() + self.plan.wait:
+                break
+            period = f"{instant.text(begin)}/{instant.text(finish)}"
+            items = searching.found(self.plan.search, period)
+            begun += self._begun(items, {"period": period}, position=instant.text(finish))
+            position = instant.text(finish)
+        return begun
 
-
-def _found(plan: Plan, datetime: str) -> Items:
-    found = search_(**plan.search, datetime=datetime)
-    if found.missing:  # of several catalogues: a part is not what was asked for, and nobody reads a warning here
-        raise GeodesError(f"The search of the schedule is not complete. {' '.join(found.missing)}")
-    return found.distinct()
-
-
-def _begun(
-    store: Store,
-    row: Any,
-    plan: Plan,
-    items: Sequence[Any],
-    when: Mapping[str, Any],
-    *,
-    marks: Sequence[str] = (),
-    position: str | None = None,
-) -> int:
-    """Begin a job, and record in the same transaction what it is for."""
-    draft = None
-    if items:
-        with contextlib.suppress(NoProduct):  # they lie beside the region: there is nothing to compute
-            draft = submission.prepared(plan.process, items, plan.inputs, **plan.job, **when)
-    with store.database.change() as c:
-        for mark in marks:
-            c.execute(sa.insert(seen).values(schedule=row.id, product=mark))
-        if position is not None:
-            c.execute(sa.update(schedules).where(_s.id == row.id).values(position=position))
-        if draft is None:
-            return 0
-        new = New(
-            row.person, draft.process.id, draft.process.version, draft.title, draft.request, draft.units,
-            schedule=row.id,
-        )  # fmt: skip
-        store.add(new, c)
-    return 1
+    def _begun(
+        self,
+        items: Sequence[dict[str, Any]],
+        when: Mapping[str, Any],
+        *,
+        marks: Sequence[str] = (),
+        position: str | None = None,
+    ) -> int:
+        """Begin a job, and record in the same transaction what it is for."""
+        new, plan, entry = None, self.plan, self.entry
+        if items:
+            with contextlib.suppress(NoProduct):  # they lie beside the region: there is nothing to compute
+                draft = submission.prepared(plan.process, items, plan.inputs, **plan.job, **when)
+                new = New(
+                    entry.person, draft.process.id, draft.process.version, draft.title, draft.request, draft.units,
+                    schedule=entry.id,
+                )  # fmt: skip
+        return self.schedules.begun(entry.id, entry.person, self.owner, new, marks, position) is not None

@@ -70,7 +70,8 @@ class Draft:
         """
         chosen = store or stores.store()
         owner = person or places.person()
-        sealed = None if self.code is None else own_code.seal(self.code, owner)
+        kind = own_code.NOTEBOOK if self.request.output == "notebook" else own_code.PROCESS
+        sealed = None if self.code is None else own_code.seal(self.code, owner, kind)
         new = New(
             owner, self.process.id, self.process.version, self.title, self.request, self.units, self.code, sealed,
             schedule, subscriber,
@@ -114,7 +115,7 @@ def prepared(
     """
     if not reads:
         _refuse_names(items, region, inputs)
-    chosen = process if isinstance(process, Process) else processes()[process]
+    chosen = _chosen(process)
     given = dict(inputs)
     for name in ("zones", chosen.region or "zones"):
         if name in given and name in chosen.inputs.names:
@@ -145,7 +146,7 @@ def prepared(
         else json.loads(shapely.to_geojson(shapes.converted(outline, shapes.DEGREES).geom)),
         clip=arguments.flag("clip", clip),
         times=times,
-        collection=_collection_of(chosen, collection),
+        collection=collection_of(chosen, collection),
         readers=arguments.names("readers", readers),
         crs=None if crs is None else arguments.whole("crs", crs, "an EPSG code", 1024),
         resolution=None if resolution is None else arguments.number("resolution", resolution, "a pixel's size"),
@@ -166,6 +167,13 @@ def prepared(
     code = None if chosen.is_installed else own_code.packed(chosen)
     keyed = [(u, identity.key(chosen.id, chosen.version, code, request, u)) for u in units]
     return Draft(chosen, request, keyed, title or chosen.title, code)
+
+
+def _chosen(process: str | Process) -> Process:
+    chosen = process if isinstance(process, Process) else processes()[process]
+    if chosen.gives == "notebook":
+        raise GeodesError("A notebook is no process over products: gl.run_notebook runs it as a job.")
+    return chosen
 
 
 def _refuse_names(items: Any, region: Any, inputs: Mapping[str, Any]) -> None:
@@ -215,8 +223,8 @@ def geojson(geometry: Geometry) -> dict[str, Any]:
     return document
 
 
-def _collection_of(process: Process, asked: str | None) -> str | None:
-    """Return where the results are published."""
+def collection_of(process: Process, asked: str | None) -> str | None:
+    """Return where the results of a process are published: in a lab by themselves, elsewhere if it was asked for."""
     if asked is None:
         return process.id if os.environ.get("JUPYTERHUB_USER") else None
     return asked or None

@@ -6,9 +6,8 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pystac
 from shapely.geometry import mapping
 
@@ -24,6 +23,9 @@ from geodes_lab.catalog.remote.api import Api
 from geodes_lab.catalog.remote.geodes import Geodes
 from geodes_lab.catalog.remote.static import Static
 from geodes_lab.errors import GeodesError, nearest, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MOST = 20  # ids in an error message
 
@@ -167,6 +169,8 @@ def collections(*, profile: str | None = None, url: str | os.PathLike[str] | Non
     GeodesError
         If the catalogue does not exist or does not answer.
     """
+    import pandas as pd  # here, since services search without it, and it takes half a second
+
     chosen = profiles.load(profile, url)
     catalogue = opened(chosen)
     listed = sorted(catalogue.collections(), key=lambda c: c.id)

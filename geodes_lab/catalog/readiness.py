@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pystac
 
 from geodes_lab.errors import shown
 from geodes_lab.storage import tape
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def availability(items: Iterable[pystac.Item]) -> pd.DataFrame:
@@ -30,6 +33,8 @@ def availability(items: Iterable[pystac.Item]) -> pd.DataFrame:
     GeodesError
         If the portal does not answer, or refuses the request.
     """
+    import pandas as pd  # here, since services search without it, and it takes half a second
+
     listed = list(items)
     products = [None if tape.is_here(item) else tape.product(item) for item in listed]
     on_portal = [p for p in products if p is not None]

@@ -15,6 +15,7 @@ from geodes_lab.cli.lab import lab
 from geodes_lab.cli.mcp import mcp
 from geodes_lab.cli.open import open_
 from geodes_lab.cli.plan import plan
+from geodes_lab.cli.run import run
 from geodes_lab.cli.runner import runner
 from geodes_lab.cli.sample import sample
 from geodes_lab.cli.save import save
@@ -35,10 +36,14 @@ def main() -> None:
       geodes-lab save found.json --bands red --to red.zarr    compute and keep it
       geodes-lab download found.json --to products            take products with you, verified
       geodes-lab acquire region.yaml --watch                  keep a datalake of a region up to date
+      geodes-lab run floods.ipynb --param cloud=20            a notebook without a browser
       geodes-lab env create storms --from requirements.txt    a kernel with packages of your own
       geodes-lab mcp --config                                 how an assistant finds the lab
     """
 
 
-for command in (lab, sample, search, open_, plan, save, download, convert, acquire, harvest, runner, doctor, env, mcp):
+_COMMANDS = (
+    lab, sample, search, open_, plan, save, download, convert, acquire, harvest, run, runner, doctor, env, mcp,
+)  # fmt: skip
+for command in _COMMANDS:
     main.add_command(command)

@@ -17,7 +17,7 @@ def sample(folder: Path, force: bool) -> None:
     """Write the sample datalake into FOLDER.
 
     Products in their exact public formats with known values, their catalogue in GEODES's form, and the truth that they
-    are made from. About a minute, 230 MB.
+    are made from. About a minute, 240 MB.
 
     Example: geodes-lab sample ~/geodes-sample
     """
@@ -28,7 +28,7 @@ def sample(folder: Path, force: bool) -> None:
     if build.is_complete(folder) and not force:
         click.echo(f"{folder} already contains the sample datalake.")
         return
-    click.echo(f"Writing the sample datalake into {folder}: a minute on two cores, 230 MB.")
+    click.echo(f"Writing the sample datalake into {folder}: a minute on two cores, 240 MB.")
     with Progress(disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("Writing the sample datalake", total=None)
 

@@ -29,6 +29,21 @@ _REACH = 15_000.0  # metres around a cube in which terrain matters: it may hide 
 CONVERTED = "geodes:converted"
 """The property of a band Item whose files were converted from the product."""
 
+
+class Unpacked(pystac.Item):
+    """A band Item that this process has made of a product: a cube takes it as it is, and looks at no file for it.
+
+    A class, and no property: an Item of elsewhere could claim to be one. A clone is one too.
+    """
+
+    @classmethod
+    def of(cls, item: pystac.Item) -> Unpacked:
+        """Take a band Item of `geodes_lab.products.unpack` for one."""
+        item.__class__ = cls
+        assert isinstance(item, cls)
+        return item
+
+
 BandSources = dict[str, list[RasterSource | None]]
 """For each band, its file in each product; None for a product without it."""
 
@@ -42,6 +57,8 @@ class _Chosen:
     is_converted: bool
 
     def predicted(self) -> pystac.Item | None:
+        if isinstance(self.item, Unpacked):
+            return self.item
         # Where the Item has a file for each band, nothing is asked. The server of a whole product may be, so that many
         # of them are predicted side by side, by `unpacked`.
         if not set(self.bands) <= set(self.item.assets):
@@ -76,6 +93,8 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
     def chosen(product: Any) -> _Chosen:
         item = products.as_item(product)
         wanted = [*request.bands, *masks_.keys(item, request.mask)]
+        if isinstance(item, Unpacked):
+            return _Chosen(item, wanted, False)
         # The names of masks say no more than that: they are the product's own.
         other = converted.preferred(item, wanted) if request.converted and request.mask is None else None
         return _Chosen(other or item, wanted, other is not None)

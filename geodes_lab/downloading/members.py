@@ -20,7 +20,7 @@ from geodes_lab.formats.jpeg2000.openjpeg import Undecodable
 from geodes_lab.storage.multihash import Checksum, Digest
 from geodes_lab.storage.whole_object.stop import Stop
 
-_BLOCK = 2**22  # bytes that are read at once
+_BLOCK = 2**20  # bytes that are read at once
 
 
 @dataclass

@@ -20,7 +20,7 @@ from geodes_lab.storage import multihash
 from geodes_lab.storage.location import place_of
 from geodes_lab.storage.multihash import Digest
 
-_BLOCK = 2**22  # bytes that are read at once
+_BLOCK = 2**20  # bytes that are read at once
 
 
 class Wrong(GeodesError):

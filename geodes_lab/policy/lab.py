@@ -201,6 +201,20 @@ class Catalogue:
 
 
 @dataclass(frozen=True)
+class Postgresql:
+    """A PostgreSQL; the password is a file of the folder of secrets."""
+
+    host: str
+    database: str
+    user: str
+    port: int = 5432
+    sslmode: Literal["", "disable", "prefer", "require", "verify-ca", "verify-full"] = ""
+    """Empty: ``verify-full``, but ``prefer`` on the same machine."""
+    sslrootcert: str = ""
+    """A file with the authorities that its certificate may be of; empty: the system's."""
+
+
+@dataclass(frozen=True)
 class Jobs:
     """Jobs, which go on without their person."""
 
@@ -210,6 +224,9 @@ class Jobs:
     """The web sites that may be told of the end of a job, such as ``https://ops.example``; nobody else is ever told."""
     waiting: int = 1000
     """Jobs of a person that have not ended, at most."""
+    postgresql: Postgresql | None = None
+    """Where jobs are remembered; without it, in an SQLite file of the service. The password is the secret
+    ``jobs_database_password``."""
 
     def __post_init__(self) -> None:
         for origin in self.callbacks:

@@ -13,7 +13,7 @@ from geodes_lab.processing.docstring import described
 from geodes_lab.processing.inputs import Between, Inputs, Unit
 
 Bands = Sequence[str] | Callable[[Mapping[str, Any]], Sequence[str]] | None
-Gives = Literal["raster", "table", "items"]
+Gives = Literal["raster", "table", "items", "notebook"]
 Resampling = Literal[
     "nearest",
     "bilinear",
@@ -35,6 +35,7 @@ _MEDIA = {
     "raster": ["application/vnd.zarr; version=3", "image/tiff; application=geotiff; profile=cloud-optimized"],
     "table": ["application/vnd.apache.parquet"],
     "items": ["application/geo+json"],
+    "notebook": ["application/x-ipynb+json"],
 }
 
 
@@ -72,7 +73,7 @@ class Process:
     """Without a region: a unit for each product, or one unit for all of them."""
     gives: Gives
     """What the function returns: maps (a Dataset or DataArray with y and x), a table of pandas, or Items of files that
-    it wrote into ``folder``."""
+    it wrote into ``folder``; ``notebook`` is what the one process of that name gives, an executed notebook."""
     bands: Bands = None
     """The bands of the cube, or a function of the inputs that gives them; None: the input ``bands``."""
     region: str | None = None
@@ -112,6 +113,17 @@ class Process:
         """Return the bands that the cube needs."""
         bands = self.bands(inputs) if callable(self.bands) else self.bands or inputs.get("bands") or ()
         return [bands] if isinstance(bands, str) else list(bands)
+
+    def check_plan(self) -> None:
+        """Check that what this process reads is known before it runs.
+
+        Raises
+        ------
+        GeodesError
+            If it is not: only processes over a cube that give maps can be planned.
+        """
+        if self.takes != "cube" or self.gives != "raster":
+            raise GeodesError(f"What {self.id} reads is not known before it runs: plan the cube of its products.")
 
     def describe(self) -> dict[str, Any]:
         """Return the description of OGC API – Processes 1.0, a JSON object."""

@@ -17,7 +17,7 @@ from geodes_lab.processing.process import Bands, Gives, Process, check_id
 
 log = logging.getLogger("geodes_lab.processes")
 _GROUP = "geodes_lab.processes"
-_OURS = ("indices", "composites", "zones", "conversion", "radar", "altimetry")
+_OURS = ("indices", "composites", "zones", "conversion", "radar", "altimetry", "notebooks")
 _own: dict[str, Process] = {}
 
 

@@ -268,6 +268,6 @@ def _listed(value: Any) -> list[str]:
 def _extent(item: pystac.Item) -> dict[str, Any]:
     begin = item.properties.get("start_datetime") or item.properties.get("datetime")
     return {
-        "spatial": {"bbox": [item.bbox]},
+        "spatial": {"bbox": [item.bbox or [-180, -90, 180, 90]]},  # a notebook or a table may have no place
         "temporal": {"interval": [[begin or f"{item.datetime:%Y-%m-%dT%H:%M:%SZ}", None]]},
     }

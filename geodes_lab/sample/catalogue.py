@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from geodes_lab.sample import spot, spot_heritage, theia, theia_others, waves
-from geodes_lab.sample.sentinel1 import grd, hills, ocn, slc
+from geodes_lab.sample.sentinel1 import earthquake, grd, hills, ocn, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
 from geodes_lab.sample.sentinel3 import products
@@ -52,6 +52,7 @@ class Entry:
     product: (
         grd.Product
         | slc.Product
+        | earthquake.Product
         | ocn.Product
         | l1c.Scene
         | l2a.Product
@@ -102,6 +103,9 @@ def entries() -> list[Entry]:
     for image in slc.products():
         key = f"sentinel1-slc/{image.start:%Y/%m/%d}/{image.name}.zip"
         result.append(Entry(image, "PEPS_S1_L1", key, image.start, image.stop, image.stop + timedelta(hours=3)))
+    for shaken in earthquake.products():
+        key = f"sentinel1-slc-pair/{shaken.start:%Y/%m/%d}/{shaken.name}.zip"
+        result.append(Entry(shaken, "PEPS_S1_L1", key, shaken.start, shaken.stop, shaken.stop + timedelta(hours=3)))
     for ocean in ocn.products():
         key = f"sentinel1-ocn/{ocean.start:%Y/%m/%d}/{ocean.name}.zip"
         result.append(Entry(ocean, "PEPS_S1_L2", key, ocean.start, ocean.stop, ocean.stop + timedelta(hours=3)))
@@ -277,7 +281,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
                     sentinel2_xml.PIXELS,
                 ],  # not a field of the service: the scenes are cut out of tiles
             }
-        case grd.Product() | slc.Product() | ocn.Product() as radar:
+        case grd.Product() | slc.Product() | earthquake.Product() | ocn.Product() as radar:
             mode, kind = radar.name.split("_")[1:3]
             return {
                 "platform": radar.name[:3],
@@ -285,7 +289,7 @@ def _properties(entry: Entry) -> dict[str, Any]:
                 "product:type": kind[:3],
                 "processing:level": "L2" if kind == "OCN" else "L1",
                 "sar:instrument_mode": mode,
-                "sar:polarizations": "VV" if kind == "OCN" else "VV VH",
+                "sar:polarizations": "VV" if kind == "OCN" or "_1SSV_" in radar.name else "VV VH",
                 "sat:orbit_state": "Descending",
                 "swath": mode,
                 "eo:cloud_cover": 0.0,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -191,6 +193,30 @@ def test_many_parts_come_whole_to_a_bucket(tmp_path: Path, bucket: Path) -> None
     path.write_bytes(os.urandom(2**20) * 40)
     Bucket("lake").put(path, "a/large.zip", lambda: None)
     assert (bucket / "lake" / "a" / "large.zip").read_bytes() == path.read_bytes()
+
+
+def test_look_asks_for_known_products_by_an_index(tmp_path: Path) -> None:
+    """Each question names what it wants from an index: none reads all products of a collection."""
+    database = Database(State(folder=tmp_path))
+    asked: list[tuple[str, Any]] = []
+    with database.change() as c:
+        c.execute(sa.insert(tables.products), [_row(n) for n in range(50)])
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FROM products" in statement:
+            asked.append((statement, parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        Looks(database).record("up", "S1", *page(*[publication(n) for n in range(40, 60)]))
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    with sqlite3.connect(next(tmp_path.glob("*.sqlite"))) as read:
+        plans = {row[3] for question in asked for row in read.execute(f"EXPLAIN QUERY PLAN {question[0]}", question[1])}
+    assert {re.search(r"\((.*)\)", plan)[1] for plan in plans if "products" in plan} == {
+        "collection=? AND name=?", "source=? AND upstream=?", "rowid=?",
+        "source=? AND upstream=? AND revision=? AND collection=?",
+    }  # fmt: skip
 
 
 @pytest.mark.slow  # a look with few products known is tried above

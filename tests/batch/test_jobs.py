@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from geodes_lab.batch.job import JobFailed
 from geodes_lab.batch.running.outputs import CUBE
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing import registry
+from geodes_lab.products.raster import file as raster_file
 from tests.support.batch import scenes
 
 MASK = {"scl": [9]}
@@ -45,6 +47,17 @@ def test_region_and_months_are_what_a_cube_by_hand_gives(products, run):
     assert "<b>June" not in again._repr_html_() + gl.jobs()._repr_html_()
     assert "8 of 8 units" in repr(gl.jobs())
     assert job.log[0].endswith("was accepted with 8 units.")
+
+
+def test_files_of_a_product_are_looked_at_once_for_all_its_units(products, run, monkeypatch):
+    job = gl.process("ndvi", products, region=scenes.region(), **MONTHS)
+    looked: list[tuple[str, str]] = []
+    read = raster_file.read
+    monkeypatch.setattr(raster_file, "read", lambda item, key: looked.append((item.id, key)) or read(item, key))
+    run()
+    assert (job.status, job.progress.done) == ("successful", 8)
+    # Two threads may begin with the same product.
+    assert max(Counter(looked).values()) <= 2, looked
 
 
 def test_what_is_done_is_not_computed_again(products, run, store):

@@ -107,7 +107,7 @@ def test_killed_at_each_point(products, store):
 @pytest.mark.slow  # test_killed_at_each_point tries a sample
 @pytest.mark.timeout(1800)
 def test_two_hundred_units_with_fifty_deaths_of_runners_and_database(tmp_path):
-    """60 % of the deaths are the runner's, the others are the database's, with two runners beside each other."""
+    """60 % of the deaths are the runner's, the others are the database's, while a runner works."""
     dates = [str(d.date()) for d in gl_dates(50)]
     products = scenes.items(tmp_path, dates)
     how = {"region": scenes.region(), "period": f"{dates[0]}/{dates[-1]}", "every": "1D", "tile": scenes.TILE}

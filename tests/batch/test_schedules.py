@@ -11,6 +11,8 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.batch import places, schedules
+from geodes_lab.batch.store import tables
+from geodes_lab.batch.store.writing import Store
 from geodes_lab.errors import GeodesError
 from tests.support.batch import scenes
 
@@ -57,11 +59,20 @@ def test_each_new_product_gets_one_job(catalogue, products, run, store):
         ["S_2021-06-05"],
     ]
     (known,) = gl.process.schedules()
+    assert known.last_run is not None
+    assert known.next_run is not None
+    assert known.last_run < known.next_run
     known.stop()
     catalogue.fill(products)
     due(store)
     assert schedules.look(store, places.person(), "one") == 0
     assert "stopped" in repr(known)
+    assert known.next_run is None
+    begun = len(known.jobs())
+    known.remove()
+    assert (begun, len(gl.jobs()), gl.process.schedules()) == (2, 2, [])
+    with pytest.raises(GeodesError, match="There is no schedule"):
+        known.stop()
 
 
 def test_each_month_gets_a_job_when_it_is_over(catalogue, products, store):
@@ -76,7 +87,7 @@ def test_each_month_gets_a_job_when_it_is_over(catalogue, products, store):
         (datetime(2021, 12, 1, tzinfo=UTC), 2),
     ]
     for moment, begun in moments:
-        then = schedules.Store(store.database, moment.timestamp)
+        then = Store(store.database, moment.timestamp)
         due(store)
         schedules.look(then, places.person(), "one")
         assert (len(made.jobs()), made.reason) == (begun, "")
@@ -86,6 +97,7 @@ def test_each_month_gets_a_job_when_it_is_over(catalogue, products, store):
         [("2021-07-01T00:00:00Z", "2021-08-01T00:00:00Z")],
     ]
     assert len(june.items) == 2
+    assert made.next_run == datetime(2021, 12, 6, tzinfo=UTC), "nobody looks before the next month is over"
     # A look that fails is said, and done again.
     catalogue.path.unlink()
     due(store)
@@ -97,7 +109,7 @@ def due(store: Any) -> None:
     import sqlalchemy as sa
 
     with store.database.change() as c:
-        c.execute(sa.update(schedules.schedules).values(due=0.0))
+        c.execute(sa.update(tables.schedules).values(due=0.0))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +122,7 @@ def due(store: Any) -> None:
         ({"search": {"datetime": "2021"}}, "has no datetime"),
         ({"reduce": "sum"}, "The input reduce"),
         ({"start": "then"}, "period='then' is not a period"),
+        ({"process": "notebook", "notebook": "x.ipynb"}, "a notebook cannot be scheduled yet"),
     ],
 )
 def test_refusals(how, sentence):

@@ -27,6 +27,7 @@ COMMANDS = [
     "mcp",
     "open",
     "plan",
+    "run",
     "runner",
     "sample",
     "save",

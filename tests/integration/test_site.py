@@ -8,7 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from docs import website as site_
+from tests.support.paths import TOP
+
+SITE = TOP / "build" / "docs"
 
 
 class Page(HTMLParser):
@@ -34,12 +36,14 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site() -> dict[Path, Page]:
+    from docs import website as site_  # here, since Sphinx takes seconds to import, in each process that collects tests
+
     assert site_.main() == 0, "Sphinx has warned"
-    return {p: Page(p.read_text()) for p in site_.SITE.rglob("*.html") if "_static" not in p.parts}
+    return {p: Page(p.read_text()) for p in SITE.rglob("*.html") if "_static" not in p.parts}
 
 
 def test_pages_are_there(site):
-    names = {str(p.relative_to(site_.SITE)) for p in site}
+    names = {str(p.relative_to(SITE)) for p in site}
     assert {
         "index.html",
         "how-to/recipes.html",
@@ -53,7 +57,7 @@ def test_pages_are_there(site):
         "contributing.html",
     } <= names
     assert sum(n.startswith("tutorial/0") for n in names) == 9
-    reference = (site_.SITE / "reference" / "api.html").read_text()
+    reference = (SITE / "reference" / "api.html").read_text()
     for function in ("open_cube", "open_tracks", "search", "publish", "plot.image", "plot.compare"):
         assert f"{function}</span>" in reference or f"{function.rpartition('.')[2]}</span>" in reference
 
@@ -70,7 +74,7 @@ def test_links_lead_somewhere(site):
             if (there is None and not target.exists()) or (
                 there and url.fragment and unquote(url.fragment) not in there.anchors
             ):
-                lost.append(f"{path.relative_to(site_.SITE)} → {link}")
+                lost.append(f"{path.relative_to(SITE)} → {link}")
     assert lost == []
 
 
@@ -80,5 +84,5 @@ def test_nothing_is_loaded_from_elsewhere(site):
             assert urlsplit(source).scheme in ("", "data"), f"{path.name} loads {source[:80]}"
             if not source.startswith("data:"):
                 assert (path.parent / unquote(urlsplit(source).path)).exists(), f"{path.name} loads {source[:80]}"
-    for style in (site_.SITE / "_static").glob("*.css"):
+    for style in (SITE / "_static").glob("*.css"):
         assert "url(http" not in style.read_text().replace('"', "").replace("'", "")

@@ -44,7 +44,7 @@ def test_library_brings_neither_jupyter_nor_servers():
     assert everything["all"] == ["geodes-lab[lab]"]
     assert (
         everything["lab"][0]
-        == "geodes-lab[plot,map,tiles,cluster,service,vector,assistant,altimetry,icechunk,collaboration]"
+        == "geodes-lab[plot,map,tiles,cluster,service,vector,assistant,altimetry,icechunk,collaboration,notebooks]"
     )
 
 
@@ -81,6 +81,21 @@ def test_what_every_start_would_wait_for_is_not_there():
     loaded = done.stdout.split()
     assert "jsonschema" in loaded
     assert not {"rfc3987_syntax", "scipy.interpolate", "scipy.ndimage"} & set(loaded)
+
+
+@pytest.mark.thorough
+def test_services_start_without_what_opens_products():
+    """Each service of a hub is a process: what one imports, each start of the lab waits for."""
+    services = ", ".join(f"hub.services.{name}.app" for name in ("catalogue", "jobs", "tiles", "usage"))
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, {services}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = done.stdout.split()
+    assert "hub.services.jobs.app" in loaded
+    assert not {"pandas", "xarray", "dask.array", "rasterio", "distributed"} & set(loaded)
 
 
 def test_packages_that_were_given():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import Annotated, Literal
 
 import jsonschema
@@ -17,6 +18,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.processing import registry
 from geodes_lab.processing.expression import Expression
 from geodes_lab.processing.inputs import Between, Unit
+from geodes_lab.processing.reduction import nanmedian
 from tests.support.examples import examples
 
 
@@ -155,3 +157,22 @@ def test_hostile_expressions_are_refused_in_a_sentence(text):
 def test_any_text_is_an_expression_or_refused(text):
     with contextlib.suppress(GeodesError):
         Expression(text)
+
+
+@given(
+    st.integers(2, 20).flatmap(
+        lambda n: st.lists(
+            st.lists(st.sampled_from([np.nan, -0.5, 0.0, 0.25, 1.0, 3e30, np.inf]), min_size=n, max_size=n),
+            min_size=1, max_size=6,
+        )
+    ),
+    st.sampled_from(["float32", "float64"]),
+)  # fmt: skip
+@settings(max_examples=examples(60), deadline=None)
+def test_median_of_few_is_numpy_s(columns, dtype):
+    values = np.array(columns, dtype).T
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours, theirs = nanmedian(values), np.nanmedian(values, axis=0)
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)

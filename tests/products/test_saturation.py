@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -17,12 +16,13 @@ import geodes_lab as gl
 from geodes_lab import products
 from geodes_lab.cube import mosaic
 from geodes_lab.sample.sentinel2 import l1c
+from tests.support.altering import written
 
 GLINT = slice(300, 340), slice(400, 480)
 
 
-@pytest.fixture(params=[15, 16])
-def glinting(request: pytest.FixtureRequest, altered: Callable[..., Path], product: Path) -> Path:
+@pytest.fixture(scope="module", params=[15, 16])
+def glinting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, product: Path) -> Path:
     """A product some of whose red is saturated, in so many bits: ESA's files have 15."""
     transform = products.unpack(product).assets["B04"].extra_fields["proj:transform"]
 
@@ -33,7 +33,7 @@ def glinting(request: pytest.FixtureRequest, altered: Callable[..., Path], produ
         pixels[GLINT] = 65_535
         return l1c.jpeg2000(pixels[None], (transform[2], transform[5]), 10, request.param)
 
-    return altered(change)
+    return written(product, tmp_path_factory.mktemp("glinting"), change)
 
 
 @pytest.mark.thorough

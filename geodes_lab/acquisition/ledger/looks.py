@@ -80,10 +80,12 @@ class Looks:
         self, c: Connection, source: str, collection: str, several: Sequence[tuple[Publication, Identity]], now: float
     ) -> int:
         names, ids = {i.name for _, i in several}, {p.id for p, _ in several}
-        where = sa.or_(_p.name.in_(names), sa.and_(_p.source == source, _p.upstream.in_(ids)))
-        # Of these names alone: a look reads only what changed, however much is known.
-        query = sa.select(products).where(_p.collection == collection, where).order_by(_p.number)
-        known: list[Row[Any]] = list(c.execute(query).all()) if several else []
+        # Two questions, each of one index: with "or", or with the collection in both, SQLite reads all that is known.
+        named = sa.and_(_p.collection == collection, _p.name.in_(names))
+        published = sa.and_(_p.source == source, _p.upstream.in_(ids))
+        found = (r for where in (named, published) for r in c.execute(sa.select(products).where(where)))
+        by_number = {r.number: r for r in found if r.collection == collection}
+        known: list[Row[Any]] = [by_number[number] for number in sorted(by_number)]
         there = {(r.source, r.upstream, r.revision) for r in known}
         new = 0
         for publication, identity in several:

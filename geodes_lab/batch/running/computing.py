@@ -26,6 +26,7 @@ from geodes_lab.batch import own_code
 from geodes_lab.batch.request import File, Impossible, Request, Result, Unit
 from geodes_lab.batch.running import outputs
 from geodes_lab.batch.splitting import tiles
+from geodes_lab.cube.band_sources import Unpacked
 from geodes_lab.cube.opening import open_cube
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import installed
@@ -109,7 +110,7 @@ def _band_item(folder: str, text: str, bands: tuple[str, ...]) -> pystac.Item:
     item = products.unpack(products.as_item(json.loads(text)), list(bands), confirm=False)
     # Its files are resolved by now: relative to an address they would be others.
     item.clear_links()
-    return item
+    return Unpacked.of(item)
 
 
 def process_of(call: Call) -> Process:

@@ -70,7 +70,8 @@ def in_the_lab(item: pystac.Item, record: Record, request: Request) -> pystac.It
             place = common_place.brought(path, user, request.readers)
             if place != path:
                 asset.href = place.as_uri()
-            if "thumbnail" not in item.assets and (small := thumbnail.asset(place)) is not None:
+            is_map = place.suffix in (".tif", ".zarr")  # others have no picture
+            if is_map and "thumbnail" not in item.assets and (small := thumbnail.asset(place)) is not None:
                 item.add_asset("thumbnail", small)
                 break
     assert request.collection is not None

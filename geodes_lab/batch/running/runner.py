@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from geodes_lab import settings
+from geodes_lab import extras, settings
 from geodes_lab.batch import own_code, places, planned, remote, schedules
 from geodes_lab.batch.request import PLAN, Impossible, Request, Result
 from geodes_lab.batch.running import outputs, publishing
@@ -35,10 +35,12 @@ _LOOK = 0.25  # seconds between two looks for units that wait
 _LOOK_OVER_HTTP = 1.0
 _NO_ROOM = 60.0  # seconds until a unit is tried again that found the disk full
 _SCHEDULES = 10.0  # seconds between two looks for schedules that are due
+_NO_WORK = 60.0  # seconds after which a runner ends that only looked after schedules
 _ASK = 5.0  # seconds until another service is asked again
 _LONGEST = 3600.0  # seconds between two attempts
 _MOST_THREADS = 256  # units at once; each has a thread that waits
 _MOST_PLANS = 4
+_NOTEBOOK = "notebook"
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ class Runner:
         self.folder = folder or places.results()
         self.attempts = int(settings.get("jobs.attempts")) if attempts is None else attempts
         self.pause = float(settings.get("jobs.pause")) if pause is None else pause
-        # Code of a notebook and the key of a portal are a person's own: a runner for everybody has neither.
-        takes = () if person is None else ("code", "portal")
+        # Code, notebooks and the key of a portal are a person's own: a runner for everybody has none of them.
+        takes = () if person is None else ("code", "portal", _NOTEBOOK)
         seconds = float(settings.get("jobs.lease")) if lease is None else lease
         self.leases: Leases | ServedLeases
         if isinstance(store, Store):
@@ -96,7 +98,9 @@ class Runner:
             self.leases, self._between = store.leases(person, takes, seconds), _LOOK_OVER_HTTP
         self._stop, self._moved = threading.Event(), threading.Event()
         self._active: dict[int, threading.Event] = {}
-        self._plans: set[int] = set()
+        # What needs no worker: ends of jobs, plans, and notebooks, each with a kernel beside this process.
+        self._aside: dict[int, str] = {}
+        self.notebooks = max(int(settings.get("jobs.notebooks")), 1)
         self._lock = threading.Lock()
         self._next_look = time.monotonic()
         self._known = lru_cache(64)(self._read)
@@ -136,45 +140,53 @@ class Runner:
             self.workers.close()
 
     def _take_all(self, pool: ThreadPoolExecutor, idle: float | None) -> None:
-        since = time.monotonic()
+        since, worked = time.monotonic(), False
         while not self._stop.is_set():
             self._moved.clear()
             tasks: list[Task] = []
             try:
                 self._look()
                 if (room := self._room()) > 0:
-                    tasks = self.leases.take_several(room)
+                    tasks = self.leases.take_several(room, self._without())
                 if not tasks and not self._active and idle == 0 and self._is_over():
                     return
             except DatabaseUnusable as error:
                 log.warning("%s", error)
             if tasks or self._active:
-                since = time.monotonic()
-            elif idle is not None and time.monotonic() - since > idle:
+                since, worked = time.monotonic(), True
+            elif idle is not None and time.monotonic() - since > (idle if worked else min(idle, _NO_WORK)):
                 return
             for task in tasks:
                 faults.reach("end.taken" if task.unit.is_end else "unit.taken")
                 lost = threading.Event()
                 with self._lock:
                     self._active[task.number] = lost
-                    if task.key == PLAN:
-                        self._plans.add(task.number)
+                    if kind := _beside(task):
+                        self._aside[task.number] = kind
                 pool.submit(self._one, task, lost)
             if not tasks:
                 self._moved.wait(self._between)
 
     def _room(self) -> int:
-        """How many more units may be taken. No cluster starts before there is a unit for it; a plan needs none."""
+        """How many more units may be taken.
+
+        No cluster starts before there is a unit for it: ends, plans and notebooks need none.
+        """
         with self._lock:
-            computed, plans = len(self._active.keys() - self._plans), len(self._plans)
+            computed = len(self._active.keys() - self._aside.keys())
+            plans = [*self._aside.values()].count(PLAN)
         if plans >= _MOST_PLANS:
             return 0
         return min(self.workers.slots, _MOST_THREADS) - computed if computed else 1
 
+    def _without(self) -> tuple[str, ...]:
+        """What is not taken now: notebooks, while as many run as may."""
+        with self._lock:
+            return (_NOTEBOOK,) if [*self._aside.values()].count(_NOTEBOOK) >= self.notebooks else ()
+
     def _look(self) -> None:
         """Look at the schedules now and then: in between, nothing new is expected."""
-        # The lab's service has no schedules.
-        if isinstance(self.store, Store) and self.person is not None and time.monotonic() >= self._next_look:
+        if self.person is not None and time.monotonic() >= self._next_look:
             schedules.look(self.store, self.person, self.leases.owner)
             self._next_look = time.monotonic() + _SCHEDULES
 
@@ -218,7 +230,7 @@ class Runner:
         finally:
             with self._lock:
                 self._active.pop(task.number, None)
-                self._plans.discard(task.number)
+                self._aside.pop(task.number, None)
             self._moved.set()
 
     def _done(self, task: Task, lost: threading.Event) -> None:
@@ -228,6 +240,11 @@ class Runner:
             result = publishing.ended(self.store, known.record, known.request, folder, self.publisher)
         elif known.request.planned:
             result = planned.made(known.record, known.request)
+        elif known.request.output == _NOTEBOOK:
+            with extras.needed("A notebook as a job"):  # a runner without Jupyter has other work
+                from geodes_lab.batch.notebooks import running as notebooks
+            given = known.record, known.request, known.code, known.seal
+            result = notebooks.made(self.leases, task, *given, folder, lost)
         elif known.request.output == "remote":
             result = remote.worked(self.leases, task, known.request, known.record)
         else:
@@ -297,6 +314,13 @@ class Runner:
             self._recorded(lambda: self.leases.postpone(task, why, pause))
         else:
             self._recorded(lambda: self.leases.fail(task, why))
+
+
+def _beside(task: Task) -> str:
+    """Return what a unit is that needs no worker; empty: it needs one."""
+    if task.unit.is_end:
+        return "end"
+    return PLAN if task.key == PLAN else _NOTEBOOK if task.is_notebook else ""
 
 
 def _longer() -> Iterator[float]:

@@ -88,59 +88,57 @@ class OnCluster:
     """
 
     def __init__(self, client: Any = None, slots: int | None = None) -> None:
+        # Here, and not at their first use: two units would import them in two threads, and distributed imports itself
+        # in circles, which Python then takes for a deadlock.
+        import distributed
+
+        from geodes_lab import cluster
+
         self._given, self._slots = client, slots
-        self._lock = threading.Lock()
+        self._lock, self._cluster, self._lost = threading.Lock(), cluster, distributed.CancelledError
 
     @property
     def _client(self) -> Any:
         if self._given is not None:
             return self._given
-        from geodes_lab.cluster import attach
-
         with self._lock:
-            return attach()
+            return self._cluster.attach()
 
     @property
     def slots(self) -> int:
         """How many units they compute at once."""
         if self._slots is None:
-            from geodes_lab.cluster import workers
-
             self._client  # noqa: B018  (the cluster of which the workers are)
-            known = workers()
+            known = self._cluster.workers()
             self._slots = known.count * known.threads + 1
         return self._slots
 
     @property
     def threads(self) -> int:
         """Threads for a unit that is alone on its worker."""
-        from geodes_lab.cluster import workers
-
-        return workers().threads
+        return self._cluster.workers().threads
 
     def submit(self, call: Call) -> Computation:
         """Begin to compute a unit."""
         # Not pure: a unit that is computed again must not get the answer of the first time.
-        return _Task(self._client.submit(compute, call, pure=False))
+        return _Task(self._client.submit(compute, call, pure=False), self._lost)
 
     def close(self) -> None:
         """Nothing: the cluster ends with this process, or belongs to somebody else."""
 
 
 class _Task:
-    def __init__(self, future: Any) -> None:
-        self._future, self._over = future, threading.Event()
+    def __init__(self, future: Any, lost: type[Exception]) -> None:
+        self._future, self._over, self._lost = future, threading.Event(), lost
         future.add_done_callback(lambda _: self._over.set())
 
     def done(self, seconds: float) -> bool:
         return self._over.wait(seconds) or self._future.done()
 
     def result(self) -> Result:
-        from distributed import CancelledError
-
         try:
             made: Result = self._future.result()
-        except CancelledError as error:
+        except self._lost as error:
             raise GeodesError("The cluster was lost while the unit was computed.") from error
         finally:
             self._future.release()

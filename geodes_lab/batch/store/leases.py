@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from geodes_lab.batch.request import PLAN, Result, Unit
-from geodes_lab.batch.store.tables import jobs, runners, units
+from geodes_lab.batch.store.tables import jobs, runners, steps, units
 from geodes_lab.batch.store.writing import end, settle, tell
 from geodes_lab.util.database import Database
 
@@ -40,6 +40,7 @@ class Task:
     remote: str | None
     is_new: bool = False
     """Whether nobody has made the same before: it was recorded already that its computation begins."""
+    is_notebook: bool = False
 
 
 class Leases:
@@ -52,7 +53,7 @@ class Leases:
     person
         Whose units it takes; None: everybody's.
     takes
-        What it can do beyond the processes that it can import: ``code``, ``portal``.
+        What it can do beyond the processes that it can import: ``code``, ``portal``, ``notebook``.
     seconds
         After which a runner that shows no sign of life is dead.
     slots
@@ -82,16 +83,25 @@ class Leases:
         """
         return next(iter(self.take_several(1)), None)
 
-    def take_several(self, most: int) -> list[Task]:
-        """Take the next units as `take` does, in one transaction: each of these waits for the disk."""
+    def take_several(self, most: int, without: Collection[str] = ()) -> list[Task]:
+        """Take the next units as `take` does, in one transaction: each of these waits for the disk.
+
+        Parameters
+        ----------
+        most
+            How many at most.
+        without
+            What the runner has no room for now, of what it takes: ``notebook``.
+        """
         now, taken = self.clock(), list[Task]()
+        takes = [what for what in self.takes if what not in without]
         with self.database.change() as c:
-            while len(taken) < most and (row := self._next(c, now)) is not None:
+            while len(taken) < most and (row := self._next(c, now, takes)) is not None:
                 taken.append(self._taken(c, row, now))
         return taken
 
-    def _next(self, c: Connection, now: float) -> Row[Any] | None:
-        waits = [_u.state == "waiting", _u.later <= now, _u.until <= now, _u.needs.in_(self.takes)]
+    def _next(self, c: Connection, now: float, takes: Collection[str]) -> Row[Any] | None:
+        waits = [_u.state == "waiting", _u.later <= now, _u.until <= now, _u.needs.in_(takes)]
         for person in self._people(c, now) if self.person is None else [self.person]:
             query = sa.select(units).where(*waits, _u.person == person).order_by(_u.number).limit(1)
             query = query.with_for_update(skip_locked=True)
@@ -124,7 +134,10 @@ class Leases:
         where = (jobs.c.id == row.job, jobs.c.state == "accepted")
         c.execute(sa.update(jobs).where(*where).values(state="running", started=now, updated=now))
         unit = Unit.of(row.document)
-        return Task(row.number, row.fence + 1, row.job, row.person, unit, row.key, row.attempts, row.remote, is_new)
+        return Task(
+            row.number, row.fence + 1, row.job, row.person, unit, row.key, row.attempts, row.remote, is_new,
+            row.needs == "notebook" and not unit.is_end,
+        )  # fmt: skip
 
     def _is_made(self, c: Connection, row: Row[Any]) -> bool:
         """Whether a unit of the same person has made the same."""
@@ -175,6 +188,13 @@ class Leases:
         """
         with self.database.change() as c:
             self._move(c, task, computed=_u.computed + 1)
+
+    def stepped(self, task: Task, done: int, total: int) -> None:
+        """Record how far a unit is, such as how many cells of a notebook are done."""
+        with self.database.change() as c:
+            self._move(c, task, owner=self.owner)
+            c.execute(sa.delete(steps).where(steps.c.number == task.number))
+            c.execute(sa.insert(steps).values(number=task.number, job=task.job, done=done, total=total))
 
     def done(self, task: Task, result: Result, seconds: float) -> None:
         """Record what a unit made."""

@@ -93,18 +93,7 @@ class ServedStore:
 
     def add(self, new: New) -> str:
         """Write a job and its units; returns its id."""
-        return str(
-            self.line.ask(
-                "add",
-                process=new.process,
-                version=new.version,
-                title=new.title,
-                request=new.request.text(),
-                units=[[unit.text(), key] for unit, key in new.units],
-                code=None if new.code is None else base64.b64encode(new.code).decode(),
-                seal=new.seal,
-            )
-        )
+        return str(self.line.ask("add", **written_job(new)))
 
     def jobs(self, person: str | None, limit: int = 100, offset: int = 0, states: Sequence[str] = ()) -> list[Record]:
         """Return the newest jobs first."""
@@ -179,9 +168,9 @@ class ServedLeases:
         found = self._ask("take", slots=self.slots)
         return None if found is None else Task(**found | {"unit": Unit.of(found["unit"])})
 
-    def take_several(self, most: int) -> list[Task]:
+    def take_several(self, most: int, without: Collection[str] = ()) -> list[Task]:
         """Take the next units."""
-        found = self._ask("take_several", slots=self.slots, many=most)
+        found = self._ask("take_several", slots=self.slots, many=most, without=sorted(without))
         return [Task(**one | {"unit": Unit.of(one["unit"])}) for one in found]
 
     def renew(self, numbers: Collection[int]) -> set[int]:
@@ -195,6 +184,10 @@ class ServedLeases:
     def begun(self, task: Task) -> None:
         """Record that the computation of a unit begins."""
         self._move("begun", task)
+
+    def stepped(self, task: Task, done: int, total: int) -> None:
+        """Record how far a unit is."""
+        self._move("stepped", task, done=done, total=total)
 
     def done(self, task: Task, result: Result, seconds: float) -> None:
         """Record what a unit made."""
@@ -227,6 +220,15 @@ class ServedLeases:
 
     def _ask(self, what: str, **given: Any) -> Any:
         return self.line.ask(what, owner=self.owner, **given)
+
+
+def written_job(new: New) -> dict[str, Any]:
+    """Write a new job as JSON; whose it is, the service knows."""
+    return {
+        "process": new.process, "version": new.version, "title": new.title, "request": new.request.text(),
+        "units": [[unit.text(), key] for unit, key in new.units],
+        "code": None if new.code is None else base64.b64encode(new.code).decode(), "seal": new.seal,
+    }  # fmt: skip
 
 
 def written(task: Task) -> dict[str, Any]:

@@ -53,7 +53,7 @@ units = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("job", sa.Text, nullable=False),
     sa.Column("person", sa.Text, nullable=False),  # of the job, for who is next
-    sa.Column("needs", sa.Text, nullable=False),  # "" or "code", "portal": who may take it
+    sa.Column("needs", sa.Text, nullable=False),  # "" or "code", "portal", "notebook": who may take it
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("document", sa.Text, nullable=False),  # `geodes_lab.batch.unit.Unit`, as JSON
@@ -80,6 +80,17 @@ units = sa.Table(
 ``state`` is ``blocked`` (the end, until all others are done), ``waiting`` (also while it is computed: ``until`` is then
 later than now), ``done``, ``failed`` or ``dismissed``.
 """
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),  # of the unit
+    sa.Column("job", sa.Text, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False),
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Index("steps_by_job", "job"),
+)
+"""How far a unit under way is, of those that say so: cells of a notebook."""
 
 log = sa.Table(
     "log",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from geodes_lab.batch.request import PLAN, Request, Result, Unit
-from geodes_lab.batch.store.tables import jobs, log, runners, units
+from geodes_lab.batch.store.tables import jobs, log, runners, steps, units
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import Database
 
@@ -70,14 +70,20 @@ class Progress:
     waiting: int = 0
     failed: int = 0
     dismissed: int = 0
+    cells_done: int = 0
+    """Of the notebook that runs."""
+    cells: int = 0
+    """Of that notebook; 0: none runs, or it has not begun."""
 
     @property
     def percent(self) -> int:
-        """Units that are done, of all; 0 to 100."""
-        return 100 * self.done // max(self.total, 1)
+        """Units that are done, of all, with the part of one that says how far it is; 0 to 100."""
+        part = min(self.cells_done / self.cells, 1.0) if self.cells else 0.0
+        return int(100 * (self.done + part) / max(self.total, 1))
 
     def __str__(self) -> str:
         more = [f"{n} {what}" for n, what in ((self.running, "running"), (self.failed, "failed")) if n]
+        more += [f"{self.cells_done} of {self.cells} cells"] if self.cells else []
         return ", ".join([f"{self.done} of {self.total} units", *more])
 
 
@@ -120,7 +126,8 @@ class Store:
             "seal": new.seal, "schedule": new.schedule, "subscriber": new.subscriber,
         }  # fmt: skip
         within.execute(sa.insert(jobs).values(**row))
-        needs = "portal" if new.request.output == "remote" else "code" if new.code else ""
+        own = {"remote": "portal", "notebook": "notebook"}
+        needs = own.get(new.request.output) or ("code" if new.code else "")
         end = Unit("end", [], is_end=True)
         several = [
             {
@@ -187,11 +194,18 @@ class Store:
         query = query.where(_u.job.in_(numbers), _u.key != "").group_by(_u.job, state)
         query = query if person is None else query.where(_u.person == person)
         counts: dict[str, dict[str, int]] = {}
+        cells: dict[str, tuple[int, int]] = {}
         with self.database.read() as c:
             for row in c.execute(query):
                 counts.setdefault(row.job, {})[row.now] = row.many
+            if under_way := [j for j, n in counts.items() if n.get("running")]:
+                known = sa.select(steps.c.job, steps.c.done, steps.c.total).where(steps.c.job.in_(under_way))
+                cells = {row.job: (row.done, row.total) for row in c.execute(known)}
         names = ("done", "running", "waiting", "failed", "dismissed")
-        return {j: Progress(sum(n.values()), *(n.get(name, 0) for name in names)) for j, n in counts.items()}
+        several = {j: Progress(sum(n.values()), *(n.get(name, 0) for name in names)) for j, n in counts.items()}
+        for number, (done, total) in cells.items():
+            several[number] = replace(several[number], cells_done=done, cells=total)
+        return several
 
     def failures(self, number: str, person: str | None, limit: int = 100) -> list[Failure]:
         """Return the units that failed, or that wait for another attempt, with the last reason of each."""
@@ -251,7 +265,7 @@ class Store:
         with self.database.change() as c:
             if self._job(c, number, person).state not in ENDED:
                 raise GeodesError(f"The job {number} has not ended: cancel it first.")
-            for table, column in ((units, _u.job), (log, log.c.job), (jobs, _j.id)):
+            for table, column in ((units, _u.job), (steps, steps.c.job), (log, log.c.job), (jobs, _j.id)):
                 c.execute(sa.delete(table).where(column == number))
 
     def has_runner(self, person: str) -> bool:

@@ -40,8 +40,10 @@ class Engine:
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(config={"allow_community_extensions": "false"})
-        connection.load_extension(_spatial())  # before the sandbox is closed
+        # To check its signature, DuckDB would hash the 80 MB of the extension each time, for half a second of a core.
+        # The file is the package's own, whose hash is in the lock file; the closed sandbox loads nothing more.
+        connection = duckdb.connect(config={"allow_community_extensions": "false", "allow_unsigned_extensions": "true"})
+        connection.load_extension(_spatial())
         below = [f"{f.expanduser().absolute()}/" for f in self.folders]
         values: dict[str, Any] = {
             "parquet_metadata_cache": True,

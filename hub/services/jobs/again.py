@@ -27,9 +27,12 @@ def request_of(record: Record, request: Request, has_code: bool) -> dict[str, An
         If nobody but its notebook, or another service, can begin it again.
     """
     process = registry.installed().get(record.process)
+    inputs: dict[str, Any] = dict(request.inputs)
+    if request.output == "notebook" and not has_code:
+        inputs |= {"collection": request.collection or "", "title": record.title}
+        return {"process": record.process, "inputs": inputs | ({"readers": request.readers} if request.readers else {})}
     if has_code or request.output == "remote" or process is None:
         raise GeodesError(f"The process {record.process} is not one of this lab: begin the job again where it began.")
-    inputs: dict[str, Any] = dict(request.inputs)
     noted = json.loads(record.subscriber or "{}")
     search = noted.get("search")
     inputs |= {"search": search} if search else {"items": request.items}

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from geodes_lab.batch.store.leases import LeaseLost
+from geodes_lab.batch.store.schedules import Schedules
 from geodes_lab.batch.store.writing import ENDED, Progress, Record, Store
 from geodes_lab.errors import GeodesError
 from geodes_lab.policy.lab import Lab
@@ -21,24 +22,17 @@ from geodes_lab.processing import registry
 from geodes_lab.util.database import DatabaseUnusable
 from hub.services.bounds import Bounded
 from hub.services.jobs import again, callbacks, documents, execution, listing, views
-from hub.services.jobs.desk import Desk, NotAllowed
+from hub.services.jobs.calls.desk import Desk, NotAllowed
+from hub.services.jobs.front import LOGIN, Front, Refused, following, no_number, refusal, this
 from hub.services.jobs.planning import Planning
 from hub.services.jobs.searching import Catalogue
+from hub.services.jobs.timetable import Timetable
 from hub.services.pages import Language
-from hub.services.person import Hub, Person, is_from_elsewhere
+from hub.services.person import Hub, Person
 
 _BODY = 32 * 2**20  # bytes: twenty thousand Items
-_LOGIN = "Log in, or send your token: Authorization: token …, from the hub's page Token."
 _POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
-
-
-class _Refused(Exception):
-    """A request that is answered with an exception of the standard."""
-
-    def __init__(self, kind: str, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.kind, self.status = kind, status
 
 
 def made(
@@ -64,12 +58,14 @@ def made(
     title = f"Processes of {lab.name}"
     app = FastAPI(title=title, version="1", openapi_url=f"{hub.prefix}ogc/api", docs_url=None, redoc_url=None)
     desk, products = Desk(lab, store), Catalogue(catalogue)
-    app.include_router(_Processes(lab, desk, hub, products, title, Planning(lab, store, usage)).routes())
+    front = Front(lab, hub, desk)
+    app.include_router(_Processes(front, products, title, Planning(lab, store, usage)).routes())
+    app.include_router(Timetable(front, Schedules(store), products).routes())
     app.include_router(views.routes(lab, hub, products, assets))
     app.include_router(_calls(desk, hub))
 
-    @app.exception_handler(_Refused)
-    async def refused(_: Request, error: _Refused) -> Response:
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> Response:
         return JSONResponse(documents.exception(error.kind, error.status, str(error)), error.status, _HEADERS)
 
     @app.exception_handler(HTTPException)
@@ -94,10 +90,9 @@ def made(
 class _Processes:
     """OGC API – Processes 1.0."""
 
-    def __init__(self, lab: Lab, desk: Desk, hub: Hub, catalogue: Catalogue, title: str, planning: Planning) -> None:
-        self._lab, self._desk, self._hub, self._catalogue, self._title = lab, desk, hub, catalogue, title
-        self._planning = planning
-        self._store = desk.store
+    def __init__(self, front: Front, catalogue: Catalogue, title: str, planning: Planning) -> None:
+        self._front, self._catalogue, self._title, self._planning = front, catalogue, title, planning
+        self._lab, self._desk, self._hub, self._store = front.lab, front.desk, front.hub, front.desk.store
 
     def routes(self) -> APIRouter:
         router = APIRouter(prefix=f"{self._hub.prefix}ogc")
@@ -119,7 +114,7 @@ class _Processes:
 
     def landing(self, request: Request) -> Response:
         """Return the first document."""
-        return JSONResponse(documents.landing(self._at(request), self._title))
+        return JSONResponse(documents.landing(self._front.at(request), self._title))
 
     def conformance(self) -> Response:
         """Return the classes of the standard that are true here."""
@@ -127,18 +122,18 @@ class _Processes:
 
     def processes(self, request: Request) -> Response:
         """List the processes that the person's groups can use."""
-        person, at = self._person(request), self._at(request)
+        person, at = self._front.person(request), self._front.at(request)
         limit, offset = self._page(request)
         several = [p for name, p in sorted(registry.installed().items()) if self._desk.allowed(person, name)]
-        links = [_self(f"{at}/processes"), *_next(f"{at}/processes", limit, offset, len(several))]
+        links = [this(f"{at}/processes"), *following(f"{at}/processes", limit, offset, len(several))]
         tongue = _tongue(request)
         some = [documents.summary(p, at, tongue) for p in several[offset : offset + limit]]
         return JSONResponse({"processes": some, "links": links}, headers={"Content-Language": tongue})
 
     def process(self, request: Request, process: str) -> Response:
         """Describe a process; ``?lang=fr`` does so in French, where the lab has it."""
-        known, tongue = self._known(self._person(request), process), _tongue(request)
-        described = documents.description(known, self._at(request), tongue)
+        known, tongue = self._front.known(self._front.person(request), process), _tongue(request)
+        described = documents.description(known, self._front.at(request), tongue)
         return JSONResponse(described, headers={"Content-Language": tongue})
 
     async def execute(self, request: Request, process: str) -> Response:
@@ -154,32 +149,32 @@ class _Processes:
         return await self._with_body(request, process, self._planned)
 
     async def _with_body(self, request: Request, process: str, answer: Callable[..., Response]) -> Response:
-        person = await run_in_threadpool(self._person, request, True)
+        person = await run_in_threadpool(self._front.person, request, True)
         try:
-            body = json.loads(await request.body(), parse_constant=_no_number)
+            body = json.loads(await request.body(), parse_constant=no_number)
         except (ValueError, RecursionError):
-            raise _Refused("InvalidParameterValue", 400, "The request must be JSON, with finite numbers.") from None
+            raise Refused("InvalidParameterValue", 400, "The request must be JSON, with finite numbers.") from None
         return await run_in_threadpool(answer, request, person, process, body)
 
     def _planned(self, request: Request, person: Person, process: str, body: Any) -> Response:
-        known = self._known(person, process)
+        known = self._front.known(person, process)
         draft = self._asked(request, person, process, body).draft
         try:
             self._desk.check(person, known.id)
             number = self._planning.wanted(draft, person)
         except GeodesError as error:
-            raise _of(error) from None
-        return JSONResponse({"planID": number}, 201, {"Location": f"{self._at(request)}/plans/{number}"})
+            raise refusal(error) from None
+        return JSONResponse({"planID": number}, 201, {"Location": f"{self._front.at(request)}/plans/{number}"})
 
     def plan(self, request: Request, plan: str) -> Response:
         """Return a plan, or how far it is."""
-        person = self._person(request)
+        person = self._front.person(request)
         try:
             return JSONResponse(self._planning.one(plan, person))
         except DatabaseUnusable:
             raise
         except GeodesError:
-            raise _Refused("no-such-plan", 404, f"You have no plan {plan[:80]!r}: ask for it again.") from None
+            raise Refused("no-such-plan", 404, f"You have no plan {plan[:80]!r}: ask for it again.") from None
 
     def _checked(self, request: Request, person: Person, process: str, body: Any) -> Response:
         draft = self._asked(request, person, process, body).draft
@@ -188,14 +183,14 @@ class _Processes:
         return JSONResponse({"units": len(draft.units), "products": len(products), "first": names})
 
     def _executed(self, request: Request, person: Person, process: str, body: Any) -> Response:
-        known, at = self._known(person, process), self._at(request)
+        known, at = self._front.known(person, process), self._front.at(request)
         try:
             self._desk.check(person, known.id)
             subscriber = body.get("subscriber") if isinstance(body, dict) else None
             if subscriber is not None:
                 subscriber = callbacks.checked(subscriber, self._lab.jobs.callbacks)
         except GeodesError as error:
-            raise _of(error) from None
+            raise refusal(error) from None
         asked = self._asked(request, person, process, body)
         noted = {"raw": asked.raw, "by_value": asked.by_value, "at": at}
         noted |= {"search": asked.search} if asked.search else {}
@@ -209,22 +204,22 @@ class _Processes:
     def _asked(self, request: Request, person: Person, process: str, body: Any) -> execution.Asked:
         token = self._hub.token(request)
         try:
-            return execution.read(self._known(person, process), body, lambda s: self._catalogue.found(token, s))
+            return execution.read(self._front.known(person, process), body, lambda s: self._catalogue.found(token, s))
         except GeodesError as error:
-            raise _of(error) from None
+            raise refusal(error) from None
 
     def jobs(self, request: Request) -> Response:
         """List the person's jobs."""
-        person, at = self._person(request), self._at(request)
+        person, at = self._front.person(request), self._front.at(request)
         query = request.query_params
         try:
             found = listing.listed(self._store, person.name, query, {n: query.getlist(n) for n in query})
         except GeodesError as error:
-            raise _of(error) from None
+            raise refusal(error) from None
         limit, offset = self._page(request)
         shown = found[: min(limit, listing.MOST)]
         counts = self._store.several_progress([r.id for r in shown], person.name)
-        links = [_self(f"{at}/jobs"), *_next(f"{at}/jobs", len(shown), offset, offset + len(found))]
+        links = [this(f"{at}/jobs"), *following(f"{at}/jobs", len(shown), offset, offset + len(found))]
         return JSONResponse(
             {"jobs": [self._status(r, counts.get(r.id) or Progress(r.units), at) for r in shown], "links": links}
         )
@@ -240,12 +235,12 @@ class _Processes:
         try:
             document = again.request_of(record, self._store.request(record.id, record.person), code is not None)
         except GeodesError as error:
-            raise _Refused("not-repeatable", 409, str(error)) from None
+            raise Refused("not-repeatable", 409, str(error)) from None
         return JSONResponse(document)
 
     def results(self, request: Request, job: str) -> Response:
         """Return the results: the address of their Items, or as the request to begin the job asked for."""
-        record, at = self._successful(request, job), self._at(request)
+        record, at = self._successful(request, job), self._front.at(request)
         noted = json.loads(record.subscriber or "{}")
         if noted.get("raw"):
             if noted.get("by_value"):
@@ -278,7 +273,7 @@ class _Processes:
         record = self._record(request, job, changes=True)
         if record.state not in ENDED:
             return self._answered(request, self._store.dismiss(record.id, record.person))
-        document = self._status(record, self._store.progress(record.id, record.person), self._at(request))
+        document = self._status(record, self._store.progress(record.id, record.person), self._front.at(request))
         self._store.remove(record.id, record.person)
         return JSONResponse(document | {"status": "dismissed", "message": "It was removed from the list.", "links": []})
 
@@ -287,38 +282,23 @@ class _Processes:
         record = self._record(request, job, changes=True)
         return self._answered(request, self._store.retry(record.id, record.person))
 
-    def _person(self, request: Request, changes: bool = False) -> Person:
-        person = self._hub.person(request)
-        if not person.name:
-            raise _Refused("not-authenticated", 401, _LOGIN)
-        if changes and is_from_elsewhere(request, person):
-            raise _Refused("not-allowed", 403, "A page of another site cannot begin or change jobs.")
-        return person
-
-    def _known(self, person: Person, process: str) -> Any:
-        # What a person may not use is not there for them.
-        if process not in registry.installed() or not self._desk.allowed(person, process):
-            sentence = f"There is no process {process[:80]!r} here that your groups can use: see processes."
-            raise _Refused("no-such-process", 404, sentence)
-        return registry.installed()[process]
-
     def _record(self, request: Request, job: str, changes: bool = False) -> Record:
-        person = self._person(request, changes)
+        person = self._front.person(request, changes)
         try:
             return self._store.job(job, person.name)
         except DatabaseUnusable:
             raise
         except GeodesError:
-            raise _Refused("no-such-job", 404, f"You have no job {job[:80]!r}: see jobs.") from None
+            raise Refused("no-such-job", 404, f"You have no job {job[:80]!r}: see jobs.") from None
 
     def _successful(self, request: Request, job: str) -> Record:
         record = self._record(request, job)
         if record.state not in ENDED:
-            raise _Refused("result-not-ready", 404, "The job has not ended: its results come at its end.")
+            raise Refused("result-not-ready", 404, "The job has not ended: its results come at its end.")
         if record.state == "dismissed":
-            raise _Refused("no-such-job", 404, "The job was cancelled: it has no results.")
+            raise Refused("no-such-job", 404, "The job was cancelled: it has no results.")
         if record.state == "failed":
-            raise _Refused("job-failed", 500, record.message or "The job failed: see its log.")
+            raise Refused("job-failed", 500, record.message or "The job failed: see its log.")
         return record
 
     def _items(self, record: Record) -> dict[str, Any]:
@@ -327,7 +307,7 @@ class _Processes:
 
     def _answered(self, request: Request, record: Record) -> Response:
         progress = self._store.progress(record.id, record.person)
-        return JSONResponse(self._status(record, progress, self._at(request)))
+        return JSONResponse(self._status(record, progress, self._front.at(request)))
 
     def _status(self, record: Record, progress: Progress, at: str) -> dict[str, Any]:
         return documents.status(record, progress, at)
@@ -337,14 +317,7 @@ class _Processes:
             query = request.query_params
             return listing.whole(query, "limit", 100, 1), listing.whole(query, "offset", 0, 0)
         except GeodesError as error:
-            raise _of(error) from None
-
-    def _at(self, request: Request) -> str:
-        """Return where the service is for whoever reads its links: the lab's public address, if it has one."""
-        public = self._lab.origin("jobs") or self._lab.address.rstrip("/")
-        if public:
-            return f"{public}{self._hub.prefix}ogc"
-        return f"{str(request.base_url).rstrip('/')}{self._hub.prefix}ogc"
+            raise refusal(error) from None
 
 
 def _calls(desk: Desk, hub: Hub) -> APIRouter:
@@ -355,7 +328,7 @@ def _calls(desk: Desk, hub: Hub) -> APIRouter:
         """Answer a runner or a kernel, by the token of its person."""
         person = await run_in_threadpool(hub.person, request)
         if not person.name or person.by_cookie:
-            return JSONResponse({"detail": _LOGIN}, 401)
+            return JSONResponse({"detail": LOGIN}, 401)
         try:
             answer = await run_in_threadpool(desk.answer, person, what, json.loads(await request.body()))
         except LeaseLost:
@@ -375,26 +348,3 @@ def _calls(desk: Desk, hub: Hub) -> APIRouter:
 def _tongue(request: Request) -> Language:
     """Return the language of descriptions: English for programs, and what the page asks for."""
     return "fr" if request.query_params.get("lang") == "fr" else "en"
-
-
-def _of(error: GeodesError) -> Exception:
-    if isinstance(error, DatabaseUnusable):
-        return error
-    if isinstance(error, NotAllowed):
-        return _Refused("not-allowed", 403, str(error))
-    return _Refused("InvalidParameterValue", 400, str(error))
-
-
-def _self(href: str) -> dict[str, str]:
-    return {"href": href, "rel": "self", "type": "application/json"}
-
-
-def _next(path: str, limit: int, offset: int, many: int) -> list[dict[str, str]]:
-    following = offset + limit
-    if following >= many:
-        return []
-    return [{"href": f"{path}?limit={limit}&offset={following}", "rel": "next", "type": "application/json"}]
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number of JSON")

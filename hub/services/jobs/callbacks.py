@@ -1,4 +1,4 @@
-"""Whoever a job names is told of its end: only at sites that the operator allows, and never by a redirect."""
+"""Whoever a job names is told of its begin and its end: only at sites that the operator allows, never by a redirect."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _EVERY = 2.0  # seconds between two looks
 _ATTEMPTS, _PAUSE = 5, 30.0  # seconds before the second attempt; twice as many before each further one
 _SECONDS = 10.0
 _AT_ONCE = 20
+_AGAIN, _MOST = 600.0, 20  # seconds between two messages that a job is under way, and how many there are at most
 _URIS = ("successUri", "inProgressUri", "failedUri")
 
 
@@ -57,7 +58,7 @@ def _origin(uri: str) -> str:
 
 
 class Callbacks:
-    """Tells of ends.
+    """Tells of ends; and of jobs under way: when the first unit begins, then at most every ten minutes.
 
     Parameters
     ----------
@@ -84,27 +85,46 @@ class Callbacks:
             time.sleep(_EVERY)
 
     def look(self) -> int:
-        """Tell of what has ended since; return of how many jobs."""
-        told = 0
-        for record in self._due():
+        """Tell of what has ended or begun since; return of how many jobs."""
+        told, j, now = 0, jobs.c, self._store.clock()
+        for record in self._some(j.finished, j.state.in_(ENDED)):
             known = json.loads(record.subscriber or "{}")
-            if known.get("told") or known.get("next", 0) > self._store.clock():
+            if known.get("told") or known.get("next", 0) > now:
                 continue
             told += 1
             self._tell(record, known)
+        # Ends first: who hears of them slowly, or not at all, delays what is said beside them.
+        for record in self._some(j.started, j.state == "running", j.subscriber.like("%inProgressUri%")):
+            told += told < _AT_ONCE and self._said_under_way(record, json.loads(record.subscriber or "{}"))
         return told
 
-    def _due(self) -> list[Record]:
-        j = jobs.c
-        where = (j.subscriber.like('%"told": false%'), j.state.in_(ENDED))
+    def _some(self, order: Any, *where: Any) -> list[Record]:
+        untold = jobs.c.subscriber.like('%"told": false%')
         with self._store.database.read() as c:
-            rows = c.execute(sa.select(*COLUMNS).where(*where).order_by(j.finished).limit(_AT_ONCE * 10))
+            rows = c.execute(sa.select(*COLUMNS).where(untold, *where).order_by(order).limit(_AT_ONCE * 10))
             return [Record(**row._mapping) for row in rows]
+
+    def _said_under_way(self, record: Record, known: dict[str, Any]) -> bool:
+        """Say that a job is under way, if it is time and there is something new to say; it is sent once each time."""
+        uri, last = known.get("subscriber", {}).get("inProgressUri"), known.get("under_way") or {}
+        now, count = self._store.clock(), last.get("count", 0)
+        if not uri or count >= _MOST or last.get("next", 0) > now:
+            return False
+        progress = self._store.progress(record.id, record.person)
+        is_new = progress.percent != last.get("percent")
+        why = self._sent(uri, documents.status(record, progress, str(known.get("at", "")))) if is_new else ""
+        after = {"count": count + is_new, "next": now + _AGAIN, "percent": progress.percent}
+        with self._store.database.change() as c:
+            kept = json.dumps(known | {"under_way": after})
+            c.execute(sa.update(jobs).where(jobs.c.id == record.id).values(subscriber=kept))
+            if why and count == 0:
+                tell(c, record.id, f"The subscriber could not be told that the job runs: {why}", now)
+        return is_new
 
     def _tell(self, record: Record, known: dict[str, Any]) -> None:
         uris = known.get("subscriber", {})
         uri = uris.get("successUri" if record.state == "successful" else "failedUri")
-        why = self._sent(uri, record, known) if uri else ""
+        why = self._sent(uri, self._of_end(record, known)) if uri else ""
         attempts = known.get("attempts", 0) + 1
         is_over = not why or attempts >= _ATTEMPTS
         after = {"told": is_over, "attempts": attempts, "next": self._store.clock() + _PAUSE * 2**attempts}
@@ -113,15 +133,16 @@ class Callbacks:
             if why and is_over:
                 tell(c, record.id, f"The subscriber could not be told of the end: {why}", self._store.clock())
 
-    def _sent(self, uri: str, record: Record, known: dict[str, Any]) -> str:
+    def _of_end(self, record: Record, known: dict[str, Any]) -> dict[str, Any]:
+        at = str(known.get("at", ""))
+        if record.state == "successful":
+            return documents.results(record, at)
+        return documents.status(record, self._store.progress(record.id, record.person), at)
+
+    def _sent(self, uri: str, document: dict[str, Any]) -> str:
         """Send it; return why not, or nothing."""
         if _origin(uri) not in self._origins:
             return "its site may not be told of jobs here any more."
-        if record.state == "successful":
-            document = documents.results(record, str(known.get("at", "")))
-        else:
-            progress = self._store.progress(record.id, record.person)
-            document = documents.status(record, progress, str(known.get("at", "")))
         try:
             # Only the first line of the answer counts; its body is not read.
             with self._client.stream("POST", uri, json=document) as answer:

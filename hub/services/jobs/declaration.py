@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hub.installation import Installation
-from hub.services.declared import Extra
+from hub.services.declared import Extra, Needs
 from hub.services.registration import address
 
 
@@ -17,4 +17,8 @@ def extra(here: Installation) -> Extra:
     if prices.currency:  # for gl.plan of a job
         servers["DASK_GEODES_LAB__JOBS__CORE_HOUR"] = str(prices.core_hour)
         servers["DASK_GEODES_LAB__JOBS__CURRENCY"] = prices.currency
-    return Extra(arguments=("--assets", str(Path(sys.prefix) / "proxy" / "node_modules")), servers=servers)
+    known, needs = here.lab.jobs.postgresql, Needs()
+    if known is not None:
+        needs = Needs(reads=(known.sslrootcert,) if known.sslrootcert else (), secrets=("jobs_database_password",))
+    assets = ("--assets", str(Path(sys.prefix) / "proxy" / "node_modules"))
+    return Extra(arguments=assets, needs=needs, servers=servers)

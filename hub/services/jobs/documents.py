@@ -7,7 +7,7 @@ from typing import Any
 
 from geodes_lab.batch.store.writing import Progress, Record
 from geodes_lab.processing.process import Process
-from hub.services.jobs import french
+from hub.services.jobs.words import french
 from hub.services.pages import Language
 
 _CLASSES = "http://www.opengis.net/spec/ogcapi-processes-1/1.0/conf"
@@ -56,6 +56,8 @@ OF_JOBS: dict[str, dict[str, Any]] = {
     "title": _input("What you call the job.", {"type": "string", "maxLength": 200}),
 }
 """Inputs of each job; an input of the process that has the same name counts instead."""
+OF_NOTEBOOKS = ("collection", "readers", "title")
+"""Those that a notebook has too."""
 
 
 def landing(at: str, title: str) -> dict[str, Any]:
@@ -99,9 +101,13 @@ def description(process: Process, at: str, tongue: Language = "en") -> dict[str,
     return {
         **whole,
         **summary(process, at, tongue),
-        "inputs": {**OF_JOBS, **whole["inputs"]},
+        "inputs": {**_of_jobs(process), **whole["inputs"]},
         "links": [_link(f"{at}/processes/{process.id}", "self", process.title), execution],
     }
+
+
+def _of_jobs(process: Process) -> dict[str, dict[str, Any]]:
+    return {n: OF_JOBS[n] for n in OF_NOTEBOOKS} if process.gives == "notebook" else OF_JOBS
 
 
 def status(record: Record, progress: Progress, at: str) -> dict[str, Any]:
@@ -123,6 +129,8 @@ def status(record: Record, progress: Progress, at: str) -> dict[str, Any]:
         },
         "links": [_link(f"{at}/jobs/{record.id}", "self", "This job")],
     }
+    if progress.cells:
+        document["cells"] = {"total": progress.cells, "done": progress.cells_done}
     times = {"created": record.created, "started": record.started, "finished": record.finished}
     times["updated"] = record.updated
     document |= {name: instant(value) for name, value in times.items() if value is not None}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing.process import Process
-from hub.services.jobs.desk import MOST_UNITS
-from hub.services.jobs.documents import OF_JOBS
+from hub.services.jobs.calls.desk import MOST_UNITS
+from hub.services.jobs.documents import OF_JOBS, OF_NOTEBOOKS
 
 if TYPE_CHECKING:
     from geodes_lab.batch.submission import Draft
@@ -70,20 +70,14 @@ def read(process: Process, body: Any, search: Search) -> Asked:
         raise GeodesError("response is raw or document.")
     by_value = _by_value(body.get("outputs") or {}, raw)
     values = {str(name): _value(str(name), value) for name, value in inputs.items()}
-    own = {name: value for name, value in values.items() if name in process.inputs.names or name not in OF_JOBS}
-    job = {name: value for name, value in values.items() if name not in own}
-    for name in {process.region, "zones"} & set(own):
-        _check_shapes(str(name), own[str(name)])
+    if process.gives == "notebook":
+        return Asked(_notebook(process, values), raw, by_value)
+    own, job = _divided(process, values)
     region = job.pop("region", None)
-    if region is not None:
-        _check_shapes("region", region)
     place = region if region is not None else own.get(process.region or "")
     wanted = job.pop("search", None)
     items = _items(job.pop("items", None), wanted, place, search)
-    title, collection = job.pop("title", ""), job.pop("collection", process.id)
-    for name, value in (("title", title), ("collection", collection)):
-        if not isinstance(value, str) or len(value) > 200:
-            raise GeodesError(f"{name} must be a text of at most 200 characters.")
+    title, collection = _named(job, process)
     usual = _usual(job)
     # Here, since all families of products come with it: 2 s of CPU that each start of a hub would pay.
     from geodes_lab.batch.submission import prepared
@@ -92,6 +86,69 @@ def read(process: Process, body: Any, search: Search) -> Asked:
         lambda: prepared(process, items, own, region=region, collection=collection, title=title, reads=False, **usual)
     )
     return Asked(draft, raw, by_value, wanted)
+
+
+def repeated(process: Process, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Check what a schedule begins each time: its search, the inputs of the process, and those of the job.
+
+    Raises
+    ------
+    GeodesError
+        One sentence.
+    """
+    if set(body) != {"inputs"} or not isinstance(body["inputs"], dict):
+        raise GeodesError("The request of a schedule has inputs and schedule, each a JSON object.")
+    own, job = _divided(process, {str(n): _value(str(n), v) for n, v in body["inputs"].items()})
+    if wrong := {"items", "period", "every"} & set(job):
+        raise GeodesError(f"A schedule has a search, and each says its periods: leave out {', '.join(sorted(wrong))}.")
+    search, region = job.pop("search", None), job.pop("region", None)
+    if not isinstance(search, dict) or "datetime" in search:
+        raise GeodesError("A schedule needs search, as a STAC API takes it, without datetime: start says from when on.")
+    title, collection = _named(job, process)
+    usual = {**_usual(job), "title": title, "collection": collection}
+    place = region if region is not None else own.get(process.region or "")
+    if place is not None and not {"bbox", "intersects"} & set(search):
+        search = search | {"bbox": _box(place)}
+    if region is not None:
+        from geodes_lab.batch import submission
+        from geodes_lab.vector import shapes
+
+        usual["region"] = submission.geojson(shapes.union("region", region))
+    return search, process.inputs.checked(own), usual
+
+
+def _divided(process: Process, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide inputs into those of the process and those of each job; shapes are checked."""
+    own = {name: value for name, value in values.items() if name in process.inputs.names or name not in OF_JOBS}
+    job = {name: value for name, value in values.items() if name not in own}
+    for name in {process.region, "zones"} & set(own):
+        _check_shapes(str(name), own[str(name)])
+    if job.get("region") is not None:
+        _check_shapes("region", job["region"])
+    return own, job
+
+
+def _named(job: dict[str, Any], process: Process) -> tuple[str, str]:
+    """Take the title of a job, and the collection of its results, out of its inputs."""
+    title, collection = job.pop("title", ""), job.pop("collection", process.id)
+    for name, value in (("title", title), ("collection", collection)):
+        if not isinstance(value, str) or len(value) > 200:
+            raise GeodesError(f"{name} must be a text of at most 200 characters.")
+    return title, collection
+
+
+def _notebook(process: Process, values: dict[str, Any]) -> Draft:
+    """Check a request to run a notebook of the person's home, which is read by the person's own runner alone."""
+    if unknown := set(values) - {*process.inputs.names, *OF_NOTEBOOKS}:
+        known = ", ".join([*process.inputs.names, *OF_NOTEBOOKS])
+        raise GeodesError(f"A notebook has no input {_few(unknown)}: it has {known}.")
+    title, collection = _named(values, process)
+    readers = _usual({"readers": values.pop("readers", [])})["readers"]
+    given = process.inputs.checked(values)
+    from geodes_lab.batch.notebooks.submission import named
+
+    about = {"kernel": given["kernel"], "collection": collection, "readers": readers, "title": title}
+    return named(given["notebook"], given["parameters"], **about)
 
 
 def _prepared(prepare: Callable[[], Draft]) -> Draft:

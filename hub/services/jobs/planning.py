@@ -6,19 +6,20 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import httpx
 
-from geodes_lab.batch import planned
 from geodes_lab.batch.request import PLAN
 from geodes_lab.batch.store.writing import Record, Store
-from geodes_lab.batch.submission import Draft
 from geodes_lab.errors import GeodesError
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights
 from hub.services.person import Person
+
+if TYPE_CHECKING:
+    from geodes_lab.batch.submission import Draft
 
 _QUOTAS: dict[str, Callable[[dict[str, Any]], float]] = {
     "core_hours": lambda plan: float(plan["core_hours"]),
@@ -53,6 +54,8 @@ class Planning:
         GeodesError
             If what the process reads is not known before it runs.
         """
+        from geodes_lab.batch import planned  # here, since it takes two seconds of a core to import
+
         return planned.wanted(draft, self._store, person.name)
 
     def one(self, number: str, person: Person) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import sqlalchemy as sa
 
-from geodes_lab.batch.store.tables import jobs, runners, units
+from geodes_lab.batch.store.tables import jobs, runners, schedules, units
 from geodes_lab.batch.store.writing import Store, tell
 from geodes_lab.errors import GeodesError
 from hub.servers.runners import NAME
@@ -99,13 +99,15 @@ class Starter:
         return asked
 
     def without_runner(self) -> list[str]:
-        """Return the people whose units could be computed now, and who have no runner that lives."""
-        now, u, r = self._store.clock(), units.c, runners.c
+        """Return the people without a living runner whose units could be computed now, or whose schedules are due."""
+        now, u, r, s = self._store.clock(), units.c, runners.c, schedules.c
+        looks = sa.select(s.person).where(s.state == "active", s.due <= now, s.until <= now).distinct()
         due = sa.select(u.person).where(u.state == "waiting", u.later <= now, u.until <= now).distinct()
         living = sa.select(r.person).where(r.until > now)
         with self._store.database.read() as c:
             have = set(c.execute(living).scalars())
-            return [] if "" in have else sorted(set(c.execute(due).scalars()) - have)
+            waiting = {*c.execute(due).scalars(), *c.execute(looks).scalars()}
+            return [] if "" in have else sorted(waiting - have)
 
     def _say(self, person: str, sentence: str) -> None:
         """Write it into the log of the person's oldest job that waits."""

@@ -13,13 +13,13 @@ from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights
 from hub.services import pages
 from hub.services.jobs.searching import Catalogue
-from hub.services.jobs.sentences import TEXT
+from hub.services.jobs.words.sentences import TEXT
 from hub.services.maps import assets as maps
 from hub.services.maps import shapes
 from hub.services.person import Hub
 
 _HERE = Path(__file__).with_name("page")
-_OURS = ("page.js", "form.js", "jobs.js", "plan.js", "words.js", "page.css")
+_OURS = ("page.js", "form.js", "jobs.js", "plan.js", "schedules.js", "words.js", "page.css")
 
 
 def routes(lab: Lab, hub: Hub, catalogue: Catalogue, assets: Path | None) -> APIRouter:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import dask
-import pystac
+import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -23,17 +23,17 @@ from geodes_lab.batch.running.workers import Here
 from geodes_lab.batch.store import tables
 from geodes_lab.batch.store.served import ServedStore
 from geodes_lab.batch.store.writing import Store
-from geodes_lab.catalog.harvesting import shelved
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.reading import read
 from geodes_lab.processing import registry
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.app import made as catalogue_of
-from hub.services.jobs import french
 from hub.services.jobs.app import made
+from hub.services.jobs.words import french
 from hub.services.person import Hub, Person
 from tests.integration.browser.test_hub import barriers
 from tests.support.batch import scenes
+from tests.support.batch.catalogue import catalogued
 from tests.support.browser import chromium, needs_chromium
 from tests.support.paths import TOP
 from tests.support.served import served
@@ -56,19 +56,6 @@ class Known(Hub):
         return request.cookies.get("as") or super().token(request)
 
 
-def catalogued(folder: Path) -> Path:
-    """A harvested catalogue of the small products."""
-    (folder / "scenes").mkdir()
-    root = pystac.Catalog("tests", "Of the tests")
-    extent = pystac.Extent(pystac.SpatialExtent([[-180, -90, 180, 90]]), pystac.TemporalExtent([[None, None]]))
-    collection = pystac.Collection("S", "Small products", extent, title="Small products")
-    root.add_child(collection)
-    collection.add_items([pystac.Item.from_dict(i) for i in scenes.items(folder / "scenes")])
-    root.normalize_and_save(str(folder / "static"), pystac.CatalogType.SELF_CONTAINED)
-    shelved(str(folder / "static" / "catalog.json"), folder / "harvested")
-    return folder / "harvested"
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     home = tmp_path_factory.mktemp("home")
@@ -86,13 +73,24 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
         patch.delenv("JUPYTERHUB_USER", raising=False)
+        patch.setenv("JUPYTERHUB_API_TOKEN", "a")
         patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/catalogue/")
         products = catalogue_of(catalogued(home), home / "results", Rights(), Known())
         patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/jobs/")
         with (
             served(products) as catalogue,
             served(made(read(Lab, rules, ""), store, Known(), f"{catalogue}/services/catalogue", assets=modules)) as at,
-            dask.config.set({"geodes_lab.jobs.pause": 0.0, "geodes_lab.jobs.results": str(home / "jobs")}),
+            dask.config.set(
+                {
+                    "geodes_lab.jobs.pause": 0.0,
+                    "geodes_lab.jobs.results": str(home / "jobs"),
+                    "geodes_lab.catalog.profiles.lab": {
+                        "kind": "stac",
+                        "url": f"{catalogue}/services/catalogue/stac",
+                        "token": "JUPYTERHUB_API_TOKEN",
+                    },
+                }
+            ),
         ):
             yield SimpleNamespace(at=f"{at}/services/jobs", home=home)
 
@@ -253,6 +251,69 @@ def test_person_plans_starts_and_sees_a_job_without_code(lab, browser, tmp_path)
     expect(page.locator("#said")).to_have_text("The search finds no product.")
     page.goto(f"{lab.at}/?search=x")
     expect(page.locator("#said")).to_contain_text("names no products that can be read")
+
+
+# Of the long ones: a browser, a kernel, and a runner; test_jobs_schedules.py asks for the same without a page.
+@pytest.mark.slow
+@pytest.mark.browser
+@needs_chromium
+def test_person_schedules_a_job_and_runs_a_notebook_without_code(lab, browser):
+    cells = [
+        nbformat.v4.new_code_cell("cloud = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("print(cloud)"),
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.home / "floods.ipynb")
+    wrong: list[str] = []
+    page = opened(browser, lab, wrong, "fr-FR", 1366, 768)
+    page.select_option("#process", "ndvi")
+    page.select_option("#repeat", "1MS")
+    page.locator("#start").click()
+    expect(page.locator("#said")).to_have_text("Chaque période donne une carte : dessinez une région.")
+    page.select_option("#repeat", "product")
+    expect(page.locator("#wait")).to_be_hidden()
+    expect(page.locator("#start")).to_have_text("Programmer")
+    page.fill("#from", "2021-06-25")
+    page.locator("summary", has_text="Pixels et résultats").click()
+    page.fill("#title", "Nouveau <b>produit</b>")
+    page.locator("#start").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#said")).to_have_text("Le traitement est programmé.")
+    known = page.locator("#schedules > li")
+    expect(known).to_have_count(1)
+    expect(known.locator("h3")).to_have_text("Nouveau <b>produit</b>")
+    expect(known).to_contain_text("aucun traitement encore")
+    before = page.locator("#jobs > li").count()
+    with Working(lab):
+        page.reload()
+        expect(page.locator("#jobs > li")).to_have_count(before + 1, timeout=60_000)
+        expect(job(page).locator(".badge")).to_have_text("terminé", timeout=60_000)
+        expect(job(page)).to_contain_text("2 unités sur 2")
+    page.reload()
+    expect(known).to_contain_text("dernier traitement")
+    page.screenshot(path=BUILD / "jobs_schedules.png")
+    assert barriers(page) == []
+    known.get_by_role("button", name="Retirer").click()
+    expect(page.locator("#timetable")).to_be_hidden()
+    # A notebook has no products and no region; what is no JSON is said before anything is asked.
+    page.select_option("#process", "notebook")
+    for part in ("#products", "#where", "#when", "#plan"):
+        expect(page.locator(part)).to_be_hidden()
+    page.fill("#input-notebook", "floods.ipynb")
+    page.fill("#input-parameters", "{cloud: 5}")
+    page.locator("#start").click()
+    expect(page.locator("#said")).to_contain_text("parameters n'est pas du JSON")
+    page.fill("#input-parameters", '{"cloud": 5}')
+    page.locator("#start").click()
+    expect(page.locator("#said")).to_contain_text("Le traitement est lancé")
+    with Working(lab):
+        expect(job(page).locator(".badge")).to_have_text("terminé", timeout=60_000)
+    job(page).get_by_role("button", name="Résultats sur la carte").click()
+    expect(job(page)).to_contain_text("Aucun résultat n'a de place sur une carte.")
+    job(page).get_by_role("button", name="Relancer").click()
+    expect(page.locator("#input-parameters")).to_have_value('{"cloud":5}')
+    assert barriers(page) == []
+    assert wrong == []
 
 
 def test_each_sentence_of_the_lab_s_processes_has_its_french():

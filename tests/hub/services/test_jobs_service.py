@@ -18,10 +18,11 @@ import xarray as xr
 from owslib.ogcapi.processes import Processes
 
 import geodes_lab as gl
+from geodes_lab.batch.request import Result
 from geodes_lab.batch.running.runner import Runner
 from geodes_lab.batch.running.workers import Here
 from geodes_lab.batch.store import tables
-from geodes_lab.batch.store.leases import LeaseLost
+from geodes_lab.batch.store.leases import LeaseLost, Leases
 from geodes_lab.batch.store.served import ServedStore
 from geodes_lab.batch.store.writing import Store
 from geodes_lab.errors import GeodesError
@@ -345,6 +346,96 @@ def test_subscribers_hear_of_the_end_and_no_redirect_is_followed(lab, products, 
         assert [path for path, _ in Told.heard] == ["/ill"] * 5, "five attempts, and none elsewhere"
         assert Told.heard[0][1]["status"] == "dismissed"
         assert "answers 307" in me.get(f"{lab.ogc}/jobs/{second}/log").json()["log"][-1]["text"]
+
+
+def test_subscribers_hear_that_a_job_runs_once_and_then_rarely(lab, products, subscriber):
+    Told.heard.clear()
+    Told.status = 200
+    clock = SimpleNamespace(now=lab.store.clock())
+    store = replace(lab.store, clock=lambda: clock.now)
+    teller = Callbacks(store, [subscriber])
+    body = small(products, tile=32, collection="") | {"subscriber": {"inProgressUri": f"{subscriber}/runs"}}
+    with by("a") as me:
+        place = me.post(f"{lab.ogc}/processes/ndvi/execution", json=body).headers["Location"]
+        assert (teller.look(), Told.heard) == (0, []), "it has not begun"
+        leases = Leases(store.database, "ada", (), 1e6, clock=store.clock)
+        tasks = leases.take_several(9)
+        assert len(tasks) > 1
+        assert (teller.look(), teller.look()) == (1, 0)
+        ((path, told),) = Told.heard
+        assert (path, told["status"], told["jobID"], told["progress"]) == (
+            "/runs",
+            "running",
+            place.rpartition("/")[2],
+            0,
+        )
+        clock.now += 3600
+        assert teller.look() == 0, "there is nothing new to say"
+        for n, task in enumerate(tasks[:-1]):
+            leases.done(task, Result([]), 1)
+            teller.look()
+            clock.now += 3600 if n % 2 else 1
+        assert 1 < len(Told.heard) <= 1 + len(tasks) // 2
+        many = len(Told.heard)
+        me.delete(place)
+        clock.now += 3600
+        assert teller.look() == 1, "nobody is to be told of the end"
+        assert len(Told.heard) == many
+        # A site that fails is asked once each time, and the log says so once.
+        Told.status = 500
+        place = me.post(f"{lab.ogc}/processes/ndvi/execution", json=body).headers["Location"]
+        leases.take_several(9)
+        teller.look()
+        texts = [entry["text"] for entry in me.get(f"{place}/log").json()["log"]]
+        assert "could not be told that the job runs: it answers 500." in texts[-1]
+        me.delete(place)
+        leases.leave()
+        Told.status = 200
+
+
+def test_notebook_of_a_home_is_run_by_its_person_s_runner(lab, tmp_path):
+    import nbformat
+
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python", "language": "python"}}
+    cells = [
+        nbformat.v4.new_code_cell("cloud = 20", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("print(cloud)"),
+    ]
+    (lab.home / "work").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), lab.home / "work" / "floods.ipynb")
+    execution = f"{lab.ogc}/processes/notebook/execution"
+    with by("a") as me:
+        inputs = me.get(f"{lab.ogc}/processes/notebook").json()["inputs"]
+        assert set(inputs) == {"notebook", "parameters", "kernel", "collection", "readers", "title"}
+        for wrong, sentence in (
+            ({"notebook": "../x.ipynb"}, "is no notebook of a home"), ({"notebook": "/etc/x.ipynb"}, "of a home"),
+            ({}, "needs the input notebook"), ({"notebook": "x.ipynb", "items": []}, "has no input 'items'"),
+            ({"notebook": "x.ipynb", "parameters": [1]}, "parameters"), ({"notebook": 3}, "notebook"),
+        ):  # fmt: skip
+            refused = me.post(execution, json={"inputs": wrong})
+            assert (refused.status_code, sentence in refused.json()["detail"]) == (400, True), refused.text
+        asked = {"notebook": "work/floods.ipynb", "parameters": {"cloud": 7}, "collection": "", "title": "June"}
+        begun = me.post(execution, json={"inputs": asked})
+        assert begun.status_code == 201, begun.text
+        place = begun.headers["Location"]
+        assert me.get(f"{place}/request").json() == {"process": "notebook", "inputs": {**asked, "kernel": ""}}
+        assert (
+            "is not known before it runs" in me.post(f"{lab.ogc}/processes/notebook/plan", json={"inputs": asked}).text
+        )
+        run(lab)
+        assert me.get(place).json()["status"] == "successful", me.get(f"{place}/log").text
+        (item,) = me.get(f"{place}/items").json()["features"]
+        executed = nbformat.read(item["assets"]["notebook"]["href"].removeprefix("file://"), 4)
+        assert executed.cells[-1].outputs[0].text == "7\n"
+        forged = {
+            "process": "ndvi",
+            "version": "1",
+            "title": "",
+            "units": [['{"name": "u", "items": [], "tile": null}', "k"]],
+        }
+        request = json.dumps({"inputs": {}, "items": [], "output": "notebook", "grid": None, "times": []})
+        answer = me.post(f"{lab.at}/store/add", json=forged | {"request": request})
+        assert (answer.status_code, "by the process notebook" in answer.text) == (400, True), answer.text
 
 
 def test_plan_is_made_by_the_runner_and_is_its_person_s_alone(lab, products):

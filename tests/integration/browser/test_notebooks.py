@@ -15,7 +15,7 @@ import pytest
 
 from docs import execute
 from geodes_lab.sample import truth, waves
-from geodes_lab.sample.sentinel1 import grd
+from geodes_lab.sample.sentinel1 import earthquake, grd
 from geodes_lab.sample.sentinel3 import products
 from tests.integration.browser.test_person import colours
 
@@ -177,6 +177,20 @@ def test_10_slopes(run):
     assert looks["after"] > 2 * looks["before"]
     ((first, second, third),) = flat
     assert second - 2 > first > third - 1
+
+
+@pytest.mark.slow
+def test_12_earthquake(run):
+    late, trees_and_meadows, line, jumps = run(
+        "12",
+        "[pair.attrs['delay_seconds'], float((pair.coherence > 0.7).mean() / pair.coherence.notnull().mean()),"
+        " centimetres.tolist(), float(np.nanpercentile(abs(jump), 90))]",
+    )
+    assert late == pytest.approx(earthquake.LATE, rel=0.05)
+    assert 0.4 < trees_and_meadows < 0.8
+    assert max(line) > 3
+    assert min(line) < -3
+    assert jumps > 0.1
 
 
 @pytest.mark.slow

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
 from hub.demo import Visitor
 from hub.lab import Lab
@@ -40,6 +42,24 @@ def test_job_runs_as_its_person_without_a_server_of_theirs(tmp_path: Path, sampl
             assert item["properties"]["derived_from"] == body["inputs"]["search"]["ids"]
             found = me.post(f"{visitor.root}/services/catalogue/stac/search", json={"ids": [item["id"]]}).json()
             assert [f["id"] for f in found["features"]] == [item["id"]], "published as the person's own"
+            # A notebook of the home, in the lab's own kernel; it has the lab's functions and the person's rights.
+            (home,) = (p for p in (tmp_path / "lab").rglob("home") if (p / "notebooks").is_dir())
+            lines = ["import os", "print(len(gl.search('PEPS_S2_L1C', limit=1, profile='lab')), os.getcwd(), many)"]
+            cells = [
+                new_code_cell("many = 1", metadata={"tags": ["parameters"]}),
+                new_code_cell("\n".join(lines)),
+            ]
+            kernel = {"name": "geodes", "display_name": "GEODES", "language": "python"}
+            nbformat.write(
+                new_notebook(cells=cells, metadata={"kernelspec": kernel}), home / "notebooks" / "mine.ipynb"
+            )
+            body = {"inputs": {"notebook": "notebooks/mine.ipynb", "parameters": {"many": 3}}}
+            place = me.post(f"{at}/processes/notebook/execution", json=body).headers["location"]
+            job = _ended(me, place)
+            assert job["status"] == "successful", (job, me.get(f"{place}/log").text)
+            (item,) = me.get(f"{place}/items").json()["features"]
+            executed = nbformat.read(item["assets"]["notebook"]["href"].removeprefix("file://"), 4)
+            assert executed.cells[-1].outputs[0].text == f"1 {home / 'notebooks'} 3\n"
             servers = me.get(visitor.api).json()["servers"]
             assert list(servers) == ["jobs"], json.dumps(servers, default=str)
 

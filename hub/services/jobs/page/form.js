@@ -79,7 +79,14 @@ function field(name, input) {
     control = element("input", { ...common, type: "text", autocomplete: "off", spellcheck: "false" });
   } else {
     control = element("textarea", { ...common, rows: "3", spellcheck: "false" });
-    read = () => (control.value.trim() === "" ? undefined : JSON.parse(control.value));
+    read = () => {
+      if (control.value.trim() === "") return undefined;
+      try {
+        return JSON.parse(control.value);
+      } catch {
+        throw new Error(say("notjson", { name }));
+      }
+    };
     write = (value) => (control.value = value == null ? "" : JSON.stringify(value));
   }
   write(schema.default);

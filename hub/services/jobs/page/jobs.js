@@ -90,7 +90,8 @@ class Card {
     this.bar.value = job.progress;
     this.bar.textContent = `${job.progress} %`;
     const { running, failed } = job.units;
-    const counts = [say("done", job.units), running ? say("running_now", job.units) : "", failed ? say("failed_now", job.units) : ""];
+    const cells = job.cells ? say("cells", job.cells) : "";
+    const counts = [say("done", job.units), cells, running ? say("running_now", job.units) : "", failed ? say("failed_now", job.units) : ""];
     this.message.replaceChildren(counts.filter(Boolean).join(", "));
     if (job.status === "failed") this.message.append(element("span", { lang: "en" }, `. ${job.message}`));
     if (this.opened && !ENDED.has(job.status)) this.readLog();

@@ -5,6 +5,7 @@ import { Jobs } from "./jobs.js";
 import { drawLand, newMap } from "./land.js";
 import { Place } from "./place.js";
 import { forget, planned } from "./plan.js";
+import { Schedules } from "./schedules.js";
 import { LANGUAGE, say } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -17,6 +18,7 @@ const map = newMap("map");
 let place = null; // while it is made, something changes already
 place = new Place(map, changed, { wantsZones: () => Boolean(state.form?.zones) });
 const jobs = new Jobs(map, again, desk.dataset);
+const schedules = new Schedules((text) => said(text));
 
 function said(text, good = false) {
   $("said").classList.toggle("good", good);
@@ -42,6 +44,8 @@ async function listProcesses() {
   await useProcess();
 }
 
+const isNotebook = () => Boolean(state.process?.keywords.includes("notebook"));
+
 async function useProcess() {
   const id = $("process").value;
   const process = await get(`ogc/processes/${encodeURIComponent(id)}?lang=${LANGUAGE}`);
@@ -50,6 +54,9 @@ async function useProcess() {
   $("about").textContent = [...new Set([process.title, process.description])].map((text) => text.replace(/\.?$/, ".")).join(" ");
   state.form = formOf(process, OF_JOBS, $("inputs"), $("opening"));
   $("output-row").hidden = !process.keywords.includes("raster");
+  // A notebook has no products and no region of its own, and nobody knows before what it reads.
+  for (const id of ["products", "where", "pixels", "plan", "when"]) $(id).hidden = isNotebook();
+  schedules.chosen();
   $("into").placeholder = say("default_into", { id });
   if (place.zones && !state.form.zones) place.clear();
   changed();
@@ -88,7 +95,11 @@ function search() {
 
 // The request for the execution of the process; throws a sentence.
 function request() {
-  const inputs = { ...state.rest, ...state.form.read(), ...(state.kept ?? { search: search() }) };
+  const named = {};
+  if ($("title").value.trim()) named.title = $("title").value.trim();
+  if ($("into").value.trim()) named.collection = $("into").value.trim();
+  if (isNotebook()) return { inputs: { ...state.rest, ...state.form.read(), ...named }, response: "document" };
+  const inputs = { ...state.rest, ...state.form.read(), ...(state.kept ?? { search: search() }), ...named };
   const { zones } = state.form;
   if (zones) {
     if (!place.asZones()) throw new Error(say("needzones"));
@@ -96,7 +107,7 @@ function request() {
   } else if (place.geometry) {
     inputs.region = place.geometry;
   }
-  if ($("every").value) {
+  if ($("every").value && !schedules.each) {
     if (!$("from").value || !$("to").value) throw new Error(say("needdates"));
     Object.assign(inputs, { period: `${$("from").value}/${$("to").value}`, every: $("every").value });
   }
@@ -107,8 +118,6 @@ function request() {
     inputs.crs = Number($("crs").value);
   }
   if (!$("output-row").hidden && $("output").value) inputs.output = $("output").value;
-  if ($("title").value.trim()) inputs.title = $("title").value.trim();
-  if ($("into").value.trim()) inputs.collection = $("into").value.trim();
   return { inputs, response: "document" };
 }
 
@@ -135,12 +144,23 @@ function plan() {
 
 function start(event) {
   event.preventDefault();
+  if (schedules.each) return schedule();
   return asked(async (body) => {
     const job = await post(`ogc/processes/${encodeURIComponent($("process").value)}/execution`, body);
     $("planned").replaceChildren();
     said(say("began", { units: job.units.total }), true);
     await jobs.look();
   }, say("starting"));
+}
+
+function schedule() {
+  return asked(async (body) => {
+    if (schedules.each !== "product" && !place.drawn && !state.form.zones) throw new Error(say("needregion"));
+    await post(`ogc/processes/${encodeURIComponent($("process").value)}/schedules`, schedules.of(body, $("from").value));
+    $("planned").replaceChildren();
+    said(say("scheduled"), true);
+    await schedules.look();
+  }, say("checking"));
 }
 
 function keep(kept, words) {
@@ -187,6 +207,7 @@ async function again(job) {
 }
 
 async function useSearch(inputs, name) {
+  if (isNotebook()) return keep(null);
   if (!inputs.search) return keep({ items: inputs.items }, say("kept", { count: inputs.items.length, job: name }));
   const [collection] = inputs.search.collections ?? [];
   $("collection").value = collection ?? "";
@@ -220,4 +241,5 @@ $("plan").addEventListener("click", plan);
 
 useAddress();
 jobs.look();
+schedules.look();
 await Promise.all([drawLand(map), listProcesses(), listCollections()]).catch((error) => said(error.message));

@@ -40,6 +40,11 @@ TEXT: dict[Language, dict[str, str]] = {
         "map": "Map of the region and of the results",
         "jobs": "Your jobs",
         "older": "Older jobs",
+        "when": "When",
+        "repeat": "Begin",
+        "wait": "Days to wait after the end of each period",
+        "repeating": "From the first date on, or from now on. Your own server of jobs looks, also when you are away.",
+        "schedules": "Your schedules",
         "closed": "A job goes on when you close this page.",
     },
     "fr": {
@@ -77,6 +82,11 @@ TEXT: dict[Language, dict[str, str]] = {
         "map": "Carte de la région et des résultats",
         "jobs": "Vos traitements",
         "older": "Traitements plus anciens",
+        "when": "Quand",
+        "repeat": "Lancer",
+        "wait": "Jours d'attente après la fin de chaque période",
+        "repeating": "Depuis la première date, sinon dès maintenant. Votre serveur de traitements regarde sans vous.",
+        "schedules": "Vos traitements programmés",
         "closed": "Un traitement continue quand vous fermez cette page.",
     },
 }

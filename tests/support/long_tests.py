@@ -1,0 +1,43 @@
+"""The long tests, which ``tests/long.yaml`` lists."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import yaml
+
+from tests.support.paths import TOP
+
+
+class Entry(NamedTuple):
+    """What one line of the list means."""
+
+    of: str
+    """A file, a test, or a case of one, as pytest calls it."""
+    but: tuple[str, ...] = ()
+    """What stays of it: tests of a file, or cases of a test."""
+
+    def has(self, name: str) -> bool:
+        """Whether a test, as pytest calls it, is among them."""
+        rest = name.removeprefix(self.of)
+        if rest == name or (rest and not rest.startswith(("::", "["))):
+            return name == self.of
+        return rest.removeprefix("::") not in self.but and rest.removeprefix("[").removesuffix("]") not in self.but
+
+
+@cache
+def entries() -> dict[str, tuple[Entry, ...]]:
+    """The entries of the list, by the mark that they give."""
+    listed = yaml.safe_load((TOP / "tests" / "long.yaml").read_text())
+    lines = {"slow": [line for group in listed["slow"] for line in group["tests"]], "thorough": listed["thorough"]}
+    return {mark: tuple(map(_entry, several)) for mark, several in lines.items()}
+
+
+def marks(name: str) -> list[str]:
+    """The marks of a test by the list: ``slow``, which `make test` leaves out, and ``thorough``, as `make check` does."""
+    return [mark for mark, several in entries().items() if any(entry.has(name) for entry in several)]
+
+
+def _entry(line: str | dict[str, Any]) -> Entry:
+    return Entry(line) if isinstance(line, str) else Entry(line["of"], tuple(line["but"]))
