@@ -97,8 +97,8 @@ def open_pair(
     -------
     xarray.Dataset
         Dims ``(y, x)``: ``coherence`` (0 to 1), ``phase`` (radians, −π to π: the primary's less the secondary's,
-        without that of orbits and terrain; it grows where the ground moved away from the satellite, by 2π for half a
-        wavelength), ``interferogram`` (complex: both of them, as programs that unwrap take it), and on the ellipsoid
+        without that of orbits and terrain; it is more where the ground is farther away in the secondary, by 2π for
+        half a wavelength), ``interferogram`` (complex: both of them, as programs that unwrap take it), on the ellipsoid
         ``los_east``, ``los_north``, ``los_up`` (the direction to the satellite) and ``perpendicular_baseline``. NaN
         where there is no data. The attributes say bursts, orbits, delay, looks and bias. Annotations are read now, and
         samples as ``refine`` says; all others when they are computed, chunk by chunk.

@@ -55,7 +55,7 @@ def variables(
             da.angle(whole),
             {
                 "long_name": "interferometric phase without that of orbits and terrain",
-                "comment": "It grows where the ground moved away from the satellite after the primary.",
+                "comment": "It is more where the ground is farther away from the satellite in the secondary.",
                 "units": "radian",
                 "metres_per_radian": wavelength / (4 * np.pi),
             },

@@ -104,7 +104,7 @@ def entries() -> list[Entry]:
         key = f"sentinel1-slc/{image.start:%Y/%m/%d}/{image.name}.zip"
         result.append(Entry(image, "PEPS_S1_L1", key, image.start, image.stop, image.stop + timedelta(hours=3)))
     for shaken in earthquake.products():
-        key = f"sentinel1-slc-pair/{shaken.start:%Y/%m/%d}/{shaken.name}.zip"
+        key = f"sentinel1-slc/{shaken.start:%Y/%m/%d}/{shaken.name}.zip"
         result.append(Entry(shaken, "PEPS_S1_L1", key, shaken.start, shaken.stop, shaken.stop + timedelta(hours=3)))
     for ocean in ocn.products():
         key = f"sentinel1-ocn/{ocean.start:%Y/%m/%d}/{ocean.name}.zip"

@@ -6,9 +6,13 @@ from pathlib import Path
 
 # The modules beside this file are of the package `hub`.
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from jupyterlab import commands
+
 from hub.singleuser import assistant, extensions, listening, runtime
 from hub.singleuser.kernels import kernelspecs, recording
 
+# JupyterLab would ask Yarn at each start from where to build, for half a second of a core; nothing is built here.
+commands._yarn_config = lambda logger: {"yarn config": {}, "npm config": {}}
 listening.take()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 

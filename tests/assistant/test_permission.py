@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from jupyterlab import commands
+from jupyterlab.commands import YARN_DEFAULT_REGISTRY, AppOptions
 from traitlets import List, default
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import PyFileConfigLoader
@@ -142,6 +144,7 @@ def test_assistants_are_told_of_it_only_where_the_operator_offers_it(monkeypatch
 def test_server_of_a_person_is_configured_so(monkeypatch):
     """The lab's configuration of Jupyter, as Jupyter loads it."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(commands, "_yarn_config", commands._yarn_config)
     for name in ("JUPYTER_RUNTIME_DIR", "GEODES_LAB_MCP"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("GEODES_LAB_ASSISTANT", "offered")
@@ -150,3 +153,6 @@ def test_server_of_a_person_is_configured_so(monkeypatch):
         configuration = PyFileConfigLoader(str(TOP / "hub" / "singleuser" / "jupyter_server_config.py")).load_config()
         assert json.loads((Path(folder) / "mcp.json").read_text()) == declaration.for_clients()
     assert PersonaManager(config=configuration).builtin_mcp_servers[1]["name"] == "geodes-lab"
+    # No start waits for Yarn.
+    monkeypatch.setattr(subprocess, "check_output", None)
+    assert AppOptions().registry == YARN_DEFAULT_REGISTRY

@@ -37,7 +37,7 @@ FAMILIES = {
     "sentinel2": ("sentinel2-l1c/31/T/CJ/2021/08/04", (".xml",)),
     "sentinel2-l2a": ("sentinel2-l2a-esa", (".xml",)),
     "sentinel1-grd": ("sentinel1-grd", (".xml",)),
-    "sentinel1-slc": ("sentinel1-slc", (".xml",)),
+    "sentinel1-slc": ("sentinel1-slc/2021/06/06", (".xml",)),
     "sentinel1-ocn": ("sentinel1-ocn", (".nc",)),
     "sentinel3": ("sentinel3-sral-l1", (".nc",)),
     "spot": ("swh-l1a", (".DIM",)),

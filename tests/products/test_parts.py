@@ -156,7 +156,7 @@ def test_sentinel2_without_masks(sample, tmp_path, pattern):
 
 
 def test_sentinel1_of_one_swath(sample, tmp_path):
-    source = find(sample, "sentinel1-slc", "IW_SLC")
+    source = find(sample, "sentinel1-slc/2021/06", "IW_SLC")
     whole = gl.open_product(source)
     first = whole.attrs.get("missing", [])
     with zipfile.ZipFile(source) as packed:

@@ -27,7 +27,7 @@ from tests.support.paths import TOP
 SHARED = TOP.parent / "shared" / "data"
 ZIPS = {
     "sentinel1-grd": "sentinel1-grd",
-    "sentinel1-slc": "sentinel1-slc",
+    "sentinel1-slc": "sentinel1-slc/2021/06/06",
     "sentinel1-ocn": "sentinel1-ocn",
     "sentinel2-l1c": "sentinel2-l1c/31/T/DJ/2021/08/14",
     "sentinel2-l1c-old": "sentinel2-l1c/31/T/CJ/2021/06/20",

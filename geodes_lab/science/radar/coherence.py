@@ -75,7 +75,7 @@ across_satellites
     passes = []
     for product in given:
         scene = matching.scene(product, None)
-        passes.append((min(s.described.annotation.start for s in scene.swaths.values()), scene.name, product))
+        passes.append((scene.start, scene.name, product))
     passes.sort(key=lambda p: (p[0], p[1]))
     pairs: list[xr.Dataset] = []
     left_out = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,37 @@ def test_offsets_and_baseline_of_the_real_pair_are_those_of_states_by_hand(real,
             assert rise == pytest.approx(-baseline[0] / slant / np.sqrt(1 - up**2), rel=2e-3, abs=1e-7)
 
 
+def test_pixels_of_a_map_find_their_burst_in_all_swaths(real, real_pairs, monkeypatch):
+    """Beside places by hand in the middle of bursts; the states of the second swath begin later."""
+    monkeypatch.setattr(mapped.tiles, "picked", lambda pair, row, col: (row + 1j * col).astype(np.complex64))
+    second = next(p.primary for p in real_pairs if p.name.endswith("IW2"))
+    orbit = second.described.annotation.orbit
+    object.__setattr__(
+        second.described.annotation,
+        "orbit",
+        replace(orbit, time=orbit.time[1:], position=orbit.position[1:], velocity=orbit.velocity[1:]),
+    )
+    pairs = tuple(replace(p, looks=(20, 4)) for p in real_pairs)
+    try:
+        for number, told in ((3, real[0]), (12, insar.Told(insar.PRODUCTS[0], "iw2"))):
+            lon, lat = speckle.level(
+                told.sensor(number % 9), np.array([[750.0] * 2]), np.array([[11_000.0, 11_001]]), 0.0
+            )
+            x, y = Transformer.from_crs(4326, 32629, always_xy=True).transform(lon[0, 0], lat[0, 0])
+            grid = GeoBox.from_bbox((x - 60, y - 60, x + 60, y + 60), "EPSG:32629", resolution=40)
+            x, y = (float(grid.coords[v].values[1]) for v in "xy")
+            middle = mapped.on_grid(pairs, grid)[1, 1]
+            pair = pairs[number]
+            # The tie points' height moves the place in the image; by hand it is sought once more.
+            height = float(mapped._heights(pairs, grid)[1, 1])
+            when, slant = told.abreast(ecef(*Transformer.from_crs(32629, 4326, always_xy=True).transform(x, y), height))
+            line = (when - told.starts[pair.first]) / told.interval
+            pixel = (2 * slant / insar.LIGHT - told.near) * told.sampling
+            assert (middle.real, middle.imag) == (np.floor((line + 0.5) / 4), np.floor((pixel + 0.5) / 20))
+    finally:
+        object.__setattr__(second.described.annotation, "orbit", orbit)
+
+
 def test_orbits_are_precise_between_their_states(real_pairs):
     orbit = real_pairs[0].primary.orbit
     # A circle in space, seen from the turning Earth: as smooth as an orbit, and known everywhere.
@@ -105,12 +137,11 @@ def test_orbits_are_precise_between_their_states(real_pairs):
         x, y, z = r * np.cos(angle), r * np.sin(angle) * 0.14, r * np.sin(angle) * 0.99
         return np.stack([x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn), z], -1)
 
-    velocity = (
-        8 * (circle(since + 0.01) - circle(since - 0.01)) - (circle(since + 0.02) - circle(since - 0.02))
-    ) / 0.12
+    weights = {0.5: 45 / 30, 1.0: -9 / 30, 1.5: 1 / 30}  # of differences, to the sixth order
+    velocity = sum(w * (circle(since + h) - circle(since - h)) for h, w in weights.items())
     made = replace(orbit, position=circle(since), velocity=velocity)
-    inner = np.linspace(since[2], since[-3], 500)
-    assert np.abs(made.path(inner) - circle(inner)).max() < 2e-5
+    often = np.linspace(since[0], since[-1], 999)
+    assert np.abs(made.path(often) - circle(often)).max() < 3e-6
 
 
 def test_the_kernel_keeps_samples_of_the_band():
@@ -122,7 +153,7 @@ def test_the_kernel_keeps_samples_of_the_band():
     shifted = kernel.resampled(coarse, row + 0.31, col + 0.4 + 1e-4 * row)
     want = speckle._at(fine, [2 * (row + 0.31), 2 * (col + 0.4 + 1e-4 * row)])
     error = np.mean(np.abs(shifted - want) ** 2) / np.mean(np.abs(want) ** 2)
-    assert error < 1e-3
+    assert error < 3e-4
 
 
 def test_moments_of_the_estimator_are_those_of_drawn_looks():
@@ -236,7 +267,7 @@ def test_coherence_phase_and_delay_of_synthetic_bursts_are_recovered(synthetic):
 @pytest.fixture(scope="module")
 def shaken(sample) -> tuple[list[Path], Path]:
     """The sample's pair, and the terrain model under it."""
-    products = sorted((sample / "datalake" / "sentinel1-slc-pair").rglob("*.zip"))
+    products = sorted((sample / "datalake" / "sentinel1-slc" / "2021" / "10").rglob("*.zip"))
     return products, next((sample / "datalake" / "terrain").glob("*.tif"))
 
 
@@ -306,12 +337,13 @@ def test_only_the_lines_of_the_bursts_are_read(on_s3, shaken, monkeypatch):
 
 def changed(path: Path, product: Path, name: str, old: bytes, new: bytes) -> Path:
     """A copy of a product with another name and something else in its documents."""
-    made = path / f"{name}.zip"
+    made = path / str(len(list(path.iterdir()))) / f"{name}.zip"  # what was read of a path is kept
+    made.parent.mkdir()
     with zipfile.ZipFile(product) as before, zipfile.ZipFile(made, "w") as after:
         for member in before.namelist():
             data = before.read(member)
             after.writestr(
-                member.replace(product.stem, name), data if member.endswith(".tiff") else data.replace(old, new)
+                member.replace(product.stem, name), data if member.endswith(".tiff") else re.sub(old, new, data)
             )
     return made
 
@@ -336,6 +368,16 @@ def test_pairs_that_cannot_be_compared_are_refused_in_a_sentence(shaken, tmp_pat
     mixed = gl.open_pair(first, other, across_satellites=True, refine=False)
     assert "1.65 rad" in mixed.attrs["burst_offset"]
     assert mixed.attrs["satellites"] == "S1A and S1C"
+    for tag, number, words in (
+        (b"azimuthTimeInterval", b"0.0", "impossible samples or lines"),
+        (b"rangeSamplingRate", b"1e30", "impossible samples or lines"),
+        (b"radarFrequency", b"1", "impossible frequency"),
+        (b"latitude", b"1e9", "nowhere on Earth"),
+        (b"linesPerBurst", b"7", "3 bursts of 7 lines"),
+    ):
+        other = changed(tmp_path, second, second.stem, b"<%s>[^<]*<" % tag, b"<%s>%s<" % (tag, number))
+        with pytest.raises(gl.GeodesError, match=words):
+            gl.open_pair(first, other)
     for arguments, words in (
         ({"polarisation": "VH"}, "is not in both products: they have VV"),
         ({"bbox": (10, 10, 11, 11)}, "No burst of .* is in bbox"),

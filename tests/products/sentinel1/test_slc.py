@@ -23,7 +23,7 @@ REAL = "S1B_IW_SLC__1SDV_20210401T052622_20210401T052650_026269_032297_EFA4.SAFE
 
 @pytest.fixture
 def radar(sample) -> Path:
-    return next((sample / "datalake" / "sentinel1-slc").rglob("*.zip"))
+    return next((sample / "datalake" / "sentinel1-slc" / "2021" / "06").rglob("*.zip"))
 
 
 def test_every_burst_is_what_was_written(on_s3, radar):

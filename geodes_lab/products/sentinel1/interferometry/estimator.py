@@ -12,7 +12,7 @@ from geodes_lab.products.sentinel1.interferometry.tops import Band, Tops
 
 Floats = NDArray[np.float64]
 _GRID = 400  # values of the coherence in the table that undoes the bias
-_FREQUENCIES = 4001
+_FREQUENCIES = 1001
 
 
 def looks(tops: Tops, samples: tuple[int, int]) -> float:

@@ -10,7 +10,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from geodes_lab.products.sentinel1 import geometry
-from geodes_lab.products.sentinel1.annotation import Floats
+from geodes_lab.products.sentinel1.annotation import Floats, seconds
 from geodes_lab.products.sentinel1.flattening.scene import heights
 from geodes_lab.products.sentinel1.interferometry import tiles
 from geodes_lab.products.sentinel1.interferometry.burst_pair import BurstPair
@@ -19,6 +19,7 @@ from geodes_lab.products.sentinel1.interferometry.offsets import tie_heights
 from geodes_lab.products.terrain import sheet
 from geodes_lab.products.tiepoints import Lattice
 
+_AROUND = 4000  # lines and pixels around tie points: 8 km of relief move the ground less
 _STEP = 500.0  # metres between positions that are computed; linear in between, to 4 cm
 LAYERS = ("los_east", "los_north", "los_up", "perpendicular_baseline")
 """What `geometry_on` gives."""
@@ -44,9 +45,11 @@ def on_grid(pairs: tuple[BurstPair, ...], grid: GeoBox) -> Complex:
     best = np.zeros(grid.shape)
     chosen = np.full(grid.shape, -1)
     cell: list[tuple[NDArray[np.int_], NDArray[np.int_]]] = []
-    seen = _seen(pairs[0], grid)
+    seen = _seen(pairs, grid)
     for number, pair in enumerate(pairs):
-        line, pixel = pair.primary.seen(pair.first, seen.when, seen.slant)
+        # Each swath's annotation has states of its own, which may begin at another time.
+        since = float(seconds(pairs[0].primary.orbit.time[0], pair.primary.orbit.time[0]))
+        line, pixel = pair.primary.seen(pair.first, seen.when + since, seen.slant)
         lines, pixels = pair.primary.valid(pair.first)
         spacing = pair.primary.described.annotation.spacing
         depth = np.minimum(_within(line, lines) * spacing[0], _within(pixel, pixels) * spacing[1])
@@ -72,10 +75,10 @@ def _within(place: Floats, span: tuple[int, int]) -> Floats:
     return np.where(np.isfinite(depth), depth, -1.0)
 
 
-def _seen(pair: BurstPair, grid: GeoBox) -> _Seen:
-    lattice, height = _lattice(grid), _heights(pair, grid)
+def _seen(pairs: tuple[BurstPair, ...], grid: GeoBox) -> _Seen:
+    lattice, height = _lattice(grid), _heights(pairs, grid)
     lon, lat = _degrees(grid, lattice)
-    orbit = pair.primary.orbit
+    orbit = pairs[0].primary.orbit
 
     def at(level: float) -> tuple[Floats, ...]:
         return tuple(lattice.between(v) for v in geometry.abreast(orbit, lon, lat, level))
@@ -84,13 +87,30 @@ def _seen(pair: BurstPair, grid: GeoBox) -> _Seen:
     return _Seen(when, slant)
 
 
-def _heights(pair: BurstPair, grid: GeoBox) -> Floats:
-    """Return metres above the ellipsoid at the centres of a grid's pixels; NaN where unknown."""
-    annotation = pair.primary.described.annotation
-    place = annotation.grid.points(annotation.spacing).places(grid)
-    if pair.relief is None:
-        return tie_heights(annotation, place)
-    return heights(pair.relief, annotation, sheet.points(grid), place)
+def _heights(pairs: tuple[BurstPair, ...], grid: GeoBox) -> Floats:
+    """Return metres above the ellipsoid at the centres of a grid's pixels; NaN where unknown.
+
+    The tie points of the swath in which a pixel is say where the sea is, or without a terrain model the height.
+    """
+    out = np.full(grid.shape, np.nan)
+    rest = np.full(grid.shape, True)
+    swaths = {p.primary: p for p in pairs}.values()
+    # First where tie points are; then around them, where relief brings ground into the image.
+    for margin, pair in [(margin, pair) for margin in (0, _AROUND) for pair in swaths]:
+        annotation = pair.primary.described.annotation
+        known = annotation.grid
+        place = annotation.grid.points(annotation.spacing).places(grid)
+        inside = rest & (place[1] >= known.pixel[0] - margin) & (place[1] <= known.pixel[-1] + margin)
+        inside &= (place[0] >= known.line[0] - margin) & (place[0] <= known.line[-1] + margin)
+        if not inside.any():
+            continue
+        if pair.relief is None:
+            found = tie_heights(annotation, place)
+        else:
+            found = heights(pair.relief, annotation, sheet.points(grid), place)
+        out[inside] = found[inside]
+        rest &= ~inside
+    return out
 
 
 def _lattice(grid: GeoBox) -> Lattice:

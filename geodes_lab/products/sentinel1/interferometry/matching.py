@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pystac
 import shapely
 from shapely import affinity
@@ -19,8 +20,9 @@ from geodes_lab.products.sentinel1 import orbit as sentinel1_orbit
 from geodes_lab.products.sentinel1.image import images, processor
 from geodes_lab.products.sentinel1.interferometry import burst_map
 from geodes_lab.products.sentinel1.interferometry.burst_pair import BurstPair
-from geodes_lab.products.sentinel1.interferometry.swath import Swath
+from geodes_lab.products.sentinel1.interferometry.swath import Described, Swath
 from geodes_lab.products.sentinel1.orbit import OrbitFile
+from geodes_lab.storage import tape
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -28,6 +30,7 @@ _NAME = re.compile(r"(S1[A-D])_IW_SLC_")
 _BURST = re.compile(r"(?:t?\d{1,3}_)?(?P<number>\d+)(?:_(?P<swath>iw[123]))?", re.IGNORECASE)
 _ALIKE = {frozenset({"S1A", "S1B"})}  # whose phases continue from burst to burst
 _SHOWN = 8  # identifiers in a sentence
+_LARGEST = 5.0  # degrees of latitude: a burst has half of one
 OFFSET = (
     "interferograms of two of these satellites are known to jump by about 1.4 to 1.65 rad from each burst to the next "
     "(found for S1C and S1D in 2026), which is not corrected"
@@ -46,6 +49,8 @@ class Scene:
     """The relative orbit number; None: unknown."""
     processor: str
     """The version of ESA's processor; empty: unknown."""
+    start: np.datetime64
+    """Zero-Doppler time of the first line, UTC."""
     swaths: dict[tuple[str, str], Swath]
     """The images by swath and polarisation."""
 
@@ -64,6 +69,24 @@ def scene(product: Product, orbits: Sequence[OrbitFile] | None) -> Scene:
         If it is no IW SLC product, it is damaged, or ``orbits`` has none for it.
     """
     item = as_item(product)
+    try:
+        return _scene(item, orbits)
+    except GeodesError as error:
+        raise tape.explained(item, error) from error
+    except Exception as error:
+        raise _damaged(name_of(item), error) from error
+
+
+def _damaged(name: str, error: Exception) -> GeodesError:
+    """Return the error for damage that nobody expects: products come from anywhere, and may contain anything."""
+    reason = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
+    return GeodesError(
+        f"{name} cannot be opened, because its metadata are damaged ({type(error).__name__}: {reason}); fetch the "
+        "product again."
+    )
+
+
+def _scene(item: pystac.Item, orbits: Sequence[OrbitFile] | None) -> Scene:
     archive = packed.archive(item)
     several = [i for i in images(archive) if i.annotation.product_type == "SLC" and i.annotation.mode == "IW"]
     name, version = processor(archive)
@@ -78,7 +101,22 @@ def scene(product: Product, orbits: Sequence[OrbitFile] | None) -> Scene:
         file = None if orbits is None else sentinel1_orbit.chosen(orbits, named[1], image.annotation)
         key = image.annotation.swath, image.annotation.polarisation
         swaths[key] = Swath(archive.place, name, image.member, image.source, track, file)
-    return Scene(name, named[1], track, version, swaths)
+    return Scene(name, named[1], track, version, min(i.annotation.start for i in several), swaths)
+
+
+def _told(swath: Swath) -> Described:
+    """Return what an annotation says; refuse bursts that are not on Earth, or larger than any."""
+    try:
+        about = swath.described
+        for burst in about.bursts:
+            west, south, east, north = burst.footprint(about.annotation).bounds
+            if not (-360 <= west <= east <= 540 and -90 <= south <= north <= 90 and north - south < _LARGEST):
+                raise GeodesError(f"{about.annotation.name} has a burst that is nowhere on Earth: fetch it again.")
+    except GeodesError:
+        raise
+    except Exception as error:
+        raise _damaged(swath.product, error) from error
+    return about
 
 
 def matched(
@@ -123,7 +161,7 @@ def matched(
         other = secondary.swaths.get((swath, of))
         if of != chosen or other is None:
             continue
-        about, there = image.described, other.described.identifiers
+        about, there = _told(image), _told(other).identifiers
         for number, identifier in enumerate(about.identifiers):
             if wanted is not None and not any(n == identifier and s in (None, swath) for n, s in wanted):
                 continue

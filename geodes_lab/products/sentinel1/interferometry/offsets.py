@@ -86,7 +86,7 @@ def _terrain(pair: BurstPair, rows: Span, cols: Span) -> tuple[float, float]:
     wide = cols[0] + _floor(slope * _LOWEST), cols[1] + _floor(slope * _HIGHEST)
     if pair.relief is None:
         known = pair.primary.described.annotation.grid.height
-        return float(known.min()) - _MARGIN, float(known.max()) + _MARGIN
+        return max(float(known.min()) - _MARGIN, _LOWEST), min(float(known.max()) + _MARGIN, _HIGHEST)
     probes = _Ground(pair, _knots(rows, 16, 1), _knots(wide, 32, 1)).heights()
     known = probes[np.isfinite(probes)]
     if not known.size:

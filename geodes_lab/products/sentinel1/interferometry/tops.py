@@ -67,7 +67,13 @@ def understood(told: Document) -> Tops:
     GeodesError
         If something is missing or impossible: without these numbers, bursts cannot be aligned.
     """
-    product, image = "generalAnnotation/productInformation/", "imageAnnotation/"
+    product, image = "generalAnnotation/productInformation/", "imageAnnotation/imageInformation/"
+    sampling, interval = told.number(f"{product}rangeSamplingRate"), told.number(f"{image}azimuthTimeInterval")
+    near = told.number(f"{image}slantRangeTime")
+    if not (1e6 < sampling < 1e9 and 1e-4 < interval < 0.1 and 1e-3 < near < 0.1):
+        raise GeodesError(
+            f"{told.name} has impossible samples or lines: {sampling:g} Hz, {interval:g} s; fetch it again."
+        )
     rates = entries(told, "generalAnnotation/azimuthFmRateList/azimuthFmRate", 1)
     centroids = entries(told, "dopplerCentroid/dcEstimateList/dcEstimate", 1)
     tops = Tops(
@@ -75,8 +81,8 @@ def understood(told: Document) -> Tops:
         steering=math.radians(told.number(f"{product}azimuthSteeringRate")),
         rates=tuple(_estimate(told, e, "azimuthFmRatePolynomial", ("c0", "c1", "c2")) for e in rates),
         centroids=tuple(_estimate(told, e, "dataDcPolynomial", ()) for e in centroids),
-        range_band=_band(told, "rangeProcessing", told.number(f"{product}rangeSamplingRate")),
-        azimuth_band=_band(told, "azimuthProcessing", 1 / told.number(f"{image}imageInformation/azimuthTimeInterval")),
+        range_band=_band(told, "rangeProcessing", sampling),
+        azimuth_band=_band(told, "azimuthProcessing", 1 / interval),
     )
     if not (1e9 < tops.frequency < 1e11 and abs(tops.steering) < 1 and all(r.polynomial(0) < -1 for r in tops.rates)):
         raise GeodesError(f"{told.name} has an impossible frequency, steering rate or Doppler rate: fetch it again.")
