@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from geodes_lab.raster import globe
+from geodes_lab.raster import globe, overlap
 from geodes_lab.raster.source import RasterSource
 
 _STEP = 8  # pixels between the points that PROJ transforms
+_FAR = 16  # pixels: more than the bounds of a grid in another CRS can be wrong by
+_SMALL, _KEPT = 2**16, 32  # pixels of a grid that is remembered, which are 1 MiB, and how many such grids
 _LINEAR = 1e-5  # pixels: where interpolation differs more from PROJ, PROJ transforms each pixel
 
 
-def pixels(grid: GeoBox, source: RasterSource) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+_Pixels = tuple[NDArray[np.int64], NDArray[np.int64]]
+_known: OrderedDict[Any, _Pixels] = OrderedDict()
+_guard, _turns = threading.Lock(), [threading.Lock() for _ in range(16)]
+
+
+def pixels(grid: GeoBox, source: RasterSource) -> _Pixels:
     """Return row and column of the band's pixel under each pixel of a grid.
 
-    A position within rounding of an edge belongs to the next pixel, as in GDAL.
+    A position within rounding of an edge belongs to the next pixel, as in GDAL. The arrays are not for writing: those
+    of the last small grids are kept, because the bands of a picture ask for the same, side by side.
     """
     if grid.crs.epsg != source.epsg:
-        positions = places(grid, source)
-        if not np.isfinite(positions).all():
-            positions[~np.isfinite(positions)] = -1
-        row, col = np.floor(positions, out=positions).astype(np.int64)
-        return row, col
+        return _elsewhere(grid, source) if grid.shape[0] * grid.shape[1] > _SMALL else _remembered(grid, source)
     down, across = (
         np.floor(np.round(per * (np.arange(size) + 0.5) + first, 6)).astype(np.int64)
         for size, (per, first) in zip(grid.shape, affine(source, grid), strict=True)
@@ -34,11 +41,48 @@ def pixels(grid: GeoBox, source: RasterSource) -> tuple[NDArray[np.int64], NDArr
     return down[:, np.newaxis], across[np.newaxis]
 
 
+def _remembered(grid: GeoBox, source: RasterSource) -> _Pixels:
+    """Return the pixels of a small grid in another CRS; computed once, even if several threads want them."""
+    key = (str(grid.crs), tuple(grid.affine), tuple(grid.shape), source.epsg, tuple(source.transform), source.shape)
+    with _turns[hash(key) % len(_turns)]:
+        with _guard:
+            if key in _known:
+                _known.move_to_end(key)
+                return _known[key]
+        made = _elsewhere(grid, source)
+        with _guard:
+            _known[key] = made
+            while len(_known) > _KEPT:
+                _known.popitem(last=False)
+        return made
+
+
+def _elsewhere(grid: GeoBox, source: RasterSource) -> _Pixels:
+    positions = places(grid, source)
+    if not np.isfinite(positions).all():
+        positions[~np.isfinite(positions)] = -1
+    row, col = np.floor(positions, out=positions).astype(np.int64)
+    row.flags.writeable = col.flags.writeable = False
+    return row, col
+
+
 def inside(source: RasterSource, grid: GeoBox) -> NDArray[np.bool_]:
     """Return which pixels of a grid have their centre in a band."""
+    if grid.crs.epsg != source.epsg and _far_inside(source, grid):
+        return np.broadcast_to(np.True_, grid.shape)
     row, col = pixels(grid, source)
     is_inside: NDArray[np.bool_] = (row >= 0) & (row < source.shape[0]) & (col >= 0) & (col < source.shape[1])
     return np.broadcast_to(is_inside, grid.shape)
+
+
+def _far_inside(source: RasterSource, grid: GeoBox) -> bool:
+    """Whether a grid in another CRS is so far from a band's edges that no pixel needs to be looked at."""
+    box = None if source.geobox.crs.geographic else overlap.bounds(grid, source.geobox)
+    if box is None:
+        return False
+    a, _, c, _, e, f = source.transform
+    cols, rows = sorted((x - c) / a for x in (box[0], box[2])), sorted((y - f) / e for y in (box[1], box[3]))
+    return all(low > _FAR and high < size - _FAR for (low, high), size in zip((rows, cols), source.shape, strict=True))
 
 
 def affine(source: RasterSource, grid: GeoBox) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import geodes_lab as gl
-from geodes_lab.batch.schedules import Plan, _found
+from geodes_lab.batch.searching import found as found_again
 from geodes_lab.catalog.harvesting import harvested
 from geodes_lab.catalog.items import Items
 from geodes_lab.cli import main
@@ -158,12 +158,12 @@ def test_catalogue_that_fails_is_said_and_the_others_are_there(catalogues):
     with pytest.raises(gl.GeodesError, match=r"No catalogue can answer this search.*closed on Sundays"):
         gl.search(L1C, profile=[catalogues.address])
     # Nobody reads the warnings of a schedule.
-    plan = Plan("ndvi", {"collections": L1C, "profile": ["geodes", catalogues.address]}, "product", "2021", 0, 60, {})
+    search = {"collections": L1C, "profile": ["geodes", catalogues.address]}
     with (
         pytest.warns(UserWarning, match="is missing"),
         pytest.raises(gl.GeodesError, match=r"is not complete.*closed on Sundays"),
     ):
-        _found(plan, "2015/..")
+        found_again(search, "2015/..")
 
 
 def test_each_catalogue_is_asked_for_what_it_has(catalogues):

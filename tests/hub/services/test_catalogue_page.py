@@ -61,6 +61,7 @@ def barriers(page: Page) -> list[str]:
     return [f"{v['id']}: {n['html'][:150]}" for v in found["violations"] for n in v["nodes"]]
 
 
+@pytest.mark.slow  # 13 s of a core for tiles; integration/browser/test_catalogue.py sees one image, test_tiles_service.py asks the same
 def test_dates_imagery_values_and_two_dates(lab, browser):
     page = opened(browser, lab, f"?collection={L1C}")
     expect(page.locator("#said")).to_have_text("18 of 18 products, the latest first.")
@@ -182,6 +183,9 @@ def test_phone_without_barriers(lab, browser, language, scheme):
     page.locator("#results button.product").first.click()
     expect(page.locator("#details")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    weight = page.evaluate("performance.getEntries().reduce((sum, e) => sum + (e.transferSize || 0), 0)")
+    print("the page weighs", weight)
+    assert 10_000 < weight < 3_000_000
     assert barriers(page) == []
     assert page.wrong == []
     page.context.close()

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import dask
 import nbformat
@@ -237,8 +238,19 @@ def test_person_plans_starts_and_sees_a_job_without_code(lab, browser, tmp_path)
         expect(job(small).locator(".badge")).to_have_text("terminé", timeout=60_000)
     small.screenshot(path=BUILD / "jobs_small.png", full_page=True)
     assert small.evaluate("document.documentElement.scrollWidth") <= 390
+    small.emulate_media(color_scheme="dark")
     assert barriers(small) == []
     assert wrong == []
+
+    # The basket of the catalogue's page: the address names the products, and the service looks them up.
+    asked = {"collections": [page.locator("#collection").input_value()], "ids": ["one", "other"]}
+    page.goto(f"{lab.at}/?{urlencode({'search': json.dumps(asked)})}")
+    expect(page.locator("#kept")).to_contain_text("2 products of the catalogue's basket.")
+    page.select_option("#process", "ndvi")
+    page.locator("#start").click()
+    expect(page.locator("#said")).to_have_text("The search finds no product.")
+    page.goto(f"{lab.at}/?search=x")
+    expect(page.locator("#said")).to_contain_text("names no products that can be read")
 
 
 # Of the long ones: a browser, a kernel, and a runner; test_jobs_schedules.py asks for the same without a page.
