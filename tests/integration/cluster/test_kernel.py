@@ -184,7 +184,7 @@ def test_shelf_has_what_it_says():
     assert set(gl.__all__) <= set(dir(gl))
     with pytest.raises(
         AttributeError,
-        match="it has GeodesError, altimetry, attach, availability, backscatter, biophysical, clusters, collections, convert",
+        match="it has GeodesError, altimetry, attach, availability, backscatter, biophysical, clusters, coherence_series, collections",
     ):
         gl.open_cubes  # noqa: B018
 
