@@ -156,6 +156,47 @@ def test_stock_client_runs_a_job_from_end_to_end(lab, products):
         assert "accepted with 8 units" in me.get(f"{place}/log").json()["log"][0]["text"]
 
 
+def test_abstract_tests_of_the_standard(lab, products):
+    """OGC 18-062r2, annex A, by the names of its tests, as far as they do not ask for execution while one waits, which there is not."""
+    with by("a") as me:
+        landing = me.get(f"{lab.ogc}/")  # /core/landingpage-op, /core/landingpage-success
+        links = {link["rel"].rpartition("/")[2]: link["href"] for link in landing.json()["links"]}
+        assert landing.status_code == 200
+        assert {"service-desc", "conformance", "processes", "job-list"} <= set(links)
+        assert me.get(links["service-desc"]).json()["openapi"].startswith("3.")  # /core/api-definition-success
+        assert me.get(links["conformance"]).json()["conformsTo"]  # /core/conformance-success
+        listed = me.get(
+            links["processes"], params={"limit": 2}
+        ).json()  # /core/process-list-success, pl-limit-definition
+        assert len(listed["processes"]) == 2
+        assert "self" in {link["rel"] for link in listed["links"]}
+        for summary in listed["processes"]:  # /core/process-summary-links, /core/process-success
+            assert {"id", "version", "jobControlOptions", "outputTransmission"} <= set(summary)
+            whole = me.get(next(link["href"] for link in summary["links"] if link["rel"] == "self")).json()
+            assert {"id", "version", "inputs", "outputs"} <= set(whole)
+        for path in ("processes/none", "processes/none/execution"):  # /core/process-exception/no-such-process
+            answer = me.post(f"{lab.ogc}/{path}", json={}) if "execution" in path else me.get(f"{lab.ogc}/{path}")
+            assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (404, "no-such-process")
+        asked = {"headers": {"Prefer": "respond-async"}, "json": small(products)}
+        made = me.post(f"{lab.ogc}/processes/ndvi/execution", **asked)  # /core/job-creation-success-async
+        place = made.headers["Location"]
+        assert made.status_code == 201
+        status = me.get(place).json()  # /core/job-success
+        assert (status["type"], status["jobID"]) == ("process", made.json()["jobID"])
+        assert status["status"] in ("accepted", "running", "successful", "failed", "dismissed")
+        answer = me.get(f"{place}/results")  # /core/job-results-exception/results-not-ready
+        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (404, "result-not-ready")
+        assert me.delete(place).json()["status"] == "dismissed"  # /dismiss/job-dismiss-success
+        for ask in (me.get, me.delete):  # /core/job-exception-no-such-job, /dismiss
+            answer = ask(f"{lab.ogc}/jobs/none")
+            assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (404, "no-such-job")
+        answer = me.get(f"{lab.ogc}/jobs/none/results")  # /core/job-results-exception/no-such-job
+        assert (answer.status_code, answer.json()["type"].rpartition("/")[2]) == (404, "no-such-job")
+        jobs = me.get(links["job-list"], params={"limit": 1}).json()  # /job-list/job-list-success, limit-response
+        assert len(jobs["jobs"]) == 1
+        me.delete(place)
+
+
 def test_a_job_is_its_persons_alone(lab, products):
     with by("a") as ada, by("b") as bob:
         place = ada.post(f"{lab.ogc}/processes/ndvi/execution", json=small(products)).headers["Location"]
