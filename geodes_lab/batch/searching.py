@@ -54,7 +54,7 @@ def _of_stac(body: dict[str, Any], when: str) -> list[dict[str, Any]]:
             raise _too_many()
         following = next((link for link in page.get("links", ()) if link.get("rel") == "next"), None)
         token = (following or {}).get("body", {}).get("token")
-        if token is None:
+        if token is None or not page["features"]:  # an empty page is the end, whatever it links to
             return items
         asked = {**asked, "token": token}
 

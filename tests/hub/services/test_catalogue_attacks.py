@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 
 from geodes_lab.catalog.harvested import cql2, geoparquet, partitions, terms
 from geodes_lab.catalog.harvested.columns import REST, quoted
-from geodes_lab.catalog.harvested.engine import Engine, Limits, TooLong
+from geodes_lab.catalog.harvested.engine import Engine, Limits, TooLong, _spatial
 from geodes_lab.catalog.harvested.index import Index
 from geodes_lab.catalog.harvested.quota import Quota
 from geodes_lab.catalog.harvested.snapshot import Snapshot, alone
@@ -198,6 +199,15 @@ def test_database_is_locked(tmp_path, text):
     assert len(secret) == 1
     pq.write_table(pa.table({"a": [2]}), inside / "later.parquet")  # a snapshot's new file
     assert engine.rows("SELECT a FROM read_parquet(?)", [str(inside / "later.parquet")]) == [(2,)]
+
+
+def test_database_loads_no_library_however_it_came_into_the_catalogue(tmp_path):
+    """Its own extension is loaded without a look at the signature, so the closed sandbox must refuse every other file."""
+    planted = tmp_path / "planted.duckdb_extension"
+    planted.symlink_to(_spatial())
+    engine = Engine((tmp_path,))
+    with pytest.raises(duckdb.PermissionException, match="Loading external extensions is disabled"):
+        engine.rows(f"LOAD '{planted}'", [])
 
 
 def test_search_that_takes_too_long_is_ended(tmp_path):
