@@ -191,3 +191,12 @@ def test_what_is_no_stac_api_is_said(recorded):
             gl.search("naip", url=api.url)
         with pytest.raises(GeodesError, match="HTTP 404"):
             gl.search("naip", url=f"{api.url}/elsewhere")
+
+
+def test_password_in_an_address_is_refused_and_not_repeated():
+    with pytest.raises(
+        GeodesError, match=r"the catalogue at https://catalogue\.example has a user or a password"
+    ) as caught:
+        gl.search("X", url="https://ada:s3cret@catalogue.example/stac")
+    assert "s3cret" not in str(caught.value)
+    assert "ada" not in str(caught.value)

@@ -11,6 +11,7 @@ machine or the network around it.
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -60,9 +61,21 @@ class Web:
         below ``home``, and stored nowhere: a pickled Item contains no secret.
     retry
         Which failures are retried; None: none.
+
+    Raises
+    ------
+    Refused
+        If the address has a user or a password: no request would go there, and errors must not repeat it.
     """
 
     def __init__(self, home: str, token: str = "", retry: Retry | None = None) -> None:
+        scheme, _, rest = home.partition("://")
+        _, has_user, host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
+        if has_user:
+            raise Refused(
+                f"The address of the catalogue at {scheme}://{host} has a user or a password: leave them out, and name "
+                "the environment variable of a token in a profile."
+            )
         self.home, self._token = home, token
         self.session = Session()
         # Set, so that requests does not use passwords of ~/.netrc for hosts that a server names; proxies stay as they
