@@ -85,6 +85,8 @@ class Lab:
                 "`make lab PORT=8001`."
             )
         self._write_sample()
+        if self.datalake == "s3":  # the server makes this folder where it is missing; as a service it may write nothing
+            (self.sample / "datalake" / ".nanio" / "multipart").mkdir(parents=True, exist_ok=True)
         secret = self.state / "login_secret"
         secret.unlink(missing_ok=True)
         secret.touch(mode=0o600)
