@@ -42,7 +42,7 @@ from hub.services.catalogue.reads import Reads
 from hub.services.catalogue.results.transactions import Results
 from hub.services.catalogue.shelves import Shelves
 from hub.services.catalogue.views import routes
-from hub.services.maps import shapes
+from hub.services.maps import named, shapes
 from hub.services.person import Hub
 
 # Clients look for the classes of 1.0; the extension itself declares 1.1.
@@ -155,6 +155,7 @@ def made(
 
     sentences.add(api.app)
     api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/")))
+    api.app.include_router(named.routes(hub.prefix.rstrip("/")))
     api.app.include_router(feed.routes(shelves, hub, public=public))
     api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks(), lab or Lab(), public=public))
     return Guarded(Bounded(api.app, body=_BODY, depth=64, at_once=128), hub, public=public)

@@ -14,11 +14,12 @@ from fastapi.responses import Response
 from geodes_lab.catalog.query import Query, parse
 from geodes_lab.errors import GeodesError
 from hub.services.catalogue.shelves import Shelves
+from hub.services.maps import gazetteer
 from hub.services.person import Hub, Person
 
 _MOST = 100  # entries
-_LONG = 500  # characters of a value
-_KNOWN = {"collection", "from", "to", "clouds", "property", "value", "bbox"}
+_LONG = 3000  # characters of a value: of a polygon with a hundred corners
+_KNOWN = {"collection", "from", "to", "clouds", "property", "value", "bbox", "polygon", "tile"}
 _TIMES = ("published", "created", "updated")
 """When a product came, in order of preference; else the acquisition counts."""
 _HEADERS = {"Cache-Control": "private, max-age=300", "Vary": "Authorization, Cookie"}
@@ -41,7 +42,7 @@ def routes(shelves: Shelves, hub: Hub, *, public: bool) -> APIRouter:
         try:
             query = _query(shelves, person, asked, times[0] if times else "datetime")
             items = shelves.page(query, 0)
-        except GeodesError as error:
+        except (GeodesError, gazetteer.NoTile) as error:
             raise HTTPException(400, str(error)) from error
         text = _atom(items, asked, str(request.url), str(request.url.replace(query="", path=hub.prefix)))
         return Response(text, media_type="application/atom+xml", headers=_HEADERS)
@@ -77,10 +78,16 @@ def _query(shelves: Shelves, person: Person, asked: Mapping[str, str], when: str
     for needed in (*filters, *(["eo:cloud_cover"] if asked.get("clouds") else [])):
         if needed not in known:
             raise GeodesError(f"The products of {collection} have no {needed[:100]!r}: leave it out.")
+    bbox = [_number("bbox", part) for part in asked["bbox"].split(",")] if asked.get("bbox") else None
+    tile = asked.get("tile")
+    if tile and "grid:code" not in known:  # as on the page: what lies in the tile's box
+        bbox, tile = gazetteer.tile(tile.upper())["bbox"], None
     begin, end = asked.get("from") or "..", asked.get("to") or ".."
     return parse(
         [collection],
-        bbox=[_number("bbox", part) for part in asked["bbox"].split(",")] if asked.get("bbox") else None,
+        bbox=bbox,
+        intersects=_polygon(asked["polygon"]) if asked.get("polygon") else None,
+        tile=tile or None,
         datetime=None if (begin, end) == ("..", "..") else f"{begin}/{end}",
         cloud_cover=_number("clouds", asked["clouds"]) if asked.get("clouds") else None,
         ids=value if name == "id" else None,
@@ -88,6 +95,14 @@ def _query(shelves: Shelves, person: Person, asked: Mapping[str, str], when: str
         limit=_MOST,
         queryables=filters,
     )
+
+
+def _polygon(text: str) -> dict[str, Any]:
+    numbers = [_number("polygon", part) for part in text.split(",")]
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise GeodesError("polygon has longitudes and latitudes of at least three corners, with commas between them.")
+    ring = [list(corner) for corner in zip(numbers[::2], numbers[1::2], strict=True)]
+    return {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
 
 
 def _number(name: str, text: str) -> float:

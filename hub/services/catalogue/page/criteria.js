@@ -1,5 +1,8 @@
 // What is searched: the form, as `gl.search` would be given it, and as the STAC API wants it.
 import { get, post } from "./asking.js";
+import { ofText, toText } from "./corners.js";
+import { placesNamed } from "./named.js";
+import { MOST_CORNERS } from "./place.js";
 
 const $ = (id) => document.getElementById(id);
 const ASKABLE = new Set(["string", "integer", "number"]);
@@ -54,10 +57,16 @@ export class Criteria {
     return Boolean($("from").value && $("to").value && $("to").value < $("from").value);
   }
 
+  // Whether the products tell their tile: then those of a tile are asked for, else those that lie in its box.
+  get isTiled() {
+    return Boolean(this.place.tile) && "grid:code" in this.queryables;
+  }
+
   // As `gl.search` has it; null is left out.
   asked() {
     const found = { collections: $("collection").value };
-    if (this.place.bbox) found.bbox = this.place.bbox;
+    if (this.isTiled) found.tile = this.place.tile;
+    else if (this.place.bbox) found.bbox = this.place.bbox;
     if (this.place.file) found.shape = this.place.file.id; // the notebook fetches it
     if ($("from").value || $("to").value) found.datetime = `${$("from").value || ".."}/${$("to").value || ".."}`;
     if (!$("clouds-row").hidden && Number($("clouds").value) < 100) found.cloud_cover = Number($("clouds").value);
@@ -80,6 +89,7 @@ export class Criteria {
     const conditions = [];
     if (cloud_cover !== undefined) conditions.push({ op: "<=", args: [{ property: "eo:cloud_cover" }, cloud_cover] });
     if (property && $("value").value) conditions.push({ op: "=", args: [{ property }, this.value(property)] });
+    if (this.isTiled) conditions.push({ op: "=", args: [{ property: "grid:code" }, `MGRS-${this.place.tile}`] });
     if ("latest" in this.queryables) {
       // As `gl.search` does by itself: superseded versions are left out.
       const latest = { property: "latest" };
@@ -87,7 +97,7 @@ export class Criteria {
     }
     const found = { collections: [collections], limit: 30, sortby: [{ field: "properties.datetime", direction: "desc" }] };
     if (bbox) found.bbox = bbox;
-    if (this.place.file) found.intersects = this.place.geometry;
+    if (this.place.file || this.place.polygon) found.intersects = this.place.geometry;
     if (from !== ".." || to !== "..") found.datetime = `${from}/${to}`;
     if (conditions.length) found.filter = { op: "and", args: conditions };
     return found;
@@ -96,8 +106,11 @@ export class Criteria {
   // What differs from the form as it is at first, for the address.
   keep(kept) {
     for (const id of FIELDS) if ($(id).value && !(id === "clouds" && $(id).value === "100")) kept.set(id, $(id).value);
-    if (this.place.bbox) kept.set("bbox", this.place.bbox.join(","));
-    if (this.place.file) kept.set("shape", `${this.place.file.id} ${this.place.file.name}`);
+    if (this.place.tile) kept.set("tile", this.place.tile);
+    else if (this.place.bbox) kept.set("bbox", this.place.bbox.join(","));
+    if (this.place.named) kept.set("place", this.place.named);
+    if (this.place.polygon) kept.set("polygon", toText(this.place.polygon));
+    else if (this.place.file) kept.set("shape", `${this.place.file.id} ${this.place.file.name}`);
   }
 
   // The form of an address; whether it has a collection.
@@ -110,8 +123,21 @@ export class Criteria {
     this.suggest().catch(() => {});
     const bbox = kept.get("bbox")?.split(",").map(Number);
     if (bbox?.length === 4) this.place.useBox(bbox);
+    if (kept.has("polygon")) this.place.usePolygon(ofText(kept.get("polygon"), MOST_CORNERS));
+    if (kept.has("tile") || (bbox && kept.has("place"))) await this.restoreNamed(kept.get("tile") ?? kept.get("place"));
     if (kept.has("shape")) await this.restoreShape(kept.get("shape"));
     return Boolean(collection);
+  }
+
+  // A name is said only with the box that the list has for it: an address may have any name beside any box.
+  async restoreNamed(text) {
+    try {
+      const box = this.place.bbox?.join(",");
+      const place = (await placesNamed(text.replace(/ \(.*/, ""))).find((one) => one.tile || (one.name === text && one.bbox.join(",") === box));
+      if (place) this.place.setNamed(place);
+    } catch (error) {
+      $("area").textContent = error.message;
+    }
   }
 
   async restoreShape(text) {
