@@ -1,7 +1,7 @@
 """Places by name: cities and countries of a list that comes with the lab, and tiles of Sentinel-2's grid.
 
-``places.tsv`` has a line for each: thousands of people (of a city), the country's code, the name, other names, and where
-it is; `hub.services.maps.make_places` says whose data they are.
+``places.tsv`` has a line for each: thousands of people (of a city), the country's code, the name, other names, and
+where it is; `hub.services.maps.make_places` says whose data they are.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import axe_playwright_python
 import dask
+import httpx
 import pystac
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -145,6 +146,14 @@ def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser,
     page.get_by_role("button", name="Save this search").click()
     feed = page.get_by_role("link", name="Feed of new products: Toulouse").get_attribute("href")
     assert parse_qs(urlsplit(feed).query) == {"collection": [L1C], "bbox": ["1,43,2.5,44"]}
+    # Its address for a reader without cookies, until it is taken back.
+    page.get_by_role("button", name="Address for a feed reader").click()
+    address = page.get_by_label("Address for a feed reader: Toulouse").input_value()
+    assert httpx.get(address).text.count("<entry>") == 18
+    assert barriers(page) == []
+    page.get_by_role("button", name="Take back").click()
+    expect(page.get_by_role("button", name="Take back")).to_have_count(0)
+    assert httpx.get(address).status_code == 401
     for one in (page, other):
         assert one.wrong == []
         assert barriers(one) == []

@@ -127,6 +127,7 @@ function keepAddress() {
 
 async function restore() {
   const kept = new URLSearchParams(location.search);
+  if (kept.has("confirm")) saved.confirm(kept.get("confirm"));
   basket.add(kept.getAll("keep").slice(0, 100).map((name) => {
     const [collection, ...id] = name.split("/");
     return { collection, id: id.join("/"), date: "", bytes: 0 };
@@ -139,6 +140,7 @@ async function restore() {
   const product = kept.get("product");
   const collection = $("collection").value;
   state.ready = true;
+  if (kept.has("confirm")) keepAddress(); // without the code
   if (!asked) return;
   await search();
   if (product) await reopen(collection, product);
@@ -151,7 +153,7 @@ async function reopen(collection, id, quietly = false) {
   else open(item, null, quietly);
 }
 
-new Saved($("saved"));
+const saved = new Saved($("saved"));
 $("search").addEventListener("submit", search);
 $("more").addEventListener("click", () => {
   const next = state.next;

@@ -29,6 +29,10 @@ const WORDS = {
     beyond: "A polygon must not cross longitude 180: make two searches, or use a box.",
     measure_map: "On the map", measure_clear: "Clear", measure_places: "Places, one a line: longitude latitude", measure_use: "Measure",
     measure_wrong: "Give 2 to {n} places, one a line: longitude (-180 to 180), a space, latitude (-90 to 90).", distance: "Distance: {km} km",
+    mails: "Mails", mails_of: "Mails about new products: {name}", reader: "Address for a feed reader", reader_of: "Address for a feed reader: {name}",
+    once: "Shown once: who has this address reads this feed as you, and nothing else.", until: "A key until {until}", revoke: "Take back",
+    mail_address: "Mails about new products to", mail_give: "Confirm by a mail", mail_forget: "Forget the address, and send no more mails", mail_sent: "A mail was sent to {to}: open the link in it.",
+    mail_known: "{to} is confirmed: choose above which searches have mails.", mail_open: "{to} is not confirmed yet: open the link in the mail.", confirmed: "The address is confirmed.",
     save_script: "Save as a script", fewer: "{n} products of the basket are not in the catalogue, or not for you.",
   },
   fr: {
@@ -60,6 +64,10 @@ const WORDS = {
     beyond: "Un polygone ne doit pas passer la longitude 180 : faites deux recherches, ou prenez un rectangle.",
     measure_map: "Sur la carte", measure_clear: "Effacer", measure_places: "Lieux, un par ligne : longitude latitude", measure_use: "Mesurer",
     measure_wrong: "Donnez 2 à {n} lieux, un par ligne : longitude (-180 à 180), une espace, latitude (-90 à 90).", distance: "Distance : {km} km",
+    mails: "Mails", mails_of: "Mails sur les nouveautés : {name}", reader: "Adresse pour un lecteur de flux", reader_of: "Adresse pour un lecteur de flux : {name}",
+    once: "Montrée une fois : qui a cette adresse lit ce flux comme vous, et rien d'autre.", until: "Une clé jusqu'au {until}", revoke: "Révoquer",
+    mail_address: "Mails sur les nouveautés à", mail_give: "Confirmer par un mail", mail_forget: "Oublier l'adresse, et ne plus envoyer de mails", mail_sent: "Un mail est parti à {to} : ouvrez le lien qu'il contient.",
+    mail_known: "{to} est confirmée : choisissez ci-dessus les recherches à suivre par mail.", mail_open: "{to} n'est pas encore confirmée : ouvrez le lien du mail.", confirmed: "L'adresse est confirmée.",
     save_script: "Enregistrer le script", fewer: "{n} produits du panier ne sont pas dans le catalogue, ou pas pour vous.",
   },
 };
