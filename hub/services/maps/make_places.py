@@ -44,6 +44,8 @@ def main() -> None:
             lines.append(["", code, english[code], french[code], f"{west:.2f},{south:.2f},{east:.2f},{north:.2f}"])
     for city in sorted(cities, key=lambda c: -c["population"]):
         code, people = city["countrycode"], city["population"]
+        if re.search(r"\d", city["name"]):  # a district of a city
+            continue
         is_capital = (code, city["name"]) in capitals
         if people < (_SMALL if code in _FRENCH else _LARGE) and not is_capital:
             continue

@@ -86,6 +86,10 @@ async function search(event) {
   if (narrow.matches && results.shown.length) {
     $("criteria").open = false; // on a small screen the results would begin below it
     if (event) $("said").scrollIntoView({ block: "nearest" });
+  } else if (results.shown.length) {
+    // The list scrolls beside the map: it begins with the button, so that results are seen.
+    const side = document.querySelector(".side");
+    side.scrollTop += document.querySelector("#search .main").getBoundingClientRect().top - side.getBoundingClientRect().top - 8;
   }
 }
 
