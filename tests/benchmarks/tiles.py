@@ -241,7 +241,8 @@ class Table:
             late = float(np.percentile(seconds, 95))
             goal = next((g for start, g in goals.items() if row.startswith(start)), None)
             told = f"≤ {goal:.1f} s | {'met' if late <= goal else 'missed'}" if goal else " | "
-            middles = f"{np.median(seconds):.2f} | {late:.2f} | {np.median(cpu):.2f}"
+            middle = float(np.median(cpu))
+            middles = f"{np.median(seconds):.2f} | {late:.2f} | {'' if np.isnan(middle) else f'{middle:.2f}'}"
             print(f"| {row} | {len(several)} | {middles} | {told} |")
         print("\n| | of each run | median | wanted | |\n|---|---|---|---|---|")
         for row, ratios in self.ratios.items():
@@ -313,7 +314,7 @@ WANTED = {_ZIP: ("≥", 10.0), _COG: ("≤", 1.5)}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2, help="all is measured so often, in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="all is measured so often, in turn")
     parser.add_argument("--viewers", type=int, default=8)
     parser.add_argument("--tiles", type=int, default=6, help="at each zoom, of each round")
     parser.add_argument("--only", nargs="*", default=["first", "next", "viewers", "peers"])

@@ -186,7 +186,19 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     expect(said).to_contain_text("9 produits sur 9")
     search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
     assert json.loads(search) == {"collections": L1C, "tile": "31TCJ"}
+    # Several properties at once, the usual ones of the family first.
+    page.get_by_label("Propriété", exact=True).select_option(label="Plateforme")
+    page.get_by_label("est", exact=True).fill("S2A")
+    page.get_by_role("button", name="Une condition de plus").click()
+    page.get_by_label("Propriété", exact=True).select_option(label="Sens de l'orbite")
+    page.get_by_label("est", exact=True).fill("descending")
+    page.get_by_role("button", name="Chercher").click()
+    expect(said).to_contain_text("6 produits sur 6")
+    search = json.loads(parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0])
+    assert search == {"collections": L1C, "tile": "31TCJ", "platform": "S2A", "sat_orbit_state": "descending"}
     by_tile = page.url
+    page.get_by_role("button", name="Sans la condition Plateforme: S2A").click()
+    page.get_by_label("est", exact=True).fill("")
     field.fill("31TZZ<img src=x>")
     expect(page.locator("#named-said")).to_contain_text("Aucun lieu")
     # A polygon, corner by corner: with a mouse and a finger; then written.
@@ -231,6 +243,7 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     for address, words in ((page.url, "Polygone de 3 coins"), (by_tile, "Tuile 31TCJ")):
         page.goto(address)
         expect(area).to_have_text(words)
+    expect(said).to_contain_text("6 produits sur 6")
     assert barriers(page) == []
     assert page.wrong == []
     page.context.close()

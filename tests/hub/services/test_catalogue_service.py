@@ -390,7 +390,13 @@ def test_feed_has_the_newest_of_a_search(api, folder):
     ring = {"type": "Polygon", "coordinates": [[[-120, -60], [120, -60], [0, 70], [-120, -60]]]}
     wanted = gl.search("PEPS_S2_L1C", url=str(folder), intersects=ring, sortby="-published", limit=100)
     assert [e.findtext(f"{ATOM}title") for e in inside.findall(f"{ATOM}entry")] == [i.id for i in wanted]
-    for wrong in ({"polygon": "1,2,3,4"}, {"polygon": "1,x"}, {"tile": "'; DROP"}):
+    both = feed(api, collection="PEPS_S2_L1C", property="platform", value="S2A", also="sat:orbit_state=descending")
+    wanted = gl.search(
+        "PEPS_S2_L1C", url=str(folder), platform="S2A", sat_orbit_state="descending", sortby="-published", limit=100
+    )
+    found = [e.findtext(f"{ATOM}title") for e in ElementTree.fromstring(both.content).findall(f"{ATOM}entry")]
+    assert found == [i.id for i in wanted]
+    for wrong in ({"also": "nothing=1"}, {"polygon": "1,2,3,4"}, {"polygon": "1,x"}, {"tile": "'; DROP"}):
         assert feed(api, collection="PEPS_S2_L1C", **wrong).status_code == 400
 
 

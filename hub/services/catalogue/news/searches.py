@@ -16,7 +16,7 @@ MOST = 100
 """Products that are looked at, the newest."""
 _LONG = 500  # characters of a value
 _POLYGON = 3000  # of a hundred corners
-_WORDS = ("collection", "from", "to", "clouds", "property", "value", "bbox", "polygon", "tile")
+_WORDS = ("collection", "from", "to", "clouds", "property", "value", "also", "bbox", "polygon", "tile")
 TIMES = ("published", "created", "updated")
 """When a product came, in order of preference; else the acquisition counts."""
 
@@ -86,8 +86,10 @@ def _query(known: Mapping[str, str], asked: Mapping[str, str], when: str) -> Que
     """Return the search of an address, the newest first."""
     collection = asked["collection"]
     filters: dict[str, Any] = {}
-    name, value = asked.get("property"), asked.get("value")
-    if name and value and name != "id":
+    pairs = [*parse_qsl(asked.get("also", "")), (asked.get("property", ""), asked.get("value", ""))]
+    conditions = {name: value for name, value in pairs if name and value}
+    ids = conditions.pop("id", None)
+    for name, value in conditions.items():
         filters[name] = _number(name, value) if known.get(name) in ("integer", "number") else value
     for needed in (*filters, *(["eo:cloud_cover"] if asked.get("clouds") else [])):
         if needed not in known:
@@ -104,7 +106,7 @@ def _query(known: Mapping[str, str], asked: Mapping[str, str], when: str) -> Que
         tile=tile or None,
         datetime=None if (begin, end) == ("..", "..") else f"{begin}/{end}",
         cloud_cover=_number("clouds", asked["clouds"]) if asked.get("clouds") else None,
-        ids=value if name == "id" else None,
+        ids=ids,
         sortby=[f"-{when}"],
         limit=MOST,
         queryables=filters,

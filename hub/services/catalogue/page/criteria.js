@@ -1,17 +1,22 @@
 // What is searched: the form, as `gl.search` would be given it, and as the STAC API wants it.
-import { get, post } from "./asking.js";
+import { element, get, post } from "./asking.js";
 import { ofText, toText } from "./corners.js";
 import { placesNamed } from "./named.js";
 import { MOST_CORNERS } from "./place.js";
+import { propertyOf, say } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
+const MOST = 5; // further conditions
+// What families are usually searched by, first in the list.
+const USUAL = ["platform", "product:type", "processing:level", "processing:version", "sat:orbit_state", "sat:relative_orbit", "sar:instrument_mode", "swath"];
 const ASKABLE = new Set(["string", "integer", "number"]);
 export const FIELDS = ["collection", "from", "to", "clouds", "property", "value"];
 
 export class Criteria {
   // `place` says where; `failed` is called with a sentence.
   constructor(place, failed) {
-    [this.place, this.failed, this.queryables, this.fields] = [place, failed, {}, null];
+    [this.place, this.failed, this.queryables, this.fields, this.also] = [place, failed, {}, null, []];
+    $("also").addEventListener("click", () => this.addAlso());
     $("collection").addEventListener("change", () => this.fill().then(() => this.suggest()));
     $("property").addEventListener("change", () => this.suggest().catch(() => {}));
     $("clouds").addEventListener("input", () => ($("clouds-said").textContent = $("clouds").value));
@@ -38,8 +43,39 @@ export class Criteria {
     $("clouds-row").hidden = !("eo:cloud_cover" in schema.properties);
     const askable = Object.entries(schema.properties).filter(([, s]) => ASKABLE.has(s.type) && !s.format);
     const chosen = $("property").value; // maybe before the answer came
-    $("property").replaceChildren(new Option("—", ""), ...askable.map(([key]) => new Option(key, key)));
+    const place = ([key]) => (USUAL.includes(key) ? USUAL.indexOf(key) : USUAL.length);
+    askable.sort((a, b) => place(a) - place(b));
+    $("property").replaceChildren(new Option("—", ""), ...askable.map(([key]) => new Option(propertyOf(key), key)));
+    this.setAlso(this.also);
     if (askable.some(([key]) => key === chosen)) $("property").value = chosen;
+  }
+
+  // The condition that is written becomes one of several, which all must hold.
+  addAlso() {
+    const [property, value] = [$("property").value, $("value").value.trim()];
+    if (!property || !value) return $("property").focus();
+    this.setAlso([...this.also.filter((one) => one[0] !== property), [property, value]]);
+    $("property").value = $("value").value = "";
+  }
+
+  setAlso(several) {
+    this.also = several.filter(([property, value]) => property in this.queryables && value).slice(-MOST);
+    $("also-list").replaceChildren(...this.also.map((one) => {
+      const words = `${propertyOf(one[0])}: ${one[1]}`;
+      const away = element("button", { type: "button", class: "button plain small", "aria-label": say("no_condition", { words }) }, "×");
+      away.addEventListener("click", () => {
+        this.setAlso(this.also.filter((other) => other !== one));
+        $("also").focus();
+      });
+      return element("li", {}, words, " ", away);
+    }));
+    $("also-list").hidden = !this.also.length;
+  }
+
+  // Property and value of each condition.
+  get conditions() {
+    const [property, value] = [$("property").value, $("value").value.trim()];
+    return [...this.also.filter((one) => one[0] !== property || !value), ...(property && value ? [[property, value]] : [])];
   }
 
   // The values that a hundred products have: suggestions, not all that there are.
@@ -70,25 +106,23 @@ export class Criteria {
     if (this.place.file) found.shape = this.place.file.id; // the notebook fetches it
     if ($("from").value || $("to").value) found.datetime = `${$("from").value || ".."}/${$("to").value || ".."}`;
     if (!$("clouds-row").hidden && Number($("clouds").value) < 100) found.cloud_cover = Number($("clouds").value);
-    const property = $("property").value;
-    if (property && $("value").value) found[property.replaceAll(/[:-]/g, "_")] = this.value(property);
+    for (const [property, text] of this.conditions) found[property.replaceAll(/[:-]/g, "_")] = this.value(property, text);
     return found;
   }
 
-  value(property) {
-    const number = this.queryables[property].type !== "string" && Number($("value").value);
-    return number === false || Number.isNaN(number) ? $("value").value.trim() : number;
+  value(property, text) {
+    const number = this.queryables[property].type !== "string" && Number(text);
+    return number === false || Number.isNaN(number) ? text : number;
   }
 
   // The same in the words of the STAC API.
   body() {
     const { collections, bbox, cloud_cover } = this.asked();
-    const property = $("property").value;
     const from = $("from").value ? `${$("from").value}T00:00:00Z` : "..";
     const to = $("to").value ? `${$("to").value}T23:59:59.999999Z` : "..";
     const conditions = [];
     if (cloud_cover !== undefined) conditions.push({ op: "<=", args: [{ property: "eo:cloud_cover" }, cloud_cover] });
-    if (property && $("value").value) conditions.push({ op: "=", args: [{ property }, this.value(property)] });
+    for (const [property, text] of this.conditions) conditions.push({ op: "=", args: [{ property }, this.value(property, text)] });
     if (this.isTiled) conditions.push({ op: "=", args: [{ property: "grid:code" }, `MGRS-${this.place.tile}`] });
     if ("latest" in this.queryables) {
       // As `gl.search` does by itself: superseded versions are left out.
@@ -106,6 +140,7 @@ export class Criteria {
   // What differs from the form as it is at first, for the address.
   keep(kept) {
     for (const id of FIELDS) if ($(id).value && !(id === "clouds" && $(id).value === "100")) kept.set(id, $(id).value);
+    if (this.also.length) kept.set("also", new URLSearchParams(this.also));
     if (this.place.tile) kept.set("tile", this.place.tile);
     else if (this.place.bbox) kept.set("bbox", this.place.bbox.join(","));
     if (this.place.named) kept.set("place", this.place.named);
@@ -120,6 +155,7 @@ export class Criteria {
     await this.fill();
     for (const id of FIELDS.slice(1)) if (kept.has(id)) $(id).value = kept.get(id);
     $("clouds-said").textContent = $("clouds").value;
+    this.setAlso([...new URLSearchParams(kept.get("also") ?? "")]);
     this.suggest().catch(() => {});
     const bbox = kept.get("bbox")?.split(",").map(Number);
     if (bbox?.length === 4) this.place.useBox(bbox);

@@ -33,6 +33,7 @@ const WORDS = {
     once: "Shown once: who has this address reads this feed as you, and nothing else.", until: "A key until {until}", revoke: "Take back",
     mail_address: "Mails about new products to", mail_give: "Confirm by a mail", mail_forget: "Forget the address, and send no more mails", mail_sent: "A mail was sent to {to}: open the link in it.",
     mail_known: "{to} is confirmed: choose above which searches have mails.", mail_open: "{to} is not confirmed yet: open the link in the mail.", confirmed: "The address is confirmed.",
+    no_condition: "Without the condition {words}",
     save_script: "Save as a script", fewer: "{n} products of the basket are not in the catalogue, or not for you.",
   },
   fr: {
@@ -68,6 +69,7 @@ const WORDS = {
     once: "Montrée une fois : qui a cette adresse lit ce flux comme vous, et rien d'autre.", until: "Une clé jusqu'au {until}", revoke: "Révoquer",
     mail_address: "Mails sur les nouveautés à", mail_give: "Confirmer par un mail", mail_forget: "Oublier l'adresse, et ne plus envoyer de mails", mail_sent: "Un mail est parti à {to} : ouvrez le lien qu'il contient.",
     mail_known: "{to} est confirmée : choisissez ci-dessus les recherches à suivre par mail.", mail_open: "{to} n'est pas encore confirmée : ouvrez le lien du mail.", confirmed: "L'adresse est confirmée.",
+    no_condition: "Sans la condition {words}",
     save_script: "Enregistrer le script", fewer: "{n} produits du panier ne sont pas dans le catalogue, ou pas pour vous.",
   },
 };
@@ -78,11 +80,19 @@ const WAYS = {
   fr: { "true-colour": "Couleurs naturelles", "false-colour": "Fausses couleurs", "short-wave-infrared": "Infrarouge court", ndvi: "NDVI", ndwi: "NDWI", ndsi: "NDSI", nbr: "NBR", "radar-ratio": "VV, VH et leur rapport" },
 };
 
+// Properties that have a word; others are shown by their name.
+const PROPERTIES = {
+  en: { platform: "Platform", "product:type": "Product type", "processing:level": "Level", "processing:version": "Baseline", "sat:orbit_state": "Orbit direction", "sat:relative_orbit": "Relative orbit", "sar:instrument_mode": "Mode", swath: "Swath" },
+  fr: { platform: "Plateforme", "product:type": "Type de produit", "processing:level": "Niveau", "processing:version": "Version de traitement", "sat:orbit_state": "Sens de l'orbite", "sat:relative_orbit": "Orbite relative", "sar:instrument_mode": "Mode", swath: "Fauchée" },
+};
+
 export const LANGUAGE = document.documentElement.lang === "fr" ? "fr" : "en";
 
 export function say(name, values = {}) {
   return WORDS[LANGUAGE][name].replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
 }
+
+export const propertyOf = (name) => PROPERTIES[LANGUAGE][name] ?? name;
 
 export const wayOf = (name) => WAYS[LANGUAGE][name] ?? name;
 
