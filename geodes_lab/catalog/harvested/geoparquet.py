@@ -58,9 +58,12 @@ def table(records: Sequence[dict[str, Any]]) -> pa.Table:
     columns = {n: [row.get(n) for row in flat] for n in dict.fromkeys(k for row in flat for k in row)}
     columns |= _places(records)
     ragged = [n for n, values in columns.items() if n not in TOP and _is_ragged(values)]
-    for name in ragged:
-        columns[name] = [None if v is None else orjson.dumps(v).decode() for v in columns[name]]
-    arrays = {n: _array(n, v) for n, v in columns.items() if any(x is not None for x in v)}
+    arrays = {
+        n: _texts(v) if n in ragged else _array(n, v) for n, v in columns.items() if any(x is not None for x in v)
+    }
+    for name in [n for n, array in arrays.items() if _has_empty(array.type)]:
+        arrays[name] = _texts(columns[name])
+        ragged.append(name)
     arrays |= {n: pa.nulls(len(records), t) for n, t in _ALWAYS.items() if n not in arrays}
     return pa.table(arrays).replace_schema_metadata(said(ragged))
 
@@ -158,6 +161,17 @@ def _is_ragged(values: Sequence[Any]) -> bool:
     """Whether values have different shapes, so that no column type fits all."""
     kinds = set(map(type, values))
     return dict in kinds or (list in kinds and any(isinstance(v, (dict, list)) for some in values for v in some or ()))
+
+
+def _has_empty(kind: pa.DataType) -> bool:
+    """Whether objects without content are in it, for which Parquet has no type: an Item may have no assets."""
+    if pa.types.is_struct(kind):
+        return kind.num_fields == 0 or any(_has_empty(field.type) for field in kind.fields)
+    return pa.types.is_list(kind) and _has_empty(kind.value_type)
+
+
+def _texts(values: Sequence[Any]) -> pa.Array:
+    return pa.array([None if v is None else orjson.dumps(v).decode() for v in values], pa.string())
 
 
 def _array(name: str, values: list[Any]) -> pa.Array:
