@@ -27,6 +27,7 @@ from tests.support.tiling import Served, serving_tiles
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
+expect.set_options(timeout=30_000)  # on a busy machine too
 L1C = "PEPS_S2_L1C"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 
@@ -215,6 +216,7 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     expect(area).to_have_text("Tuile 31TCJ")
     page.get_by_role("button", name="Chercher").click()
     expect(said).to_contain_text("9 produits sur 9")
+    expect(page.locator("#notebook")).to_be_visible()
     search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
     assert json.loads(search) == {"collections": L1C, "tile": "31TCJ"}
     # Several properties at once, the usual ones of the family first.
@@ -225,6 +227,7 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     page.get_by_label("est", exact=True).fill("descending")
     page.get_by_role("button", name="Chercher").click()
     expect(said).to_contain_text("6 produits sur 6")
+    expect(page.locator("#notebook")).to_be_visible()
     search = json.loads(parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0])
     assert search == {"collections": L1C, "tile": "31TCJ", "platform": "S2A", "sat_orbit_state": "descending"}
     by_tile = page.url
@@ -252,6 +255,7 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     page.get_by_role("button", name="Prendre ce polygone").press("Enter")
     page.get_by_role("button", name="Chercher").click()
     expect(said).to_contain_text("18 produits sur 18")
+    expect(page.locator("#notebook")).to_be_visible()
     search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
     assert json.loads(search).keys() == {"collections", "shape"}
     # A distance beside PROJ's geodesics: written, and clicked.
