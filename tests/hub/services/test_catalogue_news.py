@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import ssl
-import threading
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
@@ -17,7 +12,6 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 import trustme
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from geodes_lab.catalog.harvesting import shelved
 from geodes_lab.policy.lab import Lab
@@ -31,29 +25,13 @@ from hub.services.catalogue.news.watch import Watch
 from hub.services.catalogue.shelves import Shelves
 from hub.services.person import Person
 from tests.hub.services.test_catalogue_service import item
+from tests.support.mailbox import Mailbox, mail_server
 from tests.support.served import served
 from tests.support.tiling import Known
 
 L1C = "PEPS_S2_L1C"
 ATOM = "{http://www.w3.org/2005/Atom}"
 PEOPLE = {"a": Person("ada"), "b": Person("bob")}
-
-
-class Mailbox:
-    """A mail server's memory; what it is told to refuse it refuses."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.refusal = ""
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.refusal:
-            return self.refusal
-        assert isinstance(envelope.content, bytes)
-        mail = message_from_bytes(envelope.content, policy=policy.default)
-        assert envelope.rcpt_tos == [mail["To"]]
-        self.mails.append(mail)
-        return "250 OK"
 
 
 @pytest.fixture(scope="module")
@@ -63,27 +41,10 @@ def authority() -> trustme.CA:
 
 @pytest.fixture(scope="module")
 def smtp(authority):
-    box, context = Mailbox(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-
-    def known(server, session, envelope, mechanism, data) -> AuthResult:
-        is_right = data.login == b"lab" and data.password == b"s3cret"
-        return AuthResult(success=is_right, handled=is_right)
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    async def begin() -> asyncio.Server:
-        make = partial(SMTP, box, authenticator=known, tls_context=context, hostname="lab.example", loop=loop)
-        return await loop.create_server(make, "127.0.0.1", 0)
-
-    server = asyncio.run_coroutine_threadsafe(begin(), loop).result(30)
-    box.port = server.sockets[0].getsockname()[1]
-    yield box
-    loop.call_soon_threadsafe(server.close)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(30)
+    with mail_server(context) as box:
+        yield box
 
 
 @pytest.fixture

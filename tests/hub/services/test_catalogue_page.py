@@ -17,25 +17,40 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pyproj import Geod
 
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.mail import Mail
+from hub.services.catalogue.news.postman import Postman
 from hub.services.person import Person
 from tests.support.browser import chromium, needs_chromium
+from tests.support.mailbox import Mailbox, mail_server
 from tests.support.tiling import Served, serving_tiles
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 
+expect.set_options(timeout=30_000)  # on a busy machine too
 L1C = "PEPS_S2_L1C"
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 
 
 @pytest.fixture(scope="module")
-def lab(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def smtp() -> Iterator[Mailbox]:
+    with mail_server() as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def lab(sample: Path, tmp_path_factory: pytest.TempPathFactory, smtp: Mailbox) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("page")
     mirror = {"geodes_lab.datalake.mirror": str(sample / "datalake")}  # of the quicklooks
     people = {"a": Person("ada")}
+    mail = Mail("127.0.0.1", "lab@lab.example", smtp.port, security="none")
     with (
         dask.config.set(mirror),
-        serving_tiles(folder, sample / "catalog" / "catalog.json", sample / "datalake", people) as served,
-    ):
+        serving_tiles(
+            folder, sample / "catalog" / "catalog.json", sample / "datalake", people, lab=Lab(mail=mail),
+            postman=Postman(mail, folder / "no-password"),
+        ) as served,
+    ):  # fmt: skip
         yield served
 
 
@@ -109,7 +124,7 @@ def test_dates_imagery_values_and_two_dates(lab, browser):
         one.context.close()
 
 
-def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser, tmp_path):
+def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser, smtp):
     page = opened(browser, lab, f"?collection={L1C}&bbox=1,43,2.5,44")
     add = page.get_by_role("button", name=re.compile("^In the basket"))
     expect(add).to_have_count(18)
@@ -154,6 +169,23 @@ def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser,
     page.get_by_role("button", name="Take back").click()
     expect(page.get_by_role("button", name="Take back")).to_have_count(0)
     assert httpx.get(address).status_code == 401
+    # Mails: the address is confirmed by the link of a letter, the switch is the search's own.
+    page.get_by_label("Mails about new products to").fill("ada@lab.example")
+    page.get_by_role("button", name="Confirm by a mail").click()
+    expect(page.locator("#news-said")).to_contain_text("A mail was sent to ada@lab.example")
+    (letter,) = smtp.mails
+    link = re.search(r"http://\S+confirm=\S+", letter.get_content())[0]
+    page.goto(f"{lab.page}?{urlsplit(link).query}")
+    expect(page.locator("#news-said")).to_have_text("The address is confirmed.")
+    assert "confirm" not in page.url
+    switch = page.get_by_label("Mails about new products: Toulouse")
+    switch.check()
+    page.reload()
+    page.get_by_text("Saved searches").click()
+    expect(switch).to_be_checked()
+    assert barriers(page) == []
+    page.get_by_role("button", name="Forget the search Toulouse").click()
+    expect(switch).to_have_count(0)
     for one in (page, other):
         assert one.wrong == []
         assert barriers(one) == []
@@ -184,6 +216,7 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     expect(area).to_have_text("Tuile 31TCJ")
     page.get_by_role("button", name="Chercher").click()
     expect(said).to_contain_text("9 produits sur 9")
+    expect(page.locator("#notebook")).to_be_visible()
     search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
     assert json.loads(search) == {"collections": L1C, "tile": "31TCJ"}
     # Several properties at once, the usual ones of the family first.
@@ -194,6 +227,7 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     page.get_by_label("est", exact=True).fill("descending")
     page.get_by_role("button", name="Chercher").click()
     expect(said).to_contain_text("6 produits sur 6")
+    expect(page.locator("#notebook")).to_be_visible()
     search = json.loads(parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0])
     assert search == {"collections": L1C, "tile": "31TCJ", "platform": "S2A", "sat_orbit_state": "descending"}
     by_tile = page.url
@@ -221,6 +255,7 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     page.get_by_role("button", name="Prendre ce polygone").press("Enter")
     page.get_by_role("button", name="Chercher").click()
     expect(said).to_contain_text("18 produits sur 18")
+    expect(page.locator("#notebook")).to_be_visible()
     search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
     assert json.loads(search).keys() == {"collections", "shape"}
     # A distance beside PROJ's geodesics: written, and clicked.

@@ -77,7 +77,6 @@ async function search(event) {
   said(say("searching"));
   await show(async () => {
     await criteria.fields;
-    await place.kept; // the shape that the notebook fetches
     return post("stac/search", criteria.body());
   });
   if (results.shown.length > 1) {
@@ -111,8 +110,11 @@ async function show(ask) {
     $("said").replaceChildren(...(error.status === 401 ? [login(), say("to_search")] : [error.message]));
   }
   $("more").hidden = !state.next;
-  $("notebook").hidden = !results.shown.length;
-  $("notebook").href = notebookOf(criteria.asked());
+  Promise.resolve(place.kept).then(() => { // the shape that the notebook fetches
+    if (search !== state.searches) return;
+    $("notebook").hidden = !results.shown.length;
+    $("notebook").href = notebookOf(criteria.asked());
+  });
 }
 
 function login() {
