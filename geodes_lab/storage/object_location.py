@@ -109,16 +109,16 @@ class ObjectLocation:
         if self.scheme == "file":
             return self._read_file(start, length), None
         traffic.add(1, length)
-        answer = _wait(self._get(start, length, lambda *part: byte_range.get(self, *part, None)))
+        answer = _wait(self._get(start, length, lambda at, size: byte_range.get(self, at, size, None)))
         return answer.data, answer.tag
 
     async def _range(self, start: int, length: int, tag: str | None, client: byte_range.Object) -> bytes:
         # A repeated request looks for its client anew: the keys may have changed.
         first = iter([client])
         if not tag:
-            plain: bytes = await self._get(start, length, lambda *part: byte_range.data(next(first, self), *part))
+            plain: bytes = await self._get(start, length, lambda at, size: byte_range.data(next(first, self), at, size))
             return plain
-        answer = await self._get(start, length, lambda *part: byte_range.get(next(first, self), *part, tag))
+        answer = await self._get(start, length, lambda at, size: byte_range.get(next(first, self), at, size, tag))
         data: bytes = answer.data
         return data
 
