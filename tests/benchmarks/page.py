@@ -17,13 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import ratio, stage, start
+from tests.benchmarks import ratio, stage, start, table
 from tests.support.paths import TOP
 
 RESULT = TOP / "build" / "bench" / "page.json"
 KEPT = Path(__file__).with_name("page.json")
 PAGE = TOP / "docs" / "reference" / "benchmarks.md"
-BEGIN, END = "<!-- make bench-docs writes from here -->", "<!-- to here -->"
 COMMAND = ".venv/bin/python -m tests.benchmarks.page"
 NONE, DATALAKE = "0", "20"  # milliseconds of latency
 
@@ -81,22 +80,8 @@ def row(
         "peer": peer, "limit": limit, "ratio": measured.ratio, "low": low, "high": high, "pairs": len(measured.ours),
         "goal": wanted or f"≥ {goal:g} ×", "met": measured.met(goal),
     }  # fmt: skip
-    print(shown(made), flush=True)
+    print(table.row(made), flush=True)
     return made
-
-
-def shown(made: dict[str, Any]) -> str:
-    """A row of the table."""
-    limit = "" if made["limit"] is None else f"{made['limit']:.2f} s"
-    theirs = "" if made["theirs"] is None else f"{made['theirs']:.2f} s, {made['peer']}"
-    times = "" if made["ratio"] is None else f"{made['ratio']:.2f} × ({made['low']:.2f} to {made['high']:.2f})"
-    cells = (made["what"], f"{made['ours']:.2f} s", theirs, limit, times, made["pairs"], made["goal"], made["met"])
-    return f"| {' | '.join(map(str, cells))} |"
-
-
-HEAD = (
-    "| what | ours | beside it | limit | how many times faster (nine of ten) | runs | goal | met |\n" + "|---" * 8 + "|"
-)
 
 
 def reading() -> list[dict[str, Any]]:
@@ -141,7 +126,7 @@ def alone(what: str, times: list[float], most: float) -> dict[str, Any]:
     made = {"what": what, "ours": statistics.median(times), "theirs": None, "peer": "", "limit": None, "ratio": None}
     made |= {"low": None, "high": None, "pairs": len(times), "goal": f"≤ {most:g} s"}
     made["met"] = "yes" if max(times) <= most else "in doubt" if min(times) <= most else "no"
-    print(shown(made), flush=True)
+    print(table.row(made), flush=True)
     return made
 
 
@@ -165,28 +150,12 @@ def starting() -> list[dict[str, Any]]:
 def result() -> dict[str, Any]:
     """Measure all, and say where and when."""
     load = os.getloadavg()[0]
-    print(HEAD)
+    print(table.HEAD)
     rows = [*reading(), *starting()]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(), "machine": platform.machine(),
         "python": platform.python_version(), "load": [load, os.getloadavg()[0]], "command": COMMAND, "rows": rows,
     }  # fmt: skip
-
-
-def table(found: dict[str, Any]) -> str:
-    """The part of the document that a result makes."""
-    before, after = found["load"]
-    about = (
-        f"{found['cores']} cores ({found['machine']}), Python {found['python']}, {found['date']}, load of the machine "
-        f"{before:.1f} before and {after:.1f} after. `{found['command']}`"
-    )
-    return "\n".join([BEGIN, "", about, "", HEAD, *map(shown, found["rows"]), "", END])
-
-
-def into(document: str, found: dict[str, Any]) -> str:
-    """Return the document with the table of a result."""
-    head, _, rest = document.partition(BEGIN)
-    return head + table(found) + rest.partition(END)[2]
 
 
 def main() -> None:
@@ -195,7 +164,7 @@ def main() -> None:
     if parser.parse_args().docs:
         found = json.loads(RESULT.read_text())
         KEPT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-        PAGE.write_text(into(PAGE.read_text(), found))
+        PAGE.write_text(table.into(PAGE.read_text(), found))
         return
     for kind in ("zip", "cog"):
         stage.items(48, kind)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 TIGHT = 0.1  # the half of an interval, beside its ratio
 _DRAWS = 2000
+_FEW, _NEAR = 3, 0.25
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ class Measured:
         return high - low <= 2 * TIGHT * self.ratio or (high - low <= self.ratio / 2 and not low <= goal <= high)
 
     def met(self, goal: float) -> str:
-        """Whether at least the goal is reached; in doubt where the interval has it within."""
+        """Whether at least the goal is reached; in doubt where the interval has it within, or a few pairs are near it."""
         low, high = self.interval
+        if len(self.ours) < _FEW and abs(self.ratio / goal - 1) < _NEAR:
+            return "in doubt"
         return "yes" if low >= goal else "no" if high < goal else "in doubt"
 
 
