@@ -25,7 +25,7 @@ AT_ONCE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 JOBS ?= $(shell n=$$((2 * $$(nproc 2>/dev/null || echo 1))); echo $$((n < 8 ? n : 8)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab demo check test test-all stac-browser chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
+.PHONY: help install lab demo check test test-all stac-browser chart images docs notebooks fuzz fuzz-products bench bench-docs bench-all audit lint lock clean
 
 help:  ## list the targets
 	@sed -nE 's/^##@ (.*)/\n\1:/p; s/^([a-z-]+):.*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -100,7 +100,13 @@ fuzz: $(READY)  ## coverage-guided fuzzing of the parsers, SECONDS_EACH=60 (Linu
 fuzz-products: $(READY)  ## whole products of every family, damaged and hostile, each opened in a child that is measured (MINUTES=60)
 	@$(BIN)/python -m tests.fuzz_products --minutes $(MINUTES)
 
-bench: $(READY)  ## ours beside the peers, as ratios; the table of docs/reference/benchmarks.md (ITEMS=10000000 for the large catalogue)
+bench: $(READY)  ## one page in ten minutes: ours / beside it / limit / goal / met
+	@$(BIN)/python -m tests.benchmarks.page
+
+bench-docs: $(READY)  ## put the page of the last `make bench` into docs/reference/benchmarks.md
+	@$(BIN)/python -m tests.benchmarks.page --docs
+
+bench-all: $(READY)  ## every other table of docs/reference/benchmarks.md, which takes hours (ITEMS=10000000 for the large catalogue)
 	@$(BIN)/python -m tests.benchmarks.start
 	@$(BIN)/python -m tests.benchmarks.read
 	@$(BIN)/python -m tests.benchmarks.graph

@@ -111,11 +111,13 @@ def _passes(items: Sequence[pystac.Item], days: Sequence[np.datetime64]) -> list
     """
     passes = [pass_of(item) for item in items]
     orbits = _split([n for n, one in enumerate(passes) if one.orbit], [(one.platform, one.orbit) for one in passes])
-    orbits = [part for numbers in orbits for part in _split(numbers, [one.state for one in passes], join=True)]
+    states = [one.state for one in passes]
+    orbits = [part for numbers in orbits for part in _split(numbers, states, join=True)]
+    platforms = [one.platform for one in passes]
+    ways = [(one.relative, one.state) if one.relative or one.state else "" for one in passes]
     others: list[list[int]] = []
     for numbers in _split([n for n, one in enumerate(passes) if not one.orbit], days):
-        for same in _split(numbers, [one.platform for one in passes], join=True):
-            ways = [(one.relative, one.state) if one.relative or one.state else "" for one in passes]
+        for same in _split(numbers, platforms, join=True):
             others += _split(same, ways, join=True)
     slices = [list(numbers) for numbers in orbits]
     for numbers in others:

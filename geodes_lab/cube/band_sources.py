@@ -211,7 +211,8 @@ def over_relief(relief: Terrain, sources_by_band: BandSources, grid: GeoBox) -> 
 def refuse_flat(sources_by_band: BandSources) -> None:
     """Refuse bands that are nothing without a terrain model."""
     for band, sources in sources_by_band.items():
-        if any(s is not None and isinstance(s.native, TerrainAware) and s.native.needs_relief for s in sources):
+        natives = {s.native for s in sources if s is not None and s.native is not None}
+        if any(isinstance(native, TerrainAware) and native.needs_relief for native in natives):
             raise GeodesError(f"Band {band} needs the terrain: give a terrain model with dem=.")
 
 

@@ -6,21 +6,18 @@ graph of a thousand dates is as small as that of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from copy import copy
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import accumulate, product
+from itertools import accumulate
 from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
-from dask._task_spec import Task, TaskRef
-from dask.blockwise import BlockIndex, Blockwise, blockwise
 from dask.highlevelgraph import HighLevelGraph
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
-from geodes_lab.cube import read_log
+from geodes_lab.cube import layers, read_log
 from geodes_lab.cube.outline import Outline
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import mask_buffer
@@ -189,56 +186,18 @@ def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
     """
     chunks = ((1,) * len(mosaic.slices), *mosaic.chunks)
     table, fills = f"mosaic-{mosaic.variable}-{mosaic.cube}", mosaic.errors == "fill"
-    layer = _Reads.of(mosaic.layer, table, tuple(map(len, chunks)), _read_both if fills else _read_values)
+    layer = layers.Reads.of(mosaic.layer, table, tuple(map(len, chunks)), _read_both if fills else _read_values)
     graph = HighLevelGraph({table: {(table,): mosaic}, mosaic.layer: layer}, {table: set(), mosaic.layer: {table}})
     if not fills:
-        return _cut(da.Array(graph, mosaic.layer, chunks, dtype=mosaic.dtype), mosaic.parts), None
+        return _cut(da.Array(graph, mosaic.layer, chunks, dtype=mosaic.dtype), mosaic), None
     pair = da.Array(graph, mosaic.layer, chunks, dtype=object)
     values = pair.map_blocks(_first, dtype=mosaic.dtype, meta=np.empty((0, 0, 0), mosaic.dtype))
     quality = pair.map_blocks(_second, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
-    return _cut(values, mosaic.parts), _cut(quality, mosaic.parts)
+    return _cut(values, mosaic), _cut(quality, mosaic)
 
 
-def _cut(array: da.Array, parts: tuple[tuple[int, ...], tuple[int, ...]] | None) -> da.Array:
-    return array if parts is None else array.rechunk({1: parts[0], 2: parts[1]}, method="tasks")
-
-
-class _Reads(Blockwise):
-    """A layer that calls a function with the table and the number of a chunk.
-
-    dask's own class does the same for any function and inputs, but takes five times as long per task, and rebuilds
-    fused layers.
-    """
-
-    @classmethod
-    def of(cls, name: str, table: str, numblocks: tuple[int, ...], call: Callable[..., Any]) -> _Reads:
-        plain = blockwise(call, name, "tyx", table, "", BlockIndex(numblocks), "tyx", numblocks={table: ()})
-        layer = cls(
-            plain.output, plain.output_indices, plain.task, plain.indices, plain.numblocks, io_deps=plain.io_deps
-        )
-        layer.table, layer.call = table, call
-        return layer
-
-    table: str
-    call: Callable[..., Any]
-
-    @property
-    def _dict(self) -> dict[Any, Task]:
-        if not hasattr(self, "_cached_dict"):
-            table, call, name = TaskRef((self.table,)), self.call, self.output
-            blocks = self.output_blocks or product(*(range(self.dims[i]) for i in self.output_indices))
-            self._cached_dict = {"dsk": {(name, *b): Task((name, *b), call, table, b) for b in blocks}}
-        tasks: dict[Any, Task] = self._cached_dict["dsk"]
-        return tasks
-
-    def _cull_dependencies(self, output_blocks: Iterable[tuple[int, ...]]) -> dict[Any, set[Any]]:
-        return {(self.output, *b): {(self.table,)} for b in output_blocks}
-
-    def _cull(self, output_blocks: set[tuple[int, ...]]) -> _Reads:
-        layer = copy(self)
-        layer.__dict__.pop("_cached_dict", None)
-        layer.output_blocks = output_blocks
-        return layer
+def _cut(array: da.Array, mosaic: Mosaic) -> da.Array:
+    return array if mosaic.parts is None else layers.in_parts(array, f"part-of-{array.name}", mosaic.parts)
 
 
 def _read_values(mosaic: Mosaic, index: tuple[int, int, int]) -> NDArray[Any]:

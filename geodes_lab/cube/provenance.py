@@ -76,7 +76,8 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
     attrs |= saturation(asset.extra_fields)
     if source.native is not None:
         attrs["geometry"] = source.native.note
-    flown = dict.fromkeys(s.native.flown for _, s in having if s.native is not None and isinstance(s.native, Flown))
+    natives = dict.fromkeys(s.native for _, s in having if s.native is not None)
+    flown = dict.fromkeys(native.flown for native in natives if isinstance(native, Flown))
     if any(flown):
         attrs["orbit"] = "; ".join(filter(None, flown))
     treated = {str(i.assets[s.band].extra_fields.get("geodes:radiometry", "")) for i, s in having} - {""}

@@ -19,8 +19,8 @@ def of(asset: pystac.Asset) -> str:
         If it is a path of this machine, and the Item comes from a server: the path belongs to that server then.
     """
     href = asset.href
-    if href.startswith("/vsi"):
-        return href
+    if href.startswith(("/vsi", "s3://", "https://", "http://")):
+        return href  # absolute: pystac takes as long to find that as all else about an asset
     item = asset.owner
     own = item.get_self_href() if isinstance(item, pystac.Item) else None
     if href.startswith("/") and urlsplit(own or "").scheme in ("http", "https") and os.path.lexists(href):

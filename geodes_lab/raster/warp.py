@@ -187,6 +187,14 @@ def _nearest(
     """Return the pixel that contains the centre of each pixel of the grid."""
     out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
     last, is_full = (numbers.shape[0] - 1, numbers.shape[1] - 1), bool(there.all())
+    if grid.crs.epsg == source.epsg:  # rows and columns by themselves, in order
+        rows, cols = (v.ravel() - first for v, first in zip(pixel_places.pixels(grid, source), corner, strict=True))
+        down, across = (np.flatnonzero((v >= 0) & (v <= n)) for v, n in zip((rows, cols), last, strict=True))
+        if down.size and across.size:
+            y, x = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
+            out[y, x] = numbers[rows[y]].take(cols[x], axis=1)
+            known[y, x] = True if is_full else there[rows[y]].take(cols[x], axis=1)
+        return out, known
     for top in range(0, grid.shape[0], _STRIP):
         strip = slice(top, min(top + _STRIP, grid.shape[0]))
         row, col = pixel_places.pixels(grid[strip, :], source)

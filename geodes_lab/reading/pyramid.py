@@ -31,6 +31,7 @@ from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
 _PIECE = 2**20  # pixels of an image that are read for doubtful numbers at once
+_TILE = 1024  # pixels, where metadata do not tell the tiles
 _AT_ONCE = 2**26  # pixels of an image that are warped at once: with a warp's buffers, a gigabyte
 
 
@@ -219,22 +220,44 @@ def _look_up(
     numbers: NDArray[Any],
     there: NDArray[np.bool_],
 ) -> None:
-    """Replace the doubtful numbers of a grid with those of the image itself, in pieces of about a tile."""
+    """Replace the doubtful numbers of a grid with those of the image itself.
+
+    In pieces of a tile at most, of which no more is decoded than the box around the doubtful pixels: they are often few
+    beside a sharp edge, and lie in many tiles.
+    """
     rows, cols = np.flatnonzero(doubtful.any(axis=1)), np.flatnonzero(doubtful.any(axis=0))
     if not rows.size:
         return
     box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
     here, doubtful, numbers, there = grid[box], doubtful[box], numbers[box], there[box]
-    high, wide = here.shape
-    if high * wide * math.prod(source.ratios(grid)) > _PIECE and max(high, wide) > 1:
-        half = (high // 2, wide) if high >= wide else (high, wide // 2)
-        one = slice(half[0]), slice(half[1])
-        other = (slice(half[0], None), slice(None)) if high >= wide else (slice(None), slice(half[1], None))
-        for part in (one, other):
+    cut = _cut(source, here)
+    if cut is not None:
+        for part in cut:
             _look_up(source, image, here[part], resampling, doubtful[part], numbers[part], there[part])
         return
-    exact, known = _whole(here, _read(source, image, 0, here, resampling, None))
+    exact, known = _whole(here, _read(source, image, 0, here, resampling, _useful(source, here)))
     numbers[doubtful], there[doubtful] = exact[doubtful], known[doubtful]
+
+
+def _cut(source: RasterSource, grid: GeoBox) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    """Return the halves of a grid with more of the image than a tile, cut where a tile ends; None: it has no more."""
+    everything = slice(None)
+    ratios = source.ratios(grid)
+    for axis, span in sorted(enumerate(source.spans(grid, 0)), key=lambda one: one[1][0] - one[1][1]):
+        side, least, tile = grid.shape[axis], 2 * ratios[axis], (source.tile or (_TILE, _TILE))[axis]
+        edge = round((span[0] + span[1]) / 2 / tile) * tile
+        if span[0] + least <= edge <= span[1] - least:
+            at = round(side * (edge - span[0]) / (span[1] - span[0]))
+        elif grid.shape[0] * grid.shape[1] * math.prod(ratios) > _PIECE:
+            at = side // 2
+        else:
+            continue
+        if 0 < at < side:
+            first, second = slice(at), slice(at, None)
+            if axis:
+                return (everything, first), (everything, second)
+            return (first, everything), (second, everything)
+    return None
 
 
 def _confirm(source: RasterSource, image: Image) -> None:

@@ -105,6 +105,13 @@ async def get(place: Object, start: int, length: int, tag: str | None) -> Answer
     raise Changed
 
 
+async def data(place: Object, start: int, length: int) -> bytes:
+    """Request a range alone, without its tag: half of the steps of `get`."""
+    if place.query:
+        return (await _signed(place, start, length, None)).data
+    return bytes(await obstore.get_range_async(place.store, place.path, start=start, length=length))
+
+
 async def size(place: Object) -> int:
     """Request the size of an object.
 

@@ -109,20 +109,22 @@ class ObjectLocation:
         if self.scheme == "file":
             return self._read_file(start, length), None
         traffic.add(1, length)
-        data, tag = _wait(self._get(start, length, None))
-        return data, tag
+        answer = _wait(self._get(start, length, lambda at, size: byte_range.get(self, at, size, None)))
+        return answer.data, answer.tag
 
     async def _range(self, start: int, length: int, tag: str | None, client: byte_range.Object) -> bytes:
-        data: bytes = (await self._get(start, length, tag, client))[0]
+        # A repeated request looks for its client anew: the keys may have changed.
+        first = iter([client])
+        if not tag:
+            plain: bytes = await self._get(start, length, lambda at, size: byte_range.data(next(first, self), at, size))
+            return plain
+        answer = await self._get(start, length, lambda at, size: byte_range.get(next(first, self), at, size, tag))
+        data: bytes = answer.data
         return data
 
-    async def _get(
-        self, start: int, length: int, tag: str | None, client: byte_range.Object | None = None
-    ) -> tuple[bytes, str | None]:
-        # A repeated request looks for its client anew: the keys may have changed.
-        first = iter([client] if client else [])
+    async def _get(self, start: int, length: int, call: Callable[[int, int], Awaitable[Any]]) -> Any:
         try:
-            answer = await self.ask("read", lambda: byte_range.get(next(first, self), start, length, tag))
+            return await self.ask("read", lambda: call(start, length))
         except Unreachable as error:
             # S3 and HTTP return the existing part of a range that goes beyond the end; some servers refuse it.
             if not re.search("status code: (400|416)", str(error.__cause__)):
@@ -131,8 +133,7 @@ class ObjectLocation:
             size = int(await self.ask("find", lambda: byte_range.size(self)))
             if not start < size < start + length:
                 raise
-            answer = await self.ask("read", lambda: byte_range.get(self, start, size - start, tag))
-        return answer.data, answer.tag
+            return await self.ask("read", lambda: call(start, size - start))
 
     def _read_file(self, start: int, length: int) -> bytes:
         with Path(self.gdal).open("rb") as file:

@@ -5,7 +5,7 @@ import http from "node:http";
 import path from "node:path";
 
 const folder = path.resolve(process.argv[2]);
-const DELAY = 20; // milliseconds
+const DELAY = Number(process.env.BENCH_DELAY ?? 20); // milliseconds
 let requests = 0;
 let bytes = 0;
 const files = new Map(); // path → [descriptor, size]; a benchmark's files do not change
