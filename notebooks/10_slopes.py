@@ -51,7 +51,7 @@ lazy = gl.open_cube(
 cube = lazy.compute()
 plain, flat = cube.gamma0_vv_denoised, cube.gamma0_rtc_vv_denoised
 angle, mask = cube.local_incidence_angle[0], cube.layover_shadow_mask[0]
-print(plain.attrs["geometry"], flat.attrs["geometry"], sep="\n")
+print(plain.attrs["geolocation"], flat.attrs["geolocation"], sep="\n")
 
 # %%
 fig, axes = plt.subplots(2, 2, figsize=(10, 7.6), layout="constrained")

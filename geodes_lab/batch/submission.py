@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pystac
 import shapely
+from odc.geo.crs import CRS
 from odc.geo.geom import Geometry
 
 from geodes_lab import arguments, products
@@ -22,6 +23,7 @@ from geodes_lab.batch.store import chosen as stores
 from geodes_lab.batch.store.chosen import AnyStore
 from geodes_lab.batch.store.writing import New
 from geodes_lab.errors import GeodesError
+from geodes_lab.processing import references
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import processes
 from geodes_lab.vector import shapes
@@ -120,6 +122,8 @@ def prepared(
     for name in ("zones", chosen.region or "zones"):
         if name in given and name in chosen.inputs.names:
             given[name] = _collection(name, given[name])
+    if reads:
+        given |= {name: references.given(name, given[name]) for name in chosen.inputs.files & set(given)}
     checked = chosen.inputs.checked(given)
     several = [_document(item) for item in products.several(items)]
     if len(several) > _MOST_PRODUCTS:
@@ -134,6 +138,8 @@ def prepared(
             raise GeodesError(f"The region of {chosen.id} is its input {chosen.region}: leave out region=.")
     elif region is not None:
         outline = shapes.union("region", region)
+    if chosen.takes == "items" and chosen.gives == "raster":
+        _refuse_tiles(chosen, outline is not None, clip, output)
     times = periods.parts(period, every) if period is not None else []
     if every is not None and period is None:
         raise GeodesError("every= splits a period: give period= too, such as period='2021'.")
@@ -149,11 +155,12 @@ def prepared(
         collection=collection_of(chosen, collection),
         readers=arguments.names("readers", readers),
         crs=None if crs is None else arguments.whole("crs", crs, "an EPSG code", 1024),
-        resolution=None if resolution is None else arguments.number("resolution", resolution, "a pixel's size"),
+        resolution=_resolution(chosen, crs, resolution),
         period=period,
         every=every,
+        stamps={n: s for n in sorted(chosen.inputs.files) if (s := references.stamps(checked[n], reads))},
     )
-    if outline is not None and chosen.gives == "raster":
+    if outline is not None and chosen.gives == "raster" and chosen.takes == "cube":
         meaning = f"the pixels of a side of a tile, {tiles.LEAST} to {tiles.MOST}"
         side = arguments.whole("tile", tile, meaning, tiles.LEAST)
         if side > tiles.MOST:
@@ -192,11 +199,45 @@ def _document(item: Any) -> dict[str, Any]:
     return ours.to_dict(include_self_link=True, transform_hrefs=False)
 
 
+def _refuse_tiles(process: Process, has_region: bool, clip: bool, output: str | None) -> None:
+    """Refuse what only processes over a cube can do: their maps have tiles."""
+    if has_region and process.inputs.place is None:
+        raise GeodesError(f"The process {process.id} takes no region=: its inputs say where ({_few(process)}).")
+    if clip:
+        raise GeodesError(f"The process {process.id} computes the whole box of a region: leave out clip=.")
+    if output == "zarr":
+        raise GeodesError(f"The process {process.id} gives a GeoTIFF of each unit: leave out output=.")
+
+
+def _few(process: Process) -> str:
+    return ", ".join(process.inputs.names) or "it has none"
+
+
+def _resolution(process: Process, crs: int | None, asked: float | None) -> float | None:
+    """Return the size of a pixel that is asked for, or that of the process, which is in metres."""
+    size = None if asked is None else arguments.number("resolution", asked, "a pixel's size")
+    least = process.resolution
+    if least is None or (crs is not None and _is_geographic(crs)):
+        return size
+    if size is not None and size < least:
+        raise GeodesError(f"The process {process.id} is for pixels of {least:g} m or more: give resolution={least:g}.")
+    return least if size is None else size
+
+
+def _is_geographic(crs: int) -> bool:
+    try:
+        return bool(CRS(f"EPSG:{crs}").geographic)
+    except ValueError:  # of pyproj: the grid will say that there is none
+        return True
+
+
 def _output(process: Process, asked: str | None, region: Any) -> Output:
     if process.gives != "raster":
         if asked is not None:
             raise GeodesError(f"The process {process.id} gives no maps: leave out output=.")
         return process.gives
+    if process.takes == "items":
+        return "cog"
     arguments.choice("output", asked or "zarr", ("zarr", "cog"))
     if asked == "zarr" and region is None:
         raise GeodesError("output='zarr' is one cube over a region: give region=, or output='cog'.")

@@ -75,7 +75,8 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
         attrs["units"] = units
     attrs |= saturation(asset.extra_fields)
     if source.native is not None:
-        attrs["geometry"] = source.native.note
+        # Not "geometry", which CF has for shapes: readers would look for variables of these names.
+        attrs["geolocation"] = source.native.note
     flown = dict.fromkeys(s.native.flown for _, s in having if s.native is not None and isinstance(s.native, Flown))
     if any(flown):
         attrs["orbit"] = "; ".join(filter(None, flown))

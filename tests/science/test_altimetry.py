@@ -458,7 +458,7 @@ def test_processes_give_a_map_and_a_table(tmp_path):
         one.write(tmp_path / f"{one.name}.nc")
     items = [products.as_item(str(tmp_path / f"{one.name}.nc")) for one in passes]
     box = [-20.0, 40.0, -2.0, 52.0]
-    result = gl.processes()["track-map"](items, "VAVH", box, resolution=1.0)
+    result = gl.processes()["track-map"](items, "VAVH", box=box, cell=1.0)
     assert result.odc.geobox.crs.to_epsg() == 4326
     assert result.VAVH_mean.dims == ("y", "x")
     tracks = gl.open_tracks(items, bbox=box)
