@@ -10,14 +10,13 @@ from typing import Any, Literal
 
 import pystac
 import shapely
-from odc.geo.crs import CRS
 from odc.geo.geom import Geometry
 
 from geodes_lab import arguments, products
 from geodes_lab.batch import identity, own_code, places, starting
 from geodes_lab.batch.job import Job
-from geodes_lab.batch.request import Output, Request, Unit
-from geodes_lab.batch.splitting import periods, tiles
+from geodes_lab.batch.request import Request, Unit
+from geodes_lab.batch.splitting import form, periods, tiles
 from geodes_lab.batch.splitting.units import split
 from geodes_lab.batch.store import chosen as stores
 from geodes_lab.batch.store.chosen import AnyStore
@@ -118,35 +117,23 @@ def prepared(
     if not reads:
         _refuse_names(items, region, inputs)
     chosen = _chosen(process)
-    given = dict(inputs)
-    for name in ("zones", chosen.region or "zones"):
-        if name in given and name in chosen.inputs.names:
-            given[name] = _collection(name, given[name])
-    if reads:
-        given |= {name: references.given(name, given[name]) for name in chosen.inputs.files & set(given)}
-    checked = chosen.inputs.checked(given)
+    checked = _checked(chosen, inputs, reads)
     several = [_document(item) for item in products.several(items)]
     if len(several) > _MOST_PRODUCTS:
         raise GeodesError(f"The job has {len(several)} products, more than {_MOST_PRODUCTS}: choose a shorter period.")
     if not several:
         raise GeodesError(f"The process {chosen.id} has no products: give Items of gl.search.")
     ours = [products.as_item(document) for document in several]
-    outline = None
-    if chosen.region is not None:
-        outline = shapes.union(chosen.region, checked[chosen.region])
-        if region is not None:
-            raise GeodesError(f"The region of {chosen.id} is its input {chosen.region}: leave out region=.")
-    elif region is not None:
-        outline = shapes.union("region", region)
+    outline = _outline(chosen, checked, region)
     if chosen.takes == "items" and chosen.gives == "raster":
-        _refuse_tiles(chosen, outline is not None, clip, output)
+        form.refuse_tiles(chosen, outline is not None, clip, output)
     times = periods.parts(period, every) if period is not None else []
     if every is not None and period is None:
         raise GeodesError("every= splits a period: give period= too, such as period='2021'.")
     request = Request(
         inputs=checked,
         items=several,
-        output=_output(chosen, output, region),
+        output=form.output(chosen, output, region),
         region=None
         if outline is None
         else json.loads(shapely.to_geojson(shapes.converted(outline, shapes.DEGREES).geom)),
@@ -155,7 +142,7 @@ def prepared(
         collection=collection_of(chosen, collection),
         readers=arguments.names("readers", readers),
         crs=None if crs is None else arguments.whole("crs", crs, "an EPSG code", 1024),
-        resolution=_resolution(chosen, crs, resolution),
+        resolution=form.resolution(chosen, crs, resolution),
         period=period,
         every=every,
         stamps={n: s for n in sorted(chosen.inputs.files) if (s := references.stamps(checked[n], reads))},
@@ -183,6 +170,26 @@ def _chosen(process: str | Process) -> Process:
     return chosen
 
 
+def _checked(process: Process, inputs: Mapping[str, Any], reads: bool) -> dict[str, Any]:
+    """Return the inputs of a process in the form in which they are stored."""
+    given = dict(inputs)
+    for name in ("zones", process.region or "zones"):
+        if name in given and name in process.inputs.names:
+            given[name] = _collection(name, given[name])
+    if reads:
+        given |= {name: references.given(name, given[name]) for name in process.inputs.files & set(given)}
+    return process.inputs.checked(given)
+
+
+def _outline(process: Process, inputs: Mapping[str, Any], region: Any) -> Geometry | None:
+    """Return the shape of the region, that of the job or that of the process's input."""
+    if process.region is None:
+        return None if region is None else shapes.union("region", region)
+    if region is not None:
+        raise GeodesError(f"The region of {process.id} is its input {process.region}: leave out region=.")
+    return shapes.union(process.region, inputs[process.region])
+
+
 def _refuse_names(items: Any, region: Any, inputs: Mapping[str, Any]) -> None:
     """Refuse paths and addresses, where what they name would be opened."""
     documents = items.get("features", [items]) if isinstance(items, dict) else items
@@ -197,51 +204,6 @@ def _document(item: Any) -> dict[str, Any]:
     """Return an Item as a document, with its own address."""
     ours: pystac.Item = products.as_item(item)
     return ours.to_dict(include_self_link=True, transform_hrefs=False)
-
-
-def _refuse_tiles(process: Process, has_region: bool, clip: bool, output: str | None) -> None:
-    """Refuse what only processes over a cube can do: their maps have tiles."""
-    if has_region and process.inputs.place is None:
-        raise GeodesError(f"The process {process.id} takes no region=: its inputs say where ({_few(process)}).")
-    if clip:
-        raise GeodesError(f"The process {process.id} computes the whole box of a region: leave out clip=.")
-    if output == "zarr":
-        raise GeodesError(f"The process {process.id} gives a GeoTIFF of each unit: leave out output=.")
-
-
-def _few(process: Process) -> str:
-    return ", ".join(process.inputs.names) or "it has none"
-
-
-def _resolution(process: Process, crs: int | None, asked: float | None) -> float | None:
-    """Return the size of a pixel that is asked for, or that of the process, which is in metres."""
-    size = None if asked is None else arguments.number("resolution", asked, "a pixel's size")
-    least = process.resolution
-    if least is None or (crs is not None and _is_geographic(crs)):
-        return size
-    if size is not None and size < least:
-        raise GeodesError(f"The process {process.id} is for pixels of {least:g} m or more: give resolution={least:g}.")
-    return least if size is None else size
-
-
-def _is_geographic(crs: int) -> bool:
-    try:
-        return bool(CRS(f"EPSG:{crs}").geographic)
-    except ValueError:  # of pyproj: the grid will say that there is none
-        return True
-
-
-def _output(process: Process, asked: str | None, region: Any) -> Output:
-    if process.gives != "raster":
-        if asked is not None:
-            raise GeodesError(f"The process {process.id} gives no maps: leave out output=.")
-        return process.gives
-    if process.takes == "items":
-        return "cog"
-    arguments.choice("output", asked or "zarr", ("zarr", "cog"))
-    if asked == "zarr" and region is None:
-        raise GeodesError("output='zarr' is one cube over a region: give region=, or output='cog'.")
-    return "zarr" if (asked or ("zarr" if region is not None else "cog")) == "zarr" else "cog"
 
 
 def _collection(name: str, value: Any) -> dict[str, Any]:

@@ -22,4 +22,4 @@ class Place:
     @property
     def bbox(self) -> tuple[float, float, float, float] | None:
         """West, south, east, north of the region in degrees."""
-        return None if self.region is None else tuple(shape(self.region).bounds)  # type: ignore[return-value]
+        return None if self.region is None else tuple(shape(self.region).bounds)

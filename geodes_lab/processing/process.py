@@ -94,7 +94,7 @@ def on_terrain(
 
 TERRAIN = ("dem", "dem_heights", "orbits")
 """The inputs of both."""
-_TERRAIN = {"no": (), "may": (over_terrain,), "must": (on_terrain,)}
+_TERRAIN: dict[str, tuple[Callable[..., Any], ...]] = {"no": (), "may": (over_terrain,), "must": (on_terrain,)}
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ def _check_name(name: str, text: str) -> None:
         raise GeodesError(f"{name}= has a user or a password at {host}: leave them out; keys are found by the host.")
     if url.query or url.fragment:
         raise GeodesError(
-            f"{name}= has more than a plain address at {host}: leave out the part from ? or # on, which would be stored "
-            "and published with the results."
+            f"{name}= has more than a plain address at {host}: leave out the part from ? or # on, which would be "
+            "stored and published with the results."
         )
 
 

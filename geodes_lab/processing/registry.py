@@ -184,7 +184,8 @@ def define(
         name = check_id(id or function.__name__.strip("_").lower())
         arguments.choice("terrain", terrain, ("no", "may", "must"))
         process = Process(
-            name, str(version), function, first, over, gives, bands, region, loads, terrain, dict(opens or {}), resolution,  # type: ignore[arg-type]
+            name, str(version), function, first, over, gives, bands, region, loads, terrain,  # type: ignore[arg-type]
+            dict(opens or {}), resolution,
         )  # fmt: skip
         process.inputs.schemas()  # what has no schema is said now
         _own[name] = process

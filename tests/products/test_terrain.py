@@ -318,7 +318,9 @@ def test_geoid_heights_put_the_image_where_it_is(radar, tmp_path):
     options = {"bands": ["vv"], "geobox": HOME}
     flat = gl.open_cube([radar], **options).vv.isel(time=0).compute(scheduler="sync").values
     cube = gl.open_cube([radar], **options, dem=path)
-    assert "heights above the geoid (Copernicus DEM, EGM2008), made ellipsoidal by EGM96" in cube.vv.attrs["geolocation"]
+    assert (
+        "heights above the geoid (Copernicus DEM, EGM2008), made ellipsoidal by EGM96" in cube.vv.attrs["geolocation"]
+    )
     assert np.isclose(cube.vv.isel(time=0).compute(scheduler="sync"), flat).mean() > 0.99
     aside = (
         gl.open_cube([radar], **options, dem=path, dem_heights="ellipsoid").vv.isel(time=0).compute(scheduler="sync")

@@ -20,7 +20,7 @@ Heights = Literal["geoid", "ellipsoid"]
 Bursts = Annotated[list[str], Field(min_length=1, max_length=100)]
 Looks = Annotated[list[int], Field(min_length=2, max_length=2)]
 Polarisation = Literal["VV", "VH", "HH", "HV"]
-_MAPS = ("coherence", "phase", "los_east", "los_north", "los_up", "perpendicular_baseline")
+_MAPS = ("coherence", "phase", "los_east", "los_north", "los_up", "perpendicular_baseline", "layover_shadow_mask")
 
 
 @define(version="1")
@@ -91,7 +91,7 @@ def interferogram(
         unbiased=unbiased,
         across_satellites=across_satellites,
     )
-    maps = pair[list(_MAPS)]
+    maps = pair[[n for n in _MAPS if n in pair]]
     return maps.assign_coords(time=np.datetime64(pair.attrs["secondary_time"], "ns"))
 
 
