@@ -62,7 +62,7 @@ pictures = [
     ("0 neither, 1 shadow, 2 layover, 3 both", mask, {"cmap": plt.get_cmap("magma", 4), "vmin": -0.5, "vmax": 3.5}),
 ]
 for ax, (title, picture, style) in zip(axes.flat, pictures, strict=True):
-    fig.colorbar(ax.imshow(picture, **style), shrink=0.8)
+    fig.colorbar(ax.imshow(picture, **style), shrink=0.8, ticks=range(4) if picture is mask else None)
     ax.set(title=title, xticks=[], yticks=[])
 plt.show()
 
