@@ -88,5 +88,5 @@ for axes in picture.axs.flat:
 # %%
 raw = gl.search("SWH_SPOT4_L1", bbox=area, datetime="1999", profile=profile)
 scene = gl.open_cube(raw[:1], bands=["nir", "red", "green"], bbox=area, crs="EPSG:32631", resolution=40)
-print(scene.red.attrs["geometry"])
+print(scene.red.attrs["geolocation"])
 gl.plot.image(scene.red, cmap="gray", width=420)

@@ -51,7 +51,7 @@ lazy = gl.open_cube(
 cube = lazy.compute()
 plain, flat = cube.gamma0_vv_denoised, cube.gamma0_rtc_vv_denoised
 angle, mask = cube.local_incidence_angle[0], cube.layover_shadow_mask[0]
-print(plain.attrs["geometry"], flat.attrs["geometry"], sep="\n")
+print(plain.attrs["geolocation"], flat.attrs["geolocation"], sep="\n")
 
 # %%
 fig, axes = plt.subplots(2, 2, figsize=(10, 7.6), layout="constrained")
@@ -62,7 +62,7 @@ pictures = [
     ("0 neither, 1 shadow, 2 layover, 3 both", mask, {"cmap": plt.get_cmap("magma", 4), "vmin": -0.5, "vmax": 3.5}),
 ]
 for ax, (title, picture, style) in zip(axes.flat, pictures, strict=True):
-    fig.colorbar(ax.imshow(picture, **style), shrink=0.8)
+    fig.colorbar(ax.imshow(picture, **style), shrink=0.8, ticks=range(4) if picture is mask else None)
     ax.set(title=title, xticks=[], yticks=[])
 plt.show()
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from geodes_lab import extras
+from geodes_lab.processing import references
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import define as _define
+from geodes_lab.processing.registry import installed
 
 with extras.needed("gl.process"):
     from geodes_lab.batch import calendar, places, schedules, starting, submission
@@ -199,6 +201,8 @@ class Processing:
             "collection": collection,
         }  # fmt: skip
         given = {**(inputs or {}), **more}
+        known = installed().get(process)  # the plan refuses one that is not
+        given |= {n: references.given(n, given[n]) for n in (known.inputs.files if known else set()) & set(given)}
         plan = calendar.plan(process, search, given, job, each=each, start=start, wait=wait, every=every)
         store = chosen.store()
         made = schedules.scheduled(store, plan)

@@ -43,6 +43,8 @@ def key(process: str, version: str, code: bytes | None, request: Request, unit: 
         "output": request.output,
         "items": sorted(_of_item(request.items[n]) for n in unit.items),
     }
+    if request.stamps:
+        parts["files"] = request.stamps
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -75,6 +75,8 @@ class Request:
     """The process whose plan is made; empty: the job itself is done."""
     place: str = ""
     """Of a notebook that came with the job: the folder in which it runs."""
+    stamps: dict[str, list[str]] = field(default_factory=dict)
+    """Of inputs that name files: what tells these files from later ones with the same names."""
 
     def text(self) -> str:
         """Write it as JSON."""

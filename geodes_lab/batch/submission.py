@@ -15,13 +15,14 @@ from odc.geo.geom import Geometry
 from geodes_lab import arguments, products
 from geodes_lab.batch import identity, own_code, places, starting
 from geodes_lab.batch.job import Job
-from geodes_lab.batch.request import Output, Request, Unit
-from geodes_lab.batch.splitting import periods, tiles
+from geodes_lab.batch.request import Request, Unit
+from geodes_lab.batch.splitting import form, periods, tiles
 from geodes_lab.batch.splitting.units import split
 from geodes_lab.batch.store import chosen as stores
 from geodes_lab.batch.store.chosen import AnyStore
 from geodes_lab.batch.store.writing import New
 from geodes_lab.errors import GeodesError
+from geodes_lab.processing import references
 from geodes_lab.processing.process import Process
 from geodes_lab.processing.registry import processes
 from geodes_lab.vector import shapes
@@ -116,31 +117,23 @@ def prepared(
     if not reads:
         _refuse_names(items, region, inputs)
     chosen = _chosen(process)
-    given = dict(inputs)
-    for name in ("zones", chosen.region or "zones"):
-        if name in given and name in chosen.inputs.names:
-            given[name] = _collection(name, given[name])
-    checked = chosen.inputs.checked(given)
+    checked = _checked(chosen, inputs, reads)
     several = [_document(item) for item in products.several(items)]
     if len(several) > _MOST_PRODUCTS:
         raise GeodesError(f"The job has {len(several)} products, more than {_MOST_PRODUCTS}: choose a shorter period.")
     if not several:
         raise GeodesError(f"The process {chosen.id} has no products: give Items of gl.search.")
     ours = [products.as_item(document) for document in several]
-    outline = None
-    if chosen.region is not None:
-        outline = shapes.union(chosen.region, checked[chosen.region])
-        if region is not None:
-            raise GeodesError(f"The region of {chosen.id} is its input {chosen.region}: leave out region=.")
-    elif region is not None:
-        outline = shapes.union("region", region)
+    outline = _outline(chosen, checked, region)
+    if chosen.takes == "items" and chosen.gives == "raster":
+        form.refuse_tiles(chosen, outline is not None, clip, output)
     times = periods.parts(period, every) if period is not None else []
     if every is not None and period is None:
         raise GeodesError("every= splits a period: give period= too, such as period='2021'.")
     request = Request(
         inputs=checked,
         items=several,
-        output=_output(chosen, output, region),
+        output=form.output(chosen, output, region),
         region=None
         if outline is None
         else json.loads(shapely.to_geojson(shapes.converted(outline, shapes.DEGREES).geom)),
@@ -149,11 +142,12 @@ def prepared(
         collection=collection_of(chosen, collection),
         readers=arguments.names("readers", readers),
         crs=None if crs is None else arguments.whole("crs", crs, "an EPSG code", 1024),
-        resolution=None if resolution is None else arguments.number("resolution", resolution, "a pixel's size"),
+        resolution=form.resolution(chosen, crs, resolution),
         period=period,
         every=every,
+        stamps={n: s for n in sorted(chosen.inputs.files) if (s := references.stamps(checked[n], reads))},
     )
-    if outline is not None and chosen.gives == "raster":
+    if outline is not None and chosen.gives == "raster" and chosen.takes == "cube":
         meaning = f"the pixels of a side of a tile, {tiles.LEAST} to {tiles.MOST}"
         side = arguments.whole("tile", tile, meaning, tiles.LEAST)
         if side > tiles.MOST:
@@ -176,6 +170,26 @@ def _chosen(process: str | Process) -> Process:
     return chosen
 
 
+def _checked(process: Process, inputs: Mapping[str, Any], reads: bool) -> dict[str, Any]:
+    """Return the inputs of a process in the form in which they are stored."""
+    given = dict(inputs)
+    for name in ("zones", process.region or "zones"):
+        if name in given and name in process.inputs.names:
+            given[name] = _collection(name, given[name])
+    if reads:
+        given |= {name: references.given(name, given[name]) for name in process.inputs.files & set(given)}
+    return process.inputs.checked(given)
+
+
+def _outline(process: Process, inputs: Mapping[str, Any], region: Any) -> Geometry | None:
+    """Return the shape of the region, that of the job or that of the process's input."""
+    if process.region is None:
+        return None if region is None else shapes.union("region", region)
+    if region is not None:
+        raise GeodesError(f"The region of {process.id} is its input {process.region}: leave out region=.")
+    return shapes.union(process.region, inputs[process.region])
+
+
 def _refuse_names(items: Any, region: Any, inputs: Mapping[str, Any]) -> None:
     """Refuse paths and addresses, where what they name would be opened."""
     documents = items.get("features", [items]) if isinstance(items, dict) else items
@@ -190,17 +204,6 @@ def _document(item: Any) -> dict[str, Any]:
     """Return an Item as a document, with its own address."""
     ours: pystac.Item = products.as_item(item)
     return ours.to_dict(include_self_link=True, transform_hrefs=False)
-
-
-def _output(process: Process, asked: str | None, region: Any) -> Output:
-    if process.gives != "raster":
-        if asked is not None:
-            raise GeodesError(f"The process {process.id} gives no maps: leave out output=.")
-        return process.gives
-    arguments.choice("output", asked or "zarr", ("zarr", "cog"))
-    if asked == "zarr" and region is None:
-        raise GeodesError("output='zarr' is one cube over a region: give region=, or output='cog'.")
-    return "zarr" if (asked or ("zarr" if region is not None else "cog")) == "zarr" else "cog"
 
 
 def _collection(name: str, value: Any) -> dict[str, Any]:

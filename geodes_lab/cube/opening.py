@@ -130,7 +130,7 @@ def open_cube(
     dem_heights
         What the heights of ``dem`` refer to: ``"geoid"`` (sea level; they are converted with EGM96) or ``"ellipsoid"``.
         None: according to the CRS of its file, or to the name of a known model (Copernicus DEM, SRTM, …);
-        ``attrs["geometry"]`` says which.
+        ``attrs["geolocation"]`` says which.
     orbits
         Orbit files of Sentinel-1 (``S1A_OPER_AUX_POEORB_….EOF``, or a zip of one), or Items of them, which are better
         than the orbits in the products: each product uses the file of its satellite and time; ``attrs["orbit"]`` names

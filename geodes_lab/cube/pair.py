@@ -100,8 +100,10 @@ def open_pair(
         without that of orbits and terrain; it is more where the ground is farther away in the secondary, by 2π for
         half a wavelength), ``interferogram`` (complex: both of them, as programs that unwrap take it), on the ellipsoid
         ``los_east``, ``los_north``, ``los_up`` (the direction to the satellite) and ``perpendicular_baseline``. NaN
-        where there is no data. The attributes say bursts, orbits, delay, looks and bias. Annotations are read now, and
-        samples as ``refine`` says; all others when they are computed, chunk by chunk.
+        where there is no data. With ``dem`` also ``layover_shadow_mask`` (uint8: 0 neither, 1 shadow, 2 layover, 3
+        both, 255 no height), in which the phase means nothing. The attributes say bursts, orbits, delay, looks and
+        bias. Annotations are read now, and samples as ``refine`` says; all others when they are computed, chunk by
+        chunk.
 
     Raises
     ------

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from geodes_lab.cube.chunks import Sizes
-from geodes_lab.products.sentinel1.interferometry import estimator, mapped
+from geodes_lab.products.sentinel1.flattening.facets import UNKNOWN
+from geodes_lab.products.sentinel1.interferometry import estimator, mapped, visibility
 from geodes_lab.products.sentinel1.interferometry.burst_pair import BurstPair
 
 _LAYERS = {
@@ -20,6 +21,14 @@ _LAYERS = {
     "los_north": ("direction from the ground to the satellite, its part to the north", "1"),
     "los_up": ("direction from the ground to the satellite, its part upward", "1"),
     "perpendicular_baseline": ("perpendicular baseline, positive if the secondary is on the upper, outer side", "m"),
+}
+
+
+_MASK = {
+    "long_name": "layover and shadow, as the primary sees the terrain",
+    "flag_values": np.array([0, 1, 2, 3], np.uint8),
+    "flag_meanings": "clear shadow layover layover_and_shadow",
+    "nodata": UNKNOWN,
 }
 
 
@@ -63,6 +72,11 @@ def variables(
         "interferogram": (whole, {"long_name": "estimate of the complex coherence, biased", "units": "1"}),
     }
     found |= {n: (layers[i], {"long_name": text, "units": unit}) for i, (n, (text, unit)) in enumerate(_LAYERS.items())}
+    if all(p.relief is not None for p in pairs):
+        masked = da.map_blocks(
+            _mask, pairs=pairs, grid=_plain(grid), chunks=sizes, dtype=np.uint8, meta=np.empty((0, 0), np.uint8)
+        )
+        found["layover_shadow_mask"] = masked, _MASK
     return {name: xr.DataArray(v, dims=("y", "x"), attrs=about | common) for name, (v, about) in found.items()}
 
 
@@ -86,3 +100,7 @@ def _chunk(pairs: tuple[BurstPair, ...], grid: _Plain, block_info: Any = None) -
 
 def _geometry(pair: BurstPair, grid: _Plain, block_info: Any = None) -> NDArray[np.float32]:
     return mapped.geometry_on(pair, _part(grid, block_info))
+
+
+def _mask(pairs: tuple[BurstPair, ...], grid: _Plain, block_info: Any = None) -> NDArray[np.uint8]:
+    return visibility.mask_on(pairs, _part(grid, block_info))

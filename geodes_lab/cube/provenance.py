@@ -75,7 +75,8 @@ def attributes(items: list[pystac.Item], sources: list[RasterSource | None]) -> 
         attrs["units"] = units
     attrs |= saturation(asset.extra_fields)
     if source.native is not None:
-        attrs["geometry"] = source.native.note
+        # Not "geometry", which CF has for shapes: readers would look for variables of these names.
+        attrs["geolocation"] = source.native.note
     natives = dict.fromkeys(s.native for _, s in having if s.native is not None)
     flown = dict.fromkeys(native.flown for native in natives if isinstance(native, Flown))
     if any(flown):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -20,7 +21,9 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from geodes_lab import arguments
 from geodes_lab.errors import GeodesError, nearest
+from geodes_lab.processing import references
 from geodes_lab.processing.docstring import described
+from geodes_lab.processing.place import Place
 
 MOST_BYTES = 8_000_000
 """Of all inputs of a job as JSON; zones are the largest of them."""
@@ -43,6 +46,8 @@ class Between:
     most: float
 
 
+_UNIONS = (typing.Union, types.UnionType)
+
 Shapes = Annotated[dict[str, Any], Field(json_schema_extra={"format": "geojson-feature-collection"})]
 """GeoJSON. `geodes_lab.process` takes a file or a GeoDataFrame too, and stores it as GeoJSON."""
 
@@ -57,6 +62,8 @@ class Inputs:
     functions
         Whose signatures have the inputs: that of the process, and that of opening its cube. If both have an input, that
         of the first counts.
+    without
+        Parameters of opening that are the same in all jobs, and no inputs.
 
     Raises
     ------
@@ -64,15 +71,19 @@ class Inputs:
         If a parameter has no type, or one that has no JSON schema.
     """
 
-    def __init__(self, process: str, *functions: Callable[..., Any]) -> None:
+    def __init__(self, process: str, *functions: Callable[..., Any], without: Collection[str] = ()) -> None:
         self.process = process
         self.texts: dict[str, str] = {}
         self.units: dict[str, str] = {}
+        self.files: set[str] = set()
+        """Inputs that name files."""
+        self.place: str | None = None
+        """The parameter that is a `Place`, if there is one."""
         self._fields: dict[str, Any] = {}
-        for function in functions:
-            self._add(function)
+        for number, function in enumerate(functions):
+            self._add(function, () if number == 0 else without)
 
-    def _add(self, function: Callable[..., Any]) -> None:
+    def _add(self, function: Callable[..., Any], without: Collection[str]) -> None:
         texts = described(function).parameters
         try:
             hints = typing.get_type_hints(function, include_extras=True)
@@ -82,18 +93,23 @@ class Inputs:
             ) from None
         for parameter in inspect.signature(function).parameters.values():
             name = parameter.name
-            if name in GIVEN or name in self._fields:
+            if name in GIVEN or name in self._fields or name in without:
+                continue
+            if hints.get(name) is Place:
+                self.place = name
                 continue
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
                 raise GeodesError(f"The process {self.process} has *{name}: give each input its own name.")
             if name not in hints:
                 raise GeodesError(f"The input {name} of the process {self.process} has no type: write {name}: float.")
-            hint, unit = _converted(hints[name])
+            hint, unit, is_files = _converted(hints[name])
             default = ... if parameter.default is parameter.empty else parameter.default
             self._fields[name] = (hint, Field(default, description=texts.get(name) or None))
             self.texts[name] = texts.get(name, "")
             if unit:
                 self.units[name] = unit
+            if is_files:
+                self.files.add(name)
 
     @property
     def names(self) -> list[str]:
@@ -150,6 +166,8 @@ class Inputs:
         except ValidationError as error:
             raise GeodesError(self._sentence(error)) from None
         document: dict[str, Any] = json.loads(model.model_dump_json())
+        for name in self.files:
+            references.checked(name, document[name])
         return document
 
     def _sentence(self, error: ValidationError) -> str:
@@ -166,20 +184,25 @@ class Inputs:
         )
 
 
-def _converted(hint: Any) -> tuple[Any, str]:
-    """Turn our words of an annotation into pydantic's."""
+def _converted(hint: Any) -> tuple[Any, str, bool]:
+    """Turn our words of an annotation into pydantic's; return the unit too, and whether values name files."""
     if typing.get_origin(hint) is not Annotated:
-        return hint, ""
+        parts = [_converted(part) for part in typing.get_args(hint)] if typing.get_origin(hint) in _UNIONS else []
+        if not any(is_files for _, _, is_files in parts):
+            return hint, "", False
+        return typing.Union[tuple(part for part, _, _ in parts)], "", True  # noqa: UP007  (made of parts)
     kind, *words = typing.get_args(hint)
-    unit, kept = "", []
+    unit, kept, is_files = "", [], False
     for word in words:
         if isinstance(word, Unit):
             unit = word.name
+        elif word is references.NAMED:
+            is_files = True
         elif isinstance(word, Between):
             kept.append(Field(ge=word.least, le=word.most))
         else:
             kept.append(word)
-    return (Annotated[(kind, *kept)] if kept else kind), unit
+    return (Annotated[(kind, *kept)] if kept else kind), unit, is_files
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing.docstring import described
 from geodes_lab.processing.inputs import Between, Inputs, Unit
+from geodes_lab.processing.references import Files
 
 Bands = Sequence[str] | Callable[[Mapping[str, Any]], Sequence[str]] | None
 Gives = Literal["raster", "table", "items", "notebook"]
@@ -57,6 +58,45 @@ def opening(
     """
 
 
+def over_terrain(
+    dem: Files | None = None,
+    dem_heights: Literal["geoid", "ellipsoid"] | None = None,
+    orbits: Files | None = None,
+) -> None:
+    """Inputs of processes whose cube may have bands of a radar.
+
+    Parameters
+    ----------
+    dem
+        The terrain model under bands of a radar: a path in your home, an address (https, s3) or a STAC Item; or a list.
+    dem_heights
+        What its heights refer to; without, what its file or its name says.
+    orbits
+        Orbit files of Sentinel-1 (POEORB), which are better than the products' own: paths, addresses or Items.
+    """
+
+
+def on_terrain(
+    dem: Files, dem_heights: Literal["geoid", "ellipsoid"] | None = None, orbits: Files | None = None
+) -> None:
+    """Inputs of processes whose cube needs a terrain model.
+
+    Parameters
+    ----------
+    dem
+        The terrain model: a path in your home, an address (https, s3) or a STAC Item; or a list of its tiles.
+    dem_heights
+        What its heights refer to; without, what its file or its name says.
+    orbits
+        Orbit files of Sentinel-1 (POEORB), which are better than the products' own: paths, addresses or Items.
+    """
+
+
+TERRAIN = ("dem", "dem_heights", "orbits")
+"""The inputs of both."""
+_TERRAIN: dict[str, tuple[Callable[..., Any], ...]] = {"no": (), "may": (over_terrain,), "must": (on_terrain,)}
+
+
 @dataclass(frozen=True)
 class Process:
     """A process that can be run as a job.
@@ -80,13 +120,19 @@ class Process:
     """The input that is the region too, if there is one."""
     loads: bool = False
     """Whether it works as well on values: a cube that is small is then read before the function is called."""
+    terrain: Literal["no", "may", "must"] = "no"
+    """Whether its cube may be opened over a terrain model, or must be."""
+    opens: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Arguments of `geodes_lab.open_cube` that are the same in all jobs; they are no inputs."""
+    resolution: float | None = None
+    """Metres of a pixel, where none is asked for; a finer one is refused."""
     is_installed: bool = False
     """Whether another process can import it: it comes with the lab or by an entry point."""
     inputs: Inputs = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        extra = (opening,) if self.takes == "cube" else ()
-        object.__setattr__(self, "inputs", Inputs(self.id, self.function, *extra))
+        extra = (opening, *_TERRAIN[self.terrain]) if self.takes == "cube" else ()
+        object.__setattr__(self, "inputs", Inputs(self.id, self.function, *extra, without=self.opens))
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "inputs"}

@@ -17,7 +17,7 @@ from geodes_lab.processing.process import Bands, Gives, Process, check_id
 
 log = logging.getLogger("geodes_lab.processes")
 _GROUP = "geodes_lab.processes"
-_OURS = ("indices", "composites", "zones", "conversion", "radar", "altimetry", "notebooks")
+_OURS = ("indices", "composites", "zones", "conversion", "radar", "pairs", "canopy", "altimetry", "notebooks")
 _own: dict[str, Process] = {}
 
 
@@ -109,6 +109,9 @@ def define(
     gives: Gives = "raster",
     region: str | None = None,
     loads: bool = False,
+    terrain: Literal["no", "may", "must"] = "no",
+    opens: Mapping[str, Any] | None = None,
+    resolution: float | None = None,
 ) -> Callable[[Callable[..., Any]], Process]: ...
 
 
@@ -123,6 +126,9 @@ def define(
     gives: Gives = "raster",
     region: str | None = None,
     loads: bool = False,
+    terrain: Literal["no", "may", "must"] = "no",
+    opens: Mapping[str, Any] | None = None,
+    resolution: float | None = None,
 ) -> Any:
     """Make a process of a function: a decorator.
 
@@ -149,6 +155,13 @@ def define(
     loads
         Whether the function works as well on a cube whose values are in memory: a small cube is then read before the
         call, which is faster than a graph. The function may not use dask's own functions then.
+    terrain
+        Whether the cube may be opened over a terrain model (``"may"``), or must be (``"must"``): the process then has
+        the inputs ``dem``, ``dem_heights`` and ``orbits`` of `geodes_lab.open_cube`.
+    opens
+        Arguments of `geodes_lab.open_cube` that are the same in all jobs, such as ``{"resampling": "average"}``.
+    resolution
+        Metres of a pixel, where none is asked for; a finer one is refused.
 
     Returns
     -------
@@ -169,7 +182,11 @@ def define(
         arguments.choice("over", over, ("each", "all"))
         arguments.choice("gives", gives, ("raster", "table", "items"))
         name = check_id(id or function.__name__.strip("_").lower())
-        process = Process(name, str(version), function, first, over, gives, bands, region, loads)  # type: ignore[arg-type]
+        arguments.choice("terrain", terrain, ("no", "may", "must"))
+        process = Process(
+            name, str(version), function, first, over, gives, bands, region, loads, terrain,  # type: ignore[arg-type]
+            dict(opens or {}), resolution,
+        )  # fmt: skip
         process.inputs.schemas()  # what has no schema is said now
         _own[name] = process
         return process

@@ -1,5 +1,7 @@
 """Make the French version of each notebook: the same code, with the Markdown cells that ``NN_name.yaml`` beside this file has for them.
 
+An entry with ``label`` instead of ``en`` is a text of the code that a picture shows: a whole string between double quotes, which is replaced wherever it is.
+
 ``make notebooks`` runs it. A translation is found by the whole English cell: where that changes, its translation is asked for again.
 """
 
@@ -29,7 +31,8 @@ def translated(path: Path) -> nbformat.NotebookNode:
         If the translations are not those of the notebook's cells.
     """
     told = yaml.safe_load((HERE / f"{path.stem}.yaml").read_text()) or []
-    words = {entry["en"].strip(): entry["fr"].strip() for entry in told}
+    words = {entry["en"].strip(): entry["fr"].strip() for entry in told if "en" in entry}
+    labels = {entry["label"]: entry["fr"] for entry in told if "label" in entry}
     notebook = jupytext.read(path)
     texts = [c for c in notebook.cells if c.cell_type == "markdown"]
     if missing := [c.source for c in texts if c.source.strip() not in words]:
@@ -38,6 +41,12 @@ def translated(path: Path) -> nbformat.NotebookNode:
         raise MissingError(f"{path.name} has no cell any more that reads:\n\n{left.pop()}")
     for cell in texts:
         cell.source = words[cell.source.strip()]
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    for label, french in labels.items():
+        if not any(f'"{label}"' in c.source for c in code):
+            raise MissingError(f"{path.name} has no label any more that reads:\n\n{label}")
+        for cell in code:
+            cell.source = cell.source.replace(f'"{label}"', f'"{french}"')
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # the same each time
         if cell.cell_type == "code":

@@ -2,7 +2,9 @@
 
 The real annotations of an image over Rome, with speckle for pixels (ESA's coding), over hills of which the steepest slopes
 are about 35°, on a terrain model of 20 m in the output's grid, which sarsen needs. Both read the same files, resample to the
-nearest pixel, use two threads and write the same TIFF. ``--share 3`` takes a third of the tile in each direction. ``--agree``
+nearest pixel, use two threads and write the same TIFF. ``--share 3`` takes a third of the tile in each direction.
+``--chunks`` are sarsen's (its default is 1024): for each of them it opens the product and computes the geometry anew, so that larger ones are quicker
+and need more memory. A run that takes longer than ``--limit`` seconds is ended, and said to be not finished. ``--agree``
 compares the numbers instead, at 10 m, over level ground, hills and mountains.
 """
 
@@ -83,15 +85,23 @@ def ours(safe: Path, dem: Path, grid: GeoBox, out: Path) -> None:
     print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak]))
 
 
-def run(who: str, share: int) -> list[float]:
-    """Measure in a process of its own: seconds, seconds of the processor, MiB at most."""
+def run(who: str, share: int, chunks: int, limit: float) -> list[float] | None:
+    """Measure in a process of its own: seconds, seconds of the processor, MiB at most; None: not finished."""
     safe, out = product("speckle", speckle), FOLDER / f"{who}.tif"
     _, dem = tile(share)
     if who == "ours":
         command = [sys.executable, "-m", "tests.benchmarks.rtc", "--case", str(share)]
     else:
-        command = [peer(), Path(__file__).with_name("rtc_peer.py"), safe, dem, out, who, "nearest"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=TOP)
+        command = [peer(), Path(__file__).with_name("rtc_peer.py"), safe, dem, out, who, "nearest", str(chunks)]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=TOP, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return None
+    except subprocess.CalledProcessError as error:
+        print(
+            f"{who} ended with {error.returncode}: {error.stderr[-300:]}", flush=True
+        )  # -9: killed, for want of memory
+        return None
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -117,7 +127,7 @@ def agree() -> None:
             [safe], bands=bands, geobox=SMALL, dem=dem, dem_heights="ellipsoid", resampling="bilinear"
         ).isel(time=0).compute(scheduler="sync")  # fmt: skip
         script = Path(__file__).with_name("rtc_peer.py")
-        subprocess.run([peer(), script, safe, dem, out, how, "linear"], check=True, capture_output=True)
+        subprocess.run([peer(), script, safe, dem, out, how, "linear", "1024"], check=True, capture_output=True)
         with rasterio.open(out) as file:
             theirs = file.read(1)[:: -1 if file.transform.e > 0 else 1]
         return {b: cube[b].values for b in bands}, theirs[300:-300, 300:-300]
@@ -154,10 +164,37 @@ def agree() -> None:
         say(f"hills: {pattern}", 474.0 * (np.sqrt(found["beta0_vv"]) - np.sqrt(theirs)), "pixel")
 
 
+def beside(name: str) -> None:
+    """Say how far our map and that of a peer's run agree, in linear power of both."""
+    import rasterio
+    from rasterio.windows import from_bounds
+
+    with rasterio.open(FOLDER / "ours.tif") as own, rasterio.open(FOLDER / f"{name}.tif") as other:
+        data = own.read(1)
+        theirs = other.read(1, window=from_bounds(*own.bounds, other.transform)) if other.transform.e < 0 else None
+        if theirs is None:  # sarsen writes south first
+            whole = other.read(1)[::-1]
+            top = round(
+                (other.bounds.top if other.bounds.top > other.bounds.bottom else other.bounds.bottom) - own.bounds.top
+            )
+            left = round(own.bounds.left - other.bounds.left)
+            step = round(own.transform.a)
+            theirs = whole[top // step :, left // step :][: data.shape[0], : data.shape[1]]
+    with np.errstate(all="ignore"):
+        ratio = 10 * np.log10(data / theirs)
+    known = ratio[np.isfinite(ratio)]
+    print(
+        f"{name}: ours / sarsen {np.median(known):+.2f} dB, 95 % within {np.percentile(np.abs(known), 95):.2f} dB, {known.size} pixels"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--chunks", type=int, default=1024)
+    parser.add_argument("--limit", type=float, default=7200)
+    parser.add_argument("--peers", nargs="*", default=["gamma_bilinear", "gamma_nearest"])
     parser.add_argument("--agree", action="store_true")
     parser.add_argument("--only-ours", action="store_true")
     parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
@@ -169,16 +206,22 @@ def main() -> None:
     if given.agree:
         agree()
         return
-    names = ["ours"] if given.only_ours else ["ours", "gamma_bilinear", "gamma_nearest"]
+    names = ["ours"] if given.only_ours else ["ours", *given.peers]
     runs: dict[str, list[list[float]]] = {name: [] for name in names}
     for _ in range(given.rounds):
         for name in names:
-            runs[name].append(run(name, given.share))
+            if (measured := run(name, given.share, given.chunks, given.limit)) is not None:
+                runs[name].append(measured)
+                print(name, [round(v, 1) for v in measured], flush=True)
     print("| | s | CPU s | MiB |\n|---|---|---|---|")
-    middle = {n: [statistics.median(v) for v in zip(*several, strict=True)] for n, several in runs.items()}
+    middle = {n: [statistics.median(v) for v in zip(*several, strict=True)] for n, several in runs.items() if several}
+    for name in names:
+        if name not in middle:
+            print(f"| sarsen, {name} | not finished after {given.limit:.0f} s | | |")
     for name, (wall, cpu, peak) in middle.items():
         print(f"| {name if name == 'ours' else f'sarsen, {name}'} | {wall:.0f} | {cpu:.0f} | {peak:.0f} |")
-    for name in names[1:]:
+    for name in (n for n in names[1:] if n in middle and "ours" in middle):
+        beside(name)
         ratios = [middle[name][n] / middle["ours"][n] for n in (0, 1)]
         print(f"speed beside sarsen, {name}: {ratios[0]:.1f} × by time, {ratios[1]:.1f} × by CPU")
 

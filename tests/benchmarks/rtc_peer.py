@@ -1,4 +1,4 @@
-"""Radiometric terrain correction by sarsen; run by an environment that has it: ``python rtc_peer.py SAFE DEM OUT HOW INTERPOLATION``."""
+"""Radiometric terrain correction by sarsen; run by an environment that has it: ``python rtc_peer.py SAFE DEM OUT HOW INTERPOLATION CHUNKS``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sarsen import Sentinel1SarProduct, terrain_correction
 
 
 def main() -> None:
-    safe, dem, out, how, interpolation = sys.argv[1:]
+    safe, dem, out, how, interpolation, chunks = sys.argv[1:]
     product = Sentinel1SarProduct(safe, "IW/VV")
     began, cpu = time.perf_counter(), time.process_time()
     radiometry = None if how == "none" else how
@@ -24,6 +24,7 @@ def main() -> None:
             correct_radiometry=radiometry,
             interp_method=interpolation,
             seed_step=(32, 32),
+            chunks=int(chunks),
         )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak]))

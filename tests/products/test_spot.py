@@ -58,8 +58,8 @@ def test_scene_is_put_on_a_map_when_it_is_asked_for(scene):
         gl.open_cube([scene], bands=["red"])
     for crs, resolution in (("EPSG:32631", 20), ("EPSG:2154", 17)):
         cube = gl.open_cube([scene], bands=["red", "nir"], crs=crs, resolution=resolution, resampling="bilinear")
-        assert cube.red.attrs["geometry"].startswith("not orthorectified: located by its location model")
-        assert "by 200 m" in cube.red.attrs["geometry"]
+        assert cube.red.attrs["geolocation"].startswith("not orthorectified: located by its location model")
+        assert "by 200 m" in cube.red.attrs["geolocation"]
         assert cube.red.attrs["units"] == "W m-2 sr-1 um-1"
         found = cube.isel(time=0).compute(scheduler="sync")
         x, y = np.meshgrid(found.x.values, found.y.values)

@@ -156,7 +156,7 @@ def test_what_nobody_says_is_asked(tmp_path, radar, name):
         gl.open_cube([radar], bands=["vv"], dem=path)
     for chosen in ("geoid", "ellipsoid"):
         cube = gl.open_cube([radar], bands=["vv"], dem=path, dem_heights=chosen)
-        assert f"heights above the {chosen} (as dem_heights='{chosen}' says)" in cube.vv.attrs["geometry"]
+        assert f"heights above the {chosen} (as dem_heights='{chosen}' says)" in cube.vv.attrs["geolocation"]
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,9 @@ def test_geoid_heights_put_the_image_where_it_is(radar, tmp_path):
     options = {"bands": ["vv"], "geobox": HOME}
     flat = gl.open_cube([radar], **options).vv.isel(time=0).compute(scheduler="sync").values
     cube = gl.open_cube([radar], **options, dem=path)
-    assert "heights above the geoid (Copernicus DEM, EGM2008), made ellipsoidal by EGM96" in cube.vv.attrs["geometry"]
+    assert (
+        "heights above the geoid (Copernicus DEM, EGM2008), made ellipsoidal by EGM96" in cube.vv.attrs["geolocation"]
+    )
     assert np.isclose(cube.vv.isel(time=0).compute(scheduler="sync"), flat).mean() > 0.99
     aside = (
         gl.open_cube([radar], **options, dem=path, dem_heights="ellipsoid").vv.isel(time=0).compute(scheduler="sync")
@@ -341,8 +343,8 @@ def test_names_promise_no_more_than_they_are(radar, tmp_path):
         assert "over the ellipsoid" in cube.sigma0_vv.attrs["long_name"]
         assert "gamma nought over the ellipsoid, VV, thermal noise" in cube.gamma0_vv_denoised.attrs["long_name"]
         assert cube.incidence.attrs["long_name"] == "Incidence angle on the ellipsoid"
-    assert steep.incidence.attrs["geometry"].endswith("the angle is that on the ellipsoid, not on the slope")
-    assert steep.gamma0_vv_denoised.attrs["geometry"].endswith("what slopes do to the brightness is not corrected")
+    assert steep.incidence.attrs["geolocation"].endswith("the angle is that on the ellipsoid, not on the slope")
+    assert steep.gamma0_vv_denoised.attrs["geolocation"].endswith("what slopes do to the brightness is not corrected")
     tree = gl.open_product(radar)["vv"]
     assert tree.incidence_angle.attrs["long_name"] == "Incidence angle on the ellipsoid"
     assert "over the ellipsoid" in tree.gamma0.attrs["long_name"]
@@ -405,7 +407,7 @@ def test_items_of_a_search_are_tiles(radar, tmp_path):
         item.add_asset("data", pystac.Asset(str(path), media_type=pystac.MediaType.COG, roles=["data"]))
         items.append(item)
     cube = gl.open_cube([radar], bands=["vv"], geobox=HOME, dem=pystac.ItemCollection(items))
-    assert "tile-0, tile-1, heights above the geoid (Copernicus DEM, EGM2008)" in cube.vv.attrs["geometry"]
+    assert "tile-0, tile-1, heights above the geoid (Copernicus DEM, EGM2008)" in cube.vv.attrs["geolocation"]
     assert np.isfinite(cube.vv.isel(time=0).compute(scheduler="sync")).mean() > 0.5
 
 

@@ -458,7 +458,7 @@ def test_processes_give_a_map_and_a_table(tmp_path):
         one.write(tmp_path / f"{one.name}.nc")
     items = [products.as_item(str(tmp_path / f"{one.name}.nc")) for one in passes]
     box = [-20.0, 40.0, -2.0, 52.0]
-    result = gl.processes()["track-map"](items, "VAVH", box, resolution=1.0)
+    result = gl.processes()["track-map"](items, "VAVH", box=box, cell=1.0)
     assert result.odc.geobox.crs.to_epsg() == 4326
     assert result.VAVH_mean.dims == ("y", "x")
     tracks = gl.open_tracks(items, bbox=box)
@@ -467,8 +467,52 @@ def test_processes_give_a_map_and_a_table(tmp_path):
     cell = result.sel(x=row.longitude, y=row.latitude, method="nearest")
     there = tracks.isel(time=((abs(tracks.longitude - cell.x) < 0.5) & (abs(tracks.latitude - cell.y) < 0.5)).values)
     assert float(cell.VAVH_mean) == pytest.approx(float(there.VAVH.mean()))
+    near = {"cell": 2.0, "length": 200.0, "duration": 6.0, "neighbours": 20}
+    drawn = gl.processes()["optimal-map"](items, "VAVH", "2022-02-16T12:00", 0.2, box=box, smooth=80.0, **near)
+    plain = gl.altimetry.interpolated(
+        tracks.assign(VAVH=gl.altimetry.smoothed(tracks, "VAVH", 80e3)), "VAVH", box, 2.0, "2022-02-16T12:00",
+        length=200e3, duration="6h", noise=0.2, neighbours=20,
+    )  # fmt: skip
+    np.testing.assert_allclose(drawn.VAVH.values[::-1], plain.VAVH.values[0], rtol=1e-6)
+    buoy = next(w for w in waves.products() if w.is_buoy)
+    buoy.write(tmp_path / "buoy.nc")
+    height = next(
+        str(v) for v in gl.open_tracks([tmp_path / "buoy.nc"]) if str(v).startswith("VHM0") or "VAVH" in str(v)
+    )
+    beside = gl.processes()["collocation"](
+        items, "VAVH", str(tmp_path / "buoy.nc"), height, distance=200.0, within=60.0
+    )
+    pairs = gl.altimetry.collocated(
+        gl.open_tracks(items), "VAVH", gl.open_tracks([tmp_path / "buoy.nc"]), height, distance=200e3, within="60min"
+    )
+    np.testing.assert_array_equal(beside.difference, pairs.difference)
+    with pytest.raises(GeodesError, match="give box="):
+        gl.processes()["track-map"](items, "VAVH")
     table = gl.processes()["crossovers"](items, ["VAVH"], box=box)
     assert {"longitude", "latitude", "VAVH_difference"} <= set(table.columns)
     seconds = (table.time_1 - pd.Timestamp(waves.BEGIN.replace(tzinfo=None))).dt.total_seconds()
     want = waves.wave_height(table.longitude, table.latitude, seconds)
     assert float(np.abs(table.VAVH_1 - want).max()) < 5 * waves.NOISE
+
+
+def test_processes_of_level_2_edit_and_correct(tmp_path):
+    """The heights of the map are those of the plain functions."""
+    data = level2().drop_vars(["platform", "product"], errors="ignore")
+    for name in ("longitude", "latitude"):
+        data[name].attrs["standard_name"] = name
+    data.to_netcdf(tmp_path / "level2.nc")
+    items = [products.as_item(str(tmp_path / "level2.nc"))]
+    tracks = gl.altimetry.edited(gl.open_tracks(items)).compute()
+    dry = ["dry_troposphere"]
+    sla = gl.sea_level_anomaly(tracks, dry)
+    lon, lat = float(tracks.longitude[0]), float(tracks.latitude[0])
+    box = [lon - 2, lat - 2, lon + 2, lat + 2]
+    how = {"box": box, "cell": 1.0, "edit": True}
+    result = gl.processes()["track-map"](items, "sea_level_anomaly", corrections=dry, **how)
+    want = gl.altimetry.binned(tracks.assign(sea_level_anomaly=sla), "sea_level_anomaly", box, 1.0)
+    np.testing.assert_allclose(result.sea_level_anomaly_mean.values[::-1], want.sea_level_anomaly_mean)
+    assert 0 < int(result.sea_level_anomaly_count.sum()) == int(np.isfinite(sla).sum()) < 5
+    waves = gl.processes()["track-map"](items, "wave_height", **how)
+    assert float(waves.wave_height_mean.max()) == pytest.approx(float(gl.altimetry.wave_height(tracks).max()))
+    with pytest.raises(GeodesError, match="corrections= is for the variable sea_level_anomaly"):
+        gl.processes()["track-map"](items, "alt", corrections=dry, **how)

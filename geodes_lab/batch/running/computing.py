@@ -28,7 +28,9 @@ from geodes_lab.batch.running import outputs
 from geodes_lab.batch.splitting import tiles
 from geodes_lab.cube.band_sources import Unpacked
 from geodes_lab.cube.opening import open_cube
-from geodes_lab.processing.process import Process
+from geodes_lab.processing import references
+from geodes_lab.processing.place import Place
+from geodes_lab.processing.process import TERRAIN, Process
 from geodes_lab.processing.registry import installed
 from geodes_lab.products import converted, masks
 from geodes_lab.util import instant
@@ -148,14 +150,9 @@ def lazy(process: Process, call: Call, items: Sequence[pystac.Item], *, loads: b
             area |= {"geometry": outline, "clip": True}
     elif outline is not None:
         area |= {"geometry": outline, "clip": request.clip}
-    cube = open_cube(
-        items,
-        bands=process.bands_of(inputs),
-        mask=inputs.get("mask"),
-        mask_buffer=inputs.get("mask_buffer", 0.0),
-        resampling=inputs.get("resampling", "nearest"),
-        **area,
-    )
+    names = ("mask", "mask_buffer", "resampling", *(TERRAIN if process.terrain != "no" else ()))
+    how = {n: inputs[n] for n in names if n in inputs and n not in process.opens}
+    cube = open_cube(items, bands=process.bands_of(inputs), **_files_opened(process, how), **process.opens, **area)
     if loads and unit.tile is not None and cube.nbytes <= _SMALL:
         cube = cube.compute()
     data = process.function(cube, **_own(process, inputs))
@@ -169,7 +166,11 @@ def lazy(process: Process, call: Call, items: Sequence[pystac.Item], *, loads: b
 def _own(process: Process, inputs: dict[str, Any]) -> dict[str, Any]:
     """Return the inputs that the function itself has; the others open the cube."""
     parameters = inspect.signature(process.function).parameters
-    return {k: v for k, v in inputs.items() if k in parameters}
+    return _files_opened(process, {k: v for k, v in inputs.items() if k in parameters})
+
+
+def _files_opened(process: Process, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {k: references.opened(v) if k in process.inputs.files else v for k, v in inputs.items()}
 
 
 def _maps(process: Process, data: Any, cube: xr.Dataset, request: Request, unit: Unit) -> xr.Dataset:
@@ -207,6 +208,8 @@ def _of_items(process: Process, call: Call, items: list[pystac.Item], folder: Pa
     """Run a process over Items; what it writes into its folder appears when it is complete."""
     unit = call.unit
     given = _own(process, call.request.inputs)
+    if process.inputs.place is not None:
+        given[process.inputs.place] = Place(call.request.region, call.request.crs, call.request.resolution)
     wants_folder = "folder" in inspect.signature(process.function).parameters
     target = folder / unit.file
     partial = folder / f".{unit.file}.{uuid4().hex}.partial"

@@ -8,12 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import pystac
-import scipy
 import xarray as xr
-from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely.geometry import MultiPoint, mapping
 
@@ -25,24 +22,13 @@ from geodes_lab.products.sentinel1.annotation import Annotation
 from geodes_lab.products.sentinel1.calibration import QUANTITIES
 from geodes_lab.products.sentinel1.flattening.facets import LAYOVER, SHADOW, UNKNOWN
 from geodes_lab.products.sentinel1.grid import ON_SLOPES, Geocoded, Plane
+from geodes_lab.products.sentinel1.ground_range import TITLES, choices, node
 from geodes_lab.products.sentinel1.image import Image, geolocation, images, measurement, missing, processor
 from geodes_lab.raster.source import Gridder
-from geodes_lab.reading import sensor_window
 from geodes_lab.storage.location import place_of
-from geodes_lab.storage.object_location import ObjectLocation
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")
 _FAMILY = "sentinel1"
-# ESA's tables use the area and the angle on the ellipsoid, whatever the terrain is.
-_TITLES = {
-    "sigma0": "Backscatter coefficient sigma nought over the ellipsoid",
-    "beta0": "Radar brightness beta nought",
-    "gamma0": "Backscatter coefficient gamma nought over the ellipsoid",
-    "incidence": "Incidence angle on the ellipsoid",
-    "gamma0_rtc": "Backscatter coefficient gamma nought, terrain-flattened",
-    "local_incidence_angle": "Local incidence angle: to the normal of the terrain",
-    "layover_shadow_mask": "Layover and shadow",
-}
 _OF_ALL = ("incidence", "local_incidence_angle", "layover_shadow_mask")  # one for all polarisations
 _CLASSES = {0: "neither", SHADOW: "shadow", LAYOVER: "layover", SHADOW + LAYOVER: "layover and shadow"}
 
@@ -112,13 +98,13 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         polarisation = annotation.polarisation.lower()
         # The terrain is placed once for all polarisations: their images have the same geometry.
         seen_by = product_images[0] if _is_alike(annotation, first) else image
-        for quantity, noise in (*_choices(image, annotation is first), *_on_slopes(image, annotation is first)):
+        for quantity, noise in (*choices(image, annotation is first), *_on_slopes(image, annotation is first)):
             is_plain = quantity in _OF_ALL
             key = quantity if is_plain else f"{quantity}_{polarisation}{'_denoised' if noise else ''}"
             source = replace(image.source, band=key, epsg=epsg, transform=transform, shape=shape, tile=None)
             if quantity == "layover_shadow_mask":
                 source = replace(source, dtype="uint8", nodata=UNKNOWN)
-            title = _TITLES[quantity] + ("" if is_plain else f", {annotation.polarisation}")
+            title = TITLES[quantity] + ("" if is_plain else f", {annotation.polarisation}")
             title += ", thermal noise subtracted" if noise else ""
             asset = bands_.asset(
                 source, common_name=None, wavelength=None, title=title, media_type=pystac.MediaType.TIFF
@@ -149,16 +135,6 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
                 asset.extra_fields["geodes:names"] = [polarisation, annotation.polarisation]
             band_item.add_asset(key, asset)
     return band_item
-
-
-def _choices(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
-    """Yield the quantities of an image, with the noise that is subtracted, if any."""
-    for quantity in QUANTITIES:
-        yield quantity, None
-        if image.noise:
-            yield quantity, image.noise
-    if is_first:
-        yield "incidence", None
 
 
 def _on_slopes(image: Image, is_first: bool) -> Iterator[tuple[str, str | None]]:
@@ -254,65 +230,6 @@ def open(item: pystac.Item) -> xr.DataTree:
             ),
         )
         path = f"/{annotation.polarisation.lower()}"
-        nodes[path] = _node(archive.place, image, version)
+        nodes[path] = node(archive.place, image, version)
         nodes[f"{path}/geolocation"] = geolocation(annotation)
     return xr.DataTree.from_dict(nodes)
-
-
-def _node(place: ObjectLocation, image: Image, version: str) -> xr.Dataset:
-    annotation, dims = image.annotation, ("line", "pixel")
-    rows, cols = annotation.shape
-    numbers = sensor_window.lazy(image.source, "uint16")
-    coords = {
-        "line": np.arange(rows),
-        "pixel": np.arange(cols),
-        "azimuth_time": (
-            "line",
-            annotation.start + (np.arange(rows) * annotation.interval * 1e9).astype("timedelta64[ns]"),
-        ),
-        "ground_range": ("pixel", np.arange(cols) * annotation.spacing[1], {"units": "m", "long_name": "ground range"}),
-    }
-    variables = {
-        "dn": xr.DataArray(numbers, dims=dims, attrs={"long_name": "digital number, an amplitude", "units": "1"})
-    }
-    for quantity, noise in _choices(image, True):
-        about: dict[str, Any] = {"units": "1", "long_name": _TITLES[quantity]}
-        name = f"{quantity}_denoised" if noise else quantity
-        if quantity == "incidence":
-            name, about = "incidence_angle", about | {"units": "degree", "standard_name": "angle_of_incidence"}
-        elif noise:
-            about["long_name"] += ", thermal noise subtracted"
-        if quantity == "sigma0":
-            about["standard_name"] = "surface_backwards_scattering_coefficient_of_radar_wave"
-        treated = ipf_history.treated(place, image, noise, version)
-        if treated and quantity != "incidence":
-            about["radiometry"] = treated
-        geocoded = Geocoded(
-            place,
-            image.member,
-            image.calibration,
-            noise,
-            quantity,
-            image.source,
-            ipf_history.version_of(version),
-            ipf_history.border(place, image, version),
-        )
-        values = da.map_blocks(
-            _calibrated, numbers, geocoded, annotation if quantity == "incidence" else None, dtype="float32"
-        )
-        variables[name] = xr.DataArray(values, dims=dims, attrs=about)
-    return xr.Dataset(
-        variables, coords=coords, attrs={"polarisation": annotation.polarisation, "swath": annotation.swath}
-    )
-
-
-def _calibrated(
-    numbers: NDArray[np.uint16], geocoded: Geocoded, annotation: Annotation | None, block_info: Any = None
-) -> NDArray[np.float32]:
-    rows, cols = block_info[None]["array-location"]
-    if annotation is None:
-        return geocoded.calibrated(numbers, rows, cols)
-    angle = scipy.interpolate.RegularGridInterpolator(
-        (annotation.grid.line, annotation.grid.pixel), annotation.grid.incidence, bounds_error=False, fill_value=None
-    )
-    return np.asarray(angle(tuple(np.meshgrid(np.arange(*rows), np.arange(*cols), indexing="ij"))), np.float32)

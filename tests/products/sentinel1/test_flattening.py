@@ -88,7 +88,7 @@ def test_level_ground_has_esas_gamma(radar, tmp_path):
     assert np.abs(found.local_incidence_angle - found.incidence).max() < 0.002
     assert not found.layover_shadow_mask.any()
     assert found.layover_shadow_mask.dtype == np.uint8
-    assert "Small 2011" in found.gamma0_rtc_vv.attrs["geometry"]
+    assert "Small 2011" in found.gamma0_rtc_vv.attrs["geolocation"]
 
 
 @pytest.mark.parametrize(("along", "across"), [(0.0, 0.45), (0.0, -0.5), (0.4, 0.0), (-0.25, 0.3)])

@@ -145,7 +145,7 @@ def test_cube_is_the_image_at_its_places(on_s3, made):
     assert traffic.bytes - before < 2_000_000, "annotations, no pixel"
     assert cube.odc.geobox.crs.epsg == 32631
     assert cube.odc.geobox.resolution.x == 10
-    assert cube.vv.attrs["geometry"] == "ellipsoid height: relief is displaced"
+    assert cube.vv.attrs["geolocation"] == "ellipsoid height: relief is displaced"
     x, y = np.meshgrid(cube.x.values, cube.y.values)
     line, sample = where(x, y)
     here = inside(line, sample)
@@ -247,7 +247,7 @@ def test_relief_moves_the_image_towards_the_radar(radar, tmp_path):
     options = {"bands": ["vv"], "geobox": grid}
     flat = gl.open_cube([radar], **options).vv.isel(time=0).compute(scheduler="sync").values
     same = gl.open_cube([radar], **options, dem=relief(tmp_path, generator.HEIGHT), dem_heights="ellipsoid").vv
-    assert same.attrs["geometry"].startswith("relief taken into account by 200")
+    assert same.attrs["geolocation"].startswith("relief taken into account by 200")
     same = same.isel(time=0).compute(scheduler="sync").values
     assert np.isclose(same, flat).mean() > 0.999
     high = gl.open_cube(

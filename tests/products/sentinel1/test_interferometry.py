@@ -17,9 +17,10 @@ import geodes_lab as gl
 from geodes_lab.archive.archive import Archive
 from geodes_lab.products.metadata import Document
 from geodes_lab.products.sentinel1 import annotation as sentinel1_annotation
-from geodes_lab.products.sentinel1.interferometry import burst_map, estimator, kernel, mapped, matching
+from geodes_lab.products.sentinel1.interferometry import burst_map, estimator, kernel, mapped, matching, visibility
 from geodes_lab.products.sentinel1.interferometry.offsets import offsets
 from geodes_lab.products.sentinel1.interferometry.tops import Band
+from geodes_lab.products.terrain import model
 from geodes_lab.reading import sensor_window
 from geodes_lab.sample.sentinel1 import earthquake, speckle
 from tests.products.sentinel1.test_orbit import text
@@ -264,6 +265,52 @@ def test_coherence_phase_and_delay_of_synthetic_bursts_are_recovered(synthetic):
             assert abs(off.mean()) < 4 * best / np.sqrt(here.sum()) + 0.02
 
 
+def test_layover_and_shadow_of_a_ridge_are_where_trigonometry_says(real, real_pairs, tmp_path):
+    """A ridge along the flight, in the real geometry of a burst; times and distances are those of states by hand."""
+    burst = real_pairs[0]
+    annotation = burst.primary.described.annotation
+    middle = burst.primary.described.bursts[burst.first].footprint(annotation).centroid
+    base = float(np.median(annotation.grid.height))
+    x0, y0 = (round(v, -2) for v in Transformer.from_crs(4326, 32629, always_xy=True).transform(middle.x, middle.y))
+    back_to_degrees = Transformer.from_crs(32629, 4326, always_xy=True)
+
+    def seen(x, y):
+        return real[0].abreast(ecef(*back_to_degrees.transform(x, y), base))
+
+    (when, far), (east, far_east), (north, far_north) = (seen(x0 + a, y0 + b) for a, b in ((0, 0), (500, 0), (0, 500)))
+    flight = np.array([east - when, north - when])
+    flight /= np.linalg.norm(flight)
+    right = np.array([flight[1], -flight[0]])
+    sine = float(right @ [(far_east - far) / 500, (far_north - far) / 500])
+    assert 0.4 < sine < 0.8
+    tangent = sine / np.sqrt(1 - sine**2)
+
+    def across(grid):
+        x, y = np.meshgrid(grid.coords["x"].values - x0, grid.coords["y"].values - y0)
+        return x * right[0] + y * right[1]
+
+    fine = GeoBox.from_bbox((x0 - 5000, y0 - 5000, x0 + 5000, y0 + 5000), "EPSG:32629", resolution=10)
+    width, high = 200.0, 500.0
+    ridge = base + np.interp(across(fine), [-width, 0, width], [0, high, 0], left=0, right=0)
+    relief = model.of(rome.relief(tmp_path / "ridge.tif", fine, ridge), "ellipsoid")
+    grid = GeoBox.from_bbox((x0 - 2000, y0 - 1500, x0 + 2000, y0 + 1500), "EPSG:32629", resolution=20)
+    pairs = (replace(burst, relief=relief),)
+    found = visibility.mask_on(pairs, grid)
+    assert set(np.unique(found)) == {0, 1, 2, 3}
+    g = across(grid)
+    crest, end = -high / tangent, high * tangent
+    hidden, slope = (g > 0) & (g < end), (g > -width) & (g < 0)
+    # Level ground before the slope is overlaid from where the image has the crest.
+    overlaid = (g > crest) & (g < -width) | slope
+    edge = 60  # metres: two points
+    clear = np.all([np.abs(g - at) > edge for at in (crest, -width, 0.0, end)], axis=0)
+    np.testing.assert_array_equal((found & 1 > 0)[clear], hidden[clear])
+    lit = clear & ~hidden
+    np.testing.assert_array_equal((found & 2 > 0)[lit], overlaid[lit])
+    part = grid[31:90, 47:140]
+    np.testing.assert_array_equal(visibility.mask_on(pairs, part), found[31:90, 47:140])
+
+
 @pytest.fixture(scope="module")
 def shaken(sample) -> tuple[list[Path], Path]:
     """The sample's pair, and the terrain model under it."""
@@ -279,7 +326,8 @@ def pair(shaken):
 
 def test_the_samples_earthquake_is_found(pair):
     assert list(pair) == [
-        "coherence", "phase", "interferogram", "los_east", "los_north", "los_up", "perpendicular_baseline"
+        "coherence", "phase", "interferogram", "los_east", "los_north", "los_up", "perpendicular_baseline",
+        "layover_shadow_mask",
     ]  # fmt: skip
     late, error = pair.attrs["delay_seconds"], pair.attrs["delay_error_seconds"]
     assert abs(late - earthquake.LATE) < 4 * error < 0.05 * earthquake.LATE
