@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
@@ -41,6 +42,29 @@ _SERVING = {
 }
 _THOROUGH = tuple(str(TOP / "tests" / folder) for folder in ("hostile", "oracle"))
 _RUNNING = tuple(str(TOP / "tests" / folder) for folder in ("integration", "hub", "cluster"))
+
+
+# Files that share what one of them starts; the others are on their own.
+_TOGETHER = {
+    f"tests/integration/{file}": name
+    for name, files in {
+        "the lab that runs": ("hub/test_hub.py", "browser/test_catalogue.py"),
+        "the hub with a provider": ("hub/test_oidc.py", "hub/test_confined.py"),
+    }.items()
+    for file in files
+}
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the tests of a file to one process, as `--dist loadfile` does, and those files too that share what is started."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return _TOGETHER.get(file, file)
+
+    return Together(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def spread(items: list[pytest.Item], waiting: Collection[str]) -> None:
