@@ -55,6 +55,7 @@ _TOGETHER = {
 }
 
 
+@pytest.hookimpl(optionalhook=True)  # there is none with `-p no:xdist`
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give the tests of a file to one process, as `--dist loadfile` does, and those files too that share what is started."""
     from xdist.scheduler import LoadFileScheduling
