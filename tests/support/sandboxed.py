@@ -238,10 +238,15 @@ def _case(case: dict[str, Any]) -> Result:
 
 def main() -> None:
     """Serve."""
-    # All that a child needs, and nothing that starts a thread.
+    # All that a child needs, else each would import it; and nothing that starts a thread.
+    import encodings.cp437  # noqa: F401  (names in zips)
+
     import dask  # noqa: F401
+    import distributed  # noqa: F401
     import h5netcdf  # noqa: F401
+    import pystac.extensions.ext  # noqa: F401
     import rioxarray  # noqa: F401
+    import scipy.interpolate  # noqa: F401
     import tifffile  # noqa: F401
     import xarray.backends.zarr  # noqa: F401
 
