@@ -37,6 +37,7 @@ from geodes_lab.sample.sentinel1 import grd as generator
 from geodes_lab.sample.sentinel1 import safe
 from geodes_lab.storage.resolve import Fetched
 from geodes_lab.storage.traffic import traffic
+from tests.support.examples import examples
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def test_what_is_held_at_once_is_bounded_and_changes_nothing(radar, monkeypatch,
     places=st.lists(st.tuples(st.floats(0, 19), st.floats(0, 29)), min_size=1, max_size=20),
     holes=st.sets(st.tuples(st.integers(0, 19), st.integers(0, 29)), max_size=40),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_samples_have_no_part_of_what_has_no_data(places, holes):
     rng = np.random.default_rng(0)
     window = rng.uniform(1, 2, (20, 30)).astype(np.float32)
