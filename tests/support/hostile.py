@@ -24,7 +24,7 @@ SMALL = 700 * 2**20  # bytes: what the libraries take, and some tiles
 Refused = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as running:
         yield running

@@ -84,7 +84,6 @@ def test_attach_is_by_the_gateway_and_ends_with_it(ada):
     assert clusters(ada, "ada") == [client.cluster.name]
     gl.clusters().stop()
     assert clusters(ada, "ada") == []
-    assert gl.attach(workers=1).submit(abs, -2).result(60) == 2, "the next one is another"
 
 
 @pytest.mark.attack
@@ -108,7 +107,7 @@ def test_dashboard_is_closed_to_who_has_its_address(ada):
 
 @pytest.mark.attack
 def test_user_sees_stops_and_enters_no_cluster_of_another(ada):
-    client = gl.attach(workers=1)
+    client = gl.attach(workers=1)  # another than that which a test before has stopped
     name = client.cluster.name
     assert clusters(ada, "bob") == []
     assert ask(ada, "ada", path=name).status_code == 200
