@@ -25,7 +25,7 @@ AT_ONCE = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 JOBS ?= $(shell n=$$((2 * $$(nproc 2>/dev/null || echo 1))); echo $$((n < 8 ? n : 8)))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab demo check test test-all chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
+.PHONY: help install lab demo check test test-all stac-browser chart images docs notebooks fuzz fuzz-products bench audit lint lock clean
 
 help:  ## list the targets
 	@sed -nE 's/^##@ (.*)/\n\1:/p; s/^([a-z-]+):.*## */  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -64,6 +64,11 @@ test-all: $(READY)  ## the tests with the long ones
 	@tests/get-helm
 	@$(COMPILED)
 	@GEODES_LAB_EXAMPLES=search $(BIN)/pytest $(AT_ONCE) -m ""
+
+stac-browser: $(READY)  ## STAC Browser from npm's registry, built once (3 minutes), opens the lab's STAC API in a browser
+	@tests/get-chromium
+	@tests/get-stac-browser
+	@$(BIN)/pytest -m "" tests/integration/browser/test_stac_browser.py
 
 chart: $(READY)  ## the Helm chart: lint, schemas, rendered objects, pods, policies, images (UPDATE=1 writes the snapshots anew)
 	@tests/get-helm

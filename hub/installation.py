@@ -20,6 +20,8 @@ TOP = HUB.parent
 # requests.
 _PORTS = ("hub", "proxy", *listening(), "s3")
 _LOW, _HIGH = 881, 8081
+READY = "GEODES_LAB_READY"
+"""Environment variable: the number of a pipe that gets one byte when the hub is ready, and closes if it ends."""
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,21 @@ import fcntl
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
+from typing import IO
 
 import psutil
 
+from geodes_lab.sample.edition import is_complete
 from hub.front import proxy
+from hub.installation import READY
 from hub.services.declared import listening
 
 HERE = Path(__file__).resolve().parent
@@ -83,9 +84,9 @@ class Lab:
                 f"Port {self.port} is already in use: stop the program that uses it, or choose another port with "
                 "`make lab PORT=8001`."
             )
-        written = subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.sample)])
-        if written.returncode != 0:  # it has printed the reason
-            raise LabError(f"The sample datalake could not be written into {self.sample}.")
+        self._write_sample()
+        if self.datalake == "s3":  # the server makes this folder where it is missing; as a service it may write nothing
+            (self.sample / "datalake" / ".nanio" / "multipart").mkdir(parents=True, exist_ok=True)
         secret = self.state / "login_secret"
         secret.unlink(missing_ok=True)
         secret.touch(mode=0o600)
@@ -93,18 +94,22 @@ class Lab:
         # For sockets, whose paths must be short: in a private folder below /tmp.
         self.sockets = tempfile.mkdtemp(prefix="geodes-lab-", dir="/tmp")
         self.log = self.state / "hub.log"
+        ready, told = os.pipe()
         with self.log.open("wb") as log:
             self.hub = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "jupyterhub_config.py")],
+                [sys.executable, "-m", "hub.application", "-f", str(HERE / "jupyterhub_config.py")],
                 cwd=self.state,
-                env=self._environment(),
+                env={**self._environment(), READY: str(told)},
+                pass_fds=[told],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C reaches only this process, which stops the hub, and the hub its servers
                 start_new_session=True,
             )
+        os.close(told)
         try:
-            self._wait()
+            with os.fdopen(ready, "rb") as pipe:
+                self._wait(pipe)
         except BaseException:
             self.__exit__()
             raise
@@ -149,21 +154,22 @@ class Lab:
             "GEODES_LAB_PROXY": json.dumps(proxy.command()),
         }
 
-    def _wait(self, seconds: float = 180) -> None:
-        """Wait until the hub answers through its proxy, or has ended."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            assert self.hub is not None
-            if self.hub.poll() is not None:
-                raise LabError(f"The hub did not start; the last lines of {self.log} are:\n{_tail(self.log)}")
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/hub/health", timeout=2):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)  # there is no event for its readiness
-        raise LabError(
-            f"The hub did not answer in {seconds:.0f} s; the last lines of {self.log} are:\n{_tail(self.log)}"
-        )
+    def _write_sample(self) -> None:
+        """Write the sample datalake if it is not there, in a process that imports what that needs."""
+        if is_complete(self.sample):
+            return
+        written = subprocess.run([str(Path(sys.prefix) / "bin" / "geodes-lab"), "sample", str(self.sample)])
+        if written.returncode != 0:  # it has printed the reason
+            raise LabError(f"The sample datalake could not be written into {self.sample}.")
+
+    def _wait(self, ready: IO[bytes], seconds: float = 180) -> None:
+        """Wait until the hub says that it is ready, or has ended."""
+        if not select.select([ready], [], [], seconds)[0]:
+            raise LabError(
+                f"The hub was not ready in {seconds:.0f} s; the last lines of {self.log} are:\n{_tail(self.log)}"
+            )
+        if not ready.read(1):
+            raise LabError(f"The hub did not start; the last lines of {self.log} are:\n{_tail(self.log)}")
 
 
 def _adopt_orphans() -> None:

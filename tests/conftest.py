@@ -19,7 +19,7 @@ from hypothesis import (
     settings as drawn,
 )  # here, since its plugin would at the end, where threads of tests upset CPython 3.11's parser
 
-from geodes_lab.sample import build
+from geodes_lab.sample import build, edition
 from tests.support import long_tests
 from tests.support.altering import Change, written
 from tests.support.paths import SHARED, TOP
@@ -146,7 +146,7 @@ def sample() -> Path:
     folder.parent.mkdir(exist_ok=True)
     with (folder.parent / ".sample-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the tests run in several processes, and one writes it
-        if not build.is_complete(folder):
+        if not edition.is_complete(folder):
             for old in folder.parent.glob("sample-*"):
                 shutil.rmtree(old)
             build.write(folder)

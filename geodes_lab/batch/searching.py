@@ -7,12 +7,11 @@ from typing import Any
 
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog import search as search_
-from geodes_lab.catalog.remote.service import Service
+from geodes_lab.catalog.remote.api import Api
 from geodes_lab.errors import GeodesError
 
 MOST = 20_000
 """Products of one look."""
-_PAGE = 500
 _LAB = "lab"  # the profile of the lab's own catalogue
 
 
@@ -42,21 +41,13 @@ def found(search: Mapping[str, Any], when: str) -> list[dict[str, Any]]:
     return [i.to_dict(include_self_link=True, transform_hrefs=False) for i in items.distinct()]
 
 
-def _of_stac(body: dict[str, Any], when: str) -> list[dict[str, Any]]:
-    chosen = profiles.load(_LAB)
-    service = Service(_LAB, chosen.url, chosen.token)
-    items: list[dict[str, Any]] = []
-    asked = {**body, "datetime": when, "limit": _PAGE}
-    while True:
-        page = service.ask("POST", "/search", asked)
-        items += page["features"]
-        if len(items) > MOST:
-            raise _too_many()
-        following = next((link for link in page.get("links", ()) if link.get("rel") == "next"), None)
-        token = (following or {}).get("body", {}).get("token")
-        if token is None or not page["features"]:  # an empty page is the end, whatever it links to
-            return items
-        asked = {**asked, "token": token}
+def _of_stac(body: Mapping[str, Any], when: str) -> list[dict[str, Any]]:
+    # How much of a page, and which page, is not of the search itself.
+    search = {name: value for name, value in body.items() if name not in ("datetime", "limit", "token")}
+    items = Api(profiles.load(_LAB)).documents(search, when, MOST + 1)
+    if len(items) > MOST:
+        raise _too_many()
+    return items
 
 
 def _too_many() -> GeodesError:

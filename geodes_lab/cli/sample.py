@@ -21,13 +21,15 @@ def sample(folder: Path, force: bool) -> None:
 
     Example: geodes-lab sample ~/geodes-sample
     """
+    from geodes_lab.sample.edition import is_complete
+
+    if is_complete(folder) and not force:
+        click.echo(f"{folder} already contains the sample datalake.")
+        return
     from rich.progress import Progress
 
     from geodes_lab.sample import build
 
-    if build.is_complete(folder) and not force:
-        click.echo(f"{folder} already contains the sample datalake.")
-        return
     click.echo(f"Writing the sample datalake into {folder}: a minute on two cores, 240 MB.")
     with Progress(disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("Writing the sample datalake", total=None)

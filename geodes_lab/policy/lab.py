@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from geodes_lab.policy.mail import Mail
 from geodes_lab.policy.prices import Budgets, Prices, Project, Tariff
 from geodes_lab.policy.reading import Refused, read
 from geodes_lab.policy.sense import is_loopback, problems, warnings
@@ -341,6 +342,8 @@ class Lab:
     datalake: Datalake = field(default_factory=Datalake)
     catalogue: Catalogue = field(default_factory=Catalogue)
     jobs: Jobs = field(default_factory=Jobs)
+    mail: Mail | None = None
+    """The server by which people get mails about new products of their searches; without it there are none."""
     servers: Servers = field(default_factory=Servers)
     home: Home = field(default_factory=Home)
     culling: Culling = field(default_factory=Culling)

@@ -19,21 +19,10 @@ from typing import Any
 from rasterio.errors import NotGeoreferencedWarning
 
 from geodes_lab.sample import catalogue, quicklook, spot, spot_heritage, theia, theia_others, truth, waves
+from geodes_lab.sample.edition import DONE, VERSION
 from geodes_lab.sample.sentinel1 import earthquake, grd, hills, ocn, safe, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel3 import products, sen3
-
-# The content depends only on these modules: if they change, the sample is written again.
-VERSION = 8
-_DONE = "sample.json"
-
-
-def is_complete(folder: Path) -> bool:
-    """Return whether a folder has a complete sample datalake of this version."""
-    try:
-        return bool(json.loads((folder / _DONE).read_text())["version"] == VERSION)
-    except (OSError, ValueError, KeyError):
-        return False
 
 
 def _quiet() -> None:
@@ -63,14 +52,14 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
     same.
     """
     parts = ("datalake", "catalog", "truth")
-    strangers = [p.name for p in folder.iterdir() if p.name not in (*parts, _DONE)] if folder.exists() else []
+    strangers = [p.name for p in folder.iterdir() if p.name not in (*parts, DONE)] if folder.exists() else []
     if strangers:
         raise FileExistsError(
             f"{folder} contains {strangers[0]}, which does not belong to the sample datalake: choose an empty folder."
         )
     for part in parts:
         shutil.rmtree(folder / part, ignore_errors=True)
-    (folder / _DONE).unlink(missing_ok=True)
+    (folder / DONE).unlink(missing_ok=True)
 
     entries = catalogue.entries()
     truth.write(folder / "truth")
@@ -82,7 +71,7 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
             if tell:
                 tell(written, len(entries), days.result()[-1])
     catalogue.write(entries, folder)
-    (folder / _DONE).write_text(json.dumps({"version": VERSION, "products": len(entries)}))
+    (folder / DONE).write_text(json.dumps({"version": VERSION, "products": len(entries)}))
 
 
 _WRITERS: dict[type[Any], Callable[..., None]] = {

@@ -12,6 +12,9 @@ _COLOURS = (
     ("false-colour", ("nir", "red", "green")),
     ("short-wave-infrared", ("swir16", "nir", "red")),
 )
+# Of land: percentiles of a cloudy scene are those of clouds, and leave its land dark. Colours of visible bands keep one
+# range, as in the field.
+_REFLECTANCE = {"red": "0,0.3", "green": "0,0.3", "blue": "0,0.3", "nir": "0,0.5", "swir16": "0,0.5"}
 _INDICES = (
     ("ndvi", "nir", "red", "-0.2,0.9", "rdylgn"),
     ("ndwi", "green", "nir", "-0.6,0.6", "blues"),
@@ -27,6 +30,8 @@ def presets(scene: Scene) -> dict[str, dict[str, Any]]:
     for name, needed in _COLOURS:
         if keys := _keys(scene, needed):
             several[name] = {"bands": keys}
+            if all(scene.is_reflectance(key) for key in keys):
+                several[name]["rescale"] = [_REFLECTANCE[band] for band in needed]
     for name, high, low, rescale, colours in _INDICES:
         if keys := _keys(scene, (high, low)):
             expression = f"({keys[0]} - {keys[1]}) / ({keys[0]} + {keys[1]})"

@@ -26,6 +26,7 @@ from geodes_lab.tiling.layer import Layer
 _COLOURS = ("red", "green", "blue")
 # Without a choice: what shows most of a product, the first that it has.
 _FIRST = ("gamma0_vv", "vv", "gamma0_hh", "hh", "sigma0_vv", "nir", "red", "pan")
+_FINE = 0.01  # a reflectance's step, at most: pictures, radiances and floating-point numbers have 1
 _KEPT = 512  # products of which the band Items are remembered
 
 
@@ -107,6 +108,13 @@ class Scene:
         Empty if it has none.
         """
         return _only(self.band_item(), name)
+
+    def is_reflectance(self, key: str) -> bool:
+        """Whether a band of the first product is a reflectance from 0 to 1 in whole numbers, as its metadata say."""
+        item = self.band_item()
+        told = item.assets[key].extra_fields
+        scale = bands_.source(item, key).scale
+        return "unit" not in told and scale <= _FINE and not assets.is_picture(key, item.assets[key])
 
     def bands(self, number: int, layer: Layer) -> Bands:
         """Return what a product gives to a layer that has bands.

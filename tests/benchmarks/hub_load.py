@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from geodes_lab.sample import build
+from geodes_lab.sample import build, edition
 from tests.support.hub.hubs import Person, Production, free_port
 from tests.support.hub.provider import Provider
 from tests.support.paths import TOP
@@ -295,7 +295,7 @@ def real(number: int) -> None:
     import nbformat
 
     sample = next((TOP / "build").glob("sample-*"), TOP / "build" / "sample")
-    if not build.is_complete(sample):
+    if not edition.is_complete(sample):
         build.write(sample)
     node = nbformat.read(TOP / "notebooks" / "01_ndvi_cube.ipynb", as_version=4)
     cells = [c.source for c in node.cells if c.cell_type == "code"]

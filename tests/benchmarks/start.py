@@ -16,7 +16,7 @@ from pathlib import Path
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 
-from geodes_lab.sample import build
+from geodes_lab.sample import build, edition
 from tests.support.paths import TOP
 
 REPEATS = 7
@@ -70,7 +70,7 @@ def cluster(ours: bool) -> float:
 def computing(ours: bool) -> float:
     """Seconds for a computation of an unchanged cube, the second time, when the cluster and what it keeps are warm."""
     folder = TOP / "build" / "bench" / "sample"
-    if not build.is_complete(folder):
+    if not edition.is_complete(folder):
         build.write(folder)
     start = (
         "attach()" if ours else "Client(LocalCluster(security=True, n_workers=w, threads_per_worker=t, memory_limit=m))"

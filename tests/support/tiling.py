@@ -16,6 +16,7 @@ from geodes_lab.catalog.harvesting import shelved
 from geodes_lab.policy.lab import Datalake, Lab
 from hub.services.catalogue import app as catalogue_app
 from hub.services.catalogue.access import Rights
+from hub.services.catalogue.news.postman import Postman
 from hub.services.data.lake import Lake
 from hub.services.person import Hub, Person
 from hub.services.tiles.app import Tiles, made
@@ -71,18 +72,21 @@ def serving_tiles(
     restricted: Mapping[str, list[str]] | None = None,
     origins: tuple[str, ...] = (),
     workers: int = 1,
+    postman: Postman | None = None,
 ) -> Iterator[Served]:
     """Serve; the datalake is a folder, or an S3 endpoint with open objects."""
     shelved(str(catalog), folder / "harvested")
     lab = lab or Lab()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/catalogue/")
+        patch.setenv("JUPYTERHUB_API_TOKEN", "of-the-catalogue")  # it signs the keys of feeds
         known = Known(acting=("tiles",))
         known.people = people
         modules = Path(sys.prefix) / "proxy" / "node_modules"
         catalogue = catalogue_app.made(
-            folder / "harvested", folder / "results", Rights(restricted or {}), known, modules
-        )
+            folder / "harvested", folder / "results", Rights(restricted or {}), known, modules, lab=lab, origins=origins,
+            postman=postman,
+        )  # fmt: skip
         patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/tiles/")
         hub = Known()
         hub.people = people

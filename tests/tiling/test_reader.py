@@ -24,6 +24,8 @@ from geodes_lab.tiling.reader import LabReader
 from geodes_lab.tiling.scene import Scene
 from geodes_lab.xyz import colormaps, stretch
 
+REFLECTANCES = {"PEPS_S2_L1C", "SENTINEL2_L2A", "THEIA_REFLECTANCE_SENTINEL2_L2A", "THEIA_REFLECTANCE_VENUS_VM5_L2A"}
+REFLECTANCES |= {"THEIA_SWH-PHASE1_SPOT4_L1C", "THEIA_SWH-PHASE1_SPOT1_L1C"}
 # Each family that has a map, and what is drawn of it if nothing is said.
 FAMILIES = {
     "PEPS_S1_L1": ["gamma0_vv"],
@@ -99,7 +101,10 @@ def test_each_family_that_has_a_map(collection, on_disk):
     assert not reader.tile(tile.x, tile.y, tile.z).array.mask.all()
     west, south, east, north = reader.get_geographic_bounds(rasterio.CRS.from_epsg(4326))
     assert reader.point((west + east) / 2, (south + north) / 2).count == len(FAMILIES[collection])
-    assert json.dumps(presets.presets(scene))
+    ways = presets.presets(scene)
+    assert json.dumps(ways)
+    # Reflectances have the range of land, so that clouds do not darken it; radiances and pictures that of their percentiles.
+    assert ("rescale" in ways.get("false-colour", {})) is (collection in REFLECTANCES)
 
 
 def test_expression_mask_and_point_agree_with_the_cube(scene, product):

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import pystac
-from pystac_client import Client
+from pystac_client import Client, ItemSearch
 from pystac_client.exceptions import APIError
 from shapely.geometry import mapping
 
@@ -23,6 +23,10 @@ from geodes_lab.catalog.remote.normalize import truthful
 from geodes_lab.catalog.remote.service import Service
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.pystac_safe import roots as pystac_roots
+
+_PAGE = 500
+_SEARCH = frozenset({"collections", "ids", "bbox", "intersects", "filter", "filter_lang", "query", "sortby", "fields"})
+_PARTS = {"filter-lang": "filter_lang"}
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,33 @@ class Api:
                 "or search for less at once, such as one month."
             )
         return list(by_id.values())
+
+    def documents(self, body: Mapping[str, Any], when: str, most: int) -> list[dict[str, Any]]:
+        """Return the Items of a search as STAC writes it in JSON, as the API gives them; at most so many.
+
+        Parameters
+        ----------
+        body
+            Such as ``{"collections": ["PEPS_S2_L1C"], "bbox": [1, 43, 2, 44], "filter": {…}}``.
+        when
+            The interval, instead of that of the body.
+        most
+            Further pages are not asked for.
+
+        Raises
+        ------
+        GeodesError
+            If the service fails or refuses, or the body has parts that no search has.
+        """
+        parts = {_PARTS.get(name, name): value for name, value in body.items()}
+        if strange := sorted(set(parts) - _SEARCH):
+            raise GeodesError(f"{strange[0]!r} is not a part of a search in STAC: remove it.")
+        address = f"{self.profile.url.rstrip('/')}/search"
+        with self._understood():
+            search = ItemSearch(
+                address, stac_io=self._service.io, method="POST", datetime=when, limit=_PAGE, max_items=most, **parts
+            )
+            return list(search.items_as_dicts())
 
     def _item(self, raw: dict[str, Any]) -> pystac.Item:
         with warnings.catch_warnings():

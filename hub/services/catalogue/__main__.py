@@ -9,6 +9,7 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from geodes_lab.policy.lab import Lab, load
+from hub.services import serving
 from hub.services.serving import Later, serve
 
 
@@ -18,6 +19,7 @@ def application(options: argparse.Namespace) -> ASGIApp:
     from geodes_lab.catalog.harvesting import shelved
     from hub.services.catalogue.access import Rights
     from hub.services.catalogue.app import made
+    from hub.services.catalogue.news.postman import PASSWORD, Postman
     from hub.services.catalogue.quicklooks import Quicklooks
 
     if options.static:
@@ -38,6 +40,7 @@ def application(options: argparse.Namespace) -> ASGIApp:
         lab=lab,
         public=options.public or settings.public,
         origins=settings.origins,
+        postman=Postman(lab.mail, serving.secret(PASSWORD)) if lab.mail else None,
         quota=Quota(settings.results.storage, settings.results.items, settings.results.whole),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -33,16 +35,23 @@ from geodes_lab.catalog.harvested.engine import Limits
 from geodes_lab.catalog.harvested.quota import Quota
 from geodes_lab.policy.lab import Lab
 from hub.services.bounds import Bounded
-from hub.services.catalogue import feed, sentences
+from hub.services.catalogue import sentences
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.guard import Guarded
+from hub.services.catalogue.news import feed
+from hub.services.catalogue.news import routes as news
+from hub.services.catalogue.news.keyed import HOURS, FeedKeys
+from hub.services.catalogue.news.postman import Postman
+from hub.services.catalogue.news.store import Store
+from hub.services.catalogue.news.watch import Watch
 from hub.services.catalogue.queryables import Queryables
 from hub.services.catalogue.quicklooks import Quicklooks
 from hub.services.catalogue.reads import Reads
 from hub.services.catalogue.results.transactions import Results
 from hub.services.catalogue.shelves import Shelves
 from hub.services.catalogue.views import routes
-from hub.services.maps import shapes
+from hub.services.keys import Keys
+from hub.services.maps import named, shapes
 from hub.services.person import Hub
 
 # Clients look for the classes of 1.0; the extension itself declares 1.1.
@@ -73,6 +82,7 @@ def made(
     origins: Sequence[str] = (),
     quota: Quota | None = None,
     limits: Limits | None = None,
+    postman: Postman | None = None,
 ) -> ASGIApp:
     """Create the application, behind its guard and its limits.
 
@@ -100,6 +110,8 @@ def made(
         The limits for people's results.
     limits
         The limits for searches.
+    postman
+        Sends mails about new products; by default there are none. What people want to be told of is beside ``results``.
     """
     hub = hub or Hub(acting=("tiles",))
     shelves = Shelves(harvested, results, rights or Rights(), limits)
@@ -155,8 +167,17 @@ def made(
 
     sentences.add(api.app)
     api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/")))
-    api.app.include_router(feed.routes(shelves, hub, public=public))
-    api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks(), lab or Lab(), public=public))
+    api.app.include_router(named.routes(hub.prefix.rstrip("/")))
+    lab = lab or Lab()
+    store = Store(results.parent / "news.sqlite")
+    keys = FeedKeys(Keys(os.environ.get("JUPYTERHUB_API_TOKEN", ""), of="feeds", most=HOURS), store)
+    page = f"{(lab.origin('catalogue') or lab.address or lab.listen).rstrip('/')}{hub.prefix}"
+    api.app.include_router(feed.routes(shelves, hub, keys, public=public))
+    api.app.include_router(news.routes(shelves, hub, news.News(store, keys, postman, page)))
+    if postman is not None and lab.mail is not None:
+        watch = Watch(store, shelves, hub, postman, page, lab.mail.every)
+        threading.Thread(target=watch.run, args=(threading.Event(),), daemon=True).start()
+    api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks(), lab, public=public))
     return Guarded(Bounded(api.app, body=_BODY, depth=64, at_once=128), hub, public=public)
 
 

@@ -21,6 +21,7 @@ def extra(here: Installation) -> Extra:
     # With a gate, quicklooks are read through it, with the person's rights; otherwise the datalake is open to
     # everybody.
     mirror = "" if here.lab.datalake.gate else str(sample / "datalake") if sample else here.lab.datalake.folder
+    authority = here.lab.mail.authority if here.lab.mail else ""
     profiles = "DASK_GEODES_LAB__CATALOG__PROFILES"
     ours = {"KIND": "stac", "URL": f"{address('catalogue')}/stac", "TOKEN": "JUPYTERHUB_API_TOKEN"}
     servers: dict[str, object] = {f"{profiles}__LAB__{k}": v for k, v in ours.items()}
@@ -34,7 +35,8 @@ def extra(here: Installation) -> Extra:
         arguments=(folder, str(own / "results"), *(("--static", static) if static else ()), "--assets", str(modules)),
         environment={"DASK_GEODES_LAB__DATALAKE__MIRROR": mirror} if mirror else {},
         needs=Needs(
-            reads=tuple(p for p in (settings.folder, static and str(Path(static).parent), mirror) if p),
+            reads=tuple(p for p in (settings.folder, static and str(Path(static).parent), mirror, authority) if p),
+            secrets=("mail_password",) if here.lab.mail else (),
             former=("catalogue", "results"),
         ),
         servers=servers,

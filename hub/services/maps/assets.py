@@ -9,7 +9,7 @@ from fastapi import HTTPException
 from fastapi.responses import FileResponse, Response
 
 _COMMON = Path(__file__).with_name("page")
-COMMON = ("asking.js", "box.js", "land.js", "map.css", "place.js", "shape.js")
+COMMON = ("asking.js", "box.js", "corners.js", "land.js", "map.css", "named.js", "place.js", "shape.js")
 """Of all pages with a map."""
 # Packages of the registry, installed beside the hub's proxy.
 _THEIRS = {
@@ -17,6 +17,7 @@ _THEIRS = {
     "leaflet.css": "leaflet/dist/leaflet.css",
     "topojson.js": "topojson-client/dist/topojson-client.min.js",
     "land.json": "world-atlas/countries-50m.json",
+    "geodesic.js": "geographiclib-geodesic/geographiclib-geodesic.min.js",
 }
 HEAD = "".join(
     f'<link rel="stylesheet" href="assets/{name}.css">' for name in ("leaflet", "map", "page")

@@ -11,9 +11,11 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import axe_playwright_python
 import dask
+import httpx
 import pystac
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from pyproj import Geod
 
 from hub.services.person import Person
 from tests.support.browser import chromium, needs_chromium
@@ -144,10 +146,112 @@ def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser,
     page.get_by_role("button", name="Save this search").click()
     feed = page.get_by_role("link", name="Feed of new products: Toulouse").get_attribute("href")
     assert parse_qs(urlsplit(feed).query) == {"collection": [L1C], "bbox": ["1,43,2.5,44"]}
+    # Its address for a reader without cookies, until it is taken back.
+    page.get_by_role("button", name="Address for a feed reader").click()
+    address = page.get_by_label("Address for a feed reader: Toulouse").input_value()
+    assert httpx.get(address).text.count("<entry>") == 18
+    assert barriers(page) == []
+    page.get_by_role("button", name="Take back").click()
+    expect(page.get_by_role("button", name="Take back")).to_have_count(0)
+    assert httpx.get(address).status_code == 401
     for one in (page, other):
         assert one.wrong == []
         assert barriers(one) == []
         one.context.close()
+
+
+def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
+    page = opened(browser, lab, f"?collection={L1C}", locale="fr-FR", has_touch=True)
+    said, area = page.locator("#said"), page.locator("#area")
+    expect(said).to_contain_text("18 produits sur 18")
+    # By the keyboard: a name without accents or case, of a list that comes with the lab.
+    field = page.get_by_role("combobox", name="Lieu ou tuile")
+    field.fill("haute-garonne, x")
+    expect(page.locator("#named-said")).to_contain_text("Aucun lieu de ce nom")
+    field.fill("COLOMIERS")
+    option = page.get_by_role("option", name=re.compile("Colomiers.*France"))
+    expect(option).to_be_visible()
+    assert barriers(page) == []
+    field.press("ArrowDown")
+    expect(option).to_have_attribute("aria-selected", "true")
+    field.press("Enter")
+    expect(area).to_have_text("Autour de Colomiers, France")
+    page.get_by_role("button", name="Chercher").click()
+    expect(page).to_have_url(re.compile("place=Colomiers"))
+    # A tile: its products, whatever else lies in its box.
+    field.fill("t31tcj")
+    field.press("Enter")
+    expect(area).to_have_text("Tuile 31TCJ")
+    page.get_by_role("button", name="Chercher").click()
+    expect(said).to_contain_text("9 produits sur 9")
+    search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
+    assert json.loads(search) == {"collections": L1C, "tile": "31TCJ"}
+    # Several properties at once, the usual ones of the family first.
+    page.get_by_label("Propriété", exact=True).select_option(label="Plateforme")
+    page.get_by_label("est", exact=True).fill("S2A")
+    page.get_by_role("button", name="Une condition de plus").click()
+    page.get_by_label("Propriété", exact=True).select_option(label="Sens de l'orbite")
+    page.get_by_label("est", exact=True).fill("descending")
+    page.get_by_role("button", name="Chercher").click()
+    expect(said).to_contain_text("6 produits sur 6")
+    search = json.loads(parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0])
+    assert search == {"collections": L1C, "tile": "31TCJ", "platform": "S2A", "sat_orbit_state": "descending"}
+    by_tile = page.url
+    page.get_by_role("button", name="Sans la condition Plateforme: S2A").click()
+    page.get_by_label("est", exact=True).fill("")
+    field.fill("31TZZ<img src=x>")
+    expect(page.locator("#named-said")).to_contain_text("Aucun lieu")
+    # A polygon, corner by corner: with a mouse and a finger; then written.
+    page.get_by_role("button", name="Dessiner un polygone").click()
+    box = page.locator("#map").bounding_box()
+    at = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.4, 0.3), (0.6, 0.3), (0.5, 0.8))]
+    page.mouse.click(*at[0])
+    page.touchscreen.tap(*at[1])
+    page.mouse.click(*at[2])
+    page.get_by_role("button", name="Terminer (3)").click()
+    expect(area).to_have_text("Polygone de 3 coins")
+    page.get_by_text("Par coordonnées").click()
+    corners = page.get_by_label("Ou les coins d'un polygone")
+    assert len(corners.input_value().splitlines()) == 3
+    for text in ("1 2\n3 4", "1 2\n3 4\nx y", "1 2\n3 4\n500 6"):
+        corners.fill(text)
+        page.get_by_role("button", name="Prendre ce polygone").click()
+        expect(area).to_contain_text("Donnez 3 à 100 coins")
+    corners.fill("1.7 43.5\n1.95 43.5\n1.8 43.65")
+    page.get_by_role("button", name="Prendre ce polygone").press("Enter")
+    page.get_by_role("button", name="Chercher").click()
+    expect(said).to_contain_text("18 produits sur 18")
+    search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
+    assert json.loads(search).keys() == {"collections", "shape"}
+    # A distance beside PROJ's geodesics: written, and clicked.
+    page.get_by_text("Mesurer une distance").click()
+    page.get_by_label("Lieux, un par ligne").fill("1.44 43.6\n-74 40.7\n151.2 -33.9")
+    page.get_by_role("button", name="Mesurer", exact=True).click()
+    expected = Geod(ellps="WGS84").line_length([1.44, -74, 151.2], [43.6, 40.7, -33.9]) / 1000
+    expect(page.locator("#distance")).to_have_text(re.compile(r"^Distance : [\d\s]+ km$"))
+    assert kilometres(page) == pytest.approx(expected, abs=0.5)
+    page.get_by_role("button", name="Sur la carte").click()
+    page.mouse.click(*at[0])
+    page.mouse.dblclick(*at[1])
+    expect(page.get_by_role("button", name="Sur la carte")).to_be_visible()
+    lines = page.get_by_label("Lieux, un par ligne").input_value().splitlines()
+    longitudes, latitudes = zip(*(map(float, line.split()) for line in lines), strict=True)
+    expected = Geod(ellps="WGS84").line_length(longitudes, latitudes) / 1000
+    expect(page.locator("#distance")).not_to_have_text("")
+    assert kilometres(page) == pytest.approx(expected, rel=1e-4)
+    # The address has all of it.
+    for address, words in ((page.url, "Polygone de 3 coins"), (by_tile, "Tuile 31TCJ")):
+        page.goto(address)
+        expect(area).to_have_text(words)
+    expect(said).to_contain_text("6 produits sur 6")
+    assert barriers(page) == []
+    assert page.wrong == []
+    page.context.close()
+
+
+def kilometres(page: Page) -> float:
+    """The distance that a French page tells."""
+    return float(re.sub(r"[^\d,]", "", page.locator("#distance").inner_text()).replace(",", "."))
 
 
 @pytest.mark.attack

@@ -383,6 +383,22 @@ def test_feed_has_the_newest_of_a_search(api, folder):
     assert tree.findtext(f"{ATOM}updated") == times[0]
     link = tree.find(f"{ATOM}entry/{ATOM}link").get("href")
     assert link.startswith(f"{api.removesuffix('stac')}?collection=PEPS_S2_L1C&product=")
+    # The page's other areas: a polygon, and a tile.
+    tile = names[0].split("_T")[1][:5]
+    by_tile = ElementTree.fromstring(feed(api, collection="PEPS_S2_L1C", tile=tile).content)
+    assert {e.findtext(f"{ATOM}title").split("_T")[1][:5] for e in by_tile.findall(f"{ATOM}entry")} == {tile}
+    inside = ElementTree.fromstring(feed(api, collection="PEPS_S2_L1C", polygon="-120,-60,120,-60,0,70").content)
+    ring = {"type": "Polygon", "coordinates": [[[-120, -60], [120, -60], [0, 70], [-120, -60]]]}
+    wanted = gl.search("PEPS_S2_L1C", url=str(folder), intersects=ring, sortby="-published", limit=100)
+    assert [e.findtext(f"{ATOM}title") for e in inside.findall(f"{ATOM}entry")] == [i.id for i in wanted]
+    both = feed(api, collection="PEPS_S2_L1C", property="platform", value="S2A", also="sat:orbit_state=descending")
+    wanted = gl.search(
+        "PEPS_S2_L1C", url=str(folder), platform="S2A", sat_orbit_state="descending", sortby="-published", limit=100
+    )
+    found = [e.findtext(f"{ATOM}title") for e in ElementTree.fromstring(both.content).findall(f"{ATOM}entry")]
+    assert found == [i.id for i in wanted]
+    for wrong in ({"also": "nothing=1"}, {"polygon": "1,2,3,4"}, {"polygon": "1,x"}, {"tile": "'; DROP"}):
+        assert feed(api, collection="PEPS_S2_L1C", **wrong).status_code == 400
 
 
 @pytest.mark.attack

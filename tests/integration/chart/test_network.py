@@ -189,6 +189,16 @@ def test_without_the_gate_people_read_the_datalake_itself():
     assert not net.may(A, DATABASE, 5432)
 
 
+def test_catalogue_alone_reaches_a_private_mail_server():
+    server = ["--set-json", 'network.mail=[{"cidr": "10.60.0.0/16", "ports": [587]}]']
+    mail = ["--set-json", 'lab.mail={"host": "smtp.lab.example", "sender": "lab@lab.example"}']
+    there = End("mail", "10.60.1.1")
+    assert not network("kind", *server).may(CATALOGUE, there, 587)
+    net = network("kind", *server, *mail)
+    assert net.may(CATALOGUE, there, 587)
+    assert not any(net.may(who, there, 587) for who in (A, WORKER, USAGE, DATA, HUB))
+
+
 def test_internet_may_be_closed():
     net = network("cnes", "--set", "network.internet=false")
     for who in (A, WORKER, HARVEST, DATA, HUB):

@@ -1,14 +1,22 @@
 // What is searched: the form, as `gl.search` would be given it, and as the STAC API wants it.
-import { get, post } from "./asking.js";
+import { element, get, post } from "./asking.js";
+import { ofText, toText } from "./corners.js";
+import { placesNamed } from "./named.js";
+import { MOST_CORNERS } from "./place.js";
+import { propertyOf, say } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
+const MOST = 5; // further conditions
+// What families are usually searched by, first in the list.
+const USUAL = ["platform", "product:type", "processing:level", "processing:version", "sat:orbit_state", "sat:relative_orbit", "sar:instrument_mode", "swath"];
 const ASKABLE = new Set(["string", "integer", "number"]);
 export const FIELDS = ["collection", "from", "to", "clouds", "property", "value"];
 
 export class Criteria {
   // `place` says where; `failed` is called with a sentence.
   constructor(place, failed) {
-    [this.place, this.failed, this.queryables, this.fields] = [place, failed, {}, null];
+    [this.place, this.failed, this.queryables, this.fields, this.also] = [place, failed, {}, null, []];
+    $("also").addEventListener("click", () => this.addAlso());
     $("collection").addEventListener("change", () => this.fill().then(() => this.suggest()));
     $("property").addEventListener("change", () => this.suggest().catch(() => {}));
     $("clouds").addEventListener("input", () => ($("clouds-said").textContent = $("clouds").value));
@@ -35,8 +43,39 @@ export class Criteria {
     $("clouds-row").hidden = !("eo:cloud_cover" in schema.properties);
     const askable = Object.entries(schema.properties).filter(([, s]) => ASKABLE.has(s.type) && !s.format);
     const chosen = $("property").value; // maybe before the answer came
-    $("property").replaceChildren(new Option("—", ""), ...askable.map(([key]) => new Option(key, key)));
+    const place = ([key]) => (USUAL.includes(key) ? USUAL.indexOf(key) : USUAL.length);
+    askable.sort((a, b) => place(a) - place(b));
+    $("property").replaceChildren(new Option("—", ""), ...askable.map(([key]) => new Option(propertyOf(key), key)));
+    this.setAlso(this.also);
     if (askable.some(([key]) => key === chosen)) $("property").value = chosen;
+  }
+
+  // The condition that is written becomes one of several, which all must hold.
+  addAlso() {
+    const [property, value] = [$("property").value, $("value").value.trim()];
+    if (!property || !value) return $("property").focus();
+    this.setAlso([...this.also.filter((one) => one[0] !== property), [property, value]]);
+    $("property").value = $("value").value = "";
+  }
+
+  setAlso(several) {
+    this.also = several.filter(([property, value]) => property in this.queryables && value).slice(-MOST);
+    $("also-list").replaceChildren(...this.also.map((one) => {
+      const words = `${propertyOf(one[0])}: ${one[1]}`;
+      const away = element("button", { type: "button", class: "button plain small", "aria-label": say("no_condition", { words }) }, "×");
+      away.addEventListener("click", () => {
+        this.setAlso(this.also.filter((other) => other !== one));
+        $("also").focus();
+      });
+      return element("li", {}, words, " ", away);
+    }));
+    $("also-list").hidden = !this.also.length;
+  }
+
+  // Property and value of each condition.
+  get conditions() {
+    const [property, value] = [$("property").value, $("value").value.trim()];
+    return [...this.also.filter((one) => one[0] !== property || !value), ...(property && value ? [[property, value]] : [])];
   }
 
   // The values that a hundred products have: suggestions, not all that there are.
@@ -54,32 +93,37 @@ export class Criteria {
     return Boolean($("from").value && $("to").value && $("to").value < $("from").value);
   }
 
+  // Whether the products tell their tile: then those of a tile are asked for, else those that lie in its box.
+  get isTiled() {
+    return Boolean(this.place.tile) && "grid:code" in this.queryables;
+  }
+
   // As `gl.search` has it; null is left out.
   asked() {
     const found = { collections: $("collection").value };
-    if (this.place.bbox) found.bbox = this.place.bbox;
+    if (this.isTiled) found.tile = this.place.tile;
+    else if (this.place.bbox) found.bbox = this.place.bbox;
     if (this.place.file) found.shape = this.place.file.id; // the notebook fetches it
     if ($("from").value || $("to").value) found.datetime = `${$("from").value || ".."}/${$("to").value || ".."}`;
     if (!$("clouds-row").hidden && Number($("clouds").value) < 100) found.cloud_cover = Number($("clouds").value);
-    const property = $("property").value;
-    if (property && $("value").value) found[property.replaceAll(/[:-]/g, "_")] = this.value(property);
+    for (const [property, text] of this.conditions) found[property.replaceAll(/[:-]/g, "_")] = this.value(property, text);
     return found;
   }
 
-  value(property) {
-    const number = this.queryables[property].type !== "string" && Number($("value").value);
-    return number === false || Number.isNaN(number) ? $("value").value.trim() : number;
+  value(property, text) {
+    const number = this.queryables[property].type !== "string" && Number(text);
+    return number === false || Number.isNaN(number) ? text : number;
   }
 
   // The same in the words of the STAC API.
   body() {
     const { collections, bbox, cloud_cover } = this.asked();
-    const property = $("property").value;
     const from = $("from").value ? `${$("from").value}T00:00:00Z` : "..";
     const to = $("to").value ? `${$("to").value}T23:59:59.999999Z` : "..";
     const conditions = [];
     if (cloud_cover !== undefined) conditions.push({ op: "<=", args: [{ property: "eo:cloud_cover" }, cloud_cover] });
-    if (property && $("value").value) conditions.push({ op: "=", args: [{ property }, this.value(property)] });
+    for (const [property, text] of this.conditions) conditions.push({ op: "=", args: [{ property }, this.value(property, text)] });
+    if (this.isTiled) conditions.push({ op: "=", args: [{ property: "grid:code" }, `MGRS-${this.place.tile}`] });
     if ("latest" in this.queryables) {
       // As `gl.search` does by itself: superseded versions are left out.
       const latest = { property: "latest" };
@@ -87,7 +131,7 @@ export class Criteria {
     }
     const found = { collections: [collections], limit: 30, sortby: [{ field: "properties.datetime", direction: "desc" }] };
     if (bbox) found.bbox = bbox;
-    if (this.place.file) found.intersects = this.place.geometry;
+    if (this.place.file || this.place.polygon) found.intersects = this.place.geometry;
     if (from !== ".." || to !== "..") found.datetime = `${from}/${to}`;
     if (conditions.length) found.filter = { op: "and", args: conditions };
     return found;
@@ -96,8 +140,12 @@ export class Criteria {
   // What differs from the form as it is at first, for the address.
   keep(kept) {
     for (const id of FIELDS) if ($(id).value && !(id === "clouds" && $(id).value === "100")) kept.set(id, $(id).value);
-    if (this.place.bbox) kept.set("bbox", this.place.bbox.join(","));
-    if (this.place.file) kept.set("shape", `${this.place.file.id} ${this.place.file.name}`);
+    if (this.also.length) kept.set("also", new URLSearchParams(this.also));
+    if (this.place.tile) kept.set("tile", this.place.tile);
+    else if (this.place.bbox) kept.set("bbox", this.place.bbox.join(","));
+    if (this.place.named) kept.set("place", this.place.named);
+    if (this.place.polygon) kept.set("polygon", toText(this.place.polygon));
+    else if (this.place.file) kept.set("shape", `${this.place.file.id} ${this.place.file.name}`);
   }
 
   // The form of an address; whether it has a collection.
@@ -107,11 +155,25 @@ export class Criteria {
     await this.fill();
     for (const id of FIELDS.slice(1)) if (kept.has(id)) $(id).value = kept.get(id);
     $("clouds-said").textContent = $("clouds").value;
+    this.setAlso([...new URLSearchParams(kept.get("also") ?? "")]);
     this.suggest().catch(() => {});
     const bbox = kept.get("bbox")?.split(",").map(Number);
     if (bbox?.length === 4) this.place.useBox(bbox);
+    if (kept.has("polygon")) this.place.usePolygon(ofText(kept.get("polygon"), MOST_CORNERS));
+    if (kept.has("tile") || (bbox && kept.has("place"))) await this.restoreNamed(kept.get("tile") ?? kept.get("place"));
     if (kept.has("shape")) await this.restoreShape(kept.get("shape"));
     return Boolean(collection);
+  }
+
+  // A name is said only with the box that the list has for it: an address may have any name beside any box.
+  async restoreNamed(text) {
+    try {
+      const box = this.place.bbox?.join(",");
+      const place = (await placesNamed(text.replace(/ \(.*/, ""))).find((one) => one.tile || (one.name === text && one.bbox.join(",") === box));
+      if (place) this.place.setNamed(place);
+    } catch (error) {
+      $("area").textContent = error.message;
+    }
   }
 
   async restoreShape(text) {

@@ -6,6 +6,8 @@ import { Criteria } from "./criteria.js";
 import { Details } from "./details.js";
 import { Imagery } from "./imagery.js";
 import { drawLand, newMap } from "./land.js";
+import { Measure } from "./measure.js";
+import { Named } from "./named.js";
 import { Place } from "./place.js";
 import { Results } from "./results.js";
 import { Saved } from "./saved.js";
@@ -20,6 +22,8 @@ const said = (text) => ($("said").textContent = text);
 
 const map = newMap("map");
 const place = new Place(map, () => {}, { crosses: true });
+new Named((chosen) => place.setNamed(chosen));
+const measure = new Measure(map, $("measure"), keepAddress);
 const criteria = new Criteria(place, said);
 const timeline = new Timeline($("time"), (item) => reopen(item.collection, item.id, true).catch((error) => said(error.message)));
 const imagery = new Imagery(map, desk.dataset.tiles, { others: (item) => timeline.others(item), changed: keepAddress });
@@ -73,6 +77,7 @@ async function search(event) {
   said(say("searching"));
   await show(async () => {
     await criteria.fields;
+    await place.kept; // the shape that the notebook fetches
     return post("stac/search", criteria.body());
   });
   if (results.shown.length > 1) {
@@ -81,6 +86,10 @@ async function search(event) {
   if (narrow.matches && results.shown.length) {
     $("criteria").open = false; // on a small screen the results would begin below it
     if (event) $("said").scrollIntoView({ block: "nearest" });
+  } else if (results.shown.length) {
+    // The list scrolls beside the map: it begins with the button, so that results are seen.
+    const side = document.querySelector(".side");
+    side.scrollTop += document.querySelector("#search .main").getBoundingClientRect().top - side.getBoundingClientRect().top - 8;
   }
 }
 
@@ -116,11 +125,13 @@ function keepAddress() {
   criteria.keep(kept);
   if (details.item) kept.set("product", details.item.id);
   imagery.keep(kept);
+  measure.keep(kept);
   history.replaceState(null, "", `?${kept}`);
 }
 
 async function restore() {
   const kept = new URLSearchParams(location.search);
+  if (kept.has("confirm")) saved.confirm(kept.get("confirm"));
   basket.add(kept.getAll("keep").slice(0, 100).map((name) => {
     const [collection, ...id] = name.split("/");
     return { collection, id: id.join("/"), date: "", bytes: 0 };
@@ -128,9 +139,12 @@ async function restore() {
   if (kept.has("keep")) $("basket").open = true;
   imagery.restore(kept);
   const asked = await criteria.restore(kept);
+  if (kept.has("measure")) $("measure").open = true;
+  measure.restore(kept);
   const product = kept.get("product");
   const collection = $("collection").value;
   state.ready = true;
+  if (kept.has("confirm")) keepAddress(); // without the code
   if (!asked) return;
   await search();
   if (product) await reopen(collection, product);
@@ -143,7 +157,7 @@ async function reopen(collection, id, quietly = false) {
   else open(item, null, quietly);
 }
 
-new Saved($("saved"));
+const saved = new Saved($("saved"));
 $("search").addEventListener("submit", search);
 $("more").addEventListener("click", () => {
   const next = state.next;

@@ -1,13 +1,14 @@
-// Searches that are kept in this browser, each with a feed of its new products.
+// Searches that are kept in this browser, each with a feed of its new products; the service may mail them.
 import { element } from "./asking.js";
 import { recall, remember } from "./kept.js";
+import { News } from "./news.js";
 import { say } from "./words.js";
 
 const KEPT = "searches";
 const MOST = 50;
 const LONG = 4000; // characters of an address
 // Of the page's address; a feed has no product, imagery or shape of a file.
-const OF_A_FEED = ["collection", "from", "to", "clouds", "property", "value", "bbox"];
+const OF_A_FEED = ["collection", "from", "to", "clouds", "property", "value", "also", "bbox", "polygon", "tile"];
 
 export function feedOf(address) {
   const kept = new URLSearchParams(address);
@@ -17,13 +18,21 @@ export function feedOf(address) {
 
 export class Saved {
   constructor(panel) {
+    this.panel = panel;
     this.name = element("input", { type: "text", id: "search-name", maxlength: "80", autocomplete: "off" });
     const save = element("button", { type: "button", class: "button plain small" }, say("save_search"));
     this.list = element("ul", { class: "list" });
-    panel.append(this.list, element("label", { for: "search-name" }, say("search_name")), this.name, element("p", {}, save));
+    this.news = new News(() => this.tell());
+    panel.append(this.list, element("label", { for: "search-name" }, say("search_name")), this.name, element("p", {}, save), this.news.foot);
     save.addEventListener("click", () => this.save());
-    panel.addEventListener("toggle", () => this.tell());
+    panel.addEventListener("toggle", () => panel.open && this.news.ask());
     this.tell();
+  }
+
+  // A link of a mail; the code is not kept in the address.
+  confirm(code) {
+    this.panel.open = true;
+    return this.news.confirm(code);
   }
 
   get all() {
@@ -45,13 +54,19 @@ export class Saved {
   }
 
   tell() {
-    this.list.replaceChildren(...this.all.map((one) => {
-      const away = element("button", { type: "button", class: "button plain small", "aria-label": say("forget", { name: one.name }) }, "×");
-      away.addEventListener("click", () => this.put(this.all.filter(({ name }) => name !== one.name)));
+    const { all } = this;
+    const several = [...all, ...this.news.others(all.map(({ address }) => feedOf(address)))];
+    this.list.replaceChildren(...several.map((one) => {
       const feed = feedOf(one.address);
+      const away = element("button", { type: "button", class: "button plain small", "aria-label": say("forget", { name: one.name }) }, "×");
+      away.addEventListener("click", () => {
+        this.put(this.all.filter(({ name }) => name !== one.name));
+        this.news.forget(feed);
+      });
       // A question mark first: it leads to this page, whatever was kept.
       return element("li", {}, element("a", { href: `?${new URLSearchParams(one.address)}` }, one.name),
-        element("span", {}, ...(feed ? [element("a", { href: feed, "aria-label": say("feed_of", { name: one.name }) }, say("feed")), " "] : []), away));
+        element("span", {}, ...(feed ? [element("a", { href: feed, "aria-label": say("feed_of", { name: one.name }) }, say("feed")), " "] : []), away),
+        this.news.row(one.name, feed));
     }));
   }
 }

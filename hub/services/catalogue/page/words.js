@@ -22,6 +22,18 @@ const WORDS = {
     download: "Download", parts: "Only these bands (empty: whole products)", inside: "Only the box of the search",
     quota: "In a terminal of the lab. Products of the datalake count against no quota; those that only the portal has do: gl.quota() says what is left.",
     save_search: "Save this search", search_name: "Name", forget: "Forget the search {name}", feed: "New products (feed)", feed_of: "Feed of new products: {name}",
+    no_place: "No place of this name in the list: another name, a tile such as 31TCJ, or draw it.", tile: "Tile {tile}", around: "Around {name}",
+    corner_by_corner: "Click or tap corner by corner; the button, a double click or Enter ends it, Escape gives up.", finish: "Finish ({n})",
+    no_polygon: "No polygon: it needs three corners.", polygon_of: "Polygon with {n} corners",
+    needcorners: "Give 3 to {n} corners, one a line: longitude (-180 to 180), a space, latitude (-90 to 90).",
+    beyond: "A polygon must not cross longitude 180: make two searches, or use a box.",
+    measure_map: "On the map", measure_clear: "Clear", measure_places: "Places, one a line: longitude latitude", measure_use: "Measure",
+    measure_wrong: "Give 2 to {n} places, one a line: longitude (-180 to 180), a space, latitude (-90 to 90).", distance: "Distance: {km} km",
+    mails: "Mails", mails_of: "Mails about new products: {name}", reader: "Address for a feed reader", reader_of: "Address for a feed reader: {name}",
+    once: "Shown once: who has this address reads this feed as you, and nothing else.", until: "A key until {until}", revoke: "Take back",
+    mail_address: "Mails about new products to", mail_give: "Confirm by a mail", mail_forget: "Forget the address, and send no more mails", mail_sent: "A mail was sent to {to}: open the link in it.",
+    mail_known: "{to} is confirmed: choose above which searches have mails.", mail_open: "{to} is not confirmed yet: open the link in the mail.", confirmed: "The address is confirmed.",
+    no_condition: "Without the condition {words}",
     save_script: "Save as a script", fewer: "{n} products of the basket are not in the catalogue, or not for you.",
   },
   fr: {
@@ -46,6 +58,18 @@ const WORDS = {
     download: "Télécharger", parts: "Seulement ces bandes (vide : produits entiers)", inside: "Seulement le rectangle de la recherche",
     quota: "Dans un terminal du lab. Les produits du datalake ne comptent dans aucun quota ; ceux que seul le portail a comptent : gl.quota() dit ce qui reste.",
     save_search: "Garder cette recherche", search_name: "Nom", forget: "Oublier la recherche {name}", feed: "Nouveautés (flux)", feed_of: "Flux des nouveautés : {name}",
+    no_place: "Aucun lieu de ce nom dans la liste : un autre nom, une tuile comme 31TCJ, ou dessinez-le.", tile: "Tuile {tile}", around: "Autour de {name}",
+    corner_by_corner: "Cliquez ou touchez coin par coin ; le bouton, un double clic ou Entrée termine, Échap abandonne.", finish: "Terminer ({n})",
+    no_polygon: "Pas de polygone : il faut trois coins.", polygon_of: "Polygone de {n} coins",
+    needcorners: "Donnez 3 à {n} coins, un par ligne : longitude (-180 à 180), une espace, latitude (-90 à 90).",
+    beyond: "Un polygone ne doit pas passer la longitude 180 : faites deux recherches, ou prenez un rectangle.",
+    measure_map: "Sur la carte", measure_clear: "Effacer", measure_places: "Lieux, un par ligne : longitude latitude", measure_use: "Mesurer",
+    measure_wrong: "Donnez 2 à {n} lieux, un par ligne : longitude (-180 à 180), une espace, latitude (-90 à 90).", distance: "Distance : {km} km",
+    mails: "Mails", mails_of: "Mails sur les nouveautés : {name}", reader: "Adresse pour un lecteur de flux", reader_of: "Adresse pour un lecteur de flux : {name}",
+    once: "Montrée une fois : qui a cette adresse lit ce flux comme vous, et rien d'autre.", until: "Une clé jusqu'au {until}", revoke: "Révoquer",
+    mail_address: "Mails sur les nouveautés à", mail_give: "Confirmer par un mail", mail_forget: "Oublier l'adresse, et ne plus envoyer de mails", mail_sent: "Un mail est parti à {to} : ouvrez le lien qu'il contient.",
+    mail_known: "{to} est confirmée : choisissez ci-dessus les recherches à suivre par mail.", mail_open: "{to} n'est pas encore confirmée : ouvrez le lien du mail.", confirmed: "L'adresse est confirmée.",
+    no_condition: "Sans la condition {words}",
     save_script: "Enregistrer le script", fewer: "{n} produits du panier ne sont pas dans le catalogue, ou pas pour vous.",
   },
 };
@@ -56,11 +80,19 @@ const WAYS = {
   fr: { "true-colour": "Couleurs naturelles", "false-colour": "Fausses couleurs", "short-wave-infrared": "Infrarouge court", ndvi: "NDVI", ndwi: "NDWI", ndsi: "NDSI", nbr: "NBR", "radar-ratio": "VV, VH et leur rapport" },
 };
 
+// Properties that have a word; others are shown by their name.
+const PROPERTIES = {
+  en: { platform: "Platform", "product:type": "Product type", "processing:level": "Level", "processing:version": "Baseline", "sat:orbit_state": "Orbit direction", "sat:relative_orbit": "Relative orbit", "sar:instrument_mode": "Mode", swath: "Swath" },
+  fr: { platform: "Plateforme", "product:type": "Type de produit", "processing:level": "Niveau", "processing:version": "Version de traitement", "sat:orbit_state": "Sens de l'orbite", "sat:relative_orbit": "Orbite relative", "sar:instrument_mode": "Mode", swath: "Fauchée" },
+};
+
 export const LANGUAGE = document.documentElement.lang === "fr" ? "fr" : "en";
 
 export function say(name, values = {}) {
   return WORDS[LANGUAGE][name].replace(/\{(\w+)\}/g, (_, key) => String(values[key] ?? ""));
 }
+
+export const propertyOf = (name) => PROPERTIES[LANGUAGE][name] ?? name;
 
 export const wayOf = (name) => WAYS[LANGUAGE][name] ?? name;
 

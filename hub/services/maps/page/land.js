@@ -9,7 +9,9 @@ function continued(part) {
 }
 
 export function newMap(id) {
-  const map = window.L.map(id, { worldCopyJump: true, minZoom: 1, attributionControl: false }).setView([30, 5], 2);
+  const map = window.L.map(id, { worldCopyJump: true, minZoom: 1, attributionControl: false, zoomControl: false }).setView([30, 5], 2);
+  const [zoomInTitle, zoomOutTitle] = document.documentElement.lang === "fr" ? ["Agrandir", "Réduire"] : ["Zoom in", "Zoom out"];
+  window.L.control.zoom({ zoomInTitle, zoomOutTitle }).addTo(map);
   new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(map.getContainer()); // what is beside it comes and goes
   return map;
 }

@@ -1,13 +1,17 @@
-// Where: a box that is drawn or written, or the shapes of a file that is chosen or dropped on the map.
-// The page has the elements draw, clear, use, shape, file, area and the corners, and its words.js the sentences.
+// Where: a box or a polygon that is drawn or written, a place or a tile by its name, or the shapes of a file that is chosen
+// or dropped on the map.
+// The page has the elements draw, clear, use, shape, file, area and the fields of the box, and its words.js the sentences;
+// polygon, corners and use-polygon where polygons can be drawn.
 import { post } from "./asking.js";
 import { drawBox, toBbox } from "./box.js";
+import { asWritten, setCorners, written } from "./corners.js";
 import { drawShape, fileOf, MOST } from "./shape.js";
 import { say } from "./words.js";
 
 const L = window.L;
 const $ = (id) => document.getElementById(id);
 const CORNERS = ["west", "south", "east", "north"];
+export const MOST_CORNERS = 100; // of a polygon that is drawn: an address has all of them
 
 // A box whose west is larger than its east goes on beyond 180 degrees.
 export function ofBox([west, south, right, north]) {
@@ -24,6 +28,8 @@ export class Place {
     $("draw").addEventListener("click", () => this.draw());
     $("clear").addEventListener("click", () => this.clear());
     $("use").addEventListener("click", () => this.useNumbers());
+    $("polygon")?.addEventListener("click", () => this.drawPolygon());
+    $("use-polygon")?.addEventListener("click", () => this.usePolygon(written($("corners").value)));
     $("shape").addEventListener("click", () => $("file").click());
     $("file").addEventListener("change", () => {
       const [file] = $("file").files;
@@ -54,16 +60,33 @@ export class Place {
     this.changed();
   }
 
-  clear() {
-    this.reading = this.bbox = this.file = null;
+  // Nothing of what was chosen before.
+  forget() {
+    this.reading = this.bbox = this.file = this.polygon = this.named = this.tile = null;
     for (const name of CORNERS) $(name).value = "";
+    if ($("corners")) $("corners").value = "";
+  }
+
+  clear() {
+    this.forget();
     this.set(null, say("nowhere"));
   }
 
-  setBox(bbox) {
-    [this.bbox, this.file] = [bbox, null];
+  setBox(bbox, words = say("box", { box: bbox.join(", ") })) {
+    this.forget();
+    this.bbox = bbox;
     CORNERS.forEach((name, n) => ($(name).value = bbox[n]));
-    this.set(ofBox(bbox), say("box", { box: bbox.join(", ") }));
+    this.set(ofBox(bbox), words);
+  }
+
+  // A place that was chosen by its name: its box, or a tile, which has an outline of its own.
+  setNamed(place) {
+    const country = place.country ? `, ${place.country}` : "";
+    this.setBox(place.bbox, place.tile ? say("tile", { tile: place.tile }) : say("around", { name: `${place.name}${country}` }));
+    [this.named, this.tile] = [place.tile ? null : place.name, place.tile ?? null];
+    if (!place.geometry) return;
+    this.drawn.remove();
+    this.drawn = drawShape(this.map, place.geometry);
   }
 
   draw() {
@@ -74,6 +97,49 @@ export class Place {
       if (!bounds) return;
       this.useBox(toBbox(bounds));
     });
+  }
+
+  // Corner by corner; the button ends it.
+  drawPolygon() {
+    if (this.finish) return this.finish();
+    const button = $("polygon");
+    const words = button.textContent;
+    button.setAttribute("aria-pressed", "true");
+    this.map.getContainer().scrollIntoView({ block: "nearest" });
+    $("area").textContent = say("corner_by_corner");
+    this.finish = setCorners(this.map, {
+      closed: true,
+      changed: (corners) => (button.textContent = say("finish", { n: corners.length })),
+      done: (corners) => {
+        this.finish = null;
+        button.setAttribute("aria-pressed", "false");
+        button.textContent = words;
+        if (corners) this.usePolygon(corners);
+        else $("area").textContent = say("no_polygon");
+      },
+    });
+  }
+
+  usePolygon(corners) {
+    if (!corners || corners.length < 3 || corners.length > MOST_CORNERS) return void ($("area").textContent = say("needcorners", { n: MOST_CORNERS }));
+    // Turned around the world as its first corner: one that goes on beyond 180 degrees would be another on the other side.
+    const turn = 360 * Math.floor((corners[0][0] + 180) / 360);
+    const polygon = corners.map(([x, y]) => [Math.round((x - turn) * 1e5) / 1e5, y]);
+    if (polygon.some(([x, y]) => Math.abs(x) > 180 || Math.abs(y) > 90)) return void ($("area").textContent = say("beyond"));
+    this.forget();
+    this.polygon = polygon;
+    $("corners").value = asWritten(polygon);
+    this.set({ type: "Polygon", coordinates: [[...polygon, polygon[0]]] }, say("polygon_of", { n: polygon.length }));
+    this.keepPolygon(polygon, this.geometry);
+  }
+
+  // The notebook of a search fetches it from the service, like the shape of a file; without a login there is no notebook.
+  keepPolygon(polygon, geometry) {
+    const data = btoa(JSON.stringify(geometry));
+    this.kept = post("shapes", { name: "polygon.geojson", data }).then(
+      ({ id }) => this.polygon === polygon && (this.file = { id, name: "" }),
+      (error) => this.polygon === polygon && error.status === 400 && ($("area").textContent = error.message),
+    );
   }
 
   useBox(bbox) {
@@ -103,6 +169,7 @@ export class Place {
 
   // The shapes of a file, which the service keeps by its id.
   useShape(file, geometry) {
+    this.forget();
     this.file = file;
     this.set(geometry, say("shape", file));
   }

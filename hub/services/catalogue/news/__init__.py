@@ -1,0 +1,1 @@
+"""What is new for searches: a feed, keys for its address, and mails."""
