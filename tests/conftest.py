@@ -21,9 +21,9 @@ from hypothesis import (
 
 from geodes_lab.sample import build, edition
 from tests.support import long_tests
-from tests.support.altering import Change, written
 from tests.support.paths import SHARED, TOP
-from tests.support.s3_server import serving
+from tests.support.products.altering import Change, written
+from tests.support.servers.s3_server import serving
 
 # The same examples in each run, so that what passes here passes elsewhere; `make test-all` draws others.
 # No deadline: a busy machine is no failure.
@@ -37,7 +37,11 @@ _SERVING = {
     "socketserver",
     *(
         f"tests.support.{n}"
-        for n in ("served", "witness", "keyed", "standin", "browser", "upstream", "s3_server", "acquisition.cdse")
+        for n in (
+            *(f"servers.{m}" for m in ("served", "witness", "keyed", "standin", "upstream", "s3_server")),
+            "browser",
+            "acquisition.cdse",
+        )
     ),
 }
 _THOROUGH = tuple(str(TOP / "tests" / folder) for folder in ("hostile", "oracle"))

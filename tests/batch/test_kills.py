@@ -33,7 +33,7 @@ from geodes_lab.util import faults
 from tests.support.batch import scenes
 from tests.support.dying import KILLED
 from tests.support.paths import TOP
-from tests.support.postgresql import serving
+from tests.support.servers.postgresql import serving
 
 SLOTS = 2
 JUNE = {"region": scenes.region(), "period": "2021-06", "tile": scenes.TILE}

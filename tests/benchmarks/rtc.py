@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from tests.support import rome
 from tests.support.paths import TOP
+from tests.support.products import rome
 
 FOLDER = TOP / "build" / "bench" / "rtc"
 PEER = "sarsen==0.9.6"
@@ -90,7 +90,7 @@ def run(who: str, share: int) -> list[float]:
     if who == "ours":
         command = [sys.executable, "-m", "tests.benchmarks.rtc", "--case", str(share)]
     else:
-        command = [peer(), Path(__file__).with_name("rtc_peer.py"), safe, dem, out, who, "nearest"]
+        command = [peer(), Path(__file__).with_name("peers") / "rtc_peer.py", safe, dem, out, who, "nearest"]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=TOP)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -116,7 +116,7 @@ def agree() -> None:
         cube = gl.open_cube(
             [safe], bands=bands, geobox=SMALL, dem=dem, dem_heights="ellipsoid", resampling="bilinear"
         ).isel(time=0).compute(scheduler="sync")  # fmt: skip
-        script = Path(__file__).with_name("rtc_peer.py")
+        script = Path(__file__).with_name("peers") / "rtc_peer.py"
         subprocess.run([peer(), script, safe, dem, out, how, "linear"], check=True, capture_output=True)
         with rasterio.open(out) as file:
             theirs = file.read(1)[:: -1 if file.transform.e > 0 else 1]

@@ -25,7 +25,7 @@ from geodes_lab.catalog.harvesting import harvested
 from geodes_lab.cli import main
 from geodes_lab.errors import GeodesError
 from tests.support.examples import examples
-from tests.support.standin import StandIn, products
+from tests.support.servers.standin import StandIn, products
 
 # Of three months of each year: a file for each month is what a harvest costs.
 ITEMS = [i for i in products(1500) if i["properties"]["start_datetime"][5:7] in ("03", "06", "09")]

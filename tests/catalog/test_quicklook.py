@@ -32,7 +32,7 @@ from hub.services.data.lake import Lake
 from hub.services.data.tally import Tally
 from hub.services.person import Hub, Person
 from tests.support.examples import examples
-from tests.support.served import served
+from tests.support.servers.served import served
 
 LAKE = "https://s3.datalake.cnes.fr"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'><script>alert(1)</script></svg>"

@@ -33,8 +33,8 @@ from geodes_lab.storage.whole_object.partial import Partial
 from geodes_lab.util import progress
 from tests.downloading.conftest import md5, zipped
 from tests.support.examples import examples
-from tests.support.s3_server import serving
-from tests.support.upstream import OLD, Request, Upstream, item
+from tests.support.servers.s3_server import serving
+from tests.support.servers.upstream import OLD, Request, Upstream, item
 
 DATA, NEWER = zipped(1), zipped(2)
 KEY = "secret-key-0123456789"

@@ -30,7 +30,7 @@ from geodes_lab.catalog.remote.normalize import normalize_item
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage.location import ELSEWHERE, locate
 from tests.support.examples import examples
-from tests.support.witness import Witness, api, collection, item, landing
+from tests.support.servers.witness import Witness, api, collection, item, landing
 
 pytestmark = pytest.mark.attack
 

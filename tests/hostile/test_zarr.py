@@ -20,7 +20,7 @@ import zarr
 
 from geodes_lab.formats import compressed_size
 from geodes_lab.formats.zarr import codecs, document
-from tests.support.mutations import write_zarr
+from tests.support.products.mutations import write_zarr
 
 pytestmark = pytest.mark.attack
 

@@ -37,9 +37,9 @@ from hub.services.catalogue.app import made
 from hub.services.catalogue.reads import DAMAGED
 from hub.services.catalogue.results.turns import Turns
 from tests.hub.services.test_catalogue_service import KnownTokens, as_, document, item
-from tests.support.catalogued import Service, catalogued
 from tests.support.examples import examples
-from tests.support.served import served
+from tests.support.servers.catalogued import Service, catalogued
+from tests.support.servers.served import served
 
 pytestmark = pytest.mark.attack
 

@@ -19,7 +19,7 @@ from pyproj import Geod
 
 from hub.services.person import Person
 from tests.support.browser import chromium, needs_chromium
-from tests.support.tiling import Served, serving_tiles
+from tests.support.servers.tiling import Served, serving_tiles
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 

@@ -26,8 +26,8 @@ from hub.services.catalogue.access import READERS, Person, Rights
 from hub.services.catalogue.app import made
 from hub.services.person import Hub
 from tests.support.examples import examples
-from tests.support.served import served
-from tests.support.standin import StandIn, products
+from tests.support.servers.served import served
+from tests.support.servers.standin import StandIn, products
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 ITEMS = [*products(600), *products(60, seed=3, collection="THEIA_REFLECTANCE_SENTINEL2_L2A")]

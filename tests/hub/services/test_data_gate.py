@@ -32,7 +32,7 @@ from hub.services.data.lake import Away, Lake, part
 from hub.services.data.tally import Tally
 from hub.services.person import Hub, Person
 from tests.support.examples import examples
-from tests.support.served import served
+from tests.support.servers.served import served
 
 SECRET = "sentinel1-slc"
 pytestmark = pytest.mark.attack

@@ -30,8 +30,8 @@ from geodes_lab.environments.overlay import Overlay
 from tests.environments.test_overlay import wheel
 from tests.support.awaiting import awaited
 from tests.support.hub.gatewaying import gateway
-from tests.support.keyed import KeyedS3, credential_process
 from tests.support.own_software import OwnPython
+from tests.support.servers.keyed import KeyedS3, credential_process
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the gateway's processes do not know this file
 CAPS = {"GEODES_LAB_GATEWAY_CLUSTERS": "2", "GEODES_LAB_GATEWAY_CORES": "6", "GEODES_LAB_GATEWAY_MEMORY": "6 G"}
