@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
 import pytest
@@ -20,9 +21,9 @@ from hypothesis import (
 
 from geodes_lab.sample import build, edition
 from tests.support import long_tests
-from tests.support.altering import Change, written
 from tests.support.paths import SHARED, TOP
-from tests.support.s3_server import serving
+from tests.support.products.altering import Change, written
+from tests.support.servers.s3_server import serving
 
 # The same examples in each run, so that what passes here passes elsewhere; `make test-all` draws others.
 # No deadline: a busy machine is no failure.
@@ -36,11 +37,39 @@ _SERVING = {
     "socketserver",
     *(
         f"tests.support.{n}"
-        for n in ("served", "witness", "keyed", "standin", "browser", "upstream", "s3_server", "acquisition.cdse")
+        for n in (
+            *(f"servers.{m}" for m in ("served", "witness", "keyed", "standin", "upstream", "s3_server")),
+            "browser",
+            "acquisition.cdse",
+        )
     ),
 }
 _THOROUGH = tuple(str(TOP / "tests" / folder) for folder in ("hostile", "oracle"))
 _RUNNING = tuple(str(TOP / "tests" / folder) for folder in ("integration", "hub", "cluster"))
+
+
+# Files that share what one of them starts; the others are on their own.
+_TOGETHER = {
+    f"tests/integration/{file}": name
+    for name, files in {
+        "the lab that runs": ("hub/test_hub.py", "browser/test_catalogue.py"),
+        "the hub with a provider": ("hub/test_oidc.py", "hub/test_confined.py"),
+    }.items()
+    for file in files
+}
+
+
+@pytest.hookimpl(optionalhook=True)  # there is none with `-p no:xdist`
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give the tests of a file to one process, as `--dist loadfile` does, and those files too that share what is started."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return _TOGETHER.get(file, file)
+
+    return Together(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def spread(items: list[pytest.Item], waiting: Collection[str]) -> None:

@@ -22,9 +22,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.mutations import FAMILIES, Maker, lay
 from tests.support.paths import TOP
-from tests.support.sandboxed import Result, Sandbox
+from tests.support.products.mutations import FAMILIES, Maker, lay
+from tests.support.products.sandboxed import Result, Sandbox
 
 VAGUE = "because its metadata are damaged"
 _READS = 0x01 | 0x20  # IN_ACCESS, IN_OPEN

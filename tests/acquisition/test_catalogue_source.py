@@ -23,7 +23,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.storage.fetch import Remote
 from geodes_lab.storage.location import locate
 from tests.acquisition.conftest import Lake
-from tests.support.standin import StandIn
+from tests.support.servers.standin import StandIn
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from geodes_lab.acquisition.telling.french import french
 from tests.acquisition.conftest import Lake
 from tests.acquisition.test_kills import KILLED, digest, engines
 from tests.support.acquisition.cdse import Cdse
-from tests.support.faulty_s3 import serving
+from tests.support.servers.faulty_s3 import serving
 
 BANDS = {"convert": {"bands": ["red"]}}
 

@@ -18,7 +18,7 @@ from geodes_lab.util import faults
 from tests.acquisition.conftest import Lake
 from tests.acquisition.test_kills import check_visible, prepared, visible
 from tests.support.acquisition.engine_that_dies import between_disks
-from tests.support.faulty_s3 import FaultyS3, serving
+from tests.support.servers.faulty_s3 import FaultyS3, serving
 
 ALWAYS = 1000
 

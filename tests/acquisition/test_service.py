@@ -11,7 +11,7 @@ from hub.services.catalogue.access import Rights
 from hub.services.catalogue.app import made
 from tests.acquisition.conftest import Lake
 from tests.hub.services.test_catalogue_service import KnownTokens
-from tests.support.served import served
+from tests.support.servers.served import served
 
 
 def test_service_has_new_products_at_once(lake: Lake, small: list[Path]) -> None:

@@ -30,8 +30,8 @@ from geodes_lab.acquisition.publication import Page, Publication
 from geodes_lab.acquisition.status import status
 from geodes_lab.errors import GeodesError
 from tests.acquisition.conftest import Lake
-from tests.support.postgresql import serving as serving_postgresql
-from tests.support.s3_server import serving
+from tests.support.servers.postgresql import serving as serving_postgresql
+from tests.support.servers.s3_server import serving
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from geodes_lab.acquisition.telling.webhook import Webhook
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import faults
 from tests.acquisition.conftest import Lake
-from tests.support.served import served
+from tests.support.servers.served import served
 
 SECRET = "a secret of the webhook"
 

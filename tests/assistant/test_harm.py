@@ -17,7 +17,7 @@ from geodes_lab.credentials import renewal
 from geodes_lab.errors import shown
 from tests.support.assistant import assistant, lab
 from tests.support.paths import TOP
-from tests.support.witness import collection, item
+from tests.support.servers.witness import collection, item
 
 pytestmark = pytest.mark.attack
 

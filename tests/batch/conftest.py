@@ -16,6 +16,13 @@ from geodes_lab.batch.store.writing import Store
 from tests.support.batch import scenes
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A month without data is no fault. xarray silences numpy's word of it around each median, which threads undo for each other."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.filterwarnings("ignore:All-NaN:RuntimeWarning"))
+
+
 @pytest.fixture(scope="session")
 def products(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return scenes.items(tmp_path_factory.mktemp("scenes"))

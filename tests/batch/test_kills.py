@@ -33,7 +33,7 @@ from geodes_lab.util import faults
 from tests.support.batch import scenes
 from tests.support.dying import KILLED
 from tests.support.paths import TOP
-from tests.support.postgresql import serving
+from tests.support.servers.postgresql import serving
 
 SLOTS = 2
 JUNE = {"region": scenes.region(), "period": "2021-06", "tile": scenes.TILE}
@@ -87,10 +87,11 @@ def alone(products: list[dict[str, Any]], how: dict[str, Any]) -> dict[str, str]
     return content(job)
 
 
-def test_killed_at_each_point(products, store):
+@pytest.mark.parametrize("step", [2, pytest.param(1, marks=pytest.mark.slow)])  # a second and a half for each point
+def test_killed_at_each_point(products, store, step):
     expected = alone(products, JUNE)
     job = gl.process("ndvi", products, **JUNE)
-    deaths = [(point, 1) for point in faults.JOBS if point != "end.published"]
+    deaths = [(point, 1) for point in faults.JOBS if point != "end.published"][::step]
     with runners() as run:
         for death in deaths:
             assert run(*death) == KILLED, death

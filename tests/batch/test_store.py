@@ -15,7 +15,7 @@ from geodes_lab.batch.store import tables
 from geodes_lab.batch.store.leases import LeaseLost, Leases
 from geodes_lab.batch.store.writing import New, Store
 from geodes_lab.errors import GeodesError
-from tests.support.postgresql import Server, serving
+from tests.support.servers.postgresql import Server, serving
 
 DONE = Result([File("a", 1, "0")])
 

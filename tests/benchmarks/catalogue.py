@@ -30,14 +30,15 @@ from geodes_lab.catalog.lookup import found
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.catalog.query import parse
 from geodes_lab.catalog.remote.geodes import Geodes
-from tests.benchmarks import pgstac, synthetic
+from tests.benchmarks.data import synthetic
+from tests.benchmarks.peers import pgstac
 from tests.support.paths import TOP
 
 FOLDER = TOP / "build" / "bench" / "catalogue"
 WARM, ASKED = 20, 200
 STAND_IN = """
 import sys; sys.path.insert(0, {top!r})
-from tests.support.standin import StandIn, products
+from tests.support.servers.standin import StandIn, products
 with StandIn(products({items}), latency={latency}) as service:
     print(service.url, flush=True)
     for _ in sys.stdin:

@@ -18,8 +18,9 @@ import httpx
 import numpy as np
 
 from geodes_lab.catalog.harvested.snapshot import Snapshot
-from tests.benchmarks import pgstac, synthetic
 from tests.benchmarks.catalogue import FOLDER, TOP, body, searches
+from tests.benchmarks.data import synthetic
+from tests.benchmarks.peers import pgstac
 
 CLIENTS = 32
 

@@ -20,7 +20,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from tests.benchmarks import stage
+from tests.benchmarks.data import stage
 
 PEER = "rio-cogeo==7.0.4"
 WHO = ("ours", "rio-cogeo", "cube")

@@ -24,8 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.benchmarks.download_peers import clocks
-from tests.benchmarks.stage import FOLDER
+from tests.benchmarks.data.stage import FOLDER
+from tests.benchmarks.peers.download_peers import clocks
 
 AT_ONCE = 4
 PEERS = ("eodag==4.10.1", "cdsetool==0.3.3")
@@ -160,7 +160,7 @@ def main() -> None:
                     run = (
                         [sys.executable, "-m", __spec__.name, *sys.argv[1:], "--case", url, target]
                         if name == "ours"
-                        else [str(python), str(Path(__file__).with_name("download_peers.py")), case]
+                        else [str(python), str(Path(__file__).with_name("peers") / "download_peers.py"), case]
                     )
                     text = subprocess.check_output(run, text=True, env=os.environ | {"HOME": target})
                     wall, used = map(float, text.split()[-2:])

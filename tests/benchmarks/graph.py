@@ -18,7 +18,7 @@ from dask._expr import FinalizeCompute
 from dask.base import collections_to_expr
 from odc.geo.geobox import GeoBox
 
-from tests.benchmarks import stage
+from tests.benchmarks.data import stage
 
 DATES = (100, 300, 1000, 3000)
 GRID = GeoBox.from_bbox(stage.WHOLE.boundingbox, "EPSG:32631", resolution=10)

@@ -23,7 +23,7 @@ from geodes_lab.batch.store.writing import New, Store
 from geodes_lab.policy.lab import Lab
 from hub.services.jobs.app import made
 from hub.services.person import Hub, Person
-from tests.support.served import served
+from tests.support.servers.served import served
 
 PEOPLE, EACH, ASKED, CLIENTS = 20, 50, 1000, 10
 

@@ -70,7 +70,7 @@ def found(dask_worker: Any) -> tuple[int, ...]:
 
 def main() -> None:
     import geodes_lab as gl
-    from tests.benchmarks import stage
+    from tests.benchmarks.data import stage
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dates", type=int, default=60)

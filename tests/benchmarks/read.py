@@ -21,7 +21,7 @@ from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.jpeg2000 import openjpeg
 from geodes_lab.products import bands
 from geodes_lab.storage.location import place_of
-from tests.benchmarks import stage
+from tests.benchmarks.data import stage
 
 PEERS = ("odc-stac", "stackstac")
 EODAG = ("eodag-cube==0.9.1", "s3fs==2026.9.0")
@@ -79,7 +79,7 @@ def eodag(server: stage.Server) -> float | None:
     asked = {"box": list(stage.window().boundingbox.bbox), "members": [[archive, member]]}
     asked["endpoint"] = f"http://127.0.0.1:{server.port}"
     before = server.counts()
-    script = str(Path(__file__).with_name("eodag_way.py"))
+    script = str(Path(__file__).with_name("peers") / "eodag_way.py")
     took = float(subprocess.check_output([python, script, json.dumps(asked)], text=True).split()[-1])
     after = server.counts()
     print(f"| EODAG-cube one | {took:.2f} | {after[0] - before[0]} | {(after[1] - before[1]) / 1e6:.1f} |", flush=True)

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from tests.support import rome
 from tests.support.paths import TOP
+from tests.support.products import rome
 
 FOLDER = TOP / "build" / "bench" / "rtc"
 PEER = "sarsen==0.9.6"
@@ -92,7 +92,7 @@ def run(who: str, share: int, chunks: int, limit: float) -> list[float] | None:
     if who == "ours":
         command = [sys.executable, "-m", "tests.benchmarks.rtc", "--case", str(share)]
     else:
-        command = [peer(), Path(__file__).with_name("rtc_peer.py"), safe, dem, out, who, "nearest", str(chunks)]
+        command = [peer(), Path(__file__).with_name("peers") / "rtc_peer.py", safe, dem, out, who, "nearest", str(chunks)]
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=TOP, timeout=limit)
     except subprocess.TimeoutExpired:
@@ -126,7 +126,7 @@ def agree() -> None:
         cube = gl.open_cube(
             [safe], bands=bands, geobox=SMALL, dem=dem, dem_heights="ellipsoid", resampling="bilinear"
         ).isel(time=0).compute(scheduler="sync")  # fmt: skip
-        script = Path(__file__).with_name("rtc_peer.py")
+        script = Path(__file__).with_name("peers") / "rtc_peer.py"
         subprocess.run([peer(), script, safe, dem, out, how, "linear", "1024"], check=True, capture_output=True)
         with rasterio.open(out) as file:
             theirs = file.read(1)[:: -1 if file.transform.e > 0 else 1]

@@ -35,9 +35,9 @@ import pystac
 from morecantile import tms
 
 from hub.services.person import Person
-from tests.benchmarks import stage
+from tests.benchmarks.data import stage
 from tests.support.paths import TOP
-from tests.support.tiling import serving_tiles
+from tests.support.servers.tiling import serving_tiles
 
 COLLECTION = "PEPS_S2_L1C"
 BANDS = ("B04", "B08", "B02")  # the bands that are full size
@@ -199,7 +199,7 @@ class Bench:
         described = self.root / "peers.json"
         described.write_text(json.dumps(peers(self.items, stage.FOLDER / "full.zip")))
         query = "&".join((*(f"assets={b}" for b in BANDS), "asset_as_band=true", "rescale=0,4000", "tilesize=256"))
-        command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.tiles_peer", str(described)]
+        command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.peers.tiles_peer", str(described)]
         processes = {kind: subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for kind in ("vsizip", "cog")}
         try:
             ways = {}

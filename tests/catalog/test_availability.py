@@ -7,7 +7,7 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.errors import GeodesError
-from tests.support.standin import StandIn, products
+from tests.support.servers.standin import StandIn, products
 
 ITEMS = products(12)
 TAPE = ITEMS[4]["properties"]["identifier"]

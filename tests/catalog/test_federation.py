@@ -24,8 +24,8 @@ from geodes_lab.cli import main
 from hub.services.catalogue.access import Person, Rights
 from hub.services.catalogue.app import made
 from hub.services.person import Hub
-from tests.support.served import served
-from tests.support.standin import StandIn, products
+from tests.support.servers.served import served
+from tests.support.servers.standin import StandIn, products
 
 L1C, OSO = "PEPS_S2_L1C", "THEIA_OSO_RASTER_L3B"
 SHARED, OURS, THEIRS = products(5), products(3, seed=1), products(4, seed=2)

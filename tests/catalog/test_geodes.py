@@ -16,7 +16,7 @@ from shapely.geometry import shape
 import geodes_lab as gl
 from geodes_lab.catalog.remote.normalize import normalize_item
 from geodes_lab.errors import GeodesError
-from tests.support.standin import StandIn, products
+from tests.support.servers.standin import StandIn, products
 
 ITEMS = products(1000)
 TRUE = [normalize_item(i) for i in ITEMS]

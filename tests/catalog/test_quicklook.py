@@ -31,7 +31,8 @@ from hub.services.data.gate import made as gated
 from hub.services.data.lake import Lake
 from hub.services.data.tally import Tally
 from hub.services.person import Hub, Person
-from tests.support.served import served
+from tests.support.examples import examples
+from tests.support.servers.served import served
 
 LAKE = "https://s3.datalake.cnes.fr"
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'><script>alert(1)</script></svg>"
@@ -289,7 +290,7 @@ def test_a_picture_is_written_anew_and_small():
 
 
 @given(seed=st.binary(min_size=1, max_size=20), at=st.integers(0, 2000), kind=st.sampled_from(["PNG", "JPEG", "WEBP"]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_damaged_pictures_are_one_sentence_or_pixels(seed, at, kind):
     data = bytearray(image(kind))
     data[at : at + len(seed)] = seed

@@ -14,6 +14,7 @@ from shapely.geometry import box, mapping
 
 import geodes_lab as gl
 from geodes_lab.catalog.harvesting import shelved
+from tests.support.examples import examples
 
 EXTENT = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [["2015-06-27T00:00:00Z", None]]}}
 
@@ -159,7 +160,7 @@ def test_footprints_beyond_180(tmp_path, west, east, asked, is_there):
     gl.search("R", url=url)._repr_html_()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     west=st.floats(-170, 160),
     width=st.floats(0.5, 9),

@@ -24,8 +24,8 @@ import geodes_lab as gl
 from geodes_lab import products
 from geodes_lab.catalog.items import Items
 from tests.catalog.test_stac_api import CORE, Recorded
-from tests.support.standin import StandIn
-from tests.support.standin import products as made
+from tests.support.servers.standin import StandIn
+from tests.support.servers.standin import products as made
 
 AWAY = "http://127.0.0.1:9/api/stac"  # where nobody answers
 

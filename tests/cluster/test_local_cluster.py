@@ -32,7 +32,7 @@ from geodes_lab.cluster import attached, dashboard_gate, running, versions, work
 from geodes_lab.cluster.places import local
 from geodes_lab.cluster.size import size
 from tests.support.awaiting import awaited
-from tests.support.keyed import KeyedS3, credential_process
+from tests.support.servers.keyed import KeyedS3, credential_process
 
 
 @pytest.fixture

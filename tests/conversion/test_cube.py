@@ -17,7 +17,7 @@ import zarr
 import geodes_lab as gl
 from geodes_lab.conversion.shards import MOST, choose
 from geodes_lab.products import unpack
-from tests.support.s3_server import serving
+from tests.support.servers.s3_server import serving
 
 BANDS = ["red", "swir16"]
 

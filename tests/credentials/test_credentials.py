@@ -25,7 +25,7 @@ from geodes_lab.credentials import Secret
 from geodes_lab.storage import gdal_env, stores
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.request import Unreachable
-from tests.support.keyed import KeyedS3, credential_process
+from tests.support.servers.keyed import KeyedS3, credential_process
 
 FILLED = {"from": None, "file": None, "command": None, "endpoint": None, "role": None, "seconds": 3600}
 

@@ -27,7 +27,7 @@ from geodes_lab.storage import fetch, gdal_env, tape
 from geodes_lab.storage.fetch import Remote
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.object_location import ObjectLocation
-from tests.support.witness import Witness, api, collection, item
+from tests.support.servers.witness import Witness, api, collection, item
 
 pytestmark = pytest.mark.attack
 

@@ -170,6 +170,7 @@ def test_real_pixels_open_with_the_right_values(austria, shared):
     items = [i for i in austria if i.properties["grid:code"] == "MGRS-33TWL"]
     cube = gl.open_cube(items, bands=["red", "nir", "scl"])
     assert dict(cube.sizes) == {"time": 5, "y": 915, "x": 915}
+    cube = cube.compute(scheduler="threads")  # once: the bands of a date share their files' decoding
     assert cube.odc.geobox.resolution.x == 120
     for number, item in enumerate(sorted(items, key=lambda i: i.datetime)):
         folder = Path(item.get_self_href()).parent
@@ -195,12 +196,13 @@ def test_real_neighbours_that_share_no_grid_are_refused_unless_told(austria):
 @pytest.mark.thorough
 def test_clouds_are_masked_where_they_are_in_rasters_and_in_polygons(on_disk):
     """Two baselines, two kinds of mask, one word."""
-    items = gl.search("PEPS_S2_L1C")
+    items = gl.search("PEPS_S2_L1C", datetime="2021-07/2021-08")
     bare, masked = (
         gl.open_cube(items, bands=["red"], mask=mask).compute(scheduler="threads") for mask in (None, "cloud")
     )
     hidden = (bare.red.notnull() & masked.red.isnull()).values
-    days = by_day()
+    days = {day: scenes for day, scenes in by_day().items() if day.month in (7, 8)}
+    assert len(days) == len(hidden)
     assert {scenes[0].baseline < "04.00" for scenes in days.values()} == {True, False}
     for number, scenes in enumerate(days.values()):
         first = scenes[0]

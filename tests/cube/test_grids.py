@@ -22,6 +22,7 @@ import geodes_lab as gl
 from geodes_lab.cluster import Workers
 from geodes_lab.cube import chunks
 from geodes_lab.cube.acquisitions import newest
+from tests.support.examples import examples
 
 Maker = Callable[..., pystac.Item]
 
@@ -264,7 +265,7 @@ def test_missing_offsets_are_not_taken_for_zero(altered, sample):
 
 
 @given(first=st.integers(1, 1024), whole=st.integers(0, 6), last=st.integers(1, 1024))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_dask_leaves_the_parts_of_chunks_as_they_are(first, whole, last):
     """It puts neighbours together that fit its pieces, and a median then takes more memory than was planned."""
     sizes = (first, *(1024,) * whole, last)
@@ -283,7 +284,7 @@ def test_dask_leaves_the_parts_of_chunks_as_they_are(first, whole, last):
     st.sampled_from(["EPSG:32631", "EPSG:4326"]), st.floats(0.2, 12), st.floats(0.2, 12), st.integers(2, 60), st.integers(2, 60),
     st.integers(1, 64),
 )  # fmt: skip
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_pixels_that_are_not_square_keep_number_and_place(tmp_path_factory, crs, wide, high, rows, cols, chunks):
     unit = 1e-4 if crs == "EPSG:4326" else 10
     corner = (3.0, 44.0) if crs == "EPSG:4326" else (500_000.0, 4_800_000.0)

@@ -136,7 +136,7 @@ def test_any_cube_with_masks_and_missing_bands_is_what_numpy_says(tmp_path, prod
         np.testing.assert_array_equal(cube[band].values, want(products, band, hidden, fails=False)[0])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(products=products_, mask=st.sampled_from([None, "cloud"]))
 @pytest.mark.thorough
 def test_quality_tells_failed_pixels_from_no_data_and_masked_ones(tmp_path, products, mask):
@@ -215,7 +215,7 @@ def test_product_that_does_not_open_is_left_out_and_said(tmp_path, one):
         gl.open_cube([broken], bands=["b"], errors="fill")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), shift=st.integers(-3, 3))
 def test_any_two_zones_meet_where_gdal_says(tmp_path, seed, shift):
     """Products of two UTM zones on one grid: each pixel is what GDAL's own warp of its product gives there."""

@@ -13,7 +13,7 @@ import dask
 import pytest
 
 from geodes_lab.storage import fetch, resolve
-from tests.support.upstream import Upstream
+from tests.support.servers.upstream import Upstream
 
 
 def zipped(seed: int = 0, size: int = 200_000) -> bytes:

@@ -23,7 +23,7 @@ from geodes_lab.formats.jpeg2000.codestream import SOC_SIZ, Header
 from geodes_lab.formats.jpeg2000.openjpeg import decode
 from geodes_lab.products.metadata import Document
 from tests.downloading.test_parts import files, images, listed
-from tests.support.upstream import item
+from tests.support.servers.upstream import item
 
 
 def corner(product: Path, ending: str, tile: int) -> tuple[float, float, float, float]:

@@ -21,8 +21,8 @@ from geodes_lab.downloading.pace import QuotaWait
 from geodes_lab.downloading.report import DownloadFailed
 from geodes_lab.storage import multihash
 from tests.downloading.conftest import md5, zipped
-from tests.support.standin import StandIn, products
-from tests.support.upstream import Request, Upstream, item
+from tests.support.servers.standin import StandIn, products
+from tests.support.servers.upstream import Request, Upstream, item
 
 DATA = zipped(1)
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"

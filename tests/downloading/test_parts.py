@@ -21,7 +21,7 @@ from geodes_lab.downloading.report import DownloadFailed, ReplacedFile
 from geodes_lab.downloading.verify import Wrong, verify
 from geodes_lab.products import as_item
 from geodes_lab.products.metadata import Document
-from tests.support.upstream import item
+from tests.support.servers.upstream import item
 
 BROKEN = b"""<?xml version="1.0"?><XFDU><dataObjectSection><dataObject ID="a"><byteStream size="4">
 <fileLocation locatorType="URL"/><checksum checksumName="MD5">00</checksum></byteStream></dataObject></dataObjectSection></XFDU>"""

@@ -32,8 +32,9 @@ from geodes_lab.storage.whole_object import transfer
 from geodes_lab.storage.whole_object.partial import Partial
 from geodes_lab.util import progress
 from tests.downloading.conftest import md5, zipped
-from tests.support.s3_server import serving
-from tests.support.upstream import OLD, Request, Upstream, item
+from tests.support.examples import examples
+from tests.support.servers.s3_server import serving
+from tests.support.servers.upstream import OLD, Request, Upstream, item
 
 DATA, NEWER = zipped(1), zipped(2)
 KEY = "secret-key-0123456789"
@@ -214,7 +215,7 @@ def test_two_versions_are_never_glued_together(upstream, there, honest, publishe
     note=st.sampled_from(["right", "none", "cut", "other tag", "other address", "too small"]),
     other=st.booleans(),
 )
-@drawn(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@drawn(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_killed_process_left_the_bytes_are_right(server, tmp_path_factory, at, note, other):
     """``.part`` with any number of bytes, of this version or (with another tag) of an older one."""
     server.files.clear()

@@ -33,6 +33,7 @@ from geodes_lab.sample.sentinel2 import l1c
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.traffic import traffic
 from tests.storage.test_location import Ranged
+from tests.support.examples import examples
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +62,7 @@ def test_whole_image_is_gdals(product, ending):
         np.testing.assert_array_equal(whole_or_part(index, (0, rows), (0, cols)), file.read())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), ending=st.sampled_from(["_B04.jp2", "_B01.jp2"]), level=st.integers(0, 4))
 def test_any_window_at_any_level_is_part_of_the_whole(product, data, ending, level):
     index, path = member(product, ending)
@@ -149,7 +150,7 @@ def test_warm_window_asks_once_for_each_tile_and_for_nothing_else(on_s3):
 
 
 @pytest.mark.parametrize("found", [True, False])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), ending=st.sampled_from(["_B04.jp2", "_TCI.jp2"]))
 def test_any_area_of_a_tile_is_part_of_the_whole(product, found, data, ending):
     """With OpenJPEG as a shared library, and without it."""

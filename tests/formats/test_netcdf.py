@@ -25,9 +25,10 @@ from geodes_lab.archive.member import Member
 from geodes_lab.formats.netcdf import dataset
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.traffic import traffic
+from tests.support.examples import examples
 
 RECORDS = 4000
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def member(path: Path, data: bytes | None = None) -> Member:
@@ -299,7 +300,7 @@ def test_damaged_numbers_name_their_variable(tmp_path):
         found.height.compute()
 
 
-@settings(QUICK, max_examples=200)
+@settings(QUICK, max_examples=examples(200))
 @given(st.data())
 def test_no_damage_of_netcdf3_is_more_than_a_sentence(tmp_path, data):
     whole = bytearray(classic({"a": np.arange(6.0).reshape(2, 3)}, {"r": np.arange(4).astype(">i4")}, 1))

@@ -27,6 +27,7 @@ from geodes_lab.storage.location import locate
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.request import Unreachable
 from geodes_lab.storage.traffic import traffic
+from tests.support.examples import examples
 
 AT = Affine(10, 0, 300_000, 0, -10, 4_900_000)
 ROWS, COLS = 520, 600  # no multiples of a tile, but of the COG driver's last overview
@@ -192,7 +193,9 @@ def zipped(path: Path, folder: Path) -> tuple[Path, tuple[int, int]]:
         return target, (archive.getinfo("product/a.tif").header_offset, path.stat().st_size)
 
 
-windows = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+windows = settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def window(data: st.DataObject, shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -438,7 +441,7 @@ def test_cut_file_is_an_error_on_disk_and_on_s3(tmp_path, bucket, driver, share)
 
 
 @pytest.mark.thorough
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.integers(0, 1023), st.integers(0, 255), max_size=6))
 def test_header_of_any_bytes_is_read_or_is_an_error(cog, tmp_path, changes):
     data = bytearray(cog.read_bytes())

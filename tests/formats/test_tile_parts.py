@@ -15,6 +15,7 @@ from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.formats.jpeg2000.tile_parts import TileParts, listed
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.traffic import traffic
+from tests.support.examples import examples
 
 SIDE, TILE = 1500, 64
 
@@ -64,7 +65,7 @@ def test_a_list_in_the_header_is_all_that_is_read(band):
 
 
 @given(wanted=st.sets(st.integers(0, 575), min_size=1, max_size=300))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_tiles_are_found_however_many_are_looked_for(band, wanted):
     index = Index(locate(band["NO"]))
     found = parts(index)

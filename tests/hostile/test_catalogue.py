@@ -29,7 +29,8 @@ from geodes_lab.catalog.remote import static as static_module
 from geodes_lab.catalog.remote.normalize import normalize_item
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage.location import ELSEWHERE, locate
-from tests.support.witness import Witness, api, collection, item, landing
+from tests.support.examples import examples
+from tests.support.servers.witness import Witness, api, collection, item, landing
 
 pytestmark = pytest.mark.attack
 
@@ -106,7 +107,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers(-(2**60), 2**60) | s
                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "href", "rel", "type", "a"]), inner, max_size=3), max_leaves=8)  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(list(item(assets={"a": {"href": "x"}}))), JSON)
 def test_a_field_that_is_anything_is_an_item_or_a_sentence(key, value):
     raw = json.loads(json.dumps(item(assets={"a": {"href": "x"}}) | {key: value}))

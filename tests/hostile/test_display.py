@@ -25,7 +25,7 @@ from geodes_lab.planning import report
 from geodes_lab.util import progress
 from geodes_lab.util.pystac_safe import display as pystac_html
 from tests.support.browser import chromium, needs_chromium
-from tests.support.witness import Witness, api, collection, item
+from tests.support.servers.witness import Witness, api, collection, item
 
 pytestmark = pytest.mark.attack
 

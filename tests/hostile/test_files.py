@@ -22,8 +22,8 @@ from geodes_lab.formats import gml as formats_gml
 from geodes_lab.products import as_item
 from geodes_lab.util import xml as util_xml
 from tests.fuzz_products import Fuzz
-from tests.support.hostile import band_item, gl_source
-from tests.support.mutations import vrt
+from tests.support.products.hostile import band_item, gl_source
+from tests.support.products.mutations import vrt
 
 pytestmark = pytest.mark.attack
 
@@ -228,7 +228,7 @@ SHORT = (
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_mutations_at_length(sample):
-    from tests.support.mutations import FAMILIES
+    from tests.support.products.mutations import FAMILIES
 
     with Fuzz(sample) as fuzz:
         found = fuzz.run(FAMILIES, 100, 20 * len(FAMILIES), None)

@@ -49,7 +49,7 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-LONG = settings(QUICK, max_examples=300)
+LONG = settings(QUICK, max_examples=examples(300))
 
 
 def damaged(data: bytes, seed: int) -> bytes:
@@ -201,7 +201,7 @@ def packed(rng: random.Random) -> bytes:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(QUICK, max_examples=400)
+@settings(QUICK, max_examples=examples(400))
 def test_lists_of_members(tmp_path, seed):
     rng = random.Random(seed)
     data = bytearray(packed(rng))
@@ -223,7 +223,7 @@ def test_lists_of_members(tmp_path, seed):
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(QUICK, max_examples=60)
+@settings(QUICK, max_examples=examples(60))
 def test_code_streams(sample, tmp_path, seed):
     with zipfile.ZipFile(original(sample, "sentinel2")) as archive:
         data = archive.read(next(n for n in archive.namelist() if n.endswith("_B01.jp2")))
@@ -240,7 +240,7 @@ def test_code_streams(sample, tmp_path, seed):
 
 
 @given(data=st.binary(max_size=200))
-@settings(QUICK, max_examples=200)
+@settings(QUICK, max_examples=examples(200))
 def test_headers_of_any_bytes(data):
     with pytest.raises(NotUnderstood):
         Header.parse(b"\xff\x4f\xff\x51" + data)
@@ -271,7 +271,7 @@ BAND = RasterSource("", "product", "band", 32631, (10, 0, 3e5, 0, -10, 4.8e6), (
 
 
 @given(seed=st.integers(0, 2**32), number=st.integers(0, 4))
-@settings(QUICK, max_examples=150)
+@settings(QUICK, max_examples=examples(150))
 def test_windows_of_images(images, tmp_path, seed, number):
     rng, (suffix, whole) = random.Random(seed), images[number]
     data, head = bytearray(whole), rng.choice([120, 300, 600, len(whole)])

@@ -20,8 +20,8 @@ from geodes_lab.formats.jpeg2000 import code_blocks
 from geodes_lab.products import as_item
 from geodes_lab.reading import window
 from geodes_lab.util import limits
-from tests.support.hostile import band_item, gl_source, raster
-from tests.support.mutations import pam, vrt
+from tests.support.products.hostile import band_item, gl_source, raster
+from tests.support.products.mutations import pam, vrt
 
 pytestmark = pytest.mark.attack
 

@@ -22,8 +22,8 @@ from hub.backup.parts import BackupError, parts
 from hub.backup.restoring import restore
 from hub.backup.saving import save
 from hub.installation import Installation
-from tests.support import postgres
 from tests.support.paths import TOP
+from tests.support.servers import postgres
 
 
 def silent(_: str) -> None:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from hub.services import serving
 from hub.services.bounds import Bounded, TooMuch, check_depth
 from tests.support.awaiting import awaited
-from tests.support.served import served
+from tests.support.servers.served import served
 
 pytestmark = pytest.mark.attack
 

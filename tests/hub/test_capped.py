@@ -15,7 +15,7 @@ from starlette.routing import Route
 from traitlets.config import Configurable
 
 from hub.services.gateway.capped import capped
-from tests.support.served import served
+from tests.support.servers.served import served
 
 
 class Fake(Configurable):

@@ -10,7 +10,7 @@ from tornado.httpclient import HTTPClientError
 
 from geodes_lab.policy.lab import Claims, Oidc
 from hub.login.discovery import DiscoveryError, addresses, discover, missing
-from tests.support.served import served
+from tests.support.servers.served import served
 
 ISSUER = "https://sso.geodes.example/realms/geodes"
 DOCUMENT = {

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from hub.front import face
 from hub.front.face import french
 from hub.front.messages import Board
-from tests.support.served import served
+from tests.support.servers.served import served
 
 TEMPLATES = Path(sys.prefix) / "share" / "jupyterhub" / "templates"
 

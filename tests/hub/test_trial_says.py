@@ -17,7 +17,7 @@ import geodes_lab as gl
 from geodes_lab.surroundings.kubernetes import Kubernetes
 from hub import events, trial
 from hub.trialcode import PRODUCT
-from tests.support.served import served
+from tests.support.servers.served import served
 
 SINCE = datetime(2026, 11, 27, 12, tzinfo=UTC)
 

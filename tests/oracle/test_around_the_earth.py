@@ -20,6 +20,7 @@ from rasterio.warp import Resampling, reproject
 import geodes_lab as gl
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import globe
+from tests.support.examples import examples
 
 RASTERS = {
     "zone 60": (32660, Affine(400, 0, 600_000, 0, -400, 6_700_000), (125, 375)), "zone 1": (32601, Affine(400, 0, 200_000, 0, -400, 6_700_000), (125, 375)),
@@ -232,7 +233,7 @@ def test_both_sides_of_the_line_in_one_cube(raster):
         assert (~((found == want) | (np.isnan(found) & np.isnan(want)))).mean() < 2e-3
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     west=st.floats(-180, 179),
     wide=st.floats(0.5, 60),
@@ -246,7 +247,7 @@ def test_any_box(raster, west, wide, south, high, name):
     test_box_in_the_rasters_own_crs(raster, name, box)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     west=st.floats(-180, 180),
     wide=st.floats(0.001, 360),

@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 import geodes_lab as gl
 from geodes_lab.formats.jpeg2000 import image
 from geodes_lab.sample.sentinel2 import l1c
+from tests.support.examples import examples
 
 SIDE = 1280
 WEST, NORTH = 300_000, 4_900_000
@@ -164,7 +165,7 @@ def test_what_no_overview_keeps_is_read_in_full(tmp_path, how):
     st.floats(2, 20),
     st.sampled_from(["nearest", "average", "bilinear", "cubic"]),
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 def test_coarse_numbers_do_not_depend_on_chunks(tmp_path_factory, seed, chunks, times, how):
     pixels = landscape(seed, 512)
     pixels[100:180, 50:300] = 0

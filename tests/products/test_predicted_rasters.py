@@ -21,7 +21,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands
 from geodes_lab.products.raster import file as raster_file
 from geodes_lab.products.raster import predicted
-from tests.support.s3_server import serving
+from tests.support.servers.s3_server import serving
 
 GRID = Affine(10, 0, 500_000, 0, -10, 4_800_000)
 NUMBERS = np.arange(256 * 192, dtype="uint16").reshape(256, 192)

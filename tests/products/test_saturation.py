@@ -16,7 +16,7 @@ import geodes_lab as gl
 from geodes_lab import products
 from geodes_lab.cube import mosaic
 from geodes_lab.sample.sentinel2 import l1c
-from tests.support.altering import written
+from tests.support.products.altering import written
 
 GLINT = slice(300, 340), slice(400, 480)
 

@@ -36,6 +36,7 @@ from geodes_lab.products.zarr import product as zarr_product
 from geodes_lab.reading import window
 from geodes_lab.storage.location import locate, place_of
 from geodes_lab.storage.traffic import traffic
+from tests.support.examples import examples
 
 ROWS, COLS = 70, 90  # no multiples of a chunk
 WEST, NORTH = 300_000, 4_900_000
@@ -216,7 +217,7 @@ def stores(tmp_path_factory) -> dict[str, Path]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(data=st.data(), which=st.sampled_from(["plain", "sharded", "planes"]), plane=st.integers(1, 5))
 def test_any_window_is_part_of_the_whole(stores, data, which, plane):
     plane = plane if which == "planes" else 1

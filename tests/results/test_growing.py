@@ -16,7 +16,7 @@ import zarr
 import geodes_lab as gl
 from geodes_lab.util import whole_folder
 from tests.results.test_save import cube
-from tests.support.s3_server import serving
+from tests.support.servers.s3_server import serving
 
 
 def added(days: int, rows: int = 60, cols: int = 70) -> xr.Dataset:

@@ -16,6 +16,7 @@ from geodes_lab.catalog import quicklook
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage import resolve
 from geodes_lab.storage.location import ELSEWHERE, locate, object_of, place_of
+from tests.support.examples import examples
 
 pytestmark = pytest.mark.attack
 
@@ -69,7 +70,7 @@ PARTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(400), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     parts=st.lists(PARTS | st.text(max_size=8), max_size=8),
     form=st.sampled_from(["https", "s3", "quoted", "gdal", "zip"]),

@@ -61,14 +61,14 @@ def test_spellings_that_name_nothing(href):
 
 @pytest.fixture
 def numbers(product: Path) -> np.ndarray:
-    return gl.open_product(product)["r10m"]["red"].values
+    return gl.open_product(product)["r10m"]["red"][:64, :64].values
 
 
 def test_a_file_that_is_called_so_is_that_file(product, tmp_path, numbers):
     odd = tmp_path / "a.zip#b" / product.name
     odd.parent.mkdir()
     odd.symlink_to(product)
-    np.testing.assert_array_equal(gl.open_product(str(odd))["r10m"]["red"].values, numbers)
+    np.testing.assert_array_equal(gl.open_product(str(odd))["r10m"]["red"][:64, :64].values, numbers)
 
 
 @pytest.mark.thorough
@@ -82,7 +82,7 @@ def test_whole_products(product, numbers):
             f"zip://{member}::{product}",
             f"{product}#{member}",
         ):
-            np.testing.assert_array_equal(gl.open_product(href)["r10m"]["red"].values, numbers)
+            np.testing.assert_array_equal(gl.open_product(href)["r10m"]["red"][:64, :64].values, numbers)
             assert gl.open_cube(href, bands=["red"]).red.shape[0] == 1
 
 
@@ -92,7 +92,7 @@ def test_whole_products_by_their_metadata(product, tmp_path, numbers):
     folder = tmp_path / f"{product.stem}.SAFE"
     for file in (folder / "MTD_MSIL1C.xml", next(folder.rglob("MTD_TL.xml"))):
         for href in (file, str(file), file.as_uri()):
-            np.testing.assert_array_equal(gl.open_product(href)["r10m"]["red"].values, numbers)
+            np.testing.assert_array_equal(gl.open_product(href)["r10m"]["red"][:64, :64].values, numbers)
 
 
 @pytest.mark.parametrize("suffix", ["METADATA.DIM", "_MTD_ALL.xml"])
@@ -165,7 +165,7 @@ def test_products_of_the_datalake(on_s3, product, numbers):
         f"/vsis3/{key}",
         f"s3://{key}#{root}",
     ):
-        np.testing.assert_array_equal(gl.open_product(href)["r10m"]["red"].values, numbers)
+        np.testing.assert_array_equal(gl.open_product(href)["r10m"]["red"][:64, :64].values, numbers)
 
 
 def test_zip_whose_paths_have_backslashes(product, tmp_path, numbers):
@@ -177,8 +177,8 @@ def test_zip_whose_paths_have_backslashes(product, tmp_path, numbers):
             plain.filename = info.filename.replace("/", "\\")  # as written: ZipInfo itself would mend it
             new.writestr(plain, data)
     assert "\\" in zipfile.ZipFile(path).namelist()[0], "the control"
-    np.testing.assert_array_equal(gl.open_product(path)["r10m"]["red"].values, numbers)
-    np.testing.assert_array_equal(gl.open_cube(path, bands=["B04"]).B04.values[0], numbers)
+    np.testing.assert_array_equal(gl.open_product(path)["r10m"]["red"][:64, :64].values, numbers)
+    np.testing.assert_array_equal(gl.open_cube(path, bands=["B04"]).B04[0, :64, :64].values, numbers)
 
 
 # Sentences.

@@ -144,6 +144,11 @@ def folder(tmp_path, product) -> Path:
     return tmp_path / "served"
 
 
+@pytest.fixture(scope="module")
+def on_this_disk(product) -> np.ndarray:
+    return gl.open_cube(product, bands=["red"]).red[0, :200, :200].values
+
+
 def item(name: str, key: str, href: str, kind: str) -> dict[str, Any]:
     return {
         "type": "Feature", "stac_version": "1.0.0", "id": name, "geometry": None, "properties": {"datetime": "2021-06-05T10:50:31Z"}, "links": [],
@@ -153,8 +158,8 @@ def item(name: str, key: str, href: str, kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("given", ["address", "item"])
 @pytest.mark.parametrize("fault", FAULTS)
-def test_product_in_a_zip(folder, product, fault, given):
-    want = gl.open_cube(product, bands=["red"]).red[0, :200, :200].values
+def test_product_in_a_zip(folder, product, on_this_disk, fault, given):
+    want = on_this_disk
     with Server(folder, **FAULTS[fault]).running() as server, warnings.catch_warnings():
         warnings.simplefilter("ignore", resolve.Fetched)
         href = f"{server.url}/{product.name}" + (f"?{server.signature}" if server.signature else "")

@@ -34,9 +34,15 @@ def entries() -> dict[str, tuple[Entry, ...]]:
     return {mark: tuple(map(_entry, several)) for mark, several in lines.items()}
 
 
+@cache
+def _of(file: str) -> list[tuple[str, Entry]]:
+    """The entries of a file with their marks: each process asks for each test, and most files have none."""
+    return [(mark, e) for mark, several in entries().items() for e in several if e.of.partition("::")[0] == file]
+
+
 def marks(name: str) -> list[str]:
     """The marks of a test by the list: ``slow``, which `make test` leaves out, and ``thorough``, as `make check` does."""
-    return [mark for mark, several in entries().items() if any(entry.has(name) for entry in several)]
+    return list(dict.fromkeys(mark for mark, entry in _of(name.partition("::")[0]) if entry.has(name)))
 
 
 def _entry(line: str | dict[str, Any]) -> Entry:

@@ -18,7 +18,7 @@ from geodes_lab.batch.store import tables as jobs
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import Database, of_postgresql
 from tests.support.paths import TOP
-from tests.support.postgresql import Server, serving
+from tests.support.servers.postgresql import Server, serving
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks.acquire.ways import AT_ONCE
+from tests.benchmarks.data.stage import FOLDER
 from tests.benchmarks.download import products
-from tests.benchmarks.stage import FOLDER
-from tests.support.s3_server import serving
+from tests.support.servers.s3_server import serving
 
 WHO = ("acquire", "copy")
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks.download_peers import clocks
+from tests.benchmarks.peers.download_peers import clocks
 
 AT_ONCE = 4
 BUCKET = os.environ.get("BENCH_BUCKET", "")  # s3://bucket/prefix; empty: a folder

@@ -37,9 +37,9 @@ from hub.services.catalogue.app import made
 from hub.services.catalogue.reads import DAMAGED
 from hub.services.catalogue.results.turns import Turns
 from tests.hub.services.test_catalogue_service import KnownTokens, as_, document, item
-from tests.support.catalogued import Service, catalogued
 from tests.support.examples import examples
-from tests.support.served import served
+from tests.support.servers.catalogued import Service, catalogued
+from tests.support.servers.served import served
 
 pytestmark = pytest.mark.attack
 
@@ -246,7 +246,7 @@ def test_text_that_overflows_a_parser_is_refused(own, what):
     answers(own.url)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(
         st.sampled_from(["(", ")", "NOT ", " AND ", " OR ", "-", "+", "1", "a", "'x'", "=", ",", " IN (", "casei(", " LIKE ", '"b"', "1-1", "^"]),
@@ -362,7 +362,7 @@ def test_pattern_takes_no_power_of_the_wildcards(api, mine):
     assert time.monotonic() - begin < 20
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text("ab_%.\\*A[é\n", max_size=8), st.text("ab_%.\\*A[é\n", max_size=8))
 def test_like_means_what_it_meant(text, pattern):
     """DuckDB's own is the oracle, for short texts."""

@@ -25,9 +25,9 @@ from hub.services.catalogue.news.watch import Watch
 from hub.services.catalogue.shelves import Shelves
 from hub.services.person import Person
 from tests.hub.services.test_catalogue_service import item
-from tests.support.mailbox import Mailbox, mail_server
-from tests.support.served import served
-from tests.support.tiling import Known
+from tests.support.servers.mailbox import Mailbox, mail_server
+from tests.support.servers.served import served
+from tests.support.servers.tiling import Known
 
 L1C = "PEPS_S2_L1C"
 ATOM = "{http://www.w3.org/2005/Atom}"

@@ -22,8 +22,8 @@ from geodes_lab.policy.mail import Mail
 from hub.services.catalogue.news.postman import Postman
 from hub.services.person import Person
 from tests.support.browser import chromium, needs_chromium
-from tests.support.mailbox import Mailbox, mail_server
-from tests.support.tiling import Served, serving_tiles
+from tests.support.servers.mailbox import Mailbox, mail_server
+from tests.support.servers.tiling import Served, serving_tiles
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 

@@ -26,8 +26,8 @@ from hub.services.catalogue.access import READERS, Person, Rights
 from hub.services.catalogue.app import made
 from hub.services.person import Hub
 from tests.support.examples import examples
-from tests.support.served import served
-from tests.support.standin import StandIn, products
+from tests.support.servers.served import served
+from tests.support.servers.standin import StandIn, products
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 ITEMS = [*products(600), *products(60, seed=3, collection="THEIA_REFLECTANCE_SENTINEL2_L2A")]
@@ -237,13 +237,14 @@ def test_condition_without_meaning_is_refused_in_a_sentence(api, text, said):
 
 def test_pages_by_both_methods_give_each_item_once_in_order(api):
     client = pystac_client.Client.open(api)
-    whole = [i.id for i in client.search(collections=["PEPS_S2_L1C"], sortby="-datetime", limit=70).items()]
+    items = list(client.search(collections=["PEPS_S2_L1C"], sortby="-datetime", limit=70).items())
+    whole = [i.id for i in items]
     assert len(whole) == len(set(whole)) == 600
     by_get = [
         i.id for i in client.search(method="GET", collections=["PEPS_S2_L1C"], sortby="-datetime", limit=70).items()
     ]
     assert by_get == whole
-    times = [i.datetime for i in client.search(collections=["PEPS_S2_L1C"], sortby="-datetime", limit=200).items()]
+    times = [i.datetime for i in items]
     assert times == sorted(times, reverse=True)
     assert client.search(collections=["PEPS_S2_L1C"]).matched() == 600
 

@@ -15,7 +15,7 @@ from shapely.geometry import box, mapping, shape
 from hub.services.catalogue.app import made
 from hub.services.maps.shapes import Shapes
 from tests.hub.services.test_catalogue_service import KnownTokens
-from tests.support.served import served
+from tests.support.servers.served import served
 
 FIELDS = geopandas.GeoDataFrame(
     {"name": ["a", "b"]}, geometry=[box(1.4, 43.5, 1.5, 43.6), box(1.6, 43.5, 1.7, 43.6)], crs="EPSG:4326"

@@ -30,7 +30,7 @@ from hub.services.usage.records import Item, Session
 from hub.services.usage.report import report, rows
 from tests.support.awaiting import awaited
 from tests.support.examples import examples
-from tests.support.served import served
+from tests.support.servers.served import served
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 GIB, GB = 2**30, 10**9

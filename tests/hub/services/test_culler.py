@@ -15,7 +15,7 @@ from hub.services.culler.stops import Stop, Stops
 from hub.services.culler.watch import Beat, Watch
 from hub.services.hubapi import Server
 from hub.services.person import Hub, Person
-from tests.support.served import served
+from tests.support.servers.served import served
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

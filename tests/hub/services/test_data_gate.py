@@ -31,7 +31,8 @@ from hub.services.data.gate import made
 from hub.services.data.lake import Away, Lake, part
 from hub.services.data.tally import Tally
 from hub.services.person import Hub, Person
-from tests.support.served import served
+from tests.support.examples import examples
+from tests.support.servers.served import served
 
 SECRET = "sentinel1-slc"
 pytestmark = pytest.mark.attack
@@ -286,7 +287,7 @@ def test_bucket_that_there_is_not_is_no_failure(gate, gate_on_s3):
         max_size=9,
     ).map("".join)
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 def test_what_the_grammar_takes_is_one_place_and_stays_it(raw):
     try:
         bucket, key = bucket_and_key(raw.encode())

@@ -18,7 +18,7 @@ from geodes_lab.policy.reading import read
 from hub.services.home.app import Reception, made
 from hub.services.home.news import News
 from hub.services.person import Hub, Person
-from tests.support.served import served
+from tests.support.servers.served import served
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 LAB = read(

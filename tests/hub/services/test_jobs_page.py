@@ -36,7 +36,7 @@ from tests.support.batch import scenes
 from tests.support.batch.catalogue import catalogued
 from tests.support.browser import chromium, needs_chromium
 from tests.support.paths import TOP
-from tests.support.served import served
+from tests.support.servers.served import served
 
 BUILD = TOP / "build"
 

@@ -29,10 +29,10 @@ from hub.services.jobs.app import made
 from hub.services.jobs.starting import Starter
 from hub.services.jobs.store import opened
 from hub.services.person import Hub, Person
-from tests.support import postgresql
 from tests.support.batch import scenes
 from tests.support.batch.catalogue import catalogued
-from tests.support.served import served
+from tests.support.servers import postgresql
+from tests.support.servers.served import served
 
 PEOPLE = {"a": Person("ada", frozenset({"geodes"})), "b": Person("bob", frozenset())}
 SEARCH = {"collections": ["S"]}

@@ -34,7 +34,7 @@ from hub.services.jobs.callbacks import Callbacks
 from hub.services.jobs.starting import Starter
 from hub.services.person import Hub, Person
 from tests.support.batch import scenes
-from tests.support.served import served
+from tests.support.servers.served import served
 
 PEOPLE = {"a": Person("ada", frozenset({"geodes"})), "b": Person("bob", frozenset()), "s": Person(service="home")}
 NDVI: dict[str, Any] = {"tile": scenes.TILE}

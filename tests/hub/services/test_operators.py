@@ -24,7 +24,7 @@ from hub.services.operators.app import Desk, made
 from hub.services.operators.state import Sources
 from hub.services.person import Hub, Person
 from tests.support.awaiting import awaited
-from tests.support.served import served
+from tests.support.servers.served import served
 
 BAD = "<script>alert(1)</script>"
 LAB = read(

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hub.services.person import Hub
-from tests.support.served import served
+from tests.support.servers.served import served
 
 
 @pytest.fixture

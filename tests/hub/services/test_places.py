@@ -19,7 +19,7 @@ from hub.services.maps import gazetteer
 from hub.services.maps.gazetteer import NoTile, found, tile
 from tests.hub.services.test_catalogue_service import KnownTokens
 from tests.support.examples import examples
-from tests.support.served import served
+from tests.support.servers.served import served
 
 GEOTRANS = mgrs.MGRS()
 # Longitude and latitude of Wikipedia's articles.

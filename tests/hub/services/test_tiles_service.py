@@ -23,7 +23,7 @@ from geodes_lab.policy.reading import read
 from hub.services.person import Person
 from hub.services.tiles import addresses, reachable
 from hub.services.tiles.keys import Keys, carried
-from tests.support.tiling import Served, serving_tiles
+from tests.support.servers.tiling import Served, serving_tiles
 
 OPEN, CLOSED = "PEPS_S2_L1C", "THEIA_REFLECTANCE_SENTINEL2_L2A"
 WHERE = "13/4136/2993"  # a tile in the sample's product

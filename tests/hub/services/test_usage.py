@@ -28,7 +28,7 @@ from hub.services.usage.app import made
 from hub.services.usage.collector import Collector
 from hub.services.usage.records import Session, Use
 from tests.support.examples import examples
-from tests.support.served import served
+from tests.support.servers.served import served
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 GIB = 2**30

@@ -16,7 +16,7 @@ import pytest
 from hub.singleuser import start, storage
 from hub.singleuser.home import cleaning, notebooks, space
 from hub.singleuser.home.meter import Meter
-from tests.support.served import served
+from tests.support.servers.served import served
 
 MIB = 2**20
 

@@ -17,6 +17,7 @@ from shapely.geometry import box, shape
 import geodes_lab as gl
 from hub.lab import Lab
 from tests.integration.browser.test_person import colours
+from tests.support.awaiting import awaited
 from tests.support.browser import chromium, needs_chromium
 from tests.support.paths import TOP
 
@@ -42,25 +43,17 @@ print("published", made, put, [i.id for i in gl.search(name, profile="lab", mean
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory, sample):
-    with Lab(tmp_path_factory.mktemp("lab"), sample=sample) as found:
-        kernel = {"name": "geodes", "display_name": "GEODES (Python · Dask)", "language": "python"}
-        cells = [
-            "import geodes_lab as gl\ne = gl.explore('PEPS_S2_L1C')\ne",
-            f"print('found', len(e.items), e.arguments)\n{PUBLISH}",
-        ]
-        notebook = new_notebook(cells=[new_code_cell(c) for c in cells], metadata={"kernelspec": kernel})
-        path = found.state / "home" / "notebooks" / "explore.ipynb"
-        path.parent.mkdir(parents=True)
-        nbformat.write(notebook, path)
-        yield found
-
-
-@pytest.fixture(scope="module")
-def person(lab):
-    """A browser of somebody who has logged in."""
+def person(lab, entering):
+    """A browser of somebody who has logged in, and whose server runs."""
+    web = entering[1]
+    started = lambda: "/hub/" not in web.get(f"{root(lab)}/hub/spawn", follow_redirects=True).url.path  # noqa: E731
+    awaited(started, 120)
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
+        for cookie in web.cookies.jar:
+            page.context.add_cookies(
+                [{"name": cookie.name, "value": cookie.value or "", "domain": "127.0.0.1", "path": cookie.path}]
+            )
         elsewhere: list[str] = []
 
         def asked(request):
@@ -68,8 +61,6 @@ def person(lab):
                 elsewhere.append(request.url)
 
         page.on("request", asked)
-        page.goto(lab.url)
-        page.wait_for_selector(".jp-Notebook", timeout=90_000)
         yield page
         assert elsewhere == []
 
@@ -268,6 +259,13 @@ def test_lab_has_its_face_and_its_documentation_at_hand(lab, person):
 
 @pytest.mark.slow  # half a minute; tests/catalog/test_explorer.py tries the map without a browser
 def test_map_in_a_notebook_gives_the_items_back(lab, person):
+    kernel = {"name": "geodes", "display_name": "GEODES (Python · Dask)", "language": "python"}
+    sources = [
+        "import geodes_lab as gl\ne = gl.explore('PEPS_S2_L1C')\ne",
+        f"print('found', len(e.items), e.arguments)\n{PUBLISH}",
+    ]
+    notebook = new_notebook(cells=[new_code_cell(s) for s in sources], metadata={"kernelspec": kernel})
+    nbformat.write(notebook, lab.state / "home" / "notebooks" / "explore.ipynb")
     person.goto(f"{root(lab)}/hub/user-redirect/lab/tree/notebooks/explore.ipynb")
     cells = person.locator(".jp-Notebook:visible .jp-CodeCell")
     expect(cells.first).to_contain_text("gl.explore", timeout=60_000)

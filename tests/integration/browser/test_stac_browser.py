@@ -16,7 +16,7 @@ from geodes_lab.catalog.harvesting import shelved
 from hub.services.catalogue.app import made
 from tests.support.browser import chromium, needs_chromium
 from tests.support.paths import TOP
-from tests.support.served import served
+from tests.support.servers.served import served
 
 BUILT = TOP / "build" / "stac-browser"
 

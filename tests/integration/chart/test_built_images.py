@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from tests.support import postgres
 from tests.support.chart import images
 from tests.support.chart.charting import needs_helm, one, pods, rendered, yaml
 from tests.support.chart.images import Images, name
 from tests.support.paths import TOP
+from tests.support.servers import postgres
 
 MOST = 1_500_000_000  # bytes, the base with its Python among them
 KINDS = ("user", "hub")

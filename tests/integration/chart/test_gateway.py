@@ -24,7 +24,7 @@ from tests.support.chart.charting import EXAMPLES, needs_helm
 from tests.support.chart.kubernetes.api import Api
 from tests.support.chart.kubernetes.lab import cluster
 from tests.support.chart.restricted import violations
-from tests.support.served import served
+from tests.support.servers.served import served
 
 ALICE = User("alice", ["geodes/users"])
 pytestmark = needs_helm

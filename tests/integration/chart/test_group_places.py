@@ -27,7 +27,7 @@ from tests.support.chart import readonly
 from tests.support.chart.charting import needs_helm
 from tests.support.chart.mounted import within
 from tests.support.paths import TOP
-from tests.support.served import served
+from tests.support.servers.served import served
 
 pytestmark = [
     needs_helm,

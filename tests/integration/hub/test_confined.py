@@ -21,7 +21,6 @@ from hub.services.confined import number
 from hub.services.declared import services
 from tests.support.awaiting import awaited
 from tests.support.hub.hubs import _APART, Production, _closed, needs_accounts
-from tests.support.hub.provider import Provider
 from tests.support.paths import TOP
 
 pytestmark = [needs_accounts, pytest.mark.attack]
@@ -288,30 +287,17 @@ def all_of(hub: Production) -> dict[str, psutil.Process]:
     return running if set(running) == set(services()) else {}
 
 
-def test_every_service_of_a_running_hub_is_confined(sample):
-    with Provider() as provider:
-        provider.put("olga", groups=["ops"])
-        file = {
-            "login": {"kind": "oidc", "oidc": provider.settings()},
-            "subdomains": False,
-            "servers": {"kind": "accounts"},
-            "groups": {"ops": {"admin": True}},
-            "datalake": {"folder": str(sample / "datalake"), "gate": True},
-            "catalogue": {"static": str(sample / "catalog" / "catalog.json")},
-        }
-        with Production(file) as hub:
-            running = awaited(lambda: all_of(hub))
-            assert len({p.uids().real for p in running.values()} | {0}) == len(services()) + 1
-            for name, process in running.items():
-                status = dict(
-                    line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
-                )
-                assert int(status["NoNewPrivs"]) == 1, name
-                assert int(status["CapEff"], 16) == (4 if name == "measure" else 0), name
-                assert sorted(set(status["Uid"].split())) == [str(number(hub.state, name))], name
-                assert not Path(f"/proc/{process.pid}/root/{hub.state}/hub.sqlite").exists(), name
-                environment = process.environ()
-                assert not {k for k in environment if "CONFIGPROXY" in k or "CLIENT_SECRET" in k or "CRYPT" in k}, name
-            assert httpx.get(f"{hub.url}/services/home/").status_code == 200
-            keys = {p.environ()["JUPYTERHUB_API_TOKEN"] for p in running.values()}
-            assert len(keys) == len(services()), "a token for each"
+def test_every_service_of_a_running_hub_is_confined(hub):
+    running = awaited(lambda: all_of(hub))
+    assert len({p.uids().real for p in running.values()} | {0}) == len(services()) + 1
+    for name, process in running.items():
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+        assert int(status["NoNewPrivs"]) == 1, name
+        assert int(status["CapEff"], 16) == (4 if name == "measure" else 0), name
+        assert sorted(set(status["Uid"].split())) == [str(number(hub.state, name))], name
+        assert not Path(f"/proc/{process.pid}/root/{hub.state}/hub.sqlite").exists(), name
+        environment = process.environ()
+        assert not {k for k in environment if "CONFIGPROXY" in k or "CLIENT_SECRET" in k or "CRYPT" in k}, name
+    assert httpx.get(f"{hub.url}/services/home/").status_code == 200
+    keys = {p.environ()["JUPYTERHUB_API_TOKEN"] for p in running.values()}
+    assert len(keys) == len(services()), "a token for each"

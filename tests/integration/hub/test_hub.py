@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,20 +76,12 @@ def test_every_address_is_on_loopback(environment, monkeypatch):
     assert secret not in " ".join(service["command"]), "no secret in what ps shows"
 
 
-@pytest.fixture(scope="module")
-def lab(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab"), sample=sample) as running:
-        yield running
-
-
-def test_link_works_once_and_only_with_its_secret(lab):
+def test_link_works_once_and_only_with_its_secret(lab, entering):
+    strangers, first, reply = entering
     explained = "This lab belongs to one person"
-    for url in (lab.url.replace("token=", "token=x"), lab.url.split("?")[0], f"http://127.0.0.1:{lab.port}/"):
-        reply = httpx.get(url, follow_redirects=True)
-        assert reply.status_code == 403
-        assert explained in reply.text
-    first = httpx.Client()
-    reply = first.get(lab.url)
+    for refused in strangers:
+        assert refused.status_code == 403
+        assert explained in refused.text
     assert reply.status_code == 302
     assert any("jupyterhub-hub-login" in c for c in first.cookies)
     assert explained in httpx.get(lab.url, follow_redirects=True).text, "the same link again, from another browser"

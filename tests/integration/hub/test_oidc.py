@@ -3,45 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.support.hub.hubs import Browser, Production, message
-from tests.support.hub.provider import Provider
-
-GROUPS = {
-    "geodes/admins": {"admin": True, "profiles": ["S"]},
-    "geodes": {"profiles": ["S"]},
-    "waiting": {"enter": False},
-}
-
 
 DISCOVERY = "/.well-known/openid-configuration"
-
-
-def lab(provider: Provider, **oidc) -> dict:
-    return {
-        "contact": "desk@example.org",
-        "login": {"kind": "oidc", "oidc": provider.settings(**oidc)},
-        "servers": {"kind": "accounts"},
-        "profiles": {"S": {"title": "Small", "cores": 1, "memory": "1 GiB"}},
-        "groups": GROUPS,
-    }
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def hub(provider) -> Iterator[Production]:
-    claims = {"groups": ["groups", "realm_access.roles"]}
-    with Production(lab(provider, claims=claims, refresh="1 s", grace="3 s")) as running:
-        yield running
 
 
 def test_login_ends_on_the_front_page_as_who_has_logged_in(hub, provider):
@@ -215,9 +183,9 @@ def test_what_the_provider_gave_is_encrypted_and_in_no_log(hub, provider):
         assert (hub.state / kept).stat().st_mode & 0o077 == 0, kept
 
 
-def test_verified_tokens_and_a_key_that_is_rotated(provider):
+def test_verified_tokens_and_a_key_that_is_rotated(provider, with_login):
     provider.put("ines", groups=["geodes"])
-    with Production(lab(provider, claims={"source": "id_token"}, **provider.addresses)) as running:
+    with Production(with_login(claims={"source": "id_token"}, **provider.addresses)) as running:
         asked = len(provider.asked)
         page = Browser(running).login("ines")
         assert page.status_code == 200, message(page)

@@ -21,7 +21,7 @@ from geodes_lab.products.terrain import model
 from geodes_lab.sample import truth
 from geodes_lab.sample.sentinel1 import grd as generator
 from geodes_lab.storage.location import place_of
-from tests.support import rome
+from tests.support.products import rome
 
 GRID = GeoBox.from_bbox((403_000, 4_823_000, 406_000, 4_826_500), "EPSG:32631", resolution=10)
 AROUND = GRID.pad(700, 700)  # a terrain model that is larger, since ground around may be seen in the same pixels

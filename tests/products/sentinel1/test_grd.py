@@ -37,6 +37,7 @@ from geodes_lab.sample.sentinel1 import grd as generator
 from geodes_lab.sample.sentinel1 import safe
 from geodes_lab.storage.resolve import Fetched
 from geodes_lab.storage.traffic import traffic
+from tests.support.examples import examples
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_a_grid_finds_its_places_to_a_hundredth_of_a_pixel(radar):
     archive = Archive(str(radar))
     told = annotation.read(archive, next(n for n in archive.names if "annotation/s1a-iw-grd-vv" in n))
     for crs, size in (("EPSG:32631", 10), ("EPSG:2154", 7), ("EPSG:4326", 1e-4)):
-        bounds = (truth.WEST, truth.NORTH - 9000, truth.WEST + 12_000, truth.NORTH)
+        bounds = (truth.WEST, truth.NORTH - 5000, truth.WEST + 6000, truth.NORTH)
         grid = GeoBox.from_bbox(bounds, "EPSG:32631", resolution=10).to_crs(crs, resolution=size)
         line, pixel = geometry.places(grid, told)
         rows, cols = np.meshgrid(np.arange(grid.shape[0]), np.arange(grid.shape[1]), indexing="ij")
@@ -214,7 +215,7 @@ def test_what_is_held_at_once_is_bounded_and_changes_nothing(radar, monkeypatch,
     places=st.lists(st.tuples(st.floats(0, 19), st.floats(0, 29)), min_size=1, max_size=20),
     holes=st.sets(st.tuples(st.integers(0, 19), st.integers(0, 29)), max_size=40),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_samples_have_no_part_of_what_has_no_data(places, holes):
     rng = np.random.default_rng(0)
     window = rng.uniform(1, 2, (20, 30)).astype(np.float32)

@@ -24,7 +24,7 @@ from geodes_lab.products.terrain import model
 from geodes_lab.reading import sensor_window
 from geodes_lab.sample.sentinel1 import earthquake, speckle
 from tests.products.sentinel1.test_orbit import text
-from tests.support import insar, rome
+from tests.support.products import insar, rome
 
 BAND = Band(56.5, 64.345, 0.75), Band(327.0, 486.486, 0.7)
 

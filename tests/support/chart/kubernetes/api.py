@@ -21,7 +21,7 @@ from starlette.routing import Route
 from tests.support.chart.kubernetes.admission import admit, stranger
 from tests.support.chart.kubernetes.store import Key, Object, Refusal, Store, now
 from tests.support.chart.kubernetes.words import apply, merge, selected, without_nulls
-from tests.support.served import served
+from tests.support.servers.served import served
 
 KINDS = {
     "pods": "Pod", "persistentvolumeclaims": "PersistentVolumeClaim", "services": "Service", "secrets": "Secret", "events": "Event",

@@ -13,7 +13,7 @@ from affine import Affine
 
 from geodes_lab.products import bands
 from tests.fuzz_products import Canary
-from tests.support.sandboxed import Result, Sandbox
+from tests.support.products.sandboxed import Result, Sandbox
 
 GRID = {"crs": "EPSG:32631", "transform": Affine(10, 0, 3e5, 0, -10, 4.8e6)}
 
@@ -24,7 +24,7 @@ SMALL = 700 * 2**20  # bytes: what the libraries take, and some tiles
 Refused = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as running:
         yield running

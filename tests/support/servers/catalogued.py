@@ -42,7 +42,7 @@ def catalogued(harvested: Path, results: Path, *options: str) -> Iterator[Servic
         command = [
             sys.executable,
             "-m",
-            "tests.support.catalogued",
+            "tests.support.servers.catalogued",
             str(listening.fileno()),
             str(harvested),
             str(results),

@@ -148,7 +148,7 @@ class Server:
     def __init__(self) -> None:
         node = proxy.node()
         assert node, "the benchmark's server needs Node"
-        command = [node[0], str(Path(__file__).with_name("slow_s3.mjs")), str(FOLDER / "datalake")]
+        command = [node[0], str(Path(__file__).parents[1] / "peers" / "slow_s3.mjs"), str(FOLDER / "datalake")]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())

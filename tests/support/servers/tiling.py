@@ -24,7 +24,7 @@ from hub.services.tiles.broker import Broker, listening
 from hub.services.tiles.catalogue import Catalogue
 from hub.services.tiles.keys import Keys
 from hub.services.tiles.workers import Worker
-from tests.support.served import served
+from tests.support.servers.served import served
 
 
 class Known(Hub):

@@ -1,6 +1,6 @@
 """Products of unknown origin are opened in a child of a fork, which is measured: how it ended, its time, its memory, what it opened.
 
-    python tests/support/sandboxed.py    reads a case a line from stdin, as JSON, and writes what came of it
+    python tests/support/products/sandboxed.py    reads a case a line from stdin, as JSON, and writes what came of it
 
 The process that forks has imported all and started no thread, so that a child begins in some milliseconds. Tests and the fuzz of
 whole products (`fuzz_products.py`) share it.
@@ -72,7 +72,7 @@ class Sandbox:
     def __enter__(self) -> Sandbox:
         alone = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.sandboxed"], cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "tests.support.products.sandboxed"], cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, **alone, "MALLOC_ARENA_MAX": "2", "GDAL_CACHEMAX": "64", "AWS_EC2_METADATA_DISABLED": "TRUE"},
         )  # fmt: skip
         return self
@@ -238,10 +238,15 @@ def _case(case: dict[str, Any]) -> Result:
 
 def main() -> None:
     """Serve."""
-    # All that a child needs, and nothing that starts a thread.
+    # All that a child needs, else each would import it; and nothing that starts a thread.
+    import encodings.cp437  # noqa: F401  (names in zips)
+
     import dask  # noqa: F401
+    import distributed  # noqa: F401
     import h5netcdf  # noqa: F401
+    import pystac.extensions.ext  # noqa: F401
     import rioxarray  # noqa: F401
+    import scipy.interpolate  # noqa: F401
     import tifffile  # noqa: F401
     import xarray.backends.zarr  # noqa: F401
 

@@ -14,7 +14,7 @@ from nanio.app import build_app
 from nanio.auth.credentials import StaticCredentialResolver
 from nanio.config import Settings
 
-from tests.support.served import served
+from tests.support.servers.served import served
 
 STEPS = ("create", "part", "complete", "head", "list", "abort")
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Query
 from rio_tiler.io.stac import STACReader
 from titiler.core.factory import MultiBaseTilerFactory
 
-from tests.benchmarks import stage
+from tests.benchmarks.data import stage
 
 
 class Reader(STACReader):

@@ -1,0 +1,1 @@
+"""Products of the tests: changed, damaged, hostile, or made of real annotations."""
