@@ -92,7 +92,16 @@ def run(who: str, share: int, chunks: int, limit: float) -> list[float] | None:
     if who == "ours":
         command = [sys.executable, "-m", "tests.benchmarks.rtc", "--case", str(share)]
     else:
-        command = [peer(), Path(__file__).with_name("peers") / "rtc_peer.py", safe, dem, out, who, "nearest", str(chunks)]
+        command = [
+            peer(),
+            Path(__file__).with_name("peers") / "rtc_peer.py",
+            safe,
+            dem,
+            out,
+            who,
+            "nearest",
+            str(chunks),
+        ]
     try:
         done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=TOP, timeout=limit)
     except subprocess.TimeoutExpired:
