@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import gc
 import hashlib
 import os
 import shutil
@@ -24,6 +25,17 @@ from tests.support import long_tests
 from tests.support.paths import SHARED, TOP
 from tests.support.products.altering import Change, written
 from tests.support.servers.s3_server import serving
+
+# Collecting makes a million objects that stay: the garbage collector would look through them again and again, now and in
+# each test. From the end of the collection it leaves them alone.
+gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let the garbage collector work, on what tests make."""
+    gc.freeze()
+    gc.enable()
+
 
 # The same examples in each run, so that what passes here passes elsewhere; `make test-all` draws others.
 # No deadline: a busy machine is no failure.

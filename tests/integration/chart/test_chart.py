@@ -17,7 +17,7 @@ import yaml
 from geodes_lab.policy.lab import Lab, load
 from geodes_lab.policy.reading import read
 from tests.support.chart import charting
-from tests.support.chart.charting import CHART, EXAMPLES, needs_helm, one, rendered, template
+from tests.support.chart.charting import CHART, EXAMPLES, documents, needs_helm, one, rendered, template
 
 TOP = charting.TOP
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -56,7 +56,7 @@ def test_snapshot(example):
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump_all(shown, default_flow_style=None, width=180, sort_keys=True))
     assert path.exists(), "UPDATE=1 writes it"
-    assert shown == list(yaml.safe_load_all(path.read_text())), "if the change is meant, UPDATE=1 make chart"
+    assert shown == documents(path.read_text()), "if the change is meant, UPDATE=1 make chart"
 
 
 def _short(d: dict) -> dict:

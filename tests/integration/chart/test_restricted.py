@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.support.chart import charting
-from tests.support.chart.charting import TOP, helm, needs_helm, needs_upstream, whole
+from tests.support.chart.charting import TOP, documents, helm, needs_helm, needs_upstream, whole
 from tests.support.chart.restricted import violations
 
 FOLDER = TOP / "helm" / "restricted"
@@ -79,7 +79,7 @@ def test_three_pods_are_restricted_and_the_rest_is_as_it_was():
     before = (*charting.rendered("kind"), *map(deployment, NAMES))
     done = restricted(yaml.safe_dump_all(before, sort_keys=False))
     assert done.returncode == 0, done.stderr
-    hold(before, tuple(yaml.safe_load_all(done.stdout)))
+    hold(before, tuple(documents(done.stdout)))
 
 
 def test_one_that_is_not_there_is_said():
@@ -100,7 +100,7 @@ def test_helm_itself_runs_it(example, tmp_path, monkeypatch):
         "--post-renderer", "geodes-lab-restricted",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    after = tuple(d for d in yaml.safe_load_all(done.stdout) if d)
+    after = tuple(d for d in documents(done.stdout) if d)
     shown = {(d["kind"], d["metadata"]["name"]) for d in after}
     assert shown == {(d["kind"], d["metadata"]["name"]) for d in whole(example)}
     for name, pod in charting.pods(after).items():

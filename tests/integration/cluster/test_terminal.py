@@ -41,8 +41,10 @@ def terminal(folder: Path, *arguments: str) -> pexpect.spawn:
         "PYTHONFAULTHANDLER": "1",
     }
     return pexpect.spawn(
-        sys.executable, list(arguments), env={**os.environ, **said}, timeout=180, encoding="utf-8", cwd=str(folder)
-    )
+        sys.executable, list(arguments), env={**os.environ, **said}, timeout=180, encoding="utf-8", cwd=str(folder),
+        # As from a person's shell: tests that run in the background of a script inherit that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 def to_the_end(python: pexpect.spawn) -> str:

@@ -32,6 +32,11 @@ data:
 """
 
 
+def documents(text: str) -> list[Any]:
+    """Read YAML by the parser in C, where it is there: the one in Python needs a second of CPU for a rendered chart."""
+    return list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
 @cache
 def chart() -> Path:
     """A copy of the chart with its dependencies, whole: the links to hub/ are followed."""
@@ -65,7 +70,7 @@ def whole(example: str, *options: str) -> tuple[dict[str, Any], ...]:
     """All objects, those of the two charts too."""
     done = helm("template", "lab", str(CHART), "--namespace", "lab", "-f", f"{CHART}/values-{example}.yaml", *options)
     assert done.returncode == 0, done.stderr
-    return tuple(d for d in yaml.safe_load_all(done.stdout) if d)
+    return tuple(d for d in documents(done.stdout) if d)
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -121,4 +126,4 @@ def pods(documents: tuple[dict[str, Any], ...]) -> dict[str, dict[str, Any]]:
 def _documents(example: str, *options: str) -> tuple[dict[str, Any], ...]:
     done = template(example, *options)
     assert done.returncode == 0, done.stderr
-    return tuple(d for d in yaml.safe_load_all(done.stdout) if d)
+    return tuple(d for d in documents(done.stdout) if d)

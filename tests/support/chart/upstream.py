@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
 from traitlets.config import Config
 
+from tests.support.chart.charting import documents
 from tests.support.paths import SHARED
 
 Known = dict[str, Any]
@@ -121,7 +121,7 @@ FOLDERS = {"jupyterhub": SHARED / "charts" / "zero-to-jupyterhub", "dask-gateway
 
 def schema(name: str) -> dict[str, Any]:
     """The schema of a chart, as helm has it."""
-    found: dict[str, Any] = yaml.safe_load((FOLDERS[name] / "values.schema.yaml").read_text())
+    found: dict[str, Any] = documents((FOLDERS[name] / "values.schema.yaml").read_text())[0]
     return found
 
 
@@ -139,7 +139,7 @@ def merged(name: str, values: dict[str, Any]) -> dict[str, Any]:
                 both[key] = value
         return both
 
-    return upon(yaml.safe_load((FOLDERS[name] / "values.yaml").read_text()), values)
+    return upon(documents((FOLDERS[name] / "values.yaml").read_text())[0], values)
 
 
 def unknown(values: dict[str, Any], known: Known, path: str = "") -> Iterator[str]:
