@@ -22,7 +22,7 @@ import rasterio
 import geodes_lab as gl
 from geodes_lab import credentials
 from geodes_lab.credentials import Secret
-from geodes_lab.storage import gdal_env, stores
+from geodes_lab.storage import gdal_env, request, stores
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.request import Unreachable
 from tests.support.servers.keyed import KeyedS3, credential_process
@@ -318,8 +318,9 @@ def test_nobody_sees_the_keys(tmp_path, lake, sample, caplog, capfd):
     assert b"s3.datalake.cnes.fr" in everything or b"sentinel2-l1c" in everything, "the search finds what is there"
 
 
-def test_private_authority_of_the_datalake(tmp_path, sample):
+def test_private_authority_of_the_datalake(tmp_path, sample, monkeypatch):
     """A server whose certificate a private CA has signed: refused without it, read with it, by all readers."""
+    monkeypatch.setattr(request, "_PAUSE", 0.001)  # how often it is asked again counts, not how long that takes
     import trustme
 
     ca = trustme.CA()

@@ -41,6 +41,37 @@ def test_services_start_at_once_and_each_is_awaited(application, monkeypatch):
     assert sorted(ended) == ["first", "second", "third"]
 
 
+def test_services_stop_at_once_and_one_that_fails_keeps_nothing_from_its_end(application, monkeypatch):
+    stopped = []
+
+    class Service:
+        managed = True
+
+        def __init__(self, name):
+            self.name = name
+
+        async def stop(self):
+            if self.name == "third":
+                application.third_ends.set()
+            await asyncio.wait_for(application.third_ends.wait(), 30)
+            if self.name == "second":
+                raise OSError("it is gone")
+            stopped.append(self.name)
+
+    async def stop_all():
+        application.third_ends = asyncio.Event()
+        await application.cleanup()
+
+    async def cleanup(self):
+        stopped.append("the hub")
+
+    application._service_map = {name: Service(name) for name in application._service_map}
+    monkeypatch.setattr(JupyterHub, "cleanup", cleanup)
+    asyncio.run(stop_all())
+    assert sorted(stopped[:-1]) == ["first", "third"]
+    assert stopped[-1] == "the hub"
+
+
 def test_launcher_is_told_after_the_start(application, monkeypatch):
     read, write = os.pipe()
     monkeypatch.setenv(READY, str(write))
