@@ -22,7 +22,8 @@ from distributed import Client, LocalCluster
 import geodes_lab as gl
 from geodes_lab import products
 from geodes_lab.formats import tile_cache
-from tests.benchmarks import read, stage
+from tests.benchmarks import read
+from tests.benchmarks.data import stage
 
 DATES = 48
 GRIDS = {

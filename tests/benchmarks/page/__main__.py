@@ -17,7 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import ratio, stage, start, table
+from tests.benchmarks import start
+from tests.benchmarks.data import stage
+from tests.benchmarks.page import ratio, table
 from tests.support.paths import TOP
 
 RESULT = TOP / "build" / "bench" / "page.json"
@@ -26,7 +28,7 @@ PAGE = TOP / "docs" / "reference" / "benchmarks.md"
 COMMAND = ".venv/bin/python -m tests.benchmarks.page"
 NONE, DATALAKE = "0", "20"  # milliseconds of latency
 
-# What, its case in tests.benchmarks.side, latency, the goal, the least and the most pairs, and the first files: those of
+# What, its case in tests.benchmarks.page.side, latency, the goal, the least and the most pairs, and the first files: those of
 # windows have been read before.
 READING = [
     ("COG, window of 10 km, 4 dates, 3 bands", "cog-window", DATALAKE, 1.5, 4, 6, 0),
@@ -43,11 +45,11 @@ LONGEST = 30.0  # seconds of a row after which no pair is begun
 
 
 class Side:
-    """A process that measures; see `tests.benchmarks.side`."""
+    """A process that measures; see `tests.benchmarks.page.side`."""
 
     def __init__(self, who: str, port: int) -> None:
         env = os.environ | {"AWS_S3_ENDPOINT": f"127.0.0.1:{port}"}
-        command = [sys.executable, "-m", "tests.benchmarks.side", who]
+        command = [sys.executable, "-m", "tests.benchmarks.page.side", who]
         self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._line() == ["ready"]
 
