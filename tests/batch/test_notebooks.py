@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,13 @@ def test_what_is_no_notebook_is_refused(tmp_path):
 
 
 def test_job_of_a_notebook_from_beginning_to_end(tmp_path, kernels, store):
-    path = notebook(
-        tmp_path / "work", "print(tile, cloud)", "from pathlib import Path; print(Path('mark').write_text('x'))"
-    )
+    # The last cell waits until a step was recorded: the notebook may be quicker than the next look at its steps.
+    wait = "import time\nfrom pathlib import Path\nwhile not Path('seen').exists():\n    time.sleep(0.01)\n"
+    path = notebook(tmp_path / "work", "print(tile, cloud)", f"{wait}print(Path('mark').write_text('x'))")
     job = gl.run_notebook(path, {"cloud": 3}, title="June")
     path.unlink()  # the job has the cells
     assert (job.status, str(job.progress)) == ("accepted", "0 of 1 units")
-    far = run(store)
+    far = run(store, recorded=(tmp_path / "work" / "seen").touch)
     assert job.status == "successful", job.failures
     assert far["seen"]
     assert far["seen"] <= {(n, 4) for n in range(5)}, "four cells: the parameters, those of this run, and two"
@@ -156,8 +157,8 @@ def test_job_of_a_notebook_from_beginning_to_end(tmp_path, kernels, store):
     assert again.results()[0].id != item.id, "what has run before runs again"
 
 
-def run(store: Any, **changes: Any) -> dict[str, Any]:
-    """A runner until nothing waits; tells which steps it recorded."""
+def run(store: Any, recorded: Callable[[], Any] = lambda: None, **changes: Any) -> dict[str, Any]:
+    """A runner until nothing waits; calls ``recorded`` after each step that it recorded, and tells which these were."""
     runner = Runner(store, Refusing(), person=places.person(), lease=30.0, **changes)
     seen: set[tuple[int, int]] = set()
     stepped = runner.leases.stepped
@@ -167,6 +168,7 @@ def run(store: Any, **changes: Any) -> dict[str, Any]:
         seen.add((done, total))
         progress = store.progress(task.job, None)
         assert (progress.cells_done, progress.cells) == (done, total)
+        recorded()
 
     runner.leases.stepped = told  # type: ignore[method-assign]
     runner.run(idle=0)
