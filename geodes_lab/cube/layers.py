@@ -18,6 +18,8 @@ from dask.blockwise import BlockIndex, Blockwise, blockwise
 from dask.highlevelgraph import HighLevelGraph, Layer
 from numpy.typing import NDArray
 
+from geodes_lab.reading.ahead import Ahead
+
 Sizes = tuple[int, ...]
 Key = tuple[Any, ...]
 
@@ -45,8 +47,10 @@ class Reads(Blockwise):
     @property
     def _dict(self) -> dict[Any, Task]:
         if not hasattr(self, "_cached_dict"):
-            table, call, name = TaskRef((self.table,)), self.call, self.output
-            blocks = self.output_blocks or product(*(range(self.dims[i]) for i in self.output_indices))
+            table, name = TaskRef((self.table,)), self.output
+            shape = tuple(self.dims[i] for i in self.output_indices)
+            call = Ahead(self.call, self.table, self.output_blocks or None, shape)
+            blocks = self.output_blocks or product(*map(range, shape))
             self._cached_dict = {"dsk": {(name, *b): Task((name, *b), call, table, b) for b in blocks}}
         tasks: dict[Any, Task] = self._cached_dict["dsk"]
         return tasks

@@ -6,6 +6,7 @@ graph of a thousand dates is as small as that of one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -16,6 +17,7 @@ import numpy as np
 from dask.highlevelgraph import HighLevelGraph
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
 
 from geodes_lab.cube import layers, read_log
 from geodes_lab.cube.outline import Outline
@@ -23,6 +25,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.raster import mask_buffer
 from geodes_lab.raster.mask import Mask
 from geodes_lab.raster.source import RasterSource
+from geodes_lab.reading import ahead, overview
 from geodes_lab.reading.window import read
 
 NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
@@ -82,6 +85,19 @@ class Mosaic:
     def is_outside(self, y: int, x: int) -> bool:
         """Whether a chunk has nothing of the outline: nothing is read for it."""
         return self.outline is not None and not self.outline.touches(self.window(y, x))
+
+    def pixels(self, time: int, y: int, x: int) -> int | None:
+        """Return about how many pixels are read for a chunk, or made; None: it is computed, not only read."""
+        grid = self.window(y, x)
+        most, kernel = grid.shape[0] * grid.shape[1], Resampling[self.resampling]
+        for piece in self.slices[time]:
+            for source in (piece.source, *(mask.source for mask in piece.masks)):
+                if source.native is not None:
+                    return None
+                is_wavelet = source.href.lower().endswith((".jp2", ".j2k"))
+                level = overview.expected(source, grid, kernel, is_wavelet)
+                most += round(grid.shape[0] * grid.shape[1] * math.prod(source.ratios(grid)) / 4**level)
+        return most
 
     def read(self, time: int, y: int, x: int) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
         """Read one chunk.
@@ -186,6 +202,7 @@ def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
     """
     chunks = ((1,) * len(mosaic.slices), *mosaic.chunks)
     table, fills = f"mosaic-{mosaic.variable}-{mosaic.cube}", mosaic.errors == "fill"
+    ahead.tables[table] = mosaic
     layer = layers.Reads.of(mosaic.layer, table, tuple(map(len, chunks)), _read_both if fills else _read_values)
     graph = HighLevelGraph({table: {(table,): mosaic}, mosaic.layer: layer}, {table: set(), mosaic.layer: {table}})
     if not fills:

@@ -107,18 +107,18 @@ def room(memory: int | None) -> int:
 
 @cache
 def _shared() -> Tiles:
-    worker = _worker()
-    return Tiles(room(worker.memory_manager.memory_limit if worker else None))
+    ours = worker()
+    return Tiles(room(ours.memory_manager.memory_limit if ours else None))
 
 
 @cache
 def _decoders() -> ThreadPoolExecutor:
-    worker = _worker()
-    threads = worker.state.nthreads if worker else CPU_COUNT
+    ours = worker()
+    threads = ours.state.nthreads if ours else CPU_COUNT
     return ThreadPoolExecutor(threads, thread_name_prefix="decoder")
 
 
-def _worker() -> Any:
+def worker() -> Any:
     """Return the Dask worker of this thread; None if there is none."""
     if "distributed" in sys.modules:
         from distributed import get_worker
