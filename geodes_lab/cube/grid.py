@@ -92,7 +92,8 @@ def choose(
         _refuse_shifted(sources, size)
     else:
         size = _size_of(resolution)
-    extents = [footprint(g, target) for g in dict.fromkeys(s.geobox for s in sources)]
+    # By their numbers: the hash of a grid writes its CRS as text.
+    extents = [footprint(s.geobox, target) for s in {(s.epsg, s.transform, s.shape): s for s in sources}.values()]
     if target.geographic:  # in one frame, across 180° too
         first = extents[0].bbox
         extents = [BoundingBox(*globe.near(e.bbox, first), target) for e in extents]

@@ -334,6 +334,7 @@ def _spans(source: RasterSource, grid: GeoBox, margin: int) -> tuple[Span, Span]
     return (max(row0, 0), min(row1, source.shape[0])), (max(col0, 0), min(col1, source.shape[1]))
 
 
+@lru_cache(maxsize=1024)  # the same for thousands of Items
 def holds(dtype: str, number: float) -> bool:
     """Whether a file of this dtype can hold a number."""
     kind = np.dtype(dtype)

@@ -240,7 +240,10 @@ _YES, _NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
 def _first(properties: dict[str, Any], name: str) -> Any:
-    return next((properties[p + name] for p in _PREFIXES if properties.get(p + name)), None)
+    for prefix in _PREFIXES:  # for each of thousands of Items: a generator takes twice as long
+        if value := properties.get(prefix + name):
+            return value
+    return None
 
 
 def _uris(properties: dict[str, Any]) -> list[str]:
