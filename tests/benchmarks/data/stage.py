@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -199,25 +199,35 @@ def measure(make: Callable[[], Any]) -> None:
     print(time.perf_counter() - began, tile_cache.shared().decoded)
 
 
-def cube(who: str, some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:
+def cube(who: str, some: list[pystac.Item], grid: GeoBox, how: str = "nearest", names: Sequence[str] = BANDS) -> Any:
     """A cube (band, time, y, x) as each library makes it."""
-    return {"ours": ours, "odc-stac": odc_stac, "stackstac": their_stackstac}[who](some, grid, how)
+    return {"ours": ours, "odc-stac": odc_stac, "stackstac": their_stackstac}[who](some, grid, how, names)
 
 
-def ours(some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:
+def ours(some: list[pystac.Item], grid: GeoBox, how: str, names: Sequence[str]) -> Any:
     """Our cube."""
-    return gl.open_cube(some, bands=list(BANDS), geobox=grid, resampling=how, dtype="float32").to_dataarray()
+    return gl.open_cube(some, bands=list(names), geobox=grid, resampling=how, dtype="float32").to_dataarray()
 
 
-def odc_stac(some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:
+def odc_stac(some: list[pystac.Item], grid: GeoBox, how: str, names: Sequence[str]) -> Any:
     """Their cube, and then the reflectance that it is about: theirs are the numbers of the files."""
     raw = odc.stac.load(
-        some, bands=list(BANDS), geobox=grid, chunks={"x": 1024, "y": 1024}, resampling=how
+        some, bands=list(names), geobox=grid, chunks={"x": 1024, "y": 1024}, resampling=how
     ).to_dataarray()
     return raw.where(raw != 0).astype("float32") * np.float32(1e-4)
 
 
-def their_stackstac(some: list[pystac.Item], grid: GeoBox, how: str = "nearest") -> Any:
+def of_all_pixels(some: list[pystac.Item], grid: GeoBox) -> Any:
+    """Odc-stac's mean of a band without overviews, in chunks of whole tiles, so that each is decoded once and both threads have work."""
+    side = 5 * 1024 * 10 // round(grid.resolution.x)
+    raw = odc.stac.load(
+        some, bands=list(BANDS[:1]), geobox=grid, chunks={"x": side, "y": side}, resampling="average",
+        use_overviews=False,
+    ).to_dataarray()  # fmt: skip
+    return raw.where(raw != 0).astype("float32") * np.float32(1e-4)
+
+
+def their_stackstac(some: list[pystac.Item], grid: GeoBox, how: str, names: Sequence[str]) -> Any:
     """Their cube of reflectance (float64: it refuses to scale to less), with the old spellings that it needs."""
     plain = [i.to_dict() for i in some]
     for item in plain:
@@ -226,7 +236,7 @@ def their_stackstac(some: list[pystac.Item], grid: GeoBox, how: str = "nearest")
     env = stackstac.DEFAULT_GDAL_ENV.updated(always=GDAL | {"AWS_S3_ENDPOINT": os.environ["AWS_S3_ENDPOINT"]})
     options = {"epsg": grid.crs.epsg, "resolution": grid.affine.a, "bounds": grid.boundingbox.bbox, "gdal_env": env}
     options["resampling"] = Resampling[how]
-    return stackstac.stack(plain, assets=list(BANDS), **options, chunksize=1024)
+    return stackstac.stack(plain, assets=list(names), **options, chunksize=1024)
 
 
 def window() -> GeoBox:
