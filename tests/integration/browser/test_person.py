@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from geodes_lab.catalog.explorer import _ASKED as ASKED
+from geodes_lab.catalog.place_map import PLACE as ASKED
 from hub.lab import Lab
 from tests.environments.test_overlay import wheel
 from tests.support.browser import chromium, needs_chromium
