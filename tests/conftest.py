@@ -1,10 +1,17 @@
 """What the tests share: the sample datalake, an S3 server before it, the reference data, and settings of their own."""
 
+# ruff: noqa: E402
+
 from __future__ import annotations
+
+import gc
+
+# Importing and collecting make a million objects that stay: the garbage collector would look through them again and again,
+# now and in each test. From the end of the collection it leaves them alone.
+gc.disable()
 
 import fcntl
 import functools
-import gc
 import hashlib
 import os
 import shutil
@@ -26,14 +33,11 @@ from tests.support.paths import SHARED, TOP
 from tests.support.products.altering import Change, written
 from tests.support.servers.s3_server import serving
 
-# Collecting makes a million objects that stay: the garbage collector would look through them again and again, now and in
-# each test. From the end of the collection it leaves them alone.
-gc.disable()
-
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let the garbage collector work, on what tests make."""
+    """Let the garbage collector work, on what tests make: seldom, since cubes and Items are many objects that stay a while."""
     gc.freeze()
+    gc.set_threshold(5000, 20, 10)
     gc.enable()
 
 

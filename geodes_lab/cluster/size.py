@@ -11,6 +11,7 @@ from dask.utils import format_bytes, parse_bytes
 
 from geodes_lab import settings
 from geodes_lab.errors import GeodesError
+from geodes_lab.util import memory_watch
 
 # The kernel itself, its plots and the system live on the rest.
 _SHARE_OF_MEMORY = 0.6
@@ -88,7 +89,6 @@ def allowance() -> Allowance:
         If the settings ``cluster.memory`` or ``cluster.cores`` make no sense.
     """
     from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
 
     try:
         allowed = min(CPU_COUNT, float(os.environ.get("CPU_LIMIT") or CPU_COUNT))
@@ -100,7 +100,8 @@ def allowance() -> Allowance:
         ) from error
     # What the operator lets Dask have of a profile (GEODES_LAB_DASK_…), beside what the profile is.
     cores = min(cores, int(float(os.environ.get("GEODES_LAB_DASK_CORES") or 0)) or cores)
-    available = int(min(MEMORY_LIMIT, parse_bytes(os.environ.get("MEM_LIMIT") or MEMORY_LIMIT)))
+    most = memory_watch.limit()
+    available = int(min(most, parse_bytes(os.environ.get("MEM_LIMIT") or most)))
     total = total or int(available * _SHARE_OF_MEMORY)
     total = min(total, int(float(os.environ.get("GEODES_LAB_DASK_MEMORY") or 0)) or total)
     if not cores >= 1 or not LEAST <= total <= available:

@@ -193,6 +193,8 @@ def _median(data: xr.Dataset | xr.DataArray, values: int) -> float:
 
 
 def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str, ...]:
+    import distributed  # noqa: F401  (its settings are there from its import on)
+
     advice = []
     if memory > staff.memory * float(dask.config.get("distributed.worker.memory.spill") or 1.0):
         advice.append(

@@ -21,7 +21,7 @@ from rasterio.enums import Resampling
 from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.tiff import image as tiff_image
-from geodes_lab.formats.zarr import image as zarr_image
+from geodes_lab.formats.zarr import document as zarr_document
 from geodes_lab.raster import globe, pixel_places, warp
 from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import overview
@@ -94,12 +94,14 @@ def image_of(source: RasterSource) -> Image:
     if name.startswith("/vsizip/") and source.stored is None:
         raise NotUnderstood("the member is compressed")
     place = object_of(source.href)
-    is_zarr = not name.endswith((".jp2", ".j2k", ".tif", ".tiff"))
-    if is_zarr and not zarr_image.NAMED.search(place.path):
+    is_zarr = _is_zarr(source)
+    if is_zarr and not zarr_document.NAMED.search(place.path):
         raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
     with _opening[hash(place) % len(_opening)]:  # an image that two threads need at once is opened once
         if is_zarr:
+            from geodes_lab.formats.zarr import image as zarr_image  # zarr-python is large: others do without
+
             return zarr_image.open(place, source.index, stamp)
         key = place, source.stored, stamp
         openers: list[Callable[..., Image]] = [tiff_image.open, jpeg2000_image.open]
@@ -113,6 +115,11 @@ def image_of(source: RasterSource) -> Image:
             return image
 
 
+def _is_zarr(source: RasterSource) -> bool:
+    """Whether a band, if it can be read by tiles, is a Zarr array: all others have an ending."""
+    return not source.href.lower().endswith((".jp2", ".j2k", ".tif", ".tiff"))
+
+
 _opening = [Lock() for _ in range(64)]
 _mislabelled: set[tuple[ObjectLocation, tuple[int, int] | None, int]] = set()
 
@@ -122,7 +129,6 @@ def _forked() -> None:
     _opening[:] = [Lock() for _ in _opening]
     jpeg2000_image.open.cache_clear()
     tiff_image.open.cache_clear()
-    zarr_image.forked()
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -310,7 +316,7 @@ def _warp(
         return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
     pixels = (rows[1] - rows[0]) * (cols[1] - cols[0])
     limits.refuse_pixels(reduced, pixels)
-    if pixels > _AT_ONCE and not isinstance(image, zarr_image.ZarrImage):
+    if pixels > _AT_ONCE and not _is_zarr(reduced):
         raise NotUnderstood("a window that is too large to be warped at once: GDAL does so in parts")
     if pixels > _AT_ONCE and max(grid.shape) > 1:
         axis = int(grid.shape[1] > grid.shape[0])

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from jupyterlab import commands
-from jupyterlab.commands import YARN_DEFAULT_REGISTRY, AppOptions
 from traitlets import List, default
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import PyFileConfigLoader
@@ -143,6 +141,8 @@ def test_assistants_are_told_of_it_only_where_the_operator_offers_it(monkeypatch
 
 def test_server_of_a_person_is_configured_so(monkeypatch):
     """The lab's configuration of Jupyter, as Jupyter loads it."""
+    from jupyterlab import commands
+
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(commands, "_yarn_config", commands._yarn_config)
     for name in ("JUPYTER_RUNTIME_DIR", "GEODES_LAB_MCP"):
@@ -155,4 +155,4 @@ def test_server_of_a_person_is_configured_so(monkeypatch):
     assert PersonaManager(config=configuration).builtin_mcp_servers[1]["name"] == "geodes-lab"
     # No start waits for Yarn.
     monkeypatch.setattr(subprocess, "check_output", None)
-    assert AppOptions().registry == YARN_DEFAULT_REGISTRY
+    assert commands.AppOptions().registry == commands.YARN_DEFAULT_REGISTRY

@@ -10,7 +10,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from mcp import MCPError
 
 from tests.support.assistant import assistant, lab
 from tests.support.paths import TOP
@@ -138,6 +137,8 @@ def test_resources_are_the_pages(client):
     (content,) = client.do("read_resource", "geodes-lab://docs/how-to/recipes").contents
     assert content.mime_type == "text/markdown"
     assert content.text == (TOP / "docs" / "how-to" / "recipes.md").read_text()
+    from mcp import MCPError
+
     with pytest.raises(MCPError, match="Unknown resource"):
         client.do("read_resource", "geodes-lab://docs/../../pyproject")
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import doctest
-import importlib
+import importlib.util
 import pkgutil
 import re
 import warnings
+from pathlib import Path
 
 import dask
 import pytest
@@ -57,7 +58,9 @@ def test_examples_in_docstrings_run(on_disk):
     """Those that are not marked as needing a service."""
     tried = 0
     for module in MODULES:
-        tried += doctest.testmod(importlib.import_module(module), raise_on_error=True).attempted
+        file = importlib.util.find_spec(module).origin
+        if ">>>" in Path(file).read_text():  # doctest looks for each function's source, in all of them for seconds
+            tried += doctest.testmod(importlib.import_module(module), raise_on_error=True).attempted
     assert tried
 
 

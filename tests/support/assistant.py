@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from mcp import Client, StdioServerParameters, stdio_client
+
+if TYPE_CHECKING:  # a second of each process that collects tests
+    from mcp import Client
 
 PROGRAM = str(Path(sys.executable).with_name("geodes-lab"))
 
@@ -60,6 +62,8 @@ def assistant(
     environment: Mapping[str, str], cwd: Path, program: str = PROGRAM, *arguments: str
 ) -> Iterator[Assistant]:
     """Start the program in a folder and talk to it; what it says on standard error is in ``mcp.log`` there."""
+    from mcp import Client, StdioServerParameters, stdio_client
+
     server = StdioServerParameters(command=program, args=list(arguments or ("mcp",)), env=dict(environment), cwd=cwd)
     with start_blocking_portal() as portal, (cwd / "mcp.log").open("w") as log:
         client = Client(stdio_client(server, errlog=log))

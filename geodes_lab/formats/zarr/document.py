@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.formats.zarr.layout import Layout, layout_of
 from geodes_lab.util import limits
 
+NAMED = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
+"""What identifies a Zarr store in an address: the end of the store's name."""
 DOCUMENTS = (".zarray", ".zgroup", ".zattrs", ".zmetadata", "zarr.json")
 """The names of the documents of a store."""
 LARGEST = 2**24

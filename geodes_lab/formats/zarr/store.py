@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import stat
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
@@ -29,8 +28,6 @@ from geodes_lab.storage.request import Replaced, Unreachable
 from geodes_lab.storage.traffic import traffic
 from geodes_lab.util import limits
 
-NAMED = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
-"""What identifies a Zarr store in an address: the end of the store's name."""
 _NOTHING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 _Found = tuple[bytes, str | None] | None
@@ -58,7 +55,7 @@ class Objects(Store):
         self._indexes: dict[str, Future[_Found]] = {}
         self._layouts: dict[str, Layout] = {}
         self._own: set[str] = set()  # format 2: the arrays that declare themselves as coordinates
-        store = NAMED.search(self._folder)
+        store = document.NAMED.search(self._folder)
         self._root = (
             os.path.realpath(f"/{self._folder[: store.end()] if store else self._folder}")
             if place.scheme == "file"

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed.system import memory_limit
 from jupyter_client import KernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 
 import geodes_lab as gl
 from geodes_lab.cluster import size
+from geodes_lab.util import memory_watch
 from tests.support.awaiting import awaited
 from tests.support.paths import TOP
 
@@ -206,10 +208,9 @@ def test_kernelspec_names_no_path():
 )
 def test_size_follows_the_profile(monkeypatch, limits, expected):
     import dask.system
-    import distributed.system
 
     monkeypatch.setattr(dask.system, "CPU_COUNT", 16)
-    monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", 64 * 2**30)
+    monkeypatch.setattr(memory_watch, "limit", lambda: 64 * 2**30)
     monkeypatch.delenv("CPU_LIMIT", raising=False)
     monkeypatch.delenv("MEM_LIMIT", raising=False)
     for name, value in limits.items():
@@ -218,6 +219,10 @@ def test_size_follows_the_profile(monkeypatch, limits, expected):
     workers, threads, memory = found.count, found.threads, found.memory
     assert (workers, threads) == expected
     assert workers * memory <= 0.61 * int(limits.get("MEM_LIMIT", 64 * 2**30))
+
+
+def test_memory_of_the_machine_is_what_dask_sees():
+    assert memory_watch.limit() == memory_limit()
 
 
 @pytest.mark.parametrize("wrong", [{"memory": "much"}, {"memory": "900GiB"}, {"cores": 0.2}, {"memory": "1MiB"}])

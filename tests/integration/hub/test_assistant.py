@@ -11,11 +11,12 @@ from tests.support.paths import TOP
 ASSISTANT = """
 import json, os
 import anyio
-from mcp import Client, StdioServerParameters
 
 told = json.load(open(os.environ["GEODES_LAB_MCP"]))["mcpServers"]["geodes-lab"]
 
 async def go():
+    from mcp import Client, StdioServerParameters
+
     async with Client(StdioServerParameters(command=told["command"], args=told["args"])) as client:
         for profile in (None, "lab"):
             asked = {"collections": "PEPS_S2_L1C", "limit": 1, "profile": profile}
