@@ -7,8 +7,9 @@ import os
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any
 
@@ -23,6 +24,7 @@ Begin = Callable[[list[int]], Sequence["Future[Pixels]"]]
 """Begins to read and decode the tiles at positions in a list of keys; returns futures of their pixels."""
 
 
+_FEW = 3 / 8  # of the limit, for what only neighbours share
 _LEFT = 0.9  # of the limit, after it was exceeded: removing one tile at a time would cost more than it saves
 
 
@@ -112,6 +114,25 @@ def _shared() -> Tiles:
 
 
 @cache
+def _few() -> Tiles:
+    worker = _worker()
+    return Tiles(int(room(worker.memory_manager.memory_limit if worker else None) * _FEW))
+
+
+@contextlib.contextmanager
+def few() -> Iterator[None]:
+    """Within it, `shared` is a smaller cache: for tiles that neighbouring chunks need, and nothing else does.
+
+    In the larger one they would gather, and a computation would hold more memory, the more ground it passes over.
+    """
+    before = _is_few.set(True)
+    try:
+        yield
+    finally:
+        _is_few.reset(before)
+
+
+@cache
 def _decoders() -> ThreadPoolExecutor:
     ours = worker()
     threads = ours.state.nthreads if ours else CPU_COUNT
@@ -129,9 +150,9 @@ def worker() -> Any:
 
 
 def shared() -> Tiles:
-    """Return the tiles of this process."""
+    """Return the tiles of this process; within `few`, those that only neighbours share."""
     with _first:
-        return _shared()
+        return _few() if _is_few.get() else _shared()
 
 
 def decoders() -> ThreadPoolExecutor:
@@ -155,9 +176,11 @@ def later(work: Callable[[], None], futures: Sequence[Future[Pixels]]) -> None:
 def forget() -> None:
     """Begin without tiles: in a test, and in a child of a fork, which has none of the threads."""
     _shared.cache_clear()
+    _few.cache_clear()
     _decoders.cache_clear()
 
 
+_is_few: ContextVar[bool] = ContextVar("few", default=False)
 _first = threading.Lock()  # created once at first use, even if many threads come at once
 
 

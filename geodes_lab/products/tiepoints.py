@@ -126,9 +126,15 @@ class Inverse:
     y: scipy.interpolate.RectBivariateSpline
     plane: Floats
     """(2, 3): line and pixel in a linear fit."""
+    turn: float | None = None
+    """How far x moves in a turn around the Earth, if a map goes on beyond 180°."""
+    middle: float = 0.0
+    """The x in the middle of the tie points."""
 
     def __call__(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return lines and pixels, with the shape of ``x``."""
+        if self.turn:  # the same place may be written a turn further west or east
+            x = x - self.turn * np.rint((x - self.middle) / self.turn)
         line, pixel = self.plane @ np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
         for _ in range(_TURNS):
             dx, dy = self.x.ev(line, pixel) - x.ravel(), self.y.ev(line, pixel) - y.ravel()
@@ -146,8 +152,9 @@ class Inverse:
 @lru_cache(maxsize=64)
 def _inverse(points: TiePoints, crs: str) -> Inverse:
     x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(points.longitude, points.latitude)
-    if crs.upper() in ("EPSG:4326", "OGC:CRS84"):  # across the antimeridian one side continues beyond 180°
-        x = np.where(np.ptp(x) > 180, np.mod(x, 360), x)
+    x, turn = np.asarray(x), _turn(crs)
+    if turn and np.ptp(x) > turn / 2:  # across the antimeridian one side continues beyond 180°
+        x = np.mod(x, turn)
     lines, pixels = _widened(points.line), _widened(points.pixel)
     degrees = min(3, len(lines) - 1), min(3, len(pixels) - 1)
     splines = [
@@ -159,7 +166,14 @@ def _inverse(points: TiePoints, crs: str) -> Inverse:
     line, pixel = np.meshgrid(points.line, points.pixel, indexing="ij")
     flat = np.stack([np.ravel(x), np.ravel(y), np.ones(line.size)], axis=1)
     plane = np.linalg.lstsq(flat, np.stack([line.ravel(), pixel.ravel()], axis=1), rcond=None)[0].T
-    return Inverse(splines[0], splines[1], plane)
+    return Inverse(splines[0], splines[1], plane, turn, float(x.min() + x.max()) / 2)
+
+
+def _turn(crs: str) -> float | None:
+    """Return how far x moves in a turn around the Earth; None if it is not in proportion to longitude."""
+    lon, lat = np.array([0.0, 1, 2, 0, 1]), np.array([0.0, 0, 0, 40, 40])
+    one, other, north = np.diff(Transformer.from_crs(4326, crs, always_xy=True).transform(lon, lat)[0])[[0, 1, 3]]
+    return 360 * float(one) if np.allclose([other, north], one, rtol=1e-9, atol=0) else None
 
 
 def _widened(values: Floats) -> Floats:

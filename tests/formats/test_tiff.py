@@ -13,6 +13,7 @@ import numpy as np
 import obstore
 import pytest
 import rasterio
+import tifffile
 from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -128,6 +129,21 @@ def test_tiles_of_any_kind_are_gdals_bit_for_bit(tmp_path, options):
 def test_strips_are_gdals_bit_for_bit(tmp_path, height, options):
     path = write(tmp_path / "a.tif", blockysize=height, build=[2, 4], **options)
     same(GeoTiff(locate(path)), path, 3)
+
+
+@pytest.mark.parametrize("dtype", [">i2", "uint16", "float32"])
+def test_rows_on_a_disk_are_read_in_place_and_not_kept(tmp_path, dtype):
+    image, path = numbers(np.dtype(dtype).name)[0], tmp_path / "a.tif"
+    tifffile.imwrite(path, image, byteorder=dtype[0] if dtype[0] in "<>" else "<", rowsperstrip=7)
+    found = GeoTiff(locate(path)).read(0, (5, 93), (11, 64))
+    np.testing.assert_array_equal(found[0], image[5:93, 11:64])
+    assert found.dtype == image.dtype
+    assert not tile_cache.shared()._tiles
+    whole, (*_, last) = path.read_bytes(), tifffile.TiffFile(path).pages[0].dataoffsets
+    path.write_bytes(whole[: last + 3])
+    tile_cache.forget()
+    with pytest.raises(OSError, match="beyond the end"):
+        GeoTiff(locate(path)).read(0, (0, ROWS), (0, 5))
 
 
 def test_strips_out_of_order_are_gdals_bit_for_bit(tmp_path):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodes_lab.errors import NotUnderstood
+from geodes_lab.raster.source import Span
 
 JOB = 2**18  # bytes that are decoded at once: a strip may be a single row
 _LARGEST_TILE, _LARGEST_STRIP = 2**26, 2**24  # decoded bytes
@@ -193,6 +194,20 @@ class Level:
     def size(self) -> int:
         """Return the bytes of a decoded tile."""
         return self.tile[0] * self.tile[1] * self.samples * self.dtype.itemsize
+
+    def rows_at(self, rows: Span) -> list[int] | None:
+        """Return where the bytes of some rows begin, if they are in the file as they are: one band, not compressed.
+
+        None if they are cut into tiles, coded, or omitted.
+        """
+        high, step = self.tile[0] // self.strips, self.size // self.tile[0]
+        is_bare = (self.compression, self.predictor, self.planes * self.samples) == (1, 1, 1)
+        if not is_bare or self.tile[1] != self.shape[1]:
+            return None
+        for strip in range(rows[0] // high, -(-rows[1] // high)):
+            if self.lengths[strip] < min(high, self.shape[0] - strip * high) * step:
+                return None
+        return [self.starts[r // high] + r % high * step for r in range(*rows)]
 
     def _parts(self, number: int) -> range:
         """Return the numbers of a tile's strips; for a real tile, its own number."""

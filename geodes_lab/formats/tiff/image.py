@@ -19,6 +19,7 @@ from geodes_lab.formats.tile_cache import Pixels, later, shared
 from geodes_lab.raster.source import Span
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.request import Replaced
+from geodes_lab.storage.traffic import traffic
 from geodes_lab.util import limits
 
 _TEXT = 2**24  # bytes
@@ -83,6 +84,8 @@ class GeoTiff:
             or pixels * image.dtype.itemsize > limits.WINDOW
         ):
             raise NotUnderstood("a window whose tiles are too many to be held at once")
+        if self._place.scheme == "file" and (starts := image.rows_at(rows)) is not None:
+            return self._from_disk(image, starts, cols)
         places = list(product(planes, vertical, horizontal))
         numbers = [(plane * image.grid[0] + r) * image.grid[1] + c for plane, r, c in places]
 
@@ -105,6 +108,18 @@ class GeoTiff:
             ]
         # The other bands are not read: they all refer to the wanted one, so that its number stays valid.
         return out if len(wanted) == bands else np.broadcast_to(out, (bands, *out.shape[1:]))
+
+    def _from_disk(self, image: Level, starts: list[int], cols: Span) -> NDArray[Any]:
+        """Read columns of rows that are on a disk as they are: the system keeps them, so that this process need not."""
+        out = np.empty((1, len(starts), cols[1] - cols[0]), image.dtype)
+        with Path(self._place.gdal).open("rb", buffering=0) as file:
+            for start, line in zip(starts, out[0], strict=True):
+                begin = start + cols[0] * image.dtype.itemsize
+                file.seek(self._first + begin)
+                if begin + line.nbytes > self._end or file.readinto(line) < line.nbytes:
+                    raise OSError("a row of the TIFF is beyond the end of the file")
+        traffic.add(1, out.nbytes)
+        return out.astype(out.dtype.newbyteorder("="), copy=False)
 
     def _begin(self, image: Level, numbers: list[int]) -> Sequence[Future[Pixels]]:
         """Begin to read tiles, neighbours in one request; each is decoded when its bytes arrive."""

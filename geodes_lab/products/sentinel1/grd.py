@@ -21,9 +21,10 @@ from geodes_lab.products.sentinel1 import ipf_history
 from geodes_lab.products.sentinel1.annotation import Annotation
 from geodes_lab.products.sentinel1.calibration import QUANTITIES
 from geodes_lab.products.sentinel1.flattening.facets import LAYOVER, SHADOW, UNKNOWN
-from geodes_lab.products.sentinel1.grid import ON_SLOPES, Geocoded, Plane
+from geodes_lab.products.sentinel1.grid import ON_SLOPES, Geocoded
 from geodes_lab.products.sentinel1.ground_range import TITLES, choices, node
 from geodes_lab.products.sentinel1.image import Image, geolocation, images, measurement, missing, processor
+from geodes_lab.products.sentinel1.plane import Plane
 from geodes_lab.raster.source import Gridder
 from geodes_lab.storage.location import place_of
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -28,6 +27,7 @@ from geodes_lab.products.sentinel1.flattening import area as flattening_area
 from geodes_lab.products.sentinel1.flattening.facets import UNKNOWN
 from geodes_lab.products.sentinel1.flattening.scene import Scene, heights
 from geodes_lab.products.sentinel1.orbit import OrbitFile
+from geodes_lab.products.sentinel1.plane import MARGIN, Plane
 from geodes_lab.products.terrain import sheet
 from geodes_lab.products.tiepoints import sampled
 from geodes_lab.raster.source import Gridder, RasterSource, Relief, Span
@@ -35,9 +35,9 @@ from geodes_lab.reading import sensor_window
 from geodes_lab.storage.object_location import ObjectLocation
 
 _ORDERS = {Resampling.nearest: 0, Resampling.bilinear: 1, Resampling.cubic: 3}
-_MARGIN = 16  # pixels of the image around the samples: the reach of a cubic spline
 _PIXELS, _READ = 2**22, 2**24  # pixels of the image that are calibrated and that are read at once
 _ABOVE = 0.5  # squared digital numbers by which the border may exceed the noise, from ESA's note MPC-0243
+_PART = 512  # pixels of a grid, along each side, that are placed in the image at once: its arrays are ten times a chunk
 _FINE = 1536  # pixels of a finer grid, along each side, that are averaged at once
 
 Values = NDArray[np.float32]
@@ -50,33 +50,6 @@ _NOTES = {
     "local_incidence_angle": "between the direction to the radar and the normal of the terrain",
     "layover_shadow_mask": "by the terrain in each line of the image",
 }
-
-
-class Plane(NamedTuple):
-    """The approximate position of an image on a map: line = a x + b y + c, pixel = d x + e y + f."""
-
-    line: tuple[float, float, float]
-    pixel: tuple[float, float, float]
-    reach: float
-    """The error of positions, in lines or pixels."""
-
-    @classmethod
-    def of(cls, x: Floats, y: Floats, line: Floats, pixel: Floats) -> Plane:
-        """Return the best fit to some positions."""
-        here = np.stack([x, y, np.ones(x.shape)], axis=1)
-        image = np.stack([line, pixel], axis=1)
-        fit = np.linalg.lstsq(here, image, rcond=None)[0]
-        (a, b, c), (d, e, f) = fit.T.tolist()
-        return cls((a, b, c), (d, e, f), float(np.abs(here @ fit - image).max()))
-
-    def spans(self, x: Floats, y: Floats, shape: tuple[int, int]) -> tuple[Span, Span]:
-        """Return the lines and pixels of an image around some positions, with the reach of the sampling."""
-        result = []
-        for (a, b, c), size in zip((self.line, self.pixel), shape, strict=True):
-            place, margin = a * x + b * y + c, self.reach + _MARGIN + 2
-            first = int(np.clip(place.min() - margin, 0, size))
-            result.append((first, max(int(np.clip(place.max() + margin, 0, size)), first)))
-        return result[0], result[1]
 
 
 @dataclass(frozen=True)
@@ -178,23 +151,22 @@ class Geocoded:
                 f"Band {source.band} of {source.product} is in radar geometry: its resampling is nearest, bilinear, "
                 f"cubic or average, not {resampling.name}."
             )
-        values = self._sampled(annotation, grid, order)
+        values = np.empty(grid.shape, np.float32)
+        for part in _parts(grid, _PART):
+            values[part] = self._sampled(annotation, grid[part], order)
         return values, ~np.isnan(values)
 
     def _averaged(self, annotation: Annotation, grid: GeoBox, times: int) -> tuple[Values, NDArray[np.bool_]]:
         """Return the mean over a finer grid, in parts."""
         out = np.full(grid.shape, np.nan, np.float32)
-        part = max(_FINE // times, 1)
-        for top in range(0, grid.shape[0], part):
-            for left in range(0, grid.shape[1], part):
-                here = grid[top : min(top + part, grid.shape[0]), left : min(left + part, grid.shape[1])]
-                fine = self._sampled(annotation, here.zoom_out(1 / times), 0)
-                cells = fine.reshape(here.shape[0], times, here.shape[1], times)
-                there = ~np.isnan(cells)
-                total = np.where(there, cells, 0).sum((1, 3), dtype=np.float64)
-                count = there.sum((1, 3))
-                mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-                out[top : top + part, left : left + part] = mean
+        for part in _parts(grid, max(_FINE // times, 1)):
+            here = grid[part]
+            fine = self._sampled(annotation, here.zoom_out(1 / times), 0)
+            cells = fine.reshape(here.shape[0], times, here.shape[1], times)
+            there = ~np.isnan(cells)
+            total = np.where(there, cells, 0).sum((1, 3), dtype=np.float64)
+            count = there.sum((1, 3))
+            out[part] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
         return out, ~np.isnan(out)
 
     def _sampled(self, annotation: Annotation, grid: GeoBox, order: int) -> Values:
@@ -218,8 +190,8 @@ class Geocoded:
             )
             out[inside] = angle((line, pixel))
             return out
-        left = max(int(pixel.min()) - _MARGIN, 0)
-        right = min(int(pixel.max()) + _MARGIN + 2, cols)
+        left = max(int(pixel.min()) - MARGIN, 0)
+        right = min(int(pixel.max()) + MARGIN + 2, cols)
         tile = self.image.tile[1] if self.image.tile else 1
         read = (-(-right // tile) - left // tile) * tile  # a strip is as wide as the image
         block = max(min(_PIXELS // (right - left), _READ // read), 1)
@@ -227,8 +199,8 @@ class Geocoded:
         number = np.clip(np.rint(line).astype(int), 0, rows - 1) // block
         for n in np.unique(number):
             here = number == n
-            top = max(int(line[here].min()) - _MARGIN, 0)
-            bottom = min(int(line[here].max()) + _MARGIN + 2, rows)
+            top = max(int(line[here].min()) - MARGIN, 0)
+            bottom = min(int(line[here].max()) + MARGIN + 2, rows)
             window = self._window((top, bottom), (left, right))
             values[here] = sampled(window, line[here] - top, pixel[here] - left, order)
         out[inside] = values
@@ -291,6 +263,12 @@ class Geocoded:
     def _noise(self, member: str) -> Noise:
         mode = documents.annotation(self.place, self.annotation).mode
         return documents.noise(self.place, member, self.calibration, mode, self.version)
+
+
+def _parts(grid: GeoBox, side: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the parts of a grid, as large as a side at most."""
+    for top, left in product(*(range(0, n, side) for n in grid.shape)):
+        yield slice(top, min(top + side, grid.shape[0])), slice(left, min(left + side, grid.shape[1]))
 
 
 @lru_cache(maxsize=64)

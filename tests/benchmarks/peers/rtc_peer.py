@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 
 import dask
+from peak import peak
 from sarsen import Sentinel1SarProduct, terrain_correction
 
 
@@ -26,8 +26,7 @@ def main() -> None:
             seed_step=(32, 32),
             chunks=int(chunks),
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak]))
+    print(json.dumps([time.perf_counter() - began, time.process_time() - cpu, peak()]))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from geodes_lab import products
 from geodes_lab.formats import tile_cache
 from geodes_lab.products import bands
 from geodes_lab.products.sentinel1 import documents
+from geodes_lab.products.sentinel1 import grid as placing
 from geodes_lab.products.sentinel1.flattening import area, facets
 from geodes_lab.products.sentinel1.flattening.scene import Scene
 from geodes_lab.products.terrain import model
@@ -183,6 +184,11 @@ def test_numbers_do_not_depend_on_chunks_or_on_the_cube(radar, tmp_path, monkeyp
             np.testing.assert_allclose(other, one, err_msg=band, **(loose or {"rtol": 1e-6}))
 
     same(83, GRID)
+    assert not tile_cache.shared()._tiles, "terrain and areas are among those that only neighbours share"
+    with tile_cache.few():
+        assert tile_cache.shared()._tiles
+    monkeypatch.setattr(placing, "_PART", 100)
+    same(-1, GRID)
     same(-1, part, slice(55, 171), slice(120, 291))
     tile_cache.forget()
     monkeypatch.setattr(area, "_TILE", (64, 96))  # nor on the tiles, but for rounding

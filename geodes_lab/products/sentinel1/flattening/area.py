@@ -86,7 +86,8 @@ def _tile(scene: Scene, down: int, across: int) -> NDArray[Any]:
         done.set_result(_computed(scene, down, across))
         return [done]
 
-    (tile,) = tile_cache.shared().get([(scene, "area of ground", down, across)], begin)
+    with tile_cache.few():
+        (tile,) = tile_cache.shared().get([(scene, "area of ground", down, across)], begin)
     return tile
 
 

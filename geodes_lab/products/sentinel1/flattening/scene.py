@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geodes_lab.formats import tile_cache
 from geodes_lab.products.sentinel1 import documents, geometry
 from geodes_lab.products.sentinel1.annotation import Annotation, Floats, Orbit
 from geodes_lab.products.sentinel1.orbit import OrbitFile
@@ -62,7 +63,8 @@ def heights(relief: Relief, annotation: Annotation, points: Points, place: tuple
     place
         Lines and pixels of the image there, by its tie points.
     """
-    height, is_within, is_filled = relief.heights_at(points)
+    with tile_cache.few():
+        height, is_within, is_filled = relief.heights_at(points)
     level = model.sea_level(points)
     missing: NDArray[np.bool_] = np.isnan(height)
     deep = height < level - _DEEP
