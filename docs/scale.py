@@ -52,12 +52,13 @@ INPUTS = {
     "home": Input(50, "GiB of a home", "given: `singleuser.storage.capacity`"),
     "storage_price": Input(0.08, "€ a GiB and month for homes", "assumed"),
     "start": Input(28.7, "ms of the hub's CPU for a start", HUB),
-    "check": Input(8.0, "ms of the hub's CPU to say whose token it is, with the groups", HUB),
+    "check": Input(2.9, "ms of the hub's CPU to say whose token it is, with the groups", HUB),
     "activity": Input(6.7, "ms of the hub's CPU for a report of activity", HUB),
     "looks": Input(0.016, "of a core: the looks of the accounts and the culler at 1 000 servers", HUB),
     "checks": Input(
-        1.2,
-        "services that ask for a server's token each minute: the culler for all, the gate for those that read",
+        0.22,
+        "questions a minute of services for a server's token: the gate's for those that read (0.2 of them), the "
+        "culler's once an hour",
         "assumed",
     ),
     "every": Input(300, "s between two reports of activity of a server", "given: JupyterHub"),
@@ -128,7 +129,7 @@ def need(v: dict[str, float], servers: int) -> Need:
         ("the hub's one core, without starts", f"{hub:.0%}"),
         (
             "of that: whose token it is",
-            f"{servers * v['checks'] / 60:.0f} a second, {servers * v['checks'] / 60 * v['check'] / 1000:.0%}",
+            f"{servers * v['checks'] / 60:.1f} a second, {servers * v['checks'] / 60 * v['check'] / 1000:.1%}",
         ),
         (
             "all start within an hour",
@@ -161,8 +162,8 @@ def breaks(v: dict[str, float]) -> list[tuple[float, str, str]]:
             (
                 1000 * v["hub_most"] / one.hub,
                 "the hub's one core",
-                "nothing but asking it less: services remember a token for longer (`person._KNOWN`), activity is "
-                "reported less often",
+                "nothing but asking it less: activity is reported less often, the gate remembers a token for longer "
+                "(`Hub(remembers=…)`)",
             ),
             (
                 v["proxy"] / v["lab_requests"],

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from geodes_lab.acquisition.config import Wanted
 from geodes_lab.acquisition.converting import converted_key
 from geodes_lab.acquisition.destination import Destination
 from geodes_lab.acquisition.identity import Identity, identify, newest_last
 from geodes_lab.acquisition.ledger.entries import Entries, Entry
+from geodes_lab.acquisition.settings.wanted import Wanted
 from geodes_lab.catalog.harvested.snapshot import Snapshot
 from geodes_lab.catalog.harvested.writable import WritableCatalogue
 from geodes_lab.util import faults

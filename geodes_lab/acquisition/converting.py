@@ -15,12 +15,12 @@ from typing import Any
 
 import pystac
 
-from geodes_lab.acquisition.config import Wanted
 from geodes_lab.acquisition.destination import Destination
 from geodes_lab.acquisition.fetching import NoRoom, check_room
 from geodes_lab.acquisition.ledger.alive import kept
 from geodes_lab.acquisition.ledger.conversions import Conversion, Conversions
 from geodes_lab.acquisition.ledger.leases import LeaseLost
+from geodes_lab.acquisition.settings.wanted import Wanted
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage.whole_object.stop import Stop, Stopped
 from geodes_lab.util import faults

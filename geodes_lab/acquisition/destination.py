@@ -16,8 +16,9 @@ from typing import Any, Protocol
 
 import obstore
 
-from geodes_lab.acquisition import config, uploads
+from geodes_lab.acquisition import uploads
 from geodes_lab.acquisition.fetching import check_room
+from geodes_lab.acquisition.settings import storing
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage import event_loop
 from geodes_lab.storage.object_location import ObjectLocation
@@ -64,7 +65,7 @@ class Destination(Protocol):
         """Return a folder of objects, where it really is."""
 
 
-def of(settings: config.Destination, room: int) -> Destination:
+def of(settings: storing.Destination, room: int) -> Destination:
     """Return the destination of the settings."""
     if settings.folder is not None:
         return Disk(settings.folder, room, settings.address)

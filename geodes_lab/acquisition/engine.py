@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import re
 import threading
@@ -12,40 +11,32 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from shapely.geometry import box, shape
 from shapely.geometry.base import BaseGeometry
 
-from geodes_lab.acquisition import destination, fetching, items, keys, news, sources, status, verification
+from geodes_lab.acquisition import carrying, destination, news, sources, status
+from geodes_lab.acquisition.carrying import Carried, Carrying
 from geodes_lab.acquisition.cataloguing import Cataloguing
-from geodes_lab.acquisition.config import Config
 from geodes_lab.acquisition.converting import Converting, Rules
 from geodes_lab.acquisition.identity import Identity, identify
 from geodes_lab.acquisition.ledger.alive import kept
 from geodes_lab.acquisition.ledger.conversions import Conversions
 from geodes_lab.acquisition.ledger.entries import Entries
-from geodes_lab.acquisition.ledger.leases import LeaseLost, Leases, Task
+from geodes_lab.acquisition.ledger.leases import Leases
 from geodes_lab.acquisition.ledger.looks import Looks
 from geodes_lab.acquisition.ledger.tables import Database, folder_of_work
 from geodes_lab.acquisition.publication import Page, Publication
+from geodes_lab.acquisition.settings.config import Config
 from geodes_lab.acquisition.sources import Request, Source
 from geodes_lab.acquisition.telling.webhook import Webhook
-from geodes_lab.errors import GeodesError, shown
-from geodes_lab.storage.fetch import Gone, OnTape, QuotaUsedUp
+from geodes_lab.errors import GeodesError
 from geodes_lab.storage.whole_object.stop import Stop, Stopped
 from geodes_lab.util import faults
 
 log = logging.getLogger("geodes_lab.acquisition")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_TAPE = 3600.0  # seconds until a product on tape is asked for again
-_QUOTA = 300.0  # seconds until a source is asked again that does not say when
-_LONGEST = 86400.0  # seconds between two attempts
 _GATHER = 20  # products that come into the catalogue together, if there are so many
-
-
-class OutsideRegion(GeodesError):
-    """A product is not where the settings say."""
 
 
 @dataclass
@@ -63,6 +54,11 @@ class Result:
     failed: dict[str, str] = field(default_factory=dict)
     """Sources that could not be read, each with a sentence."""
 
+    def add(self, carried: Carried) -> None:
+        """Count one product."""
+        self.stored, self.bytes = self.stored + carried.stored, self.bytes + carried.bytes
+        self.postponed, self.refused = self.postponed + carried.postponed, self.refused + carried.refused
+
 
 class Engine:
     """One engine; several may share a state in PostgreSQL, or the SQLite of one machine.
@@ -79,16 +75,20 @@ class Engine:
 
     def __init__(self, config: Config, stop: Stop | None = None, given: Mapping[str, Source] | None = None) -> None:
         self.config, self.stop = config, stop or Stop()
-        self.area = _area(config)
+        self.area, room = _area(config), int(config.room)
         self.database = Database(config.state)
         self.looks, self.entries = Looks(self.database), Entries(self.database)
         self.leases = Leases(self.database, float(config.schedule.lease))
         self.work = folder_of_work(config.state)
         self.sources = given or {name: sources.opened(name, settings) for name, settings in config.sources.items()}
-        self.destination = destination.of(config.destination, int(config.room))
+        self.destination = destination.of(config.destination, room)
+        self.carrying = Carrying(
+            carrying.Rules(self.area, config.schedule, room), self.sources, self.leases, self.looks, self.destination,
+            self.work, self.stop,
+        )  # fmt: skip
         self.catalogue = Cataloguing(self.entries, config.catalogue, config.collections)
         wanted = {name: w for name, w in config.collections.items() if w.convert is not None}
-        rules = Rules(wanted, float(config.schedule.retry), config.schedule.attempts, int(config.room))
+        rules = Rules(wanted, float(config.schedule.retry), config.schedule.attempts, room)
         self.converting = Converting(rules, Conversions(self.leases), self.destination, self.work)
         self.webhook = Webhook(self.database, config.webhook) if config.webhook else None
         if self.webhook:
@@ -203,6 +203,26 @@ class Engine:
         if self.config.metrics is not None:
             status.write_metrics(self.database, self.config.metrics)
 
+    def _worker(self, result: Result) -> None:
+        done = 0
+        while True:
+            try:
+                self.stop.check()
+            except Stopped:
+                return
+            task = self.leases.take()
+            if task is None:
+                return
+            faults.reach("work.taken")
+            with kept(lambda task=task: self.leases.renew(task), self.leases.seconds) as check:  # type: ignore[misc]
+                carried = self.carrying.one(task, check)
+            with self._lock:
+                result.add(carried)
+            done += carried.stored
+            if done >= max(_GATHER // self.config.parallel, 1):
+                done = 0
+                self._enter(result)
+
     def _enter(self, result: Result) -> None:
         with self._lock:
             result.catalogued += self.catalogue.enter()
@@ -227,127 +247,6 @@ class Engine:
         if sensed is not None and period.end is not None and sensed >= period.end:
             return False
         return self.area is None or publication.geometry is None or self.area.intersects(shape(publication.geometry))
-
-    def _worker(self, result: Result) -> None:
-        done = 0
-        while True:
-            try:
-                self.stop.check()
-            except Stopped:
-                return
-            task = self.leases.take()
-            if task is None:
-                return
-            faults.reach("work.taken")
-            with kept(lambda task=task: self.leases.renew(task), self.leases.seconds) as lost:  # type: ignore[misc]
-                done += self._one(task, result, lost)
-            if done >= max(_GATHER // self.config.parallel, 1):
-                done = 0
-                self._enter(result)
-
-    def _one(self, task: Task, result: Result, check: Callable[[], None]) -> int:
-        """Bring one product into the datalake; returns 1 if it is there."""
-        try:
-            size = self._bring(task, check)
-        except (Stopped, LeaseLost):
-            return 0
-        except QuotaUsedUp as error:
-            pause = error.after if error.after is not None else _QUOTA
-            self.looks.hold(task.source, pause)
-            self._later(task, str(error), pause, result, counts=False)
-        except OnTape as error:
-            self._later(task, str(error), _TAPE, result, counts=False)
-        except Gone as error:
-            with contextlib.suppress(LeaseLost):
-                self.leases.withdraw(task, str(error))
-        except fetching.NoRoom as error:
-            self._later(task, str(error), float(self.config.schedule.retry), result, counts=False)
-        except OutsideRegion as error:
-            self._refuse(task, str(error), result)
-        except (GeodesError, OSError) as error:
-            is_full = isinstance(error, OSError) and error.errno in _FULL
-            self._failed(task, error, result, counts=not is_full)
-        else:
-            with self._lock:
-                result.stored, result.bytes = result.stored + 1, result.bytes + size
-            return 1
-        return 0
-
-    def _failed(self, task: Task, error: Exception, result: Result, *, counts: bool) -> None:
-        why = shown(str(error)) or type(error).__name__
-        log.warning("%s", why)
-        if counts and task.attempts + 1 >= self.config.schedule.attempts:
-            self._refuse(task, why, result)
-            return
-        pause = min(float(self.config.schedule.retry) * 2**task.attempts, _LONGEST)
-        self._later(task, why, pause, result, counts=counts)
-
-    def _later(self, task: Task, why: str, pause: float, result: Result, *, counts: bool) -> None:
-        with contextlib.suppress(LeaseLost):
-            self.leases.postpone(task, why, pause, counts=counts)
-            with self._lock:
-                result.postponed += 1
-
-    def _refuse(self, task: Task, why: str, result: Result) -> None:
-        with contextlib.suppress(LeaseLost):
-            self.leases.refuse(task, why)
-            fetching.clear(self._path(task))
-            with self._lock:
-                result.refused += 1
-
-    def _path(self, task: Task) -> Path:
-        return self.work / f"{task.number}{items.ending(task.publication)}"
-
-    def _bring(self, task: Task, check: Callable[[], None]) -> int:
-        began, publication = time.monotonic(), task.publication
-        identity = identify(publication.name, publication.properties)
-        path = self._path(task)
-        source = self.sources.get(task.source)
-        if source is None:
-            raise GeodesError(
-                f"The source {task.source} of {identity.name} is no longer in the settings: add it again."
-            )
-
-        def show(_: int) -> None:
-            check()
-
-        whole = fetching.fetch(
-            lambda: source.remote(publication), publication, identity, path, int(self.config.room), self.stop, show
-        )
-        about = items.described(publication, identity, whole.path)
-        if self.area is not None:
-            if not about["geometry"]:
-                raise OutsideRegion(f"{identity.name} has no footprint: nothing says whether it is in the region.")
-            if not self.area.intersects(shape(about["geometry"])):
-                raise OutsideRegion(f"{identity.name} is outside the region of the settings.")
-        key = keys.key(identity, task.collection, items.ending(publication), items.sensed(about))
-        check()
-        key = self._store(whole.path, key, whole.verified.checksums, check)
-        item = items.item(
-            publication, identity, task.collection, task.source, about, whole.verified, self.destination.href(key)
-        )
-        evidence = json.dumps({"verified": whole.verified.evidence, "checksums": whole.verified.checksums})
-        self.leases.stored(
-            task, identity.with_part(whole.verified.part), key, item, evidence,
-            received=whole.received, seconds=time.monotonic() - began, layout=whole.verified.layout,
-        )  # fmt: skip
-        faults.reach("store.recorded")
-        fetching.clear(path)
-        return whole.verified.size
-
-    def _store(self, path: Path, key: str, checksums: dict[str, str], check: Callable[[], None]) -> str:
-        """Store a product; one with the same name and other bytes gets a key of its own."""
-
-        def look() -> None:
-            check()
-            self.stop.check()
-
-        try:
-            self.destination.put(path, key, look)
-        except destination.Taken:
-            key = keys.beside(key, checksums[verification.OURS][:16].lower())
-            self.destination.put(path, key, look)
-        return key
 
 
 def _area(config: Config) -> BaseGeometry | None:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from geodes_lab.acquisition.config import Config
+from geodes_lab.acquisition.settings.config import Config
 from geodes_lab.errors import GeodesError, nearest, shown
 
 _LARGEST = 2**20  # bytes of a file of settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -13,25 +12,18 @@ import pystac
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from geodes_lab import settings
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog import quicklook, search
 from geodes_lab.catalog.items import clouds
 from geodes_lab.catalog.lookup import opened
+from geodes_lab.catalog.place_map import HEIGHT, PLACE, PlaceMap
 from geodes_lab.catalog.query import refuse_both
 from geodes_lab.errors import GeodesError, shown
-from geodes_lab.util import coastlines, instant
+from geodes_lab.util import instant
 from geodes_lab.vector import shapes, uploaded
-from geodes_lab.xyz.leaflet import PANE, PANES
+from geodes_lab.xyz.leaflet import PANE
 
 _SHOWN = 200  # footprints on the map; more make it slow, and cannot be distinguished
-_LAND = {"color": "#9fb0bf", "weight": 0.6, "fillColor": "#f7f5ef", "fillOpacity": 1}
-_FOUND = {"color": "#0b63b5", "weight": 1.5, "fillOpacity": 0.12}
-_ASKED = "#b3261e"  # the box or the shape of the search
-_ABOVE = "asked"  # its pane
-_CORNERS = 5000  # of a shape on the map; one with more is drawn simpler, and searched as it is
-_HIGH = 520  # pixels of the map, which is usually wider
-_HOVER = {"weight": 4, "fillOpacity": 0.35}
 
 
 def explore(
@@ -104,9 +96,6 @@ class Explorer(ipywidgets.VBox):
         """The Items of the last search."""
         self.selected: pystac.Item | None = None
         """The chosen Item, on the map or in the list."""
-        self._bbox = list(bbox) if bbox is not None else None
-        self._area = area
-        self._asked: ipyleaflet.Layer | None = None
         wide = ipywidgets.Layout(width="auto")
         self._collection = ipywidgets.Dropdown(options=list(choice), value=first, description="Collection", layout=wide)
         self._dates = ipywidgets.Text(datetime or "", placeholder="2021-06/2021-08", description="Dates", layout=wide)
@@ -122,14 +111,11 @@ class Explorer(ipywidgets.VBox):
         self._list = ipywidgets.Select(options=[], rows=9, layout=ipywidgets.Layout(width="auto"))
         self._picture = ipywidgets.Image(layout=ipywidgets.Layout(display="none", width="180px"))
         self._facts = ipywidgets.HTML()
-        # With data from the start: a browser creates no layer without data, and misses later ones.
-        self._footprints = ipyleaflet.GeoJSON(data=_collection([]), style=_FOUND, hover_style=_HOVER)
-        self._map = self._made_map()
+        self._map = PlaceMap(bbox, area, self._drawn, lambda name: self._list.set_trait("value", name))
         self._button.on_click(lambda _: self.search())
         self._everywhere.on_click(lambda _: self._forget())
         self._file.observe(lambda change: self._take(change["new"]), names="value")
         self._list.observe(lambda change: self._choose(change["new"]), names="value")
-        self._footprints.on_click(lambda feature=None, **_: self._list.set_trait("value", feature["properties"]["id"]))
         form = [
             self._collection,
             self._dates,
@@ -143,14 +129,16 @@ class Explorer(ipywidgets.VBox):
             self._facts,
         ]
         side = ipywidgets.VBox(form, layout=ipywidgets.Layout(width="340px", padding="0 8px 0 0"))
-        super().__init__([ipywidgets.HBox([side, self._map], layout=ipywidgets.Layout(min_height=f"{_HIGH}px"))])
+        super().__init__(
+            [ipywidgets.HBox([side, self._map.widget], layout=ipywidgets.Layout(min_height=f"{HEIGHT}px"))]
+        )
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments for `geodes_lab.search`, to copy into a notebook without a map."""
         form: dict[str, Any] = {"collections": self._collection.value, **self._where}
-        area = None if self._area is None else shapely.geometry.mapping(self._area)
-        form |= {"bbox": self._bbox, "intersects": area, "datetime": self._dates.value.strip() or None}
+        area = None if self._map.area is None else shapely.geometry.mapping(self._map.area)
+        form |= {"bbox": self._map.bbox, "intersects": area, "datetime": self._dates.value.strip() or None}
         if self._clouds.value < 100:
             form["cloud_cover"] = self._clouds.value
         return {k: v for k, v in form.items() if v is not None}
@@ -162,7 +150,7 @@ class Explorer(ipywidgets.VBox):
             self.items = search(**self.arguments)
         except GeodesError as error:
             self.items = pystac.ItemCollection([])
-            self._said.value = f"<span style='color:#b3261e'>{_escaped(str(error))}</span>"
+            self._said.value = f"<span style='color:{PLACE}'>{_escaped(str(error))}</span>"
         else:
             number = len(self.items)
             more = f", the first {_SHOWN} on the map" if number > _SHOWN else ""
@@ -170,18 +158,8 @@ class Explorer(ipywidgets.VBox):
         finally:
             self._button.disabled = False
         drawn = [i for i in self.items if i.geometry][:_SHOWN]
-        # Many that overlap would hide what is below them.
-        self._footprints.style = {**_FOUND, "fillOpacity": max(0.01, min(0.12, 1 / max(len(drawn), 1)))}
-        self._footprints.data = _collection(drawn)
+        self._map.show(drawn)
         self._list.options = [(_line(i), i.id) for i in self.items]
-        if drawn and not self._bbox and self._area is None:  # else the map shows the place
-            boxes = [i.bbox for i in drawn if i.bbox]
-            west, south = min(b[0] for b in boxes), min(b[1] for b in boxes)
-            east, north = (
-                max(b[-2] if len(b) == 4 else b[3] for b in boxes),
-                max(b[-1] if len(b) == 4 else b[4] for b in boxes),
-            )
-            self._look_at(west, south, east, north)
         return self.items
 
     def add(self, layer: Any) -> Any:
@@ -199,60 +177,15 @@ class Explorer(ipywidgets.VBox):
         """
         added = layer.leaflet() if hasattr(layer, "leaflet") else layer
         added.pane = added.pane or PANE
-        self._map.add(added)
+        self._map.widget.add(added)
         return added
 
     def remove(self, layer: ipyleaflet.Layer) -> None:
         """Take a layer from the map."""
-        self._map.remove(layer)
-
-    def _made_map(self) -> ipyleaflet.Map:
-        template, countries = settings.get("plot.basemap"), coastlines.outlines()
-        layers: list[Any] = []
-        if template:
-            layers.append(ipyleaflet.TileLayer(url=template))
-        elif countries:
-            layers.append(ipyleaflet.GeoJSON(data=countries, style=_LAND))
-        layers.append(self._footprints)
-        height = ipywidgets.Layout(height=f"{_HIGH}px", flex="1 1 auto")
-        # The box lies above the footprints, and lets clicks through to them.
-        panes = {**PANES, _ABOVE: {"zIndex": 450, "pointerEvents": "none"}}
-        map_widget = ipyleaflet.Map(
-            layers=layers, panes=panes, center=(30, 5), zoom=2, scroll_wheel_zoom=True, layout=height
-        )
-        options = {"shapeOptions": {"color": _ASKED, "fillOpacity": 0.05}}
-        control = ipyleaflet.DrawControl(
-            rectangle=options, polygon={}, polyline={}, circle={}, marker={}, circlemarker={}, edit=False, remove=False
-        )
-        control.on_draw(self._drawn)
-        map_widget.add(control)
-        if self._bbox or self._area is not None:
-            self._map = map_widget
-            self._look_at(*(self._bbox or self._area.bounds))  # type: ignore[union-attr]
-            self._show_place()
-        return map_widget
-
-    def _show_place(self) -> None:
-        """Show the box or the shape of the search, in place of the last one."""
-        if self._asked is not None:
-            self._map.remove(self._asked)
-            self._asked = None
-        if self._bbox and self._bbox[0] < self._bbox[2]:
-            west, south, east, north = self._bbox
-            # Not filled: ipyleaflet makes every path one that takes clicks, and a filled one all over.
-            look = {"color": _ASKED, "fill": False, "weight": 2, "pane": _ABOVE}
-            self._asked = ipyleaflet.Rectangle(bounds=((south, west), (north, east)), **look)
-            self._map.add(self._asked)
-        elif self._area is not None:
-            look = {"color": _ASKED, "fill": False, "weight": 2}
-            seen = _simpler(self._area)
-            feature = {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(seen)}
-            self._asked = ipyleaflet.GeoJSON(data=feature, style=look, pane=_ABOVE)
-            self._map.add(self._asked)
+        self._map.widget.remove(layer)
 
     def _forget(self) -> None:
-        self._bbox = self._area = None
-        self._show_place()
+        self._map.search_in(None, None)
         self._said.value = "The whole world."
 
     def _take(self, files: Sequence[Any]) -> None:
@@ -264,33 +197,14 @@ class Explorer(ipywidgets.VBox):
         try:
             area = uploaded.degrees("intersects", name, data)
         except GeodesError as error:
-            self._said.value = f"<span style='color:{_ASKED}'>{_escaped(str(error))}</span>"
+            self._said.value = f"<span style='color:{PLACE}'>{_escaped(str(error))}</span>"
             return
-        self._bbox, self._area = None, area
-        self._show_place()
-        self._look_at(*area.bounds)
+        self._map.search_in(None, area)
+        self._map.look_at(*area.bounds)
         self._said.value = f"Shape: {_escaped(name)}"
 
-    def _look_at(self, west: float, south: float, east: float, north: float) -> None:
-        """Does not use ``fit_bounds``, which needs a running event loop and a browser.
-
-        A script has neither, and a map that is not displayed has no browser.
-        """
-        east += 360 if east < west else 0  # across the date line
-        middle = (south + north) / 2
-        self._map.center = (middle, (west + east) / 2)
-        degrees = 1.2 * max(east - west, (north - south) / math.cos(math.radians(min(abs(middle), 80))), 1e-3)
-        pixels = 256 * degrees / 360  # at zoom 0
-        self._map.zoom = max(1, min(int(math.log2(_HIGH / pixels)), 15))
-
-    def _drawn(self, control: Any, action: str, geo_json: dict[str, Any]) -> None:
-        if action != "created":
-            return
-        places = geo_json["geometry"]["coordinates"][0]
-        self._bbox, self._area = _box([p[0] for p in places], [p[1] for p in places]), None
-        control.data = []  # the tool's own box would take the clicks on footprints
-        self._show_place()
-        self._said.value = f"Box: {', '.join(map(str, self._bbox))}"
+    def _drawn(self, box: list[float]) -> None:
+        self._said.value = f"Box: {', '.join(map(str, box))}"
 
     def _choose(self, name: str | None) -> None:
         self.selected = next((i for i in self.items if i.id == name), None)
@@ -312,22 +226,6 @@ class Explorer(ipywidgets.VBox):
             self._picture.layout.display = "block"
 
 
-def _simpler(area: BaseGeometry) -> BaseGeometry:
-    """Return a shape as it is drawn."""
-    west, south, east, north = area.bounds
-    step = max(east - west, north - south, 1e-6) / 4000
-    while shapely.get_num_coordinates(area) > _CORNERS:
-        area, step = shapely.simplify(area, step), step * 2
-    return area
-
-
-def _box(lons: Sequence[float], lats: Sequence[float]) -> list[float]:
-    """Return west, south, east, north, however the map was turned around the world."""
-    west, east = min(lons), max(lons)
-    around = (-180.0, 180.0) if east - west >= 360 else ((west + 180) % 360 - 180, (east + 180) % 360 - 180)
-    return [round(v, 4) for v in (around[0], max(min(lats), -90.0), around[1], min(max(lats), 90.0))]
-
-
 def _line(item: pystac.Item) -> str:
     p = item.properties
     when = f"{time:%Y-%m-%d %H:%M}" if (time := instant.begin(item)) else ""
@@ -337,8 +235,3 @@ def _line(item: pystac.Item) -> str:
 
 def _escaped(text: str) -> str:
     return escape(shown(text))
-
-
-def _collection(items: Sequence[pystac.Item]) -> dict[str, Any]:
-    features = [{"type": "Feature", "geometry": i.geometry, "properties": {"id": i.id}} for i in items]
-    return {"type": "FeatureCollection", "features": features}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 
-from geodes_lab.policy.lab import Lab, Quota
+from geodes_lab.policy.groups import Quota
+from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights
 from geodes_lab.policy.units import Bytes
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from geodes_lab.policy import collaboration
-from geodes_lab.policy.lab import Dask, Lab, Quota, Restricted
+from geodes_lab.policy.groups import Dask, Quota
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.services import Restricted
 
 # What can be part of a path, of an address and of a unix account: no one else's home can be named with it.
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")

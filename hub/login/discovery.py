@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
-from geodes_lab.policy.lab import Oidc
+from geodes_lab.policy.login import Oidc
 from geodes_lab.policy.sense import is_loopback
 
 _PLACE = "/.well-known/openid-configuration"

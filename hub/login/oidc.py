@@ -19,7 +19,7 @@ from traitlets import Unicode
 
 from geodes_lab.policy import collaboration
 from geodes_lab.policy.lab import Lab, load
-from geodes_lab.policy.lab import Oidc as Provider
+from geodes_lab.policy.login import Oidc as Provider
 from geodes_lab.policy.people import ROBOT, Decision, Language, decide
 from hub.front.hosts import ToService
 from hub.login.admin import ToOperators

@@ -15,7 +15,7 @@ from typing import Any
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from tornado.web import HTTPError
 
-from geodes_lab.policy.lab import Profile
+from geodes_lab.policy.groups import Profile
 from geodes_lab.policy.limits import REASONS, verdict
 from geodes_lab.policy.people import rights, standing
 from geodes_lab.util.group_folders import OWN, VARIABLE

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from tornado.web import create_signed_value, decode_signed_value
 
-_KNOWN = 60.0  # seconds for which an answer of the hub is cached: a change of groups may take so long
+_KNOWN = 60.0  # seconds
 # the same for a browser's cookie: a copy of it stays valid for so long after its owner has logged out
 _OF_SESSION = 5.0
 _SESSION = "jupyterhub-session-id"  # the hub's cookie, common to all cookies of one login
@@ -50,14 +50,14 @@ class Hub:
 
     Parameters
     ----------
-    groups
-        Whether the service needs people's groups. Without them, the hub is asked one question about a token, not two.
     acting
         Services that read for people, whom they name in the header ``Geodes-For``.
+    remembers
+        Seconds for which the owner of a program's token is remembered: a change of groups may take so long.
     """
 
-    def __init__(self, groups: bool = True, acting: Collection[str] = ()) -> None:
-        self._groups, self._acting = groups, frozenset(acting)
+    def __init__(self, acting: Collection[str] = (), remembers: float = _KNOWN) -> None:
+        self._acting, self._remembers = frozenset(acting), remembers
         name = os.environ.get("JUPYTERHUB_SERVICE_NAME", "service")
         self.name = name
         self.prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
@@ -83,7 +83,7 @@ class Hub:
         return bool(self._api)
 
     def person(self, request: Request) -> Person:
-        """Return the sender; the hub is asked at most once a minute for each token."""
+        """Return the sender; the hub is asked once for each token, and again when the answer is old."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind.lower() in ("token", "bearer") and token:
             sender = self.who(token.strip())
@@ -125,9 +125,9 @@ class Hub:
             return Person()
         key = _key(token, session)
         when, person = self._known.get(key, (0.0, Person()))
-        if time.monotonic() - when > (_OF_SESSION if session else _KNOWN) or not when:
+        if time.monotonic() - when > (_OF_SESSION if session else self._remembers) or not when:
             person = self._asked(token)
-            self._known = {k: v for k, v in self._known.items() if time.monotonic() - v[0] < _KNOWN}
+            self._known = {k: v for k, v in self._known.items() if time.monotonic() - v[0] < self._remembers}
             self._known[key] = (time.monotonic(), person)
         return person
 
@@ -140,7 +140,7 @@ class Hub:
             return Person()
         key = f"name {name}"
         when, person = self._known.get(key, (0.0, Person()))
-        if time.monotonic() - when > _KNOWN or not when:
+        if time.monotonic() - when > self._remembers or not when:
             answer = self._client.get(
                 f"{self._api}/users/{quote(name, safe='')}", headers={"Authorization": f"token {self._token}"}
             )
@@ -152,7 +152,7 @@ class Hub:
     def known(self, token: str) -> Person | None:
         """Return the cached owner of a token, without a request."""
         when, person = self._known.get(_key(token), (0.0, Person()))
-        return person if when and time.monotonic() - when <= _KNOWN else None
+        return person if when and time.monotonic() - when <= self._remembers else None
 
     def _asked(self, token: str) -> Person:
         response = self._client.get(f"{self._api}/user", headers={"Authorization": f"token {token}"})
@@ -164,11 +164,9 @@ class Hub:
             return Person()
         if owner.get("kind") != "user":
             return Person(service=name)
-        if not self._groups:
-            return Person(name)
-        # Read the groups with our own right: a user's token may lack that scope.
-        mine = self._client.get(f"{self._api}/users/{name}", headers={"Authorization": f"token {self._token}"})
-        return Person(name, frozenset(mine.json().get("groups", ())) if mine.status_code == 200 else frozenset())
+        # The hub says a person's groups to each of their tokens, whatever its scopes: a second question would be
+        # half of the hub's work.
+        return Person(name, frozenset(owner.get("groups", ())))
 
     def to_login(self, request: Request) -> Response:
         """Send a browser to this service's login, and from there back to the page that it asked for."""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from geodes_lab.acquisition.config import Config
 from geodes_lab.acquisition.loading import understood
+from geodes_lab.acquisition.settings.config import Config
 from geodes_lab.storage import fetch
 
 OLD = 1_600_000_000

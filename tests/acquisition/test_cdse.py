@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import geodes_lab as gl
-from geodes_lab.acquisition.config import Cdse as Settings
-from geodes_lab.acquisition.config import Wanted
 from geodes_lab.acquisition.engine import Engine
 from geodes_lab.acquisition.ledger.tables import products
+from geodes_lab.acquisition.settings.sources import Cdse as Settings
+from geodes_lab.acquisition.settings.wanted import Wanted
 from geodes_lab.acquisition.sources import Request, odata
 from geodes_lab.acquisition.sources.cdse import Cdse as Source
 from geodes_lab.acquisition.status import status

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from geodes_lab.acquisition.config import Reference
 from geodes_lab.acquisition.loading import load, schema, understood
+from geodes_lab.acquisition.settings.parts import Reference
 from geodes_lab.errors import GeodesError
 from tests.acquisition.conftest import Lake
 

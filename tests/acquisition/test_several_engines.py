@@ -18,7 +18,6 @@ import pytest
 import sqlalchemy as sa
 
 import geodes_lab as gl
-from geodes_lab.acquisition.config import Postgresql, State
 from geodes_lab.acquisition.destination import Bucket, Taken
 from geodes_lab.acquisition.engine import Engine
 from geodes_lab.acquisition.identity import identify
@@ -27,6 +26,7 @@ from geodes_lab.acquisition.ledger.leases import LeaseLost, Leases
 from geodes_lab.acquisition.ledger.looks import Looks
 from geodes_lab.acquisition.ledger.tables import Database
 from geodes_lab.acquisition.publication import Page, Publication
+from geodes_lab.acquisition.settings.storing import Postgresql, State
 from geodes_lab.acquisition.status import status
 from geodes_lab.errors import GeodesError
 from tests.acquisition.conftest import Lake

@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from geodes_lab.acquisition import config
 from geodes_lab.acquisition.engine import Engine
 from geodes_lab.acquisition.ledger.tables import Database
 from geodes_lab.acquisition.news import tell
+from geodes_lab.acquisition.settings.config import Webhook as Settings
+from geodes_lab.acquisition.settings.parts import Reference
 from geodes_lab.acquisition.status import status
 from geodes_lab.acquisition.telling.webhook import Webhook
 from geodes_lab.errors import GeodesError
@@ -184,6 +185,6 @@ def test_settings_that_are_refused(lake: Lake, changes: dict[str, object], sente
 
 def test_secret_that_is_too_short(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK", "short")
-    settings = config.Webhook(address="https://news.example/", secret=config.Reference(environment="HOOK"))
+    settings = Settings(address="https://news.example/", secret=Reference(environment="HOOK"))
     with pytest.raises(GeodesError, match="too short"):
         Webhook(Database(lake.config().state), settings).begin()

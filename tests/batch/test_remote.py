@@ -14,7 +14,7 @@ import pytest
 
 import geodes_lab as gl
 from geodes_lab.batch import remote
-from geodes_lab.batch.running import runner
+from geodes_lab.batch.running import failing
 from geodes_lab.errors import GeodesError
 
 KEY = "the-person's-key"
@@ -59,7 +59,7 @@ ACCEPTED = (201, {"location": "/processing/jobs/7"}, {"jobID": "7", "status": "a
 def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Portal]]:
     one: Any = type("One", (Portal,), {"asked": [], "answers": {}})
     monkeypatch.setenv("GEODES_API_KEY", KEY)
-    monkeypatch.setattr(runner, "_ASK", 0.0)
+    monkeypatch.setattr(failing, "_ASK", 0.0)
     with ThreadingHTTPServer(("127.0.0.1", 0), one) as server:
         host = f"127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))

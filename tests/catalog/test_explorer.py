@@ -14,7 +14,7 @@ from shapely.geometry import box
 
 import geodes_lab as gl
 from geodes_lab.catalog import quicklook
-from geodes_lab.catalog.explorer import _box
+from geodes_lab.catalog.place_map import degrees_of
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import coastlines
 
@@ -34,27 +34,27 @@ def test_map_looks_at_the_box_without_an_event_loop(on_disk):
     asyncio.run(asyncio.sleep(0))  # a script that has used asyncio has no loop any more
     explorer = gl.explore("PEPS_S2_L1C", bbox=(1.0, 43.0, 3.0, 44.0))
     south, west, north, east = 43.0, 1.0, 44.0, 3.0
-    assert south < explorer._map.center[0] < north
-    assert west < explorer._map.center[1] < east
+    assert south < explorer._map.widget.center[0] < north
+    assert west < explorer._map.widget.center[1] < east
     boxes = [i.bbox for i in explorer.items]
     wide = max(b[2] for b in boxes) - min(b[0] for b in boxes)
-    assert 520 / 8 < 256 * 2**explorer._map.zoom * (wide + 1) / 360 <= 520
+    assert 520 / 8 < 256 * 2**explorer._map.widget.zoom * (wide + 1) / 360 <= 520
 
 
 def test_box_that_is_drawn_takes_the_place_of_the_one_given(on_disk):
     explorer = gl.explore("PEPS_S2_L1C", bbox=(1.0, 43.0, 3.0, 44.0))
-    given = explorer._asked
-    assert given in explorer._map.layers
+    given = explorer._map.place
+    assert given in explorer._map.widget.layers
     drawn = {"geometry": {"coordinates": [[[1.8, 43.5], [1.8, 43.6], [1.9, 43.6], [1.9, 43.5], [1.8, 43.5]]]}}
-    (control,) = (c for c in explorer._map.controls if isinstance(c, ipyleaflet.DrawControl))
-    explorer._drawn(control, "created", drawn)
-    assert given not in explorer._map.layers
+    (control,) = (c for c in explorer._map.widget.controls if isinstance(c, ipyleaflet.DrawControl))
+    explorer._map._drawn(control, "created", drawn)
+    assert given not in explorer._map.widget.layers
     assert explorer.arguments["bbox"] == [1.8, 43.5, 1.9, 43.6]
     assert control.data == [], "the tool's own box would take the clicks on footprints"
-    assert [*map(tuple, explorer._asked.bounds)] == [(43.5, 1.8), (43.6, 1.9)]
+    assert [*map(tuple, explorer._map.place.bounds)] == [(43.5, 1.8), (43.6, 1.9)]
     explorer._everywhere.click()
     assert "bbox" not in explorer.arguments
-    assert not [layer for layer in explorer._map.layers if isinstance(layer, ipyleaflet.Rectangle)]
+    assert not [layer for layer in explorer._map.widget.layers if isinstance(layer, ipyleaflet.Rectangle)]
 
 
 def test_what_goes_wrong_is_said_beside_the_button(on_disk):
@@ -75,7 +75,7 @@ def test_what_goes_wrong_is_said_beside_the_button(on_disk):
     ],
 )
 def test_box_drawn_anywhere_round_the_world_is_one_of_a_search(lons, box):
-    assert _box(lons, [40, 50]) == box
+    assert degrees_of(lons, [40, 50]) == box
 
 
 def test_outlines_are_read_from_topojson(tmp_path):
@@ -132,7 +132,7 @@ def test_shape_is_the_place_of_the_search(on_disk, tmp_path):
     wanted = gl.search("PEPS_S2_L1C", intersects=frame, datetime="2021-06")
     assert [i.id for i in explorer.items] == [i.id for i in wanted] != []
     assert [i.id for i in gl.search(**explorer.arguments)] == [i.id for i in wanted]
-    assert isinstance(explorer._asked, ipyleaflet.GeoJSON)
+    assert isinstance(explorer._map.place, ipyleaflet.GeoJSON)
     # Another, as a browser sends it; it takes the place of the first.
     far = geopandas.GeoDataFrame(geometry=[box(-60, 10, -59, 11)], crs="EPSG:4326")
     far.to_file(tmp_path / "far.gpkg")
@@ -141,7 +141,7 @@ def test_shape_is_the_place_of_the_search(on_disk, tmp_path):
                              "last_modified": datetime(2021, 6, 1, tzinfo=UTC)},)  # fmt: skip
     assert explorer._said.value == "Shape: far &lt;b&gt;.gpkg"
     assert len(explorer.search()) == 0
-    assert [round(v) for v in explorer._map.center] == [10, -60]
+    assert [round(v) for v in explorer._map.widget.center] == [10, -60]
     explorer._take([{"name": "a.shp", "content": memoryview(b"\0\0\x27\x0a")}])
     assert "zip it" in explorer._said.value
     explorer._everywhere.click()

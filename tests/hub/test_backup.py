@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from geodes_lab.policy.lab import Home, Lab
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.servers import Home
 from hub.backup import archive, databases, restoring
 from hub.backup.parts import BackupError, parts
 from hub.backup.restoring import restore

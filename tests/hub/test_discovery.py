@@ -8,7 +8,7 @@ import json
 import pytest
 from tornado.httpclient import HTTPClientError
 
-from geodes_lab.policy.lab import Claims, Oidc
+from geodes_lab.policy.login import Claims, Oidc
 from hub.login.discovery import DiscoveryError, addresses, discover, missing
 from tests.support.servers.served import served
 

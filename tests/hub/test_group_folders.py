@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from geodes_lab.policy.lab import Home, Lab, Servers
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.servers import Home, Servers
 from tests.support.hub.hubs import _APART, needs_accounts
 from tests.support.paths import TOP
 
@@ -18,7 +19,8 @@ from tests.support.paths import TOP
 COMMON = """
 import os, pwd, subprocess, sys, types
 from pathlib import Path
-from geodes_lab.policy.lab import Group, Home, Servers
+from geodes_lab.policy.groups import Group
+from geodes_lab.policy.servers import Home, Servers
 from hub.servers import group_folders
 
 top = Path(sys.argv[1])

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodes_lab.policy.lab import Group, Lab
+from geodes_lab.policy.groups import Group
+from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.reading import read
 from hub.servers import group_mounts
 from tests.support.examples import examples

@@ -14,9 +14,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geodes_lab.policy.lab import Dask, Home, Lab, Quota, load
+from geodes_lab.policy.groups import Dask, Quota
+from geodes_lab.policy.lab import Lab, load
 from geodes_lab.policy.people import NAME, decide, holding, rights
 from geodes_lab.policy.reading import Refused, read
+from geodes_lab.policy.servers import Home
 from geodes_lab.policy.units import Bytes, Seconds
 from geodes_lab.util import executable
 from tests.support.paths import TOP

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 import trustme
 
-from geodes_lab.acquisition.config import Postgresql, State
 from geodes_lab.acquisition.ledger import tables as ledger
+from geodes_lab.acquisition.settings.storing import Postgresql, State
 from geodes_lab.batch.store import tables as jobs
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import Database, of_postgresql

@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from geodes_lab.acquisition.config import State
+from geodes_lab.acquisition.settings.storing import State
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import database
 

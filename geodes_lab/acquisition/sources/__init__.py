@@ -10,8 +10,9 @@ from typing import Any, Protocol, cast
 
 from shapely.geometry.base import BaseGeometry
 
-from geodes_lab.acquisition import config
 from geodes_lab.acquisition.publication import Page, Publication
+from geodes_lab.acquisition.settings import sources as settings_of_sources
+from geodes_lab.acquisition.settings.wanted import Wanted
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage.fetch import Remote
 
@@ -24,7 +25,7 @@ class Request:
 
     collection: str
     """Of the datalake's catalogue."""
-    wanted: config.Wanted
+    wanted: Wanted
     area: BaseGeometry | None
     """In degrees; a source may ask for more, for example its box: all are compared with it afterwards."""
     start: datetime | None
@@ -66,7 +67,7 @@ class Source(Protocol):
         """
 
 
-def opened(name: str, settings: config.Source) -> Source:
+def opened(name: str, settings: settings_of_sources.Source) -> Source:
     """Return the source of some settings; nothing is asked yet.
 
     Raises

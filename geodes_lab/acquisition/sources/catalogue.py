@@ -12,8 +12,8 @@ from typing import Any
 
 import pystac
 
-from geodes_lab.acquisition import config
 from geodes_lab.acquisition.publication import Page, Publication, Withdrawal
+from geodes_lab.acquisition.settings.sources import Catalogue as Settings
 from geodes_lab.acquisition.sources import Request, recall
 from geodes_lab.acquisition.sources.login import Tokens
 from geodes_lab.catalog import lookup
@@ -43,7 +43,7 @@ class Catalogue:
     """
 
     name: str
-    settings: config.Catalogue
+    settings: Settings
 
     def look(self, request: Request, position: str) -> Iterator[Page]:
         """Yield what was published since the position; see `Source`."""

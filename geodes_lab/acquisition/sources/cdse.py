@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from shapely.geometry import box
 
-from geodes_lab.acquisition import config
 from geodes_lab.acquisition.publication import Page, Publication
+from geodes_lab.acquisition.settings.sources import Cdse as Settings
 from geodes_lab.acquisition.sources import Request, odata
 from geodes_lab.acquisition.sources.login import Tokens
 from geodes_lab.acquisition.sources.recall import Orders
@@ -34,7 +34,7 @@ class Cdse:
     """The source of one account, or of none: searching needs no login."""
 
     name: str
-    settings: config.Cdse
+    settings: Settings
 
     @cached_property
     def _service(self) -> Service:

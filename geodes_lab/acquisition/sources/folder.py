@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from geodes_lab.acquisition import config
 from geodes_lab.acquisition.publication import Page, Publication, Withdrawal
+from geodes_lab.acquisition.settings.sources import Folder as Settings
 from geodes_lab.acquisition.sources import Request
 from geodes_lab.errors import GeodesError
 from geodes_lab.storage.fetch import Gone, Remote
@@ -26,7 +26,7 @@ class Folder:
     """The source of one folder."""
 
     name: str
-    settings: config.Folder
+    settings: Settings
 
     def look(self, request: Request, position: str) -> Iterator[Page]:
         """Yield all products that are there, and those that are no longer; see `Source`."""

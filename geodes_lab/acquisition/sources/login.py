@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from geodes_lab.acquisition.config import Login
+from geodes_lab.acquisition.settings.parts import Login
 from geodes_lab.credentials import origin, tls
 from geodes_lab.errors import GeodesError
 

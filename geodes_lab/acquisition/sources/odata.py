@@ -11,8 +11,8 @@ from urllib.parse import quote
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
-from geodes_lab.acquisition import config
 from geodes_lab.acquisition.publication import Publication, Withdrawal
+from geodes_lab.acquisition.settings.wanted import Wanted
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
 
@@ -36,7 +36,7 @@ _NUMBERS = {"sat:absolute_orbit", "sat:relative_orbit", "eo:cloud_cover"}
 
 
 def condition(
-    wanted: config.Wanted, area: str | None, start: datetime | None, end: datetime | None, order: str, since: str
+    wanted: Wanted, area: str | None, start: datetime | None, end: datetime | None, order: str, since: str
 ) -> str:
     """Return a ``$filter``: what the settings want, from a time of publication or deletion on."""
     parts = []
@@ -169,7 +169,7 @@ def notices(answer: Any, source: str) -> list[dict[str, Any]]:
 
 
 def of_notices(
-    several: Sequence[dict[str, Any]], wanted: config.Wanted, download: str
+    several: Sequence[dict[str, Any]], wanted: Wanted, download: str
 ) -> tuple[tuple[Publication, ...], tuple[Withdrawal, ...], str]:
     """Return what notices announce, and the token that acknowledges all of them: they come in order."""
     products = [
@@ -188,7 +188,7 @@ def of_notices(
     return tuple(p for p in good if _is_wanted(p, wanted)), gone, several[-1]["AckId"]
 
 
-def _is_wanted(publication: Publication, wanted: config.Wanted) -> bool:
+def _is_wanted(publication: Publication, wanted: Wanted) -> bool:
     properties = publication.properties
     cloud = properties.get("eo:cloud_cover")
     return (

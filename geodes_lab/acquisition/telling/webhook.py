@@ -21,9 +21,9 @@ import httpx
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from geodes_lab.acquisition import config
 from geodes_lab.acquisition.ledger.tables import Database, calls, hooks, news
 from geodes_lab.acquisition.news import moment
+from geodes_lab.acquisition.settings import config
 from geodes_lab.credentials import tls
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import faults

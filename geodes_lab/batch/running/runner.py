@@ -3,54 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from geodes_lab import extras, settings
-from geodes_lab.batch import own_code, places, planned, remote, schedules
-from geodes_lab.batch.request import PLAN, Impossible, Request, Result
-from geodes_lab.batch.running import outputs, publishing
-from geodes_lab.batch.running.computing import Call
+from geodes_lab import settings
+from geodes_lab.batch import places, schedules
+from geodes_lab.batch.request import PLAN
+from geodes_lab.batch.running import failing, publishing
+from geodes_lab.batch.running.doing import NOTEBOOK, Doing
 from geodes_lab.batch.running.workers import Workers
 from geodes_lab.batch.store.chosen import AnyStore
 from geodes_lab.batch.store.leases import LeaseLost, Leases, Task
 from geodes_lab.batch.store.served import ServedLeases
-from geodes_lab.batch.store.writing import Record, Store
-from geodes_lab.cube.grid import NothingThere
-from geodes_lab.errors import GeodesError, shown
+from geodes_lab.batch.store.writing import Store
+from geodes_lab.errors import shown
 from geodes_lab.util import faults
 from geodes_lab.util.database import DatabaseUnusable
 
 log = logging.getLogger("geodes_lab.jobs")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOOK = 0.25  # seconds between two looks for units that wait
 _LOOK_OVER_HTTP = 1.0
-_NO_ROOM = 60.0  # seconds until a unit is tried again that found the disk full
 _SCHEDULES = 10.0  # seconds between two looks for schedules that are due
 _NO_WORK = 60.0  # seconds after which a runner ends that only looked after schedules
-_ASK = 5.0  # seconds until another service is asked again
-_LONGEST = 3600.0  # seconds between two attempts
 _MOST_THREADS = 256  # units at once; each has a thread that waits
 _MOST_PLANS = 4
-_NOTEBOOK = "notebook"
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What does not change of a job."""
-
-    record: Record
-    request: Request
-    code: bytes | None
-    seal: str | None
 
 
 class Runner:
@@ -89,7 +69,7 @@ class Runner:
         self.attempts = int(settings.get("jobs.attempts")) if attempts is None else attempts
         self.pause = float(settings.get("jobs.pause")) if pause is None else pause
         # Code, notebooks and the key of a portal are a person's own: a runner for everybody has none of them.
-        takes = () if person is None else ("code", "portal", _NOTEBOOK)
+        takes = () if person is None else ("code", "portal", NOTEBOOK)
         seconds = float(settings.get("jobs.lease")) if lease is None else lease
         self.leases: Leases | ServedLeases
         if isinstance(store, Store):
@@ -103,7 +83,7 @@ class Runner:
         self.notebooks = max(int(settings.get("jobs.notebooks")), 1)
         self._lock = threading.Lock()
         self._next_look = time.monotonic()
-        self._known = lru_cache(64)(self._read)
+        self._doing = Doing(store, self.leases, workers, person, self.folder, publisher)
 
     @property
     def is_busy(self) -> bool:
@@ -182,7 +162,7 @@ class Runner:
     def _without(self) -> tuple[str, ...]:
         """What is not taken now: notebooks, while as many run as may."""
         with self._lock:
-            return (_NOTEBOOK,) if [*self._aside.values()].count(_NOTEBOOK) >= self.notebooks else ()
+            return (NOTEBOOK,) if [*self._aside.values()].count(NOTEBOOK) >= self.notebooks else ()
 
     def _look(self) -> None:
         """Look at the schedules now and then: in between, nothing new is expected."""
@@ -213,11 +193,6 @@ class Runner:
         while not self._stop.wait(min(self.leases.seconds / 3, 2.0)):
             self._alive()
 
-    def _read(self, number: str) -> _Known:
-        record = self.store.job(number, self.person)
-        code, seal = self.store.code(number, self.person)
-        return _Known(record, self.store.request(number, self.person), code, seal)
-
     def _one(self, task: Task, lost: threading.Event) -> None:
         """Do one unit, and record what became of it; nothing of it is raised."""
         try:
@@ -234,59 +209,12 @@ class Runner:
             self._moved.set()
 
     def _done(self, task: Task, lost: threading.Event) -> None:
-        began, known = time.monotonic(), self._known(task.job)
-        folder = places.folder_of(known.record.folder, self.folder)
-        if task.unit.is_end:
-            result = publishing.ended(self.store, known.record, known.request, folder, self.publisher)
-        elif known.request.planned:
-            result = planned.made(known.record, known.request)
-        elif known.request.output == _NOTEBOOK:
-            with extras.needed("A notebook as a job"):  # a runner without Jupyter has other work
-                from geodes_lab.batch.notebooks import running as notebooks
-            given = known.record, known.request, known.code, known.seal
-            result = notebooks.made(self.leases, task, *given, folder, lost)
-        elif known.request.output == "remote":
-            result = remote.worked(self.leases, task, known.request, known.record)
-        else:
-            reused = None if task.is_new else self._reused(task, known, folder)
-            result = reused or self._computed(task, known, folder, lost)
-        if lost.is_set():
-            raise LeaseLost
+        began = time.monotonic()
+        result = self._doing.result(task, lost)
         faults.reach("end.recorded" if task.unit.is_end else "unit.computed")
         self._recorded(lambda: self.leases.done(task, result, time.monotonic() - began))
         if not task.unit.is_end:
             faults.reach("unit.recorded")
-
-    def _computed(self, task: Task, known: _Known, folder: Path, lost: threading.Event) -> Result:
-        record, request = known.record, known.request
-        if known.code is not None:
-            own_code.loaded(known.code, known.seal, record.person)  # the seal is checked here, not on workers
-        if not task.is_new:
-            self.leases.begun(task)
-        faults.reach("unit.begun")
-        numbers = task.unit.items
-        alone = replace(request, items=[request.items[n] for n in numbers])
-        unit = replace(task.unit, items=list(range(len(numbers))))
-        threads = 1 if unit.tile is not None else self.workers.threads
-        call = Call(record.process, record.version, known.code, alone, unit, str(folder), threads)
-        computation = self.workers.submit(call)
-        while not computation.done(0.5):
-            if lost.is_set():
-                computation.cancel()
-                raise LeaseLost
-        try:
-            return computation.result()
-        except NothingThere:  # by its footprint a product is there, by its pixels not
-            return Result([])
-
-    def _reused(self, task: Task, known: _Known, folder: Path) -> Result | None:
-        for job, name, unit, result in self.leases.same(task):
-            source = places.folder_of(name, self.folder)
-            if job != task.job and not result.items:
-                files = outputs.reused(source, folder, unit, result.files, known.request, task.unit)
-                if files is not None:
-                    return Result(files, reused=job)
-        return None
 
     def _recorded(self, record: Callable[[], None]) -> None:
         """Record something that is done, as soon as the store answers."""
@@ -300,27 +228,20 @@ class Runner:
                     raise LeaseLost from error
 
     def _not_done(self, task: Task, error: Exception) -> None:
-        why = f"{task.unit.said()}: {_reason(error)}"
-        log.warning("%s", shown(why))
-        if _is_full(error):
-            why = f"{task.unit.said()}: the disk is full, or your quota is used up; it goes on when there is room."
-            self._recorded(lambda: self.leases.postpone(task, why, min(_NO_ROOM, self.pause * 6), counts=False))
-        elif isinstance(error, remote.StillRunning):
-            self._recorded(lambda: self.leases.postpone(task, why, max(self.pause, _ASK), counts=False))
-        elif isinstance(error, DatabaseUnusable):
-            self._recorded(lambda: self.leases.postpone(task, why, 0.0, counts=False))
-        elif _can_pass(error) and task.attempts + 1 < self.attempts:
-            pause = min(self.pause * 2**task.attempts, _LONGEST)
-            self._recorded(lambda: self.leases.postpone(task, why, pause))
+        verdict = failing.verdict(task, error, self.attempts, self.pause)
+        log.warning("%s", shown(verdict.why))
+        if verdict.pause is None:
+            self._recorded(lambda: self.leases.fail(task, verdict.why))
         else:
-            self._recorded(lambda: self.leases.fail(task, why))
+            pause = verdict.pause
+            self._recorded(lambda: self.leases.postpone(task, verdict.why, pause, counts=verdict.counts))
 
 
 def _beside(task: Task) -> str:
     """Return what a unit is that needs no worker; empty: it needs one."""
     if task.unit.is_end:
         return "end"
-    return PLAN if task.key == PLAN else _NOTEBOOK if task.is_notebook else ""
+    return PLAN if task.key == PLAN else NOTEBOOK if task.is_notebook else ""
 
 
 def _longer() -> Iterator[float]:
@@ -328,24 +249,3 @@ def _longer() -> Iterator[float]:
     while True:
         yield pause
         pause = min(pause * 2, 10.0)
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the disk was full, said by the error or by its cause."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return True
-        error = error.__cause__
-    return False
-
-
-def _can_pass(error: Exception) -> bool:
-    """Whether the same may work later: an archive does not answer, a worker died. A fault of the process stays."""
-    return isinstance(error, (GeodesError, OSError, TimeoutError, MemoryError)) and not isinstance(error, Impossible)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, GeodesError):
-        return str(error)
-    line: Any = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {line}" if line else type(error).__name__

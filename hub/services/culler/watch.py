@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from geodes_lab.policy.lab import Culling
+from geodes_lab.policy.servers import Culling
 from hub.services.culler.orders import Orders
 from hub.services.hubapi import Server
 

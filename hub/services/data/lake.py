@@ -17,7 +17,7 @@ import obstore
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from geodes_lab.credentials import tls
-from geodes_lab.policy.lab import Datalake
+from geodes_lab.policy.services import Datalake
 
 _CHUNK = 2**20  # bytes of an answer that are sent together
 _RENEWED = timedelta(minutes=5)

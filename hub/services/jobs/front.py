@@ -11,6 +11,7 @@ from geodes_lab.policy.lab import Lab
 from geodes_lab.processing import registry
 from geodes_lab.processing.process import Process
 from geodes_lab.util.database import DatabaseUnusable
+from hub.services.jobs import listing
 from hub.services.jobs.calls.desk import Desk, NotAllowed
 from hub.services.person import Hub, Person, is_from_elsewhere
 
@@ -63,6 +64,14 @@ class Front:
         if public:
             return f"{public}{self.hub.prefix}ogc"
         return f"{str(request.base_url).rstrip('/')}{self.hub.prefix}ogc"
+
+    def page(self, request: Request) -> tuple[int, int]:
+        """Return how many are asked for, and after how many."""
+        try:
+            query = request.query_params
+            return listing.whole(query, "limit", 100, 1), listing.whole(query, "offset", 0, 0)
+        except GeodesError as error:
+            raise refusal(error) from None
 
 
 def refusal(error: GeodesError) -> Exception:

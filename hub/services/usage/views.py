@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import fields
 
-from geodes_lab.policy.lab import Quota
+from geodes_lab.policy.groups import Quota
 from geodes_lab.policy.limits import Verdict
 from geodes_lab.policy.units import Bytes
 from hub.services.pages import Language, table

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from geodes_lab.policy.lab import Culling
+from geodes_lab.policy.servers import Culling
 from geodes_lab.policy.units import Seconds
 from hub.services.culler.app import look, made
 from hub.services.culler.stops import Stop, Stops

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from geodes_lab.acquisition.config import State
 from geodes_lab.acquisition.ledger.tables import Database
 from geodes_lab.acquisition.news import tell, write
+from geodes_lab.acquisition.settings.storing import State
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.reading import read
 from hub.services.home.app import Reception, made

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from geodes_lab.policy.lab import Culling, Lab
+from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.reading import read
+from geodes_lab.policy.servers import Culling
 from geodes_lab.policy.units import Seconds
 from hub.services.culler.app import made as culler_app
 from hub.services.culler.messages import Messages

@@ -85,20 +85,24 @@ def test_login_that_another_browser_began_is_refused(url):
     assert httpx.get(f"{url}/services/usage/oauth_callback", params={"code": "c", "state": ""}).status_code == 403
 
 
-@pytest.mark.parametrize(("groups", "asked"), [(True, ["/user", "/users/greta"]), (False, ["/user"])])
-def test_groups_are_asked_only_where_a_service_needs_them(monkeypatch, groups, asked):
-    seen: list[str] = []
+def test_hub_is_asked_one_question_about_a_token_with_groups(monkeypatch):
+    """Whatever the token's scopes: the hub says its owner's groups to each token (`jupyterhub.scopes.identify_scopes`)."""
+    asked: list[str] = []
 
-    async def answer(request: Request) -> Response:
-        seen.append(request.url.path)
-        scopes = ["access:services!service=culler"]
-        return JSONResponse({"name": "greta", "kind": "user", "scopes": scopes, "groups": ["radar"]})
+    async def owner(request: Request) -> Response:
+        asked.append(request.url.path)
+        scopes = ["access:services!service=usage"]
+        return JSONResponse({"kind": "user", "name": "ada", "groups": ["geodes"], "scopes": scopes})
 
-    with served(Starlette(routes=[Route("/user", answer), Route("/users/greta", answer)])) as api:
+    with served(Starlette(routes=[Route("/user", owner), Route("/users/ada", owner)])) as api:
         monkeypatch.setenv("JUPYTERHUB_API_URL", api)
-        monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "its own")
-        monkeypatch.setenv("JUPYTERHUB_SERVICE_NAME", "culler")
-        hub = Hub(groups=groups)
-        people = [hub.who("hers") for _ in range(3)]
-    assert {(p.name, p.groups) for p in people} == {("greta", frozenset({"radar"} if groups else ()))}
-    assert seen == asked
+        monkeypatch.setenv("JUPYTERHUB_SERVICE_NAME", "usage")
+        hub = Hub()
+        ada = hub.who("hers")
+        assert (ada.name, ada.groups) == ("ada", {"geodes"})
+        assert hub.who("hers") == ada
+        assert asked == ["/user"]
+        # A service whose senders speak of themselves alone may remember them for longer, or not at all.
+        anew = Hub(remembers=0)
+        assert [anew.who("hers"), anew.who("hers")] == [ada, ada]
+        assert asked == ["/user"] * 3

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from geodes_lab.policy.lab import Home, Lab, Servers
+from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.limits import verdict
 from geodes_lab.policy.reading import read
+from geodes_lab.policy.servers import Home, Servers
 from geodes_lab.policy.units import Bytes
 from hub.servers import group_mounts
 from hub.services.hubapi import Server

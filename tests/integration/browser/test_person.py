@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from geodes_lab.catalog.explorer import _ASKED as ASKED
+from geodes_lab.catalog.place_map import PLACE as ASKED
 from hub.lab import Lab
 from tests.environments.test_overlay import wheel
 from tests.support.browser import chromium, needs_chromium
@@ -198,7 +198,7 @@ def of_shapes(folder: Path) -> tuple[Path, Path]:
 @pytest.mark.slow
 def test_person_searches_by_a_file_of_the_own_computer(person, tmp_path):
     kernel = {"name": "geodes", "display_name": "GEODES (Python · Dask)", "language": "python"}
-    cells = [new_markdown_cell("# Explorer"), new_code_cell("explorer = gl.explore()\nexplorer")]
+    cells = [new_markdown_cell("# Explorer"), new_code_cell('explorer = gl.explore("PEPS_S2_L1C")\nexplorer')]
     place = person.home / "notebooks" / "explorer.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), place)
     notebook = person.open("explorer")

@@ -10,8 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from geodes_lab.acquisition.config import Config
 from geodes_lab.acquisition.loading import load
+from geodes_lab.acquisition.settings.config import Config
 from tests.integration.chart.test_network import (
     DATABASE,
     DATALAKE,

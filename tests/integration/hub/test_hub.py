@@ -18,7 +18,7 @@ import pytest
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from geodes_lab.policy.lab import Group
+from geodes_lab.policy.groups import Group
 from hub import installation
 from hub.demo import Visitor, kernel_of
 from hub.lab import Lab, LabError

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from geodes_lab.catalog.harvesting import shelved
-from geodes_lab.policy.lab import Datalake, Lab
+from geodes_lab.policy.lab import Lab
+from geodes_lab.policy.services import Datalake
 from hub.services.catalogue import app as catalogue_app
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.news.postman import Postman

@@ -1,0 +1,1 @@
+"""What does an operator say of acquisition? The settings of ``geodes-lab acquire``, each with its type."""
