@@ -25,7 +25,47 @@ Begin = Callable[[list[int]], Sequence["Future[Pixels]"]]
 
 
 _FEW = 3 / 8  # of the limit, for what only neighbours share
+_OPENED = 4  # the share of the limit that is added for tiles that stay open: a fourth
 _LEFT = 0.9  # of the limit, after it was exceeded: removing one tile at a time would cost more than it saves
+
+
+class Opened:
+    """What decoders keep of tiles of which only areas were decoded: the next area of such a tile costs less.
+
+    Parameters
+    ----------
+    limit
+        Bytes to keep, as far as they are told; the least recently used tile is forgotten first. 0: nothing is kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._held = 0
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Any:
+        """Return what is kept of a tile; None: nothing."""
+        with self._lock:
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+
+    def keep(self, key: Hashable, tile: Any, size: int) -> Any:
+        """Keep a tile, or tell its size anew; returns the tile that is kept, which another thread may have opened."""
+        with self._lock:
+            tile, before = self._kept.pop(key, (tile, 0))
+            self._kept[key] = tile, size
+            self._held += size - before
+            while self._held > self.limit and len(self._kept) > 1:
+                self._held -= self._kept.popitem(last=False)[1][1]
+            return tile
+
+    def drop(self, key: Hashable) -> None:
+        """Forget a tile."""
+        with self._lock:
+            self._held -= self._kept.pop(key, (None, 0))[1]
 
 
 class Tiles:
@@ -35,10 +75,14 @@ class Tiles:
     ----------
     limit
         Bytes of pixels to keep; the least recently used tile is removed first.
+    opened
+        See `Opened`.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, opened: int = 0) -> None:
         self._limit = limit
+        self.opened = Opened(opened)
+        """What decoders keep."""
         self._held = 0
         self._lock = threading.Lock()
         self._tiles: OrderedDict[Hashable, Future[Pixels]] = OrderedDict()
@@ -110,13 +154,15 @@ def room(memory: int | None) -> int:
 @cache
 def _shared() -> Tiles:
     ours = worker()
-    return Tiles(room(ours.memory_manager.memory_limit if ours else None))
+    if ours:  # the chunks of a cube share the areas of tiles themselves
+        return Tiles(room(ours.memory_manager.memory_limit))
+    return Tiles(room(None), room(None) // _OPENED)
 
 
 @cache
 def _few() -> Tiles:
-    worker = _worker()
-    return Tiles(int(room(worker.memory_manager.memory_limit if worker else None) * _FEW))
+    ours = worker()
+    return Tiles(int(room(ours.memory_manager.memory_limit if ours else None) * _FEW))
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from geodes_lab.cube.mosaic import Mosaic
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import warp
 from geodes_lab.raster.source import Gridder, RasterSource, Span
-from geodes_lab.reading import overview
+from geodes_lab.reading import edges, overview
 
 _TILE = 1024  # pixels, if a file declares no tiles
 
@@ -167,7 +167,7 @@ def _touched(
         high, wide = max(high >> level, 1), max(wide >> level, 1)
     high, wide = min(high, reduced.shape[0]), min(wide, reduced.shape[1])
     # Beside no data, an overview of JPEG 2000 is read with a margin.
-    reach = overview.far(reduced, grid, resampling) if level and shrink == 2 and source.nodata is not None else 0
+    reach = edges.far(reduced, grid, resampling) if level and shrink == 2 and source.nodata is not None else 0
     margin = warp.margin(reduced, grid, resampling)
     tiles, warped = set[tuple[int, int]](), 0
     for y, x in blocks:

@@ -1,33 +1,20 @@
-"""The overviews of an image: which one serves a grid, and which pixels must be read from the image itself."""
+"""The overviews of an image: which one serves a grid, and of what its pixels are made."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
 from geodes_lab.raster import warp
-from geodes_lab.raster.source import RasterSource, Span
+from geodes_lab.raster.source import RasterSource
+from geodes_lab.reading import edges
 
-_REACH = 4  # pixels of an overview that JPEG 2000's wavelets mix: 2 for the reversible one, 4 for the other
 _SLACK = 1.01  # the overviews of a COG are slightly coarser than their factor
 _FINER = 4  # times finer than the grid: an overview whose pixels are not means, if a mean is needed
-# Half the width of a kernel, in pixels of the output.
-_RADII = {
-    Resampling.nearest: 0.5,
-    Resampling.average: 0.5,
-    Resampling.bilinear: 1.0,
-    Resampling.cubic: 2.0,
-    Resampling.cubic_spline: 2.0,
-    Resampling.lanczos: 3.0,
-}
-
 WAVELET, MEAN, NEAR, UNLIKE = "wavelet", "mean", "near", "unlike"
 """The kind of an overview's pixels.
 
@@ -39,21 +26,7 @@ _SIDE = 32  # pixels of an overview that are compared with the image
 _ENOUGH = 16  # of them whose pixels below are not all equal
 
 
-class Pyramid(Hashable, Protocol):
-    """The part of `geodes_lab.reading.pyramid.Image` that is used here."""
-
-    shapes: tuple[tuple[int, int], ...]
-    scales: tuple[tuple[float, float], ...]
-    wavelet: bool
-    nodata: float | None
-
-    def read(
-        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
-    ) -> NDArray[Any]:
-        """See `geodes_lab.reading.pyramid.Image`."""
-
-
-def level(source: RasterSource, image: Pyramid, grid: GeoBox, resampling: Resampling) -> int:
+def level(source: RasterSource, image: edges.Pyramid, grid: GeoBox, resampling: Resampling) -> int:
     """Choose the overview that serves a grid; 0: the image itself.
 
     ``nearest`` accepts any pixel within half a pixel of the grid, so the next finer overview serves. A mean of an
@@ -116,91 +89,11 @@ def expected(source: RasterSource, grid: GeoBox, resampling: Resampling, is_wave
 
 
 def _may_serve(source: RasterSource, resampling: Resampling) -> bool:
-    return np.dtype(source.dtype).kind == "f" and not source.is_class and not source.exact and resampling in _RADII
+    return np.dtype(source.dtype).kind == "f" and not source.is_class and not source.exact and resampling in edges.RADII
 
 
 def _finer(kind: str, resampling: Resampling) -> float:
     return 1 if resampling is Resampling.nearest or (kind, resampling) == (MEAN, Resampling.average) else _FINER
-
-
-def doubtful(
-    source: RasterSource,
-    reduced: RasterSource,
-    image: Pyramid,
-    number: int,
-    grid: GeoBox,
-    resampling: Resampling,
-    useful: tuple[Span, Span] | None = None,
-) -> NDArray[np.bool_]:
-    """Return for which pixels of a grid an overview of JPEG 2000 gives no reliable number.
-
-    Its wavelet mixes nodata with data, and undershoots below zero beside an edge: the nodata number may be data.
-
-    Parameters
-    ----------
-    source
-        The band.
-    reduced
-        The grid of the overview.
-    image, number
-        Its file, and the number of the overview.
-    grid, resampling
-        See `level`.
-    useful
-        See `geodes_lab.reading.pyramid.Image.read`.
-    """
-    by = far(reduced, grid, resampling)
-    (top, bottom), (left, right) = reduced.spans(grid, 0)
-    rows = max(top - by, 0), min(bottom + by, reduced.shape[0])
-    cols = max(left - by, 0), min(right + by, reduced.shape[1])
-    if rows[0] >= rows[1] or cols[0] >= cols[1]:
-        return np.zeros(grid.shape, bool)
-    suspect = source.suspect(image.read(number, rows, cols, useful, source.index - 1)[source.index - 1])
-    if not suspect.any():
-        return np.zeros(grid.shape, bool)
-    from scipy.ndimage import maximum_filter  # half a second, rarely needed
-
-    near = maximum_filter(suspect.astype(np.uint8), 2 * by + 1)
-    nearest, _ = warp.warped(near, np.ones(near.shape, bool), (rows[0], cols[0]), reduced, grid, Resampling.nearest)
-    return nearest.astype(bool)
-
-
-def holes(
-    source: RasterSource,
-    reduced: RasterSource,
-    image: Pyramid,
-    number: int,
-    grid: GeoBox,
-    useful: tuple[Span, Span] | None = None,
-) -> NDArray[np.bool_]:
-    """Return where an overview of JPEG 2000 has no data as far as can be told from the overview itself.
-
-    Its wavelet undershoots: a dark pixel may have nodata's number. Where three by three pixels have it, it is nodata.
-
-    Parameters
-    ----------
-    source, reduced, image, number, grid, useful
-        See `doubtful`.
-    """
-    rows, cols = reduced.spans(grid)
-    if source.nodata is None or rows[0] >= rows[1] or cols[0] >= cols[1]:
-        return np.zeros(grid.shape, bool)
-    numbers = image.read(number, rows, cols, useful, source.index - 1)[source.index - 1]
-    is_hole = numbers == source.nodata
-    if not is_hole.any():
-        return np.zeros(grid.shape, bool)
-    from scipy.ndimage import maximum_filter, minimum_filter  # half a second, rarely needed
-
-    is_large = maximum_filter(minimum_filter(is_hole.astype(np.uint8), 3, mode="nearest"), 3, mode="nearest")
-    nearest, _ = warp.warped(
-        is_large, np.ones(is_large.shape, bool), (rows[0], cols[0]), reduced, grid, Resampling.nearest
-    )
-    return nearest.astype(bool)
-
-
-def far(reduced: RasterSource, grid: GeoBox, resampling: Resampling) -> int:
-    """Return the distance, in pixels of a JPEG 2000 overview, from which nodata may reach a pixel of a grid."""
-    return _REACH + 1 + math.ceil(_RADII[resampling] * max(reduced.ratios(grid)))
 
 
 def _agree(one: float | None, other: float | None) -> bool:
@@ -208,7 +101,7 @@ def _agree(one: float | None, other: float | None) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _kind(source: RasterSource, image: Pyramid) -> str:
+def _kind(source: RasterSource, image: edges.Pyramid) -> str:
     """Find what the first overview's pixels are, from the image under some of them.
 
     The same for all windows of the file.
@@ -219,7 +112,7 @@ def _kind(source: RasterSource, image: Pyramid) -> str:
     return next((kind for kind in kinds if kind), UNLIKE)
 
 
-def _compared(source: RasterSource, image: Pyramid, top: int, left: int) -> str | None:
+def _compared(source: RasterSource, image: edges.Pyramid, top: int, left: int) -> str | None:
     """Find what the first overview's pixels are at a place; None if all pixels below are equal."""
     high, wide = image.shapes[1]
     rows, cols = (top, min(top + _SIDE, high)), (left, min(left + _SIDE, wide))

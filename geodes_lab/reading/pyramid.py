@@ -24,7 +24,7 @@ from geodes_lab.formats.tiff import image as tiff_image
 from geodes_lab.formats.zarr import document as zarr_document
 from geodes_lab.raster import globe, pixel_places, warp
 from geodes_lab.raster.source import RasterSource, Span
-from geodes_lab.reading import overview
+from geodes_lab.reading import edges, overview
 from geodes_lab.reading.gdal import Numbers
 from geodes_lab.storage.location import object_of
 from geodes_lab.storage.object_location import ObjectLocation
@@ -35,7 +35,7 @@ _TILE = 1024  # pixels, where metadata do not tell the tiles
 _AT_ONCE = 2**26  # pixels of an image that are warped at once: with a warp's buffers, a gigabyte
 
 
-class Image(overview.Pyramid, Protocol):
+class Image(edges.Pyramid, Protocol):
     """A file that holds an image and its overviews in tiles."""
 
     shapes: tuple[tuple[int, int], ...]
@@ -164,19 +164,19 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     reduced = block if resampling is Resampling.nearest and block.place_on(grid) else placed
     if not image.wavelet:
         return _read(reduced, image, level, grid, resampling, _useful(reduced, within))
-    useful = _useful(placed, within, overview.far(placed, grid, resampling))
+    useful = _useful(placed, within, edges.far(placed, grid, resampling))
     result = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
     if resampling is Resampling.nearest and reduced is placed:
         result = result[0], result[1] & pixel_places.inside(source, grid)
     if source.is_picture:
         return (
             result[0],
-            result[1] & ~overview.holes(source, placed, image, level, grid, useful),
+            result[1] & ~edges.holes(source, placed, image, level, grid, resampling, useful),
             slice(None),
             slice(None),
         )
     if (source.nodata, source.saturated) != (None, None):
-        doubtful = overview.doubtful(source, placed, image, level, grid, resampling, useful)
+        doubtful = edges.doubtful(source, placed, image, level, grid, resampling, useful)
         _look_up(source, image, grid, resampling, doubtful, *result)
     return *result, slice(None), slice(None)
 

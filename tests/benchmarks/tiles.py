@@ -25,6 +25,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -307,9 +308,32 @@ def beside(bench: Bench, way: Callable[..., Way], table: Table, number: int, see
     table.ratios.setdefault(_COG, []).append(totals[0] / totals[2])
 
 
+def screens(bench: Bench, way: Callable[..., Way], table: Table, seed: int) -> None:
+    """Ours and TiTiler, of the third product: what a person sees who zooms in, 5 by 3 tiles at each zoom, six at once."""
+    drawn, (west, south, east, north) = random.Random(seed), stage.WHOLE.geographic_extent.boundingbox.bbox
+    x, y = drawn.uniform(west + 0.4, east - 0.4), drawn.uniform(south + 0.3, north - 0.3)
+    totals = np.zeros(3)
+    with bench.peers() as others:
+        for zoom in (11, 12, 13, 14):
+            centre = GRID.tile(x, y, zoom)
+            around = [(zoom, centre.x + dx, centre.y + dy) for dy in (-1, 0, 1) for dx in (-2, -1, 0, 1, 2)]
+            for n, (name, one) in enumerate(
+                (("ours", way("1", 2)), ("TiTiler, zip", others["vsizip"]), ("TiTiler, COG", others["cog"]))
+            ):
+                began, before = time.perf_counter(), one._cpu()
+                with ThreadPoolExecutor(6) as pool:
+                    list(pool.map(lambda tile, one=one: one.get(tile, 2), around))
+                took = time.perf_counter() - began
+                totals[n] += took
+                table.add(f"a screen of {len(around)} tiles, {name}", (took, one._cpu() - before))
+    table.ratios.setdefault(f"screens, {_ZIP}", []).append(totals[1] / totals[0])
+    table.ratios.setdefault(f"screens, {_COG}", []).append(totals[0] / totals[2])
+
+
 _ZIP, _COG = "TiTiler on the zip ÷ ours", "ours ÷ TiTiler on a COG"
 GOALS = {"first tile": 1.5, "next tiles": 0.3, "8 viewers": 0.3}
 WANTED = {_ZIP: ("≥", 10.0), _COG: ("≤", 1.5)}
+WANTED |= {f"screens, {name}": limit for name, limit in WANTED.items()}
 
 
 def main() -> None:
@@ -317,7 +341,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="all is measured so often, in turn")
     parser.add_argument("--viewers", type=int, default=8)
     parser.add_argument("--tiles", type=int, default=6, help="at each zoom, of each round")
-    parser.add_argument("--only", nargs="*", default=["first", "next", "viewers", "peers"])
+    parser.add_argument("--only", nargs="*", default=["first", "next", "viewers", "peers", "screens"])
     options = parser.parse_args()
     table = Table()
     with stage.Server() as server, tempfile.TemporaryDirectory() as temporary:
@@ -330,12 +354,14 @@ def main() -> None:
         for turn in range(options.rounds):
             if "first" in options.only:
                 first(bench, table, (8, 10, 12, 14), 5 + turn)
-            if {"next", "peers"} & set(options.only):
+            if {"next", "peers", "screens"} & set(options.only):
                 with bench.ours() as way:
                     if "next" in options.only:
                         following(way, table, options.tiles, 30 + turn)
                     if "peers" in options.only:
                         beside(bench, way, table, 1, 11 + turn)
+                    if "screens" in options.only:
+                        screens(bench, way, table, 50 + turn)
             if "viewers" in options.only:
                 viewers(bench, table, options.viewers, turn)
         table.show(GOALS, WANTED)

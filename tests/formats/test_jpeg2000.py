@@ -25,7 +25,7 @@ from geodes_lab import products
 from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats import tile_cache
-from geodes_lab.formats.jpeg2000 import image, openjpeg
+from geodes_lab.formats.jpeg2000 import image, open_tile, openjpeg
 from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.products import bands
 from geodes_lab.reading import gdal, window
@@ -174,16 +174,85 @@ def test_any_area_of_a_tile_is_part_of_the_whole(product, found, data, ending):
                 openjpeg.decode(broken, (top, left, bottom, right))
 
 
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), ending=st.sampled_from(["_B04.jp2", "_TCI.jp2"]), level=st.integers(0, 1))
+def test_areas_of_an_open_tile_are_parts_of_the_whole_in_any_order(product, data, ending, level):
+    if openjpeg.library() is None:
+        pytest.skip("no shared library of OpenJPEG here: no tile stays open")
+    index, _ = member(product, ending)
+    ((start, length),) = index.parts([0])
+    stream = index.header.alone(0, index.place.read(start, length), level)
+    whole, tile = openjpeg.decode(stream), open_tile.OpenTile(stream)
+    for _ in range(data.draw(st.integers(2, 6))):
+        top, left = (data.draw(st.integers(0, size - 1)) for size in whole.shape[1:])
+        bottom, right = (
+            data.draw(st.integers(top + 1, whole.shape[1])),
+            data.draw(st.integers(left + 1, whole.shape[2])),
+        )
+        np.testing.assert_array_equal(tile.area((top, left, bottom, right)), whole[:, top:bottom, left:right])
+
+
+def test_next_area_of_an_open_tile_needs_no_bytes_and_another_way_if_that_fails(product, monkeypatch):
+    if openjpeg.library() is None:
+        pytest.skip("no shared library of OpenJPEG here: no tile stays open")
+    index, path = member(product, "_B04.jp2")
+    file = image.Jpeg2000(index)
+    with rasterio.open(path) as opened:
+        whole = opened.read()
+
+    def area(top: int, left: int) -> tuple[int, int]:
+        """Compare an area with GDAL; return what was read, and how many code-blocks' areas were decoded."""
+        rows, cols = (top, top + 200), (left, left + 200)
+        before = traffic.bytes, len(decoded)
+        np.testing.assert_array_equal(file.read(0, rows, cols, (rows, cols)), whole[:, slice(*rows), slice(*cols)])
+        return traffic.bytes - before[0], len(decoded) - before[1]
+
+    decoded: list[openjpeg.Area] = []
+    decode = openjpeg.Decoder.decode
+
+    def noted(decoder: openjpeg.Decoder, wanted: openjpeg.Area) -> np.ndarray:
+        decoded.append(wanted)
+        return decode(decoder, wanted)
+
+    monkeypatch.setattr(openjpeg.Decoder, "decode", noted)
+    assert area(0, 0)[0] > 0
+    assert [area(0, 200), area(200, 0)] == [(0, 1), (0, 1)]
+    assert area(200, 200) == (0, 0), "between its neighbours, it is there already"
+    assert area(800, 800) == (0, 1)
+    assert decoded[-1] == (800, 800, 1000, 1000), "far away: not what is between"
+
+    def broken(decoder: openjpeg.Decoder, wanted: openjpeg.Area) -> np.ndarray:
+        monkeypatch.setattr(openjpeg.Decoder, "decode", noted)
+        raise openjpeg.Undecodable("not now")
+
+    monkeypatch.setattr(openjpeg.Decoder, "decode", broken)
+    assert area(400, 0)[0] > 0
+
+
+def test_open_tiles_are_kept_within_a_limit_and_the_last_one_always():
+    opened = tile_cache.Opened(100)
+    for name in "abc":
+        assert opened.keep(name, name.upper(), 40) == name.upper()
+    assert [opened.get(name) for name in "abc"] == [None, "B", "C"]
+    assert opened.keep("b", "another", 90) == "B", "who was first stays, with its new size"
+    assert [opened.get(name) for name in "bc"] == ["B", None]
+    opened.keep("d", "D", 1000)
+    assert [opened.get(name) for name in "bd"] == [None, "D"]
+    opened.drop("d")
+    opened.drop("d")
+    assert opened.keep("e", "E", 60) == opened.get("e") == "E"
+
+
 def test_cube_decodes_of_a_tile_what_it_needs_and_chunks_share_it(on_disk, monkeypatch):
     decoded: list[int] = []
-    decode = image.decode
+    decode = image.Jpeg2000._decoded
 
-    def counted(stream: bytes, area: object = None) -> np.ndarray:
-        pixels = decode(stream, area)
+    def counted(*arguments: object) -> np.ndarray:
+        pixels = decode(*arguments)
         decoded.append(pixels.size)
         return pixels
 
-    monkeypatch.setattr(image, "decode", counted)
+    monkeypatch.setattr(image.Jpeg2000, "_decoded", counted)
     items = gl.search("PEPS_S2_L1C", datetime="2021-06-05", bbox=(1.70, 43.5, 1.72, 43.7))
     source = bands.source(products.unpack(items[0]), "red")
     grid = source.geobox[900:1100, 950:1150]  # it cuts four tiles

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from typing import Any
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats.jpeg2000.code_blocks import is_plain
 from geodes_lab.formats.jpeg2000.codestream import SOT
-from geodes_lab.formats.jpeg2000.openjpeg import Area, Undecodable, decode
+from geodes_lab.formats.jpeg2000.open_tile import OpenTile
+from geodes_lab.formats.jpeg2000.openjpeg import Area, Undecodable, decode, library
 from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.formats.tile_cache import Pixels, later, shared
 from geodes_lab.raster.source import Span
@@ -76,7 +77,7 @@ class Jpeg2000:
         keys = [(*file, n, level, a) for n, a in zip(numbers, areas, strict=True)]
 
         def begin(missing: list[int]) -> Sequence[Future[Pixels]]:
-            return self._begin([numbers[n] for n in missing], [areas[n] for n in missing], level)
+            return self._begin([numbers[n] for n in missing], [areas[n] for n in missing], level, file)
 
         tiles_read = shared().get(keys, begin)
         if len(tiles_read) == 1 and tiles_read[0].shape[1:] == (rows[1] - rows[0], cols[1] - cols[0]):
@@ -105,17 +106,50 @@ class Jpeg2000:
         part = (area[2] - area[0]) * (area[3] - area[1])
         return area if 0 < part <= 0.8 * height * width else None
 
-    def _begin(self, tiles: list[int], areas: list[Area | None], level: int) -> Sequence[Future[Pixels]]:
+    def _begin(
+        self, tiles: list[int], areas: list[Area | None], level: int, file: tuple[Any, ...]
+    ) -> Sequence[Future[Pixels]]:
+        """Begin to read tiles; each is decoded when its bytes arrive, or now if it is open."""
+        futures: list[Future[Pixels]] = [Future() for _ in tiles]
+        kept = [shared().opened.get((*file, t, level)) if a else None for t, a in zip(tiles, areas, strict=True)]
+        wanted = [n for n, opened in enumerate(kept) if opened is None]
+        if wanted:
+            self._fetch(
+                [tiles[n] for n in wanted], [areas[n] for n in wanted], level, file, [futures[n] for n in wanted]
+            )
+        for tile, area, opened, pixels in zip(tiles, areas, kept, futures, strict=True):
+            if opened is not None and area is not None:
+                later(partial(self._again, opened, tile, area, level, file, pixels), [pixels])
+        return futures
+
+    def _again(
+        self, opened: OpenTile, tile: int, area: Area, level: int, file: tuple[Any, ...], pixels: Future[Pixels]
+    ) -> None:
+        """Decode another area of an open tile; whatever fails is tried with the tile's bytes, which tell why."""
+        key = (*file, tile, level)
+        try:
+            decoded = opened.area(area)
+            shared().opened.keep(key, opened, opened.size)
+        except BaseException:
+            shared().opened.drop(key)
+            try:
+                self._fetch([tile], [area], level, file, [pixels])
+            except BaseException as error:
+                pixels.set_exception(error)
+            return
+        pixels.set_result(decoded)
+
+    def _fetch(
+        self, tiles: list[int], areas: list[Area | None], level: int, file: tuple[Any, ...],
+        futures: Sequence[Future[Pixels]],
+    ) -> None:  # fmt: skip
         """Begin to read tiles; each is decoded when its bytes arrive."""
         share = _share.get(level, 1.0) if level else 1.0
         parts = self.index.parts(tiles)
         ends = [min(length, max(int(length * share), _FLOOR)) for _, length in parts]
         coming = self.index.place.fetch([(start, end) for (start, _), end in zip(parts, ends, strict=True)])
-        futures: list[Future[Pixels]] = []
-        for tile, area, part, data in zip(tiles, areas, parts, coming, strict=True):
-            futures.append(Future())
-            self._when_there(data, _Tile(tile, area, level, *part), b"", futures[-1])
-        return futures
+        for tile, area, part, data, pixels in zip(tiles, areas, parts, coming, futures, strict=True):
+            self._when_there(data, _Tile(tile, area, level, *part, (*file, tile, level)), b"", pixels)
 
     def _when_there(self, coming: Future[bytes], tile: _Tile, before: bytes, pixels: Future[Pixels]) -> None:
         """Decode a tile in another thread when its bytes have arrived; an overview may need several attempts."""
@@ -148,8 +182,11 @@ class Jpeg2000:
             raise NotUnderstood("a tile with a coding style of its own")
         if plain is None and len(data) < tile.length:
             return None
+        stream = self.index.header.alone(tile.number, data, tile.level)
         try:
-            return decode(self.index.header.alone(tile.number, data, tile.level), tile.area)
+            if tile.area is None or library() is None or not shared().opened.limit:
+                return decode(stream, tile.area)
+            return _opened(tile.key, stream, tile.area)
         except Undecodable as error:
             if len(data) < tile.length:
                 return None
@@ -188,6 +225,23 @@ class _Tile:
     """The offset of its tile-part in the object, in bytes."""
     length: int
     """The length of its tile-part, in bytes."""
+    key: tuple[Any, ...]
+    """By which it is known while it is open."""
+
+
+def _opened(key: tuple[Any, ...], stream: bytes, area: Area) -> Pixels:
+    """Decode an area of a tile that stays open."""
+    opened, mine = shared().opened, OpenTile(stream)
+    kept = opened.keep(key, mine, mine.size)
+    try:
+        pixels = kept.area(area)
+        opened.keep(key, kept, kept.size)
+        return pixels
+    except BaseException:
+        opened.drop(key)
+        if kept is mine:
+            raise
+    return decode(stream, area)  # another thread may have had fewer bytes of it
 
 
 @lru_cache(maxsize=4096)

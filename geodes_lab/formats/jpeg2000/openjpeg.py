@@ -136,58 +136,95 @@ def _declare(lib: Any) -> None:
 
 
 def _decode_area(stream: bytes, area: Area) -> NDArray[Any]:
-    lib, at, messages = library(), 0, list[str]()
+    return Decoder(stream).decode(area)
 
-    def read(buffer: int, size: int, _: Any) -> int:
-        nonlocal at
-        size = min(size, len(stream) - at)
+
+class _Bytes:
+    """What OpenJPEG reads."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    def read(self, buffer: int, size: int, _: Any) -> int:
+        size = min(size, len(self._data) - self._at)
         if size <= 0:
             return c_size_t(-1).value  # the end
-        ctypes.memmove(buffer, stream[at : at + size], size)
-        at += size
+        ctypes.memmove(buffer, self._data[self._at : self._at + size], size)
+        self._at += size
         return size
 
-    def skip(size: int, _: Any) -> int:
-        nonlocal at
-        at += min(size, len(stream) - at)
+    def skip(self, size: int, _: Any) -> int:
+        self._at += min(size, len(self._data) - self._at)
         return size
 
-    def seek(to: int, _: Any) -> int:
-        nonlocal at
-        at = to
+    def seek(self, to: int, _: Any) -> int:
+        self._at = to
         return 1
 
-    # Referenced in this frame, because ctypes does not keep callbacks alive.
-    callbacks = (
-        _READ(read),
-        _SKIP(skip),
-        _SEEK(seek),
-        _SAY(lambda text, _: messages.append(text.decode(errors="replace"))),
-    )
-    image = POINTER(_Image)()
-    codec, source = lib.opj_create_decompress(0), lib.opj_stream_create(len(stream), 1)
-    try:
+
+class Decoder:
+    """A code-stream of one tile that stays open, by OpenJPEG itself: see `library`.
+
+    OpenJPEG keeps the code-blocks of the last area. Those that the next area needs too are not decoded again; all
+    others are forgotten. For one thread at a time.
+
+    Parameters
+    ----------
+    stream
+        See `decode`.
+
+    Raises
+    ------
+    Undecodable
+        If its header is damaged.
+    """
+
+    def __init__(self, stream: bytes) -> None:
+        lib = self._lib = library()
+        self._image = POINTER(_Image)()
+        messages = self._messages = list[str]()
+        bytes_ = _Bytes(stream)
+        # Referenced here, because ctypes does not keep callbacks alive; they refer to nothing that refers to them.
+        self._callbacks = (
+            _READ(bytes_.read),
+            _SKIP(bytes_.skip),
+            _SEEK(bytes_.seek),
+            _SAY(lambda text, _: messages.append(text.decode(errors="replace"))),
+        )
+        read, skip, seek, say = self._callbacks
+        self._codec, self._source = lib.opj_create_decompress(0), lib.opj_stream_create(len(stream), 1)
         parameters = ctypes.create_string_buffer(16_384)  # opj_dparameters_t is half as large
         lib.opj_set_default_decoder_parameters(parameters)
-        lib.opj_set_error_handler(codec, callbacks[3], None)
-        lib.opj_stream_set_read_function(source, callbacks[0])
-        lib.opj_stream_set_skip_function(source, callbacks[1])
-        lib.opj_stream_set_seek_function(source, callbacks[2])
-        lib.opj_stream_set_user_data(source, None, None)
-        lib.opj_stream_set_user_data_length(source, len(stream))
-        done = lib.opj_setup_decoder(codec, parameters) and lib.opj_read_header(source, codec, byref(image))
-        if done:
-            x, y = image.contents.x0, image.contents.y0
-            top, left, bottom, right = area
-            done = lib.opj_set_decode_area(codec, image, x + left, y + top, x + right, y + bottom)
-        if not (done and lib.opj_decode(codec, source, image)):
-            raise Undecodable(" ".join(messages).strip() or "OpenJPEG gives no reason")
+        lib.opj_set_error_handler(self._codec, say, None)
+        lib.opj_stream_set_read_function(self._source, read)
+        lib.opj_stream_set_skip_function(self._source, skip)
+        lib.opj_stream_set_seek_function(self._source, seek)
+        lib.opj_stream_set_user_data(self._source, None, None)
+        lib.opj_stream_set_user_data_length(self._source, len(stream))
+        if not lib.opj_setup_decoder(self._codec, parameters):
+            raise self._failed()
+        if not lib.opj_read_header(self._source, self._codec, byref(self._image)):
+            raise self._failed()
+        self._corner = self._image.contents.x0, self._image.contents.y0
+
+    def decode(self, area: Area) -> NDArray[Any]:
+        """Decode an area; see `geodes_lab.formats.jpeg2000.openjpeg.decode`. After an error, this is of no more use."""
+        (x, y), (top, left, bottom, right) = self._corner, area
+        lib, image = self._lib, self._image
+        self._messages.clear()
+        done = lib.opj_set_decode_area(self._codec, image, x + left, y + top, x + right, y + bottom)
+        if not (done and lib.opj_decode(self._codec, self._source, image)):
+            raise self._failed()
         return _pixels(image.contents)
-    finally:
-        if image:
-            lib.opj_image_destroy(image)
-        lib.opj_stream_destroy(source)
-        lib.opj_destroy_codec(codec)
+
+    def _failed(self) -> Undecodable:
+        return Undecodable(" ".join(self._messages).strip() or "OpenJPEG gives no reason")
+
+    def __del__(self) -> None:
+        if self._image:
+            self._lib.opj_image_destroy(self._image)
+        self._lib.opj_stream_destroy(self._source)
+        self._lib.opj_destroy_codec(self._codec)
 
 
 def _pixels(image: _Image) -> NDArray[Any]:

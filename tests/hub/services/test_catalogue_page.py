@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from pyproj import Geod
 
+import geodes_lab as gl
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.mail import Mail
 from hub.services.catalogue.news.postman import Postman
@@ -280,6 +281,43 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
         expect(area).to_have_text(words)
     expect(said).to_contain_text("6 produits sur 6")
     assert barriers(page) == []
+    assert page.wrong == []
+    page.context.close()
+
+
+def test_polarisations_of_radar_products(lab, browser, sample):
+    page = opened(browser, lab, f"?collection={L1C}", locale="fr-FR")
+    expect(page.locator("#said")).to_contain_text("18 produits sur 18")
+    group = page.get_by_role("group", name="Polarisation, au moins une")
+    expect(group).to_be_hidden()
+    page.locator("#collection").select_option("PEPS_S1_L1")
+    expect(group).to_be_visible()
+    page.locator("#results").evaluate("list => list.replaceChildren()")
+
+    def names(*chosen: str) -> set[str]:
+        asked = {"sar_polarizations": list(chosen)} if chosen else {}
+        return {i.id for i in gl.search("PEPS_S1_L1", url=str(sample / "catalog" / "catalog.json"), **asked)}
+
+    vertical, crossed = names("VV"), names("VH")
+    assert crossed < vertical == names(), "the sample has products of VV alone"
+    group.get_by_label("VH").focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Chercher").click()
+    expect(page.locator("#results li")).to_have_count(len(crossed))
+    expect(page).to_have_url(re.compile("polarizations=VH"))
+    search = json.loads(parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0])
+    assert search["sar_polarizations"] == ["VH"]
+    assert barriers(page) == []
+    page.reload()
+    expect(group.get_by_label("VH")).to_be_checked()
+    expect(page.locator("#results li")).to_have_count(len(crossed))
+    group.get_by_label("VH").uncheck()
+    group.get_by_label("HH").check()
+    page.get_by_role("button", name="Chercher").click()
+    expect(page.locator("#results li")).to_have_count(0)
+    group.get_by_label("VV").check()
+    page.get_by_role("button", name="Chercher").click()
+    expect(page.locator("#results li")).to_have_count(len(vertical))
     assert page.wrong == []
     page.context.close()
 

@@ -235,6 +235,45 @@ def test_condition_without_meaning_is_refused_in_a_sentence(api, text, said):
     assert re.search(said, answer.json()["detail"])
 
 
+def test_polarisations_are_found_by_their_members(api, mine):
+    has = {"dual": ["VV", "VH"], "single": ["VV"], "other": ["HH"], "none": None}
+    for name, several in has.items():
+        more = {"sar:polarizations": several} if several else {}
+        assert httpx.post(f"{mine}/items", json=item(name, "alice.ndvi", **more), headers=as_("a")).status_code == 201
+    queryables = httpx.get(f"{mine}/queryables", headers=as_("a")).json()["properties"]
+    assert queryables["sar:polarizations"] == {"type": "array"}
+
+    def found(**asked: object) -> set[str] | str:
+        answer = httpx.post(f"{api}/search", json={"collections": ["alice.ndvi"], **asked}, headers=as_("a"))
+        there = answer.json()
+        assert answer.status_code in (200, 400), answer.text
+        return {f["id"] for f in there["features"]} if answer.status_code == 200 else there["detail"]
+
+    hostile = "VV') OR true --"
+    for op, members in (
+        ("a_contains", ["VV"]), ("a_contains", ["VV", "VH"]), ("a_contains", ["HH", "VV"]), ("a_overlaps", ["HH", "VH"]),
+        ("a_overlaps", ["HV", hostile]),
+    ):  # fmt: skip
+        together = all if op == "a_contains" else any
+        wanted = {name for name, several in has.items() if several and together(m in several for m in members)}
+        condition = {"op": op, "args": [{"property": "sar:polarizations"}, members]}
+        assert found(filter=condition) == wanted, condition
+        listed = ", ".join(f"'{m.replace(chr(39), 2 * chr(39))}'" for m in members)
+        text = f'{op.upper()}("sar:polarizations", ({listed}))'
+        page = httpx.get(f"{api}/search", params={"collections": "alice.ndvi", "filter": text}, headers=as_("a"))
+        assert page.status_code == 200, page.text
+        assert {f["id"] for f in page.json()["features"]} == wanted, text
+    one = {"op": "=", "args": [{"property": "sar:polarizations"}, "VV"]}
+    assert found(filter=one) == {"dual", "single"}, "one member is asked for as a value"
+    for wrong in ("VV", 3, [["VV"]], [{"property": "id"}]):
+        said = found(filter={"op": "a_overlaps", "args": [{"property": "sar:polarizations"}, wrong]})
+        assert isinstance(said, str), (wrong, said)
+        assert said.endswith("."), said
+    asked = {"collection": "alice.ndvi", "polarizations": "HH,VH"}
+    entries = ElementTree.fromstring(feed(api, **asked).content).findall(f"{ATOM}entry")
+    assert {"dual", "other"} <= {e.findtext(f"{ATOM}title") for e in entries} <= {"dual", "other", "none"}
+
+
 def test_pages_by_both_methods_give_each_item_once_in_order(api):
     client = pystac_client.Client.open(api)
     items = list(client.search(collections=["PEPS_S2_L1C"], sortby="-datetime", limit=70).items())

@@ -16,7 +16,10 @@ MOST = 100
 """Products that are looked at, the newest."""
 _LONG = 500  # characters of a value
 _POLYGON = 3000  # of a hundred corners
-_WORDS = ("collection", "from", "to", "clouds", "property", "value", "also", "bbox", "polygon", "tile")
+_WORDS = (
+    "collection", "from", "to", "clouds", "polarizations", "property", "value", "also", "bbox", "polygon", "tile",
+)  # fmt: skip
+_POLARIZATIONS = "sar:polarizations"
 TIMES = ("published", "created", "updated")
 """When a product came, in order of preference; else the acquisition counts."""
 
@@ -91,6 +94,8 @@ def _query(known: Mapping[str, str], asked: Mapping[str, str], when: str) -> Que
     ids = conditions.pop("id", None)
     for name, value in conditions.items():
         filters[name] = _number(name, value) if known.get(name) in ("integer", "number") else value
+    if asked.get("polarizations"):
+        filters[_POLARIZATIONS] = asked["polarizations"].split(",")  # one of them is enough
     for needed in (*filters, *(["eo:cloud_cover"] if asked.get("clouds") else [])):
         if needed not in known:
             raise GeodesError(f"The products of {collection} have no {needed[:100]!r}: leave it out.")

@@ -9,6 +9,7 @@ const $ = (id) => document.getElementById(id);
 const MOST = 5; // further conditions
 // What families are usually searched by, first in the list.
 const USUAL = ["platform", "product:type", "processing:level", "processing:version", "sat:orbit_state", "sat:relative_orbit", "sar:instrument_mode", "swath"];
+const POLARIZATIONS = "sar:polarizations"; // a product has one or several
 const ASKABLE = new Set(["string", "integer", "number"]);
 export const FIELDS = ["collection", "from", "to", "clouds", "property", "value"];
 
@@ -41,6 +42,7 @@ export class Criteria {
     if ($("collection").value !== name) return; // another was chosen meanwhile
     this.queryables = schema.properties;
     $("clouds-row").hidden = !("eo:cloud_cover" in schema.properties);
+    $("polarizations").hidden = schema.properties[POLARIZATIONS]?.type !== "array";
     const askable = Object.entries(schema.properties).filter(([, s]) => ASKABLE.has(s.type) && !s.format);
     const chosen = $("property").value; // maybe before the answer came
     const place = ([key]) => (USUAL.includes(key) ? USUAL.indexOf(key) : USUAL.length);
@@ -93,6 +95,11 @@ export class Criteria {
     return Boolean($("from").value && $("to").value && $("to").value < $("from").value);
   }
 
+  // Those that are ticked, of a collection that has any; a product with one of them is found.
+  get polarizations() {
+    return $("polarizations").hidden ? [] : [...document.querySelectorAll("#polarizations input:checked")].map((box) => box.value);
+  }
+
   // Whether the products tell their tile: then those of a tile are asked for, else those that lie in its box.
   get isTiled() {
     return Boolean(this.place.tile) && "grid:code" in this.queryables;
@@ -106,6 +113,7 @@ export class Criteria {
     if (this.place.file) found.shape = this.place.file.id; // the notebook fetches it
     if ($("from").value || $("to").value) found.datetime = `${$("from").value || ".."}/${$("to").value || ".."}`;
     if (!$("clouds-row").hidden && Number($("clouds").value) < 100) found.cloud_cover = Number($("clouds").value);
+    if (this.polarizations.length) found.sar_polarizations = this.polarizations;
     for (const [property, text] of this.conditions) found[property.replaceAll(/[:-]/g, "_")] = this.value(property, text);
     return found;
   }
@@ -117,11 +125,12 @@ export class Criteria {
 
   // The same in the words of the STAC API.
   body() {
-    const { collections, bbox, cloud_cover } = this.asked();
+    const { collections, bbox, cloud_cover, sar_polarizations } = this.asked();
     const from = $("from").value ? `${$("from").value}T00:00:00Z` : "..";
     const to = $("to").value ? `${$("to").value}T23:59:59.999999Z` : "..";
     const conditions = [];
     if (cloud_cover !== undefined) conditions.push({ op: "<=", args: [{ property: "eo:cloud_cover" }, cloud_cover] });
+    if (sar_polarizations) conditions.push({ op: "a_overlaps", args: [{ property: POLARIZATIONS }, sar_polarizations] });
     for (const [property, text] of this.conditions) conditions.push({ op: "=", args: [{ property }, this.value(property, text)] });
     if (this.isTiled) conditions.push({ op: "=", args: [{ property: "grid:code" }, `MGRS-${this.place.tile}`] });
     if ("latest" in this.queryables) {
@@ -140,6 +149,7 @@ export class Criteria {
   // What differs from the form as it is at first, for the address.
   keep(kept) {
     for (const id of FIELDS) if ($(id).value && !(id === "clouds" && $(id).value === "100")) kept.set(id, $(id).value);
+    if (this.polarizations.length) kept.set("polarizations", this.polarizations.join(","));
     if (this.also.length) kept.set("also", new URLSearchParams(this.also));
     if (this.place.tile) kept.set("tile", this.place.tile);
     else if (this.place.bbox) kept.set("bbox", this.place.bbox.join(","));
@@ -155,6 +165,8 @@ export class Criteria {
     await this.fill();
     for (const id of FIELDS.slice(1)) if (kept.has(id)) $(id).value = kept.get(id);
     $("clouds-said").textContent = $("clouds").value;
+    const polarizations = (kept.get("polarizations") ?? "").split(",");
+    for (const box of document.querySelectorAll("#polarizations input")) box.checked = polarizations.includes(box.value);
     this.setAlso([...new URLSearchParams(kept.get("also") ?? "")]);
     this.suggest().catch(() => {});
     const bbox = kept.get("bbox")?.split(",").map(Number);

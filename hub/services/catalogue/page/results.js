@@ -1,6 +1,6 @@
 // The products that were found: a card in the list and a footprint on the map for each, which belong together.
 import { element } from "./asking.js";
-import { say } from "./words.js";
+import { orbitOf, say } from "./words.js";
 
 const L = window.L;
 
@@ -9,7 +9,7 @@ export const quicklook = (item) => `quicklook/${encodeURIComponent(item.collecti
 export function facts(item) {
   const p = item.properties;
   const clouds = p["eo:cloud_cover"] === undefined ? "" : say("clouds", { n: Math.round(p["eo:cloud_cover"]) });
-  return [p.platform, p["product:type"], p["grid:code"], p["sat:orbit_state"], clouds].filter(Boolean).join(" · ");
+  return [p.platform, p["product:type"], p["grid:code"], orbitOf(p["sat:orbit_state"]), clouds].filter(Boolean).join(" · ");
 }
 
 export const moment = (item) => (item.properties.datetime || item.properties.start_datetime || "").slice(0, 16).replace("T", " ");

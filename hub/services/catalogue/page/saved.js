@@ -8,7 +8,7 @@ const KEPT = "searches";
 const MOST = 50;
 const LONG = 4000; // characters of an address
 // Of the page's address; a feed has no product, imagery or shape of a file.
-const OF_A_FEED = ["collection", "from", "to", "clouds", "property", "value", "also", "bbox", "polygon", "tile"];
+const OF_A_FEED = ["collection", "from", "to", "clouds", "polarizations", "property", "value", "also", "bbox", "polygon", "tile"];
 
 export function feedOf(address) {
   const kept = new URLSearchParams(address);

@@ -94,6 +94,10 @@ export function say(name, values = {}) {
 
 export const propertyOf = (name) => PROPERTIES[LANGUAGE][name] ?? name;
 
+const ORBITS = { en: {}, fr: { ascending: "ascendante", descending: "descendante" } };
+
+export const orbitOf = (state) => ORBITS[LANGUAGE][state] ?? state;
+
 export const wayOf = (name) => WAYS[LANGUAGE][name] ?? name;
 
 export const number = (n) => new Intl.NumberFormat(LANGUAGE, { maximumSignificantDigits: 5 }).format(n);
