@@ -37,6 +37,18 @@ _AGAIN = 4  # attempts of a search whose files are replaced meanwhile
 
 
 @dataclass(frozen=True)
+class Page:
+    """Some of the Items that a query finds, in its order."""
+
+    records: list[dict[str, Any]]
+    """The Items; fewer than its limit if they are large, or damaged."""
+    after: int
+    """The position of the next page."""
+    matched: int | None
+    """How many Items match the query, if the page tells: it is not full. None: `Index.count` finds out."""
+
+
+@dataclass(frozen=True)
 class Index:
     """The catalogue of one profile, whose ``url`` is the folder."""
 
@@ -110,10 +122,10 @@ class Index:
         GeodesError
             If a file is missing or damaged.
         """
-        return self.page(query, skip)[0]
+        return self.page(query, skip).records
 
-    def page(self, query: Query, skip: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Return a page, and the position of the next one: a page has fewer Items if they are large, or damaged.
+    def page(self, query: Query, skip: int = 0) -> Page:
+        """Return a page of the Items of a query, after ``skip``.
 
         Raises
         ------
@@ -121,9 +133,9 @@ class Index:
             See `records`.
         """
         if query.ids and query.any_time and not skip and (near := _around_names(query)) is not None:
-            records, taken = self._page(near, 0)
-            if {r["id"] for r in records} == set(query.ids):
-                return records, taken
+            page = self._page(near, 0)
+            if {r["id"] for r in page.records} == set(query.ids):
+                return replace(page, matched=None)
         return self._page(query, skip)
 
     def count(self, query: Query) -> int:
@@ -135,7 +147,7 @@ class Index:
             rows = self._asked(lambda groups: statement.counted(query, groups), query)
         return int(rows[0][0]) if rows else 0
 
-    def _page(self, query: Query, skip: int) -> tuple[list[dict[str, Any]], int]:
+    def _page(self, query: Query, skip: int) -> Page:
         with self._explained():
             for attempt in range(_AGAIN):
                 before = self.snapshots
@@ -151,7 +163,8 @@ class Index:
             source = next((s.source for s in before if record["collection"] in s.collections), "")
             href = f"{source}/collections/{record['collection']}"
             record["links"].append({"rel": "collection", "href": href, "type": "application/json"})
-        return records, skip + len(places)
+        is_last = (bool(rows) or not skip) and (query.limit is None or len(rows) < query.limit)
+        return Page(records, skip + len(places), skip + len(rows) if is_last else None)
 
     def _few(self, places: list[tuple[Any, ...]], snapshots: Sequence[Snapshot]) -> list[tuple[Any, ...]]:
         """Return as many of the first rows as fit in one answer; at least one."""

@@ -16,8 +16,9 @@ def records(path: str, wanted: Sequence[int]) -> list[dict[str, Any]]:
     # All row groups except a file's last have the same number of rows, which gives a row's position among those that
     # are read.
     first = {group: n * geoparquet.ROWS for n, group in enumerate(groups)}
-    with pq.ParquetFile(path) as file:
-        table = file.read_row_groups(groups)
+    # One thread: the columns of a group are small, and other searches have the other cores.
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        table = file.read_row_groups(groups, use_threads=False)
     return geoparquet.records(table.take([first[row // geoparquet.ROWS] + row % geoparquet.ROWS for row in wanted]))
 
 

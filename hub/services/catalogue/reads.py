@@ -20,6 +20,7 @@ from stac_fastapi.types.requests import get_base_url
 
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.harvested import cql2, terms
+from geodes_lab.catalog.harvested.index import Page
 from geodes_lab.catalog.harvested.snapshot import Collection
 from geodes_lab.catalog.query import Query, parse
 from geodes_lab.errors import GeodesError
@@ -114,22 +115,22 @@ class Reads(BaseCoreClient):
         person = self.hub.person(request)
         try:
             query, skip = self._query(person, wanted, parameters)
-            records, after = self.shelves.after(query, skip) if query.collections else ([], skip)
-            counted = self.shelves.count(query) if query.collections else 0
+            page = self.shelves.after(query, skip) if query.collections else Page([], skip, 0)
+            counted = self.shelves.count(query) if page.matched is None else page.matched
         except GeodesError as error:
             raise HTTPException(400, str(error)) from error
         base, limit = get_base_url(request), query.limit or 0
         fields = _fields(parameters.get("fields"))
         links = [{"rel": "root", "type": "application/json", "href": base}]
         links.append({"rel": "self", "type": "application/geo+json", "href": str(request.url)})
-        if after > skip and (after < counted if counted is not None else after == skip + limit):
-            links.append(_next(request, f"{base}{path}", after))
+        if page.after > skip and (page.after < counted if counted is not None else page.after == skip + limit):
+            links.append(_next(request, f"{base}{path}", page.after))
         damage = [self.shelves.damage(n) for n, c in self._wanted(person, wanted).items() if c.owner == person.name]
         answer = {
             "type": "FeatureCollection",
-            "features": [chosen(_linked(r, base), *fields) for r in records],
+            "features": [chosen(_linked(r, base), *fields) for r in page.records],
             "links": links,
-            "numberReturned": len(records),
+            "numberReturned": len(page.records),
             **({} if counted is None else {"numberMatched": counted}),
             **({DAMAGED: list(filter(None, damage))} if any(damage) else {}),
         }

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from geodes_lab.catalog.harvested.engine import Limits
-from geodes_lab.catalog.harvested.index import Index
+from geodes_lab.catalog.harvested.index import Index, Page
 from geodes_lab.catalog.harvested.quarantine import Quarantine
 from geodes_lab.catalog.harvested.snapshot import Collection
 from geodes_lab.catalog.profile import Profile
@@ -84,10 +84,10 @@ class Shelves:
 
     def page(self, query: Query, skip: int) -> list[dict[str, Any]]:
         """Return the Items of a query, in order, from the one after ``skip`` on; its limit is that of the page."""
-        return self.after(query, skip)[0]
+        return self.after(query, skip).records
 
-    def after(self, query: Query, skip: int) -> tuple[list[dict[str, Any]], int]:
-        """Return the same, and how many to skip for the next page: a page has fewer Items if they are large."""
+    def after(self, query: Query, skip: int) -> Page:
+        """Return the same, with how many to skip for the next page: a page has fewer Items if they are large."""
         return self._index.page(query, skip)
 
     def count(self, query: Query) -> int | None:
