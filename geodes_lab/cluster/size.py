@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import dask
+import psutil
 from dask.utils import format_bytes, parse_bytes
 
 from geodes_lab import settings
@@ -16,6 +20,7 @@ from geodes_lab.errors import GeodesError
 _SHARE_OF_MEMORY = 0.6
 _CORES_PER_WORKER = 4
 _LOCAL = ("sync", "synchronous", "single-threaded", "threads", "threading")
+_OF_GROUP = "memory.max", "memory.high", "memory.low"
 LEAST = 2**28
 """Bytes without which no cluster works."""
 
@@ -88,7 +93,6 @@ def allowance() -> Allowance:
         If the settings ``cluster.memory`` or ``cluster.cores`` make no sense.
     """
     from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
 
     try:
         allowed = min(CPU_COUNT, float(os.environ.get("CPU_LIMIT") or CPU_COUNT))
@@ -100,7 +104,7 @@ def allowance() -> Allowance:
         ) from error
     # What the operator lets Dask have of a profile (GEODES_LAB_DASK_…), beside what the profile is.
     cores = min(cores, int(float(os.environ.get("GEODES_LAB_DASK_CORES") or 0)) or cores)
-    available = int(min(MEMORY_LIMIT, parse_bytes(os.environ.get("MEM_LIMIT") or MEMORY_LIMIT)))
+    available = int(min(machine(), parse_bytes(os.environ.get("MEM_LIMIT") or machine())))
     total = total or int(available * _SHARE_OF_MEMORY)
     total = min(total, int(float(os.environ.get("GEODES_LAB_DASK_MEMORY") or 0)) or total)
     if not cores >= 1 or not LEAST <= total <= available:
@@ -109,6 +113,21 @@ def allowance() -> Allowance:
             f"{format_bytes(available)}. Set geodes_lab.cluster.cores and .memory to fit (at least 256 MiB)."
         )
     return Allowance(cores, total)
+
+
+@cache
+def machine() -> int:
+    """Return the bytes that the machine and the control group allow, as ``distributed.system`` finds them.
+
+    It is asked each time that a cube is opened, and the import of distributed takes a third of a second.
+    """
+    limits = [psutil.virtual_memory().total, resource.getrlimit(resource.RLIMIT_RSS)[1]]
+    for name in ("memory/memory.limit_in_bytes", "memory/memory.soft_limit_in_bytes", *_OF_GROUP):
+        try:
+            limits.append(int(Path("/sys/fs/cgroup", name).read_text()))
+        except (OSError, ValueError):  # not this version of control groups, or "max"
+            continue
+    return min(limit for limit in limits if limit > 0)
 
 
 def size(count: int | None = None, memory: int | None = None, taken: int = 0) -> Workers:

@@ -9,7 +9,7 @@ import pystac
 
 from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import GeodesError
-from geodes_lab.formats.zarr.image import NAMED
+from geodes_lab.formats.zarr.named import NAMED
 from geodes_lab.storage import resolve, spelling
 from geodes_lab.storage.location import locate
 

@@ -21,7 +21,7 @@ from rasterio.enums import Resampling
 from geodes_lab.errors import Mislabelled, NotUnderstood
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.tiff import image as tiff_image
-from geodes_lab.formats.zarr import image as zarr_image
+from geodes_lab.formats.zarr.named import NAMED
 from geodes_lab.raster import globe, pixel_places, warp
 from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import overview
@@ -47,6 +47,8 @@ class Image(overview.Pyramid, Protocol):
 
     Its pixels are centred on the first pixel that they stand for, and are not means.
     """
+    for_gdal: bool
+    """Whether GDAL may read the file instead."""
     nodata: float | None
     """The nodata value of the file itself."""
     epsg: int | None
@@ -95,11 +97,13 @@ def image_of(source: RasterSource) -> Image:
         raise NotUnderstood("the member is compressed")
     place = object_of(source.href)
     is_zarr = not name.endswith((".jp2", ".j2k", ".tif", ".tiff"))
-    if is_zarr and not zarr_image.NAMED.search(place.path):
+    if is_zarr and not NAMED.search(place.path):
         raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
     stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
     with _opening[hash(place) % len(_opening)]:  # an image that two threads need at once is opened once
         if is_zarr:
+            from geodes_lab.formats.zarr import image as zarr_image  # here: zarr-python takes half a second
+
             return zarr_image.open(place, source.index, stamp)
         key = place, source.stored, stamp
         openers: list[Callable[..., Image]] = [tiff_image.open, jpeg2000_image.open]
@@ -122,7 +126,6 @@ def _forked() -> None:
     _opening[:] = [Lock() for _ in _opening]
     jpeg2000_image.open.cache_clear()
     tiff_image.open.cache_clear()
-    zarr_image.forked()
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -310,7 +313,7 @@ def _warp(
         return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
     pixels = (rows[1] - rows[0]) * (cols[1] - cols[0])
     limits.refuse_pixels(reduced, pixels)
-    if pixels > _AT_ONCE and not isinstance(image, zarr_image.ZarrImage):
+    if pixels > _AT_ONCE and image.for_gdal:
         raise NotUnderstood("a window that is too large to be warped at once: GDAL does so in parts")
     if pixels > _AT_ONCE and max(grid.shape) > 1:
         axis = int(grid.shape[1] > grid.shape[0])

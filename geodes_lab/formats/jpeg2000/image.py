@@ -41,6 +41,7 @@ class Jpeg2000:
 
     wavelet = True
     """Its overviews are low-pass results of the wavelets."""
+    for_gdal = True
     nodata: float | None = None
     """The file does not contain it."""
 

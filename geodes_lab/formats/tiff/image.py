@@ -46,6 +46,7 @@ class GeoTiff:
 
     wavelet = False
     """Its overviews are averages of its pixels without nodata."""
+    for_gdal = True
 
     def __init__(self, place: ObjectLocation, stored: tuple[int, int] | None = None, stamp: int = 0) -> None:
         self._place = place

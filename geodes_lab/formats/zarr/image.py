@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 from concurrent.futures import Future
 from functools import cache, lru_cache
@@ -17,12 +18,10 @@ from zarr.api.asynchronous import open_array
 
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.tile_cache import Pixels, decoders, shared
-from geodes_lab.formats.zarr.store import NAMED, Objects
+from geodes_lab.formats.zarr.store import Objects
 from geodes_lab.raster.source import Span
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
-
-__all__ = ["NAMED", "ZarrImage", "forked", "open"]
 
 
 class ZarrImage:
@@ -48,6 +47,8 @@ class ZarrImage:
 
     wavelet = False
     """There are no overviews."""
+    for_gdal = False
+    """GDAL is given no Zarr store."""
     nodata: float | None = None
     """The array itself does not contain it."""
     epsg: int | None = None
@@ -154,12 +155,15 @@ def _loop() -> asyncio.AbstractEventLoop:
         return _made_loop()
 
 
-def forked() -> None:
+def _forked() -> None:
     """Start without loop and images in a child of a fork, which has none of the threads."""
     global _first
     _first = threading.Lock()
     _made_loop.cache_clear()
     open.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 @cache

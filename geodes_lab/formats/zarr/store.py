@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import stat
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
@@ -23,14 +22,13 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.zarr import document
 from geodes_lab.formats.zarr.layout import Layout, check_coordinate
+from geodes_lab.formats.zarr.named import NAMED
 from geodes_lab.storage import event_loop
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.storage.request import Replaced, Unreachable
 from geodes_lab.storage.traffic import traffic
 from geodes_lab.util import limits
 
-NAMED = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
-"""What identifies a Zarr store in an address: the end of the store's name."""
 _NOTHING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 _Found = tuple[bytes, str | None] | None

@@ -16,12 +16,28 @@ from pyproj.exceptions import CRSError
 Attributes = Mapping[str, Any]
 Transform = tuple[float, float, float, float, float, float]
 
+TIMES = ("time", "t", "datetime", "date")
+"""Names of the dim of time."""
 _FAR = 0.05  # of a pixel: the error of coordinates in float32
 _KILOMETRES = ("km", "kilometer", "kilometre", "kilometers", "kilometres")
 
 
 class NoGrid(ValueError):
     """An array without a map grid, or not a grid of pixels; the message completes a sentence about the array."""
+
+
+def dims_of(array: Any) -> tuple[str, ...]:
+    """Return the names of an array's dims; empty if it has none."""
+    if array.metadata.zarr_format == 3:
+        names = array.metadata.dimension_names or ()
+    else:
+        names = array.attrs.get("_ARRAY_DIMENSIONS") or ()
+    return tuple(map(str, names))
+
+
+def is_time(dim: str) -> bool:
+    """Whether a dim is time, by its name."""
+    return dim.lower() in TIMES
 
 
 def epsg(scopes: Sequence[Attributes]) -> int:

@@ -17,11 +17,11 @@ from xarray.backends import ZarrStore
 from geodes_lab.errors import GeodesError
 from geodes_lab.formats.netcdf.dataset import told
 from geodes_lab.formats.zarr.store import Objects
+from geodes_lab.products.zarr.cf import TIMES, dims_of
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
 _DIMS = {"y": "x", "lat": "lon", "latitude": "longitude", "northing": "easting"}
-_TIMES = ("time", "t", "datetime", "date")
 
 
 class Hierarchy:
@@ -166,7 +166,7 @@ class Hierarchy:
         declared = self.discovered.get("datetime") or self.discovered.get("start_datetime")
         if declared:
             return pystac.utils.str_to_datetime(str(declared))
-        for dim in _TIMES:
+        for dim in TIMES:
             match = self.coordinate(path, dim)
             if match is not None and match[0].size == 1:
                 decoded = xr.decode_cf(xr.Dataset({"time": ("time", *match)})).time.values[0]
@@ -215,22 +215,8 @@ class Hierarchy:
         return decoded.assign({k: v for k, v in lazy.items() if k not in coords}).assign_coords(coords)
 
 
-def dims_of(array: Any) -> tuple[str, ...]:
-    """Return the names of an array's dims, in lower case; empty if it has none."""
-    if array.metadata.zarr_format == 3:
-        names = array.metadata.dimension_names or ()
-    else:
-        names = array.attrs.get("_ARRAY_DIMENSIONS") or ()
-    return tuple(map(str, names))
-
-
 def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def is_time(dim: str) -> bool:
-    """Whether a dim is time, by its name."""
-    return dim.lower() in _TIMES
 
 
 def _is_image(array: Any) -> bool:

@@ -8,23 +8,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pystac
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.formats.zarr.image import NAMED
+from geodes_lab.formats.zarr.named import NAMED
 from geodes_lab.products import addresses
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.raster import items
 from geodes_lab.products.sentinel2.bands import BANDS
 from geodes_lab.products.zarr import cf
-from geodes_lab.products.zarr.hierarchy import Hierarchy, dims_of, is_time
+from geodes_lab.products.zarr.cf import dims_of, is_time
 from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage.location import locate, place_of
 from geodes_lab.storage.object_location import ObjectLocation
+
+if TYPE_CHECKING:  # zarr-python takes half a second, and each Item is compared with this family
+    from geodes_lab.products.zarr.hierarchy import Hierarchy
 
 _MEDIA = ("application/vnd+zarr", "application/vnd.zarr")
 _SENTINEL2 = {b.name.lower(): b for b in BANDS}
@@ -49,6 +52,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
     bands
         The bands to make exact, by asset key, name or common name; None: all with a grid.
     """
+    from geodes_lab.products.zarr.hierarchy import Hierarchy
+
     band_item = item.clone()
     band_item.set_self_href(item.get_self_href())
     band_item.assets = {k: a for k, a in item.assets.items() if not _is_zarr(a) or "geodes:tile" in a.extra_fields}
@@ -89,6 +94,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
 
 def open(item: pystac.Item) -> xr.DataTree:
     """Open the store with its own groups as nodes, decoded by xarray; of several stores, one node each."""
+    from geodes_lab.products.zarr.hierarchy import Hierarchy
+
     addresses = [_address(a) for a in item.assets.values() if _is_zarr(a)]
     trees = {}
     for root in dict.fromkeys(root for root, _ in addresses):

@@ -206,10 +206,9 @@ def test_kernelspec_names_no_path():
 )
 def test_size_follows_the_profile(monkeypatch, limits, expected):
     import dask.system
-    import distributed.system
 
     monkeypatch.setattr(dask.system, "CPU_COUNT", 16)
-    monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", 64 * 2**30)
+    monkeypatch.setattr(size, "machine", lambda: 64 * 2**30)
     monkeypatch.delenv("CPU_LIMIT", raising=False)
     monkeypatch.delenv("MEM_LIMIT", raising=False)
     for name, value in limits.items():
@@ -218,6 +217,12 @@ def test_size_follows_the_profile(monkeypatch, limits, expected):
     workers, threads, memory = found.count, found.threads, found.memory
     assert (workers, threads) == expected
     assert workers * memory <= 0.61 * int(limits.get("MEM_LIMIT", 64 * 2**30))
+
+
+def test_the_machines_memory_is_what_distributed_finds():
+    import distributed.system
+
+    assert size.machine() == distributed.system.memory_limit()
 
 
 @pytest.mark.parametrize("wrong", [{"memory": "much"}, {"memory": "900GiB"}, {"cores": 0.2}, {"memory": "1MiB"}])
