@@ -91,7 +91,7 @@ def of(items: Sequence[Any], names: Sequence[str] | None) -> Series:
         If a product cannot be opened or has no time, two have one name, or their bands differ in grid, type or number
         for no data.
     """
-    products.families()  # once, not in each thread
+    list(products.families().values())  # imported once, not in each thread
 
     def described(product: Any) -> Member:
         item = products.as_item(product)

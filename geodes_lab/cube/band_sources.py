@@ -111,7 +111,8 @@ def unpacked(items: list[Any], request: CubeRequest) -> tuple[list[pystac.Item],
     done = [kept(_Chosen.predicted, one) if isinstance(one, _Chosen) else one for one in some]
     untold = [n for n, one in enumerate(done) if one is None]
     if untold:
-        products.families()  # once, not in each thread
+        for one in (some[n] for n in untold):
+            kept(lambda chosen: products.family_of(chosen.item), one)  # imported once, not in each thread
         with ThreadPoolExecutor(16) as pool:
             read = pool.map(lambda n: kept(_Chosen.unpacked, some[n]), untold)
             for n, one in zip(untold, read, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.plot import hover
+from geodes_lab.plot import hover, rasterizing
 from geodes_lab.plot.frames import Frames, ready
 from geodes_lab.plot.image import colours, label, limits, one, unit
 from geodes_lab.plot.rgb import picture, stretch, three
@@ -58,7 +58,8 @@ def compare(
         If the two are on different grids, have other dims, or one is a variable and the other a cube.
     """
     import holoviews as hv
-    from holoviews.operation.datashader import rasterize
+
+    rasterize = rasterizing.operation()
 
     ready()
     call = "gl.plot.compare"

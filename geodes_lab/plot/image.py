@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.plot import hover
+from geodes_lab.plot import hover, rasterizing
 from geodes_lab.plot.basemap import under
 from geodes_lab.plot.frames import Frames, dimension, ready, titled, words
 
@@ -56,7 +56,8 @@ def image(
         If the variable has other dims, or the first frame has no data and no ``clim`` is given.
     """
     import holoviews as hv
-    from holoviews.operation.datashader import rasterize
+
+    rasterize = rasterizing.operation()
 
     ready()
     variable = one(data, "gl.plot.image")

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.plot import hover
+from geodes_lab.plot import hover, rasterizing
 from geodes_lab.plot.basemap import under
 from geodes_lab.plot.frames import Frames, ready
 
@@ -61,7 +61,7 @@ def rgb(
     GeodesError
         If a band is missing, the cube has other dims, or the first frame has no data and no ``limits`` are given.
     """
-    from holoviews.operation.datashader import rasterize
+    rasterize = rasterizing.operation()
 
     ready()
     frames = Frames(three(data, bands, "gl.plot.rgb"), "gl.plot.rgb", _MOST)

@@ -7,7 +7,7 @@ the entry's name is shown, its object is the module.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -62,13 +62,29 @@ class Family(Protocol):
     # sufficient for these bands; its assets then have a ``geodes:promise`` (see `bands.promises`).
 
 
+class _Families(Mapping[str, Family]):
+    """Families by name; one of ours is imported when it is asked for: most products belong to one of the first."""
+
+    def __init__(self) -> None:
+        self._there = {e.name: cast(Family, e.load()) for e in entry_points(group="geodes_lab.products")}
+        self._names = tuple(dict.fromkeys([*self._there, *_OURS]))
+
+    def __getitem__(self, name: str) -> Family:
+        if name not in self._there:
+            self._there[name] = cast(Family, import_module(f"geodes_lab.products.{_OURS[name]}"))
+        return self._there[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 @cache
-def families() -> dict[str, Family]:
-    """Return all families by name: those of other packages first."""
-    by_name = {e.name: cast(Family, e.load()) for e in entry_points(group="geodes_lab.products")}
-    for name, module in _OURS.items():
-        by_name.setdefault(name, cast(Family, import_module(f"geodes_lab.products.{module}")))
-    return by_name
+def families() -> Mapping[str, Family]:
+    """Return all families by name: those of other packages first, ours imported when each is asked for."""
+    return _Families()
 
 
 def family_of(item: pystac.Item) -> Family:

@@ -46,6 +46,7 @@ c.ServerApp.jpserver_extensions = {
     "hub.singleuser.guests": True,
     "hub.singleuser.apps": True,
     "hub.singleuser.home.previews": True,
+    "panel.io.jupyter_server_extension": False,  # previews.py loads it when it is needed
     "hub.singleuser.clusters": True,
     "hub.singleuser.kernels.recording": True,
     "hub.singleuser.home.documents": True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 
 import dask
 import holoviews as hv
@@ -16,6 +17,7 @@ from bokeh.models import ColorBar, HoverTool
 from pyproj import Transformer
 
 import geodes_lab as gl
+from geodes_lab.plot import rasterizing
 from geodes_lab.plot.image import colours
 from geodes_lab.util import coastlines
 
@@ -344,3 +346,12 @@ def test_outlines_are_finer_where_the_map_is(tmp_path):
             "a map of the world has the coarse ones"
         )
     assert coastlines.around(0, 0, 2, 2) == ([], [])
+
+
+def test_what_is_compiled_for_a_map_is_kept_for_the_next_kernel():
+    from datashader import resampling
+
+    assert rasterizing.operation() is hv.operation.datashader.rasterize
+    assert resampling._downsample_2d_mean.stats.cache_path
+    resampling._get_dimensions(np.zeros((2, 3), "float32"), np.zeros((4, 5), "float32"))
+    assert any(Path(resampling._get_dimensions.stats.cache_path).glob("resampling._get_dimensions-*.nbi"))

@@ -1,18 +1,23 @@
 """Panel's previews run files of the home, and no others.
 
 Its extension would run any file of the machine that an address names, as this account, and inserts the name into code
-unescaped.
+unescaped. It is loaded when somebody opens a preview; what plots need of it is a few files.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tornado.web import HTTPError
+from jupyter_server.utils import url_path_join
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import PathMatches, Router, Rule
+from tornado.web import HTTPError, StaticFileHandler
 
+_LOADED = "geodes_lab_previews"
 _KINDS = (".py", ".ipynb", ".md")
 _CODE = re.compile(r"""['"\\{}\x00-\x1f\x7f]""")  # characters that would end the literal of a name
 
@@ -44,6 +49,59 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
+    web, base = app.web_app, app.base_url
+    panel, bokeh = _folder("panel") / "dist", _folder("bokeh") / "server" / "static"
+    web.add_handlers(
+        ".*$",
+        [
+            # What plots in notebooks load from here: files, for which nothing is imported.
+            (url_path_join(base, "panel-preview/static/extensions/panel/(.*)"), StaticFileHandler, {"path": panel}),
+            (url_path_join(base, "panel-preview/static/(?!extensions/)(.*)"), StaticFileHandler, {"path": bokeh}),
+            (url_path_join(base, "panel_dist/(.*)"), StaticFileHandler, {"path": panel}),
+        ],
+    )
+    rest = Rule(_NotYet(url_path_join(base, "panel-preview/.*"), web.settings), _Panel(app))
+    web.default_router.rules.insert(-1, rest)  # as `add_handlers` does, which takes no router
+
+
+def _folder(package: str) -> Path:
+    """Return the folder of a package, which is not imported."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+class _NotYet(PathMatches):
+    """The addresses of panel's extension, until it is loaded."""
+
+    def __init__(self, pattern: str, settings: dict[str, Any]) -> None:
+        super().__init__(pattern)
+        self._settings = settings
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        """Match as long as it is not loaded."""
+        return None if self._settings.get(_LOADED) else super().match(request)
+
+
+class _Panel(Router):
+    """Loads panel's extension at its first request: it takes a second and a half, and few people open a preview."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    def find_handler(self, request: HTTPServerRequest, **_: Any) -> Any:
+        """Load it, and let it answer."""
+        from panel.io import jupyter_server_extension
+
+        _close()
+        jupyter_server_extension._load_jupyter_server_extension(self._app)
+        self._app.web_app.settings[_LOADED] = True
+        return self._app.web_app.find_handler(request)
+
+
+def _close() -> None:
+    """Let panel's previews run files of the home alone, and only for who is logged in."""
     from jupyter_server.base.handlers import JupyterHandler
     from panel.io.jupyter_server_extension import PanelBaseHandler, PanelWSProxy, get_server_root_dir
 

@@ -119,7 +119,7 @@ def main() -> None:
     stage.use_server()
     os.environ |= stage.GDAL  # for workers, which inherit it
     imagecodecs.jpeg2k_version()
-    products.families()
+    list(products.families().values())
     _ = gl.open_cube
     with rasterio.Env(**stage.GDAL), dask.config.set(num_workers=stage.THREADS):
         print("ready", flush=True)

@@ -34,7 +34,7 @@ def live(config: str, point: str, number: str) -> None:
 
 def main(cache: str) -> None:
     dask.config.set({"geodes_lab.datalake.endpoint": "http://127.0.0.1:9", "geodes_lab.cache.folder": cache})
-    families()
+    list(families().values())
     dying.forked(live)
 
 

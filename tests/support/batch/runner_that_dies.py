@@ -30,7 +30,7 @@ def live(settings: dict[str, Any], point: str, number: str) -> None:
 def main(text: str) -> None:
     settings = json.loads(text)
     dask.config.set(settings["dask"])
-    families()
+    list(families().values())
     registry.installed()
     gl.open_cube  # noqa: B018  (imported before the forks)
     dying.forked(partial(live, settings))

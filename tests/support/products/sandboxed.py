@@ -255,7 +255,7 @@ def main() -> None:
     from geodes_lab.cube import opening  # noqa: F401
     from geodes_lab.results import publish  # noqa: F401
 
-    products.families()
+    list(products.families().values())
     _ = gl.open_product, gl.GeodesError
     for line in sys.stdin:
         result = _case(json.loads(line))
