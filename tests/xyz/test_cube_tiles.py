@@ -158,9 +158,9 @@ def test_layer_of_a_product_and_the_explorer(on_disk, monkeypatch):
     tiles = gl.tiles(explorer.items[0], expression="(nir - red) / (nir + red)", range=(-0.2, 0.9), colormap="rdylgn")
     assert pixels(httpx.get(tiles.url.format(z=13, x=4136, y=2993), timeout=60).content).shape == (256, 256, 3)
     added = explorer.add(tiles)
-    assert added in explorer._map.layers
+    assert added in explorer._map.widget.layers
     explorer.remove(added)
-    assert added not in explorer._map.layers
+    assert added not in explorer._map.widget.layers
     assert tiles.map().layers[-1].url == f"{tiles.url}?t=0"
     with pytest.raises(GeodesError, match="are for products"):
         gl.tiles(cube(), bands="red")
