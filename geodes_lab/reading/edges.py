@@ -68,9 +68,7 @@ def doubtful(
         See `geodes_lab.reading.pyramid.Image.read`.
     """
     by = far(reduced, grid, resampling)
-    (top, bottom), (left, right) = reduced.spans(grid, 0)
-    rows = max(top - by, 0), min(bottom + by, reduced.shape[0])
-    cols = max(left - by, 0), min(right + by, reduced.shape[1])
+    rows, cols = _around(reduced, grid, by)
     if rows[0] >= rows[1] or cols[0] >= cols[1]:
         return np.zeros(grid.shape, bool)
     suspect = source.suspect(image.read(number, rows, cols, useful, source.index - 1)[source.index - 1])
@@ -102,9 +100,7 @@ def holes(
         See `doubtful`.
     """
     by = far(reduced, grid, resampling)
-    (top, bottom), (left, right) = reduced.spans(grid, 0)
-    rows = max(top - by, 0), min(bottom + by, reduced.shape[0])
-    cols = max(left - by, 0), min(right + by, reduced.shape[1])
+    rows, cols = _around(reduced, grid, by)
     if source.nodata is None or rows[0] >= rows[1] or cols[0] >= cols[1]:
         return np.zeros(grid.shape, bool)
     numbers = image.read(number, rows, cols, useful, source.index - 1)[source.index - 1]
@@ -117,6 +113,14 @@ def holes(
     more = 1 + (_REACH if resampling is Resampling.nearest else by - 2)
     near = maximum_filter(minimum_filter(is_hole.astype(np.uint8), 3, mode="nearest"), 2 * more + 1, mode="nearest")
     return _under(near, (rows, cols), reduced, grid)
+
+
+def _around(reduced: RasterSource, grid: GeoBox, by: int) -> tuple[Span, Span]:
+    """Return the rows and columns of an overview under a grid, with some pixels around them."""
+    (top, bottom), (left, right) = reduced.spans(grid, 0)
+    rows = max(top - by, 0), min(bottom + by, reduced.shape[0])
+    cols = max(left - by, 0), min(right + by, reduced.shape[1])
+    return rows, cols
 
 
 def _under(
