@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 
 from geodes_lab.catalog.harvested.snapshot import Snapshot
 from tests.benchmarks.catalogue import FOLDER, TOP, body, searches
@@ -47,8 +50,21 @@ async def clients(url: str, seconds: float) -> tuple[int, int, np.ndarray]:
     return len(times), errors[0], np.array(times)
 
 
-def load(name: str, url: str, seconds: float) -> float:
-    """Print what many clients meet."""
+def burnt(others: Path | None = None) -> float:
+    """CPU seconds of the servers so far: all that this process started, and a database whose folder is given."""
+    servers = psutil.Process().children(recursive=True)
+    if others is not None:
+        main = psutil.Process(int((others / "postmaster.pid").read_text().split()[0]))
+        servers += [main, *main.children(recursive=True)]
+    times = 0.0
+    for server in servers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times += sum(server.cpu_times()[:4])  # its own, and those of children that have ended
+    return times
+
+
+def load(name: str, url: str, seconds: float, database: Path | None = None) -> tuple[float, float]:
+    """Print what many clients meet; gives the answers a second, and CPU milliseconds of each."""
     for _ in range(200):  # until it answers
         try:
             httpx.post(
@@ -59,13 +75,17 @@ def load(name: str, url: str, seconds: float) -> float:
             time.sleep(0.1)
     else:
         raise RuntimeError(f"{name} does not answer at {url}")
+    asyncio.run(clients(url, seconds / 4))  # warm
+    before = burnt(database)
     number, errors, times = asyncio.run(clients(url, seconds))
+    cost = (burnt(database) - before) * 1e3 / number
     middle, high = np.percentile(times, [50, 99])
     print(
-        f"  {name:42} {number / seconds:7.1f} a second   p50 {middle:6.0f} ms   p99 {high:6.0f} ms   {errors} errors",
+        f"  {name:42} {number / seconds:7.1f} a second   p50 {middle:6.0f} ms   p99 {high:6.0f} ms   {errors} errors   "
+        f"{cost:.1f} CPU-ms each",
         flush=True,
     )
-    return number / seconds
+    return number / seconds, cost
 
 
 def serving(items: int, seconds: float) -> None:
@@ -78,16 +98,18 @@ def serving(items: int, seconds: float) -> None:
             load("geodes_lab", url, seconds)
         return
     with pgstac.database(snapshot) as database:
-        rates: dict[str, list[float]] = {"ours": [], "theirs": []}
+        rates: dict[str, list[tuple[float, float]]] = {"ours": [], "theirs": []}
         for turn in ("ours", "theirs", "theirs", "ours"):
             if turn == "ours":
                 with service(snapshot) as url:
                     rates[turn].append(load("geodes_lab", url, seconds))
             else:
                 with pgstac.api(database) as url:
-                    rates[turn].append(load("stac-fastapi-pgstac", f"{url}/search", seconds))
+                    rates[turn].append(load("stac-fastapi-pgstac", f"{url}/search", seconds, Path(database["PGDATA"])))
+        (ours, our_cost), (theirs, their_cost) = (np.mean(rates[k], axis=0) for k in ("ours", "theirs"))
         print(
-            f"  ratio of requests per second, ours / theirs: {sum(rates['ours']) / sum(rates['theirs']):.2f}",
+            f"  requests per second, ours / theirs: {ours / theirs:.2f}; CPU time of each, theirs / ours: "
+            f"{their_cost / our_cost:.2f}",
             flush=True,
         )
 

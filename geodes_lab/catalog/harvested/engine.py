@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Engine:
-    """One connection, for many searches at once."""
+    """Connections for many searches at once: one divides its work among the cores, and one is for small searches."""
 
     folders: tuple[Path, ...]
     """The folders that may be read; their files may change."""
@@ -40,6 +41,14 @@ class Engine:
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
+        return self._connected(self.limits.memory - self.limits.memory // 4)
+
+    @cached_property
+    def _small(self) -> duckdb.DuckDBPyConnection:
+        # To wake other cores for a small search takes more of each than it saves.
+        return self._connected(self.limits.memory // 4, threads=1)
+
+    def _connected(self, memory: int, threads: int = 0) -> duckdb.DuckDBPyConnection:
         # To check its signature, DuckDB would hash the 80 MB of the extension each time, for half a second of a core.
         # The file is the package's own, whose hash is in the lock file; the closed sandbox loads nothing more.
         connection = duckdb.connect(config={"allow_community_extensions": "false", "allow_unsigned_extensions": "true"})
@@ -52,7 +61,8 @@ class Engine:
             "allow_persistent_secrets": False,
             "temp_directory": "",  # nothing is written, not even what does not fit in memory
             "python_enable_replacements": False,
-            **({"memory_limit": f"{self.limits.memory} B"} if self.limits.memory else {}),
+            **({"threads": threads} if threads else {}),
+            **({"memory_limit": f"{memory} B"} if memory else {}),
             "allowed_directories": below,
             "enable_external_access": False,
             "lock_configuration": True,
@@ -61,15 +71,20 @@ class Engine:
             connection.execute(f"SET {name} = {_literal(value)}")
         return connection
 
-    def rows(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement.
+    def rows(self, text: str, values: Sequence[Any], *, small: bool = False) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement; a ``small`` one has one core and a quarter of the memory, if that is enough.
 
         Raises
         ------
         TooLong
             If it exceeds the time limit.
         """
-        cursor = self._connection.cursor()
+        if small:
+            with contextlib.suppress(duckdb.OutOfMemoryException):
+                return self._rows(self._small.cursor(), text, values)
+        return self._rows(self._connection.cursor(), text, values)
+
+    def _rows(self, cursor: duckdb.DuckDBPyConnection, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         over, done = threading.Event(), threading.Event()
 
         def stop() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -114,17 +114,28 @@ def records(rows: pa.Table) -> list[dict[str, Any]]:
     return items
 
 
-def write(rows: pa.Table, path: Path) -> None:
-    """Write a table, whole or not at all, sorted so that Items that are close in place and time are read together."""
+def write(rows: pa.Table, path: Path, before: Callable[[pa.Table], Iterable[bytes]] = lambda _: ()) -> None:
+    """Write a table, whole or not at all, sorted so that Items that are close in place and time are read together.
+
+    Parameters
+    ----------
+    rows, path
+        The table, and where.
+    before
+        Returns bytes for the sorted table, which are put after the four bytes that each Parquet file begins with;
+        readers of Parquet skip them, since the end of the file says where all else is.
+    """
     part = path.with_suffix(".part")
-    pq.write_table(
-        rows.take(_order(rows)),
-        part,
-        compression="zstd",
-        compression_level=6,
-        row_group_size=ROWS,
-        write_statistics=True,
-    )
+    rows = rows.take(_order(rows))
+    with (
+        pa.OSFile(str(part), "wb") as sink,
+        pq.ParquetWriter(
+            sink, rows.schema, compression="zstd", compression_level=6, write_statistics=True
+        ) as file,
+    ):
+        for some in before(rows):
+            sink.write(some)
+        file.write_table(rows, row_group_size=ROWS)
     rename_to_stay(part, path)
 
 

@@ -33,6 +33,7 @@ from geodes_lab.errors import GeodesError
 from geodes_lab.util.pystac_safe import roots as pystac_roots
 
 _DATED = re.compile(r"_(\d{8})T\d{6}", re.ASCII)  # the first time in a Sentinel product's name is its acquisition
+_SMALL = 50_000  # rows of the files of a search that one core looks at
 _AGAIN = 4  # attempts of a search whose files are replaced meanwhile
 
 
@@ -202,7 +203,9 @@ class Index:
             before = self.snapshots
             groups = self._groups(query, before)
             try:
-                return self._engine.rows(*written(groups)) if groups else []
+                if not groups:
+                    return []
+                return self._engine.rows(*written(groups), small=sum(g.rows for g in groups) <= _SMALL)
             except duckdb.Error as error:
                 if attempt == _AGAIN or isinstance(error, (duckdb.InterruptException, duckdb.OutOfMemoryException)):
                     raise

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from geodes_lab.catalog.harvested import geoparquet
+from geodes_lab.catalog.harvested import geoparquet, rows
 from geodes_lab.catalog.harvested.columns import REST, TOP
 from geodes_lab.catalog.harvested.snapshot import Collection, File, Snapshot, moment
 from geodes_lab.catalog.harvested.staging import Staging
@@ -72,7 +72,7 @@ def written(folder: Path, name: str, month: str, table: pa.Table) -> File:
     stamp = hashlib.sha256(f"{name}{month}{datetime.now(UTC).isoformat()}".encode()).hexdigest()[:12]
     path = Path("items") / name / f"{month}-{stamp}.parquet"
     make_folder((folder / path).parent)
-    geoparquet.write(table, folder / path)
+    geoparquet.write(table, folder / path, rows.packed)
     start, end = (pc.coalesce(*(table[c] for c in (k, "datetime") if c in table.column_names)) for k in _BOUNDS)
     box = None
     if "bbox" in table.column_names and not table["bbox"].null_count:

@@ -15,7 +15,7 @@ from shapely.errors import ShapelyError
 from stac_fastapi.types.conformance import BASE_CONFORMANCE_CLASSES
 from stac_fastapi.types.core import BaseCoreClient
 from stac_fastapi.types.errors import NotFoundError
-from stac_fastapi.types.links import CollectionLinks, ItemLinks, filter_links
+from stac_fastapi.types.links import CollectionLinks, filter_links
 from stac_fastapi.types.requests import get_base_url
 
 from geodes_lab.catalog import profile as profiles
@@ -27,6 +27,7 @@ from geodes_lab.errors import GeodesError
 from hub.services.bounds import check_depth
 from hub.services.catalogue.access import READERS
 from hub.services.catalogue.fields import DEFAULT, chosen
+from hub.services.catalogue.linked import Linked, listed
 from hub.services.catalogue.shelves import SKIPPED, Shelves
 from hub.services.person import Hub, Person
 
@@ -77,7 +78,7 @@ class Reads(BaseCoreClient):
         items = self.shelves.page(Query((collection_id,), ids=(item_id,), latest=False, limit=1), 0)
         if not items:
             raise NotFoundError(f"There is no Item {item_id} in {collection_id}.")
-        return _linked(items[0], get_base_url(context["request"]))
+        return Linked(get_base_url(context["request"])).of(items[0])
 
     def item_collection(  # type: ignore[override]
         self,
@@ -120,7 +121,7 @@ class Reads(BaseCoreClient):
         except GeodesError as error:
             raise HTTPException(400, str(error)) from error
         base, limit = get_base_url(request), query.limit or 0
-        fields = _fields(parameters.get("fields"))
+        fields, linked = _fields(parameters.get("fields")), Linked(base)
         links = [{"rel": "root", "type": "application/json", "href": base}]
         links.append({"rel": "self", "type": "application/geo+json", "href": str(request.url)})
         if page.after > skip and (page.after < counted if counted is not None else page.after == skip + limit):
@@ -128,7 +129,7 @@ class Reads(BaseCoreClient):
         damage = [self.shelves.damage(n) for n, c in self._wanted(person, wanted).items() if c.owner == person.name]
         answer = {
             "type": "FeatureCollection",
-            "features": [chosen(_linked(r, base), *fields) for r in page.records],
+            "features": [chosen(linked.of(r), *fields) for r in page.records],
             "links": links,
             "numberReturned": len(page.records),
             **({} if counted is None else {"numberMatched": counted}),
@@ -203,7 +204,7 @@ class Reads(BaseCoreClient):
         document.pop(READERS, None)
         if damage := self.shelves.damage(name) if collection.owner else "":
             document[DAMAGED] = damage
-        links = CollectionLinks(name, base).create_links() + filter_links(_listed(collection.document.get("links")))
+        links = CollectionLinks(name, base).create_links() + filter_links(listed(collection.document.get("links")))
         link = {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json"}
         return {**document, "links": [*links, {**link, "href": f"{base}collections/{name}/queryables"}]}
 
@@ -229,15 +230,6 @@ def _few(parameters: Mapping[str, Any]) -> None:
         raise GeodesError(
             "datetime must be an instant or an interval, such as 2021-06-01T00:00:00Z/2021-07-01T00:00:00Z."
         )
-
-
-def _listed(links: Any) -> list[dict[str, Any]]:
-    return [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
-
-
-def _linked(record: dict[str, Any], base: str) -> dict[str, Any]:
-    own = [link for link in _listed(record["links"]) if link.get("rel") not in ("self", "root", "parent", "collection")]
-    return {**record, "links": [*ItemLinks(record["collection"], base, record["id"]).create_links(), *own]}
 
 
 def _geojson(area: Any) -> Any:

@@ -75,7 +75,7 @@ def database(snapshot: Snapshot) -> Iterator[dict[str, str]]:
     try:
         environment = {**os.environ, **where}
         _load(snapshot, folder, environment)
-        yield environment
+        yield {**environment, "PGDATA": data}
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
         shutil.rmtree(folder)
