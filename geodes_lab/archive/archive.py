@@ -122,9 +122,14 @@ class Archive:
             If no member matches, or several do; the message calls it ``what``.
         """
         matches = self.matching(pattern)
-        if len(matches) != 1:
-            many = "has no" if not matches else f"has {len(matches)} files that can be the"
-            raise GeodesError(f"{self.place.href} {many} {what}: the product is incomplete; fetch it again.")
+        if not matches:
+            raise GeodesError(f"{self.place.href} has no {what}: the product is incomplete; fetch it again.")
+        if len(matches) > 1:
+            several = ", ".join(matches[:2]) + (f" and {len(matches) - 2} more" if len(matches) > 2 else "")
+            raise GeodesError(
+                f"{self.place.href} has {len(matches)} files that can be the {what} ({several[:300]}): a product has "
+                "one; remove the others, or fetch it again."
+            )
         return matches[0]
 
     def read(self, name: str) -> bytes:

@@ -303,6 +303,15 @@ def test_capitals_are_as_good_as_small_letters_where_nothing_else_is_there(tmp_p
     assert archive.matching(r"MTD\.xml") == ["a/MTD.xml"]
 
 
+def test_a_member_that_is_missing_and_one_that_is_there_twice(tmp_path):
+    archive = Archive(str(write(tmp_path / "a.zip", {f"{n}/MTD.xml": b"1" for n in "abc"})))
+    with pytest.raises(GeodesError, match=r"has no picture: the product is incomplete; fetch it again"):
+        archive.find(r"TCI\.jp2", "picture")
+    with pytest.raises(GeodesError, match=r"has 3 files .* metadata \(a/MTD.xml, b/MTD.xml and 1 more\)") as refused:
+        archive.find(r"MTD\.xml", "metadata")
+    assert "incomplete" not in str(refused.value)
+
+
 @pytest.fixture
 def folder(product, tmp_path) -> Path:
     zipfile.ZipFile(product).extractall(tmp_path / "here")
