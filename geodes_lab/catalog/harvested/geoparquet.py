@@ -26,6 +26,7 @@ _JSON = (
     b"geodes:json"  # in a file's metadata: the columns with JSON text, because their shape differs from Item to Item
 )
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
+_PLAIN = frozenset((str, int, float, bool))  # types that JSON has
 # Columns that every file has, because every search names them.
 _ALWAYS = {
     "datetime": pa.timestamp("us", "UTC"),
@@ -102,7 +103,11 @@ def records(rows: pa.Table) -> list[dict[str, Any]]:
     )
     items = []
     for number, row in enumerate(rows.drop_columns(["geometry"] if len(geometries) else []).to_pylist()):
-        full = {k: orjson.loads(v) if k in written else _said(v) for k, v in row.items() if v is not None}
+        full = {
+            k: orjson.loads(v) if k in written else v if type(v) in _PLAIN else _said(v)
+            for k, v in row.items()
+            if v is not None
+        }
         item = {k: full.pop(k) for k in TOP if k in full}
         full |= full.pop(REST, {})
         geometry = geometries[number] if len(geometries) else None
@@ -129,9 +134,7 @@ def write(rows: pa.Table, path: Path, before: Callable[[pa.Table], Iterable[byte
     rows = rows.take(_order(rows))
     with (
         pa.OSFile(str(part), "wb") as sink,
-        pq.ParquetWriter(
-            sink, rows.schema, compression="zstd", compression_level=6, write_statistics=True
-        ) as file,
+        pq.ParquetWriter(sink, rows.schema, compression="zstd", compression_level=6, write_statistics=True) as file,
     ):
         for some in before(rows):
             sink.write(some)
@@ -201,11 +204,15 @@ def _array(name: str, values: list[Any]) -> pa.Array:
 
 def _said(value: Any) -> Any:
     """Convert a value to JSON's types; missing fields of a struct are dropped."""
-    if isinstance(value, datetime):
-        return value.replace(tzinfo=None).isoformat() + "Z"
-    if isinstance(value, dict):
-        return {k: _said(v) for k, v in value.items() if v is not None}
-    return [_said(v) for v in value] if isinstance(value, list) else value
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    # An Item has a hundred texts and numbers: a call for each would be most of the work.
+    if kind is dict:
+        return {k: v if type(v) in _PLAIN else _said(v) for k, v in value.items() if v is not None}
+    if kind is list:
+        return [v if type(v) in _PLAIN else _said(v) for v in value]
+    return value.replace(tzinfo=None).isoformat() + "Z" if isinstance(value, datetime) else value
 
 
 def _order(rows: pa.Table) -> pa.Array:
