@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
+from geodes_lab.catalog import json_values
 from geodes_lab.catalog.harvested.columns import REST, TIMES, TOP
 from geodes_lab.catalog.harvested.columns import columns as fitting
 from geodes_lab.util import instant
@@ -27,7 +26,6 @@ _JSON = (
     b"geodes:json"  # in a file's metadata: the columns with JSON text, because their shape differs from Item to Item
 )
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
-_PLAIN = frozenset((str, int, float, bool))  # types that JSON has
 # Columns that every file has, because every search names them.
 _ALWAYS = {
     "datetime": pa.timestamp("us", "UTC"),
@@ -89,7 +87,7 @@ def with_texts(rows: pa.Table, wanted: Sequence[str]) -> pa.Table:
     """Return the same table with some columns as JSON text, as in another table."""
     for name in set(wanted) - set(texts(rows)):
         if name in rows.column_names:
-            values = [None if v is None else json.dumps(_said(v)) for v in rows[name].to_pylist()]
+            values = [None if v is None else json.dumps(json_values.of_value(v)) for v in rows[name].to_pylist()]
             rows = rows.set_column(rows.column_names.index(name), name, pa.array(values, pa.string()))
     return rows
 
@@ -103,7 +101,7 @@ def records(rows: pa.Table) -> list[dict[str, Any]]:
         else []
     )
     others = rows.drop_columns(["geometry"] if len(geometries) else [])
-    columns = {n: _values(others[n].combine_chunks()) for n in others.column_names}
+    columns = {n: json_values.of_column(others[n].combine_chunks()) for n in others.column_names}
     for name in written & columns.keys():
         columns[name] = [None if v is None else orjson.loads(v) for v in columns[name]]
     items = []
@@ -201,51 +199,6 @@ def _array(name: str, values: list[Any]) -> pa.Array:
         if all(v is None or isinstance(v, (int, float)) for v in values):
             return pa.array([None if v is None else float(v) for v in values])
         raise
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """Convert a column to JSON's types; missing fields of a struct are dropped.
-
-    pyarrow's own conversion makes an object of Arrow for each value first, which takes several times as long.
-    """
-    kind = column.type
-    if pa.types.is_struct(kind):
-        names, parts = [f.name for f in kind], [_values(p) for p in column.flatten()]
-        several = zip(*parts, strict=True) if parts else ((),) * len(column)
-        made = [{k: v for k, v in zip(names, row, strict=True) if v is not None} for row in several]
-        return _where(column, made)
-    if pa.types.is_list(kind):
-        ends = column.offsets.to_pylist()
-        inner = _values(column.values)
-        return _where(column, [inner[a:b] for a, b in pairwise(ends)])
-    if pa.types.is_timestamp(kind) and kind.unit != "ns":
-        times = column.to_numpy(zero_copy_only=False).tolist()
-        return [None if v is None else v.isoformat() + "Z" for v in times]
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    if pa.types.is_string(kind) or (is_number and not column.null_count):
-        values: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
-        return values
-    return list(map(_said, column.to_pylist()))
-
-
-def _where(column: pa.Array, values: list[Any]) -> list[Any]:
-    """Return the values, and None where the column has none."""
-    if not column.null_count:
-        return values
-    return [v if there else None for v, there in zip(values, column.is_valid().to_pylist(), strict=True)]
-
-
-def _said(value: Any) -> Any:
-    """Convert a value to JSON's types; missing fields of a struct are dropped."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    # An Item has a hundred texts and numbers: a call for each would be most of the work.
-    if kind is dict:
-        return {k: v if type(v) in _PLAIN else _said(v) for k, v in value.items() if v is not None}
-    if kind is list:
-        return [v if type(v) in _PLAIN else _said(v) for v in value]
-    return value.replace(tzinfo=None).isoformat() + "Z" if isinstance(value, datetime) else value
 
 
 def _order(rows: pa.Table) -> pa.Array:
