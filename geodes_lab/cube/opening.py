@@ -113,7 +113,7 @@ def open_cube(
         Pixels of a chunk in y and x, counted from the products' first pixel; -1: all. None or ``"auto"``: whole tiles
         of the finest band's files, as many as suit the memory of a worker (see `geodes_lab.cube.chunks`). Also by
         dimension as in xarray, ``{"x": 512, "y": 512, "time": 4}``: an omitted dimension is automatic, and ``time`` one
-        slice.
+        slice. A task reads all slices of a chunk, so that thousands of dates need few tasks.
     mask
         The masks that turn pixels into no data: class names of the products' own masks, such as ``"cloud"`` or
         ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9,
@@ -235,8 +235,7 @@ def open_cube(
     attrs = provenance(newest, superseded, failed, sources) | _orbits(sources)
     if request.clip:
         attrs["clip"] = "Pixels with their centre outside geometry= are no data."
-    cube = xr.Dataset(variables, coords=coords, attrs=attrs)
-    return cube if request.chunks.time is None else cube.chunk(time=request.chunks.time)
+    return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
 def _all(sources: BandSources) -> list[RasterSource]:
@@ -283,7 +282,17 @@ def _mosaics(
         first = next(s for s in of_band if s is not None)
         kernel, pasted = request.kernel_of(band, first), _pieces(of_band, masks, slices, grid)
         mosaics[band] = Mosaic(
-            "", band, grid, sizes, pasted, kernel, first.dtype, first.fill, request.errors, outline=outline
+            "",
+            band,
+            grid,
+            sizes,
+            pasted,
+            kernel,
+            first.dtype,
+            first.fill,
+            request.errors,
+            outline=outline,
+            times=request.chunks.times(len(slices)),
         )
     return mosaics, parts
 
