@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from geodes_lab.cube import layers, read_log
+from geodes_lab.cube import layers
 from geodes_lab.cube.outline import Outline
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import mask_buffer
 from geodes_lab.raster.mask import Mask
 from geodes_lab.raster.source import RasterSource
-from geodes_lab.reading import ahead, overview
+from geodes_lab.reading import ahead, overview, read_log
 from geodes_lab.reading.window import read
 
 NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8

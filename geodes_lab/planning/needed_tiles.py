@@ -18,7 +18,8 @@ from rasterio.enums import Resampling
 from geodes_lab.cube.mosaic import Mosaic
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import warp
-from geodes_lab.raster.source import Gridder, RasterSource, Span
+from geodes_lab.raster.geometry import Gridder
+from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import edges, overview
 
 _TILE = 1024  # pixels, if a file declares no tiles
