@@ -24,14 +24,12 @@ from geodes_lab.formats.tiff import image as tiff_image
 from geodes_lab.formats.zarr import document as zarr_document
 from geodes_lab.raster import globe, pixel_places, warp
 from geodes_lab.raster.source import RasterSource, Span
-from geodes_lab.reading import edges, overview
+from geodes_lab.reading import edges, overview, second_look, wavelet_mean
 from geodes_lab.reading.gdal import Numbers
 from geodes_lab.storage.location import object_of
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
 
-_PIECE = 2**20  # pixels of an image that are read for doubtful numbers at once
-_TILE = 1024  # pixels, where metadata do not tell the tiles
 _AT_ONCE = 2**26  # pixels of an image that are warped at once: with a warp's buffers, a gigabyte
 
 
@@ -155,6 +153,13 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     image = image_of(source)
     _confirm(source, image)
     level = 0 if source.place_on(grid) else overview.level(source, image, grid, resampling)
+    return _at(source, image, level, grid, resampling, within)
+
+
+def _at(
+    source: RasterSource, image: Image, level: int, grid: GeoBox, resampling: Resampling, within: GeoBox | None
+) -> Numbers:
+    """Read the file's own numbers on a grid from one overview; 0: from the image itself."""
     if not level:
         return _read(source, image, 0, grid, resampling, _useful(source, within))
     scale, shape = image.scales[level], image.shapes[level]
@@ -165,19 +170,27 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     if not image.wavelet:
         return _read(reduced, image, level, grid, resampling, _useful(reduced, within))
     useful = _useful(placed, within, edges.far(placed, grid, resampling))
-    result = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
+    means = wavelet_mean.of(source, image) if resampling is Resampling.average else None
+    mean = means.mean(level, grid, useful) if means is not None else None
+    seen: edges.Pyramid = image if means is None or mean is None else means
+    plain = replace(reduced, nodata=None, saturated=None)
+    result = _whole(grid, _read(plain, image, level, grid, resampling, useful)) if mean is None else mean
     if resampling is Resampling.nearest and reduced is placed:
         result = result[0], result[1] & pixel_places.inside(source, grid)
     if source.is_picture:
         return (
             result[0],
-            result[1] & ~edges.holes(source, placed, image, level, grid, resampling, useful),
+            result[1] & ~edges.holes(source, placed, seen, level, grid, resampling, useful),
             slice(None),
             slice(None),
         )
     if (source.nodata, source.saturated) != (None, None):
-        doubtful = edges.doubtful(source, placed, image, level, grid, resampling, useful)
-        _look_up(source, image, grid, resampling, doubtful, *result)
+        doubtful = edges.doubtful(source, placed, seen, level, grid, resampling, useful)
+
+        def read(here: GeoBox, finer: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+            return _whole(here, _at(source, image, finer, here, resampling, here))
+
+        second_look.replace(source, level, grid, doubtful, result[0], result[1], read)
     return *result, slice(None), slice(None)
 
 
@@ -215,55 +228,6 @@ def _whole(grid: GeoBox, values: Numbers) -> tuple[NDArray[Any], NDArray[np.bool
     out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
     out[rows, cols], known[rows, cols] = numbers, there
     return out, known
-
-
-def _look_up(
-    source: RasterSource,
-    image: Image,
-    grid: GeoBox,
-    resampling: Resampling,
-    doubtful: NDArray[np.bool_],
-    numbers: NDArray[Any],
-    there: NDArray[np.bool_],
-) -> None:
-    """Replace the doubtful numbers of a grid with those of the image itself.
-
-    In pieces of a tile at most, of which no more is decoded than the box around the doubtful pixels: they are often few
-    beside a sharp edge, and lie in many tiles.
-    """
-    rows, cols = np.flatnonzero(doubtful.any(axis=1)), np.flatnonzero(doubtful.any(axis=0))
-    if not rows.size:
-        return
-    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
-    here, doubtful, numbers, there = grid[box], doubtful[box], numbers[box], there[box]
-    cut = _cut(source, here)
-    if cut is not None:
-        for part in cut:
-            _look_up(source, image, here[part], resampling, doubtful[part], numbers[part], there[part])
-        return
-    exact, known = _whole(here, _read(source, image, 0, here, resampling, _useful(source, here)))
-    numbers[doubtful], there[doubtful] = exact[doubtful], known[doubtful]
-
-
-def _cut(source: RasterSource, grid: GeoBox) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """Return the halves of a grid with more of the image than a tile, cut where a tile ends; None: it has no more."""
-    everything = slice(None)
-    ratios = source.ratios(grid)
-    for axis, span in sorted(enumerate(source.spans(grid, 0)), key=lambda one: one[1][0] - one[1][1]):
-        side, least, tile = grid.shape[axis], 2 * ratios[axis], (source.tile or (_TILE, _TILE))[axis]
-        edge = round((span[0] + span[1]) / 2 / tile) * tile
-        if span[0] + least <= edge <= span[1] - least:
-            at = round(side * (edge - span[0]) / (span[1] - span[0]))
-        elif grid.shape[0] * grid.shape[1] * math.prod(ratios) > _PIECE:
-            at = side // 2
-        else:
-            continue
-        if 0 < at < side:
-            first, second = slice(at), slice(at, None)
-            if axis:
-                return (everything, first), (everything, second)
-            return (first, everything), (second, everything)
-    return None
 
 
 def _confirm(source: RasterSource, image: Image) -> None:
