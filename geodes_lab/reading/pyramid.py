@@ -26,6 +26,7 @@ from geodes_lab.raster import globe, pixel_places, warp
 from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import edges, overview
 from geodes_lab.reading.gdal import Numbers
+from geodes_lab.reading.kept_overview import WithKept
 from geodes_lab.storage.location import object_of
 from geodes_lab.storage.object_location import ObjectLocation
 from geodes_lab.util import limits
@@ -154,6 +155,8 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     """
     image = image_of(source)
     _confirm(source, image)
+    if source.is_picture and isinstance(image, jpeg2000_image.Jpeg2000):
+        image = WithKept(image)
     level = 0 if source.place_on(grid) else overview.level(source, image, grid, resampling)
     if not level:
         return _read(source, image, 0, grid, resampling, _useful(source, within))
