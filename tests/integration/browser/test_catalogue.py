@@ -234,7 +234,7 @@ def test_file_of_shapes_is_the_area_of_the_search_and_of_its_notebook(lab, perso
 def test_lab_has_its_face_and_its_documentation_at_hand(lab, person):
     person.goto(f"{root(lab)}/hub/user-redirect/lab?reset")
     expect(person.locator("#jp-MainLogo svg[aria-label='GEODES Lab']")).to_be_visible(timeout=60_000)
-    expect(person.get_by_role("button", name=re.compile("Idle$"))).to_be_visible(timeout=60_000)  # all is restored
+    expect(person.get_by_role("tab", name="Launcher")).to_be_visible(timeout=60_000)  # all is restored
     person.get_by_role("menuitem", name="Help", exact=True).click()
     for name in ("Documentation", "The First Notebook", "Catalogue", "My Usage", "News"):
         expect(person.get_by_role("menuitem", name=f"GEODES Lab: {name}")).to_be_visible()
