@@ -292,7 +292,7 @@ def test_map_in_a_notebook_gives_the_items_back(lab, person):
     expect(person.get_by_text(re.compile("^Box: "))).to_be_visible()
     search.click()
     expect(person.get_by_text(re.compile(r"^\d+ products?\.$"))).to_be_visible(timeout=60_000)
-    expect(person.locator(".leaflet-asked-pane path[stroke='#b3261e']")).to_have_count(1)
+    expect(person.locator(".leaflet-place-pane path[stroke='#b3261e']")).to_have_count(1)
     facts = person.locator(".widget-html-content:visible code")
     first = facts.inner_text()  # of the list, which is chosen after a search
     person.locator(".leaflet-container").click()
