@@ -38,7 +38,7 @@ _TYPES = {"|u1": b"u1", "|i1": b"i1", "<u2": b"u2", "<i2": b"i2"}
 
 
 class WithKept:
-    """An image in JPEG 2000 whose small overviews are kept: a `geodes_lab.reading.pyramid.Image`.
+    """An image in JPEG 2000 whose small overviews are kept: a `geodes_lab.reading.image.Image`.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class WithKept:
     def read(
         self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
     ) -> NDArray[Any]:
-        """See `geodes_lab.reading.pyramid.Image`; whole tiles are read of a small overview, whatever is useful."""
+        """See `geodes_lab.reading.image.Image`; whole tiles are read of a small overview, whatever is useful."""
         if not (0 < level < len(self.shapes) and _is_small(self._image, level)):
             return self._image.read(level, rows, cols, useful, band)
         return shelf.of(self._image, level).read(rows, cols)
@@ -100,7 +100,10 @@ class Overview:
         missing = ~self._known[top : -(-rows[1] // down), left : -(-cols[1] // across)]
         if missing.any():
             below, aside = np.flatnonzero(missing.any(axis=1)), np.flatnonzero(missing.any(axis=0))
-            first, last = (top + int(below[0]), left + int(aside[0])), (top + int(below[-1]) + 1, left + int(aside[-1]) + 1)
+            first, last = (
+                (top + int(below[0]), left + int(aside[0])),
+                (top + int(below[-1]) + 1, left + int(aside[-1]) + 1),
+            )
             y, x = (first[0] * down, min(last[0] * down, high)), (first[1] * across, min(last[1] * across, wide))
             read = self._image.read(self._level, y, x)
             with self._lock:
