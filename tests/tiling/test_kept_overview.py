@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def again(monkeypatch) -> Shelf:
 
 
 def kept() -> list[Path]:
-    return [p for p in Path(settings.get("cache.folder")).glob("overview/*/*")]
+    return list(Path(settings.get("cache.folder")).glob("overview/*/*"))
 
 
 def test_picture_of_a_whole_product_is_made_again_with_one_request_for_each_band(on_s3, monkeypatch):
@@ -117,5 +116,5 @@ def test_memory_and_disk_are_bounded(on_disk, product, tmp_path, monkeypatch):
         image = jpeg2000_image.open(locate(str(path)), None, 0)
         WithKept(image).read(2, (0, 330), (0, 330))
         assert shelf.held <= 3 * one
-        assert sum(os.path.getsize(p) for p in kept()) <= 4 * one
+        assert sum(p.stat().st_size for p in kept()) <= 4 * one
     assert len(kept()) >= 3
