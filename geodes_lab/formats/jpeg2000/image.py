@@ -33,7 +33,7 @@ _SMALL = 128  # pixels in y and x: decoding an area of less than this saves noth
 
 
 class Jpeg2000:
-    """One image in JPEG 2000: a `geodes_lab.reading.pyramid.Image`.
+    """One image in JPEG 2000: a `geodes_lab.reading.image.Image`.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Jpeg2000:
     def read(
         self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
     ) -> NDArray[Any]:
-        """Read a window; see `geodes_lab.reading.pyramid.Image`. All bands of a tile are decoded together."""
+        """Read a window; see `geodes_lab.reading.image.Image`. All bands of a tile are decoded together."""
         return self._read(level, rows, cols, useful, False)
 
     def read_roughly(self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None) -> NDArray[Any]:
