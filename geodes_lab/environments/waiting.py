@@ -7,6 +7,7 @@ connection, which come by the standard input. Whatever was changed meanwhile tha
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import importlib
 import json
@@ -36,10 +37,14 @@ _MODULES = (
     "geodes_lab.cluster.places.local",
     "distributed.http.proxy",
     "cryptography.x509",
+    "cryptography.hazmat.primitives.serialization.ssh",
+    "distributed.dashboard.scheduler",
+    "distributed.http.scheduler.prometheus",
     "geodes_lab.cluster.places.gateway",
     "geodes_lab.cluster.places.slurm",
     "rioxarray",
     "geodes_lab.products.converted",
+    "geodes_lab.products.zarr.product",
     "geodes_lab.products.sentinel2.safe",
     "geodes_lab.products.raster.items",
     "geodes_lab.cube.opening",
@@ -48,6 +53,11 @@ _MODULES = (
     "bokeh.models",
     "bokeh.plotting",
     "numba",
+    "numba.cpython.unicode",
+    "numba.cpython.randomimpl",
+    "numba.cpython.listobj",
+    "numba.np.npyimpl",
+    "numba.misc.quicksort",
     "datashader",
     "param",
     "panel.models",
@@ -120,7 +130,7 @@ def wait(given: IO[bytes] | None = None) -> list[str]:
 def _import_until(pipe: IO[bytes]) -> list[str] | None:
     """Import one module after the other until the server writes; return those that are left, None if one failed."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, but later
-    with _quiet():
+    with _as_in_a_kernel():
         for done, name in enumerate(_MODULES):
             if select.select([pipe], [], [], 0)[0]:
                 return list(_MODULES[done:])
@@ -133,16 +143,27 @@ def _import_until(pipe: IO[bytes]) -> list[str] | None:
     return []
 
 
+class Stand:
+    """Stands where the kernel's shell will be: pandas, param and holoviews ask, when imported, whether there is one.
+
+    It has nothing else, so that a package that wants more of it fails, and the kernel begins anew.
+    """
+
+    kernel = None
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No warning, and streams that later writers find again."""
+def _as_in_a_kernel() -> Iterator[None]:
+    """What imports look at is as in a kernel: streams that are others later, a shell, no warning."""
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Late("stdout"), Late("stderr")
+    builtins.get_ipython, builtins.__IPYTHON__ = Stand, True  # type: ignore[attr-defined]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        del builtins.get_ipython, builtins.__IPYTHON__  # type: ignore[attr-defined]
         sys.stdout, sys.stderr = streams
 
 

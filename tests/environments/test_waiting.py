@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -104,7 +105,7 @@ def test_settings_that_imports_write_are_no_change(person, monkeypatch):
 
 
 def test_a_handler_made_meanwhile_writes_to_the_stream_of_later(monkeypatch, capsys):
-    with waiting._quiet():
+    with waiting._as_in_a_kernel():
         handler = logging.StreamHandler()
         print("not", end="")
     monkeypatch.setattr(sys, "stderr", io.StringIO())
@@ -126,3 +127,17 @@ def test_imports_stop_while_a_cell_runs(tmp_path, monkeypatch):
     ahead.go_on()
     assert ahead.wait(30)
     assert {"ahead_one", "ahead_two"} <= set(sys.modules)
+
+
+@pytest.mark.slow
+def test_what_is_imported_early_is_as_in_a_kernel():
+    """Packages that look for a kernel when they are imported find one; the others are looked at for new ones that ask."""
+    code = (
+        "import importlib, sys\nfrom geodes_lab.environments import waiting\n"
+        "with waiting._as_in_a_kernel():\n    [importlib.import_module(name) for name in waiting._MODULES]\n"
+        "import builtins, holoviews, pandas\n"
+        "print(holoviews.extension is holoviews.ipython.notebook_extension, pandas.get_option('display.max_columns'))\n"
+        "print(hasattr(builtins, 'get_ipython'), hasattr(builtins, '__IPYTHON__'), 'matplotlib.pyplot' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["True 20", "False False False"], done.stderr
