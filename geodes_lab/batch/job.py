@@ -15,7 +15,7 @@ from geodes_lab.batch import places, starting
 from geodes_lab.batch.running.outputs import CUBE
 from geodes_lab.batch.store import chosen as stores
 from geodes_lab.batch.store.chosen import AnyStore
-from geodes_lab.batch.store.writing import ENDED, Failure, Progress, Record
+from geodes_lab.batch.store.records import ENDED, Failure, Progress, Record
 from geodes_lab.catalog.items import Items
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import progress as bars

@@ -12,7 +12,8 @@ from geodes_lab.batch.plan import plan
 from geodes_lab.batch.request import PLAN, Request, Result, Unit
 from geodes_lab.batch.running.computing import Call, process_of
 from geodes_lab.batch.splitting.units import split
-from geodes_lab.batch.store.writing import Record, Store
+from geodes_lab.batch.store.records import Record
+from geodes_lab.batch.store.writing import Store
 from geodes_lab.batch.submission import Draft
 
 

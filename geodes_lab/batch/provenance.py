@@ -17,7 +17,7 @@ from shapely.geometry import mapping, shape
 from geodes_lab.batch import places
 from geodes_lab.batch.request import File, Request, Result, Unit
 from geodes_lab.batch.running import outputs
-from geodes_lab.batch.store.writing import Record
+from geodes_lab.batch.store.records import Record
 from geodes_lab.results.publish import item_of
 from geodes_lab.util import instant
 

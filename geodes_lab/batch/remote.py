@@ -20,8 +20,8 @@ from geodes_lab.batch.identity import key as key_of
 from geodes_lab.batch.request import Impossible, Request, Result
 from geodes_lab.batch.splitting.units import split
 from geodes_lab.batch.store.leases import Leases, Task
+from geodes_lab.batch.store.records import Record
 from geodes_lab.batch.store.served import ServedLeases
-from geodes_lab.batch.store.writing import Record
 from geodes_lab.batch.submission import Draft
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.credentials import tls

@@ -20,8 +20,8 @@ from geodes_lab.batch.splitting.units import NoProduct
 from geodes_lab.batch.store import chosen
 from geodes_lab.batch.store.chosen import AnySchedules, AnyStore
 from geodes_lab.batch.store.leases import LeaseLost
+from geodes_lab.batch.store.records import New
 from geodes_lab.batch.store.schedules import Entry
-from geodes_lab.batch.store.writing import New
 from geodes_lab.errors import GeodesError, shown
 from geodes_lab.util import instant
 from geodes_lab.util.database import DatabaseUnusable

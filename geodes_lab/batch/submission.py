@@ -20,7 +20,7 @@ from geodes_lab.batch.splitting import form, periods, tiles
 from geodes_lab.batch.splitting.units import split
 from geodes_lab.batch.store import chosen as stores
 from geodes_lab.batch.store.chosen import AnyStore
-from geodes_lab.batch.store.writing import New
+from geodes_lab.batch.store.records import New
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing import references
 from geodes_lab.processing.process import Process

@@ -26,6 +26,7 @@ from geodes_lab.cluster import (
     running,
     versions,
     worker_failures,
+    worker_imports,
 )
 from geodes_lab.cluster.client import LabClient
 from geodes_lab.cluster.forwarding import credentials, software
@@ -94,6 +95,8 @@ class ClusterLifecycle:
         self._tell()
         self._ticks = PeriodicCallback(self._tick, running.EVERY * 1000)
         self.client.loop.add_callback(self._ticks.start)
+        if settings.get("cluster.ahead"):
+            worker_imports.begin(self.client)
 
     @property
     def id(self) -> str:

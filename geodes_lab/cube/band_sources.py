@@ -23,7 +23,8 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.raster import series
 from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain.model import Terrain
-from geodes_lab.raster.source import Flown, RasterSource, TerrainAware, holds
+from geodes_lab.raster.geometry import Flown, TerrainAware
+from geodes_lab.raster.source import RasterSource, holds
 
 _REACH = 15_000.0  # metres around a cube in which terrain matters: it may hide or overlay ground of the cube
 CONVERTED = "geodes:converted"

@@ -50,6 +50,25 @@ class Chunks:
         """Whether y and x are automatic."""
         return self.y is None and self.x is None
 
+    def times(self, count: int) -> tuple[int, ...] | None:
+        """Return how many of ``count`` slices each chunk has; None: one.
+
+        Raises
+        ------
+        GeodesError
+            If a tuple of sizes does not match.
+        """
+        if self.time is None or self.time == 1:
+            return None
+        if isinstance(self.time, tuple):
+            if sum(self.time) != count:
+                raise GeodesError(
+                    f"The chunks in chunks= add up to {sum(self.time)} slices in time; the cube has {count}."
+                )
+            return self.time
+        each = count if self.time == -1 else min(self.time, count)
+        return tuple(min(each, count - n) for n in range(0, count, max(each, 1)))
+
     def sizes(self, grid: GeoBox, source: RasterSource, automatic: Sizes) -> Sizes:
         """Return the sizes in y and x: edges are multiples of the chunk, counted from the source's first pixel.
 

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from geodes_lab.cube import layers, read_log
+from geodes_lab.cube import layers
 from geodes_lab.cube.outline import Outline
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import mask_buffer
 from geodes_lab.raster.mask import Mask
 from geodes_lab.raster.source import RasterSource
-from geodes_lab.reading import ahead, overview
+from geodes_lab.reading import ahead, overview, read_log
 from geodes_lab.reading.window import read
 
 NODATA, MASKED, FAILED, SATURATED = 1, 2, 4, 8
@@ -72,6 +72,16 @@ class Mosaic:
     parts: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     """Sizes in y and x into which the chunks are cut after they are read, if at all."""
 
+    times: tuple[int, ...] | None = None
+    """Slices of each chunk in time; None: one."""
+
+    def dates(self, time: int) -> range:
+        """Return the slices of a chunk, by its number in time."""
+        if self.times is None:
+            return range(time, time + 1)
+        first = sum(self.times[:time])
+        return range(first, first + self.times[time])
+
     @property
     def layer(self) -> str:
         """Return the name of the graph layer that reads it."""
@@ -89,8 +99,8 @@ class Mosaic:
     def pixels(self, time: int, y: int, x: int) -> int | None:
         """Return about how many pixels are read for a chunk, or made; None: it is computed, not only read."""
         grid = self.window(y, x)
-        most, kernel = grid.shape[0] * grid.shape[1], Resampling[self.resampling]
-        for piece in self.slices[time]:
+        most, kernel = grid.shape[0] * grid.shape[1] * len(self.dates(time)), Resampling[self.resampling]
+        for piece in (p for date in self.dates(time) for p in self.slices[date]):
             for source in (piece.source, *(mask.source for mask in piece.masks)):
                 if source.native is not None:
                     return None
@@ -105,7 +115,7 @@ class Mosaic:
         Returns
         -------
         values : numpy.ndarray
-            (1, rows, cols) of ``dtype``.
+            (dates, rows, cols) of ``dtype``.
         quality : numpy.ndarray or None
             With ``errors="fill"`` an array of `NODATA`, `MASKED`, `FAILED`, `SATURATED` with the same shape; 0 where
             there is data.
@@ -117,12 +127,18 @@ class Mosaic:
         """
         grid = self.window(y, x)
         inside = None if self.outline is None else self.outline.holds(grid)
-        values, quality = self._pasted(() if inside is not None and not inside.any() else self.slices[time], grid)
-        if inside is not None:
-            values[~inside] = self.fill
-            if quality is not None:
-                quality[~inside] = MASKED
-        return values[np.newaxis], None if quality is None else quality[np.newaxis]
+        is_empty, out, flags = inside is not None and not inside.any(), list[NDArray[Any]](), list[NDArray[np.uint8]]()
+        for date in self.dates(time):
+            values, quality = self._pasted(() if is_empty else self.slices[date], grid)
+            if inside is not None:
+                values[~inside] = self.fill
+                if quality is not None:
+                    quality[~inside] = MASKED
+            out.append(values)
+            flags += [] if quality is None else [quality]
+        if len(out) == 1:
+            return out[0][np.newaxis], flags[0][np.newaxis] if flags else None
+        return np.stack(out), np.stack(flags) if flags else None
 
     def _pasted(self, pieces: Iterable[MosaicSource], grid: GeoBox) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
         """Paste pieces upon each other, the first with data uppermost; values and quality of ``grid.shape``."""
@@ -191,7 +207,7 @@ class Mosaic:
 
 
 def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
-    """Return the arrays of a mosaic, dims (time, y, x), a chunk for each time and window; nothing is read.
+    """Return the arrays of a mosaic, dims (time, y, x), a chunk for each window and one or more times; no I/O.
 
     Returns
     -------
@@ -200,7 +216,7 @@ def lazy(mosaic: Mosaic) -> tuple[da.Array, da.Array | None]:
     quality : dask.array.Array or None
         With ``errors="fill"``, the quality of each pixel; both come from one read.
     """
-    chunks = ((1,) * len(mosaic.slices), *mosaic.chunks)
+    chunks = (mosaic.times or (1,) * len(mosaic.slices), *mosaic.chunks)
     table, fills = f"mosaic-{mosaic.variable}-{mosaic.cube}", mosaic.errors == "fill"
     ahead.tables[table] = mosaic
     layer = layers.Reads.of(mosaic.layer, table, tuple(map(len, chunks)), _read_both if fills else _read_values)

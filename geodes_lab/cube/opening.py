@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 import pystac
 import rioxarray  # noqa: F401  (registers .rio, which users of cubes expect)
 import xarray as xr
@@ -23,23 +22,18 @@ from odc.geo.xr import xr_coords
 from rasterio.enums import Resampling
 
 from geodes_lab import products
-from geodes_lab.cluster import workers
 from geodes_lab.cube import acquisitions, band_sources, mosaic
 from geodes_lab.cube import chunks as chunks_
+from geodes_lab.cube import mosaics as mosaics_
 from geodes_lab.cube.band_sources import BandSources
-from geodes_lab.cube.grid import choose, overlaps
-from geodes_lab.cube.mosaic import Mosaic, MosaicSource
-from geodes_lab.cube.outline import Outline
+from geodes_lab.cube.grid import choose
 from geodes_lab.cube.provenance import QUALITY, attributes, coordinates, provenance
-from geodes_lab.cube.request import CubeRequest, checked
+from geodes_lab.cube.request import checked
 from geodes_lab.products import bands as bands_
-from geodes_lab.products import masks as masks_
 from geodes_lab.products.bands import name_of
 from geodes_lab.products.sentinel1 import orbit
 from geodes_lab.products.terrain import model
-from geodes_lab.raster import mask_buffer as mask_buffer_
-from geodes_lab.raster.mask import Mask
-from geodes_lab.raster.source import Flown, RasterSource
+from geodes_lab.raster.geometry import Flown
 
 Product = pystac.Item | dict[str, Any] | str | os.PathLike[str]
 
@@ -113,7 +107,7 @@ def open_cube(
         Pixels of a chunk in y and x, counted from the products' first pixel; -1: all. None or ``"auto"``: whole tiles
         of the finest band's files, as many as suit the memory of a worker (see `geodes_lab.cube.chunks`). Also by
         dimension as in xarray, ``{"x": 512, "y": 512, "time": 4}``: an omitted dimension is automatic, and ``time`` one
-        slice.
+        slice. A task reads all slices of a chunk, so that thousands of dates need few tasks.
     mask
         The masks that turn pixels into no data: class names of the products' own masks, such as ``"cloud"`` or
         ``["cloud", "cirrus", "cloud_shadow"]``; or bands of classes and their numbers, such as ``{"SCL": [3, 8, 9,
@@ -203,7 +197,7 @@ def open_cube(
     band_sources.refuse_raw(newest, request)
     sources = {band: band_sources.of_band(newest, band, request) for band in request.bands}
     grid = choose(
-        _all(sources),
+        mosaics_.every(sources),
         geobox=request.geobox,
         bbox=bbox,
         geometry=request.geometry if request.geobox is None else None,
@@ -216,13 +210,15 @@ def open_cube(
         sources = band_sources.over_relief(model.of(dem, dem_heights), sources, grid)
     if orbits is not None:
         sources = band_sources.along_orbits(orbit.of(orbits), sources)
-    slices = _slices(newest, sources, grid, request)
-    mosaics, parts = _mosaics(newest, sources, slices, grid, request)
+    slices = mosaics_.slices(newest, sources, grid, request)
+    mosaics, parts = mosaics_.of(newest, sources, slices, grid, request)
     token = hashlib.blake2b(pickle.dumps(mosaics), digest_size=8).hexdigest()
     arrays = {band: mosaic.lazy(replace(m, cube=token, parts=parts)) for band, m in mosaics.items()}
     dims = ("time", "y", "x")
     variables = {
-        band: xr.DataArray(values, dims=dims, attrs=attributes(newest, sources[band]) | _said(mosaics[band], request))
+        band: xr.DataArray(
+            values, dims=dims, attrs=attributes(newest, sources[band]) | mosaics_.said(mosaics[band], request)
+        )
         for band, (values, _) in arrays.items()
     }
     if request.errors == "fill":
@@ -235,75 +231,12 @@ def open_cube(
     attrs = provenance(newest, superseded, failed, sources) | _orbits(sources)
     if request.clip:
         attrs["clip"] = "Pixels with their centre outside geometry= are no data."
-    cube = xr.Dataset(variables, coords=coords, attrs=attrs)
-    return cube if request.chunks.time is None else cube.chunk(time=request.chunks.time)
-
-
-def _all(sources: BandSources) -> list[RasterSource]:
-    return [source for of_band in sources.values() for source in of_band if source is not None]
+    return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
 def _orbits(sources: BandSources) -> dict[str, list[str]]:
     """Return the orbit files of the radar images, if there are any."""
-    flown = {s.native.flown for s in _all(sources) if s.native is not None and isinstance(s.native, Flown)} - {""}
+    flown = {
+        s.native.flown for s in mosaics_.every(sources) if s.native is not None and isinstance(s.native, Flown)
+    } - {""}
     return {"orbits": sorted(flown)} if flown else {}
-
-
-def _slices(items: list[pystac.Item], sources: BandSources, grid: GeoBox, request: CubeRequest) -> list[list[int]]:
-    """Group the products, by number, into the slices of the cube; products outside of the grid are in none."""
-    placed = [next(s for s in (of_band[n] for of_band in sources.values()) if s is not None) for n in range(len(items))]
-    return [
-        group
-        for group in acquisitions.group(items, placed, request.groupby)
-        if any(s is not None and overlaps(s, grid) for n in group for s in (of_band[n] for of_band in sources.values()))
-    ]
-
-
-def _mosaics(
-    items: list[pystac.Item], sources: BandSources, slices: list[list[int]], grid: GeoBox, request: CubeRequest
-) -> tuple[dict[str, Mosaic], Any]:
-    """Make a mosaic for each band.
-
-    Also return the pieces in which large chunks are computed, if the chunks are automatic.
-    """
-    every = _all(sources)
-    finest = min(every, key=lambda s: abs(s.transform[0] * s.transform[4]))
-    largest = max((s.dtype for s in every), key=lambda d: np.dtype(d).itemsize)
-    staff = workers()
-    sizes, parts = chunks_.choose(grid, finest, len(slices), largest, staff), None
-    if request.chunks.is_automatic:
-        parts = chunks_.pieces(sizes, len(slices), largest, staff)
-    else:
-        sizes = request.chunks.sizes(grid, finest, sizes)
-    outline = Outline.of(request.geometry, grid) if request.clip and request.geometry is not None else None
-    mask_buffer_.margins(grid, request.mask_buffer)  # one that is too large is refused now
-    masks = [tuple(replace(m, buffer=request.mask_buffer) for m in masks_.masks(i, request.mask)) for i in items]
-    mosaics = {}
-    for band, of_band in sources.items():
-        first = next(s for s in of_band if s is not None)
-        kernel, pasted = request.kernel_of(band, first), _pieces(of_band, masks, slices, grid)
-        mosaics[band] = Mosaic(
-            "", band, grid, sizes, pasted, kernel, first.dtype, first.fill, request.errors, outline=outline
-        )
-    return mosaics, parts
-
-
-def _pieces(
-    sources: list[RasterSource | None], masks: list[tuple[Mask, ...]], slices: list[list[int]], grid: GeoBox
-) -> tuple[tuple[MosaicSource, ...], ...]:
-    def pieces(number: int) -> list[MosaicSource]:
-        source = sources[number]
-        copies = [] if source is None else source.copies(grid)
-        return [
-            MosaicSource(c, tuple(replace(m, source=m.source.moved(c.turned)) for m in masks[number])) for c in copies
-        ]
-
-    return tuple(tuple(p for number in group for p in pieces(number)) for group in slices)
-
-
-def _said(mosaic: Mosaic, request: CubeRequest) -> dict[str, str]:
-    """Return a note for classes that were not resampled as requested."""
-    kernel = request.kernel(mosaic.variable)
-    if mosaic.resampling == kernel:
-        return {}
-    return {"resampling": f"nearest, because classes cannot be averaged ({kernel} was requested)"}

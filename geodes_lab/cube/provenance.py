@@ -14,7 +14,8 @@ from geodes_lab.cube.band_sources import CONVERTED
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import bands as bands_
 from geodes_lab.products.bands import name_of, saturation
-from geodes_lab.raster.source import Flown, RasterSource
+from geodes_lab.raster.geometry import Flown
+from geodes_lab.raster.source import RasterSource
 
 QUALITY = {
     "long_name": "quality of the pixel over all bands",

@@ -18,7 +18,8 @@ from rasterio.enums import Resampling
 from geodes_lab.cube.mosaic import Mosaic
 from geodes_lab.errors import GeodesError
 from geodes_lab.raster import warp
-from geodes_lab.raster.source import Gridder, RasterSource, Span
+from geodes_lab.raster.geometry import Gridder
+from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import edges, overview
 
 _TILE = 1024  # pixels, if a file declares no tiles
@@ -52,7 +53,7 @@ def mosaics(data: xr.Dataset | xr.DataArray) -> dict[str, Mosaic]:
 
 
 def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, frozenset[Block]]]]:
-    """Yield the chunks of each mosaic that a result needs, by time."""
+    """Yield the chunks of each mosaic that a result needs, by slice."""
     known = mosaics(data)
     culled = data.__dask_graph__().cull(set(flatten(data.__dask_keys__())))
     for layer in culled.layers.values():  # xarray may have lengthened the names
@@ -62,7 +63,8 @@ def needed(data: xr.Dataset | xr.DataArray) -> Iterator[tuple[Mosaic, dict[int, 
             inside = {(y, x): not mosaic.is_outside(y, x) for _, _, y, x in layer.get_output_keys()}
             for _, time, y, x in layer.get_output_keys():
                 if inside[y, x]:
-                    places.setdefault(time, set()).add((y, x))
+                    for date in mosaic.dates(time):
+                        places.setdefault(date, set()).add((y, x))
             yield mosaic, {time: frozenset(found) for time, found in places.items()}
 
 

@@ -26,6 +26,9 @@ _JPEG2000, _OTHER, _WARP, _MEDIAN = 8e6, 60e6, 12e6, 10e6
 _SHARES = (1.0, 0.33, 0.09, 0.026, 0.010, 0.006)
 _PACKED = 0.6  # bytes in a file for each byte of its pixels, if its size is unknown
 _IDLE = 300 * 2**20  # an idle worker with all imports
+_TASKS, _FEW_TASKS = 250_000, 100_000  # that read: too many for a scheduler of 2 GB, with what computes; and good ones
+_EACH_TASK = 3_900  # bytes of a scheduler, measured
+_TASK_SHARE = 1 / 32  # of a thread's memory, for one chunk of several dates
 _AT_ONCE = 32  # simultaneous requests of a worker, on average
 
 
@@ -121,12 +124,14 @@ def _of_data(data: xr.Dataset | xr.DataArray) -> Plan:
     files: dict[RasterSource, list[Touched]] = {}
     part: int | None = None
     dates, windows, values, chunk, column = set[tuple[str, int]](), 0, 0, 0, 0
+    tasks = 0.0
     for mosaic, places in needed(data):
         size = max(mosaic.chunks[0]) * max(mosaic.chunks[1]) * np.dtype(mosaic.dtype).itemsize
-        chunk, column = max(chunk, size), max(column, size * len(places))
+        chunk, column = max(chunk, size * max(mosaic.times or (1,))), max(column, size * len(places))
         if mosaic.parts is not None:
             part = max(part or 0, math.prod(map(max, mosaic.parts)) * len(places) * np.dtype(mosaic.dtype).itemsize)
         blocks_ = sum(map(len, places.values()))
+        tasks += blocks_ * len(mosaic.times or mosaic.slices) / max(len(mosaic.slices), 1)
         windows, values = windows + blocks_, values + blocks_ * size // np.dtype(mosaic.dtype).itemsize
         dates |= {(mosaic.cube, time) for time in places}
         for time, blocks in places.items():
@@ -145,7 +150,7 @@ def _of_data(data: xr.Dataset | xr.DataArray) -> Plan:
         tiles * float(settings.get("plan.latency")) / (_AT_ONCE * staff.count),
     )
     memory = _memory(data, staff, chunk, column, part)
-    advice = _advice(size, seconds, memory, staff)
+    advice = _advice(size, seconds, memory, staff, tasks, chunk)
     if advice:
         warnings.warn(" ".join(advice), LargePlan, stacklevel=3)
     products = len({source.product for source in counts})
@@ -192,7 +197,7 @@ def _median(data: xr.Dataset | xr.DataArray, values: int) -> float:
     return values / _MEDIAN if any(str(n).startswith("nanmedian") for n in data.__dask_graph__().layers) else 0.0
 
 
-def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str, ...]:
+def _advice(size: int, seconds: float, memory: int, staff: Workers, tasks: float, chunk: int) -> tuple[str, ...]:
     import distributed  # noqa: F401  (its settings are there from its import on)
 
     advice = []
@@ -206,6 +211,12 @@ def _advice(size: int, seconds: float, memory: int, staff: Workers) -> tuple[str
             f"This reads {format_bytes(size)} and takes about {_span(seconds)}: with a coarser resolution=, overviews "
             "are read instead (at a quarter of the resolution, 9 % of the bytes of JPEG 2000). Or save the result "
             "with gl.save, to read the products only once."
+        )
+    together = min(math.ceil(tasks / _FEW_TASKS), int(staff.memory / staff.threads * _TASK_SHARE / max(chunk, 1)))
+    if tasks > _TASKS and together > 1:
+        advice.append(
+            f"A scheduler needs some {format_bytes(int(tasks * _EACH_TASK))} for the {tasks:,.0f} tasks that read: "
+            f'with chunks={{"time": {together}}} in open_cube, a task reads {together} dates.'
         )
     return tuple(advice)
 

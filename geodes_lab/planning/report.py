@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from geodes_lab.cube import read_log
-from geodes_lab.cube.read_log import Entry
 from geodes_lab.errors import shown
 from geodes_lab.planning.needed_tiles import mosaics
+from geodes_lab.reading import read_log
+from geodes_lab.reading.read_log import Entry
 from geodes_lab.storage.location import object_of
 from geodes_lab.storage.traffic import traffic
 

@@ -13,7 +13,8 @@ from odc.geo.xr import xr_coords
 
 from geodes_lab.errors import GeodesError, nearest
 from geodes_lab.products import addresses, assets
-from geodes_lab.raster.source import Gridder, PredictedBand, RasterSource
+from geodes_lab.raster.geometry import Gridder, PredictedBand
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.reading import window
 
 promises: dict[str, Callable[[pystac.Item, str], PredictedBand]] = {}

@@ -3,101 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from geodes_lab.errors import GeodesError
-from geodes_lab.raster import globe, overlap
-from geodes_lab.raster.footprint import footprint
-from geodes_lab.raster.points import Points
+from geodes_lab.raster import copies, globe, overlap
+from geodes_lab.raster.geometry import Gridder, PredictedBand
 
 Span = tuple[int, int]
 """First pixel and last pixel (excluded), in rows or in columns."""
 
 _FIFTEEN_BITS = 2**15 - 1
 MARGIN = 8  # pixels around the window of a warp: no kernel reaches further
-
-
-class PredictedBand(Protocol):
-    """Replaces, at the first access to a product, the predicted properties of a band by the real ones.
-
-    Hashable, and can be sent to workers.
-    """
-
-    def resolve(self, source: RasterSource) -> RasterSource:
-        """Return the band as its product describes it; reads metadata once in a process.
-
-        Raises
-        ------
-        GeodesError
-            If the product is elsewhere, or has other radiometry, than predicted.
-        """
-
-
-class Gridder(Protocol):
-    """Puts a band without a native grid, such as a radar's, on a grid; hashable, and can be sent to workers."""
-
-    @property
-    def note(self) -> str:
-        """A sentence about the geometry, for the attributes of variables."""
-
-    def numbers(
-        self, source: RasterSource, grid: GeoBox, resampling: Resampling
-    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Return numbers of ``grid.shape`` before scale and offset, and where they are data; reads what the grid needs.
-
-        Raises
-        ------
-        GeodesError, OSError
-            If the product cannot be read.
-        """
-
-
-class Relief(Protocol):
-    """A terrain model; hashable, and can be sent to workers."""
-
-    @property
-    def note(self) -> str:
-        """A description, for the attributes of variables."""
-
-    def heights_at(self, points: Points) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return metres above the ellipsoid, NaN where unknown.
-
-        The masks say whether the model covers a point, and whether missing heights are sea.
-        """
-
-
-@runtime_checkable
-class TerrainAware(Gridder, Protocol):
-    """A `Gridder` whose image is displaced by relief, and which can take it into account."""
-
-    @property
-    def needs_relief(self) -> bool:
-        """Whether there is nothing without a terrain model."""
-
-    def over(self, relief: Relief) -> Gridder:
-        """Return the same, with a terrain model."""
-
-
-@runtime_checkable
-class Flown(Gridder, Protocol):
-    """A `Gridder` whose geometry depends on an orbit, and that can use a better one."""
-
-    @property
-    def flown(self) -> str:
-        """The source of the orbit; empty: the product itself."""
-
-    def along(self, orbits: Sequence[Any]) -> Gridder:
-        """Return the same, with the orbit file of its satellite and time."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +83,7 @@ class RasterSource:
         None or one; two for a band in degrees on both sides of where its file begins.
         """
         of_grid = (grid.height, grid.width), tuple(grid.affine)[:6], str(grid.crs)
-        turns = _turns(self.shape, self.transform, self.epsg, self.native is None, *of_grid)
+        turns = copies.turns(self.shape, self.transform, self.epsg, self.native is None, *of_grid)
         return [self.moved(turn) for turn in turns]
 
     def resolved(self) -> RasterSource:
@@ -170,7 +93,7 @@ class RasterSource:
     @property
     def geobox(self) -> GeoBox:
         """The native grid."""
-        return _geobox(self.shape, self.transform, self.epsg)
+        return copies.geobox(self.shape, self.transform, self.epsg)
 
     @property
     def fill(self) -> float | int:
@@ -284,37 +207,6 @@ class RasterSource:
             f"Band {self.band} of {self.product} does not agree with its metadata: the file {problem}; leave the "
             "product out."
         )
-
-
-@lru_cache(maxsize=256)
-def _geobox(shape: tuple[int, int], transform: tuple[float, ...], epsg: int) -> GeoBox:
-    """Cached, because thousands of products are on a few grids."""
-    return GeoBox(shape, Affine(*transform), f"EPSG:{epsg}")
-
-
-@lru_cache(maxsize=4096)
-def _turns(
-    shape: tuple[int, int],
-    transform: tuple[float, ...],
-    epsg: int,
-    is_gridded: bool,
-    grid_shape: tuple[int, int],
-    grid_transform: tuple[float, ...],
-    grid_crs: str,
-) -> tuple[int, ...]:
-    """Return by how many turns of the Earth the copies of a band are moved; see `RasterSource.copies`.
-
-    Thousands of products are on one grid. Its parts are the key: pyproj makes the hash of a CRS of all its WKT.
-    """
-    own, grid = _geobox(shape, transform, epsg), GeoBox(grid_shape, Affine(*grid_transform), grid_crs)
-    if not own.crs.geographic or not is_gridded:
-        return (0,) if overlap.share_area(grid.boundingbox, footprint(own, grid.crs), grid.crs.geographic) else ()
-    same = grid.crs.epsg == epsg
-    covered = grid.boundingbox.bbox if same else globe.degrees(grid)
-    if not same and covered[2] - covered[0] >= globe.TURN:
-        # Chunks of a grid around the Earth have frames of their own, which begin anywhere and continue across 180°.
-        covered = (-180.0, covered[1], 180.0 + globe.TURN, covered[3])
-    return tuple(globe.turns(own, covered))
 
 
 @lru_cache(maxsize=4096)

@@ -28,7 +28,7 @@ RADII = {
 
 
 class Pyramid(Hashable, Protocol):
-    """The part of `geodes_lab.reading.pyramid.Image` that is used here."""
+    """The part of `geodes_lab.reading.image.Image` that is used here."""
 
     shapes: tuple[tuple[int, int], ...]
     scales: tuple[tuple[float, float], ...]
@@ -38,7 +38,7 @@ class Pyramid(Hashable, Protocol):
     def read(
         self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
     ) -> NDArray[Any]:
-        """See `geodes_lab.reading.pyramid.Image`."""
+        """See `geodes_lab.reading.image.Image`."""
 
 
 def doubtful(
@@ -65,7 +65,7 @@ def doubtful(
     grid, resampling
         See `level`.
     useful
-        See `geodes_lab.reading.pyramid.Image.read`.
+        See `geodes_lab.reading.image.Image.read`.
     """
     by = far(reduced, grid, resampling)
     rows, cols = _around(reduced, grid, by)

@@ -6,132 +6,27 @@ They come from the next finer level, pasted where the grids agree, else warped.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from geodes_lab.errors import Mislabelled, NotUnderstood
+from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
-from geodes_lab.formats.tiff import image as tiff_image
-from geodes_lab.formats.zarr import document as zarr_document
 from geodes_lab.raster import globe, pixel_places, warp
 from geodes_lab.raster.source import RasterSource, Span
-from geodes_lab.reading import edges, overview
+from geodes_lab.reading import edges, overview, second_look, wavelet_mean
 from geodes_lab.reading.gdal import Numbers
-from geodes_lab.storage.location import object_of
-from geodes_lab.storage.object_location import ObjectLocation
+from geodes_lab.reading.image import Image, image_of, is_zarr_array
+from geodes_lab.reading.kept_overview import WithKept
 from geodes_lab.util import limits
 
-_PIECE = 2**20  # pixels of an image that are read for doubtful numbers at once
-_TILE = 1024  # pixels, where metadata do not tell the tiles
+__all__ = ["Image", "NotUnderstood", "image_of", "numbers"]
+
 _AT_ONCE = 2**26  # pixels of an image that are warped at once: with a warp's buffers, a gigabyte
-
-
-class Image(edges.Pyramid, Protocol):
-    """A file that holds an image and its overviews in tiles."""
-
-    shapes: tuple[tuple[int, int], ...]
-    """Rows and columns of the image and of its overviews, finest first."""
-    scales: tuple[tuple[float, float], ...]
-    """For each, how many of the image's pixels in y and in x make one pixel."""
-    wavelet: bool
-    """Whether an overview is made of wavelets.
-
-    Its pixels are centred on the first pixel that they stand for, and are not means.
-    """
-    nodata: float | None
-    """The nodata value of the file itself."""
-    epsg: int | None
-    """The CRS of the file itself; None if there is none."""
-    centre: tuple[float, float]
-    """The centre of the first pixel according to the file; NaN if it has none."""
-
-    def read(
-        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
-    ) -> NDArray[Any]:
-        """Read a window.
-
-        Parameters
-        ----------
-        level
-            0 for the image, else the number of the overview in ``shapes``.
-        rows, cols
-            First and last (excluded) pixel, within the shape of that level.
-        useful
-            Rows and columns that will be needed soon: the rest of a tile is not decoded.
-        band
-            The wanted band, from 0, if only one is needed: the others may be missing or wrong.
-
-        Returns
-        -------
-        numpy.ndarray
-            (band, rows, cols), in the file's own numbers; other readers may hold the same array: do not write to it.
-
-        Raises
-        ------
-        NotUnderstood
-            If the window needs too much memory at once: readers in pieces can read it.
-        """
-
-
-def image_of(source: RasterSource) -> Image:
-    """Open the file of a band.
-
-    Raises
-    ------
-    NotUnderstood
-        If it is not an image that can be read by tiles; only its header has been read then.
-    """
-    name = source.href.lower()
-    if name.startswith("/vsizip/") and source.stored is None:
-        raise NotUnderstood("the member is compressed")
-    place = object_of(source.href)
-    is_zarr = _is_zarr(source)
-    if is_zarr and not zarr_document.NAMED.search(place.path):
-        raise NotUnderstood("neither JPEG 2000 nor TIFF by its name")
-    stamp = Path(place.gdal).stat().st_mtime_ns if place.scheme == "file" else 0
-    with _opening[hash(place) % len(_opening)]:  # an image that two threads need at once is opened once
-        if is_zarr:
-            from geodes_lab.formats.zarr import image as zarr_image  # zarr-python is large: others do without
-
-            return zarr_image.open(place, source.index, stamp)
-        key = place, source.stored, stamp
-        openers: list[Callable[..., Image]] = [tiff_image.open, jpeg2000_image.open]
-        if name.endswith((".jp2", ".j2k")) != (key in _mislabelled):
-            openers.reverse()
-        try:
-            return openers[0](*key)
-        except Mislabelled:
-            image = openers[1](*key)
-            _mislabelled.symmetric_difference_update([key])  # detected once; and once more if the object is replaced
-            return image
-
-
-def _is_zarr(source: RasterSource) -> bool:
-    """Whether a band, if it can be read by tiles, is a Zarr array: all others have an ending."""
-    return not source.href.lower().endswith((".jp2", ".j2k", ".tif", ".tiff"))
-
-
-_opening = [Lock() for _ in range(64)]
-_mislabelled: set[tuple[ObjectLocation, tuple[int, int] | None, int]] = set()
-
-
-def _forked() -> None:
-    """Replace locks that other threads of the parent may hold, in a child of a fork."""
-    _opening[:] = [Lock() for _ in _opening]
-    jpeg2000_image.open.cache_clear()
-    tiff_image.open.cache_clear()
-
-
-os.register_at_fork(after_in_child=_forked)
 
 
 def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: GeoBox | None = None) -> Numbers:
@@ -154,7 +49,16 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     """
     image = image_of(source)
     _confirm(source, image)
+    if source.is_picture and isinstance(image, jpeg2000_image.Jpeg2000):
+        image = WithKept(image)
     level = 0 if source.place_on(grid) else overview.level(source, image, grid, resampling)
+    return _at(source, image, level, grid, resampling, within)
+
+
+def _at(
+    source: RasterSource, image: Image, level: int, grid: GeoBox, resampling: Resampling, within: GeoBox | None
+) -> Numbers:
+    """Read the file's own numbers on a grid from one overview; 0: from the image itself."""
     if not level:
         return _read(source, image, 0, grid, resampling, _useful(source, within))
     scale, shape = image.scales[level], image.shapes[level]
@@ -165,19 +69,27 @@ def numbers(source: RasterSource, grid: GeoBox, resampling: Resampling, within: 
     if not image.wavelet:
         return _read(reduced, image, level, grid, resampling, _useful(reduced, within))
     useful = _useful(placed, within, edges.far(placed, grid, resampling))
-    result = _whole(grid, _read(replace(reduced, nodata=None, saturated=None), image, level, grid, resampling, useful))
+    means = wavelet_mean.of(source, image) if resampling is Resampling.average else None
+    mean = means.mean(level, grid, useful) if means is not None else None
+    seen: edges.Pyramid = image if means is None or mean is None else means
+    plain = replace(reduced, nodata=None, saturated=None)
+    result = _whole(grid, _read(plain, image, level, grid, resampling, useful)) if mean is None else mean
     if resampling is Resampling.nearest and reduced is placed:
         result = result[0], result[1] & pixel_places.inside(source, grid)
     if source.is_picture:
         return (
             result[0],
-            result[1] & ~edges.holes(source, placed, image, level, grid, resampling, useful),
+            result[1] & ~edges.holes(source, placed, seen, level, grid, resampling, useful),
             slice(None),
             slice(None),
         )
     if (source.nodata, source.saturated) != (None, None):
-        doubtful = edges.doubtful(source, placed, image, level, grid, resampling, useful)
-        _look_up(source, image, grid, resampling, doubtful, *result)
+        doubtful = edges.doubtful(source, placed, seen, level, grid, resampling, useful)
+
+        def read(here: GeoBox, finer: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+            return _whole(here, _at(source, image, finer, here, resampling, here))
+
+        second_look.replace(source, level, grid, doubtful, result[0], result[1], read)
     return *result, slice(None), slice(None)
 
 
@@ -215,55 +127,6 @@ def _whole(grid: GeoBox, values: Numbers) -> tuple[NDArray[Any], NDArray[np.bool
     out, known = np.zeros(grid.shape, numbers.dtype), np.zeros(grid.shape, bool)
     out[rows, cols], known[rows, cols] = numbers, there
     return out, known
-
-
-def _look_up(
-    source: RasterSource,
-    image: Image,
-    grid: GeoBox,
-    resampling: Resampling,
-    doubtful: NDArray[np.bool_],
-    numbers: NDArray[Any],
-    there: NDArray[np.bool_],
-) -> None:
-    """Replace the doubtful numbers of a grid with those of the image itself.
-
-    In pieces of a tile at most, of which no more is decoded than the box around the doubtful pixels: they are often few
-    beside a sharp edge, and lie in many tiles.
-    """
-    rows, cols = np.flatnonzero(doubtful.any(axis=1)), np.flatnonzero(doubtful.any(axis=0))
-    if not rows.size:
-        return
-    box = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
-    here, doubtful, numbers, there = grid[box], doubtful[box], numbers[box], there[box]
-    cut = _cut(source, here)
-    if cut is not None:
-        for part in cut:
-            _look_up(source, image, here[part], resampling, doubtful[part], numbers[part], there[part])
-        return
-    exact, known = _whole(here, _read(source, image, 0, here, resampling, _useful(source, here)))
-    numbers[doubtful], there[doubtful] = exact[doubtful], known[doubtful]
-
-
-def _cut(source: RasterSource, grid: GeoBox) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
-    """Return the halves of a grid with more of the image than a tile, cut where a tile ends; None: it has no more."""
-    everything = slice(None)
-    ratios = source.ratios(grid)
-    for axis, span in sorted(enumerate(source.spans(grid, 0)), key=lambda one: one[1][0] - one[1][1]):
-        side, least, tile = grid.shape[axis], 2 * ratios[axis], (source.tile or (_TILE, _TILE))[axis]
-        edge = round((span[0] + span[1]) / 2 / tile) * tile
-        if span[0] + least <= edge <= span[1] - least:
-            at = round(side * (edge - span[0]) / (span[1] - span[0]))
-        elif grid.shape[0] * grid.shape[1] * math.prod(ratios) > _PIECE:
-            at = side // 2
-        else:
-            continue
-        if 0 < at < side:
-            first, second = slice(at), slice(at, None)
-            if axis:
-                return (everything, first), (everything, second)
-            return (first, everything), (second, everything)
-    return None
 
 
 def _confirm(source: RasterSource, image: Image) -> None:
@@ -316,7 +179,7 @@ def _warp(
         return np.zeros(grid.shape, "uint16"), np.zeros(grid.shape, bool), *everywhere
     pixels = (rows[1] - rows[0]) * (cols[1] - cols[0])
     limits.refuse_pixels(reduced, pixels)
-    if pixels > _AT_ONCE and not _is_zarr(reduced):
+    if pixels > _AT_ONCE and not is_zarr_array(reduced):
         raise NotUnderstood("a window that is too large to be warped at once: GDAL does so in parts")
     if pixels > _AT_ONCE and max(grid.shape) > 1:
         axis = int(grid.shape[1] > grid.shape[0])

@@ -18,8 +18,20 @@ from typing import Any
 
 from rasterio.errors import NotGeoreferencedWarning
 
-from geodes_lab.sample import catalogue, quicklook, spot, spot_heritage, theia, theia_others, truth, waves
+from geodes_lab.sample import (
+    catalogue,
+    quicklook,
+    spot,
+    spot_files,
+    spot_heritage,
+    theia,
+    theia_files,
+    theia_others,
+    truth,
+    waves,
+)
 from geodes_lab.sample.edition import DONE, VERSION
+from geodes_lab.sample.entries import Entry, entries
 from geodes_lab.sample.sentinel1 import earthquake, grd, hills, ocn, safe, slc
 from geodes_lab.sample.sentinel2 import l1c, l2a
 from geodes_lab.sample.sentinel3 import products, sen3
@@ -61,17 +73,17 @@ def write(folder: Path, tell: Callable[[int, int, str], None] | None = None) -> 
         shutil.rmtree(folder / part, ignore_errors=True)
     (folder / DONE).unlink(missing_ok=True)
 
-    entries = catalogue.entries()
+    every = entries()
     truth.write(folder / "truth")
     # Processes, not threads: GDAL holds Python's lock while it encodes a JPEG 2000.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_quiet) as pool:
         written = 0
-        for days in as_completed(pool.submit(_products, group, folder / "datalake") for group in _by_day(entries)):
+        for days in as_completed(pool.submit(_products, group, folder / "datalake") for group in _by_day(every)):
             written += len(days.result())
             if tell:
-                tell(written, len(entries), days.result()[-1])
-    catalogue.write(entries, folder)
-    (folder / DONE).write_text(json.dumps({"version": VERSION, "products": len(entries)}))
+                tell(written, len(every), days.result()[-1])
+    catalogue.write(every, folder)
+    (folder / DONE).write_text(json.dumps({"version": VERSION, "products": len(every)}))
 
 
 _WRITERS: dict[type[Any], Callable[..., None]] = {
@@ -84,9 +96,9 @@ _WRITERS: dict[type[Any], Callable[..., None]] = {
     l1c.Scene: l1c.write,
     l2a.Product: l2a.write,
     products.Product: sen3.write,
-    spot.Product: spot.write,
+    spot.Product: spot_files.write,
     spot_heritage.Product: spot_heritage.write,
-    theia.Scene: theia.write,
+    theia.Scene: theia_files.write,
     theia_others.LandCover: theia_others.LandCover.write,
     theia_others.LeafArea: theia_others.LeafArea.write,
     theia_others.Radar: theia_others.Radar.write,
@@ -94,9 +106,9 @@ _WRITERS: dict[type[Any], Callable[..., None]] = {
 }
 
 
-def _by_day(entries: list[catalogue.Entry]) -> list[list[catalogue.Entry]]:
+def _by_day(entries: list[Entry]) -> list[list[Entry]]:
     """Group products whose truth is the same: Sentinel-2's of a day, those over hills, and a pair. The longest come first."""
-    groups: dict[Any, list[catalogue.Entry]] = {}
+    groups: dict[Any, list[Entry]] = {}
     for entry in entries:
         scene = entry.product
         same = (scene.time, scene.cloudiness) if isinstance(scene, l1c.Scene) else entry.key
@@ -108,13 +120,13 @@ def _by_day(entries: list[catalogue.Entry]) -> list[list[catalogue.Entry]]:
     return sorted(groups.values(), key=len, reverse=True)
 
 
-def _products(entries: list[catalogue.Entry], datalake: Path) -> list[str]:
+def _products(entries: list[Entry], datalake: Path) -> list[str]:
     """Write products one after the other; return their names."""
     for entry in entries:
         _product(entry, datalake / entry.key)
     return [entry.name for entry in entries]
 
 
-def _product(entry: catalogue.Entry, path: Path) -> None:
+def _product(entry: Entry, path: Path) -> None:
     _WRITERS[type(entry.product)](entry.product, path)
     quicklook.write(path, path.parents[len(Path(entry.key).parts) - 1] / entry.quicklook)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from odc.geo.geom import box
 
-from geodes_lab.sample import spot, truth
+from geodes_lab.sample import spot_files, truth
 
 # The bands of HRV, and the most similar bands of Sentinel-2: green, red, near infrared.
 BANDS = {"XS1": 2, "XS2": 3, "XS3": 7}
@@ -72,4 +72,6 @@ def products() -> list[Product]:
 
 def write(product: Product, path: Path) -> None:
     """Write one product as a zip with stored members. The same product always gets the same bytes."""
-    spot.pack(path, product.start, spot.ortho(product.name, product.start, {b: product.reflectance(b) for b in BANDS}))
+    spot_files.pack(
+        path, product.start, spot_files.ortho(product.name, product.start, {b: product.reflectance(b) for b in BANDS})
+    )

@@ -18,7 +18,8 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from geodes_lab.sample import truth
-from geodes_lab.sample.theia import COL, NORTH, ROW, SIDE, WEST, pack, tiff
+from geodes_lab.sample.theia import COL, NORTH, ROW, SIDE, WEST
+from geodes_lab.sample.theia_files import pack, tiff
 
 # Backscatter of the land cover classes in VV, sigma nought, and the factor from VV to VH.
 _BACKSCATTER = {1: 0.11, 2: 0.16, 3: 0.13, 4: 0.09, 5: 0.15, 6: 0.008, 7: 0.42}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -15,11 +14,12 @@ import shapely
 import xarray as xr
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from scipy.sparse import csr_array
 from shapely.geometry.base import BaseGeometry
 
 from geodes_lab import arguments, extras
 from geodes_lab.errors import GeodesError
+from geodes_lab.science import coverage, sums
+from geodes_lab.science.sums import Sums
 from geodes_lab.vector import shapes
 
 STATISTICS = ("mean", "std", "min", "max", "sum", "count")
@@ -90,59 +90,12 @@ def zonal(
     zone_names, geometries = _zones(zones, by, grid)
     lazies = [_partials(band, grid, geometries) for band in bands.values()]
     computed = dask.compute(*lazies)
-    areas = np.array([_area(g, grid) for g in geometries])
+    areas = np.array([coverage.area(g, grid) for g in geometries])
     tables = [
         _table(name, band, zone_names, areas, partials, names)
         for (name, band), partials in zip(bands.items(), computed, strict=True)
     ]
     return pd.concat(tables, ignore_index=True)
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """How much of each pixel of a window each zone has."""
-
-    zones: NDArray[np.intp]
-    """Numbers of the zones that touch the window."""
-    shares: csr_array
-    """Shape (zones, pixels): parts of pixels, 0 to 1."""
-    row_areas: NDArray[np.float64]
-    """Area of a pixel of each row, in units in which the whole grid's largest is about 1."""
-
-
-@dataclass
-class _Partial:
-    """Sums over some pixels; of shape (zones, times)."""
-
-    count: NDArray[np.float64]
-    total: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    """Of differences from the mean, weighted."""
-    least: NDArray[np.float64]
-    most: NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, zones: int, times: int) -> _Partial:
-        shape = zones, times
-        count, total, weight, mean, squares = (np.zeros(shape) for _ in range(5))
-        return cls(count, total, weight, mean, squares, np.full(shape, np.inf), np.full(shape, -np.inf))
-
-    def add(self, rows: NDArray[np.intp], columns: slice, other: _Partial) -> None:
-        """Add the sums of some zones and times (Chan, Golub and LeVeque 1983: no difference of large squares)."""
-        at = (rows, columns)
-        weight = self.weight[at] + other.weight
-        with np.errstate(invalid="ignore"):
-            part = np.where(weight > 0, other.weight / np.where(weight > 0, weight, 1), 0.0)
-        step = other.mean - self.mean[at]
-        self.squares[at] += other.squares + step**2 * self.weight[at] * part
-        self.mean[at] += step * part
-        self.weight[at] = weight
-        self.count[at] += other.count
-        self.total[at] += other.total
-        self.least[at] = np.minimum(self.least[at], other.least)
-        self.most[at] = np.maximum(self.most[at], other.most)
 
 
 def _zones(zones: Any, by: str | None, grid: GeoBox) -> tuple[list[str], list[BaseGeometry]]:
@@ -193,11 +146,13 @@ def _partials(band: xr.DataArray, grid: GeoBox, geometries: list[BaseGeometry]) 
     for y, x, window in _windows(lazy.chunks[-2:], grid):
         touching = np.sort(tree.query(shapely.box(*window.boundingbox.bbox), predicate="intersects"))
         if len(touching):
-            weights = dask.delayed(_weights)(window, touching, [geometries[n] for n in touching])
+            weights = dask.delayed(coverage.of_window)(window, touching, [geometries[n] for n in touching])
             for number in range(blocks.shape[0]):
                 columns = slice(starts[number] * inner, starts[number + 1] * inner) if band.ndim > 2 else slice(0, 1)
-                blocks_summed.append((columns, weights, dask.delayed(_summed)(blocks[number, y, x], weights, fill)))
-    return dask.delayed(_together)(blocks_summed, len(geometries), times)
+                blocks_summed.append(
+                    (columns, weights, dask.delayed(sums.of_chunk)(blocks[number, y, x], weights, fill))
+                )
+    return dask.delayed(sums.together)(blocks_summed, len(geometries), times)
 
 
 def _windows(chunks: Any, grid: GeoBox) -> Iterator[tuple[int, int, GeoBox]]:
@@ -212,108 +167,24 @@ def _fill(band: xr.DataArray) -> float | None:
     return None if value is None or band.dtype.kind == "f" else float(value)
 
 
-def _weights(window: GeoBox, zones: NDArray[np.intp], geometries: list[BaseGeometry]) -> _Weights:
-    """Shares of the pixels of a window, by exactextract."""
-    from exactextract import exact_extract
-    from exactextract.feature import JSONFeatureSource
-    from exactextract.raster import NumPyRasterSource
-
-    west, south, east, north = window.boundingbox.bbox
-    raster = NumPyRasterSource(np.zeros(window.shape, np.int8), xmin=west, ymin=south, xmax=east, ymax=north)
-    # A pixel more than the window: what lies beyond only costs time.
-    margin = abs(window.affine.a) + abs(window.affine.e)
-    parts = [shapely.clip_by_rect(g, west - margin, south - margin, east + margin, north + margin) for g in geometries]
-    features = [
-        {"type": "Feature", "properties": {"n": n}, "geometry": shapely.geometry.mapping(part)}
-        for n, part in enumerate(parts)
-        if part.area > 0
-    ]
-    cells, shares, rows = [], [], []
-    for feature in exact_extract(raster, JSONFeatureSource(features), ["cell_id", "coverage"], include_cols=["n"]):
-        properties = feature["properties"]
-        cells.append(np.asarray(properties["cell_id"], np.int64))
-        shares.append(np.asarray(properties["coverage"], np.float64))
-        rows.append(np.full(len(cells[-1]), properties["n"], np.int64))
-    shape = len(geometries), window.shape[0] * window.shape[1]
-    if cells:
-        matrix = csr_array((np.concatenate(shares), (np.concatenate(rows), np.concatenate(cells))), shape=shape)
-    else:
-        matrix = csr_array(shape)
-    return _Weights(zones, matrix, _row_areas(window))
-
-
-def _row_areas(grid: GeoBox) -> NDArray[np.float64]:
-    """Area of a pixel of each row: alike in a projection; in degrees as on the sphere, at the equator about 1."""
-    if not grid.crs.geographic:
-        return np.ones(grid.shape[0])
-    _, _, _, _, height, top = grid.affine[:6]
-    edges = np.clip(top + height * np.arange(grid.shape[0] + 1), -90, 90)
-    return np.abs(np.diff(np.sin(np.radians(edges)))) / np.radians(abs(height))
-
-
-def _area(geometry: BaseGeometry, grid: GeoBox) -> float:
-    """Area of a zone in pixels, each as large as `_row_areas` says."""
-    width, height = abs(grid.affine.a), abs(grid.affine.e)
-    if not grid.crs.geographic:
-        return float(geometry.area / (width * height))
-    # Longitude and sine of latitude: a projection that keeps areas.
-    dense = shapely.segmentize(geometry, height)
-    flat = shapely.transform(dense, lambda c: np.column_stack([c[:, 0], np.sin(np.radians(c[:, 1]))]))
-    return float(flat.area / (width * np.radians(height)))
-
-
-def _summed(block: NDArray[Any], weights: _Weights, fill: float | None) -> _Partial:
-    """Sums of one chunk."""
-    values = np.asarray(block, np.float64).reshape(-1, weights.shares.shape[1])
-    valid = np.isfinite(values)
-    if fill is not None:
-        valid &= values != fill
-    rows, pixels = len(weights.row_areas), values.shape[1]
-    areas = np.repeat(weights.row_areas, pixels // max(rows, 1))
-    partial = _Partial.empty(len(weights.zones), len(values))
-    for number in range(len(weights.zones)):
-        begin, end = weights.shares.indptr[number : number + 2]
-        cells, share = weights.shares.indices[begin:end], weights.shares.data[begin:end]
-        inside, there = values[:, cells], valid[:, cells]
-        shares = np.where(there, share, 0.0)
-        area = shares * areas[cells]
-        inside = np.where(there, inside, 0.0)
-        weight = area.sum(axis=1)
-        mean = (area * inside).sum(axis=1) / np.where(weight > 0, weight, 1)
-        partial.count[number], partial.total[number] = shares.sum(axis=1), (shares * inside).sum(axis=1)
-        partial.weight[number], partial.mean[number] = weight, mean
-        partial.squares[number] = (area * (inside - mean[:, np.newaxis]) ** 2).sum(axis=1)
-        if len(cells):
-            partial.least[number] = np.where(there, inside, np.inf).min(axis=1)
-            partial.most[number] = np.where(there, inside, -np.inf).max(axis=1)
-    return partial
-
-
-def _together(partials: list[tuple[slice, _Weights, _Partial]], zones: int, times: int) -> _Partial:
-    whole = _Partial.empty(zones, times)
-    for columns, weights, partial in partials:
-        whole.add(weights.zones, columns, partial)
-    return whole
-
-
 def _table(
-    name: str, band: xr.DataArray, zones: list[str], areas: NDArray[Any], sums: _Partial, statistics: list[str]
+    name: str, band: xr.DataArray, zones: list[str], areas: NDArray[Any], summed: Sums, statistics: list[str]
 ) -> pd.DataFrame:
     """One band's rows."""
-    has_data = sums.weight > 0
+    has_data = summed.weight > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         columns = {
-            "mean": np.where(has_data, sums.mean, np.nan),
-            "std": np.where(has_data, np.sqrt(sums.squares / sums.weight), np.nan),
-            "min": np.where(has_data, sums.least, np.nan),
-            "max": np.where(has_data, sums.most, np.nan),
-            "sum": np.where(has_data, sums.total, np.nan),
-            "count": sums.count,
+            "mean": np.where(has_data, summed.mean, np.nan),
+            "std": np.where(has_data, np.sqrt(summed.squares / summed.weight), np.nan),
+            "min": np.where(has_data, summed.least, np.nan),
+            "max": np.where(has_data, summed.most, np.nan),
+            "sum": np.where(has_data, summed.total, np.nan),
+            "count": summed.count,
         }
-        covered = np.clip(sums.weight / areas[:, np.newaxis], 0, 1)
+        covered = np.clip(summed.weight / areas[:, np.newaxis], 0, 1)
     leading = [str(dim) for dim in band.dims[:-2]]
     labels = pd.MultiIndex.from_product([band[dim].values for dim in leading], names=leading) if leading else None
-    count = sums.weight.shape[1]
+    count = summed.weight.shape[1]
     frame = pd.DataFrame({"zone": np.repeat(zones, count), "band": name})
     for dim in leading:
         assert labels is not None

@@ -74,6 +74,8 @@ c.Spawner.environment = {
     "HOLOVIEWSRC": f"{top}/kernels/geodes/holoviewsrc.py",
     "PANEL_INLINE": "true",
 }
+if "GEODES_LAB_WAITING" in os.environ:  # "no": hub/singleuser/kernels/waiting.py
+    c.Spawner.environment.update({"GEODES_LAB_WAITING": os.environ["GEODES_LAB_WAITING"]})
 if "GEODES_LAB_RUN" in os.environ:  # the mark by which the launcher recognises its processes
     c.Spawner.environment.update({"GEODES_LAB_RUN": os.environ["GEODES_LAB_RUN"]})
 if (

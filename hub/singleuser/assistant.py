@@ -11,8 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from geodes_lab.assistant import declaration, permission
-from geodes_lab.util import user_folder
+from geodes_lab.assistant import permission
 
 FILE = "GEODES_LAB_MCP"
 
@@ -21,6 +20,10 @@ def offer(configuration: Any, folder: Path) -> None:
     """Say it in the configuration of the server, and in a private folder."""
     if os.environ.get(permission.WISH) != "offered":
         return
+    # Late: they import dask, a fifth of a second of each server's start.
+    from geodes_lab.assistant import declaration
+    from geodes_lab.util import user_folder
+
     configuration.PersonaManager.builtin_mcp_servers.append(declaration.for_jupyter_ai())
     path = folder / "mcp.json"
     user_folder.write(path, json.dumps(declaration.for_clients(), indent=1))

@@ -6,20 +6,26 @@ from pathlib import Path
 
 # The modules beside this file are of the package `hub`.
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from jupyterlab import commands
+from hub.singleuser import assistant, listening, runtime
 
-from hub.singleuser import assistant, extensions, listening, runtime
-from hub.singleuser.kernels import kernelspecs, recording
-
-# JupyterLab would ask Yarn at each start from where to build, for half a second of a core; nothing is built here.
-commands._yarn_config = lambda logger: {"yarn config": {}, "npm config": {}}
-listening.take()
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
-
+listening.take()
 # On a machine with several accounts, anybody can read a kernel's port on loopback: its channels are sockets in a
 # private folder instead.
 runtime_folder = runtime.settle()  # in JUPYTER_RUNTIME_DIR too: it is no setting of Jupyter's
 assistant.offer(c, runtime_folder.parent)
+
+from hub.singleuser.kernels import waiting  # noqa: E402
+
+waiting.begin(c)  # as early as the environment of kernels is known: it imports beside this server
+
+from jupyterlab import commands  # noqa: E402
+
+from hub.singleuser import extensions  # noqa: E402
+from hub.singleuser.kernels import kernelspecs, recording  # noqa: E402
+
+# JupyterLab would ask Yarn at each start from where to build, for half a second of a core; nothing is built here.
+commands._yarn_config = lambda logger: {"yarn config": {}, "npm config": {}}
 c.KernelManager.transport = "ipc"
 # What JupyterLab saves stays within the quota of the home: contents.py.
 c.ServerApp.contents_manager_class = "hub.singleuser.home.contents.Contents"

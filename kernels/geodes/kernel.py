@@ -18,6 +18,7 @@ from types import SimpleNamespace
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 
 from geodes_lab.environments import kernel as own_software  # noqa: E402
+from geodes_lab.environments import waiting  # noqa: E402
 
 own_software.enter()
 try:
@@ -106,6 +107,8 @@ def tell_of_questions() -> None:
 
 
 if __name__ == "__main__":
+    if waiting.ARGUMENT in sys.argv:
+        waiting.left = waiting.wait()
     tell_of_questions()
     kernelapp.IOPubThread = PrivatePipe
     compiler.get_tmp_directory = debugger.get_tmp_directory = cells

@@ -84,7 +84,20 @@ def _tell_of_own_software(shell):
         shell.events.register("pre_run_cell", tell)
 
 
+def _import_the_rest(shell):
+    """If the notebook came before this kernel had imported all that it wanted to, go on while no cell runs."""
+    from geodes_lab.environments import waiting
+
+    if waiting.left:
+        from geodes_lab.util.ahead import Ahead
+
+        ahead = Ahead(waiting.left)
+        shell.events.register("pre_execute", ahead.pause)
+        shell.events.register("post_execute", ahead.go_on)
+
+
 _dask.config.set(scheduler=_cluster_at_first_use)
 _watch_memory(get_ipython())  # noqa: F821
 _tell_of_own_software(get_ipython())  # noqa: F821
 get_ipython().set_custom_exc((gl.GeodesError, KeyboardInterrupt), _show)  # noqa: F821
+_import_the_rest(get_ipython())  # noqa: F821

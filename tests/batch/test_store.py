@@ -13,7 +13,8 @@ from sqlalchemy.engine import URL
 from geodes_lab.batch.request import File, Request, Result, Unit
 from geodes_lab.batch.store import tables
 from geodes_lab.batch.store.leases import LeaseLost, Leases
-from geodes_lab.batch.store.writing import New, Store
+from geodes_lab.batch.store.records import New
+from geodes_lab.batch.store.writing import Store
 from geodes_lab.errors import GeodesError
 from tests.support.servers.postgresql import Server, serving
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import resource
 import subprocess
 import sys
 import time
@@ -23,6 +24,8 @@ from tests.benchmarks.data import stage
 DATES = (100, 300, 1000, 3000)
 GRID = GeoBox.from_bbox(stage.WHOLE.boundingbox, "EPSG:32631", resolution=10)
 BAND = "B04"
+MANY = "ours*16"
+"""Chunks of sixteen dates."""
 
 
 def make(who: str, items: list[Any]) -> Any:
@@ -32,8 +35,9 @@ def make(who: str, items: list[Any]) -> Any:
 
     import geodes_lab as gl
 
-    if who == "ours":
-        return gl.open_cube(items, bands=[BAND], geobox=GRID, chunks=1024)[BAND].data
+    if who.startswith("ours"):
+        chunks = {"y": 1024, "x": 1024, "time": int(who.partition("*")[2] or 1)}
+        return gl.open_cube(items, bands=[BAND], geobox=GRID, chunks=chunks)[BAND].data
     if who == "odc-stac":
         return odc.stac.load(items, bands=[BAND], geobox=GRID, chunks={"x": 1024, "y": 1024}, groupby="id")[BAND].data
     plain = [i.to_dict() for i in items]
@@ -51,7 +55,8 @@ def child(who: str, dates: int) -> None:
     data = cloudpickle.dumps(FinalizeCompute(collections_to_expr([array])).optimize())
     sent = time.perf_counter()
     tasks = len(pickle.loads(data).__dask_graph__())
-    print(opened - began, sent - opened, time.perf_counter() - sent, len(data), tasks)
+    took, most = time.perf_counter() - sent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(opened - began, sent - opened, took, len(data), tasks, most)
 
 
 def main() -> None:
@@ -61,17 +66,21 @@ def main() -> None:
     if options.case:
         child(options.case[0], int(options.case[1]))
         return
-    print("| | dates | open, s | build, optimise, pickle, s | MB sent | unpickle, expand, fuse, s | tasks |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| | dates | open, s | build, optimise, pickle, s | MB sent | unpickle, expand, fuse, s | tasks | MiB of the process |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     client: dict[tuple[str, int], float] = {}
     both: dict[tuple[str, int], float] = {}
-    for who in ("ours", "stackstac", "odc-stac"):
-        for dates in DATES if who == "ours" else (1000,):
+    for who in ("ours", MANY, "stackstac", "odc-stac"):
+        for dates in DATES if who == "ours" else (1000, 10_000) if who == MANY else (1000,):
             command = [sys.executable, "-m", __spec__.name, "--case", who, str(dates)]
-            opened, sent, expanded, size, tasks = map(float, subprocess.check_output(command, text=True).split()[-5:])
+            opened, sent, expanded, size, tasks, most = map(
+                float, subprocess.check_output(command, text=True).split()[-6:]
+            )
             client[who, dates], both[who, dates] = opened + sent, opened + sent + expanded
             print(
-                f"| {who} | {dates} | {opened:.2f} | {sent:.2f} | {size / 1e6:.2f} | {expanded:.2f} | {tasks:.0f} |",
+                f"| {who} | {dates} | {opened:.2f} | {sent:.2f} | {size / 1e6:.2f} | {expanded:.2f} | {tasks:.0f} | {most:.0f} |",
                 flush=True,
             )
     print()

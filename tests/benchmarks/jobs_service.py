@@ -19,7 +19,8 @@ from fastapi import FastAPI
 from geodes_lab.batch.request import Request, Unit
 from geodes_lab.batch.store import tables
 from geodes_lab.batch.store.leases import Leases
-from geodes_lab.batch.store.writing import New, Store
+from geodes_lab.batch.store.records import New
+from geodes_lab.batch.store.writing import Store
 from geodes_lab.policy.lab import Lab
 from hub.services.jobs.app import made
 from hub.services.person import Hub, Person

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+import xarray as xr
 from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -332,3 +335,21 @@ def test_levels_are_not_pasted_into_one_slice(on_disk):
     ):
         gl.open_cube(items, bands=["red"])
     assert gl.open_cube(items, bands=["red"], groupby="item").sizes["time"] == len(items)
+
+
+def test_several_dates_in_one_chunk_are_one_task_and_the_same_numbers(on_disk):
+    items = gl.search("PEPS_S2_L1C")
+    area = {"bands": ["B09"], "resolution": 240}
+    one = gl.open_cube(items, **area, errors="fill")
+    many = gl.open_cube(items, **area, errors="fill", chunks={"time": 3})
+    count = one.sizes["time"]
+    assert many.B09.chunks[0] == (3,) * (count // 3) + ((count % 3,) if count % 3 else ())
+    reads = [k for k in dict(many.B09.data.dask) if isinstance(k, tuple) and str(k[0]).startswith("read-")]
+    assert len(reads) == len(many.B09.chunks[0]) * math.prod(many.B09.data.numblocks[1:])
+    xr.testing.assert_identical(one.compute(), many.compute())
+    xr.testing.assert_identical(one.B09.median("time").compute(), many.B09.median("time").compute())
+    assert replace(gl.plan(one), memory=0) == replace(gl.plan(many), memory=0)
+    part = many.isel(time=slice(1, 2))
+    xr.testing.assert_identical(part.compute(), one.isel(time=slice(1, 2)).compute())
+    with pytest.raises(gl.GeodesError, match="add up to 5 slices in time; the cube has"):
+        gl.open_cube(items, **area, chunks={"time": (2, 3)})

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geodes_lab.cluster import Workers
-from geodes_lab.cube import layers, opening
+from geodes_lab.cube import layers, mosaics, opening
 from geodes_lab.products import bands
 from geodes_lab.raster.source import RasterSource
 
@@ -50,7 +50,7 @@ def test_parts_have_no_task_before_one_is_asked_for_and_few_are_made():
 
 def test_a_tile_of_very_many_dates_is_opened_without_a_task(monkeypatch):
     """Its chunks are cut into parts here, since a worker could not hold a reduction over time."""
-    monkeypatch.setattr(opening, "workers", lambda: Workers(2, 1, 2 * 2**30))
+    monkeypatch.setattr(mosaics, "workers", lambda: Workers(2, 1, 2 * 2**30))
     items = []
     for number in range(300):
         when = datetime(2001, 1, 1, 10, 50, tzinfo=UTC) + timedelta(days=number)

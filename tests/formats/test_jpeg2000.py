@@ -25,7 +25,7 @@ from geodes_lab import products
 from geodes_lab.archive.archive import Archive
 from geodes_lab.errors import NotUnderstood
 from geodes_lab.formats import tile_cache
-from geodes_lab.formats.jpeg2000 import image, open_tile, openjpeg
+from geodes_lab.formats.jpeg2000 import image, open_tile, openjpeg, packets, rough
 from geodes_lab.formats.jpeg2000.tile_index import Index
 from geodes_lab.products import bands
 from geodes_lab.reading import gdal, window
@@ -273,6 +273,39 @@ def test_overview_asks_for_the_first_bytes_of_each_tile(product):
         before = traffic.bytes
         whole_or_part(index, (0, -(-1320 // 2**level)), (0, -(-1320 // 2**level)), level)
         assert traffic.bytes - before <= share * size
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_beginning_of_a_tile_that_ends_with_a_packet_is_not_the_whole(product, level):
+    """A decoder takes the packets that are missing for empty, and says nothing."""
+    index, _ = member(product, "_B04.jp2")
+    ((start, length),) = index.parts([0])
+    part = index.place.read(start, length)
+    found = packets.read(index.header, 0, part, level)
+    one = image.Jpeg2000(index)
+    want = one.read(level, (0, 8), (0, 8))
+    for packet in (p for resolution in found for p in resolution):
+        tile_cache.forget()
+        tile = image._Tile(0, None, level, start, length, (False, 0, level))
+        pixels = one._decoded(tile, part[: packet.end])
+        assert (pixels is None) == (packet is not found[-1][-1])
+    np.testing.assert_array_equal(pixels[:, :8, :8], want)
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_rough_overview_is_near_and_the_whole_without_planes_to_spare(product, level, monkeypatch):
+    index, _ = member(product, "_B04.jp2")
+    rows, cols = (-(-size // 2**level) for size in index.header.size)
+    exact = whole_or_part(index, (0, rows), (0, cols), level).astype(int)
+    found = image.Jpeg2000(index).read_roughly(level, (0, rows), (0, cols)).astype(int)
+    assert 0 < np.abs(found - exact).max() <= rough.SLACK
+    monkeypatch.setattr(rough, "PLANES", (0, 0, 0))
+    tile_cache.forget()
+    np.testing.assert_array_equal(image.Jpeg2000(index).read_roughly(level, (0, rows), (0, cols)), exact)
+    colours, _ = member(product, "_TCI.jp2")
+    np.testing.assert_array_equal(
+        image.Jpeg2000(colours).read_roughly(1, (0, 99), (0, 99)), whole_or_part(colours, (0, 99), (0, 99), 1)
+    )
 
 
 def test_index_is_small_survives_and_stands_many_writers(product):

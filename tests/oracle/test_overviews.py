@@ -102,9 +102,9 @@ def test_mean_of_jpeg2000_is_the_mean_of_the_ground(tmp_path, times, limit):
 def test_what_is_shown_is_where_it_is(tmp_path, times, how):
     """A plane tells where each of its numbers is; a wavelet keeps it."""
     rows, cols = np.indices((SIDE, SIDE))
-    for pixels, axis in ((10 * cols + 1000, 1), (10 * rows + 1000, 0)):
+    for pixels, axis in ((20 * cols + 1000, 1), (20 * rows + 1000, 0)):
         found = cube(coded(tmp_path / "a.jp2", pixels.astype("uint16")), times, how)
-        at = (found * 1e4 - 1000) / 10 + 0.5
+        at = (found * 1e4 - 1000) / 20 + 0.5
         want = (np.indices(found.shape)[axis] + 0.5) * times
         inner = (slice(4, -5),) * 2
         limit = times / 2 + 0.1 if how == "nearest" else 0.15

@@ -19,6 +19,7 @@ import geodes_lab as gl
 from geodes_lab.formats import tile_cache
 from geodes_lab.formats.jpeg2000 import image as jpeg2000_image
 from geodes_lab.formats.tiff import image
+from geodes_lab.planning import plan
 from geodes_lab.planning.plan import LargePlan
 from geodes_lab.storage import request
 from geodes_lab.storage.traffic import traffic
@@ -97,6 +98,13 @@ def test_plan_that_is_too_large_is_warned_of_with_what_would_help(on_disk):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert gl.plan(cube).advice == ()
+
+
+def test_plan_of_too_many_tasks_says_how_to_have_fewer(on_disk, monkeypatch):
+    monkeypatch.setattr(plan, "_TASKS", 4)
+    monkeypatch.setattr(plan, "_FEW_TASKS", 3)
+    with pytest.warns(LargePlan, match=r'with chunks=\{"time": \d+\} in open_cube'):
+        gl.plan(gl.open_cube(one_tile(), bands=["red"]))
 
 
 def test_what_is_computed_has_neither_plan_nor_report(on_disk):

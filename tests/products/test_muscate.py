@@ -14,7 +14,7 @@ import geodes_lab as gl
 from geodes_lab.archive.archive import Archive
 from geodes_lab.products.sentinel2.bands import BANDS
 from geodes_lab.products.theia.muscate import Grid, Metadata, common_names
-from geodes_lab.sample import theia
+from geodes_lab.sample import theia, theia_files
 
 VENUS = "VENUS-XS_20180202-105554-000_L2A_FR-LUS_C_V1-0"
 
@@ -103,7 +103,7 @@ def test_common_names_are_those_of_sentinel2_and_no_two_the_same():
 def venus(tmp_path_factory):
     scene = next(s for s in theia.scenes() if s.platform == "VENUS-XS")
     path = tmp_path_factory.mktemp("venus") / f"{scene.name}.zip"
-    theia.write(scene, path)
+    theia_files.write(scene, path)
     return scene, path
 
 
@@ -124,7 +124,7 @@ def test_venus_opens_on_its_grid_of_5_metres(venus):
 def test_venus_and_sentinel2_meet_in_one_cube(venus, tmp_path):
     _, path = venus
     sentinel = theia.scenes()[0]
-    theia.write(sentinel, tmp_path / f"{sentinel.name}.zip")
+    theia_files.write(sentinel, tmp_path / f"{sentinel.name}.zip")
     cube = gl.open_cube(
         [path, tmp_path / f"{sentinel.name}.zip"], bands=["red"], crs="EPSG:32631", resolution=10, mask="cloud"
     )

@@ -10,7 +10,7 @@ import rasterio
 
 import geodes_lab as gl
 from geodes_lab.sample import theia_others
-from geodes_lab.sample.theia import tiff
+from geodes_lab.sample.theia_files import tiff
 
 COVER = next(p for p in theia_others.products() if isinstance(p, theia_others.LandCover))
 

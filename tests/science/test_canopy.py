@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import geodes_lab as gl
 from geodes_lab.errors import GeodesError
-from geodes_lab.sample import theia
+from geodes_lab.sample import theia, theia_files
 from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
 from geodes_lab.science.canopy import network as networks
 from geodes_lab.science.canopy.biophysical import VARIABLES
@@ -186,7 +186,7 @@ def test_what_is_no_surface_reflectance_is_refused(change, words):
 def maja(tmp_path_factory) -> tuple[theia.Scene, Path]:
     scene = next(s for s in theia.scenes() if s.cloudiness == 0.2)
     path = tmp_path_factory.mktemp("maja") / f"{scene.name}.zip"
-    theia.write(scene, path)
+    theia_files.write(scene, path)
     return scene, path
 
 

@@ -16,8 +16,8 @@ from geodes_lab.batch.notebooks.submission import ENDING, parts_of
 from geodes_lab.batch.request import Impossible, Request, Result
 from geodes_lab.batch.running import outputs
 from geodes_lab.batch.store.leases import LeaseLost, Leases, Task
+from geodes_lab.batch.store.records import Record
 from geodes_lab.batch.store.served import ServedLeases
-from geodes_lab.batch.store.writing import Record
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import faults, ownership
 from geodes_lab.util.database import DatabaseUnusable

@@ -16,8 +16,8 @@ from geodes_lab.batch.running.computing import Call
 from geodes_lab.batch.running.workers import Workers
 from geodes_lab.batch.store.chosen import AnyStore
 from geodes_lab.batch.store.leases import LeaseLost, Leases, Task
+from geodes_lab.batch.store.records import Record
 from geodes_lab.batch.store.served import ServedLeases
-from geodes_lab.batch.store.writing import Record
 from geodes_lab.cube.grid import NothingThere
 from geodes_lab.util import faults
 

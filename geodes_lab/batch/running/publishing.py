@@ -16,7 +16,7 @@ from geodes_lab.batch import provenance
 from geodes_lab.batch.request import Request, Result
 from geodes_lab.batch.running import outputs
 from geodes_lab.batch.store.chosen import AnyStore
-from geodes_lab.batch.store.writing import Record
+from geodes_lab.batch.store.records import Record
 from geodes_lab.errors import GeodesError
 from geodes_lab.results import common_place, thumbnail
 from geodes_lab.results.publish import entered

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from geodes_lab.batch.store.leases import LeaseLost
+from geodes_lab.batch.store.records import New, Record
 from geodes_lab.batch.store.tables import jobs, schedules, seen
-from geodes_lab.batch.store.writing import COLUMNS, New, Record, Store
+from geodes_lab.batch.store.writing import COLUMNS, Store
 from geodes_lab.errors import GeodesError
 
 MOST = 100

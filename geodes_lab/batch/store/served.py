@@ -16,7 +16,7 @@ import httpx
 from geodes_lab import settings
 from geodes_lab.batch.request import Request, Result, Unit
 from geodes_lab.batch.store.leases import LeaseLost, Task
-from geodes_lab.batch.store.writing import Failure, New, Progress, Record
+from geodes_lab.batch.store.records import Failure, New, Progress, Record
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import DatabaseUnusable
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from geodes_lab.batch.store.records import New, Record
 from geodes_lab.batch.store.schedules import Entry
 from geodes_lab.batch.store.served import Line, written_job
-from geodes_lab.batch.store.writing import New, Record
 
 
 @dataclass(frozen=True)

@@ -12,88 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from geodes_lab.batch.request import PLAN, Request, Result, Unit
+from geodes_lab.batch.store.records import ENDED, Failure, New, Progress, Record
 from geodes_lab.batch.store.tables import jobs, log, runners, steps, units
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import Database
 
-ENDED = ("successful", "failed", "dismissed")
 _j, _u = jobs.c, units.c
 COLUMNS = [c for c in jobs.c if c.name not in ("request", "code", "seal", "served")]
-
-
-@dataclass(frozen=True)
-class New:
-    """A job that is to be written."""
-
-    person: str
-    process: str
-    version: str
-    title: str
-    request: Request
-    units: Sequence[tuple[Unit, str]]
-    """Without the end; each with its key."""
-    code: bytes | None = None
-    seal: str | None = None
-    schedule: str | None = None
-    subscriber: str | None = None
-
-
-@dataclass(frozen=True)
-class Record:
-    """A job as it is in the store."""
-
-    id: str
-    person: str
-    process: str
-    version: str
-    title: str
-    state: str
-    message: str
-    created: float
-    started: float | None
-    finished: float | None
-    updated: float
-    units: int
-    folder: str
-    schedule: str | None
-    subscriber: str | None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a job is."""
-
-    total: int
-    """Units, without the end of the job."""
-    done: int = 0
-    running: int = 0
-    waiting: int = 0
-    failed: int = 0
-    dismissed: int = 0
-    cells_done: int = 0
-    """Of the notebook that runs."""
-    cells: int = 0
-    """Of that notebook; 0: none runs, or it has not begun."""
-
-    @property
-    def percent(self) -> int:
-        """Units that are done, of all, with the part of one that says how far it is; 0 to 100."""
-        part = min(self.cells_done / self.cells, 1.0) if self.cells else 0.0
-        return int(100 * (self.done + part) / max(self.total, 1))
-
-    def __str__(self) -> str:
-        more = [f"{n} {what}" for n, what in ((self.running, "running"), (self.failed, "failed")) if n]
-        more += [f"{self.cells_done} of {self.cells} cells"] if self.cells else []
-        return ", ".join([f"{self.done} of {self.total} units", *more])
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A unit that is not done, and why."""
-
-    name: str
-    reason: str
-    attempts: int
 
 
 @dataclass(frozen=True)

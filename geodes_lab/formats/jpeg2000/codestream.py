@@ -64,6 +64,27 @@ class Header:
         count: int = struct.unpack_from(">H", self.raw, 40)[0]
         return count
 
+    @property
+    def wavelet(self) -> int:
+        """1: 5/3, lossless; 0: 9/7."""
+        return self.segment(_COD)[13]
+
+    def segment(self, marker: int) -> bytes:
+        """Return the segment of a marker, from the marker itself.
+
+        Raises
+        ------
+        NotUnderstood
+            If there is none.
+        """
+        at = 2
+        while at + 4 <= len(self.raw):
+            found, length = struct.unpack_from(">HH", self.raw, at)
+            if found == marker:
+                return self.raw[at : at + 2 + length]
+            at += 2 + length
+        raise NotUnderstood("the main header is damaged")
+
     @classmethod
     def parse(cls, data: bytes) -> tuple[Header, int]:
         """Read a main header from the beginning of a code-stream; return it and its length.

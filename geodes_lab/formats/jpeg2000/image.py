@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodes_lab.errors import NotUnderstood
+from geodes_lab.formats.jpeg2000 import packets, rough
 from geodes_lab.formats.jpeg2000.code_blocks import is_plain
 from geodes_lab.formats.jpeg2000.codestream import SOT
 from geodes_lab.formats.jpeg2000.open_tile import OpenTile
@@ -32,7 +33,7 @@ _SMALL = 128  # pixels in y and x: decoding an area of less than this saves noth
 
 
 class Jpeg2000:
-    """One image in JPEG 2000: a `geodes_lab.reading.pyramid.Image`.
+    """One image in JPEG 2000: a `geodes_lab.reading.image.Image`.
 
     Parameters
     ----------
@@ -58,7 +59,16 @@ class Jpeg2000:
     def read(
         self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
     ) -> NDArray[Any]:
-        """Read a window; see `geodes_lab.reading.pyramid.Image`. All bands of a tile are decoded together."""
+        """Read a window; see `geodes_lab.reading.image.Image`. All bands of a tile are decoded together."""
+        return self._read(level, rows, cols, useful, False)
+
+    def read_roughly(self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None) -> NDArray[Any]:
+        """Read a window of an overview for a mean: no number differs by more than `rough.SLACK`, a mean hardly."""
+        return self._read(level, rows, cols, useful, rough.planes(self.index.header, level) is not None)
+
+    def _read(
+        self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None, roughly: bool
+    ) -> NDArray[Any]:
         header = self.index.header
         if level >= len(self.shapes):
             raise NotUnderstood(f"no overview {level} at the beginning of its tiles")
@@ -73,7 +83,7 @@ class Jpeg2000:
         )
         areas = [self._area(level, r * down, c * across, (down, across), useful) for r, c in places]
         numbers = [r * header.grid[1] + c for r, c in places]
-        file = self.index.place, self._stamp, self.index.stored, self.index.made
+        file = self.index.place, self._stamp, self.index.stored, self.index.made, roughly
         keys = [(*file, n, level, a) for n, a in zip(numbers, areas, strict=True)]
 
         def begin(missing: list[int]) -> Sequence[Future[Pixels]]:
@@ -177,18 +187,31 @@ class Jpeg2000:
 
     def _decoded(self, tile: _Tile, data: bytes) -> Pixels | None:
         """Return the pixels; None if the bytes are too few for this overview."""
+        *_, roughly, _, _ = tile.key
+        size = len(data)
         plain = is_plain(data)
         if plain is False:
             raise NotUnderstood("a tile with a coding style of its own")
         if plain is None and len(data) < tile.length:
             return None
-        stream = self.index.header.alone(tile.number, data, tile.level)
+        header = self.index.header
+        if tile.level and (roughly or len(data) < tile.length):
+            try:
+                found = packets.read(header, tile.number, data, tile.level)
+            except packets.TooShort:
+                if len(data) < tile.length:
+                    return None
+                found = None  # a damaged tile, which the decoder tells
+            most = rough.planes(header, tile.level)
+            if found is not None and most is not None and roughly:
+                data = rough.spared(data, found, most)
+        stream = header.alone(tile.number, data, tile.level)
         try:
             if tile.area is None or library() is None or not shared().opened.limit:
                 return decode(stream, tile.area)
             return _opened(tile.key, stream, tile.area)
         except Undecodable as error:
-            if len(data) < tile.length:
+            if size < tile.length:
                 return None
             raise OSError(f"tile {tile.number} of the JPEG 2000 does not decode: {error}") from None
 

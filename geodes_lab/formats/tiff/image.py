@@ -27,7 +27,7 @@ _GAP, _REQUEST = 2**16, 2**22  # tiles closer than this are requested together, 
 
 
 class GeoTiff:
-    """One TIFF: a `geodes_lab.reading.pyramid.Image`.
+    """One TIFF: a `geodes_lab.reading.image.Image`.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class GeoTiff:
     def read(
         self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
     ) -> NDArray[Any]:
-        """Read a window; see `geodes_lab.reading.pyramid.Image`.
+        """Read a window; see `geodes_lab.reading.image.Image`.
 
         Tiles are decoded as a whole, whatever ``useful`` says.
         """

@@ -25,7 +25,7 @@ from geodes_lab.util import limits
 
 
 class ZarrImage:
-    """An array with dims (y, x), or a plane of one with dims (…, y, x): a `geodes_lab.reading.pyramid.Image`.
+    """An array with dims (y, x), or a plane of one with dims (…, y, x): a `geodes_lab.reading.image.Image`.
 
     Zarr may omit chunks that contain only the fill value, so a missing chunk is fill value, and cannot be told from a
     lost one. A damaged or unreachable chunk is an error.
@@ -73,7 +73,7 @@ class ZarrImage:
     def read(
         self, level: int, rows: Span, cols: Span, useful: tuple[Span, Span] | None = None, band: int | None = None
     ) -> NDArray[Any]:
-        """Read a window; see `geodes_lab.reading.pyramid.Image`.
+        """Read a window; see `geodes_lab.reading.image.Image`.
 
         Chunks are decoded as a whole, whatever ``useful`` says.
 

@@ -25,7 +25,7 @@ from geodes_lab.products.sentinel1.grid import ON_SLOPES, Geocoded
 from geodes_lab.products.sentinel1.ground_range import TITLES, choices, node
 from geodes_lab.products.sentinel1.image import Image, geolocation, images, measurement, missing, processor
 from geodes_lab.products.sentinel1.plane import Plane
-from geodes_lab.raster.source import Gridder
+from geodes_lab.raster.geometry import Gridder
 from geodes_lab.storage.location import place_of
 
 _NAME = re.compile(r"S1[A-D]_(IW|EW|SM|S\d)_GRD[FHM]_\dS")

@@ -30,7 +30,8 @@ from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.sentinel1.plane import MARGIN, Plane
 from geodes_lab.products.terrain import sheet
 from geodes_lab.products.tiepoints import sampled
-from geodes_lab.raster.source import Gridder, RasterSource, Relief, Span
+from geodes_lab.raster.geometry import Gridder, Relief
+from geodes_lab.raster.source import RasterSource, Span
 from geodes_lab.reading import sensor_window
 from geodes_lab.storage.object_location import ObjectLocation
 

@@ -19,7 +19,8 @@ from geodes_lab.products import bands as bands_
 from geodes_lab.products.sentinel2 import angle_tables
 from geodes_lab.products.sentinel2.angle_tables import Directions, Layout
 from geodes_lab.products.sentinel2.bands import BANDS
-from geodes_lab.raster.source import Gridder, RasterSource
+from geodes_lab.raster.geometry import Gridder
+from geodes_lab.raster.source import RasterSource
 from geodes_lab.storage.location import place_of
 from geodes_lab.storage.object_location import ObjectLocation
 

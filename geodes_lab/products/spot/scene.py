@@ -23,7 +23,7 @@ from geodes_lab.products.bands import name_of
 from geodes_lab.products.spot import dimap, location, ortho
 from geodes_lab.products.spot.dimap import Band, Scene
 from geodes_lab.products.spot.grid import Placed
-from geodes_lab.raster.source import Gridder
+from geodes_lab.raster.geometry import Gridder
 from geodes_lab.reading import sensor_window
 from geodes_lab.storage.location import place_of
 

@@ -19,7 +19,7 @@ from pyproj import Transformer
 from rasterio.io import MemoryFile
 
 from geodes_lab.sample import truth
-from geodes_lab.sample.sentinel1 import grd, hills, safe, speckle
+from geodes_lab.sample.sentinel1 import document, grd, hills, speckle
 from geodes_lab.sample.sentinel1.grd import LIGHT, Floats
 from geodes_lab.sample.sentinel1.slc import SAMPLING
 
@@ -162,11 +162,11 @@ def write(product: Product, path: Path) -> None:
     noise = {"noiseRangeLut": np.full(len(knots), 9.0, np.float32)}
     members = {
         "manifest.safe": _manifest(product),
-        f"annotation/{product.stem}.xml": safe.xml("product", header | _annotation(product)),
-        f"annotation/calibration/calibration-{product.stem}.xml": safe.xml(
+        f"annotation/{product.stem}.xml": document.xml("product", header | _annotation(product)),
+        f"annotation/calibration/calibration-{product.stem}.xml": document.xml(
             "calibration", header | {"calibrationVectorList": [p | flat for p in places]}
         ),
-        f"annotation/calibration/noise-{product.stem}.xml": safe.xml(
+        f"annotation/calibration/noise-{product.stem}.xml": document.xml(
             "noise", header | {"noiseRangeVectorList": [p | noise for p in places]}
         ),
         f"measurement/{product.stem}.tiff": _tiff(product),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rasterio.control import GroundControlPoint
 from rasterio.io import MemoryFile
 
-from geodes_lab.sample.sentinel1 import grd, safe
+from geodes_lab.sample.sentinel1 import document, grd
 from geodes_lab.sample.sentinel1.grd import INTERVAL, LIGHT, Floats
 
 BURSTS, HEIGHT, SAMPLES = 3, 60, 400  # lines of a burst, samples of a line
@@ -120,11 +120,11 @@ def write(product: Product, path: Path) -> None:
             for n in range(BURSTS)
         ]
         folder = "annotation/calibration"
-        members[f"annotation/{stem}.xml"] = safe.xml("product", header | _annotation(product))
-        members[f"{folder}/calibration-{stem}.xml"] = safe.xml(
+        members[f"annotation/{stem}.xml"] = document.xml("product", header | _annotation(product))
+        members[f"{folder}/calibration-{stem}.xml"] = document.xml(
             "calibration", header | {"calibrationVectorList": vectors}
         )
-        members[f"{folder}/noise-{stem}.xml"] = safe.xml("noise", header | {"noiseRangeVectorList": ranges})
+        members[f"{folder}/noise-{stem}.xml"] = document.xml("noise", header | {"noiseRangeVectorList": ranges})
         members[f"measurement/{stem}.tiff"] = _tiff(product, polarisation)
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from geodes_lab.batch.request import Request
-from geodes_lab.batch.store.writing import Record
+from geodes_lab.batch.store.records import Record
 from geodes_lab.errors import GeodesError
 from geodes_lab.processing import registry
 

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import httpx
 import sqlalchemy as sa
 
+from geodes_lab.batch.store.records import ENDED, Record
 from geodes_lab.batch.store.tables import jobs
-from geodes_lab.batch.store.writing import COLUMNS, ENDED, Record, Store, tell
+from geodes_lab.batch.store.writing import COLUMNS, Store, tell
 from geodes_lab.errors import GeodesError
 from hub.services.jobs import documents
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from geodes_lab.batch.store.writing import Progress, Record
+from geodes_lab.batch.store.records import Progress, Record
 from geodes_lab.processing.process import Process
 from hub.services.jobs.words import french
 from hub.services.pages import Language

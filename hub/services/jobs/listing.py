@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from geodes_lab.batch.request import PLAN
+from geodes_lab.batch.store.records import Record
 from geodes_lab.batch.store.tables import jobs
-from geodes_lab.batch.store.writing import COLUMNS, Record, Store
+from geodes_lab.batch.store.writing import COLUMNS, Store
 from geodes_lab.errors import GeodesError
 from geodes_lab.util import instant
 

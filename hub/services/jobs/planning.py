@@ -12,7 +12,8 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from geodes_lab.batch.request import PLAN
-from geodes_lab.batch.store.writing import Record, Store
+from geodes_lab.batch.store.records import Record
+from geodes_lab.batch.store.writing import Store
 from geodes_lab.errors import GeodesError
 from geodes_lab.policy.lab import Lab
 from geodes_lab.policy.people import rights

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from geodes_lab.batch.store.writing import ENDED, Progress, Record
+from geodes_lab.batch.store.records import ENDED, Progress, Record
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import DatabaseUnusable
 from hub.services.jobs import again, documents, listing

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
+from geodes_lab.batch.store.records import Progress
 from geodes_lab.batch.store.schedules import Entry, Schedules
-from geodes_lab.batch.store.writing import Progress
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import DatabaseUnusable
 from hub.services.jobs import documents, execution

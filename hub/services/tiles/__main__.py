@@ -18,10 +18,11 @@ def application() -> ASGIApp:
     from geodes_lab import settings
     from hub.services.data.lake import Lake
     from hub.services.person import Hub
-    from hub.services.tiles.app import Tiles, made
+    from hub.services.tiles.app import Tiles
     from hub.services.tiles.broker import Broker, listening
     from hub.services.tiles.catalogue import Catalogue
     from hub.services.tiles.keys import Keys
+    from hub.services.tiles.routes import made
     from hub.services.tiles.workers import Worker, memory
 
     lab, hub = serving.lab(), Hub()

@@ -2,50 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import orjson
-from morecantile import Tile, tms
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from geodes_lab import __version__
 from geodes_lab.policy.lab import Lab
-from geodes_lab.policy.people import refusing
-from hub.services.bounds import Bounded
-from hub.services.data.lake import Lake, NoObject
+from hub.services.data.lake import Lake
 from hub.services.person import Hub, Person, is_from_elsewhere
-from hub.services.tiles import addresses, reachable
+from hub.services.tiles import addresses
 from hub.services.tiles.addresses import MOSAIC, Address, NotSo
 from hub.services.tiles.answers import Answers
 from hub.services.tiles.broker import Broker
-from hub.services.tiles.catalogue import MOST_ITEMS, ORDERS, Catalogue
+from hub.services.tiles.catalogue import Catalogue
 from hub.services.tiles.keys import HOURS, STAND_IN, Key, Keys, carried
+from hub.services.tiles.products import NOTHING, Products
+from hub.services.tiles.wanted import Gone, wanted
 from hub.services.tiles.workers import Answer, Failed, Worker
 
+_GONE = 499  # as proxies note it; nobody receives it
 _EACH = 32  # requests of one person that are answered together
 _POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+HEADERS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+"""Of every answer."""
 _KEEP = "private, max-age=3600"
 _LOGIN = (
     "Log in, send your token (Authorization: token …, from the hub's page Token), or have a key= in the address that "
     "is for this product and has not ended."
 )
-_NOTHING = "There is no such product, or you have no access to it."
 CONFORMANCE = [
     "http://www.opengis.net/spec/ogcapi-common-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core",
@@ -82,8 +75,8 @@ class Tiles:
         self, lab: Lab, hub: Hub, catalogue: Catalogue, lake: Lake, hosts: Collection[str], broker: Broker,
         workers: Sequence[Worker], keys: Keys,
     ) -> None:  # fmt: skip
-        self._lab, self._hub, self._catalogue, self._lake, self._hosts = lab, hub, catalogue, lake, hosts
-        self._broker, self._workers, self._keys = broker, workers, keys
+        self._lab, self._hub, self._catalogue, self._workers, self._keys = lab, hub, catalogue, workers, keys
+        self._products = Products(lab, catalogue, lake, hosts, broker)
         self._answers = Answers()
         self._now: Counter[str] = Counter()
 
@@ -116,14 +109,14 @@ class Tiles:
         return person
 
     async def _drawn(self, request: Request, address: Address, person: Person) -> Response:
-        items, note = await self._items(address, person)
+        items, note = await self._products.of(address, person)
         body = orjson.dumps(items, option=orjson.OPT_SORT_KEYS)
         base = self._base(request, address)
         mark = hashlib.blake2b(body, digest_size=16)
         for part in (__version__, address.rest, address.text, str(base)):
             mark.update(f"\0{part}".encode())
         name = mark.hexdigest()
-        headers = {**_HEADERS, "ETag": f'"{name}"', "Cache-Control": _KEEP, "Vary": "Authorization, Cookie", **note}
+        headers = {**HEADERS, "ETag": f'"{name}"', "Cache-Control": _KEEP, "Vary": "Authorization, Cookie", **note}
         if f'"{name}"' in request.headers.get("If-None-Match", ""):
             return Response(status_code=304, headers=headers)
         worker = self._workers[int(hashlib.blake2b(body, digest_size=4).hexdigest(), 16) % len(self._workers)]
@@ -134,65 +127,17 @@ class Tiles:
             return await worker.ask(quote(address.rest, safe="/,.~"), str(query), base, body)
 
         try:
-            answer = await self._answers.of(f"{name}{len(with_key)}", draw)
+            answer = await wanted(request, self._answers.of(f"{name}{len(with_key)}", worker.turns, draw))
+        except Gone:
+            return Response(status_code=_GONE)
         except Failed as error:
             raise NotSo(503, str(error)) from None
         content = answer.body
         if with_key and not answer.media.startswith(("image/", "application/x-binary")):
             content = carried(content, request.query_params["key"], str(base))
         if answer.status != 200:
-            headers = {**_HEADERS, "Cache-Control": "no-store"}
+            headers = {**HEADERS, "Cache-Control": "no-store"}
         return Response(content, answer.status, {**headers, "Content-Type": answer.media})
-
-    async def _items(self, address: Address, person: Person) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Return the Items to draw, with the addresses that may be opened, and headers that say what is left out."""
-        note: dict[str, str] = {}
-        if address.item == MOSAIC:
-            documents, note = await self._mosaic(address, person)
-        else:
-            document = await self._catalogue.item(person.name, address.collection, address.item)
-            documents = [document] if document else []
-        items = []
-        for document in documents:
-            item, places = reachable.of(document, person, self._lab, self._hosts)
-            if admitted := await run_in_threadpool(self._admitted, person, places):
-                self._broker.admit(admitted)
-                items.append(item)
-        if not items:
-            raise NotSo(404, _NOTHING if not documents else f"{_NOTHING} It may have no address on the datalake.")
-        return items, note
-
-    def _admitted(self, person: Person, places: Collection[str]) -> set[str]:
-        """Return places, and what links of a folder lead to; empty if one leads to what the person may not read."""
-        every = set(places)
-        for place in places:
-            bucket, _, key = place.partition("/")
-            try:
-                every.add(self._lake.real(bucket, key))
-            except NoObject:
-                return set()
-        return set() if any(refusing(person.groups, place, self._lab) for place in every) else every
-
-    async def _mosaic(self, address: Address, person: Person) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        order = addresses.one(address.search, "order", "latest")
-        if order not in ORDERS:
-            raise NotSo(400, f"order is one of {', '.join(ORDERS)}, not {order[:40]!r}.")
-        clouds = addresses.one(address.search, "cloud_cover")
-        try:
-            if clouds and not 0 <= float(clouds) <= 100:
-                raise ValueError
-        except ValueError:
-            raise NotSo(400, "cloud_cover is a number from 0 to 100.") from None
-        box = _box_of(address) or addresses.one(address.search, "bbox")
-        if not box:
-            raise NotSo(400, "Outside of tiles and points, a mosaic needs bbox=WEST,SOUTH,EAST,NORTH.")
-        items, more = await self._catalogue.search(
-            person.name, address.collection, bbox=box, datetime=addresses.one(address.search, "datetime"), order=order,
-            clouds=clouds,
-        )  # fmt: skip
-        if not items and not await self._catalogue.may_see(person.name, address.collection):
-            raise NotSo(404, _NOTHING)
-        return items, {"Geodes-Left-Out": f"products after the first {MOST_ITEMS}"} if more else {}
 
     def _base(self, request: Request, address: Address) -> httpx.URL:
         """Return the Item's address as people see it."""
@@ -223,7 +168,7 @@ class Tiles:
             else await self._catalogue.may_see(person.name, collection)
         )
         if not there:
-            raise NotSo(404, _NOTHING)
+            raise NotSo(404, NOTHING)
         try:
             text, key = self._keys.made(person.name, collection, item, hours)
         except ValueError as error:
@@ -243,13 +188,13 @@ class Tiles:
                 "title": "Tiles of an Item of the catalogue",
             },
         ]  # fmt: skip
-        return JSONResponse({"title": f"Tiles of {self._lab.name}", "links": links}, headers=_HEADERS)
+        return JSONResponse({"title": f"Tiles of {self._lab.name}", "links": links}, headers=HEADERS)
 
     async def conformance(self, _: Request) -> Response:
         """Say which standards are followed; who asks whether this is ready also starts the tilers."""
         for worker in self._workers:
             worker.begin()
-        return JSONResponse({"conformsTo": CONFORMANCE}, headers=_HEADERS)
+        return JSONResponse({"conformsTo": CONFORMANCE}, headers=HEADERS)
 
     async def login(self, request: Request) -> Response:
         """Send a browser to the hub."""
@@ -269,69 +214,3 @@ def _described(text: str, key: Key, base: str) -> dict[str, Any]:
         "tilejson": f"{base}/tilejson.json?key={text}",
         **({"wmts": f"{base}/WMTSCapabilities.xml?key={text}"} if key.item != MOSAIC and key.item else {}),
     }
-
-
-def _box_of(address: Address) -> str:
-    """Return the box in degrees of a tile or a point, for the search."""
-    if address.tile is not None:
-        name, zoom, column, row = address.tile
-        try:
-            grid = tms.get(name)
-            matrix = grid.matrix(zoom) if grid.minzoom <= zoom <= grid.maxzoom else None
-        except Exception:  # morecantile's own, for a name that it does not know
-            raise NotSo(404, f"There is no tile matrix set {name[:40]!r}.") from None
-        if matrix is None or not (column < matrix.matrixWidth and row < matrix.matrixHeight):
-            raise NotSo(404, "There is no such tile.")
-        west, south, east, north = grid.bounds(Tile(column, row, zoom))
-        return ",".join(f"{v:.7f}" for v in (max(west, -180), max(south, -90), min(east, 180), min(north, 90)))
-    if address.rest.startswith("point/"):
-        longitude, latitude = (float(v) for v in address.rest.removeprefix("point/").split(","))
-        if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
-            raise NotSo(404, "The point is not on the Earth: a longitude, a comma, a latitude.")
-        edge = 1e-6
-        return f"{longitude - edge},{latitude - edge},{longitude + edge},{latitude + edge}"
-    return ""
-
-
-def made(tiles: Tiles, hub: Hub, origins: Sequence[str], workers: Sequence[Worker], catalogue: Catalogue) -> ASGIApp:
-    """Create the application, behind its limits.
-
-    Parameters
-    ----------
-    tiles
-        Answers.
-    hub
-        Identifies people.
-    origins
-        Web sites whose pages may show tiles, by a token or a key.
-    workers, catalogue
-        Closed at the end.
-    """
-
-    @contextlib.asynccontextmanager
-    async def life(_: Starlette) -> AsyncIterator[None]:
-        yield
-        await asyncio.gather(*(worker.close() for worker in workers), catalogue.close())
-
-    async def refused(_: Request, error: Exception) -> Response:
-        assert isinstance(error, NotSo)
-        more = {"WWW-Authenticate": "token"} if error.status == 401 else {}
-        return JSONResponse({"detail": str(error)}, error.status, {**_HEADERS, "Cache-Control": "no-store", **more})
-
-    at = hub.prefix
-    routes = [
-        Route(at, tiles.landing),
-        Route(f"{at}conformance", tiles.conformance),
-        Route(f"{at}login", tiles.login),
-        Route(f"{at}oauth_callback", tiles.back),
-        Route(f"{at}keys", tiles.key, methods=["POST"]),
-        Route(f"{at}{{rest:path}}", tiles.answer),
-    ]
-    shared = [
-        Middleware(
-            CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "OPTIONS"],
-            allow_headers=["Authorization", "If-None-Match"], expose_headers=["ETag", "Geodes-Left-Out"], max_age=600,
-        )
-    ] if origins else []  # fmt: skip
-    app = Starlette(routes=routes, lifespan=life, middleware=shared, exception_handlers={NotSo: refused})
-    return Bounded(app, body=2**14, depth=4, at_once=256, asking=hub.asking)

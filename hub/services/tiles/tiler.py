@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import orjson
 import uvicorn
 from anyio import to_thread
-from dask.system import CPU_COUNT
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -38,10 +37,10 @@ from geodes_lab.tiling.reader import LabReader
 from geodes_lab.tiling.scene import Scene
 from geodes_lab.xyz import colormaps
 from hub.services.tiles import parameters, sandbox
+from hub.services.tiles.workers import AT_ONCE
 
 _SETS = ("WebMercatorQuad", "WGS1984Quad", "WorldCRS84Quad", "EuropeanETRS89_LAEAQuad")
 _SCENES = 256
-_AT_ONCE = max(4, 2 * CPU_COUNT)  # pictures that are drawn together: more would only need more memory
 _log = logging.getLogger("tiler")
 
 
@@ -175,7 +174,7 @@ class Placed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         if scope["type"] == "http":
-            to_thread.current_default_thread_limiter().total_tokens = _AT_ONCE
+            to_thread.current_default_thread_limiter().total_tokens = AT_ONCE
             headers = dict(scope["headers"])
             root = headers.get(b"x-root", b"").decode()
             scheme = headers.get(b"x-scheme", b"http").decode()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+from dask.system import CPU_COUNT
 
 from hub.installation import TOP
 
@@ -28,6 +29,8 @@ _START = 60.0  # seconds
 _SECONDS = 60.0  # for one answer; a process that takes longer is replaced
 _LARGEST = 32 * 2**20  # bytes of an answer
 _GIB = 2**30
+AT_ONCE = max(4, 2 * CPU_COUNT)
+"""Pictures that a process draws together: more would only need more memory."""
 _log = logging.getLogger("tiles")
 
 
@@ -63,6 +66,8 @@ class Worker:
         self._client: httpx.AsyncClient | None = None
         self._folder = ""
         self._lock = asyncio.Lock()
+        self.turns = asyncio.Semaphore(AT_ONCE)
+        """For who asks it: what waits here can still be given up."""
         self._answered = 0
         self._beginning: asyncio.Task[None] | None = None
         self._now = 0

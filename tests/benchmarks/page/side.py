@@ -98,8 +98,8 @@ def made(who: str, case: str, number: int) -> Callable[[], Any]:
     return lambda: stage.cube(who, some, grid, how).compute()
 
 
-def in_cluster(who: str, number: int) -> tuple[float, float]:
-    """Seconds of the first and of the second small computation of a worker process, each of another product."""
+def in_cluster(who: str, case: str, number: int) -> tuple[float, float]:
+    """Seconds of the first and of the second computation of a case in a worker process, each of other products."""
     with (
         LocalCluster(n_workers=1, threads_per_worker=stage.THREADS, dashboard_address=None) as cluster,
         Client(cluster) as client,
@@ -107,7 +107,7 @@ def in_cluster(who: str, number: int) -> tuple[float, float]:
         client.submit(abs, -1).result()
         times = []
         for step in (0, 1):
-            begin = made(who, "cog-16", number * 2 + step)
+            begin = made(who, case, number * 2 + step)
             began = time.perf_counter()
             begin()
             times.append(time.perf_counter() - began)
@@ -125,8 +125,8 @@ def main() -> None:
         print("ready", flush=True)
         for line in sys.stdin:
             case, number = line.split()
-            if case == "cluster":
-                print(*in_cluster(who, int(number)), flush=True)
+            if case.startswith("cluster-"):
+                print(*in_cluster(who, case.removeprefix("cluster-"), int(number)), flush=True)
                 continue
             call = made(who, case.removesuffix("-error"), int(number))
             began = time.perf_counter()

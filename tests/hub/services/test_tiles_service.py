@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +25,7 @@ from geodes_lab.policy.reading import read
 from hub.services.person import Person
 from hub.services.tiles import addresses, reachable
 from hub.services.tiles.keys import Keys, carried
+from tests.support.awaiting import awaited
 from tests.support.servers.tiling import Served, serving_tiles
 
 OPEN, CLOSED = "PEPS_S2_L1C", "THEIA_REFLECTANCE_SENTINEL2_L2A"
@@ -333,3 +336,32 @@ def test_addresses_keep_names_whole():
     assert (address.collection, address.item, address.rest) == ("a/b", "URN:x/../y", "tiles/WebMercatorQuad/1/0/0")
     assert address.base == "a%2Fb/URN%3Ax%2F..%2Fy"
     assert address.query == (("bands", "a"), ("bands", "b"))
+
+
+def test_tile_that_nobody_waits_for_is_not_drawn(lab, names, monkeypatch):
+    """Who moves a map gives up the tiles that left the screen; who waits for the same one still gets it."""
+    url = f"{lab.url}/{OPEN}/{names[OPEN]}/tiles/{WHERE}?gamma=1.4"
+    (worker,) = lab.workers
+    assert by("b").get(f"{url}1").status_code == 200  # the process is there
+    drawn = worker._answered
+    monkeypatch.setattr(worker, "turns", asyncio.Semaphore(0))  # busy with others
+
+    def queue() -> int:
+        return sum(not one.done() for one in worker.turns._waiters or ())
+
+    at = httpx.URL(url)
+    request = f"GET {at.raw_path.decode()} HTTP/1.1\r\nHost: {at.host}\r\nAuthorization: token b\r\n\r\n".encode()
+    first, second = (socket.create_connection((at.host, at.port)) for _ in range(2))
+    with first, second:
+        first.sendall(request)
+        awaited(lambda: queue() == 1)
+        second.sendall(request)
+        waiting = lambda: sum(lab.waiting().values())  # noqa: E731
+        awaited(lambda: waiting() == 2)
+        first.close()
+        awaited(lambda: waiting() == 1)
+        assert queue() == 1  # for the other one
+    awaited(lambda: queue() == 0)
+    monkeypatch.undo()
+    assert by("b").get(url).status_code == 200
+    assert worker._answered == drawn + 1

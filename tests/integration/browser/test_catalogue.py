@@ -234,7 +234,7 @@ def test_file_of_shapes_is_the_area_of_the_search_and_of_its_notebook(lab, perso
 def test_lab_has_its_face_and_its_documentation_at_hand(lab, person):
     person.goto(f"{root(lab)}/hub/user-redirect/lab?reset")
     expect(person.locator("#jp-MainLogo svg[aria-label='GEODES Lab']")).to_be_visible(timeout=60_000)
-    expect(person.get_by_role("button", name=re.compile("Idle$"))).to_be_visible(timeout=60_000)  # all is restored
+    expect(person.get_by_role("tab", name="Launcher")).to_be_visible(timeout=60_000)  # all is restored
     person.get_by_role("menuitem", name="Help", exact=True).click()
     for name in ("Documentation", "The First Notebook", "Catalogue", "My Usage", "News"):
         expect(person.get_by_role("menuitem", name=f"GEODES Lab: {name}")).to_be_visible()
@@ -292,7 +292,7 @@ def test_map_in_a_notebook_gives_the_items_back(lab, person):
     expect(person.get_by_text(re.compile("^Box: "))).to_be_visible()
     search.click()
     expect(person.get_by_text(re.compile(r"^\d+ products?\.$"))).to_be_visible(timeout=60_000)
-    expect(person.locator(".leaflet-asked-pane path[stroke='#b3261e']")).to_have_count(1)
+    expect(person.locator(".leaflet-place-pane path[stroke='#b3261e']")).to_have_count(1)
     facts = person.locator(".widget-html-content:visible code")
     first = facts.inner_text()  # of the list, which is chosen after a search
     person.locator(".leaflet-container").click()

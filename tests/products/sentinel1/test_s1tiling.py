@@ -13,7 +13,7 @@ import rasterio
 import geodes_lab as gl
 from geodes_lab import products
 from geodes_lab.sample import theia_others
-from geodes_lab.sample.theia import tiff
+from geodes_lab.sample.theia_files import tiff
 
 RADAR = [p for p in theia_others.products() if isinstance(p, theia_others.Radar)]
 

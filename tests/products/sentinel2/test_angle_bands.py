@@ -20,7 +20,7 @@ from geodes_lab.products.sentinel2 import angles as sentinel2_angles
 from geodes_lab.products.sentinel2.angle_bands import Angle
 from geodes_lab.products.sentinel2.angle_tables import Footprint, Tables
 from geodes_lab.raster.source import RasterSource
-from geodes_lab.sample import theia
+from geodes_lab.sample import theia, theia_files
 from geodes_lab.sample.sentinel2 import xml as sentinel2_xml
 from geodes_lab.storage.location import place_of
 
@@ -132,7 +132,7 @@ def test_pieces_and_other_maps_give_the_same_angles(real, monkeypatch):
 def maja(tmp_path_factory) -> tuple[theia.Scene, Path]:
     scene = next(s for s in theia.scenes() if f"{s.time:%m%d}" == "0705")
     path = tmp_path_factory.mktemp("maja") / f"{scene.name}.zip"
-    theia.write(scene, path)
+    theia_files.write(scene, path)
     return scene, path
 
 

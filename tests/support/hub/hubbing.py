@@ -33,6 +33,7 @@ c.SimpleLocalProcessSpawner.home_dir_template = "{state}/home"
 c.Spawner.start_timeout = c.Spawner.http_timeout = 120  # a busy machine
 c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
 c.Spawner.environment = {{
+    "GEODES_LAB_WAITING": "no",
     "JUPYTER_PATH": {top!r},
     "JUPYTER_CONFIG_PATH": {hub!r} + "/singleuser",
     "DASK_GEODES_LAB__CLUSTER__FOLDER": "{state}/running",

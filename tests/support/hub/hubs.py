@@ -186,6 +186,7 @@ class Production:
             "GEODES_LAB_STATE": str(self.state),
             "GEODES_LAB_RUNTIMES": str(self.folder / "run"),  # this machine's own is not touched
             "GEODES_LAB_RUN": self.mark,
+            "GEODES_LAB_WAITING": "no",  # the tests of one lab have it
             **{f"GEODES_LAB_{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             **({"CONFIGPROXY_AUTH_TOKEN": self.proxy_token} if self.own_proxy else {}),
             **self.extra,

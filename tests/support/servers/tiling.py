@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from hub.services.catalogue.access import Rights
 from hub.services.catalogue.news.postman import Postman
 from hub.services.data.lake import Lake
 from hub.services.person import Hub, Person
-from hub.services.tiles.app import Tiles, made
+from hub.services.tiles.app import Tiles
 from hub.services.tiles.broker import Broker, listening
 from hub.services.tiles.catalogue import Catalogue
 from hub.services.tiles.keys import Keys
+from hub.services.tiles.routes import made
 from hub.services.tiles.workers import Worker
 from tests.support.servers.served import served
 
@@ -60,6 +61,8 @@ class Served:
     people: dict[str, Person]
     page: str
     """Of the catalogue's page, with the tiles on the same server as in a lab."""
+    waiting: Callable[[], Mapping[str, int]]
+    """Who waits for which answer."""
 
 
 @contextmanager
@@ -107,5 +110,5 @@ def serving_tiles(
         with served(both) as url:
             yield Served(
                 f"{url}/services/tiles", f"{at}/services/catalogue", keys, broker, endpoint, several, people,
-                f"{url}/services/catalogue/",
+                f"{url}/services/catalogue/", lambda: tiles._answers._waiting,
             )  # fmt: skip

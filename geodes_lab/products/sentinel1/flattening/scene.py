@@ -12,8 +12,8 @@ from geodes_lab.products.sentinel1 import documents, geometry
 from geodes_lab.products.sentinel1.annotation import Annotation, Floats, Orbit
 from geodes_lab.products.sentinel1.orbit import OrbitFile
 from geodes_lab.products.terrain import model
+from geodes_lab.raster.geometry import Relief
 from geodes_lab.raster.points import Points
-from geodes_lab.raster.source import Relief
 from geodes_lab.storage.object_location import ObjectLocation
 
 _DEEP = 15.0  # metres below the sea: coastal land is never lower

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from geodes_lab.products.sentinel1.interferometry.swath import Swath
-from geodes_lab.raster.source import Relief
+from geodes_lab.raster.geometry import Relief
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,10 @@ export class Details {
     );
     this.mark();
     this.panel.hidden = false;
-    if (!quietly) this.panel.focus();
+    this.panel.scrollTop = 0;
+    if (quietly) return;
+    this.panel.focus({ preventScroll: true });
+    this.panel.scrollIntoView({ block: "start" }); // on a phone it is as long as several screens
   }
 
   // Whether it is in the basket.

@@ -54,6 +54,7 @@ function mark() {
 function open(item, from, quietly = false) {
   timeline.follow(item);
   details.open(item, from, quietly);
+  if (!imagery.at?.length) results.show(item); // else to where an address says
   keepAddress();
 }
 

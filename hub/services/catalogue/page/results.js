@@ -3,6 +3,7 @@ import { element } from "./asking.js";
 import { orbitOf, say } from "./words.js";
 
 const L = window.L;
+const TINY = 0.15; // of the map
 
 export const quicklook = (item) => `quicklook/${encodeURIComponent(item.collection)}/${encodeURIComponent(item.id)}`;
 
@@ -73,5 +74,23 @@ export class Results {
   fit(item) {
     const bounds = item ? this.layers.get(item.id)?.getBounds() : this.footprints.getBounds();
     if (bounds?.isValid()) this.map.fitBounds(bounds, { maxZoom: item ? 10 : 8, padding: [30, 30] });
+  }
+
+  // Go to a product, unless it is seen: whole and not tiny, or the view is inside of it.
+  show(item) {
+    const bounds = this.layers.get(item.id)?.getBounds() ?? (item.geometry && L.geoJSON(item).getBounds());
+    if (!bounds?.isValid()) return;
+    if (this.map.getPane("mapPane").classList.contains("leaflet-zoom-anim")) {
+      this.map.once("zoomend", () => this.show(item)); // the end of a zoom that is under way would undo it
+      return;
+    }
+    this.map.invalidateSize({ pan: false }); // the details made it narrower
+    const view = this.map.getBounds();
+    const wide = Math.max(
+      (bounds.getEast() - bounds.getWest()) / (view.getEast() - view.getWest()),
+      (bounds.getNorth() - bounds.getSouth()) / (view.getNorth() - view.getSouth()),
+    );
+    const isSeen = wide >= TINY && (view.contains(bounds) || bounds.contains(view.getCenter()));
+    if (!isSeen) this.map.fitBounds(bounds, { maxZoom: 10, padding: [30, 30], animate: false });
   }
 }

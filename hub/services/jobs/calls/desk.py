@@ -13,10 +13,11 @@ from geodes_lab import settings
 from geodes_lab.batch.own_code import MOST_BYTES
 from geodes_lab.batch.request import Request, Result, Unit
 from geodes_lab.batch.store.leases import LeaseLost, Leases, Task
+from geodes_lab.batch.store.records import ENDED, New
 from geodes_lab.batch.store.schedules import Schedules
 from geodes_lab.batch.store.served import written
 from geodes_lab.batch.store.tables import jobs, units
-from geodes_lab.batch.store.writing import ENDED, New, Store
+from geodes_lab.batch.store.writing import Store
 from geodes_lab.errors import GeodesError
 from geodes_lab.policy.lab import Lab
 from geodes_lab.processing import registry

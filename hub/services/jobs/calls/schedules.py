@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+from geodes_lab.batch.store.records import New
 from geodes_lab.batch.store.schedules import Schedules
-from geodes_lab.batch.store.writing import New
 from geodes_lab.errors import GeodesError
 from hub.services.jobs.calls import asked
 from hub.services.person import Person

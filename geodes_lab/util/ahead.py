@@ -1,0 +1,56 @@
+"""Modules that a process will need are imported while it has nothing else to do."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Sequence
+
+
+class Ahead:
+    """Imports modules in a thread, one after the other, and none while something else works.
+
+    Two threads that import at once can see each other's modules half made. So `pause` waits until the module that is
+    being imported is there, and until `go_on` no other begins.
+
+    Parameters
+    ----------
+    names
+        The modules, in their order. The first that fails ends it: who needs that module gets the error.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._free, self._importing = threading.Event(), threading.Lock()
+        self._free.set()
+        self._thread = threading.Thread(target=self._import, name="imports-ahead", daemon=True)
+        self._thread.start()
+
+    def pause(self, *_: object) -> None:
+        """Begin no further module, and wait for the one that is being imported."""
+        self._free.clear()
+        with self._importing:
+            pass
+
+    def go_on(self, *_: object) -> None:
+        """Begin the next module."""
+        self._free.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended; say whether it has."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _import(self) -> None:
+        left = list(self._names)
+        while left:
+            self._free.wait()
+            with self._importing:
+                if not self._free.is_set():  # it was paused before this began
+                    continue
+                try:
+                    importlib.import_module(left.pop(0))
+                except ModuleNotFoundError:
+                    continue  # an extra that is not installed
+                except Exception:
+                    return
