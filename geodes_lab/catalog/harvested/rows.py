@@ -101,7 +101,8 @@ def _text(record: dict[str, Any]) -> bytes:
 def _packed(text: bytes, row: int, common: bytes) -> bytes:
     if not 0 < len(text) <= _LARGEST:
         return b""
-    packing = zlib.compressobj(3, zdict=common)
+    # A window of 8 KiB has room for the common text and an Item; a larger one is mostly cleared memory (103 and 38 µs).
+    packing = zlib.compressobj(3, wbits=13, memLevel=5, zdict=common)
     return _ROW.pack(row) + packing.compress(text) + packing.flush()
 
 
