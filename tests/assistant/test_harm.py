@@ -9,14 +9,13 @@ from pathlib import Path
 
 import dask
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from geodes_lab.assistant.redaction import redacted
 from geodes_lab.credentials import renewal
 from geodes_lab.errors import shown
 from tests.support.assistant import assistant, lab
-from tests.support.examples import examples
 from tests.support.paths import TOP
 from tests.support.servers.witness import collection, item
 
@@ -232,7 +231,6 @@ def test_settings_that_are_ordinary_words_hide_nothing():
         )
 
 
-@settings(max_examples=examples(100))
 @given(before=st.text(), after=st.text(), most=st.integers(1, 300))
 def test_any_text_is_clean_and_bounded(before, after, most):
     with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,6 @@ from geodes_lab.cluster import Workers
 from geodes_lab.cube import layers, opening
 from geodes_lab.products import bands
 from geodes_lab.raster.source import RasterSource
-from tests.support.examples import examples
 
 SIDE = 24
 SIZES = st.lists(st.integers(1, SIDE - 1), unique=True).map(
@@ -24,7 +23,7 @@ SIZES = st.lists(st.integers(1, SIDE - 1), unique=True).map(
 
 
 @given(SIZES, SIZES, SIZES, SIZES)
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_parts_are_what_dask_cuts(rows, cols, parts_down, parts_across):
     whole = np.arange(2 * SIDE * SIDE).reshape(2, SIDE, SIDE)
     array = da.from_array(whole, chunks=((1, 1), rows, cols))
