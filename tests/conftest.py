@@ -13,9 +13,7 @@ gc.disable()
 import fcntl
 import functools
 import hashlib
-import itertools
 import os
-import re
 import shutil
 import socket
 from collections.abc import Callable, Collection, Iterator
@@ -135,18 +133,6 @@ def umask() -> Iterator[None]:
     os.umask(before := os.umask(0o022))
     yield
     os.umask(before)
-
-
-_NUMBERS = itertools.count()
-
-
-@pytest.fixture
-def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for each test: pytest's own looks through those of all tests before, for a number, and links to the last."""
-    name = re.sub(r"\W", "_", request.node.name)[:30]
-    path = tmp_path_factory.getbasetemp() / f"{name}_{next(_NUMBERS)}"
-    path.mkdir(mode=0o700)
-    return path
 
 
 @pytest.fixture(autouse=True)
