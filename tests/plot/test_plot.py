@@ -8,12 +8,10 @@ import sys
 from pathlib import Path
 
 import dask
-import holoviews as hv
 import numpy as np
 import pytest
 import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
-from bokeh.models import ColorBar, HoverTool
 from pyproj import Transformer
 
 import geodes_lab as gl
@@ -72,6 +70,8 @@ def test_only_the_frame_on_the_screen_is_computed():
 
 
 def test_composes_as_any_holoviews_object_does():
+    import holoviews as hv
+
     assert isinstance(gl.plot.image(data()) + gl.plot.image(data(times=1).isel(time=0)), hv.Layout)
 
 
@@ -92,6 +92,8 @@ def bands(times: int = 2, **made: xr.DataArray) -> xr.Dataset:
 
 
 def test_large_map_is_computed_where_and_as_far_as_it_is_seen(monkeypatch):
+    import holoviews as hv
+
     from geodes_lab.plot import frames
 
     cube = data(times=1, rows=300, cols=400).to_dataset()
@@ -113,6 +115,8 @@ def test_large_map_is_computed_where_and_as_far_as_it_is_seen(monkeypatch):
 
 
 def test_rgb_is_stretched_by_percentiles_and_gamma():
+    import holoviews as hv
+
     cube = bands(times=1).isel(time=0)
     shown = gl.plot.rgb(cube, percentiles=(0, 100), width=40)[()]
     assert isinstance(shown, hv.RGB)
@@ -131,6 +135,8 @@ def test_rgb_is_stretched_by_percentiles_and_gamma():
 
 
 def test_compare_wipes_one_map_over_the_other():
+    import holoviews as hv
+
     left, right = data(times=1).isel(time=0) * 0 + 1, data(times=1).isel(time=0) * 0 + 2
     shown = gl.plot.compare(left, right, clim=(0, 2), width=40)
     for swipe, share in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)):
@@ -144,6 +150,8 @@ def test_compare_wipes_one_map_over_the_other():
 
 @pytest.mark.thorough
 def test_film_has_a_frame_for_each_time_and_a_player():
+    import holoviews as hv
+
     film = gl.plot.animate(data(times=3, cols=400), width=100)
     assert len(film) == 3
     first = film.last
@@ -155,6 +163,8 @@ def test_film_has_a_frame_for_each_time_and_a_player():
 
 
 def test_series_is_one_line_or_several_and_leaves_out_no_data():
+    import holoviews as hv
+
     cube = data(times=3)
     line = cube.mean(["y", "x"]).where(lambda v: v.time != v.time[1])
     curve, points = gl.plot.series(line)
@@ -185,6 +195,8 @@ def track(records: int) -> xr.Dataset:
 
 @pytest.mark.parametrize("records", [50, 30_000])
 def test_tracks_are_points_on_the_ground(records):
+    import holoviews as hv
+
     shown = gl.plot.tracks(track(records), "height")
     assert isinstance(shown, hv.Overlay | hv.DynamicMap)
     if records == 50:
@@ -196,6 +208,7 @@ def test_tracks_are_points_on_the_ground(records):
 
 def test_tiles_are_drawn_where_the_settings_name_some_and_asked_for_nowhere_else():
     import dask
+    import holoviews as hv
 
     assert not any(isinstance(e, hv.Tiles) for e in gl.plot.tracks(track(5), "height"))
     with dask.config.set({"geodes_lab.plot.basemap": "http://127.0.0.1/{Z}/{X}/{Y}.png"}):
@@ -261,7 +274,10 @@ def placed(times: int = 1) -> xr.Dataset:
     return bands(times).isel(time=0).rio.write_crs(32631)
 
 
-def hover_of(shown) -> HoverTool:
+def hover_of(shown):
+    import holoviews as hv
+    from bokeh.models import HoverTool
+
     figure = hv.render(shown)
     (tool,) = (t for t in figure.select({"type": HoverTool}) if t.name == "place")
     assert len(figure.select({"type": HoverTool})) == 1
@@ -305,6 +321,9 @@ def test_name_of_a_band_is_no_column_of_bokeh():
 
 
 def test_swipe_stretches_each_side_by_itself():
+    import holoviews as hv
+    from bokeh.models import ColorBar, HoverTool
+
     left = data(1).isel(time=0)
     shown = gl.plot.compare(left, left * 100 + 7, titles=("before", "after"))
     figure = hv.render(shown[0.25])
@@ -349,6 +368,7 @@ def test_outlines_are_finer_where_the_map_is(tmp_path):
 
 
 def test_what_is_compiled_for_a_map_is_kept_for_the_next_kernel():
+    import holoviews as hv
     from datashader import resampling
 
     assert rasterizing.operation() is hv.operation.datashader.rasterize

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import bokeh
-import panel
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.testing import AsyncHTTPTestCase
 from tornado.web import Application
@@ -25,10 +24,11 @@ class TestPreviews(AsyncHTTPTestCase):
         return self.app
 
     def test_files_come_without_panel_and_nothing_else_does(self) -> None:
+        bokeh, panel = (importlib.util.find_spec(n).submodule_search_locations[0] for n in ("bokeh", "panel"))
         for name, folder in (
-            ("panel-preview/static/js/bokeh.min.js", f"{bokeh.__path__[0]}/server/static/js/bokeh.min.js"),
-            ("panel-preview/static/extensions/panel/panel.min.js", f"{panel.__path__[0]}/dist/panel.min.js"),
-            ("panel_dist/panel.min.js", f"{panel.__path__[0]}/dist/panel.min.js"),
+            ("panel-preview/static/js/bokeh.min.js", f"{bokeh}/server/static/js/bokeh.min.js"),
+            ("panel-preview/static/extensions/panel/panel.min.js", f"{panel}/dist/panel.min.js"),
+            ("panel_dist/panel.min.js", f"{panel}/dist/panel.min.js"),
         ):
             answer = self.fetch(f"{BASE}{name}")
             assert answer.code == 200, name
