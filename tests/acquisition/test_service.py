@@ -10,7 +10,7 @@ from geodes_lab.acquisition.engine import Engine
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.app import made
 from tests.acquisition.conftest import Lake
-from tests.hub.services.test_catalogue_service import KnownTokens
+from tests.hub.services.catalogue.test_catalogue_service import KnownTokens
 from tests.support.servers.served import served
 
 

@@ -192,7 +192,7 @@ def test_box_that_is_drawn_is_the_area_of_the_search(lab, person):
     expect(person.locator("#said")).to_have_text("18 of 18 products, the latest first.")
 
 
-@pytest.mark.slow  # tests/hub/services/test_catalogue_shapes.py sends the same files
+@pytest.mark.slow  # tests/hub/services/catalogue/test_catalogue_shapes.py sends the same files
 def test_file_of_shapes_is_the_area_of_the_search_and_of_its_notebook(lab, person, tmp_path):
     fields = geopandas.GeoDataFrame(geometry=[box(1.75, 43.5, 1.8, 43.55), box(1.8, 43.6, 1.85, 43.62)], crs=4326)
     fields.to_crs("EPSG:2154").to_file(tmp_path / "my fields.shp")

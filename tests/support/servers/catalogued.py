@@ -71,7 +71,7 @@ def main() -> None:
 
     from hub.services.catalogue.access import Rights
     from hub.services.catalogue.app import made
-    from tests.hub.services.test_catalogue_service import KnownTokens
+    from tests.hub.services.catalogue.test_catalogue_service import KnownTokens
 
     descriptor, harvested, results, *options = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_DATA, (_MOST, _MOST))

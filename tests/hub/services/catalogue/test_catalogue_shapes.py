@@ -14,7 +14,7 @@ from shapely.geometry import box, mapping, shape
 
 from hub.services.catalogue.app import made
 from hub.services.maps.shapes import Shapes
-from tests.hub.services.test_catalogue_service import KnownTokens
+from tests.hub.services.catalogue.test_catalogue_service import KnownTokens
 from tests.support.servers.served import served
 
 FIELDS = geopandas.GeoDataFrame(

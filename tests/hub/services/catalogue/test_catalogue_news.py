@@ -24,7 +24,7 @@ from hub.services.catalogue.news.store import Store
 from hub.services.catalogue.news.watch import Watch
 from hub.services.catalogue.shelves import Shelves
 from hub.services.person import Person
-from tests.hub.services.test_catalogue_service import item
+from tests.hub.services.catalogue.test_catalogue_service import item
 from tests.support.servers.mailbox import Mailbox, mail_server
 from tests.support.servers.served import served
 from tests.support.servers.tiling import Known

@@ -36,7 +36,7 @@ from hub.services.catalogue.access import READERS, Person, Rights
 from hub.services.catalogue.app import made
 from hub.services.catalogue.reads import DAMAGED
 from hub.services.catalogue.results.turns import Turns
-from tests.hub.services.test_catalogue_service import KnownTokens, as_, document, item
+from tests.hub.services.catalogue.test_catalogue_service import KnownTokens, as_, document, item
 from tests.support.examples import examples
 from tests.support.servers.catalogued import Service, catalogued
 from tests.support.servers.served import served

@@ -17,7 +17,7 @@ from shapely.geometry import shape
 from hub.services.catalogue.app import made
 from hub.services.maps import gazetteer
 from hub.services.maps.gazetteer import NoTile, found, tile
-from tests.hub.services.test_catalogue_service import KnownTokens
+from tests.hub.services.catalogue.test_catalogue_service import KnownTokens
 from tests.support.examples import examples
 from tests.support.servers.served import served
 
