@@ -20,6 +20,9 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+# Seconds of each worker of each cluster that a test starts; tests/cluster/test_local_cluster.py has it for itself.
+os.environ.setdefault("DASK_GEODES_LAB__CLUSTER__AHEAD", "false")
+
 import dask
 import pytest
 from httpx._transports import default as _default

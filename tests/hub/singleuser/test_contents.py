@@ -35,7 +35,7 @@ class Server:
         environment = {
             **kept, "HOME": str(self.home), "JUPYTER_CONFIG_PATH": str(TOP / "hub" / "singleuser"), "JUPYTER_TOKEN": "t",
             "GEODES_LAB_RUNTIME": str(folder / "run"), "GEODES_LAB_HOME_QUOTA": str(QUOTA), "JUPYTERHUB_USER": "alice", "JUPYTER_PATH": str(TOP),
-            "PYTHONPATH": str(TOP),
+            "PYTHONPATH": str(TOP), "GEODES_LAB_WAITING": "no",
         }  # fmt: skip
         (folder / "run").mkdir(mode=0o700)
         command = [sys.executable, "-m", "jupyter_server", "--allow-root", f"--ServerApp.sock={socket}"]
