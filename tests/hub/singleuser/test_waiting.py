@@ -84,7 +84,7 @@ def test_another_kernel_does_not_get_it(begun, other):
     environment = {**begun._environment, "JPY_SESSION_NAME": "a.ipynb"}
     command = list(COMMAND)
     if other == "environment":
-        environment["OMP_NUM_THREADS"] = "1"
+        environment["NUMBA_NUM_THREADS"] = environment.get("NUMBA_NUM_THREADS", "") + "1"
     else:
         command[("python", "program").index(other)] = "/somewhere/else"
     assert begun.take(command, environment, "/") is None
