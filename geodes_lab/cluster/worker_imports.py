@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
 from typing import Any
 
-NEEDED = "geodes_lab.cube.mosaic"  # by name, since it is above this package
+# By name, since some are above this package; in steps, so that a task that comes meanwhile waits for one of them only.
+NEEDED = (
+    "numpy",
+    "pandas",
+    "rasterio",
+    "pyproj",
+    "xarray",
+    "dask.array",
+    "odc.geo.geobox",
+    "geodes_lab.reading.gdal",
+    "geodes_lab.reading.pyramid",
+    "geodes_lab.cube.mosaic",
+)
+_FIRST, _BETWEEN = 1.0, 0.05  # seconds: a task that follows at once comes first
 
 
 def begin(client: Any) -> None:
@@ -14,7 +28,12 @@ def begin(client: Any) -> None:
     client.run(_imported, wait=False, on_error="ignore")
 
 
-async def _imported() -> None:
-    """Import it in the worker's event loop: a task that comes meanwhile waits, and no two threads import at once."""
-    with contextlib.suppress(Exception):  # the first task says why
-        importlib.import_module(NEEDED)
+async def _imported(dask_worker: Any) -> None:
+    """Import it in the worker's event loop, so that no two threads import at once."""
+    await asyncio.sleep(_FIRST)
+    for name in NEEDED:
+        while dask_worker.state.executing_count:
+            await asyncio.sleep(_FIRST)
+        with contextlib.suppress(Exception):  # the first task says why
+            importlib.import_module(name)
+        await asyncio.sleep(_BETWEEN)

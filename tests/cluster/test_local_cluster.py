@@ -100,9 +100,13 @@ def kernels(tmp_path, small) -> Iterator[Callable[..., Kernel]]:
 def test_workers_import_what_reading_needs_before_a_task_comes(small):
     with dask.config.set({"geodes_lab.cluster.ahead": True}):
         client = gl.attach()
-    has = client.run(lambda: "geodes_lab.cube.mosaic" in __import__("sys").modules)  # after what was sent to it before
-    assert has
-    assert all(has.values())
+    assert client.submit(abs, -1).result() == 1
+
+    def ready() -> bool:
+        has = client.run(lambda: "geodes_lab.cube.mosaic" in __import__("sys").modules)
+        return bool(has) and all(has.values())
+
+    awaited(ready, 60)
 
 
 def test_one_client_and_changes_of_it(small):
