@@ -148,6 +148,7 @@ def test_server_of_a_person_is_configured_so(monkeypatch):
     for name in ("JUPYTER_RUNTIME_DIR", "GEODES_LAB_MCP"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("GEODES_LAB_ASSISTANT", "offered")
+    monkeypatch.setenv("GEODES_LAB_WAITING", "no")
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # the path of a socket is short
         monkeypatch.setenv("GEODES_LAB_RUNTIME", folder)
         configuration = PyFileConfigLoader(str(TOP / "hub" / "singleuser" / "jupyter_server_config.py")).load_config()

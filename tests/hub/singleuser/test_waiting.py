@@ -102,6 +102,7 @@ def test_one_that_has_ended_is_not_given(begun):
     ("name", "value"), [("GEODES_LAB_WAITING", "no"), ("MEM_LIMIT", str(2**30)), ("GEODES_LAB_RESCUE", "full")]
 )
 def test_a_server_may_have_none(monkeypatch, name, value):
+    monkeypatch.setattr(waiting.Manager, "waiting", None)
     monkeypatch.setenv(name, value)
     monkeypatch.setattr(subprocess, "Popen", None)
     waiting.begin(SimpleNamespace())
