@@ -12,7 +12,7 @@ from geodes_lab import settings
 from geodes_lab.archive import extract, member_index
 from geodes_lab.archive.central_directory import STORED, Entry
 from geodes_lab.archive.member import Member
-from geodes_lab.errors import GeodesError
+from geodes_lab.errors import GeodesError, shown
 from geodes_lab.storage.location import locate
 from geodes_lab.storage.object_location import ObjectLocation
 
@@ -127,8 +127,8 @@ class Archive:
         if len(matches) > 1:
             several = ", ".join(matches[:2]) + (f" and {len(matches) - 2} more" if len(matches) > 2 else "")
             raise GeodesError(
-                f"{self.place.href} has {len(matches)} files that can be the {what} ({several[:300]}): a product has "
-                "one; remove the others, or fetch it again."
+                f"{self.place.href} has {len(matches)} files that can be the {what} ({shown(several)[:300]}): a "
+                "product has one; remove the others, or fetch it again."
             )
         return matches[0]
 

@@ -24,6 +24,7 @@ _ALIKE = 0.99  # the correlation of neighbouring pixels; 0.9 to 0.999 give the s
 _REACH = 2  # numbers on each side of a mean that help
 _MARGIN = 8  # more of them, beyond which a wavelet does not reach
 _WIDEST = 16  # numbers under one pixel; with more, any weights do
+_LONGEST = 2048  # pixels that are weighed together: the square of them is held, 32 MB
 _COVERED = 1e-3  # pixels of the image below which a pixel of the grid has nothing
 _MOST = 2**26  # numbers that are held at once
 _ROUNDING, _SPARED = 0.5, 0.25
@@ -83,6 +84,8 @@ class Means:
         is_along = grid.crs.epsg == source.epsg and not any((b, d, to.b, to.d)) and to.a / a > 0 and to.e / e > 0
         widest = max(to.a / a, to.e / e) / (1 << level) if is_along else math.inf
         if header.wavelet != 1 or not header.prefixes or widest > _WIDEST:
+            return None
+        if (widest + 2 * (_REACH + _MARGIN + 1)) * (1 << level) > _LONGEST:
             return None
         down = _weights((to.f - f) / e, to.e / e, grid.shape[0], source.shape[0], header.tile[0], level)
         across = _weights((to.c - c) / a, to.a / a, grid.shape[1], source.shape[1], header.tile[1], level)

@@ -89,7 +89,7 @@ def _import_the_rest(shell):
     from geodes_lab.environments import waiting
 
     if waiting.left:
-        from geodes_lab.util.ahead import Ahead
+        from geodes_lab.environments.imports_ahead import Ahead
 
         ahead = Ahead(waiting.left)
         shell.events.register("pre_execute", ahead.pause)

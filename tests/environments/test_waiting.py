@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from geodes_lab.environments import waiting
-from geodes_lab.util.ahead import Ahead
+from geodes_lab.environments.imports_ahead import Ahead
 
 
 class Began(Exception):

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -290,6 +291,32 @@ def test_beginning_of_a_tile_that_ends_with_a_packet_is_not_the_whole(product, l
         pixels = one._decoded(tile, part[: packet.end])
         assert (pixels is None) == (packet is not found[-1][-1])
     np.testing.assert_array_equal(pixels[:, :8, :8], want)
+
+
+def test_damaged_headers_of_packets_are_refused_at_once(product):
+    """A length of millions of bits would be read for hours; a list of step sizes may be cut off."""
+    index, _ = member(product, "_B04.jp2")
+    ((start, _),) = index.parts([0])
+    part = index.place.read(start, 64)
+    begin = part[: part.index(b"\xff\x93") + 2]
+    with pytest.raises(packets.TooShort):
+        packets.read(index.header, 0, begin + b"\xff\x7f" * 2**22, 1)
+    raw = index.header.raw
+    steps = index.header.segment(0xFF5C)
+    short = replace(index.header, raw=raw.replace(steps, b"\xff\x5c\x00\x02"))
+    assert rough.planes(index.header, 1) is not None
+    assert rough.planes(short, 1) is None
+
+
+def test_beginning_of_a_tile_coded_in_an_unknown_way_is_not_the_whole(product, monkeypatch):
+    index, _ = member(product, "_B04.jp2")
+    ((start, length),) = index.parts([0])
+    part = index.place.read(start, length)
+    end = packets.read(index.header, 0, part, 1)[-1][-1].end
+    tile = image._Tile(0, None, 1, start, length, (False, 0, 1))
+    monkeypatch.setattr(packets, "_layout", lambda *_: None)
+    assert image.Jpeg2000(index)._decoded(tile, part[:end]) is None
+    assert image.Jpeg2000(index)._decoded(tile, part) is not None
 
 
 @pytest.mark.parametrize("level", [1, 3])

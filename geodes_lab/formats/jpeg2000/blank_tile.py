@@ -7,7 +7,7 @@ and all other packets are empty (ISO 15444-1, annex B). So the image stays a val
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,7 +15,9 @@ import imagecodecs
 import numpy as np
 
 from geodes_lab.errors import NotUnderstood
-from geodes_lab.formats.jpeg2000.codestream import SOT, Header
+from geodes_lab.formats.jpeg2000 import packet_codes
+from geodes_lab.formats.jpeg2000.codestream import SOT, Header, segment
+from geodes_lab.formats.jpeg2000.packets import Packet, cut
 
 _COD, _QCD, _SOD = 0xFF52, 0xFF5C, b"\xff\x93"
 _EMPTY = b"\x00"  # a packet of no code-block
@@ -81,12 +83,11 @@ class Blank:
         rows, cols = precinct
         high, wide = (min(a, p) for a, p in zip(style.block, style.precincts[0], strict=True))
         blocks = list(_cells(rows, high, cols, wide))
-        across = len(list(_cut(cols, wide)))
+        across = len(list(cut(cols, wide)))
         coded = [_coded(y[1] - y[0], x[1] - x[0], style.bits, self.value) for y, x in blocks]
         if not any(c.planes for c in coded):
             return _EMPTY
-        bits = _Bits()
-        bits.put([1])
+        bits = "1"
         seen = set[tuple[int, int, int]]()
         for number, one in enumerate(coded):
             place = divmod(number, across)
@@ -95,11 +96,10 @@ class Blank:
                 raise NotUnderstood("fewer bit planes than its numbers have")
             new = [n for n in _nodes(place, (len(coded) // across, across)) if n not in seen]
             seen.update(new)
-            bits.put([1] * len(new))  # it is in this packet
-            bits.put([*[0] * (0 if number else missing), *[1] * len(new)])  # the same for all: only the root tells it
-            bits.put(_count(one.passes))
-            bits.put(_length(len(one.data), one.passes))
-        return bits.bytes() + b"".join(c.data for c in coded)
+            bits += "1" * len(new)  # it is in this packet
+            bits += "0" * (0 if number else missing) + "1" * len(new)  # the same for all: only the root tells it
+            bits += packet_codes.count(one.passes) + packet_codes.length(len(one.data), one.passes)
+        return packet_codes.stuffed(bits) + b"".join(c.data for c in coded)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Style:
 
 @lru_cache(maxsize=64)
 def _style(header: Header) -> _Style:
-    cod, qcd = (_segment(header.raw, marker) for marker in (_COD, _QCD))
+    cod, qcd = (header.segment(marker) for marker in (_COD, _QCD))
     depths = {header.raw[42 + 3 * n] for n in range(header.components)}
     wide, high, style, wavelet = cod[10] + 2, cod[11] + 2, cod[12], cod[13]
     if not header.prefixes or style or wavelet != 1 or qcd[4] & 31 or len(depths) != 1 or max(depths) > 15:
@@ -143,7 +143,7 @@ def _coded(height: int, width: int, bits: int, value: int) -> _Coded:
             pixels, 0, codecformat="j2k", bitspersample=bits, resolutions=1, reversible=True, mct=False, numthreads=1
         )
     )
-    cod, qcd = (_segment(stream, marker) for marker in (_COD, _QCD))
+    cod, qcd = (segment(stream, marker) for marker in (_COD, _QCD))
     packet = stream[stream.index(_SOD, stream.index(struct.pack(">HH", SOT, 10))) + 2 : -2]
     if cod[9] or cod[12] or cod[13] != 1:
         raise NotUnderstood("an OpenJPEG that codes in another way")
@@ -152,74 +152,11 @@ def _coded(height: int, width: int, bits: int, value: int) -> _Coded:
 
 def _read(packet: bytes, planes: int) -> _Coded:
     """Read the packet of one code-block."""
-    bits = _unstuffed(packet)
-    next(bits), next(bits)  # the packet has something, and this is it
-    missing = 0
-    while not next(bits)[0]:
-        missing += 1
-    prefix, passes = "", 0
-    known = {"".join(map(str, _count(n))): n for n in range(1, 165)}
-    while not passes:
-        prefix += str(next(bits)[0])
-        passes = known.get(prefix, 0)
-    wide = 3
-    while next(bits)[0]:
-        wide += 1
-    length, at = 0, 0
-    for _ in range(wide + passes.bit_length() - 1):
-        bit, at = next(bits)
-        length = 2 * length + bit
-    begin = at + 1 + (packet[at] == 0xFF)
-    data = packet[begin:]
-    if len(data) != length:
+    read = Packet(packet, 0, [(1, 1)])
+    if len(read.blocks) != 1 or read.end != len(packet):
         raise NotUnderstood("an OpenJPEG that codes in another way")
-    return _Coded(planes - missing, passes, data)
-
-
-def _unstuffed(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield bits, each with the place of its byte; a byte after FF has seven."""
-    for at, byte in enumerate(data):
-        for n in range(6 if at and data[at - 1] == 0xFF else 7, -1, -1):
-            yield byte >> n & 1, at
-
-
-class _Bits:
-    """The bits of a packet's header."""
-
-    def __init__(self) -> None:
-        self._bits: list[int] = []
-
-    def put(self, bits: Iterable[int]) -> None:
-        self._bits += bits
-
-    def bytes(self) -> bytes:
-        """Return them as bytes; after FF comes a bit that is 0, so that they look like no marker."""
-        data, at = bytearray(), 0
-        while at < len(self._bits) or (data and data[-1] == 0xFF):
-            room = 7 if data and data[-1] == 0xFF else 8
-            some = self._bits[at : at + room]
-            data.append(int("".join(map(str, [*some, *[0] * (room - len(some))])), 2))
-            at += room
-        return bytes(data)
-
-
-def _count(passes: int) -> list[int]:
-    """Return the code of a number of passes (table B.4)."""
-    if passes <= 2:
-        text = ("0", "10")[passes - 1]
-    elif passes <= 5:
-        text = f"11{passes - 3:02b}"
-    elif passes <= 36:
-        text = f"1111{passes - 6:05b}"
-    else:
-        text = f"111111111{passes - 37:07b}"
-    return [int(c) for c in text]
-
-
-def _length(size: int, passes: int) -> list[int]:
-    """Return the code of a number of bytes."""
-    wide = max(size.bit_length() - (passes.bit_length() - 1), 3)
-    return [*[1] * (wide - 3), 0, *(int(c) for c in f"{size:0{wide + passes.bit_length() - 1}b}")]
+    _, _, missing, passes, _ = read.blocks[0]
+    return _Coded(planes - missing, passes, packet[read.body :])
 
 
 def _nodes(place: tuple[int, int], size: tuple[int, int]) -> list[tuple[int, int, int]]:
@@ -235,27 +172,9 @@ def _halved(span: tuple[int, int], times: int) -> tuple[int, int]:
     return -(-span[0] // (1 << times)), -(-span[1] // (1 << times))
 
 
-def _cut(span: tuple[int, int], exponent: int) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a span between multiples of a power of two."""
-    side = 1 << exponent
-    for start in range(span[0] // side * side, span[1], side):
-        yield max(start, span[0]), min(start + side, span[1])
-
-
 def _cells(
     rows: tuple[int, int], high: int, cols: tuple[int, int], wide: int
 ) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    for y in _cut(rows, high):
-        for x in _cut(cols, wide):
+    for y in cut(rows, high):
+        for x in cut(cols, wide):
             yield y, x
-
-
-def _segment(data: bytes, marker: int) -> bytes:
-    """Return a marker segment of a main header."""
-    at = 2
-    while at + 4 <= len(data):
-        found, length = struct.unpack_from(">HH", data, at)
-        if found == marker:
-            return data[at : at + 2 + length]
-        at += 2 + length
-    raise NotUnderstood("the main header is damaged")

@@ -70,20 +70,8 @@ class Header:
         return self.segment(_COD)[13]
 
     def segment(self, marker: int) -> bytes:
-        """Return the segment of a marker, from the marker itself.
-
-        Raises
-        ------
-        NotUnderstood
-            If there is none.
-        """
-        at = 2
-        while at + 4 <= len(self.raw):
-            found, length = struct.unpack_from(">HH", self.raw, at)
-            if found == marker:
-                return self.raw[at : at + 2 + length]
-            at += 2 + length
-        raise NotUnderstood("the main header is damaged")
+        """Return the segment of a marker; see `segment`."""
+        return segment(self.raw, marker)
 
     @classmethod
     def parse(cls, data: bytes) -> tuple[Header, int]:
@@ -157,3 +145,20 @@ class Header:
             at += 2 + length
         sot = struct.pack(">HHHIBB", SOT, 10, 0, len(part), 0, 1)
         return bytes(head) + sot + part[12:] + _EOC
+
+
+def segment(data: bytes, marker: int) -> bytes:
+    """Return the segment of a marker in a main header, from the marker itself.
+
+    Raises
+    ------
+    NotUnderstood
+        If there is none.
+    """
+    at = 2
+    while at + 4 <= len(data):
+        found, length = struct.unpack_from(">HH", data, at)
+        if found == marker:
+            return data[at : at + 2 + length]
+        at += 2 + length
+    raise NotUnderstood("the main header is damaged")

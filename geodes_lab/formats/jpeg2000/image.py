@@ -202,6 +202,9 @@ class Jpeg2000:
                 if len(data) < tile.length:
                     return None
                 found = None  # a damaged tile, which the decoder tells
+            else:
+                if found is None and len(data) < tile.length:
+                    return None  # coded in a way of its own, in which a beginning cannot be told from a whole
             most = rough.planes(header, tile.level)
             if found is not None and most is not None and roughly:
                 data = rough.spared(data, found, most)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from geodes_lab.formats.jpeg2000.codestream import Header
 
 _COD, _SOD = 0xFF52, 0xFF93
+_WIDEST = 32  # bits of a code-block's number of bytes
 
 _Span = tuple[int, int]
 Bands = list[tuple[int, int]]
@@ -104,8 +105,8 @@ def _layout(header: Header, place: tuple[_Span, _Span], level: int) -> list[list
                 (_count(y, down, high_, high), _count(x, across, wide_, wide))
                 for down, across in ([(None, None)] if resolution == 0 else [(0, 1), (1, 0), (1, 1)])
             ]
-            for y in _cut(rows, high_)
-            for x in _cut(cols, wide_)
+            for y in cut(rows, high_)
+            for x in cut(cols, wide_)
         ]
         resolutions.append(packets * header.components)
     return resolutions
@@ -114,12 +115,13 @@ def _layout(header: Header, place: tuple[_Span, _Span], level: int) -> list[list
 def _count(span: _Span, odd: int | None, precinct: int, block: int) -> int:
     """Count the code-blocks of a band in one direction; ``odd``: which of two numbers it has; None: each."""
     if odd is None:
-        return len(list(_cut(span, min(block, precinct))))
+        return len(list(cut(span, min(block, precinct))))
     low, high = (-(-(v - odd) // 2) for v in span)
-    return len(list(_cut((low, high), min(block, precinct - 1))))
+    return len(list(cut((low, high), min(block, precinct - 1))))
 
 
-def _cut(span: _Span, exponent: int) -> Iterator[_Span]:
+def cut(span: _Span, exponent: int) -> Iterator[_Span]:
+    """Yield the parts of a span between multiples of a power of two."""
     side = 1 << exponent
     for start in range(span[0] // side * side, span[1], side):
         yield max(start, span[0]), min(start + side, span[1])
@@ -208,14 +210,19 @@ class Packet:
                 before = "".join(self._said)
                 self._said = []
                 passes = self._passes()
-                wide = 3
-                while self._bit():
-                    wide += 1
-                length = self._number(wide + passes.bit_length() - 1)
+                length = self._length(passes)
                 self._said = []
                 self.blocks.append((before, number, planes, passes, length))
                 total += length
         return total
+
+    def _length(self, passes: int) -> int:
+        wide = 3
+        while self._bit():
+            wide += 1
+            if wide > _WIDEST:
+                raise TooShort  # no code-block is that long: once all is there, the decoder says so
+        return self._number(wide + passes.bit_length() - 1)
 
     def _passes(self) -> int:
         if not self._bit():

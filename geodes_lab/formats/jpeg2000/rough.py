@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from geodes_lab.formats.jpeg2000 import packet_codes
 from geodes_lab.formats.jpeg2000.codestream import Header
 from geodes_lab.formats.jpeg2000.packets import Packet
 
@@ -30,8 +31,9 @@ def planes(header: Header, level: int) -> tuple[int, ...] | None:
     cod, qcd = (header.segment(marker) for marker in (_COD, _QCD))
     last = header.levels - level
     depths = [header.raw[42 + 3 * n] & 127 for n in range(header.components)]
-    is_known = header.prefixes and not cod[12] and header.wavelet == 1 and not qcd[4] & 31 and level > 0
-    if not is_known or last < 1 or min(depths) < _DEEP - 1 or len(qcd) < 5 + 3 * last + 1:
+    if not header.prefixes or level < 1 or last < 1 or min(depths) < _DEEP - 1 or len(qcd) < 5 + 3 * last + 1:
+        return None
+    if cod[12] or header.wavelet != 1 or qcd[4] & 31:
         return None
     return tuple((qcd[4] >> 5) + (qcd[5 + 3 * (last - 1) + n] >> 3) - 1 for n in (1, 2, 3))
 
@@ -60,33 +62,5 @@ def _shortened(packet: Packet, most: Sequence[int]) -> bytes:
     bits = []
     for before, band, missing, passes, length in packet.blocks:
         kept = min(passes, max(3 * (most[band] - missing - PLANES[band]) - 2, 1))
-        bits += [before, _count(kept), _length(length, kept)]
-    return _stuffed("".join(bits) + packet.rest)
-
-
-def _count(passes: int) -> str:
-    """Return the code of a number of passes (table B.4)."""
-    if passes <= 2:
-        return ("0", "10")[passes - 1]
-    if passes <= 5:
-        return f"11{passes - 3:02b}"
-    if passes <= 36:
-        return f"1111{passes - 6:05b}"
-    return f"111111111{passes - 37:07b}"
-
-
-def _length(size: int, passes: int) -> str:
-    """Return the code of a number of bytes."""
-    more = passes.bit_length() - 1
-    wide = max(size.bit_length() - more, 3)
-    return "1" * (wide - 3) + "0" + f"{size:0{wide + more}b}"
-
-
-def _stuffed(bits: str) -> bytes:
-    """Return bits as bytes; after FF comes a bit that is 0, so that they look like no marker."""
-    data, at = bytearray(), 0
-    while at < len(bits) or (data and data[-1] == 0xFF):
-        room = 7 if data and data[-1] == 0xFF else 8
-        data.append(int(bits[at : at + room].ljust(room, "0"), 2))
-        at += room
-    return bytes(data)
+        bits += [before, packet_codes.count(kept), packet_codes.length(length, kept)]
+    return packet_codes.stuffed("".join(bits) + packet.rest)
