@@ -58,7 +58,7 @@ def ranges(told: Any) -> list[Range] | None:
         checked = [(float(low), float(high)) for low, high in pairs]
     except (TypeError, ValueError, IndexError):
         checked = []
-    if len(checked) not in (1, 3) or not all(low < high for low, high in checked):
+    if len(checked) not in (1, 3) or not all(-math.inf < low < high < math.inf for low, high in checked):
         raise GeodesError(
             f"range is the lowest and the highest number, such as (0, 0.3), or three pairs, not {told!r}."
         )

@@ -216,6 +216,7 @@ def test_stretch_is_what_it_says():
         (lambda: layer(expression=["+".join(f"b{n}" for n in range(20))]), "uses? 20 bands|use 20 bands"),
         (lambda: stretch.parsed(["0,nan"]), "LOWEST,HIGHEST"),
         (lambda: stretch.parsed(["1,0"]), "LOWEST,HIGHEST"),
+        (lambda: stretch.ranges((0, float("inf"))), "lowest and the highest"),
         (lambda: colormaps.mapped(np.zeros((1, 1), np.uint8), "../x"), "no map of colours"),
     ],
 )

@@ -13,7 +13,7 @@ _LONG = 4096  # characters of a query
 _NAME = 300  # characters of a collection or an Item
 _VALUE = 1000
 _FORMATS = r"\.(?:png|jpg|jpeg|webp|tif|npy)"
-_NUMBER = r"-?\d{1,10}(?:\.\d{1,15})?"
+_NUMBER = r"-?\d{1,10}(?:\.\d{1,30})?(?:e-\d{1,3})?"  # as programs write floating-point numbers
 _TILE = re.compile(rf"tiles/(?:(\w{{1,40}})/)?(\d{{1,2}})/(\d{{1,9}})/(\d{{1,9}})({_FORMATS})?")
 _PLAIN = re.compile(
     rf"info|info\.geojson|statistics|tiles|tiles/\w{{1,40}}|(?:\w{{1,40}}/)?tilejson\.json|WMTSCapabilities\.xml|"
@@ -21,7 +21,7 @@ _PLAIN = re.compile(
     r"tileMatrixSets|tileMatrixSets/\w{1,40}|legend\.(?:png|json)|presets\.json"
 )
 _TMS = "WebMercatorQuad"  # of addresses that name none
-_SEARCH = {"datetime", "order", "cloud_cover", "bbox", "limit"}
+_SEARCH = {"datetime", "order", "cloud_cover", "bbox"}
 _DRAWING = {
     "bands", "expression", "mask", "resampling", "rescale", "gamma", "colormap_name", "tilesize", "tile_format",
     "minzoom", "maxzoom", "max_size", "width", "height", "p", "bins", "f", "zooms", "use_epsg", "coord_crs", "dst_crs",
@@ -60,6 +60,11 @@ class Address:
     def base(self) -> str:
         """The address of the Item, below the service's prefix."""
         return f"{quote(self.collection, safe='')}/{quote(self.item, safe='')}"
+
+    @property
+    def linked(self) -> tuple[tuple[str, str], ...]:
+        """What of the search the links of an answer must have, to show the same products; tiles have no links."""
+        return () if self.tile else tuple(pair for pair in self.search if pair[0] != "bbox")
 
     @property
     def text(self) -> str:

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 import orjson
@@ -113,28 +113,30 @@ class Tiles:
         body = orjson.dumps(items, option=orjson.OPT_SORT_KEYS)
         base = self._base(request, address)
         mark = hashlib.blake2b(body, digest_size=16)
-        for part in (__version__, address.rest, address.text, str(base)):
+        key = request.query_params.get("key", "")
+        carries = urlencode([*address.linked, *([("key", key)] if key else [])])
+        for part in (__version__, address.rest, address.text, str(base), urlencode(address.linked)):
             mark.update(f"\0{part}".encode())
         name = mark.hexdigest()
         headers = {**HEADERS, "ETag": f'"{name}"', "Cache-Control": _KEEP, "Vary": "Authorization, Cookie", **note}
         if f'"{name}"' in request.headers.get("If-None-Match", ""):
             return Response(status_code=304, headers=headers)
         worker = self._workers[int(hashlib.blake2b(body, digest_size=4).hexdigest(), 16) % len(self._workers)]
-        with_key = [("key", STAND_IN)] if "key" in request.query_params else []
-        query = httpx.QueryParams([*address.query, *with_key])
+        stand_in = [("key", STAND_IN)] if carries else []
+        query = httpx.QueryParams([*address.query, *stand_in])
 
         async def draw() -> Answer:
             return await worker.ask(quote(address.rest, safe="/,.~"), str(query), base, body)
 
         try:
-            answer = await wanted(request, self._answers.of(f"{name}{len(with_key)}", worker.turns, draw))
+            answer = await wanted(request, self._answers.of(f"{name}{len(stand_in)}", worker.turns, draw))
         except Gone:
             return Response(status_code=_GONE)
         except Failed as error:
             raise NotSo(503, str(error)) from None
         content = answer.body
-        if with_key and not answer.media.startswith(("image/", "application/x-binary")):
-            content = carried(content, request.query_params["key"], str(base))
+        if carries and not answer.media.startswith(("image/", "application/x-binary")):
+            content = carried(content, carries, str(base), is_markup="json" not in answer.media)
         if answer.status != 200:
             headers = {**HEADERS, "Cache-Control": "no-store"}
         return Response(content, answer.status, {**headers, "Content-Type": answer.media})

@@ -83,7 +83,9 @@ def test_everything_that_an_item_offers(lab, names):
     assert decoded(client.get(f"{at}/preview.webp?max_size=64")).shape[1:] == (64, 64)
     assert "B04" in json.dumps(client.get(f"{at}/info").json())
     assert client.get(f"{at}/statistics?max_size=64&bands=B04").json()["b1"]["max"] < 2
-    assert len(client.get(f"{at}/point/1.8,43.55").json()["values"]) == 3
+    here = client.get(f"{at}/point/1.8,43.55").json()["values"]
+    assert len(here) == 3
+    assert client.get(f"{at}/point/1.8000000000000003,43.550000000000004").json()["values"] == here
     tilejson = client.get(f"{at}/tilejson.json?bands=B04").json()
     assert tilejson["tiles"][0].startswith(at)
     x, y = WHERE.split("/")[1:]
@@ -222,7 +224,21 @@ def test_mosaic_of_a_search(lab, on_disk):
     assert client.get(f"{at}/tiles/{WHERE}?order=best").status_code == 400
     assert client.get(f"{at}/tiles/{WHERE}?cloud_cover=a").status_code == 400
     assert client.get(f"{at}/tiles/{WHERE}?datetime=x").status_code == 400
+    assert client.get(f"{at}/tiles/{WHERE}?limit=3&rescale=0,1").status_code == 400
     assert by("b").get(f"{lab.url}/{CLOSED}/~mosaic/tiles/{WHERE}?rescale=0,1").status_code == 404
+    # The links of an answer show the same search, with and without a key.
+    key = lab.keys.made("bob", OPEN, "", 1)[0]
+    search = (
+        "datetime=2021-06-01/2021-06-30&order=oldest&cloud_cover=100&bbox=1.75,43.52,1.85,43.6&bands=B04&rescale=0,0.3"
+    )
+    for caller, more in ((client, ""), (by(), f"&key={key}")):
+        template = caller.get(f"{at}/tilejson.json?{search}{more}&tilesize=256").json()["tiles"][0]
+        followed = caller.get(template.replace("{z}/{x}/{y}", f"{WHERE}.png"))
+        assert np.array_equal(decoded(followed), decoded(oldest))
+        wmts = caller.get(f"{at}/WMTSCapabilities.xml?{search}{more}").text
+        templates = [html.unescape(text) for text in re.findall(r'template="([^"]*)"', wmts)]
+        assert all(text.count("order=oldest") == 1 and text.count("key=") == bool(more) for text in templates)
+    assert "oldest" not in client.get(f"{at}/tilejson.json?{search.replace('oldest', 'latest')}").text
 
 
 def test_unchanged_tiles_are_not_sent_again(lab, names):
