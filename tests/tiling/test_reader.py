@@ -43,6 +43,14 @@ FAMILIES = {
 }
 
 
+USUAL = {
+    "PEPS_S1_L1": {"gamma0-vv-decibel"},
+    "THEIA_OSO_RASTER_L3B": {"land_cover"},
+    "THEIA_POSTEL_VEGETATION_LAI": {"LAI"},
+    "THEIA_S1TILING_SENTINEL1_L1": {"vv-decibel"},
+}
+
+
 def middle(reader: LabReader, zoom: int) -> Tile:
     west, south, east, north = reader.get_geographic_bounds(rasterio.CRS.from_epsg(4326))
     return reader.tms.tile((west + east) / 2, (south + north) / 2, zoom)
@@ -138,6 +146,10 @@ def test_each_family_that_has_a_map(collection, on_disk):
     assert reader.point((west + east) / 2, (south + north) / 2).count == len(FAMILIES[collection])
     ways = presets.presets(scene)
     assert json.dumps(ways)
+    # A product without a usual way is drawn band by band: the one that shows most of it is the first.
+    way = next(iter(ways))
+    assert way in USUAL.get(collection, {"true-colour", "false-colour"})
+    assert LabReader(scene, layer=layer(**{k: v for k, v in ways[way].items() if k in ("bands", "expression")}))
     # Reflectances have the range of land, so that clouds do not darken it; radiances and pictures that of their percentiles.
     assert ("rescale" in ways.get("false-colour", {})) is (collection in REFLECTANCES)
 
