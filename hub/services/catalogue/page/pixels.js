@@ -1,5 +1,6 @@
 // The pixels of one product, as the lab's service of tiles gives them: ways to draw it, tiles, statistics, values at a point.
-import { told } from "./asking.js";
+import { answer, told } from "./asking.js";
+import { say } from "./words.js";
 
 const BANDS = 4; // of one request
 const MOST = 40; // bands whose values are asked for
@@ -21,12 +22,22 @@ export class Pixels {
     return `${this.place}/tiles/{z}/{x}/{y}.png?${parameters(way)}`;
   }
 
-  // Whom the hub knows is known there after its login, which asks nothing.
+  // Whom the hub knows is known there after its login, which asks nothing; whom it knows no more gets a page instead.
+  async asked(address) {
+    let came = await answer(address);
+    if (came.status === 401) came = await answer(`${this.base}login?next=${encodeURIComponent(address)}`);
+    if (/html/.test(came.headers.get("Content-Type"))) throw Object.assign(new Error(say("ended")), { status: 401 });
+    return came;
+  }
+
   async ask(path) {
-    const address = `${this.place}/${path}`;
-    let answer = await fetch(address);
-    if (answer.status === 401) answer = await fetch(`${this.base}login?next=${encodeURIComponent(address)}`);
-    return told(answer);
+    return told(await this.asked(`${this.place}/${path}`));
+  }
+
+  // Why a tile did not come: an error, or nothing if it comes now.
+  async why(tile) {
+    const came = await this.asked(tile);
+    if (!came.ok) await told(came);
   }
 
   once(path) {
@@ -43,9 +54,14 @@ export class Pixels {
     return this.once("presets.json");
   }
 
+  // What the colours of a way mean.
+  meaning(way) {
+    return this.once(`legend.json?${parameters(way)}`);
+  }
+
   // The numbers that are darkest and brightest in each band of a way; none for classes.
   async ranges(way) {
-    return (await this.once(`legend.json?${parameters(way)}`)).ranges ?? [];
+    return (await this.meaning(way)).ranges ?? [];
   }
 
   legend(way) {

@@ -33,7 +33,7 @@ export class Timeline {
 
   clear() {
     this.search += 1;
-    [this.days, this.place] = [[], -1];
+    [this.days, this.place, this.item] = [[], -1, null];
     this.panel.hidden = true;
   }
 
@@ -53,6 +53,7 @@ export class Timeline {
     Object.assign(this.slider, { min: first, max: last, value: last });
     this.draw();
     this.mark(this.days.length - 1);
+    if (this.item) this.follow(this.item); // it was opened meanwhile
   }
 
   // Products of other days that show most of the same ground, or else some of it, the nearest in time first.
@@ -135,7 +136,10 @@ export class Timeline {
   }
 }
 
+// What two boxes have in common, in square degrees; a box whose west is larger than its east goes on beyond 180 degrees.
 function overlap(a, b) {
   if (a?.length !== 4 || b?.length !== 4) return 0;
-  return Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
+  const [aEast, bEast] = [a, b].map(([west, , east]) => (east < west ? east + 360 : east));
+  const wide = [-360, 0, 360].map((turn) => Math.min(aEast, bEast + turn) - Math.max(a[0], b[0] + turn));
+  return Math.max(0, ...wide) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
 }

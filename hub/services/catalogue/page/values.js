@@ -5,27 +5,28 @@ import { number, say } from "./words.js";
 const L = window.L;
 
 export class Values {
-  constructor(map) {
-    [this.map, this.pixels, this.asked] = [map, null, 0];
+  // `asked` gives what a click at a place asks: pixels and date; nothing, where there is no image.
+  constructor(map, pixelsAt) {
+    [this.map, this.pixelsAt, this.asked] = [map, pixelsAt, 0];
     this.popup = L.popup({ maxWidth: 260, maxHeight: 320, autoPan: true, className: "values" });
     map.on("click", ({ latlng }) => this.show(latlng));
   }
 
-  // `pixels` is what a click asks; null: nothing.
-  use(pixels) {
-    this.pixels = pixels;
-    if (!pixels) this.popup.remove();
+  clear() {
+    this.asked += 1;
+    this.popup.remove();
   }
 
   async show(place) {
-    if (!this.pixels) return;
+    const there = this.pixelsAt(place);
+    if (!there) return;
     const number_ = ++this.asked;
-    const where = say("place", { lat: place.lat.toFixed(5), lon: place.wrap().lng.toFixed(5) });
+    const where = say("place", { date: there.date, lat: place.lat.toFixed(5), lon: place.wrap().lng.toFixed(5) });
     const content = element("div", { role: "status" }, element("b", {}, where), element("p", {}, say("reading_values")));
     this.popup.setLatLng(place).setContent(content).openOn(this.map);
     content.parentElement.tabIndex = 0; // it scrolls, by the keyboard too
     try {
-      const values = await this.pixels.values(place.wrap());
+      const values = await there.pixels.values(place.wrap());
       if (number_ === this.asked) content.replaceChildren(element("b", {}, where), table(values));
     } catch (error) {
       if (number_ === this.asked) content.replaceChildren(element("b", {}, where), element("p", {}, error.message));

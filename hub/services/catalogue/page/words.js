@@ -10,9 +10,13 @@ const WORDS = {
     login: "Log in", to_search: " to search: the address of this page keeps the search.", clouds: "{n} % clouds",
     close: "Close", zoom: "Show on the map", notebook: "Open in a notebook", command: "To download it, in a terminal of the lab:",
     files: "Files", no_picture: "This product has no picture.", when: "Time", image: "Image on the map", no_image: "none", opacity: "Opacity",
+    search_first: "Search first: what is shown is what is saved.", long_search: "The address of this search is too long to be kept: use a box or fewer corners.",
+    not_known: "This address asks for what is not here, or not for you: {what}. Nothing was searched: choose in the form, then search.",
+    no_dates: "Their dates cannot be shown:", ended: "Your session has ended.", not_drawn: "The image cannot be drawn:", again: "Try again",
+    no_map: "it has no band with a map.", no_imagery: "No image on the map:",
     lost: "The product of this address is not in the catalogue, or not for you.",
     contrast: "Contrast", low: "Darkest", high: "Brightest", gamma: "Gamma", usual: "As usual", legend: "Colours of {way}",
-    click: "Click on the image for the values of all bands.", middle: "Values in the middle", place: "Latitude {lat}, longitude {lon}",
+    click: "Click on the image for the values of all bands.", middle: "Values in the middle", place: "{date} · latitude {lat}, longitude {lon}",
     reading_values: "Reading the values …", no_data: "no data",
     second: "Compare with another date", no_second: "no other date", swipe: "Left {first}, right {second}: move the line", no_way: "{way} cannot be drawn for {date}.",
     day: "Day", one_product: "{n} product", products: "{n} products", latest_alone: "The latest {n} products are here.",
@@ -46,9 +50,13 @@ const WORDS = {
     login: "Connectez-vous", to_search: " pour chercher : l'adresse de cette page garde la recherche.", clouds: "{n} % de nuages",
     close: "Fermer", zoom: "Montrer sur la carte", notebook: "Ouvrir dans un notebook", command: "Pour le télécharger, dans un terminal du lab :",
     files: "Fichiers", no_picture: "Ce produit n'a pas d'image.", when: "Date", image: "Image sur la carte", no_image: "aucune", opacity: "Opacité",
+    search_first: "Cherchez d'abord : c'est la recherche affichée qui est gardée.", long_search: "L'adresse de cette recherche est trop longue pour être gardée : prenez un rectangle ou moins de coins.",
+    not_known: "Cette adresse demande ce qui n'est pas ici, ou pas pour vous : {what}. Rien n'a été cherché : choisissez dans le formulaire, puis cherchez.",
+    no_dates: "Leurs dates ne peuvent pas être montrées :", ended: "Votre session est terminée.", not_drawn: "L'image ne peut pas être dessinée :", again: "Réessayer",
+    no_map: "il n'a aucune bande avec une carte.", no_imagery: "Pas d'image sur la carte :",
     lost: "Le produit de cette adresse n'est pas dans le catalogue, ou pas pour vous.",
     contrast: "Contraste", low: "Le plus sombre", high: "Le plus clair", gamma: "Gamma", usual: "Comme d'habitude", legend: "Couleurs : {way}",
-    click: "Cliquez sur l'image pour les valeurs de toutes les bandes.", middle: "Valeurs au milieu", place: "Latitude {lat}, longitude {lon}",
+    click: "Cliquez sur l'image pour les valeurs de toutes les bandes.", middle: "Valeurs au milieu", place: "{date} · latitude {lat}, longitude {lon}",
     reading_values: "Lecture des valeurs …", no_data: "pas de donnée",
     second: "Comparer à une autre date", no_second: "aucune autre date", swipe: "À gauche {first}, à droite {second} : déplacez la ligne", no_way: "{way} ne peut pas être dessiné pour {date}.",
     day: "Jour", one_product: "{n} produit", products: "{n} produits", latest_alone: "Les {n} produits les plus récents sont ici.",
@@ -76,8 +84,10 @@ const WORDS = {
 
 // Ways to draw a product that have a word; others are shown by their name.
 const WAYS = {
-  en: { "true-colour": "True colour", "false-colour": "False colour", "short-wave-infrared": "Short-wave infrared", ndvi: "NDVI", ndwi: "NDWI", ndsi: "NDSI", nbr: "NBR", "radar-ratio": "VV, VH and their ratio" },
-  fr: { "true-colour": "Couleurs naturelles", "false-colour": "Fausses couleurs", "short-wave-infrared": "Infrarouge court", ndvi: "NDVI", ndwi: "NDWI", ndsi: "NDSI", nbr: "NBR", "radar-ratio": "VV, VH et leur rapport" },
+  en: { "true-colour": "True colour", "false-colour": "False colour", "short-wave-infrared": "Short-wave infrared", ndvi: "NDVI", ndwi: "NDWI", ndsi: "NDSI", nbr: "NBR", "radar-ratio": "VV, VH and their ratio",
+    "gamma0-vv-decibel": "VV (γ0, dB)", "gamma0-vh-decibel": "VH (γ0, dB)", "gamma0-hh-decibel": "HH (γ0, dB)", "gamma0-hv-decibel": "HV (γ0, dB)", "vv-decibel": "VV (dB)", "vh-decibel": "VH (dB)", "hh-decibel": "HH (dB)", "hv-decibel": "HV (dB)" },
+  fr: { "true-colour": "Couleurs naturelles", "false-colour": "Fausses couleurs", "short-wave-infrared": "Infrarouge court", ndvi: "NDVI", ndwi: "NDWI", ndsi: "NDSI", nbr: "NBR", "radar-ratio": "VV, VH et leur rapport",
+    "gamma0-vv-decibel": "VV (γ0, dB)", "gamma0-vh-decibel": "VH (γ0, dB)", "gamma0-hh-decibel": "HH (γ0, dB)", "gamma0-hv-decibel": "HV (γ0, dB)", "vv-decibel": "VV (dB)", "vh-decibel": "VH (dB)", "hh-decibel": "HH (dB)", "hv-decibel": "HV (dB)" },
 };
 
 // Properties that have a word; others are shown by their name.

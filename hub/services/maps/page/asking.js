@@ -1,4 +1,6 @@
 // Requests to the page's own service, and elements of the page.
+const FRENCH = document.documentElement.lang === "fr";
+
 // A sentence, or a list of what is wrong with each part of the request, as pydantic tells it.
 function sentence(detail) {
   if (!Array.isArray(detail)) return detail;
@@ -8,15 +10,23 @@ function sentence(detail) {
 export async function told(response) {
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
-    const error = new Error(sentence(body.detail) || body.description || `The service answers ${response.status}.`);
+    const error = new Error(sentence(body.detail) || body.description || (FRENCH ? `Le service répond ${response.status}.` : `The service answers ${response.status}.`));
     throw Object.assign(error, { status: response.status });
   }
   return body;
 }
 
-export const get = (path) => fetch(path).then(told);
+// An answer, whatever it says; that there is none is a sentence too.
+export function answer(path, options) {
+  return fetch(path, options).catch((error) => {
+    if (error.name !== "TypeError") throw error;
+    throw new Error(FRENCH ? "Le service ne répond pas : vérifiez le réseau, puis réessayez." : "The service does not answer: check the network, then try again.");
+  });
+}
+
+export const get = (path) => answer(path).then(told);
 export const send = (method, path, body) =>
-  fetch(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then(told);
+  answer(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }).then(told);
 export const post = (path, body) => send("POST", path, body);
 
 export function element(name, attributes = {}, ...children) {

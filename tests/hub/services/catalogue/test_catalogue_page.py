@@ -96,8 +96,8 @@ def test_dates_imagery_values_and_two_dates(lab, browser):
     assert before < last
     expect(details.get_by_role("heading", level=2)).to_contain_text(before[:10])
     expect(day).to_be_focused()
-    # Its pixels, brighter, and the values of all bands at a click.
-    details.get_by_label("Image on the map").select_option(label="True colour")
+    # Its pixels by themselves, then brighter, and the values of all bands at a click.
+    expect(details.get_by_label("Image on the map")).to_have_value("true-colour")
     expect(page.locator(".leaflet-tile-pane img.leaflet-tile-loaded").first).to_be_visible(timeout=60_000)
     details.get_by_text("Contrast", exact=True).click()
     with page.expect_request(re.compile(r"/tiles/\d+/\d+/\d+\.png.*rescale=")) as asked:
@@ -115,11 +115,34 @@ def test_dates_imagery_values_and_two_dates(lab, browser):
     clip = page.locator(".leaflet-second-pane").evaluate("pane => pane.style.clip")
     swipe.press("Home")
     assert page.locator(".leaflet-second-pane").evaluate("pane => pane.style.clip") != clip
-    # The address has all of it.
-    assert {"way", "contrast", "second", "product"} <= parse_qs(urlsplit(page.url).query).keys()
+    # On the right of the line a click asks the second date, and says so.
+    second = details.get_by_label("Compare with another date").locator("option:checked").inner_text()[:10]
+    details.get_by_role("button", name="Values in the middle").click()
+    expect(page.locator(".leaflet-popup b")).to_contain_text(second)
+    details.get_by_label("Opacity").fill("0.8")
+    # The address has all of it, the place on the map too.
+    told = parse_qs(urlsplit(page.url).query)
+    assert {"way", "contrast", "second", "product", "at", "opacity"} <= told.keys()
+    assert told["swipe"] == ["0"]
     again = opened(browser, lab, f"?{urlsplit(page.url).query}")
     expect(again.get_by_label("Image on the map")).to_have_value("true-colour")
     expect(again.get_by_role("slider", name=re.compile("^Left"))).to_be_visible(timeout=30_000)
+    expect(again.get_by_role("slider", name="Day")).to_have_attribute("aria-valuetext", re.compile(f"^{before[:10]}"))
+    assert again.url == page.url
+    # Tiles that do not come are said, once, and asked for again.
+    again.route("**/tiles/*/*/*.png*", lambda route: route.fulfill(status=502, json={"detail": "It is broken."}))
+    again.get_by_label("Image on the map").select_option(label="NDVI")
+    expect(again.locator(".wrong")).to_contain_text("The image cannot be drawn: It is broken.")
+    again.unroute("**/tiles/*/*/*.png*")
+    again.get_by_role("button", name="Try again").click()
+    expect(again.locator(".wrong")).to_have_text("")
+    again.wrong = [text for text in again.wrong if "502" not in text]
+    # From a product that was chosen, the browser's button leads back.
+    again.locator("#results button.product").last.click()
+    expect(again).not_to_have_url(re.compile(re.escape(told["product"][0])))
+    again.go_back()
+    expect(again).to_have_url(re.compile(re.escape(told["product"][0])))
+    expect(again.get_by_role("region", name="The product").get_by_role("heading", level=2)).to_contain_text(before[:10])
     assert again.wrong == page.wrong == []
     assert barriers(page) == []
     for one in (page, again):
@@ -157,6 +180,14 @@ def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser,
     expect(other.locator("#basket")).to_contain_text("Panier (2)")
     page.reload()
     expect(page.locator("#basket")).to_contain_text("Basket (2)")
+    # An address with what is not there searches nothing else instead.
+    other.goto(f"{lab.page}?collection={L1C}&property=platfrom&value=S2A")
+    expect(other.locator("#said")).to_contain_text("ce qui n'est pas ici, ou pas pour vous : platfrom.")
+    expect(other.locator("#results li")).to_have_count(0)
+    # The other language has the same search.
+    other.goto(page.url)
+    other.get_by_role("link", name="English").click()
+    expect(other.locator("#said")).to_have_text("18 of 18 products, the latest first.")
     # A search that is kept, with its feed.
     page.get_by_text("Saved searches").click()
     page.get_by_label("Name", exact=True).fill("Toulouse")
