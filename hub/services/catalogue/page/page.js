@@ -12,6 +12,7 @@ import { Place } from "./place.js";
 import { Results } from "./results.js";
 import { Saved } from "./saved.js";
 import { Timeline } from "./timeline.js";
+import { addWhere } from "./where.js";
 import { say } from "./words.js";
 const $ = (id) => document.getElementById(id);
 const desk = document.querySelector(".desk");
@@ -22,6 +23,7 @@ const state = { next: null, searches: 0, ready: false, at: null, searched: "", k
 const said = (text) => ($("said").textContent = text);
 
 const map = newMap("map");
+addWhere(map);
 const place = new Place(map, () => {}, { crosses: true });
 new Named((chosen) => place.setNamed(chosen));
 const measure = new Measure(map, $("measure"), keepAddress);

@@ -1,5 +1,6 @@
 // The dates of a whole search, with their clouds: a bar for each day, and a slider that goes from one day to the next.
 import { element, post } from "./asking.js";
+import { Calendar } from "./calendar.js";
 import { say } from "./words.js";
 
 const MOST = 1000; // products that are asked for
@@ -24,7 +25,14 @@ export class Timeline {
     this.slider = element("input", { type: "range", id: "day", "aria-label": say("day") });
     this.output = element("output", { for: "day" });
     this.more = element("span", { class: "soft" });
-    panel.append(this.chart, this.slider, element("p", {}, this.output, " ", this.more));
+    this.calendar = new Calendar({
+      said: (place) => this.said(place),
+      chosen: (place) => {
+        this.mark(place);
+        this.choose();
+      },
+    });
+    panel.append(this.chart, this.slider, element("div", { class: "told" }, element("p", {}, this.output, " ", this.more), this.calendar.switch), this.calendar.panel);
     this.slider.addEventListener("input", () => this.near(Number(this.slider.value)));
     this.slider.addEventListener("change", () => this.choose());
     this.slider.addEventListener("keydown", (event) => this.step(event));
@@ -108,6 +116,7 @@ export class Timeline {
     this.place = place;
     const { date, time } = this.days[place];
     this.slider.value = time;
+    this.calendar.mark(this.days, place);
     this.output.textContent = `${date} · ${this.said(place)}`;
     this.slider.setAttribute("aria-valuetext", this.output.textContent);
     [...this.chart.querySelectorAll("rect.day")].forEach((bar, n) => bar.classList.toggle("marked", n === place));

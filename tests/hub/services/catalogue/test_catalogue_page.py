@@ -389,6 +389,18 @@ def test_phone_without_barriers(lab, browser, language, scheme):
     )
     expect(page.locator("#results li")).to_have_count(18)
     expect(page.locator("#time")).to_be_visible()
+    # A month with its days, and the coordinates of the middle.
+    page.locator("#time button").first.press("Enter")
+    month = page.locator("#calendar")
+    day = month.locator("button[aria-current=date]")
+    expect(day).to_have_attribute("aria-label", re.compile(r"^2021-08-29: 2 .* 20 %"))
+    month.locator(".top button").first.press("Enter")
+    expect(month.locator("td button")).to_have_count(3)
+    assert barriers(page) == []
+    month.locator("td button").first.press("Escape")
+    expect(month).to_be_hidden()
+    page.locator("#map").press("ArrowRight")
+    expect(page.locator("#map .where")).to_have_text(re.compile(r"^4\d\.\d+, \d\.\d+$"))
     # From far away, the map goes to a product that is opened, and its details begin at their begin.
     wide = lambda: page.evaluate("document.querySelector('path.footprint').getBoundingClientRect().width")  # noqa: E731
     awaited(lambda: page.locator(".leaflet-control-zoom-out").click() or wide() < 12)
