@@ -44,7 +44,7 @@ export class Details {
     this.panel.scrollTop = 0;
     if (quietly) return;
     this.panel.focus({ preventScroll: true });
-    this.panel.scrollIntoView({ block: "start" }); // on a phone it is as long as several screens
+    document.getElementById("map").scrollIntoView({ block: "start" }); // on a phone its image is above it, and it is as long as several screens
   }
 
   // Whether it is in the basket.

@@ -1,6 +1,5 @@
 // The pixels of one product, as the lab's service of tiles gives them: ways to draw it, tiles, statistics, values at a point.
-import { answer, told } from "./asking.js";
-import { say } from "./words.js";
+import { answer, noSession, told } from "./asking.js";
 
 const BANDS = 4; // of one request
 const MOST = 40; // bands whose values are asked for
@@ -22,12 +21,14 @@ export class Pixels {
     return `${this.place}/tiles/{z}/{x}/{y}.png?${parameters(way)}`;
   }
 
-  // Whom the hub knows is known there after its login, which asks nothing; whom it knows no more gets a page instead.
+  // Whom the hub knows is known there after its login, which asks nothing; for others it ends elsewhere.
   async asked(address) {
-    let came = await answer(address);
-    if (came.status === 401) came = await answer(`${this.base}login?next=${encodeURIComponent(address)}`);
-    if (/html/.test(came.headers.get("Content-Type"))) throw Object.assign(new Error(say("ended")), { status: 401 });
-    return came;
+    const came = await answer(address);
+    if (came.status !== 401) return came;
+    const again = await answer(`${this.base}login?next=${encodeURIComponent(address)}`).catch(() => null); // at another site
+    const path = (url) => decodeURIComponent(new URL(url, location.href).pathname);
+    if (!again || path(again.url) !== path(address)) throw noSession();
+    return again;
   }
 
   async ask(path) {

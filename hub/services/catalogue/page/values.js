@@ -8,8 +8,9 @@ export class Values {
   // `asked` gives what a click at a place asks: pixels and date; nothing, where there is no image.
   constructor(map, pixelsAt) {
     [this.map, this.pixelsAt, this.asked] = [map, pixelsAt, 0];
-    this.popup = L.popup({ maxWidth: 260, maxHeight: 320, autoPan: true, className: "values" });
+    this.popup = L.popup({ maxWidth: 260, autoPan: true, className: "values" });
     map.on("click", ({ latlng }) => this.show(latlng));
+    map.on("popupopen popupclose", ({ type }) => map.getContainer().classList.toggle("has-values", type === "popupopen"));
   }
 
   clear() {
@@ -23,8 +24,10 @@ export class Values {
     const number_ = ++this.asked;
     const where = say("place", { date: there.date, lat: place.lat.toFixed(5), lon: place.wrap().lng.toFixed(5) });
     const content = element("div", { role: "status" }, element("b", {}, where), element("p", {}, say("reading_values")));
+    this.popup.options.maxHeight = Math.min(320, this.map.getSize().y - 90); // all of it is inside of the map
     this.popup.setLatLng(place).setContent(content).openOn(this.map);
     content.parentElement.tabIndex = 0; // it scrolls, by the keyboard too
+    this.popup.getElement().querySelector(".leaflet-popup-close-button").setAttribute("aria-label", say("close"));
     try {
       const values = await there.pixels.values(place.wrap());
       if (number_ === this.asked) content.replaceChildren(element("b", {}, where), table(values));

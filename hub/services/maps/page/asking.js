@@ -7,7 +7,14 @@ function sentence(detail) {
   return detail.map((one) => String(one.msg ?? one).replace(/^Value error, /, "")).join(" ");
 }
 
+// What a page says instead of what programs are told.
+export function noSession() {
+  const text = FRENCH ? "Connectez-vous : vous n'avez pas de session, ou elle est terminée." : "Log in: you have no session, or it has ended.";
+  return Object.assign(new Error(text), { status: 401 });
+}
+
 export async function told(response) {
+  if (response.status === 401) throw noSession();
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
     const error = new Error(sentence(body.detail) || body.description || (FRENCH ? `Le service répond ${response.status}.` : `The service answers ${response.status}.`));

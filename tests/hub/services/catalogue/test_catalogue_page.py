@@ -407,7 +407,19 @@ def test_phone_without_barriers(lab, browser, language, scheme):
     page.locator("#results button.product").nth(9).click()
     expect(page.locator("#details h2")).to_be_in_viewport()
     awaited(lambda: wide() > 60)
+    # Its image above them, and the values of a place inside of the map.
+    expect(page.locator("#map img.leaflet-tile-loaded").first).to_be_in_viewport()
+    page.locator("#imagery .soft button").click()
+    close = page.locator(".leaflet-popup-close-button")
+    expect(close).to_have_attribute("aria-label", re.compile("^(Close|Fermer)$"))
+    close.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # Who has no session any more is told so, and led to the login.
+    page.context.clear_cookies()
+    page.locator("#details").press("Escape")
+    page.locator("#results button.product").nth(3).click()
+    expect(page.locator("#details p[role=status] a")).to_have_attribute("href", re.compile("login.next="))
+    page.wrong = [text for text in page.wrong if "401" not in text]
     weight = page.evaluate("performance.getEntries().reduce((sum, e) => sum + (e.transferSize || 0), 0)")
     print("the page weighs", weight)
     assert 10_000 < weight < 3_000_000
