@@ -47,7 +47,7 @@ const basket = new Basket($("basket"), {
 const results = new Results(map, $("results"), { opened: open, kept: (item) => basket.toggle(item) });
 const details = new Details($("details"), {
   zoom: (item) => results.fit(item),
-  notebook: (item) => notebookOf({ collections: item.collection, ids: [item.id] }),
+  notebook: (item, more = {}) => notebookOf({ collections: item.collection, ids: [item.id], ...more }),
   imagery,
   basket,
   closed: keepAddress,

@@ -174,6 +174,9 @@ def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser,
     expect(basket.locator("pre")).to_contain_text(
         "geodes-lab download found.json --to products --bands red,nir --bbox=1,43,2.5,44"
     )
+    fetch = basket.get_by_role("link", name="Download in a notebook").get_attribute("href")
+    parts = json.loads(parse_qs(urlsplit(fetch).query)["search"][0])["geodes_download"]
+    assert parts == {"bands": ["red", "nir"], "bbox": [1, 43, 2.5, 44]}
     # Somebody else with the address has it too, and whoever comes back still has it.
     shared = basket.get_by_label("Address of this basket").input_value()
     other = opened(browser, lab, urlsplit(shared).query.join(["?", ""]), locale="fr-FR", color_scheme="dark")
