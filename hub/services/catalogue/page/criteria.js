@@ -11,7 +11,8 @@ const SAID = 60; // characters of what an address has wrong
 // What families are usually searched by, first in the list.
 const USUAL = ["platform", "product:type", "processing:level", "processing:version", "sat:orbit_state", "sat:relative_orbit", "sar:instrument_mode", "swath"];
 const POLARIZATIONS = "sar:polarizations"; // a product has one or several
-const ASKABLE = new Set(["string", "integer", "number"]);
+const NUMBERS = new Set(["integer", "number"]);
+const ASKABLE = new Set(["string", ...NUMBERS]);
 export const FIELDS = ["collection", "from", "to", "clouds", "property", "value"];
 
 export class Criteria {
@@ -92,8 +93,13 @@ export class Criteria {
     if ($("property").value === property) $("values").replaceChildren(...[...values].sort().slice(0, 50).map((v) => new Option(v, v)));
   }
 
-  get backwards() {
-    return Boolean($("from").value && $("to").value && $("to").value < $("from").value);
+  // Why the form is no search; empty if it is one.
+  get refusal() {
+    if ($("from").value && $("to").value && $("to").value < $("from").value) return say("backwards");
+    const value = $("value").value.trim();
+    if (value && !$("property").value) return say("no_property", { value });
+    const [property, text] = this.conditions.find(([name, one]) => NUMBERS.has(this.queryables[name]?.type) && !Number.isFinite(Number(one))) ?? [];
+    return property ? say("no_number", { property: propertyOf(property), value: text }) : "";
   }
 
   // Those that are ticked, of a collection that has any; a product with one of them is found.

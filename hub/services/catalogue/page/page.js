@@ -74,7 +74,7 @@ function notebookOf(search) {
 async function search(event) {
   event?.preventDefault();
   if (event) state.at = null;
-  if (!criteria.backwards) {
+  if (!criteria.refusal) {
     state.searched = criteria.kept();
     keepAddress(Boolean(event)); // before the product is closed: the address before this one stays as it was
   }
@@ -83,8 +83,8 @@ async function search(event) {
   timeline.clear();
   state.searches += 1;
   $("notebook").hidden = $("more").hidden = true;
-  if (criteria.backwards) {
-    said(say("backwards"));
+  if (criteria.refusal) {
+    said(criteria.refusal);
     return;
   }
   basket.tell(); // the box may be another one

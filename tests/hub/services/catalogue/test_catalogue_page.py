@@ -271,8 +271,25 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     page.get_by_label("est", exact=True).fill("")
     field.fill("31TZZ<img src=x>")
     expect(page.locator("#named-said")).to_contain_text("Aucun lieu")
-    # A polygon, corner by corner: with a mouse and a finger; then written.
+    # A value that is none, or of nothing, is said and not searched without.
+    page.get_by_label("Propriété", exact=True).select_option(label="Orbite relative")
+    for value, sentence in (("abc", "Orbite relative est un nombre, et abc n'en est pas un."), ("51", "9 produits")):
+        page.get_by_label("est", exact=True).fill(value)
+        page.get_by_role("button", name="Chercher").click()
+        expect(said).to_contain_text(sentence)
+    page.get_by_label("Propriété", exact=True).select_option("")
+    page.get_by_role("button", name="Chercher").click()
+    expect(said).to_have_text("Choisissez la propriété qui doit être 51, ou videz le champ.")
+    page.get_by_label("est", exact=True).fill("")
+    # A polygon, corner by corner: with a mouse and a finger; then written. What is drawn gives up what was under way.
+    measuring = page.get_by_role("button", name="Sur la carte", include_hidden=True)
+    page.get_by_text("Mesurer une distance").click()
+    measuring.click()
+    expect(measuring).to_have_count(0)
+    page.get_by_role("button", name="Dessiner un rectangle").click()
+    expect(measuring).to_have_count(1)
     page.get_by_role("button", name="Dessiner un polygone").click()
+    expect(page.get_by_role("button", name="Dessiner un rectangle")).to_have_attribute("aria-pressed", "false")
     box = page.locator("#map").bounding_box()
     at = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.4, 0.3), (0.6, 0.3), (0.5, 0.8))]
     page.mouse.click(*at[0])
@@ -295,7 +312,6 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
     assert json.loads(search).keys() == {"collections", "shape"}
     # A distance beside PROJ's geodesics: written, and clicked.
-    page.get_by_text("Mesurer une distance").click()
     page.get_by_label("Lieux, un par ligne").fill("1.44 43.6\n-74 40.7\n151.2 -33.9")
     page.get_by_role("button", name="Mesurer", exact=True).click()
     expected = Geod(ellps="WGS84").line_length([1.44, -74, 151.2], [43.6, 40.7, -33.9]) / 1000
