@@ -204,9 +204,14 @@ def test_classes_have_colours_and_a_legend(on_disk):
     for number in np.unique(image.array.compressed()):
         shown = pixels[(image.array.data[0] == number) & ~image.array.mask[0]]
         assert {tuple(c) for c in shown} == {classes[int(number)].colour[:3]}
-    for legend in (colours.legend_of(classes), colormaps.legend("viridis", -1, 1, "ndvi")):
+    for legend in (colours.legend_of(classes), colormaps.legend("viridis", -1, 1, "ndvi", 2.2)):
         with MemoryFile(legend) as file, file.open() as picture:
-            assert picture.read().std() > 0
+            pixels = picture.read()
+            assert pixels.std() > 0
+    # A number has the colour in the legend that it has on the map, with gamma too.
+    half = stretch.bytes_of(np.ma.MaskedArray(np.full((1, 1, 1), 0.0, np.float32)), [(-1, 1)], 2.2)
+    expected = colormaps.mapped(half[0], "viridis")[:, 0, 0].astype(int)
+    assert np.abs(pixels[:, 26, 2 + 127].astype(int) - expected).max() <= 2
 
 
 def test_stretch_is_what_it_says():

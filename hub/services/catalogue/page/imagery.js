@@ -16,7 +16,7 @@ export class Imagery {
   // `base` is the address of the service, empty where a page may not ask it; `others` gives products of the same ground,
   // `changed` is called when the address is another one, `show` goes to a product, `login` makes a link to the login.
   constructor(map, base, { others, changed, show, login }) {
-    Object.assign(this, { map, base, others, changed, show, login, layer: null, item: null, under: null });
+    Object.assign(this, { map, base, others, changed, show, login, layer: null, item: null, under: null, legend: null });
     [this.way, this.second, this.opacity] = [null, "", 1]; // they stay for the next product; null: the first of its ways
     this.coming = new Set(); // layers that wait for tiles
     this.failure = element("p", { class: "wrong", role: "status" });
@@ -33,7 +33,7 @@ export class Imagery {
 
   clear() {
     this.layer?.remove();
-    this.layer = this.item = this.under = null;
+    this.layer = this.item = this.under = this.legend = null;
     this.swipe.clear();
     this.values.clear();
     this.map.getContainer().classList.remove("has-imagery");
@@ -92,6 +92,7 @@ export class Imagery {
     const { pixels, under } = this;
     const way = this.ways[this.way];
     under.replaceChildren();
+    this.legend = null;
     if (!way) return this.draw();
     const [legend, contrast] = [element("div"), element("div")];
     this.compared = element("div");
@@ -101,12 +102,13 @@ export class Imagery {
     const { ranges = [], classes } = await pixels.meaning(way).catch(() => ({}));
     if (this.pixels !== pixels || this.ways[this.way] !== way) return;
     if (way.colormap_name || classes) {
-      const picture = element("img", { src: pixels.legend(way), alt: say("legend", { way: wayOf(this.way) }), class: "legend" });
-      picture.addEventListener("error", () => picture.remove());
-      legend.append(picture);
+      this.legend = element("img", { alt: say("legend", { way: wayOf(this.way) }), class: "legend" });
+      this.legend.addEventListener("error", ({ target }) => target.remove());
+      legend.append(this.legend);
     }
     contrast.replaceChildren(this.contrast.fields(ranges));
-    if (!this.contrast.isUsual) this.draw();
+    if (this.contrast.isUsual) this.explain();
+    else this.draw();
   }
 
   // The other dates have come.
@@ -141,8 +143,14 @@ export class Imagery {
     this.failure.replaceChildren();
     this.values.clear();
     if (way) this.layer = this.tiles(this.pixels, this.contrast.applied(way), boundsOf(this.item)).addTo(this.map);
+    this.explain();
     this.compare();
     this.changed();
+  }
+
+  // The legend has the numbers of the contrast.
+  explain() {
+    if (this.legend) this.legend.src = this.pixels.legend(this.contrast.applied(this.ways[this.way]));
   }
 
   tiles(pixels, way, bounds, pane = "tilePane") {

@@ -311,6 +311,7 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     expect(page.locator("#notebook")).to_be_visible()
     search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
     assert json.loads(search).keys() == {"collections", "shape"}
+    polygon = page.url
     # A distance beside PROJ's geodesics: written, and clicked.
     page.get_by_label("Lieux, un par ligne").fill("1.44 43.6\n-74 40.7\n151.2 -33.9")
     page.get_by_role("button", name="Mesurer", exact=True).click()
@@ -326,8 +327,23 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     expected = Geod(ellps="WGS84").line_length(longitudes, latitudes) / 1000
     expect(page.locator("#distance")).not_to_have_text("")
     assert kilometres(page) == pytest.approx(expected, rel=1e-4)
+    # What lies across longitude 180 is in one piece; what lies around a pole stays as it is.
+    field.fill("01KAB")
+    field.press("Enter")
+    expect(area).to_have_text("Tuile 01KAB")
+    across = [[[178, 0], [180, 0], [180, 1], [178, 0]]], [[[-180, 0], [-179, 0], [-179, 1], [-180, 0]]]
+    for given, longitudes in (
+        ({"type": "MultiPolygon", "coordinates": across}, [178, 180, 180, 178, 180, 181, 181, 180]),
+        ({"type": "Polygon", "coordinates": [[[179, 0], [-179, 0], [-179, 1], [179, 0]]]}, [179, 181, 181, 179]),
+        ({"type": "Polygon", "coordinates": [[[-181, 0], [-179, 0], [-179, 1], [-181, 0]]]}, [179, 181, 181, 179]),
+        ({"type": "Polygon", "coordinates": [[[-180, 80], [0, 80], [180, 80], [-180, 80]]]}, [-180, 0, 180, -180]),
+    ):
+        asked = "shape => import('/services/catalogue/assets/land.js').then(land => land.unbroken(shape))"
+        drawn = page.evaluate(asked, given)["coordinates"]
+        rings = [ring for part in drawn for ring in part] if given["type"] == "MultiPolygon" else drawn
+        assert [x for ring in rings for x, _ in ring] == longitudes
     # The address has all of it.
-    for address, words in ((page.url, "Polygone de 3 coins"), (by_tile, "Tuile 31TCJ")):
+    for address, words in ((polygon, "Polygone de 3 coins"), (by_tile, "Tuile 31TCJ")):
         page.goto(address)
         expect(area).to_have_text(words)
     expect(said).to_contain_text("6 produits sur 6")
