@@ -170,10 +170,10 @@ export class Criteria {
   // The form of an address; whether it has a collection, and what of it the form does not know.
   async restore(kept) {
     const collection = kept.get("collection");
-    if (!collection) return { asked: false, wrong: [] };
-    if (![...$("collection").options].some((option) => option.value === collection)) return { asked: true, wrong: [collection] };
-    $("collection").value = collection;
+    const isThere = [...$("collection").options].some((option) => option.value === collection);
+    if (isThere) $("collection").value = collection;
     await this.fill();
+    if (!isThere) return { asked: Boolean(collection), wrong: collection ? [collection] : [] };
     const wrong = [];
     for (const id of FIELDS.slice(1).filter((name) => kept.get(name))) {
       $(id).value = kept.get(id);

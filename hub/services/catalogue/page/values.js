@@ -49,8 +49,11 @@ export class Values {
 }
 
 function table(values) {
-  const lines = values.map(({ name, names, value }) =>
+  const reasons = [...new Set(values.map(({ reason }) => reason).filter(Boolean))];
+  const lines = values.filter(({ reason }) => !reason).map(({ name, names, value }) =>
     element("tr", {}, element("th", { scope: "row" }, name, " ", element("small", {}, names.split(" ").filter((n) => n !== name).slice(0, 2).join(" "))),
       element("td", {}, value === null ? say("no_data") : number(value))));
-  return element("table", {}, element("tbody", {}, ...lines));
+  const without = values.filter(({ reason }) => reason).map(({ name }) => name);
+  return element("div", {}, element("table", {}, element("tbody", {}, ...lines)),
+    ...(without.length ? [element("p", { class: "soft" }, say("without", { bands: without.join(", ") }), " ", reasons.join(" "))] : []));
 }

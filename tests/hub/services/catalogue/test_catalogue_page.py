@@ -136,7 +136,18 @@ def test_dates_imagery_values_and_two_dates(lab, browser):
     again.unroute("**/tiles/*/*/*.png*")
     again.get_by_role("button", name="Try again").click()
     expect(again.locator(".wrong")).to_have_text("")
-    again.wrong = [text for text in again.wrong if "502" not in text]
+
+    # A band that cannot be read hides no other one.
+    def point(route):
+        bands = parse_qs(urlsplit(route.request.url).query)["bands"]
+        refused = {"status": 422, "json": {"detail": "B05 needs a model."}}
+        route.fulfill(**refused if "B05" in bands else {"json": {"values": [0.5] * len(bands)}})
+
+    again.route("**/point/*", point)
+    again.get_by_role("button", name="Values in the middle").click()
+    expect(again.locator(".leaflet-popup tr", has_text=re.compile(r"^B\d"))).to_have_count(12)
+    expect(again.locator(".leaflet-popup .soft")).to_have_text("Without B05: B05 needs a model.")
+    again.wrong = [text for text in again.wrong if "502" not in text and "422" not in text]
     # From a product that was chosen, the browser's button leads back.
     again.locator("#results button.product").last.click()
     expect(again).not_to_have_url(re.compile(re.escape(told["product"][0])))
