@@ -42,7 +42,7 @@ export class Imagery {
   // The fields for a product, as soon as the service has told its ways; for a product without a map the reason.
   async choice(item) {
     this.clear();
-    if (!this.base) return "";
+    if (!this.base) return element("p", { class: "soft" }, say("no_imagery"), " ", say("apart"));
     this.item = item;
     const pixels = new Pixels(this.base, item);
     this.failure.replaceChildren();
