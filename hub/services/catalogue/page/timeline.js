@@ -5,6 +5,7 @@ import { say } from "./words.js";
 
 const MOST = 1000; // products that are asked for
 const DAY = 86400000;
+const LABEL = 64; // pixels of a date below it
 const HIGH = 44; // pixels of the bar of a day without clouds
 const FIELDS = ["id", "collection", "bbox", "properties.datetime", "properties.start_datetime", "properties.eo:cloud_cover"];
 
@@ -52,7 +53,7 @@ export class Timeline {
     const page = await post("stac/search", { ...body, limit: MOST, fields: { include: FIELDS, exclude: ["links", "assets", "geometry"] } });
     if (search !== this.search) return;
     const days = new Map();
-    for (const item of page.features) if (dayOf(item)) days.set(dayOf(item), [...(days.get(dayOf(item)) ?? []), item]);
+    for (const item of page.features) if (Number.isFinite(Date.parse(dayOf(item)))) days.set(dayOf(item), [...(days.get(dayOf(item)) ?? []), item]);
     this.days = [...days].sort(([a], [b]) => (a < b ? -1 : 1)).map(([date, items]) => ({ date, items, time: Date.parse(date) / DAY }));
     this.panel.hidden = this.days.length < 2;
     if (this.panel.hidden) return;
@@ -98,8 +99,9 @@ export class Timeline {
       return drawn("g", {}, bar, hit);
     });
     const label = (text, x, anchor) => drawn("text", { x, y: HIGH + 14, "text-anchor": anchor }, text);
+    const ticks = months(first, last, (wide - 2 * LABEL) / LABEL).filter(({ time }) => across(time) > LABEL * 1.4 && across(time) < wide - LABEL * 1.4);
     this.chart.setAttribute("width", wide);
-    this.chart.replaceChildren(...bars, label(this.days[0].date, 0, "start"), label(this.days.at(-1).date, wide, "end"));
+    this.chart.replaceChildren(...bars, ...ticks.map(({ text, time }) => label(text, across(time), "middle")), label(this.days[0].date, 0, "start"), label(this.days.at(-1).date, wide, "end"));
     this.mark(this.place);
   }
 
@@ -143,6 +145,18 @@ export class Timeline {
     const [best] = [...items].sort((a, b) => shared(b) - shared(a) || (clouds(a) ?? 0) - (clouds(b) ?? 0));
     this.chosen(best);
   }
+}
+
+// The beginnings of months, quarters or years between two days, as many as have room.
+function months(first, last, most) {
+  const step = [1, 3, 12, 60, 120].find((one) => (last - first) / (30.4 * one) <= most) ?? 1200;
+  const found = [];
+  const day = new Date(first * DAY);
+  const at = (month) => Date.UTC(Math.floor(month / 12), month % 12) / DAY;
+  for (let month = Math.ceil((day.getUTCFullYear() * 12 + day.getUTCMonth() + 1) / step) * step; at(month) <= last; month += step) {
+    found.push({ time: at(month), text: new Date(at(month) * DAY).toISOString().slice(0, step < 12 ? 7 : 4) });
+  }
+  return found;
 }
 
 // What two boxes have in common, in square degrees; a box whose west is larger than its east goes on beyond 180 degrees.

@@ -435,6 +435,7 @@ def test_phone_without_barriers(lab, browser, language, scheme):
     )
     expect(page.locator("#results li")).to_have_count(18)
     expect(page.locator("#time")).to_be_visible()
+    expect(page.locator("#time text", has_text=re.compile("^2021-0[78]$"))).to_have_count(2)
     # A month with its days, and the coordinates of the middle.
     page.locator("#time button").first.press("Enter")
     month = page.locator("#calendar")
