@@ -16,10 +16,13 @@ import hashlib
 import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+# Four processes with threads of linear algebra of their own on two cores wait for each other in loops: a tenth of all seconds.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Seconds of each worker of each cluster that a test starts; tests/cluster/test_local_cluster.py has it for itself.
 os.environ.setdefault("DASK_GEODES_LAB__CLUSTER__AHEAD", "false")
 
@@ -105,6 +108,7 @@ def spread(items: list[pytest.Item], waiting: Collection[str]) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `make check` leaves out: what needs a server, a cluster, a browser or helm, and what tries many cases."""
     of_modules: dict[object, bool] = {}
+    cases: Counter[str] = Counter()
     for item in items:
         module = getattr(item, "module", None)
         if module not in of_modules:
@@ -117,8 +121,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
         if str(item.path).startswith(_THOROUGH):
             item.add_marker(pytest.mark.thorough)
-        for mark in long_tests.marks(item.nodeid):
+        of = item.nodeid.partition("[")[0]
+        for mark in long_tests.marks(item.nodeid, cases[of]):
             item.add_marker(mark)
+        cases[of] += 1
     spread(items, {str(item.path) for item in items if str(item.path).startswith(_RUNNING)})
 
 

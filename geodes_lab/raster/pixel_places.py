@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +19,8 @@ from geodes_lab.raster.source import RasterSource
 _STEP = 8  # pixels between the points that PROJ transforms
 _FAR = 16  # pixels: more than the bounds of a grid in another CRS can be wrong by
 _SMALL, _KEPT = 2**16, 32  # pixels of a grid that is remembered, which are 1 MiB, and how many such grids
-_LINEAR = 1e-5  # pixels: where interpolation differs more from PROJ, PROJ transforms each pixel
+_SMOOTH = 1e-5  # pixels: where interpolation differs more from PROJ, PROJ transforms each pixel
+_MIDDLE = (-1 / 16, 9 / 16, 9 / 16, -1 / 16)  # the weights of `_weights` in the middle, where it errs most
 
 
 _Pixels = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -97,8 +99,8 @@ def places(grid: GeoBox, source: RasterSource) -> NDArray[np.float64]:
 
     Not finite: nowhere.
 
-    PROJ transforms the points of a lattice that is fixed to the CRS and not to the grid; positions between them are
-    interpolated where that agrees with PROJ. Elsewhere PROJ transforms each pixel.
+    PROJ transforms the points of a lattice that is fixed to the CRS and not to the grid; between them, a cubic through
+    the four nearest in x and in y interpolates, where that agrees with PROJ. Elsewhere PROJ transforms each pixel.
     """
     a, _, c, _, e, f = source.transform
     to, (high, wide) = grid.affine, grid.shape
@@ -116,21 +118,37 @@ def places(grid: GeoBox, source: RasterSource) -> NDArray[np.float64]:
     u = np.round((to.c / to.a + 0.5 + np.arange(wide)), 6) / _STEP
     v = np.round((to.f / to.e + 0.5 + np.arange(high)), 6) / _STEP
     (u0, u1), (v0, v1) = (np.floor([w[0], w[-1]]) for w in (u, v))
-    across, down = np.arange(u0, u1 + 2) * _STEP, np.arange(v0, v1 + 2) * _STEP
+    across, down = np.arange(u0 - 1, u1 + 3) * _STEP, np.arange(v0 - 1, v1 + 3) * _STEP  # one more on each side
     nodes = placed(*np.meshgrid(across * to.a, down * to.e))
     half = _STEP / 2
-    middles = placed(*np.meshgrid((across[:-1] + half) * to.a, (down[:-1] + half) * to.e))
+    middles = placed(*np.meshgrid((across[1:-2] + half) * to.a, (down[1:-2] + half) * to.e))
     with np.errstate(invalid="ignore"):
-        lines = (nodes[:, :-1, :-1] + nodes[:, :-1, 1:] + nodes[:, 1:, :-1] + nodes[:, 1:, 1:]) / 4
-        curved = ~(np.abs(lines - middles).max(axis=0) <= _LINEAR)
+        aside = _sum([nodes[:, :, k : k - 3 or None] for k in range(4)], _MIDDLE)
+        cubic = _sum([aside[:, k : k - 3 or None] for k in range(4)], _MIDDLE)
+        curved = ~(np.abs(cubic - middles).max(axis=0) <= _SMOOTH)
         i, j = (np.floor(w).astype(int) - int(w0) for w, w0 in ((v, v0), (u, u0)))
-        p, q = (v - np.floor(v))[:, np.newaxis], u - np.floor(u)
-        between = nodes[:, :, j] * (1 - q) + nodes[:, :, j + 1] * q
-        positions = between[:, i] * (1 - p) + between[:, i + 1] * p
+        p, q = _weights((v - np.floor(v))[:, np.newaxis]), _weights(u - np.floor(u))
+        between = _sum([nodes[:, :, j + k] for k in range(4)], q)
+        positions = _sum([between[:, i + k] for k in range(4)], p)
     if curved.any():
         rows, cols = np.nonzero(curved[np.ix_(i, j)])
         positions[:, rows, cols] = placed(u[cols] * _STEP * to.a, v[rows] * _STEP * to.e)
     return positions
+
+
+def _weights(t: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    """Return the weights of four points, at -1, 0, 1 and 2, in a cubic through them (Lagrange's) at 0 ≤ ``t`` ≤ 1."""
+    return (
+        -t * (t - 1) * (t - 2) / 6,
+        (t + 1) * (t - 1) * (t - 2) / 2,
+        -(t + 1) * t * (t - 2) / 2,
+        (t + 1) * t * (t - 1) / 6,
+    )
+
+
+def _sum(four: Sequence[NDArray[np.float64]], weights: Sequence[Any]) -> NDArray[np.float64]:
+    """Return a weighted sum, always in the same order: the same pixel is equal in two chunks."""
+    return four[0] * weights[0] + four[1] * weights[1] + four[2] * weights[2] + four[3] * weights[3]
 
 
 @lru_cache(maxsize=256)

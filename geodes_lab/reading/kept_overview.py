@@ -1,18 +1,22 @@
 """Small overviews of JPEG 2000 for pictures: decoded once, kept in memory and on disk.
 
 A picture of a whole product needs the first bytes of each of its tiles: a hundred requests and more for each band, for
-as many pixels as one tile of a map has. Only pictures use them; cubes read the file.
+as many pixels as one tile of a map has. Who looks at a part of a whole product looks at the rest next: all is read
+after the first part. Only pictures use them; cubes read the file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +88,7 @@ class Overview:
         self._pixels: NDArray[Any] | None = None
         self._marked: tuple[int, bytes] | None = None
         self._lock = threading.Lock()
+        self._began = False
         part = f"{image.index.stored} {level} {hashlib.blake2b(header.raw, digest_size=8).hexdigest()}"
         self._path = image.index.place.cache_path("overview", part)
         self._load()
@@ -112,8 +117,17 @@ class Overview:
                 self._pixels[:, y[0] : y[1], x[0] : x[1]] = read
                 self._known[first[0] : last[0], first[1] : last[1]] = True
                 self._save()
+                begins, self._began = not (self._began or self._known.all()), True
+            if begins:
+                _behind().submit(self._read_rest)
         assert self._pixels is not None
         return self._pixels[:, rows[0] : rows[1], cols[0] : cols[1]]
+
+    def _read_rest(self) -> None:
+        try:
+            self.read((0, self._shape[0]), (0, self._shape[1]))
+        except Exception as error:  # who needs it is told
+            _log.debug("The rest of an overview of %s cannot be read: %s", self._image.index.place, error)
 
     def _load(self) -> None:
         """Take what is on disk, if it is of this object as it is now."""
@@ -212,11 +226,18 @@ class Shelf:
 
 shelf = Shelf()
 """Of this process."""
+_log = logging.getLogger("geodes_lab.reading")
+
+
+@cache
+def _behind() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_BANDS, thread_name_prefix="overview")  # the bands of a picture, which wait for bytes
 
 
 def _forked() -> None:
     global shelf
     shelf = Shelf()
+    _behind.cache_clear()
 
 
 os.register_at_fork(after_in_child=_forked)

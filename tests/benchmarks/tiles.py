@@ -41,8 +41,8 @@ def main() -> None:
         bench = Bench(Path(temporary), server, 4)
         with bench.ours() as way:
             for number in range(4):  # the index of each product, on disk
-                way("1", number).get(tiles_at(12, 1, 1)[0])
-                way("1", number).get(tiles_at(9, 1, 1)[0])
+                for tile in tiles_at(8, 6, 1):
+                    way("1", number).get(tile)
         began = time.perf_counter()
         for turn in range(options.rounds):
             if "first" in options.only:
@@ -50,6 +50,7 @@ def main() -> None:
             if "next" in options.only:
                 following(bench, table, options.tiles, 30 + turn)
             if {"peers", "screens"} & set(options.only):
+                bench.forget()
                 with bench.ours() as way:
                     if "peers" in options.only:
                         beside(bench, way, table, 1, 11 + turn)

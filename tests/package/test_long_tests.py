@@ -42,3 +42,9 @@ def test_each_entry_is_there(mark):
 )
 def test_entry_means(entry, name, has):
     assert entry.has(name) is has
+
+
+def test_one_case_of_so_many_stays():
+    entry = Entry("a/t.py::one", every=3)
+    assert [entry.has(f"a/t.py::one[{n}]", n) for n in range(7)] == [False, True, True, False, True, True, False]
+    assert not entry.has("a/t.py::another[1]", 1)

@@ -17,9 +17,13 @@ class Entry(NamedTuple):
     """A file, a test, or a case of one, as pytest calls it."""
     but: tuple[str, ...] = ()
     """What stays of it: tests of a file, or cases of a test."""
+    every: int = 0
+    """One case of so many stays, in pytest's order. It has no common divisor with the number of values of the first axis, so each of them stays."""
 
-    def has(self, name: str) -> bool:
-        """Whether a test, as pytest calls it, is among them."""
+    def has(self, name: str, place: int = 0) -> bool:
+        """Whether a test, as pytest calls it, is among them; its place counts the cases of its test."""
+        if self.every and place % self.every == 0:
+            return False
         rest = name.removeprefix(self.of)
         if rest == name or (rest and not rest.startswith(("::", "["))):
             return name == self.of
@@ -40,10 +44,10 @@ def _of(file: str) -> list[tuple[str, Entry]]:
     return [(mark, e) for mark, several in entries().items() for e in several if e.of.partition("::")[0] == file]
 
 
-def marks(name: str) -> list[str]:
+def marks(name: str, place: int) -> list[str]:
     """The marks of a test by the list: ``slow``, which `make test` leaves out, and ``thorough``, as `make check` does."""
-    return list(dict.fromkeys(mark for mark, entry in _of(name.partition("::")[0]) if entry.has(name)))
+    return list(dict.fromkeys(mark for mark, entry in _of(name.partition("::")[0]) if entry.has(name, place)))
 
 
 def _entry(line: str | dict[str, Any]) -> Entry:
-    return Entry(line) if isinstance(line, str) else Entry(line["of"], tuple(line["but"]))
+    return Entry(line) if isinstance(line, str) else Entry(line["of"], tuple(line.get("but", ())), line.get("every", 0))

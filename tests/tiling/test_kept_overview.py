@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,23 @@ def test_windows_are_those_of_the_file_and_only_what_is_missing_is_read(on_disk,
             np.testing.assert_array_equal(mine.read(level, y, x, (y, x)), image.read(level, y, x))
     monkeypatch.setattr(image, "read", lambda *_: pytest.fail("it was read before"))
     mine.read(2, (0, image.shapes[2][0]), (0, image.shapes[2][1]))
+
+
+def test_rest_of_an_overview_is_read_behind_its_first_part(on_s3, product, monkeypatch):
+    with zipfile.ZipFile(product) as archive:
+        name = next(n for n in archive.namelist() if n.endswith("_B04.jp2") and "IMG_DATA" in n)
+        info = archive.getinfo(name)
+    key = product.relative_to(on_s3 / "datalake")
+    image = jpeg2000_image.open(locate(f"s3://{key}"), (info.header_offset, 30 + len(name) + info.file_size), 0)
+    mine = WithKept(image)
+    with ThreadPoolExecutor(1) as behind:
+        monkeypatch.setattr(kept_overview, "_behind", lambda: behind)
+        kept_overview.shelf.of(image, 1).read((0, 8), (0, 8))
+    before = traffic.requests
+    rows, cols = image.shapes[1]
+    whole = mine.read(1, (0, rows), (0, cols))
+    assert traffic.requests == before
+    np.testing.assert_array_equal(whole, image.read(1, (0, rows), (0, cols)))
 
 
 def test_object_that_was_replaced_gives_its_own_pixels(on_s3, sample, product, monkeypatch):

@@ -49,6 +49,12 @@ class Way:
         assert answer.status_code == 200, (self.template, tile, answer.text[:300])
         return took, self._cpu() - before
 
+    def settle(self) -> None:
+        """Wait until the process has ended what it does behind a picture, so that what is measured next has both cores."""
+        before = -1.0
+        while before != (before := self._cpu()):
+            time.sleep(0.1)
+
     def _cpu(self) -> float:
         times = self.process.cpu_times()
         return times.user + times.system
@@ -69,6 +75,10 @@ class Bench:
         self.catalog = _catalog(root / "catalog", self.items)
         self.endpoint = f"http://127.0.0.1:{server.port}"
         self.names = [item["id"] for item in self.items]
+
+    def forget(self) -> None:
+        """Remove the overviews that are kept on disk; the indexes of products stay."""
+        shutil.rmtree(self.root / "lab" / "cache" / "overview", ignore_errors=True)
 
     @contextlib.contextmanager
     def ours(self) -> Iterator[Callable[..., Way]]:

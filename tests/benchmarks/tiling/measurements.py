@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ ZIP, COG = "TiTiler on the zip ÷ ours", "ours ÷ TiTiler on a COG"
 def first(bench: Bench, table: Table, zooms: Sequence[int], seed: int) -> None:
     """The first tile of a product that this process has never seen."""
     for zoom in zooms:
+        bench.forget()
         with bench.ours() as way:
             way("1", 3).get(tiles_at(13, 1, 1)[0])  # the process
             table.add(f"first tile of a product, zoom {zoom}", way("1").get(tiles_at(zoom, 1, seed)[0]))
@@ -30,7 +30,7 @@ def first(bench: Bench, table: Table, zooms: Sequence[int], seed: int) -> None:
 
 def following(bench: Bench, table: Table, number: int, seed: int) -> None:
     """Next tiles at each zoom, at random places of the first product; then those of whole products again, after a restart."""
-    shutil.rmtree(bench.root / "lab" / "cache" / "overview", ignore_errors=True)
+    bench.forget()
     for name, zooms in (("next tiles", ZOOMS), ("next tiles, overview kept", (6, 7, 8, 9))):
         with bench.ours() as way:
             one = way("1")
@@ -85,7 +85,10 @@ def beside(bench: Bench, way: Callable[..., Way], table: Table, number: int, see
     with bench.peers() as others:
         ways = [way("1", 1), others["vsizip"], others["cog"]]
         for tile in (t for zoom in (9, 10, 11, 12, 13, 14) for t in tiles_at(zoom, number, seed)):
-            measured = [one.get(tile, 1) for one in ways]
+            measured = []
+            for one in ways:
+                measured.append(one.get(tile, 1))
+                one.settle()
             totals += [seconds for seconds, _ in measured]
             for name, one in zip(names, measured, strict=True):
                 table.add(f"beside, {name}", one)

@@ -32,14 +32,14 @@ from tests.support.chart.restricted import beyond, violations
 from tests.support.paths import TOP
 
 ELSEWHERE = {
-    7: ["integration/hub/test_attacks.py::test_no_refresh_token_where_a_user_looks", "integration/hub/test_oidc.py::test_what_the_provider_gave_is_encrypted_and_in_no_log"],
-    8: ["integration/hub/test_attacks.py::test_requests_of_another_site", "integration/hub/test_attacks.py::test_server_and_hub_api_of_another"],
+    7: ["integration/attacks/test_people.py::test_no_refresh_token_where_a_user_looks", "integration/hub/test_oidc.py::test_what_the_provider_gave_is_encrypted_and_in_no_log"],
+    8: ["integration/attacks/test_people.py::test_requests_of_another_site", "integration/attacks/test_people.py::test_server_and_hub_api_of_another"],
     11: ["integration/chart/test_hub.py::test_pods_of_every_size", "integration/chart/test_pods.py::test_pods_of_dask"],
     12: ["integration/chart/test_network.py::test_table"],
     14: ["integration/cluster/test_gateway.py::test_user_sees_stops_and_enters_no_cluster_of_another", "integration/cluster/test_gateway.py::test_dashboard_is_closed_to_who_has_its_address"],
     15: ["integration/cluster/test_gateway.py::test_workers_carry_no_key_of_another_user"],
-    16: ["integration/hub/test_attacks.py::test_shared_folder_is_read_only"],
-    18: ["integration/hub/test_attacks.py::test_tokens_of_a_stopped_server_end_with_it"],
+    16: ["integration/attacks/test_people.py::test_shared_folder_is_read_only"],
+    18: ["integration/attacks/test_people.py::test_tokens_of_a_stopped_server_end_with_it"],
 }  # fmt: skip
 pytestmark = pytest.mark.attack
 
@@ -127,7 +127,7 @@ def encrypted(c: Config) -> list[str]:
 
 
 def no_refresh_token(c: Config) -> list[str]:
-    """7: no way from what the provider gave into a server; tests/integration/hub/test_attacks.py looks at running ones."""
+    """7: no way from what the provider gave into a server; tests/integration/attacks/test_people.py looks at running ones."""
     found = [k for k in ("auth_state_hook",) if c.Spawner.get(k)]
     return found + [k for k in c.Spawner.environment if re.search("REFRESH|CLIENT_SECRET|CRYPT|AUTH_STATE", k)]
 
@@ -372,9 +372,9 @@ def attacks(path: Path) -> dict[str, bool]:
 
 def test_make_audit_runs_every_attack(tmp_path):
     wholes = (
-        "integration/hub/test_attack", "integration/chart/test_auditor", "hub/test_bounds", "hub/services/catalogue/test_catalogue_attacks",
+        "integration/attacks/", "integration/chart/test_auditor", "hub/test_bounds", "hub/services/catalogue/test_catalogue_attacks",
         "integration/hub/test_confined", "hub/services/test_data_gate", "hostile/test_catalogue", "hostile/test_display", "hostile/test_files",
-        "hostile/test_hdf5", "hostile/test_rasters", "hostile/test_zarr", "storage/test_mirror", "integration/hub/test_neighbours",
+        "hostile/test_hdf5", "hostile/test_rasters", "hostile/test_zarr", "storage/test_mirror",
         "credentials/test_origin", "util/test_ownership", "catalog/test_quicklook",
     )  # fmt: skip
     tests = {path.relative_to(TOP / "tests").as_posix(): path for path in sorted((TOP / "tests").rglob("test_*.py"))}

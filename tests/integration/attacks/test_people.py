@@ -179,7 +179,7 @@ def test_no_refresh_token_where_a_user_looks(provider, alice, bob):
 
 
 def test_kernel_channels_of_another(alice, bob):
-    """What a kernel says is on no port, where anybody subscribes to it without its key; what else listens: tests/integration/hub/test_neighbours.py."""
+    """What a kernel says is on no port, where anybody subscribes to it without its key; what else listens: tests/integration/attacks/test_neighbours.py."""
     told = alice.run(
         """
         import json, pathlib, ipykernel
