@@ -19,7 +19,6 @@ from geodes_lab.policy.lab import Lab
 Language = Literal["en", "fr"]
 COOKIE = "geodes-lang"
 """The cookie with the language that a person has chosen."""
-_POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
 # The Earth, the orbit of a satellite, and the satellite; the same as in JupyterLab (labextensions/geodes-lab-face).
 MARK = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="22" height="22" aria-hidden="true">'
@@ -104,7 +103,7 @@ def place(lab: Lab, path: str) -> str:
 
 def page(
     request: Request, lab: Lab, title: str, body: str, person: str = "", status: int = 200, *, operator: bool = False,
-    head: str = "",
+    head: str = "", asks: str = "",
 ) -> Response:  # fmt: skip
     """Return a complete page.
 
@@ -124,6 +123,8 @@ def page(
         Whether an operator reads it: the menu leads to the operators' page.
     head
         More of the page's head, as HTML: scripts and style sheets of the service's own.
+    asks
+        The origin of another service of the lab that the page may ask, and whose pictures it shows; empty: of none.
     """
     tongue = language(request, lab)
     names = NAMES[tongue]
@@ -148,12 +149,22 @@ def page(
         f'hreflang="{other}">{names["other"]}</a></header><main '
         f'id="content"><h1>{html.escape(title)}</h1>{body}</main></body></html>',
         status,
-        headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store", "Referrer-Policy": "same-origin"},
+        headers={
+            "Content-Security-Policy": _policy(asks),
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "same-origin",
+        },
     )
     if request.query_params.get("lang") in ("en", "fr"):
         shared = urlsplit(lab.address).hostname if lab.apart else None  # one choice for all of the lab's host names
         answer.set_cookie(COOKIE, request.query_params["lang"], 365 * 86400, path=base, samesite="lax", domain=shared)
     return answer
+
+
+def _policy(asks: str) -> str:
+    further = f" {asks}; connect-src 'self' {asks}" if asks else ""
+    within = "frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+    return f"default-src 'self'; img-src 'self' data:{further}; {within}"
 
 
 def filled(file: Path, words: Mapping[str, str]) -> str:

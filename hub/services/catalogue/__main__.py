@@ -40,6 +40,7 @@ def application(options: argparse.Namespace) -> ASGIApp:
         lab=lab,
         public=options.public or settings.public,
         origins=settings.origins,
+        tiles=os.environ.get("GEODES_LAB_TILES", ""),
         postman=Postman(lab.mail, serving.secret(PASSWORD)) if lab.mail else None,
         quota=Quota(settings.results.storage, settings.results.items, settings.results.whole),
     )

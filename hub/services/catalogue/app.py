@@ -35,7 +35,7 @@ from geodes_lab.catalog.harvested.engine import Limits
 from geodes_lab.catalog.harvested.quota import Quota
 from geodes_lab.policy.lab import Lab
 from hub.services.bounds import Bounded
-from hub.services.catalogue import sentences
+from hub.services.catalogue import pixels, sentences
 from hub.services.catalogue.access import Rights
 from hub.services.catalogue.guard import Guarded
 from hub.services.catalogue.news import feed
@@ -83,6 +83,7 @@ def made(
     quota: Quota | None = None,
     limits: Limits | None = None,
     postman: Postman | None = None,
+    tiles: str = "",
 ) -> ASGIApp:
     """Create the application, behind its guard and its limits.
 
@@ -112,6 +113,8 @@ def made(
         The limits for searches.
     postman
         Sends mails about new products; by default there are none. What people want to be told of is beside ``results``.
+    tiles
+        The address of the service of tiles within the lab, which gives the page keys if its host name is another one.
     """
     hub = hub or Hub(acting=("tiles",))
     shelves = Shelves(harvested, results, rights or Rights(), limits)
@@ -169,6 +172,8 @@ def made(
     api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/")))
     api.app.include_router(named.routes(hub.prefix.rstrip("/")))
     lab = lab or Lab()
+    if lab.apart:
+        api.app.include_router(pixels.routes(hub, tiles))
     store = Store(results.parent / "news.sqlite")
     keys = FeedKeys(Keys(os.environ.get("JUPYTERHUB_API_TOKEN", ""), of="feeds", most=HOURS), store)
     page = f"{(lab.origin('catalogue') or lab.address or lab.listen).rstrip('/')}{hub.prefix}"

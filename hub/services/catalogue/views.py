@@ -21,9 +21,9 @@ from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
 _OURS = (
-    "basket.js", "calendar.js", "contrast.js", "criteria.js", "details.js", "imagery.js", "kept.js", "measure.js",
-    "news.js", "page.css", "page.js", "pixels.js", "results.js", "saved.js", "script.js", "swipe.js", "timeline.js",
-    "values.js", "words.js",
+    "basket.js", "calendar.js", "contrast.js", "criteria.js", "details.js", "imagery.js", "kept.js", "keys.js",
+    "measure.js", "news.js", "page.css", "page.js", "pixels.js", "results.js", "saved.js", "script.js", "swipe.js",
+    "timeline.js", "values.js", "words.js",
 )  # fmt: skip
 _SESSION = "jupyterhub-session-id"  # the hub's cookie: its browser has logged in there
 
@@ -60,11 +60,15 @@ def routes(
             "notebook_url": pages.place(lab, "hub/user-redirect/geodes/notebook"),
             "jobs_url": pages.place(lab, "services/jobs/"),
             "login": f"{hub.prefix}login",
-            # With a host name for each service, a page asks no other one.
-            "tiles_url": "" if lab.apart else pages.place(lab, "services/tiles/"),
+            "tiles_url": pages.place(lab, "services/tiles/"),
+            # With a host name of its own, that service gets no cookie of this page's, but a key in each address.
+            "keys_url": f"{hub.prefix}pixels/keys" if lab.apart else "",
         }
         body = pages.filled(_HERE / "body.html", {**TEXT[tongue], **places})
-        return pages.page(request, lab, TEXT[tongue]["title"], body, person.name, operator=operator, head=maps.HEAD)
+        return pages.page(
+            request, lab, TEXT[tongue]["title"], body, person.name, operator=operator, head=maps.HEAD,
+            asks=lab.origin("tiles"),
+        )  # fmt: skip
 
     @router.get("/look.css")
     async def look(request: Request) -> Response:

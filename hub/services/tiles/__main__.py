@@ -35,7 +35,7 @@ def application() -> ASGIApp:
     workers = [Worker(address, broker.secret, serving.state() / "cache", memory())]
     catalogue = Catalogue(os.environ["GEODES_LAB_CATALOGUE"], token)
     tiles = Tiles(lab, hub, catalogue, lake, settings.get("datalake.hosts"), broker, workers, Keys(token))
-    return made(tiles, hub, lab.catalogue.origins, workers, catalogue)
+    return made(tiles, hub, lab.catalogue.origins, workers, catalogue, lab.origin("catalogue"))
 
 
 def unreadable() -> None:

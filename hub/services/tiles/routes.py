@@ -18,11 +18,14 @@ from hub.services.bounds import Bounded
 from hub.services.person import Hub
 from hub.services.tiles.addresses import NotSo
 from hub.services.tiles.app import HEADERS, Tiles
+from hub.services.tiles.beside import Beside
 from hub.services.tiles.catalogue import Catalogue
 from hub.services.tiles.workers import Worker
 
 
-def made(tiles: Tiles, hub: Hub, origins: Sequence[str], workers: Sequence[Worker], catalogue: Catalogue) -> ASGIApp:
+def made(
+    tiles: Tiles, hub: Hub, origins: Sequence[str], workers: Sequence[Worker], catalogue: Catalogue, page: str = ""
+) -> ASGIApp:  # fmt: skip
     """Create the application, behind its limits.
 
     Parameters
@@ -35,6 +38,8 @@ def made(tiles: Tiles, hub: Hub, origins: Sequence[str], workers: Sequence[Worke
         Web sites whose pages may show tiles, by a token or a key.
     workers, catalogue
         Closed at the end.
+    page
+        The origin of the catalogue's page, which shows tiles by a key; empty: it is this service's own.
     """
 
     @contextlib.asynccontextmanager
@@ -63,4 +68,5 @@ def made(tiles: Tiles, hub: Hub, origins: Sequence[str], workers: Sequence[Worke
         )
     ] if origins else []  # fmt: skip
     app = Starlette(routes=routes, lifespan=life, middleware=shared, exception_handlers={NotSo: refused})
-    return Bounded(app, body=2**14, depth=4, at_once=256, asking=hub.asking)
+    bounded = Bounded(app, body=2**14, depth=4, at_once=256, asking=hub.asking)
+    return Beside(bounded, page) if page else bounded

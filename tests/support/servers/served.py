@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,13 @@ import uvicorn
 
 
 @contextmanager
-def served(application: Any, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve; give the address. Another host than loopback is one of a network namespace of the test's own."""
+def served(
+    application: Any, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", door: socket.socket | None = None
+) -> Iterator[str]:
+    """Serve; give the address. Another host than loopback is one of a network namespace of the test's own.
+
+    ``door`` is a socket that is bound already, where the application must know its port.
+    """
     config = uvicorn.Config(application, host=host, port=0, log_level="error")
     config.load()
     config.ssl = tls
@@ -26,7 +32,7 @@ def served(application: Any, tls: ssl.SSLContext | None = None, host: str = "127
         ready.set()
 
     server.startup = startup
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door] if door else None})
     thread.start()
     try:
         assert ready.wait(20)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
@@ -36,7 +38,12 @@ class Known(Hub):
 
     def person(self, request: Request) -> Person:
         # A browser has a cookie instead; the hub's own login is tried in tests/integration.
-        return self.who(request.cookies["person"]) if "person" in request.cookies else super().person(request)
+        if "person" not in request.cookies:
+            return super().person(request)
+        return replace(self.who(request.cookies["person"]), by_cookie=True)
+
+    def token(self, request: Request) -> str:
+        return request.cookies.get("person") or super().token(request)
 
     def who(self, token: str, session: str = "") -> Person:
         return Person(service="tiles") if token == "t" else self.people.get(token, Person())
@@ -60,7 +67,7 @@ class Served:
     workers: list[Worker]
     people: dict[str, Person]
     page: str
-    """Of the catalogue's page, with the tiles on the same server as in a lab."""
+    """Of the catalogue's page, with the tiles on the same server as in a lab; with host names, each at its own."""
     waiting: Callable[[], Mapping[str, int]]
     """Who waits for which answer."""
 
@@ -77,10 +84,15 @@ def serving_tiles(
     origins: tuple[str, ...] = (),
     workers: int = 1,
     postman: Postman | None = None,
+    apart: bool = False,
 ) -> Iterator[Served]:
-    """Serve; the datalake is a folder, or an S3 endpoint with open objects."""
+    """Serve; the datalake is a folder, or an S3 endpoint with open objects. ``apart``: each service has a host name."""
     shelved(str(catalog), folder / "harvested")
+    door = socket.create_server(("127.0.0.1", 0))
+    here = f"http://127.0.0.1:{door.getsockname()[1]}"
     lab = lab or Lab()
+    if apart:
+        lab = replace(lab, address=here.replace("127.0.0.1", "lab.localhost"), subdomains=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/catalogue/")
         patch.setenv("JUPYTERHUB_API_TOKEN", "of-the-catalogue")  # it signs the keys of feeds
@@ -89,7 +101,7 @@ def serving_tiles(
         modules = Path(sys.prefix) / "proxy" / "node_modules"
         catalogue = catalogue_app.made(
             folder / "harvested", folder / "results", Rights(restricted or {}), known, modules, lab=lab, origins=origins,
-            postman=postman,
+            postman=postman, tiles=f"{here}/services/tiles",
         )  # fmt: skip
         patch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/services/tiles/")
         hub = Known()
@@ -101,14 +113,16 @@ def serving_tiles(
         several = [Worker(endpoint, broker.secret, folder / "cache", 2 * 2**30) for _ in range(workers)]
         asked, keys = Catalogue(f"{at}/services/catalogue", "t"), Keys("secret")
         tiles = Tiles(lab, hub, asked, lake, ["s3.datalake.cnes.fr"], broker, several, keys)
-        drawing = made(tiles, hub, origins, several, asked)
+        drawing = made(tiles, hub, origins, several, asked, lab.origin("catalogue"))
 
         async def both(scope: Scope, receive: Receive, send: Send) -> None:
             is_tiles = scope["type"] == "lifespan" or scope["path"].startswith("/services/tiles/")
+            if scope["type"] == "http" and (host := Headers(scope=scope)["Host"]).startswith(("tiles-", "catalogue-")):
+                is_tiles = host.startswith("tiles-")
             await (drawing if is_tiles else catalogue)(scope, receive, send)
 
-        with served(both) as url:
+        with served(both, door=door) as url:
             yield Served(
                 f"{url}/services/tiles", f"{at}/services/catalogue", keys, broker, endpoint, several, people,
-                f"{url}/services/catalogue/", lambda: tiles._answers._waiting,
+                f"{lab.origin('catalogue') or url}/services/catalogue/", lambda: tiles._answers._waiting,
             )  # fmt: skip

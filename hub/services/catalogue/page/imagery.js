@@ -13,10 +13,10 @@ const NONE = "none"; // in an address: no image
 const REASONS = 3; // tiles that are asked why they did not come
 
 export class Imagery {
-  // `base` is the address of the service, empty where a page may not ask it; `others` gives products of the same ground,
+  // `base` is the address of the service, `keys` are those that it wants, if it does; `others` gives products of the same ground,
   // `changed` is called when the address is another one, `show` goes to a product, `login` makes a link to the login.
-  constructor(map, base, { others, changed, show, login }) {
-    Object.assign(this, { map, base, others, changed, show, login, layer: null, item: null, under: null, legend: null });
+  constructor(map, base, keys, { others, changed, show, login }) {
+    Object.assign(this, { map, base, keys, others, changed, show, login, layer: null, item: null, under: null, legend: null });
     [this.way, this.second, this.opacity] = [null, "", 1]; // they stay for the next product; null: the first of its ways
     this.coming = new Set(); // layers that wait for tiles
     this.failure = element("p", { class: "wrong", role: "status" });
@@ -42,9 +42,8 @@ export class Imagery {
   // The fields for a product, as soon as the service has told its ways; for a product without a map the reason.
   async choice(item) {
     this.clear();
-    if (!this.base) return element("p", { class: "soft" }, say("no_imagery"), " ", say("apart"));
     this.item = item;
-    const pixels = new Pixels(this.base, item);
+    const pixels = new Pixels(this.base, item, this.keys);
     this.failure.replaceChildren();
     let ways;
     try {
@@ -102,7 +101,7 @@ export class Imagery {
     const { ranges = [], classes } = await pixels.meaning(way).catch(() => ({}));
     if (this.pixels !== pixels || this.ways[this.way] !== way) return;
     if (way.colormap_name || classes) {
-      this.legend = element("img", { alt: say("legend", { way: wayOf(this.way) }), class: "legend" });
+      this.legend = element("img", { alt: say("legend", { way: wayOf(this.way) }), class: "legend", ...pixels.loading });
       this.legend.addEventListener("error", ({ target }) => target.remove());
       legend.append(this.legend);
     }
@@ -154,7 +153,7 @@ export class Imagery {
   }
 
   tiles(pixels, way, bounds, pane = "tilePane") {
-    const layer = L.tileLayer(pixels.tiles(way), { bounds, pane, maxZoom: 18, opacity: this.opacity, className: "imagery" });
+    const layer = L.tileLayer(pixels.tiles(way), { ...pixels.options, bounds, pane, maxZoom: 18, opacity: this.opacity, className: "imagery" });
     const wait = (on) => () => {
       this.coming[on ? "add" : "delete"](layer);
       this.map.getContainer().classList.toggle("is-waiting", this.coming.size > 0);
@@ -187,7 +186,7 @@ export class Imagery {
     const { pixels, way: name, second } = this;
     const other = name && second && this.others(this.item).find(({ id }) => id === second);
     if (!other) return this.swipe.clear();
-    const theirs = new Pixels(this.base, other);
+    const theirs = new Pixels(this.base, other, this.keys);
     const [ways, ranges] = await Promise.all([theirs.ways().catch(() => ({})), pixels.ranges(this.ways[name]).catch(() => [])]);
     if (this.pixels !== pixels || this.way !== name || this.second !== second) return;
     this.told.textContent = ways[name] ? "" : say("no_way", { date: dateOf(other), way: wayOf(name) });

@@ -5,6 +5,7 @@ import { Basket } from "./basket.js";
 import { Criteria } from "./criteria.js";
 import { Details } from "./details.js";
 import { Imagery } from "./imagery.js";
+import { Keys } from "./keys.js";
 import { drawLand, newMap } from "./land.js";
 import { Measure } from "./measure.js";
 import { Named } from "./named.js";
@@ -29,7 +30,7 @@ new Named((chosen) => place.setNamed(chosen));
 const measure = new Measure(map, $("measure"), keepAddress);
 const criteria = new Criteria(place, said);
 const timeline = new Timeline($("time"), (item) => reopen(item.collection, item.id, true).catch((error) => said(error.message)));
-const imagery = new Imagery(map, desk.dataset.tiles, {
+const imagery = new Imagery(map, desk.dataset.tiles, desk.dataset.keys ? new Keys(desk.dataset.keys) : null, {
   others: (item) => timeline.others(item),
   changed: keepAddress,
   show: (item) => results.show(item),

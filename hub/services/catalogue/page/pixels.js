@@ -10,25 +10,48 @@ export function parameters(way) {
   return query;
 }
 
+function withKey(address, key) {
+  const made = new URL(address);
+  made.searchParams.set("key", key);
+  return made.href;
+}
+
 export class Pixels {
-  // `base` is the address of the service, `item` has an id and a collection.
-  constructor(base, item) {
-    [this.base, this.item, this.known, this.refused] = [base, item, new Map(), new Map()];
+  // `base` is the address of the service, `item` has an id and a collection, `keys` are for a service at another host name.
+  constructor(base, item, keys = null) {
+    [this.base, this.item, this.keys, this.known, this.refused] = [base, item, keys, new Map(), new Map()];
     this.place = `${base}${encodeURIComponent(item.collection)}/${encodeURIComponent(item.id)}`;
   }
 
+  // For L.tileLayer, with `options`: the key of each tile is that of the moment.
   tiles(way) {
-    return `${this.place}/tiles/{z}/{x}/{y}.png?${parameters(way)}`;
+    return `${this.place}/tiles/{z}/{x}/{y}.png?${parameters(way)}${this.keys ? "&key={key}" : ""}`;
+  }
+
+  get options() {
+    return this.keys ? { crossOrigin: "anonymous", key: () => this.keys.now(this.item) } : {};
+  }
+
+  // Attributes of a picture: without cookies.
+  get loading() {
+    return this.keys ? { crossorigin: "anonymous" } : {};
   }
 
   // Whom the hub knows is known there after its login, which asks nothing; for others it ends elsewhere.
   async asked(address) {
+    if (this.keys) return this.unlocked(address);
     const came = await answer(address);
     if (came.status !== 401) return came;
     const again = await answer(`${this.base}login?next=${encodeURIComponent(address)}`).catch(() => null); // at another site
     const path = (url) => decodeURIComponent(new URL(url, location.href).pathname);
     if (!again || path(again.url) !== path(address)) throw noSession();
     return again;
+  }
+
+  // With a key, and once more with another one where the service knows the first no more.
+  async unlocked(address) {
+    const came = await answer(withKey(address, await this.keys.of(this.item)));
+    return came.status === 401 ? answer(withKey(address, await this.keys.another(this.item))) : came;
   }
 
   async ask(path) {
@@ -66,7 +89,8 @@ export class Pixels {
   }
 
   legend(way) {
-    return `${this.place}/legend.png?${parameters(way)}`;
+    const address = `${this.place}/legend.png?${parameters(way)}`;
+    return this.keys ? withKey(address, this.keys.now(this.item)) : address;
   }
 
   // The value of each band at a point: name, other names, value; null is no data. A band that cannot be read, such as one
