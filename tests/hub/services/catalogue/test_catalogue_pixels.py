@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,7 +95,7 @@ def test_only_the_page_reads_and_only_with_a_key(lab, names):
 
 @pytest.mark.browser
 @needs_chromium
-def test_page_draws_pixels_of_another_origin(lab, tmp_path):
+def test_page_draws_pixels_of_another_origin(lab):
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 1366, "height": 768}, locale="en-US")
         context.add_cookies([{"name": "person", "value": "a", "url": urljoin(lab.page, "/")}])
@@ -110,9 +109,6 @@ def test_page_draws_pixels_of_another_origin(lab, tmp_path):
         expect(details.get_by_label("Image on the map")).to_have_value("true-colour", timeout=30_000)
         drawn = page.locator(".leaflet-tile-pane img.leaflet-tile-loaded")
         expect(drawn.first).to_be_visible(timeout=60_000)
-        details.get_by_role("button", name="Values in the middle").click()
-        expect(page.locator(".leaflet-popup tr", has_text=re.compile(r"^B\d"))).to_have_count(13, timeout=60_000)
-        page.screenshot(path=tmp_path / "drawn.png")
         theirs = [request for request in asked if urlsplit(request.url).netloc.startswith("tiles--service.")]
         assert any("/tiles/" in urlsplit(request.url).path.removeprefix("/services/tiles") for request in theirs)
         for request in theirs:
