@@ -19,7 +19,7 @@ class Slots:
     Parameters
     ----------
     of
-        What they are for: others than those of another name.
+        What they are for: others than those of another name. A process has one object for each name.
     shared
         The descriptor of the common file (`hub.services.processes.shared`); None: there is one process.
     """
