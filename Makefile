@@ -118,10 +118,10 @@ bench-all: $(READY)  ## every other table of docs/reference/benchmarks.md, which
 	@$(BIN)/python -m tests.benchmarks.convert
 	@$(BIN)/python -m tests.benchmarks.acquire
 	@$(BIN)/python -m tests.benchmarks.catalogue --items $(ITEMS)
-	@$(BIN)/python -m tests.benchmarks.catalogue_service
-	@$(BIN)/python -m tests.benchmarks.hub_load
+	@$(BIN)/python -m tests.benchmarks.services.catalogue
+	@$(BIN)/python -m tests.benchmarks.services.hub
 	@$(BIN)/python -m tests.benchmarks.jobs
-	@$(BIN)/python -m tests.benchmarks.jobs_service
+	@$(BIN)/python -m tests.benchmarks.services.jobs
 	@$(BIN)/python -m tests.benchmarks.tiles
 
 audit: $(READY)  ## what is known to be wrong with the packages of the lock files (asks the index about each), and all attacks and auditor's checks

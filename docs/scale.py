@@ -27,7 +27,7 @@ class Input:
     """`measured: …`, with the command; `assumed`, with the reason; `given`."""
 
 
-HUB = "measured: `tests/benchmarks/footprint.py --users 1000`"
+HUB = "measured: `tests/benchmarks/services/footprint.py --users 1000`"
 READ = "measured: `tests/benchmarks/read.py --dates 20`"
 INPUTS = {
     "people": Input(1000, "people", "given"),
@@ -65,7 +65,7 @@ INPUTS = {
     "hub_most": Input(0.7, "of its one core the hub may have", "assumed"),
     "window": Input(45.1, "requests a second that two cores make, reading a window of 20 dates (240 in 5.32 s)", READ),
     "window_bytes": Input(38.7, "MB a second of it (205.9 in 5.32 s)", READ),
-    "gate": Input(319, "MB/s through one gate, ranges of 1 MiB", "measured: `tests/benchmarks/hub_load.py`"),
+    "gate": Input(319, "MB/s through one gate, ranges of 1 MiB", "measured: `tests/benchmarks/services/hub.py`"),
     "gates": Input(60, "gates at most", "given: `services.data.most` of `values-cnes.yaml`"),
     "lab_requests": Input(0.5, "requests a second of an open JupyterLab", "assumed"),
     "proxy": Input(
@@ -75,7 +75,7 @@ INPUTS = {
     "answers": Input(
         18.2,
         "answers a second of the catalogue, 100 Items each, on two cores that others used too",
-        "measured: `tests/benchmarks/catalogue_service.py`",
+        "measured: `tests/benchmarks/services/catalogue.py`",
     ),
     "item_bytes": Input(
         236, "bytes of an Item in the harvested files", "measured: `tests/benchmarks/catalogue.py`, 10 million"

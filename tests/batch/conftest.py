@@ -35,7 +35,7 @@ def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     tmp_path.chmod(0o700)
     monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
     settings = {
-        "geodes_lab.batch.store": str(tmp_path / "store" / "jobs.sqlite"),
+        "geodes_lab.jobs.store": str(tmp_path / "store" / "jobs.sqlite"),
         "geodes_lab.jobs.results": str(tmp_path / "jobs"),
         "geodes_lab.jobs.runner": "none",
         "geodes_lab.jobs.pause": 0.0,

@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 import geodes_lab as gl
 from geodes_lab.formats.jpeg2000 import image
+from geodes_lab.reading import wavelet_mean
 from geodes_lab.sample.sentinel2 import l1c
 from tests.support.examples import examples
 
@@ -95,6 +96,17 @@ def test_mean_of_jpeg2000_is_the_mean_of_the_ground(tmp_path, times, limit):
     assert np.sqrt(np.mean(off**2)) <= limit * want.std(), "Gauss of 3 pixels, rougher than most ground"
     assert abs(off.mean()) <= 1e-3 * want.std()
     np.testing.assert_allclose(cube(one, times, overviews=False), want, atol=1e-6)
+
+
+def test_mean_of_pixels_beyond_measure_is_left_to_the_warp(tmp_path, monkeypatch):
+    """The weights of a mean in one huge tile with many overviews would take gigabytes."""
+    pixels = landscape()
+    one, want = coded(tmp_path / "a.jp2", pixels), mean(pixels, 8)
+    monkeypatch.setattr(wavelet_mean, "_LONGEST", 40)
+    wavelet_mean._best.cache_clear()
+    off = cube(one, 8) - want
+    assert wavelet_mean._best.cache_info().currsize == 0
+    assert np.sqrt(np.mean(off**2)) <= 0.1 * want.std()
 
 
 @pytest.mark.parametrize("times", [2, 4, 5.5, 8, 16])

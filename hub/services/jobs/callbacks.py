@@ -58,6 +58,18 @@ def _origin(uri: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 
+def tried_again(store: Store, number: str, person: str | None) -> Record:
+    """Let the units of a job wait again that failed or were cancelled; whom it names is told of its next end too."""
+    record = store.retry(number, person)
+    known = json.loads(record.subscriber or "{}")
+    if not known.get("subscriber") or record.state in ENDED:
+        return record
+    with store.database.change() as c:
+        after = json.dumps(known | {"told": False, "attempts": 0, "next": 0})
+        c.execute(sa.update(jobs).where(jobs.c.id == record.id).values(subscriber=after))
+    return store.job(number, person)
+
+
 class Callbacks:
     """Tells of ends; and of jobs under way: when the first unit begins, then at most every ten minutes.
 

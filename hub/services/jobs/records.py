@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from geodes_lab.batch.store.records import ENDED, Progress, Record
 from geodes_lab.errors import GeodesError
 from geodes_lab.util.database import DatabaseUnusable
-from hub.services.jobs import again, documents, listing
+from hub.services.jobs import again, callbacks, documents, listing
 from hub.services.jobs.front import Front, Refused, following, refusal, this
 
 
@@ -113,7 +113,7 @@ class Records:
     def retry(self, request: Request, job: str) -> Response:
         """Let the units of a job wait again that failed or were cancelled."""
         record = self._record(request, job, changes=True)
-        return self._answered(request, self._store.retry(record.id, record.person))
+        return self._answered(request, callbacks.tried_again(self._store, record.id, record.person))
 
     def _record(self, request: Request, job: str, changes: bool = False) -> Record:
         person = self._front.person(request, changes)

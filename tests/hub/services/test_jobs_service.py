@@ -387,6 +387,13 @@ def test_subscribers_hear_of_the_end_and_no_redirect_is_followed(lab, products, 
         assert [path for path, _ in Told.heard] == ["/ill"] * 5, "five attempts, and none elsewhere"
         assert Told.heard[0][1]["status"] == "dismissed"
         assert "answers 307" in me.get(f"{lab.ogc}/jobs/{second}/log").json()["log"][-1]["text"]
+        Told.heard.clear()
+        Told.status = 200
+        assert me.post(f"{lab.ogc}/jobs/{second}/retry").json()["status"] == "running"
+        assert teller.look() == 0
+        run(lab)
+        assert (teller.look(), teller.look()) == (1, 0)
+        assert [path for path, _ in Told.heard] == ["/well"], "the end after it was tried again"
 
 
 def test_subscribers_hear_that_a_job_runs_once_and_then_rarely(lab, products, subscriber):

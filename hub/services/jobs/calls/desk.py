@@ -23,6 +23,7 @@ from geodes_lab.policy.lab import Lab
 from geodes_lab.processing import registry
 from geodes_lab.processing.process import check_id
 from geodes_lab.processing.shipped import notebooks
+from hub.services.jobs import callbacks
 from hub.services.jobs.calls import asked
 from hub.services.jobs.calls import schedules as schedule_calls
 from hub.services.person import Person
@@ -61,7 +62,7 @@ class Desk:
             "results": self._results,
             "log": lambda p, g: store.log(asked.text(g, "job"), p.name, asked.whole(g, "after", 0)),
             "dismiss": lambda p, g: asdict(store.dismiss(asked.text(g, "job"), p.name)),
-            "retry": lambda p, g: asdict(store.retry(asked.text(g, "job"), p.name)),
+            "retry": lambda p, g: asdict(callbacks.tried_again(store, asked.text(g, "job"), p.name)),
             "remove": lambda p, g: store.remove(asked.text(g, "job"), p.name),
             "take": self._take,
             "take_several": self._take_several,

@@ -1,6 +1,6 @@
 """What a lab takes of a machine: the hub's CPU for each thing that it is asked, and the memory of every process. docs/operations/scale.md reckons with it.
 
-``python -m tests.benchmarks.footprint [--users 1000]``: CPU-seconds of the process itself, so that others on the machine matter little.
+``python -m tests.benchmarks.services.footprint [--users 1000]``: CPU-seconds of the process itself, so that others on the machine matter little.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.benchmarks.hub_load import _NOTHING, _ours, starts
+from tests.benchmarks.services.hub import _NOTHING, _ours, starts
 from tests.support.hub.hubs import SERVICES, Person, Production, free_port
 from tests.support.hub.provider import Provider
 from tests.support.paths import TOP
@@ -78,7 +78,7 @@ def crowd(users: int) -> None:
     """The hub with a crowd whose servers are nothing."""
     names = [f"u{n}" for n in range(users)]
     port, token, service = free_port(), secrets.token_hex(16), secrets.token_hex(16)
-    standing = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.hub_load", "--backend", str(port)])
+    standing = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.services.hub", "--backend", str(port)])
     try:
         config = _NOTHING.format(port=port, token=token, password=secrets.token_hex(16), users=names)
         with _ours(f"{config}{_SERVICE.format(token=service)}") as hub:

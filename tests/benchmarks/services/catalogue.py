@@ -1,6 +1,6 @@
 """The catalogue's service with many clients at once, beside stac-fastapi-pgstac, each in one process and with the same Items.
 
-``python -m tests.benchmarks.catalogue_service --items 300000``
+``python -m tests.benchmarks.services.catalogue --items 300000``
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The hub under load: ours beside a bare JupyterHub in the same run, with a spawner that starts nothing; abandoned websockets; a hub
 that is killed under it; real users who each run the NDVI notebook with a cluster of their own; and what passes through the gate before the datalake.
 
-``python -m tests.benchmarks.hub_load [--users 500] [--real 8]``
+``python -m tests.benchmarks.services.hub [--users 500] [--real 8]``
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A status of the service of jobs while 1 000 jobs of 20 people wait, beside a bare FastAPI answer; who is next of them.
 
-``python -m tests.benchmarks.jobs_service``: milliseconds at the median and the 99th percentile, of 10 clients at once.
+``python -m tests.benchmarks.services.jobs``: milliseconds at the median and the 99th percentile, of 10 clients at once.
 """
 
 from __future__ import annotations
