@@ -86,9 +86,7 @@ def _drawn(
     if is_class:
         drawn, has_colour = colours.painted(values.data[0], known)
         return drawn, there & has_colour
-    if not stretch.GAMMA[0] <= gamma <= stretch.GAMMA[1]:
-        raise GeodesError(f"gamma must be from {stretch.GAMMA[0]:g} to {stretch.GAMMA[1]:g}.")
-    drawn = stretch.bytes_of(values, ranges or metadata["range"](), gamma)
+    drawn = stretch.bytes_of(values, ranges or metadata["range"](), stretch.checked(gamma))
     if colormap is not None:
         if len(drawn) != 1:
             raise GeodesError("A map of colours is for one band or expression: leave out colormap_name=.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from geodes_lab.products import assets
+from geodes_lab.tiling.layer import Layer
 from geodes_lab.tiling.scene import Scene
 
 # Name, what it needs, and how it is drawn: bands, or an expression.
@@ -22,10 +24,15 @@ _INDICES = (
     ("nbr", "nir", "swir22", "-0.5,0.9", "rdylgn"),
 )
 _RADAR = (("gamma0_vv", "-20,0"), ("gamma0_vh", "-27,-7"), ("gamma0_hh", "-20,0"), ("gamma0_hv", "-27,-7"))
+_CALIBRATED = (("vv", "-20,0"), ("vh", "-27,-7"), ("hh", "-20,0"), ("hv", "-27,-7"))
+_MOST = 20  # bands of a product that has no other way
 
 
 def presets(scene: Scene) -> dict[str, dict[str, Any]]:
-    """Return the parameters of a request for each way, by name; metadata of the first product are read."""
+    """Return the parameters of a request for each way, by name; metadata of the first product are read.
+
+    A product whose bands have no usual way, such as a terrain model or a map of classes, is drawn band by band.
+    """
     several: dict[str, dict[str, Any]] = {}
     for name, needed in _COLOURS:
         if keys := _keys(scene, needed):
@@ -36,13 +43,27 @@ def presets(scene: Scene) -> dict[str, dict[str, Any]]:
         if keys := _keys(scene, (high, low)):
             expression = f"({keys[0]} - {keys[1]}) / ({keys[0]} + {keys[1]})"
             several[name] = {"expression": [expression], "rescale": [rescale], "colormap_name": colours}
-    for name, rescale in _RADAR:
+    for name, rescale in _RADAR if any(_keys(scene, (name,)) for name, _ in _RADAR) else _CALIBRATED:
         if _keys(scene, (name,)):
             title = f"{name.replace('_', '-')}-decibel"
             several[title] = {"expression": [f"10 * log10({name})"], "rescale": [rescale]}
     if _keys(scene, ("gamma0_vv", "gamma0_vh")):
         several["radar-ratio"] = {"expression": ["gamma0_vv", "gamma0_vh", "gamma0_vv / gamma0_vh"]}
         several["radar-ratio"]["rescale"] = ["0,0.5", "0,0.1", "0,20"]
+    return several or _bands(scene)
+
+
+def _bands(scene: Scene) -> dict[str, dict[str, Any]]:
+    """Return a way for each band, first the one that shows most; classes and pictures have their own colours."""
+    there, item = scene.names(), scene.band_item()
+    if not there:
+        return {}
+    first = scene.chosen(Layer()).names
+    several: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys([*first, *there][:_MOST]):
+        several[name] = {"bands": [name]}
+        if not (assets.is_class(item.assets[name]) or assets.is_picture(name, item.assets[name])):
+            several[name]["colormap_name"] = "viridis"
     return several
 
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from rio_tiler.colormap import cmap
 
 from geodes_lab.errors import GeodesError
+from geodes_lab.xyz import stretch
 
 NAMES = tuple(sorted(n for n in cmap.list() if not n.endswith("_r") or n.removesuffix("_r") in cmap.list()))
 """The maps of colours that can be asked for."""
@@ -28,10 +29,14 @@ def _table(name: str) -> NDArray[np.uint8]:
     return np.array([table.get(n, first) for n in range(256)], np.uint8)
 
 
-def legend(name: str, low: float, high: float, title: str = "") -> bytes:
-    """Draw the legend of a map of colours as PNG: a bar with its lowest, middle and highest number."""
+def legend(name: str, low: float, high: float, title: str = "", gamma: float = 1.0) -> bytes:
+    """Draw the legend of a map of colours as PNG: a bar with its lowest, middle and highest number.
+
+    ``gamma`` is that of the map: numbers have the colours that they have there.
+    """
     width, height = 260, 58 if title else 42
-    bar = np.broadcast_to(np.arange(256, dtype=np.uint8), (16, 256))
+    brightness = np.power(np.linspace(0, 1, 256), 1 / stretch.checked(gamma))
+    bar = np.broadcast_to(np.round(brightness * 255).astype(np.uint8), (16, 256))
     picture = Image.new("RGB", (width, height), "white")
     draw, top = ImageDraw.Draw(picture), 18 if title else 2
     if title:

@@ -89,6 +89,19 @@ def remembered(key: Hashable, values: Callable[[], np.ma.MaskedArray[Any, Any]])
     return known
 
 
+def checked(gamma: float) -> float:
+    """Return gamma, if it is within its limits.
+
+    Raises
+    ------
+    GeodesError
+        If it is not.
+    """
+    if not GAMMA[0] <= gamma <= GAMMA[1]:
+        raise GeodesError(f"gamma must be from {GAMMA[0]:g} to {GAMMA[1]:g}.")
+    return gamma
+
+
 def bytes_of(values: np.ma.MaskedArray[Any, Any], ranges: Sequence[Range], gamma: float = 1.0) -> NDArray[np.uint8]:
     """Return brightness from 0 to 255.
 

@@ -1,11 +1,11 @@
 """An address of the user's server that makes a notebook of a search: the catalogue's page links to it.
 
 ``/geodes/notebook?search={"collections": …}`` writes ``notebooks/search-….ipynb`` and goes there; with
-``"geodes_cube": true`` the notebook opens all products as one cube. The content of the address is never code: each
-value is parsed as JSON and written as a Python literal. It cannot be an address, a profile or a file either: a link
-decides what is searched, never where. A link from another site writes nothing until its reader agrees. A shape that was
-chosen on the page (``"shape": …``) is fetched from the catalogue's service, as this person, and is a file beside the
-notebook.
+``"geodes_cube": true`` the notebook opens all products as one cube, with ``"geodes_download": {…}`` it downloads them.
+The content of the address is never code: each value is parsed as JSON and written as a Python literal. It cannot be an
+address, a profile or a file either: a link decides what is searched, never where. A link from another site writes
+nothing until its reader agrees. A shape that was chosen on the page (``"shape": …``) is fetched from the catalogue's
+service, as this person, and is a file beside the notebook.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import HTTPError, authenticated
 
-from hub.singleuser import tongue
+from hub.singleuser import downloads, tongue
 from hub.singleuser.home.contents import FULL
 from hub.singleuser.home.meter import meter
 
@@ -95,7 +95,7 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
     """Make a notebook that searches; ``search`` has plain arguments of `geodes_lab.search`.
 
     ``shape`` is the name of a file of ours, which lies beside it; ``geodes_cube`` in the search is no argument, but
-    says that the products are opened as one cube.
+    says that the products are opened as one cube, and ``geodes_download`` that they are downloaded.
 
     Raises
     ------
@@ -103,6 +103,7 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
         If it has something that is not an argument, or an argument that says where to search.
     """
     arguments = dict(search)
+    parts = arguments.pop("geodes_download", None)
     collections, cube = arguments.pop("collections", None), arguments.pop("geodes_cube", False)
     if not isinstance(cube, bool):
         raise ValueError("an argument must be of its kind: geodes_cube is true or false")
@@ -127,6 +128,8 @@ def notebook(search: dict[str, Any], shape: str = "") -> nbformat.NotebookNode:
             new_markdown_cell("All of them as one cube. Pixels are read when something is computed."),
             new_code_cell("cube = gl.open_cube(items)\ncube"),
         ]
+    if parts is not None:
+        opened = downloads.cells(parts)
     cells = [
         new_markdown_cell("# Products from the catalogue\n\nYour search from the catalogue's page."),
         new_code_cell(f"import geodes_lab as gl\n\n{call}"),

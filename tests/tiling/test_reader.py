@@ -43,6 +43,14 @@ FAMILIES = {
 }
 
 
+USUAL = {
+    "PEPS_S1_L1": {"gamma0-vv-decibel"},
+    "THEIA_OSO_RASTER_L3B": {"land_cover"},
+    "THEIA_POSTEL_VEGETATION_LAI": {"LAI"},
+    "THEIA_S1TILING_SENTINEL1_L1": {"vv-decibel"},
+}
+
+
 def middle(reader: LabReader, zoom: int) -> Tile:
     west, south, east, north = reader.get_geographic_bounds(rasterio.CRS.from_epsg(4326))
     return reader.tms.tile((west + east) / 2, (south + north) / 2, zoom)
@@ -138,6 +146,10 @@ def test_each_family_that_has_a_map(collection, on_disk):
     assert reader.point((west + east) / 2, (south + north) / 2).count == len(FAMILIES[collection])
     ways = presets.presets(scene)
     assert json.dumps(ways)
+    # A product without a usual way is drawn band by band: the one that shows most of it is the first.
+    way = next(iter(ways))
+    assert way in USUAL.get(collection, {"true-colour", "false-colour"})
+    assert LabReader(scene, layer=layer(**{k: v for k, v in ways[way].items() if k in ("bands", "expression")}))
     # Reflectances have the range of land, so that clouds do not darken it; radiances and pictures that of their percentiles.
     assert ("rescale" in ways.get("false-colour", {})) is (collection in REFLECTANCES)
 
@@ -192,9 +204,14 @@ def test_classes_have_colours_and_a_legend(on_disk):
     for number in np.unique(image.array.compressed()):
         shown = pixels[(image.array.data[0] == number) & ~image.array.mask[0]]
         assert {tuple(c) for c in shown} == {classes[int(number)].colour[:3]}
-    for legend in (colours.legend_of(classes), colormaps.legend("viridis", -1, 1, "ndvi")):
+    for legend in (colours.legend_of(classes), colormaps.legend("viridis", -1, 1, "ndvi", 2.2)):
         with MemoryFile(legend) as file, file.open() as picture:
-            assert picture.read().std() > 0
+            pixels = picture.read()
+            assert pixels.std() > 0
+    # A number has the colour in the legend that it has on the map, with gamma too.
+    half = stretch.bytes_of(np.ma.MaskedArray(np.full((1, 1, 1), 0.0, np.float32)), [(-1, 1)], 2.2)
+    expected = colormaps.mapped(half[0], "viridis")[:, 0, 0].astype(int)
+    assert np.abs(pixels[:, 26, 2 + 127].astype(int) - expected).max() <= 2
 
 
 def test_stretch_is_what_it_says():

@@ -21,8 +21,8 @@ from hub.services.person import Hub, Person
 
 _HERE = Path(__file__).with_name("page")
 _OURS = (
-    "basket.js", "contrast.js", "criteria.js", "details.js", "imagery.js", "kept.js", "measure.js", "news.js",
-    "page.css", "page.js", "pixels.js", "results.js", "saved.js", "script.js", "swipe.js", "timeline.js",
+    "basket.js", "calendar.js", "contrast.js", "criteria.js", "details.js", "imagery.js", "kept.js", "measure.js",
+    "news.js", "page.css", "page.js", "pixels.js", "results.js", "saved.js", "script.js", "swipe.js", "timeline.js",
     "values.js", "words.js",
 )  # fmt: skip
 _SESSION = "jupyterhub-session-id"  # the hub's cookie: its browser has logged in there

@@ -9,7 +9,7 @@ from fastapi import HTTPException
 from fastapi.responses import FileResponse, Response
 
 _COMMON = Path(__file__).with_name("page")
-COMMON = ("asking.js", "box.js", "corners.js", "land.js", "map.css", "named.js", "place.js", "shape.js")
+COMMON = ("asking.js", "box.js", "corners.js", "land.js", "map.css", "named.js", "place.js", "shape.js", "where.js")
 """Of all pages with a map."""
 # Packages of the registry, installed beside the hub's proxy.
 _THEIRS = {

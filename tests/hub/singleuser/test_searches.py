@@ -99,6 +99,23 @@ def test_basket_is_opened_as_one_cube():
     nbformat.validate(made)
     assert made.cells[-1].source == "cube = gl.open_cube(items)\ncube"
     assert {k.arg for k in call(made).keywords} == {"ids", "latest"}
+    parts = {"bands": ["red", "B04"], "bbox": [1, 43.5, 2, 44]}
+    made = notebook({"collections": ["A"], "ids": ["x"], "latest": False, "geodes_download": parts})
+    sources = [cell.source for cell in made.cells]
+    assert sources[-1] == "gl.download(items, 'products', bands=['red', 'B04'], bbox=[1, 43.5, 2, 44])"
+    assert "print(gl.quota())" in sources[-3]
+    assert notebook({"collections": "A", "geodes_download": {}}).cells[-1].source == "gl.download(items, 'products')"
+    for wrong in (
+        [],
+        {"to": "/"},
+        {"bands": "red"},
+        {"bands": ["a', x"]},
+        {"bbox": [1, 2, 3]},
+        {"bbox": ["1", 2, 3, 4]},
+        {"bbox": [1, 99, 3, 4]},
+    ):
+        with pytest.raises(ValueError, match="geodes_download"):
+            notebook({"collections": "A", "geodes_download": wrong})
     with pytest.raises(ValueError, match="geodes_cube is true or false"):
         notebook({"collections": "A", "geodes_cube": "x"})
 

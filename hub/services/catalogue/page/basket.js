@@ -1,7 +1,7 @@
 // The basket: products that were set aside, and what can be done with all of them at once.
 import { element, post } from "./asking.js";
 import { recall, remember, whenChanged } from "./kept.js";
-import { script } from "./script.js";
+import { partsOf, script } from "./script.js";
 import { say, size } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -20,6 +20,7 @@ export class Basket {
     this.shared = element("input", { type: "text", id: "shared", readonly: "" });
     this.bands = element("input", { type: "text", id: "parts", placeholder: "red,nir", autocomplete: "off", spellcheck: "false" });
     this.inside = element("input", { type: "checkbox", id: "inside" });
+    this.fetch = element("a", { class: "button small" }, say("fetch"));
     this.script = element("pre", { tabindex: "0" });
     this.acts = element("div", {},
       element("p", { class: "acts" }, this.cube, this.process, this.act("export", () => this.save()), this.act("empty", () => this.put([]))),
@@ -27,7 +28,8 @@ export class Basket {
       element("h2", {}, say("download")),
       element("label", { for: "parts" }, say("parts")), this.bands,
       element("p", { id: "inside-row" }, this.inside, " ", element("label", { for: "inside" }, say("inside"))),
-      element("p", { class: "soft" }, say("quota")), this.script, this.act("save_script", () => saved("download.sh", "text/x-shellscript", this.script.textContent)));
+      element("p", { class: "soft" }, say("quota")), element("p", { class: "acts" }, this.fetch),
+      element("p", { class: "soft" }, say("terminal")), this.script, this.act("save_script", () => saved("download.sh", "text/x-shellscript", this.script.textContent)));
     panel.append(this.list, this.acts, this.note);
     for (const input of [this.bands, this.inside]) input.addEventListener("input", () => this.tell());
     this.shared.addEventListener("focus", () => this.shared.select());
@@ -92,7 +94,9 @@ export class Basket {
     this.shared.value = this.links.share(items.map((one) => `${one.collection}/${one.id}`));
     const box = this.area();
     $("inside-row").hidden = !box;
-    this.script.textContent = script(items, { bands: this.bands.value, box: this.inside.checked ? box : null });
+    const parts = { bands: this.bands.value, box: this.inside.checked ? box : null };
+    this.script.textContent = script(items, parts);
+    this.fetch.href = this.links.notebook({ collections, ids, latest: false, geodes_download: partsOf(parts) });
   }
 
   row(one) {

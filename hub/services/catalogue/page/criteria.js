@@ -7,10 +7,12 @@ import { propertyOf, say } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const MOST = 5; // further conditions
+const SAID = 60; // characters of what an address has wrong
 // What families are usually searched by, first in the list.
 const USUAL = ["platform", "product:type", "processing:level", "processing:version", "sat:orbit_state", "sat:relative_orbit", "sar:instrument_mode", "swath"];
 const POLARIZATIONS = "sar:polarizations"; // a product has one or several
-const ASKABLE = new Set(["string", "integer", "number"]);
+const NUMBERS = new Set(["integer", "number"]);
+const ASKABLE = new Set(["string", ...NUMBERS]);
 export const FIELDS = ["collection", "from", "to", "clouds", "property", "value"];
 
 export class Criteria {
@@ -91,8 +93,13 @@ export class Criteria {
     if ($("property").value === property) $("values").replaceChildren(...[...values].sort().slice(0, 50).map((v) => new Option(v, v)));
   }
 
-  get backwards() {
-    return Boolean($("from").value && $("to").value && $("to").value < $("from").value);
+  // Why the form is no search; empty if it is one.
+  get refusal() {
+    if ($("from").value && $("to").value && $("to").value < $("from").value) return say("backwards");
+    const value = $("value").value.trim();
+    if (value && !$("property").value) return say("no_property", { value });
+    const [property, text] = this.conditions.find(([name, one]) => NUMBERS.has(this.queryables[name]?.type) && !Number.isFinite(Number(one))) ?? [];
+    return property ? say("no_number", { property: propertyOf(property), value: text }) : "";
   }
 
   // Those that are ticked, of a collection that has any; a product with one of them is found.
@@ -147,7 +154,8 @@ export class Criteria {
   }
 
   // What differs from the form as it is at first, for the address.
-  keep(kept) {
+  kept() {
+    const kept = new URLSearchParams();
     for (const id of FIELDS) if ($(id).value && !(id === "clouds" && $(id).value === "100")) kept.set(id, $(id).value);
     if (this.polarizations.length) kept.set("polarizations", this.polarizations.join(","));
     if (this.also.length) kept.set("also", new URLSearchParams(this.also));
@@ -156,25 +164,38 @@ export class Criteria {
     if (this.place.named) kept.set("place", this.place.named);
     if (this.place.polygon) kept.set("polygon", toText(this.place.polygon));
     else if (this.place.file) kept.set("shape", `${this.place.file.id} ${this.place.file.name}`);
+    return kept.toString();
   }
 
-  // The form of an address; whether it has a collection.
+  // The form of an address; whether it has a collection, and what of it the form does not know.
   async restore(kept) {
     const collection = kept.get("collection");
-    if ([...$("collection").options].some((option) => option.value === collection)) $("collection").value = collection;
+    const isThere = [...$("collection").options].some((option) => option.value === collection);
+    if (isThere) $("collection").value = collection;
     await this.fill();
-    for (const id of FIELDS.slice(1)) if (kept.has(id)) $(id).value = kept.get(id);
+    if (!isThere) return { asked: Boolean(collection), wrong: collection ? [collection] : [] };
+    const wrong = [];
+    for (const id of FIELDS.slice(1).filter((name) => kept.get(name))) {
+      $(id).value = kept.get(id);
+      if ($(id).value !== kept.get(id)) wrong.push(kept.get(id));
+    }
     $("clouds-said").textContent = $("clouds").value;
-    const polarizations = (kept.get("polarizations") ?? "").split(",");
+    const polarizations = (kept.get("polarizations") ?? "").split(",").filter(Boolean);
     for (const box of document.querySelectorAll("#polarizations input")) box.checked = polarizations.includes(box.value);
-    this.setAlso([...new URLSearchParams(kept.get("also") ?? "")]);
+    wrong.push(...polarizations.filter((one) => !this.polarizations.includes(one)));
+    const also = [...new URLSearchParams(kept.get("also") ?? "")];
+    this.setAlso(also);
+    wrong.push(...also.filter(([property]) => !this.also.some((one) => one[0] === property)).map(([property]) => property));
     this.suggest().catch(() => {});
     const bbox = kept.get("bbox")?.split(",").map(Number);
-    if (bbox?.length === 4) this.place.useBox(bbox);
+    if (bbox) this.place.useBox(bbox.length === 4 ? bbox : [NaN, NaN, NaN, NaN]);
     if (kept.has("polygon")) this.place.usePolygon(ofText(kept.get("polygon"), MOST_CORNERS));
     if (kept.has("tile") || (bbox && kept.has("place"))) await this.restoreNamed(kept.get("tile") ?? kept.get("place"));
     if (kept.has("shape")) await this.restoreShape(kept.get("shape"));
-    return Boolean(collection);
+    const { bbox: box, polygon, tile, file } = this.place;
+    const missing = { bbox: !box, polygon: !polygon, tile: !tile, shape: !file };
+    wrong.push(...Object.keys(missing).filter((name) => kept.has(name) && missing[name] && !(name === "bbox" && tile)).map((name) => kept.get(name)));
+    return { asked: true, wrong: wrong.map((one) => one.slice(0, SAID)) };
   }
 
   // A name is said only with the box that the list has for it: an address may have any name beside any box.

@@ -33,7 +33,8 @@ export class Details {
       element("div", { class: "top" }, element("h2", {}, moment(item)), button("close", () => this.close(), { id: "close" })),
       element("p", { class: "name" }, item.id), image, picture,
       element("p", {}, facts(item)),
-      element("p", { class: "acts" }, element("a", { class: "button small", href: this.notebook(item) }, say("notebook")), button("zoom", () => this.zoom(item)), this.keeping),
+      element("p", { class: "acts" }, element("a", { class: "button small", href: this.notebook(item) }, say("notebook")),
+        element("a", { class: "button plain small", href: this.notebook(item, { latest: false, geodes_download: {} }) }, say("fetch")), button("zoom", () => this.zoom(item)), this.keeping),
       element("p", { class: "soft" }, say("command")), element("pre", { tabindex: "0" }, script([item])),
       table(Object.entries(item.properties).filter(([, value]) => value !== null && typeof value !== "object")),
       element("h3", {}, say("files")),
@@ -44,7 +45,7 @@ export class Details {
     this.panel.scrollTop = 0;
     if (quietly) return;
     this.panel.focus({ preventScroll: true });
-    this.panel.scrollIntoView({ block: "start" }); // on a phone it is as long as several screens
+    document.getElementById("map").scrollIntoView({ block: "start" }); // on a phone its image is above it, and it is as long as several screens
   }
 
   // Whether it is in the basket.

@@ -88,7 +88,9 @@ export class News {
     return element("div", { class: "news" }, ...parts);
   }
 
-  tell() {
+  // The lists, and what is said below them.
+  tell(said = this.said) {
+    this.said = said;
     this.foot.replaceChildren(...(this.told?.mails ? this.address() : []), element("p", { role: "status", id: "news-said" }, this.said));
     this.changed();
   }

@@ -12,21 +12,29 @@ import { Place } from "./place.js";
 import { Results } from "./results.js";
 import { Saved } from "./saved.js";
 import { Timeline } from "./timeline.js";
+import { addWhere } from "./where.js";
 import { say } from "./words.js";
-
 const $ = (id) => document.getElementById(id);
 const desk = document.querySelector(".desk");
 const narrow = window.matchMedia("(max-width: 900px)");
-const state = { next: null, searches: 0, ready: false };
+// `at` is where an address says that the map is, until somebody moves it; `searched` are the words of the search that is shown,
+// whatever the form says now; `kept` is the address that this page has written.
+const state = { next: null, searches: 0, ready: false, at: null, searched: "", kept: location.search };
 const said = (text) => ($("said").textContent = text);
 
 const map = newMap("map");
+addWhere(map);
 const place = new Place(map, () => {}, { crosses: true });
 new Named((chosen) => place.setNamed(chosen));
 const measure = new Measure(map, $("measure"), keepAddress);
 const criteria = new Criteria(place, said);
 const timeline = new Timeline($("time"), (item) => reopen(item.collection, item.id, true).catch((error) => said(error.message)));
-const imagery = new Imagery(map, desk.dataset.tiles, { others: (item) => timeline.others(item), changed: keepAddress });
+const imagery = new Imagery(map, desk.dataset.tiles, {
+  others: (item) => timeline.others(item),
+  changed: keepAddress,
+  show: (item) => results.show(item),
+  login,
+});
 const basket = new Basket($("basket"), {
   links: {
     notebook: notebookOf,
@@ -39,7 +47,7 @@ const basket = new Basket($("basket"), {
 const results = new Results(map, $("results"), { opened: open, kept: (item) => basket.toggle(item) });
 const details = new Details($("details"), {
   zoom: (item) => results.fit(item),
-  notebook: (item) => notebookOf({ collections: item.collection, ids: [item.id] }),
+  notebook: (item, more = {}) => notebookOf({ collections: item.collection, ids: [item.id], ...more }),
   imagery,
   basket,
   closed: keepAddress,
@@ -52,10 +60,11 @@ function mark() {
 }
 
 function open(item, from, quietly = false) {
+  if (from) state.at = null; // chosen by hand
   timeline.follow(item);
   details.open(item, from, quietly);
-  if (!imagery.at?.length) results.show(item); // else to where an address says
-  keepAddress();
+  keepAddress(!quietly); // before the map moves, which keeps it too
+  if (!state.at) results.show(item);
 }
 
 function notebookOf(search) {
@@ -64,16 +73,20 @@ function notebookOf(search) {
 
 async function search(event) {
   event?.preventDefault();
+  if (event) state.at = null;
+  if (!criteria.refusal) {
+    state.searched = criteria.kept();
+    keepAddress(Boolean(event)); // before the product is closed: the address before this one stays as it was
+  }
   details.close();
   results.clear();
   timeline.clear();
   state.searches += 1;
   $("notebook").hidden = $("more").hidden = true;
-  if (criteria.backwards) {
-    said(say("backwards"));
+  if (criteria.refusal) {
+    said(criteria.refusal);
     return;
   }
-  keepAddress();
   basket.tell(); // the box may be another one
   said(say("searching"));
   await show(async () => {
@@ -81,7 +94,11 @@ async function search(event) {
     return post("stac/search", criteria.body());
   });
   if (results.shown.length > 1) {
-    timeline.ask(criteria.body()).then(() => imagery.again(), () => {}); // the list is there without it
+    const { searches } = state;
+    timeline.ask(criteria.body()).then(
+      () => imagery.again(),
+      (error) => searches === state.searches && $("said").append(" ", say("no_dates"), " ", error.message), // the list is there without them
+    );
   }
   if (narrow.matches && results.shown.length) {
     $("criteria").open = false; // on a small screen the results would begin below it
@@ -104,10 +121,11 @@ async function show(ask) {
     const shown = results.shown.length;
     const all = page.numberMatched ?? say("more_than", { shown });
     said(shown ? say("found", { shown, all }) : say("nothing"));
-    results.fit();
+    if (state.at) toPlace();
+    else if (shown === page.features.length) results.fit(); // further ones leave the map where it is
   } catch (error) {
     if (search !== state.searches) return;
-    state.next = null;
+    if (!results.shown.length) state.next = null; // else the same button tries again
     $("said").replaceChildren(...(error.status === 401 ? [login(), say("to_search")] : [error.message]));
   }
   $("more").hidden = !state.next;
@@ -118,18 +136,47 @@ async function show(ask) {
   });
 }
 
+// Where the address says; again after what comes beside the map.
+function toPlace() {
+  if (state.at && results.shown.length) map.setView(state.at.slice(1), state.at[0], { animate: false });
+}
+
 function login() {
   return element("a", { href: `${desk.dataset.login}?next=${encodeURIComponent(location.pathname + location.search)}` }, say("login"));
 }
 
-function keepAddress() {
+// `further` makes it one that the browser's button leads back from.
+function keepAddress(further = false) {
   if (!state.ready) return;
-  const kept = new URLSearchParams();
-  criteria.keep(kept);
+  const kept = new URLSearchParams(state.searched);
   if (details.item) kept.set("product", details.item.id);
   imagery.keep(kept);
   measure.keep(kept);
-  history.replaceState(null, "", `?${kept}`);
+  if (results.shown.length) {
+    const { lat, lng } = map.getCenter();
+    const [zoom, y, x] = state.at ?? [map.getZoom(), lat, lng];
+    kept.set("at", [zoom, y.toFixed(4), x.toFixed(4)].join(","));
+  }
+  const address = `?${kept}`;
+  const isOther = further === true && withoutPlace(address) !== withoutPlace(state.kept);
+  state.kept = address;
+  history[isOther ? "pushState" : "replaceState"](null, "", address);
+  const other = document.querySelector("header a[hreflang]"); // the same in the other language
+  kept.set("lang", other.lang);
+  other.href = `?${kept}`;
+}
+
+function withoutPlace(address) {
+  const kept = new URLSearchParams(address);
+  kept.delete("at");
+  return kept.toString();
+}
+
+// Zoom, latitude and longitude of an address; null: it has none that a map can show.
+function placeOf(text) {
+  const at = text?.split(",").map(Number) ?? [];
+  const [zoom, lat, lon] = at.length === 3 && at.every(Number.isFinite) ? at : [];
+  return zoom >= 1 && zoom <= 18 && Math.abs(lat) <= 85 && Math.abs(lon) <= 540 ? [zoom, lat, lon] : null;
 }
 
 async function restore() {
@@ -141,16 +188,21 @@ async function restore() {
   }).filter(({ collection, id }) => collection && id && id.length < 400 && collection.length < 400));
   if (kept.has("keep")) $("basket").open = true;
   imagery.restore(kept);
-  const asked = await criteria.restore(kept);
+  state.at = placeOf(kept.get("at"));
+  const { asked, wrong } = await criteria.restore(kept);
   if (kept.has("measure")) $("measure").open = true;
   measure.restore(kept);
   const product = kept.get("product");
   const collection = $("collection").value;
   state.ready = true;
   if (kept.has("confirm")) keepAddress(); // without the code
-  if (!asked) return;
-  await search();
-  if (product) await reopen(collection, product);
+  if (wrong.length) { // the search of the address without that would be another one
+    said(say("not_known", { what: wrong.join(", ") }));
+    if (!document.querySelector("header .person").textContent) $("said").append(" ", login());
+  } else if (asked) {
+    await search();
+    if (product) await reopen(collection, product);
+  }
 }
 
 async function reopen(collection, id, quietly = false) {
@@ -162,6 +214,10 @@ async function reopen(collection, id, quietly = false) {
 
 const saved = new Saved($("saved"));
 $("search").addEventListener("submit", search);
+map.on("moveend", () => state.searches && keepAddress()).on("resize", toPlace);
+for (const name of ["pointerdown", "wheel", "keydown"]) map.getContainer().addEventListener(name, () => (state.at = null), true);
+// Back and forth between searches and products: the address has all of it. A link inside of the page changes no search.
+window.addEventListener("popstate", () => location.search !== state.kept && location.reload());
 $("more").addEventListener("click", () => {
   const next = state.next;
   return show(() => (next.method === "POST" ? post("stac/search", next.body) : get(next.href)));

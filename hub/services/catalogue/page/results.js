@@ -1,5 +1,6 @@
 // The products that were found: a card in the list and a footprint on the map for each, which belong together.
 import { element } from "./asking.js";
+import { unbroken } from "./land.js";
 import { orbitOf, say } from "./words.js";
 
 const L = window.L;
@@ -12,6 +13,9 @@ export function facts(item) {
   const clouds = p["eo:cloud_cover"] === undefined ? "" : say("clouds", { n: Math.round(p["eo:cloud_cover"]) });
   return [p.platform, p["product:type"], p["grid:code"], orbitOf(p["sat:orbit_state"]), clouds].filter(Boolean).join(" · ");
 }
+
+// Where it lies, as Leaflet has it.
+export const boundsOf = (item) => L.geoJSON(unbroken(item.geometry)).getBounds();
 
 export const moment = (item) => (item.properties.datetime || item.properties.start_datetime || "").slice(0, 16).replace("T", " ");
 
@@ -44,7 +48,7 @@ export class Results {
     this.toggles.push([item, toggle]);
     this.list.append(element("li", {}, button, toggle));
     // Only the outline: the footprints of a series lie on each other, and their colours would add up.
-    const layer = item.geometry ? L.geoJSON(item, { className: "footprint", weight: 1.5, fillOpacity: 0 }).addTo(this.footprints) : null;
+    const layer = item.geometry ? L.geoJSON(unbroken(item.geometry), { className: "footprint", weight: 1.5, fillOpacity: 0 }).addTo(this.footprints) : null;
     const mark = (on) => {
       button.classList.toggle("marked", on);
       layer?.setStyle({ weight: on ? 4 : 1.5, fillOpacity: on ? 0.25 : 0 });
@@ -78,7 +82,7 @@ export class Results {
 
   // Go to a product, unless it is seen: whole and not tiny, or the view is inside of it.
   show(item) {
-    const bounds = this.layers.get(item.id)?.getBounds() ?? (item.geometry && L.geoJSON(item).getBounds());
+    const bounds = this.layers.get(item.id)?.getBounds() ?? (item.geometry && boundsOf(item));
     if (!bounds?.isValid()) return;
     if (this.map.getPane("mapPane").classList.contains("leaflet-zoom-anim")) {
       this.map.once("zoomend", () => this.show(item)); // the end of a zoom that is under way would undo it

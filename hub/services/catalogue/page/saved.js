@@ -42,7 +42,8 @@ export class Saved {
 
   save() {
     const address = location.search;
-    if (address.length < 2 || address.length > LONG) return;
+    if (!new URLSearchParams(address).has("collection")) return this.news.tell(say("search_first"));
+    if (address.length > LONG) return this.news.tell(say("long_search"));
     const name = this.name.value.trim() || new URLSearchParams(address).get("collection") || "…";
     this.put([{ name, address }, ...this.all.filter((one) => one.name !== name)].slice(0, MOST));
     this.name.value = "";

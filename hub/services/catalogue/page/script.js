@@ -3,6 +3,12 @@ export const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
 
 const BANDS = /^[\w.-]+(,[\w.-]+)*$/;
 
+// The same for a notebook that downloads.
+export function partsOf({ bands = "", box = null } = {}) {
+  const names = bands.replaceAll(/\s/g, "");
+  return { ...(BANDS.test(names) ? { bands: names.split(",") } : {}), ...(box ? { bbox: box } : {}) };
+}
+
 // `bands` are names with commas between them, `box` is west, south, east, north; null: all of it.
 export function script(items, { bands = "", box = null } = {}) {
   const names = bands.replaceAll(/\s/g, "");

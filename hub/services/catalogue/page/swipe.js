@@ -7,7 +7,8 @@ const PANE = "second";
 const LINE = "second-line";
 
 export class Swipe {
-  constructor(map) {
+  // `changed` is called when the line has another place.
+  constructor(map, changed) {
     [this.map, this.layer, this.part] = [map, null, 50];
     map.createPane(PANE).style.zIndex = 250; // above the tiles of the first, below the footprints
     this.line = element("div", { class: "swipe-line", hidden: "" });
@@ -23,7 +24,13 @@ export class Swipe {
       this.part = Number(this.input.value);
       this.clip();
     });
+    this.input.addEventListener("change", changed);
     map.on("move zoom resize viewreset", () => this.clip());
+  }
+
+  // Whether a place of the map shows the second date.
+  isRight(place) {
+    return Boolean(this.layer) && this.map.latLngToContainerPoint(place).x > (this.map.getSize().x * this.part) / 100;
   }
 
   // `layer` makes the second layer, in the pane whose name it is given.
@@ -31,6 +38,7 @@ export class Swipe {
     this.layer?.remove();
     this.layer = layer(PANE).addTo(this.map);
     this.input.setAttribute("aria-label", say("swipe", { first, second }));
+    this.input.value = this.part;
     this.labels.forEach((label, n) => (label.textContent = [first, second][n]));
     this.hide(false);
     this.clip();

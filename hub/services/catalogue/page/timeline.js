@@ -1,9 +1,11 @@
 // The dates of a whole search, with their clouds: a bar for each day, and a slider that goes from one day to the next.
 import { element, post } from "./asking.js";
+import { Calendar } from "./calendar.js";
 import { say } from "./words.js";
 
 const MOST = 1000; // products that are asked for
 const DAY = 86400000;
+const LABEL = 64; // pixels of a date below it
 const HIGH = 44; // pixels of the bar of a day without clouds
 const FIELDS = ["id", "collection", "bbox", "properties.datetime", "properties.start_datetime", "properties.eo:cloud_cover"];
 
@@ -24,7 +26,14 @@ export class Timeline {
     this.slider = element("input", { type: "range", id: "day", "aria-label": say("day") });
     this.output = element("output", { for: "day" });
     this.more = element("span", { class: "soft" });
-    panel.append(this.chart, this.slider, element("p", {}, this.output, " ", this.more));
+    this.calendar = new Calendar({
+      said: (place) => this.said(place),
+      chosen: (place) => {
+        this.mark(place);
+        this.choose();
+      },
+    });
+    panel.append(this.chart, this.slider, element("div", { class: "told" }, element("p", {}, this.output, " ", this.more), this.calendar.switch), this.calendar.panel);
     this.slider.addEventListener("input", () => this.near(Number(this.slider.value)));
     this.slider.addEventListener("change", () => this.choose());
     this.slider.addEventListener("keydown", (event) => this.step(event));
@@ -33,7 +42,7 @@ export class Timeline {
 
   clear() {
     this.search += 1;
-    [this.days, this.place] = [[], -1];
+    [this.days, this.place, this.item] = [[], -1, null];
     this.panel.hidden = true;
   }
 
@@ -44,7 +53,7 @@ export class Timeline {
     const page = await post("stac/search", { ...body, limit: MOST, fields: { include: FIELDS, exclude: ["links", "assets", "geometry"] } });
     if (search !== this.search) return;
     const days = new Map();
-    for (const item of page.features) if (dayOf(item)) days.set(dayOf(item), [...(days.get(dayOf(item)) ?? []), item]);
+    for (const item of page.features) if (Number.isFinite(Date.parse(dayOf(item)))) days.set(dayOf(item), [...(days.get(dayOf(item)) ?? []), item]);
     this.days = [...days].sort(([a], [b]) => (a < b ? -1 : 1)).map(([date, items]) => ({ date, items, time: Date.parse(date) / DAY }));
     this.panel.hidden = this.days.length < 2;
     if (this.panel.hidden) return;
@@ -53,6 +62,7 @@ export class Timeline {
     Object.assign(this.slider, { min: first, max: last, value: last });
     this.draw();
     this.mark(this.days.length - 1);
+    if (this.item) this.follow(this.item); // it was opened meanwhile
   }
 
   // Products of other days that show most of the same ground, or else some of it, the nearest in time first.
@@ -89,8 +99,9 @@ export class Timeline {
       return drawn("g", {}, bar, hit);
     });
     const label = (text, x, anchor) => drawn("text", { x, y: HIGH + 14, "text-anchor": anchor }, text);
+    const ticks = months(first, last, (wide - 2 * LABEL) / LABEL).filter(({ time }) => across(time) > LABEL * 1.4 && across(time) < wide - LABEL * 1.4);
     this.chart.setAttribute("width", wide);
-    this.chart.replaceChildren(...bars, label(this.days[0].date, 0, "start"), label(this.days.at(-1).date, wide, "end"));
+    this.chart.replaceChildren(...bars, ...ticks.map(({ text, time }) => label(text, across(time), "middle")), label(this.days[0].date, 0, "start"), label(this.days.at(-1).date, wide, "end"));
     this.mark(this.place);
   }
 
@@ -107,6 +118,7 @@ export class Timeline {
     this.place = place;
     const { date, time } = this.days[place];
     this.slider.value = time;
+    this.calendar.mark(this.days, place);
     this.output.textContent = `${date} · ${this.said(place)}`;
     this.slider.setAttribute("aria-valuetext", this.output.textContent);
     [...this.chart.querySelectorAll("rect.day")].forEach((bar, n) => bar.classList.toggle("marked", n === place));
@@ -135,7 +147,22 @@ export class Timeline {
   }
 }
 
+// The beginnings of months, quarters or years between two days, as many as have room.
+function months(first, last, most) {
+  const step = [1, 3, 12, 60, 120].find((one) => (last - first) / (30.4 * one) <= most) ?? 1200;
+  const found = [];
+  const day = new Date(first * DAY);
+  const at = (month) => Date.UTC(Math.floor(month / 12), month % 12) / DAY;
+  for (let month = Math.ceil((day.getUTCFullYear() * 12 + day.getUTCMonth() + 1) / step) * step; at(month) <= last; month += step) {
+    found.push({ time: at(month), text: new Date(at(month) * DAY).toISOString().slice(0, step < 12 ? 7 : 4) });
+  }
+  return found;
+}
+
+// What two boxes have in common, in square degrees; a box whose west is larger than its east goes on beyond 180 degrees.
 function overlap(a, b) {
   if (a?.length !== 4 || b?.length !== 4) return 0;
-  return Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
+  const [aEast, bEast] = [a, b].map(([west, , east]) => (east < west ? east + 360 : east));
+  const wide = [-360, 0, 360].map((turn) => Math.min(aEast, bEast + turn) - Math.max(a[0], b[0] + turn));
+  return Math.max(0, ...wide) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
 }

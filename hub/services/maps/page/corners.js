@@ -1,4 +1,6 @@
 // Corners that are set on the map one by one, by clicks of a mouse or taps of a finger: of a line, or of a polygon.
+import { begin, ended } from "./box.js";
+
 const L = window.L;
 
 // Corners as people write them: a line for each, longitude and latitude; null: that is none.
@@ -69,8 +71,11 @@ export function setCorners(map, { closed, changed, done }) {
     target.removeEventListener("dblclick", twice, true);
     document.removeEventListener("keydown", key);
     target.classList.remove("is-drawing");
+    ended(giveUp);
     done(found);
   }
+  const giveUp = () => end(null);
+  begin(giveUp);
   target.addEventListener("click", click, true);
   target.addEventListener("dblclick", twice, true);
   document.addEventListener("keydown", key);

@@ -8,6 +8,24 @@ function continued(part) {
   return part.map(([x, y]) => [(last = x + 360 * Math.round((last - x) / 360)), y]);
 }
 
+// The same shape in one piece: what goes on beyond 180 degrees is not at the other end of the map. A step of 360 degrees
+// closes a shape around a pole, and stays.
+export function unbroken(geometry) {
+  const crosses = (ring) => ring.some(([x], n) => n && Math.abs(x - ring[n - 1][0]) > 180 && Math.abs(x - ring[n - 1][0]) < 360);
+  const onward = (ring) => ring.map(([x, y]) => [x + 360, y]);
+  const whole = (rings) => {
+    const together = rings.some(crosses) ? continued(rings) : rings;
+    return together.some((ring) => ring.some(([x]) => x < -180)) ? together.map(onward) : together;
+  };
+  if (geometry?.type === "Polygon") return { ...geometry, coordinates: whole(geometry.coordinates) };
+  if (geometry?.type !== "MultiPolygon") return geometry;
+  const parts = geometry.coordinates.map(whole);
+  const longitudes = parts.map(([ring]) => ring.map(([x]) => x));
+  const isWest = longitudes.map((several) => Math.max(...several) <= -90);
+  if (!isWest.includes(true) || !longitudes.some((several) => Math.min(...several) >= 90)) return { ...geometry, coordinates: parts };
+  return { ...geometry, coordinates: parts.map((rings, n) => (isWest[n] ? rings.map(onward) : rings)) };
+}
+
 export function newMap(id) {
   const map = window.L.map(id, { worldCopyJump: true, minZoom: 1, attributionControl: false, zoomControl: false }).setView([30, 5], 2);
   const [zoomInTitle, zoomOutTitle] = document.documentElement.lang === "fr" ? ["Agrandir", "Réduire"] : ["Zoom in", "Zoom out"];

@@ -89,14 +89,16 @@ export class Place {
     this.drawn = drawShape(this.map, place.geometry);
   }
 
+  // The button begins, and gives up what it has begun.
   draw() {
-    $("draw").setAttribute("aria-pressed", "true");
+    if (this.giveUp) return this.giveUp();
     this.map.getContainer().scrollIntoView({ block: "nearest" });
-    drawBox(this.map, (bounds) => {
+    this.giveUp = drawBox(this.map, (bounds) => {
+      this.giveUp = null;
       $("draw").setAttribute("aria-pressed", "false");
-      if (!bounds) return;
-      this.useBox(toBbox(bounds));
+      if (bounds) this.useBox(toBbox(bounds));
     });
+    $("draw").setAttribute("aria-pressed", "true");
   }
 
   // Corner by corner; the button ends it.

@@ -1,3 +1,5 @@
+import { unbroken } from "./land.js";
+
 // A file of shapes that is searched by: the service reads it, and says what it holds.
 export const MOST = 3 * 2 ** 20; // bytes, as base 64 in the body of a request
 
@@ -14,7 +16,8 @@ export async function fileOf(file) {
 
 export function drawShape(map, geometry) {
   const L = window.L;
-  const shape = L.geoJSON(geometry, { className: "area", fill: false, weight: 2, interactive: false,
+  const features = geometry.features?.map((feature) => ({ ...feature, geometry: unbroken(feature.geometry) }));
+  const shape = L.geoJSON(features ?? unbroken(geometry), { className: "area", fill: false, weight: 2, interactive: false,
     pointToLayer: (_, place) => L.circleMarker(place, { className: "area", radius: 5 }) }).addTo(map);
   map.fitBounds(shape.getBounds(), { maxZoom: 10, padding: [30, 30] });
   return shape;

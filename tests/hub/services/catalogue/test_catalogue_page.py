@@ -96,8 +96,8 @@ def test_dates_imagery_values_and_two_dates(lab, browser):
     assert before < last
     expect(details.get_by_role("heading", level=2)).to_contain_text(before[:10])
     expect(day).to_be_focused()
-    # Its pixels, brighter, and the values of all bands at a click.
-    details.get_by_label("Image on the map").select_option(label="True colour")
+    # Its pixels by themselves, then brighter, and the values of all bands at a click.
+    expect(details.get_by_label("Image on the map")).to_have_value("true-colour")
     expect(page.locator(".leaflet-tile-pane img.leaflet-tile-loaded").first).to_be_visible(timeout=60_000)
     details.get_by_text("Contrast", exact=True).click()
     with page.expect_request(re.compile(r"/tiles/\d+/\d+/\d+\.png.*rescale=")) as asked:
@@ -115,11 +115,48 @@ def test_dates_imagery_values_and_two_dates(lab, browser):
     clip = page.locator(".leaflet-second-pane").evaluate("pane => pane.style.clip")
     swipe.press("Home")
     assert page.locator(".leaflet-second-pane").evaluate("pane => pane.style.clip") != clip
-    # The address has all of it.
-    assert {"way", "contrast", "second", "product"} <= parse_qs(urlsplit(page.url).query).keys()
+    # On the right of the line a click asks the second date, and says so.
+    second = details.get_by_label("Compare with another date").locator("option:checked").inner_text()[:10]
+    details.get_by_role("button", name="Values in the middle").click()
+    expect(page.locator(".leaflet-popup b")).to_contain_text(second)
+    details.get_by_label("Opacity").fill("0.8")
+    # The address has all of it, the place on the map too.
+    told = parse_qs(urlsplit(page.url).query)
+    assert {"way", "contrast", "second", "product", "at", "opacity"} <= told.keys()
+    assert told["swipe"] == ["0"]
     again = opened(browser, lab, f"?{urlsplit(page.url).query}")
     expect(again.get_by_label("Image on the map")).to_have_value("true-colour")
     expect(again.get_by_role("slider", name=re.compile("^Left"))).to_be_visible(timeout=30_000)
+    expect(again.get_by_role("slider", name="Day")).to_have_attribute("aria-valuetext", re.compile(f"^{before[:10]}"))
+    assert again.url == page.url
+    # Tiles that do not come are said, once, and asked for again.
+    again.route("**/tiles/*/*/*.png*", lambda route: route.fulfill(status=502, json={"detail": "It is broken."}))
+    again.get_by_label("Image on the map").select_option(label="NDVI")
+    expect(again.locator(".wrong")).to_contain_text("The image cannot be drawn: It is broken.")
+    again.unroute("**/tiles/*/*/*.png*")
+    again.get_by_role("button", name="Try again").click()
+    expect(again.locator(".wrong")).to_have_text("")
+
+    # A band that cannot be read hides no other one.
+    def point(route):
+        bands = parse_qs(urlsplit(route.request.url).query)["bands"]
+        refused = {"status": 422, "json": {"detail": "B05 needs a model."}}
+        route.fulfill(**refused if "B05" in bands else {"json": {"values": [0.5] * len(bands)}})
+
+    again.route("**/point/*", point)
+    again.get_by_role("button", name="Values in the middle").click()
+    expect(again.locator(".leaflet-popup tr", has_text=re.compile(r"^B\d"))).to_have_count(12)
+    expect(again.locator(".leaflet-popup .soft")).to_have_text("Without B05: B05 needs a model.")
+    again.wrong = [text for text in again.wrong if "502" not in text and "422" not in text]
+    # The other language has the same search.
+    again.get_by_role("link", name="Français").click()
+    expect(again.locator("#said")).to_have_text("18 produits sur 18, les plus récents d'abord.")
+    # From a product that was chosen, the browser's button leads back.
+    again.locator("#results button.product").last.click()
+    expect(again).not_to_have_url(re.compile(re.escape(told["product"][0])))
+    again.go_back()
+    expect(again).to_have_url(re.compile(re.escape(told["product"][0])))
+    expect(again.locator("#details").get_by_role("heading", level=2)).to_contain_text(before[:10])
     assert again.wrong == page.wrong == []
     assert barriers(page) == []
     for one in (page, again):
@@ -151,12 +188,19 @@ def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser,
     expect(basket.locator("pre")).to_contain_text(
         "geodes-lab download found.json --to products --bands red,nir --bbox=1,43,2.5,44"
     )
+    fetch = basket.get_by_role("link", name="Download in a notebook").get_attribute("href")
+    parts = json.loads(parse_qs(urlsplit(fetch).query)["search"][0])["geodes_download"]
+    assert parts == {"bands": ["red", "nir"], "bbox": [1, 43, 2.5, 44]}
     # Somebody else with the address has it too, and whoever comes back still has it.
     shared = basket.get_by_label("Address of this basket").input_value()
     other = opened(browser, lab, urlsplit(shared).query.join(["?", ""]), locale="fr-FR", color_scheme="dark")
     expect(other.locator("#basket")).to_contain_text("Panier (2)")
     page.reload()
     expect(page.locator("#basket")).to_contain_text("Basket (2)")
+    # An address with what is not there searches nothing else instead.
+    other.goto(f"{lab.page}?collection={L1C}&property=platfrom&value=S2A")
+    expect(other.locator("#said")).to_contain_text("ce qui n'est pas ici, ou pas pour vous : platfrom.")
+    expect(other.locator("#results li")).to_have_count(0)
     # A search that is kept, with its feed.
     page.get_by_text("Saved searches").click()
     page.get_by_label("Name", exact=True).fill("Toulouse")
@@ -188,9 +232,9 @@ def test_basket_is_downloaded_opened_processed_exported_and_shared(lab, browser,
     assert barriers(page) == []
     page.get_by_role("button", name="Forget the search Toulouse").click()
     expect(switch).to_have_count(0)
+    assert barriers(other) == []
     for one in (page, other):
         assert one.wrong == []
-        assert barriers(one) == []
         one.context.close()
 
 
@@ -237,8 +281,25 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     page.get_by_label("est", exact=True).fill("")
     field.fill("31TZZ<img src=x>")
     expect(page.locator("#named-said")).to_contain_text("Aucun lieu")
-    # A polygon, corner by corner: with a mouse and a finger; then written.
+    # A value that is none, or of nothing, is said and not searched without.
+    page.get_by_label("Propriété", exact=True).select_option(label="Orbite relative")
+    for value, sentence in (("abc", "Orbite relative est un nombre, et abc n'en est pas un."), ("51", "9 produits")):
+        page.get_by_label("est", exact=True).fill(value)
+        page.get_by_role("button", name="Chercher").click()
+        expect(said).to_contain_text(sentence)
+    page.get_by_label("Propriété", exact=True).select_option("")
+    page.get_by_role("button", name="Chercher").click()
+    expect(said).to_have_text("Choisissez la propriété qui doit être 51, ou videz le champ.")
+    page.get_by_label("est", exact=True).fill("")
+    # A polygon, corner by corner: with a mouse and a finger; then written. What is drawn gives up what was under way.
+    measuring = page.get_by_role("button", name="Sur la carte", include_hidden=True)
+    page.get_by_text("Mesurer une distance").click()
+    measuring.click()
+    expect(measuring).to_have_count(0)
+    page.get_by_role("button", name="Dessiner un rectangle").click()
+    expect(measuring).to_have_count(1)
     page.get_by_role("button", name="Dessiner un polygone").click()
+    expect(page.get_by_role("button", name="Dessiner un rectangle")).to_have_attribute("aria-pressed", "false")
     box = page.locator("#map").bounding_box()
     at = [(box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.4, 0.3), (0.6, 0.3), (0.5, 0.8))]
     page.mouse.click(*at[0])
@@ -260,8 +321,8 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     expect(page.locator("#notebook")).to_be_visible()
     search = parse_qs(urlsplit(page.locator("#notebook").get_attribute("href")).query)["search"][0]
     assert json.loads(search).keys() == {"collections", "shape"}
+    polygon = page.url
     # A distance beside PROJ's geodesics: written, and clicked.
-    page.get_by_text("Mesurer une distance").click()
     page.get_by_label("Lieux, un par ligne").fill("1.44 43.6\n-74 40.7\n151.2 -33.9")
     page.get_by_role("button", name="Mesurer", exact=True).click()
     expected = Geod(ellps="WGS84").line_length([1.44, -74, 151.2], [43.6, 40.7, -33.9]) / 1000
@@ -276,8 +337,23 @@ def test_area_by_name_tile_and_polygon_and_a_distance(lab, browser):
     expected = Geod(ellps="WGS84").line_length(longitudes, latitudes) / 1000
     expect(page.locator("#distance")).not_to_have_text("")
     assert kilometres(page) == pytest.approx(expected, rel=1e-4)
+    # What lies across longitude 180 is in one piece; what lies around a pole stays as it is.
+    field.fill("01KAB")
+    field.press("Enter")
+    expect(area).to_have_text("Tuile 01KAB")
+    across = [[[178, 0], [180, 0], [180, 1], [178, 0]]], [[[-180, 0], [-179, 0], [-179, 1], [-180, 0]]]
+    for given, longitudes in (
+        ({"type": "MultiPolygon", "coordinates": across}, [178, 180, 180, 178, 180, 181, 181, 180]),
+        ({"type": "Polygon", "coordinates": [[[179, 0], [-179, 0], [-179, 1], [179, 0]]]}, [179, 181, 181, 179]),
+        ({"type": "Polygon", "coordinates": [[[-181, 0], [-179, 0], [-179, 1], [-181, 0]]]}, [179, 181, 181, 179]),
+        ({"type": "Polygon", "coordinates": [[[-180, 80], [0, 80], [180, 80], [-180, 80]]]}, [-180, 0, 180, -180]),
+    ):
+        asked = "shape => import('/services/catalogue/assets/land.js').then(land => land.unbroken(shape))"
+        drawn = page.evaluate(asked, given)["coordinates"]
+        rings = [ring for part in drawn for ring in part] if given["type"] == "MultiPolygon" else drawn
+        assert [x for ring in rings for x, _ in ring] == longitudes
     # The address has all of it.
-    for address, words in ((page.url, "Polygone de 3 coins"), (by_tile, "Tuile 31TCJ")):
+    for address, words in ((polygon, "Polygone de 3 coins"), (by_tile, "Tuile 31TCJ")):
         page.goto(address)
         expect(area).to_have_text(words)
     expect(said).to_contain_text("6 produits sur 6")
@@ -358,13 +434,38 @@ def test_phone_without_barriers(lab, browser, language, scheme):
     )
     expect(page.locator("#results li")).to_have_count(18)
     expect(page.locator("#time")).to_be_visible()
+    expect(page.locator("#time text", has_text=re.compile("^2021-0[78]$"))).to_have_count(2)
+    # A month with its days, and the coordinates of the middle.
+    page.locator("#time button").first.press("Enter")
+    month = page.locator("#calendar")
+    day = month.locator("button[aria-current=date]")
+    expect(day).to_have_attribute("aria-label", re.compile(r"^2021-08-29: 2 .* 20 %"))
+    month.locator(".top button").first.press("Enter")
+    expect(month.locator("td button")).to_have_count(3)
+    assert barriers(page) == []
+    month.locator("td button").first.press("Escape")
+    expect(month).to_be_hidden()
+    page.locator("#map").press("ArrowRight")
+    expect(page.locator("#map .where")).to_have_text(re.compile(r"^4\d\.\d+, \d\.\d+$"))
     # From far away, the map goes to a product that is opened, and its details begin at their begin.
     wide = lambda: page.evaluate("document.querySelector('path.footprint').getBoundingClientRect().width")  # noqa: E731
     awaited(lambda: page.locator(".leaflet-control-zoom-out").click() or wide() < 12)
     page.locator("#results button.product").nth(9).click()
     expect(page.locator("#details h2")).to_be_in_viewport()
     awaited(lambda: wide() > 60)
+    # Its image above them, and the values of a place inside of the map.
+    expect(page.locator("#map img.leaflet-tile-loaded").first).to_be_in_viewport()
+    page.locator("#imagery .soft button").click()
+    close = page.locator(".leaflet-popup-close-button")
+    expect(close).to_have_attribute("aria-label", re.compile("^(Close|Fermer)$"))
+    close.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    # Who has no session any more is told so, and led to the login.
+    page.context.clear_cookies()
+    page.locator("#details").press("Escape")
+    page.locator("#results button.product").nth(3).click()
+    expect(page.locator("#details p[role=status] a")).to_have_attribute("href", re.compile("login.next="))
+    page.wrong = [text for text in page.wrong if "401" not in text]
     weight = page.evaluate("performance.getEntries().reduce((sum, e) => sum + (e.transferSize || 0), 0)")
     print("the page weighs", weight)
     assert 10_000 < weight < 3_000_000
