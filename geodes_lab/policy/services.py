@@ -65,8 +65,12 @@ class Catalogue:
     origins: tuple[str, ...] = ()
     """The web sites whose pages can send requests to it, such as ``https://map.geodes.example``."""
     results: Results = field(default_factory=Results)
+    processes: int = 0
+    """How many processes answer; 0: one on one or two cores, else as many as cores, at most four."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.processes <= 64:
+            raise ValueError(f"processes is {self.processes}: say 1 to 64, or 0 for as many as the cores suggest.")
         for origin in self.origins:
             if not re.fullmatch(r"https?://[\w.-]+(:\d+)?", origin, re.ASCII):
                 raise ValueError(f"{origin!r} in origins is not a web site such as https://map.geodes.example.")

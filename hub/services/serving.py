@@ -6,17 +6,13 @@ It listens on loopback at the hub's address, and never outlives the hub.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
-import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.responses import Response
@@ -24,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from geodes_lab.policy.lab import Lab, load
+from hub.services import processes
 
 _SILENT, _PATIENCE = 512, 20.0  # connections that have not sent a request, and the seconds that each has
 
@@ -125,23 +122,17 @@ class Patient(H11Protocol):
             self._deadline = None
 
 
-def end_with_hub() -> None:
-    """End when the parent process ends."""
-    if sys.platform == "linux" and "JUPYTERHUB_API_TOKEN" in os.environ:
-        parent_death_signal = 1
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM, 0, 0, 0)
-
-
 def serve(application: ASGIApp, default: int) -> None:
     """Serve until told to stop.
 
     A hub that is killed stops none of its services; without this the next hub would find their ports taken.
     """
-    end_with_hub()
+    if processes.shared() is None:  # one of several ends with the process that keeps them
+        processes.end_with_hub()
     logging.basicConfig(level=logging.WARNING, format="[%(name)s] %(levelname)s %(message)s")
-    url = urlsplit(os.environ.get("JUPYTERHUB_SERVICE_URL", f"http://127.0.0.1:{default}"))
+    host, port = processes.address(default)
     config = uvicorn.Config(
-        application, host=url.hostname or "127.0.0.1", port=url.port or default, log_level="warning",
+        application, host=host, port=port, log_level="warning",
         # Its headers are limited, those of httptools are not.
         http=Patient, h11_max_incomplete_event_size=2**16, timeout_keep_alive=15, limit_concurrency=1024,
     )  # fmt: skip

@@ -15,6 +15,8 @@ import pytest
 import geodes_lab as gl
 from geodes_lab.batch import remote
 from geodes_lab.batch.running import failing
+from geodes_lab.batch.running.runner import Runner
+from geodes_lab.batch.store.leases import Leases, Task
 from geodes_lab.errors import GeodesError
 
 KEY = "the-person's-key"
@@ -129,6 +131,29 @@ def test_answers_that_are_not_expected(portal, products, run, answers, sentence)
     assert job.status == "failed"
     assert re.search(sentence, job.message), job.message
     assert [a[0] for a in portal.asked].count("POST") == 1
+
+
+def test_unit_that_ends_while_the_next_is_looked_for_is_tried_again(portal, products, run, monkeypatch):
+    """The runner saw none that waits, then that none is under way: it ended, and the job ran for ever."""
+    portal.answers, ended = {BEGIN: [ACCEPTED]}, threading.Event()
+    one, take = Runner._one, Leases.take_several
+
+    def noted(self: Runner, *given: Any) -> None:
+        one(self, *given)
+        ended.set()
+
+    def late(self: Leases, *given: Any) -> list[Task]:
+        if tasks := take(self, *given):
+            ended.clear()
+        else:
+            assert ended.wait(30)
+        return tasks
+
+    monkeypatch.setattr(Runner, "_one", noted)
+    monkeypatch.setattr(Leases, "take_several", late)
+    job = gl.process("ortho-s1-grd", products[0], profile="geodes")
+    run()
+    assert job.status == "failed"
 
 
 def test_answer_that_was_not_received_begins_nothing_again(portal, products, run, store, monkeypatch):

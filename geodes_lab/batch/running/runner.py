@@ -134,7 +134,7 @@ class Runner:
                 log.warning("%s", error)
             if tasks or self._active:
                 since, worked = time.monotonic(), True
-            elif idle is not None and time.monotonic() - since > (idle if worked else min(idle, _NO_WORK)):
+            elif idle and time.monotonic() - since > (idle if worked else min(idle, _NO_WORK)):
                 return
             for task in tasks:
                 faults.reach("end.taken" if task.unit.is_end else "unit.taken")

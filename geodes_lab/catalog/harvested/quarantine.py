@@ -24,8 +24,8 @@ class Quarantine:
     """Unreadable files, in one process; a file never changes, so each is checked once."""
 
     def __init__(self) -> None:
-        self.told: dict[str, str] = {}
-        """By collection, what is wrong with it: a sentence."""
+        self.told: dict[str, tuple[str, str]] = {}
+        """By collection, the file that was found damaged last, and what is wrong: a sentence."""
         self._out, self._fine, self._named = set[str](), set[str](), set[str]()
 
     def without(self, group: Group) -> Group | None:
@@ -47,8 +47,9 @@ class Quarantine:
                 memory.clear()
         name = Path(path).name
         self.told[collection] = (
+            path,
             f"{collection} is damaged: some of {name} cannot be read and is left out of searches. Delete the "
-            "collection or these Items, and publish them again."
+            "collection or these Items, and publish them again.",
         )
         if path in self._named:
             return

@@ -5,6 +5,7 @@ They are parsed within limits, must have STAC's types, and may not lead to files
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -17,6 +18,7 @@ from geodes_lab.storage import spelling
 from geodes_lab.storage.location import ELSEWHERE
 
 _LONGEST = 1024  # characters of an id
+_PLAIN = re.compile(r"https?://[\w.-]+(:\d{1,5})?/[\w.~/%-]*", re.ASCII)  # an address that no rule changes
 Raw = dict[str, Any]
 
 
@@ -194,6 +196,8 @@ _NUMBERS = {"eo:cloud_cover"}
 
 def _whole(href: str, base: str, files: bool) -> str:
     """Make an address absolute as in RFC 3986: a path belongs to the server that names it, never to this machine."""
+    if _PLAIN.fullmatch(href):
+        return href
     absolute = urljoin(base, href)
     scheme = urlsplit(absolute).scheme
     if (scheme.partition("+")[0] == "zip" or "::" in absolute) and not files:

@@ -48,6 +48,7 @@ from hub.services.catalogue.queryables import Queryables
 from hub.services.catalogue.quicklooks import Quicklooks
 from hub.services.catalogue.reads import Reads
 from hub.services.catalogue.results.transactions import Results
+from hub.services.catalogue.results.turns import Turns
 from hub.services.catalogue.shelves import Shelves
 from hub.services.catalogue.views import routes
 from hub.services.keys import Keys
@@ -57,6 +58,7 @@ from hub.services.person import Hub
 # Clients look for the classes of 1.0; the extension itself declares 1.1.
 _SORT = [f"https://api.stacspec.org/v1.0.0/{part}#sort" for part in ("item-search", "ogcapi-features")]
 _BODY = 4 * 2**20  # bytes: a thousand typical Items
+_AT_ONCE = 128  # requests that are answered together, by all processes
 # The page loads nothing from other sites.
 _DOCUMENTED = """<!doctype html>
 <html lang="en">
@@ -84,6 +86,8 @@ def made(
     limits: Limits | None = None,
     postman: Postman | None = None,
     tiles: str = "",
+    shared: int | None = None,
+    several: int = 1,
 ) -> ASGIApp:
     """Create the application, behind its guard and its limits.
 
@@ -115,6 +119,8 @@ def made(
         Sends mails about new products; by default there are none. What people want to be told of is beside ``results``.
     tiles
         The address of the service of tiles within the lab, which gives the page keys if its host name is another one.
+    shared, several
+        What the processes of the service have in common, and how many they are (`hub.services.processes`).
     """
     hub = hub or Hub(acting=("tiles",))
     shelves = Shelves(harvested, results, rights or Rights(), limits)
@@ -138,7 +144,7 @@ def made(
         FilterExtension(client=Queryables(shelves, hub)),
         TokenPaginationExtension(),
     ]
-    client = Results(shelves=shelves, hub=hub, reads=reads, quota=quota or Quota())
+    client = Results(shelves=shelves, hub=hub, reads=reads, quota=quota or Quota(), turns=Turns(shared))
     writing = TransactionExtension(client=client, settings=settings)
     reads.extensions = [*searching, writing]
     listed = create_request_model("Items", ItemCollectionUri, searching, request_type="GET")
@@ -169,7 +175,7 @@ def made(
         return HTMLResponse(_DOCUMENTED)
 
     sentences.add(api.app)
-    api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/")))
+    api.app.include_router(shapes.routes(hub, hub.prefix.rstrip("/"), results.parent / "shapes.sqlite"))
     api.app.include_router(named.routes(hub.prefix.rstrip("/")))
     lab = lab or Lab()
     if lab.apart:
@@ -180,10 +186,11 @@ def made(
     api.app.include_router(feed.routes(shelves, hub, keys, public=public))
     api.app.include_router(news.routes(shelves, hub, news.News(store, keys, postman, page)))
     if postman is not None and lab.mail is not None:
-        watch = Watch(store, shelves, hub, postman, page, lab.mail.every)
+        watch = Watch(store, shelves, hub, postman, page, lab.mail.every, results.parent / "news.duty")
         threading.Thread(target=watch.run, args=(threading.Event(),), daemon=True).start()
     api.app.include_router(routes(shelves, hub, assets, quicklooks or Quicklooks(), lab, public=public))
-    return Guarded(Bounded(api.app, body=_BODY, depth=64, at_once=128), hub, public=public)
+    bounded = Bounded(api.app, body=_BODY, depth=64, at_once=-(-_AT_ONCE // several))
+    return Guarded(bounded, hub, public=public, shared=shared)
 
 
 def _is_json(body: bytes) -> bool:

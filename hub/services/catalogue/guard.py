@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.services.person import Hub, Person
+from hub.services.slots import Slots
 
 AT_ONCE = 16
-"""Requests of one person that are answered together."""
+"""Requests of one person that are answered together, by all processes of the service."""
 # What people without a login may see: the description of the service and its list of collections. None of it parses
 # input.
 _OPEN = re.compile(
@@ -34,11 +35,13 @@ class Guarded:
         Identifies people.
     public
         Whether people without a login may search too.
+    shared
+        What the processes of the service have in common (`hub.services.processes.shared`).
     """
 
-    def __init__(self, application: ASGIApp, hub: Hub, *, public: bool) -> None:
+    def __init__(self, application: ASGIApp, hub: Hub, *, public: bool, shared: int | None = None) -> None:
         self._application, self._hub, self._public = application, hub, public
-        self._now: dict[str, int] = {}
+        self._now = Slots("requests", shared)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
@@ -50,17 +53,15 @@ class Guarded:
             await refused(scope, receive, send)
             return
         who = _key(scope)
-        if self._now.get(who, 0) >= AT_ONCE * (4 if not who else 1):
+        slot = self._now.take(who, AT_ONCE * (4 if not who else 1))
+        if slot is None:
             busy = "You have too many requests in progress here: wait for one of them to end."
             await JSONResponse({"detail": busy}, 429, {"Retry-After": "1", "Connection": "close"})(scope, receive, send)
             return
-        self._now[who] = self._now.get(who, 0) + 1
         try:
             await self._application(scope, receive, send)
         finally:
-            self._now[who] -= 1
-            if not self._now[who]:
-                del self._now[who]
+            self._now.give(who, slot)
 
     async def _refused(self, scope: Scope) -> JSONResponse | None:
         """Return why a request is refused; otherwise its sender is known."""

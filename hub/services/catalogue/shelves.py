@@ -66,11 +66,14 @@ class Shelves:
     def damage(self, name: str) -> str:
         """Return what is wrong with a collection: a sentence, or an empty text."""
         collection = self.everything().get(name, Collection())
-        return collection.damaged or self._quarantine.told.get(name, "")
-
-    def mended(self, name: str) -> None:
-        """Forget what was wrong with a collection: it was deleted or replaced."""
-        self._quarantine.told.pop(name, None)
+        if collection.damaged:
+            return collection.damaged
+        path, sentence = self._quarantine.told.get(name, ("", ""))
+        # Deleted or replaced, perhaps by another process of the service: nothing is wrong any more.
+        is_there = (
+            any(path == str(s.folder / f.path) for s in self._index.snapshots for f in s.files) if path else False
+        )
+        return sentence if is_there else ""
 
     def extent(self, name: str) -> tuple[list[float], list[str | None]]:
         """Return the extent of a collection's Items: a box in degrees, and the first and last time."""

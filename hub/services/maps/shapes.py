@@ -6,8 +6,11 @@ import base64
 import binascii
 import hashlib
 import json
+import sqlite3
 import threading
-from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -18,38 +21,64 @@ from hub.services.maps import shape_reader
 from hub.services.person import Hub
 
 _EACH, _ALL = 8, 2**26  # shapes of one person, bytes of everybody's
+_TABLE = """
+CREATE TABLE IF NOT EXISTS shapes (came INTEGER PRIMARY KEY AUTOINCREMENT, person TEXT NOT NULL, name TEXT NOT NULL,
+  shape TEXT NOT NULL, UNIQUE (person, name))"""
+_FORGET_OLD_OF = """
+DELETE FROM shapes WHERE person = ? AND came NOT IN
+  (SELECT came FROM shapes WHERE person = ? ORDER BY came DESC LIMIT ?)"""
+_FORGET_OLD = """
+DELETE FROM shapes WHERE came IN
+  (SELECT came FROM (SELECT came, sum(length(shape)) OVER (ORDER BY came DESC) AS newer FROM shapes) WHERE newer > ?)"""
 
 
 class Shapes:
-    """The last shapes of each person, in memory."""
+    """The last shapes of each person.
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], str] = OrderedDict()  # by person and checksum, the oldest first
+    Parameters
+    ----------
+    path
+        An SQLite file, which all processes of a service have in common; it is made, for its owner alone. Without it,
+        the shapes are in memory.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
         self._lock = threading.Lock()
+        self._database = sqlite3.connect(path or ":memory:", timeout=30, check_same_thread=False, isolation_level=None)
+        with self._transaction() as database:
+            database.execute(_TABLE)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield self._database
 
     def keep(self, person: str, geometry: dict[str, Any]) -> str:
         """Keep a shape; return its checksum."""
         text = json.dumps(geometry)
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
-        with self._lock:
-            self._kept.pop((person, name), None)
-            self._kept[person, name] = text
-            own = [key for key in self._kept if key[0] == person]
-            for key in own[:-_EACH]:
-                del self._kept[key]
-            while sum(map(len, self._kept.values())) > _ALL:
-                self._kept.popitem(last=False)
+        with self._transaction() as database:
+            database.execute("DELETE FROM shapes WHERE person = ? AND name = ?", (person, name))
+            database.execute("INSERT INTO shapes (person, name, shape) VALUES (?, ?, ?)", (person, name, text))
+            database.execute(_FORGET_OLD_OF, (person, person, _EACH))
+            database.execute(_FORGET_OLD, (_ALL,))
         return name
 
     def of(self, person: str, name: str) -> dict[str, Any] | None:
         """Return a person's shape."""
-        text = self._kept.get((person, name))
-        return None if text is None else dict(json.loads(text))
+        with self._transaction() as database:
+            query = "SELECT shape FROM shapes WHERE person = ? AND name = ?"
+            row = database.execute(query, (person, name)).fetchone()
+        return dict(json.loads(row[0])) if row else None
 
 
-def routes(hub: Hub, prefix: str) -> APIRouter:
-    """Return the routes, below a prefix without a slash at its end."""
-    router, shapes = APIRouter(prefix=prefix, include_in_schema=False), Shapes()
+def routes(hub: Hub, prefix: str, path: Path | None = None) -> APIRouter:
+    """Return the routes, below a prefix without a slash at its end; ``path``: see `Shapes`."""
+    router, shapes = APIRouter(prefix=prefix, include_in_schema=False), Shapes(path)
 
     @router.post("/shapes")
     async def taken(request: Request) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import httpx
 
-from hub.services import serving
+from hub.services import processes
 from hub.services.measure.homes import pause, sizes
 
 _SOON = 5.0  # seconds until the accounts are told again, where they did not answer
 
-serving.end_with_hub()
+processes.end_with_hub()
 logging.basicConfig(level=logging.WARNING, format="[measure] %(levelname)s %(message)s")
 # One log line for each request would be one too many.
 head = {"Authorization": f"token {os.environ['JUPYTERHUB_API_TOKEN']}"}

@@ -114,10 +114,26 @@ def serving(items: int, seconds: float) -> None:
         )
 
 
+def several(items: int, seconds: float, rounds: int) -> None:
+    """Print what many clients get from our service as one process and as two, each alone, in turn."""
+    print(f"One process and two: {CLIENTS} clients at once for {seconds:.0f} s, {items:,} Items", flush=True)
+    snapshot = synthetic.write(FOLDER / str(items), items)
+    ratios = []
+    for turn in range(rounds):
+        rates = {}
+        for processes in (1, 2) if turn % 2 == 0 else (2, 1):
+            with service(snapshot, processes) as url:
+                rates[processes], _ = load(f"geodes_lab, processes: {processes}", url, seconds)
+        ratios.append(rates[2] / rates[1])
+    print(f"  two / one: {', '.join(f'{r:.2f}' for r in ratios)}; median {np.median(ratios):.2f}", flush=True)
+
+
 @contextmanager
-def service(snapshot: Snapshot) -> Iterator[str]:
+def service(snapshot: Snapshot, processes: int = 1) -> Iterator[str]:
     """Our service, in one process as theirs; gives the address of its search."""
     number = pgstac.port()
+    lab = FOLDER / f"processes-{processes}.yaml"
+    lab.write_text(f"catalogue: {{processes: {processes}}}\n")
     command = [
         sys.executable,
         "-m",
@@ -127,6 +143,7 @@ def service(snapshot: Snapshot) -> Iterator[str]:
         "--public",
     ]
     environment = {"PYTHONPATH": str(TOP), "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{number}"}
+    environment["GEODES_LAB_SETTINGS"] = str(lab)
     with subprocess.Popen(command, env=environment) as server:
         yield f"http://127.0.0.1:{number}/stac/search"
         server.terminate()
@@ -136,7 +153,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=300_000)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--processes", action="store_true", help="one process beside two, without pgstac")
+    parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
+    if options.processes:
+        several(options.items, options.seconds, options.rounds)
+        return
     serving(options.items, options.seconds)
 
 

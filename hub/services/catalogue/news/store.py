@@ -68,13 +68,16 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._now, self._lock = now, threading.Lock()
-        self._database = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        self._database = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
         with self._transaction() as database:
-            database.executescript(_TABLES)
+            for table in _TABLES.split(";"):
+                database.execute(table)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, self._database:
+            # From its first question on: another process of the service must not change what was counted.
+            self._database.execute("BEGIN IMMEDIATE")
             yield self._database
 
     # Keys of feeds.

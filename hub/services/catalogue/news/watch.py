@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from hub.services.catalogue.news import letters, searches
 from hub.services.catalogue.news.postman import NotSent, Postman
 from hub.services.catalogue.news.store import Address, Store, Wanted
 from hub.services.catalogue.shelves import Shelves
+from hub.services.duty import held
 from hub.services.person import Hub
 
 _log = logging.getLogger("catalogue.news")
@@ -32,21 +34,30 @@ class Watch:
         The address of the catalogue's page, as people see it.
     every
         Seconds between two looks.
+    duty
+        The file of the duty: of all processes, one looks.
     """
 
-    def __init__(self, store: Store, shelves: Shelves, hub: Hub, postman: Postman, page: str, every: float) -> None:
+    def __init__(
+        self, store: Store, shelves: Shelves, hub: Hub, postman: Postman, page: str, every: float, duty: Path
+    ) -> None:
         self._store, self._shelves, self._hub, self._postman = store, shelves, hub, postman
-        self._page, self._every = page, every
-        if lost := store.settle():
-            _log.warning("The end of mails about %d products is unknown: they are not sent again.", lost)
+        self._page, self._every, self._duty = page, every, duty
 
     def run(self, stop: threading.Event) -> None:
-        """Look until told to stop."""
-        while not stop.wait(self._every):
-            try:
-                self.look()
-            except Exception:  # whatever one look meets, the next one may not
-                _log.exception("Looking for new products failed; the next look is in %.0f s.", self._every)
+        """Wait for the duty, then look until told to stop."""
+        with held(self._duty):
+            self.settle()
+            while not stop.wait(self._every):
+                try:
+                    self.look()
+                except Exception:  # whatever one look meets, the next one may not
+                    _log.exception("Looking for new products failed; the next look is in %.0f s.", self._every)
+
+    def settle(self) -> None:
+        """Count mails whose end is unknown as sent: whoever had the duty before has ended."""
+        if lost := self._store.settle():
+            _log.warning("The end of mails about %d products is unknown: they are not sent again.", lost)
 
     def look(self) -> int:
         """Look once; return how many mails were sent. A server that takes none is asked again with the next look."""

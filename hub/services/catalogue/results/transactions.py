@@ -33,7 +33,7 @@ class Results(BaseTransactionsClient):
     hub: Hub = attr.ib(kw_only=True)
     reads: Reads = attr.ib(kw_only=True)
     quota: Quota = attr.ib(kw_only=True)
-    turns: Turns = attr.ib(init=False, factory=Turns)
+    turns: Turns = attr.ib(kw_only=True, factory=Turns)
     _tidying: threading.Timer | None = attr.ib(init=False, default=None)
 
     def create_collection(self, collection: Any, **context: Any) -> Any:
@@ -46,9 +46,9 @@ class Results(BaseTransactionsClient):
                 f"The names of your collections must be {person.name}.NAME, where NAME has letters, digits, _ "
                 f"and -; {name} is not.",
             )
-        if name in self.shelves.everything():
-            raise ConflictError(f"The collection {name} already exists.")
         with self.turns.of(person.name):
+            if name in self.shelves.everything():
+                raise ConflictError(f"The collection {name} already exists.")
             self._shelf.create(name, validity.collection(document), owner=person.name)
         return self.reads.get_collection(name, **context)
 
@@ -76,7 +76,6 @@ class Results(BaseTransactionsClient):
         document = self.reads.get_collection(collection_id, **context)
         with self.turns.of(owner):
             self._shelf.drop(collection_id)
-        self.shelves.mended(collection_id)
         self._tidy_soon()
         return document
 

@@ -68,7 +68,10 @@ class Newsroom:
         """As after a start of the service."""
         shelves = Shelves(self.folder / "harvested", self.folder / "results", Rights())
         store = Store(self.folder / "news.sqlite")
-        return Watch(store, shelves, self.hub, self.postman, "https://lab.example/services/catalogue/", 900)
+        page = "https://lab.example/services/catalogue/"
+        watch = Watch(store, shelves, self.hub, self.postman, page, 900, self.folder / "duty")
+        watch.settle()
+        return watch
 
 
 @pytest.fixture
