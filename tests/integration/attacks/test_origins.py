@@ -54,6 +54,7 @@ const framed = (url) => new Promise((done, fail) => {
   await attempt("me", () => text(`${hub}/hub/api/user`));
   await attempt("home", () => text(`${home}/services/home/`));
   await attempt("catalogue", () => text(`${catalogue}/services/catalogue/me`));
+  await attempt("key", () => text(`${catalogue}/services/catalogue/pixels/keys`, {method: "POST", body: '{"collection": "PEPS_S2_L1C", "item": "x"}'}));
   // A page of hers, opened and read: its XSRF token makes a token of hers.
   await attempt("token", async () => {
     const other = await opened(`${hub}/hub/token`);
@@ -200,7 +201,8 @@ def stolen(hub: Production) -> int:
 
 def test_page_of_another_gets_nothing(apart):
     got = apart.attacked()
-    assert set(got) == {"files", "me", "home", "catalogue", "token", "code", "blind", "blind hub", "websocket", "frame"}
+    tried = "files|me|home|catalogue|key|token|code|blind|blind hub|websocket|frame"
+    assert set(got) == set(tried.split("|"))
     refused = {name for name, said in got.items() if said.startswith("refused: ")}
     # A blind request leaves, and nobody tells the page what became of it; that is seen below.
     assert set(got) - refused <= {"blind", "blind hub"}, got
@@ -268,7 +270,11 @@ def test_what_people_use_works_with_host_names(apart):
     # A search becomes a notebook of hers: from one host name by another to a third.
     page.goto(f"{hub.at('catalogue--service')}/services/catalogue/?collection=PEPS_S2_L1C")
     page.get_by_role("button", name="Search").click()
-    page.get_by_role("link", name="Open in a notebook").click()
+    # Pixels of the service of tiles on the catalogue's page: from a fourth, by keys of her session.
+    page.locator("#results button.product").first.click()
+    expect(page.locator(".leaflet-tile-pane img.leaflet-tile-loaded").first).to_be_visible(timeout=90_000)
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("link", name="Open in a notebook").first.click()
     page.wait_for_url(re.compile(re.escape(hub.at("alice")) + "/user/alice/"), timeout=60_000)
     # A page of the hub by another host name is the hub's own.
     page.goto(f"{hub.at('alice')}/hub/home")
@@ -288,7 +294,7 @@ def test_names_are_those_that_jupyterhub_makes(apart):
     from geodes_lab.policy.lab import load
 
     told = load(apart.hub.file)
-    for name in ("home", "catalogue", "usage"):
+    for name in ("home", "catalogue", "tiles", "usage"):
         made = subdomain_hook_idna(name, "lab.localhost", "service")
         assert told.origin(name) == f"https://{made}:{apart.hub.port}" == apart.hub.at(f"{name}--service")
     assert told.origin() == apart.hub.url
