@@ -116,7 +116,7 @@ def test_page_draws_pixels_of_another_origin(lab):
             assert "cookie" not in request.all_headers()
         assert wrong == []
         # A key that ends soon is followed by another one; one that has ended too.
-        with page.expect_request("**/pixels/keys"):  # a tile that still comes may be what asks
+        with page.expect_response("**/pixels/keys"):  # made before the next step moves the service's clock
             page.clock.set_fixed_time(time.time() + 50 * 60)
             details.get_by_label("Image on the map").select_option(label="NDVI")
         expect(details.get_by_role("img", name="Colours of NDVI")).to_be_visible(timeout=60_000)
