@@ -50,8 +50,8 @@ def unpack(item: pystac.Item, bands: Sequence[str] | None = None) -> pystac.Item
         Always; the message says what opens it.
     """
     raise GeodesError(
-        f"{name_of(item)} is a NetCDF file of tracks, not an image: it cannot be part of a cube; open it with "
-        "gl.open_product, or several along time with gl.open_tracks."
+        f"{name_of(item)} is a NetCDF file, not an image: it cannot be part of a cube. Open tracks with "
+        "gl.open_product, or several along time with gl.open_tracks; open a grid with xarray.open_dataset."
     )
 
 

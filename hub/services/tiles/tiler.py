@@ -128,6 +128,8 @@ def _legend(reader: LabReader, kind: str, render: dict[str, Any], colormap: str 
     if kind == "json":
         listed = [{"value": n, "title": c.title, "color": f"#{bytes(c.colour[:3]).hex()}"} for n, c in classes.items()]
         return JSONResponse({"classes": listed} if classes else {"colormap_name": name, "ranges": ranges})
+    if not classes and len(ranges) > 1:
+        raise GeodesError("A legend is for one band or expression: legend.json has the ranges of several.")
     title = ", ".join(reader.layer.titles)
     drawn = colours.legend_of(classes) if classes else colormaps.legend(name, *ranges[0], title, render["gamma"])
     return Response(drawn, media_type="image/png")

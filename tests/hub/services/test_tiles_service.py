@@ -98,6 +98,7 @@ def test_everything_that_an_item_offers(lab, names):
     assert client.get(f"{at}/tileMatrixSets/WorldCRS84Quad").json()["id"] == "WorldCRS84Quad"
     assert "ndvi" in client.get(f"{at}/presets.json").json()
     assert decoded(client.get(f"{at}/legend.png?bands=B04&colormap_name=viridis")).shape[2] == 260
+    assert "one band" in client.get(f"{at}/legend.png?bands=red,green,blue").json()["detail"]
     tiles = "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core"
     assert tiles in client.get(f"{lab.url}/conformance").json()["conformsTo"]
 
