@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 _log = logging.getLogger("processes")
 _NUMBER, _SHARED, _SOCKET = "GEODES_LAB_PROCESSES", "GEODES_LAB_SHARED", "GEODES_LAB_LISTEN"
+_AGAIN = "GEODES_LAB_AGAIN"
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 _PATIENCE = 10.0  # seconds in which they end what they are answering
 _YOUNG = 10.0  # seconds: a process that is killed earlier waits before it starts again, each time twice as long
@@ -37,6 +38,11 @@ def number() -> int:
 def shared() -> int | None:
     """Return the descriptor of a file that the processes of this service have in common; None: it has one process."""
     return int(os.environ[_SHARED]) if _SHARED in os.environ else None
+
+
+def is_again() -> bool:
+    """Whether this process takes the place of one that was killed: the others answer until it can."""
+    return _AGAIN in os.environ
 
 
 def address(default: int) -> tuple[str, int]:
@@ -130,12 +136,13 @@ class _Keeper:
     def _start(self) -> None:
         for kept in self._kept:
             if kept.process is None and kept.due <= time.monotonic():
-                kept.process, kept.began = self._started(), time.monotonic()
+                kept.process, kept.began = self._started(kept.began > 0), time.monotonic()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self, again: bool) -> subprocess.Popen[bytes]:
         fds = (self._listening.fileno(), self._common)
         environment: Mapping[str, str] = {
             **os.environ, _NUMBER: str(len(self._kept)), _SOCKET: str(fds[0]), _SHARED: str(fds[1]),
+            **({_AGAIN: "1"} if again else {}),
         }  # fmt: skip
         libc, parent = ctypes.CDLL(None), os.getpid()
 

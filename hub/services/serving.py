@@ -43,7 +43,8 @@ def secret(name: str) -> Path:
 class Later:
     """An application that takes time to start: until then, requests get a message.
 
-    When it starts, the hub waits ten seconds for each of its services, and fails without them.
+    When it starts, the hub waits ten seconds for each of its services, and fails without them. A process that takes the
+    place of a killed one accepts nothing before it can answer: there are others.
 
     Parameters
     ----------
@@ -53,7 +54,10 @@ class Later:
 
     def __init__(self, make: Callable[[], ASGIApp]) -> None:
         self._made: ASGIApp | None = None
-        threading.Thread(target=self._make, args=(make,), daemon=True).start()
+        if processes.is_again():
+            self._make(make)
+        else:
+            threading.Thread(target=self._make, args=(make,), daemon=True).start()
 
     def _make(self, make: Callable[[], ASGIApp]) -> None:
         try:

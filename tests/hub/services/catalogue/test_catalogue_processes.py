@@ -214,7 +214,7 @@ def test_news_are_told_once_and_the_duty_moves_when_its_process_is_killed(servic
     assert awaited(lambda: service.on_duty() not in (None, first) and service.on_duty()) in service.pids()
     awaited(lambda: all(told(f"later-{number}") for number in range(5)))
     awaited(lambda: len(service.pids()) == 2)
-    service.ask("POST", collection, body=item("last", "ada.news"))
+    assert service.ask("POST", collection, body=item("last", "ada.news")).status_code == 201
     awaited(lambda: told("last"))
     names = ["second", *(f"later-{number}" for number in range(5)), "last"]
     assert {name: told(name) for name in names} == dict.fromkeys(names, 1)
