@@ -43,8 +43,8 @@ c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
 c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
 # The Dask panel shows the user's own clusters: clusters.py.
 c.ServerApp.jpserver_extensions = {
-    "hub.singleuser.searches": True,
-    "hub.singleuser.job_notebooks": True,
+    "hub.singleuser.links.searches": True,
+    "hub.singleuser.links.jobs": True,
     "hub.singleuser.home.cleaning": True,
     "hub.singleuser.kernels.environments": True,
     "hub.singleuser.presence": True,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import geodes_lab as gl
-from hub.singleuser import job_notebooks
-from hub.singleuser.searches import NEVER, PLAIN, notebook, read
+from hub.singleuser.links import jobs
+from hub.singleuser.links.searches import NEVER, PLAIN, notebook, read
 
 VALUES = st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.booleans())
 
@@ -135,9 +135,9 @@ def test_name_of_a_shape_is_a_checksum_alone(shape):
 
 
 def test_notebook_of_a_job_has_its_id_and_nothing_else_of_the_address():
-    made = job_notebooks.notebook("0" * 32)
+    made = jobs.notebook("0" * 32)
     nbformat.validate(made)
     assert f'["{"0" * 32}"]' in made.cells[1].source
     for wrong in ("", "0" * 31, "0" * 33, '"]; import os #' + "0" * 17, "0" * 32 + "\n"):
         with pytest.raises(ValueError, match="32 hexadecimal"):
-            job_notebooks.notebook(wrong)
+            jobs.notebook(wrong)

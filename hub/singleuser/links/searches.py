@@ -28,9 +28,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import HTTPError, authenticated
 
-from hub.singleuser import downloads, tongue
+from hub.singleuser import tongue
 from hub.singleuser.home.contents import FULL
 from hub.singleuser.home.meter import meter
+from hub.singleuser.links import downloads
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 # Other arguments of `geodes_lab.search` are plain values (a test compares both lists), or properties of the catalogue.
@@ -291,7 +292,7 @@ async def _fetched(shape: str) -> str:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "hub.singleuser.searches"}]
+    return [{"module": "hub.singleuser.links.searches"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:

@@ -13,7 +13,7 @@ import nbformat
 from jupyter_server.utils import url_path_join
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from hub.singleuser.searches import Notebook, of_cells
+from hub.singleuser.links.searches import Notebook, of_cells
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -74,7 +74,7 @@ def notebook(job: str) -> nbformat.NotebookNode:
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
-    return [{"module": "hub.singleuser.job_notebooks"}]
+    return [{"module": "hub.singleuser.links.jobs"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
