@@ -7,6 +7,19 @@ import threading
 from collections.abc import Sequence
 
 
+def bring(name: str) -> bool:
+    """Import a module; with ``module:function`` call that function too.
+
+    Returns
+    -------
+    bool
+        Whether the function has more to do, and wants to be called again.
+    """
+    module, _, function = name.partition(":")
+    imported = importlib.import_module(module)
+    return bool(function) and getattr(imported, function)() is True
+
+
 class Ahead:
     """Imports modules in a thread, one after the other, and none while something else works.
 
@@ -16,7 +29,8 @@ class Ahead:
     Parameters
     ----------
     names
-        The modules, in their order. The first that fails ends it: who needs that module gets the error.
+        The modules, in their order, as `bring` takes them. The first that fails ends it: who needs that module gets
+        the error.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -49,8 +63,10 @@ class Ahead:
                 if not self._free.is_set():  # it was paused before this began
                     continue
                 try:
-                    importlib.import_module(left.pop(0))
+                    has_more = bring(left[0])
                 except ModuleNotFoundError:
-                    continue  # an extra that is not installed
+                    has_more = False  # an extra that is not installed
                 except Exception:
                     return
+                if not has_more:
+                    del left[0]

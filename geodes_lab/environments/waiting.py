@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import importlib
 import json
 import os
 import select
@@ -18,6 +17,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from geodes_lab.environments.imports_ahead import bring
 
 ARGUMENT = "--waiting"
 SECONDS = 600.0
@@ -30,6 +31,7 @@ _MODULES = (
     "geodes_lab.catalog",
     "geodes_lab.catalog.lookup",
     "xarray",
+    "xarray.namedarray.parallelcompat:list_chunkmanagers",  # it reads the metadata of all packages, once
     "dask.array",
     "distributed",
     "geodes_lab.cluster.attached",
@@ -49,6 +51,8 @@ _MODULES = (
     "geodes_lab.products.raster.items",
     "geodes_lab.cube.opening",
     "geodes_lab.cube.mosaic",
+    "param",
+    "geodes_lab.environments.descriptions:postpone",
     "bokeh.core.properties",
     "bokeh.models",
     "bokeh.plotting",
@@ -59,10 +63,10 @@ _MODULES = (
     "numba.np.npyimpl",
     "numba.misc.quicksort",
     "datashader",
-    "param",
     "panel.models",
     "panel.widgets",
     "holoviews",
+    "nbconvert",  # which holoviews wants in a kernel
     "holoviews.operation.datashader",
     "matplotlib",
     "matplotlib.figure",
@@ -70,6 +74,8 @@ _MODULES = (
     "panel.io.notebook",
     "geodes_lab.plot",
     "geodes_lab.plot.rgb",
+    "xarray.backends.plugins:list_engines",
+    "geodes_lab.environments.descriptions:write",
 )
 
 left: list[str] = []
@@ -131,16 +137,17 @@ def _import_until(pipe: IO[bytes]) -> list[str] | None:
     """Import one module after the other until the server writes; return those that are left, None if one failed."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, but later
     with _as_in_a_kernel():
-        for done, name in enumerate(_MODULES):
-            if select.select([pipe], [], [], 0)[0]:
-                return list(_MODULES[done:])
+        left = list(_MODULES)
+        while left and not select.select([pipe], [], [], 0)[0]:
             try:
-                importlib.import_module(name)
+                has_more = bring(left[0])
             except ModuleNotFoundError:
-                continue  # an extra that is not installed
+                has_more = False  # an extra that is not installed
             except Exception:
                 return None  # the cell that imports it says why
-    return []
+            if not has_more:
+                del left[0]
+    return left
 
 
 class Stand:

@@ -26,6 +26,8 @@ from hub.singleuser.kernels import kernelspecs, recording  # noqa: E402
 
 # JupyterLab would ask Yarn at each start from where to build, for half a second of a core; nothing is built here.
 commands._yarn_config = lambda logger: {"yarn config": {}, "npm config": {}}
+# Where language servers are looked for; npm, which would be asked for one more place, takes half a second of a core.
+c.LanguageServerManager.node_roots = [str(Path.cwd()), str(Path(sys.prefix) / "lib"), sys.prefix]
 c.KernelManager.transport = "ipc"
 # What JupyterLab saves stays within the quota of the home: contents.py.
 c.ServerApp.contents_manager_class = "hub.singleuser.home.contents.Contents"
@@ -49,6 +51,7 @@ c.ServerApp.jpserver_extensions = {
     "hub.singleuser.kernels.environments": True,
     "hub.singleuser.presence": True,
     "hub.singleuser.storage": True,
+    "hub.singleuser.exports": True,
     "hub.singleuser.guests": True,
     "hub.singleuser.apps": True,
     "hub.singleuser.home.previews": True,
