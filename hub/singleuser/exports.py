@@ -25,7 +25,7 @@ from tornado.web import authenticated
 _LARGEST = 2**16  # bytes of the file
 _ASK = """
 import json, os
-os.nice(15)
+os.nice(5)
 from nbconvert.exporters import base
 print(json.dumps({n: {"output_mimetype": base.get_exporter(n).output_mimetype} for n in base.get_export_names()}))
 """
@@ -66,7 +66,7 @@ def keep(file: Path, formats: bytes) -> None:
 
 
 async def found() -> bytes:
-    """Ask nbconvert, in a process that lets all others go first; empty if that fails."""
+    """Ask nbconvert, in a process that lets the kernel and this server go first; empty if that fails."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _ASK, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
     )

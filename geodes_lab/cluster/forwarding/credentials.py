@@ -141,7 +141,10 @@ class CredentialForwarding:
         await self._lend(kind, mark, await asyncio.to_thread(_asked, kind))
 
     async def _lend(self, kind: Kind, instead_of: int, secret: Secret | None) -> None:
-        await self._client.scheduler.geodes_lab_lend(
+        scheduler = self._client.scheduler
+        if scheduler is None:  # the client was closed while a source was asked
+            return
+        await scheduler.geodes_lab_lend(
             kind=kind,
             values=None if secret is None else dict(secret),
             left=None if secret is None or secret.expires is None else secret.left,

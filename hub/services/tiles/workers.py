@@ -47,6 +47,16 @@ class Answer:
     body: bytes
 
 
+async def _listens(socket: str) -> bool:
+    """Whether somebody takes connections there; its file is there a moment before."""
+    try:
+        _, writer = await asyncio.open_unix_connection(socket)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 class Worker:
     """One process, started when it is needed, and again when it has ended.
 
@@ -135,7 +145,7 @@ class Worker:
             transport = httpx.AsyncHTTPTransport(uds=socket, limits=httpx.Limits(max_connections=64))
             self._client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)
             deadline = time.monotonic() + _START
-            while not Path(socket).exists():
+            while not await _listens(socket):
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     await self._stop()
                     raise Failed("The process that reads products does not start.")
