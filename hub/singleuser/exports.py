@@ -45,33 +45,40 @@ def kept(file: Path) -> dict[str, Any] | None:
     """Return the formats in the file, as Jupyter's own address tells them; None: there is no such file."""
     try:
         with file.open("rb") as opened:
-            formats = json.loads(opened.read(_LARGEST))
-    except (OSError, ValueError, RecursionError):
+            return _read(opened.read(_LARGEST))
+    except OSError:
+        return None
+
+
+def _read(text: bytes) -> dict[str, Any] | None:
+    try:
+        formats = json.loads(text)
+    except (ValueError, RecursionError):
         return None
     return formats if isinstance(formats, dict) and formats else None
 
 
-def keep(file: Path, formats: bytes) -> None:
+def keep(file: Path, formats: dict[str, Any]) -> None:
     """Write the file, and remove those of other packages; a home that is full keeps none."""
     beside = file.with_suffix(f".{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in file.parent.iterdir():
             old.unlink()
-        beside.write_bytes(formats)
+        beside.write_text(json.dumps(formats))
         beside.replace(file)
     except OSError:
         with contextlib.suppress(OSError):
             beside.unlink()
 
 
-async def found() -> bytes:
-    """Ask nbconvert, in a process that lets the kernel and this server go first; empty if that fails."""
+async def found() -> dict[str, Any] | None:
+    """Ask nbconvert, in a process that lets the kernel and this server go first; None if that fails."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _ASK, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+        sys.executable, "-P", "-c", _ASK, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
     )
     told, _ = await process.communicate()
-    return told if process.returncode == 0 else b""
+    return _read(told) if process.returncode == 0 else None
 
 
 class Exports(NbconvertRootHandler):
@@ -84,12 +91,12 @@ class Exports(NbconvertRootHandler):
         file = place()
         formats = kept(file)
         if formats is None:
-            if not (told := await found()):
+            formats = await found()
+            if formats is None:
                 if (answer := super().get()) is not None:
                     await answer
                 return
-            keep(file, told)
-            formats = json.loads(told)
+            keep(file, formats)
         self.finish(json.dumps(formats))
 
 
