@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_AT_ONCE = 20  # classes, a twentieth of a second
+_AT_ONCE = 20  # classes, at most a twentieth of a second
 _without: list[type[Any]] = []
 _pagers: list[Any] = []
 

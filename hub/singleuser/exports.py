@@ -63,7 +63,7 @@ def keep(file: Path, formats: dict[str, Any]) -> None:
     beside = file.with_suffix(f".{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in file.parent.iterdir():
+        for old in file.parent.glob("[0-9a-f]" * 16 + ".*"):  # our own names alone
             old.unlink()
         beside.write_text(json.dumps(formats))
         beside.replace(file)

@@ -26,7 +26,7 @@ from hub.singleuser.kernels import kernelspecs, recording  # noqa: E402
 
 # JupyterLab would ask Yarn at each start from where to build, for half a second of a core; nothing is built here.
 commands._yarn_config = lambda logger: {"yarn config": {}, "npm config": {}}
-# Where language servers are looked for; npm, which would be asked for one more place, takes half a second of a core.
+# Where language servers are looked for; npm, which would be asked for one more place, takes half a second.
 c.LanguageServerManager.node_roots = [str(Path.cwd()), str(Path(sys.prefix) / "lib"), sys.prefix]
 c.KernelManager.transport = "ipc"
 # What JupyterLab saves stays within the quota of the home: contents.py.
