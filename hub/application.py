@@ -1,19 +1,22 @@
-"""JupyterHub whose services start and stop side by side: ``python -m hub.application``, which ``make lab`` runs.
+"""JupyterHub whose services start when they are asked, and stop side by side: ``python -m hub.application``, by ``make lab``.
 
 JupyterHub starts the next service when the one before answers, and stops the next when the one before has ended: with
-nine services a start took one core the time of nine, and a stop ten seconds.
+nine services a start took one core the time of nine, and a stop ten seconds. The first minute of a lab needs two of them.
 ``jupyterhub -f hub/jupyterhub_config.py`` starts the same hub, one service after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import Any
 
+import psutil
 from jupyterhub.app import JupyterHub
 
 from hub.installation import READY
+from hub.services import confined
 
 
 class LabHub(JupyterHub):
@@ -26,9 +29,24 @@ class LabHub(JupyterHub):
         if self._starting is None:
             start = super().start_service
             self._starting = {
-                name: asyncio.create_task(start(name, one, ssl_context)) for name, one in self._service_map.items()
+                name: asyncio.create_task(
+                    self._listens(one) if confined.is_when_asked(one.command) else start(name, one, ssl_context)
+                )
+                for name, one in self._service_map.items()
             }
         return await self._starting[service_name]
+
+    async def _listens(self, service: Any) -> bool:
+        """Start a service that starts when it is asked; wait until its port is held, and ask it nothing."""
+        await service.start()
+        while (status := await service.spawner.poll()) is None:
+            with contextlib.suppress(psutil.Error):
+                held = psutil.Process(service.spawner.proc.pid).net_connections("tcp")
+                if any(one.status == psutil.CONN_LISTEN for one in held):
+                    return True
+            await asyncio.sleep(0.02)
+        self.log.critical("Service %s exited with status %s", service.name, status)
+        return False
 
     async def cleanup(self) -> None:
         """Stop all services at once, then whatever else JupyterHub stops: it would await the end of each in turn."""

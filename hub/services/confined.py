@@ -22,11 +22,13 @@ import grp
 import hashlib
 import os
 import resource
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hub.services.service_secrets import Secrets
@@ -36,6 +38,12 @@ _FIRST, _MANY = 2_000_000_000, 100_000_000  # numbers that no account of a syste
 _FEW = 61_184  # for systems without such large numbers: the first of those that systemd assigns too
 _EVERY = 5.0  # seconds between two checks of the secrets
 _GIB = 2**30
+_WHEN_ASKED = "--when-asked"
+
+
+def is_when_asked(command: Sequence[str]) -> bool:
+    """Whether a command of this module starts its service when its port is asked."""
+    return _WHEN_ASKED in command[: command.index("--")] if "--" in command else False
 
 
 class ConfinedError(Exception):
@@ -90,6 +98,8 @@ class Service:
         _end_with_parent()
         os.umask(0o022)  # the hub's own umask would hide files that the service must see
         keeps, listening = Path(self._told.keeps), self._listen()
+        if listening and self._told.when_asked:  # whoever asks waits in the queue of the port until it answers
+            select.select([listening], [], [])
         if not self._root:
             keeps.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._move(keeps)
@@ -270,6 +280,7 @@ def main() -> int:
     )
     parser.add_argument("--capability", default="", help="the capability that it needs, such as dac_read_search")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument(_WHEN_ASKED, action="store_true", help="start the command when its port is first asked")
     parser.add_argument(
         "--lenient", action="store_true", help="for a lab of one person: continue if the system cannot confine services"
     )

@@ -61,6 +61,7 @@ class Service:
     for_servers: bool = False
     listens: bool = True
     if_gate: bool = False
+    when_asked: bool = False
 
     def extra(self, here: Installation) -> Extra | None:
         """Return the settings that depend on this installation; None: the service is not installed."""

@@ -44,7 +44,7 @@ def register(c: Any, service: Service) -> None:
             settings |= {"url": f"http://127.0.0.1:{here.port(name)}"}
         command = [python(), "-m", f"hub.services.{name}", *extra.arguments]
         settings |= {
-            "command": confined(name, command, extra.needs, listens=service.listens),
+            "command": confined(name, command, extra.needs, listens=service.listens, when_asked=service.when_asked),
             "environment": {
                 "PYTHONPATH": str(TOP),
                 "GEODES_LAB_ADDRESS": here.address,
@@ -69,8 +69,13 @@ def _is_there(name: str, here: Installation) -> bool:
     return declared.services()[name].extra(here) is not None
 
 
-def confined(name: str, command: list[str], needs: Needs, *, listens: bool = True) -> list[str]:
-    """Return the command that runs another as a separate user without rights (hub/services/confined.py)."""
+def confined(
+    name: str, command: list[str], needs: Needs, *, listens: bool = True, when_asked: bool = False
+) -> list[str]:
+    """Return the command that runs another as a separate user without rights (hub/services/confined.py).
+
+    With ``when_asked``, a lab of one person starts it when its port is first asked.
+    """
     here = installation()
     options: dict[str, Sequence[object]] = {
         "name": [name],
@@ -88,7 +93,8 @@ def confined(name: str, command: list[str], needs: Needs, *, listens: bool = Tru
     arguments = [f"--{option}={value}" for option, values in options.items() for value in values]
     # For the only user of a lab on loopback, it may start even if the system cannot confine it.
     lenient = ["--lenient"] if here.lab.servers.kind == "process" else []
-    return [python(), "-m", "hub.services.confined", *arguments, *lenient, "--", *command]
+    asked = ["--when-asked"] if when_asked and here.lab.login.kind == "link" else []
+    return [python(), "-m", "hub.services.confined", *arguments, *lenient, *asked, "--", *command]
 
 
 def keeps(here: Installation, name: str) -> Path:

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -22,6 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from geodes_lab.policy.lab import Lab, load
 from hub.services import processes
 
+_START = 4.0  # seconds that a request waits for an application that starts: less than those who look after it wait
 _SILENT, _PATIENCE = 512, 20.0  # connections that have not sent a request, and the seconds that each has
 
 
@@ -41,7 +43,7 @@ def secret(name: str) -> Path:
 
 
 class Later:
-    """An application that takes time to start: until then, requests get a message.
+    """An application that takes time to start: until then, requests wait a while, and then get a message.
 
     When it starts, the hub waits ten seconds for each of its services, and fails without them. A process that takes the
     place of a killed one accepts nothing before it can answer: there are others.
@@ -72,11 +74,20 @@ class Later:
             while (await receive())["type"] != "lifespan.shutdown":
                 await send({"type": "lifespan.startup.complete"})
             await send({"type": "lifespan.shutdown.complete"})
-        elif self._made is None:
+            return
+        if self._made is None:
+            await self._starts()
+        if self._made is None:
             starting = Response("This service is starting: try again in a moment.", 503, {"Retry-After": "2"})
             await starting(scope, receive, send)
         else:
             await self._made(scope, receive, send)
+
+    async def _starts(self) -> None:
+        """Wait until it is made, for a while."""
+        end = time.monotonic() + _START
+        while self._made is None and time.monotonic() < end:
+            await asyncio.sleep(0.05)
 
 
 class Patient(H11Protocol):
