@@ -1,6 +1,7 @@
 """Arguments of the usual types, including those of numpy and pandas.
 
-Each function converts an argument, or raises one sentence that says what is expected.
+Each function converts an argument, or raises one sentence that says what is expected. They import numpy when they are
+called: people's servers, which start often, have this module and no numbers of numpy.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import operator
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from geodes_lab.errors import GeodesError, nearest
 
@@ -81,6 +80,8 @@ def size(name: str, value: Any) -> float | tuple[float, float]:
     GeodesError
         If the value is not a size.
     """
+    import numpy as np
+
     meaning = "a pixel's size, more than 0, or its width and height, such as (600, 601)"
     if hasattr(value, "x") and hasattr(value, "y"):
         value = (abs(value.x), abs(value.y))  # rows run south, so that y is negative
@@ -102,7 +103,7 @@ def names(name: str, value: Any) -> list[str]:
     if isinstance(value, str):
         return [str(value)]
     if _is_scalar(value):
-        value = np.asarray(value).tolist()
+        value = value.__array__().tolist()
         return names(name, value if isinstance(value, str) else [value])
     several = list(value) if isinstance(value, Iterable) and not isinstance(value, (bytes, set, frozenset)) else [None]
     if not all(isinstance(one, str) for one in several):
@@ -182,6 +183,8 @@ def kernel(value: Any) -> str:
 
 def time(value: Any) -> Any:
     """Check a time as pystac-client does; numpy's times and dates work too, and an interval is two times."""
+    import numpy as np
+
     if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value):
         return [time(one) for one in value]
     if isinstance(value, np.ndarray):
@@ -210,6 +213,8 @@ def _is_scalar(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """Convert a number of numpy or another library to Python's."""
+    import numpy as np
+
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if _is_scalar(value):

@@ -14,11 +14,12 @@ def operation() -> Any:
     the account's own cache, each for its processor and for the version of the file. Where neither can be written, each
     kernel compiles for itself, as without this.
     """
-    from datashader import resampling
+    from datashader import core, resampling
     from holoviews.operation import datashader
     from numba.core.dispatcher import Dispatcher
 
-    for function in vars(resampling).values():
+    axes = core.LinearAxis.mapper, core.LinearAxis.inverse_mapper
+    for function in (*vars(resampling).values(), *axes):
         if isinstance(function, Dispatcher):
             try:
                 function.enable_caching()

@@ -25,7 +25,7 @@ match lab.servers.kind:
     case "process":
         # Runs everybody as the hub's own user: suitable for one person on loopback, and the login admits only that
         # person.
-        c.JupyterHub.spawner_class = "jupyterhub.spawner.SimpleLocalProcessSpawner"
+        c.JupyterHub.spawner_class = "hub.servers.held.OwnServer"
         c.SimpleLocalProcessSpawner.home_dir_template = str(here.state / "home")
         c.Spawner.args = ["--allow-root"] if os.geteuid() == 0 else []
     case "accounts":

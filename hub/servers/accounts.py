@@ -6,20 +6,18 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from jupyterhub.spawner import LocalProcessSpawner
 from traitlets.log import get_logger
 
 from geodes_lab.policy.account import account
 from geodes_lab.util import executable, ownership
 from geodes_lab.util.disk import project_quota
 from hub.installation import TOP, installation, python
+from hub.servers.held import HeldPort
 
 MARK = "GEODES Lab"
 """What accounts of the lab are called for people; no other account is touched."""
@@ -183,38 +181,8 @@ def _refuse(obstacle: str, what: str) -> None:
         )
 
 
-class AccountSpawner(LocalProcessSpawner):
+class AccountSpawner(HeldPort):
     """LocalProcessSpawner, as the lab's own account of the person."""
-
-    _held: socket.socket | None = None
-
-    async def start(self) -> tuple[str, int]:
-        """Start the server on a port that the hub has taken, and keeps while people are led there.
-
-        No other account can stand in for it.
-        """
-        self._release()
-        self._held = socket.socket()
-        self._held.bind(("127.0.0.1", 0))
-        self._held.listen(128)
-        self.port = self._held.getsockname()[1]
-        self.popen_kwargs: dict[str, Any] = {**self.popen_kwargs, "pass_fds": (self._held.fileno(),)}
-        return await super().start()
-
-    def get_env(self) -> dict[str, str]:
-        """The socket, beside the rest."""
-        held = {"GEODES_LAB_LISTEN": str(self._held.fileno())} if self._held else {}
-        return {**super().get_env(), **held}
-
-    def clear_state(self) -> None:
-        """Called when the server has stopped, and nobody is led there any longer."""
-        super().clear_state()
-        self._release()
-
-    def _release(self) -> None:
-        if self._held is not None:
-            self._held.close()
-            self._held = None
 
     def make_preexec_fn(self, name: str) -> Callable[[], None]:
         """Become the account in the child, just before the command runs."""

@@ -10,8 +10,10 @@ process.
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 from dask.utils import format_bytes
@@ -29,7 +31,7 @@ _SOON = 10.0  # seconds in which a cluster stops
 
 
 class Clusters:
-    """Replaces ``dask_labextension.manager.manager``."""
+    """Replaces ``dask_labextension.manager``."""
 
     def list_clusters(self) -> list[dict[str, Any]]:
         """Return all clusters of this user."""
@@ -112,17 +114,17 @@ def note(settings: dict[str, Any]) -> bool:
     return works
 
 
+def stand_in() -> None:
+    """Stand where dask-labextension's own manager is, before it is imported: with it the server imports distributed."""
+    sys.modules["dask_labextension.manager"] = stands = ModuleType("dask_labextension.manager")
+    stands.__dict__.update(manager=Clusters(), DaskClusterManager=Clusters)
+
+
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "hub.singleuser.clusters"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
-    from dask_labextension import clusterhandler, dashboardhandler
-
-    ours = Clusters()
-    # The handlers look it up in their modules for each request.
-    clusterhandler.manager = dashboardhandler.manager = ours
-
     def look() -> None:
         note(app.web_app.settings)
 

@@ -21,7 +21,7 @@ waiting.begin(c)  # as early as the environment of kernels is known: it imports 
 
 from jupyterlab import commands  # noqa: E402
 
-from hub.singleuser import extensions  # noqa: E402
+from hub.singleuser import clusters, extensions  # noqa: E402
 from hub.singleuser.kernels import kernelspecs, recording  # noqa: E402
 
 # JupyterLab would ask Yarn at each start from where to build, for half a second of a core; nothing is built here.
@@ -43,7 +43,10 @@ c.LabApp.news_url = os.environ.get("GEODES_LAB_NEWS")  # the lab's own, not Jupy
 c.LabApp.app_settings_dir = str(Path(__file__).with_name("settings"))
 # The lab's mark, its messages during work, an entry of the launcher, and outputs that nobody watched: labextensions.
 c.LabApp.extra_labextensions_path = [str(Path(__file__).with_name("labextensions"))]
+# What is installed cannot be changed from JupyterLab; its manager for that makes a client of PyPI at each start.
+c.LabApp.extension_manager = "readonly"
 # The Dask panel shows the user's own clusters: clusters.py.
+clusters.stand_in()
 c.ServerApp.jpserver_extensions = {
     "hub.singleuser.links.searches": True,
     "hub.singleuser.links.jobs": True,

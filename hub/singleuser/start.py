@@ -1,6 +1,6 @@
 """Starts the user's server, as the user.
 
-The home is checked and prepared, then JupyterHub's own single-user server follows.
+The home is checked and prepared, then JupyterHub's own single-user server follows (``server.py``).
 
 A full home does not prevent the start: the server writes its own files elsewhere, and opens a page that helps to free
 space.
@@ -44,7 +44,7 @@ def main() -> None:
     if os.environ.get("JUPYTERHUB_SERVER_NAME") == NAME:
         os.chdir(_TOP)
         os.execv(sys.executable, [sys.executable, "-m", "hub.singleuser.running"])
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, str(_HERE.with_name("server.py")), *sys.argv[1:]])
 
 
 def own_software() -> dict[str, str]:

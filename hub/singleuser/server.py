@@ -1,0 +1,55 @@
+"""The person's server: JupyterHub's own, without what only a hub needs of it.
+
+``jupyterhub.log``, which each server imports, imports the hub's pages and its database: half a second of a core for
+SQLAlchemy, Alembic and the hub's handlers, of which a server uses nothing. While it is imported, empty modules stand
+in their place; whoever imports them later gets the real ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_HERE = Path(__file__).resolve()
+# What jupyterhub.log, .metrics, .scopes, .roles and .utils want of them while they are imported.
+_OF_THE_HUB: dict[str, dict[str, Any]] = {
+    "sqlalchemy": {"func": None},
+    "sqlalchemy.exc": {"SQLAlchemyError": type("SQLAlchemyError", (Exception,), {})},
+    "jupyterhub.orm": {},
+    "jupyterhub.handlers": {},
+    "jupyterhub.handlers.pages": {"HealthCheckHandler": type("HealthCheckHandler", (), {})},
+}
+
+
+def import_without_the_hub() -> None:
+    """Import ``jupyterhub.singleuser`` without the hub's database and pages.
+
+    If another version of JupyterHub wants more of them, it is left to be imported as it is.
+    """
+    for name, holds in _OF_THE_HUB.items():
+        sys.modules[name] = stand = ModuleType(name)
+        stand.__dict__.update(holds)
+        stand.__path__ = []
+    try:
+        import jupyterhub.singleuser  # noqa: F401
+    except (ImportError, AttributeError):
+        for name in [n for n in sys.modules if n.partition(".")[0] == "jupyterhub"]:
+            del sys.modules[name]
+    for name in _OF_THE_HUB:
+        sys.modules.pop(name, None)
+
+
+def main() -> None:
+    """Serve."""
+    # It is started by its path: nothing beside it is imported by its bare name, and nothing of the home.
+    sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _HERE.parent]
+    import_without_the_hub()
+    from jupyterhub import singleuser
+
+    singleuser.main()
+
+
+if __name__ == "__main__":
+    main()
