@@ -1,8 +1,8 @@
-"""JupyterHub whose services start when they are asked, and stop side by side: ``python -m hub.application``, by ``make lab``.
+"""JupyterHub whose services start when they are asked, and stop side by side: ``python -m hub.application``.
 
 JupyterHub starts the next service when the one before answers, and stops the next when the one before has ended: with
-nine services a start took one core the time of nine, and a stop ten seconds. The first minute of a lab needs two of them.
-``jupyterhub -f hub/jupyterhub_config.py`` starts the same hub, one service after the other.
+nine services a start took one core the time of nine, and a stop ten seconds. The first minute needs two of them.
+``jupyterhub -f hub/jupyterhub_config.py`` starts the same hub, one service after the other. ``make lab`` runs this one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib
 import threading
+import time
 from collections.abc import Sequence
+
+QUIET = 10.0
+"""Seconds without work after which a process is taken to have nothing to do."""
 
 
 def bring(name: str) -> bool:
@@ -31,10 +35,12 @@ class Ahead:
     names
         The modules, in their order, as `bring` takes them. The first that fails ends it: who needs that module gets
         the error.
+    last
+        More of them, which nobody will wait for: they begin when nothing has worked for `QUIET` seconds.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
+    def __init__(self, names: Sequence[str], last: Sequence[str] = ()) -> None:
+        self._names, self._last, self._since = names, last, time.monotonic()
         self._free, self._importing = threading.Event(), threading.Lock()
         self._free.set()
         self._thread = threading.Thread(target=self._import, name="imports-ahead", daemon=True)
@@ -48,6 +54,7 @@ class Ahead:
 
     def go_on(self, *_: object) -> None:
         """Begin the next module."""
+        self._since = time.monotonic()
         self._free.set()
 
     def wait(self, seconds: float) -> bool:
@@ -56,9 +63,12 @@ class Ahead:
         return not self._thread.is_alive()
 
     def _import(self) -> None:
-        left = list(self._names)
+        left = [*self._names, *self._last]
         while left:
             self._free.wait()
+            if len(left) <= len(self._last) and (early := self._since + QUIET - time.monotonic()) > 0:
+                time.sleep(early)
+                continue
             with self._importing:
                 if not self._free.is_set():  # it was paused before this began
                     continue

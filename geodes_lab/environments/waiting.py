@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from geodes_lab.environments.imports_ahead import bring
+from geodes_lab.environments.imports_ahead import QUIET, bring
 
 ARGUMENT = "--waiting"
 SECONDS = 600.0
@@ -69,14 +69,14 @@ _MODULES = (
     "nbconvert",  # which holoviews wants in a kernel
     "holoviews.operation.datashader",
     "matplotlib",
-    "matplotlib.figure",
     "holoviews.plotting.bokeh",
     "panel.io.notebook",
     "geodes_lab.plot",
     "geodes_lab.plot.rgb",
     "xarray.backends.plugins:list_engines",
-    "geodes_lab.environments.descriptions:write",
 )
+LAST = ("geodes_lab.environments.descriptions:write",)
+"""What no notebook waits for: done when nothing has happened for a while."""
 
 left: list[str] = []
 """What this process, if it has waited, has yet to import: between the first cells (``kernels/geodes/startup.py``)."""
@@ -137,8 +137,8 @@ def _import_until(pipe: IO[bytes]) -> list[str] | None:
     """Import one module after the other until the server writes; return those that are left, None if one failed."""
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as ipykernel does, but later
     with _as_in_a_kernel():
-        left = list(_MODULES)
-        while left and not select.select([pipe], [], [], 0)[0]:
+        left = [*_MODULES, *LAST]
+        while left and not select.select([pipe], [], [], QUIET if tuple(left) == LAST else 0)[0]:
             try:
                 has_more = bring(left[0])
             except ModuleNotFoundError:

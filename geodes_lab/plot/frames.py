@@ -6,6 +6,7 @@ There is one map for each time, and only the part and the detail that a screen s
 from __future__ import annotations
 
 import re
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -51,8 +52,19 @@ def ready() -> None:
     import holoviews as hv
 
     if not getattr(hv.extension, "_loaded", False):
+        _spare_figures()
         hv.extension("bokeh")
         hv.output(widget_location="bottom")
+
+
+def _spare_figures() -> None:
+    """Panel imports matplotlib's figures to see whether a widget is one: none is before somebody imports them."""
+    from panel.pane.plot import Matplotlib
+
+    applies = Matplotlib.applies
+    Matplotlib.applies = staticmethod(  # type: ignore[method-assign, assignment]
+        lambda one: "matplotlib.figure" in sys.modules and applies(one)
+    )
 
 
 class Frames:

@@ -1,4 +1,4 @@
-"""Servers that listen on a port which the hub has taken for them, so that nothing else can, and the hub sees them at once.
+"""Servers on a port that the hub has taken for them: nothing else takes it, and the hub sees at once when they answer.
 
 A request that comes before the server answers waits in the queue of the port. To a server that chooses its port itself
 the hub comes back at random moments, of which the next one may be seconds away.

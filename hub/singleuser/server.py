@@ -7,6 +7,7 @@ in their place; whoever imports them later gets the real ones.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +27,7 @@ _OF_THE_HUB: dict[str, dict[str, Any]] = {
 def import_without_the_hub() -> None:
     """Import ``jupyterhub.singleuser`` without the hub's database and pages.
 
-    If another version of JupyterHub wants more of them, it is left to be imported as it is.
+    If another version of JupyterHub wants more of them, this process begins anew with JupyterHub's own command.
     """
     for name, holds in _OF_THE_HUB.items():
         sys.modules[name] = stand = ModuleType(name)
@@ -34,9 +35,8 @@ def import_without_the_hub() -> None:
         stand.__path__ = []
     try:
         import jupyterhub.singleuser  # noqa: F401
-    except (ImportError, AttributeError):
-        for name in [n for n in sys.modules if n.partition(".")[0] == "jupyterhub"]:
-            del sys.modules[name]
+    except (ImportError, AttributeError, TypeError):
+        os.execv(sys.executable, [sys.executable, "-m", "jupyterhub.singleuser", *sys.argv[1:]])
     for name in _OF_THE_HUB:
         sys.modules.pop(name, None)
 

@@ -91,7 +91,7 @@ def _import_the_rest(shell):
     if waiting.left:
         from geodes_lab.environments.imports_ahead import Ahead
 
-        ahead = Ahead(waiting.left)
+        ahead = Ahead([name for name in waiting.left if name not in waiting.LAST], waiting.LAST)
         shell.events.register("pre_execute", ahead.pause)
         shell.events.register("post_execute", ahead.go_on)
 

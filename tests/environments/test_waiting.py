@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from geodes_lab.environments import waiting
+from geodes_lab.environments import imports_ahead, waiting
 from geodes_lab.environments.imports_ahead import Ahead
 
 
@@ -33,6 +33,7 @@ def person(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(tmp_path / "packages")])
     monkeypatch.setattr(sys, "argv", ["kernel.py", waiting.ARGUMENT])
     monkeypatch.setattr(waiting, "_MODULES", ("json", "no_such_package", "csv"))
+    monkeypatch.setattr(waiting, "LAST", ("this_comes_last",))
 
     def began(python, arguments):
         raise Began(arguments)
@@ -63,7 +64,7 @@ def start(folder):
 
 def test_it_becomes_what_the_server_says(person):
     left = waited(start(person))
-    assert left == ["json", "no_such_package", "csv"]  # the server had written before it began
+    assert left == ["json", "no_such_package", "csv", "this_comes_last"]  # the server had written before it began
     assert (os.environ["NEW"], os.environ.get("GONE")) == ("1", None)
     assert Path.cwd() == person / "notebooks"
     assert sys.argv == ["kernel.py", "-f", "x.json"]
@@ -137,6 +138,19 @@ def test_what_has_more_to_do_is_called_again_until_it_is_done(tmp_path, monkeypa
     monkeypatch.syspath_prepend(str(tmp_path))
     assert Ahead(["ahead_steps:step"]).wait(30)
     assert len(importlib.import_module("ahead_steps").steps) == 3
+
+
+def test_what_nobody_waits_for_comes_after_a_rest(tmp_path, monkeypatch):
+    for name in ("needed_soon", "needed_by_nobody"):
+        (tmp_path / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(imports_ahead, "QUIET", 3600)
+    ahead = Ahead(["needed_soon"], ["needed_by_nobody"])
+    assert not ahead.wait(0.5)
+    assert ("needed_soon" in sys.modules, "needed_by_nobody" in sys.modules) == (True, False)
+    monkeypatch.setattr(imports_ahead, "QUIET", 0.1)
+    assert Ahead(["needed_soon"], ["needed_by_nobody"]).wait(30)
+    assert "needed_by_nobody" in sys.modules
 
 
 def test_docstrings_that_are_written_later_are_those_that_param_writes():

@@ -1,10 +1,18 @@
-"""The hub of ``make lab`` starts its services side by side."""
+"""The hub of ``make lab`` starts its services side by side, and those that can wait when somebody asks them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
 
+import httpx
+import psutil
 import pytest
 from jupyterhub.app import JupyterHub
 
@@ -16,7 +24,7 @@ from hub.installation import READY
 def application():
     LabHub.clear_instance()
     application = LabHub()
-    application._service_map = {"first": object(), "second": object(), "third": object()}
+    application._service_map = {name: SimpleNamespace(command=["serve"]) for name in ("first", "second", "third")}
     yield application
     LabHub.clear_instance()
 
@@ -70,6 +78,59 @@ def test_services_stop_at_once_and_one_that_fails_keeps_nothing_from_its_end(app
     asyncio.run(stop_all())
     assert sorted(stopped[:-1]) == ["first", "third"]
     assert stopped[-1] == "the hub"
+
+
+_SERVES = """
+import os, socket
+held = socket.socket(fileno=int(os.environ["GEODES_LAB_LISTEN"]))
+while True:
+    one, _ = held.accept()
+    one.recv(9999)
+    one.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nOK")
+    one.close()
+"""
+
+
+@contextmanager
+def service(tmp_path, port: int):
+    """Start a service that starts when it is asked, as JupyterHub does; give what the hub knows of it."""
+    options = {"name": "one", "state": tmp_path, "keeps": tmp_path / "services" / "one", "port": port}
+    command = [sys.executable, "-m", "hub.services.confined", *(f"--{k}={v}" for k, v in options.items())]
+    command += ["--lenient", "--when-asked", "--", sys.executable, "-c", _SERVES]
+    started = SimpleNamespace(proc=None)
+
+    async def start():
+        started.proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    async def poll():
+        return started.proc.poll()
+
+    started.poll = poll
+    try:
+        yield SimpleNamespace(name="one", command=command, start=start, spawner=started)
+    finally:
+        if started.proc is not None:
+            with started.proc:
+                started.proc.send_signal(signal.SIGTERM)
+
+
+def test_a_service_starts_when_its_port_is_asked_and_whoever_asks_gets_an_answer(application, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with service(tmp_path, port) as one:
+        application._service_map = {"one": one}
+        assert asyncio.run(application.start_service("one", one))
+        waits = psutil.Process(one.spawner.proc.pid)
+        assert waits.children() == [], "nobody has asked it"
+        for _ in range(2):
+            assert httpx.get(f"http://127.0.0.1:{port}/services/one/", timeout=30).text == "OK"
+        assert len(waits.children()) == 1
+
+
+def test_a_service_that_finds_its_port_taken_is_told_at_the_start_of_the_hub(application, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken, service(tmp_path, taken.getsockname()[1]) as one:
+        application._service_map = {"one": one}
+        assert not asyncio.run(application.start_service("one", one))
 
 
 def test_launcher_is_told_after_the_start(application, monkeypatch):
