@@ -12,6 +12,8 @@ ITEMS ?= 1000000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# On a terminal uv shows what it loads, with bars; else it is silent.
+BARS := $(shell test -t 2 || echo --quiet)
 # Compiled once, as in $(READY): else each process that the tests start would do it, where the environment forbids to keep it.
 COMPILED = $(BIN)/python -m compileall -q -j 0 geodes_lab hub kernels tests
 STYLE = $(BIN)/ruff check -q . && $(BIN)/ruff format -q --check .
@@ -151,7 +153,7 @@ $(BIN)/uv:
 # Byte-code is compiled once here: without it every kernel would pay for it (5.5 s for an import instead of 1.8 s).
 $(READY): requirements.lock pyproject.toml hub/package-lock.json helm/images/build.txt | $(BIN)/uv
 	@echo "Installing the lab into $(VENV) (a minute or so the first time) …"
-	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
+	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install $(BARS) --compile-bytecode --require-hashes -r requirements.lock
 	@VIRTUAL_ENV='$(CURDIR)/$(VENV)' $(BIN)/uv pip install --quiet --no-deps --build-constraint helm/images/build.txt -e .
 	@$(BIN)/python -m hub.front.proxy
 	@touch $@

@@ -157,7 +157,7 @@ class Jpeg2000:
         share = _share.get(level, 1.0) if level else 1.0
         parts = self.index.parts(tiles)
         ends = [min(length, max(int(length * share), _FLOOR)) for _, length in parts]
-        coming = self.index.place.fetch([(start, end) for (start, _), end in zip(parts, ends, strict=True)])
+        coming = self.index.place.fetch_near([(start, end) for (start, _), end in zip(parts, ends, strict=True)])
         for tile, area, part, data, pixels in zip(tiles, areas, parts, coming, futures, strict=True):
             self._when_there(data, _Tile(tile, area, level, *part, (*file, tile, level)), b"", pixels)
 

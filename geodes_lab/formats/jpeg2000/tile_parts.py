@@ -5,6 +5,7 @@ Listed in its main header, or found in a few small reads.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from geodes_lab.storage.request import Unreachable
 _HOP = 4_096  # a tile-part's header; several of them if tiles are tiny (no data)
 _NEAR = 3  # tiles that are followed one by one; farther ones are searched for
 _MANY = 12  # with so many unknown tiles, several places are searched at once
+_WHOLE = 2**22  # bytes of a code-stream, at most, all of which are read to find its tiles
 _BEGIN = b"\xff\x90\x00\x0a"  # the marker and the length of SOT
 _TLM = 0xFF55
 
@@ -95,7 +97,12 @@ class TileParts:
             If the tiles are not in order with one part each, or the file ends early.
         """
         unknown = sorted(t for t in tiles if t not in self.known)
-        if len(unknown) > _MANY and 3 * len(unknown) > unknown[-1] - unknown[0] and self.end:
+        if len(unknown) > _MANY and not self.end:
+            with contextlib.suppress(Unreachable):  # without its end, the file is followed from tile to tile
+                self.end = self._place.size()
+        if self.end and self.end - self.first <= min(len(unknown) * self._place.gap, _WHOLE):
+            self._read_all()
+        elif len(unknown) > _MANY and 3 * len(unknown) > unknown[-1] - unknown[0] and self.end:
             self._survey(unknown)
         for tile in unknown:
             if tile not in self.known:
@@ -108,6 +115,11 @@ class TileParts:
         if tile - before > _NEAR and self.end:
             before = self._search(tile, before)
         self._hop(before, tile)
+
+    def _read_all(self) -> None:
+        """Find all tiles of a small code-stream, such as a mask, by one request for all of its bytes."""
+        with contextlib.suppress(Unreachable, NotUnderstood):  # `_find` says why
+            self._note(self._place.read(self.first, self.end - self.first), self.first)
 
     def _survey(self, unknown: list[int]) -> None:
         """Find many tiles: search for some far ones at once, and follow the tiles from each of them in parallel.
