@@ -23,7 +23,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from geodes_lab.policy.lab import Lab, load
 from hub.services import processes
 
-_START = 4.0  # seconds that a request waits for an application that starts: less than those who look after it wait
+_START = 20.0  # seconds that a request waits for an application that starts
 _SILENT, _PATIENCE = 512, 20.0  # connections that have not sent a request, and the seconds that each has
 
 
@@ -78,7 +78,8 @@ class Later:
         if self._made is None:
             await self._starts()
         if self._made is None:
-            starting = Response("This service is starting: try again in a moment.", 503, {"Retry-After": "2"})
+            again = {"Retry-After": "2", "Refresh": "2"}  # a browser comes back by itself
+            starting = Response("This service is starting: try again in a moment.", 503, again)
             await starting(scope, receive, send)
         else:
             await self._made(scope, receive, send)
