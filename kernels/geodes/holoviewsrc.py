@@ -7,6 +7,7 @@ Holoviews reads this at import (HOLOVIEWSRC), with PANEL_INLINE=true in the envi
 def _offline():
     # Everything is inside a function: holoviews runs this file without a namespace for later use.
     import os
+    import sys
 
     import holoviews as hv
     import holoviews.ipython
@@ -15,6 +16,9 @@ def _offline():
     from panel.io import notebook
     from panel.io.resources import patch_model_css
 
+    # What records a notebook's outputs speaks to the former Notebook in the browser alone, and imports nbconvert, a third
+    # of a second of a core; without it holoviews has its plain archive.
+    sys.modules.setdefault("holoviews.ipython.archive", None)  # type: ignore[arg-type]
     # Plots include their JavaScript, where no server has it. Both this and PANEL_INLINE are needed.
     hv.extension.inline = True
     holoviews.ipython.notebook_extension.inline = True
