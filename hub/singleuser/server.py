@@ -7,6 +7,7 @@ in their place; whoever imports them later gets the real ones.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ def main() -> None:
     """Serve."""
     # It is started by its path: nothing beside it is imported by its bare name, and nothing of the home.
     sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _HERE.parent]
+    # What imports make stays, and is not looked through for what is no longer used: extensions.py ends that.
+    gc.disable()
     import_without_the_hub()
     from jupyterhub import singleuser
 

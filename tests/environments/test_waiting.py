@@ -1,6 +1,7 @@
 """A kernel that waits takes what the server gives, and begins anew if what it has imported no longer holds."""
 
 import builtins
+import gc
 import importlib
 import io
 import json
@@ -68,6 +69,7 @@ def test_it_becomes_what_the_server_says(person):
     assert (os.environ["NEW"], os.environ.get("GONE")) == ("1", None)
     assert Path.cwd() == person / "notebooks"
     assert sys.argv == ["kernel.py", "-f", "x.json"]
+    assert gc.isenabled()
 
 
 def test_a_server_that_ends_ends_it(person):
