@@ -16,7 +16,7 @@ def _offline():
     from panel.io import notebook
     from panel.io.resources import patch_model_css
 
-    # What records a notebook's outputs works in the former Notebook alone, and imports nbconvert: a third of a second of
+    # What records a notebook's outputs works in the former Notebook alone, and imports nbconvert: 0.3 seconds of
     # a core. Without it holoviews has its plain archive.
     sys.modules.setdefault("holoviews.ipython.archive", None)  # type: ignore[arg-type]
     # Plots include their JavaScript, where no server has it. Both this and PANEL_INLINE are needed.
