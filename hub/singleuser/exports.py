@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -22,6 +23,7 @@ from jupyter_server.services.nbconvert.handlers import NbconvertRootHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
+_log = logging.getLogger("geodes_lab.exports")
 _LARGEST = 2**16  # bytes of the file
 _ASK = """
 import json, os
@@ -67,18 +69,26 @@ def keep(file: Path, formats: dict[str, Any]) -> None:
             old.unlink()
         beside.write_text(json.dumps(formats))
         beside.replace(file)
-    except OSError:
+    except OSError as error:
+        _log.info("The formats of export are not kept: %s.", error)
         with contextlib.suppress(OSError):
             beside.unlink()
 
 
 async def found() -> dict[str, Any] | None:
-    """Ask nbconvert, in a process that lets the kernel and this server go first; None if that fails."""
+    """Ask nbconvert, in a process that lets the kernel and this server go first; None if that fails.
+
+    What it has written whole counts, not its exit status, which is lost where something else awaits all children.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-c", _ASK, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+        sys.executable, "-P", "-c", _ASK, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
     )
-    told, _ = await process.communicate()
-    return _read(told) if process.returncode == 0 else None
+    told, trouble = await process.communicate()
+    formats = _read(told)
+    if formats is None:
+        why = trouble.decode(errors="replace").strip().rpartition("\n")[2][:200]
+        _log.warning("The formats of export were not found apart (exit status %s): %r.", process.returncode, why)
+    return formats
 
 
 class Exports(NbconvertRootHandler):

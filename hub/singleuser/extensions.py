@@ -5,7 +5,6 @@ What JupyterLab loads is in ``labconfig`` beside this file, for a group's server
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -45,16 +44,9 @@ def _without_disabled(settings: dict[str, Any]) -> None:
     settings["page_config_hook"] = hook
 
 
-def _all_is_imported() -> None:
-    """Look for what is no longer used, from now on, but not among what there is now: see ``server.py``."""
-    gc.freeze()
-    gc.enable()
-
-
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "hub.singleuser.extensions"}]
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
     app.io_loop.add_callback(_without_disabled, app.web_app.settings)  # after JupyterHub's own hook is there
-    app.io_loop.add_callback(_all_is_imported)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 _HERE = Path(__file__).resolve()
+_IMPORTED = 15.0  # seconds after which all is imported that a start imports
 # What jupyterhub.log, .metrics, .scopes, .roles and .utils want of them while they are imported.
 _OF_THE_HUB: dict[str, dict[str, Any]] = {
     "sqlalchemy": {"func": None},
@@ -42,12 +44,20 @@ def import_without_the_hub() -> None:
         sys.modules.pop(name, None)
 
 
+def _look_again() -> None:
+    gc.freeze()
+    gc.enable()
+
+
 def main() -> None:
     """Serve."""
     # It is started by its path: nothing beside it is imported by its bare name, and nothing of the home.
     sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _HERE.parent]
-    # What imports make stays, and is not looked through for what is no longer used: extensions.py ends that.
+    # What imports make stays: until they are done it is not looked through for what is no longer used.
     gc.disable()
+    later = threading.Timer(_IMPORTED, _look_again)
+    later.daemon = True
+    later.start()
     import_without_the_hub()
     from jupyterhub import singleuser
 

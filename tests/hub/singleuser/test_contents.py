@@ -106,7 +106,9 @@ def test_formats_of_export_are_those_of_nbconvert_and_kept_for_the_next_start(se
     told = server.web.get("/api/nbconvert", timeout=280).json()  # others go first
     names = base.get_export_names()
     assert told == {name: {"output_mimetype": base.get_exporter(name).output_mimetype} for name in names}
-    (kept,) = (server.home / ".local" / "share" / "jupyter" / "geodes-lab-exports").iterdir()
+    folder = server.home / ".local" / "share" / "jupyter" / "geodes-lab-exports"
+    assert folder.exists(), server.log.read_text()[-3000:]
+    (kept,) = folder.iterdir()
     assert json.loads(kept.read_text()) == told
     kept.write_text('{"html": {"output_mimetype": "text/html"}}')
     assert list(server.web.get("/api/nbconvert").json()) == ["html"], "what is kept is told"
