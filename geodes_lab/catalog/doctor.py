@@ -16,7 +16,8 @@ from geodes_lab import settings
 from geodes_lab.catalog import profile as profiles
 from geodes_lab.catalog.profile import Profile
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage import fetch, quota
+from geodes_lab.storage import fetch
+from geodes_lab.storage.whole_object import quota
 
 State = Literal["holds", "changed", "failed", "not tried"]
 _TIMEOUT = httpx.Timeout(20.0)

@@ -20,7 +20,8 @@ from geodes_lab.downloading.report import DownloadFailed, Outcome, Report
 from geodes_lab.errors import GeodesError
 from geodes_lab.products import several
 from geodes_lab.products.bands import name_of
-from geodes_lab.storage import fetch, quota, tape
+from geodes_lab.storage import fetch, tape
+from geodes_lab.storage.whole_object import quota
 from geodes_lab.storage.whole_object.stop import Stop, Stopped
 from geodes_lab.util import progress
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from geodes_lab.catalog import profile
 from geodes_lab.errors import GeodesError
-from geodes_lab.storage import quota as storage_quota
-from geodes_lab.storage.quota import Quota
+from geodes_lab.storage.whole_object import quota as storage_quota
+from geodes_lab.storage.whole_object.quota import Quota
 
 
 def quota() -> Quota:
