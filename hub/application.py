@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import time
 from typing import Any
 
 import psutil
@@ -18,6 +19,8 @@ from jupyterhub.app import JupyterHub
 
 from hub.installation import READY
 from hub.services import confined
+
+_LISTENS = 60.0  # seconds in which a service holds its port, on a busy machine too
 
 
 class LabHub(JupyterHub):
@@ -40,13 +43,15 @@ class LabHub(JupyterHub):
     async def _listens(self, service: Any) -> bool:
         """Start a service that starts when it is asked; wait until its port is held, and ask it nothing."""
         await service.start()
-        while (status := await service.spawner.poll()) is None:
+        end = time.monotonic() + _LISTENS
+        while (status := await service.spawner.poll()) is None and time.monotonic() < end:
             with contextlib.suppress(psutil.Error):
                 held = psutil.Process(service.spawner.proc.pid).net_connections("tcp")
                 if any(one.status == psutil.CONN_LISTEN for one in held):
                     return True
             await asyncio.sleep(0.02)
-        self.log.critical("Service %s exited with status %s", service.name, status)
+        what = f"does not listen after {_LISTENS:g} s" if status is None else f"exited with status {status}"
+        self.log.critical("Service %s %s", service.name, what)
         return False
 
     async def cleanup(self) -> None:

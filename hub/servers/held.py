@@ -60,14 +60,17 @@ class OwnServer(HeldPort, SimpleLocalProcessSpawner):
     async def start(self) -> tuple[str, int]:
         """See `HeldPort`."""
         address, held = await super().start(), self._held
-        if hasattr(os, "pidfd_open"):  # Linux
-            ends, loop = os.pidfd_open(self.pid), asyncio.get_running_loop()
+        try:
+            ends = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # not Linux, or one that does not tell: the hub's own look finds it later
+            return address
+        loop = asyncio.get_running_loop()
 
-            def release() -> None:
-                loop.remove_reader(ends)
-                os.close(ends)
-                if self._held is held:
-                    self._release()
+        def release() -> None:
+            loop.remove_reader(ends)
+            os.close(ends)
+            if self._held is held:
+                self._release()
 
-            loop.add_reader(ends, release)
+        loop.add_reader(ends, release)
         return address

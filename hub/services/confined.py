@@ -11,6 +11,8 @@ This process stays, as root, and does three things: it holds the port, so that n
 copies secrets that the operator renews; and it ends with the hub. It reads no input from users.
 
 Without root (``make lab``) there is only one user: the service has that user's rights at most.
+
+With ``--when-asked`` the service starts at the first connection to its port.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -131,6 +132,21 @@ def test_a_service_that_finds_its_port_taken_is_told_at_the_start_of_the_hub(app
     with socket.create_server(("127.0.0.1", 0)) as taken, service(tmp_path, taken.getsockname()[1]) as one:
         application._service_map = {"one": one}
         assert not asyncio.run(application.start_service("one", one))
+
+
+def test_a_service_that_never_listens_is_told_too(application, monkeypatch, caplog):
+    monkeypatch.setattr("hub.application._LISTENS", 0.05)
+
+    async def nothing():
+        return None
+
+    silent = SimpleNamespace(proc=SimpleNamespace(pid=os.getppid()), poll=nothing)
+    one = SimpleNamespace(name="one", command=["--when-asked", "--"], start=nothing, spawner=silent)
+    monkeypatch.setattr(psutil.Process, "net_connections", lambda self, kind: [])
+    application._service_map = {"one": one}
+    application.log = logging.getLogger("of-the-test")
+    assert not asyncio.run(application.start_service("one", one))
+    assert "Service one does not listen after 0.05 s" in caplog.text
 
 
 def test_launcher_is_told_after_the_start(application, monkeypatch):
